@@ -1,0 +1,24 @@
+import { setTimeout as delay } from "node:timers/promises";
+
+/** Where the client gets time from; tests hand in one of their own. */
+export type Clock = {
+  /** Wall-clock time in milliseconds since 1970. */
+  now(): number;
+  /** Waits between two tries. Rejects at once when `signal` aborts. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Calls `action` once after `ms`, for time limits; does not keep the process alive. Returns its cancel. */
+  after(ms: number, action: () => void): () => void;
+};
+
+/** The machine's clock. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  sleep: async (ms, signal) => {
+    await delay(ms, undefined, signal === undefined ? {} : { signal });
+  },
+  after: (ms, action) => {
+    const timer = setTimeout(action, ms);
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};

@@ -1,0 +1,151 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  ListTasksRequestSchema,
+  StatsRequestSchema,
+  WatchStatsRequestSchema,
+  WorkerPoolService,
+} from "../../src/gen/millpond/v1/worker_pool_pb.ts";
+import { acknowledge } from "./ack.ts";
+import { createCall } from "./call.ts";
+import type { Clock } from "./clock.ts";
+import { systemClock } from "./clock.ts";
+import { createConnection } from "./connection.ts";
+import { follow } from "./follow.ts";
+import type { InputOf, Job, JobOptions, OutputOf, Task } from "./job.ts";
+import { job } from "./job.ts";
+import type { JobInfo, ListJobsOptions } from "./jobs.ts";
+import { getJob, listJobs } from "./jobs.ts";
+import type { Done, MapOptions } from "./map.ts";
+import { map } from "./map.ts";
+import { createReconnect } from "./reconnect.ts";
+import type { ReceivedResult, ResultsOptions } from "./results.ts";
+import { results } from "./results.ts";
+import type { ServerSnapshot } from "./stats.ts";
+import { toServerSnapshot } from "./stats.ts";
+import type { JobReceipt } from "./submit.ts";
+import { submitAll, submitOne } from "./submit.ts";
+
+export type ConnectOptions = {
+  /** Host and port of the server's gRPC port, such as `127.0.0.1:7717`. */
+  readonly address: string;
+  /** Who submits. A client sees only its own jobs. Default: `anonymous`. */
+  readonly client?: string | undefined;
+  /** Bound on one call with all its tries, in milliseconds. Default 30,000; at most 24 days. Streams have none. */
+  readonly deadlineMs?: number | undefined;
+  /** How often a call that failed in passing is tried again within its deadline. Default 5. */
+  readonly retries?: number | undefined;
+  /** How long a stream is opened again and again without getting anywhere before it throws. Default 60,000. */
+  readonly reconnectMs?: number | undefined;
+  /**
+   * How often a silent connection is probed, in milliseconds. Default 60,000; 0: never. Below 30,000 a server that
+   * drains may lose calls to it (grpc-node#3068), so less is raised to that.
+   */
+  readonly keepaliveMs?: number | undefined;
+  /** For tests. */
+  readonly clock?: Clock | undefined;
+  /** For tests: in [0, 1). */
+  readonly random?: (() => number) | undefined;
+};
+
+/** A task that the server has. */
+export type TaskInfo = {
+  readonly name: string;
+  readonly pool: string;
+  /** Full names of the messages it takes and returns; empty: any JSON or bytes. */
+  readonly inputType: string;
+  readonly outputType: string;
+  readonly description: string;
+  readonly maxAttempts: number;
+};
+
+export type WatchStatsOptions = {
+  /** Between two snapshots: 100 to 60000. Default 1000. */
+  readonly intervalMs?: number | undefined;
+  /** Ends the loop quietly. */
+  readonly signal?: AbortSignal | undefined;
+};
+
+/** A server as its clients use it. Every failure is a MillpondClientError. */
+export type MillpondClient = {
+  /** Submits one job; its id once it is on disk. Throws when it is refused. */
+  submit<T extends Task>(task: T, input: InputOf<T>, options?: JobOptions): Promise<string>;
+  /** Submits many; one receipt for each, in their order. A refused job does not throw, a call that fails does. */
+  submitAll(jobs: readonly Job[]): Promise<JobReceipt[]>;
+  /**
+   * Runs a task on every input, of which there may be endlessly many, and yields each as it is done. Pulls inputs only
+   * while fewer than `concurrency` are under way or not yet taken from the loop. A refused input is yielded with its
+   * `refusal`; a lost connection is opened again without loss or doubles. Leaving the loop ends it.
+   */
+  map<T extends Task, I extends InputOf<T>>(
+    task: T,
+    inputs: Iterable<I> | AsyncIterable<I>,
+    options?: MapOptions,
+  ): AsyncGenerator<Done<I, OutputOf<T>>, void, undefined>;
+  /** Yields a channel's results in their order and waits for more. */
+  results(options?: ResultsOptions): AsyncGenerator<ReceivedResult, void, undefined>;
+  /** Acknowledges a channel's results up to a cursor; returns the position now acknowledged. */
+  ack(channel: string, cursor: number): Promise<number>;
+  /** Shows one job of this client. Throws `job_not_found`. */
+  getJob(jobId: string): Promise<JobInfo>;
+  /** Yields this client's jobs, newest first. */
+  listJobs(options?: ListJobsOptions): AsyncGenerator<JobInfo, void, undefined>;
+  /** Shows what the server is doing now. */
+  stats(): Promise<ServerSnapshot>;
+  /** Yields a snapshot at once and then at every interval. */
+  watchStats(options?: WatchStatsOptions): AsyncGenerator<ServerSnapshot, void, undefined>;
+  /** Lists the tasks that jobs may name. */
+  tasks(): Promise<TaskInfo[]>;
+  /** Ends everything that runs with `client_closed`. Safe to call twice. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+};
+
+const shortestKeepaliveMs = 30_000;
+
+/** Makes a client. It connects when the first call needs it. */
+export function connect(options: ConnectOptions): MillpondClient {
+  const { address, client, deadlineMs = 30_000, retries = 5, reconnectMs = 60_000, keepaliveMs = 60_000 } = options;
+  const { clock = systemClock, random = Math.random } = options;
+  const connection = createConnection({
+    address,
+    client,
+    keepaliveMs: keepaliveMs > 0 ? Math.max(keepaliveMs, shortestKeepaliveMs) : 0,
+  });
+  const context = { connection, clock, random, deadlineMs, retries, reconnectMs };
+  const call = createCall(context);
+  const { method } = WorkerPoolService;
+
+  async function* watchStats({ intervalMs = 0, signal }: WatchStatsOptions = {}) {
+    const request = create(WatchStatsRequestSchema, { intervalMs });
+    const open = () => connection.serverStream(method.watchStats, request);
+    const reconnect = createReconnect(context);
+    for await (const { snapshot } of follow({ open, reconnect, mayEnd: false, signal })) {
+      yield toServerSnapshot(snapshot);
+    }
+  }
+
+  const close = async () => connection.close();
+
+  return {
+    submit: async (task, input, jobOptions) => submitOne(call, job(task, input, jobOptions)),
+    submitAll: (jobs) => submitAll(call, jobs),
+    map: (task, inputs, mapOptions) => map(context, task, inputs, mapOptions),
+    results: (resultsOptions) => results({ connection, call, reconnect: createReconnect(context) }, resultsOptions),
+    ack: (channel, cursor) => acknowledge(call, channel, cursor),
+    getJob: (jobId) => getJob(call, jobId),
+    listJobs: (listOptions) => listJobs(call, listOptions),
+    stats: async () => {
+      const { snapshot } = await call(method.stats, create(StatsRequestSchema));
+      return toServerSnapshot(snapshot);
+    },
+    watchStats,
+    tasks: async () => {
+      const { tasks } = await call(method.listTasks, create(ListTasksRequestSchema));
+      return tasks.map(({ name, pool, inputType, outputType, description, maxAttempts }) => {
+        return { name, pool, inputType, outputType, description, maxAttempts };
+      });
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}

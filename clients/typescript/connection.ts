@@ -1,0 +1,185 @@
+/** The only file that knows @grpc/grpc-js. */
+import type { DescMessage, DescMethodServerStreaming, DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { ServiceError } from "@grpc/grpc-js";
+import { Client, credentials, Metadata } from "@grpc/grpc-js";
+import type { ExchangeResponse } from "../../src/gen/millpond/v1/worker_pool_pb.ts";
+import { ExchangeResponseSchema, WorkerPoolService } from "../../src/gen/millpond/v1/worker_pool_pb.ts";
+import { systemClock } from "./clock.ts";
+import { clientClosed, type MillpondClientError, toClientError } from "./error.ts";
+
+/** The bound on one message in either direction; the server's default is the same. */
+const maxMessageBytes = 4 * 1024 * 1024;
+/** How much one stream may receive ahead of its reader. Node's default of 64 KiB stalls on every larger message. */
+const windowBytes = 1024 * 1024;
+/** grpc-js fails calls with longer deadlines at once, because their timers wrap at 24.8 days. */
+const longestDeadlineMs = 24 * 24 * 3_600_000;
+
+export type ConnectionOptions = {
+  readonly address: string;
+  readonly client?: string | undefined;
+  /** 0: never. */
+  readonly keepaliveMs: number;
+};
+
+/** Messages from the server, read with `for await`. `cancel` ends the call. */
+export type ServerStream<T> = AsyncIterable<T> & { cancel(): void };
+
+/** What happens on an exchange stream. `onEnd` comes last, and once: with the error unless the status was OK. */
+export type ExchangeEvents = {
+  onResponse(response: ExchangeResponse): void;
+  onDrain(): void;
+  onEnd(error: MillpondClientError | undefined): void;
+};
+
+/** The sending side of an exchange stream. `write` takes an encoded ExchangeRequest; false means: wait for `onDrain`. */
+export type ExchangeStream = { write(request: Uint8Array): boolean; end(): void; cancel(): void };
+
+/** A connection to one server. It connects at the first call and again whenever a call needs it. */
+export type Connection = {
+  readonly address: string;
+  /** One try of a call that answers with one message. Rejects with a MillpondClientError. */
+  unary<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageShape<I>,
+    timeoutMs: number,
+  ): Promise<MessageShape<O>>;
+  /** Starts a call that answers with many messages. Reading throws a MillpondClientError. */
+  serverStream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodServerStreaming<I, O>,
+    request: MessageShape<I>,
+  ): ServerStream<MessageShape<O>>;
+  exchange(events: ExchangeEvents): ExchangeStream;
+  /** Ends every call that runs with `client_closed`, and lets go of the socket. */
+  close(): void;
+};
+
+export function createConnection({ address, client, keepaliveMs }: ConnectionOptions): Connection {
+  const grpc = new Client(address, credentials.createInsecure(), {
+    "grpc.max_receive_message_length": maxMessageBytes,
+    "grpc.max_send_message_length": maxMessageBytes,
+    "grpc-node.flow_control_window": windowBytes,
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": 1_000,
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.enable_channelz": 0,
+    "grpc.enable_retries": 0, // call.ts retries, and knows what the server advises
+    "grpc.service_config_disable_resolution": 1,
+    ...(isLoopback(address) ? { "grpc.enable_http_proxy": 0 } : {}),
+    ...(keepaliveMs > 0 ? { "grpc.keepalive_time_ms": keepaliveMs, "grpc.keepalive_timeout_ms": 20_000 } : {}),
+  });
+  const running = new Set<{ cancel(): void }>();
+  let isClosed = false;
+
+  const metadata = () => {
+    const sent = new Metadata();
+    if (client !== undefined) sent.set("millpond-client", client);
+    return sent;
+  };
+
+  const toError = (error: unknown): MillpondClientError => {
+    if (isClosed) return clientClosed();
+    const { code = 2, details, message, metadata: received } = error as Partial<ServiceError>;
+    const bytes = received?.get("grpc-status-details-bin")[0];
+    return toClientError(
+      { code, message: details ?? message ?? String(error), details: typeof bytes === "string" ? undefined : bytes },
+      address,
+    );
+  };
+
+  return {
+    address,
+
+    unary: (method, request, timeoutMs) =>
+      new Promise((resolve, reject) => {
+        if (isClosed) throw clientClosed();
+        const call = grpc.makeUnaryRequest(
+          pathOf(method),
+          (message: typeof request) => toBuffer(toBinary(method.input, message)),
+          (bytes) => fromBinary(method.output, bytes),
+          request,
+          metadata(),
+          { deadline: systemClock.now() + Math.min(timeoutMs, longestDeadlineMs) },
+          (error, response) => {
+            running.delete(call);
+            if (error !== null) reject(toError(error));
+            else resolve(response as NonNullable<typeof response>);
+          },
+        );
+        running.add(call);
+      }),
+
+    serverStream: (method, request) => {
+      if (isClosed) throw clientClosed();
+      const call = grpc.makeServerStreamRequest(
+        pathOf(method),
+        (message: typeof request) => toBuffer(toBinary(method.input, message)),
+        (bytes) => fromBinary(method.output, bytes),
+        request,
+        metadata(),
+      );
+      running.add(call);
+      call.on("status", () => running.delete(call));
+      call.on("error", () => undefined); // the reader gets it too; this is for when nobody reads any more
+      return {
+        cancel: () => call.cancel(),
+        async *[Symbol.asyncIterator]() {
+          try {
+            yield* call;
+          } catch (error) {
+            throw toError(error);
+          }
+        },
+      };
+    },
+
+    exchange: ({ onResponse, onDrain, onEnd }) => {
+      if (isClosed) throw clientClosed();
+      const call = grpc.makeBidiStreamRequest(
+        pathOf(WorkerPoolService.method.exchange),
+        toBuffer,
+        (bytes) => fromBinary(ExchangeResponseSchema, bytes),
+        metadata(),
+      );
+      running.add(call);
+      let hasEnded = false;
+      const end = (error: MillpondClientError | undefined) => {
+        if (hasEnded) return;
+        hasEnded = true;
+        running.delete(call);
+        onEnd(error);
+      };
+      call.on("data", (response: ExchangeResponse) => {
+        if (!hasEnded) onResponse(response);
+      });
+      call.on("drain", onDrain);
+      call.on("error", (error) => end(toError(error)));
+      call.on("end", () => end(undefined)); // after a failure it comes too, but after "error"
+      return {
+        write: (request) => call.write(request),
+        end: () => call.end(),
+        cancel: () => call.cancel(),
+      };
+    },
+
+    close: () => {
+      if (isClosed) return;
+      isClosed = true;
+      for (const call of running) call.cancel();
+      grpc.close();
+    },
+  };
+}
+
+function pathOf(method: { readonly name: string; readonly parent: { readonly typeName: string } }): string {
+  return `/${method.parent.typeName}/${method.name}`;
+}
+
+/** grpc-js wants a Buffer; this is a view, not a copy. */
+function toBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function isLoopback(address: string): boolean {
+  return /^(ipv4:|dns:\/*)?(127\.|localhost(:|$))|^(ipv6:)?\[::1\]/.test(address);
+}

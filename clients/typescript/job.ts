@@ -1,0 +1,82 @@
+import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import { create, fromJson, toBinary } from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
+import type { JobSpec, Payload } from "../../src/gen/millpond/v1/job_pb.ts";
+import { JobSpecSchema, PayloadSchema } from "../../src/gen/millpond/v1/job_pb.ts";
+import { systemClock } from "./clock.ts";
+import { MillpondClientError } from "./error.ts";
+import { createIds } from "./id.ts";
+
+/** A task as the client knows it: its name, and the message types it takes and returns if it declares any. */
+export type TaskRef = {
+  readonly name: string;
+  readonly input?: DescMessage;
+  readonly output?: DescMessage;
+};
+
+/** A task, or just its name. */
+export type Task = string | TaskRef;
+
+/** What a task takes: its message's fields, or any JSON value or bytes when it declares no type. */
+export type InputOf<T extends Task> = T extends { readonly input: infer Input extends DescMessage }
+  ? MessageInitShape<Input>
+  : unknown;
+
+/** What a task returns: its message; unknown when it declares no type. */
+export type OutputOf<T extends Task> = T extends { readonly output: infer Output extends DescMessage }
+  ? MessageShape<Output>
+  : unknown;
+
+export type JobOptions = {
+  /** Where the result goes: at most 100 characters of [A-Za-z0-9._-]. Default: `default`, or the stream's own channel. */
+  readonly channel?: string | undefined;
+  /** A UUID of your own. Default: a new UUIDv7. Submitting an id again is the same job. */
+  readonly id?: string | undefined;
+};
+
+/** A job that is ready to be submitted. `sizeBytes` is about what its input takes on the wire. */
+export type Job = { readonly spec: JobSpec; readonly sizeBytes: number };
+
+/** A new job id: a UUIDv7, greater than every one before it in this process. */
+export const newJobId: () => string = createIds(systemClock.now);
+
+/** Makes a job of a task and its input. Throws `invalid_argument` when the input cannot be encoded. */
+export function job<T extends Task>(
+  task: T,
+  input: InputOf<T>,
+  { channel = "", id = newJobId() }: JobOptions = {},
+): Job {
+  const { payload, sizeBytes } = encodeInput(task, input);
+  const name = typeof task === "string" ? task : task.name;
+  return { spec: create(JobSpecSchema, { id, task: name, channel, ...(payload && { input: payload }) }), sizeBytes };
+}
+
+function encodeInput(task: Task, input: unknown): { payload: Payload | undefined; sizeBytes: number } {
+  const schema = typeof task === "string" ? undefined : task.input;
+  try {
+    if (schema !== undefined) {
+      const value = toBinary(schema, create(schema, input as MessageInitShape<typeof schema>));
+      const message = { typeUrl: `type.googleapis.com/${schema.typeName}`, value };
+      return { payload: payloadOf({ case: "message", value: message }), sizeBytes: value.length };
+    }
+    if (input === undefined) return { payload: undefined, sizeBytes: 0 };
+    if (input instanceof Uint8Array) {
+      return { payload: payloadOf({ case: "data", value: input }), sizeBytes: input.length };
+    }
+    const text = JSON.stringify(input); // so that dates, undefined fields and the like become what JSON makes of them
+    const value = fromJson(ValueSchema, JSON.parse(text));
+    return { payload: payloadOf({ case: "json", value }), sizeBytes: text.length };
+  } catch (cause) {
+    const description = cause instanceof Error ? cause.message : String(cause);
+    const message = `input: cannot be encoded: ${description}`;
+    const violations = [{ field: "input", description }];
+    throw new MillpondClientError(
+      { reason: "invalid_argument", codeName: "INVALID_ARGUMENT", message, violations },
+      { cause },
+    );
+  }
+}
+
+function payloadOf(content: MessageInitShape<typeof PayloadSchema>["content"] & object): Payload {
+  return create(PayloadSchema, { content });
+}

@@ -1,0 +1,56 @@
+import { backoffMs } from "./backoff.ts";
+import type { Clock } from "./clock.ts";
+import { isPassing } from "./error.ts";
+
+/** A stream that stood this long was no failed try, even when nothing came over it. */
+const steadyMs = 5_000;
+
+/** Decides for one stream whether and when it is opened again. */
+export type Reconnect = {
+  /** The stream is open. */
+  opened(): void;
+  /** Something came of it: the count of failures starts anew. */
+  progressed(): void;
+  /** Waits until it is time to open the stream again. Throws the error when that is no use, or the time is up. */
+  failed(error: unknown, signal: AbortSignal): Promise<void>;
+};
+
+export type ReconnectOptions = {
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** How long to go on without progress once a server has been reached. */
+  readonly reconnectMs: number;
+  /** How often to try again when no server was ever reached: more likely the address is wrong. */
+  readonly retries: number;
+};
+
+export function createReconnect({ clock, random, reconnectMs, retries }: ReconnectOptions): Reconnect {
+  let failures = 0;
+  let failingSince: number | undefined;
+  let openedAt: number | undefined;
+  let wasEverOpen = false;
+
+  const progressed = () => {
+    failures = 0;
+    failingSince = undefined;
+  };
+
+  return {
+    opened: () => {
+      openedAt = clock.now();
+      wasEverOpen = true;
+    },
+    progressed,
+    failed: async (error, signal) => {
+      if (!isPassing(error)) throw error;
+      const now = clock.now();
+      if (openedAt !== undefined && now - openedAt >= steadyMs) progressed();
+      openedAt = undefined;
+      failingSince ??= now;
+      if (!wasEverOpen && failures >= retries) throw error;
+      const delayMs = Math.max(error.retryAfterMs ?? 0, backoffMs(failures++, random));
+      if (now + delayMs >= failingSince + reconnectMs) throw error;
+      await clock.sleep(delayMs, signal);
+    },
+  };
+}

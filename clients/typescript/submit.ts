@@ -1,0 +1,99 @@
+import { create } from "@bufbuild/protobuf";
+import { SubmitRequestSchema, WorkerPoolService } from "../../src/gen/millpond/v1/worker_pool_pb.ts";
+import type { Call } from "./call.ts";
+import { MillpondClientError } from "./error.ts";
+import type { Job } from "./job.ts";
+import type { JobRefusal } from "./result.ts";
+import { toRefusal } from "./result.ts";
+
+/** The bounds on one call: those of a server with default limits, and well below its bound on a message. */
+const maxJobs = 1_000;
+const maxBytes = 2 * 1024 * 1024;
+
+/** What became of one submitted job. */
+export type JobReceipt =
+  /** It is on disk. `isDuplicate`: it was before, nothing was added. */
+  | { readonly jobId: string; readonly isDuplicate: boolean; readonly refusal?: undefined }
+  | { readonly jobId?: undefined; readonly isDuplicate?: undefined; readonly refusal: JobRefusal };
+
+/** Submits one job; its id once it is on disk. Throws a MillpondClientError when it is refused. */
+export async function submitOne(call: Call, job: Job): Promise<string> {
+  try {
+    const [receipt] = await callSubmit(call, [job]);
+    return receipt?.jobId ?? job.spec.id;
+  } catch (error) {
+    if (!(error instanceof MillpondClientError) || !isRefusal(error)) throw error;
+    throw new MillpondClientError({ ...toOwnRefusal(error), codeName: error.codeName }, { cause: error });
+  }
+}
+
+/** Submits jobs in as few calls as the limits allow; one receipt for each, in their order. */
+export async function submitAll(call: Call, jobs: readonly Job[]): Promise<JobReceipt[]> {
+  const receipts: JobReceipt[] = [];
+  for (let start = 0; start < jobs.length; start = receipts.length) {
+    receipts.push(...(await submitSome(call, jobs.slice(start, endOfCall(jobs, start)))));
+  }
+  return receipts;
+}
+
+/**
+ * When no job of a call was accepted, the call fails with the refusal of the first and tells nothing of the others. So
+ * they are asked about in halves, unless the refusal is about the moment and not about the job.
+ */
+async function submitSome(call: Call, jobs: readonly Job[]): Promise<JobReceipt[]> {
+  try {
+    return await callSubmit(call, jobs);
+  } catch (error) {
+    if (!(error instanceof MillpondClientError) || !isRefusal(error)) throw error;
+    if (jobs.length === 1 || error.retryAfterMs !== undefined) {
+      const refusal = toOwnRefusal(error);
+      return jobs.map(() => ({ refusal }));
+    }
+    const half = jobs.length >> 1;
+    const first = await submitSome(call, jobs.slice(0, half));
+    return [...first, ...(await submitSome(call, jobs.slice(half)))];
+  }
+}
+
+async function callSubmit(call: Call, jobs: readonly Job[]): Promise<JobReceipt[]> {
+  const request = create(SubmitRequestSchema, { jobs: jobs.map(({ spec }) => spec) });
+  const { receipts } = await call(WorkerPoolService.method.submit, request);
+  return receipts.map(({ receipt }): JobReceipt => {
+    if (receipt.case === "refusal") return { refusal: toRefusal(receipt.value) };
+    return { jobId: receipt.value ?? "", isDuplicate: receipt.case === "duplicateOf" };
+  });
+}
+
+/** The status of a call numbers the jobs of the call; to the one job it is about, that says nothing. */
+function toOwnRefusal({ reason, message, retryAfterMs, violations }: MillpondClientError): JobRefusal {
+  const own = (text: string) => text.replaceAll("jobs[0].", "");
+  return {
+    reason,
+    message: own(message),
+    retryAfterMs,
+    violations: violations.map(({ field, description }) => ({ field: own(field), description })),
+  };
+}
+
+function isRefusal({ codeName }: MillpondClientError): boolean {
+  return refusals.has(codeName);
+}
+
+/** The codes with which a server refuses jobs; every other one is a call that failed. */
+const refusals: ReadonlySet<string> = new Set([
+  "INVALID_ARGUMENT",
+  "NOT_FOUND",
+  "ALREADY_EXISTS",
+  "RESOURCE_EXHAUSTED",
+  "FAILED_PRECONDITION",
+]);
+
+function endOfCall(jobs: readonly Job[], start: number): number {
+  const last = Math.min(jobs.length, start + maxJobs);
+  let bytes = 0;
+  for (let end = start; end < last; end++) {
+    bytes += jobs[end]?.sizeBytes ?? 0;
+    if (bytes > maxBytes) return Math.max(end, start + 1);
+  }
+  return last;
+}

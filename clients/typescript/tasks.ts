@@ -1,0 +1,23 @@
+import {
+  FailInputSchema,
+  FailOutputSchema,
+  SleepInputSchema,
+  SleepOutputSchema,
+} from "../../src/gen/millpond/tasks/v1/diagnostic_pb.ts";
+import { ImageResizeInputSchema, ImageResizeOutputSchema } from "../../src/gen/millpond/tasks/v1/image_pb.ts";
+
+/** Makes a smaller (or other) picture of a picture. */
+export const imageResize = {
+  name: "image.resize",
+  input: ImageResizeInputSchema,
+  output: ImageResizeOutputSchema,
+} as const;
+
+/** Does nothing for a while, then succeeds. */
+export const sleep = { name: "sleep", input: SleepInputSchema, output: SleepOutputSchema } as const;
+
+/** Fails as it is told to. */
+export const fail = { name: "fail", input: FailInputSchema, output: FailOutputSchema } as const;
+
+/** Gives back what it gets: any JSON, or bytes. */
+export const echo = { name: "echo" } as const;

@@ -1,0 +1,76 @@
+/** What a command is, and how it reads its flags. Nothing here knows the library that parses the command line. */
+import type { Terminal } from "./terminal.ts";
+
+/** A flag of a command. */
+export type Flag = {
+  /** `--follow`, `--channel <name>` (takes a value) or `--json [input]` (may take one). */
+  readonly usage: string;
+  readonly doc: string;
+  /** What the flag means when it comes without the value it may take. */
+  readonly bare?: string;
+  /** May come several times; all its values are kept. */
+  readonly repeats?: boolean;
+};
+
+/** Values by flag, such as `--channel`. A flag without a value is true, one that repeats has all of its values. */
+export type FlagValues = { readonly [flag: string]: string | true | readonly string[] | undefined };
+
+/** One call of a command. */
+export type Invocation = {
+  /** One for each name in the command's `usage`. */
+  readonly args: readonly string[];
+  readonly flags: FlagValues;
+  readonly env: { readonly [name: string]: string | undefined };
+  readonly terminal: Terminal;
+};
+
+/** A command of the program. */
+export type Command = {
+  /** Its name and arguments: `job <id>`. */
+  readonly usage: string;
+  /** One line for the list of commands. */
+  readonly summary: string;
+  /** What else is to be known, for `--help`. */
+  readonly notes?: string;
+  readonly flags: readonly Flag[];
+  /** Command lines for `--help`. */
+  readonly examples: readonly string[];
+  /** Goes on when nobody reads its output any more. */
+  readonly outlivesReader?: true;
+  /** Resolves with the exit code. What it throws is shown as one line. */
+  run(invocation: Invocation): Promise<number>;
+};
+
+/** A command line that makes no sense: shown as one line, exit code 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** The switch that every command has. `submit` has its own, which may take a value too. */
+export const jsonFlag: Flag = { usage: "--json", doc: "print JSON, for programs" };
+
+/** Whether a switch was given. */
+export function isOn(flags: FlagValues, flag: string): boolean {
+  return flags[flag] === true;
+}
+
+/** The value of a flag; undefined when it was not given. */
+export function textOf(flags: FlagValues, flag: string): string | undefined {
+  const value = flags[flag];
+  return typeof value === "string" ? value : undefined;
+}
+
+/** The value of a flag that takes a whole number. Throws a UsageError that names the bounds. */
+export function integerOf(
+  flags: FlagValues,
+  flag: string,
+  { min, max, fallback }: { readonly min: number; readonly max: number; readonly fallback: number },
+): number {
+  const text = textOf(flags, flag);
+  if (text === undefined) return fallback;
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < min || value > max) {
+    throw new UsageError(`${flag} is "${text}": must be an integer from ${min} to ${max}`);
+  }
+  return value;
+}

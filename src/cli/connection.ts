@@ -1,0 +1,42 @@
+/** Brings a command to a server: the flags that name it, and what to say when it does not answer. */
+import type { MillpondClient } from "../../clients/typescript/index.ts";
+import { type Flag, type Invocation, textOf, UsageError } from "./command.ts";
+
+const defaultAddress = "127.0.0.1:7717";
+/** Few: whoever types a command would rather be told at once. */
+const retries = 2;
+
+/** The flags of every command that asks a server. */
+export const clientFlags: readonly Flag[] = [
+  { usage: "--address <host:port>", doc: `the server's gRPC port (or MILLPOND_ADDRESS; default: ${defaultAddress})` },
+  {
+    usage: "--client <name>",
+    doc: "who you are; a client sees only its own jobs (or MILLPOND_CLIENT; default: anonymous)",
+  },
+];
+
+/** Runs an action with a client and closes it afterwards. What the client throws says what to do. */
+export async function withClient<T>(
+  { flags, env }: Invocation,
+  action: (client: MillpondClient) => Promise<T>,
+): Promise<T> {
+  const address = textOf(flags, "--address") ?? (env.MILLPOND_ADDRESS || defaultAddress);
+  if (!/^[^\s/]+:\d{1,5}$/.test(address)) {
+    throw new UsageError(`--address is "${address}": must be a host and a port, such as ${defaultAddress}`);
+  }
+  const name = textOf(flags, "--client") ?? (env.MILLPOND_CLIENT || undefined);
+  if (name !== undefined && !/^[\x21-\x7e]{1,100}$/.test(name)) {
+    throw new UsageError(`--client is "${name}": must be 1 to 100 visible ASCII characters`);
+  }
+  const { connect, MillpondClientError } = await import("../../clients/typescript/index.ts");
+  const client = connect({ address, client: name, retries });
+  try {
+    return await action(client);
+  } catch (error) {
+    if (!(error instanceof MillpondClientError) || error.reason !== "unreachable") throw error;
+    const advice = 'start one with "millpond serve", or name another with --address';
+    throw new Error(`no server answers at ${address}: ${advice}`, { cause: error });
+  } finally {
+    await client.close();
+  }
+}

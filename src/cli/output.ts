@@ -1,0 +1,96 @@
+/** What a task returned, for people and for programs. */
+import { createRegistry, type DescMessage, isMessage, type Message, ScalarType, toJson } from "@bufbuild/protobuf";
+import type { Any } from "@bufbuild/protobuf/wkt";
+import { AnySchema } from "@bufbuild/protobuf/wkt";
+import { file_millpond_tasks_v1_diagnostic } from "../gen/millpond/tasks/v1/diagnostic_pb.ts";
+import { file_millpond_tasks_v1_image } from "../gen/millpond/tasks/v1/image_pb.ts";
+import { shortened, size } from "./format.ts";
+
+const builtInTypes = createRegistry(file_millpond_tasks_v1_diagnostic, file_millpond_tasks_v1_image);
+
+/** An output as `--json` shows it. */
+export type OutputAsJson = {
+  /** `json`, `bytes`, `none`, or the name of a message type. */
+  readonly outputType: string;
+  /** The value; bytes in base64, messages in protobuf's JSON mapping, a message of an unknown type in base64 too. */
+  readonly output?: unknown;
+};
+
+/** The output for programs. */
+export function outputAsJson(output: unknown): OutputAsJson {
+  if (output === undefined) return { outputType: "none" };
+  if (output instanceof Uint8Array) return { outputType: "bytes", output: base64(output) };
+  if (isUnknownMessage(output)) return { outputType: typeNameOf(output), output: base64(output.value) };
+  const schema = schemaOf(output);
+  if (schema !== undefined) return { outputType: schema.typeName, output: toJson(schema, output as Message) };
+  return { outputType: "json", output };
+}
+
+/** The output for people, on one line of at most `length` characters; bytes as their size. */
+export function outputAsText(output: unknown, length: number): string {
+  if (output === undefined) return "nothing";
+  if (output instanceof Uint8Array) return size(output.length);
+  if (isUnknownMessage(output)) return `${typeNameOf(output)}, ${size(output.value.length)}`;
+  const schema = schemaOf(output);
+  const value = schema === undefined ? output : withSizes(schema, output as Message);
+  return shortened(JSON.stringify(value), length);
+}
+
+/** The bytes that are worth a file: the output itself, or the first field of bytes in its message. */
+export function bytesOf(output: unknown): Uint8Array | undefined {
+  if (output instanceof Uint8Array) return output;
+  const schema = schemaOf(output);
+  if (schema === undefined) return undefined;
+  return Object.values(fieldsOf(output as Message)).find((value) => value instanceof Uint8Array);
+}
+
+/** The ending of a file's name by its first bytes: pictures are known, the rest is `.bin`. */
+export function extensionOf(bytes: Uint8Array): string {
+  const head = Buffer.from(bytes.subarray(0, 12)).toString("latin1");
+  return signatures.find(([pattern]) => pattern.test(head))?.[1] ?? ".bin";
+}
+
+const signatures: readonly (readonly [RegExp, string])[] = [
+  [/^\xff\xd8\xff/, ".jpg"],
+  [/^\x89PNG/, ".png"],
+  [/^RIFF.{4}WEBP/s, ".webp"],
+  [/^.{4}ftypavif/s, ".avif"],
+];
+
+/** Protobuf's JSON mapping, but with the size of each field of bytes in place of the bytes. */
+function withSizes(schema: DescMessage, message: Message): unknown {
+  const json = toJson(schema, message) as Record<string, unknown>;
+  const given = fieldsOf(message);
+  for (const field of schema.fields) {
+    const value = given[field.localName];
+    if (field.scalar === ScalarType.BYTES && value instanceof Uint8Array && field.jsonName in json) {
+      json[field.jsonName] = size(value.length);
+    }
+  }
+  return json;
+}
+
+/** The message's own fields by name, those of a oneof included. */
+function fieldsOf(message: Message): Record<string, unknown> {
+  const entries = Object.entries(message).map(([name, value]) => {
+    const oneof = value as { readonly case?: string; readonly value?: unknown } | null;
+    return typeof oneof === "object" && oneof?.case !== undefined ? [oneof.case, oneof.value] : [name, value];
+  });
+  return Object.fromEntries(entries);
+}
+
+function schemaOf(output: unknown): DescMessage | undefined {
+  return isMessage(output) ? builtInTypes.getMessage(output.$typeName) : undefined;
+}
+
+function isUnknownMessage(output: unknown): output is Any {
+  return isMessage(output, AnySchema);
+}
+
+function typeNameOf({ typeUrl }: Any): string {
+  return typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
+}

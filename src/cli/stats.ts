@@ -1,0 +1,104 @@
+import type { PercentilesMs, ServerSnapshot } from "../../clients/typescript/index.ts";
+import { type Command, integerOf, type Invocation, isOn, jsonFlag } from "./command.ts";
+import { clientFlags, withClient } from "./connection.ts";
+import { duration, rate } from "./format.ts";
+import { type Style, table, type Terminal } from "./terminal.ts";
+
+/** Shows what the server is doing, once or again and again. */
+export const stats: Command = {
+  usage: "stats",
+  summary: "show pools, tasks and your own traffic",
+  notes: "Counts of pools are of the jobs in the store; counts of tasks and clients are since the server started.",
+  flags: [
+    { usage: "--watch", doc: "go on until interrupted" },
+    { usage: "--interval <ms>", doc: "between two looks with --watch, 100 to 60000 (default: 1000)" },
+    ...clientFlags,
+    jsonFlag,
+  ],
+  examples: ["millpond stats", "millpond stats --watch --interval 500", "millpond stats --json"],
+  run: (invocation) =>
+    withClient(invocation, async (client) => {
+      const { flags } = invocation;
+      const intervalMs = integerOf(flags, "--interval", { min: 100, max: 60_000, fallback: 1000 });
+      if (!isOn(flags, "--watch")) {
+        show(invocation, await client.stats());
+        return 0;
+      }
+      for await (const snapshot of client.watchStats({ intervalMs })) {
+        invocation.terminal.clear();
+        show(invocation, snapshot);
+      }
+      return 0;
+    }),
+};
+
+function show({ flags, terminal }: Invocation, snapshot: ServerSnapshot): void {
+  if (isOn(flags, "--json")) terminal.print(JSON.stringify(snapshot));
+  else for (const line of statsLines(terminal, snapshot)) terminal.print(line);
+}
+
+const when = (style: Style) => (cell: string) => (cell === "0" ? undefined : style);
+
+/** A snapshot as lines: one about the server, then a table of pools and one of tasks. */
+export function statsLines(terminal: Terminal, { uptimeMs, client, pools, tasks }: ServerSnapshot): string[] {
+  const limit = client.ratePerSecond === 0 ? "no rate limit" : `${rate(client.ratePerSecond)}, burst ${client.burst}`;
+  const lines = [
+    `up ${duration(uptimeMs)}; client ${client.client}: ${client.accepted} accepted, ${client.refused} refused, ${limit}`,
+    "",
+    ...table(
+      terminal,
+      [
+        { title: "POOL" },
+        { title: "QUEUED", align: "right", style: when("waiting") },
+        { title: "BOUND", align: "right" },
+        { title: "OLDEST", align: "right" },
+        { title: "RUNNING", align: "right" },
+        { title: "WORKERS", align: "right" },
+        { title: "SUCCEEDED", align: "right", style: when("good") },
+        { title: "DEAD", align: "right", style: when("bad") },
+        { title: "CANCELLED", align: "right" },
+      ],
+      pools.map((pool) => [
+        pool.pool,
+        String(pool.queued),
+        String(pool.maxQueued),
+        pool.oldestAgeMs === 0 ? "-" : duration(pool.oldestAgeMs),
+        String(pool.running),
+        pool.minWorkers === pool.maxWorkers
+          ? `${pool.workers}`
+          : `${pool.workers} (${pool.minWorkers}-${pool.maxWorkers})`,
+        String(pool.succeeded),
+        String(pool.dead),
+        String(pool.cancelled),
+      ]),
+    ),
+  ];
+  if (tasks.length === 0) return lines;
+  return [
+    ...lines,
+    "",
+    ...table(
+      terminal,
+      [
+        { title: "TASK" },
+        { title: "SUCCEEDED", align: "right", style: when("good") },
+        { title: "FAILED", align: "right", style: when("bad") },
+        { title: "RATE", align: "right" },
+        { title: "WAIT P50/P90/P99", align: "right" },
+        { title: "RUN P50/P90/P99", align: "right" },
+      ],
+      tasks.map(({ task, succeeded, failed, attemptsPerSecond, queueWaitMs, executionMs }) => [
+        task,
+        String(succeeded),
+        String(failed),
+        rate(attemptsPerSecond),
+        percentiles(queueWaitMs),
+        percentiles(executionMs),
+      ]),
+    ),
+  ];
+}
+
+function percentiles({ p50, p90, p99 }: PercentilesMs): string {
+  return p50 === undefined ? "-" : [p50, p90, p99].map(duration).join(" / ");
+}

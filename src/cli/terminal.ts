@@ -1,0 +1,98 @@
+/** Where commands write: lines, aligned tables, and colours where a person looks at them. */
+import { type InspectColor, styleText } from "node:util";
+
+/** Standard output and standard error of a command. */
+export type Terminal = {
+  /** Writes a line to standard output. */
+  print(line: string): void;
+  /** Writes a line to standard error. */
+  complain(line: string): void;
+  /** Clears the screen when a person looks at it; nothing otherwise. */
+  clear(): void;
+  /** Colours a text when a person looks at it and has not set NO_COLOR. */
+  style(style: Style, text: string): string;
+  /** From now on the process ends, quietly, once nobody reads its output any more, as in `millpond jobs | head -1`. */
+  endWithReader(): void;
+};
+
+/** What a colour means. */
+export type Style = keyof typeof colours;
+
+const colours = { good: "green", bad: "red", waiting: "yellow", quiet: "gray", head: "bold" } as const satisfies Record<
+  string,
+  InspectColor
+>;
+
+/** A terminal on two streams; `exit` ends the process. */
+export function createTerminal({
+  stdout,
+  stderr,
+  exit,
+}: {
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  exit(exitCode: number): void;
+}): Terminal {
+  let endsWithReader = false;
+  for (const stream of [stdout, stderr]) {
+    stream.on("error", ({ code }: NodeJS.ErrnoException) => {
+      if (endsWithReader) exit(code === "EPIPE" ? 0 : 1);
+    });
+  }
+  return {
+    print: (line) => void stdout.write(`${line}\n`),
+    complain: (line) => void stderr.write(`${line}\n`),
+    clear: () => void (stdout.isTTY && stdout.write("\u001b[H\u001b[2J")),
+    style: (style, text) => styleText(colours[style], text, { stream: stdout }),
+    endWithReader: () => {
+      endsWithReader = true;
+    },
+  };
+}
+
+/** A column of a table. */
+export type Column = {
+  readonly title: string;
+  readonly align?: "right";
+  /** Least width in characters. */
+  readonly width?: number;
+  readonly style?: (cell: string) => Style | undefined;
+};
+
+/** Lines of a table, headings first, each column as wide as its widest cell. */
+export function table(terminal: Terminal, columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
+  const fitted = columns.map((column, at) => ({
+    ...column,
+    width: Math.max(column.title.length, column.width ?? 0, ...rows.map((row) => printable(row[at] ?? "").length)),
+  }));
+  return [heading(terminal, fitted), ...rows.map((row) => line(terminal, fitted, row))];
+}
+
+/** The titles of columns whose widths are given. */
+export function heading(terminal: Terminal, columns: readonly Column[]): string {
+  const titles = columns.map((column): Column => ({ ...column, style: () => "head" }));
+  return line(
+    terminal,
+    titles,
+    columns.map(({ title }) => title),
+  );
+}
+
+/** One row below its heading. What came from outside cannot move the cursor; what is too wide pushes the rest aside. */
+export function line(terminal: Terminal, columns: readonly Column[], row: readonly string[]): string {
+  return columns
+    .map(({ align, width = 0, style }, at) => {
+      const cell = printable(row[at] ?? "");
+      const padding = " ".repeat(Math.max(0, width - cell.length));
+      const colour = cell === "" ? undefined : style?.(cell);
+      const shown = colour === undefined ? cell : terminal.style(colour, cell);
+      return align === "right" ? padding + shown : shown + padding;
+    })
+    .join("  ")
+    .trimEnd();
+}
+
+/** A text on one line, without characters that could steer the terminal. */
+export function printable(text: string): string {
+  return text.replace(/\s*[\r\n]+\s*/g, " ").replace(/[\p{Cc}\p{Cf}]/gu, "\u{fffd}");
+}

@@ -1,0 +1,226 @@
+/** Every setting of the server in one table: its name in the file, flag, variable, default, unit, bound and meaning. */
+import { z } from "zod";
+
+type Option<Key extends string, Check extends z.ZodType> = {
+  /** Dotted path in the file. */
+  readonly key: Key;
+  /** Derived from the key, such as `--grpc-port`. */
+  readonly flag: string;
+  /** Derived from the key, such as `MILLPOND_GRPC_PORT`. */
+  readonly env: string;
+  readonly default: z.input<Check>;
+  /** Unit of a number; empty for anything else. */
+  readonly unit: string;
+  /** Its description is the bound in words. */
+  readonly check: Check;
+  readonly doc: string;
+};
+
+const mebibyte = 2 ** 20;
+/** Below this nothing would be left for outputs beside what a message needs for itself. */
+const smallestMessageBytes = 256 * 1024;
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+/** What is promised about ids: one that was used is remembered for ten minutes at least. */
+const shortestRetentionMs = 600_000;
+const longestRetentionMs = 3650 * dayMs;
+
+const hostName = text(/^[A-Za-z0-9.:_-]{1,253}$/, "an IP address or a host name");
+const port = integer(0, 65_535);
+const path = text(/^[^\0]+$/, "a path");
+const retention = integer(shortestRetentionMs, longestRetentionMs);
+const perSecond = number(0, 1_000_000);
+const burst = integer(1, 1_000_000);
+const workerBound = integer(1, 1024);
+const workers = "an integer from 1 to 1024, or {min, max} with min <= max";
+/** A pool as it is given. */
+export const poolShape = shape({
+  work: oneOf("cpu", "io", "mixed", "limited").optional(),
+  workers: z
+    .union([workerBound, shape({ min: workerBound, max: workerBound })], { error: `must be ${workers}` })
+    .refine((given) => typeof given === "number" || given.min <= given.max, { error: `must be ${workers}` })
+    .optional(),
+  maxQueued: integer(1, 100_000_000).default(100_000),
+});
+
+/** All settings, in the order in which docs/configuration.md shows them. */
+export const options = [
+  option("grpc.host", hostName, "127.0.0.1", "", "Address that native gRPC listens on."),
+  option("grpc.port", port, 7717, "", "Port of native gRPC. 0: any free one."),
+  option("http.host", hostName, "127.0.0.1", "", "Address that Connect, gRPC-Web and /healthz listen on."),
+  option("http.port", port, 7718, "", "Port of Connect, gRPC-Web and /healthz. 0: any free one."),
+  option(
+    "allowInsecure",
+    yesOrNo(),
+    false,
+    "",
+    "Allows `grpc.host` and `http.host` to be addresses that other machines can reach, although nothing is encrypted " +
+      "and nobody has to prove who they are.",
+  ),
+  option("dataDir", path, "./millpond-data", "", "Folder of the store; made when it is missing."),
+  option(
+    "store",
+    oneOf("sqlite", "memory"),
+    "sqlite",
+    "",
+    "`sqlite`: the file `millpond.sqlite` in `dataDir`. `memory`: every job is lost when the server stops.",
+  ),
+  option("tasksDir", path.nullable(), null, "", "Folder with your own task files, beside the built-in tasks."),
+  option(
+    "limits.messageBytes",
+    integer(smallestMessageBytes, 256 * mebibyte),
+    4 * mebibyte,
+    "bytes",
+    "Bound on one request message.",
+  ),
+  option(
+    "limits.inputBytes",
+    integer(1, 256 * mebibyte),
+    mebibyte,
+    "bytes",
+    "Bound on the encoded input of one job. At most `limits.messageBytes`.",
+  ),
+  option("limits.jobsPerSubmit", integer(1, 100_000), 1000, "jobs", "Bound on the jobs of one submit."),
+  option("limits.streams", integer(1, 10_000), 100, "calls", "Bound on the calls open at once on one connection."),
+  option("limits.metadataBytes", integer(1024, mebibyte), 16_384, "bytes", "Bound on the metadata of one call."),
+  option("limits.resultStreams", integer(1, 10_000), 10, "streams", "Bound on the result streams of one client."),
+  option("limits.sessionMemoryMiB", integer(1, 1024), 16, "MiB", "Bound on the memory of one connection."),
+  option("rate.perSecond", perSecond, 0, "jobs/s", "Jobs that each client may submit per second. 0: no limit."),
+  option("rate.burst", burst, 1000, "jobs", "Jobs that a client may submit at once after a pause."),
+  option(
+    "rate.clients",
+    named(shape({ perSecond, burst: burst.optional() }), /^[\x21-\x7e]{1,100}$/, "1 to 100 visible ASCII characters"),
+    {},
+    "",
+    "Other rates for some clients, by name: `{nightly-import: {perSecond: 50, burst: 5000}}`. A missing `burst` is " +
+      "`rate.burst`.",
+  ),
+  option(
+    "pools",
+    named(poolShape, /^[a-z][a-z0-9_-]{0,49}$/, "a letter, then at most 49 of [a-z0-9_-]"),
+    {},
+    "",
+    "Pools by name: `{scrape: {work: limited, workers: 25, maxQueued: 100000}}`, besides `cpu` and `io`, which are " +
+      "always there. `workers` is " +
+      `${workers}; when it is missing, \`work\` decides: \`cpu\` as many as cores, \`mixed\` twice, \`io\` four times ` +
+      "as many; `limited` needs `workers`: as many as the outside allows. `maxQueued` is the bound on waiting jobs.",
+  ),
+  option(
+    "tasks",
+    named(
+      z.record(z.string(), z.unknown(), { error: "must be a set of settings" }),
+      /^[a-z][a-z0-9._-]{0,99}$/,
+      "a task name",
+    ),
+    {},
+    "",
+    "Settings of tasks, by task name: `{image.resize: {maxWidth: 8000}}`. Each task says what it takes.",
+  ),
+  option("retention.acknowledgedMs", retention, hourMs, "ms", "How long a job is kept whose result was acknowledged."),
+  option(
+    "retention.unacknowledgedMs",
+    retention,
+    dayMs,
+    "ms",
+    "How long a job is kept whose result nobody acknowledged.",
+  ),
+  option("retention.deadMs", retention, 30 * dayMs, "ms", "How long a DEAD job is kept, acknowledged or not."),
+  option("drainMs", integer(0, hourMs), 30_000, "ms", "How long running jobs may take to finish at shutdown."),
+  option("graceMs", integer(0, 600_000), 5000, "ms", "How long a job may take to stop once it was told to."),
+  option(
+    "slowReaderMs",
+    integer(100, hourMs),
+    30_000,
+    "ms",
+    "How long a result stream may go unread before it is ended.",
+  ),
+  option("log.level", oneOf("debug", "info", "warn", "error", "silent"), "info", "", "The least serious lines logged."),
+] as const;
+
+/** Variables that start with MILLPOND_ and are not settings of the server. */
+export const otherVariables = {
+  MILLPOND_CONFIG: "The configuration file, for `serve` and `health`; the flag is --config.",
+  MILLPOND_ADDRESS: "The server's gRPC address, for every command that asks one; the flag is --address.",
+  MILLPOND_CLIENT: "The client's name, for every command that asks a server; the flag is --client.",
+} as const;
+
+export type AnyOption = (typeof options)[number];
+export type Key = AnyOption["key"];
+type ValueOf<K extends Key> = Readonly<z.output<Extract<AnyOption, { key: K }>["check"]>>;
+/** All settings, nested by section, before those that depend on others are worked out. */
+export type AsGiven = {
+  readonly [K in Key as K extends `${infer Section}.${string}` ? Section : K]: K extends `${infer Section}.${string}`
+    ? { readonly [L in Key as L extends `${Section}.${infer Name}` ? Name : never]: ValueOf<L> }
+    : ValueOf<K>;
+};
+
+/** What a check found. */
+export type Checked = z.ZodSafeParseResult<unknown>;
+export type Issues = readonly z.core.$ZodIssue[];
+
+function option<const K extends string, C extends z.ZodType>(
+  key: K,
+  check: C,
+  fallback: z.input<C>,
+  unit: string,
+  doc: string,
+): Option<K, C> {
+  const words = key.split(/\.|(?<=[a-z])(?=[A-Z][a-z])/).map((word) => word.toLowerCase());
+  return {
+    key,
+    flag: `--${words.join("-")}`,
+    env: `MILLPOND_${words.join("_").toUpperCase()}`,
+    default: fallback,
+    unit,
+    check,
+    doc,
+  };
+}
+
+function integer(min: number, max: number) {
+  const bound = `an integer from ${min} to ${max}`;
+  const error = `must be ${bound}`;
+  return z
+    .int({ error, abort: true })
+    .min(min, { error, abort: true })
+    .max(max, { error, abort: true })
+    .describe(bound);
+}
+
+function number(min: number, max: number) {
+  const bound = `a number from ${min} to ${max}`;
+  const error = `must be ${bound}`;
+  return z.number({ error }).min(min, { error, abort: true }).max(max, { error, abort: true }).describe(bound);
+}
+
+function text(pattern: RegExp, bound: string) {
+  return z
+    .string({ error: `must be ${bound}` })
+    .regex(pattern, { error: `must be ${bound}` })
+    .describe(bound);
+}
+
+function yesOrNo() {
+  return z.boolean({ error: "must be true or false" }).describe("true or false");
+}
+
+function oneOf<const T extends string>(...values: readonly T[]) {
+  const bound = `one of ${values.join(", ")}`;
+  return z.enum(values, { error: `must be ${bound}` }).describe(bound);
+}
+
+function shape<S extends z.core.$ZodLooseShape>(fields: S) {
+  const known = Object.keys(fields).join(", ");
+  return z.strictObject(fields, {
+    error: ({ code, keys }) =>
+      code === "unrecognized_keys" ? `must not have "${keys.join('", "')}", only ${known}` : `must be {${known}}`,
+  });
+}
+
+function named<V extends z.ZodType>(value: V, name: RegExp, nameBound: string) {
+  return z
+    .record(z.string().regex(name), value, {
+      error: ({ code }) => (code === "invalid_key" ? `must be named with ${nameBound}` : "must be a set of names"),
+    })
+    .describe(`by name (${nameBound})`);
+}

@@ -1,0 +1,88 @@
+/** Rules behind the configuration that need neither its schema nor its file format. */
+import { BlockList, isIP } from "node:net";
+
+/** The kind of work a pool is for; it decides how many workers there are when nothing else does. */
+type Work = "cpu" | "io" | "mixed" | "limited";
+
+/** A pool with its size worked out. */
+export type PoolConfig = {
+  readonly work: Work;
+  /** 1..1024, at most `maxWorkers`. */
+  readonly minWorkers: number;
+  readonly maxWorkers: number;
+  /** Bound on the jobs waiting. */
+  readonly maxQueued: number;
+};
+
+type Listener = { readonly host: string; readonly port: number };
+type GivenPool = {
+  readonly work?: Work | undefined;
+  readonly workers?: number | { readonly min: number; readonly max: number } | undefined;
+  readonly maxQueued: number;
+};
+
+const workersPerCore = { cpu: 1, mixed: 2, io: 4 } as const;
+
+/** The pool with its size worked out, or what is wrong with it, as the second half of a sentence. */
+export function sizePool(
+  name: string,
+  { work: given, workers, maxQueued }: GivenPool,
+  cores: number,
+): PoolConfig | string {
+  const work = given ?? (name === "cpu" || name === "io" ? name : undefined);
+  if (work === undefined) return "has no work: must be one of cpu, io, mixed, limited";
+  if (workers === undefined && work === "limited") {
+    return "has no workers: a limited pool needs as many as the outside allows, such as workers: 25";
+  }
+  const { min, max } =
+    typeof workers === "object"
+      ? workers
+      : both(workers ?? cores * workersPerCore[work as keyof typeof workersPerCore]);
+  return { work, minWorkers: min, maxWorkers: max, maxQueued };
+}
+
+function both(count: number): { readonly min: number; readonly max: number } {
+  return { min: count, max: count };
+}
+
+/** Whether only this machine can reach the address. A name other than `localhost` counts as one that others can reach. */
+export function isLoopback(host: string): boolean {
+  const family = isIP(host);
+  if (family === 0) return host.toLowerCase() === "localhost";
+  const loopback = new BlockList();
+  loopback.addSubnet("127.0.0.0", 8, "ipv4");
+  loopback.addAddress("::1", "ipv6");
+  return loopback.check(host, family === 4 ? "ipv4" : "ipv6");
+}
+
+/** Whether both would listen on the same port of the same address; 0 is any free port and never clashes. */
+export function portClash(a: Listener, b: Listener): boolean {
+  return a.port !== 0 && a.port === b.port && a.host === b.host;
+}
+
+/** A value as a message shows it, at most 60 characters. */
+export function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+/** The known word that someone probably meant: at most a third of its letters differ. Undefined when there is none. */
+export function closest(word: string, known: readonly string[]): string | undefined {
+  const scored = known.map((candidate) => ({ candidate, edits: edits(word.toLowerCase(), candidate.toLowerCase()) }));
+  const best = scored.toSorted((a, b) => a.edits - b.edits)[0];
+  return best && best.edits <= Math.ceil(best.candidate.length / 3) ? best.candidate : undefined;
+}
+
+/** Levenshtein distance: how many letters to add, remove or replace. */
+function edits(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= from.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= to.length; j++) {
+      const replaced = (row[j - 1] as number) + (from[i - 1] === to[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[to.length] as number;
+}

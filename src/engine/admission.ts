@@ -1,0 +1,207 @@
+/** The yes or no before a job is stored: rate, size, schema, room in the queue, in this order. */
+import { type Clock, pause } from "../clock.ts";
+import { invalid, MillpondError, refusal } from "../errors.ts";
+import type { NewJob } from "../job/job.ts";
+import type { Tasks } from "../pool/tasks.ts";
+import type { Store, Submitted } from "../store/store.ts";
+import type { Backlog } from "./backlog.ts";
+import { createDraftCheck, defaultChannel, type Draft } from "./draft.ts";
+import type { RateLimit } from "./rate-limit.ts";
+import type { Stats } from "./stats.ts";
+
+/** The answer to one draft. `finalCursor`: the duplicate's result is at this position, or null while it is not final. */
+export type Admitted =
+  | { readonly kind: "accepted"; readonly id: string; readonly channel: string }
+  | { readonly kind: "duplicate"; readonly id: string; readonly channel: string; readonly finalCursor: number | null }
+  | { readonly kind: "refused"; readonly error: MillpondError };
+
+export type AdmissionLimits = {
+  /** Bound on the jobs of one request. */
+  readonly jobsPerSubmit: number;
+  /** Bound on an encoded input. */
+  readonly inputBytes: number;
+};
+
+export type Admission = {
+  /**
+   * Admits drafts; resolves once those accepted are durable, with one answer each, in order. Refusals of the request as
+   * a whole (none or too many drafts, over the rate, draining) reject.
+   */
+  admit(client: string, drafts: readonly Draft[], trace: string | null): Promise<readonly Admitted[]>;
+  /**
+   * Like `admit`, but waits while the client is over its rate instead of refusing, and tells `onWait` so. Never rejects
+   * for a refusal: what is refused as a whole is refused job by job, for a part may have been admitted before.
+   */
+  admitSlowly(
+    client: string,
+    drafts: readonly Draft[],
+    trace: string | null,
+    options: { readonly signal: AbortSignal; onWait(waitMs: number): void },
+  ): Promise<readonly Admitted[]>;
+  /** From now on everything is refused with `draining`. */
+  close(): void;
+};
+
+export type AdmissionParts = {
+  readonly tasks: Tasks;
+  readonly store: Pick<Store, "submit">;
+  readonly backlog: Backlog;
+  readonly rateLimit: RateLimit;
+  readonly stats: Pick<Stats, "admitted" | "refused" | "attemptsPerSecond">;
+  readonly clock: Clock;
+  readonly limits: AdmissionLimits;
+  readonly newId: () => string;
+  /** Told the pools of jobs on their way into the store. */
+  readonly hint: (pool: string) => void;
+};
+
+/** How long a client is asked to stay away while the server restarts. */
+export const drainingRetryMs = 1_000;
+
+export function createAdmission(parts: AdmissionParts): Admission {
+  const { store, backlog, rateLimit, stats, clock, limits, hint } = parts;
+  const check = createDraftCheck(parts.tasks, limits.inputBytes);
+  let isClosed = false;
+
+  async function allowance(
+    client: string,
+    jobs: number,
+    signal: AbortSignal,
+    onWait: (waitMs: number) => void,
+  ): Promise<void> {
+    for (let waitMs = rateLimit.take(client, jobs); waitMs > 0; waitMs = rateLimit.take(client, jobs)) {
+      onWait(waitMs);
+      await pause(clock, waitMs, signal);
+      if (signal.aborted) throw refusal("cancelled", []);
+      refuseWhenClosed();
+    }
+  }
+
+  function refuseWhenClosed(): void {
+    if (isClosed) throw refusal("draining", [], { retryAfterMs: drainingRetryMs });
+  }
+
+  function checkRequest(client: string, drafts: readonly Draft[]): void {
+    refuseWhenClosed();
+    if (drafts.length === 0 || drafts.length > limits.jobsPerSubmit) {
+      stats.refused(client, drafts.length);
+      const description = `has ${drafts.length} jobs, it takes 1 to ${limits.jobsPerSubmit} (limits.jobsPerSubmit)`;
+      throw invalid([{ field: "jobs", description }]);
+    }
+  }
+
+  async function admitChecked(
+    client: string,
+    drafts: readonly Draft[],
+    trace: string | null,
+  ): Promise<readonly Admitted[]> {
+    const checked = drafts.map((draft) => prepare(client, draft, trace));
+    const jobs = checked.filter((each) => "id" in each);
+    const stored = jobs.length > 0 ? submit(jobs) : Promise.resolve([]);
+    let next = 0;
+    const answers = await stored;
+    const admitted = checked.map((each): Admitted => {
+      return "id" in each ? admittedOf(each, answers[next++] as Submitted) : { kind: "refused", error: each };
+    });
+    const refused = admitted.filter(({ kind }) => kind === "refused").length;
+    stats.admitted(client, admitted.length - refused);
+    if (refused > 0) stats.refused(client, refused);
+    return admitted;
+  }
+
+  /** The lease that the hint leads to is made before the jobs are durable, and shares their commit. */
+  async function submit(jobs: readonly NewJob[]): Promise<readonly Submitted[]> {
+    const answer = store.submit(jobs);
+    for (const pool of new Set(jobs.map((job) => job.pool))) hint(pool);
+    const submitted = await answer;
+    for (const [index, { kind }] of submitted.entries()) {
+      if (kind !== "accepted") backlog.change((jobs[index] as NewJob).pool, -1);
+    }
+    return submitted;
+  }
+
+  function prepare(client: string, draft: Draft, trace: string | null): NewJob | MillpondError {
+    const checked = check(draft);
+    if (checked instanceof MillpondError) return checked;
+    const { task, input } = checked;
+    if (!backlog.reserve(task.pool)) return queueFull(task.pool);
+    const now = clock.now();
+    return {
+      id: draft.id.toLowerCase() || parts.newId(),
+      client,
+      task: task.name,
+      pool: task.pool,
+      channel: draft.channel || defaultChannel,
+      input,
+      maxAttempts: task.retry.maxAttempts,
+      runAt: now,
+      submittedAt: now,
+      trace,
+    };
+  }
+
+  function queueFull(pool: string): MillpondError {
+    const limit = backlog.limit(pool);
+    const retryAfterMs = timeToRoomMs(limit, stats.attemptsPerSecond(pool));
+    return refusal("queue_full", [pool, backlog.queued(pool), limit, retryAfterMs], { retryAfterMs });
+  }
+
+  return {
+    async admit(client, drafts, trace) {
+      checkRequest(client, drafts);
+      const waitMs = rateLimit.take(client, drafts.length);
+      if (waitMs > 0) {
+        stats.refused(client, drafts.length);
+        throw overRate(client, drafts.length, rateLimit, waitMs);
+      }
+      return admitChecked(client, drafts, trace);
+    },
+
+    async admitSlowly(client, drafts, trace, { signal, onWait }) {
+      const { perSecond, burst } = rateLimit.rateOf(client);
+      const atOnce = perSecond === 0 ? Math.max(drafts.length, 1) : burst;
+      const admitted: Admitted[] = [];
+      try {
+        checkRequest(client, drafts);
+        for (let start = 0; start < drafts.length; start += atOnce) {
+          const piece = drafts.slice(start, start + atOnce);
+          await allowance(client, piece.length, signal, onWait);
+          admitted.push(...(await admitChecked(client, piece, trace)));
+        }
+      } catch (error) {
+        if (!(error instanceof MillpondError) || error.reason === "store_failed") throw error;
+        for (let left = drafts.length - admitted.length; left > 0; left -= 1) admitted.push({ kind: "refused", error });
+      }
+      return admitted;
+    },
+
+    close() {
+      isClosed = true;
+    },
+  };
+}
+
+function admittedOf(job: NewJob, submitted: Submitted): Admitted {
+  const { id, channel } = job;
+  switch (submitted.kind) {
+    case "accepted":
+      return { kind: "accepted", id, channel };
+    case "duplicate":
+      return { kind: "duplicate", id, channel, finalCursor: submitted.cursor };
+    case "conflict":
+      return { kind: "refused", error: refusal("already_exists", [id, submitted.differs.join(", ")]) };
+    case "taken":
+      return { kind: "refused", error: refusal("id_taken", [id]) };
+  }
+}
+
+function overRate(client: string, jobs: number, rateLimit: RateLimit, waitMs: number): MillpondError {
+  const { perSecond, burst } = rateLimit.rateOf(client);
+  if (waitMs === Number.POSITIVE_INFINITY) return refusal("over_burst", [jobs, client, burst]);
+  return refusal("rate_limited", [client, perSecond, burst, waitMs], { retryAfterMs: Math.ceil(waitMs) });
+}
+
+/** Time to run a hundredth of a full queue at the present speed, 0.1 to 10 s: by then there is room worth a try. */
+function timeToRoomMs(limit: number, perSecond: number): number {
+  return Math.round(Math.min(Math.max((limit / 100 / Math.max(perSecond, 1)) * 1000, 100), 10_000));
+}

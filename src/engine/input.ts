@@ -1,0 +1,91 @@
+/** Reads what a client sent as a job's input into what is stored, or says what is wrong with it. */
+import { type DescMessage, fromBinary, fromJson, type Message, toBinary } from "@bufbuild/protobuf";
+import { type FieldViolation, messageOf } from "../errors.ts";
+import type { JsonValue, Payload } from "../job/job.ts";
+import type { LoadedTask } from "../pool/tasks.ts";
+import { findJsonFault } from "./json-fault.ts";
+
+/** An input in one of the forms a client may choose; null is nothing. */
+export type GivenInput =
+  | { readonly kind: "message"; readonly type: string; readonly bytes: Uint8Array }
+  | { readonly kind: "json"; readonly value: JsonValue }
+  | { readonly kind: "data"; readonly bytes: Uint8Array }
+  /** What came as JSON and is none, such as a NaN. */
+  | { readonly kind: "unreadable"; readonly why: string }
+  | null;
+
+export type ReadInput =
+  | { readonly payload: Payload | null; readonly violations?: never }
+  | { readonly violations: readonly FieldViolation[] };
+
+type Readable = Exclude<GivenInput, { kind: "unreadable" }>;
+
+const encoder = new TextEncoder();
+
+/** Violations' paths start at the job: `input.width`. What a task's own `check` throws is a violation of `input`. */
+export function readInput(task: LoadedTask, given: GivenInput): ReadInput {
+  const { definition } = task;
+  if (given?.kind === "unreadable") return wrong("input.json", given.why);
+  if (!definition.input) return untyped(task, given);
+  const read = typed(definition.input, given);
+  if ("violations" in read) return read;
+  const violations = check(task, read.message);
+  return violations.length > 0 ? { violations } : { payload: read.payload };
+}
+
+type Typed =
+  | { readonly message: Message; readonly payload: Payload }
+  | { readonly violations: readonly FieldViolation[] };
+
+function typed(type: DescMessage, given: Readable): Typed {
+  const payload = (bytes: Uint8Array): Payload => ({ kind: "message", type: type.typeName, bytes });
+  switch (given?.kind) {
+    case "json":
+      try {
+        const message = fromJson(type, given.value);
+        return { message, payload: payload(toBinary(type, message)) };
+      } catch (error) {
+        const { path, description } = findJsonFault(type, given.value) ?? { path: "", description: messageOf(error) };
+        return wrong(path === "" ? "input" : `input.${path}`, description);
+      }
+    case "message":
+      if (given.type !== type.typeName) {
+        return wrong(
+          "input.message",
+          `is a ${given.type || "message without a type"}, the task takes a ${type.typeName}`,
+        );
+      }
+      try {
+        return { message: fromBinary(type, given.bytes), payload: payload(given.bytes) };
+      } catch (error) {
+        return wrong("input.message", `is not a ${type.typeName}: ${messageOf(error)}`);
+      }
+    case "data":
+      return wrong("input.data", `the task takes a ${type.typeName}: send it as message or json`);
+    default:
+      return wrong("input", `is missing: the task takes a ${type.typeName}`);
+  }
+}
+
+function untyped(task: LoadedTask, given: Readable): ReadInput {
+  if (given?.kind === "message")
+    return wrong("input.message", `task "${task.name}" declares no type: send json or data`);
+  const violations = check(task, given === null ? null : given.kind === "json" ? given.value : given.bytes);
+  if (violations.length > 0) return { violations };
+  if (given === null) return { payload: null };
+  if (given.kind === "data") return { payload: { kind: "data", type: "", bytes: given.bytes } };
+  return { payload: { kind: "json", type: "", bytes: encoder.encode(JSON.stringify(given.value)) } };
+}
+
+function check(task: LoadedTask, input: unknown): readonly FieldViolation[] {
+  try {
+    const violations = task.definition.check?.(input as never, task.settings as never) ?? [];
+    return violations.map(({ field, description }) => ({ field: field ? `input.${field}` : "input", description }));
+  } catch (error) {
+    return [{ field: "input", description: messageOf(error) }];
+  }
+}
+
+function wrong(field: string, description: string): { readonly violations: readonly FieldViolation[] } {
+  return { violations: [{ field, description }] };
+}

@@ -1,0 +1,152 @@
+/** Reads channels for those who follow them: from a cursor, in bounded batches, as soon as there is something new. */
+import { refusal } from "../errors.ts";
+import type { StoredResult } from "../job/job.ts";
+import type { Store } from "../store/store.ts";
+
+export type ResultReader = {
+  /** Results up to this position were handed out, or will not be: they are acknowledged. */
+  cursor(): number;
+  /**
+   * The next results, at most `limit` and `maxBatchBytes` of outputs; waits for the first. Empty: `stopAtEnd` and there
+   * are no more, or the reader is closed. One call at a time.
+   */
+  next(limit: number): Promise<readonly StoredResult[]>;
+  /** Ends a waiting `next` and gives the place free. */
+  close(): void;
+};
+
+export type ReadFrom = {
+  readonly client: string;
+  readonly channel: string;
+  /** Read after this position; `cursor_from_the_future` when no result has it yet. */
+  readonly afterCursor: number;
+  /** End instead of waiting. */
+  readonly stopAtEnd: boolean;
+  /** Results were passed over because they are acknowledged; `cursor` is behind them. */
+  readonly onSkipped?: () => void;
+};
+
+export type ResultReaders = {
+  open(from: ReadFrom): Promise<ResultReader>;
+  /** New results of a channel are in the store or on their way. May come too often, and may be lost. */
+  hint(client: string, channel: string): void;
+  /** Readers that are open. */
+  count(): number;
+  /** Every reader hands out what there is and then ends. */
+  closeAll(): void;
+};
+
+/** Results in one batch; with `maxBatchBytes` the bound on what one reader holds in memory. */
+export const maxBatch = 256;
+
+type Reader = { wake(): void; finish(): void };
+
+export type ReaderLimits = {
+  /** Bound on the readers that one client has open. */
+  readonly maxPerClient: number;
+  /** Bound on the outputs and failures of one batch, as they are stored; one that is larger comes alone. */
+  readonly maxBatchBytes: number;
+};
+
+export function createResultReaders(store: Pick<Store, "results">, limits: ReaderLimits): ResultReaders {
+  const { maxPerClient, maxBatchBytes } = limits;
+  const clients = new Map<string, Map<string, Set<Reader>>>();
+
+  function enter(client: string, channel: string, reader: Reader): () => void {
+    const channels = clients.get(client) ?? new Map<string, Set<Reader>>();
+    const open = [...channels.values()].reduce((sum, readers) => sum + readers.size, 0);
+    if (open >= maxPerClient) throw refusal("too_many_streams", [client, maxPerClient], { retryAfterMs: 1_000 });
+    const readers = channels.get(channel) ?? new Set<Reader>();
+    clients.set(client, channels.set(channel, readers.add(reader)));
+    return () => {
+      readers.delete(reader);
+      if (readers.size === 0 && channels.get(channel) === readers) channels.delete(channel);
+      if (channels.size === 0 && clients.get(client) === channels) clients.delete(client);
+    };
+  }
+
+  async function open({ client, channel, afterCursor, stopAtEnd, onSkipped }: ReadFrom): Promise<ResultReader> {
+    let cursor = afterCursor;
+    let isClosed = false;
+    let isFinishing = stopAtEnd;
+    /** A hint came since the store was last asked. */
+    let isHinted = true;
+    let wake = () => {};
+    const leave = enter(client, channel, {
+      wake() {
+        isHinted = true;
+        wake();
+      },
+      finish() {
+        isFinishing = true;
+        wake();
+      },
+    });
+
+    function close(): void {
+      isClosed = true;
+      leave();
+      wake();
+    }
+
+    async function read(limit: number): Promise<readonly StoredResult[]> {
+      isHinted = false;
+      const request = {
+        client,
+        channel,
+        afterCursor: cursor,
+        limit: Math.min(limit, maxBatch),
+        maxBytes: maxBatchBytes,
+      };
+      const { results, lastCursor } = await store.results(request);
+      const hasSkipped = (results[0]?.cursor ?? lastCursor + 1) > cursor + 1;
+      cursor = results.at(-1)?.cursor ?? lastCursor; // none although there are some: all are acknowledged
+      if (hasSkipped) onSkipped?.();
+      if (results.length > 0 && cursor < lastCursor) isHinted = true; // there is more, or it was pruned
+      return results;
+    }
+
+    try {
+      const { lastCursor } = await store.results({ client, channel, afterCursor, limit: 1, maxBytes: 1 });
+      if (afterCursor > lastCursor) {
+        throw refusal("cursor_from_the_future", [afterCursor, channel, lastCursor]);
+      }
+    } catch (error) {
+      close();
+      throw error;
+    }
+
+    return {
+      cursor: () => cursor,
+      async next(limit) {
+        while (!isClosed) {
+          if (isHinted || isFinishing) {
+            const results = await read(limit);
+            if (results.length > 0 || isFinishing) return results;
+          } else {
+            await new Promise<void>((resolve) => {
+              wake = resolve;
+            });
+            wake = () => {};
+          }
+        }
+        return [];
+      },
+      close,
+    };
+  }
+
+  return {
+    open,
+    hint(client, channel) {
+      for (const reader of clients.get(client)?.get(channel) ?? []) reader.wake();
+    },
+    count: () =>
+      [...clients.values()].flatMap((channels) => [...channels.values()]).reduce((sum, { size }) => sum + size, 0),
+    closeAll() {
+      for (const channels of clients.values()) {
+        for (const readers of channels.values()) for (const reader of readers) reader.finish();
+      }
+    },
+  };
+}

@@ -1,0 +1,190 @@
+/**
+ * Every way in which Millpond says no, in one table: the stable reason, its gRPC code, whether trying again may help,
+ * and the sentence. docs/errors.md lists them all, and a test holds it to that.
+ */
+
+/** The gRPC status codes in use (https://grpc.io/docs/guides/status-codes/). */
+export const Code = {
+  Cancelled: 1,
+  InvalidArgument: 3,
+  DeadlineExceeded: 4,
+  NotFound: 5,
+  AlreadyExists: 6,
+  ResourceExhausted: 8,
+  FailedPrecondition: 9,
+  OutOfRange: 11,
+  Internal: 13,
+  Unavailable: 14,
+} as const;
+export type Code = (typeof Code)[keyof typeof Code];
+
+/** One field that breaks its contract, by its path, such as `jobs[2].input.width`. */
+export type FieldViolation = { readonly field: string; readonly description: string };
+
+type Rule<Args extends readonly unknown[]> = {
+  readonly code: Code;
+  /** Whether the same request may succeed later. */
+  readonly retryable: boolean;
+  readonly message: (...args: Args) => string;
+};
+
+const rule = <Args extends readonly unknown[]>(
+  code: Code,
+  retryable: boolean,
+  message: (...args: Args) => string,
+): Rule<Args> => ({ code, retryable, message });
+
+export const rules = {
+  invalid_argument: rule(Code.InvalidArgument, false, (violations: readonly FieldViolation[]) =>
+    violations.map(({ field, description }) => `${field}: ${description}`).join("; "),
+  ),
+  malformed_request: rule(Code.InvalidArgument, false, (what: string) => `the request cannot be read: ${what}`),
+  unknown_task: rule(
+    Code.NotFound,
+    false,
+    (task: string, known: string) => `no task is named "${task}"; there are: ${known}`,
+  ),
+  job_not_found: rule(
+    Code.NotFound,
+    false,
+    (id: string) => `no job "${id}": it was never submitted by this client, or retention has removed it`,
+  ),
+  already_exists: rule(
+    Code.AlreadyExists,
+    false,
+    (id: string, differs: string) => `job "${id}" exists with another ${differs}: choose a new id for a new job`,
+  ),
+  id_taken: rule(Code.AlreadyExists, false, (id: string) => `id "${id}" is not free: choose another`),
+  input_too_large: rule(
+    Code.ResourceExhausted,
+    false,
+    (size: number, limit: number) =>
+      `the input has ${size} bytes and the limit is ${limit}: send less, or raise limits.inputBytes`,
+  ),
+  metadata_too_large: rule(
+    Code.ResourceExhausted,
+    false,
+    (size: number, limit: number) =>
+      `the call's metadata has ${size} bytes and the limit is ${limit}: send less, or raise limits.metadataBytes`,
+  ),
+  rate_limited: rule(
+    Code.ResourceExhausted,
+    true,
+    (client: string, rate: number, burst: number, retryAfterMs: number) =>
+      `client "${client}" is over its rate of ${rate} jobs/s (burst ${burst}): retry in ${seconds(retryAfterMs)}`,
+  ),
+  over_burst: rule(
+    Code.ResourceExhausted,
+    false,
+    (jobs: number, client: string, burst: number) =>
+      `${jobs} jobs at once are more than client "${client}" may ever send, its burst is ${burst}: send fewer at a time`,
+  ),
+  queue_full: rule(
+    Code.ResourceExhausted,
+    true,
+    (pool: string, depth: number, limit: number, retryAfterMs: number) =>
+      `pool "${pool}" holds ${depth} jobs and its limit is ${limit}: retry in ${seconds(retryAfterMs)} or raise pools.${pool}.maxQueued`,
+  ),
+  too_many_streams: rule(
+    Code.ResourceExhausted,
+    true,
+    (client: string, limit: number) =>
+      `client "${client}" has ${limit} result streams open and that is the limit: close one, or raise limits.resultStreams`,
+  ),
+  slow_consumer: rule(
+    Code.ResourceExhausted,
+    true,
+    (stalledMs: number, cursor: number) =>
+      `nothing was read from this stream for ${seconds(stalledMs)}: read on, from cursor ${cursor}`,
+  ),
+  cursor_from_the_future: rule(
+    Code.OutOfRange,
+    false,
+    (cursor: number, channel: string, last: number) =>
+      `cursor ${cursor} is ahead of channel "${channel}", whose newest result is ${last}: use one that a result came with`,
+  ),
+  protocol_violation: rule(Code.FailedPrecondition, false, (what: string) => what),
+  unsupported_content_type: rule(
+    Code.InvalidArgument,
+    false,
+    (contentType: string, port: string) =>
+      `content type "${contentType}" is not served here: gRPC-Web and Connect are on ${port}`,
+  ),
+  draining: rule(Code.Unavailable, true, () => "the server is shutting down: retry, or send it to another"),
+  store_failed: rule(
+    Code.Unavailable,
+    true,
+    (cause: string) => `the store failed and the server is stopping (${cause}): what was not answered was not accepted`,
+  ),
+  cancelled: rule(Code.Cancelled, false, () => "the call was cancelled"),
+  deadline_exceeded: rule(Code.DeadlineExceeded, true, () => "the call's deadline passed before it was answered"),
+  internal: rule(
+    Code.Internal,
+    false,
+    (incident: string) => `an error that should not happen; the server's log has it under incident ${incident}`,
+  ),
+} as const;
+
+export type Reason = keyof typeof rules;
+
+/** Facts that travel with a refusal. */
+export type Advice = {
+  /** When trying again makes sense, in milliseconds from now. */
+  readonly retryAfterMs?: number;
+  readonly violations?: readonly FieldViolation[];
+};
+
+/** A request that was refused, or a call that failed. `message` is for people, `reason` for programs. */
+export class MillpondError extends Error {
+  override readonly name = "MillpondError";
+  readonly reason: Reason;
+  readonly code: Code;
+  readonly retryAfterMs: number | undefined;
+  readonly violations: readonly FieldViolation[];
+
+  constructor(reason: Reason, message: string, advice: Advice & ErrorOptions = {}) {
+    super(message, advice.cause === undefined ? undefined : { cause: advice.cause });
+    this.reason = reason;
+    this.code = rules[reason].code;
+    this.retryAfterMs = advice.retryAfterMs;
+    this.violations = advice.violations ?? [];
+  }
+}
+
+/** The error for a reason, its sentence made from the reason's own arguments. */
+export function refusal<R extends Reason>(
+  reason: R,
+  args: Parameters<(typeof rules)[R]["message"]>,
+  advice: Advice & ErrorOptions = {},
+): MillpondError {
+  const message = (rules[reason].message as (...args: readonly unknown[]) => string)(...args);
+  return new MillpondError(reason, message, advice);
+}
+
+/** The refusal of fields that break their contract, in the order of the fields. */
+export function invalid(violations: readonly FieldViolation[]): MillpondError {
+  return refusal("invalid_argument", [violations], { violations });
+}
+
+/**
+ * A server that cannot start: what is wrong, and what to do. Shown as it is, without a stack trace. Exit code 2 is a
+ * mistake in the configuration, 1 anything else.
+ */
+export class StartError extends Error {
+  override readonly name = "StartError";
+  readonly exitCode: 1 | 2;
+
+  constructor(message: string, options: ErrorOptions & { readonly exitCode?: 1 | 2 } = {}) {
+    super(message, options);
+    this.exitCode = options.exitCode ?? 1;
+  }
+}
+
+/** What an unknown thrown value says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function seconds(ms: number): string {
+  return ms < 1000 ? `${Math.ceil(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}

@@ -1,0 +1,14 @@
+/** The public surface: what task files import from `millpond`. Clients import `millpond/client`. */
+export type { FieldViolation } from "./errors.ts";
+export type { RetryPolicy } from "./job/backoff.ts";
+export type { JsonValue } from "./job/job.ts";
+export {
+  defineTask,
+  type LogLevel,
+  permanent,
+  type TaskContext,
+  type TaskDefinition,
+  TaskError,
+  type UntypedInput,
+  type UntypedOutput,
+} from "./pool/task.ts";

@@ -1,0 +1,131 @@
+/** Where a job stands. A job that waits for its time or for a retry is QUEUED with `runAt` in the future. */
+export type JobState = "QUEUED" | "RUNNING" | "SUCCEEDED" | "DEAD" | "CANCELLED";
+
+/** The states that never change again. */
+export type FinalState = Exclude<JobState, "QUEUED" | "RUNNING">;
+
+export function isFinal(state: JobState): state is FinalState {
+  return state !== "QUEUED" && state !== "RUNNING";
+}
+
+/**
+ * What a job takes in or gives out, encoded. `message`: protobuf bytes of the named type; `json`: UTF-8 JSON text;
+ * `data`: as the user gave it. `bytes` may be a view of a larger buffer: who keeps it longer than a call copies it.
+ */
+export type Payload = {
+  readonly kind: "message" | "json" | "data";
+  /** Full name of the message type, such as `millpond.tasks.v1.SleepInput`; empty unless `kind` is `message`. */
+  readonly type: string;
+  readonly bytes: Uint8Array;
+};
+
+export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };
+
+/** Why an attempt failed, as data: it crosses threads, is stored, and reaches the client. */
+export type Failure = {
+  /** Stable word for programs, at most 64 characters of [a-z0-9_]. */
+  readonly reason: string;
+  /** One sentence for people, at most 4096 characters. */
+  readonly message: string;
+  /** Whether the same job might succeed another time. */
+  readonly retryable: boolean;
+  /** The delay that the task asks for before the next attempt; absent: the policy's backoff. */
+  readonly retryAfterMs?: number;
+  readonly details?: { [key: string]: JsonValue };
+};
+
+/** A job on its way into the store. Times are milliseconds since 1970. */
+export type NewJob = {
+  /** UUID in its lower-case 36-character form; unique among all clients. */
+  readonly id: string;
+  readonly client: string;
+  readonly task: string;
+  readonly pool: string;
+  readonly channel: string;
+  readonly input: Payload | null;
+  /** 1..100. */
+  readonly maxAttempts: number;
+  /** Not leased before this time. */
+  readonly runAt: number;
+  readonly submittedAt: number;
+  /** W3C `traceparent` of whoever submitted it. */
+  readonly trace: string | null;
+};
+
+/** The right to run one attempt of a job. */
+export type Lease = NewJob & {
+  /** The store's own number of the job, growing in the order of submission; settlements name the job by it. */
+  readonly seq: number;
+  /** Number of this attempt, from 1. */
+  readonly attempt: number;
+  /** Grows with every lease of the job; a settlement with an older one is refused. */
+  readonly fence: number;
+  /** How many processes died while they ran this job. */
+  readonly crashes: number;
+};
+
+/** How an attempt ended. */
+export type Outcome =
+  | { readonly kind: "succeeded"; readonly output: Payload | null }
+  | { readonly kind: "failed"; readonly failure: Failure }
+  | { readonly kind: "timed_out"; readonly timeoutMs: number }
+  /** Nobody knows how it went. `crashed`: the process that ran it died, which counts towards poison. */
+  | { readonly kind: "lost"; readonly crashed: boolean }
+  /** Given back before it ended, through no fault of the job: the attempt is not counted. */
+  | { readonly kind: "released" }
+  | { readonly kind: "cancelled" };
+
+/** What the store writes for an attempt that ended. It applies only while the job is RUNNING with this fence. */
+export type Settlement = {
+  readonly seq: number;
+  readonly fence: number;
+  readonly state: Exclude<JobState, "RUNNING">;
+  /** Attempts counted from now on. */
+  readonly attempt: number;
+  readonly crashes: number;
+  /** When the job may be leased again; matters only when QUEUED. */
+  readonly runAt: number;
+  readonly output: Payload | null;
+  /** Why the attempt failed; kept for a retry too, so that one can see what it waits for. */
+  readonly failure: Failure | null;
+  /** Start and end of the attempt. */
+  readonly startedAt: number;
+  readonly finishedAt: number;
+};
+
+/** A final job as its channel delivers it. */
+export type StoredResult = {
+  /** Position in the channel, from 1. */
+  readonly cursor: number;
+  readonly id: string;
+  readonly task: string;
+  readonly state: FinalState;
+  readonly output: Payload | null;
+  readonly failure: Failure | null;
+  readonly attempts: number;
+  readonly submittedAt: number;
+  /** Null when the job never ran. */
+  readonly startedAt: number | null;
+  readonly finishedAt: number;
+};
+
+/** A job as the store knows it. */
+export type StoredJob = {
+  readonly seq: number;
+  readonly id: string;
+  readonly client: string;
+  readonly task: string;
+  readonly pool: string;
+  readonly channel: string;
+  readonly state: JobState;
+  readonly attempts: number;
+  readonly maxAttempts: number;
+  readonly submittedAt: number;
+  readonly runAt: number;
+  readonly startedAt: number | null;
+  readonly finishedAt: number | null;
+  readonly output: Payload | null;
+  readonly failure: Failure | null;
+  /** Position in the channel; null until final. */
+  readonly cursor: number | null;
+};

@@ -1,0 +1,28 @@
+#!/usr/bin/env node
+/**
+ * The `millpond` command. In a clone it runs the sources, on the pinned Node.js when the present one is too old; in the
+ * published package it runs what was built from them. Plain JavaScript, so that an old Node.js can say that it is old.
+ */
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const source = new URL("main.ts", import.meta.url);
+const built = new URL("../dist/src/main.js", import.meta.url);
+const setUp = new URL("../.ci/set-up.mjs", import.meta.url);
+
+const [major, minor] = process.versions.node.split(".").map(Number);
+const isNewEnough = major > 24 || (major === 24 && minor >= 15);
+const isClone = existsSync(source);
+
+if (isNewEnough) {
+  // In this process, so that a signal to the command reaches the server itself.
+  await import((isClone ? source : built).href);
+} else if (isClone) {
+  process.argv.splice(2, 0, fileURLToPath(source));
+  await import(setUp.href);
+} else {
+  process.stderr.write(
+    `millpond needs Node.js 24.15 or newer and this is ${process.versions.node}: install one from https://nodejs.org\n`,
+  );
+  process.exitCode = 1;
+}

@@ -1,0 +1,76 @@
+/** Payloads to what a task takes, and what it returns to payloads. */
+import { create, type DescMessage, fromBinary, fromJson, toBinary } from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
+import { messageOf } from "../errors.ts";
+import type { JsonValue, Payload } from "../job/job.ts";
+import { depthOf, maxJsonDepth } from "./depth.ts";
+import { permanent } from "./task.ts";
+
+const decoder = new TextDecoder();
+const encoder = new TextEncoder();
+
+/** A typed task gets its message, an untyped one JSON, bytes, or null for nothing. */
+export function decodeInput(type: DescMessage | undefined, input: Payload | null): unknown {
+  if (type) return fromBinary(type, input?.bytes ?? new Uint8Array());
+  if (input === null) return null;
+  return input.kind === "json" ? (JSON.parse(decoder.decode(input.bytes)) as JsonValue) : input.bytes;
+}
+
+/** Throws a permanent TaskError when the output is not what the task declared, or has more than `maxBytes`. */
+export function encodeOutput(type: DescMessage | undefined, output: unknown, maxBytes: number): Payload | null {
+  const payload = type ? typed(type, output) : untyped(output);
+  const size = payload ? wireSize(payload, maxBytes) : 0;
+  if (size > maxBytes) {
+    throw permanent(
+      "output_too_large",
+      `the output has ${size} bytes and the limit is ${maxBytes}: return less, or write it to a file`,
+      { size, limit: maxBytes },
+    );
+  }
+  return payload;
+}
+
+/** JSON travels as `google.protobuf.Value`, which for lists of small numbers takes six times the bytes of the text. */
+const jsonGrowth = 8;
+
+/** Bytes of the payload in a message. For JSON so short that it fits in any case, those of its text. */
+function wireSize({ kind, bytes }: Payload, maxBytes: number): number {
+  if (kind !== "json" || bytes.length * jsonGrowth <= maxBytes) return bytes.length;
+  return toBinary(ValueSchema, fromJson(ValueSchema, JSON.parse(decoder.decode(bytes)) as JsonValue)).length;
+}
+
+function typed(type: DescMessage, output: unknown): Payload {
+  try {
+    return {
+      kind: "message",
+      type: type.typeName,
+      bytes: owned(toBinary(type, create(type, output as Record<string, unknown>))),
+    };
+  } catch (error) {
+    throw permanent("bad_output", `the task returned something that is not a ${type.typeName}: ${messageOf(error)}`);
+  }
+}
+
+function untyped(output: unknown): Payload | null {
+  if (output === undefined) return null;
+  if (output instanceof Uint8Array) return { kind: "data", type: "", bytes: owned(output) };
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(output);
+  } catch (error) {
+    throw permanent("bad_output", `the task returned something that is not JSON: ${messageOf(error)}`);
+  }
+  if (text === undefined) throw permanent("bad_output", `the task returned a ${typeof output}, which is not JSON`);
+  if (depthOf(text) > maxJsonDepth) {
+    throw permanent(
+      "bad_output",
+      `the task returned JSON nested deeper than ${maxJsonDepth} levels: return it as bytes`,
+    );
+  }
+  return { kind: "json", type: "", bytes: owned(encoder.encode(text)) };
+}
+
+/** Cloning a view to another thread clones the whole buffer behind it, so payloads own theirs. */
+function owned(bytes: Uint8Array): Uint8Array {
+  return bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
+}

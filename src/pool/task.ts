@@ -1,0 +1,129 @@
+/**
+ * The API for those who write tasks. A task is a file in the tasks folder:
+ *
+ *     export default defineTask({
+ *       name: "greet",
+ *       pool: "cpu",
+ *       async run(input: { name: string }, ctx) {
+ *         ctx.progress(0.5, "thinking");
+ *         return { greeting: `hello ${input.name}` };
+ *       },
+ *     });
+ */
+import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import type { FieldViolation } from "../errors.ts";
+import type { JsonValue } from "../job/job.ts";
+import type { RetryPolicy } from "../job/backoff.ts";
+
+/** What a running attempt may use; `S` are the task's settings. */
+export type TaskContext<S = unknown> = {
+  /** The task's section of the configuration, as its `settings` read it. */
+  readonly settings: S;
+  readonly jobId: string;
+  /** Number of this attempt, from 1. With `jobId` it makes side effects recognisable: a job may run more than once. */
+  readonly attempt: number;
+  /** Aborts when the attempt should stop: the server shuts down and its grace is over. */
+  readonly signal: AbortSignal;
+  /** Throws once `signal` should have aborted; works inside a loop that never yields, for it reads shared memory. */
+  throwIfCancelled(): void;
+  /** Says how far the attempt is: 0 to 1, with an optional note of at most 200 characters. Shown by `GetJob`. */
+  progress(fraction: number, note?: string): void;
+  /** Writes to the server's log, with the job's id, task and attempt. Text beyond 4096 characters is cut. */
+  readonly log: Readonly<Record<LogLevel, (text: string, fields?: { readonly [key: string]: JsonValue }) => void>>;
+};
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+/** Input of a task without a type: what the client sent as JSON, its bytes, or null when it sent nothing. */
+export type UntypedInput = JsonValue | Uint8Array;
+/** Output of a task without a type; `undefined` is nothing. */
+export type UntypedOutput = JsonValue | Uint8Array | undefined;
+
+type InputOf<I> = I extends DescMessage ? MessageShape<I> : UntypedInput;
+type OutputOf<O> = O extends DescMessage ? MessageInitShape<O> : UntypedOutput;
+
+export type TaskDefinition<
+  I extends DescMessage | undefined = DescMessage | undefined,
+  O extends DescMessage | undefined = DescMessage | undefined,
+  S = unknown,
+> = {
+  /** What jobs ask for: at most 100 characters of [a-z0-9._-], starting with a letter. Unique among all tasks. */
+  readonly name: string;
+  /** The pool whose workers run it; one of the configured ones. */
+  readonly pool: string;
+  /** One sentence for `ListTasks`. */
+  readonly description?: string;
+  /** The message it takes. Jobs with another input are refused at submit. Absent: any JSON, bytes, or nothing. */
+  readonly input?: I;
+  /** The message it returns. Absent: any JSON, bytes, or nothing. */
+  readonly output?: O;
+  /** Overrides of the default retry policy. */
+  readonly retry?: Partial<RetryPolicy>;
+  /**
+   * Reads `tasks.<name>` of the configuration (an empty object when it is missing), fills in defaults, and throws an
+   * Error whose message says what is wrong. Runs once, at start; what it returns must be plain data.
+   */
+  settings?(given: { readonly [key: string]: unknown }): S;
+  /**
+   * What is wrong with an input beyond its type; runs at submit, in the server's main thread, so it must be quick.
+   * Paths start at the input: `width`.
+   */
+  check?(input: InputOf<I>, settings: S): readonly FieldViolation[];
+  /** Does the work, in a worker thread. Throwing a `TaskError` tells how to go on; any other error is retried. */
+  run(input: InputOf<I>, ctx: TaskContext<S>): OutputOf<O> | Promise<OutputOf<O>>;
+};
+
+/** A task whose types are not known here. */
+export type AnyTask = Omit<TaskDefinition, "run" | "check"> & {
+  check?(input: never, settings: never): readonly FieldViolation[];
+  run(input: never, ctx: TaskContext<never>): unknown;
+};
+
+const brand: unique symbol = Symbol.for("millpond.task");
+
+/** Marks an object as a task. It is checked when the server loads the file. */
+export function defineTask<
+  I extends DescMessage | undefined = undefined,
+  O extends DescMessage | undefined = undefined,
+  S = undefined,
+>(definition: TaskDefinition<I, O, S>): TaskDefinition<I, O, S> {
+  return Object.freeze({ ...definition, [brand]: true });
+}
+
+/** Whether a value came from `defineTask`, also from another copy of this package. */
+export function isTask(value: unknown): value is AnyTask {
+  return typeof value === "object" && value !== null && brand in value;
+}
+
+/** How a task says why it failed and whether trying again may help. */
+export class TaskError extends Error {
+  override readonly name = "TaskError";
+  /** Stable word for programs, at most 64 characters of [a-z0-9_]. */
+  readonly reason: string;
+  readonly retryable: boolean;
+  readonly retryAfterMs: number | undefined;
+  readonly details: { [key: string]: JsonValue } | undefined;
+
+  constructor(
+    reason: string,
+    message: string,
+    options: {
+      /** False: the job is DEAD at once. Default true. */
+      readonly retryable?: boolean;
+      /** The delay before the next attempt, in place of the policy's backoff. */
+      readonly retryAfterMs?: number;
+      readonly details?: { [key: string]: JsonValue };
+    } & ErrorOptions = {},
+  ) {
+    super(message, options);
+    this.reason = reason;
+    this.retryable = options.retryable ?? true;
+    this.retryAfterMs = options.retryAfterMs;
+    this.details = options.details;
+  }
+}
+
+/** A failure that trying again cannot mend. */
+export function permanent(reason: string, message: string, details?: { [key: string]: JsonValue }): TaskError {
+  return new TaskError(reason, message, { retryable: false, ...(details && { details }) });
+}

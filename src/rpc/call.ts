@@ -1,0 +1,41 @@
+/** What a front end knows of a call, whatever it speaks. */
+import { invalid, refusal } from "../errors.ts";
+
+export type CallContext = {
+  /** Who calls. */
+  readonly client: string;
+  /** Aborts when the caller is gone, cancels, or its deadline has passed. */
+  readonly signal: AbortSignal;
+  /** W3C `traceparent` of the caller. */
+  readonly trace: string | null;
+};
+
+/** Metadata that names the client while no authentication is configured. */
+export const clientKey = "millpond-client";
+export const anonymous = "anonymous";
+
+const clientName = /^[A-Za-z0-9._@-]{1,100}$/;
+const traceparent = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+/** The client's name from its metadata; refused when it is not a name. */
+export function parseClient(value: string | null | undefined): string {
+  if (!value) return anonymous;
+  if (clientName.test(value)) return value;
+  const description = `"${value.slice(0, 100)}" is not 1 to 100 characters of [A-Za-z0-9._@-]`;
+  throw invalid([{ field: `metadata ${clientKey}`, description }]);
+}
+
+/** A malformed `traceparent` is no trace: the specification says to ignore it. */
+export function parseTrace(value: string | null | undefined): string | null {
+  return value && traceparent.test(value) ? value : null;
+}
+
+/** Refuses metadata over `limit` bytes, counted as HTTP/2 does: name, value and 32 for each entry. */
+export function checkMetadata(
+  entries: Iterable<readonly [string, string | { readonly length: number }]>,
+  limit: number,
+): void {
+  let size = 0;
+  for (const [key, value] of entries) size += key.length + value.length + 32;
+  if (size > limit) throw refusal("metadata_too_large", [size, limit]);
+}

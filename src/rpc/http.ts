@@ -1,0 +1,79 @@
+/**
+ * HTTP/1.1 and HTTP/2 without TLS on one port. A client that speaks HTTP/2 begins with a fixed preface (RFC 9113 §3.4):
+ * the first four bytes, `PRI `, are looked at and put back.
+ */
+import type { Server as Http1Server } from "node:http";
+import type { Http2Server, ServerHttp2Session } from "node:http2";
+import type { Socket } from "node:net";
+import { createListener, type Listener } from "./listener.ts";
+
+const prefaceStart = "PRI ";
+/** A connection that has not even sent four bytes after this long is cut. */
+const defaultFirstBytesMs = 10_000;
+
+export function createDualServer(
+  http1: Http1Server,
+  http2: Http2Server,
+  firstBytesMs: number = defaultFirstBytesMs,
+): Listener {
+  /** Those of which is not known yet what they speak. */
+  const undecided = new Set<Socket>();
+  const sessions = new Set<ServerHttp2Session>();
+  let isClosing = false;
+  // a connection that was busy when the server closed would otherwise be kept for a next request
+  http1.on("request", (_request, response) => {
+    response.once("close", () => {
+      if (isClosing) http1.closeIdleConnections();
+    });
+  });
+  http2.on("session", (session) => {
+    sessions.add(session);
+    session.once("close", () => sessions.delete(session));
+  });
+
+  // half-open: a client of HTTP/1.1 may end its side as soon as its request is sent
+  const listener = createListener({ allowHalfOpen: true, onConnection: decide });
+
+  function decide(socket: Socket): void {
+    let start = Buffer.alloc(0);
+    const cut = () => socket.destroy();
+    const look = (bytes: Buffer) => {
+      start = Buffer.concat([start, bytes]);
+      const text = start.toString("latin1", 0, prefaceStart.length);
+      if (text !== prefaceStart && prefaceStart.startsWith(text)) return; // the rest is in the next packet
+      leave();
+      hand(socket, start, text === prefaceStart);
+    };
+    const leave = () => {
+      undecided.delete(socket);
+      socket.setTimeout(0).off("timeout", cut).off("end", cut).off("close", leave).off("data", look);
+    };
+    undecided.add(socket);
+    socket.setTimeout(firstBytesMs).on("timeout", cut).on("end", cut).on("close", leave).on("data", look);
+  }
+
+  function hand(socket: Socket, start: Buffer, isHttp2: boolean): void {
+    socket.pause();
+    socket.unshift(start);
+    socket.allowHalfOpen = !isHttp2;
+    (isHttp2 ? http2 : http1).emit("connection", socket);
+    process.nextTick(() => socket.resume());
+  }
+
+  return {
+    async listen(host, port) {
+      const bound = await listener.listen(host, port);
+      http1.emit("listening"); // from here on Node cuts clients that never finish a request's head
+      return bound;
+    },
+    async close() {
+      isClosing = true;
+      const closed = listener.close();
+      for (const socket of undecided) socket.destroy();
+      http1.close(() => undefined); // ends idle connections; that it never listened itself is no news
+      for (const session of sessions) session.close();
+      await closed;
+    },
+    destroy: listener.destroy,
+  };
+}

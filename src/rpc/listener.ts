@@ -1,0 +1,45 @@
+/** A TCP port whose connections can be waited for and cut. */
+import { type AddressInfo, createServer, type Socket } from "node:net";
+
+export type Listener = {
+  /** Resolves with the port that was bound; rejects when it cannot be. */
+  listen(host: string, port: number): Promise<number>;
+  /** Takes no more connections; resolves once those there are have ended. Safe when nothing listens. */
+  close(): Promise<void>;
+  /** Cuts every connection. */
+  destroy(): void;
+};
+
+export type ListenerOptions = {
+  /** A connection stays open for writing when its client has ended its side. */
+  readonly allowHalfOpen: boolean;
+  readonly onConnection: (socket: Socket) => void;
+};
+
+export function createListener({ allowHalfOpen, onConnection }: ListenerOptions): Listener {
+  const sockets = new Set<Socket>();
+  const server = createServer({ noDelay: true, allowHalfOpen }, (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    socket.on("error", () => socket.destroy()); // a broken connection is the client's business
+    onConnection(socket);
+  });
+  return {
+    listen: (host, port) =>
+      new Promise((resolve, reject) => {
+        server.once("error", reject);
+        server.listen(port, host, () => {
+          server.off("error", reject);
+          resolve((server.address() as AddressInfo).port);
+        });
+      }),
+    close: () =>
+      new Promise((resolve) => {
+        if (server.listening) server.close(() => resolve());
+        else resolve();
+      }),
+    destroy() {
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}

@@ -1,0 +1,66 @@
+/** Puts together what `Stats` and `WatchStats` show. */
+import { create } from "@bufbuild/protobuf";
+import type { Clock } from "../clock.ts";
+import type { Dispatcher } from "../engine/dispatcher.ts";
+import type { Backlog } from "../engine/backlog.ts";
+import type { RateLimit } from "../engine/rate-limit.ts";
+import type { Percentiles, Stats } from "../engine/stats.ts";
+import { type Snapshot, SnapshotSchema } from "../gen/millpond/v1/stats_pb.ts";
+import type { Pool } from "../pool/pool.ts";
+import type { Store } from "../store/store.ts";
+import { durationFromMs } from "./convert.ts";
+
+export type SnapshotParts = {
+  readonly store: Pick<Store, "counts" | "oldestDue">;
+  readonly stats: Stats;
+  readonly backlog: Backlog;
+  readonly rateLimit: RateLimit;
+  readonly clock: Clock;
+  readonly pools: readonly { readonly pool: Pool; readonly dispatcher: Dispatcher }[];
+};
+
+export async function takeSnapshot(parts: SnapshotParts, client: string): Promise<Snapshot> {
+  const { store, stats, backlog, rateLimit, clock } = parts;
+  const now = clock.now();
+  const names = parts.pools.map(({ pool }) => pool.name);
+  const [counts, oldest] = await Promise.all([store.counts(), store.oldestDue({ pools: names, now })]);
+  const { perSecond, burst } = rateLimit.rateOf(client);
+  return create(SnapshotSchema, {
+    uptime: durationFromMs(stats.uptimeMs()),
+    pools: parts.pools.map(({ pool, dispatcher }, index) => {
+      const count = counts.pools.find((each) => each.pool === pool.name);
+      const oldestAt = oldest[index] ?? null;
+      return {
+        pool: pool.name,
+        queued: BigInt(count?.QUEUED ?? 0),
+        maxQueued: BigInt(backlog.limit(pool.name)),
+        running: dispatcher.running(),
+        workers: pool.workers(),
+        minWorkers: pool.minWorkers,
+        maxWorkers: pool.maxWorkers,
+        succeeded: BigInt(count?.SUCCEEDED ?? 0),
+        dead: BigInt(count?.DEAD ?? 0),
+        cancelled: BigInt(count?.CANCELLED ?? 0),
+        oldestAge: durationFromMs(oldestAt === null ? 0 : now - oldestAt),
+      };
+    }),
+    tasks: stats.tasks().map(({ succeeded, failed, queueWait, execution, ...task }) => ({
+      ...task,
+      succeeded: BigInt(succeeded),
+      failed: BigInt(failed),
+      ...(queueWait && { queueWait: fromPercentiles(queueWait) }),
+      ...(execution && { execution: fromPercentiles(execution) }),
+    })),
+    client: {
+      client,
+      accepted: BigInt(stats.client(client).accepted),
+      refused: BigInt(stats.client(client).refused),
+      ratePerSecond: perSecond,
+      burst: perSecond === 0 ? 0 : burst,
+    },
+  });
+}
+
+function fromPercentiles({ p50, p90, p99 }: NonNullable<Percentiles>) {
+  return { p50: durationFromMs(p50), p90: durationFromMs(p90), p99: durationFromMs(p99) };
+}

@@ -1,0 +1,63 @@
+/** Errors in the rich form that every gRPC language can read: google.rpc.Status with details (AIP-193). */
+import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
+import { randomUUID } from "node:crypto";
+import { MillpondError, messageOf, refusal } from "../errors.ts";
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  QuotaFailureSchema,
+  RetryInfoSchema,
+} from "../gen/google/rpc/error_details_pb.ts";
+import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
+import type { Log } from "../log.ts";
+import { durationFromMs } from "./convert.ts";
+
+export const errorDomain = "millpond";
+/** Trailer that stock gRPC clients with a retry policy obey (gRFC A6). Milliseconds. */
+export const pushbackKey = "grpc-retry-pushback-ms";
+export const statusDetailsKey = "grpc-status-details-bin";
+
+export type ErrorDetail = { readonly desc: DescMessage; readonly value: { readonly [key: string]: unknown } };
+
+/** Anything thrown becomes an error of ours. What is not one already is logged, and the caller learns only where. */
+export function toMillpondError(error: unknown, log: Log): MillpondError {
+  if (error instanceof MillpondError) return error;
+  const incident = randomUUID();
+  log.error(
+    { incident, error: messageOf(error), stack: error instanceof Error ? error.stack : undefined },
+    "a call failed",
+  );
+  return refusal("internal", [incident], { cause: error });
+}
+
+export function detailsOf(error: MillpondError): ErrorDetail[] {
+  const details = [detail(ErrorInfoSchema, { reason: error.reason, domain: errorDomain })];
+  if (error.retryAfterMs !== undefined) {
+    details.push(detail(RetryInfoSchema, { retryDelay: durationFromMs(error.retryAfterMs) }));
+  }
+  if (error.violations.length > 0) {
+    const fieldViolations = error.violations.map(({ field, description }) => ({ field, description }));
+    details.push(detail(BadRequestSchema, { fieldViolations }));
+  }
+  if (error.reason === "rate_limited" || error.reason === "queue_full") {
+    details.push(detail(QuotaFailureSchema, { violations: [{ subject: error.reason, description: error.message }] }));
+  }
+  return details;
+}
+
+function detail<D extends DescMessage>(desc: D, value: MessageInitShape<D>): ErrorDetail {
+  return { desc, value: value };
+}
+
+/** The value of the `grpc-status-details-bin` trailer. */
+export function statusBytes(error: MillpondError): Buffer {
+  const details = detailsOf(error).map(({ desc, value }) => anyPack(desc, create(desc, value)));
+  const bytes = toBinary(StatusSchema, create(StatusSchema, { code: error.code, message: error.message, details }));
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Trailers that go with an error besides its details. */
+export function trailersOf(error: MillpondError): readonly (readonly [string, string])[] {
+  return error.retryAfterMs === undefined ? [] : [[pushbackKey, String(Math.ceil(error.retryAfterMs))]];
+}

@@ -1,0 +1,17 @@
+import type { MillpondError } from "../errors.ts";
+import { createMemoryStore } from "./memory.ts";
+import { openSqliteStore } from "./sqlite.ts";
+import type { Store } from "./store.ts";
+
+export type StoreOptions = {
+  /** Called once, when the store has failed and will do nothing more: the server should stop. */
+  readonly onFailure: (error: MillpondError) => void;
+};
+
+/**
+ * Opens the store that the configuration names: `memory`, or the path of a SQLite file, which is made when it is not
+ * there. Rejects with a StartError when the file cannot be used.
+ */
+export async function openStore(spec: string, options: StoreOptions): Promise<Store> {
+  return spec === "memory" ? createMemoryStore() : openSqliteStore({ path: spec, ...options });
+}

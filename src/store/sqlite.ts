@@ -1,0 +1,68 @@
+import { extname } from "node:path";
+import { Worker } from "node:worker_threads";
+import { type MillpondError, messageOf, refusal, StartError } from "../errors.ts";
+import { createSignal } from "../lifecycle.ts";
+import { createBatches } from "./sqlite/batches.ts";
+import { createCalls } from "./sqlite/calls.ts";
+import type { FromThread, ToThread } from "./sqlite/protocol.ts";
+import type { Store } from "./store.ts";
+
+export type SqliteStoreOptions = {
+  /** The store's file; made, with its folder, when it is not there. Two more lie beside it, `-wal` and `.lock`. */
+  readonly path: string;
+  /** Called once, when the store has failed: after one failed write a disk's word is worth nothing, so the server must stop. */
+  readonly onFailure: (error: MillpondError) => void;
+};
+
+/**
+ * Opens a store in a SQLite file, in a thread of its own that holds the file for itself until `close` or the end of
+ * the process. Rejects with a StartError, and leaves the file as it is, when the file is locked by another process, is
+ * damaged, is not a store, or was written by a newer version.
+ */
+export async function openSqliteStore({ path, onFailure }: SqliteStoreOptions): Promise<Store> {
+  // Built files end in .js, and so does the thread's.
+  const entry = new URL(`./sqlite/thread${extname(import.meta.url)}`, import.meta.url);
+  const thread = new Worker(entry, { workerData: { path }, name: "store" });
+  const post = (said: ToThread, transfer: ArrayBuffer[]) => thread.postMessage(said, transfer);
+  const ready = createSignal();
+  const exited = createSignal();
+  const batches = createBatches((batch) => post(batch, [batch.bytes.buffer]));
+  let isReady = false;
+  let isClosing = false;
+  let hasFailed = false;
+
+  function fail(cause: string): void {
+    if (!isReady) return ready.fail(new StartError(`cannot open the store ${path}: ${cause}`));
+    if (hasFailed) return;
+    hasFailed = true;
+    const error = refusal("store_failed", [cause]);
+    batches.fail(error);
+    onFailure(error);
+  }
+
+  thread.on("message", (said: FromThread) => {
+    if (said === "ready") {
+      isReady = true;
+      ready.fire();
+    } else if ("answers" in said) batches.answered(said);
+    else if ("refused" in said) ready.fail(new StartError(said.refused));
+    else fail(said.failed);
+  });
+  thread.on("error", (error) => fail(messageOf(error)));
+  thread.on("exit", () => {
+    if (!isClosing) fail("its thread ended");
+    exited.fire();
+  });
+  await ready.promise;
+
+  async function close(): Promise<void> {
+    if (!isClosing) {
+      isClosing = true;
+      await batches.end(refusal("store_failed", ["it was closed"]));
+      post("close", []);
+    }
+    await exited.promise;
+  }
+
+  return { ...createCalls(batches), close };
+}

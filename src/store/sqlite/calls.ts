@@ -1,0 +1,43 @@
+import type { Store } from "../store.ts";
+import type { Batches } from "./batches.ts";
+import { fromJob, fromSettlement, toLease, toResult } from "./rows.ts";
+
+const same = <T>(value: T): T => value;
+
+/** The port's methods as commands in batches; everything but `close`. */
+export function createCalls({ call }: Batches): Omit<Store, "close"> {
+  return {
+    submit: (jobs) =>
+      call(
+        "submit",
+        (bytes) => jobs.map((job) => fromJob(job, bytes)),
+        (answers) => answers.map((answer) => answer ?? { kind: "accepted" }),
+      ),
+    lease: (request) =>
+      call(
+        "lease",
+        () => request,
+        ({ leases, nextDueAt }, bytes) => ({ leases: leases.map((cells) => toLease(cells, bytes)), nextDueAt }),
+      ),
+    settle: (settlements) =>
+      call("settle", (bytes) => settlements.map((settlement) => fromSettlement(settlement, bytes)), same),
+    expired: (request) =>
+      call(
+        "expired",
+        () => request,
+        (leases, bytes) => leases.map((cells) => toLease(cells, bytes)),
+      ),
+    get: (request) => call("get", () => request, same),
+    list: (request) => call("list", () => request, same),
+    results: (request) =>
+      call(
+        "results",
+        () => request,
+        ({ results, lastCursor }, bytes) => ({ results: results.map((cells) => toResult(cells, bytes)), lastCursor }),
+      ),
+    ack: (requests) => call("ack", () => requests, same),
+    prune: (request) => call("prune", () => request, same),
+    counts: () => call("counts", () => null, same),
+    oldestDue: (request) => call("oldestDue", () => request, same),
+  };
+}

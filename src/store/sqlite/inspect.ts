@@ -1,0 +1,81 @@
+import { statSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { pathToFileURL } from "node:url";
+import { messageOf, StartError } from "../../errors.ts";
+import { applicationId, newestVersion } from "./migrate.ts";
+
+/** Files up to this size are checked page by page; larger ones would make the start slow. */
+const fullCheckBytes = 64 * 1024 * 1024;
+
+/**
+ * Throws a StartError when a file cannot be used as a store, without changing a byte of it or of its write-ahead log.
+ * A file that is missing or empty is usable: it becomes a new store. The caller holds the file's lock.
+ */
+export function assertUsable(path: string): void {
+  const fileBytes = sizeOf(path);
+  const logBytes = sizeOf(`${path}-wal`);
+  if (fileBytes === 0 && logBytes === 0) return;
+  let db: DatabaseSync | undefined;
+  try {
+    db = openForReading(path, logBytes);
+    assertStore(db, path);
+    assertWhole(db, path, fileBytes, logBytes);
+  } catch (error) {
+    if (error instanceof StartError) throw error;
+    throw damaged(path, messageOf(error));
+  } finally {
+    db?.close();
+  }
+}
+
+/** Without a log the file is read as if on read-only media: SQLite would make files beside it otherwise. */
+function openForReading(path: string, logBytes: number): DatabaseSync {
+  const url = pathToFileURL(path);
+  if (logBytes === 0) url.searchParams.set("immutable", "1");
+  return new DatabaseSync(url, { readOnly: true });
+}
+
+function assertStore(db: DatabaseSync, path: string): void {
+  const found = pragma(db, "application_id");
+  const version = pragma(db, "user_version");
+  const isEmpty = db.prepare("SELECT 1 FROM sqlite_schema LIMIT 1").get() === undefined;
+  if (found === 0 && version === 0 && isEmpty) return; // its creation was cut short
+  if (found !== applicationId) {
+    throw new StartError(
+      `${path} is a SQLite file of another program (application_id ${found}), not a Millpond store: choose another path`,
+    );
+  }
+  if (version > newestVersion) {
+    throw new StartError(
+      `the store ${path} has version ${version} and this Millpond knows versions up to ${newestVersion}: ` +
+        "use the newer Millpond that wrote it, or another path",
+    );
+  }
+}
+
+function assertWhole(db: DatabaseSync, path: string, fileBytes: number, logBytes: number): void {
+  const pages = pragma(db, "page_count");
+  const pageBytes = pragma(db, "page_size");
+  // Pages that the file lacks may still be in the log, each with a header of 24 bytes.
+  const pagesThere = Math.floor(fileBytes / pageBytes) + Math.floor(logBytes / (pageBytes + 24));
+  if (pagesThere < pages) {
+    throw damaged(path, `it should have ${pages * pageBytes} bytes and has ${fileBytes}`);
+  }
+  if (fileBytes > fullCheckBytes) return;
+  const { quick_check: verdict } = db.prepare("PRAGMA quick_check(1)").get() as { quick_check: string };
+  if (verdict !== "ok") throw damaged(path, verdict.replaceAll("\n", " "));
+}
+
+function damaged(path: string, finding: string): StartError {
+  return new StartError(
+    `${path} is damaged or not a Millpond store (${finding}): restore it from a backup, or choose another path`,
+  );
+}
+
+function pragma(db: DatabaseSync, name: string): number {
+  return Object.values(db.prepare(`PRAGMA ${name}`).get()!)[0] as number;
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}

@@ -1,0 +1,57 @@
+import type { DatabaseSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
+import { prepareQuery } from "./connection.ts";
+
+/** Payloads up to this size stay in the job's row; longer ones would be rewritten with every change of state. */
+const inlineBytes = 2_048;
+
+export type Side = "input" | "output";
+
+/** Whose payload it is, for the checksum: bytes that belong to another job are wrong bytes. */
+export type Identity = { readonly id: string; readonly client: string; readonly task: string };
+
+export type Payloads = {
+  /** Stores bytes when they are too long for the job's row. */
+  setApart(seq: number, side: Side, bytes: Uint8Array | null): void;
+  /** The bytes of a payload from what the job's row holds of it; null when `kind` says there is none. */
+  fetch(seq: number, side: Side, kind: number | null, held: Uint8Array | null): Uint8Array | null;
+  /** Removes what lies apart of a job. */
+  remove(seq: number): void;
+};
+
+export function createPayloads(db: DatabaseSync): Payloads {
+  const insert = db.prepare("INSERT INTO payload (id, bytes) VALUES (?, ?)");
+  const select = prepareQuery<[Uint8Array<ArrayBuffer>]>(db, "SELECT bytes FROM payload WHERE id = ?");
+  const erase = db.prepare("DELETE FROM payload WHERE id BETWEEN ? AND ?");
+  const idOf = (seq: number, side: Side) => 2 * seq + (side === "output" ? 1 : 0);
+
+  return {
+    setApart: (seq, side, bytes) => {
+      if (inRow(bytes) !== bytes) insert.run(idOf(seq, side), bytes);
+    },
+    fetch: (seq, side, kind, held) => {
+      if (kind === null || held !== null) return held;
+      const row = select.get(idOf(seq, side));
+      if (!row) throw new Error(`the ${side} of job number ${seq} is missing`);
+      return row[0];
+    },
+    remove: (seq) => void erase.run(idOf(seq, "input"), idOf(seq, "output")),
+  };
+}
+
+/** What the job's row holds of a payload: its bytes, or null when they lie apart. */
+export function inRow(bytes: Uint8Array | null): Uint8Array | null {
+  return bytes !== null && bytes.length > inlineBytes ? null : bytes;
+}
+
+/** CRC-32 over a job's identity, what else the column says (kind, type, failure), and the payload's bytes. */
+export function checksum(job: Identity, cells: readonly (string | number | null)[], bytes: Uint8Array | null): number {
+  const head = crc32(`${job.id}\n${job.client}\n${job.task}\n${cells.join("\n")}`);
+  return bytes === null ? head : crc32(bytes, head);
+}
+
+/** Throws, which stops the store, when stored bytes are not those that were written. */
+export function assertChecksum(side: Side, job: Identity, stored: number | null, computed: number): void {
+  if (stored === computed) return;
+  throw new Error(`the stored ${side} of job ${job.id} does not match its checksum: the file is damaged`);
+}

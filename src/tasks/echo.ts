@@ -1,0 +1,9 @@
+import { defineTask } from "../pool/task.ts";
+
+/** `echo`: gives back what it was given. For trying out a client, and for measuring what a job costs by itself. */
+export default defineTask({
+  name: "echo",
+  pool: "cpu",
+  description: "Returns its input: any JSON, bytes, or nothing.",
+  run: (input) => input,
+});

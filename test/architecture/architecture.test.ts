@@ -1,0 +1,201 @@
+/** Holds the tree to docs/architecture.md: who may import whom, where packages live, how long files are. */
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import {
+  cycles,
+  floorBreaches,
+  longFiles,
+  medianLines,
+  type Reserved,
+  reservedUses,
+  type Room,
+  strayPackages,
+  vagueNames,
+} from "./checks.ts";
+import { importsOf, readSources, type Source } from "./sources.ts";
+
+const room = (name: string, files: readonly string[], mayImport: readonly string[]): Room => ({
+  name,
+  files,
+  mayImport,
+});
+const ground = ["errors", "clock", "lifecycle", "log", "job", "instruments"];
+const drivers = ["stores", "pool", "tasks", "telemetry"];
+
+/** From the ground up. What a row does not name it may not import; rooms on one floor never meet. */
+const rooms: readonly Room[] = [
+  room("errors", ["src/errors.ts"], []),
+  room("clock", ["src/clock.ts"], []),
+  room("lifecycle", ["src/lifecycle.ts"], []),
+  room("log", ["src/log.ts"], []),
+  room("version", ["src/version.ts"], []),
+  room("job", ["src/job/"], []),
+  room("gen", ["src/gen/"], []),
+  room("instruments", ["src/telemetry/instruments.ts"], []),
+
+  room("config", ["src/config.ts", "src/config/"], ["errors"]),
+  room("task api", ["src/pool/task.ts"], ["errors", "job"]),
+  room("store port", ["src/store/store.ts"], ["job"]),
+
+  room("stores", ["src/store/open.ts"], [...ground, "store port", "memory store", "sqlite store"]),
+  room("memory store", ["src/store/memory.ts"], [...ground, "store port"]),
+  room("sqlite store", ["src/store/sqlite.ts", "src/store/sqlite/"], [...ground, "store port"]),
+  room("pool", ["src/pool/"], [...ground, "task api"]),
+  room("tasks", ["src/tasks/"], ["errors", "clock", "gen", "task api"]),
+  room("telemetry", ["src/telemetry/"], [...ground]),
+
+  room("engine", ["src/engine/"], [...ground, "types of store port", "types of pool"]),
+  room("rpc", ["src/rpc/"], [...ground, "gen", "engine", "types of store port", "types of pool"]),
+  room("server", ["src/server.ts"], [...ground, ...drivers, "config", "version", "store port", "engine", "rpc"]),
+
+  room("client", ["clients/typescript/"], ["gen"]),
+  room("cli", ["src/cli/"], ["errors", "config", "version", "gen", "client", "server"]),
+  room("main", ["src/main.ts"], ["cli"]),
+  room("launch", ["src/launch.mjs"], []),
+  room("public surface", ["src/index.ts"], ["errors", "job", "task api"]),
+];
+
+/** Where each package is at home, so that replacing one changes one file. */
+const homes = {
+  "@connectrpc/connect": ["src/rpc/connect.ts"],
+  "@connectrpc/connect-node": ["src/rpc/connect.ts"],
+  "@grpc/grpc-js": ["src/rpc/grpc.ts", "clients/typescript/connection.ts"],
+  "@opentelemetry/api": ["src/telemetry/instruments.ts"],
+  "@opentelemetry/sdk-node": ["src/telemetry/sdk.ts"],
+  "node:sqlite": ["src/store/sqlite/"],
+  commander: ["src/cli/program.ts"],
+  pino: ["src/telemetry/log.ts"],
+  piscina: ["src/pool/pool.ts"],
+  sharp: ["src/tasks/image-resize.ts"],
+  yaml: ["src/config.ts"],
+  zod: ["src/config/options.ts"],
+  // The generated types are made of it, so whoever has a message in hand needs it.
+  "@bufbuild/protobuf": ["src/rpc/", "src/engine/", "src/pool/", "src/cli/output.ts", "clients/typescript/"],
+};
+
+const timers =
+  /\b(?:Date\.now|performance\.now|process\.hrtime)\b|(?<!\.)\b(?:setTimeout|setInterval)\b|\bnew Date\(\)|"node:timers[^"]*"/;
+const reserved: readonly Reserved[] = [
+  { pattern: timers, files: ["src/clock.ts", "clients/typescript/clock.ts"], remedy: "take a Clock" },
+  { pattern: /\bMath\.random\b/, files: ["src/server.ts", "clients/typescript/connect.ts"], remedy: "take a `random`" },
+  { pattern: /\bconsole\.\w+/, files: [], remedy: "take a Log, or the Terminal in cli" },
+];
+
+const vagueWords = ["manager", "helper", "util", "common", "base", "misc", "handler", "message", "broker"];
+
+const all = readSources();
+const product = all.filter(({ path }) => /^(?:src|clients)\//.test(path));
+const src = product.filter(({ path }) => path.startsWith("src/"));
+
+suite("the tree", () => {
+  test("imports go down only, and rooms on one floor never meet", () => {
+    assert.deepEqual(floorBreaches(product, rooms), []);
+  });
+
+  test("there is no import cycle", () => {
+    assert.deepEqual(cycles(product), []);
+  });
+
+  test("each package is imported where it is at home only", () => {
+    assert.deepEqual(strayPackages(product, homes), []);
+  });
+
+  test("no file is longer than 400 lines", () => {
+    assert.deepEqual(longFiles(all, 400), []);
+  });
+
+  test("half of the files of src have 120 lines or fewer", () => {
+    assert.ok(medianLines(src) <= 120, `the median is ${medianLines(src)}`);
+  });
+
+  test("time, chance and output come from the one file that owns them", () => {
+    assert.deepEqual(reservedUses(product, reserved), []);
+  });
+
+  test("file names are kebab-case and say what is inside", () => {
+    assert.deepEqual(vagueNames(product, vagueWords), []);
+  });
+});
+
+suite("the checks see", () => {
+  const file = (path: string, ...lines: readonly string[]): Source => ({ path, text: lines.join("\n") });
+
+  test("every form of import", () => {
+    const source = file(
+      "src/a/b.ts",
+      'import one, { two } from "./c.ts";',
+      "import {",
+      "  type three,",
+      '} from "../d.ts";',
+      'import type { four } from "@scope/name/deep";',
+      'export { five } from "pkg/deep";',
+      'import "node:fs";',
+      'const six = await import("./e.ts");',
+      '// import "./comment.ts";',
+      '/* import "./comment.ts"; */',
+      'const text = "import nothing";',
+    );
+    assert.deepEqual(
+      importsOf(source).map(({ target, isType }) => `${isType ? "type " : ""}${target}`),
+      ["src/a/c.ts", "src/d.ts", "type @scope/name", "pkg", "node:fs", "src/a/e.ts"],
+    );
+  });
+
+  test("an import that goes up, one between neighbours, and a file in no room", () => {
+    const up = file("src/engine/a.ts", 'import { serve } from "../rpc/grpc.ts";');
+    const across = file("src/store/memory.ts", 'import { open } from "./sqlite.ts";');
+    const homeless = file("src/other/a.ts");
+    assert.deepEqual(floorBreaches([up, across, homeless], rooms), [
+      "src/engine/a.ts (engine) may not import src/rpc/grpc.ts",
+      "src/store/memory.ts (memory store) may not import src/store/sqlite.ts",
+      "src/other/a.ts lies in no room: add it to the table",
+    ]);
+  });
+
+  test("an import of code where only types are allowed", () => {
+    const types = file("src/engine/a.ts", 'import type { Pool } from "../pool/pool.ts";');
+    const code = file("src/engine/b.ts", 'import { createPool } from "../pool/pool.ts";');
+    assert.deepEqual(floorBreaches([types, code], rooms), ["src/engine/b.ts (engine) may not import src/pool/pool.ts"]);
+  });
+
+  test("a cycle, once", () => {
+    const a = file("src/a.ts", 'import "./b.ts";');
+    const b = file("src/b.ts", 'import "./c.ts";');
+    const c = file("src/c.ts", 'import type { A } from "./a.ts";');
+    assert.deepEqual(cycles([a, b, c]), ["src/a.ts -> src/b.ts -> src/c.ts -> src/a.ts"]);
+  });
+
+  test("a package away from home, and one without a home", () => {
+    const stray = file("src/engine/a.ts", 'import { Piscina } from "piscina";', 'import leftPad from "left-pad";');
+    assert.deepEqual(strayPackages([stray], homes), [
+      "src/engine/a.ts may not import piscina: src/pool/pool.ts may",
+      "src/engine/a.ts may not import left-pad: no file may",
+    ]);
+  });
+
+  test("a file of 401 lines, but not one of 400", () => {
+    const long = file("src/long.ts", ...Array<string>(401).fill("x"));
+    const full = file("src/full.ts", ...Array<string>(400).fill("x"), "");
+    assert.match(longFiles([long, full], 400).join(), /^src\/long\.ts has 401 lines[^,]*$/);
+  });
+
+  test("the median length", () => {
+    assert.equal(medianLines([file("a", "1"), file("b", ...Array<string>(200).fill("x")), file("c", "1", "2")]), 2);
+  });
+
+  test("a timer, chance and output in code, but not in a comment", () => {
+    const uses = file("src/engine/a.ts", "const at = Date.now();", "// Date.now()", "Math.random(); console.log(at);");
+    assert.deepEqual(reservedUses([uses, file("src/clock.ts", "Date.now()")], reserved), [
+      "src/engine/a.ts uses Date.now: take a Clock",
+      "src/engine/a.ts uses Math.random: take a `random`",
+      "src/engine/a.ts uses console.log: take a Log, or the Terminal in cli",
+    ]);
+  });
+
+  test("a name that says nothing, also in the plural, and one that is not kebab-case", () => {
+    assert.deepEqual(
+      vagueNames([file("src/pool-utils.ts"), file("src/jobQueue.ts"), file("src/job.test.ts")], vagueWords),
+      ['src/pool-utils.ts: "utils" does not say what is inside', "src/jobQueue.ts is not kebab-case"],
+    );
+  });
+});

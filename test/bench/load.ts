@@ -1,0 +1,13 @@
+/** The load generator: a process of its own, so that its CPU time is not the server's. */
+import { runEchoCalls, runEchoMessages } from "./baselines/echo-client.ts";
+import { answerCalls } from "./child.ts";
+import { runExchange } from "./load/exchange.ts";
+import { runImages } from "./load/images.ts";
+import { runLatency } from "./load/latency.ts";
+import { runSubmit } from "./load/submit.ts";
+
+const calls = { runExchange, runSubmit, runLatency, runImages, runEchoMessages, runEchoCalls };
+
+export type LoadCalls = typeof calls;
+
+answerCalls(calls);

@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { temporaryFolder } from "./temporary-folder.ts";
+
+const launch = fileURLToPath(new URL("../../src/launch.mjs", import.meta.url));
+const says = (what: string) => `process.stdout.write("${what} " + process.argv.slice(2).join(" "));`;
+const sources = { "src/main.ts": says("sources"), ".ci/set-up.mjs": says("set-up") };
+const published = { "dist/src/main.js": says("published") };
+
+test("a clone runs its sources, the published package what was built", (t) => {
+  assert.equal(millpond(t, sources, process.versions.node).stdout, "sources stats --json");
+  assert.equal(millpond(t, published, "24.15.0").stdout, "published stats --json");
+});
+
+test("in a clone, an older Node.js hands over to set-up, which starts the pinned one", (t) => {
+  const { stdout } = millpond(t, sources, "24.14.9");
+  assert.match(stdout, /^set-up .*src\/main\.ts stats --json$/);
+});
+
+test("a published package says in one line that Node.js is too old", (t) => {
+  const { status, stdout, stderr } = millpond(t, published, "20.20.2");
+  assert.equal(stdout, "");
+  assert.equal(
+    stderr,
+    "millpond needs Node.js 24.15 or newer and this is 20.20.2: install one from https://nodejs.org\n",
+  );
+  assert.equal(status, 1);
+});
+
+/** Runs `millpond stats --json` from a package of these files, on a Node.js that claims to be of this version. */
+function millpond(t: TestContext, files: { readonly [path: string]: string }, version: string) {
+  const folder = temporaryFolder(t);
+  const claim = join(folder, "claim.mjs");
+  const all = {
+    "package.json": '{"type":"module"}',
+    "claim.mjs": `Object.defineProperty(process.versions, "node", { value: "${version}" });`,
+    ...files,
+  };
+  for (const [path, text] of Object.entries(all)) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), text);
+  }
+  mkdirSync(join(folder, "src"), { recursive: true });
+  copyFileSync(launch, join(folder, "src/launch.mjs"));
+  const args = ["--import", claim, join(folder, "src/launch.mjs"), "stats", "--json"];
+  return spawnSync(process.execPath, args, { encoding: "utf8" });
+}

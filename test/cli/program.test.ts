@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { suite, test } from "node:test";
+import { commands, runProgram } from "../../src/cli/program.ts";
+import { version } from "../../src/version.ts";
+import { type Ended, run as runProcess } from "./run.ts";
+
+/** Runs a command in this process, which is quicker. */
+async function run(
+  args: readonly string[],
+  { env = {} }: { readonly env?: Record<string, string> } = {},
+): Promise<Ended> {
+  const written = { stdout: "", stderr: "" };
+  const terminal = {
+    print: (line: string) => void (written.stdout += `${line}\n`),
+    complain: (line: string) => void (written.stderr += `${line}\n`),
+    clear: () => undefined,
+    style: (_style: string, text: string) => text,
+    endWithReader: () => undefined,
+  };
+  return { code: await runProgram({ args, env, terminal }), ...written };
+}
+
+/** Nothing listens on port 1. */
+const nowhere = ["--address", "127.0.0.1:1"];
+
+function assertOneLine({ code, stdout, stderr }: Ended, exitCode: number, says: RegExp): void {
+  assert.match(stderr, /^millpond: [^\n]*\n$/, "one line on standard error");
+  assert.match(stderr, says);
+  assert.equal(stdout, "");
+  assert.equal(code, exitCode);
+}
+
+suite("help and version", { concurrency: 2 }, () => {
+  test("--version prints the version of package.json", async () => {
+    const manifest = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
+
+    assert.equal(version, manifest.version);
+    assert.deepEqual(await runProcess(["--version"]), { code: 0, stdout: `${version}\n`, stderr: "" });
+  });
+
+  test("without arguments, and with --help, every command is listed", async () => {
+    const bare = await run([]);
+    assert.deepEqual(await run(["--help"]), bare);
+    assert.equal(bare.code, 0);
+    for (const { usage } of commands) assert.match(bare.stdout, new RegExp(`^  ${usage.split(" ")[0]} `, "m"));
+  });
+
+  for (const { usage, flags, examples } of commands) {
+    const name = usage.split(" ")[0] as string;
+    test(`${name} --help names its flags and shows examples`, async () => {
+      const { code, stdout, stderr } = await run([name, "--help"]);
+
+      assert.equal(code, 0);
+      assert.equal(stderr, "");
+      for (const flag of flags) assert.ok(stdout.includes(flag.usage), flag.usage);
+      for (const example of examples) assert.ok(stdout.includes(`$ ${example}`), example);
+      assert.doesNotMatch(stdout, /preset|\\u0000/);
+    });
+  }
+});
+
+suite("a command line that makes no sense is one line, with exit code 2", { concurrency: 2 }, () => {
+  test("in a process of its own too", async () => {
+    assertOneLine(await runProcess(["results", "--folow"]), 2, /'--folow'/);
+    assertOneLine(await runProcess(["stats", ...nowhere]), 1, /no server answers/);
+  });
+
+  const cases: readonly (readonly [string, readonly string[], RegExp])[] = [
+    ["an unknown command", ["sumbit"], /'sumbit'.*mean submit.*see millpond --help/],
+    ["an unknown flag", ["results", "--folow"], /'--folow'.*mean --follow.*see millpond results --help/],
+    ["an unknown flag before the command", ["--folow"], /'--folow'.*see millpond --help/],
+    ["a missing argument", ["submit"], /missing required argument 'task'.*see millpond submit --help/],
+    ["an argument too many", ["tasks", "echo"], /too many arguments.*see millpond tasks --help/],
+    ["a flag without its value", ["jobs", "--limit"], /--limit <count>/],
+    ["a number that is none", ["jobs", "--limit", "many"], /--limit is "many": must be an integer from 1 to 1000/],
+    ["a number out of bounds", ["stats", "--watch", "--interval", "5"], /--interval is "5": .* 100 to 60000/],
+    ["an unknown state", ["jobs", "--state", "DONE"], /--state is "DONE": must be one of QUEUED, /],
+    ["malformed JSON", ["submit", "echo", "--json", "{a: 1}"], /--json is not JSON: /],
+    ["two inputs", ["submit", "echo", "--json", "1", "--file", "x"], /the input is given more than once/],
+    ["a file that is not there", ["submit", "echo", "--file", "/nonexistent/x"], /cannot be read: ENOENT/],
+    [
+      "an address without a port",
+      ["stats", "--address", "localhost"],
+      /--address is "localhost": must be a host and a port/,
+    ],
+    ["a client name with a space", ["stats", "--client", "a b"], /--client is "a b": must be/],
+    ["a configuration file that is not there", ["serve", "--config", "/nonexistent/x"], /file cannot be read \(ENOENT/],
+  ];
+  for (const [what, args, says] of cases) {
+    test(what, async () => assertOneLine(await run(args), 2, says));
+  }
+});
+
+suite("no server running is one line that says how to start one, with exit code 1", { concurrency: 2 }, () => {
+  const cases = [
+    ["submit", "echo", "--json", "{}"],
+    ["submit", "echo", "--wait", "--json"],
+    ["results"],
+    ["results", "--follow"],
+    ["stats"],
+    ["stats", "--watch"],
+    ["tasks", "--json"],
+    ["job", "x"],
+    ["jobs"],
+  ];
+  for (const args of cases) {
+    test(args.join(" "), async () => {
+      assertOneLine(
+        await run([...args, ...nowhere]),
+        1,
+        /no server answers at 127\.0\.0\.1:1: start one with "millpond serve"/,
+      );
+    });
+  }
+
+  test("also when the address comes from MILLPOND_ADDRESS", async () => {
+    assertOneLine(await run(["stats"], { env: { MILLPOND_ADDRESS: "127.0.0.1:2" } }), 1, /127\.0\.0\.1:2/);
+  });
+
+  test("health", async () => {
+    const env = { MILLPOND_HTTP_HOST: "0.0.0.0", MILLPOND_ALLOW_INSECURE: "true", MILLPOND_HTTP_PORT: "9" };
+    assertOneLine(await run(["health"], { env }), 1, /http:\/\/127\.0\.0\.1:9\/healthz is not serving.*millpond serve/);
+  });
+
+  test("health --json says it in JSON", async () => {
+    const { code, stdout } = await run(["health", "--json", "--http-port", "9"]);
+    assert.equal(code, 1);
+    assert.equal(JSON.parse(stdout).serving, false);
+  });
+});
+
+suite("serve refuses a wrong configuration", { concurrency: 2 }, () => {
+  test("with every mistake in one message and exit code 2", async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), "millpond-cli-"));
+    t.after(() => rm(folder, { recursive: true }));
+    const file = join(folder, "millpond.yaml");
+    await writeFile(file, "grpc: {prot: 1}\nstore: mongo\n");
+    const env = { MILLPOND_CONFIG: file, MILLPOND_HTTP_PORT: "99999" };
+
+    const { code, stdout, stderr } = await run(["serve", "--log-level", "loud"], { env });
+
+    assert.equal(code, 2);
+    assert.equal(stdout, "");
+    assert.deepEqual(stderr.trimEnd().split("\n"), [
+      "millpond: the configuration has 4 mistakes:",
+      `  grpc.prot in ${file} is not a setting: did you mean grpc.port?`,
+      "  MILLPOND_HTTP_PORT is 99999: must be an integer from 0 to 65535 (default: 7718)",
+      `  store in ${file} is "mongo": must be one of sqlite, memory (default: "sqlite")`,
+      '  --log-level is "loud": must be one of debug, info, warn, error, silent (default: "info")',
+    ]);
+  });
+
+  test("--allow-insecure=false is not --allow-insecure", async () => {
+    const { code, stderr } = await run(["serve", "--grpc-host", "0.0.0.0", "--allow-insecure=false"]);
+    assert.equal(code, 2);
+    assert.match(stderr, /--grpc-host is "0\.0\.0\.0", which other machines can reach/);
+  });
+});

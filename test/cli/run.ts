@@ -1,0 +1,38 @@
+/** Runs the `millpond` command as a user does: a process of its own, whose output is a pipe. */
+import { spawn } from "node:child_process";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+
+const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+
+/** How a process ended. */
+export type Ended = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
+
+export type RunOptions = {
+  readonly env?: { readonly [name: string]: string };
+  readonly input?: string;
+  /** A shell command to run before, such as `ulimit -f 100`. */
+  readonly before?: string;
+};
+
+/** Starts the command; variables of the machine that begin with MILLPOND_ are left out. */
+export function start(args: readonly string[], { env = {}, input, before }: RunOptions = {}) {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^(MILLPOND_|NODE_OPTIONS$|FORCE_COLOR$)/.test(name),
+  );
+  const command = [process.execPath, main, ...args];
+  const shell = before === undefined ? [] : ["sh", "-c", `${before}; exec "$0" "$@"`];
+  const [file, ...rest] = [...shell, ...command] as [string, ...string[]];
+  const child = spawn(file, rest, { env: { ...Object.fromEntries(inherited), ...env } });
+  child.stdin.on("error", () => undefined); // a command that does not read its input may be gone already
+  child.stdin.end(input);
+  return child;
+}
+
+/** Runs the command to its end. */
+export async function run(args: readonly string[], options?: RunOptions): Promise<Ended> {
+  const child = start(args, options);
+  const exited = new Promise<number | null>((resolve) => child.on("exit", resolve));
+  const [code, stdout, stderr] = await Promise.all([exited, text(child.stdout), text(child.stderr)]);
+  return { code, stdout, stderr };
+}

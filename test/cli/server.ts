@@ -1,0 +1,63 @@
+/** A server of its own for a test: `millpond serve` in a process, with its own folder and ports. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
+import { type Ended, run, type RunOptions, start } from "./run.ts";
+
+/** What `millpond serve --json` says first. */
+export type Serving = {
+  readonly event: "serving";
+  readonly grpc: string;
+  readonly http: string;
+  readonly store: string;
+};
+
+export type TestServer = {
+  readonly serving: Serving;
+  readonly folder: string;
+  /** Runs a command against this server, as this client. */
+  as(client: string, args: readonly string[], options?: RunOptions): Promise<Ended>;
+  /** Sends a signal to the server; the promise is that of `ended`. */
+  signal(signal: NodeJS.Signals): Promise<Ended>;
+  /** Resolves when the process has ended; `stdout` is without the first line. */
+  readonly ended: Promise<Ended>;
+  /** Ends the process whatever it does, and removes its folder. */
+  dispose(): Promise<void>;
+};
+
+/** Resolves once the server says that it serves. Rejects with what it wrote when it ends before. */
+export async function startMillpond(args: readonly string[] = [], options: RunOptions = {}): Promise<TestServer> {
+  const folder = await mkdtemp(join(tmpdir(), "millpond-cli-"));
+  const ports = ["--grpc-port", "0", "--http-port", "0"];
+  const child = start(["serve", "--json", ...ports, "--data-dir", folder, ...args], options);
+  const lines: string[] = [];
+  const first = Promise.withResolvers<string>();
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    first.resolve(line);
+    lines.push(line);
+  });
+  const stderr = text(child.stderr);
+  const exited = new Promise<number | null>((resolve) => child.on("close", resolve));
+  const ended = exited.then(async (code) => ({ code, stdout: lines.slice(1).join("\n"), stderr: await stderr }));
+  void ended.then(({ code, stderr }) => first.reject(new Error(`the server ended with ${code}: ${stderr}`)));
+
+  const serving = JSON.parse(await first.promise) as Serving;
+  return {
+    serving,
+    folder,
+    as: (client, command, { env, ...rest } = {}) =>
+      run(command, { ...rest, env: { MILLPOND_ADDRESS: serving.grpc, MILLPOND_CLIENT: client, ...env } }),
+    signal: (signal) => {
+      child.kill(signal);
+      return ended;
+    },
+    ended,
+    dispose: async () => {
+      child.kill("SIGKILL");
+      await ended;
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}

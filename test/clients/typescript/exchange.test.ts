@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import {
+  createConnection,
+  type ExchangeOptions,
+  type Job,
+  job,
+  openExchange,
+} from "../../../clients/typescript/index.ts";
+import type { Receipt, Result } from "../../../src/gen/millpond/v1/job_pb.ts";
+import type { ExchangeRequest } from "../../../src/gen/millpond/v1/worker_pool_pb.ts";
+import { type Behaviour, startFakeServer } from "./fake-server.ts";
+import { until } from "./fixtures.ts";
+
+const quiet = { onAccepted: () => undefined, onResults: () => undefined };
+
+async function open(t: TestContext, options: ExchangeOptions<Job> = quiet, behaviour: Partial<Behaviour> = {}) {
+  const server = await startFakeServer(behaviour);
+  const connection = createConnection({ address: server.address, keepaliveMs: 0 });
+  t.after(() => {
+    connection.close();
+    server.stop();
+  });
+  return { server, connection, exchange: await openExchange<Job>(connection, options) };
+}
+
+test("jobs come back with their receipts, then with results, and the stream ends well", async (t) => {
+  const accepted: [Job, Receipt | undefined][] = [];
+  const got: Result[] = [];
+  const { exchange, server } = await open(t, {
+    channel: "bench",
+    maxUnacked: 10,
+    onAccepted: (jobs, receipts) =>
+      accepted.push(...jobs.map((one, at): [Job, Receipt | undefined] => [one, receipts[at]])),
+    onResults: (results, cursor) => {
+      got.push(...results);
+      assert.ok(exchange.ack(cursor));
+    },
+  });
+  const jobs = Array.from({ length: 25 }, () => job("echo", "x"));
+  assert.equal(exchange.submit(jobs), 25);
+  await until(() => got.length === 25);
+  exchange.end();
+  await exchange.closed;
+  assert.deepEqual(
+    accepted.map(([one, receipt]) => [one, receipt?.receipt.value]),
+    jobs.map((one) => [one, one.spec.id]),
+  );
+  assert.equal(server.acked.get("bench"), 25);
+  assert.equal(exchange.submit(jobs), 0, "nothing is taken after the end");
+  assert.equal(exchange.ack(25), false);
+});
+
+test("inputs are sent about a mebibyte at a time, and never more jobs than the server takes", async (t) => {
+  const { exchange, server } = await open(t, quiet, { maxMessageBytes: 4 * 1024 * 1024, completes: () => false });
+  const large = Array.from({ length: 4 }, () => job("echo", new Uint8Array(400 * 1024)));
+  const small = Array.from({ length: 250 }, () => job("echo", 1));
+  assert.equal(exchange.submit([...large, ...small]), 254);
+  await until(() => server.jobs.size === 254);
+  assert.deepEqual(server.batches, [2, 100, 100, 52]);
+});
+
+test("a full stream takes no more jobs until it has drained", async (t) => {
+  let drained = 0;
+  let resume = () => {};
+  const { exchange, server } = await open(
+    t,
+    { ...quiet, onDrain: () => drained++ },
+    {
+      completes: () => false,
+      maxMessageBytes: 4 * 1024 * 1024,
+    },
+  );
+  const reading = new Promise<void>((resolve) => {
+    resume = resolve;
+  });
+  const seen: ExchangeRequest["request"][] = [];
+  server.behaviour.onRequest = (request) => seen.push(request) > 0;
+  for (const stream of server.streams) stream.pauseUntil(reading);
+  const jobs = Array.from({ length: 100 }, () => job("echo", new Uint8Array(1024 * 1024)));
+  const taken = exchange.submit(jobs);
+  assert.ok(taken < 40, `took ${taken} MiB`);
+  assert.equal(exchange.submit(jobs), 0);
+  assert.equal(exchange.ack(1), false);
+  resume();
+  await until(() => drained > 0);
+  assert.ok(exchange.submit(jobs) > 0);
+});
+
+test("a stream that the server does not open in time is given up", async (t) => {
+  const { connection } = await open(t);
+  const silent = await startFakeServer({ onRequest: () => true });
+  const other = createConnection({ address: silent.address, keepaliveMs: 0 });
+  t.after(() => {
+    other.close();
+    silent.stop();
+  });
+  const cancelled = silent.cancelled();
+  let expire = () => {};
+  const clock = {
+    now: () => 0,
+    sleep: async () => undefined,
+    after: (_ms: number, action: () => void) => {
+      expire = action;
+      return () => undefined;
+    },
+  };
+  const opening = openExchange<Job>(other, { ...quiet, clock, openTimeoutMs: 500 });
+  await until(() => silent.metadata.length === 1);
+  expire();
+  await assert.rejects(opening, { reason: "unreachable", message: /did not open the stream within 500 ms/ });
+  await cancelled;
+  connection.close();
+});
+
+test("after cancel nothing is called any more", async (t) => {
+  let calls = 0;
+  const count = () => {
+    calls++;
+  };
+  const { exchange, server } = await open(t, { onAccepted: count, onResults: count, onDrain: count });
+  exchange.submit([job("echo", 1)]);
+  exchange.cancel();
+  await assert.rejects(exchange.closed, { codeName: "CANCELLED" });
+  await until(() => server.streams.size === 0);
+  assert.equal(calls, 0);
+});

@@ -1,0 +1,65 @@
+/**
+ * Writes docs/configuration.md from the table of settings:
+ *
+ *     node test/docs/configuration.ts > docs/configuration.md
+ */
+import { options, otherVariables } from "../../src/config/options.ts";
+
+/** The whole page. */
+export function renderConfiguration(): string {
+  const rows = options.map(({ key, flag, env, default: value, unit, check, doc }) => [
+    `\`${key}\`<br>\`${flag}\`<br>\`${env}\``,
+    `${shownDefault(value)}${unit === "" ? "" : ` ${unit}`}`,
+    boundOf(check),
+    doc,
+  ]);
+  const variables = Object.entries(otherVariables).map(([name, doc]) => [`\`${name}\``, doc]);
+  return `# Configuration
+
+<!-- Written by test/docs/configuration.ts from src/config/options.ts: change it there. -->
+
+Every setting of \`millpond serve\` can be given as a flag, as an environment variable, or in a YAML (or JSON) file that
+\`--config\` or \`MILLPOND_CONFIG\` names. A flag wins over the environment, that over the file, that over the default.
+
+\`\`\`yaml
+grpc:
+  port: 7717
+dataDir: /var/lib/millpond
+pools:
+  cpu: { workers: 4 }
+  scrape: { work: limited, workers: 25 }
+\`\`\`
+
+- Structured settings (\`pools\`, \`tasks\`, \`rate.clients\`) are taken as a whole from the first source that has them; in the
+  environment and in flags they are YAML or JSON text: \`MILLPOND_POOLS='{cpu: {workers: 4}}'\`.
+- An empty variable, and a key without a value in the file, count as not given.
+- Relative paths start at the folder the server was started in.
+- Unknown keys, unknown \`MILLPOND_\` variables and wrong values are errors. The server then lists all of them and exits
+  with code 2.
+
+## Settings
+
+${table(["Setting, flag, variable", "Default", "Allowed", "Meaning"], rows)}
+
+## Other variables
+
+${table(["Variable", "Meaning"], variables)}
+
+The standard \`OTEL_*\` variables turn on traces.
+`;
+}
+
+function boundOf(check: (typeof options)[number]["check"]): string {
+  return check.description ?? "a path, or nothing";
+}
+
+function shownDefault(value: unknown): string {
+  return value === null ? "none" : `\`${typeof value === "string" ? value : JSON.stringify(value)}\``;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const lines = [head, head.map(() => "---"), ...rows];
+  return lines.map((cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`).join("\n");
+}
+
+if (import.meta.main) process.stdout.write(renderConfiguration());

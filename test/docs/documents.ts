@@ -1,0 +1,54 @@
+/** What documents and sources name, so that one can be held to the other. All pure. */
+
+/** `reason CODE yes` for every row of a table under "Refusals". */
+export function documentedRefusals(page: string): string[] {
+  const rows = sectionOf(page, "Refusals").matchAll(/^\| `([a-z_]+)` \| ([A-Z_]+) \| (yes|no) \|/gm);
+  return [...rows].map(([, reason, code, retryable]) => `${reason} ${code} ${retryable}`);
+}
+
+/** The reason of every row of a table under "Failures". */
+export function documentedFailures(page: string): string[] {
+  return [...sectionOf(page, "Failures").matchAll(/^\| `([a-z_]+)` \|/gm)].map(([, reason = ""]) => reason);
+}
+
+function sectionOf(page: string, heading: string): string {
+  return page.split(/^(?=## )/m).find((section) => section.startsWith(`## ${heading}\n`)) ?? "";
+}
+
+/** The reasons that a source file gives to failures of jobs. */
+export function namedFailures(code: string): string[] {
+  const uses = code.matchAll(/(?:\bpermanent\(|\bTaskError\()\s*"[a-z_]+"|\breason:[^,;\n]*/g);
+  return [...uses].flatMap(([use]) => [...use.matchAll(/"([a-z_]+)"/g)].map(([, reason = ""]) => reason));
+}
+
+export function rpcNames(proto: string): string[] {
+  return [...proto.matchAll(/^\s*rpc (\w+)\(/gm)].map(([, name = ""]) => name);
+}
+
+export type Neighbours = { exists(path: string): boolean; read(path: string): string };
+
+/** Relative links of a page that lead to no file, or to no heading of one. */
+export function brokenLinks(page: string, { exists, read }: Neighbours): string[] {
+  const text = page.replaceAll(/```.*?```|`[^`\n]*`/gs, "");
+  const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link);
+  return links
+    .filter((link) => !/^[a-z]+:/.test(link))
+    .filter((link) => {
+      const [path = "", anchor] = link.split("#");
+      if (path !== "" && !exists(path)) return true;
+      return anchor !== undefined && !anchorsOf(path === "" ? page : read(path)).has(anchor);
+    });
+}
+
+/** Headings as GitHub makes anchors of them. */
+function anchorsOf(page: string): Set<string> {
+  const headings = [...page.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) => heading);
+  return new Set(
+    headings.map((heading) =>
+      heading
+        .toLowerCase()
+        .replaceAll(/[^\w\- ]/g, "")
+        .replaceAll(" ", "-"),
+    ),
+  );
+}

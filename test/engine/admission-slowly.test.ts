@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { refusal } from "../../src/errors.ts";
+import { turn } from "../support/fake-clock.ts";
+import { drafts, refusalOf, shown, tryAdmission } from "./try-admission.ts";
+
+const rates = { perSecond: 10, burst: 5, clients: {} };
+
+function start(count: number, overrides: Parameters<typeof tryAdmission>[0] = {}) {
+  const tried = tryAdmission({ rates, ...overrides });
+  const waits: number[] = [];
+  const stop = new AbortController();
+  const options = { signal: stop.signal, onWait: (waitMs: number) => void waits.push(waitMs) };
+  const answer = tried.admission.admitSlowly("ada", drafts(count), null, options);
+  return { ...tried, waits, stop, answer };
+}
+
+test("a client over its rate waits for its turn instead of being refused, and is told", async () => {
+  const { clock, answer, waits } = start(3);
+  let isDone = false;
+  void answer.then(() => {
+    isDone = true;
+  });
+  clock.advance(299);
+  await turn();
+  assert.equal(isDone, false);
+  clock.advance(1);
+  assert.deepEqual((await answer).map(shown), ["accepted", "accepted", "accepted"]);
+  assert.deepEqual(waits, [300]);
+});
+
+test("more than the burst goes in pieces, in order, each once its time has come", async () => {
+  const { clock, answer, backlog, stats } = start(12, { maxQueued: 100 });
+  const queued: number[] = [];
+  for (let step = 0; step < 13; step += 1) {
+    clock.advance(100);
+    await turn();
+    queued.push(backlog.queued("cpu"));
+  }
+  assert.deepEqual(queued, [0, 0, 0, 0, 5, 5, 5, 5, 5, 10, 10, 12, 12]);
+  assert.equal((await answer).length, 12);
+  assert.equal(stats.client("ada").accepted, 12);
+});
+
+test("a client without a limit does not wait", async () => {
+  const { answer, waits } = start(20, { rates: { perSecond: 0, burst: 1, clients: {} }, maxQueued: 20 });
+  assert.equal((await answer).length, 20);
+  assert.deepEqual(waits, []);
+});
+
+test("a caller that goes away while it waits leaves no timer and no job behind", async () => {
+  const { clock, answer, stop, store } = start(3);
+  await turn();
+  assert.equal(clock.timers(), 1);
+  stop.abort();
+  assert.deepEqual((await answer).map(shown), ["cancelled", "cancelled", "cancelled"]);
+  assert.equal(clock.timers(), 0);
+  assert.deepEqual((await store.counts()).pools, []);
+});
+
+test("a server that begins to drain meanwhile refuses what was not admitted yet, and only that", async () => {
+  const { clock, answer, admission } = start(8);
+  clock.advance(500);
+  await turn();
+  admission.close();
+  clock.advance(300);
+  const answers = (await answer).map(shown);
+  assert.deepEqual(answers, [...Array(5).fill("accepted"), ...Array(3).fill("draining")]);
+});
+
+test("what a call would be refused for as a whole is refused job by job", async () => {
+  const { answer } = start(21);
+  assert.deepEqual((await answer).map(shown), Array(21).fill("invalid_argument"));
+  const { admission } = tryAdmission({ rates });
+  admission.close();
+  const options = { signal: new AbortController().signal, onWait: () => undefined };
+  assert.deepEqual((await admission.admitSlowly("ada", drafts(1), null, options)).map(shown), ["draining"]);
+});
+
+test("an empty request is answered with nothing", async () => {
+  assert.deepEqual(await start(0).answer, []);
+});
+
+test("a store that fails fails the call", async () => {
+  const submit = () => Promise.reject(refusal("store_failed", ["disk full"]));
+  const { clock, answer } = start(1, { store: { submit } });
+  const failed = refusalOf(answer);
+  clock.advance(100);
+  assert.equal((await failed).reason, "store_failed");
+});

@@ -1,0 +1,206 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Draft } from "../../src/engine/draft.ts";
+import { refusal } from "../../src/errors.ts";
+import { endedOf, newLease } from "../support/samples.ts";
+import { everything } from "../store/sample.ts";
+import { draft, drafts, refusalOf, shown, tryAdmission } from "./try-admission.ts";
+
+const id = "0198a3b4-0000-7000-8000-00000000000a";
+
+describe("an accepted job", () => {
+  test("is in the store when the answer comes, as its task wants it", async () => {
+    const { admission, store, clock } = tryAdmission();
+    const [first] = await admission.admit(
+      "ada",
+      [draft({ id, task: "sleep", input: { kind: "json", value: {} } })],
+      "trace",
+    );
+    assert.deepEqual(first, { kind: "accepted", id, channel: "default" });
+    const [lease] = (await store.lease({ pool: "io", limit: 1, now: clock.now(), owner: "boot" })).leases;
+    assert.equal(lease?.task, "sleep");
+    assert.equal(lease.maxAttempts, 7);
+    assert.equal(lease.client, "ada");
+    assert.equal(lease.trace, "trace");
+    assert.equal(lease.submittedAt, clock.now());
+    assert.equal(lease.input?.kind, "message");
+  });
+
+  test("gets an id when the client chose none, and keeps the client's in lower case", async () => {
+    const { admission } = tryAdmission();
+    const [made, kept] = await admission.admit("ada", [draft(), draft({ id: id.toUpperCase() })], null);
+    assert.match(made?.kind === "accepted" ? made.id : "", /^[0-9a-f-]{36}$/);
+    assert.equal(kept?.kind === "accepted" && kept.id, id);
+  });
+
+  test("its pool is hinted while the job is on its way, once for all jobs of a call", async () => {
+    const { admission, hinted } = tryAdmission();
+    const answer = admission.admit(
+      "ada",
+      [...drafts(3), draft({ task: "sleep", input: { kind: "json", value: {} } })],
+      null,
+    );
+    assert.deepEqual(hinted, ["cpu", "io"]);
+    await answer;
+    assert.deepEqual(hinted, ["cpu", "io"]);
+  });
+
+  test("submitted again is a duplicate, and says where its result is", async () => {
+    const { admission, store, clock } = tryAdmission();
+    await admission.admit("ada", [draft({ id })], null);
+    const [before] = await admission.admit("ada", [draft({ id })], null);
+    assert.deepEqual(before, { kind: "duplicate", id, channel: "default", finalCursor: null });
+    const { leases } = await store.lease({ pool: "cpu", limit: 9, now: clock.now(), owner: "boot" });
+    const { seq = 0, fence = 0 } = leases[0] ?? {};
+    const rest = { attempt: 1, crashes: 0, runAt: 0, output: null, failure: null, startedAt: 1, finishedAt: 2 };
+    await store.settle([{ seq, fence, state: "SUCCEEDED", ...rest }]);
+    const [after] = await admission.admit("ada", [draft({ id })], null);
+    assert.equal(after?.kind === "duplicate" && after.finalCursor, 1);
+  });
+});
+
+describe("one job", () => {
+  const cases: readonly (readonly [what: string, draft: Partial<Draft>, reason: string, said: RegExp])[] = [
+    ["an unknown task", { task: "resice" }, "unknown_task", /"resice"; there are: echo, sleep$/],
+    ["bytes over the limit", { input: { kind: "data", bytes: new Uint8Array(101) } }, "input_too_large", /101 .* 100/],
+    ["JSON over the limit", { input: { kind: "json", value: "x".repeat(99) } }, "input_too_large", /101 .* 100/],
+    ["a bad id", { id: "job-1" }, "invalid_argument", /^id: "job-1" is not a UUID/],
+    ["an id in braces", { id: `{${id.slice(0, 34)}}` }, "invalid_argument", /^id: /],
+    ["a bad channel", { channel: "a b" }, "invalid_argument", /^channel: "a b" is not/],
+    ["a channel of 101 characters", { channel: "a".repeat(101) }, "invalid_argument", /^channel: /],
+    ["a bad input", { task: "sleep", input: null }, "invalid_argument", /^input: is missing/],
+    ["JSON that is none", { input: { kind: "unreadable", why: "NaN" } }, "invalid_argument", /^input\.json: NaN/],
+  ];
+  for (const [what, bad, reason, said] of cases) {
+    test(`${what}: ${reason}, and its neighbours are accepted`, async () => {
+      const { admission, store, backlog, stats } = tryAdmission();
+      const answers = await admission.admit("ada", [draft(), draft(bad), draft()], null);
+      assert.deepEqual(answers.map(shown), ["accepted", reason, "accepted"]);
+      assert.match(answers[1]?.kind === "refused" ? answers[1].error.message : "", said);
+      assert.equal((await store.list(everything)).length, 2);
+      assert.equal(backlog.queued("cpu"), 2);
+      assert.deepEqual(stats.client("ada"), { accepted: 2, refused: 1 });
+    });
+  }
+
+  test("every mistake of a job is listed", async () => {
+    const bad = draft({ id: "x", channel: "a b", task: "sleep", input: { kind: "json", value: { speed: 1 } } });
+    const [answer] = await tryAdmission().admission.admit("ada", [bad], null);
+    const fields = answer?.kind === "refused" ? answer.error.violations.map(({ field }) => field) : [];
+    assert.deepEqual(fields, ["id", "channel", "input.speed"]);
+  });
+
+  test("at the very limit of size is accepted", async () => {
+    const inputs = [
+      { kind: "data", bytes: new Uint8Array(100) } as const,
+      { kind: "json", value: "x".repeat(98) } as const,
+    ];
+    const answers = await tryAdmission().admission.admit(
+      "ada",
+      inputs.map((input) => draft({ input })),
+      null,
+    );
+    assert.deepEqual(answers.map(shown), ["accepted", "accepted"]);
+  });
+
+  test("an id with other content, or of another client, is refused without naming that client", async () => {
+    const { admission } = tryAdmission();
+    await admission.admit("ada", [draft({ id })], null);
+    const [conflict] = await admission.admit("ada", [draft({ id, channel: "other" })], null);
+    assert.ok(conflict?.kind === "refused" && conflict.error.reason === "already_exists");
+    assert.match(conflict.error.message, /another channel/);
+    const [taken] = await admission.admit("eve", [draft({ id })], null);
+    assert.ok(taken?.kind === "refused" && taken.error.reason === "id_taken");
+    assert.doesNotMatch(taken.error.message, /ada/);
+  });
+});
+
+describe("the queue's bound", () => {
+  test("is exact, within one call and over several, and each pool has its own", async () => {
+    const { admission } = tryAdmission({ maxQueued: 5 });
+    const first = await admission.admit("ada", drafts(7), null);
+    assert.deepEqual(first.map(shown), [...Array(5).fill("accepted"), "queue_full", "queue_full"]);
+    assert.deepEqual((await admission.admit("bob", [draft()], null)).map(shown), ["queue_full"]);
+    const other = draft({ task: "sleep", input: { kind: "json", value: {} } });
+    assert.deepEqual((await admission.admit("bob", [other], null)).map(shown), ["accepted"]);
+  });
+
+  test("a refusal says how full it is and when to come back: later the slower the pool is", async () => {
+    const refusedAt = async (attempts: number) => {
+      const { admission, stats, clock } = tryAdmission({
+        maxQueued: 5000,
+        limits: { jobsPerSubmit: 9000, inputBytes: 9 },
+      });
+      stats.ended(Array.from({ length: attempts }, () => endedOf(newLease())));
+      clock.advance(1000);
+      const answers = await admission.admit("ada", drafts(5001), null);
+      const last = answers.at(-1);
+      assert.ok(last?.kind === "refused");
+      assert.match(last.error.message, /pool "cpu" holds 5000 jobs and its limit is 5000/);
+      return last.error.retryAfterMs;
+    };
+    assert.equal(await refusedAt(0), 10_000);
+    assert.equal(await refusedAt(1000), 500);
+    assert.equal(await refusedAt(100_000), 100);
+  });
+
+  test("duplicates, conflicts and taken ids give their room back", async () => {
+    const { admission, backlog } = tryAdmission({ maxQueued: 3 });
+    await admission.admit("ada", [draft({ id })], null);
+    await admission.admit("ada", [draft({ id }), draft({ id, channel: "other" })], null);
+    await admission.admit("eve", [draft({ id })], null);
+    assert.equal(backlog.queued("cpu"), 1);
+  });
+
+  test("bad jobs take no room", async () => {
+    const { admission } = tryAdmission({ maxQueued: 1 });
+    const answers = await admission.admit("ada", [draft({ id: "x" }), draft()], null);
+    assert.deepEqual(answers.map(shown), ["invalid_argument", "accepted"]);
+  });
+});
+
+describe("a request as a whole", () => {
+  test("needs a job, and has a bound", async () => {
+    const { admission, stats } = tryAdmission();
+    for (const count of [0, 21]) {
+      const { reason, violations } = await refusalOf(admission.admit("ada", drafts(count), null));
+      assert.equal(reason, "invalid_argument");
+      assert.equal(violations[0]?.field, "jobs");
+    }
+    assert.equal((await admission.admit("ada", drafts(20, { id: "x" }), null)).length, 20);
+    assert.equal(stats.client("ada").refused, 41);
+  });
+
+  test("is refused while the server drains, with advice to come back", async () => {
+    const { admission, store } = tryAdmission();
+    admission.close();
+    const { reason, retryAfterMs } = await refusalOf(admission.admit("ada", [draft()], null));
+    assert.equal(reason, "draining");
+    assert.equal(retryAfterMs, 1000);
+    assert.deepEqual(await store.list(everything), []);
+  });
+
+  test("over the rate is refused as a whole, with the time after which it is granted", async () => {
+    const { admission, clock, stats } = tryAdmission({ rates: { perSecond: 10, burst: 5, clients: {} } });
+    const { reason, retryAfterMs } = await refusalOf(admission.admit("ada", drafts(2), null));
+    assert.equal(reason, "rate_limited");
+    assert.equal(retryAfterMs, 200);
+    assert.equal(stats.client("ada").refused, 2);
+    clock.advance(200);
+    assert.deepEqual((await admission.admit("ada", drafts(2), null)).map(shown), ["accepted", "accepted"]);
+  });
+
+  test("over the burst is refused for good: no advice to retry", async () => {
+    const { admission } = tryAdmission({ rates: { perSecond: 10, burst: 5, clients: {} } });
+    const { reason, retryAfterMs } = await refusalOf(admission.admit("ada", drafts(6), null));
+    assert.equal(reason, "over_burst");
+    assert.equal(retryAfterMs, undefined);
+  });
+
+  test("fails when the store does: nothing was accepted", async () => {
+    const submit = () => Promise.reject(refusal("store_failed", ["disk full"]));
+    const { admission, stats } = tryAdmission({ store: { submit } });
+    assert.equal((await refusalOf(admission.admit("ada", [draft()], null))).reason, "store_failed");
+    assert.equal(stats.client("ada").accepted, 0);
+  });
+});

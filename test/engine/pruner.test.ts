@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createPruner } from "../../src/engine/pruner.ts";
+import type { PruneRequest } from "../../src/store/store.ts";
+import { createFakeClock, turn } from "../support/fake-clock.ts";
+
+const retention = { acknowledgedMs: 1000, unacknowledgedMs: 2000, deadMs: 3000 };
+
+function open() {
+  const clock = createFakeClock(1_000_000);
+  const requests: PruneRequest[] = [];
+  const answers: ((removed: number | Error) => void)[] = [];
+  const errors: unknown[] = [];
+  const pruner = createPruner({
+    clock,
+    retention,
+    store: {
+      prune(request) {
+        requests.push(request);
+        return new Promise((resolve, reject) => {
+          answers.push((removed) => (removed instanceof Error ? reject(removed) : resolve(removed)));
+        });
+      },
+    },
+    onError: (error) => void errors.push(error),
+  });
+  return {
+    ...{ pruner, clock, requests, errors },
+    async answer(removed: number | Error) {
+      answers.shift()?.(removed);
+      await turn();
+    },
+  };
+}
+
+test("asks once a second for what each retention has let go", async () => {
+  const { pruner, clock, requests, answer } = open();
+  await pruner.start();
+  assert.equal(requests.length, 0);
+  clock.advance(1000);
+  assert.deepEqual(requests, [
+    { acknowledgedBefore: 1_000_000, unacknowledgedBefore: 999_000, deadBefore: 998_000, limit: 500 },
+  ]);
+  await answer(499);
+  clock.advance(999);
+  assert.equal(requests.length, 1);
+  clock.advance(1);
+  assert.equal(requests[1]?.acknowledgedBefore, 1_001_000);
+});
+
+test("goes on after a short rest while there is more", async () => {
+  const { pruner, clock, requests, answer } = open();
+  await pruner.start();
+  clock.advance(1000);
+  for (let step = 2; step <= 4; step += 1) {
+    await answer(500);
+    clock.advance(10);
+    assert.equal(requests.length, step);
+  }
+});
+
+test("never has two steps under way", async () => {
+  const { pruner, clock, requests } = open();
+  await pruner.start();
+  clock.advance(100_000);
+  assert.equal(requests.length, 1);
+});
+
+test("stop waits for the step under way, and no other follows", async () => {
+  const { pruner, clock, requests, answer } = open();
+  await pruner.start();
+  clock.advance(1000);
+  let isStopped = false;
+  const stopped = pruner.stop().then(() => {
+    isStopped = true;
+  });
+  await turn();
+  assert.equal(isStopped, false);
+  await answer(500);
+  await stopped;
+  clock.advance(100_000);
+  assert.equal(requests.length, 1);
+  assert.equal(clock.timers(), 0);
+});
+
+test("stop before the first step leaves no timer; of what was never started, and twice, it is safe", async () => {
+  const { pruner, clock, requests } = open();
+  await pruner.stop();
+  await pruner.start();
+  await pruner.stop();
+  await pruner.stop();
+  clock.advance(10_000);
+  assert.equal(requests.length, 0);
+  assert.equal(clock.timers(), 0);
+});
+
+test("a store that fails is reported once, and not asked again", async () => {
+  const { pruner, clock, requests, errors, answer } = open();
+  await pruner.start();
+  clock.advance(1000);
+  await answer(new Error("disk full"));
+  clock.advance(100_000);
+  assert.equal(requests.length, 1);
+  assert.equal(errors.length, 1);
+  await pruner.stop();
+});

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { allTasks, job, shown, tryPool } from "./try-pool.ts";
+
+describe("a worker that dies", () => {
+  for (const how of ["exit", "uncaught", "rejection"]) {
+    test(`by ${how}: the job it ran has failed, may be retried, and its neighbours are released`, async (t) => {
+      const { pool, lines } = tryPool(t);
+      const ended = await pool.run([job("echo", 1), job("dies", how), job("echo", 2)]);
+      assert.deepEqual(ended.map(shown), ["released", "failed worker_died", "released"]);
+      const { outcome } = ended[1] ?? {};
+      assert.ok(outcome?.kind === "failed" && outcome.failure.retryable);
+      assert.equal(lines.filter(({ level }) => level === "warn").length, 1);
+    });
+  }
+
+  for (const work of ["cpu", "io"] as const) {
+    test(`is replaced, and its place is free again (${work})`, async (t) => {
+      const { pool, run } = tryPool(t, { maxWorkers: 2, work });
+      await run("dies", "exit");
+      assert.equal(pool.workers(), 2);
+      assert.equal(pool.free(), 2);
+      const both = await Promise.all([run("echo", 1), run("echo", 2)]);
+      assert.deepEqual(both.map(shown), ["succeeded json 1", "succeeded json 2"]);
+    });
+  }
+
+  test("again and again leaves the pool as it was", async (t) => {
+    const { pool, run } = tryPool(t);
+    for (let death = 0; death < 5; death += 1) assert.equal(shown(await run("dies", "exit")), "failed worker_died");
+    assert.equal(shown(await run("echo", "alive")), `succeeded json "alive"`);
+    assert.equal(pool.workers(), 1);
+  });
+
+  test("does not touch the jobs of other threads", async (t) => {
+    const { pool, run, heard } = tryPool(t, { maxWorkers: 2 });
+    const waiting = run("waits", "finish");
+    await heard("waiting");
+    await run("dies", "exit");
+    pool.cancelAll();
+    assert.equal(shown(await waiting), `succeeded json "done"`);
+  });
+});
+
+describe("a task whose file loads in the main thread only", () => {
+  test("fails its own jobs with the reason, and no others", async (t) => {
+    const { pool } = tryPool(t, { tasks: allTasks });
+    const ended = await pool.run([job("unloadable", null), job("echo", 1)]);
+    assert.deepEqual(ended.map(shown), ["failed task_not_loaded", "succeeded json 1"]);
+    const { outcome } = ended[0] ?? {};
+    assert.match(outcome?.kind === "failed" ? outcome.failure.message : "", /"unloadable".*only the main thread/);
+  });
+});
+
+describe("places", () => {
+  test("a job takes one while it runs, and run refuses when there is none", async (t) => {
+    const { pool, run, heard } = tryPool(t);
+    const waiting = run("waits", "finish");
+    await heard("waiting");
+    assert.equal(pool.free(), 0);
+    await assert.rejects(run("echo", 1), /pool "tried" has no free worker/);
+    pool.cancelAll();
+    await waiting;
+    assert.equal(pool.free(), 1);
+  });
+
+  test("threads beyond the minimum start when they are needed", async (t) => {
+    const { pool, run, heard } = tryPool(t, { minWorkers: 1, maxWorkers: 2 });
+    assert.equal(pool.workers(), 1);
+    const waiting = [run("waits", "finish"), run("waits", "finish")];
+    await heard("waiting", 2);
+    assert.equal(pool.workers(), 2);
+    pool.cancelAll();
+    await Promise.all(waiting);
+  });
+});

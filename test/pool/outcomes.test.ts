@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { fromBinary, toBinary, create } from "@bufbuild/protobuf";
+import { SleepInputSchema, SleepOutputSchema } from "../../src/gen/millpond/tasks/v1/diagnostic_pb.ts";
+import type { Failure } from "../../src/job/job.ts";
+import type { Ended } from "../../src/pool/pool.ts";
+import { job, json, shown, tryPool } from "./try-pool.ts";
+
+function failureOf({ outcome }: Ended): Failure {
+  assert.equal(outcome.kind, "failed");
+  return outcome.failure;
+}
+
+describe("inputs", () => {
+  test("a task without a type gets JSON, bytes or nothing, as it was sent", async (t) => {
+    const { pool } = tryPool(t);
+    const bytes = { kind: "data", type: "", bytes: new TextEncoder().encode("raw") } as const;
+    const jobs = [job("echo", { a: [1, "ü"] }), job("echo", bytes), { ...job("echo", null), input: null }];
+    assert.deepEqual((await pool.run(jobs)).map(shown), [
+      `succeeded json {"a":[1,"ü"]}`,
+      "succeeded data raw",
+      "succeeded json null",
+    ]);
+  });
+
+  test("a typed task gets its message, its settings and its attempt, and gives a message", async (t) => {
+    const { pool } = tryPool(t);
+    const bytes = toBinary(SleepInputSchema, create(SleepInputSchema, { durationMs: 4 }));
+    const lease = { ...job("typed", { kind: "message", type: SleepInputSchema.typeName, bytes }), attempt: 3 };
+    const [ended] = await pool.run([lease]);
+    assert.equal(ended?.outcome.kind, "succeeded");
+    assert.equal(ended.outcome.output?.type, SleepOutputSchema.typeName);
+    assert.equal(fromBinary(SleepOutputSchema, ended.outcome.output.bytes).sleptMs, 43);
+  });
+});
+
+describe("outputs", () => {
+  for (const [what, expected] of [
+    ["nothing", "succeeded"],
+    ["null", "succeeded json null"],
+    ["json", `succeeded json {"a":[1,"two",null]}`],
+    ["bytes", "succeeded data bc"],
+    ["deepEnough", `succeeded json ${"[".repeat(30)}${"]".repeat(30)}`],
+  ] as const) {
+    test(`${what}: ${expected.slice(0, 40)}`, async (t) => {
+      assert.equal(shown(await tryPool(t).run("gives", what)), expected);
+    });
+  }
+
+  for (const what of ["bigint", "function", "circle", "deep"]) {
+    test(`${what}: a permanent bad_output, for no client could be given it`, async (t) => {
+      const failure = failureOf(await tryPool(t).run("gives", what));
+      assert.equal(failure.reason, "bad_output");
+      assert.equal(failure.retryable, false);
+    });
+  }
+
+  test("one that is too large fails for good, with its size and the limit", async (t) => {
+    const failure = failureOf(await tryPool(t).run("gives", "large"));
+    assert.equal(failure.reason, "output_too_large");
+    assert.equal(failure.retryable, false);
+    assert.deepEqual(failure.details, { size: 2003, limit: 1000 });
+  });
+
+  test("bytes own their buffer, so that nothing around them is kept or sent along", async (t) => {
+    const { outcome } = await tryPool(t).run("gives", "bytes");
+    assert.equal(outcome.kind, "succeeded");
+    assert.equal(outcome.output?.bytes.buffer.byteLength, 2);
+  });
+});
+
+describe("what a task throws", () => {
+  const cases: readonly (readonly [how: string, failure: Partial<Failure>])[] = [
+    ["error", { reason: "task_failed", message: "out of luck", retryable: true }],
+    ["permanent", { reason: "too_old", message: "from last year", retryable: false, details: { year: 2025 } }],
+    ["retry", { reason: "busy", retryable: true, retryAfterMs: 1501 }],
+    ["never", { reason: "busy", retryAfterMs: 365 * 24 * 60 * 60 * 1000 }],
+    ["text", { reason: "task_failed", message: "just text", retryable: true }],
+    ["nothing", { reason: "task_failed", message: "undefined" }],
+    ["oddReason", { reason: "task_failed", message: "odd" }],
+    ["longMessage", { message: "x".repeat(4096) }],
+    ["foreign", { reason: "copied", message: "from a copy", retryable: false }],
+    ["foreignBare", { reason: "task_failed", message: "m", retryable: true }],
+    ["bigDetails", { details: { dropped: "details of 20011 characters, the limit is 16384" } }],
+    ["deepDetails", { details: { dropped: "details nested deeper than 30 levels" } }],
+    ["oddDetails", { details: { dropped: "details that are not JSON" } }],
+    ["abort", { reason: "task_failed", message: "nobody told it to" }],
+  ];
+  test("becomes a failure, as data", async (t) => {
+    const { pool } = tryPool(t);
+    const ended = await pool.run(cases.map(([how]) => job("throws", how)));
+    for (const [index, [how, expected]] of cases.entries()) {
+      const failure = failureOf(ended[index] as Ended);
+      const named = Object.fromEntries(Object.keys(expected).map((key) => [key, failure[key as keyof Failure]]));
+      assert.deepEqual(named, expected, how);
+    }
+  });
+
+  test("a failure spoils neither its neighbours nor the thread", async (t) => {
+    const { pool } = tryPool(t);
+    const ended = await pool.run([job("echo", 1), job("throws", "error"), job("echo", 2)]);
+    assert.deepEqual(ended.map(shown), ["succeeded json 1", "failed task_failed", "succeeded json 2"]);
+    assert.equal(pool.workers(), 1);
+  });
+});
+
+describe("what comes back", () => {
+  test("outcomes in the order of the leases, each with its own", async (t) => {
+    const { pool } = tryPool(t, { maxWorkers: 2 });
+    const leases = Array.from({ length: 128 }, (_, index) => job("echo", index));
+    const ended = await pool.run(leases);
+    assert.deepEqual(
+      ended.map(({ lease }) => lease),
+      leases,
+    );
+    assert.deepEqual(
+      ended.map(shown),
+      leases.map((_, index) => `succeeded json ${index}`),
+    );
+  });
+
+  test("times: whole milliseconds since 1970, and a duration that is measured", async (t) => {
+    const { startedAt, finishedAt, tookMs } = await tryPool(t).run("echo", 1);
+    assert.ok(Number.isInteger(startedAt) && Number.isInteger(finishedAt));
+    assert.ok(finishedAt >= startedAt && startedAt > Date.UTC(2020));
+    assert.ok(tookMs > 0);
+  });
+
+  test("the input is still there for a retry", async (t) => {
+    const lease = job("echo", json("kept"));
+    await tryPool(t).pool.run([lease]);
+    assert.equal(Buffer.from(lease.input?.bytes ?? []).toString(), `"kept"`);
+  });
+});

@@ -1,0 +1,24 @@
+import { defineTask } from "../../../src/pool/task.ts";
+
+const circle: { [key: string]: unknown } = {};
+circle["self"] = circle;
+
+/** What a task may return, by name. */
+const given: { readonly [what: string]: () => unknown } = {
+  nothing: () => undefined,
+  null: () => null,
+  json: () => ({ a: [1, "two", null] }),
+  bytes: () => Buffer.from("abcdef").subarray(1, 3),
+  bigint: () => ({ count: 1n }),
+  function: () => () => 1,
+  circle: () => circle,
+  large: () => "x".repeat(2000),
+  deep: () => JSON.parse("[".repeat(31) + "]".repeat(31)),
+  deepEnough: () => JSON.parse("[".repeat(30) + "]".repeat(30)),
+};
+
+export default defineTask({
+  name: "gives",
+  pool: "tried",
+  run: (what) => given[String(what)]?.() as never,
+});

@@ -1,0 +1,32 @@
+import { defineTask } from "../../../src/pool/task.ts";
+
+export default defineTask({
+  name: "talks",
+  pool: "tried",
+  async run(how, ctx) {
+    switch (how) {
+      case "much":
+        for (let line = 1; line <= 500; line += 1) ctx.log.warn(`line ${line} ${"x".repeat(5000)}`, { line });
+        return null;
+      case "beyond":
+        ctx.progress(7, "n".repeat(1000));
+        break;
+      case "below":
+        ctx.progress(-1);
+        break;
+      case "nonsense":
+        ctx.progress(Number.NaN);
+        break;
+      case "often":
+        for (let step = 0; step < 1000; step += 1) ctx.progress(0.5, `step ${step}`);
+        break;
+      case "late":
+        ctx.progress(1, "done");
+        return null;
+    }
+    const told = new Promise((_, reject) => ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason)));
+    ctx.log.info("said");
+    await told;
+    return null;
+  },
+});

@@ -1,0 +1,91 @@
+/** A real pool of real threads, with the tasks of ./tasks. */
+import { fileURLToPath } from "node:url";
+import type { TestContext } from "node:test";
+import type { JsonValue, Lease, Payload } from "../../src/job/job.ts";
+import { createSignal } from "../../src/lifecycle.ts";
+import { createPool, type Ended, type Pool, type PoolOptions } from "../../src/pool/pool.ts";
+import { loadTasks } from "../../src/pool/tasks.ts";
+import { keptLog, newLease } from "../support/samples.ts";
+
+const tasks = await loadTasks({
+  folders: [fileURLToPath(new URL("./tasks/", import.meta.url))],
+  pools: ["tried"],
+  settings: { typed: { factor: 10 } },
+});
+
+export const maxOutputBytes = 1000;
+
+export type Tried = {
+  readonly pool: Pool;
+  readonly lines: ReturnType<typeof keptLog>["lines"];
+  /** Resolves when the log has had so many lines with this text. */
+  heard(text: string, times?: number): Promise<void>;
+  /** Runs one job on its own. */
+  run(task: string, input: JsonValue): Promise<Ended>;
+};
+
+/** A pool that ends with its test. */
+export function tryPool(t: TestContext, options: Partial<PoolOptions> = {}): Tried {
+  const { log, lines } = keptLog();
+  const listeners = new Set<() => void>();
+  const told = { ...log };
+  for (const level of ["debug", "info", "warn", "error"] as const) {
+    told[level] = (fields, text) => {
+      log[level](fields, text);
+      for (const listener of listeners) listener();
+    };
+  }
+  const maxWorkers = options.maxWorkers ?? 1;
+  const pool = createPool({
+    name: "tried",
+    work: "io",
+    minWorkers: maxWorkers,
+    maxWorkers,
+    idleMs: 60_000,
+    tasks: [...tasks.values()].filter(({ name }) => name !== "unloadable"),
+    maxOutputBytes,
+    now: () => 5000,
+    log: told,
+    ...options,
+  });
+  t.after(() => pool.destroy());
+  return {
+    pool,
+    lines,
+    async heard(text, times = 1) {
+      const { promise, fire } = createSignal();
+      const listen = () => {
+        if (lines.filter((line) => line.text === text).length >= times) fire();
+      };
+      listeners.add(listen);
+      listen();
+      await promise;
+      listeners.delete(listen);
+    },
+    async run(task, input) {
+      const [ended] = await pool.run([job(task, input)]);
+      if (!ended) throw new Error("no job ended");
+      return ended;
+    },
+  };
+}
+
+export const allTasks = [...tasks.values()];
+
+export function job(task: string, input: JsonValue | Payload): Lease {
+  const isPayload = typeof input === "object" && input !== null && !Array.isArray(input) && "bytes" in input;
+  return newLease({ task, pool: "tried", input: isPayload ? (input as Payload) : json(input) });
+}
+
+export function json(value: JsonValue): Payload {
+  return { kind: "json", type: "", bytes: new TextEncoder().encode(JSON.stringify(value)) };
+}
+
+/** An outcome in a word or two, for comparing. */
+export function shown({ outcome }: Ended): string {
+  if (outcome.kind === "failed") return `failed ${outcome.failure.reason}`;
+  if (outcome.kind !== "succeeded") return outcome.kind;
+  const { output } = outcome;
+  if (!output) return "succeeded";
+  return `succeeded ${output.kind} ${Buffer.from(output.bytes).toString("utf8")}`;
+}

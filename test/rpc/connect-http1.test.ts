@@ -1,0 +1,4 @@
+import { registerBehaviour } from "./behaviour.ts";
+import { ways } from "./fixtures.ts";
+
+registerBehaviour(ways.connectHttp1);

@@ -1,0 +1,196 @@
+/** What a user of curl sees: plain HTTP/1.1 and JSON, without any client library. */
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import { fromBinary } from "@bufbuild/protobuf";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../src/gen/google/rpc/error_details_pb.ts";
+import { openServer, type TestServer } from "./fixtures.ts";
+import { openGate } from "./gate.ts";
+
+type Detail = { readonly type: string; readonly value: string; readonly debug: unknown };
+
+/** What the tests look at of any answer; which fields there are depends on the answer. */
+type Body = {
+  readonly receipts: readonly { readonly jobId: string; readonly refusal: { reason: string; message: string } }[];
+  readonly job: Job;
+  readonly code: string;
+  readonly message: string;
+  readonly details: readonly Detail[];
+};
+
+type Job = {
+  readonly state: string;
+  readonly result?: {
+    readonly attempts: number;
+    readonly output: { readonly message: { readonly [key: string]: unknown } };
+  };
+};
+
+type Answer = { readonly status: number; readonly headers: Headers; readonly body: Body };
+
+const json = { "content-type": "application/json" };
+
+/** Like `curl --json BODY http://ADDRESS/millpond.v1.WorkerPoolService/METHOD`. */
+async function curl(
+  { httpAddress }: Pick<TestServer, "httpAddress">,
+  method: string,
+  body: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const response = await fetch(`http://${httpAddress}/millpond.v1.WorkerPoolService/${method}`, {
+    method: "POST",
+    headers: { ...json, ...headers },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+  });
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, body: (text === "" ? {} : JSON.parse(text)) as Body };
+}
+
+async function health({ httpAddress }: Pick<TestServer, "httpAddress">) {
+  const response = await fetch(`http://${httpAddress}/healthz`);
+  return { status: response.status, headers: response.headers, body: (await response.json()) as unknown };
+}
+
+/** The job that the first receipt names, asked for until it is final. */
+async function finished(server: TestServer, { receipts }: Body): Promise<Required<Job>> {
+  for (;;) {
+    const { job } = (await curl(server, "GetJob", { jobId: receipts[0]?.jobId })).body;
+    if (job.result) return { ...job, result: job.result };
+  }
+}
+
+const detailsOf = ({ body }: Answer) => body.details.map(({ debug }) => debug);
+
+/** A detail's bytes, which are base64 without padding, as every language but JSON reads them. */
+const bytesOf = (details: readonly Detail[], type: string) =>
+  Buffer.from(details.find((detail) => detail.type === type)?.value ?? "", "base64");
+
+describe("with nothing but HTTP and JSON", async () => {
+  const server = await openServer({ rate: { clients: { hasty: { perSecond: 0.001, burst: 1 } } } });
+  after(() => server.remove());
+
+  test("a job is submitted, run, and shown with its output", async () => {
+    const { status, headers, body } = await curl(server, "Submit", {
+      jobs: [{ task: "echo", input: { json: { hello: ["world", 1, null] } } }],
+    });
+    assert.deepEqual([status, headers.get("content-type")], [200, "application/json"]);
+    const job = await finished(server, body);
+    assert.equal(job.state, "JOB_STATE_SUCCEEDED");
+    assert.deepEqual(job.result.output, { json: { hello: ["world", 1, null] } });
+    assert.equal(job.result.attempts, 1);
+  });
+
+  test("a task that declares types takes and gives them as JSON", async () => {
+    const { body } = await curl(server, "Submit", { jobs: [{ task: "sleep", input: { json: { durationMs: 1 } } }] });
+    const job = await finished(server, body);
+    assert.equal(job.result.output.message["@type"], "type.googleapis.com/millpond.tasks.v1.SleepOutput");
+    assert.ok(Number(job.result.output.message["sleptMs"]) >= 0);
+  });
+
+  test("of several jobs each gets its own receipt, and one bad job does not spoil the call", async () => {
+    const { status, body } = await curl(server, "Submit", { jobs: [{ task: "echo" }, { task: "ecco" }] });
+    assert.equal(status, 200);
+    const [good, bad] = body.receipts;
+    assert.ok(good && bad);
+    assert.match(good.jobId, /^[0-9a-f-]{36}$/);
+    assert.equal(bad.refusal.reason, "unknown_task");
+    assert.match(bad.refusal.message, /^no task is named "ecco"; there are: echo, /);
+  });
+
+  test("who calls is told by a header, and one client does not see another's job", async () => {
+    const ada = { "millpond-client": "ada" };
+    const { body } = await curl(server, "Submit", { jobs: [{ task: "echo" }] }, ada);
+    const jobId = body.receipts[0]?.jobId;
+    assert.equal((await curl(server, "GetJob", { jobId }, ada)).status, 200);
+    const other = await curl(server, "GetJob", { jobId }, { "millpond-client": "bob" });
+    assert.deepEqual(
+      [other.status, other.body.code, detailsOf(other)[0]],
+      [404, "not_found", { reason: "job_not_found", domain: "millpond" }],
+    );
+  });
+
+  test("an error has a code, a sentence, and details to read as JSON or as google.rpc messages", async () => {
+    const jobs = [{ task: "sleep", input: { json: { durationMs: "long" } } }];
+    const { status, headers, body } = await curl(server, "Submit", { jobs });
+
+    const violation = {
+      field: "jobs[0].input.durationMs",
+      description: 'expected number (uint32), got "long"',
+    };
+    assert.deepEqual([status, headers.get("content-type")], [400, "application/json"]);
+    assert.deepEqual(Object.keys(body).toSorted(), ["code", "details", "message"]);
+    assert.equal(body.code, "invalid_argument");
+    assert.equal(body.message, `${violation.field}: ${violation.description}`);
+    assert.deepEqual(
+      body.details.map(({ type, debug }) => [type, debug]),
+      [
+        ["google.rpc.ErrorInfo", { reason: "invalid_argument", domain: "millpond" }],
+        ["google.rpc.BadRequest", { fieldViolations: [violation] }],
+      ],
+    );
+    const info = fromBinary(ErrorInfoSchema, bytesOf(body.details, "google.rpc.ErrorInfo"));
+    assert.deepEqual([info.reason, info.domain], ["invalid_argument", "millpond"]);
+    const bad = fromBinary(BadRequestSchema, bytesOf(body.details, "google.rpc.BadRequest"));
+    assert.deepEqual(
+      bad.fieldViolations.map(({ field }) => field),
+      [violation.field],
+    );
+  });
+
+  test("a refusal that passes says when to come back, in the body and in a header", async () => {
+    const hasty = { "millpond-client": "hasty" };
+    const jobs = [{ task: "echo" }];
+    let refused = await curl(server, "Submit", { jobs }, hasty);
+    while (refused.status === 200) refused = await curl(server, "Submit", { jobs }, hasty); // its burst is one job
+
+    assert.deepEqual([refused.status, refused.body.code], [429, "resource_exhausted"]);
+    assert.deepEqual(detailsOf(refused)[0], { reason: "rate_limited", domain: "millpond" });
+    const { retryDelay } = fromBinary(RetryInfoSchema, bytesOf(refused.body.details, "google.rpc.RetryInfo"));
+    const delayMs = Number(retryDelay?.seconds) * 1000 + (retryDelay?.nanos ?? 0) / 1e6;
+    assert.ok(delayMs > 0 && delayMs <= 1_000_000, `${delayMs} ms`);
+    assert.equal(refused.headers.get("grpc-retry-pushback-ms"), String(Math.ceil(delayMs)));
+  });
+
+  for (const [what, method, body, status] of [
+    ["what is no JSON", "Submit", "{jobs", 400],
+    ["a method that does not exist", "Sumbit", {}, 404],
+    ["a cursor from the future", "AckResults", { channel: "untouched", cursor: "7" }, 400],
+  ] as const) {
+    test(`${what} is answered ${status}`, async () => {
+      assert.equal((await curl(server, method, body)).status, status);
+    });
+  }
+
+  test("a GET of a method is answered 405, and the root 404", async () => {
+    const get = async (path: string) => (await fetch(`http://${server.httpAddress}${path}`)).status;
+    assert.deepEqual([await get("/millpond.v1.WorkerPoolService/Stats"), await get("/")], [405, 404]);
+  });
+
+  test("/healthz says SERVING", async () => {
+    const { status, headers, body } = await health(server);
+    assert.deepEqual([status, body], [200, { status: "SERVING" }]);
+    assert.deepEqual([headers.get("content-type"), headers.get("cache-control")], ["application/json", "no-store"]);
+  });
+});
+
+test("a server that drains says NOT_SERVING, refuses jobs with 503, and still shows those it has", async (t) => {
+  const server = await openServer();
+  t.after(() => server.remove());
+  const gate = await openGate();
+  t.after(() => gate.close());
+  const { body } = await curl(server, "Submit", { jobs: [{ task: "gate", input: { json: { port: gate.port } } }] });
+  const jobId = body.receipts[0]?.jobId;
+  const running = await gate.next();
+  const stopped = server.stop();
+
+  const unwell = await health(server);
+  const refused = await curl(server, "Submit", { jobs: [{ task: "echo" }] });
+  const shown = await curl(server, "GetJob", { jobId });
+  running.pass();
+  await stopped;
+
+  assert.deepEqual([unwell.status, unwell.body], [503, { status: "NOT_SERVING" }]);
+  assert.deepEqual([refused.status, refused.body.code], [503, "unavailable"]);
+  assert.deepEqual(detailsOf(refused), [{ reason: "draining", domain: "millpond" }, { retryDelay: "1s" }]);
+  assert.deepEqual([shown.status, shown.body.job.state], [200, "JOB_STATE_RUNNING"]);
+  await assert.rejects(health(server), TypeError); // nobody listens any more
+});

@@ -1,0 +1,146 @@
+/** A real server in this process for each test that wants one, and clients that speak to it in every way there is. */
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { createRegistry } from "@bufbuild/protobuf";
+import { parseConfig } from "../../src/config.ts";
+import { file_millpond_tasks_v1_diagnostic } from "../../src/gen/millpond/tasks/v1/diagnostic_pb.ts";
+import { file_millpond_tasks_v1_image } from "../../src/gen/millpond/tasks/v1/image_pb.ts";
+import { WorkerPoolService } from "../../src/gen/millpond/v1/worker_pool_pb.ts";
+import { type RunningServer, startServer } from "../../src/server.ts";
+
+export type PoolClient = Client<typeof WorkerPoolService>;
+
+/** One way to speak to a server: a protocol on one of its ports. */
+export type Way = {
+  readonly name: string;
+  /** Whether both sides may send at the same time, as `Exchange` needs. */
+  readonly isBidi: boolean;
+  /** Whether requests are JSON, so that some wrong ones cannot even be written. */
+  readonly isJson?: true;
+  transport(server: Pick<RunningServer, "grpcAddress" | "httpAddress">): Transport;
+};
+
+export const ways = {
+  grpc: {
+    name: "gRPC",
+    isBidi: true,
+    transport: ({ grpcAddress }) => createGrpcTransport({ baseUrl: `http://${grpcAddress}` }),
+  },
+  grpcOnHttpPort: {
+    name: "gRPC on the HTTP port",
+    isBidi: true,
+    transport: ({ httpAddress }) => createGrpcTransport({ baseUrl: `http://${httpAddress}` }),
+  },
+  connectHttp2: {
+    name: "Connect over HTTP/2",
+    isBidi: true,
+    transport: ({ httpAddress }) => createConnectTransport({ baseUrl: `http://${httpAddress}`, httpVersion: "2" }),
+  },
+  connectHttp1: {
+    name: "Connect over HTTP/1.1",
+    isBidi: false,
+    isJson: true,
+    transport: ({ httpAddress }) =>
+      createConnectTransport({
+        ...{ baseUrl: `http://${httpAddress}`, httpVersion: "1.1", useBinaryFormat: false },
+        jsonOptions: { registry: createRegistry(file_millpond_tasks_v1_diagnostic, file_millpond_tasks_v1_image) },
+      }),
+  },
+  grpcWeb: {
+    name: "gRPC-Web",
+    isBidi: false,
+    transport: ({ httpAddress }) => createGrpcWebTransport({ baseUrl: `http://${httpAddress}`, httpVersion: "1.1" }),
+  },
+} as const satisfies { readonly [name: string]: Way };
+
+/** Names of the tasks in the tests' own folder that do nothing: enough that not all of them fit into one message. */
+export const idleTasks = Array.from({ length: 20 }, (_, index) => `idle-${String(index).padStart(2, "0")}`);
+
+const moduleUrl = (path: string) => JSON.stringify(new URL(path, import.meta.url).href);
+
+/** A folder with everything a server of a test needs: `tasks` and `data`. */
+export async function makeFolder(): Promise<{ readonly path: string; remove(): Promise<void> }> {
+  const path = await mkdtemp(join(tmpdir(), "millpond-test-"));
+  const tasks = join(path, "tasks");
+  await mkdir(tasks);
+  const files = ["gate", "blob"].map((name) => [name, `export { default } from ${moduleUrl(`./tasks/${name}.ts`)};`]);
+  const define = `import { defineTask } from ${moduleUrl("../../src/pool/task.ts")};`;
+  const idle = idleTasks.map((name) => [
+    name,
+    `${define} export default defineTask({ name: "${name}", pool: "cpu", run() {} });`,
+  ]);
+  for (const [name, text] of [...files, ...idle]) await writeFile(join(tasks, `${name}.mjs`), `${text}\n`);
+  return { path, remove: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** The configuration of a test's server: small pools, free ports, no log. `given` is merged in, one section deep. */
+export function settings(
+  folder: string,
+  given: { readonly [section: string]: unknown } = {},
+): { readonly [key: string]: unknown } {
+  const plain: { [section: string]: unknown } = {
+    grpc: { port: 0 },
+    http: { port: 0 },
+    dataDir: join(folder, "data"),
+    tasksDir: join(folder, "tasks"),
+    pools: { cpu: { workers: 2 }, io: { workers: 2 }, held: { work: "io", workers: 2, maxQueued: 4 } },
+    log: { level: "silent" },
+  };
+  const isSection = (value: unknown): value is object => typeof value === "object" && value !== null;
+  for (const [key, value] of Object.entries(given)) {
+    const present = plain[key];
+    plain[key] = isSection(present) && isSection(value) ? { ...present, ...value } : value;
+  }
+  return plain;
+}
+
+export type TestServer = RunningServer & {
+  readonly folder: string;
+  /** A client of this name. */
+  client(way: Way, name?: string): PoolClient;
+  /** Stops the server and removes its folder. */
+  remove(): Promise<void>;
+};
+
+/** Starts a server of its own, on an embedded store in a temporary folder. */
+export async function openServer(given?: { readonly [section: string]: unknown }): Promise<TestServer> {
+  const folder = await makeFolder();
+  const text = JSON.stringify(settings(folder.path, given));
+  const config = parseConfig({ file: { name: "test.yaml", text }, env: {}, flags: {}, cores: 2 });
+  const server = await startServer(config, {});
+  return {
+    ...server,
+    folder: folder.path,
+    client: (way, name) => clientOf(server, way, name),
+    async remove() {
+      await server.stop();
+      await folder.remove();
+    },
+  };
+}
+
+/** A client of this name; without one it is `anonymous`. */
+export function clientOf(
+  server: Pick<RunningServer, "grpcAddress" | "httpAddress">,
+  way: Way,
+  name?: string,
+): PoolClient {
+  const transport = way.transport(server);
+  if (name === undefined) return createClient(WorkerPoolService, transport);
+  const named: Transport = {
+    unary: (method, signal, timeoutMs, header, ...rest) =>
+      transport.unary(method, signal, timeoutMs, withName(header, name), ...rest),
+    stream: (method, signal, timeoutMs, header, ...rest) =>
+      transport.stream(method, signal, timeoutMs, withName(header, name), ...rest),
+  };
+  return createClient(WorkerPoolService, named);
+}
+
+function withName(header: ConstructorParameters<typeof Headers>[0], name: string): Headers {
+  const headers = new Headers(header);
+  if (!headers.has("millpond-client")) headers.set("millpond-client", name);
+  return headers;
+}

@@ -1,0 +1,94 @@
+/** Jobs and settlements for the store's tests. */
+import type { Lease, NewJob, Payload, Settlement } from "../../src/job/job.ts";
+import type { ListRequest, PruneRequest, Store } from "../../src/store/store.ts";
+
+/** The time at which every sample job is submitted and due. */
+export const t0 = 1_790_000_000_000;
+
+let made = 0;
+
+/** An id that no other sample has. */
+export function nextId(): string {
+  made += 1;
+  return `01990000-0000-7000-8000-${made.toString(16).padStart(12, "0")}`;
+}
+
+export function data(content: string | number): Payload {
+  const bytes = typeof content === "number" ? new Uint8Array(content).fill(7) : new TextEncoder().encode(content);
+  return { kind: "data", type: "", bytes };
+}
+
+export function newJob(overrides: Partial<NewJob> = {}): NewJob {
+  return {
+    id: nextId(),
+    client: "ada",
+    task: "echo",
+    pool: "cpu",
+    channel: "default",
+    input: data("in"),
+    maxAttempts: 4,
+    runAt: t0,
+    submittedAt: t0,
+    trace: null,
+    ...overrides,
+  };
+}
+
+export function newJobs(count: number, overrides: Partial<NewJob> = {}): NewJob[] {
+  return Array.from({ length: count }, () => newJob(overrides));
+}
+
+export function settlement(lease: Lease, overrides: Partial<Settlement> = {}): Settlement {
+  return {
+    seq: lease.seq,
+    fence: lease.fence,
+    state: "SUCCEEDED",
+    attempt: lease.attempt,
+    crashes: lease.crashes,
+    runAt: t0,
+    output: data("out"),
+    failure: null,
+    startedAt: t0 + 1,
+    finishedAt: t0 + 2,
+    ...overrides,
+  };
+}
+
+export async function leaseAll(store: Store, pool = "cpu", limit = 1_000): Promise<readonly Lease[]> {
+  return (await store.lease({ pool, limit, now: t0, owner: "boot-1" })).leases;
+}
+
+/** Submits jobs, runs them and settles each the same way; gives the leases they ran under. */
+export async function finish(
+  store: Store,
+  jobs: readonly NewJob[],
+  overrides: Partial<Settlement> = {},
+): Promise<readonly Lease[]> {
+  await store.submit(jobs);
+  const leases = await leaseAll(store, jobs[0]?.pool);
+  await store.settle(leases.map((lease) => settlement(lease, overrides)));
+  return leases;
+}
+
+/** Everything a channel has after a position. */
+export function resultsOf(store: Store, afterCursor = 0, channel = "default", client = "ada") {
+  return store.results({ client, channel, afterCursor, limit: 1_000, maxBytes: Number.MAX_SAFE_INTEGER });
+}
+
+/** All jobs of the sample client. */
+export const everything: ListRequest = {
+  client: "ada",
+  limit: 1_000,
+  beforeSeq: null,
+  state: null,
+  task: null,
+  channel: null,
+};
+
+/** Removes acknowledged results whatever their age, and nothing else. */
+export const pruneAcknowledged: PruneRequest = {
+  acknowledgedBefore: t0 * 2,
+  unacknowledgedBefore: 0,
+  deadBefore: 0,
+  limit: 1_000,
+};

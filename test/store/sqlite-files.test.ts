@@ -1,0 +1,200 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { copyFile, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, beforeEach, describe, test } from "node:test";
+import type { MillpondError } from "../../src/errors.ts";
+import { openConnection } from "../../src/store/sqlite/connection.ts";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
+import { data, finish, leaseAll, newJob, newJobs, resultsOf, settlement, t0 } from "./sample.ts";
+
+let directory: string;
+let path: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "millpond-files-"));
+  path = join(directory, "jobs.db");
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+const open = (at = path) => openSqliteStore({ path: at, onFailure: (error) => assert.fail(error) });
+
+/** A closed store with a few jobs in it. */
+async function makeStore(): Promise<void> {
+  const store = await open();
+  await finish(store, newJobs(20, { input: data(3_000) }));
+  await store.close();
+}
+
+/** The files of a store that was not closed: what it wrote last is in the write-ahead log only. */
+async function makeCrashedStore(change = ""): Promise<void> {
+  const from = join(directory, "source.db");
+  const store = await open(from);
+  await finish(store, newJobs(20, { input: data(3_000) }));
+  const beside = new DatabaseSync(from);
+  if (change) beside.exec(change);
+  for (const suffix of ["", "-wal"]) await copyFile(from + suffix, path + suffix);
+  beside.close();
+  await store.close();
+}
+
+function alter(sql: string): void {
+  const db = new DatabaseSync(path);
+  db.exec(sql);
+  db.close();
+}
+
+/** Opening is refused with a sentence that matches, and the file and its log stay as they are. */
+async function assertRefused(sentence: RegExp): Promise<void> {
+  const content = async () => {
+    const names = (await readdir(directory)).filter((name) => ["jobs.db", "jobs.db-wal"].includes(name));
+    return Promise.all(names.map(async (name) => [name, (await readFile(join(directory, name))).toString("base64")]));
+  };
+  const before = await content();
+  await assert.rejects(open(), (error: Error) => {
+    assert.equal(error.name, "StartError");
+    assert.match(error.message, sentence);
+    assert.ok(error.message.includes(path), "names the file");
+    return true;
+  });
+  assert.deepEqual(await content(), before);
+}
+
+describe("a store file is refused and left as it is", () => {
+  test("when a newer version wrote it", async () => {
+    await makeStore();
+    alter("PRAGMA user_version = 99");
+    await assertRefused(/has version 99 .* up to 1: use the newer Millpond/);
+  });
+
+  test("when a newer version wrote it and it was not closed", async () => {
+    await makeCrashedStore("PRAGMA user_version = 99");
+    await assertRefused(/has version 99/);
+  });
+
+  test("when another program wrote it", async () => {
+    alter("CREATE TABLE notes (text TEXT)");
+    await assertRefused(/SQLite file of another program/);
+  });
+
+  test("when it is not a database", async () => {
+    await writeFile(path, "dear diary, ".repeat(1_000));
+    await assertRefused(/damaged or not a Millpond store \(file is not a database\): restore it from a backup/);
+  });
+
+  test("when it was cut short", async () => {
+    await makeStore();
+    const { length } = await readFile(path);
+    await truncate(path, length - 4_096 * 5);
+    await assertRefused(/damaged/);
+  });
+
+  test("when it was cut short and its log does not make up for it", async () => {
+    await makeStore();
+    const { length } = await readFile(path);
+    const db = new DatabaseSync(path);
+    db.exec("UPDATE last_seq SET value = 21");
+    for (const suffix of ["", "-wal"]) await copyFile(path + suffix, `${path}.copy${suffix}`);
+    db.close();
+    for (const suffix of ["", "-wal"]) await copyFile(`${path}.copy${suffix}`, path + suffix);
+    await truncate(path, length - 4_096 * 5);
+    await assertRefused(new RegExp(`it should have ${length} bytes and has ${length - 4_096 * 5}`));
+  });
+
+  test("when a page of it was overwritten", async () => {
+    await makeStore();
+    const content = await readFile(path);
+    content.fill(0xaa, 4_096, 8_192);
+    await writeFile(path, content);
+    await assertRefused(/damaged/);
+  });
+
+  test("when this process has it open already", async () => {
+    const store = await open();
+    await assertRefused(/is in use: another Millpond server holds it/);
+    await store.close();
+    await (await open()).close();
+  });
+
+  test("when another process has it open, and no longer once that was killed", async () => {
+    const holder = spawn(process.execPath, [join(import.meta.dirname, "hold-store.ts"), path]);
+    await once(holder.stdout, "data");
+    await assertRefused(/is in use/);
+    holder.kill("SIGKILL");
+    await once(holder, "exit");
+    await (await open()).close();
+  });
+});
+
+test("an empty file and a missing folder become a store", async () => {
+  await writeFile(path, "");
+  await (await open()).close();
+  await (await open(join(directory, "a", "b", "jobs.db"))).close();
+});
+
+test("a store that was not closed has everything that was answered", async () => {
+  await makeCrashedStore();
+  const store = await open();
+  assert.equal((await resultsOf(store)).results.length, 20);
+  await store.close();
+});
+
+test("the settings that durability rests on are in force, and a file that cannot have them is refused", () => {
+  const db = openConnection(path);
+  const read = (name: string) => Object.values(db.prepare(`PRAGMA ${name}`).get()!)[0];
+  assert.deepEqual([read("journal_mode"), read("synchronous"), read("busy_timeout")], ["wal", 2, 5_000]);
+  db.close();
+  assert.throws(() => openConnection(":memory:"), /did not accept journal_mode = wal: it has memory/);
+});
+
+test("a flipped byte is never delivered: the store fails and names the job", async () => {
+  for (const [side, found] of [
+    ["input", "needle-in"],
+    ["output", "needle-out"],
+  ] as const) {
+    const at = join(directory, `${side}.db`);
+    const store = await open(at);
+    const job = newJob({ input: data("needle-in") });
+    await store.submit([job]);
+    if (side === "output")
+      await store.settle([settlement((await leaseAll(store))[0]!, { output: data("needle-out") })]);
+    await store.close();
+    const content = await readFile(at);
+    content[content.indexOf(found)]! ^= 1;
+    await writeFile(at, content);
+
+    const failures: MillpondError[] = [];
+    const damaged = await openSqliteStore({ path: at, onFailure: (error) => failures.push(error) });
+    const read = side === "input" ? leaseAll(damaged) : resultsOf(damaged);
+    await assert.rejects(read, new RegExp(`${side} of job ${job.id} does not match its checksum`));
+    assert.equal(failures.length, 1);
+    await damaged.close();
+  }
+});
+
+test("after one failure every call is refused, and the failure is told once", async () => {
+  const failures: MillpondError[] = [];
+  const store = await openSqliteStore({ path, onFailure: (error) => failures.push(error) });
+  await store.submit(newJobs(2));
+  alter("DROP TABLE payload");
+  const content = () => Promise.all(["", "-wal"].map((suffix) => readFile(path + suffix, "base64")));
+  const before = await content();
+  const failed = store.submit(newJobs(1, { input: data(5_000) }));
+  const alongside = store.lease({ pool: "cpu", limit: 1, now: t0, owner: "boot-1" });
+  await assert.rejects(failed, { reason: "store_failed" });
+  await assert.rejects(alongside, { reason: "store_failed" });
+  await assert.rejects(store.counts(), { reason: "store_failed" });
+  assert.equal(failures.length, 1);
+  await store.close();
+  assert.deepEqual(await content(), before, "nothing is moved from a log that may be damaged");
+  const db = new DatabaseSync(path);
+  const states = db.prepare("SELECT state, count(*) AS jobs FROM job GROUP BY state").all();
+  db.close();
+  assert.deepEqual(
+    states.map((row) => ({ ...row })),
+    [{ state: 0, jobs: 2 }],
+    "the failed transaction left nothing",
+  );
+});
