@@ -29,14 +29,19 @@ export type Admission = {
    */
   admit(client: string, drafts: readonly Draft[], trace: string | null): Promise<readonly Admitted[]>;
   /**
-   * Like `admit`, but waits while the client is over its rate instead of refusing, and tells `onWait` so. Never rejects
+   * Like `admit`, but waits while the client is over its rate instead of refusing, and tells `onWait` so; `onAdmitted`
+   * hears of each part as soon as it is durable. Never rejects
    * for a refusal: what is refused as a whole is refused job by job, for a part may have been admitted before.
    */
   admitSlowly(
     client: string,
     drafts: readonly Draft[],
     trace: string | null,
-    options: { readonly signal: AbortSignal; onWait(waitMs: number): void },
+    options: {
+      readonly signal: AbortSignal;
+      onWait(waitMs: number): void;
+      onAdmitted?(part: readonly Admitted[]): void;
+    },
   ): Promise<readonly Admitted[]>;
   /** From now on everything is refused with `draining`. */
   close(): void;
@@ -157,7 +162,7 @@ export function createAdmission(parts: AdmissionParts): Admission {
       return admitChecked(client, drafts, trace);
     },
 
-    async admitSlowly(client, drafts, trace, { signal, onWait }) {
+    async admitSlowly(client, drafts, trace, { signal, onWait, onAdmitted }) {
       const { perSecond, burst } = rateLimit.rateOf(client);
       const atOnce = perSecond === 0 ? Math.max(drafts.length, 1) : burst;
       const admitted: Admitted[] = [];
@@ -166,7 +171,9 @@ export function createAdmission(parts: AdmissionParts): Admission {
         for (let start = 0; start < drafts.length; start += atOnce) {
           const piece = drafts.slice(start, start + atOnce);
           await allowance(client, piece.length, signal, onWait);
-          admitted.push(...(await admitChecked(client, piece, trace)));
+          const part = await admitChecked(client, piece, trace);
+          admitted.push(...part);
+          onAdmitted?.(part);
         }
       } catch (error) {
         if (!(error instanceof MillpondError) || error.reason === "store_failed") throw error;

@@ -48,8 +48,8 @@ export async function* exchange(
 ): AsyncGenerator<ExchangeResponse> {
   const incoming = requests[Symbol.asyncIterator]();
   const first = await incoming.next();
-  if (first.done) return;
-  if (first.value.request.case !== "open") throw refusal("protocol_violation", ["the first request must be `open`"]);
+  if (first.done || first.value.request.case !== "open")
+    throw refusal("protocol_violation", ["the first request must be `open`"]);
   const open = parseOpen(first.value.request.value);
   const reader = await parts.readers.open({
     client: call.client,
@@ -128,6 +128,7 @@ function createStream(
   /** Jobs of this stream and channel whose results are still to come. */
   const awaited = new Set<string>();
   let submitsUnderWay = 0;
+  let acksUnderWay = 0;
   let submitDone = createSignal();
   let isHalfClosed = false;
   /** Results up to here need no acknowledgement any more. */
@@ -138,7 +139,7 @@ function createStream(
   let hasSkipped = false;
 
   const endIfDone = () => {
-    if (isHalfClosed && submitsUnderWay === 0 && awaited.size === 0) outbox.end();
+    if (isHalfClosed && submitsUnderWay === 0 && acksUnderWay === 0 && awaited.size === 0) outbox.end();
   };
 
   function lookForRoom(): void {
@@ -150,12 +151,15 @@ function createStream(
     const span = tracing.submit(parseTrace(request.traceparent) ?? call.trace, call.client);
     try {
       const drafts = request.jobs.map((spec) => toDraft(spec, open.channel));
-      const options = { signal: call.signal, onWait: throttled };
+      const repeated: string[] = [];
+      // at once, piece by piece: while a client over its rate waits for the rest, results of the first already come
+      const onAdmitted = (piece: readonly Admitted[]) => void repeated.push(...expectResults(piece));
+      const options = { signal: call.signal, onWait: throttled, onAdmitted };
       const admitted = await admission.admitSlowly(call.client, drafts, span.trace, options);
       isThrottled = false;
       const refused = admitted.filter(({ kind }) => kind === "refused").length;
       span.end({ accepted: admitted.length - refused, refused });
-      await awaitResults(admitted);
+      await forgetFinal(repeated);
       await outbox.push(accepted(request.seq, admitted));
     } catch (error) {
       span.end({ error: String(error) });
@@ -168,8 +172,8 @@ function createStream(
     }
   }
 
-  /** A repeated job may have become final between the store's answer and now: then its result was sent already. */
-  async function awaitResults(admitted: readonly Admitted[]): Promise<void> {
+  /** From now on the results of these jobs are awaited; returns the ids of those that were submitted before. */
+  function expectResults(admitted: readonly Admitted[]): string[] {
     const repeated: string[] = [];
     for (const each of admitted) {
       if (each.kind === "refused" || each.channel !== open.channel) continue;
@@ -179,7 +183,12 @@ function createStream(
       }
       awaited.add(each.id);
     }
-    for (const id of repeated) {
+    return repeated;
+  }
+
+  /** Jobs that became final unseen, or whose results were sent already, are awaited no longer. */
+  async function forgetFinal(ids: Iterable<string>): Promise<void> {
+    for (const id of ids) {
       const job = await store.get({ client: call.client, id });
       if (!job || (job.cursor !== null && job.cursor <= reader.cursor())) awaited.delete(id);
     }
@@ -189,10 +198,7 @@ function createStream(
   async function forgetSkipped(): Promise<void> {
     if (!isHalfClosed || !hasSkipped) return;
     hasSkipped = false;
-    for (const id of awaited) {
-      const job = await store.get({ client: call.client, id });
-      if (!job || (job.cursor !== null && job.cursor <= reader.cursor())) awaited.delete(id);
-    }
+    await forgetFinal(awaited);
     endIfDone();
   }
 
@@ -212,12 +218,15 @@ function createStream(
   }
 
   async function ack(cursor: number): Promise<void> {
+    acksUnderWay += 1;
     const [answer] = await store.ack([{ client: call.client, channel: open.channel, cursor }]);
+    acksUnderWay -= 1;
     if (answer?.kind === "out_of_range") {
       throw refusal("cursor_from_the_future", [cursor, open.channel, answer.lastCursor]);
     }
-    acknowledged = Math.max(acknowledged, cursor);
+    acknowledged = Math.max(acknowledged, Math.min(cursor, reader.cursor())); // what was not sent makes no room
     lookForRoom();
+    endIfDone();
   }
 
   async function receive(requests: AsyncIterator<ExchangeRequest>): Promise<void> {

@@ -18,6 +18,7 @@ import { type EventEmitter, once } from "node:events";
 import type { Clock } from "../clock.ts";
 import { messageOf, type MillpondError, refusal, StartError } from "../errors.ts";
 import { WorkerPoolService } from "../gen/millpond/v1/worker_pool_pb.ts";
+import { createSignal } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import { type CallContext, checkMetadata, clientKey, parseClient, parseTrace } from "./call.ts";
 import type { FrontEnd, FrontEndLimits } from "./front-end.ts";
@@ -188,13 +189,25 @@ async function pipe(
   options: GrpcOptions,
 ): Promise<void> {
   const gone = goneSignal(call);
+  let unwritten = 0;
+  const flushed = createSignal();
+  let isEnding = false;
+  const written = () => {
+    unwritten -= 1;
+    if (isEnding && unwritten === 0) flushed.fire();
+  };
   try {
     for await (const response of open()) {
       if (gone.aborted) break;
-      if (!call.write(response)) await once(call, "drain", { signal: gone });
+      unwritten += 1;
+      if (!call.write(response, written)) await once(call, "drain", { signal: gone });
     }
     call.end();
   } catch (error) {
+    isEnding = true;
+    gone.addEventListener("abort", () => flushed.fire(), { once: true });
+    // an error destroys a call that is also read from, and a status that waits behind a response would never be sent
+    if (unwritten > 0 && !gone.aborted) await flushed.promise;
     if (gone.aborted) return; // nobody is there to be told
     call.emit("error", serviceError(toMillpondError(error, options.log)));
   }

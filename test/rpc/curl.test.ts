@@ -47,7 +47,7 @@ async function curl(
 
 async function health({ httpAddress }: Pick<TestServer, "httpAddress">) {
   const response = await fetch(`http://${httpAddress}/healthz`);
-  return { status: response.status, headers: response.headers, body: (await response.json()) as unknown };
+  return { status: response.status, headers: response.headers, body: await response.json() };
 }
 
 /** The job that the first receipt names, asked for until it is final. */

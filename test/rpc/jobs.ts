@@ -3,7 +3,11 @@ import { randomUUID } from "node:crypto";
 import { fromJson, type JsonValue, type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { JobSpecSchema, Receipt, Result } from "../../src/gen/millpond/v1/job_pb.ts";
-import type { ExchangeRequestSchema, ExchangeResponse } from "../../src/gen/millpond/v1/worker_pool_pb.ts";
+import type {
+  ExchangeOpenSchema,
+  ExchangeRequestSchema,
+  ExchangeResponse,
+} from "../../src/gen/millpond/v1/worker_pool_pb.ts";
 import type { PoolClient } from "./fixtures.ts";
 
 export type JobInit = Omit<MessageInitShape<typeof JobSpecSchema>, "$typeName">;
@@ -84,17 +88,21 @@ export type ExchangeStream = {
   next<C extends Exclude<Case, undefined>>(kind: C): Promise<NonNullable<Of<C>>>;
   /** The next `count` results or more; they may come in several answers. */
   results(count: number): Promise<Result[]>;
+  /** How many answers of this kind have come and wait for their `next`. */
+  waiting(kind: Exclude<Case, undefined>): number;
+  /** Returns once the server has taken every request before it, and the store what those asked of it. */
+  caughtUp(): Promise<void>;
   /** Everything that still comes, until the server ends the stream. Rejects with its error. */
   rest(): Promise<ExchangeResponse["response"][]>;
   /** Hangs up. */
   cut(): void;
 };
 
+/** Marks the submits of `caughtUp`. */
+const caughtUpSeq = 4_000_000_000;
+
 /** Opens an Exchange stream. Without `open` nothing is sent yet. */
-export function exchange(
-  client: PoolClient,
-  open?: MessageInitShape<typeof ExchangeRequestSchema> | From,
-): ExchangeStream {
+export function exchange(client: PoolClient, open?: MessageInitShape<typeof ExchangeOpenSchema>): ExchangeStream {
   const waiting: RequestInit[] = [];
   let hasEnded = false;
   let wake = () => {};
@@ -114,12 +122,30 @@ export function exchange(
   }
 
   const responses = client.exchange(requests(), { signal: controller.signal })[Symbol.asyncIterator]();
+  // read from the start: the client loses a response that has ended before anybody looks at it
+  let first: Promise<IteratorResult<ExchangeResponse, unknown>> | undefined = responses.next();
+  first.catch(() => undefined); // whoever reads gets it
+  const read = () => {
+    const answer = first ?? responses.next();
+    first = undefined;
+    return answer;
+  };
   const kept: ExchangeResponse["response"][] = [];
+  /** Takes the first answer kept that fits, waiting for more until there is one. */
+  const take = async (fits: (answer: ExchangeResponse["response"]) => boolean, what: string) => {
+    for (;;) {
+      const index = kept.findIndex(fits);
+      if (index >= 0) return kept.splice(index, 1)[0];
+      const next = await read();
+      if (next.done) throw new Error(`the stream ended before ${what} came`);
+      kept.push(next.value.response);
+    }
+  };
   const put = (request: RequestInit) => {
     waiting.push(request);
     wake();
   };
-  if (open) put({ request: { case: "open", value: open as From } });
+  if (open) put({ request: { case: "open", value: open } });
 
   const stream: ExchangeStream = {
     send: (request) => put({ request }),
@@ -129,22 +155,19 @@ export function exchange(
       hasEnded = true;
       wake();
     },
-    async next(kind) {
-      for (;;) {
-        const index = kept.findIndex(({ case: each }) => each === kind);
-        if (index >= 0) return kept.splice(index, 1)[0]?.value as never;
-        const { value, done } = await responses.next();
-        if (done) throw new Error(`the stream ended before "${kind}" came`);
-        kept.push(value.response);
-      }
-    },
+    next: async (kind) => (await take((answer) => answer.case === kind, `"${kind}"`))?.value as never,
     async results(count) {
       const found: Result[] = [];
       while (found.length < count) found.push(...(await stream.next("results")).results);
       return found;
     },
+    waiting: (kind) => kept.filter(({ case: each }) => each === kind).length,
+    async caughtUp() {
+      stream.submit(caughtUpSeq, [echo("caught up", { channel: newChannel() })]);
+      await take((answer) => answer.case === "accepted" && answer.value.seq === caughtUpSeq, "the receipt");
+    },
     async rest() {
-      for (let next = await responses.next(); !next.done; next = await responses.next()) kept.push(next.value.response);
+      for (let next = await read(); !next.done; next = await read()) kept.push(next.value.response);
       return kept.splice(0);
     },
     cut: () => controller.abort(),

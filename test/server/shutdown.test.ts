@@ -45,6 +45,7 @@ suite("on SIGTERM", () => {
     const accepted = idsOf((await stream.next("accepted")).receipts);
     const running = [await gate.next(), await gate.next()];
     const reading = client.results({ channel })[Symbol.asyncIterator]();
+    const firstRead = reading.next(); // this library sends the request only when it is asked for a result
 
     const ended = server.signal("SIGTERM");
     for (const each of streams) assert.equal((await each.next("notice")).kind, Notice.DRAINING);
@@ -73,7 +74,7 @@ suite("on SIGTERM", () => {
     const seen: Result[] = [];
     const readerEnd = await refused(
       (async () => {
-        for (let next = await reading.next(); !next.done; next = await reading.next()) seen.push(...next.value.results);
+        for (let next = await firstRead; !next.done; next = await reading.next()) seen.push(...next.value.results);
       })(),
     );
     assert.deepEqual([seen.length, readerEnd.code, readerEnd.reason], [2, "Unavailable", "draining"]);
