@@ -27,8 +27,10 @@ export type ChunkOutcome = {
   readonly tookMs: number;
 };
 
-/** What a running job says while it runs. */
+/** What a thread says when it is ready, and a job while it runs. */
 export type Note =
+  /** The thread has loaded its tasks. */
+  | { readonly kind: "ready"; readonly thread: number }
   | { readonly kind: "progress"; readonly seq: number; readonly fraction: number; readonly note: string }
   | {
       readonly kind: "log";

@@ -4,6 +4,8 @@
  */
 import { randomUUID } from "node:crypto";
 import { Piscina } from "piscina";
+import { systemClock as clock } from "../clock.ts";
+import { createSignal } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import { messageOf } from "../errors.ts";
 import type { Failure, Lease, Outcome } from "../job/job.ts";
@@ -72,6 +74,8 @@ export type PoolOptions = {
 
 /** Threads of a `cpu` pool run at lower priority, so that they never starve the thread that serves the network. */
 const cpuNice = 5;
+/** How long ending a pool waits for threads that are still starting. */
+const bootMs = 5_000;
 /** From this size on an input is handed over instead of cloned; below, the handing over costs more. */
 const transferFromBytes = 16 * 1024;
 
@@ -84,6 +88,9 @@ export function createPool(options: PoolOptions): Pool {
   const running = new Map<number, readonly Lease[]>();
   const progress = new Map<number, Progress>();
   let isStopping = false;
+  /** Threads that have loaded their tasks. */
+  const booted = new Set<number>();
+  let onBoot = () => {};
   let isDestroyed = false;
 
   const tasks = options.tasks.map(({ name, file, settings }) => ({ name, file, settings }));
@@ -102,7 +109,10 @@ export function createPool(options: PoolOptions): Pool {
     log.error({ pool: name, error: messageOf(error) }, "a worker failed outside of a job"),
   );
   threads.on("message", (note: Note) => {
-    if (note.kind === "progress") {
+    if (note.kind === "ready") {
+      booted.add(note.thread);
+      onBoot();
+    } else if (note.kind === "progress") {
       // it may come after the job's end, and would then stay for ever
       if (isRunning(note.seq)) progress.set(note.seq, { fraction: note.fraction, note: note.note });
     } else {
@@ -162,6 +172,19 @@ export function createPool(options: PoolOptions): Pool {
     return leases.map((lease, index) => ({ lease, outcome: fateOf(index), ...measured }));
   }
 
+  /** A thread that is ended in the middle of its boot was seen to park all the same, and then never to end. */
+  async function allBooted(): Promise<void> {
+    const isBooting = () => threads.threads.some(({ threadId }) => !booted.has(threadId));
+    if (!isBooting()) return;
+    const done = createSignal();
+    const cancel = clock.after(bootMs, done.fire);
+    onBoot = () => {
+      if (!isBooting()) done.fire();
+    };
+    await done.promise;
+    cancel();
+  }
+
   return {
     name,
     minWorkers,
@@ -184,6 +207,7 @@ export function createPool(options: PoolOptions): Pool {
       isStopping = true;
       isDestroyed = true;
       bell.close();
+      await allBooted();
       await threads.destroy();
     },
   };
@@ -204,6 +228,7 @@ function deathOf(error: unknown): Failure {
   if ((error as { code?: unknown }).code === "ERR_WORKER_OUT_OF_MEMORY") {
     return { reason: "out_of_memory", message: "the worker ran out of memory during this job", retryable: true };
   }
+
   return {
     reason: "worker_died",
     message: `the worker ended during this job: ${messageOf(error)}`,

@@ -2,10 +2,10 @@
  * The entry of a worker thread: loads its pool's tasks once, then runs chunks of jobs. Whatever a task does, an outcome
  * comes back for every job of the chunk, as data.
  */
-import { workerData } from "node:worker_threads";
+import { parentPort, threadId, workerData } from "node:worker_threads";
 import { systemClock as clock } from "../clock.ts";
 import { messageOf } from "../errors.ts";
-import { type Chunk, type ChunkJob, type ChunkOutcome, flagsOf, noJob, type ThreadData } from "./chunk.ts";
+import { type Chunk, type ChunkJob, type ChunkOutcome, flagsOf, type Note, noJob, type ThreadData } from "./chunk.ts";
 import { decodeInput, encodeOutput } from "./codec.ts";
 import { createContext, listenTo } from "./context.ts";
 import { failureOf } from "./failure.ts";
@@ -30,6 +30,7 @@ async function load(): Promise<(chunk: Chunk) => Promise<ChunkOutcome[]>> {
       tasks.set(name, { broken: messageOf(error) }); // a thread that fails to start would leave its first jobs waiting for ever
     }
   }
+  parentPort?.postMessage({ kind: "ready", thread: threadId } satisfies Note);
   return async ({ slot, jobs }) => {
     const flags = flagsOf(thread.flags, slot);
     const outcomes: ChunkOutcome[] = [];

@@ -80,7 +80,7 @@ type Of<C extends Case> = Extract<ExchangeResponse["response"], { case: C }>["va
 
 export type ExchangeStream = {
   send(request: NonNullable<RequestInit["request"]>): void;
-  submit(seq: number, jobs: JobInit[]): void;
+  submit(seq: number, jobs: JobInit[], traceparent?: string): void;
   ack(cursor: bigint): void;
   /** No more requests. */
   end(): void;
@@ -149,7 +149,7 @@ export function exchange(client: PoolClient, open?: MessageInitShape<typeof Exch
 
   const stream: ExchangeStream = {
     send: (request) => put({ request }),
-    submit: (seq, jobs) => put({ request: { case: "submit", value: { seq, jobs } } }),
+    submit: (seq, jobs, traceparent = "") => put({ request: { case: "submit", value: { seq, jobs, traceparent } } }),
     ack: (cursor) => put({ request: { case: "ack", value: { cursor } } }),
     end() {
       hasEnded = true;
