@@ -2,7 +2,7 @@
  * The only place that asks the machine for the time or for a timer, so that tests can hand in a clock of their own.
  */
 export type Clock = {
-  /** Wall-clock time in milliseconds since 1970. It may jump; use it for what is stored and shown. */
+  /** Wall-clock time in whole milliseconds since 1970, for what is stored and shown. The system's never goes back. */
   now(): number;
   /** Milliseconds from a fixed but unknown start. It never jumps; use it for limits, timeouts and durations. */
   monotonicMs(): number;
@@ -12,8 +12,19 @@ export type Clock = {
 
 const longestTimerMs = 2 ** 31 - 1;
 
+/** Milliseconds by a clock that never jumps and is the same in all threads of the process. */
+const sharedMs = () => Number(process.hrtime.bigint()) / 1e6;
+
+/** The wall clock's reading when the monotonic clock began. */
+let beganAt = Date.now() - performance.now();
+
+/**
+ * The machine's clocks. The wall clock is read once, at the start of the process, or of a thread that does not `takeOrigin`; from then on `now` goes with
+ * the monotonic clock. So when somebody sets the machine's clock, leases and deadlines of a running server do not move;
+ * the next start takes the new time.
+ */
 export const systemClock: Clock = {
-  now: () => Date.now(),
+  now: () => Math.floor(beganAt + performance.now()),
   monotonicMs: () => performance.now(),
   after: (delayMs, action) => {
     const timer = setTimeout(action, Math.min(Math.max(delayMs, 0), longestTimerMs));
@@ -21,6 +32,19 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** What `now` of this thread counts from: a number for `takeOrigin` in a thread that this one starts. */
+export function originOf(): number {
+  return beganAt + performance.now() - sharedMs();
+}
+
+/**
+ * Makes `now` of this thread agree with the thread whose origin it is, also when the machine's clock was set in between.
+ * Comes before anything in this thread asks for the time.
+ */
+export function takeOrigin(origin: number): void {
+  beganAt = origin + sharedMs() - performance.now();
+}
 
 /** Resolves after `delayMs`, or at once when the signal aborts; ask the signal which it was. */
 export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {

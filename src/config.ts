@@ -15,6 +15,7 @@ import {
   options,
   otherVariables,
   poolShape,
+  secretKeys,
 } from "./config/options.ts";
 import { closest, isLoopback, type PoolConfig, portClash, shown, sizePool } from "./config/rules.ts";
 import { messageOf, StartError } from "./errors.ts";
@@ -92,11 +93,18 @@ function asStructure(given: unknown): unknown {
 function describe(option: AnyOption, source: string, given: unknown, issues: Issues): string[] {
   return issues.map(({ path, message }) => {
     const value = path.reduce<unknown>((at, step) => (at as Record<PropertyKey, unknown> | undefined)?.[step], given);
-    if (path.length === 0) return `${source} is ${shown(value)}: ${message} (default: ${shown(option.default)})`;
+    if (path.length === 0)
+      return `${source} is ${unlessSecret(option.key, value)}: ${message} (default: ${shown(option.default)})`;
     const inside = [option.key, ...path].join(".");
     const where = source.startsWith(option.key) ? source.replace(option.key, inside) : `${inside} in ${source}`;
     return `${where} is ${value === undefined ? "missing" : shown(value)}: ${message}`;
   });
+}
+
+/** The value as a message shows it, unless this key, or one in this section, may hold a secret. */
+function unlessSecret(key: string, value: unknown): string {
+  const isSecret = secretKeys.some((secret) => secret === key || secret.startsWith(`${key}.`));
+  return isSecret ? "not shown here" : shown(value);
 }
 
 /** The file's settings by key. An empty section or setting counts as not given. */
@@ -118,7 +126,7 @@ function valuesOf(file: { readonly name: string; readonly text: string }, mistak
     if (node === null || node === undefined) return;
     if (typeof node !== "object" || Array.isArray(node)) {
       const what = section === "" ? file.name : `${section} in ${file.name}`;
-      mistakes.push(`${what} is ${shown(node)}: must be a set of keys, such as "grpc: {port: 7717}"`);
+      mistakes.push(`${what} is ${unlessSecret(section, node)}: must be a set of keys, such as "grpc: {port: 7717}"`);
       return;
     }
     for (const [name, value] of Object.entries(node)) {

@@ -44,6 +44,11 @@ export const rules = {
     false,
     (task: string, known: string) => `no task is named "${task}"; there are: ${known}`,
   ),
+  unknown_service: rule(
+    Code.NotFound,
+    false,
+    (service: string, known: string) => `no service is named "${service}"; there are: ${known}`,
+  ),
   job_not_found: rule(
     Code.NotFound,
     false,
@@ -53,6 +58,27 @@ export const rules = {
     Code.AlreadyExists,
     false,
     (id: string, differs: string) => `job "${id}" exists with another ${differs}: choose a new id for a new job`,
+  ),
+  key_exists: rule(
+    Code.AlreadyExists,
+    false,
+    (key: string, id: string, differs: string) =>
+      `idempotency key "${key}" belongs to job "${id}" with another ${differs}: choose a new key for a new job`,
+  ),
+  not_dead: rule(
+    Code.FailedPrecondition,
+    false,
+    (id: string, state: string) => `job "${id}" is ${state}: only DEAD jobs can be redriven`,
+  ),
+  not_final: rule(
+    Code.FailedPrecondition,
+    false,
+    (id: string, state: string) => `job "${id}" is ${state}: only final jobs can be deleted, cancel it first`,
+  ),
+  not_acknowledged: rule(
+    Code.FailedPrecondition,
+    false,
+    (id: string) => `the result of job "${id}" waits to be acknowledged: acknowledge it, then delete the job`,
   ),
   id_taken: rule(Code.AlreadyExists, false, (id: string) => `id "${id}" is not free: choose another`),
   input_too_large: rule(
@@ -85,11 +111,23 @@ export const rules = {
     (pool: string, depth: number, limit: number, retryAfterMs: number) =>
       `pool "${pool}" holds ${depth} jobs and its limit is ${limit}: retry in ${seconds(retryAfterMs)} or raise pools.${pool}.maxQueued`,
   ),
+  disk_full: rule(
+    Code.ResourceExhausted,
+    true,
+    (freeMiB: number, leastMiB: number) =>
+      `the disk of the store has ${freeMiB} MiB free and jobs are taken from ${leastMiB} MiB on: make room, or lower limits.diskFreeMiB`,
+  ),
   too_many_streams: rule(
     Code.ResourceExhausted,
     true,
     (client: string, limit: number) =>
       `client "${client}" has ${limit} result streams open and that is the limit: close one, or raise limits.resultStreams`,
+  ),
+  too_many_watches: rule(
+    Code.ResourceExhausted,
+    true,
+    (client: string, limit: number) =>
+      `client "${client}" watches or runs ${limit} jobs and that is the limit: end one, or raise limits.watches`,
   ),
   slow_consumer: rule(
     Code.ResourceExhausted,

@@ -36,9 +36,22 @@ suite("values", () => {
       streams: 100,
       metadataBytes: 16_384,
       resultStreams: 10,
+      watches: 100,
+      diskFreeMiB: 256,
       sessionMemoryMiB: 16,
     });
     assert.deepEqual(config.rate, { perSecond: 0, burst: 1000, clients: {} });
+    assert.deepEqual(config.retention, {
+      acknowledgedMs: 3_600_000,
+      unacknowledgedMs: 86_400_000,
+      deadMs: 2_592_000_000,
+      finishedJobs: 10_000_000,
+      finishedMiB: 20_480,
+      deadJobs: 1_000_000,
+      deadMiB: 10_240,
+    });
+    assert.equal(config.leaseMs, 30_000);
+    assert.equal(config.alerts.webhook, null);
     assert.equal(config.tasksDir, null);
   });
 
@@ -192,6 +205,32 @@ suite("mistakes", () => {
   test("one port for both front ends is refused, any free port is not", () => {
     assert.match(mistakes({ yaml: "http: {port: 7717}" })[0] as string, /http\.port .* 7717, as is grpc\.port/);
     parse({ yaml: "grpc: {port: 0}\nhttp: {port: 0}" });
+  });
+});
+
+suite("a setting that may hold a secret", () => {
+  const secret = "hooks.example/T0/s3cret";
+
+  test("is taken as it is given", () => {
+    for (const webhook of [`https://${secret}`, "http://user:pass@127.0.0.1:8080/x?y=z"]) {
+      assert.equal(parse({ env: { MILLPOND_ALERTS_WEBHOOK: webhook } }).alerts.webhook, webhook);
+    }
+  });
+
+  test("is not shown when it is wrong, whatever is wrong with it and wherever it stands", () => {
+    const wrong = "is not shown here: must be an http or https URL (default: null)";
+    for (const webhook of [
+      secret,
+      `ftp://${secret}`,
+      `https://a b/${secret}`,
+      `https://[::1/${secret}`,
+      `http://:99999/${secret}`,
+    ]) {
+      assert.deepEqual(mistakes({ env: { MILLPOND_ALERTS_WEBHOOK: webhook } }), [`MILLPOND_ALERTS_WEBHOOK ${wrong}`]);
+    }
+    assert.deepEqual(mistakes({ yaml: `alerts: https://${secret}` }), [
+      'alerts in millpond.yaml is not shown here: must be a set of keys, such as "grpc: {port: 7717}"',
+    ]);
   });
 });
 

@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import {
   ListTasksRequestSchema,
   StatsRequestSchema,
@@ -7,23 +8,39 @@ import {
 } from "../../src/gen/millpond/v1/worker_pool_pb.ts";
 import { acknowledge } from "./ack.ts";
 import { createCall } from "./call.ts";
+import type { Cancelled, CancelOptions } from "./cancel.ts";
+import { cancelJobs } from "./cancel.ts";
 import type { Clock } from "./clock.ts";
 import { systemClock } from "./clock.ts";
 import { createConnection } from "./connection.ts";
+import type { DeadLettersOptions, Deleted, DeleteOptions, RedriveOptions, Redriven } from "./dead-letters.ts";
+import { deadLetters, deleteJobs, redrive } from "./dead-letters.ts";
+import type { Drained, DrainOptions } from "./drain.ts";
+import { drain } from "./drain.ts";
+import type { Explanation } from "./explain.ts";
+import { explainJob } from "./explain.ts";
+import type { JobsOrFilter } from "./filter.ts";
 import { follow } from "./follow.ts";
-import type { InputOf, Job, JobOptions, OutputOf, Task } from "./job.ts";
+import type { InputOf, Job, OutputOf, Task } from "./job.ts";
 import { job } from "./job.ts";
-import type { JobInfo, ListJobsOptions } from "./jobs.ts";
+import type { JobInfo } from "./job-info.ts";
+import type { JobOptions } from "./job-options.ts";
+import type { GetJobOptions, ListJobsOptions } from "./jobs.ts";
 import { getJob, listJobs } from "./jobs.ts";
 import type { Done, MapOptions } from "./map.ts";
 import { map } from "./map.ts";
 import { createReconnect } from "./reconnect.ts";
+import type { JobResult } from "./result.ts";
 import type { ReceivedResult, ResultsOptions } from "./results.ts";
 import { results } from "./results.ts";
+import type { RunOptions } from "./run.ts";
+import { run } from "./run.ts";
 import type { ServerSnapshot } from "./stats.ts";
 import { toServerSnapshot } from "./stats.ts";
 import type { JobReceipt } from "./submit.ts";
 import { submitAll, submitOne } from "./submit.ts";
+import type { JobUpdate, WatchOptions } from "./watch.ts";
+import { watch } from "./watch.ts";
 
 export type ConnectOptions = {
   /** Host and port of the server's gRPC port, such as `127.0.0.1:7717`. */
@@ -56,6 +73,8 @@ export type TaskInfo = {
   readonly outputType: string;
   readonly description: string;
   readonly maxAttempts: number;
+  /** Bound on one attempt; a job may ask for less. */
+  readonly timeoutMs: number | undefined;
 };
 
 export type WatchStatsOptions = {
@@ -85,10 +104,32 @@ export type MillpondClient = {
   results(options?: ResultsOptions): AsyncGenerator<ReceivedResult, void, undefined>;
   /** Acknowledges a channel's results up to a cursor; returns the position now acknowledged. */
   ack(channel: string, cursor: number): Promise<number>;
+  /**
+   * Submits one job and gives its result, like a function call: also when the task failed. The deadline covers the wait
+   * for a worker and all attempts; `signal` cancels the job, unless `detach` is set.
+   */
+  run<T extends Task>(task: T, input: InputOf<T>, options?: RunOptions): Promise<JobResult<OutputOf<T>>>;
+  /** Cancels jobs: those that wait at once; those that run are told to stop, and ended after a grace. */
+  cancel(jobs: JobsOrFilter, options?: CancelOptions): Promise<Cancelled>;
   /** Shows one job of this client. Throws `job_not_found`. */
-  getJob(jobId: string): Promise<JobInfo>;
+  getJob(jobId: string, options?: GetJobOptions): Promise<JobInfo>;
   /** Yields this client's jobs, newest first. */
   listJobs(options?: ListJobsOptions): AsyncGenerator<JobInfo, void, undefined>;
+  /** Yields a job as it is, then its changes of state, progress and log lines, until it is final. Reconnects. */
+  watch(jobId: string, options?: WatchOptions): AsyncGenerator<JobUpdate, void, undefined>;
+  /** Says why a job is not running now. Throws `job_not_found`. */
+  explain(jobId: string): Promise<Explanation>;
+  /** Yields this client's DEAD jobs, the newest submitted first. */
+  deadLetters(options?: DeadLettersOptions): AsyncGenerator<JobInfo, void, undefined>;
+  /**
+   * Puts DEAD jobs back into the queue, with all their attempts before them again. Throws `not_dead` when there is one
+   * id and it is not DEAD; of several, each has its own answer.
+   */
+  redrive(jobs: JobsOrFilter, options?: RedriveOptions): Promise<Redriven>;
+  /** Removes final jobs for good: by id, or DEAD ones by filter. Throws like `redrive`. */
+  deleteJobs(jobs: JobsOrFilter, options?: DeleteOptions): Promise<Deleted>;
+  /** Makes the server lease nothing more and refuse jobs, until it is started again. */
+  drain(options?: DrainOptions): Promise<Drained>;
   /** Shows what the server is doing now. */
   stats(): Promise<ServerSnapshot>;
   /** Yields a snapshot at once and then at every interval. */
@@ -132,8 +173,20 @@ export function connect(options: ConnectOptions): MillpondClient {
     map: (task, inputs, mapOptions) => map(context, task, inputs, mapOptions),
     results: (resultsOptions) => results({ connection, call, reconnect: createReconnect(context) }, resultsOptions),
     ack: (channel, cursor) => acknowledge(call, channel, cursor),
-    getJob: (jobId) => getJob(call, jobId),
+    run: async (task, input, runOptions = {}) => {
+      const { deadlineMs: boundMs, signal, detach, ...jobOptions } = runOptions;
+      const result = await run(call, job(task, input, jobOptions), task, { deadlineMs: boundMs, signal, detach });
+      return result as JobResult<OutputOf<typeof task>>; // its output was checked against the task's own type
+    },
+    cancel: (jobs, cancelOptions) => cancelJobs(call, jobs, cancelOptions),
+    getJob: (jobId, getOptions) => getJob(call, jobId, getOptions),
     listJobs: (listOptions) => listJobs(call, listOptions),
+    watch: (jobId, watchOptions) => watch({ connection, reconnect: createReconnect(context) }, jobId, watchOptions),
+    explain: (jobId) => explainJob(call, jobId),
+    deadLetters: (deadOptions) => deadLetters(call, deadOptions),
+    redrive: (jobs, redriveOptions) => redrive(call, jobs, redriveOptions),
+    deleteJobs: (jobs, deleteOptions) => deleteJobs(call, jobs, deleteOptions),
+    drain: (drainOptions) => drain(call, drainOptions),
     stats: async () => {
       const { snapshot } = await call(method.stats, create(StatsRequestSchema));
       return toServerSnapshot(snapshot);
@@ -141,8 +194,16 @@ export function connect(options: ConnectOptions): MillpondClient {
     watchStats,
     tasks: async () => {
       const { tasks } = await call(method.listTasks, create(ListTasksRequestSchema));
-      return tasks.map(({ name, pool, inputType, outputType, description, maxAttempts }) => {
-        return { name, pool, inputType, outputType, description, maxAttempts };
+      return tasks.map(({ name, pool, inputType, outputType, description, maxAttempts, timeout }) => {
+        return {
+          name,
+          pool,
+          inputType,
+          outputType,
+          description,
+          maxAttempts,
+          timeoutMs: timeout && durationMs(timeout),
+        };
       });
     },
     close,

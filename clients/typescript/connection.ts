@@ -38,11 +38,17 @@ export type ExchangeStream = { write(request: Uint8Array): boolean; end(): void;
 /** A connection to one server. It connects at the first call and again whenever a call needs it. */
 export type Connection = {
   readonly address: string;
-  /** One try of a call that answers with one message. Rejects with a MillpondClientError. */
+  /** Aborts when the connection is closed. */
+  readonly closed: AbortSignal;
+  /**
+   * One try of a call that answers with one message. Infinity: without a time limit. Rejects with a MillpondClientError,
+   * also when `signal` cancels the call.
+   */
   unary<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageShape<I>,
     timeoutMs: number,
+    signal?: AbortSignal,
   ): Promise<MessageShape<O>>;
   /** Starts a call that answers with many messages. Reading throws a MillpondClientError. */
   serverStream<I extends DescMessage, O extends DescMessage>(
@@ -69,7 +75,7 @@ export function createConnection({ address, client, keepaliveMs }: ConnectionOpt
     ...(keepaliveMs > 0 ? { "grpc.keepalive_time_ms": keepaliveMs, "grpc.keepalive_timeout_ms": 20_000 } : {}),
   });
   const running = new Set<{ cancel(): void }>();
-  let isClosed = false;
+  const closing = new AbortController();
 
   const metadata = () => {
     const sent = new Metadata();
@@ -78,7 +84,7 @@ export function createConnection({ address, client, keepaliveMs }: ConnectionOpt
   };
 
   const toError = (error: unknown): MillpondClientError => {
-    if (isClosed) return clientClosed();
+    if (closing.signal.aborted) return clientClosed();
     const { code = 2, details, message, metadata: received } = error as Partial<ServiceError>;
     const bytes = received?.get("grpc-status-details-bin")[0];
     return toClientError(
@@ -89,28 +95,34 @@ export function createConnection({ address, client, keepaliveMs }: ConnectionOpt
 
   return {
     address,
+    closed: closing.signal,
 
-    unary: (method, request, timeoutMs) =>
+    unary: (method, request, timeoutMs, signal) =>
       new Promise((resolve, reject) => {
-        if (isClosed) throw clientClosed();
+        if (closing.signal.aborted) throw clientClosed();
         const call = grpc.makeUnaryRequest(
           pathOf(method),
           (message: typeof request) => toBuffer(toBinary(method.input, message)),
           (bytes) => fromBinary(method.output, bytes),
           request,
           metadata(),
-          { deadline: systemClock.now() + Math.min(timeoutMs, longestDeadlineMs) },
+          timeoutMs === Number.POSITIVE_INFINITY
+            ? {}
+            : { deadline: systemClock.now() + Math.min(timeoutMs, longestDeadlineMs) },
           (error, response) => {
             running.delete(call);
+            signal?.removeEventListener("abort", cancel);
             if (error !== null) reject(toError(error));
             else resolve(response as NonNullable<typeof response>);
           },
         );
+        const cancel = () => call.cancel();
         running.add(call);
+        signal?.addEventListener("abort", cancel);
       }),
 
     serverStream: (method, request) => {
-      if (isClosed) throw clientClosed();
+      if (closing.signal.aborted) throw clientClosed();
       const call = grpc.makeServerStreamRequest(
         pathOf(method),
         (message: typeof request) => toBuffer(toBinary(method.input, message)),
@@ -134,7 +146,7 @@ export function createConnection({ address, client, keepaliveMs }: ConnectionOpt
     },
 
     exchange: ({ onResponse, onDrain, onEnd }) => {
-      if (isClosed) throw clientClosed();
+      if (closing.signal.aborted) throw clientClosed();
       const call = grpc.makeBidiStreamRequest(
         pathOf(WorkerPoolService.method.exchange),
         toBuffer,
@@ -163,8 +175,8 @@ export function createConnection({ address, client, keepaliveMs }: ConnectionOpt
     },
 
     close: () => {
-      if (isClosed) return;
-      isClosed = true;
+      if (closing.signal.aborted) return;
+      closing.abort();
       for (const call of running) call.cancel();
       grpc.close();
     },

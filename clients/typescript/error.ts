@@ -110,6 +110,16 @@ export function isPassing(error: unknown): error is MillpondClientError {
   return retryAfterMs !== undefined || codeName === "UNAVAILABLE" || passingReasons.has(reason);
 }
 
+/**
+ * Whether the server refused to begin, so that trying again later is safe also where doing it twice would not be. A
+ * connection that broke tells nothing, and neither does a store that failed in mid-call.
+ */
+export function wasNotBegun(error: MillpondClientError): boolean {
+  return error.retryAfterMs !== undefined && !ambiguousReasons.has(error.reason);
+}
+
+const ambiguousReasons: ReadonlySet<string> = new Set(["unreachable", "connection_lost", "store_failed"]);
+
 /** `slow_consumer`: the server closed a stream that was not read; reading on is just what a new one is for. */
 const passingReasons: ReadonlySet<string> = new Set(["connection_lost", "slow_consumer"]);
 

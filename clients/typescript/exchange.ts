@@ -4,10 +4,14 @@ import { ReceiptSchema } from "../../src/gen/millpond/v1/job_pb.ts";
 import type { ExchangeOpened, ExchangeRequest, ExchangeResponse } from "../../src/gen/millpond/v1/worker_pool_pb.ts";
 import {
   ExchangeAckSchema,
+  ExchangeCancelSchema,
+  ExchangeNotice_Kind,
   ExchangeOpenSchema,
   ExchangeRequestSchema,
   ExchangeSubmitSchema,
 } from "../../src/gen/millpond/v1/worker_pool_pb.ts";
+import type { CancelAnswer } from "./cancel.ts";
+import { toCancelAnswer } from "./cancel.ts";
 import type { Clock } from "./clock.ts";
 import { systemClock } from "./clock.ts";
 import type { Connection } from "./connection.ts";
@@ -15,6 +19,9 @@ import { MillpondClientError } from "./error.ts";
 
 /** Inputs of more than this together are split over several messages, so that one does not hold up the next for long. */
 const targetMessageBytes = 1024 * 1024;
+
+/** The bound on ids in one `cancel`. */
+const maxCancelledIds = 1_000;
 
 /** What an exchange takes: a job as job() makes it. Callers may hang more on it; they get it back with its receipt. */
 export type ExchangeJob = { readonly spec: JobSpec; readonly sizeBytes: number };
@@ -35,6 +42,10 @@ export type ExchangeOptions<J extends ExchangeJob> = {
   onAccepted(jobs: readonly J[], receipts: readonly Receipt[]): void;
   /** Results in the order of the channel; `cursor` is the last one's. */
   onResults(results: readonly Result[], cursor: number): void;
+  /** What became of jobs that went with one `cancelJobs`, in their order, at most 1000 at a time. */
+  onCancelled?(answers: readonly CancelAnswer[]): void;
+  /** The server is about to stop: it refuses jobs, and results still come. */
+  onDraining?(message: string): void;
   /** `submit` takes jobs again. */
   onDrain?(): void;
 };
@@ -49,6 +60,11 @@ export type Exchange<J extends ExchangeJob> = {
   submit(jobs: readonly J[]): number;
   /** Acknowledges everything up to this position. False: the stream is full or has ended, nothing was sent. */
   ack(cursor: number): boolean;
+  /**
+   * Cancels jobs of this client, in messages of at most 1000; `onCancelled` gets the answers. Returns how many of them it
+   * took, as `submit` does.
+   */
+  cancelJobs(jobIds: readonly string[]): number;
   /** Says "no more jobs". The server sends the results still to come of this stream's jobs, then `closed` resolves. */
   end(): void;
   /** Drops the stream; `closed` rejects. Jobs that were accepted run on. */
@@ -87,8 +103,13 @@ export async function openExchange<J extends ExchangeJob>(
         }
         case "opened":
           return opened.resolve(response.value);
+        case "cancelled":
+          return options.onCancelled?.(response.value.answers.map(toCancelAnswer));
+        case "notice":
+          if (response.value.kind !== ExchangeNotice_Kind.DRAINING) return undefined; // the stream slows down by itself
+          return options.onDraining?.(response.value.message);
         default:
-          return undefined; // a notice: the stream slows down or ends by itself
+          return undefined; // from a newer server
       }
     },
     onDrain: () => {
@@ -163,6 +184,15 @@ export async function openExchange<J extends ExchangeJob>(
       if (isFull || isOver) return false;
       write(encode({ case: "ack", value: create(ExchangeAckSchema, { cursor: BigInt(cursor) }) }));
       return true;
+    },
+    cancelJobs: (jobIds) => {
+      let taken = 0;
+      while (taken < jobIds.length && !isFull && !isOver) {
+        const some = jobIds.slice(taken, taken + maxCancelledIds);
+        write(encode({ case: "cancel", value: create(ExchangeCancelSchema, { seq: seq++, jobIds: some }) }));
+        taken += some.length;
+      }
+      return taken;
     },
     end: () => stream.end(),
     cancel,

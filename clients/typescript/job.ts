@@ -4,8 +4,10 @@ import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { JobSpec, Payload } from "../../src/gen/millpond/v1/job_pb.ts";
 import { JobSpecSchema, PayloadSchema } from "../../src/gen/millpond/v1/job_pb.ts";
 import { systemClock } from "./clock.ts";
-import { MillpondClientError } from "./error.ts";
+import { unfit } from "./encode.ts";
 import { createIds } from "./id.ts";
+import type { JobOptions } from "./job-options.ts";
+import { toSpecFields } from "./job-options.ts";
 
 /** A task as the client knows it: its name, and the message types it takes and returns if it declares any. */
 export type TaskRef = {
@@ -27,28 +29,28 @@ export type OutputOf<T extends Task> = T extends { readonly output: infer Output
   ? MessageShape<Output>
   : unknown;
 
-export type JobOptions = {
-  /** Where the result goes: at most 100 characters of [A-Za-z0-9._-]. Default: `default`, or the stream's own channel. */
-  readonly channel?: string | undefined;
-  /** A UUID of your own. Default: a new UUIDv7. Submitting an id again is the same job. */
-  readonly id?: string | undefined;
-};
-
 /** A job that is ready to be submitted. `sizeBytes` is about what its input takes on the wire. */
 export type Job = { readonly spec: JobSpec; readonly sizeBytes: number };
 
 /** A new job id: a UUIDv7, greater than every one before it in this process. */
 export const newJobId: () => string = createIds(systemClock.now);
 
-/** Makes a job of a task and its input. Throws `invalid_argument` when the input cannot be encoded. */
-export function job<T extends Task>(
-  task: T,
-  input: InputOf<T>,
-  { channel = "", id = newJobId() }: JobOptions = {},
-): Job {
+/** Makes a job of a task and its input. Throws `invalid_argument` when the input or an option cannot be encoded. */
+export function job<T extends Task>(task: T, input: InputOf<T>, options: JobOptions = {}): Job {
+  const { channel = "", id = newJobId() } = options;
   const { payload, sizeBytes } = encodeInput(task, input);
-  const name = typeof task === "string" ? task : task.name;
-  return { spec: create(JobSpecSchema, { id, task: name, channel, ...(payload && { input: payload }) }), sizeBytes };
+  const spec = create(JobSpecSchema, isPlain(options) ? undefined : toSpecFields(options));
+  spec.id = id;
+  spec.task = typeof task === "string" ? task : task.name;
+  spec.channel = channel;
+  if (payload) spec.input = payload;
+  return { spec, sizeBytes };
+}
+
+/** Most jobs ask for nothing special, and there are many of them. */
+function isPlain(options: JobOptions): boolean {
+  for (const name in options) if (name !== "channel" && name !== "id") return false;
+  return true;
 }
 
 function encodeInput(task: Task, input: unknown): { payload: Payload | undefined; sizeBytes: number } {
@@ -67,13 +69,7 @@ function encodeInput(task: Task, input: unknown): { payload: Payload | undefined
     const value = fromJson(ValueSchema, JSON.parse(text));
     return { payload: payloadOf({ case: "json", value }), sizeBytes: text.length };
   } catch (cause) {
-    const description = cause instanceof Error ? cause.message : String(cause);
-    const message = `input: cannot be encoded: ${description}`;
-    const violations = [{ field: "input", description }];
-    throw new MillpondClientError(
-      { reason: "invalid_argument", codeName: "INVALID_ARGUMENT", message, violations },
-      { cause },
-    );
+    throw unfit("input", `cannot be encoded: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
 }
 

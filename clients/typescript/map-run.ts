@@ -7,6 +7,7 @@ import { openExchange } from "./exchange.ts";
 import { createInputs } from "./inputs.ts";
 import type { InputOf, Task } from "./job.ts";
 import { job } from "./job.ts";
+import type { ExecutionOptions } from "./job-options.ts";
 import type { Reconnect } from "./reconnect.ts";
 import type { JobRefusal } from "./result.ts";
 import { toRefusal } from "./result.ts";
@@ -29,6 +30,7 @@ export type MapRunOptions<I> = {
   readonly reconnect: Reconnect;
   readonly deadlineMs: number;
   readonly task: Task;
+  readonly jobOptions: ExecutionOptions | undefined;
   readonly inputs: Iterable<I> | AsyncIterable<I>;
   readonly concurrency: number;
   readonly channel: string;
@@ -53,7 +55,7 @@ export type MapRun<I> = {
  * up by then travels together, and an idle stream waits for nothing.
  */
 export function createMapRun<I>(options: MapRunOptions<I>): MapRun<I> {
-  const { connection, clock, reconnect, task, concurrency, channel } = options;
+  const { connection, clock, reconnect, task, jobOptions, concurrency, channel } = options;
   const stopping = new AbortController();
   const pending = new Map<string, Pending<I>>();
   let unsent: Pending<I>[] = [];
@@ -86,7 +88,7 @@ export function createMapRun<I>(options: MapRunOptions<I>): MapRun<I> {
 
   function add(input: I, index: number): void {
     try {
-      const made = { ...job(task, input as InputOf<Task>), index, input, isWaiting: false };
+      const made = { ...job(task, input as InputOf<Task>, jobOptions), index, input, isWaiting: false };
       pending.set(made.spec.id, made);
       unsent.push(made);
     } catch (error) {

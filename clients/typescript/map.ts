@@ -3,6 +3,7 @@ import type { Clock } from "./clock.ts";
 import type { Connection } from "./connection.ts";
 import type { InputOf, OutputOf, Task } from "./job.ts";
 import { newJobId } from "./job.ts";
+import type { ExecutionOptions } from "./job-options.ts";
 import { createMapRun } from "./map-run.ts";
 import { createReconnect } from "./reconnect.ts";
 import type { JobRefusal, JobResult } from "./result.ts";
@@ -13,6 +14,8 @@ export type MapOptions = {
   readonly concurrency?: number | undefined;
   /** Ends the loop with the signal's reason. Jobs that were accepted run on. */
   readonly signal?: AbortSignal | undefined;
+  /** What holds for the job of every input: its timeout, retries, labels and the like. */
+  readonly job?: ExecutionOptions | undefined;
 };
 
 /** One input and what became of it: its job's result, or why the job was not accepted. */
@@ -46,7 +49,7 @@ export async function* map<T extends Task, I extends InputOf<T>>(
   context: MapContext,
   task: T,
   inputs: Iterable<I> | AsyncIterable<I>,
-  { concurrency = defaultConcurrency, signal }: MapOptions = {},
+  { concurrency = defaultConcurrency, signal, job }: MapOptions = {},
 ): AsyncGenerator<Done<I, OutputOf<T>>, void, undefined> {
   if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > maxConcurrency) {
     throw new RangeError(`concurrency is ${concurrency} and must be a whole number from 1 to ${maxConcurrency}`);
@@ -55,6 +58,7 @@ export async function* map<T extends Task, I extends InputOf<T>>(
   const run = createMapRun<I>({
     ...context,
     task,
+    jobOptions: job,
     inputs,
     concurrency,
     channel: `map-${newJobId()}`,

@@ -1,6 +1,7 @@
 import { backoffMs } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
-import { isPassing } from "./error.ts";
+import type { Connection } from "./connection.ts";
+import { clientClosed, isPassing } from "./error.ts";
 
 /** A stream that stood this long was no failed try, even when nothing came over it. */
 const steadyMs = 5_000;
@@ -11,11 +12,15 @@ export type Reconnect = {
   opened(): void;
   /** Something came of it: the count of failures starts anew. */
   progressed(): void;
-  /** Waits until it is time to open the stream again. Throws the error when that is no use, or the time is up. */
+  /**
+   * Waits until it is time to open the stream again. Throws the error when that is no use, or the time is up, and
+   * `client_closed` as soon as the client is closed.
+   */
   failed(error: unknown, signal: AbortSignal): Promise<void>;
 };
 
 export type ReconnectOptions = {
+  readonly connection: Pick<Connection, "closed">;
   readonly clock: Clock;
   readonly random: () => number;
   /** How long to go on without progress once a server has been reached. */
@@ -24,7 +29,9 @@ export type ReconnectOptions = {
   readonly retries: number;
 };
 
-export function createReconnect({ clock, random, reconnectMs, retries }: ReconnectOptions): Reconnect {
+export function createReconnect(options: ReconnectOptions): Reconnect {
+  const { clock, random, reconnectMs, retries } = options;
+  const { closed } = options.connection;
   let failures = 0;
   let failingSince: number | undefined;
   let openedAt: number | undefined;
@@ -50,7 +57,9 @@ export function createReconnect({ clock, random, reconnectMs, retries }: Reconne
       if (!wasEverOpen && failures >= retries) throw error;
       const delayMs = Math.max(error.retryAfterMs ?? 0, backoffMs(failures++, random));
       if (now + delayMs >= failingSince + reconnectMs) throw error;
-      await clock.sleep(delayMs, signal);
+      await clock.sleep(delayMs, AbortSignal.any([signal, closed])).catch((interrupted: unknown) => {
+        throw closed.aborted ? clientClosed() : interrupted;
+      });
     },
   };
 }

@@ -9,9 +9,8 @@ import { JobState } from "../../src/gen/millpond/v1/job_pb.ts";
 import type { FieldViolation } from "./error.ts";
 import { MillpondClientError } from "./error.ts";
 import type { Task } from "./job.ts";
-
-/** Where a job stands; the last three never change again. */
-export type JobStateName = "QUEUED" | "RUNNING" | "SUCCEEDED" | "DEAD" | "CANCELLED";
+import type { DeadReasonName } from "./names.ts";
+import { deadReasonNames } from "./names.ts";
 
 /** Why a job failed. */
 export type JobFailure = {
@@ -38,8 +37,14 @@ type ResultFacts = {
   readonly task: string;
   /** How many attempts were counted. */
   readonly attempts: number;
-  /** Position in the channel, from 1. */
+  /** Position in the channel, from 1; 0 when the result went to no channel. */
   readonly cursor: number;
+  /** As submitted. */
+  readonly labels: { readonly [name: string]: string };
+  /** How often the job had been redriven when it came to this end. It has one result for each end. */
+  readonly redrives: number;
+  /** Why it is DEAD; undefined otherwise. */
+  readonly deadReason: DeadReasonName | undefined;
   readonly submittedAt: Date;
   /** Start of the last attempt; undefined when the job never ran. */
   readonly startedAt: Date | undefined;
@@ -70,6 +75,9 @@ export function toJobResult(result: Result, task?: Task): JobResult {
     task: result.task,
     attempts: result.attempts,
     cursor: Number(result.cursor),
+    labels: { ...result.labels },
+    redrives: result.redrives,
+    deadReason: deadReasonNames.get(result.deadReason),
     submittedAt: toDate(submittedAt) ?? unknownTime,
     startedAt: toDate(startedAt),
     finishedAt: toDate(finishedAt) ?? unknownTime,
@@ -79,7 +87,7 @@ export function toJobResult(result: Result, task?: Task): JobResult {
   };
   if (result.state === JobState.SUCCEEDED) {
     const schema = typeof task === "object" ? task.output : undefined;
-    return { ...facts, state: "SUCCEEDED", output: toOutput(result.output, schema, result) };
+    return { ...facts, state: "SUCCEEDED", output: outputOf(result, schema) };
   }
   const state = result.state === JobState.CANCELLED ? "CANCELLED" : "DEAD";
   return { ...facts, state, failure: toFailure(result.failure) ?? { reason: "", message: "", retryable: false } };
@@ -107,13 +115,23 @@ export function toDate(timestamp: Timestamp | undefined): Date | undefined {
 /** For a server that leaves a required time out. */
 const unknownTime = new Date(Number.NaN);
 
-function toOutput(payload: Payload | undefined, schema: DescMessage | undefined, { jobId, task }: Result): unknown {
+function outputOf({ output, jobId, task }: Result, schema: DescMessage | undefined): unknown {
+  const found = output?.content.case === "message" ? typeNameOf(output.content.value) : undefined;
+  if (schema !== undefined && found !== undefined && found !== schema.typeName) {
+    const message = `job ${jobId} of task "${task}" returned ${found}, not ${schema.typeName}: use the server's version of the task`;
+    throw new MillpondClientError({ reason: "unexpected_output", codeName: "INTERNAL", message });
+  }
+  return toValue(output, schema);
+}
+
+/** What a payload holds: a message, a JSON value, bytes, or undefined for nothing. `schema` is that of the message. */
+export function toValue(payload: Payload | undefined, schema?: DescMessage): unknown {
   switch (payload?.content.case) {
-    case "message":
-      return toMessage(payload.content.value, schema, (found, declared) => {
-        const message = `job ${jobId} of task "${task}" returned ${found}, not ${declared}: use the server's version of the task`;
-        return new MillpondClientError({ reason: "unexpected_output", codeName: "INTERNAL", message });
-      });
+    case "message": {
+      const any = payload.content.value;
+      const known = schema ?? builtInTypes.getMessage(typeNameOf(any));
+      return known === undefined ? any : fromBinary(known, ownBytes(any.value));
+    }
     case "json":
       return toJson(ValueSchema, payload.content.value);
     case "data":
@@ -123,11 +141,8 @@ function toOutput(payload: Payload | undefined, schema: DescMessage | undefined,
   }
 }
 
-function toMessage(any: Any, schema: DescMessage | undefined, otherType: (found: string, declared: string) => Error) {
-  const typeName = any.typeUrl.slice(any.typeUrl.lastIndexOf("/") + 1);
-  if (schema !== undefined && schema.typeName !== typeName) throw otherType(typeName, schema.typeName);
-  const known = schema ?? builtInTypes.getMessage(typeName);
-  return known === undefined ? any : fromBinary(known, ownBytes(any.value));
+function typeNameOf({ typeUrl }: Any): string {
+  return typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
 }
 
 /** Bytes are views of all that was received at once; a small one must not keep the rest in memory. */

@@ -25,6 +25,8 @@ export type PoolSnapshot = {
   readonly cancelled: number;
   /** How long the oldest due job has waited; 0 when none is due. */
   readonly oldestAgeMs: number;
+  /** How long ago the oldest DEAD job died; 0 when there is none. */
+  readonly oldestDeadAgeMs: number;
 };
 
 /** One task's speed: counts since the server started, percentiles over the last minute or two. */
@@ -83,6 +85,7 @@ function toPoolSnapshot(row: PoolStats): PoolSnapshot {
     dead: Number(row.dead),
     cancelled: Number(row.cancelled),
     oldestAgeMs: toMs(row.oldestAge) ?? 0,
+    oldestDeadAgeMs: toMs(row.oldestDeadAge) ?? 0,
   };
 }
 

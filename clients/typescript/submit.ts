@@ -22,9 +22,14 @@ export async function submitOne(call: Call, job: Job): Promise<string> {
     const [receipt] = await callSubmit(call, [job]);
     return receipt?.jobId ?? job.spec.id;
   } catch (error) {
-    if (!(error instanceof MillpondClientError) || !isRefusal(error)) throw error;
-    throw new MillpondClientError({ ...toOwnRefusal(error), codeName: error.codeName }, { cause: error });
+    throw aboutOneJob(error, "jobs[0].");
   }
+}
+
+/** The error of a call with one job, in terms of the job: fields begin at it and not at the call. */
+export function aboutOneJob(error: unknown, prefix: string): unknown {
+  if (!(error instanceof MillpondClientError) || !isRefusal(error)) return error;
+  return new MillpondClientError({ ...toOwnRefusal(error, prefix), codeName: error.codeName }, { cause: error });
 }
 
 /** Submits jobs in as few calls as the limits allow; one receipt for each, in their order. */
@@ -46,7 +51,7 @@ async function submitSome(call: Call, jobs: readonly Job[]): Promise<JobReceipt[
   } catch (error) {
     if (!(error instanceof MillpondClientError) || !isRefusal(error)) throw error;
     if (jobs.length === 1 || error.retryAfterMs !== undefined) {
-      const refusal = toOwnRefusal(error);
+      const refusal = toOwnRefusal(error, "jobs[0].");
       return jobs.map(() => ({ refusal }));
     }
     const half = jobs.length >> 1;
@@ -64,12 +69,12 @@ async function callSubmit(call: Call, jobs: readonly Job[]): Promise<JobReceipt[
   });
 }
 
-/** The status of a call numbers the jobs of the call; to the one job it is about, that says nothing. */
-function toOwnRefusal({ reason, message, retryAfterMs, violations }: MillpondClientError): JobRefusal {
-  const own = (text: string) => text.replaceAll("jobs[0].", "");
+/** The status of a call names fields from the call on; to the one job it is about, the beginning says nothing. */
+function toOwnRefusal({ reason, message, retryAfterMs, violations }: MillpondClientError, prefix: string): JobRefusal {
+  const own = (field: string) => (field.startsWith(prefix) ? field.slice(prefix.length) : field);
   return {
     reason,
-    message: own(message),
+    message: violations.reduce((text, { field }) => text.replace(`${field}:`, `${own(field)}:`), message),
     retryAfterMs,
     violations: violations.map(({ field, description }) => ({ field: own(field), description })),
   };

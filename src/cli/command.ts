@@ -17,7 +17,7 @@ export type FlagValues = { readonly [flag: string]: string | true | readonly str
 
 /** One call of a command. */
 export type Invocation = {
-  /** One for each name in the command's `usage`. */
+  /** One for each name in the command's `usage`; for `[ids...]` any number. */
   readonly args: readonly string[];
   readonly flags: FlagValues;
   readonly env: { readonly [name: string]: string | undefined };
@@ -26,7 +26,7 @@ export type Invocation = {
 
 /** A command of the program. */
 export type Command = {
-  /** Its name and arguments: `job <id>`. */
+  /** Its name, which may be two words, and its arguments: `job <id>`, `dead show <id>`, `cancel [ids...]`. */
   readonly usage: string;
   /** One line for the list of commands. */
   readonly summary: string;
@@ -60,16 +60,27 @@ export function textOf(flags: FlagValues, flag: string): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
+/** The values of a flag that repeats. */
+export function listOf(flags: FlagValues, flag: string): readonly string[] {
+  const values = flags[flag];
+  return Array.isArray(values) ? (values as readonly string[]) : [];
+}
+
+/** The name of a command: the words of its usage before the arguments. */
+export function nameOf({ usage }: Pick<Command, "usage">): string {
+  return usage.replace(/ [<[].*$/, "");
+}
+
 /** The value of a flag that takes a whole number. Throws a UsageError that names the bounds. */
-export function integerOf(
+export function integerOf<Fallback>(
   flags: FlagValues,
   flag: string,
-  { min, max, fallback }: { readonly min: number; readonly max: number; readonly fallback: number },
-): number {
+  { min, max, fallback }: { readonly min: number; readonly max: number; readonly fallback: Fallback },
+): number | Fallback {
   const text = textOf(flags, flag);
   if (text === undefined) return fallback;
   const value = Number(text);
-  if (!/^\d+$/.test(text) || value < min || value > max) {
+  if (!/^-?\d+$/.test(text) || value < min || value > max) {
     throw new UsageError(`${flag} is "${text}": must be an integer from ${min} to ${max}`);
   }
   return value;

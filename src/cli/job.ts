@@ -1,14 +1,17 @@
-import type { JobInfo } from "../../clients/typescript/index.ts";
+import type { AttemptInfo, DeadReasonName, JobInfo } from "../../clients/typescript/index.ts";
 import { type Command, isOn, jsonFlag } from "./command.ts";
 import { clientFlags, withClient } from "./connection.ts";
+import { type Fact, factLines } from "./facts.ts";
 import { duration, moment } from "./format.ts";
+import { labelsText } from "./labels.ts";
+import { outputAsJson } from "./output.ts";
 import { endOf, resultAsJson, styleOfState } from "./results.ts";
-import { printable, type Terminal } from "./terminal.ts";
+import { table, type Terminal } from "./terminal.ts";
 
 /** Shows one job. */
 export const job: Command = {
   usage: "job <id>",
-  summary: "show one job: where it stands, and its result once final",
+  summary: "show one job: where it stands, the attempts that failed, and its result once final",
   flags: [...clientFlags, jsonFlag],
   examples: ["millpond job 01990000-0000-7000-8000-000000000000"],
   run: (invocation) =>
@@ -22,20 +25,33 @@ export const job: Command = {
 };
 
 /** A job for programs: plain JSON with times as ISO 8601 text. */
-export function jobAsJson({ result, ...facts }: JobInfo): object {
-  return { ...facts, ...(result && { result: resultAsJson(result) }) };
+export function jobAsJson({ result, input, ...facts }: JobInfo): object {
+  const { output: value, outputType: inputType } = outputAsJson(input);
+  return {
+    ...facts,
+    ...(result && { result: resultAsJson(result) }),
+    ...(input !== undefined && { inputType, input: value }),
+  };
 }
 
-/** A job as lines of names and values; what is unknown is left out. */
+/** A job as lines of names and values; what is unknown is left out. Then its attempts that failed, as a table. */
 export function jobLines(terminal: Terminal, found: JobInfo): string[] {
-  const { state, progress, result, lastFailure } = found;
-  const facts: [string, string | undefined][] = [
+  const { state, progress, result, lastFailure, isCancelling, redrives, labels } = found;
+  const facts: readonly Fact[] = [
     ["job", found.id],
     ["task", `${found.task}, pool ${found.pool}`],
-    ["channel", found.channel],
-    ["state", state],
+    ["channel", found.channel || "none: its result is discarded"],
+    ["key", found.idempotencyKey || undefined],
+    ["labels", labelsText(labels) || undefined],
+    ["priority", found.priority === 0 ? undefined : String(found.priority)],
+    ["state", isCancelling ? `${state}, told to stop` : state],
+    ["dead because", found.deadReason && deadText[found.deadReason]],
     ["attempt", `${found.attempts} of at most ${found.maxAttempts}`],
+    ["redriven", redrives === 0 ? undefined : `${redrives} ${redrives === 1 ? "time" : "times"}`],
+    ["timeout", found.timeoutMs === undefined ? undefined : duration(found.timeoutMs)],
     ["submitted", moment(found.submittedAt)],
+    ["not before", state === "QUEUED" ? found.runAt && moment(found.runAt) : undefined],
+    ["expires", found.expiresAt && moment(found.expiresAt)],
     ["started", found.startedAt && moment(found.startedAt)],
     ["finished", found.finishedAt && moment(found.finishedAt)],
     ["ran", result && duration(result.executionMs)],
@@ -43,11 +59,31 @@ export function jobLines(terminal: Terminal, found: JobInfo): string[] {
     ["last failure", lastFailure && `${lastFailure.reason}: ${lastFailure.message}`],
     ["result", result && endOf(result)],
   ];
-  const style = styleOfState(state);
-  return facts
-    .filter((fact): fact is [string, string] => fact[1] !== undefined)
-    .map(([name, value]) => {
-      const shown = printable(value);
-      return `${name.padEnd(12)}  ${name === "state" && style !== undefined ? terminal.style(style, shown) : shown}`;
-    });
+  return [...factLines(terminal, facts, { state: styleOfState(state) }), ...historyLines(terminal, found.history)];
+}
+
+const deadText: { readonly [reason in DeadReasonName]: string } = {
+  exhausted: "exhausted: its attempts are used up",
+  permanent: "permanent: trying again cannot mend this failure",
+  expired: "expired: its deadline passed",
+  poison: "poison: it was running in several processes that died",
+};
+
+function historyLines(terminal: Terminal, history: readonly AttemptInfo[]): string[] {
+  if (history.length === 0) return [];
+  const columns = [
+    { title: "ATTEMPT", align: "right" },
+    { title: "OUTCOME", style: () => "bad" as const },
+    { title: "STARTED" },
+    { title: "TOOK", align: "right" },
+    { title: "FAILURE" },
+  ] as const;
+  const rows = history.map(({ number, outcome, startedAt, finishedAt, failure }) => [
+    String(number),
+    outcome,
+    moment(startedAt),
+    duration(startedAt && finishedAt && finishedAt.getTime() - startedAt.getTime()),
+    failure === undefined ? "" : `${failure.reason}: ${failure.message}`,
+  ]);
+  return ["", ...table(terminal, columns, rows)];
 }

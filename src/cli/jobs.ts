@@ -33,7 +33,7 @@ export const jobs: Command = {
       const found: JobInfo[] = [];
       for await (const job of newest) if (found.push(job) === limit) break;
       if (isOn(flags, "--json")) {
-        terminal.print(JSON.stringify({ jobs: found.map(withoutOutput) }));
+        terminal.print(JSON.stringify({ jobs: found.map(listedAsJson) }));
         return 0;
       }
       const columns = [
@@ -58,8 +58,8 @@ export const jobs: Command = {
     }),
 };
 
-/** A listed job for programs. Lists carry no outputs, so of the result only a failure is told. */
-function withoutOutput({ result, ...facts }: JobInfo): object {
+/** A listed job for programs. Lists carry no outputs, inputs and histories, so of the result only a failure is told. */
+export function listedAsJson({ result, history: _history, input: _input, ...facts }: JobInfo): object {
   return { ...facts, ...(result?.failure && { failure: result.failure }) };
 }
 

@@ -2,19 +2,34 @@
 import { Command as CommanderCommand, CommanderError, Option } from "commander";
 import { messageOf, StartError } from "../errors.ts";
 import { version } from "../version.ts";
-import { type Command, type Flag, type FlagValues, UsageError } from "./command.ts";
+import { cancel } from "./cancel.ts";
+import { type Command, type Flag, type FlagValues, nameOf, UsageError } from "./command.ts";
+import { deadDelete } from "./dead-delete.ts";
+import { deadList } from "./dead-list.ts";
+import { deadRedrive } from "./dead-redrive.ts";
+import { deadShow } from "./dead-show.ts";
+import { drain } from "./drain.ts";
+import { explain } from "./explain.ts";
 import { health } from "./health.ts";
 import { job } from "./job.ts";
 import { jobs } from "./jobs.ts";
 import { results } from "./results.ts";
+import { run } from "./run.ts";
 import { serve } from "./serve.ts";
 import { stats } from "./stats.ts";
 import { submit } from "./submit.ts";
 import { tasks } from "./tasks.ts";
 import { printable, type Terminal } from "./terminal.ts";
+import { watch } from "./watch.ts";
 
 /** Every command, in the order of `millpond --help`. */
-export const commands: readonly Command[] = [serve, submit, results, stats, tasks, job, jobs, health];
+export const commands: readonly Command[] = [
+  ...[serve, submit, run, results, stats, tasks, job, jobs, watch, explain, cancel],
+  ...[deadList, deadShow, deadRedrive, deadDelete, drain, health],
+];
+
+/** First words of commands whose names have two. */
+const groups: { readonly [name: string]: string } = { dead: "list, show, redrive and delete dead letters" };
 
 const usageExitCode = 2;
 
@@ -42,9 +57,18 @@ export async function runProgram({ args, env, terminal }: ProgramInput): Promise
         "millpond results --follow",
       ]),
     );
+  const parents = new Map<string, CommanderCommand>();
+  const parentOf = (name: string) => {
+    const summary = groups[name];
+    if (summary === undefined) return program;
+    const parent = parents.get(name) ?? program.command(name).summary(summary).description(summary);
+    parents.set(name, parent.helpOption("-h, --help", "print this help").helpCommand(false));
+    return parent;
+  };
   for (const command of commands) {
-    const added = program
-      .command(command.usage)
+    const parent = parentOf(command.usage.split(" ")[0] ?? "");
+    const added = parent
+      .command(parent === program ? command.usage : command.usage.replace(/^\S+ /, ""))
       .summary(command.summary)
       .description([command.summary, command.notes].filter((text) => text !== undefined).join("\n\n"))
       .helpOption("-h, --help", "print this help")
@@ -55,7 +79,7 @@ export async function runProgram({ args, env, terminal }: ProgramInput): Promise
       exitCode = await command.run({ args: added.args, flags: valuesOf(added), env, terminal });
     });
   }
-  for (const each of [program, ...program.commands]) {
+  for (const each of [program, ...program.commands, ...[...parents.values()].flatMap((parent) => parent.commands)]) {
     each.configureHelp({ optionDescription: ({ description }) => description });
     each.exitOverride().configureOutput({
       writeOut: (text) => terminal.print(text.trimEnd()),
@@ -64,18 +88,19 @@ export async function runProgram({ args, env, terminal }: ProgramInput): Promise
   }
 
   try {
-    await program.parseAsync(args.length === 0 ? ["--help"] : [...args], { from: "user" });
+    const isBare = args.length === 0 || (args.length === 1 && parents.has(args[0] ?? ""));
+    await program.parseAsync([...args, ...(isBare ? ["--help"] : [])], { from: "user" });
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0; // help or version was printed
-    const { line, exitCode } = explain(error, helpOf(args));
+    const { line, exitCode } = inOneLine(error, helpOf(args));
     terminal.complain(`millpond: ${line}`);
     return exitCode;
   }
 }
 
 /** What to say about an error, and the exit code. Only a StartError may take several lines: it lists mistakes. */
-function explain(error: unknown, help: string): { readonly line: string; readonly exitCode: number } {
+function inOneLine(error: unknown, help: string): { readonly line: string; readonly exitCode: number } {
   if (error instanceof StartError) return { line: error.message, exitCode: error.exitCode };
   if (error instanceof UsageError) return { line: printable(error.message), exitCode: usageExitCode };
   if (error instanceof CommanderError) {
@@ -85,8 +110,9 @@ function explain(error: unknown, help: string): { readonly line: string; readonl
 }
 
 function helpOf(args: readonly string[]): string {
-  const known = commands.map(({ usage }) => usage.split(" ")[0]);
-  const named = args.find((arg) => known.includes(arg));
+  const known = new Set([...commands.map(nameOf), ...Object.keys(groups)]);
+  const words = args.filter((arg) => !arg.startsWith("-"));
+  const named = [words.slice(0, 2).join(" "), ...words].find((name) => known.has(name));
   return named === undefined ? "millpond --help" : `millpond ${named} --help`;
 }
 

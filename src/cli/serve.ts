@@ -1,21 +1,25 @@
-import { messageOf } from "../errors.ts";
+import { systemClock } from "../../clients/typescript/clock.ts";
 import type { RunningServer } from "../server.ts";
 import { version } from "../version.ts";
 import { type Command, type Invocation, isOn, jsonFlag } from "./command.ts";
 import { configFlag, loadConfig, settingFlags } from "./configuration.ts";
+import { exitAtOnce } from "./exit.ts";
+import { endFailed, uncleanStop } from "./failed.ts";
+import { duration } from "./format.ts";
+import { listenForSignals } from "./signals.ts";
 
-/** The store or another part failed for good (EX_SOFTWARE of sysexits.h). */
-const failedExitCode = 70;
-const signals = { SIGINT: 130, SIGTERM: 143 } as const;
+/** How long the process may take to end by itself once everything is let go of. */
+const lingerMs = 2_000;
 
-/** Runs the server until SIGINT or SIGTERM, then drains it; a second signal ends it at once. */
+/** Runs the server until SIGINT or SIGTERM, then drains it. */
 export const serve: Command = {
   usage: "serve",
   summary: "run the server",
   notes:
     "Every setting is a flag, a MILLPOND_ variable, or a key of the file; docs/configuration.md describes them. SIGINT " +
-    "and SIGTERM let running jobs finish and exit with 0; a second one ends the server at once, and what it accepted " +
-    "is run after the next start. Exit codes: 2 wrong configuration, 1 cannot start, 70 failed while running.",
+    "and SIGTERM let running jobs finish, for drainMs at most; a second one tells them to stop at once and hands them back; " +
+    "a third ends the process as it is, and what ran is tried again after the next start. Exit codes: 0 stopped, " +
+    "2 wrong configuration, 1 cannot start, 70 failed while running, 130 or 143 ended by a third signal.",
   flags: [configFlag, jsonFlag, ...settingFlags()],
   examples: ["millpond serve", "millpond serve --data-dir /var/lib/millpond --pools '{cpu: {workers: 4}}'"],
   outlivesReader: true,
@@ -24,14 +28,16 @@ export const serve: Command = {
 
 async function runServer({ flags, env, terminal }: Invocation): Promise<number> {
   const config = await loadConfig({ flags, env });
-  const stopAsked = listenForSignals();
-  const { startServer } = await import("../server.ts");
-  const server = await startServer(config);
-
   const say = (event: string, facts: object, lines: readonly string[]) => {
     if (isOn(flags, "--json")) terminal.print(JSON.stringify({ event, ...facts }));
     else for (const line of lines) terminal.print(line);
   };
+  const signals = listenForSignals((signal, exitCode) =>
+    say("ended", { signal, exitCode }, [`${signal}: ended; what ran is tried again after the next start`]),
+  );
+  const { startServer } = await import("../server.ts");
+  const server = await startServer(config);
+
   const { grpcAddress, httpAddress, store, pools, tasks } = server;
   say("serving", { version, grpc: grpcAddress, http: httpAddress, store, pools, tasks }, [
     `millpond ${version} is serving`,
@@ -42,30 +48,20 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
     `  tasks  ${tasks.join(", ")}`,
   ]);
 
-  const end = await Promise.race([stopAsked, server.failed]);
-  if (end instanceof Error) {
-    await server.stop().catch(() => undefined); // the first failure is the one to tell
-    terminal.complain(`millpond: the server failed and stopped: ${messageOf(end)}`);
-    return failedExitCode;
-  }
-  say("stopping", { signal: end }, [`${end}: finishing what runs; once more to end at once`]);
-  await server.stop();
+  const signal = await Promise.race([signals.first, server.failed]);
+  if (signal instanceof Error) return endFailed(server, signal, terminal);
+  const drainText = duration(config.drainMs);
+  say("stopping", { signal }, [`${signal}: finishing what runs, for ${drainText} at most; once more to stop it now`]);
+  const stopping = server.stop();
+  void signals.second.then((again) => {
+    say("forcing", { signal: again }, [`${again}: stopping what runs and handing it back; once more to end at once`]);
+    void server.force().catch(() => undefined); // it fails as the stop does, which is told below
+  });
+  const failure = await Promise.race([stopping.catch(uncleanStop), server.failed]);
+  if (failure instanceof Error) return endFailed(server, failure, terminal);
   say("stopped", {}, ["stopped"]);
+  systemClock.after(lingerMs, () => exitAtOnce(0)); // does not keep the process alive; a thread that hangs must not either
   return 0;
-}
-
-/** Resolves with the first signal. The second ends the process, whatever it is doing. */
-function listenForSignals(): Promise<NodeJS.Signals> {
-  const { promise, resolve: first } = Promise.withResolvers<NodeJS.Signals>();
-  let isAsked = false;
-  for (const [signal, exitCode] of Object.entries(signals)) {
-    process.on(signal, () => {
-      if (isAsked) process.exit(exitCode);
-      isAsked = true;
-      first(signal as NodeJS.Signals);
-    });
-  }
-  return promise;
 }
 
 function poolText({ name, minWorkers, maxWorkers }: RunningServer["pools"][number]): string {

@@ -56,6 +56,7 @@ export function statsLines(terminal: Terminal, { uptimeMs, client, pools, tasks 
         { title: "WORKERS", align: "right" },
         { title: "SUCCEEDED", align: "right", style: when("good") },
         { title: "DEAD", align: "right", style: when("bad") },
+        { title: "FIRST DIED", align: "right" },
         { title: "CANCELLED", align: "right" },
       ],
       pools.map((pool) => [
@@ -69,6 +70,7 @@ export function statsLines(terminal: Terminal, { uptimeMs, client, pools, tasks 
           : `${pool.workers} (${pool.minWorkers}-${pool.maxWorkers})`,
         String(pool.succeeded),
         String(pool.dead),
+        pool.oldestDeadAgeMs === 0 ? "-" : `${duration(pool.oldestDeadAgeMs)} ago`,
         String(pool.cancelled),
       ]),
     ),

@@ -1,5 +1,6 @@
 import { type Command, isOn, jsonFlag } from "./command.ts";
 import { clientFlags, withClient } from "./connection.ts";
+import { duration } from "./format.ts";
 import { table } from "./terminal.ts";
 
 /** Lists the tasks that jobs may name. */
@@ -22,14 +23,16 @@ export const tasks: Command = {
         { title: "TAKES" },
         { title: "RETURNS" },
         { title: "TRIES", align: "right" },
+        { title: "TIMEOUT", align: "right" },
         { title: "WHAT IT DOES" },
       ] as const;
-      const rows = found.map(({ name, pool, inputType, outputType, maxAttempts, description }) => [
+      const rows = found.map(({ name, pool, inputType, outputType, maxAttempts, timeoutMs, description }) => [
         name,
         pool,
         inputType || "JSON, bytes",
         outputType || "JSON, bytes",
         String(maxAttempts),
+        duration(timeoutMs),
         description,
       ]);
       for (const each of table(terminal, columns, rows)) terminal.print(each);

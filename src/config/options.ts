@@ -28,7 +28,10 @@ const longestRetentionMs = 3650 * dayMs;
 const hostName = text(/^[A-Za-z0-9.:_-]{1,253}$/, "an IP address or a host name");
 const port = integer(0, 65_535);
 const path = text(/^[^\0]+$/, "a path");
+const webAddress = text(/^https?:\/\/[^\s]{1,2000}$/, "an http or https URL", URL.canParse);
 const retention = integer(shortestRetentionMs, longestRetentionMs);
+const keptJobs = integer(1000, 1_000_000_000);
+const keptMiB = integer(16, 100_000_000);
 const perSecond = number(0, 1_000_000);
 const burst = integer(1, 1_000_000);
 const workerBound = integer(1, 1024);
@@ -65,7 +68,7 @@ export const options = [
     "",
     "`sqlite`: the file `millpond.sqlite` in `dataDir`. `memory`: every job is lost when the server stops.",
   ),
-  option("tasksDir", path.nullable(), null, "", "Folder with your own task files, beside the built-in tasks."),
+  option("tasksDir", orNothing(path), null, "", "Folder with your own task files, beside the built-in tasks."),
   option(
     "limits.messageBytes",
     integer(smallestMessageBytes, 256 * mebibyte),
@@ -84,6 +87,14 @@ export const options = [
   option("limits.streams", integer(1, 10_000), 100, "calls", "Bound on the calls open at once on one connection."),
   option("limits.metadataBytes", integer(1024, mebibyte), 16_384, "bytes", "Bound on the metadata of one call."),
   option("limits.resultStreams", integer(1, 10_000), 10, "streams", "Bound on the result streams of one client."),
+  option("limits.watches", integer(1, 10_000), 100, "calls", "Bound on the `WatchJob` and `Run` calls of one client."),
+  option(
+    "limits.diskFreeMiB",
+    integer(0, 1_048_576),
+    256,
+    "MiB",
+    "Free space on the store's disk below which submits are refused. On a small disk a twentieth of it, if that is less.",
+  ),
   option("limits.sessionMemoryMiB", integer(1, 1024), 16, "MiB", "Bound on the memory of one connection."),
   option("rate.perSecond", perSecond, 0, "jobs/s", "Jobs that each client may submit per second. 0: no limit."),
   option("rate.burst", burst, 1000, "jobs", "Jobs that a client may submit at once after a pause."),
@@ -125,6 +136,30 @@ export const options = [
     "How long a job is kept whose result nobody acknowledged.",
   ),
   option("retention.deadMs", retention, 30 * dayMs, "ms", "How long a DEAD job is kept, acknowledged or not."),
+  option("retention.finishedJobs", keptJobs, 10_000_000, "jobs", "Bound on the SUCCEEDED and CANCELLED jobs kept."),
+  option(
+    "retention.finishedMiB",
+    keptMiB,
+    20_480,
+    "MiB",
+    "Bound on the inputs and outputs of the SUCCEEDED and CANCELLED jobs kept.",
+  ),
+  option("retention.deadJobs", keptJobs, 1_000_000, "jobs", "Bound on the DEAD jobs kept."),
+  option("retention.deadMiB", keptMiB, 10_240, "MiB", "Bound on the inputs of the DEAD jobs kept."),
+  option(
+    "leaseMs",
+    integer(1_000, hourMs),
+    30_000,
+    "ms",
+    "How long a job is leased. The server renews the leases of what it runs; one that ends unrenewed is tried again.",
+  ),
+  option(
+    "alerts.webhook",
+    orNothing(webAddress),
+    null,
+    "",
+    "Told by POST, as JSON, of jobs that became DEAD; docs/configuration.md shows how. They are logged in any case.",
+  ),
   option("drainMs", integer(0, hourMs), 30_000, "ms", "How long running jobs may take to finish at shutdown."),
   option("graceMs", integer(0, 600_000), 5000, "ms", "How long a job may take to stop once it was told to."),
   option(
@@ -136,6 +171,9 @@ export const options = [
   ),
   option("log.level", oneOf("debug", "info", "warn", "error", "silent"), "info", "", "The least serious lines logged."),
 ] as const;
+
+/** Settings that may hold a secret: no message shows what they are. */
+export const secretKeys: readonly Key[] = ["alerts.webhook"];
 
 /** Variables that start with MILLPOND_ and are not settings of the server. */
 export const otherVariables = {
@@ -193,11 +231,17 @@ function number(min: number, max: number) {
   return z.number({ error }).min(min, { error, abort: true }).max(max, { error, abort: true }).describe(bound);
 }
 
-function text(pattern: RegExp, bound: string) {
+function text(pattern: RegExp, bound: string, isGood: (given: string) => boolean = () => true) {
+  const error = `must be ${bound}`;
   return z
-    .string({ error: `must be ${bound}` })
-    .regex(pattern, { error: `must be ${bound}` })
+    .string({ error })
+    .regex(pattern, { error, abort: true })
+    .refine((given) => isGood(given), { error })
     .describe(bound);
+}
+
+function orNothing<C extends z.ZodType>(check: C) {
+  return check.nullable().describe(`${check.description}, or nothing`);
 }
 
 function yesOrNo() {

@@ -1,18 +1,27 @@
-/** The yes or no before a job is stored: rate, size, schema, room in the queue, in this order. */
+/** The yes or no before a job is stored: rate, the job's own fields, room on the disk and in the queue, in this order. */
 import { type Clock, pause } from "../clock.ts";
 import { invalid, MillpondError, refusal } from "../errors.ts";
 import type { NewJob } from "../job/job.ts";
 import type { Tasks } from "../pool/tasks.ts";
 import type { Store, Submitted } from "../store/store.ts";
 import type { Backlog } from "./backlog.ts";
+import type { DiskWatch } from "./disk.ts";
 import { createDraftCheck, defaultChannel, type Draft } from "./draft.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { Stats } from "./stats.ts";
+import { createWaitingLines } from "./waiting-lines.ts";
 
-/** The answer to one draft. `finalCursor`: the duplicate's result is at this position, or null while it is not final. */
+/** The answer to one draft. `channel`: where its result goes, null for none. */
 export type Admitted =
-  | { readonly kind: "accepted"; readonly id: string; readonly channel: string }
-  | { readonly kind: "duplicate"; readonly id: string; readonly channel: string; readonly finalCursor: number | null }
+  | { readonly kind: "accepted"; readonly id: string; readonly channel: string | null }
+  | {
+      readonly kind: "duplicate";
+      /** The id of the job that was there, which a draft with its idempotency key need not have. */
+      readonly id: string;
+      readonly channel: string | null;
+      /** Position of its result; null while it is not final. */
+      readonly finalCursor: number | null;
+    }
   | { readonly kind: "refused"; readonly error: MillpondError };
 
 export type AdmissionLimits = {
@@ -29,22 +38,27 @@ export type Admission = {
    */
   admit(client: string, drafts: readonly Draft[], trace: string | null): Promise<readonly Admitted[]>;
   /**
-   * Like `admit`, but waits while the client is over its rate instead of refusing, and tells `onWait` so; `onAdmitted`
-   * hears of each part as soon as it is durable. Never rejects
-   * for a refusal: what is refused as a whole is refused job by job, for a part may have been admitted before.
+   * Like `admit`, but waits while the client is over its rate instead of refusing. What is larger than the burst goes in
+   * parts; calls of one client take turns part by part, so that a large one is not passed for ever by small ones. Never
+   * rejects for a refusal: what is refused as a whole is refused job by job, for a part may have been admitted before.
    */
   admitSlowly(
     client: string,
     drafts: readonly Draft[],
     trace: string | null,
-    options: {
-      readonly signal: AbortSignal;
-      onWait(waitMs: number): void;
-      onAdmitted?(part: readonly Admitted[]): void;
-    },
+    options: SlowOptions,
   ): Promise<readonly Admitted[]>;
   /** From now on everything is refused with `draining`. */
   close(): void;
+};
+
+export type SlowOptions = {
+  /** Ends the waiting: what is not admitted by then is refused with `cancelled`. */
+  readonly signal: AbortSignal;
+  /** Told before each wait for the rate how long it will be. */
+  onWait(waitMs: number): void;
+  /** Told of each part as soon as it is durable. */
+  onAdmitted?(part: readonly Admitted[]): void;
 };
 
 export type AdmissionParts = {
@@ -53,6 +67,7 @@ export type AdmissionParts = {
   readonly backlog: Backlog;
   readonly rateLimit: RateLimit;
   readonly stats: Pick<Stats, "admitted" | "refused" | "attemptsPerSecond">;
+  readonly disk: Pick<DiskWatch, "refusal">;
   readonly clock: Clock;
   readonly limits: AdmissionLimits;
   readonly newId: () => string;
@@ -66,21 +81,8 @@ export const drainingRetryMs = 1_000;
 export function createAdmission(parts: AdmissionParts): Admission {
   const { store, backlog, rateLimit, stats, clock, limits, hint } = parts;
   const check = createDraftCheck(parts.tasks, limits.inputBytes);
+  const lines = createWaitingLines();
   let isClosed = false;
-
-  async function allowance(
-    client: string,
-    jobs: number,
-    signal: AbortSignal,
-    onWait: (waitMs: number) => void,
-  ): Promise<void> {
-    for (let waitMs = rateLimit.take(client, jobs); waitMs > 0; waitMs = rateLimit.take(client, jobs)) {
-      onWait(waitMs);
-      await pause(clock, waitMs, signal);
-      if (signal.aborted) throw refusal("cancelled", []);
-      refuseWhenClosed();
-    }
-  }
 
   function refuseWhenClosed(): void {
     if (isClosed) throw refusal("draining", [], { retryAfterMs: drainingRetryMs });
@@ -95,16 +97,37 @@ export function createAdmission(parts: AdmissionParts): Admission {
     }
   }
 
+  /** Resolves once the client may submit this many jobs more. */
+  async function allowance(client: string, jobs: number, { signal, onWait }: SlowOptions): Promise<void> {
+    const leave = await lines.enter(client, signal);
+    try {
+      refuseWhenGone(signal);
+      for (let waitMs = rateLimit.take(client, jobs); waitMs > 0; waitMs = rateLimit.take(client, jobs)) {
+        onWait(waitMs);
+        await pause(clock, waitMs, signal);
+        refuseWhenGone(signal);
+      }
+    } finally {
+      leave();
+    }
+  }
+
+  function refuseWhenGone(signal: AbortSignal): void {
+    if (signal.aborted) throw refusal("cancelled", []);
+    refuseWhenClosed();
+  }
+
   async function admitChecked(
     client: string,
     drafts: readonly Draft[],
     trace: string | null,
   ): Promise<readonly Admitted[]> {
-    const checked = drafts.map((draft) => prepare(client, draft, trace));
+    const diskFull = parts.disk.refusal();
+    const now = clock.now();
+    const checked = drafts.map((draft) => prepare(client, draft, trace, now, diskFull));
     const jobs = checked.filter((each) => "id" in each);
-    const stored = jobs.length > 0 ? submit(jobs) : Promise.resolve([]);
+    const answers = jobs.length > 0 ? await submit(jobs) : [];
     let next = 0;
-    const answers = await stored;
     const admitted = checked.map((each): Admitted => {
       return "id" in each ? admittedOf(each, answers[next++] as Submitted) : { kind: "refused", error: each };
     });
@@ -125,23 +148,33 @@ export function createAdmission(parts: AdmissionParts): Admission {
     return submitted;
   }
 
-  function prepare(client: string, draft: Draft, trace: string | null): NewJob | MillpondError {
-    const checked = check(draft);
+  function prepare(
+    client: string,
+    draft: Draft,
+    trace: string | null,
+    now: number,
+    diskFull: MillpondError | undefined,
+  ): NewJob | MillpondError {
+    const checked = check(draft, now);
     if (checked instanceof MillpondError) return checked;
-    const { task, input } = checked;
+    if (diskFull) return diskFull;
+    const { task, input, maxAttempts, runAt, options } = checked;
     if (!backlog.reserve(task.pool)) return queueFull(task.pool);
-    const now = clock.now();
     return {
       id: draft.id.toLowerCase() || parts.newId(),
       client,
       task: task.name,
       pool: task.pool,
-      channel: draft.channel || defaultChannel,
+      channel: draft.discardResult ? null : draft.channel || defaultChannel,
       input,
-      maxAttempts: task.retry.maxAttempts,
-      runAt: now,
+      maxAttempts,
+      priority: draft.priority,
+      runAt,
+      expiresAt: draft.expiresAt,
       submittedAt: now,
       trace,
+      idempotencyKey: draft.idempotencyKey || null,
+      options,
     };
   }
 
@@ -162,18 +195,19 @@ export function createAdmission(parts: AdmissionParts): Admission {
       return admitChecked(client, drafts, trace);
     },
 
-    async admitSlowly(client, drafts, trace, { signal, onWait, onAdmitted }) {
+    async admitSlowly(client, drafts, trace, options) {
       const { perSecond, burst } = rateLimit.rateOf(client);
-      const atOnce = perSecond === 0 ? Math.max(drafts.length, 1) : burst;
+      const hasRate = perSecond > 0;
+      const atOnce = hasRate ? burst : Math.max(drafts.length, 1);
       const admitted: Admitted[] = [];
       try {
         checkRequest(client, drafts);
         for (let start = 0; start < drafts.length; start += atOnce) {
           const piece = drafts.slice(start, start + atOnce);
-          await allowance(client, piece.length, signal, onWait);
+          if (hasRate) await allowance(client, piece.length, options);
           const part = await admitChecked(client, piece, trace);
           admitted.push(...part);
-          onAdmitted?.(part);
+          options.onAdmitted?.(part);
         }
       } catch (error) {
         if (!(error instanceof MillpondError) || error.reason === "store_failed") throw error;
@@ -194,12 +228,18 @@ function admittedOf(job: NewJob, submitted: Submitted): Admitted {
     case "accepted":
       return { kind: "accepted", id, channel };
     case "duplicate":
-      return { kind: "duplicate", id, channel, finalCursor: submitted.cursor };
+      return { kind: "duplicate", id: submitted.id, channel, finalCursor: submitted.cursor };
     case "conflict":
-      return { kind: "refused", error: refusal("already_exists", [id, submitted.differs.join(", ")]) };
+      return { kind: "refused", error: conflict(job, submitted) };
     case "taken":
       return { kind: "refused", error: refusal("id_taken", [id]) };
   }
+}
+
+function conflict(job: NewJob, { id, by, differs }: Extract<Submitted, { kind: "conflict" }>): MillpondError {
+  const what = differs.join(", ");
+  if (by === "id") return refusal("already_exists", [id, what]);
+  return refusal("key_exists", [job.idempotencyKey ?? "", id, what]);
 }
 
 function overRate(client: string, jobs: number, rateLimit: RateLimit, waitMs: number): MillpondError {

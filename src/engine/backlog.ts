@@ -8,7 +8,7 @@ export type Backlog = {
   limit(pool: string): number;
   /** Books room for one more job; false when the pool is full. */
   reserve(pool: string): boolean;
-  /** More jobs wait (positive: a retry, a release) or fewer (negative: leased, or reserved in vain). */
+  /** More jobs wait (positive: a retry, a release, a redrive) or fewer (negative: leased, cancelled, reserved in vain). */
   change(pool: string, jobs: number): void;
 };
 
@@ -20,8 +20,8 @@ export function createBacklog(store: Pick<Store, "counts">, limits: ReadonlyMap<
   return {
     async load() {
       const { pools } = await store.counts();
-      for (const { pool, QUEUED } of pools) if (depths.has(pool)) depths.set(pool, QUEUED);
-      return pools.filter(({ pool, QUEUED }) => QUEUED > 0 && !depths.has(pool)).map(({ pool }) => pool);
+      for (const { pool, QUEUED } of pools) if (limits.has(pool)) depths.set(pool, QUEUED);
+      return pools.filter(({ pool, QUEUED }) => QUEUED > 0 && !limits.has(pool)).map(({ pool }) => pool);
     },
     queued,
     limit,

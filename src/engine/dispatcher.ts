@@ -1,12 +1,16 @@
 /** Leases due jobs of one pool while its workers are free, and hands them over in chunks. */
 import type { Clock } from "../clock.ts";
+import { messageOf } from "../errors.ts";
 import { createSignal, type Service, type Signal } from "../lifecycle.ts";
 import type { Lease } from "../job/job.ts";
+import type { Log } from "../log.ts";
 import type { Ended, Pool } from "../pool/pool.ts";
-import type { Store } from "../store/store.ts";
+import type { Leased, Store } from "../store/store.ts";
 import type { Backlog } from "./backlog.ts";
 import { createChunkSize } from "./chunk-size.ts";
+import { asCancelled, createRunning, unrun } from "./running.ts";
 
+/** `stop` drains, and resolves once no job runs; the pool decides how long that takes. */
 export type Dispatcher = Service & {
   /** There may be due jobs: look now. May come too often or not at all; the dispatcher looks by itself now and then. */
   hint(): void;
@@ -14,6 +18,17 @@ export type Dispatcher = Service & {
   hintAt(dueAt: number): void;
   /** Jobs that workers run. */
   running(): number;
+  /** What this process has leased of this pool and not settled: jobs that run, and those that wait for a worker. */
+  held(): Lease[];
+  /**
+   * Tells a running job to stop; one that still waits for a worker is settled as cancelled. False: it is not here; should a
+   * lease under way bring it, it is not started.
+   */
+  cancel(seq: number): boolean;
+  /** The pool hands these jobs back before they began, out of a chunk that goes on: they are the next to start. */
+  takeBack(leases: readonly Lease[]): void;
+  /** Leases nothing more, and gives back what did not begin. What runs goes on. Safe to repeat. */
+  drain(): void;
 };
 
 export type DispatcherParts = {
@@ -23,15 +38,20 @@ export type DispatcherParts = {
   readonly clock: Clock;
   /** This server process, for the leases. */
   readonly owner: string;
+  /** How long a lease lasts unless it is renewed. */
+  readonly leaseMs: number;
   readonly maxChunk: number;
   /** Whether this pool's workers have the task. A job stored by an earlier version may name one that is gone. */
   readonly hasTask: (task: string) => boolean;
+  /** Told of every lease that came. */
+  readonly onLeased: (leases: readonly Lease[]) => void;
   /** Takes over attempts that ended. */
   readonly settle: (ended: readonly Ended[]) => void;
   /** Whether so many outcomes wait to be written that no job should start. */
   readonly isBehind: () => boolean;
   /** The store failed; nothing more is leased. */
   readonly onError: (error: unknown) => void;
+  readonly log: Log;
 };
 
 /** Leases asked for and not yet answered: the second is for jobs that come while the first one's commit is under way. */
@@ -42,24 +62,27 @@ const lookEveryMs = 1_000;
 export function createDispatcher(parts: DispatcherParts): Dispatcher {
   const { pool, store, backlog, clock, owner, settle } = parts;
   const chunkSize = createChunkSize(parts.maxChunk);
-  let isRunning = false;
+  const running = createRunning();
+  let isLeasing = false;
   let asking = 0;
   /** Jobs that the leases under way may bring. */
   let asked = 0;
-  let running = 0;
   /** Jobs that are leased and wait for a worker: a chunk at most, beside what one lease brought too much. */
-  let ahead: Lease[] = [];
+  const line: Lease[] = [];
+  /** Jobs to cancel that are not here: a lease under way may be bringing them. */
+  const unmet = new Set<number>();
   /** Whether the queue may hold due jobs that no lease under way asks for. */
   let mayHaveMore = false;
+  let probeAt = 0;
   let nextLookAt = Number.POSITIVE_INFINITY;
   let cancelTimer = () => {};
   let drained: Signal | undefined;
 
   /** Called by hints, and whenever a chunk ends or a lease is answered. */
   function look(): void {
-    while (isRunning && mayHaveMore && asking < maxAsking && !parts.isBehind()) {
-      const size = chunkSize.read();
-      const wanted = pool.free() * size + chunkSize.ahead() - ahead.length - asked;
+    while (isLeasing && mayHaveMore && asking < maxAsking && !parts.isBehind()) {
+      const size = chunkSize.expected();
+      const wanted = pool.isBroken() ? probe() : pool.free() * size + chunkSize.ahead() - line.length - asked;
       if (wanted <= 0) return;
       mayHaveMore = false;
       const chunks = Math.ceil(wanted / (maxAsking - asking) / size);
@@ -67,59 +90,100 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     }
   }
 
+  /** A pool whose threads do not start loses what it is given: it gets a job a second, to find out whether that is over. */
+  function probe(): number {
+    const now = clock.monotonicMs();
+    if (now < probeAt || line.length + asked + running.count() > 0) return 0;
+    probeAt = now + lookEveryMs;
+    return 1;
+  }
+
   async function lease(limit: number): Promise<void> {
+    const now = clock.now();
     asking += 1;
     asked += limit;
+    let leased: Leased | undefined;
     try {
-      const { leases, nextDueAt } = await store.lease({ pool: pool.name, limit, now: clock.now(), owner });
-      if (leases.length > 0) backlog.change(pool.name, -leases.length);
-      settle(leases.filter(({ task }) => !parts.hasTask(task)).map(withoutTask));
-      ahead.push(...leases.filter(({ task }) => parts.hasTask(task)));
-      if (leases.length === limit) mayHaveMore = true;
-      hintAt(Math.min(nextDueAt ?? Number.POSITIVE_INFINITY, clock.now() + lookEveryMs));
+      leased = await store.lease({ pool: pool.name, limit, now, owner, until: now + parts.leaseMs });
     } catch (error) {
-      isRunning = false;
+      isLeasing = false;
       parts.onError(error);
-    } finally {
-      asking -= 1;
-      asked -= limit;
-      next();
     }
-  }
-
-  /** Gives work to free workers, then looks for more; once stopped, gives back what did not start. */
-  function next(): void {
-    if (!isRunning) {
-      settle(ahead.map(unstarted));
-      ahead = [];
-    }
-    while (ahead.length > 0 && pool.free() > 0) void runChunk(ahead.splice(0, chunkSize.read()));
-    look();
-    if (!isRunning && asking === 0 && running === 0) drained?.fire();
-  }
-
-  async function runChunk(chunk: readonly Lease[]): Promise<void> {
-    running += chunk.length;
-    const ended = await pool.run(chunk);
-    running -= chunk.length;
-    for (const { tookMs } of ended) chunkSize.record(tookMs);
-    settle(ended);
+    asking -= 1;
+    asked -= limit;
+    if (leased) take(leased, limit);
+    if (asking === 0) unmet.clear();
     next();
   }
 
-  function unstarted(lease: Lease): Ended {
-    const now = clock.now();
-    return { lease, outcome: { kind: "released" }, startedAt: now, finishedAt: now, tookMs: 0 };
+  function take({ leases, nextDueAt }: Leased, limit: number): void {
+    if (leases.length > 0) {
+      backlog.change(pool.name, -leases.length);
+      parts.onLeased(leases);
+      for (const lease of leases) line.push(unmet.has(lease.seq) ? { ...lease, isCancelling: true } : lease);
+    }
+    if (leases.length === limit) mayHaveMore = true;
+    hintAt(Math.min(nextDueAt ?? Number.POSITIVE_INFINITY, clock.now() + lookEveryMs));
   }
 
-  function withoutTask(lease: Lease): Ended {
+  /** Gives work to free workers, then looks for more; once nothing is leased any more, gives back what did not start. */
+  function next(): void {
+    if (!isLeasing && line.length > 0) settle(line.splice(0).map(givenBack));
+    while (line.length > 0 && pool.free() > 0) {
+      const chunk = startable(line.splice(0, chunkSize.cut(line)));
+      if (chunk.length > 0) void runChunk(chunk);
+    }
+    look();
+    if (!isLeasing && asking === 0 && running.count() === 0) drained?.fire();
+  }
+
+  /** What may not start is settled. */
+  function startable(leases: readonly Lease[]): readonly Lease[] {
+    const now = clock.now();
+    const fates = leases.map((lease) => fateOf(lease, now));
+    if (fates.every((fate) => fate === undefined)) return leases;
+    settle(fates.filter((fate) => fate !== undefined));
+    return leases.filter((_, index) => fates[index] === undefined);
+  }
+
+  /** How a lease ends that must not be run; undefined: it may. */
+  function fateOf(lease: Lease, now: number): Ended | undefined {
+    if (lease.isCancelling) return asCancelled(lease, now);
+    if (lease.expiresAt !== null && lease.expiresAt <= now) {
+      return unrun(lease, { kind: "expired", hasStarted: false }, now);
+    }
+    return parts.hasTask(lease.task) ? undefined : withoutTask(lease, now);
+  }
+
+  async function runChunk(leases: readonly Lease[]): Promise<void> {
+    const chunk = running.begin(leases);
+    let ended: readonly Ended[];
+    try {
+      ended = await pool.run(leases, (part) => conclude(running.endPart(chunk, part)));
+    } catch (error) {
+      parts.log.error({ pool: pool.name, error: messageOf(error) }, "a pool gave a chunk up: its jobs count as lost");
+      ended = leases.map((lease) => unrun(lease, { kind: "lost", crashed: false }, clock.now()));
+    }
+    conclude(running.end(chunk, ended));
+  }
+
+  function conclude(own: readonly Ended[]): void {
+    for (const { lease, outcome, tookMs } of own) {
+      if (outcome.kind !== "released" && outcome.kind !== "lost") chunkSize.record(lease.task, tookMs);
+    }
+    settle(own);
+    next();
+  }
+
+  const givenBack = (lease: Lease) => unrun(lease, { kind: "released" }, clock.now());
+
+  function withoutTask(lease: Lease, now: number): Ended {
     const message = `pool "${pool.name}" has no task "${lease.task}" any more`;
-    const failure = { reason: "unknown_task", message, retryable: false };
-    return { ...unstarted(lease), outcome: { kind: "failed", failure } };
+    return unrun(lease, { kind: "failed", failure: { reason: "unknown_task", message, retryable: false } }, now);
   }
 
   function hintAt(dueAt: number): void {
-    if (!isRunning || dueAt >= nextLookAt) return;
+    if (!isLeasing || dueAt >= nextLookAt) return;
     cancelTimer();
     nextLookAt = dueAt;
     cancelTimer = clock.after(dueAt - clock.now(), () => {
@@ -133,21 +197,40 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     look();
   }
 
+  function drain(): void {
+    isLeasing = false;
+    cancelTimer();
+    next();
+  }
+
   return {
     name: `dispatcher of pool ${pool.name}`,
     hint,
     hintAt,
-    running: () => running,
+    running: running.count,
+    held: () => [...line, ...running.leases()],
+    cancel(seq) {
+      const index = line.findIndex((lease) => lease.seq === seq);
+      if (index === -1) {
+        const isHere = pool.cancel(seq);
+        if (!isHere && asking > 0) unmet.add(seq);
+        return isHere;
+      }
+      settle(line.splice(index, 1).map((lease) => asCancelled(lease, clock.now())));
+      return true;
+    },
+    takeBack(leases) {
+      line.unshift(...running.withdraw(leases));
+      next();
+    },
     async start() {
-      isRunning = true;
+      isLeasing = true;
       hint();
     },
-    /** Resolves once no job is leased; the pool decides how long that takes. */
+    drain,
     async stop() {
-      isRunning = false;
-      cancelTimer();
       drained ??= createSignal();
-      next();
+      drain();
       await drained.promise;
     },
   };

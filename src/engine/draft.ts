@@ -1,7 +1,11 @@
 /** What is wrong with one job that a client describes, before anything is known of the queue. */
 import { type FieldViolation, invalid, type MillpondError, refusal } from "../errors.ts";
-import type { Payload } from "../job/job.ts";
+import type { RetryPolicy } from "../job/backoff.ts";
+import type { JobOptions, Labels, Payload } from "../job/job.ts";
 import type { LoadedTask, Tasks } from "../pool/tasks.ts";
+import { checkNames } from "./draft-names.ts";
+import { checkRetry } from "./draft-retry.ts";
+import { checkTimes } from "./draft-times.ts";
 import { type GivenInput, readInput } from "./input.ts";
 
 /** A job as a client describes it. */
@@ -12,48 +16,94 @@ export type Draft = {
   /** Empty: `default`. */
   readonly channel: string;
   readonly input: GivenInput;
+  /** Empty: none. */
+  readonly idempotencyKey: string;
+  readonly priority: number;
+  /** When it may start: a time in milliseconds since 1970, or a delay in milliseconds. Null: at once. */
+  readonly start: { readonly at: number } | { readonly delayMs: number } | null;
+  /** Milliseconds since 1970. Null: no deadline. */
+  readonly expiresAt: number | null;
+  /** Null: the task's. */
+  readonly timeoutMs: number | null;
+  /** What differs from the task's policy. */
+  readonly retry: Partial<RetryPolicy>;
+  readonly labels: Labels;
+  readonly discardResult: boolean;
 };
 
-/** A draft that may be stored. */
-export type CheckedDraft = { readonly task: LoadedTask; readonly input: Payload | null };
+/** A draft that may be stored, with what its task decides filled in. */
+export type CheckedDraft = {
+  readonly task: LoadedTask;
+  readonly input: Payload | null;
+  readonly maxAttempts: number;
+  /** Milliseconds since 1970, never before the time of the check. */
+  readonly runAt: number;
+  /** What it asks for beside its task's ways, in one order, so that what is the same is stored the same. Null: nothing. */
+  readonly options: JobOptions | null;
+};
 
 export const defaultChannel = "default";
 
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-const channelName = /^[A-Za-z0-9._-]{1,100}$/;
 const maxNamesShown = 20;
+const maxPriority = 100;
 
-/** Checks the task, then the size (at most `maxInputBytes`, as sent and as stored), then the fields. */
-export function createDraftCheck(tasks: Tasks, maxInputBytes: number): (draft: Draft) => CheckedDraft | MillpondError {
+/**
+ * Checks the task, then the size (at most `maxInputBytes`, as sent and as stored), then every field. Paths are those of
+ * `JobSpec` and start at the job, such as `retry.max_attempts`. Times are judged by `now`, in milliseconds since 1970.
+ */
+export function createDraftCheck(
+  tasks: Tasks,
+  maxInputBytes: number,
+): (draft: Draft, now: number) => CheckedDraft | MillpondError {
   const names = [...tasks.keys()];
-  return (draft) => {
+  return (draft, now) => {
     const task = tasks.get(draft.task);
     if (!task) return refusal("unknown_task", [draft.task.slice(0, 100), namesOf(names)]);
     const sent = sizeOf(draft.input);
     if (sent > maxInputBytes) return refusal("input_too_large", [sent, maxInputBytes]);
+    const violations: FieldViolation[] = [];
+    checkNames(draft, violations);
+    checkPriority(draft.priority, violations);
+    const runAt = checkTimes(draft, now, task.timeoutMs, violations);
+    checkRetry(draft.retry, violations);
     const input = readInput(task, draft.input);
-    const violations = [...wrongNames(draft), ...(input.violations ?? [])];
+    if (input.violations) violations.push(...input.violations);
     if (input.violations || violations.length > 0) return invalid(violations);
     const encoded = input.payload?.bytes.length ?? 0;
     if (encoded > maxInputBytes) return refusal("input_too_large", [encoded, maxInputBytes]);
-    return { task, input: input.payload };
+    const maxAttempts = draft.retry.maxAttempts ?? task.retry.maxAttempts;
+    return { task, input: input.payload, maxAttempts, runAt, options: optionsOf(draft) };
   };
 }
 
-function wrongNames({ id, channel }: Draft): FieldViolation[] {
-  const violations: FieldViolation[] = [];
-  if (id !== "" && !uuid.test(id)) {
-    violations.push({ field: "id", description: `"${id.slice(0, 64)}" is not a UUID in its 36-character form` });
-  }
-  const fault = faultOfChannel(channel);
-  if (fault) violations.push({ field: "channel", description: fault });
-  return violations;
+function checkPriority(priority: number, violations: FieldViolation[]): void {
+  if (Number.isInteger(priority) && Math.abs(priority) <= maxPriority) return;
+  const bound = `a whole number from -${maxPriority} to ${maxPriority}`;
+  violations.push({ field: "priority", description: `is ${priority} and must be ${bound}` });
 }
 
-/** What is wrong with a channel's name; undefined when it is fine. Empty stands for `defaultChannel`. */
-export function faultOfChannel(channel: string): string | undefined {
-  if (channel === "" || channelName.test(channel)) return undefined;
-  return `"${channel.slice(0, 100)}" is not 1 to 100 characters of [A-Za-z0-9._-]`;
+function optionsOf({ labels, timeoutMs, retry }: Draft): JobOptions | null {
+  const { baseMs, factor, maxBackoffMs, jitter } = retry;
+  const delays = {
+    ...(baseMs !== undefined && { baseMs }),
+    ...(factor !== undefined && { factor }),
+    ...(maxBackoffMs !== undefined && { maxBackoffMs }),
+    ...(jitter !== undefined && { jitter }),
+  };
+  const options = {
+    ...(hasAny(labels) && { labels: sorted(labels) }),
+    ...(timeoutMs !== null && { timeoutMs }),
+    ...(hasAny(delays) && { retry: delays }),
+  };
+  return hasAny(options) ? options : null;
+}
+
+function hasAny(fields: object): boolean {
+  return Object.keys(fields).length > 0;
+}
+
+function sorted(labels: Labels): Labels {
+  return Object.fromEntries(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** JSON is measured once it is encoded. */

@@ -1,21 +1,29 @@
 /** Wires the engine's parts: what the data passes between a front end, the store and the pools. */
 import type { Clock } from "../clock.ts";
 import { defaultRetryPolicy } from "../job/backoff.ts";
+import type { Lease } from "../job/job.ts";
 import type { Service } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
-import type { Ended, Pool } from "../pool/pool.ts";
+import type { Ended, Pool, Said } from "../pool/pool.ts";
 import type { Tasks } from "../pool/tasks.ts";
 import type { Store } from "../store/store.ts";
 import type { Tracing } from "../telemetry/instruments.ts";
 import { type Admission, type AdmissionLimits, createAdmission } from "./admission.ts";
+import type { Death } from "./alerts.ts";
 import { type Backlog, createBacklog } from "./backlog.ts";
+import { type Canceller, createCanceller } from "./canceller.ts";
+import { createDeadLetters, type DeadLetters } from "./dead-letters.ts";
+import type { DiskWatch } from "./disk.ts";
 import { createDispatcher, type Dispatcher } from "./dispatcher.ts";
+import { createExplain, type Explain } from "./explain.ts";
+import { createLeaseKeeper } from "./lease-keeper.ts";
 import { createPruner, type Retention } from "./pruner.ts";
 import { createRateLimit, type RateLimit, type Rates } from "./rate-limit.ts";
-import { recoverLost } from "./reaper.ts";
+import { createReaper, recoverLost } from "./reaper.ts";
 import { createResultReaders, type ResultReaders } from "./results.ts";
 import { createSettler } from "./settler.ts";
 import { createStats, type Stats } from "./stats.ts";
+import { createWatchers, type Watchers } from "./watchers.ts";
 
 export type EngineParts = {
   readonly store: Store;
@@ -25,6 +33,8 @@ export type EngineParts = {
   readonly tracing: Tracing;
   /** This server process: unique for each start. */
   readonly owner: string;
+  /** How long a lease lasts unless it is renewed. */
+  readonly leaseMs: number;
   readonly maxChunk: number;
   /** In [0, 1). */
   readonly random: () => number;
@@ -35,44 +45,65 @@ export type EngineParts = {
     readonly resultStreams: number;
     /** Outputs and failures that one batch of results holds, as they are stored. */
     readonly resultBatchBytes: number;
+    /** Jobs that one client may watch or run at once. */
+    readonly watches: number;
   };
   /** Bound on waiting jobs, by pool. */
   readonly maxQueued: ReadonlyMap<string, number>;
   readonly retention: Retention;
+  readonly disk: Pick<DiskWatch, "refusal">;
+  /** Jobs that became DEAD, once that is durable. */
+  readonly onDeath: (deaths: readonly Death[]) => void;
   /** The store failed: nothing is leased any more. */
   readonly onError: (error: Error) => void;
   readonly log: Log;
 };
 
-/** `stop` leases nothing more and resolves once what ran has ended and is written; the pools decide how long it takes. */
+/** `stop` drains, and resolves once what ran has ended and is written; the pools decide how long it takes. */
 export type Engine = Service & {
   /** Takes over what the last process left, and starts no job yet. Comes before `start` and before any request. */
   recover(): Promise<void>;
+  /** Leases nothing more; what runs goes on. Safe to repeat. */
+  drain(): void;
+  /** Resolves once no job runs any more and every outcome is written. Drains. */
+  ended(): Promise<void>;
+  /** Jobs that run. */
+  running(): number;
+  /** What a running job says. */
+  said(lease: Lease, said: Said): void;
+  /** Jobs that their pool hands back before they began, out of a chunk that goes on. */
+  released(ended: readonly Ended[]): void;
   readonly admission: Admission;
   readonly readers: ResultReaders;
   readonly backlog: Backlog;
   readonly stats: Stats;
   readonly rateLimit: RateLimit;
+  readonly canceller: Canceller;
+  readonly deadLetters: DeadLetters;
+  readonly watchers: Watchers;
+  readonly explain: Explain;
   readonly pools: readonly { readonly pool: Pool; readonly dispatcher: Dispatcher }[];
 };
 
 export function createEngine(parts: EngineParts): Engine {
-  const { store, tasks, clock, owner, log } = parts;
+  const { store, tasks, clock, owner, leaseMs, log } = parts;
   const onError = (error: unknown) => parts.onError(error instanceof Error ? error : new Error(String(error)));
   const backlog = createBacklog(store, parts.maxQueued);
   const stats = createStats(clock);
   const rateLimit = createRateLimit(parts.rates, clock);
-  const { resultStreams, resultBatchBytes } = parts.limits;
+  const { resultStreams, resultBatchBytes, watches } = parts.limits;
   const readers = createResultReaders(store, { maxPerClient: resultStreams, maxBatchBytes: resultBatchBytes });
+  const watchers = createWatchers(clock, watches);
   const dispatchers = new Map<string, Dispatcher>();
+  const hintPool = (pool: string, dueAt: number) => dispatchers.get(pool)?.hintAt(dueAt);
+  let isDraining = false;
+  let otherPools: readonly string[] = [];
 
   const settler = createSettler({
-    store,
-    backlog,
+    ...{ store, backlog, watchers, hintPool, onError },
     random: parts.random,
     policyOf: (task) => tasks.get(task)?.retry ?? defaultRetryPolicy,
     hintResults: readers.hint,
-    hintPool: (pool, dueAt) => dispatchers.get(pool)?.hintAt(dueAt),
     onCaughtUp() {
       for (const dispatcher of dispatchers.values()) dispatcher.hint();
     },
@@ -80,39 +111,85 @@ export function createEngine(parts: EngineParts): Engine {
       stats.ended(ended);
       for (const each of ended) parts.tracing.attempt(traced(each));
     },
-    onError,
+    onDeath: parts.onDeath,
   });
+  const { settle, flush, isBehind } = settler;
   const pools = parts.pools.map((pool) => {
     const dispatcher = createDispatcher({
-      ...{ pool, store, backlog, clock, owner, maxChunk: parts.maxChunk, onError },
-      ...{ settle: settler.settle, isBehind: settler.isBehind },
+      ...{ pool, store, backlog, clock, owner, leaseMs, maxChunk: parts.maxChunk, settle, isBehind, onError, log },
       hasTask: (task) => tasks.get(task)?.pool === pool.name,
+      onLeased: watchers.changed,
     });
     dispatchers.set(pool.name, dispatcher);
     return { pool, dispatcher };
   });
+  const held = () => pools.flatMap(({ dispatcher }) => dispatcher.held());
+  const leaseKeeper = createLeaseKeeper({
+    ...{ store, clock, leaseMs, held, onError, log },
+    cancel: ({ pool, seq }) => void dispatchers.get(pool)?.cancel(seq),
+  });
+  const reaper = createReaper({
+    ...{ store, clock, owner, settle, backlog, leaseMs, held, isBehind, onError },
+    pools: () => [...dispatchers.keys(), ...otherPools],
+  });
   const admission = createAdmission({
-    ...{ tasks, store, backlog, rateLimit, stats, clock, limits: parts.limits, newId: parts.newId },
+    ...{ tasks, store, backlog, rateLimit, stats, clock, limits: parts.limits, newId: parts.newId, disk: parts.disk },
     hint: (pool) => dispatchers.get(pool)?.hint(),
   });
   const pruner = createPruner({ store, clock, retention: parts.retention, onError });
 
+  function drain(): void {
+    isDraining = true;
+    for (const { dispatcher } of pools) dispatcher.drain();
+  }
+
+  async function ended(): Promise<void> {
+    isDraining = true;
+    await Promise.all(pools.map(({ dispatcher }) => dispatcher.stop()));
+    await flush();
+  }
+
   return {
     name: "engine",
-    ...{ admission, readers, backlog, stats, rateLimit, pools },
+    ...{ admission, readers, backlog, stats, rateLimit, watchers, pools, drain, ended },
+    running: () => pools.reduce((sum, { dispatcher }) => sum + dispatcher.running(), 0),
+    canceller: createCanceller({
+      ...{ store, clock, backlog, watchers, hintResults: readers.hint },
+      stop: (pool, seq) => void dispatchers.get(pool)?.cancel(seq),
+    }),
+    deadLetters: createDeadLetters({ store, clock, backlog, watchers, hintPool }),
+    explain: createExplain({
+      ...{ store, clock, isDraining: () => isDraining },
+      poolOf(name) {
+        const { pool, dispatcher } = pools.find(({ pool }) => pool.name === name) ?? {};
+        return pool && dispatcher && { running: dispatcher.running(), workers: pool.maxWorkers };
+      },
+    }),
+    said(lease, said) {
+      if (said.kind === "progress") return watchers.progress(lease, said.progress);
+      const { level, text, fields } = said;
+      watchers.log(lease, { level, text, fields, attempt: lease.attempt, at: clock.now() });
+    },
+    released(ended) {
+      dispatchers.get(ended[0]?.lease.pool ?? "")?.takeBack(ended.map(({ lease }) => lease));
+    },
     async recover() {
-      const { settle, flush } = settler;
       const recovered = await recoverLost({ store, clock, owner, settle, flush });
       if (recovered > 0) log.warn({ jobs: recovered }, "jobs were running when the last process died: they run again");
-      for (const pool of await backlog.load()) log.warn({ pool }, "jobs wait in a pool that is not configured");
+      otherPools = await backlog.load();
+      for (const pool of otherPools) log.warn({ pool }, "jobs wait in a pool that is not configured");
     },
     async start() {
+      await leaseKeeper.start();
+      await reaper.start();
       for (const { dispatcher } of pools) await dispatcher.start();
       await pruner.start();
     },
     async stop() {
-      await Promise.all([pruner.stop(), ...pools.map(({ dispatcher }) => dispatcher.stop())]);
-      await settler.flush();
+      drain();
+      await Promise.all([pruner.stop(), reaper.stop(), ended()]);
+      await leaseKeeper.stop();
+      await flush();
     },
   };
 }

@@ -21,6 +21,8 @@ export type ReadInput =
 type Readable = Exclude<GivenInput, { kind: "unreadable" }>;
 
 const encoder = new TextEncoder();
+/** A client's own keys are in a path, and may be as long as its input. */
+const maxPath = 200;
 
 /** Violations' paths start at the job: `input.width`. What a task's own `check` throws is a violation of `input`. */
 export function readInput(task: LoadedTask, given: GivenInput): ReadInput {
@@ -46,7 +48,7 @@ function typed(type: DescMessage, given: Readable): Typed {
         return { message, payload: payload(toBinary(type, message)) };
       } catch (error) {
         const { path, description } = findJsonFault(type, given.value) ?? { path: "", description: messageOf(error) };
-        return wrong(path === "" ? "input" : `input.${path}`, description);
+        return wrong(path === "" ? "input" : `input.${path.slice(0, maxPath)}`, description);
       }
     case "message":
       if (given.type !== type.typeName) {
@@ -74,7 +76,33 @@ function untyped(task: LoadedTask, given: Readable): ReadInput {
   if (violations.length > 0) return { violations };
   if (given === null) return { payload: null };
   if (given.kind === "data") return { payload: { kind: "data", type: "", bytes: given.bytes } };
-  return { payload: { kind: "json", type: "", bytes: encoder.encode(JSON.stringify(given.value)) } };
+  return { payload: { kind: "json", type: "", bytes: encoder.encode(JSON.stringify(sorted(given.value))) } };
+}
+
+/**
+ * Keys in one order, so that the same JSON is stored as the same bytes: a repeated submit is known by them. What is in
+ * order already, as most is, is not copied.
+ */
+function sorted(value: JsonValue): JsonValue {
+  return isSorted(value) ? value : sortedCopy(value);
+}
+
+function sortedCopy(value: JsonValue): JsonValue {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(sortedCopy);
+  const keys = Object.keys(value).toSorted();
+  return Object.fromEntries(keys.map((key) => [key, sortedCopy(value[key] as JsonValue)]));
+}
+
+function isSorted(value: JsonValue): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  if (Array.isArray(value)) return value.every(isSorted);
+  let last = "";
+  for (const key of Object.keys(value)) {
+    if (key < last || !isSorted(value[key] as JsonValue)) return false;
+    last = key;
+  }
+  return true;
 }
 
 function check(task: LoadedTask, input: unknown): readonly FieldViolation[] {

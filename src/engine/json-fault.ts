@@ -63,6 +63,6 @@ function errorOf(type: DescMessage, json: JsonValue): unknown {
 }
 
 function describe(error: unknown): string {
-  const what = messageOf(error).replace(/^cannot decode (?:field|message|enum) \S+ from JSON: /, "");
+  const what = messageOf(error).replace(/^cannot decode (?:field|message|enum) \S+ from JSON(?:: | )/, "");
   return /^(expected|invalid)/.test(what) ? what : `cannot be ${what}`;
 }

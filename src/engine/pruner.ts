@@ -3,7 +3,7 @@ import type { Clock } from "../clock.ts";
 import type { Service } from "../lifecycle.ts";
 import type { Store } from "../store/store.ts";
 
-/** How long final jobs are kept, in milliseconds. */
+/** How long final jobs are kept, in milliseconds, and how many of them. What is beyond either bound goes, oldest first. */
 export type Retention = {
   /** Those whose result was acknowledged. */
   readonly acknowledgedMs: number;
@@ -11,6 +11,12 @@ export type Retention = {
   readonly unacknowledgedMs: number;
   /** DEAD jobs, acknowledged or not. */
   readonly deadMs: number;
+  /** Bounds on SUCCEEDED and CANCELLED jobs: how many, and the space of what they carry. */
+  readonly finishedJobs: number;
+  readonly finishedMiB: number;
+  /** The same for DEAD jobs. */
+  readonly deadJobs: number;
+  readonly deadMiB: number;
 };
 
 export type PrunerParts = {
@@ -20,11 +26,15 @@ export type PrunerParts = {
   readonly onError: (error: unknown) => void;
 };
 
-/** One step removes at most this many jobs: a few milliseconds of the store's time. */
-const stepLimit = 500;
+/**
+ * One step removes at most this many jobs: a millisecond or two of the store's time. Larger steps are hardly cheaper for
+ * each job, and what is submitted meanwhile waits for as long as a step takes.
+ */
+const stepLimit = 200;
 const restMs = 1_000;
-/** Between two steps while there is more: the store serves others for at least as long as it pruned. */
-const pauseMs = 10;
+/** Between two steps while there is more, at least. */
+const shortestPauseMs = 5;
+const mebibyte = 2 ** 20;
 
 export function createPruner({ store, clock, retention, onError }: PrunerParts): Service {
   let isRunning = false;
@@ -33,14 +43,20 @@ export function createPruner({ store, clock, retention, onError }: PrunerParts):
 
   async function prune(): Promise<void> {
     const now = clock.now();
+    const startedAt = clock.monotonicMs();
     try {
       const removed = await store.prune({
+        now,
         acknowledgedBefore: now - retention.acknowledgedMs,
         unacknowledgedBefore: now - retention.unacknowledgedMs,
         deadBefore: now - retention.deadMs,
+        maxFinished: { jobs: retention.finishedJobs, bytes: retention.finishedMiB * mebibyte },
+        maxDead: { jobs: retention.deadJobs, bytes: retention.deadMiB * mebibyte },
         limit: stepLimit,
       });
-      schedule(removed === stepLimit ? pauseMs : restMs);
+      // the store serves others for at least as long as it pruned
+      const pauseMs = Math.max(clock.monotonicMs() - startedAt, shortestPauseMs);
+      schedule(removed < stepLimit ? restMs : pauseMs);
     } catch (error) {
       isRunning = false;
       onError(error);

@@ -24,22 +24,26 @@ export type ReadFrom = {
   readonly stopAtEnd: boolean;
   /** Results were passed over because they are acknowledged; `cursor` is behind them. */
   readonly onSkipped?: () => void;
+  /** Results up to this position are acknowledged, by this reader's client here or elsewhere. */
+  readonly onAcknowledged?: (cursor: number) => void;
 };
 
 export type ResultReaders = {
   open(from: ReadFrom): Promise<ResultReader>;
   /** New results of a channel are in the store or on their way. May come too often, and may be lost. */
   hint(client: string, channel: string): void;
+  /** Results of a channel were acknowledged up to this position: its readers are told. May be lost. */
+  acknowledged(client: string, channel: string, cursor: number): void;
   /** Readers that are open. */
   count(): number;
-  /** Every reader hands out what there is and then ends. */
+  /** Every reader hands out what there is and then ends, those too that are opened from now on. */
   closeAll(): void;
 };
 
 /** Results in one batch; with `maxBatchBytes` the bound on what one reader holds in memory. */
 export const maxBatch = 256;
 
-type Reader = { wake(): void; finish(): void };
+type Reader = { wake(): void; finish(): void; acknowledged(cursor: number): void };
 
 export type ReaderLimits = {
   /** Bound on the readers that one client has open. */
@@ -51,6 +55,7 @@ export type ReaderLimits = {
 export function createResultReaders(store: Pick<Store, "results">, limits: ReaderLimits): ResultReaders {
   const { maxPerClient, maxBatchBytes } = limits;
   const clients = new Map<string, Map<string, Set<Reader>>>();
+  let isClosing = false;
 
   function enter(client: string, channel: string, reader: Reader): () => void {
     const channels = clients.get(client) ?? new Map<string, Set<Reader>>();
@@ -65,10 +70,11 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
     };
   }
 
-  async function open({ client, channel, afterCursor, stopAtEnd, onSkipped }: ReadFrom): Promise<ResultReader> {
+  async function open(from: ReadFrom): Promise<ResultReader> {
+    const { client, channel, afterCursor, stopAtEnd, onSkipped } = from;
     let cursor = afterCursor;
     let isClosed = false;
-    let isFinishing = stopAtEnd;
+    let isFinishing = stopAtEnd || isClosing;
     /** A hint came since the store was last asked. */
     let isHinted = true;
     let wake = () => {};
@@ -81,6 +87,7 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
         isFinishing = true;
         wake();
       },
+      acknowledged: (acknowledged) => from.onAcknowledged?.(acknowledged),
     });
 
     function close(): void {
@@ -141,9 +148,13 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
     hint(client, channel) {
       for (const reader of clients.get(client)?.get(channel) ?? []) reader.wake();
     },
+    acknowledged(client, channel, cursor) {
+      for (const reader of clients.get(client)?.get(channel) ?? []) reader.acknowledged(cursor);
+    },
     count: () =>
       [...clients.values()].flatMap((channels) => [...channels.values()]).reduce((sum, { size }) => sum + size, 0),
     closeAll() {
+      isClosing = true;
       for (const channels of clients.values()) {
         for (const readers of channels.values()) for (const reader of readers) reader.finish();
       }

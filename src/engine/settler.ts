@@ -1,12 +1,13 @@
 /** Writes how attempts ended, and tells those who wait for it. */
 import type { RetryPolicy } from "../job/backoff.ts";
-import type { Settlement } from "../job/job.ts";
-import { isFinal } from "../job/job.ts";
+import { type DeadReason, type Failure, isFinal, type Lease, type Settlement } from "../job/job.ts";
 import { transition } from "../job/transition.ts";
 import { createSignal, type Signal } from "../lifecycle.ts";
 import type { Ended } from "../pool/pool.ts";
-import type { Store } from "../store/store.ts";
+import type { Settled, Store } from "../store/store.ts";
+import type { Death } from "./alerts.ts";
 import type { Backlog } from "./backlog.ts";
+import type { Watchers } from "./watchers.ts";
 
 export type Settler = {
   settle(ended: readonly Ended[]): void;
@@ -19,16 +20,20 @@ export type Settler = {
 export type SettlerParts = {
   readonly store: Pick<Store, "settle">;
   readonly backlog: Backlog;
+  /** The task's policy; what the job itself asked for goes before it. */
   readonly policyOf: (task: string) => RetryPolicy;
   readonly random: () => number;
   /** Results of these channels are on their way into the store. */
   readonly hintResults: (client: string, channel: string) => void;
+  readonly watchers: Pick<Watchers, "isWatched" | "changed">;
   /** Jobs of this pool wait again; the first is due at this time. */
   readonly hintPool: (pool: string, dueAt: number) => void;
   /** Outcomes are no longer piled up: `isBehind` turned false. */
   readonly onCaughtUp: () => void;
   /** Attempts that were written, with what was written for them. */
   readonly onSettled: (ended: readonly Ended[], settlements: readonly Settlement[]) => void;
+  /** Jobs that are DEAD now. */
+  readonly onDeath: (deaths: readonly Death[]) => void;
   /** The store failed; the outcomes are lost, and the jobs will be run again by the next process. */
   readonly onError: (error: unknown) => void;
 };
@@ -41,20 +46,30 @@ export function createSettler(parts: SettlerParts): Settler {
   let pending = 0;
   let flushed: Signal | undefined;
 
-  async function write(ended: readonly Ended[]): Promise<void> {
-    const settlements = ended.map(({ lease, outcome, startedAt, finishedAt }) =>
-      transition(lease, outcome, policyOf(lease.task), { startedAt, finishedAt }, random),
-    );
+  function settle(ended: readonly Ended[]): void {
+    if (ended.length === 0) return;
+    const settlements = ended.map(settlementOf);
+    pending += ended.length;
+    void write(ended, settlements);
+  }
+
+  function settlementOf({ lease, outcome, startedAt, finishedAt }: Ended): Settlement {
+    const policy = policyOf(lease.task);
+    const own = lease.options?.retry;
+    return transition(lease, outcome, own ? { ...policy, ...own } : policy, { startedAt, finishedAt }, random);
+  }
+
+  async function write(ended: readonly Ended[], settlements: readonly Settlement[]): Promise<void> {
     try {
       const answer = store.settle(settlements);
-      hintChannels(ended, settlements); // readers ask at once, behind the settlement, and share its commit
-      const applied = await answer;
-      requeue(ended, settlements, applied);
-      const isWritten = (_: unknown, index: number) => applied[index] === true;
-      if (applied.every(Boolean)) parts.onSettled(ended, settlements);
-      else parts.onSettled(ended.filter(isWritten), settlements.filter(isWritten));
-    } catch (error) {
-      parts.onError(error);
+      announce(ended, settlements); // who reads asks at once, behind the settlement, and shares its commit
+      let answers: readonly Settled[] | undefined;
+      try {
+        answers = await answer;
+      } catch (error) {
+        parts.onError(error);
+      }
+      if (answers) conclude(ended, settlements, answers);
     } finally {
       const wasBehind = pending >= maxPending;
       pending -= ended.length;
@@ -66,20 +81,38 @@ export function createSettler(parts: SettlerParts): Settler {
     }
   }
 
-  function hintChannels(ended: readonly Ended[], settlements: readonly Settlement[]): void {
-    let last: Ended | undefined;
-    for (const [index, each] of ended.entries()) {
-      const isSame = last && last.lease.channel === each.lease.channel && last.lease.client === each.lease.client;
-      if (isSame || !isFinal((settlements[index] as Settlement).state)) continue;
-      last = each;
-      parts.hintResults(each.lease.client, each.lease.channel);
+  function conclude(ended: readonly Ended[], settlements: readonly Settlement[], answers: readonly Settled[]): void {
+    if (answers.every((answer) => answer === "written")) return applied(ended, settlements);
+    // they were cancelled while they ran, and must not be queued again; the flush waits for these too
+    settle(ended.filter((_, index) => answers[index] === "cancelling").map(cancelling));
+    const isWritten = (_: unknown, index: number) => answers[index] === "written";
+    applied(ended.filter(isWritten), settlements.filter(isWritten));
+  }
+
+  function applied(ended: readonly Ended[], settlements: readonly Settlement[]): void {
+    requeue(ended, settlements);
+    parts.onSettled(ended, settlements);
+    if (settlements.some(({ state }) => state === "DEAD")) {
+      parts.onDeath(settlements.flatMap((settlement, index) => deathOf(ended[index] as Ended, settlement)));
     }
   }
 
-  function requeue(ended: readonly Ended[], settlements: readonly Settlement[], applied: readonly boolean[]): void {
+  function announce(ended: readonly Ended[], settlements: readonly Settlement[]): void {
+    if (parts.watchers.isWatched()) parts.watchers.changed(ended.map(({ lease }) => lease));
+    let last: Lease | undefined;
+    for (const [index, { lease }] of ended.entries()) {
+      const { client, channel } = lease;
+      if (channel === null || (last?.channel === channel && last.client === client)) continue;
+      if (!isFinal((settlements[index] as Settlement).state)) continue;
+      last = lease;
+      parts.hintResults(client, channel);
+    }
+  }
+
+  function requeue(ended: readonly Ended[], settlements: readonly Settlement[]): void {
     const dueAt = new Map<string, number>();
     for (const [index, { state, runAt }] of settlements.entries()) {
-      if (state !== "QUEUED" || !applied[index]) continue;
+      if (state !== "QUEUED") continue;
       const { pool } = (ended[index] as Ended).lease;
       backlog.change(pool, 1);
       dueAt.set(pool, Math.min(runAt, dueAt.get(pool) ?? runAt));
@@ -88,11 +121,7 @@ export function createSettler(parts: SettlerParts): Settler {
   }
 
   return {
-    settle(ended) {
-      if (ended.length === 0) return;
-      pending += ended.length;
-      void write(ended);
-    },
+    settle,
     isBehind: () => pending >= maxPending,
     async flush() {
       if (pending === 0) return;
@@ -100,4 +129,15 @@ export function createSettler(parts: SettlerParts): Settler {
       await flushed.promise;
     },
   };
+}
+
+function cancelling(ended: Ended): Ended {
+  return { ...ended, lease: { ...ended.lease, isCancelling: true } };
+}
+
+function deathOf({ lease }: Ended, { state, deadReason, failure, attempt, finishedAt }: Settlement): Death[] {
+  if (state !== "DEAD") return [];
+  const { id, client, task, pool } = lease;
+  const why = { deadReason: deadReason as DeadReason, failure: failure as Failure };
+  return [{ id, client, task, pool, ...why, attempts: attempt, at: finishedAt }];
 }

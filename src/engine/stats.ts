@@ -1,6 +1,7 @@
 /** What the server counts while it runs. In memory only: it starts from zero at every start. */
 import { createHistogram, type RecordableHistogram } from "node:perf_hooks";
 import type { Clock } from "../clock.ts";
+import type { Outcome } from "../job/job.ts";
 import type { Ended } from "../pool/pool.ts";
 
 /** Durations in milliseconds; null when nothing was measured. */
@@ -58,7 +59,7 @@ export function createStats(clock: Clock): Stats {
     ended(attempts) {
       const now = clock.monotonicMs();
       for (const ended of attempts) {
-        if (ended.outcome.kind === "released") continue;
+        if (!hasRun(ended.outcome)) continue;
         const { task, pool } = ended.lease;
         let meter = tasks.get(task);
         if (!meter) tasks.set(task, (meter = createTaskMeter(task, pool, now)));
@@ -75,6 +76,11 @@ export function createStats(clock: Clock): Stats {
     },
     uptimeMs: () => clock.monotonicMs() - startedAt,
   };
+}
+
+/** Neither what was given back nor what came too late to be started was an attempt. */
+function hasRun(outcome: Outcome): boolean {
+  return outcome.kind !== "released" && (outcome.kind !== "expired" || outcome.hasStarted);
 }
 
 type TaskMeter = {
@@ -94,7 +100,7 @@ function createTaskMeter(task: string, pool: string, startedAt: number): TaskMet
     pool,
     record({ lease, outcome, startedAt: began, tookMs }, now) {
       if (outcome.kind === "succeeded") succeeded += 1;
-      else failed += 1;
+      else if (outcome.kind !== "cancelled") failed += 1; // somebody's wish is no failure
       if (outcome.kind === "lost") return; // found at a start, long after it ended: it has no times
       rate.count(now);
       queueWait.record(began - lease.runAt, now);

@@ -1,3 +1,5 @@
+import type { RetryPolicy } from "./backoff.ts";
+
 /** Where a job stands. A job that waits for its time or for a retry is QUEUED with `runAt` in the future. */
 export type JobState = "QUEUED" | "RUNNING" | "SUCCEEDED" | "DEAD" | "CANCELLED";
 
@@ -18,6 +20,12 @@ export type Payload = {
   readonly type: string;
   readonly bytes: Uint8Array;
 };
+
+/** Why a job is DEAD: see job/transition.ts. */
+export type DeadReason = "exhausted" | "permanent" | "expired" | "poison";
+
+/** The client's own names for a job. At most 16; names and values are bounded by engine/draft.ts. */
+export type Labels = { readonly [name: string]: string };
 
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };
 
@@ -41,16 +49,37 @@ export type NewJob = {
   readonly client: string;
   readonly task: string;
   readonly pool: string;
-  readonly channel: string;
+  /** Null: the result goes to no channel. */
+  readonly channel: string | null;
   readonly input: Payload | null;
   /** 1..100. */
   readonly maxAttempts: number;
+  /** -100..100; of two due jobs of a pool the higher one is leased first. */
+  readonly priority: number;
   /** Not leased before this time. */
   readonly runAt: number;
+  /** No attempt starts after this time, and none goes on beyond it. Null: no deadline. */
+  readonly expiresAt: number | null;
   readonly submittedAt: number;
   /** W3C `traceparent` of whoever submitted it. */
   readonly trace: string | null;
+  /** The client's own name for the job, remembered for `idempotencyMs`. */
+  readonly idempotencyKey: string | null;
+  /** Null when the job asks for nothing special, as most do. */
+  readonly options: JobOptions | null;
 };
+
+/** What few jobs ask for. */
+export type JobOptions = {
+  readonly labels?: Labels;
+  /** Bound on one attempt, in place of the task's. */
+  readonly timeoutMs?: number;
+  /** What differs from the task's policy; `maxAttempts` is the job's own field. */
+  readonly retry?: Partial<Omit<RetryPolicy, "maxAttempts">>;
+};
+
+/** How long an idempotency key is remembered, from the submit on: longer than the job, if need be. */
+export const idempotencyMs = 24 * 3_600_000;
 
 /** The right to run one attempt of a job. */
 export type Lease = NewJob & {
@@ -62,6 +91,8 @@ export type Lease = NewJob & {
   readonly fence: number;
   /** How many processes died while they ran this job. */
   readonly crashes: number;
+  /** Whether it was cancelled while it ran. */
+  readonly isCancelling: boolean;
 };
 
 /** How an attempt ended. */
@@ -73,25 +104,46 @@ export type Outcome =
   | { readonly kind: "lost"; readonly crashed: boolean }
   /** Given back before it ended, through no fault of the job: the attempt is not counted. */
   | { readonly kind: "released" }
-  | { readonly kind: "cancelled" };
+  | { readonly kind: "cancelled" }
+  /** The job's deadline passed, before the attempt began (it is not counted then) or while it ran. */
+  | { readonly kind: "expired"; readonly hasStarted: boolean };
 
 /** What the store writes for an attempt that ended. It applies only while the job is RUNNING with this fence. */
 export type Settlement = {
   readonly seq: number;
   readonly fence: number;
+  readonly outcome: Outcome["kind"];
   readonly state: Exclude<JobState, "RUNNING">;
+  /** Set only when DEAD. */
+  readonly deadReason: DeadReason | null;
   /** Attempts counted from now on. */
   readonly attempt: number;
   readonly crashes: number;
   /** When the job may be leased again; matters only when QUEUED. */
   readonly runAt: number;
   readonly output: Payload | null;
-  /** Why the attempt failed; kept for a retry too, so that one can see what it waits for. */
+  /**
+   * Why the attempt failed; kept for a retry too, so that one can see what it waits for, and in the job's history. Null
+   * for one that was given back: the job keeps what the attempt before it failed with.
+   */
   readonly failure: Failure | null;
-  /** Start and end of the attempt. */
-  readonly startedAt: number;
+  /** Start of the attempt; null when it never began. */
+  readonly startedAt: number | null;
   readonly finishedAt: number;
 };
+
+/** One attempt that did not succeed, as the job's history keeps it. */
+export type PastAttempt = {
+  /** From 1; starts anew when the job is redriven. */
+  readonly attempt: number;
+  readonly outcome: Outcome["kind"];
+  readonly failure: Failure;
+  readonly startedAt: number | null;
+  readonly finishedAt: number;
+};
+
+/** A job's history keeps the newest of its attempts, at most this many. */
+export const maxHistory = 100;
 
 /** A final job as its channel delivers it. */
 export type StoredResult = {
@@ -102,7 +154,10 @@ export type StoredResult = {
   readonly state: FinalState;
   readonly output: Payload | null;
   readonly failure: Failure | null;
+  readonly deadReason: DeadReason | null;
   readonly attempts: number;
+  readonly redrives: number;
+  readonly labels: Labels;
   readonly submittedAt: number;
   /** Null when the job never ran. */
   readonly startedAt: number | null;
@@ -116,16 +171,30 @@ export type StoredJob = {
   readonly client: string;
   readonly task: string;
   readonly pool: string;
-  readonly channel: string;
+  readonly channel: string | null;
   readonly state: JobState;
+  readonly isCancelling: boolean;
   readonly attempts: number;
   readonly maxAttempts: number;
+  readonly priority: number;
   readonly submittedAt: number;
   readonly runAt: number;
+  readonly expiresAt: number | null;
   readonly startedAt: number | null;
   readonly finishedAt: number | null;
+  readonly idempotencyKey: string | null;
+  readonly options: JobOptions | null;
+  readonly redrives: number;
   readonly output: Payload | null;
   readonly failure: Failure | null;
-  /** Position in the channel; null until final. */
+  readonly deadReason: DeadReason | null;
+  /** Position in the channel; null until final, and for a job without a channel. */
   readonly cursor: number | null;
+};
+
+/** A job with all that is known of it. */
+export type WholeJob = StoredJob & {
+  readonly input: Payload | null;
+  /** Attempts that did not succeed, oldest first, those before a redrive too. */
+  readonly history: readonly PastAttempt[];
 };

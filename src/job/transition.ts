@@ -2,16 +2,20 @@
  * The state machine. A job is QUEUED, a lease makes it RUNNING, and the outcome of the attempt decides here, and only
  * here, what it becomes:
  *
- * | outcome                              | attempts left           | none left |
- * |--------------------------------------|-------------------------|-----------|
- * | succeeded                            | SUCCEEDED               | SUCCEEDED |
- * | failed (retryable), timed_out, lost  | QUEUED after a backoff  | DEAD      |
- * | failed (permanent)                   | DEAD                    | DEAD      |
- * | released                             | QUEUED now, not counted | the same  |
- * | cancelled                            | CANCELLED               | CANCELLED |
+ * | outcome                              | attempts left           | none left        |
+ * |--------------------------------------|-------------------------|------------------|
+ * | succeeded                            | SUCCEEDED               | SUCCEEDED        |
+ * | failed (retryable), timed_out, lost  | QUEUED after a backoff  | DEAD `exhausted` |
+ * | failed (permanent)                   | DEAD `permanent`        | the same         |
+ * | released                             | QUEUED now, not counted | the same         |
+ * | cancelled                            | CANCELLED               | CANCELLED        |
+ * | expired                              | DEAD `expired`          | the same         |
  *
- * Beyond the table: a job that was running in `poisonAfterCrashes` processes that died is DEAD with reason `poison`,
- * whatever attempts are left, for it is likely to be what killed them.
+ * Beyond the table:
+ * - A job that was cancelled while it ran is CANCELLED by every outcome but `succeeded`: it is never tried again.
+ * - A job whose next attempt would start after its deadline is DEAD `expired` at once.
+ * - A job that was running in `poisonAfterCrashes` processes that died is DEAD `poison`, whatever attempts are left, for
+ *   it is likely to be what killed them.
  */
 import { backoffMs, type RetryPolicy } from "./backoff.ts";
 import type { Failure, Lease, Outcome, Settlement } from "./job.ts";
@@ -19,7 +23,10 @@ import type { Failure, Lease, Outcome, Settlement } from "./job.ts";
 export const poisonAfterCrashes = 3;
 
 /** What an attempt holds that its settlement depends on. */
-export type Attempted = Pick<Lease, "seq" | "attempt" | "fence" | "crashes" | "maxAttempts">;
+export type Attempted = Pick<
+  Lease,
+  "seq" | "attempt" | "fence" | "crashes" | "maxAttempts" | "expiresAt" | "isCancelling"
+>;
 
 /** When an attempt began and ended, in milliseconds since 1970. */
 export type Span = { readonly startedAt: number; readonly finishedAt: number };
@@ -33,26 +40,36 @@ export function transition(
   random: () => number,
 ): Settlement {
   const crashes = job.crashes + (outcome.kind === "lost" && outcome.crashed ? 1 : 0);
-  const settled = {
+  const hasRun = !(outcome.kind === "released" || (outcome.kind === "expired" && !outcome.hasStarted));
+  const settled: Unsettled = {
     seq: job.seq,
     fence: job.fence,
-    attempt: job.attempt,
+    outcome: outcome.kind,
+    deadReason: null,
+    attempt: hasRun ? job.attempt : job.attempt - 1,
     crashes,
     runAt: span.finishedAt,
     output: null,
     failure: null,
-    startedAt: span.startedAt,
+    startedAt: hasRun ? span.startedAt : null,
     finishedAt: span.finishedAt,
   };
+  if (outcome.kind === "succeeded") return { ...settled, state: "SUCCEEDED", output: outcome.output };
+  if (outcome.kind === "cancelled" || job.isCancelling) {
+    return { ...settled, outcome: "cancelled", state: "CANCELLED", failure: cancelled };
+  }
   switch (outcome.kind) {
-    case "succeeded":
-      return { ...settled, state: "SUCCEEDED", output: outcome.output };
-    case "cancelled":
-      return { ...settled, state: "CANCELLED", failure: cancelled };
     case "released":
-      return { ...settled, state: "QUEUED", attempt: job.attempt - 1 };
-    default:
-      return failed(settled, failureOf(outcome, crashes), job.maxAttempts, policy, random);
+      return { ...settled, state: "QUEUED" };
+    case "expired":
+      return { ...settled, state: "DEAD", deadReason: "expired", failure: expired(outcome.hasStarted) };
+    case "failed":
+      return failed(settled, outcome.failure, job, policy, random);
+    case "timed_out":
+      return failed(settled, timedOut(outcome.timeoutMs), job, policy, random);
+    case "lost":
+      if (crashes < poisonAfterCrashes) return failed(settled, lost, job, policy, random);
+      return { ...settled, state: "DEAD", deadReason: "poison", failure: poison(crashes) };
   }
 }
 
@@ -61,35 +78,44 @@ type Unsettled = Omit<Settlement, "state">;
 function failed(
   settled: Unsettled,
   failure: Failure,
-  maxAttempts: number,
+  { maxAttempts, expiresAt }: Attempted,
   policy: RetryPolicy,
   random: () => number,
 ): Settlement {
-  if (!failure.retryable || settled.attempt >= maxAttempts) return { ...settled, state: "DEAD", failure };
+  if (!failure.retryable) return { ...settled, state: "DEAD", deadReason: "permanent", failure };
+  if (settled.attempt >= maxAttempts) return { ...settled, state: "DEAD", deadReason: "exhausted", failure };
   const delayMs = Math.ceil(failure.retryAfterMs ?? backoffMs(policy, settled.attempt, random));
-  return { ...settled, state: "QUEUED", failure, runAt: settled.finishedAt + delayMs };
+  const runAt = settled.finishedAt + delayMs;
+  if (expiresAt !== null && runAt >= expiresAt) return { ...settled, state: "DEAD", deadReason: "expired", failure };
+  return { ...settled, state: "QUEUED", failure, runAt };
 }
 
-const cancelled: Failure = { reason: "cancelled", message: "the job was cancelled", retryable: false };
+/** What a job says that was cancelled, before it ran or while it did. */
+export const cancelled: Failure = { reason: "cancelled", message: "the job was cancelled", retryable: false };
 
-function failureOf(outcome: Extract<Outcome, { kind: "failed" | "timed_out" | "lost" }>, crashes: number): Failure {
-  switch (outcome.kind) {
-    case "failed":
-      return outcome.failure;
-    case "timed_out":
-      return {
-        reason: "timed_out",
-        message: `the attempt took longer than its timeout of ${outcome.timeoutMs} ms`,
-        retryable: true,
-      };
-    case "lost":
-      if (crashes >= poisonAfterCrashes) {
-        return {
-          reason: "poison",
-          message: `${crashes} processes died while they ran this job: it is not tried again`,
-          retryable: false,
-        };
-      }
-      return { reason: "lost", message: "the worker was lost before the attempt ended", retryable: true };
-  }
+const lost: Failure = {
+  reason: "lost",
+  message: "the worker was lost before the attempt ended",
+  retryable: true,
+};
+
+function timedOut(timeoutMs: number): Failure {
+  return {
+    reason: "timed_out",
+    message: `the attempt took longer than its timeout of ${timeoutMs} ms`,
+    retryable: true,
+  };
+}
+
+function expired(hasStarted: boolean): Failure {
+  const message = hasStarted ? "its deadline passed while it ran" : "its deadline passed before it was started";
+  return { reason: "expired", message, retryable: false };
+}
+
+function poison(crashes: number): Failure {
+  return {
+    reason: "poison",
+    message: `${crashes} processes died while they ran this job: it is not tried again`,
+    retryable: false,
+  };
 }

@@ -2,10 +2,18 @@
 import type { Failure, JsonValue, Payload } from "../job/job.ts";
 import type { LogLevel } from "./task.ts";
 
+/** Most jobs in one chunk. */
+export const maxChunk = 128;
+
+/** Why an attempt is told to stop. */
+export type StopReason = "cancelled" | "timed_out" | "expired" | "released";
+
 /** Jobs that one thread runs one after the other, in one go. */
 export type Chunk = {
   /** Which part of the shared flags belongs to this chunk. */
   readonly slot: number;
+  /** Which chunk of the slot it is: no two have the same. */
+  readonly number: number;
   readonly jobs: readonly ChunkJob[];
 };
 
@@ -15,24 +23,39 @@ export type ChunkJob = {
   readonly task: string;
   readonly attempt: number;
   readonly input: Payload | null;
+  /** Absent for the many jobs that have neither a timeout of their own nor a deadline: each field costs time to clone. */
+  readonly bounds?: { readonly timeoutMs: number | undefined; readonly expiresAt: number | null };
 };
 
-/** How one job of a chunk ended, in the order of the chunk. Times are milliseconds since 1970. */
+/** How one job that began ended. */
 export type ChunkOutcome = {
   readonly output?: Payload | null;
   readonly failure?: Failure;
+  /** It did not succeed after it was told to stop. */
+  readonly stopped?: StopReason;
+  /** Milliseconds since 1970. */
   readonly startedAt: number;
-  readonly finishedAt: number;
   /** By the thread's monotonic clock, in milliseconds. */
   readonly tookMs: number;
 };
 
-/** What a thread says when it is ready, and a job while it runs. */
+/** Of each job of a chunk, in its order; null: it did not begin, and its flags say why. */
+export type ChunkOutcomes = readonly (ChunkOutcome | null)[];
+
+/** What a thread says when it is ready and while it runs a chunk, and a job while it runs. */
 export type Note =
   /** The thread has loaded its tasks. */
   | { readonly kind: "ready"; readonly thread: number }
-  | { readonly kind: "progress"; readonly seq: number; readonly fraction: number; readonly note: string }
+  /** How some jobs of a chunk ended that goes on: those from index `from` on. They are said again at the chunk's end. */
   | {
+      readonly kind: "ended";
+      readonly slot: number;
+      readonly chunk: number;
+      readonly from: number;
+      readonly outcomes: ChunkOutcomes;
+    }
+  | (NoteOfJob & { readonly kind: "progress"; readonly fraction: number; readonly note: string })
+  | (NoteOfJob & {
       readonly kind: "log";
       readonly id: string;
       readonly task: string;
@@ -40,32 +63,25 @@ export type Note =
       readonly level: LogLevel;
       readonly text: string;
       readonly fields: { readonly [key: string]: JsonValue };
-    };
+    });
+
+/** Where the job is that says something: a slot may have another chunk by the time it is heard. */
+type NoteOfJob = { readonly slot: number; readonly index: number; readonly seq: number };
 
 /** What a thread is given when it starts. */
 export type ThreadData = {
-  readonly tasks: readonly { readonly name: string; readonly file: string; readonly settings: unknown }[];
-  /** The flags of all chunks: see `flagsOf`. */
+  /** Of the clock of the thread that made the pool, so that all say the same time: see `originOf` in clock.ts. */
+  readonly clockOrigin: number;
+  readonly tasks: readonly {
+    readonly name: string;
+    readonly file: string;
+    readonly settings: unknown;
+    readonly timeoutMs: number;
+  }[];
+  /** The flags of all chunks: see flags.ts. */
   readonly flags: SharedArrayBuffer;
   /** Name of the BroadcastChannel that says "look at your flags" to threads that wait for something else. */
   readonly bell: string;
   /** Bound on an encoded output; a larger one fails the job. */
   readonly maxOutputBytes: number;
 };
-
-/** Most jobs in one chunk. */
-export const maxChunk = 128;
-
-/** Value of the progress flag before the first job of a chunk and after the last. */
-export const noJob = -1;
-
-const flagsPerChunk = 1 + maxChunk;
-
-export function createFlags(slots: number): SharedArrayBuffer {
-  return new SharedArrayBuffer(slots * flagsPerChunk * Int32Array.BYTES_PER_ELEMENT);
-}
-
-/** A chunk's flags: [0] is the index of the job being run or `noJob`, [1 + i] is 1 once job i should stop. */
-export function flagsOf(flags: SharedArrayBuffer, slot: number): Int32Array {
-  return new Int32Array(flags, slot * flagsPerChunk * Int32Array.BYTES_PER_ELEMENT, flagsPerChunk);
-}

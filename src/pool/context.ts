@@ -1,8 +1,9 @@
 /** What a running attempt holds in its hand. */
 import { parentPort } from "node:worker_threads";
 import { systemClock as clock } from "../clock.ts";
-import type { JsonValue } from "../job/job.ts";
-import type { ChunkJob, Note } from "./chunk.ts";
+import type { ChunkJob, Note, StopReason } from "./chunk.ts";
+import { type Flags, stopReasonOf } from "./flags.ts";
+import { plain, textOf } from "./plain.ts";
 import { type LogLevel, TaskError, type TaskContext } from "./task.ts";
 
 /** Progress is sent at most this often; the last word within an interval is the one that is dropped. */
@@ -16,10 +17,17 @@ const levels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
 export type AttemptContext = {
   readonly task: TaskContext<never>;
-  /** Whether the attempt was told to stop. */
-  isCancelled(): boolean;
-  /** Lets go of what waits for a cancellation. */
+  /** Lets go of what waits for a word to stop. Whatever the attempt left running is told to stop from now on. */
   end(): void;
+};
+
+/** Where the attempt is in its chunk, and what bounds it. */
+export type Place = {
+  readonly flags: Flags;
+  readonly slot: number;
+  readonly index: number;
+  readonly settings: unknown;
+  readonly deadlineAt: number;
 };
 
 /** Attempts of this thread whose task asked for its signal. */
@@ -37,69 +45,87 @@ export function listenTo(bell: string): void {
   channel.unref();
 }
 
-/** `flags[flag]` turns 1 when the attempt should stop. */
-export function createContext(job: ChunkJob, settings: unknown, flags: Int32Array, flag: number): AttemptContext {
+export function createContext(job: ChunkJob, place: Place): AttemptContext {
+  const { flags, slot, index } = place;
+  const from = { slot, index, seq: job.seq };
   let lastProgressAt = Number.NEGATIVE_INFINITY;
   let lines = 0;
+  let hasEnded = false;
   let controller: AbortController | undefined;
+  let written: TaskContext["log"] | undefined;
   let look = () => {};
 
-  const isCancelled = () => Atomics.load(flags, flag) !== 0;
+  /** The flags may be another chunk's once the attempt has ended. */
+  const toldTo = (): StopReason | undefined => (hasEnded ? "released" : stopReasonOf(flags, index));
 
   function signal(): AbortSignal {
     if (controller) return controller.signal;
     const created = new AbortController();
     controller = created;
     look = () => {
-      if (isCancelled()) created.abort(cancelled());
+      const reason = toldTo();
+      if (reason) created.abort(toldToStop(reason));
     };
     look();
-    listeners.add(look);
+    if (!hasEnded) listeners.add(look);
     return created.signal;
   }
 
-  function log(level: LogLevel, text: string, fields: { readonly [key: string]: JsonValue } = {}): void {
+  function log(level: LogLevel, text: unknown, fields: unknown): void {
     lines += 1;
     if (lines > maxLogLines) return;
-    const said = lines === maxLogLines ? `${maxLogLines} lines logged: further ones of this attempt are dropped` : text;
+    const isLast = lines === maxLogLines;
+    const said = isLast ? `${maxLogLines} lines logged: further ones of this attempt are dropped` : text;
+    const facts = fields === undefined ? {} : plain(fields);
     const { id, task, attempt } = job;
-    post({ kind: "log", id, task, attempt, level, text: said.slice(0, maxLogChars), fields });
+    post({ kind: "log", ...from, id, task, attempt, level, text: textOf(said, maxLogChars), fields: facts });
+  }
+
+  function createLog(): TaskContext["log"] {
+    const methods = levels.map((level) => [level, (text: unknown, fields?: unknown) => log(level, text, fields)]);
+    return Object.fromEntries(methods) as TaskContext["log"];
   }
 
   return {
     task: {
-      settings: settings as never,
+      settings: place.settings as never,
       jobId: job.id,
       attempt: job.attempt,
+      deadlineAt: place.deadlineAt,
       get signal() {
         return signal();
       },
       throwIfCancelled() {
-        if (isCancelled()) throw cancelled();
+        const reason = toldTo();
+        if (reason) throw toldToStop(reason);
       },
-      progress(fraction, note = "") {
+      progress(fraction: unknown, note: unknown = "") {
         const now = clock.monotonicMs();
         if (now - lastProgressAt < progressIntervalMs) return;
         lastProgressAt = now;
-        const clamped = Math.min(Math.max(fraction || 0, 0), 1); // also what is not a number
-        post({ kind: "progress", seq: job.seq, fraction: clamped, note: note.slice(0, maxNoteChars) });
+        const clamped = typeof fraction === "number" ? Math.min(Math.max(fraction || 0, 0), 1) : 0; // NaN is 0 too
+        post({ kind: "progress", ...from, fraction: clamped, note: textOf(note, maxNoteChars) });
       },
-      log: Object.fromEntries(
-        levels.map((level) => [
-          level,
-          (text: string, fields?: { readonly [key: string]: JsonValue }) => log(level, text, fields),
-        ]),
-      ) as TaskContext["log"],
+      get log() {
+        return (written ??= createLog()); // most attempts write none
+      },
     },
-    isCancelled,
     end() {
+      hasEnded = true;
       listeners.delete(look);
     },
   };
 }
 
-function cancelled(): TaskError {
-  return new TaskError("cancelled", "the attempt was told to stop");
+const words: Readonly<Record<StopReason, string>> = {
+  cancelled: "the job was cancelled",
+  timed_out: "the attempt took longer than its timeout",
+  expired: "the job's deadline passed",
+  released: "the attempt is given back",
+};
+
+function toldToStop(reason: StopReason): TaskError {
+  return new TaskError(reason, `told to stop: ${words[reason]}`);
 }
 
 function post(note: Note): void {

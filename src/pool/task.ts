@@ -22,7 +22,12 @@ export type TaskContext<S = unknown> = {
   readonly jobId: string;
   /** Number of this attempt, from 1. With `jobId` it makes side effects recognisable: a job may run more than once. */
   readonly attempt: number;
-  /** Aborts when the attempt should stop: the server shuts down and its grace is over. */
+  /** When the attempt will be told to stop, in milliseconds since 1970: its timeout or the job's deadline. */
+  readonly deadlineAt: number;
+  /**
+   * Aborts when the attempt should stop: the job was cancelled, its timeout or deadline passed, or the server shuts down.
+   * A task that goes on all the same is ended with its thread, `graceMs` later.
+   */
   readonly signal: AbortSignal;
   /** Throws once `signal` should have aborted; works inside a loop that never yields, for it reads shared memory. */
   throwIfCancelled(): void;
@@ -57,8 +62,16 @@ export type TaskDefinition<
   readonly input?: I;
   /** The message it returns. Absent: any JSON, bytes, or nothing. */
   readonly output?: O;
-  /** Overrides of the default retry policy. */
+  /**
+   * What differs from the default retry policy: 4 attempts, 100 ms, twice as much each time, at most 5 s, full jitter.
+   * Attempts are 1 to 100, delays 0 to a year in whole milliseconds, the factor 1 to 100.
+   */
   readonly retry?: Partial<RetryPolicy>;
+  /**
+   * Bound on one attempt in whole milliseconds, 1 ms to 7 days, from its start on; a job may ask for less. An attempt that
+   * takes longer is told to stop, and retried like one that failed. Default: an hour.
+   */
+  readonly timeoutMs?: number;
   /**
    * Reads `tasks.<name>` of the configuration (an empty object when it is missing), fills in defaults, and throws an
    * Error whose message says what is wrong. Runs once, at start; what it returns must be plain data.

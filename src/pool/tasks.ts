@@ -10,6 +10,13 @@ import { defaultRetryPolicy, type RetryPolicy } from "../job/backoff.ts";
 import { resolveOwnPackage } from "./own-package.ts";
 import { type AnyTask, isTask } from "./task.ts";
 
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+const defaultTimeoutMs = hourMs;
+const longestTimeoutMs = 7 * dayMs;
+const longestDelayMs = 365 * dayMs;
+const largestFactor = 100;
+
 /** A task that was found good. */
 export type LoadedTask = {
   readonly definition: AnyTask;
@@ -20,6 +27,8 @@ export type LoadedTask = {
   /** What the task's `settings` made of its section of the configuration. Plain data. */
   readonly settings: unknown;
   readonly retry: RetryPolicy;
+  /** Bound on one attempt, and the most that a job may ask for. */
+  readonly timeoutMs: number;
 };
 
 /** Every task by name. It never changes after the start. */
@@ -87,7 +96,8 @@ async function loadTask(path: string, sources: TaskSources): Promise<LoadedTask>
   if (!sources.pools.includes(pool)) {
     throw new Error(`its pool "${pool}" is not configured; there are: ${sources.pools.join(", ")}`);
   }
-  return { definition, name, pool, file, settings: settingsOf(definition, sources), retry: retryOf(definition) };
+  const settings = settingsOf(definition, sources);
+  return { definition, name, pool, file, settings, retry: retryOf(definition), timeoutMs: timeoutOf(definition) };
 }
 
 function settingsOf(definition: AnyTask, sources: TaskSources): unknown {
@@ -110,19 +120,25 @@ function clonable(settings: unknown): unknown {
 
 function retryOf(definition: AnyTask): RetryPolicy {
   const retry = { ...defaultRetryPolicy, ...definition.retry };
-  const { maxAttempts, baseMs, factor, maxBackoffMs, jitter } = retry;
-  if (!Number.isInteger(maxAttempts) || maxAttempts < 1 || maxAttempts > 100) {
-    throw new Error(`retry.maxAttempts is ${maxAttempts} and must be 1 to 100`);
+  assertWhole("retry.maxAttempts", retry.maxAttempts, 1, 100);
+  assertWhole("retry.baseMs", retry.baseMs, 0, longestDelayMs);
+  assertWhole("retry.maxBackoffMs", retry.maxBackoffMs, 0, longestDelayMs);
+  const { factor, jitter } = retry;
+  if (!Number.isFinite(factor) || factor < 1 || factor > largestFactor) {
+    throw new Error(`retry.factor is ${String(factor)} and must be a number from 1 to ${largestFactor}`);
   }
-  for (const [key, value, least] of [
-    ["baseMs", baseMs, 0],
-    ["factor", factor, 1],
-    ["maxBackoffMs", maxBackoffMs, 0],
-  ] as const) {
-    if (!Number.isFinite(value) || value < least)
-      throw new Error(`retry.${key} is ${value} and must be a number from ${least}`);
-  }
-  if (jitter !== "full" && jitter !== "none")
+  if (jitter !== "full" && jitter !== "none") {
     throw new Error(`retry.jitter is ${String(jitter)} and must be full or none`);
+  }
   return retry;
+}
+
+function timeoutOf({ timeoutMs = defaultTimeoutMs }: AnyTask): number {
+  assertWhole("timeoutMs", timeoutMs, 1, longestTimeoutMs);
+  return timeoutMs;
+}
+
+function assertWhole(what: string, value: unknown, least: number, most: number): void {
+  if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) return;
+  throw new Error(`${what} is ${String(value)} and must be a whole number from ${least} to ${most}`);
 }

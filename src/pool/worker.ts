@@ -1,71 +1,87 @@
 /**
  * The entry of a worker thread: loads its pool's tasks once, then runs chunks of jobs. Whatever a task does, an outcome
- * comes back for every job of the chunk, as data.
+ * comes back for every job of the chunk that began, as data.
  */
 import { parentPort, threadId, workerData } from "node:worker_threads";
-import { systemClock as clock } from "../clock.ts";
+import { systemClock as clock, takeOrigin } from "../clock.ts";
 import { messageOf } from "../errors.ts";
-import { type Chunk, type ChunkJob, type ChunkOutcome, flagsOf, type Note, noJob, type ThreadData } from "./chunk.ts";
+import type { Chunk, ChunkJob, ChunkOutcome, ChunkOutcomes, Note, ThreadData } from "./chunk.ts";
 import { decodeInput, encodeOutput } from "./codec.ts";
 import { createContext, listenTo } from "./context.ts";
+import { createEarly } from "./early.ts";
 import { failureOf } from "./failure.ts";
+import { begin, end, type Flags, flagsOf, leave, take, withdraw } from "./flags.ts";
 import { resolveOwnPackage } from "./own-package.ts";
 import { type AnyTask, TaskError } from "./task.ts";
 
-/** A task, or why its file cannot be loaded here although the main thread could. */
-type Runnable = { readonly definition: AnyTask; readonly settings: unknown } | { readonly broken: string };
+type Runnable = {
+  /** Or why its file cannot be loaded here although the main thread could. */
+  readonly definition: AnyTask | string;
+  readonly settings: unknown;
+  readonly timeoutMs: number;
+};
 
 // piscina hands its own data in front of ours
 const thread = (Array.isArray(workerData) ? workerData.at(-1) : workerData) as ThreadData;
 
-async function load(): Promise<(chunk: Chunk) => Promise<ChunkOutcome[]>> {
+async function load(): Promise<(chunk: Chunk) => Promise<ChunkOutcomes>> {
+  takeOrigin(thread.clockOrigin);
   listenTo(thread.bell);
   resolveOwnPackage();
   const tasks = new Map<string, Runnable>();
-  for (const { name, file, settings } of thread.tasks) {
-    try {
-      const module = (await import(file)) as { default: AnyTask };
-      tasks.set(name, { definition: module.default, settings });
-    } catch (error) {
-      tasks.set(name, { broken: messageOf(error) }); // a thread that fails to start would leave its first jobs waiting for ever
-    }
+  for (const { name, file, settings, timeoutMs } of thread.tasks) {
+    tasks.set(name, { definition: await definitionIn(file), settings, timeoutMs });
   }
+  const flagsOfSlots: Flags[] = [];
   parentPort?.postMessage({ kind: "ready", thread: threadId } satisfies Note);
-  return async ({ slot, jobs }) => {
-    const flags = flagsOf(thread.flags, slot);
-    const outcomes: ChunkOutcome[] = [];
-    for (const [index, job] of jobs.entries()) {
-      Atomics.store(flags, 0, index);
-      outcomes.push(await runJob(tasks, job, flags, 1 + index));
+  return async (chunk) => {
+    const { slot, jobs } = chunk;
+    const flags = (flagsOfSlots[slot] ??= flagsOf(thread.flags, slot));
+    take(flags, threadId);
+    const outcomes: (ChunkOutcome | null)[] = [];
+    const early = createEarly(chunk, outcomes);
+    for (let index = 0; index < jobs.length; index += 1) {
+      const job = jobs[index] as ChunkJob;
+      const startMs = clock.monotonicMs();
+      early.before(startMs);
+      outcomes.push(await runJob(tasks.get(job.task) as Runnable, job, { flags, slot, index, startMs })); // only tasks it was given
     }
-    Atomics.store(flags, 0, noJob);
+    early.stop();
+    leave(flags);
     return outcomes;
   };
 }
 
-async function runJob(
-  tasks: ReadonlyMap<string, Runnable>,
-  job: ChunkJob,
-  flags: Int32Array,
-  flag: number,
-): Promise<ChunkOutcome> {
-  const startedAt = clock.now();
-  const start = clock.monotonicMs();
-  const ended = (outcome: Pick<ChunkOutcome, "output" | "failure">): ChunkOutcome => {
-    const tookMs = clock.monotonicMs() - start;
-    return { ...outcome, startedAt, finishedAt: Math.round(startedAt + tookMs), tookMs };
-  };
-  const task = tasks.get(job.task) as Runnable; // the pool sends only tasks that it was given
-  if ("broken" in task) return ended({ failure: failureOf(notLoaded(job.task, task.broken)) });
-  const { definition, settings } = task;
-  const context = createContext(job, settings, flags, flag);
+/** A thread that fails to start would leave its first jobs waiting, so one bad file is its own jobs' trouble only. */
+async function definitionIn(file: string): Promise<Runnable["definition"]> {
   try {
-    context.task.throwIfCancelled(); // told to stop while it waited for its neighbours
-    const input = decodeInput(definition.input, job.input) as never;
-    const output = await definition.run(input, context.task);
-    return ended({ output: encodeOutput(definition.output, output, thread.maxOutputBytes) });
+    return ((await import(file)) as { default: AnyTask }).default;
   } catch (error) {
-    return ended({ failure: failureOf(error, context.isCancelled()) });
+    return messageOf(error);
+  }
+}
+
+async function runJob(
+  { definition, settings, timeoutMs }: Runnable,
+  job: ChunkJob,
+  { flags, slot, index, startMs }: { flags: Flags; slot: number; index: number; startMs: number },
+): Promise<ChunkOutcome | null> {
+  const startedAt = clock.now();
+  const expiresAt = job.bounds?.expiresAt ?? Number.POSITIVE_INFINITY;
+  if (startedAt >= expiresAt) withdraw(flags, index, "expired"); // it passed while the job waited for its neighbours
+  if (!begin(flags, index, startedAt)) return null;
+  const deadlineAt = Math.min(startedAt + (job.bounds?.timeoutMs ?? timeoutMs), expiresAt);
+  const context = createContext(job, { flags, slot, index, settings, deadlineAt });
+  try {
+    if (typeof definition === "string") throw notLoaded(job.task, definition);
+    const input = decodeInput(definition.input, job.input) as never;
+    const output = encodeOutput(definition.output, await definition.run(input, context.task), thread.maxOutputBytes);
+    end(flags, index);
+    return { output, startedAt, tookMs: clock.monotonicMs() - startMs };
+  } catch (error) {
+    const stopped = end(flags, index);
+    const measured = { startedAt, tookMs: clock.monotonicMs() - startMs };
+    return stopped ? { stopped, ...measured } : { failure: failureOf(error), ...measured };
   } finally {
     context.end();
   }

@@ -6,6 +6,8 @@ export type CallContext = {
   readonly client: string;
   /** Aborts when the caller is gone, cancels, or its deadline has passed. */
   readonly signal: AbortSignal;
+  /** When the caller's deadline passes, in milliseconds since 1970. Null: it has none. */
+  readonly deadlineAt: number | null;
   /** W3C `traceparent` of the caller. */
   readonly trace: string | null;
 };
@@ -38,4 +40,13 @@ export function checkMetadata(
   let size = 0;
   for (const [key, value] of entries) size += key.length + value.length + 32;
   if (size > limit) throw refusal("metadata_too_large", [size, limit]);
+}
+
+/** The last moment that a `google.protobuf.Timestamp` can hold: the end of the year 9999. */
+const lastMoment = 253_402_300_799_999;
+
+/** When a caller's deadline passes, for `CallContext`. One that is not there, or beyond all time, is none. */
+export function parseDeadline(at: Date | number | undefined): number | null {
+  const ms = Number(at);
+  return ms <= lastMoment ? ms : null;
 }

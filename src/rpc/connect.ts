@@ -3,18 +3,28 @@
  * and /healthz. The only file that knows connect-node.
  */
 import { createServer as createHttp1Server, type IncomingMessage, type ServerResponse } from "node:http";
-import { createServer as createHttp2Server, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
-import { ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
+import {
+  constants as http2,
+  createServer as createHttp2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+} from "node:http2";
+import {
+  ConnectError,
+  type ConnectRouter,
+  createContextKey,
+  createContextValues,
+  type HandlerContext,
+} from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { createRegistry, type DescMessage, type Message } from "@bufbuild/protobuf";
 import type { Clock } from "../clock.ts";
 import { type MillpondError, messageOf, StartError } from "../errors.ts";
-import { WorkerPoolService } from "../gen/millpond/v1/worker_pool_pb.ts";
 import type { Log } from "../log.ts";
-import { type CallContext, checkMetadata, clientKey, parseClient, parseTrace } from "./call.ts";
+import { type CallContext, checkMetadata, clientKey, parseClient, parseDeadline, parseTrace } from "./call.ts";
 import type { FrontEnd, FrontEndLimits } from "./front-end.ts";
 import { createDualServer } from "./http.ts";
-import type { Service } from "./service.ts";
+import type { AnyStream, AnyUnary, Served } from "./served.ts";
 import { detailsOf, toMillpondError, trailersOf } from "./status.ts";
 
 export type ConnectOptions = {
@@ -30,21 +40,28 @@ export type ConnectOptions = {
   readonly log: Log;
 };
 
-/** Deadlines of callers are cut to this: one day. */
+/** Longer deadlines are refused: one day. */
 const maxTimeoutMs = 24 * 60 * 60 * 1000;
 
-export function createConnectFrontEnd(service: Service, options: ConnectOptions): FrontEnd {
+type NodeRequest = IncomingMessage | Http2ServerRequest;
+
+/** The request that a call came with. */
+const requestKey = createContextKey<NodeRequest | undefined>(undefined);
+
+export function createConnectFrontEnd(services: readonly Served[], options: ConnectOptions): FrontEnd {
   const { host, limits, clock } = options;
   const serveRpc = connectNodeAdapter({
-    routes: (router) => addRoutes(router, service, options),
+    routes: (router) => addRoutes(router, services, options),
     readMaxBytes: limits.messageBytes,
     writeMaxBytes: limits.messageBytes,
     maxTimeoutMs,
     acceptCompression: [],
-    jsonOptions: { registry: createRegistry(...options.types) },
+    // a field that is not known may narrow what is meant, and is most often a mistake in its name
+    jsonOptions: { registry: createRegistry(...options.types), ignoreUnknownFields: false },
+    contextValues: (request) => createContextValues().set(requestKey, request),
   });
   // HTTP/2 requests and responses are used through what they share with those of HTTP/1.1
-  const serve = (request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse) => {
+  const serve = (request: NodeRequest, response: ServerResponse | Http2ServerResponse) => {
     if (request.url === "/healthz") answerHealth(response as ServerResponse, options.isServing());
     else serveRpc(request, response);
   };
@@ -76,6 +93,7 @@ export function createConnectFrontEnd(service: Service, options: ConnectOptions)
         );
       }
     },
+    drain: server.drain,
     async stop() {
       const cancel = clock.after(limits.closeMs, () => server.destroy());
       await server.close();
@@ -90,40 +108,65 @@ function answerHealth(response: ServerResponse, isServing: boolean): void {
   response.end(`${text}\n`);
 }
 
-function addRoutes(router: ConnectRouter, service: Service, options: ConnectOptions): void {
-  type AnyUnary = (request: Message, call: CallContext) => Promise<Message>;
-  type AnyStream = (request: unknown, call: CallContext) => AsyncIterable<Message>;
-  for (const method of WorkerPoolService.methods) {
-    const implement = service[method.localName as keyof Service] as unknown;
-    if (method.methodKind === "unary") {
-      const call = async (request: Message, context: HandlerContext) => {
-        try {
-          return await (implement as AnyUnary)(request, contextOf(context, options));
-        } catch (error) {
-          throw connectError(toMillpondError(error, options.log));
-        }
-      };
+function addRoutes(router: ConnectRouter, services: readonly Served[], options: ConnectOptions): void {
+  for (const { service, functions } of services) {
+    for (const method of service.methods) {
+      const implement = functions[method.localName];
+      const call =
+        method.methodKind === "unary" ? unary(implement as AnyUnary, options) : stream(implement as AnyStream, options);
       router.rpc(method as never, call as never);
-    } else {
-      const stream = async function* (request: unknown, context: HandlerContext): AsyncGenerator<Message> {
-        try {
-          yield* (implement as AnyStream)(request, contextOf(context, options));
-        } catch (error) {
-          if (context.signal.aborted || error instanceof ConnectError) throw error;
-          throw connectError(toMillpondError(error, options.log));
-        }
-      };
-      router.rpc(method as never, stream as never);
     }
   }
 }
 
-function contextOf({ requestHeader, signal }: HandlerContext, { limits }: ConnectOptions): CallContext {
+function unary(implement: AnyUnary, options: ConnectOptions) {
+  return async (request: Message, context: HandlerContext): Promise<Message> => {
+    try {
+      return await implement(request, contextOf(context, options));
+    } catch (error) {
+      throw connectError(toMillpondError(error, options.log));
+    }
+  };
+}
+
+function stream(implement: AnyStream, options: ConnectOptions) {
+  const { clock, limits, log } = options;
+  return async function* (request: unknown, context: HandlerContext): AsyncGenerator<Message> {
+    const cut = () => cutOff(context.values.get(requestKey));
+    try {
+      for await (const response of implement(request, contextOf(context, options))) {
+        // Connect asks for the next one when this is written
+        const cancel = clock.after(limits.slowReaderMs, cut);
+        try {
+          yield response;
+        } finally {
+          cancel();
+        }
+      }
+    } catch (error) {
+      if (context.signal.aborted || error instanceof ConnectError) throw error;
+      throw connectError(toMillpondError(error, log));
+    }
+  };
+}
+
+/** Ends a call whose client reads nothing: only its stream where there are several, else its connection. */
+function cutOff(request: NodeRequest | undefined): void {
+  if (request && "stream" in request) request.stream.close(http2.NGHTTP2_CANCEL);
+  else request?.socket.destroy();
+}
+
+function contextOf(
+  { requestHeader, signal, timeoutMs }: HandlerContext,
+  { limits, clock }: ConnectOptions,
+): CallContext {
   checkMetadata(requestHeader.entries(), limits.metadataBytes);
+  const leftMs = timeoutMs();
   return {
     client: parseClient(requestHeader.get(clientKey)),
     trace: parseTrace(requestHeader.get("traceparent")),
     signal,
+    deadlineAt: parseDeadline(leftMs === undefined ? undefined : clock.now() + leftMs),
   };
 }
 

@@ -10,12 +10,24 @@ export type FrontEndLimits = {
   readonly metadataBytes: number;
   /** Memory of one HTTP/2 session, in MiB. */
   readonly sessionMemoryMiB: number;
+  /** A response that its client does not read is cut after this long. */
+  readonly slowReaderMs: number;
   /** How long a stop waits for calls to end before it cuts them. */
   readonly closeMs: number;
 };
 
-/** Serves the service to the network. Ready when started; stopped when every connection is closed. */
+/** Serves services to the network. Ready when started; stopped when every connection is closed. */
 export type FrontEnd = RunningPart & {
   /** `host:port`, with the port that was bound. */
   address(): string;
+  /**
+   * Tells the clients of every connection to go elsewhere; calls that are open go on. Connections that are made later are
+   * served: health probes, acknowledgements and reads come that way until the stop.
+   */
+  drain(): void;
 };
+
+/** A connection of which nothing is heard for this long is asked whether it is still there. */
+export const keepaliveMs = 20_000;
+/** How long it may take to answer that; then it is cut. */
+export const keepaliveTimeoutMs = 10_000;

@@ -1,4 +1,4 @@
-/** The native gRPC front end: grpc-js over the service's functions. The only file that knows grpc-js. */
+/** The native gRPC front end: grpc-js over the services' functions. The only file that knows grpc-js. */
 import {
   type handleBidiStreamingCall,
   type handleServerStreamingCall,
@@ -13,18 +13,24 @@ import {
   type ServiceError,
   type UntypedHandleCall,
 } from "@grpc/grpc-js";
-import { type DescMessage, type DescMethod, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
-import { type EventEmitter, once } from "node:events";
+import {
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  fromBinary,
+  type Message,
+  toBinary,
+} from "@bufbuild/protobuf";
+import type { EventEmitter } from "node:events";
 import type { Clock } from "../clock.ts";
 import { messageOf, type MillpondError, refusal, StartError } from "../errors.ts";
-import { WorkerPoolService } from "../gen/millpond/v1/worker_pool_pb.ts";
-import { createSignal } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
-import { type CallContext, checkMetadata, clientKey, parseClient, parseTrace } from "./call.ts";
-import type { FrontEnd, FrontEndLimits } from "./front-end.ts";
+import { type CallContext, checkMetadata, clientKey, parseClient, parseDeadline, parseTrace } from "./call.ts";
+import { type FrontEnd, type FrontEndLimits, keepaliveMs, keepaliveTimeoutMs } from "./front-end.ts";
 import { createListener } from "./listener.ts";
-import type { Service } from "./service.ts";
+import type { AnyStream, AnyUnary, Served } from "./served.ts";
 import { statusBytes, statusDetailsKey, toMillpondError, trailersOf } from "./status.ts";
+import { createWriter } from "./writer.ts";
 
 export type GrpcOptions = {
   readonly host: string;
@@ -37,27 +43,34 @@ export type GrpcOptions = {
   readonly log: Log;
 };
 
+/** Responses are encoded here, and not by grpc-js, so that their sizes are known. */
 type Call =
-  | ServerUnaryCall<Message, Message>
-  | ServerWritableStream<Message, Message>
-  | ServerDuplexStream<Message, Message>;
+  | ServerUnaryCall<Message, Buffer>
+  | ServerWritableStream<Message, Buffer>
+  | ServerDuplexStream<Message, Buffer>;
 
-export function createGrpcFrontEnd(service: Service, options: GrpcOptions): FrontEnd {
+/** grpc-js cuts what still goes on this long after a drain; `stop` is what decides that here. The longest timer there is. */
+const forEverMs = 2 ** 31 - 1;
+
+export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOptions): FrontEnd {
   const { host, limits, clock } = options;
   const server = new Server({
     "grpc.max_receive_message_length": limits.messageBytes,
     "grpc.max_send_message_length": limits.messageBytes,
     "grpc.max_concurrent_streams": limits.streams,
     "grpc-node.max_session_memory": limits.sessionMemoryMiB,
+    "grpc.keepalive_time_ms": keepaliveMs,
+    "grpc.keepalive_timeout_ms": keepaliveTimeoutMs,
     "grpc.enable_channelz": 0,
   });
-  server.addService(definition(), implementation(service, options));
   // grpc-js could listen by itself, but could not cut a connection whose client reads no more, and so not always stop
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const listener = createListener({
     allowHalfOpen: false,
     onConnection: (socket) => injector.injectConnection(socket),
   });
+  const cut = (peer: string) => listener.cut(peer);
+  for (const each of services) server.addService(definition(each.service), implementation(each, { ...options, cut }));
   let port = options.port;
   const address = () => `${host.includes(":") ? `[${host}]` : host}:${port}`;
 
@@ -74,6 +87,7 @@ export function createGrpcFrontEnd(service: Service, options: GrpcOptions): Fron
         );
       }
     },
+    drain: () => injector.drain(forEverMs),
     async stop() {
       const cancel = clock.after(limits.closeMs, listener.destroy);
       const closed = listener.close();
@@ -85,18 +99,18 @@ export function createGrpcFrontEnd(service: Service, options: GrpcOptions): Fron
 }
 
 /** The service as grpc-js wants it, straight from the descriptors. */
-function definition(): ServiceDefinition {
+function definition(service: DescService): ServiceDefinition {
   return Object.fromEntries(
-    WorkerPoolService.methods.map((method) => [
+    service.methods.map((method) => [
       method.localName,
       {
-        path: `/${WorkerPoolService.typeName}/${method.name}`,
+        path: `/${service.typeName}/${method.name}`,
         originalName: method.name,
         requestStream: method.methodKind === "bidi_streaming" || method.methodKind === "client_streaming",
         responseStream: method.methodKind === "bidi_streaming" || method.methodKind === "server_streaming",
         requestSerialize: (message: Message) => encode(method.input, message),
         requestDeserialize: (bytes: Buffer) => decode(method, bytes),
-        responseSerialize: (message: Message) => encode(method.output, message),
+        responseSerialize: (bytes: Buffer) => bytes,
         responseDeserialize: (bytes: Buffer) => fromBinary(method.output, bytes),
       },
     ]),
@@ -124,30 +138,31 @@ function readable(request: Message | Unreadable): Message {
   return request;
 }
 
-function implementation(service: Service, options: GrpcOptions): Record<string, UntypedHandleCall> {
-  type AnyUnary = (request: Message, call: CallContext) => Promise<Message>;
-  type AnyStream = (request: unknown, call: CallContext) => AsyncIterable<Message>;
+type CallOptions = GrpcOptions & {
+  /** Cuts the connection of this peer. */
+  readonly cut: (peer: string) => void;
+};
+
+function implementation({ service, functions }: Served, options: CallOptions): Record<string, UntypedHandleCall> {
   return Object.fromEntries(
-    WorkerPoolService.methods.map((method) => {
-      const implement = service[method.localName as keyof Service] as unknown;
-      switch (method.methodKind) {
+    service.methods.map((method) => {
+      const { localName, methodKind, output } = method;
+      const implement = functions[localName];
+      switch (methodKind) {
         case "unary":
-          return [method.localName, unary(implement as AnyUnary, options)];
+          return [localName, unary(implement as AnyUnary, output, options)];
         case "server_streaming":
-          return [method.localName, serverStream(implement as AnyStream, options)];
+          return [localName, serverStream(implement as AnyStream, output, options)];
         default:
-          return [method.localName, bidiStream(implement as AnyStream, options)];
+          return [localName, bidiStream(implement as AnyStream, output, options)];
       }
     }),
   );
 }
 
-function unary(
-  implement: (request: Message, call: CallContext) => Promise<Message>,
-  options: GrpcOptions,
-): handleUnaryCall<Message, Message> {
+function unary(implement: AnyUnary, output: DescMessage, options: GrpcOptions): handleUnaryCall<Message, Buffer> {
   return (call, callback) => {
-    const answer = async () => implement(readable(call.request), contextOf(call, options));
+    const answer = async () => encode(output, await implement(readable(call.request), contextOf(call, options)));
     answer().then(
       (response) => callback(null, response),
       (error: unknown) => callback(serviceError(toMillpondError(error, options.log))),
@@ -156,20 +171,22 @@ function unary(
 }
 
 function serverStream(
-  implement: (request: Message, call: CallContext) => AsyncIterable<Message>,
-  options: GrpcOptions,
-): handleServerStreamingCall<Message, Message> {
+  implement: AnyStream,
+  output: DescMessage,
+  options: CallOptions,
+): handleServerStreamingCall<Message, Buffer> {
   return (call) => {
-    void pipe(() => implement(readable(call.request), contextOf(call, options)), call, options);
+    void pipe(() => implement(readable(call.request), contextOf(call, options)), output, call, options);
   };
 }
 
 function bidiStream(
-  implement: (requests: AsyncIterable<Message>, call: CallContext) => AsyncIterable<Message>,
-  options: GrpcOptions,
-): handleBidiStreamingCall<Message, Message> {
+  implement: AnyStream,
+  output: DescMessage,
+  options: CallOptions,
+): handleBidiStreamingCall<Message, Buffer> {
   return (call) => {
-    void pipe(() => implement(requestsOf(call), contextOf(call, options)), call, options);
+    void pipe(() => implement(requestsOf(call), contextOf(call, options)), output, call, options);
   };
 }
 
@@ -177,39 +194,40 @@ function bidiStream(
  * A client that goes away ends the requests; `CallContext.signal` says that it did. Iterating must not destroy the call
  * when the client half-closes: there are responses to send.
  */
-async function* requestsOf(call: ServerDuplexStream<Message, Message>): AsyncGenerator<Message> {
+async function* requestsOf(call: ServerDuplexStream<Message, Buffer>): AsyncGenerator<Message> {
   const requests = call.iterator({ destroyOnReturn: false }) as AsyncIterable<Message | Unreadable>;
   for await (const request of requests) yield readable(request);
 }
 
-/** Writes responses as fast as the client reads them. */
+/** Writes responses as fast as the client reads them, and cuts the connection of one that does not. */
 async function pipe(
   open: () => AsyncIterable<Message>,
-  call: ServerWritableStream<Message, Message> | ServerDuplexStream<Message, Message>,
-  options: GrpcOptions,
+  output: DescMessage,
+  call: ServerWritableStream<Message, Buffer> | ServerDuplexStream<Message, Buffer>,
+  { clock, limits, cut, log }: CallOptions,
 ): Promise<void> {
   const gone = goneSignal(call);
-  let unwritten = 0;
-  const flushed = createSignal();
-  let isEnding = false;
-  const written = () => {
-    unwritten -= 1;
-    if (isEnding && unwritten === 0) flushed.fire();
-  };
+  const peer = call.getPeer(); // while it is known
+  const writer = createWriter({
+    clock,
+    gone,
+    stallMs: limits.slowReaderMs,
+    write: (bytes: Buffer, written) => void call.write(bytes, written),
+    onStalled: () => cut(peer),
+  });
   try {
     for await (const response of open()) {
       if (gone.aborted) break;
-      unwritten += 1;
-      if (!call.write(response, written)) await once(call, "drain", { signal: gone });
+      await writer.write(encode(output, response));
     }
+    if (gone.aborted) return;
     call.end();
+    await writer.flushed();
   } catch (error) {
-    isEnding = true;
-    gone.addEventListener("abort", () => flushed.fire(), { once: true });
     // an error destroys a call that is also read from, and a status that waits behind a response would never be sent
-    if (unwritten > 0 && !gone.aborted) await flushed.promise;
+    await writer.flushed();
     if (gone.aborted) return; // nobody is there to be told
-    call.emit("error", serviceError(toMillpondError(error, options.log)));
+    call.emit("error", serviceError(toMillpondError(error, log)));
   }
 }
 
@@ -220,7 +238,12 @@ function contextOf(call: Call, { limits, webAddress }: GrpcOptions): CallContext
   const value = (key: string) => metadata.get(key)[0]?.toString();
   if (value("x-grpc-web") !== undefined)
     throw refusal("unsupported_content_type", ["application/grpc-web", webAddress()]);
-  return { client: parseClient(value(clientKey)), trace: parseTrace(value("traceparent")), signal: goneSignal(call) };
+  return {
+    client: parseClient(value(clientKey)),
+    trace: parseTrace(value("traceparent")),
+    signal: goneSignal(call),
+    deadlineAt: parseDeadline(call.getDeadline()),
+  };
 }
 
 const signals = new WeakMap<object, AbortSignal>();

@@ -2,7 +2,7 @@
  * HTTP/1.1 and HTTP/2 without TLS on one port. A client that speaks HTTP/2 begins with a fixed preface (RFC 9113 §3.4):
  * the first four bytes, `PRI `, are looked at and put back.
  */
-import type { Server as Http1Server } from "node:http";
+import type { Server as Http1Server, ServerResponse } from "node:http";
 import type { Http2Server, ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import { createListener, type Listener } from "./listener.ts";
@@ -11,18 +11,28 @@ const prefaceStart = "PRI ";
 /** A connection that has not even sent four bytes after this long is cut. */
 const defaultFirstBytesMs = 10_000;
 
+export type DualServer = Listener & {
+  /** Tells the clients of every connection to make another one: what is under way goes on, and new ones are served. */
+  drain(): void;
+};
+
 export function createDualServer(
   http1: Http1Server,
   http2: Http2Server,
   firstBytesMs: number = defaultFirstBytesMs,
-): Listener {
+): DualServer {
   /** Those of which is not known yet what they speak. */
   const undecided = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
+  const unanswered = new Set<ServerResponse>();
+  let isDraining = false;
   let isClosing = false;
-  // a connection that was busy when the server closed would otherwise be kept for a next request
-  http1.on("request", (_request, response) => {
+  // before anybody answers; a connection that was busy when the server closed would be kept for a next request
+  http1.prependListener("request", (_request, response) => {
+    if (isDraining) response.shouldKeepAlive = false;
+    unanswered.add(response);
     response.once("close", () => {
+      unanswered.delete(response);
       if (isClosing) http1.closeIdleConnections();
     });
   });
@@ -66,6 +76,12 @@ export function createDualServer(
       http1.emit("listening"); // from here on Node cuts clients that never finish a request's head
       return bound;
     },
+    drain() {
+      isDraining = true;
+      // says `connection: close`; idle ones stay, for a request may be on its way, and is answered so
+      for (const response of unanswered) response.shouldKeepAlive = false;
+      for (const session of sessions) session.close(); // says GOAWAY
+    },
     async close() {
       isClosing = true;
       const closed = listener.close();
@@ -75,5 +91,6 @@ export function createDualServer(
       await closed;
     },
     destroy: listener.destroy,
+    cut: listener.cut,
   };
 }

@@ -1,46 +1,82 @@
 /** One page of a client's jobs: as many as were asked for, and no more than a message can carry. */
 import { create } from "@bufbuild/protobuf";
 import { type FieldViolation, invalid } from "../errors.ts";
+import type { Job } from "../gen/millpond/v1/job_pb.ts";
 import {
+  type ListDeadLettersRequest,
+  ListDeadLettersRequestSchema,
+  type ListDeadLettersResponse,
+  ListDeadLettersResponseSchema,
   type ListJobsRequest,
   type ListJobsResponse,
   ListJobsResponseSchema,
 } from "../gen/millpond/v1/worker_pool_pb.ts";
-import type { StoredJob } from "../job/job.ts";
-import type { Progress } from "../pool/pool.ts";
-import type { Store } from "../store/store.ts";
-import { fromJob, toState } from "./convert.ts";
+import type { JobState, StoredJob } from "../job/job.ts";
+import type { JobFilter, Store } from "../store/store.ts";
+import { toState } from "./convert/state.ts";
+import { everyJob, toOptionalFilter } from "./filter.ts";
 
 const defaultPage = 100;
 const maxPage = 1_000;
-/** Bytes that a job without a failure takes in a message, at most. */
-const plainJobBytes = 1_024;
+/** Pages of the store that one call looks through. When nothing was found by then, the next call goes on from there. */
+const maxLooks = 16;
+/** Bytes that a job without a failure and labels takes in a message, at most. */
+const plainJobBytes = 2_048;
 /** How much larger than its text a failure's JSON may be as a `google.protobuf.Struct`, at most. */
 const failureGrowth = 8;
+/** How much larger than its text labels are in a message, at most: they come with the job and with its result. */
+const labelGrowth = 4;
 
 export type ListParts = {
   readonly store: Pick<Store, "list">;
-  readonly progressOf: (job: StoredJob) => Progress | undefined;
+  readonly showJob: (job: StoredJob) => Job;
   /** Bound on the page as a message. */
-  readonly messageBytes: number;
+  readonly limits: { readonly messageBytes: number };
 };
 
 export async function listJobs(parts: ListParts, client: string, request: ListJobsRequest): Promise<ListJobsResponse> {
-  const { limit, beforeSeq } = parsePage(request);
   const { task, channel } = request;
-  const filter = { state: toState(request.state), task: task || null, channel: channel || null };
-  const jobs = await parts.store.list({ client, beforeSeq, limit: limit + 1, ...filter }); // one more: is there a next page?
-  const shown = jobs.slice(0, Math.min(limit, fitting(jobs, parts.messageBytes)));
-  return create(ListJobsResponseSchema, {
-    jobs: shown.map((job) => fromJob({ ...job, cursor: null }, parts.progressOf(job))),
-    nextPageToken: jobs.length > shown.length ? String(shown.at(-1)?.seq) : "",
-  });
+  const filter = { ...everyJob, task: task || null, channel: channel || null };
+  return create(ListJobsResponseSchema, await page(parts, client, request, toState(request.state), filter));
 }
 
-function parsePage({ pageSize, pageToken }: ListJobsRequest): {
-  readonly limit: number;
-  readonly beforeSeq: number | null;
-} {
+export async function listDeadLetters(
+  parts: ListParts,
+  client: string,
+  request: ListDeadLettersRequest,
+): Promise<ListDeadLettersResponse> {
+  const filter = toOptionalFilter(ListDeadLettersRequestSchema, request);
+  return create(ListDeadLettersResponseSchema, await page(parts, client, request, "DEAD", filter));
+}
+
+type Asked = { readonly pageSize: number; readonly pageToken: string };
+
+async function page(
+  { store, showJob, limits }: ListParts,
+  client: string,
+  asked: Asked,
+  state: JobState | null,
+  filter: JobFilter,
+): Promise<{ jobs: Job[]; nextPageToken: string }> {
+  const { limit, beforeSeq } = parsePage(asked);
+  const jobs: StoredJob[] = [];
+  let nextSeq: number | null = beforeSeq;
+  for (let looks = 0; looks < maxLooks && jobs.length <= limit; looks += 1) {
+    const wanted = limit + 1 - jobs.length; // one more: is there a next page?
+    const found = await store.list({ client, filter, state, beforeSeq: nextSeq, limit: wanted });
+    jobs.push(...found.jobs);
+    nextSeq = found.nextSeq;
+    if (nextSeq === null) break;
+  }
+  const shown = jobs.slice(0, Math.min(limit, fitting(jobs, limits.messageBytes)));
+  const goOnAt = jobs.length > shown.length ? (shown.at(-1)?.seq ?? null) : nextSeq;
+  return {
+    jobs: shown.map((job) => showJob({ ...job, cursor: null })),
+    nextPageToken: goOnAt === null ? "" : String(goOnAt),
+  };
+}
+
+function parsePage({ pageSize, pageToken }: Asked): { readonly limit: number; readonly beforeSeq: number | null } {
   const violations: FieldViolation[] = [];
   if (pageSize > maxPage) {
     violations.push({ field: "page_size", description: `is ${pageSize} and must be 1 to ${maxPage}` });
@@ -55,9 +91,13 @@ function parsePage({ pageSize, pageToken }: ListJobsRequest): {
 /** How many of the jobs surely fit into a message; at least one, for a single one always does. */
 function fitting(jobs: readonly StoredJob[], messageBytes: number): number {
   let bytes = 0;
-  const tooMany = jobs.findIndex(({ failure }) => {
-    bytes += plainJobBytes + (failure ? Buffer.byteLength(JSON.stringify(failure)) * failureGrowth : 0);
+  const tooMany = jobs.findIndex(({ failure, options }) => {
+    bytes += plainJobBytes + jsonBytes(failure) * failureGrowth + jsonBytes(options?.labels) * labelGrowth;
     return bytes > messageBytes;
   });
   return tooMany === -1 ? jobs.length : Math.max(tooMany, 1);
+}
+
+function jsonBytes(value: object | null | undefined): number {
+  return value ? Buffer.byteLength(JSON.stringify(value)) : 0;
 }

@@ -1,5 +1,6 @@
 /** A TCP port whose connections can be waited for and cut. */
 import { type AddressInfo, createServer, type Socket } from "node:net";
+import { keepaliveMs } from "./front-end.ts";
 
 export type Listener = {
   /** Resolves with the port that was bound; rejects when it cannot be. */
@@ -8,6 +9,8 @@ export type Listener = {
   close(): Promise<void>;
   /** Cuts every connection. */
   destroy(): void;
+  /** Cuts the connection of this peer, `address:port`. */
+  cut(peer: string): void;
 };
 
 export type ListenerOptions = {
@@ -18,7 +21,8 @@ export type ListenerOptions = {
 
 export function createListener({ allowHalfOpen, onConnection }: ListenerOptions): Listener {
   const sockets = new Set<Socket>();
-  const server = createServer({ noDelay: true, allowHalfOpen }, (socket) => {
+  const keepAlive = { keepAlive: true, keepAliveInitialDelay: keepaliveMs };
+  const server = createServer({ noDelay: true, allowHalfOpen, ...keepAlive }, (socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
     socket.on("error", () => socket.destroy()); // a broken connection is the client's business
@@ -40,6 +44,11 @@ export function createListener({ allowHalfOpen, onConnection }: ListenerOptions)
       }),
     destroy() {
       for (const socket of sockets) socket.destroy();
+    },
+    cut(peer) {
+      for (const socket of sockets) {
+        if (`${socket.remoteAddress}:${socket.remotePort}` === peer) socket.destroy();
+      }
     },
   };
 }

@@ -1,202 +1,107 @@
-/** The service without a transport: the same functions behind every front end. */
-import { create, type DescFile } from "@bufbuild/protobuf";
-import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+/** The services without a transport: the same functions behind every front end. */
+import { create } from "@bufbuild/protobuf";
 import { type Clock, pause } from "../clock.ts";
-import { type Admission, type Admitted, drainingRetryMs } from "../engine/admission.ts";
-import { defaultChannel } from "../engine/draft.ts";
-import type { ResultReaders } from "../engine/results.ts";
-import { maxBatch } from "../engine/results.ts";
-import type { MillpondError } from "../errors.ts";
-import { invalid, refusal } from "../errors.ts";
-import type {
-  AckResultsRequest,
-  AckResultsResponse,
-  ExchangeRequest,
-  ExchangeResponse,
-  GetJobRequest,
-  GetJobResponse,
-  ListJobsRequest,
-  ListJobsResponse,
-  ListTasksRequest,
-  ListTasksResponse,
-  ResultsRequest,
-  ResultsResponse,
-  StatsRequest,
-  StatsResponse,
-  SubmitRequest,
-  SubmitResponse,
-  WatchStatsRequest,
-  WatchStatsResponse,
-} from "../gen/millpond/v1/worker_pool_pb.ts";
+import type { DeadLetters } from "../engine/dead-letters.ts";
+import type { Explain } from "../engine/explain.ts";
+import { invalid } from "../errors.ts";
+import { Health } from "../gen/grpc/health/v1/health_pb.ts";
+import { AdminService } from "../gen/millpond/v1/admin_pb.ts";
 import {
-  AckResultsResponseSchema,
-  GetJobResponseSchema,
-  ListTasksResponseSchema,
-  ResultsResponseSchema,
   StatsResponseSchema,
-  SubmitResponseSchema,
+  type WatchStatsRequest,
+  type WatchStatsResponse,
   WatchStatsResponseSchema,
+  WorkerPoolService,
 } from "../gen/millpond/v1/worker_pool_pb.ts";
-import type { StoredJob } from "../job/job.ts";
-import type { Tasks } from "../pool/tasks.ts";
-import type { Store } from "../store/store.ts";
-import type { Tracing } from "../telemetry/instruments.ts";
+import { type AdminParts, createAdmin } from "./admin.ts";
 import type { CallContext } from "./call.ts";
-import { fromAdmitted, fromJob, fromResult, toChannel, toDraft } from "./convert.ts";
+import { cancelJobs } from "./cancel-jobs.ts";
+import { deleteJobs, redriveJobs } from "./dead-letters.ts";
 import { exchange, type ExchangeParts } from "./exchange.ts";
-import { listJobs } from "./list-jobs.ts";
-import { createOutbox } from "./outbox.ts";
+import { fromExplanation } from "./explain-job.ts";
+import { getJob, jobNotFound, type JobParts, showJob } from "./find-job.ts";
+import { createHealth, type HealthParts } from "./health.ts";
+import { listDeadLetters, listJobs, type ListParts } from "./list-jobs.ts";
+import { describeTasks } from "./list-tasks.ts";
+import { ackResults, results, type ResultsParts } from "./results.ts";
+import { run, type RunParts } from "./run.ts";
+import { type Implementation, type Served, served } from "./served.ts";
 import { type SnapshotParts, takeSnapshot } from "./snapshot.ts";
+import { submit, type SubmitParts } from "./submit.ts";
+import { watchJob, type WatchParts } from "./watch-job.ts";
 
-type Unary<Req, Res> = (request: Req, call: CallContext) => Promise<Res>;
-type ServerStream<Req, Res> = (request: Req, call: CallContext) => AsyncIterable<Res>;
-type BidiStream<Req, Res> = (requests: AsyncIterable<Req>, call: CallContext) => AsyncIterable<Res>;
-
-/** One function for each RPC of `millpond.v1.WorkerPoolService`. Whatever they throw is for `toMillpondError`. */
-export type Service = {
-  readonly submit: Unary<SubmitRequest, SubmitResponse>;
-  readonly exchange: BidiStream<ExchangeRequest, ExchangeResponse>;
-  readonly results: ServerStream<ResultsRequest, ResultsResponse>;
-  readonly ackResults: Unary<AckResultsRequest, AckResultsResponse>;
-  readonly getJob: Unary<GetJobRequest, GetJobResponse>;
-  readonly listJobs: Unary<ListJobsRequest, ListJobsResponse>;
-  readonly stats: Unary<StatsRequest, StatsResponse>;
-  readonly watchStats: ServerStream<WatchStatsRequest, WatchStatsResponse>;
-  readonly listTasks: Unary<ListTasksRequest, ListTasksResponse>;
-};
-
-export type ServiceParts = ExchangeParts &
-  SnapshotParts & {
-    readonly admission: Admission;
-    readonly readers: ResultReaders;
-    readonly store: Pick<Store, "get" | "list" | "ack" | "counts" | "oldestDue">;
-    readonly tracing: Tracing;
-    readonly clock: Clock;
-    readonly tasks: Tasks;
-  };
+export type ServiceParts = SubmitParts &
+  ExchangeParts &
+  ResultsParts &
+  SnapshotParts &
+  RunParts &
+  JobParts &
+  WatchParts &
+  AdminParts &
+  HealthParts &
+  Pick<ListParts, "store"> & { readonly deadLetters: DeadLetters; readonly explain: Explain };
 
 const defaultIntervalMs = 1_000;
 const minIntervalMs = 100;
 const maxIntervalMs = 60_000;
 
-export function createService(parts: ServiceParts): Service {
-  const { admission, readers, store, tracing, clock, tasks } = parts;
-  const progressOf = ({ pool, seq }: StoredJob) =>
-    parts.pools.find((each) => each.pool.name === pool)?.pool.progressOf(seq);
+/** Every service that the server has. */
+export function createService(parts: ServiceParts): readonly Served[] {
+  const names = [WorkerPoolService, AdminService, Health].map(({ typeName }) => typeName);
+  return [
+    served(WorkerPoolService, createWorkerPool(parts)),
+    served(AdminService, createAdmin(parts)),
+    served(Health, createHealth(parts, names)),
+  ];
+}
+
+function createWorkerPool(parts: ServiceParts): Implementation<typeof WorkerPoolService> {
+  const { canceller, deadLetters, explain, clock } = parts;
+  const listParts: ListParts = { ...parts, showJob: (job) => showJob(parts, job) };
 
   return {
-    async submit({ jobs }, call) {
-      const span = tracing.submit(call.trace, call.client);
-      try {
-        const drafts = jobs.map((spec) => toDraft(spec, defaultChannel));
-        const admitted = await admission.admit(call.client, drafts, span.trace);
-        const refused = admitted.filter((each) => each.kind === "refused");
-        if (refused.length === admitted.length) throw firstRefusal(admitted);
-        span.end({ accepted: admitted.length - refused.length, refused: refused.length });
-        return create(SubmitResponseSchema, { receipts: admitted.map(fromAdmitted) });
-      } catch (error) {
-        span.end({ error: String(error) });
-        throw error;
-      }
-    },
-
+    submit: (request, call) => submit(parts, request, call),
     exchange: (requests, call) => exchange(parts, requests, call),
-
-    async *results({ channel, afterCursor, stopAtEnd }, call) {
-      const from = { channel: toChannel(channel), afterCursor: Number(afterCursor), stopAtEnd };
-      const reader = await readers.open({ client: call.client, ...from });
-      const { slowReaderMs } = parts.limits;
-      const outbox = createOutbox<ResultsResponse>({
-        clock,
-        signal: call.signal,
-        stallMs: slowReaderMs,
-        stalled: () => refusal("slow_consumer", [slowReaderMs, reader.cursor()]),
-        onClose: () => reader.close(),
-      });
-      const send = async () => {
-        for (let results = await reader.next(maxBatch); results.length > 0; results = await reader.next(maxBatch)) {
-          const cursor = BigInt(reader.cursor());
-          await outbox.push(create(ResultsResponseSchema, { results: results.map(fromResult), cursor }));
-        }
-        outbox.end(stopAtEnd ? undefined : refusal("draining", [], { retryAfterMs: drainingRetryMs }));
-      };
-      send().catch(outbox.fail);
-      yield* outbox;
+    results: (request, call) => results(parts, request, call),
+    ackResults: (request, call) => ackResults(parts, request, call),
+    getJob: (request, call) => getJob(parts, request, call),
+    listJobs: (request, { client }) => listJobs(listParts, client, request),
+    async stats(_request, { client }) {
+      return create(StatsResponseSchema, { snapshot: await takeSnapshot(parts, client) });
     },
-
-    async ackResults(request, call) {
-      const channel = toChannel(request.channel);
-      const cursor = Number(request.cursor);
-      const [answer] = await store.ack([{ client: call.client, channel, cursor }]);
-      if (answer?.kind === "out_of_range") {
-        throw refusal("cursor_from_the_future", [cursor, channel, answer.lastCursor]);
-      }
-      return create(AckResultsResponseSchema, { cursor: BigInt(answer?.cursor ?? 0) });
+    watchStats: (request, call) => watchStats(parts, request, call),
+    run: (request, call) => run(parts, request, call),
+    cancelJobs: async (request, call) => cancelJobs(canceller, request, call),
+    watchJob: (request, call) => watchJob(parts, request, call),
+    async explainJob({ jobId }, { client }) {
+      const explanation = await explain(client, jobId.toLowerCase());
+      if (!explanation) throw jobNotFound(jobId);
+      return fromExplanation(explanation, clock.now());
     },
-
-    async getJob({ jobId }, call) {
-      const job = await store.get({ client: call.client, id: jobId.toLowerCase() });
-      if (!job) throw refusal("job_not_found", [jobId.slice(0, 100)]);
-      return create(GetJobResponseSchema, { job: fromJob(job, progressOf(job)) });
-    },
-
-    listJobs: (request, call) => {
-      const { messageBytes } = parts.limits;
-      return listJobs({ store, progressOf, messageBytes }, call.client, request);
-    },
-
-    async stats(_request, call) {
-      return create(StatsResponseSchema, { snapshot: await takeSnapshot(parts, call.client) });
-    },
-
-    async *watchStats({ intervalMs }, call) {
-      const everyMs = intervalMs || defaultIntervalMs;
-      if (everyMs < minIntervalMs || everyMs > maxIntervalMs) {
-        const description = `is ${everyMs} and must be ${minIntervalMs} to ${maxIntervalMs}`;
-        throw invalid([{ field: "interval_ms", description }]);
-      }
-      const ended = AbortSignal.any([call.signal, parts.closing]);
-      while (!ended.aborted) {
-        yield create(WatchStatsResponseSchema, { snapshot: await takeSnapshot(parts, call.client) });
-        await pause(clock, everyMs, ended);
-      }
-    },
-
+    listDeadLetters: (request, { client }) => listDeadLetters(listParts, client, request),
+    redriveJobs: (request, call) => redriveJobs(deadLetters, request, call),
+    deleteJobs: (request, call) => deleteJobs(deadLetters, request, call),
     async listTasks() {
-      return create(ListTasksResponseSchema, {
-        tasks: [...tasks.values()].map(({ name, pool, retry, definition: { input, output, description } }) => ({
-          name,
-          pool,
-          maxAttempts: retry.maxAttempts,
-          inputType: input?.typeName ?? "",
-          outputType: output?.typeName ?? "",
-          description: description ?? "",
-        })),
-        descriptors: create(FileDescriptorSetSchema, { file: describedFiles(tasks) }),
-      });
+      return describeTasks(parts.tasks);
     },
   };
 }
 
-/** Field paths start at the request, whose first job this was. */
-function firstRefusal(admitted: readonly Admitted[]): MillpondError {
-  const first = admitted[0];
-  if (first?.kind !== "refused") throw new Error("there is no refusal");
-  const { error } = first;
-  if (error.violations.length === 0) return error;
-  return invalid(error.violations.map(({ field, description }) => ({ field: `jobs[0].${field}`, description })));
-}
+type WatchStatsParts = SnapshotParts & { readonly clock: Clock; readonly closing: AbortSignal };
 
-/** The files of all tasks' types, each once and after those it imports. */
-function describedFiles(tasks: Tasks) {
-  const files = new Map<string, DescFile>();
-  const add = (file: DescFile) => {
-    if (files.has(file.name)) return;
-    for (const imported of file.dependencies) add(imported);
-    files.set(file.name, file);
-  };
-  for (const { definition } of tasks.values()) {
-    for (const type of [definition.input, definition.output]) if (type) add(type.file);
+async function* watchStats(
+  parts: WatchStatsParts,
+  { intervalMs }: WatchStatsRequest,
+  { client, signal }: CallContext,
+): AsyncGenerator<WatchStatsResponse> {
+  const everyMs = intervalMs || defaultIntervalMs;
+  if (everyMs < minIntervalMs || everyMs > maxIntervalMs) {
+    const description = `is ${everyMs} and must be ${minIntervalMs} to ${maxIntervalMs}`;
+    throw invalid([{ field: "interval_ms", description }]);
   }
-  return [...files.values()].map((file) => file.proto);
+  const ended = AbortSignal.any([signal, parts.closing]);
+  while (!ended.aborted) {
+    yield create(WatchStatsResponseSchema, { snapshot: await takeSnapshot(parts, client) });
+    await pause(parts.clock, everyMs, ended);
+  }
 }

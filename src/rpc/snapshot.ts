@@ -8,10 +8,10 @@ import type { Percentiles, Stats } from "../engine/stats.ts";
 import { type Snapshot, SnapshotSchema } from "../gen/millpond/v1/stats_pb.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Store } from "../store/store.ts";
-import { durationFromMs } from "./convert.ts";
+import { durationFromMs } from "./convert/time.ts";
 
 export type SnapshotParts = {
-  readonly store: Pick<Store, "counts" | "oldestDue">;
+  readonly store: Pick<Store, "counts" | "oldest">;
   readonly stats: Stats;
   readonly backlog: Backlog;
   readonly rateLimit: RateLimit;
@@ -23,13 +23,13 @@ export async function takeSnapshot(parts: SnapshotParts, client: string): Promis
   const { store, stats, backlog, rateLimit, clock } = parts;
   const now = clock.now();
   const names = parts.pools.map(({ pool }) => pool.name);
-  const [counts, oldest] = await Promise.all([store.counts(), store.oldestDue({ pools: names, now })]);
+  const [counts, oldest] = await Promise.all([store.counts(), store.oldest({ pools: names, now })]);
   const { perSecond, burst } = rateLimit.rateOf(client);
   return create(SnapshotSchema, {
     uptime: durationFromMs(stats.uptimeMs()),
     pools: parts.pools.map(({ pool, dispatcher }, index) => {
       const count = counts.pools.find((each) => each.pool === pool.name);
-      const oldestAt = oldest[index] ?? null;
+      const { dueAt = null, diedAt = null } = oldest[index] ?? {};
       return {
         pool: pool.name,
         queued: BigInt(count?.QUEUED ?? 0),
@@ -41,7 +41,8 @@ export async function takeSnapshot(parts: SnapshotParts, client: string): Promis
         succeeded: BigInt(count?.SUCCEEDED ?? 0),
         dead: BigInt(count?.DEAD ?? 0),
         cancelled: BigInt(count?.CANCELLED ?? 0),
-        oldestAge: durationFromMs(oldestAt === null ? 0 : now - oldestAt),
+        oldestAge: durationFromMs(dueAt === null ? 0 : now - dueAt),
+        oldestDeadAge: durationFromMs(diedAt === null ? 0 : now - diedAt),
       };
     }),
     tasks: stats.tasks().map(({ succeeded, failed, queueWait, execution, ...task }) => ({

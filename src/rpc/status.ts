@@ -11,7 +11,7 @@ import {
 } from "../gen/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
 import type { Log } from "../log.ts";
-import { durationFromMs } from "./convert.ts";
+import { durationFromMs } from "./convert/time.ts";
 
 export const errorDomain = "millpond";
 /** Trailer that stock gRPC clients with a retry policy obey (gRFC A6). Milliseconds. */

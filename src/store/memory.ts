@@ -1,23 +1,23 @@
 import { refusal } from "../errors.ts";
-import { isFinal, type JobState, type Lease, type NewJob, type Payload, type StoredJob } from "../job/job.ts";
-import type { PoolCounts, PruneRequest, Store, Submitted } from "./store.ts";
+import { idempotencyMs, isFinal, type JobState, maxHistory, type NewJob, type Settlement } from "../job/job.ts";
+import { ackOne, append, createChannel, detach, read } from "./memory/channel.ts";
+import {
+  type Channel,
+  type Content,
+  copyOf,
+  cursorOf,
+  differences,
+  type Held,
+  inTurn,
+  toLease,
+  toStored,
+  toWhole,
+} from "./memory/job.ts";
+import { prune } from "./memory/prune.ts";
+import type { Cancelled, CancelRequest, JobFilter, PoolCounts, Redriven, Removed, Settled } from "./store.ts";
+import type { Store, Submitted } from "./store.ts";
 
-type Held = Omit<NewJob, "runAt"> & {
-  readonly seq: number;
-  readonly inChannel: Channel;
-  state: JobState;
-  attempt: number;
-  fence: number;
-  crashes: number;
-  runAt: number;
-  owner: string;
-  startedAt: number | null;
-  finishedAt: number | null;
-  output: Payload | null;
-  failure: StoredJob["failure"];
-  cursor: number | null;
-};
-type Channel = { last: number; acked: number /** In the order of their cursors. */; results: Held[] };
+type Key = { readonly id: string; readonly submittedAt: number; readonly content: Content };
 
 /**
  * A store that forgets everything when the process ends: for unit tests, and the reference that other drivers are
@@ -26,146 +26,193 @@ type Channel = { last: number; acked: number /** In the order of their cursors. 
 export function createMemoryStore(): Store {
   const jobs = new Map<string, Held>();
   const channels = new Map<string, Channel>();
+  const keys = new Map<string, Key>();
   const pools = new Set<string>();
   let lastSeq = 0;
   let closed = false;
 
-  const inOrder = () => [...jobs.values()];
-  const queuedIn = (pool: string) =>
-    inOrder()
-      .filter((job) => job.pool === pool && job.state === "QUEUED")
-      .sort((a, b) => a.runAt - b.runAt || a.seq - b.seq);
+  const inOrder = () => [...jobs.values()].sort((a, b) => a.seq - b.seq);
+  const queuedIn = (pool: string) => inOrder().filter((job) => job.pool === pool && job.state === "QUEUED");
+  const keyOf = (client: string, name: string | null) => JSON.stringify([client, name]);
+  const look = (client: string, name: string) => channels.get(keyOf(client, name)) ?? createChannel(name);
+  const ofClient = (client: string, id: string) => {
+    const job = jobs.get(id);
+    return job?.client === client ? job : undefined;
+  };
 
-  const keyOf = (client: string, name: string) => JSON.stringify([client, name]);
-  const look = (client: string, name: string) => channels.get(keyOf(client, name)) ?? emptyChannel();
-
-  function channelOf(client: string, name: string): Channel {
-    const channel = look(client, name);
-    channels.set(keyOf(client, name), channel);
+  function channelOf(client: string, name: string | null): Channel {
+    const key = keyOf(client, name);
+    const channel = channels.get(key) ?? createChannel(name);
+    channels.set(key, channel);
     return channel;
   }
 
   function add(job: NewJob): Submitted {
-    const inChannel = channelOf(job.client, job.channel);
     const known = jobs.get(job.id);
-    if (known) return compare(known, job);
+    if (known) return known.client === job.client ? compare(known.id, "id", known, job) : { kind: "taken" };
+    if (job.idempotencyKey !== null) {
+      const key = keyOf(job.client, job.idempotencyKey);
+      const used = keys.get(key);
+      if (used && job.submittedAt < used.submittedAt + idempotencyMs) return compare(used.id, "key", used.content, job);
+      keys.set(key, { id: job.id, submittedAt: job.submittedAt, content: { ...job, input: copyOf(job.input) } });
+    }
     pools.add(job.pool);
     jobs.set(job.id, {
       ...job,
-      input: copyOf(job.input),
-      seq: ++lastSeq,
-      inChannel,
-      state: "QUEUED",
-      attempt: 0,
-      fence: 0,
-      crashes: 0,
-      owner: "",
-      startedAt: null,
-      finishedAt: null,
-      output: null,
-      failure: null,
-      cursor: null,
+      ...{ input: copyOf(job.input), seq: ++lastSeq, inChannel: channelOf(job.client, job.channel), state: "QUEUED" },
+      ...{ isCancelling: false, attempt: 0, fence: 0, crashes: 0, redrives: 0, owner: "", leaseUntil: 0 },
+      ...{ startedAt: null, finishedAt: null, output: null, failure: null, deadReason: null, cursor: null },
+      history: [],
     });
     return { kind: "accepted" };
   }
 
-  function removable(request: PruneRequest): Held[] {
-    const found: Held[] = [];
-    for (const { acked, results } of channels.values()) {
-      for (const job of results) {
-        const isAcked = job.cursor! <= acked;
-        if (job.state === "DEAD" && isAcked) continue;
-        const before = isAcked ? request.acknowledgedBefore : request.unacknowledgedBefore;
-        if (job.finishedAt! >= (job.state === "DEAD" ? request.deadBefore : before)) break;
-        found.push(job);
-      }
+  function compare(id: string, by: "id" | "key", known: Content, job: NewJob): Submitted {
+    const differs = differences(known, job);
+    if (differs.length > 0) return { kind: "conflict", id, by, differs };
+    const held = jobs.get(id);
+    return { kind: "duplicate", id, cursor: held ? cursorOf(held) : null };
+  }
+
+  function settleOne(settlement: Settlement, job: Held | undefined): Settled {
+    const { fence, outcome, state, deadReason, crashes, runAt, failure, finishedAt } = settlement;
+    if (job?.state !== "RUNNING" || job.fence !== fence) return "stale";
+    if (state === "QUEUED" && job.isCancelling) return "cancelling";
+    if (failure !== null && outcome !== "succeeded") {
+      const past = { attempt: job.attempt, outcome, failure, startedAt: settlement.startedAt, finishedAt };
+      job.history = [...job.history, past].slice(-maxHistory);
     }
-    const dead = inOrder()
-      .filter((job) => job.state === "DEAD" && job.cursor! <= job.inChannel.acked)
-      .filter((job) => job.finishedAt! < request.deadBefore)
-      .sort((a, b) => a.finishedAt! - b.finishedAt! || a.seq - b.seq);
-    return [...found, ...dead].slice(0, request.limit);
+    const startedAt = settlement.startedAt ?? lastStart(job, settlement.attempt);
+    // a job that was given back still waits for what its last attempt failed with
+    const isGivenBack = state === "QUEUED" && failure === null && settlement.attempt > 0;
+    if (!isGivenBack) job.failure = failure;
+    Object.assign(job, { state, deadReason, crashes, runAt, startedAt, isCancelling: false });
+    job.attempt = settlement.attempt;
+    if (isFinal(state)) {
+      job.finishedAt = finishedAt;
+      job.output = copyOf(settlement.output);
+      append(job);
+    }
+    return "written";
+  }
+
+  function cancelOne(job: Held | undefined, { now, failure }: CancelRequest): Cancelled {
+    if (!job) return { kind: "not_found" };
+    const { state, pool, seq, channel } = job;
+    if (isFinal(state)) return { kind: "final", state };
+    if (state === "RUNNING") {
+      job.isCancelling = true;
+      return { kind: "cancelling", pool, seq };
+    }
+    Object.assign(job, { state: "CANCELLED", failure, finishedAt: now });
+    append(job);
+    return { kind: "cancelled", pool, channel };
+  }
+
+  function redriveOne(job: Held | undefined, runAt: number): Redriven {
+    if (!job) return { kind: "not_found" };
+    if (job.state !== "DEAD") return { kind: "not_dead", state: job.state };
+    detach(job);
+    Object.assign(job, { state: "QUEUED", runAt, attempt: 0, crashes: 0, expiresAt: null, cursor: null });
+    Object.assign(job, { startedAt: null, finishedAt: null, output: null, failure: null, deadReason: null });
+    job.redrives += 1;
+    return { kind: "redriven", pool: job.pool };
+  }
+
+  function removeOne(job: Held | undefined): Removed {
+    if (!job) return { kind: "not_found" };
+    if (!isFinal(job.state)) return { kind: "not_final", state: job.state };
+    if (job.state === "SUCCEEDED" && job.cursor! > job.inChannel.acked) return { kind: "not_acknowledged" };
+    forget(job);
+    return { kind: "removed" };
+  }
+
+  function forget(job: Held): void {
+    detach(job);
+    jobs.delete(job.id);
   }
 
   const verbs: { [K in keyof Store]: (...args: Parameters<Store[K]>) => Awaited<ReturnType<Store[K]>> } = {
     submit: (added) => added.map(add),
 
-    lease: ({ pool, limit, now, owner }) => {
-      const queued = queuedIn(pool);
-      const due = queued.filter((job) => job.runAt <= now).slice(0, limit);
-      for (const job of due) {
-        job.state = "RUNNING";
+    lease: ({ pool, limit, now, owner, until, onlyExpired = false }) => {
+      const queued = queuedIn(pool).sort(inTurn);
+      const isMeant = (job: Held) => (onlyExpired ? job.expiresAt !== null && job.expiresAt <= now : job.runAt <= now);
+      const due = queued.filter(isMeant);
+      if (onlyExpired) due.sort((a, b) => a.expiresAt! - b.expiresAt! || a.seq - b.seq);
+      const taken = due.slice(0, limit);
+      for (const job of taken) {
+        Object.assign(job, { state: "RUNNING", owner, leaseUntil: until, startedAt: now });
         job.attempt += 1;
         job.fence += 1;
-        job.owner = owner;
-        job.startedAt = now;
       }
-      return { leases: due.map(toLease), nextDueAt: due.length < limit ? (queued[due.length]?.runAt ?? null) : null };
+      const later = queued.filter((job) => job.runAt > now && job.state === "QUEUED").map(({ runAt }) => runAt);
+      const asksForNext = !onlyExpired && taken.length < limit && later.length > 0;
+      return { leases: taken.map(toLease), nextDueAt: asksForNext ? Math.min(...later) : null };
+    },
+
+    extend: ({ leases, until }) => {
+      const bySeq = new Map(inOrder().map((job) => [job.seq, job]));
+      return leases.map(({ seq, fence }) => {
+        const job = bySeq.get(seq);
+        if (job?.state !== "RUNNING" || job.fence !== fence) return "lost";
+        job.leaseUntil = until;
+        return job.isCancelling ? "cancelling" : "held";
+      });
     },
 
     settle: (settlements) => {
       const bySeq = new Map(inOrder().map((job) => [job.seq, job]));
-      return settlements.map((settlement) => {
-        const { seq, fence, state, attempt, crashes, runAt, failure, startedAt } = settlement;
-        const job = bySeq.get(seq);
-        if (job?.state !== "RUNNING" || job.fence !== fence) return false;
-        Object.assign(job, { state, attempt, crashes, runAt, failure, startedAt });
-        if (isFinal(state)) {
-          job.finishedAt = settlement.finishedAt;
-          job.output = copyOf(settlement.output);
-          job.cursor = ++job.inChannel.last;
-          job.inChannel.results.push(job);
-        }
-        return true;
-      });
+      return settlements.map((settlement) => settleOne(settlement, bySeq.get(settlement.seq)));
     },
 
-    expired: ({ owner, limit }) =>
+    expired: ({ owner, others, now, limit }) =>
       inOrder()
-        .filter((job) => job.state === "RUNNING" && job.owner !== owner)
+        .filter((job) => job.state === "RUNNING")
+        .filter((job) => (others && job.owner !== owner) || job.leaseUntil < now)
         .slice(0, limit)
-        .map(toLease),
+        .map((job) => ({ ...toLease(job), owner: job.owner })),
+
+    cancel: (request) => request.ids.map((id) => cancelOne(ofClient(request.client, id), request)),
+    redrive: ({ client, jobs: asked }) => asked.map(({ id, runAt }) => redriveOne(ofClient(client, id), runAt)),
+    remove: ({ client, ids }) => ids.map((id) => removeOne(ofClient(client, id))),
 
     get: ({ client, id }) => {
-      const job = jobs.get(id);
-      return job?.client === client ? { ...toStored(job), output: copyOf(job.output) } : null;
+      const job = ofClient(client, id);
+      return job ? toWhole(job) : null;
     },
 
-    list: ({ client, limit, beforeSeq, state, task, channel }) =>
-      inOrder()
+    list: ({ client, filter, state, limit, beforeSeq }) => {
+      const found = inOrder()
         .filter((job) => job.client === client && job.seq < (beforeSeq ?? Infinity))
-        .filter((job) => job.state === (state ?? job.state) && job.task === (task ?? job.task))
-        .filter((job) => job.channel === (channel ?? job.channel))
+        .filter((job) => job.state === (state ?? job.state) && matches(job, filter))
         .reverse()
-        .slice(0, limit)
-        .map(toStored),
-
-    results: ({ client, channel, afterCursor, limit, maxBytes }) => {
-      const { acked, last, results } = look(client, channel);
-      let bytes = 0;
-      const waiting = results.filter((job) => job.cursor! > Math.max(afterCursor, acked)).slice(0, limit);
-      const tooMany = waiting.findIndex((job, index) => {
-        bytes += (job.output?.bytes.length ?? 0) + (job.failure ? Buffer.byteLength(JSON.stringify(job.failure)) : 0);
-        return index > 0 && bytes > maxBytes;
-      });
-      return { results: waiting.slice(0, tooMany < 0 ? limit : tooMany).map(toResult), lastCursor: last };
+        .slice(0, limit);
+      return { jobs: found.map(toStored), nextSeq: found.length === limit ? found.at(-1)!.seq : null };
     },
 
-    ack: (requests) =>
-      requests.map(({ client, channel: name, cursor }) => {
-        const channel = look(client, name);
-        if (cursor > channel.last) return { kind: "out_of_range", lastCursor: channel.last };
-        channel.acked = Math.max(channel.acked, cursor);
-        return { kind: "acknowledged", cursor: channel.acked };
-      }),
+    find: ({ client, filter, states, afterSeq, limit }) => {
+      const found = inOrder()
+        .filter((job) => job.client === client && job.seq > afterSeq)
+        .filter((job) => states.includes(job.state) && matches(job, filter))
+        .slice(0, limit);
+      return { ids: found.map(({ id }) => id), nextSeq: found.length === limit ? found.at(-1)!.seq : null };
+    },
+
+    ahead: ({ seq, now, max }) => {
+      const asked = inOrder().find((job) => job.seq === seq);
+      if (asked?.state !== "QUEUED") return null;
+      const before = queuedIn(asked.pool).filter((job) => job.runAt <= now && inTurn(job, asked) < 0);
+      return Math.min(before.length, max);
+    },
+
+    results: (request) => read(look(request.client, request.channel), request),
+    ack: (requests) => requests.map(({ client, channel, cursor }) => ackOne(look(client, channel), cursor)),
 
     prune: (request) => {
-      const gone = removable(request);
-      for (const job of gone) {
-        jobs.delete(job.id);
-        job.inChannel.results.splice(job.inChannel.results.indexOf(job), 1);
-      }
-      return gone.length;
+      const over = [...keys].filter(([, { submittedAt }]) => submittedAt + idempotencyMs <= request.now);
+      for (const [key] of over.slice(0, request.limit)) keys.delete(key);
+      return prune({ channels: () => [...channels.values()], jobs: inOrder, forget }, request);
     },
 
     counts: () => ({
@@ -176,10 +223,14 @@ export function createMemoryStore(): Store {
       }),
     }),
 
-    oldestDue: ({ pools: asked, now }) =>
+    oldest: ({ pools: asked, now }) =>
       asked.map((pool) => {
-        const oldest = queuedIn(pool)[0];
-        return oldest && oldest.runAt <= now ? oldest.runAt : null;
+        const due = queuedIn(pool).filter((job) => job.runAt <= now);
+        const dead = inOrder().filter((job) => job.pool === pool && job.state === "DEAD");
+        return {
+          dueAt: least(due.map(({ runAt }) => runAt)),
+          diedAt: least(dead.map(({ finishedAt }) => finishedAt!)),
+        };
       }),
 
     close: () => {
@@ -193,62 +244,28 @@ export function createMemoryStore(): Store {
       return verbs[verb](...args);
     }) as Store[K];
 
-  return {
-    submit: call("submit"),
-    lease: call("lease"),
-    settle: call("settle"),
-    expired: call("expired"),
-    get: call("get"),
-    list: call("list"),
-    results: call("results"),
-    ack: call("ack"),
-    prune: call("prune"),
-    counts: call("counts"),
-    oldestDue: call("oldestDue"),
-    close: call("close"),
-  };
+  return Object.fromEntries(Object.keys(verbs).map((verb) => [verb, call(verb as keyof Store)])) as Store;
 }
 
-function emptyChannel(): Channel {
-  return { last: 0, acked: 0, results: [] };
+function matches(job: Held, filter: JobFilter): boolean {
+  const { task, pool, channel, labels, submittedFrom, submittedBefore, deadReason, failureReason } = filter;
+  return (
+    job.task === (task ?? job.task) &&
+    job.pool === (pool ?? job.pool) &&
+    job.channel === (channel ?? job.channel) &&
+    Object.entries(labels).every(([name, value]) => job.options?.labels?.[name] === value) &&
+    job.submittedAt >= (submittedFrom ?? -Infinity) &&
+    job.submittedAt < (submittedBefore ?? Infinity) &&
+    (deadReason === null || job.deadReason === deadReason) &&
+    (failureReason === null || job.failure?.reason === failureReason)
+  );
 }
 
-function compare(known: Held, job: NewJob): Submitted {
-  if (known.client !== job.client) return { kind: "taken" };
-  const differs: string[] = [];
-  if (known.task !== job.task) differs.push("task");
-  if (known.channel !== job.channel) differs.push("channel");
-  if (!samePayload(known.input, job.input)) differs.push("input");
-  return differs.length === 0 ? { kind: "duplicate", cursor: known.cursor } : { kind: "conflict", differs };
+/** When the attempt before began, for a lease whose attempt never did; null when none was counted. */
+function lastStart({ history }: Held, attempts: number): number | null {
+  return attempts === 0 ? null : (history.findLast(({ startedAt }) => startedAt !== null)?.startedAt ?? null);
 }
 
-function samePayload(a: Payload | null, b: Payload | null): boolean {
-  if (a === null || b === null) return a === b;
-  return a.kind === b.kind && a.type === b.type && Buffer.compare(a.bytes, b.bytes) === 0;
-}
-
-/** Nobody shares bytes with the store: a caller may hand its own to another thread, which empties them here. */
-function copyOf(payload: Payload | null): Payload | null {
-  return payload && { ...payload, bytes: new Uint8Array(payload.bytes) };
-}
-
-function toLease(job: Held): Lease {
-  const { id, client, task, pool, channel, input, maxAttempts, runAt, submittedAt, trace } = job;
-  const { seq, attempt, fence, crashes } = job;
-  const described = { id, client, task, pool, channel, input: copyOf(input), maxAttempts, runAt, submittedAt, trace };
-  return { ...described, seq, attempt, fence, crashes };
-}
-
-function toStored(job: Held): StoredJob {
-  const { seq, id, client, task, pool, channel, state, attempt, maxAttempts, submittedAt, runAt } = job;
-  const { startedAt, finishedAt, failure, cursor } = job;
-  const described = { seq, id, client, task, pool, channel, state, attempts: attempt, maxAttempts, submittedAt, runAt };
-  return { ...described, startedAt, finishedAt, output: null, failure, cursor };
-}
-
-function toResult(job: Held) {
-  const { id, task, state, failure, attempt, submittedAt, startedAt, finishedAt, cursor } = job;
-  if (!isFinal(state)) throw new Error(`job ${id} is ${state} and cannot have a result`);
-  const times = { submittedAt, startedAt, finishedAt: finishedAt! };
-  return { cursor: cursor!, id, task, state, output: copyOf(job.output), failure, attempts: attempt, ...times };
+function least(times: readonly number[]): number | null {
+  return times.length === 0 ? null : Math.min(...times);
 }

@@ -6,6 +6,8 @@ import type { Store } from "./store.ts";
 export type StoreOptions = {
   /** Called once, when the store has failed and will do nothing more: the server should stop. */
   readonly onFailure: (error: MillpondError) => void;
+  /** Told of each job whose bytes on the disk are not those that were written: the operator has to know. */
+  readonly onDamage?: (sentence: string) => void;
 };
 
 /**

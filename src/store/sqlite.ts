@@ -12,6 +12,8 @@ export type SqliteStoreOptions = {
   readonly path: string;
   /** Called once, when the store has failed: after one failed write a disk's word is worth nothing, so the server must stop. */
   readonly onFailure: (error: MillpondError) => void;
+  /** Told, in one sentence, of each job whose bytes on the disk are not those that were written. The store goes on. */
+  readonly onDamage?: (sentence: string) => void;
 };
 
 /**
@@ -19,7 +21,7 @@ export type SqliteStoreOptions = {
  * the process. Rejects with a StartError, and leaves the file as it is, when the file is locked by another process, is
  * damaged, is not a store, or was written by a newer version.
  */
-export async function openSqliteStore({ path, onFailure }: SqliteStoreOptions): Promise<Store> {
+export async function openSqliteStore({ path, onFailure, onDamage }: SqliteStoreOptions): Promise<Store> {
   // Built files end in .js, and so does the thread's.
   const entry = new URL(`./sqlite/thread${extname(import.meta.url)}`, import.meta.url);
   const thread = new Worker(entry, { workerData: { path }, name: "store" });
@@ -45,6 +47,7 @@ export async function openSqliteStore({ path, onFailure }: SqliteStoreOptions): 
       isReady = true;
       ready.fire();
     } else if ("answers" in said) batches.answered(said);
+    else if ("damaged" in said) onDamage?.(said.damaged);
     else if ("refused" in said) ready.fail(new StartError(said.refused));
     else fail(said.failed);
   });

@@ -10,17 +10,35 @@
  * - A driver decides nothing: no retry, no backoff, no death. It writes the settlements that `job/transition.ts` made.
  * - A store that failed once stays failed: every later call rejects with `store_failed`.
  */
-import type { JobState, Lease, NewJob, Settlement, StoredJob, StoredResult } from "../job/job.ts";
+import type {
+  DeadReason,
+  Failure,
+  FinalState,
+  JobState,
+  Labels,
+  Lease,
+  NewJob,
+  Settlement,
+  StoredJob,
+  StoredResult,
+  WholeJob,
+} from "../job/job.ts";
 
 /** What became of one submitted job. */
 export type Submitted =
   | { readonly kind: "accepted" }
-  /** The same client submitted the same content under this id before. `cursor`: its result's position once final. */
-  | { readonly kind: "duplicate"; readonly cursor: number | null }
-  /** The same client submitted other content under this id; `differs` names the fields (`task`, `channel`, `input`). */
-  | { readonly kind: "conflict"; readonly differs: readonly string[] }
+  /**
+   * The same client submitted the same content before, under this id or with this idempotency key; `id` is that job's.
+   * `cursor`: its result's position once it is final and in a channel.
+   */
+  | { readonly kind: "duplicate"; readonly id: string; readonly cursor: number | null }
+  /** The same client submitted other content under this id or key: `id` is that job's, `differs` has `ContentField`s. */
+  | { readonly kind: "conflict"; readonly id: string; readonly by: "id" | "key"; readonly differs: readonly string[] }
   /** Another client holds this id. */
   | { readonly kind: "taken" };
+
+/** What makes two submits the same: all of it must be equal. Times are not among it, for a repeated delay moves. */
+export type ContentField = "task" | "channel" | "input" | "priority" | "max_attempts" | "options";
 
 export type LeaseRequest = {
   readonly pool: string;
@@ -29,6 +47,10 @@ export type LeaseRequest = {
   readonly now: number;
   /** Who leases: unique for each start of a server process. */
   readonly owner: string;
+  /** When the leases end unless they are extended. */
+  readonly until: number;
+  /** Only QUEUED jobs whose deadline has passed, due or not: somebody has to settle them. */
+  readonly onlyExpired?: boolean;
 };
 
 export type Leased = {
@@ -39,6 +61,90 @@ export type Leased = {
    */
   readonly nextDueAt: number | null;
 };
+
+/** A lease as its holder names it. */
+export type Held = { readonly seq: number; readonly fence: number };
+
+/**
+ * `held`: it ends at the new time. `cancelling`: that too, and the job was cancelled meanwhile. `lost`: another settled
+ * it, and this holder's settlement will be refused.
+ */
+export type Extended = "held" | "cancelling" | "lost";
+
+/**
+ * `written`: the job is as the settlement says. `stale`: the fence was old or the job not RUNNING; nothing was written.
+ * `cancelling`: the settlement would queue a job again that was cancelled meanwhile; nothing was written, and the holder
+ * has to settle it as cancelled.
+ */
+export type Settled = "written" | "stale" | "cancelling";
+
+/** Which jobs of a client: those that match everything that is not null. */
+export type JobFilter = {
+  readonly task: string | null;
+  readonly pool: string | null;
+  readonly channel: string | null;
+  /** Jobs that have all of these; empty: any. */
+  readonly labels: Labels;
+  /** Submitted at or after this time. */
+  readonly submittedFrom: number | null;
+  /** Submitted before this time. */
+  readonly submittedBefore: number | null;
+  readonly deadReason: DeadReason | null;
+  /** `failure.reason` of the last attempt. */
+  readonly failureReason: string | null;
+};
+
+export type FindRequest = {
+  readonly client: string;
+  readonly filter: JobFilter;
+  /** Jobs in one of these states. */
+  readonly states: readonly JobState[];
+  /** Only jobs with a higher `seq`; 0: from the oldest. */
+  readonly afterSeq: number;
+  /** At most this many jobs; at least 1. */
+  readonly limit: number;
+};
+
+export type Found = {
+  /** In the order of their `seq`. */
+  readonly ids: readonly string[];
+  /** Where to go on: the next `afterSeq`. Null: there are no more. A page may be short, even empty, and not be the last. */
+  readonly nextSeq: number | null;
+};
+
+export type CancelRequest = {
+  readonly client: string;
+  readonly ids: readonly string[];
+  readonly now: number;
+  /** What the results of those that waited will say. */
+  readonly failure: Failure;
+};
+
+export type Cancelled =
+  /** It waited, and is CANCELLED, with a result. */
+  | { readonly kind: "cancelled"; readonly pool: string; readonly channel: string | null }
+  /** It runs: the wish is durable, no settlement will queue it again. Its holder has to be told. */
+  | { readonly kind: "cancelling"; readonly pool: string; readonly seq: number }
+  | { readonly kind: "final"; readonly state: FinalState }
+  | { readonly kind: "not_found" };
+
+export type RedriveRequest = {
+  readonly client: string;
+  readonly jobs: readonly { readonly id: string; readonly runAt: number }[];
+};
+
+export type Redriven =
+  /** QUEUED, with no attempt and no crash counted, without a deadline; its history and its former result are kept. */
+  | { readonly kind: "redriven"; readonly pool: string }
+  | { readonly kind: "not_dead"; readonly state: JobState }
+  | { readonly kind: "not_found" };
+
+export type Removed =
+  | { readonly kind: "removed" }
+  | { readonly kind: "not_final"; readonly state: JobState }
+  /** It SUCCEEDED, and its result waits to be acknowledged. */
+  | { readonly kind: "not_acknowledged" }
+  | { readonly kind: "not_found" };
 
 export type ResultsRequest = {
   readonly client: string;
@@ -70,22 +176,37 @@ export type Acked =
 
 export type ListRequest = {
   readonly client: string;
+  readonly filter: JobFilter;
+  /** Null: any. */
+  readonly state: JobState | null;
   /** At most this many jobs; at least 1. */
   readonly limit: number;
   /** Only jobs with a lower `seq`; null: from the newest. */
   readonly beforeSeq: number | null;
-  readonly state: JobState | null;
-  readonly task: string | null;
-  readonly channel: string | null;
 };
 
+export type Listed = {
+  /** Newest first. */
+  readonly jobs: readonly StoredJob[];
+  /** Where to go on: the next `beforeSeq`. Null: there are no more. A page may be short and not be the last. */
+  readonly nextSeq: number | null;
+};
+
+/** How much may be kept: jobs, and bytes of their inputs, outputs and failures. Infinity: no bound. */
+export type Room = { readonly jobs: number; readonly bytes: number };
+
 export type PruneRequest = {
+  readonly now: number;
   /** SUCCEEDED and CANCELLED jobs whose result is acknowledged may go when they finished before this. */
   readonly acknowledgedBefore: number;
   /** SUCCEEDED and CANCELLED jobs whose result nobody acknowledged may go when they finished before this. */
   readonly unacknowledgedBefore: number;
   /** DEAD jobs, acknowledged or not, may go when they finished before this. */
   readonly deadBefore: number;
+  /** While more SUCCEEDED and CANCELLED jobs are kept than this, the oldest go although their time has not come. */
+  readonly maxFinished: Room;
+  /** The same for DEAD jobs. */
+  readonly maxDead: Room;
   /** At most this many jobs are removed by one call. */
   readonly limit: number;
 };
@@ -98,25 +219,49 @@ export type Counts = {
 };
 
 export type Store = {
-  /** Stores jobs, with copies of their inputs. Durable on return; idempotent by job id; a job never changes once stored. */
+  /**
+   * Stores jobs, with copies of their inputs. Durable on return; idempotent by job id and by (client, idempotency key);
+   * a job never changes once stored. A key is remembered for `idempotencyMs`, longer than its job if need be.
+   */
   submit(jobs: readonly NewJob[]): Promise<readonly Submitted[]>;
   /**
-   * Takes due jobs, those with the lowest `runAt` first and in the order of submission among equals, and gives the
-   * caller the right to run one attempt of each. Two callers never hold the same job. Raises `attempt` and `fence` by
-   * one, durably, before it returns. Fewer leases than `limit` means that no more are due.
+   * Takes due jobs, those with the highest priority first, then those with the lowest `runAt`, in the order of submission
+   * among equals, and gives the caller the right to run one attempt of each. Two callers never hold the same job. Raises
+   * `attempt` and `fence` by one, durably, before it returns. Fewer leases than `limit` means that no more are due. Jobs
+   * whose deadline has passed are among them: the caller settles them unrun.
    */
   lease(request: LeaseRequest): Promise<Leased>;
+  /** Puts off the end of leases, those already past it too as long as nobody has settled them. */
+  extend(request: { readonly leases: readonly Held[]; readonly until: number }): Promise<readonly Extended[]>;
   /**
-   * Writes how attempts ended, and for each true answer the job's result and its position in the channel, in one
-   * transaction. False: the fence was old or the job not RUNNING; nothing was written for it.
+   * Writes how attempts ended, and for each one written the job's result with its position in the channel, or, when it
+   * failed, a line of the job's history, in one transaction.
    */
-  settle(settlements: readonly Settlement[]): Promise<readonly boolean[]>;
-  /** Jobs RUNNING under an owner other than this one, oldest first: attempts that nobody will settle. Changes nothing. */
-  expired(request: { readonly owner: string; readonly limit: number }): Promise<readonly Lease[]>;
+  settle(settlements: readonly Settlement[]): Promise<readonly Settled[]>;
+  /**
+   * Leases that nobody will settle: those of other owners when `others` says so (at a start, where the file belongs to
+   * one process), and all that ended before `now`; oldest first. Changes nothing.
+   */
+  expired(request: {
+    readonly owner: string;
+    readonly others: boolean;
+    readonly now: number;
+    readonly limit: number;
+  }): Promise<readonly (Lease & { readonly owner: string })[]>;
+  /** Cancels jobs of this client by id, each by itself. Of an id that comes twice the second answer is as after the first. */
+  cancel(request: CancelRequest): Promise<readonly Cancelled[]>;
+  /** Puts DEAD jobs of this client back into the queue, each by itself. */
+  redrive(request: RedriveRequest): Promise<readonly Redriven[]>;
+  /** Removes final jobs of this client, each by itself. The result of one that is not acknowledged stays in its channel. */
+  remove(request: { readonly client: string; readonly ids: readonly string[] }): Promise<readonly Removed[]>;
   /** One job of this client, or null: also when it belongs to another. */
-  get(request: { readonly client: string; readonly id: string }): Promise<StoredJob | null>;
-  /** Jobs of this client, newest first; `output` is left out (null). */
-  list(request: ListRequest): Promise<readonly StoredJob[]>;
+  get(request: { readonly client: string; readonly id: string }): Promise<WholeJob | null>;
+  /** Jobs of this client, newest first; `output` is left out (null). Looks at a bounded number of rows. */
+  list(request: ListRequest): Promise<Listed>;
+  /** Ids of jobs of this client, for `cancel`, `redrive` and `remove`. Looks at a bounded number of rows. */
+  find(request: FindRequest): Promise<Found>;
+  /** How many due jobs of its pool a QUEUED job has before it, counted up to `max`; null when it is not QUEUED. */
+  ahead(request: { readonly seq: number; readonly now: number; readonly max: number }): Promise<number | null>;
   /** A channel's results from a position on. An unknown channel is an empty one. */
   results(request: ResultsRequest): Promise<Results>;
   /** Acknowledges each channel's results up to a position: `results` never returns them again. */
@@ -124,13 +269,20 @@ export type Store = {
   /**
    * Removes final jobs that retention allows, at most `limit`, and resolves with their number; fewer than `limit` means
    * that no more may go. Each channel's oldest go first, and what must stay keeps those after it, so that a reader never
-   * meets a gap; only DEAD jobs whose result is acknowledged are passed over, and go when their own time comes.
+   * meets a gap; only DEAD jobs whose result is acknowledged are passed over, and go when their own time comes. Also
+   * forgets idempotency keys whose time is over, at most `limit`, without counting them. Results whose job was removed or
+   * redriven go like unacknowledged ones, and count. Jobs without a channel count as acknowledged. Over `maxFinished` an
+   * unread DEAD result in front of others loses its place in the channel, which counts too; its job stays. Looks at a
+   * bounded number of rows: where nothing may go among very many, a later call goes on.
    */
   prune(request: PruneRequest): Promise<number>;
   /** How many jobs each pool holds in each state; pools that never had a job are missing. */
   counts(): Promise<Counts>;
-  /** When the oldest due job of each of these pools became due, or null; in the order of the request. */
-  oldestDue(request: { readonly pools: readonly string[]; readonly now: number }): Promise<readonly (number | null)[]>;
+  /** Since when the oldest due job of each of these pools is due, and its oldest DEAD job dead; in the request's order. */
+  oldest(request: { readonly pools: readonly string[]; readonly now: number }): Promise<readonly Oldest[]>;
   /** Finishes what was asked for before, then lets go of every file and thread. Safe to repeat. */
   close(): Promise<void>;
 };
+
+/** Milliseconds since 1970; null: there is no such job. */
+export type Oldest = { readonly dueAt: number | null; readonly diedAt: number | null };

@@ -1,17 +1,22 @@
+import type { FieldViolation } from "../errors.ts";
 import { FailInputSchema, FailOutputSchema } from "../gen/millpond/tasks/v1/diagnostic_pb.ts";
 import { defineTask, TaskError } from "../pool/task.ts";
 
 const maxMessageLength = 4096;
+/** No job has more attempts. */
+const maxTimes = 100;
 
-/** `fail`: fails in the way its input says. For trying out how a client shows failures. */
+/** `fail`: fails in the way its input says, at every attempt or at the first few. For trying out retries and failures. */
 export default defineTask({
   name: "fail",
   pool: "cpu",
-  description: "Always fails, with the reason, message and details of its input.",
+  description:
+    "Fails with the reason, message and details of its input, for good unless `retryable` is set; with `times` only its " +
+    "first so many attempts, and then it succeeds and returns its message and details.",
   input: FailInputSchema,
   output: FailOutputSchema,
-  check({ reason, message }) {
-    const violations = [];
+  check({ reason, message, times }) {
+    const violations: FieldViolation[] = [];
     if (!/^[a-z0-9_]{0,64}$/.test(reason)) {
       violations.push({ field: "reason", description: "must be at most 64 characters of [a-z0-9_]" });
     }
@@ -19,11 +24,16 @@ export default defineTask({
       const description = `has ${message.length} characters and the limit is ${maxMessageLength}`;
       violations.push({ field: "message", description });
     }
+    if (times > maxTimes) {
+      violations.push({ field: "times", description: `is ${times} and must be 0 to ${maxTimes}` });
+    }
     return violations;
   },
-  run({ reason, message, retryable, details }) {
+  run({ reason, message, retryable, details, times, retryAfterMs }, { attempt }) {
+    if (times > 0 && attempt > times) return { attempt, message, ...(details && { details }) };
     throw new TaskError(reason || "task_failed", message || "failed as it was asked to", {
-      retryable,
+      retryable: retryable || times > 0,
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
       ...(details && { details }),
     });
   },

@@ -32,9 +32,9 @@ export type TracedAttempt = {
   readonly dueAt: number;
   readonly startedAt: number;
   readonly finishedAt: number;
-  /** How it ended: `succeeded`, `failed` ... */
+  /** How it ended: `succeeded`, `failed`, `timed_out`, `cancelled`, `expired`, `lost` or `released`. */
   readonly outcome: string;
-  /** The failure's message. */
+  /** The failure's message; without one a span that failed shows the outcome. */
   readonly error?: string;
 };
 
@@ -43,6 +43,9 @@ export type Tracing = {
   submit(caller: string | null, client: string): SubmitSpan;
   attempt(attempt: TracedAttempt): void;
 };
+
+/** Outcomes that nobody wished for. */
+const failures: ReadonlySet<string> = new Set(["failed", "timed_out", "expired", "lost"]);
 
 /** Passes the caller's context on and makes no span: what runs when no exporter is configured. */
 export const untraced: Tracing = {
@@ -100,7 +103,9 @@ export function createTracing(): Tracing {
       const kind = SpanKind.CONSUMER;
       const ran = tracer.startSpan("attempt", { kind, startTime: done.startedAt, attributes }, parent);
       ran.setAttribute("millpond.outcome", done.outcome);
-      if (done.error !== undefined) ran.setStatus({ code: SpanStatusCode.ERROR, message: done.error });
+      if (done.error !== undefined || failures.has(done.outcome)) {
+        ran.setStatus({ code: SpanStatusCode.ERROR, message: done.error ?? done.outcome });
+      }
       ran.end(done.finishedAt);
     },
   };

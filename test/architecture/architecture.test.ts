@@ -38,7 +38,7 @@ const rooms: readonly Room[] = [
   room("store port", ["src/store/store.ts"], ["job"]),
 
   room("stores", ["src/store/open.ts"], [...ground, "store port", "memory store", "sqlite store"]),
-  room("memory store", ["src/store/memory.ts"], [...ground, "store port"]),
+  room("memory store", ["src/store/memory.ts", "src/store/memory/"], [...ground, "store port"]),
   room("sqlite store", ["src/store/sqlite.ts", "src/store/sqlite/"], [...ground, "store port"]),
   room("pool", ["src/pool/"], [...ground, "task api"]),
   room("tasks", ["src/tasks/"], ["errors", "clock", "gen", "task api"]),
@@ -46,7 +46,7 @@ const rooms: readonly Room[] = [
 
   room("engine", ["src/engine/"], [...ground, "types of store port", "types of pool"]),
   room("rpc", ["src/rpc/"], [...ground, "gen", "engine", "types of store port", "types of pool"]),
-  room("server", ["src/server.ts"], [...ground, ...drivers, "config", "version", "store port", "engine", "rpc"]),
+  room("server", ["src/server.ts", "src/server/"], [...ground, ...drivers, "config", "version", "store port", "engine", "rpc"]),
 
   room("client", ["clients/typescript/"], ["gen"]),
   room("cli", ["src/cli/"], ["errors", "config", "version", "gen", "client", "server"]),

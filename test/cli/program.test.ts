@@ -3,25 +3,11 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
-import { commands, runProgram } from "../../src/cli/program.ts";
+import { nameOf } from "../../src/cli/command.ts";
+import { commands } from "../../src/cli/program.ts";
 import { version } from "../../src/version.ts";
+import { runHere as run } from "./here.ts";
 import { type Ended, run as runProcess } from "./run.ts";
-
-/** Runs a command in this process, which is quicker. */
-async function run(
-  args: readonly string[],
-  { env = {} }: { readonly env?: Record<string, string> } = {},
-): Promise<Ended> {
-  const written = { stdout: "", stderr: "" };
-  const terminal = {
-    print: (line: string) => void (written.stdout += `${line}\n`),
-    complain: (line: string) => void (written.stderr += `${line}\n`),
-    clear: () => undefined,
-    style: (_style: string, text: string) => text,
-    endWithReader: () => undefined,
-  };
-  return { code: await runProgram({ args, env, terminal }), ...written };
-}
 
 /** Nothing listens on port 1. */
 const nowhere = ["--address", "127.0.0.1:1"];
@@ -48,10 +34,17 @@ suite("help and version", { concurrency: 2 }, () => {
     for (const { usage } of commands) assert.match(bare.stdout, new RegExp(`^  ${usage.split(" ")[0]} `, "m"));
   });
 
+  test("a group of commands lists them, with and without --help", async () => {
+    const bare = await run(["dead"]);
+    assert.deepEqual(await run(["dead", "--help"]), bare);
+    assert.equal(bare.code, 0);
+    for (const name of ["list", "show", "redrive", "delete"]) assert.match(bare.stdout, new RegExp(`^  ${name} `, "m"));
+  });
+
   for (const { usage, flags, examples } of commands) {
-    const name = usage.split(" ")[0] as string;
+    const name = nameOf({ usage });
     test(`${name} --help names its flags and shows examples`, async () => {
-      const { code, stdout, stderr } = await run([name, "--help"]);
+      const { code, stdout, stderr } = await run([...name.split(" "), "--help"]);
 
       assert.equal(code, 0);
       assert.equal(stderr, "");
@@ -78,6 +71,64 @@ suite("a command line that makes no sense is one line, with exit code 2", { conc
     ["a number that is none", ["jobs", "--limit", "many"], /--limit is "many": must be an integer from 1 to 1000/],
     ["a number out of bounds", ["stats", "--watch", "--interval", "5"], /--interval is "5": .* 100 to 60000/],
     ["an unknown state", ["jobs", "--state", "DONE"], /--state is "DONE": must be one of QUEUED, /],
+    ["an unknown command of a group", ["dead", "lst"], /'lst'.*mean list.*see millpond dead --help/],
+    [
+      "a missing argument of two words",
+      ["dead", "show"],
+      /missing required argument 'id'.*see millpond dead show --help/,
+    ],
+    ["no jobs to cancel", ["cancel"], /which jobs\? name their ids, or .* --task or --label .* or --all/],
+    ["no jobs to redrive", ["dead", "redrive", "--dry-run"], /which jobs\?/],
+    ["no jobs to delete", ["dead", "delete"], /which jobs\?/],
+    ["ids and a filter", ["cancel", "x", "--task", "echo"], /ids and a filter are given: keep one/],
+    ["ids and all", ["dead", "delete", "x", "--all"], /ids and a filter are given: keep one/],
+    [
+      "ids that are only counted",
+      ["cancel", "x", "--dry-run"],
+      /--dry-run counts what a filter means: leave the ids out/,
+    ],
+    ["a label without a value", ["cancel", "--label", "customer"], /--label is "customer": must be name=value/],
+    ["a label given twice", ["submit", "echo", "--label", "a=1", "--label", "a=2"], /one name twice/],
+    [
+      "a label too long",
+      ["submit", "echo", "--label", `a=${"x".repeat(201)}`],
+      /a value of 201 characters: at most 200/,
+    ],
+    [
+      "too many labels",
+      ["submit", "echo", ...Array.from({ length: 17 }, (_, at) => ["--label", `l${at}=1`]).flat()],
+      /--label is given 17 times: at most 16/,
+    ],
+    [
+      "a dead reason that is none",
+      ["dead", "list", "--reason", "bored"],
+      /--reason is "bored": must be one of exhausted, /,
+    ],
+    [
+      "a rate out of bounds",
+      ["dead", "redrive", "--all", "--per-second", "0"],
+      /--per-second is "0": .* 0\.01 to 1000000/,
+    ],
+    [
+      "a duration without a unit",
+      ["submit", "echo", "--delay", "5"],
+      /--delay is "5": must be a duration from 0s to 365d/,
+    ],
+    ["a duration out of bounds", ["submit", "echo", "--timeout", "8d"], /--timeout is "8d": .* from 1ms to 7d/],
+    ["a deadline out of bounds", ["run", "echo", "--deadline", "25d"], /--deadline is "25d": .* from 1ms to 24d/],
+    ["a wait out of bounds", ["drain", "--wait", "2h"], /--wait is "2h": .* from 0s to 1h/],
+    ["a time that is none", ["submit", "echo", "--at", "tomorrow"], /--at is "tomorrow": must be a time such as 2026/],
+    [
+      "an expiry that is none",
+      ["submit", "echo", "--expires", "soon"],
+      /--expires is "soon": .* 10m, or a time such as/,
+    ],
+    ["a time before", ["cancel", "--before", "yesterday"], /--before is "yesterday": .* at most 365d ago/],
+    ["a time and a delay", ["submit", "echo", "--at", "2026-01-01", "--delay", "1s"], /--at and --delay are given/],
+    ["a priority out of bounds", ["submit", "echo", "--priority", "-101"], /--priority is "-101": .* -100 to 100/],
+    ["attempts out of bounds", ["submit", "echo", "--max-attempts", "0"], /--max-attempts is "0": .* 1 to 100/],
+    ["an input of run that is no JSON", ["run", "echo", "{a: 1}"], /the argument is not JSON: /],
+    ["two inputs of run", ["run", "echo", "1", "--file", "x"], /keep one of the argument, --json-file, --file/],
     ["malformed JSON", ["submit", "echo", "--json", "{a: 1}"], /--json is not JSON: /],
     ["two inputs", ["submit", "echo", "--json", "1", "--file", "x"], /the input is given more than once/],
     ["a file that is not there", ["submit", "echo", "--file", "/nonexistent/x"], /cannot be read: ENOENT/],
@@ -105,6 +156,15 @@ suite("no server running is one line that says how to start one, with exit code 
     ["tasks", "--json"],
     ["job", "x"],
     ["jobs"],
+    ["run", "echo"],
+    ["watch", "x"],
+    ["explain", "x"],
+    ["cancel", "--all"],
+    ["dead", "list"],
+    ["dead", "show", "x"],
+    ["dead", "redrive", "x"],
+    ["dead", "delete", "--all"],
+    ["drain"],
   ];
   for (const args of cases) {
     test(args.join(" "), async () => {

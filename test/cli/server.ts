@@ -1,4 +1,5 @@
 /** A server of its own for a test: `millpond serve` in a process, with its own folder and ports. */
+import { EventEmitter, once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,10 +18,13 @@ export type Serving = {
 export type TestServer = {
   readonly serving: Serving;
   readonly folder: string;
+  readonly pid: number;
   /** Runs a command against this server, as this client. */
   as(client: string, args: readonly string[], options?: RunOptions): Promise<Ended>;
   /** Sends a signal to the server; the promise is that of `ended`. */
   signal(signal: NodeJS.Signals): Promise<Ended>;
+  /** Resolves once the server has said this event, such as `stopping`, on its standard output. */
+  said(event: string): Promise<void>;
   /** Resolves when the process has ended; `stdout` is without the first line. */
   readonly ended: Promise<Ended>;
   /** Ends the process whatever it does, and removes its folder. */
@@ -34,9 +38,11 @@ export async function startMillpond(args: readonly string[] = [], options: RunOp
   const child = start(["serve", "--json", ...ports, "--data-dir", folder, ...args], options);
   const lines: string[] = [];
   const first = Promise.withResolvers<string>();
+  const events = new EventEmitter();
   createInterface({ input: child.stdout }).on("line", (line) => {
     first.resolve(line);
     lines.push(line);
+    events.emit("line");
   });
   const stderr = text(child.stderr);
   const exited = new Promise<number | null>((resolve) => child.on("close", resolve));
@@ -47,11 +53,15 @@ export async function startMillpond(args: readonly string[] = [], options: RunOp
   return {
     serving,
     folder,
+    pid: child.pid as number,
     as: (client, command, { env, ...rest } = {}) =>
       run(command, { ...rest, env: { MILLPOND_ADDRESS: serving.grpc, MILLPOND_CLIENT: client, ...env } }),
     signal: (signal) => {
       child.kill(signal);
       return ended;
+    },
+    said: async (event) => {
+      while (!lines.some((line) => JSON.parse(line).event === event)) await once(events, "line");
     },
     ended,
     dispose: async () => {

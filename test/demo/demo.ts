@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, imageResize, type MillpondClient } from "../../clients/typescript/index.ts";
 import { duration, size } from "../../src/cli/format.ts";
+import { showEndings } from "./endings.ts";
 import { type DemoJob, inputsOf, planJobs } from "./jobs.ts";
 import { makeBrokenPicture, makePictures, type Picture } from "./pictures.ts";
 import { startServer } from "./server.ts";
@@ -31,7 +32,7 @@ async function main(signal: AbortSignal): Promise<number> {
     say(`\nthe demo failed: ${error instanceof Error ? error.message : String(error)}`, "bad");
     return signal.aborted ? 130 : 1;
   } finally {
-    const rest = isDone ? ["data", "pictures", "millpond.yaml"] : ["."];
+    const rest = isDone ? ["data", "pictures", "millpond.yaml", "late.jpg", "late-320.jpg"] : ["."];
     for (const name of rest) await rm(join(root, name), { recursive: true, force: true });
   }
 }
@@ -65,6 +66,7 @@ async function demonstrate(root: string, signal: AbortSignal): Promise<string[]>
     showStats(snapshot);
     const listed = await Array.fromAsync(client.listJobs());
     faults.push(...(await findFaults({ jobs, finished, listed, snapshot, folder: folders.resized })));
+    faults.push(...(await showEndings(client, root, signal)));
     say(`\nThe resized pictures are in ${folders.resized}; all of it took ${duration(tookMs)}`);
   } finally {
     await client.close();

@@ -10,7 +10,7 @@ export function renderConfiguration(): string {
   const rows = options.map(({ key, flag, env, default: value, unit, check, doc }) => [
     `\`${key}\`<br>\`${flag}\`<br>\`${env}\``,
     `${shownDefault(value)}${unit === "" ? "" : ` ${unit}`}`,
-    boundOf(check),
+    check.description ?? "",
     doc,
   ]);
   const variables = Object.entries(otherVariables).map(([name, doc]) => [`\`${name}\``, doc]);
@@ -41,16 +41,41 @@ pools:
 
 ${table(["Setting, flag, variable", "Default", "Allowed", "Meaning"], rows)}
 
+## Alerts
+
+Jobs that become DEAD are logged, at most 20 a second; the others are counted by reason. \`alerts.webhook\` gets each of them,
+at most 100 in one POST and one POST at a time:
+
+\`\`\`json
+{
+  "deaths": [
+    {
+      "id": "0198a3b4-0000-7000-8000-00000000000a",
+      "client": "ada",
+      "task": "image.resize",
+      "pool": "cpu",
+      "deadReason": "exhausted",
+      "failure": { "reason": "timed_out", "message": "the attempt took longer than its timeout of 30000 ms" },
+      "attempts": 4,
+      "at": "2026-11-24T12:00:00.000Z"
+    }
+  ],
+  "dropped": 0
+}
+\`\`\`
+
+Any status from 200 to 299, within 5 s, means that they were taken. No answer, 408, 429 and statuses from 500 are tried again
+after 1, 4 and 16 s; what is then still not taken, or is beyond 10,000 that wait, is dropped, logged, and counted in the next
+POST's \`dropped\`. An alert may come twice, and is lost when the process dies: \`ListDeadLetters\` is the truth. A name and
+password in the URL are sent as \`Authorization: Basic\`; redirects are not followed. Logs and messages show no more of the
+URL than its host.
+
 ## Other variables
 
 ${table(["Variable", "Meaning"], variables)}
 
 The standard \`OTEL_*\` variables turn on traces.
 `;
-}
-
-function boundOf(check: (typeof options)[number]["check"]): string {
-  return check.description ?? "a path, or nothing";
 }
 
 function shownDefault(value: unknown): string {

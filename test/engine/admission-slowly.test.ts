@@ -21,6 +21,7 @@ test("a client over its rate waits for its turn instead of being refused, and is
   void answer.then(() => {
     isDone = true;
   });
+  await turn();
   clock.advance(299);
   await turn();
   assert.equal(isDone, false);
@@ -40,6 +41,39 @@ test("more than the burst goes in pieces, in order, each once its time has come"
   assert.deepEqual(queued, [0, 0, 0, 0, 5, 5, 5, 5, 5, 10, 10, 12, 12]);
   assert.equal((await answer).length, 12);
   assert.equal(stats.client("ada").accepted, 12);
+});
+
+test("calls of one client take turns part by part: a large one is not passed for ever by small ones", async () => {
+  const { clock, admission } = tryAdmission({ rates, maxQueued: 100 });
+  const order: string[] = [];
+  const submit = (name: string, count: number, client = "ada") => {
+    const onAdmitted = (part: readonly unknown[]) => void order.push(`${name} ${part.length}`);
+    return admission.admitSlowly(client, drafts(count), null, {
+      signal: new AbortController().signal,
+      onWait: () => undefined,
+      onAdmitted,
+    });
+  };
+  const large = submit("large", 10);
+  const small = ["a", "b", "c"].map((name) => submit(name, 1));
+  const other = submit("other", 1, "bob");
+  for (let step = 0; step < 30; step += 1) {
+    await turn();
+    clock.advance(100);
+  }
+  await Promise.all([large, other, ...small]);
+  assert.deepEqual(order, ["other 1", "large 5", "a 1", "b 1", "c 1", "large 5"]);
+});
+
+test("who goes away while others of its client wait before it is let go at once", async () => {
+  const { clock, admission, store } = start(5);
+  const gone = new AbortController();
+  const answer = admission.admitSlowly("ada", drafts(1), null, { signal: gone.signal, onWait: () => undefined });
+  await turn();
+  gone.abort();
+  assert.deepEqual((await answer).map(shown), ["cancelled"]);
+  assert.equal(clock.timers(), 1);
+  assert.deepEqual((await store.counts()).pools, []);
 });
 
 test("a client without a limit does not wait", async () => {
@@ -85,6 +119,7 @@ test("a store that fails fails the call", async () => {
   const submit = () => Promise.reject(refusal("store_failed", ["disk full"]));
   const { clock, answer } = start(1, { store: { submit } });
   const failed = refusalOf(answer);
+  await turn();
   clock.advance(100);
   assert.equal((await failed).reason, "store_failed");
 });

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import type { Draft } from "../../src/engine/draft.ts";
 import { refusal } from "../../src/errors.ts";
 import { endedOf, newLease } from "../support/samples.ts";
-import { everything } from "../store/sample.ts";
+import { everything, settlement } from "../store/sample.ts";
 import { draft, drafts, refusalOf, shown, tryAdmission } from "./try-admission.ts";
 
 const id = "0198a3b4-0000-7000-8000-00000000000a";
@@ -17,13 +17,20 @@ describe("an accepted job", () => {
       "trace",
     );
     assert.deepEqual(first, { kind: "accepted", id, channel: "default" });
-    const [lease] = (await store.lease({ pool: "io", limit: 1, now: clock.now(), owner: "boot" })).leases;
+    const now = clock.now();
+    const [lease] = (await store.lease({ pool: "io", limit: 1, now, owner: "boot", until: now + 1 })).leases;
     assert.equal(lease?.task, "sleep");
     assert.equal(lease.maxAttempts, 7);
     assert.equal(lease.client, "ada");
     assert.equal(lease.trace, "trace");
-    assert.equal(lease.submittedAt, clock.now());
+    assert.equal(lease.submittedAt, now);
+    assert.equal(lease.runAt, now);
     assert.equal(lease.input?.kind, "message");
+    const { priority, expiresAt, idempotencyKey, options } = lease;
+    assert.deepEqual(
+      { priority, expiresAt, idempotencyKey, options },
+      { priority: 0, expiresAt: null, idempotencyKey: null, options: null },
+    );
   });
 
   test("gets an id when the client chose none, and keeps the client's in lower case", async () => {
@@ -50,10 +57,9 @@ describe("an accepted job", () => {
     await admission.admit("ada", [draft({ id })], null);
     const [before] = await admission.admit("ada", [draft({ id })], null);
     assert.deepEqual(before, { kind: "duplicate", id, channel: "default", finalCursor: null });
-    const { leases } = await store.lease({ pool: "cpu", limit: 9, now: clock.now(), owner: "boot" });
-    const { seq = 0, fence = 0 } = leases[0] ?? {};
-    const rest = { attempt: 1, crashes: 0, runAt: 0, output: null, failure: null, startedAt: 1, finishedAt: 2 };
-    await store.settle([{ seq, fence, state: "SUCCEEDED", ...rest }]);
+    const now = clock.now();
+    const { leases } = await store.lease({ pool: "cpu", limit: 9, now, owner: "boot", until: now + 1 });
+    await store.settle(leases.map((lease) => settlement(lease)));
     const [after] = await admission.admit("ada", [draft({ id })], null);
     assert.equal(after?.kind === "duplicate" && after.finalCursor, 1);
   });
@@ -77,7 +83,7 @@ describe("one job", () => {
       const answers = await admission.admit("ada", [draft(), draft(bad), draft()], null);
       assert.deepEqual(answers.map(shown), ["accepted", reason, "accepted"]);
       assert.match(answers[1]?.kind === "refused" ? answers[1].error.message : "", said);
-      assert.equal((await store.list(everything)).length, 2);
+      assert.equal((await store.list(everything)).jobs.length, 2);
       assert.equal(backlog.queued("cpu"), 2);
       assert.deepEqual(stats.client("ada"), { accepted: 2, refused: 1 });
     });
@@ -177,7 +183,7 @@ describe("a request as a whole", () => {
     const { reason, retryAfterMs } = await refusalOf(admission.admit("ada", [draft()], null));
     assert.equal(reason, "draining");
     assert.equal(retryAfterMs, 1000);
-    assert.deepEqual(await store.list(everything), []);
+    assert.deepEqual((await store.list(everything)).jobs, []);
   });
 
   test("over the rate is refused as a whole, with the time after which it is granted", async () => {

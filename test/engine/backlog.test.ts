@@ -44,6 +44,14 @@ test("load takes the numbers of the store and names the pools that are gone", as
   assert.equal(backlog.reserve("cpu"), false);
 });
 
+test("a pool that is not configured is named although its jobs were given back before", async () => {
+  const store = createMemoryStore();
+  await store.submit(newJobs(1, { pool: "old" }));
+  const backlog = createBacklog(store, limits);
+  backlog.change("old", 1);
+  assert.deepEqual(await backlog.load(), ["old"]);
+});
+
 test("a pool that is not configured has room for nothing", () => {
   assert.equal(createBacklog(createMemoryStore(), limits).reserve("nowhere"), false);
 });

@@ -4,13 +4,22 @@ import type { Ended, Pool } from "../../src/pool/pool.ts";
 import { endedOf, succeeded } from "../support/samples.ts";
 
 /** A chunk that a fake worker holds until the test says how it went. */
-export type HeldChunk = { readonly leases: readonly Lease[]; end(outcome?: Outcome, tookMs?: number): void };
+export type HeldChunk = {
+  readonly leases: readonly Lease[];
+  end(outcome?: Outcome, tookMs?: number): void;
+  /** Its first jobs, so many, have succeeded, and the chunk goes on. */
+  endFirst(count: number, tookMs?: number): void;
+};
 
 export type FakePool = Pool & {
   /** Chunks that are running, oldest first. */
   readonly held: HeldChunk[];
   /** Sizes of all chunks that were run. */
   readonly sizes: number[];
+  /** Jobs that were told to stop, by `seq`, in order. */
+  readonly told: number[];
+  /** Whether its threads start. */
+  isBroken: () => boolean;
   /** Most chunks that ran at once. */
   most(): number;
   /** Ends everything that runs. */
@@ -21,21 +30,28 @@ export type FakePool = Pool & {
 export function createFakePool(workers: number, name = "cpu"): FakePool {
   const held: HeldChunk[] = [];
   const sizes: number[] = [];
+  const told: number[] = [];
   let most = 0;
   return {
-    ...{ name, held, sizes },
+    ...{ name, held, sizes, told },
+    isBroken: () => false,
     minWorkers: workers,
     maxWorkers: workers,
     workers: () => workers,
     free: () => workers - held.length,
-    async run(leases) {
+    async run(leases, onEnded) {
+      let known = 0;
       if (held.length >= workers) throw new Error("a chunk was sent to a pool without a free worker");
       const ended = createSignal<readonly Ended[]>();
       const chunk: HeldChunk = {
         leases,
         end(outcome = succeeded, tookMs = 0.01) {
           held.splice(held.indexOf(chunk), 1);
-          ended.fire(leases.map((lease) => endedOf(lease, outcome, { tookMs })));
+          ended.fire(leases.slice(known).map((lease) => endedOf(lease, outcome, { tookMs })));
+        },
+        endFirst(count, tookMs = 0.01) {
+          known = count;
+          onEnded?.(leases.slice(0, count).map((lease) => endedOf(lease, succeeded, { tookMs })));
         },
       };
       held.push(chunk);
@@ -44,7 +60,12 @@ export function createFakePool(workers: number, name = "cpu"): FakePool {
       return ended.promise;
     },
     progressOf: () => undefined,
-    cancelAll() {},
+    cancel(seq) {
+      if (!held.some(({ leases }) => leases.some((lease) => lease.seq === seq))) return false;
+      told.push(seq);
+      return true;
+    },
+    releaseAll() {},
     async destroy() {},
     most: () => most,
     endAll(outcome, tookMs) {

@@ -75,6 +75,16 @@ describe("a typed task", () => {
     assert.match(only, /^input\.__proto__: /);
   });
 
+  test("refuses a very long key without repeating all of it", () => {
+    const [only = ""] = refusals(sleep, json({ ["k".repeat(100_000)]: 1 }));
+    assert.match(only, /^input\.k{200}: .*no such field$/);
+  });
+
+  test("refuses what does not fit a struct inside a message in words that make sense", () => {
+    const [only = ""] = refusals(loaded("fail", { input: FailInputSchema }), json({ details: "text" }));
+    assert.equal(only, `input.details: cannot be "text"`);
+  });
+
   test("refuses a name that is none of an enum's", () => {
     const [only = ""] = refusals(resize, json({ format: "IMAGE_FORMAT_BMP" }));
     assert.match(only, /^input\.format: .*IMAGE_FORMAT_PNG/);
@@ -86,6 +96,15 @@ describe("a task without a type", () => {
     const payload = payloadOf(untyped, json({ a: [1, "ü", null] }));
     assert.equal(payload?.kind, "json");
     assert.equal(new TextDecoder().decode(payload.bytes), `{"a":[1,"ü",null]}`);
+  });
+
+  test("stores the same JSON as the same bytes, whatever the order of its keys, and leaves lists as they are", () => {
+    const text = (value: JsonValue) => new TextDecoder().decode(payloadOf(untyped, json(value))?.bytes);
+    const ordered = `{"a":{"c":null,"d":[2,1,{"e":1,"f":2}]},"b":true}`;
+    assert.equal(text({ b: true, a: { d: [2, 1, { f: 2, e: 1 }], c: null } }), ordered);
+    assert.equal(text(JSON.parse(ordered)), ordered);
+    assert.equal(text(["b", "a", 3, null]), `["b","a",3,null]`);
+    assert.equal(text("b"), `"b"`);
   });
 
   test("takes a key `__proto__` as data, and gives it on", () => {

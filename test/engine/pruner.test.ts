@@ -4,7 +4,8 @@ import { createPruner } from "../../src/engine/pruner.ts";
 import type { PruneRequest } from "../../src/store/store.ts";
 import { createFakeClock, turn } from "../support/fake-clock.ts";
 
-const retention = { acknowledgedMs: 1000, unacknowledgedMs: 2000, deadMs: 3000 };
+const ages = { acknowledgedMs: 1000, unacknowledgedMs: 2000, deadMs: 3000 };
+const retention = { ...ages, finishedJobs: 4000, finishedMiB: 3, deadJobs: 5000, deadMiB: 2 };
 
 function open() {
   const clock = createFakeClock(1_000_000);
@@ -39,9 +40,17 @@ test("asks once a second for what each retention has let go", async () => {
   assert.equal(requests.length, 0);
   clock.advance(1000);
   assert.deepEqual(requests, [
-    { acknowledgedBefore: 1_000_000, unacknowledgedBefore: 999_000, deadBefore: 998_000, limit: 500 },
+    {
+      now: 1_001_000,
+      acknowledgedBefore: 1_000_000,
+      unacknowledgedBefore: 999_000,
+      deadBefore: 998_000,
+      maxFinished: { jobs: 4000, bytes: 3 * 2 ** 20 },
+      maxDead: { jobs: 5000, bytes: 2 * 2 ** 20 },
+      limit: 200,
+    },
   ]);
-  await answer(499);
+  await answer(199);
   clock.advance(999);
   assert.equal(requests.length, 1);
   clock.advance(1);
@@ -53,10 +62,22 @@ test("goes on after a short rest while there is more", async () => {
   await pruner.start();
   clock.advance(1000);
   for (let step = 2; step <= 4; step += 1) {
-    await answer(500);
-    clock.advance(10);
+    await answer(200);
+    clock.advance(5);
     assert.equal(requests.length, step);
   }
+});
+
+test("rests for as long as a step took: no more than half of the store's time is its own", async () => {
+  const { pruner, clock, requests, answer } = open();
+  await pruner.start();
+  clock.advance(1000);
+  clock.advance(40);
+  await answer(200);
+  clock.advance(39);
+  assert.equal(requests.length, 1);
+  clock.advance(1);
+  assert.equal(requests.length, 2);
 });
 
 test("never has two steps under way", async () => {
@@ -76,7 +97,7 @@ test("stop waits for the step under way, and no other follows", async () => {
   });
   await turn();
   assert.equal(isStopped, false);
-  await answer(500);
+  await answer(200);
   await stopped;
   clock.advance(100_000);
   assert.equal(requests.length, 1);

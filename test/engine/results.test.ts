@@ -209,7 +209,32 @@ describe("places", () => {
   });
 });
 
+describe("acknowledgements", () => {
+  test("made anywhere reach every reader of that channel, and no other", async () => {
+    const { readers } = open(5);
+    const told: string[] = [];
+    const openAs = (name: string, where: Partial<ReadFrom> = {}) =>
+      readers.open({ ...from, ...where, onAcknowledged: (cursor) => void told.push(`${name} ${cursor}`) });
+    const [gone] = [await openAs("gone"), await openAs("one"), await openAs("two")];
+    await openAs("channel", { channel: "x" });
+    await openAs("client", { client: "bob" });
+    await readers.open(from); // one that does not ask
+    gone.close();
+    readers.acknowledged("ada", "default", 7);
+    assert.deepEqual(told, ["one 7", "two 7"]);
+  });
+});
+
 describe("closeAll", () => {
+  test("a reader that is opened afterwards hands out what there is and ends", async () => {
+    const { readers, add } = open();
+    await add(1);
+    readers.closeAll();
+    const late = await readers.open(from);
+    assert.deepEqual(cursors(await late.next(10)), [1]);
+    assert.deepEqual(await late.next(10), []);
+  });
+
   test("readers hand out the rest first, then end, also those that wait", async () => {
     const { readers, add } = open();
     const waiting = await readers.open({ ...from, channel: "quiet" });

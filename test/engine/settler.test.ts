@@ -1,18 +1,20 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { Death } from "../../src/engine/alerts.ts";
 import { createBacklog } from "../../src/engine/backlog.ts";
 import { createSettler } from "../../src/engine/settler.ts";
 import { refusal } from "../../src/errors.ts";
 import { defaultRetryPolicy } from "../../src/job/backoff.ts";
 import type { Settlement } from "../../src/job/job.ts";
 import type { Ended } from "../../src/pool/pool.ts";
+import type { Settled } from "../../src/store/store.ts";
 import { turn } from "../support/fake-clock.ts";
 import { endedOf, failedOnce, newLease } from "../support/samples.ts";
 
 type Call = {
   readonly settlements: readonly Settlement[];
   readonly written: Promise<unknown>;
-  answer(applied?: readonly boolean[]): void;
+  answer(applied?: readonly Settled[]): void;
   fail(error: unknown): void;
 };
 
@@ -22,16 +24,18 @@ function open() {
   const events: string[] = [];
   const settled: Ended[] = [];
   const errors: unknown[] = [];
+  const deaths: Death[] = [];
+  let isWatched = false;
   const backlog = createBacklog({ counts: async () => ({ pools: [] }) }, new Map([["cpu", 10]]));
   const settler = createSettler({
     store: {
       settle(settlements) {
         events.push(`store ${settlements.length}`);
-        const { promise, resolve, reject } = Promise.withResolvers<readonly boolean[]>();
+        const { promise, resolve, reject } = Promise.withResolvers<readonly Settled[]>();
         calls.push({
           settlements,
           written: promise,
-          answer: (applied = settlements.map(() => true)) => resolve(applied),
+          answer: (applied = settlements.map(() => "written" as const)) => resolve(applied),
           fail: reject,
         });
         return promise;
@@ -47,9 +51,17 @@ function open() {
       assert.equal(ended.length, settlements.length);
       settled.push(...ended);
     },
+    onDeath: (died) => void deaths.push(...died),
+    watchers: {
+      isWatched: () => isWatched,
+      changed: (jobs) => void events.push(`changed ${jobs.map(({ client, id }) => `${client}/${id}`).join()}`),
+    },
     onError: (error) => void errors.push(error),
   });
-  return { settler, calls, events, settled, errors, backlog };
+  const watch = () => {
+    isWatched = true;
+  };
+  return { settler, calls, events, settled, errors, deaths, backlog, watch };
 }
 
 const jobs = (count: number) => Array.from({ length: count }, () => endedOf(newLease()));
@@ -97,11 +109,99 @@ describe("settle", () => {
     const { settler, calls, events, backlog, settled } = open();
     const [stale, good] = [endedOf(newLease(), failedOnce), endedOf(newLease(), { kind: "released" })];
     settler.settle([stale, good]);
-    calls[0]?.answer([false, true]);
+    calls[0]?.answer(["stale", "written"]);
     await turn();
     assert.equal(backlog.queued("cpu"), 1);
     assert.deepEqual(settled, [good]);
     assert.deepEqual(events.slice(1), [`pool cpu at ${good.finishedAt}`]);
+  });
+});
+
+describe("a job that was cancelled while it ran", () => {
+  test("is settled again as CANCELLED when its settlement would queue it, and never queued", async () => {
+    const { settler, calls, events, backlog, settled, deaths } = open();
+    settler.settle([endedOf(newLease(), failedOnce), endedOf(newLease())]);
+    let isFlushed = false;
+    const flushed = settler.flush().then(() => {
+      isFlushed = true;
+    });
+    calls[0]?.answer(["cancelling", "written"]);
+    await turn();
+    assert.deepEqual(
+      calls[1]?.settlements.map(({ state, outcome, failure }) => [state, outcome, failure?.reason]),
+      [["CANCELLED", "cancelled", "cancelled"]],
+    );
+    assert.equal(settled.length, 1);
+    assert.equal(isFlushed, false, "the second settlement is waited for too");
+    calls[1]?.answer();
+    await flushed;
+    assert.equal(settled.length, 2);
+    assert.equal(backlog.queued("cpu"), 0);
+    assert.ok(events.includes("results ada/default"));
+    assert.deepEqual(deaths, []);
+  });
+
+  test("and was given back is CANCELLED with its attempt not counted", async () => {
+    const { settler, calls } = open();
+    settler.settle([endedOf(newLease({ attempt: 2 }), { kind: "released" })]);
+    calls[0]?.answer(["cancelling"]);
+    await turn();
+    const [{ state, attempt, startedAt } = {}] = calls[1]?.settlements ?? [];
+    assert.deepEqual([state, attempt, startedAt], ["CANCELLED", 1, null]);
+    calls[1]?.answer();
+  });
+});
+
+describe("a job's own retry policy", () => {
+  test("goes before its task's, and what it does not name is the task's", () => {
+    const { settler, calls } = open();
+    const own = (retry: object) => endedOf(newLease({ attempt: 2, options: { retry } }), failedOnce, { finishedAt: 0 });
+    settler.settle([own({ baseMs: 7 }), own({ factor: 5 }), own({})]);
+    assert.deepEqual(
+      calls[0]?.settlements.map(({ runAt }) => runAt),
+      [14, 500, 200],
+    );
+  });
+});
+
+describe("deaths", () => {
+  test("are told once they are written, with why and when", async () => {
+    const { settler, calls, deaths } = open();
+    const failure = { reason: "bad_input", message: "no", retryable: false };
+    const lease = newLease({ attempt: 3 });
+    settler.settle([endedOf(lease, { kind: "failed", failure }, { finishedAt: 77 }), endedOf(newLease())]);
+    assert.deepEqual(deaths, []);
+    calls[0]?.answer();
+    await turn();
+    const { id, client, task, pool } = lease;
+    assert.deepEqual(deaths, [{ id, client, task, pool, deadReason: "permanent", failure, attempts: 3, at: 77 }]);
+  });
+
+  test("of a stale settlement are not told", async () => {
+    const { settler, calls, deaths } = open();
+    settler.settle([endedOf(newLease({ attempt: 4 }), failedOnce)]);
+    calls[0]?.answer(["stale"]);
+    await turn();
+    assert.deepEqual(deaths, []);
+  });
+});
+
+describe("hints", () => {
+  test("go to watchers while there are any, for every job, behind the settlement", () => {
+    const { settler, events, watch } = open();
+    settler.settle(jobs(1));
+    assert.ok(!events.some((event) => event.startsWith("changed")));
+    watch();
+    events.length = 0;
+    const [one, two] = [newLease({ client: "bob" }), newLease()];
+    settler.settle([endedOf(one, failedOnce), endedOf(two)]);
+    assert.deepEqual(events, ["store 2", `changed bob/${one.id},ada/${two.id}`, "results ada/default"]);
+  });
+
+  test("do not go to readers for a job whose result is discarded", () => {
+    const { settler, events } = open();
+    settler.settle([endedOf(newLease({ channel: null }))]);
+    assert.deepEqual(events, ["store 1"]);
   });
 });
 

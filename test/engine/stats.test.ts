@@ -30,10 +30,22 @@ describe("tasks", () => {
     ]);
   });
 
-  test("a task whose attempts were all given back is not listed", () => {
+  test("a task whose attempts were all given back, or came too late to be started, is not listed", () => {
     const { stats, end } = open();
     end(4, { kind: "released" });
+    end(4, { kind: "expired", hasStarted: false });
     assert.deepEqual(stats.tasks(), []);
+  });
+
+  test("an attempt that its deadline ended has failed; one that was cancelled ended, and has not", () => {
+    const { stats, end, clock } = open();
+    end(1, { kind: "expired", hasStarted: true });
+    end(4, { kind: "cancelled" });
+    clock.advance(1000);
+    const [task] = stats.tasks();
+    assert.equal(task?.failed, 1);
+    assert.equal(task.succeeded, 0);
+    assert.equal(task.attemptsPerSecond, 0.5);
   });
 
   test("attempts of processes that died count as failed and have no times", () => {

@@ -1,6 +1,7 @@
 /** An admission on a memory store, with everything a test may want to turn. */
 import { type AdmissionParts, type Admitted, createAdmission } from "../../src/engine/admission.ts";
 import { createBacklog } from "../../src/engine/backlog.ts";
+import { noDiskWatch } from "../../src/engine/disk.ts";
 import type { Draft } from "../../src/engine/draft.ts";
 import { createRateLimit, type Rates } from "../../src/engine/rate-limit.ts";
 import { createStats } from "../../src/engine/stats.ts";
@@ -41,6 +42,7 @@ export function tryAdmission({
     backlog,
     rateLimit: createRateLimit(rates, clock),
     stats,
+    disk: noDiskWatch,
     clock,
     limits: { jobsPerSubmit: 20, inputBytes: 100 },
     newId: () => newId(clock.now()),
@@ -51,7 +53,21 @@ export function tryAdmission({
 }
 
 export function draft(overrides: Partial<Draft> = {}): Draft {
-  return { id: "", task: "echo", channel: "", input: { kind: "json", value: 1 }, ...overrides };
+  return {
+    id: "",
+    task: "echo",
+    channel: "",
+    input: { kind: "json", value: 1 },
+    idempotencyKey: "",
+    priority: 0,
+    start: null,
+    expiresAt: null,
+    timeoutMs: null,
+    retry: {},
+    labels: {},
+    discardResult: false,
+    ...overrides,
+  };
 }
 
 export function drafts(count: number, overrides: Partial<Draft> = {}): Draft[] {

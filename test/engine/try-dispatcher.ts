@@ -8,6 +8,7 @@ import type { Ended } from "../../src/pool/pool.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import type { LeaseRequest, Leased } from "../../src/store/store.ts";
 import { createFakeClock, turn } from "../support/fake-clock.ts";
+import { keptLog } from "../support/samples.ts";
 import { newJobs, t0 } from "../store/sample.ts";
 import { createFakePool } from "./fake-pool.ts";
 
@@ -23,6 +24,7 @@ export function tryDispatcher(
   const asked: LeaseRequest[] = [];
   const settled: Ended[] = [];
   const errors: unknown[] = [];
+  const { log, lines } = keptLog();
   /** Set to hold the answers of the store back until it is called. */
   let hold: Promise<void> | undefined;
   const dispatcher = createDispatcher({
@@ -30,7 +32,10 @@ export function tryDispatcher(
     backlog,
     clock,
     owner: "boot",
+    leaseMs: 30_000,
     maxChunk: 128,
+    log,
+    onLeased() {},
     hasTask: () => true,
     isBehind: () => false,
     onError: (error) => void errors.push(error),
@@ -55,7 +60,7 @@ export function tryDispatcher(
     await stopped;
   });
   return {
-    ...{ dispatcher, clock, store, pool, backlog, asked, settled, errors },
+    ...{ dispatcher, clock, store, pool, backlog, asked, settled, errors, lines },
     /** Puts jobs into the store as admission does, without a hint. */
     async put(count: number, job: Parameters<typeof newJobs>[1] = {}) {
       await store.submit(newJobs(count, job));

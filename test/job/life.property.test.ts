@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { RetryPolicy } from "../../src/job/backoff.ts";
 import { isFinal, type Lease, type Outcome, type Settlement } from "../../src/job/job.ts";
-import { poisonAfterCrashes, transition } from "../../src/job/transition.ts";
+import { cancelled, poisonAfterCrashes, transition } from "../../src/job/transition.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { everything, newJob, resultsOf, t0 } from "../store/sample.ts";
 
@@ -21,43 +21,59 @@ const outcomes: fc.Arbitrary<Outcome> = fc.oneof(
   { weight: 2, arbitrary: fc.constant<Outcome>({ kind: "timed_out", timeoutMs: 10 }) },
   { weight: 4, arbitrary: fc.boolean().map((crashed): Outcome => ({ kind: "lost", crashed })) },
   { weight: 4, arbitrary: fc.constant<Outcome>({ kind: "released" }) },
+  { weight: 1, arbitrary: fc.boolean().map((hasStarted): Outcome => ({ kind: "expired", hasStarted })) },
 );
 const lives = fc.record({
   maxAttempts: fc.integer({ min: 1, max: 6 }),
   outcomes: fc.array(outcomes, { minLength: 1, maxLength: 20 }),
+  /** Milliseconds from the submit; null: no deadline. */
+  deadline: fc.option(fc.integer({ min: 1, max: 3_000 })),
+  /** Before the settlement of which attempt it is cancelled, if at all. */
+  cancelledIn: fc.option(fc.nat(10)),
   random: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
 });
 type Life = typeof lives extends fc.Arbitrary<infer T> ? T : never;
 
 /** Lives one job's life against the reference store, and after each settlement tries every older one again. */
-async function live({ maxAttempts, outcomes, random }: Life) {
+async function live({ maxAttempts, outcomes, deadline, cancelledIn, random }: Life) {
   const store = createMemoryStore();
-  const job = newJob({ maxAttempts });
+  const expiresAt = deadline === null ? null : t0 + deadline;
+  const job = newJob({ maxAttempts, expiresAt });
   await store.submit([job]);
   const applied: Settlement[] = [];
   const leases: Lease[] = [];
   let now = t0;
-  for (const outcome of outcomes) {
-    const early = await store.lease({ pool: "cpu", limit: 1, now: now - 1, owner: "boot" });
+  const leaseAt = (now: number) => store.lease({ pool: "cpu", limit: 1, now, owner: "boot", until: now + 30_000 });
+  for (const [index, outcome] of outcomes.entries()) {
+    const early = await leaseAt(now - 1);
     assert.equal(early.leases.length, 0, "nothing is leased before its time");
-    const [lease] = (await store.lease({ pool: "cpu", limit: 1, now, owner: "boot" })).leases;
+    const [lease] = (await leaseAt(now)).leases;
     if (!lease) break;
     leases.push(lease);
     for (const old of applied) {
       const stale = { ...old, state: "SUCCEEDED" as const };
-      assert.deepEqual(await store.settle([stale]), [false], "an old fence is refused");
+      assert.deepEqual(await store.settle([stale]), ["stale"], "an old fence is refused");
     }
-    const settlement = transition(lease, outcome, policy, { startedAt: now, finishedAt: now + 3 }, () => random);
-    assert.deepEqual(await store.settle([settlement]), [true]);
-    assert.deepEqual(await store.settle([settlement]), [false], "nothing is settled twice");
+    const span = { startedAt: now, finishedAt: now + 3 };
+    let settlement = transition(lease, outcome, policy, span, () => random);
+    if (index === cancelledIn) {
+      const [answer] = await store.cancel({ client: job.client, ids: [job.id], now, failure: cancelled });
+      assert.equal(answer?.kind, "cancelling");
+      if (settlement.state === "QUEUED") {
+        assert.deepEqual(await store.settle([settlement]), ["cancelling"], "cancelled means not tried again");
+        settlement = transition({ ...lease, isCancelling: true }, outcome, policy, span, () => random);
+      }
+    }
+    assert.deepEqual(await store.settle([settlement]), ["written"]);
+    assert.deepEqual(await store.settle([settlement]), ["stale"], "nothing is settled twice");
     applied.push(settlement);
     now = Math.max(settlement.runAt, now + 1);
   }
-  const [stored] = await store.list(everything);
+  const [stored] = (await store.list(everything)).jobs;
   const { results } = await resultsOf(store);
   await store.close();
   assert.ok(stored);
-  return { stored, results, applied, leases, maxAttempts, outcomes };
+  return { stored, results, applied, leases, maxAttempts, outcomes, cancelledIn, expiresAt };
 }
 
 function check(sentence: string, holds: (life: Awaited<ReturnType<typeof live>>) => void): void {
@@ -86,14 +102,39 @@ check("attempts never pass the bound, and each lease raises attempt and fence", 
 });
 
 check("attempts are those that were not given back", ({ outcomes, applied, stored }) => {
-  const counted = outcomes.slice(0, applied.length).filter(({ kind }) => kind !== "released").length;
-  assert.equal(stored.attempts, counted);
+  const hasRun = (outcome: Outcome) =>
+    outcome.kind !== "released" && (outcome.kind !== "expired" || outcome.hasStarted);
+  assert.equal(stored.attempts, outcomes.slice(0, applied.length).filter(hasRun).length);
+});
+
+check("a job that was cancelled while it ran has no later attempt", ({ cancelledIn, applied, stored }) => {
+  if (cancelledIn === null || applied.length <= cancelledIn) return;
+  assert.equal(applied.length, cancelledIn + 1);
+  assert.notEqual(stored.state, "QUEUED");
+});
+
+check("a job waits for a retry only while its deadline lies behind it", ({ applied, outcomes, expiresAt }) => {
+  for (const [index, { state, runAt }] of applied.entries()) {
+    if (expiresAt !== null && state === "QUEUED" && outcomes[index]?.kind !== "released") assert.ok(runAt < expiresAt);
+  }
+});
+
+check("a job that was given back keeps what its last attempt failed with", ({ applied, stored }) => {
+  if (applied.at(-1)?.outcome !== "released") return;
+  const last = applied.findLast(({ failure }) => failure !== null);
+  assert.deepEqual(stored.failure, last?.failure ?? null);
+});
+
+check("a job is DEAD for a reason, and nothing else has one", ({ applied }) => {
+  for (const { state, deadReason } of applied) assert.equal(deadReason !== null, state === "DEAD");
 });
 
 check("a job is poison after its third crash, and never before", ({ outcomes, applied, stored }) => {
   const crashes = outcomes.slice(0, applied.length).filter((each) => each.kind === "lost" && each.crashed).length;
   assert.ok(crashes <= poisonAfterCrashes);
-  assert.equal(stored.failure?.reason === "poison", crashes === poisonAfterCrashes);
+  const isPoison = stored.deadReason === "poison";
+  assert.ok(!isPoison || crashes === poisonAfterCrashes);
+  assert.ok(crashes < poisonAfterCrashes || isPoison || stored.state === "CANCELLED");
 });
 
 check("a retry waits as long as its task asked, otherwise at most the cap", ({ outcomes, applied }) => {

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import type { RetryPolicy } from "../../src/job/backoff.ts";
 import type { Outcome, Settlement } from "../../src/job/job.ts";
 import { isFinal } from "../../src/job/job.ts";
-import { poisonAfterCrashes, transition } from "../../src/job/transition.ts";
+import { type Attempted, poisonAfterCrashes, transition } from "../../src/job/transition.ts";
 
 const policy: RetryPolicy = { maxAttempts: 3, baseMs: 100, factor: 2, maxBackoffMs: 5000, jitter: "none" };
 const span = { startedAt: 1000, finishedAt: 1500 };
@@ -11,34 +11,91 @@ const output = { kind: "data" as const, type: "", bytes: new Uint8Array([1]) };
 const retryable: Outcome = { kind: "failed", failure: { reason: "busy", message: "later", retryable: true } };
 const permanent: Outcome = { kind: "failed", failure: { reason: "broken", message: "never", retryable: false } };
 
-function settle(outcome: Outcome, attempt: number, crashes = 0): Settlement {
-  return transition({ seq: 7, attempt, fence: 9, crashes, maxAttempts: 3 }, outcome, policy, span, () => 0.5);
+function settle(outcome: Outcome, attempt: number, more: Partial<Attempted> = {}): Settlement {
+  const job = { seq: 7, attempt, fence: 9, crashes: 0, maxAttempts: 3, expiresAt: null, isCancelling: false, ...more };
+  return transition(job, outcome, policy, span, () => 0.5);
 }
 
 /** One row of the table: the outcome, then what becomes of attempts 1 (some left) and 3 (none left). */
 const table: readonly (readonly [name: string, outcome: Outcome, left: string, none: string])[] = [
   ["succeeded", { kind: "succeeded", output }, "SUCCEEDED", "SUCCEEDED"],
-  ["failed, retryable", retryable, "QUEUED after 100, attempt 1", "DEAD"],
-  ["timed_out", { kind: "timed_out", timeoutMs: 50 }, "QUEUED after 100, attempt 1", "DEAD"],
-  ["lost", { kind: "lost", crashed: false }, "QUEUED after 100, attempt 1", "DEAD"],
-  ["lost in a crash", { kind: "lost", crashed: true }, "QUEUED after 100, attempt 1", "DEAD"],
-  ["failed, permanent", permanent, "DEAD", "DEAD"],
+  ["failed, retryable", retryable, "QUEUED after 100, attempt 1", "DEAD exhausted"],
+  ["timed_out", { kind: "timed_out", timeoutMs: 50 }, "QUEUED after 100, attempt 1", "DEAD exhausted"],
+  ["lost", { kind: "lost", crashed: false }, "QUEUED after 100, attempt 1", "DEAD exhausted"],
+  ["lost in a crash", { kind: "lost", crashed: true }, "QUEUED after 100, attempt 1", "DEAD exhausted"],
+  ["failed, permanent", permanent, "DEAD permanent", "DEAD permanent"],
   ["released", { kind: "released" }, "QUEUED after 0, attempt 0", "QUEUED after 0, attempt 2"],
   ["cancelled", { kind: "cancelled" }, "CANCELLED", "CANCELLED"],
+  ["expired while it ran", { kind: "expired", hasStarted: true }, "DEAD expired", "DEAD expired"],
+  ["expired before it began", { kind: "expired", hasStarted: false }, "DEAD expired", "DEAD expired"],
 ];
 
-const shown = ({ state, runAt, attempt }: Settlement) =>
-  isFinal(state) ? state : `${state} after ${runAt - span.finishedAt}, attempt ${attempt}`;
+function shown({ state, deadReason, runAt, attempt }: Settlement): string {
+  if (!isFinal(state)) return `${state} after ${runAt - span.finishedAt}, attempt ${attempt}`;
+  return deadReason === null ? state : `${state} ${deadReason}`;
+}
+
+/** Whether the attempt was counted. */
+const hasRun = (outcome: Outcome) => outcome.kind !== "released" && (outcome.kind !== "expired" || outcome.hasStarted);
 
 describe("the state machine, cell by cell", () => {
   for (const [name, outcome, left, none] of table) {
     test(`${name}: ${left} while attempts are left`, () => assert.equal(shown(settle(outcome, 1)), left));
     test(`${name}: ${none} when none is left`, () => assert.equal(shown(settle(outcome, 3)), none));
-    test(`${name}: names the job, its fence and its times`, () => {
-      const { seq, fence, startedAt, finishedAt } = settle(outcome, 1);
-      assert.deepEqual({ seq, fence, startedAt, finishedAt }, { seq: 7, fence: 9, ...span });
+    test(`${name}: names the job, its fence, how the attempt ended and its times`, () => {
+      const { seq, fence, outcome: kind, attempt, startedAt, finishedAt } = settle(outcome, 2);
+      assert.deepEqual([seq, fence, kind, finishedAt], [7, 9, outcome.kind, span.finishedAt]);
+      assert.deepEqual([attempt, startedAt], hasRun(outcome) ? [2, span.startedAt] : [1, null]);
     });
   }
+});
+
+describe("a job that was cancelled while it ran", () => {
+  for (const [name, outcome] of table) {
+    if (outcome.kind === "succeeded") continue;
+    test(`and then ${name} is CANCELLED, whatever attempts are left`, () => {
+      for (const attempt of [1, 3]) {
+        const settled = settle(outcome, attempt, { isCancelling: true, crashes: poisonAfterCrashes });
+        assert.deepEqual(
+          [settled.state, settled.outcome, settled.deadReason, settled.failure?.reason],
+          ["CANCELLED", "cancelled", null, "cancelled"],
+        );
+        assert.equal(settled.attempt, hasRun(outcome) ? attempt : attempt - 1);
+      }
+    });
+  }
+
+  test("and succeeded first has its output", () => {
+    const settled = settle({ kind: "succeeded", output }, 1, { isCancelling: true });
+    assert.deepEqual([settled.state, settled.output, settled.failure], ["SUCCEEDED", output, null]);
+  });
+});
+
+describe("a deadline", () => {
+  test("that would have passed when the next attempt may start makes the job DEAD at once, for its last failure", () => {
+    for (const outcome of [
+      retryable,
+      { kind: "timed_out", timeoutMs: 50 },
+      { kind: "lost", crashed: false },
+    ] as const) {
+      const settled = settle(outcome, 1, { expiresAt: span.finishedAt + 100 });
+      assert.deepEqual([settled.state, settled.deadReason], ["DEAD", "expired"]);
+      assert.notEqual(settled.failure?.reason, "expired");
+    }
+  });
+
+  test("that lies behind the next attempt's start changes nothing", () => {
+    assert.equal(settle(retryable, 1, { expiresAt: span.finishedAt + 101 }).state, "QUEUED");
+  });
+
+  test("does not take a job from the queue that was only given back: whoever leases it settles it", () => {
+    assert.equal(settle({ kind: "released" }, 1, { expiresAt: span.finishedAt - 1 }).state, "QUEUED");
+  });
+
+  test("says whether the attempt had begun", () => {
+    const messages = [true, false].map((hasStarted) => settle({ kind: "expired", hasStarted }, 1).failure?.message);
+    assert.deepEqual(messages, ["its deadline passed while it ran", "its deadline passed before it was started"]);
+  });
 });
 
 describe("what a settlement carries", () => {
@@ -95,25 +152,24 @@ describe("poison", () => {
   const crashed: Outcome = { kind: "lost", crashed: true };
 
   test("a job that runs while its process dies for the third time is dead, whatever attempts are left", () => {
-    const settled = settle(crashed, 1, poisonAfterCrashes - 1);
-    assert.equal(settled.state, "DEAD");
-    assert.equal(settled.failure?.reason, "poison");
+    const settled = settle(crashed, 1, { crashes: poisonAfterCrashes - 1 });
+    assert.deepEqual([settled.state, settled.deadReason, settled.failure?.reason], ["DEAD", "poison", "poison"]);
     assert.equal(settled.crashes, poisonAfterCrashes);
   });
 
   test("the crash before that is counted and retried", () => {
-    const settled = settle(crashed, 1, poisonAfterCrashes - 2);
+    const settled = settle(crashed, 1, { crashes: poisonAfterCrashes - 2 });
     assert.equal(settled.state, "QUEUED");
     assert.equal(settled.crashes, poisonAfterCrashes - 1);
   });
 
   test("nothing else counts as a crash", () => {
     for (const [, outcome] of table.filter(([name]) => name !== "lost in a crash")) {
-      assert.equal(settle(outcome, 1, 1).crashes, 1);
+      assert.equal(settle(outcome, 1, { crashes: 1 }).crashes, 1);
     }
   });
 
   test("a success after crashes is a success", () => {
-    assert.equal(settle({ kind: "succeeded", output }, 1, 2).state, "SUCCEEDED");
+    assert.equal(settle({ kind: "succeeded", output }, 1, { crashes: 2 }).state, "SUCCEEDED");
   });
 });

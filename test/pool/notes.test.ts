@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { turn } from "../support/fake-clock.ts";
+import { createNotes } from "../../src/pool/notes.ts";
+import { createSlots } from "../../src/pool/slots.ts";
+import { endedOf, keptLog } from "../support/samples.ts";
 import { job, tryPool } from "./try-pool.ts";
 
 describe("log", () => {
@@ -9,13 +11,53 @@ describe("log", () => {
     const lease = { ...job("waits", "finish"), attempt: 2 };
     const running = pool.run([lease]);
     await heard("waiting");
-    pool.cancelAll();
+    pool.releaseAll();
     await running;
     assert.deepEqual(lines[0], {
       level: "info",
       fields: { job: lease.id, task: "waits", attempt: 2, fields: {} },
       text: "waiting",
     });
+  });
+
+  test("what is no text, and fields that are no data, are made so", async (t) => {
+    const { pool, lines, heard } = tryPool(t);
+    const lease = job("talks", "oddly");
+    const running = pool.run([lease]);
+    await heard("said");
+    assert.deepEqual(
+      lines.slice(0, -1).map(({ text, fields }) => [text, fields["fields"]]),
+      [
+        ["() => 1", {}],
+        ["5", {}],
+        ["Symbol(s)", { kept: 1 }],
+        ["circle", { dropped: "details that are not JSON" }],
+        ["list", { dropped: "details that are not a JSON object" }],
+        ["large", { dropped: "details of 20011 characters, the limit is 16384" }],
+        ["null", { dropped: "details that are not a JSON object" }],
+      ],
+    );
+    assert.deepEqual(pool.progressOf(lease.seq), { fraction: 0, note: "[object Object]" });
+    pool.cancel(lease.seq);
+    await running;
+  });
+
+  test("every line and every report of progress is passed on with its lease, also one that is heard after the end", async (t) => {
+    const { pool, said, heard } = tryPool(t);
+    const [first, second] = [job("echo", 1), job("talks", "beyond")];
+    const running = pool.run([first, second]);
+    await heard("said");
+    assert.deepEqual(said, [
+      { lease: first, said: { kind: "log", level: "debug", text: "begun", fields: {} } },
+      { lease: second, said: { kind: "progress", progress: { fraction: 1, note: "n".repeat(200) } } },
+      { lease: second, said: { kind: "log", level: "info", text: "said", fields: {} } },
+    ]);
+    pool.cancel(second.seq);
+    await running;
+    const last = job("echo", 2);
+    await pool.run([last]);
+    await heard("begun", 2);
+    assert.deepEqual(said.at(-1)?.lease, last);
   });
 
   test("at most 200 lines of an attempt, each cut to 4096 characters, and the last says that more were dropped", async (t) => {
@@ -42,21 +84,28 @@ describe("progress", () => {
       const running = pool.run([lease]);
       await heard("said");
       assert.deepEqual(pool.progressOf(lease.seq), expected);
-      pool.cancelAll();
+      pool.releaseAll();
       await running;
       assert.equal(pool.progressOf(lease.seq), undefined);
     });
   }
 
-  test("a word that comes after the job's end is not kept", async (t) => {
-    const { pool, run } = tryPool(t);
-    const leases = Array.from({ length: 20 }, () => job("talks", "late"));
-    for (const lease of leases) await pool.run([lease]);
-    await run("echo", null);
-    await turn();
-    assert.deepEqual(
-      leases.map(({ seq }) => pool.progressOf(seq)),
-      leases.map(() => undefined),
-    );
+  test("a word that comes after the job's end is not kept, also before its place has another chunk", () => {
+    const slots = createSlots(1);
+    const said: unknown[] = [];
+    const notes = createNotes(slots, keptLog().log, (_, each) => said.push(each));
+    const [first, second] = [job("talks", "late"), job("echo", 1)];
+    const slot = slots.take([first], 0);
+    assert.ok(slot);
+    const word = { kind: "progress", slot: slot.index, index: 0, seq: first.seq, fraction: 1, note: "done" } as const;
+    notes.hear(word);
+    assert.deepEqual(notes.progressOf(first.seq), { fraction: 1, note: "done" });
+    notes.forget([endedOf(first)]);
+    slots.giveBack(slot);
+    notes.hear(word);
+    assert.equal(slots.take([second], 1), slot);
+    notes.hear(word);
+    assert.equal(notes.progressOf(first.seq), undefined);
+    assert.equal(said.length, 1);
   });
 });

@@ -77,6 +77,8 @@ describe("what a task throws", () => {
     ["never", { reason: "busy", retryAfterMs: 365 * 24 * 60 * 60 * 1000 }],
     ["text", { reason: "task_failed", message: "just text", retryable: true }],
     ["nothing", { reason: "task_failed", message: "undefined" }],
+    ["oddText", { reason: "task_failed", message: "something that cannot be shown as text" }],
+    ["trap", { reason: "task_failed", message: "m" }],
     ["oddReason", { reason: "task_failed", message: "odd" }],
     ["longMessage", { message: "x".repeat(4096) }],
     ["foreign", { reason: "copied", message: "from a copy", retryable: false }],
@@ -124,6 +126,14 @@ describe("what comes back", () => {
     assert.ok(Number.isInteger(startedAt) && Number.isInteger(finishedAt));
     assert.ok(finishedAt >= startedAt && startedAt > Date.UTC(2020));
     assert.ok(tookMs > 0);
+  });
+
+  test("a job that cannot be sent to a thread is lost; nothing is rejected and the thread goes on", async (t) => {
+    const { pool, run } = tryPool(t);
+    const unsendable = { kind: "data", type: "", bytes: (() => 1) as never } as const;
+    assert.deepEqual((await pool.run([job("echo", unsendable)])).map(shown), ["lost"]);
+    assert.equal(shown(await run("echo", 1)), "succeeded json 1");
+    assert.equal(pool.workers(), 1);
   });
 
   test("the input is still there for a retry", async (t) => {

@@ -1,92 +1,135 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { createFakeClock } from "../support/fake-clock.ts";
 import { job, shown, tryPool } from "./try-pool.ts";
 
-describe("cancelAll", () => {
+describe("cancel", () => {
   for (const [how, expected] of [
-    ["loop", "released"],
-    ["signal", "released"],
-    ["abortError", "released"],
+    ["loop", "cancelled"],
+    ["signal", "cancelled"],
+    ["abortError", "cancelled"],
+    ["ownFailure", "cancelled"],
+    ["exit", "cancelled"],
     ["finish", `succeeded json "done"`],
-    ["ownFailure", "failed own"],
+    ["reason", `succeeded json "told to stop: the job was cancelled"`],
   ] as const) {
     for (const work of ["cpu", "io"] as const) {
       test(`a job that takes it by ${how} has ${expected} (${work})`, async (t) => {
-        const { pool, run, heard } = tryPool(t, { work });
-        const waiting = run("waits", how);
+        const { pool, heard } = tryPool(t, { work });
+        const lease = job("waits", how);
+        const waiting = pool.run([lease]);
         await heard("waiting");
-        pool.cancelAll();
-        assert.equal(shown(await waiting), expected);
+        assert.equal(pool.cancel(lease.seq), true);
+        assert.deepEqual((await waiting).map(shown), [expected]);
       });
     }
   }
 
-  test("the jobs behind it in the chunk do not begin, and are released", async (t) => {
-    const { pool, heard, lines } = tryPool(t);
-    const chunk = pool.run([job("waits", "signal"), job("echo", 1), job("echo", 2)]);
+  test("a job that waits behind another is never run, and the others are", async (t) => {
+    const clock = createFakeClock();
+    const { pool, heard, lines } = tryPool(t, { clock });
+    const [first, second, third] = [job("waits", "finish"), job("echo", 1), job("echo", 2)];
+    const chunk = pool.run([first, second, third]);
     await heard("waiting");
-    pool.cancelAll();
-    assert.deepEqual((await chunk).map(shown), ["released", "released", "released"]);
+    assert.equal(pool.cancel(second.seq), true);
+    assert.equal(pool.cancel(first.seq), true);
+    assert.deepEqual((await chunk).map(shown), [`succeeded json "done"`, "cancelled", "succeeded json 2"]);
+    await heard("begun");
+    assert.equal(lines.filter(({ text }) => text === "begun").length, 1);
+  });
+
+  test("does not touch what other threads run, and says when there is no such job", async (t) => {
+    const { pool, heard, run } = tryPool(t, { maxWorkers: 2 });
+    const [one, other] = [job("waits", "signal"), job("waits", "finish")];
+    const chunks = [pool.run([one]), pool.run([other])];
+    await heard("waiting", 2);
+    assert.equal(pool.cancel(one.seq), true);
+    assert.deepEqual((await chunks[0])?.map(shown), ["cancelled"]);
+    assert.equal(pool.cancel(one.seq), false);
+    assert.equal(shown(await run("echo", 1)), "succeeded json 1");
+    pool.cancel(other.seq);
+    assert.deepEqual((await chunks[1])?.map(shown), [`succeeded json "done"`]);
+  });
+
+  test("the first reason stays: a cancelled job is cancelled, also when all are told to stop", async (t) => {
+    const clock = createFakeClock();
+    const { pool, heard } = tryPool(t, { clock, graceMs: 100 });
+    const lease = job("waits", "deaf");
+    const waiting = pool.run([lease]);
+    await heard("waiting");
+    pool.cancel(lease.seq);
+    pool.releaseAll();
+    clock.advance(120);
+    assert.deepEqual((await waiting).map(shown), ["cancelled"]);
+  });
+
+  test("a job is not told to stop by what its place was told before", async (t) => {
+    const { pool, heard } = tryPool(t);
+    for (const expected of ["cancelled", "cancelled"]) {
+      const lease = job("waits", "signal");
+      const waiting = pool.run([lease]);
+      await heard("waiting");
+      pool.cancel(lease.seq);
+      assert.deepEqual((await waiting).map(shown), [expected]);
+      assert.deepEqual((await pool.run([job("echo", 1)])).map(shown), ["succeeded json 1"]);
+    }
+  });
+});
+
+describe("releaseAll", () => {
+  for (const [how, expected] of [
+    ["loop", "released"],
+    ["signal", "released"],
+    ["ownFailure", "released"],
+    ["finish", `succeeded json "done"`],
+  ] as const) {
+    test(`a job that takes it by ${how} has ${expected}`, async (t) => {
+      const { pool, run, heard } = tryPool(t);
+      const waiting = run("waits", how);
+      await heard("waiting");
+      pool.releaseAll();
+      assert.equal(shown(await waiting), expected);
+    });
+  }
+
+  test("those behind it do not begin, and are handed back at once", async (t) => {
+    const { pool, heard, lines, released } = tryPool(t, { clock: createFakeClock() });
+    const [first, ...others] = [job("waits", "finish"), job("echo", 1), job("echo", 2)];
+    const chunk = pool.run([first, ...others]);
+    await heard("waiting");
+    pool.releaseAll();
+    assert.deepEqual(released.map(shown), ["released", "released"]);
+    assert.deepEqual(
+      released.map(({ lease }) => lease),
+      others,
+    );
+    assert.deepEqual((await chunk).map(shown), [`succeeded json "done"`]);
     assert.equal(lines.filter(({ text }) => text === "begun").length, 0);
+  });
+
+  test("without anybody to hand them back to, they come with the others", async (t) => {
+    const { pool, heard } = tryPool(t, { onReleased: undefined });
+    const chunk = pool.run([job("waits", "finish"), job("echo", 1)]);
+    await heard("waiting");
+    pool.releaseAll();
+    assert.deepEqual((await chunk).map(shown), [`succeeded json "done"`, "released"]);
+  });
+
+  test("a job that does not stop is released when its grace is over", async (t) => {
+    const clock = createFakeClock();
+    const { run, pool, heard } = tryPool(t, { clock, graceMs: 5000 });
+    const waiting = run("waits", "spin");
+    await heard("waiting");
+    pool.releaseAll();
+    clock.advance(5020);
+    assert.equal(shown(await waiting), "released");
   });
 
   test("jobs that come afterwards are released without being run", async (t) => {
     const { pool, run, lines } = tryPool(t);
-    pool.cancelAll();
+    pool.releaseAll();
     assert.equal(shown(await run("echo", 1)), "released");
     assert.equal(lines.length, 0);
     assert.equal(pool.free(), 1);
-  });
-
-  test("a job is not told to stop by what its place was told before", async (t) => {
-    const { pool, run, heard } = tryPool(t);
-    assert.equal(shown(await run("gives", "null")), "succeeded json null");
-    const waiting = run("waits", "signal");
-    await heard("waiting");
-    pool.cancelAll();
-    assert.equal(shown(await waiting), "released");
-  });
-});
-
-describe("destroy", () => {
-  test("releases what is running, however deaf it is", async (t) => {
-    const { pool, run, heard } = tryPool(t, { maxWorkers: 2 });
-    const waiting = [run("waits", "deaf"), run("waits", "deaf")];
-    await heard("waiting", 2);
-    await pool.destroy();
-    assert.deepEqual((await Promise.all(waiting)).map(shown), ["released", "released"]);
-    assert.equal(pool.workers(), 0);
-  });
-
-  test("may be repeated, also at the same time", async (t) => {
-    const { pool } = tryPool(t);
-    await Promise.all([pool.destroy(), pool.destroy()]);
-    await pool.destroy();
-    assert.equal(pool.workers(), 0);
-  });
-
-  test("may be followed by a cancelAll", async (t) => {
-    const { pool } = tryPool(t);
-    await pool.destroy();
-    pool.cancelAll();
-  });
-
-  test("is not a death worth a warning", async (t) => {
-    const { pool, run, heard, lines } = tryPool(t);
-    const waiting = run("waits", "deaf");
-    await heard("waiting");
-    await pool.destroy();
-    await waiting;
-    assert.deepEqual(
-      lines.filter(({ level }) => level === "warn" || level === "error"),
-      [],
-    );
-  });
-
-  test("releases a job that is sent afterwards, and starts no thread for it", async (t) => {
-    const { pool, run } = tryPool(t);
-    await pool.destroy();
-    assert.equal(shown(await run("echo", 1)), "released");
-    assert.equal(pool.workers(), 0);
   });
 });

@@ -72,6 +72,26 @@ describe("task files", () => {
   });
 });
 
+describe("a timeout", () => {
+  for (const [given, expected] of [
+    ["", 3_600_000],
+    ["timeoutMs: 1", 1],
+    ["timeoutMs: 604_800_000", 604_800_000],
+  ] as const) {
+    test(`${given || "that is not given"} is ${expected} ms`, async (t) => {
+      const tasks = await load(t, { "a.ts": task(`name: "a", ${given}`) });
+      assert.equal(tasks.get("a")?.timeoutMs, expected);
+    });
+  }
+});
+
+test("a retry policy may be at its limits", async (t) => {
+  const year = 365 * 24 * 3_600_000;
+  const limits = { maxAttempts: 100, baseMs: year, maxBackoffMs: year, factor: 100 };
+  const tasks = await load(t, { "a.ts": task(`name: "a", retry: ${JSON.stringify(limits)}`) });
+  assert.deepEqual(tasks.get("a")?.retry, { ...defaultRetryPolicy, ...limits });
+});
+
 describe("one bad file", () => {
   for (const [what, text, said] of [
     ["a syntax error", "export default {", /Unexpected/],
@@ -91,6 +111,14 @@ describe("one bad file", () => {
     ["a shrinking delay", task(`name: "a", retry: { factor: 0.5 }`), /retry\.factor is 0\.5/],
     ["an endless factor", task(`name: "a", retry: { factor: Infinity }`), /retry\.factor is Infinity/],
     ["an endless cap", task(`name: "a", retry: { maxBackoffMs: Infinity }`), /retry\.maxBackoffMs is Infinity/],
+    ["a delay of more than a year", task(`name: "a", retry: { baseMs: 31536000001 }`), /baseMs .* 0 to 31536000000/],
+    ["a cap of more than a year", task(`name: "a", retry: { maxBackoffMs: 31536000001 }`), /retry\.maxBackoffMs is/],
+    ["half a millisecond", task(`name: "a", retry: { baseMs: 0.5 }`), /retry\.baseMs is 0\.5 and must be a whole/],
+    ["a factor above 100", task(`name: "a", retry: { factor: 100.5 }`), /factor is 100\.5 .* from 1 to 100/],
+    ["no time", task(`name: "a", timeoutMs: 0`), /timeoutMs is 0 and must be a whole number from 1 to 604800000/],
+    ["more than a week", task(`name: "a", timeoutMs: 604800001`), /timeoutMs is 604800001/],
+    ["half a millisecond of time", task(`name: "a", timeoutMs: 1.5`), /timeoutMs is 1\.5/],
+    ["a timeout that is text", task(`name: "a", timeoutMs: "1000" as never`), /timeoutMs is 1000/],
     ["an unknown jitter", task(`name: "a", retry: { jitter: "half" as never }`), /retry\.jitter is half/],
     ["settings that refuse", task(`name: "a", settings() { throw new Error("root is missing"); }`), /root is missing/],
     ["settings that are no data", task(`name: "a", settings: () => ({ open() {} })`), /not plain data/],

@@ -1,9 +1,10 @@
 /** A real pool of real threads, with the tasks of ./tasks. */
 import { fileURLToPath } from "node:url";
 import type { TestContext } from "node:test";
+import { systemClock } from "../../src/clock.ts";
 import type { JsonValue, Lease, Payload } from "../../src/job/job.ts";
 import { createSignal } from "../../src/lifecycle.ts";
-import { createPool, type Ended, type Pool, type PoolOptions } from "../../src/pool/pool.ts";
+import { createPool, type Ended, type Pool, type PoolOptions, type Said } from "../../src/pool/pool.ts";
 import { loadTasks } from "../../src/pool/tasks.ts";
 import { keptLog, newLease } from "../support/samples.ts";
 
@@ -18,6 +19,9 @@ export const maxOutputBytes = 1000;
 export type Tried = {
   readonly pool: Pool;
   readonly lines: ReturnType<typeof keptLog>["lines"];
+  readonly said: { readonly lease: Lease; readonly said: Said }[];
+  /** What `onReleased` was told, unless the test brings its own. */
+  readonly released: Ended[];
   /** Resolves when the log has had so many lines with this text. */
   heard(text: string, times?: number): Promise<void>;
   /** Runs one job on its own. */
@@ -35,6 +39,8 @@ export function tryPool(t: TestContext, options: Partial<PoolOptions> = {}): Tri
       for (const listener of listeners) listener();
     };
   }
+  const said: { lease: Lease; said: Said }[] = [];
+  const released: Ended[] = [];
   const maxWorkers = options.maxWorkers ?? 1;
   const pool = createPool({
     name: "tried",
@@ -42,16 +48,18 @@ export function tryPool(t: TestContext, options: Partial<PoolOptions> = {}): Tri
     minWorkers: maxWorkers,
     maxWorkers,
     idleMs: 60_000,
-    tasks: [...tasks.values()].filter(({ name }) => name !== "unloadable"),
+    tasks: tasksBut("unloadable"),
     maxOutputBytes,
-    now: () => 5000,
+    clock: systemClock,
+    graceMs: 60_000,
+    onSaid: (lease, each) => said.push({ lease, said: each }),
+    onReleased: (ended) => released.push(...ended),
     log: told,
     ...options,
   });
   t.after(() => pool.destroy());
   return {
-    pool,
-    lines,
+    ...{ pool, lines, said, released },
     async heard(text, times = 1) {
       const { promise, fire } = createSignal();
       const listen = () => {
@@ -72,9 +80,13 @@ export function tryPool(t: TestContext, options: Partial<PoolOptions> = {}): Tri
 
 export const allTasks = [...tasks.values()];
 
-export function job(task: string, input: JsonValue | Payload): Lease {
+export function tasksBut(...names: readonly string[]) {
+  return allTasks.filter(({ name }) => !names.includes(name));
+}
+
+export function job(task: string, input: JsonValue | Payload, overrides: Partial<Lease> = {}): Lease {
   const isPayload = typeof input === "object" && input !== null && !Array.isArray(input) && "bytes" in input;
-  return newLease({ task, pool: "tried", input: isPayload ? (input as Payload) : json(input) });
+  return newLease({ task, pool: "tried", input: isPayload ? (input as Payload) : json(input), ...overrides });
 }
 
 export function json(value: JsonValue): Payload {
@@ -84,6 +96,8 @@ export function json(value: JsonValue): Payload {
 /** An outcome in a word or two, for comparing. */
 export function shown({ outcome }: Ended): string {
   if (outcome.kind === "failed") return `failed ${outcome.failure.reason}`;
+  if (outcome.kind === "timed_out") return `timed_out ${outcome.timeoutMs}`;
+  if (outcome.kind === "expired") return `expired ${outcome.hasStarted ? "started" : "unstarted"}`;
   if (outcome.kind !== "succeeded") return outcome.kind;
   const { output } = outcome;
   if (!output) return "succeeded";

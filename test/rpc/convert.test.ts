@@ -4,9 +4,20 @@ import { create, fromBinary, fromJson, type JsonValue, toBinary, toJson } from "
 import { durationMs, timestampMs, ValueSchema } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import { invalid, refusal } from "../../src/errors.ts";
-import { JobSchema, JobSpecSchema, JobState, ResultSchema } from "../../src/gen/millpond/v1/job_pb.ts";
+import {
+  AttemptOutcome,
+  DeadReason,
+  JobSchema,
+  JobSpecSchema,
+  JobState,
+  ResultSchema,
+  RetryPolicy_Jitter as Jitter,
+} from "../../src/gen/millpond/v1/job_pb.ts";
 import type { Payload, StoredJob, StoredResult } from "../../src/job/job.ts";
-import { durationFromMs, fromAdmitted, fromJob, fromResult, toDraft, toState } from "../../src/rpc/convert.ts";
+import { fromJob, fromResult, fromWholeJob, resultOf } from "../../src/rpc/convert/job.ts";
+import { fromAdmitted, toDraft } from "../../src/rpc/convert/spec.ts";
+import { fromOutcome, toDeadReason, toState } from "../../src/rpc/convert/state.ts";
+import { durationFromMs, durationToMs, timestampToMs } from "../../src/rpc/convert/time.ts";
 
 const result: StoredResult = {
   cursor: 7,
@@ -15,7 +26,10 @@ const result: StoredResult = {
   state: "SUCCEEDED",
   output: null,
   failure: null,
+  deadReason: null,
   attempts: 2,
+  redrives: 0,
+  labels: {},
   submittedAt: 1_790_000_000_001,
   startedAt: 1_790_000_000_002,
   finishedAt: 1_790_000_000_003,
@@ -33,7 +47,10 @@ function inputOf(content: Parameters<typeof create<typeof JobSpecSchema>>[1] & o
 describe("a job on its way in", () => {
   test("keeps its names, and gets the stream's channel when it names none", () => {
     const spec = create(JobSpecSchema, { id: "i", task: "t" });
-    assert.deepEqual(toDraft(spec, "results"), { id: "i", task: "t", channel: "results", input: null });
+    assert.deepEqual(toDraft(spec, "results"), {
+      ...{ id: "i", task: "t", channel: "results", input: null, idempotencyKey: "", priority: 0, start: null },
+      ...{ expiresAt: null, timeoutMs: null, retry: {}, labels: {}, discardResult: false },
+    });
     assert.equal(toDraft(create(JobSpecSchema, { channel: "own" }), "results").channel, "own");
   });
 
@@ -121,39 +138,102 @@ describe("a result on its way out", () => {
   });
 });
 
+const stored: StoredJob = {
+  ...{ seq: 1, id: result.id, client: "ada", task: "echo", pool: "cpu", channel: "default" },
+  ...{ state: "RUNNING", attempts: 1, maxAttempts: 4, submittedAt: 1, runAt: 2, startedAt: 3, finishedAt: null },
+  ...{ isCancelling: false, priority: 0, expiresAt: null, idempotencyKey: null, options: null, redrives: 0 },
+  ...{ output: null, failure: null, deadReason: null, cursor: null },
+};
+
 describe("a job as it stands", () => {
-  const stored: StoredJob = {
-    ...{ seq: 1, id: result.id, client: "ada", task: "echo", pool: "cpu", channel: "default" },
-    ...{ state: "RUNNING", attempts: 1, maxAttempts: 4, submittedAt: 1, runAt: 2, startedAt: 3, finishedAt: null },
-    ...{ output: null, failure: null, cursor: null },
-  };
   const progress = { fraction: 0.5, note: "half" };
 
   test("shows progress only while it runs", () => {
-    assert.equal(fromJob(stored, progress).progress?.fraction, 0.5);
-    assert.equal(fromJob({ ...stored, state: "QUEUED" }, progress).progress, undefined);
+    assert.equal(fromJob(stored, { progress }).progress?.fraction, 0.5);
+    assert.equal(fromJob({ ...stored, state: "QUEUED" }, { progress }).progress, undefined);
   });
 
   test("shows the last failure only while it waits for another attempt", () => {
-    assert.equal(fromJob({ ...stored, state: "QUEUED", failure }, undefined).lastFailure?.reason, "busy");
-    assert.equal(fromJob({ ...stored, failure }, undefined).lastFailure, undefined);
+    assert.equal(fromJob({ ...stored, state: "QUEUED", failure }, {}).lastFailure?.reason, "busy");
+    assert.equal(fromJob({ ...stored, failure }, {}).lastFailure, undefined);
   });
 
   test("shows its result once it is final, with cursor 0 where none is known", () => {
-    const final = fromJob({ ...stored, state: "DEAD", failure, finishedAt: 9, cursor: 4 }, progress);
+    const final = fromJob({ ...stored, state: "DEAD", failure, finishedAt: 9, cursor: 4 }, { progress });
     assert.equal(final.result?.cursor, 4n);
     assert.equal(final.result.failure?.reason, "busy");
     assert.equal(final.progress, undefined);
-    assert.equal(fromJob({ ...stored, state: "DEAD", failure, finishedAt: 9 }, undefined).result?.cursor, 0n);
-    assert.equal(fromJob(stored, undefined).result, undefined);
+    assert.equal(fromJob({ ...stored, state: "DEAD", failure, finishedAt: 9 }, {}).result?.cursor, 0n);
+    assert.equal(fromJob(stored, {}).result, undefined);
   });
 
   test("can be put on the wire in every state", () => {
     for (const state of ["QUEUED", "RUNNING", "SUCCEEDED", "DEAD", "CANCELLED"] as const) {
-      const wire = fromBinary(JobSchema, toBinary(JobSchema, fromJob({ ...stored, state, finishedAt: 9 }, progress)));
+      const wire = fromBinary(
+        JobSchema,
+        toBinary(JobSchema, fromJob({ ...stored, state, finishedAt: 9 }, { progress })),
+      );
       assert.equal(toState(wire.state), state);
     }
     assert.equal(toState(JobState.UNSPECIFIED), null);
+  });
+});
+
+describe("a whole job", () => {
+  const bytes = (size: number) => ({ kind: "data" as const, type: "", bytes: new Uint8Array(size) });
+  const past = (attempt: number) => ({
+    ...{ attempt, outcome: "timed_out" as const, failure, startedAt: null, finishedAt: attempt },
+  });
+  const whole = {
+    ...stored,
+    ...{ state: "SUCCEEDED" as const, finishedAt: 9, input: bytes(3), output: bytes(4), history: [past(1), past(2)] },
+  };
+  const show = (withInput: boolean, messageBytes = 10_000) => fromWholeJob(whole, {}, { withInput, messageBytes });
+
+  test("shows its input in place of its output when that is asked for", () => {
+    assert.equal(show(false).input, undefined);
+    assert.equal(show(false).result?.output?.content.case, "data");
+    assert.equal(show(true).input?.content.case, "data");
+    assert.equal(show(true).result?.output, undefined);
+  });
+
+  test("shows the attempts that did not succeed, the newest of them when not all fit", () => {
+    const shown = show(false).history;
+    assert.deepEqual(
+      shown.map(({ number, outcome, startedAt }) => [number, outcome, startedAt]),
+      [1, 2].map((number) => [number, AttemptOutcome.TIMED_OUT, undefined]),
+    );
+    const sizeOf = (job: ReturnType<typeof show>) => toBinary(JobSchema, job).length;
+    const none = sizeOf(show(false, 0));
+    const bound = none + 64 + (sizeOf(show(false)) - none) / 2 + 8; // beside what surrounds the job there is room for one
+    const few = show(false, bound);
+    assert.deepEqual(
+      few.history.map(({ number }) => number),
+      [2],
+    );
+    assert.ok(sizeOf(few) <= bound);
+  });
+
+  test("of a job that is not final there is no result", () => {
+    assert.equal(resultOf(stored), null);
+    assert.equal(resultOf(whole)?.state, "SUCCEEDED");
+  });
+});
+
+describe("the words of the protocol", () => {
+  test("are refused where there is no such number, with the field's path", () => {
+    assert.equal(toDeadReason(DeadReason.POISON, "filter.dead_reason"), "poison");
+    assert.equal(toDeadReason(DeadReason.UNSPECIFIED, "filter.dead_reason"), null);
+    assert.throws(() => toDeadReason(99 as DeadReason, "filter.dead_reason"), {
+      violations: [{ field: "filter.dead_reason", description: "99 is not a reason: there are 1 to 4" }],
+    });
+    assert.throws(() => toState(9 as JobState), { reason: "invalid_argument" });
+  });
+
+  test("there is one for every outcome that leaves a line", () => {
+    for (const kind of ["failed", "timed_out", "cancelled", "lost", "expired"] as const) {
+      assert.notEqual(fromOutcome(kind), AttemptOutcome.UNSPECIFIED);
+    }
   });
 });
 
@@ -174,6 +254,56 @@ describe("a receipt", () => {
     assert.ok(bad.receipt.case === "refusal");
     assert.equal(bad.receipt.value.retryAfter, undefined);
     assert.equal(bad.receipt.value.fieldViolations[0]?.field, "input.width");
+  });
+});
+
+describe("times and durations on their way in", () => {
+  test("what is below a millisecond is rounded away from zero, for durations, and up, for times", () => {
+    for (const [seconds, nanos, ms] of [
+      [0n, 1, 1],
+      [0n, -1, -1],
+      [-1n, -500_000_000, -1500],
+      [1n, 1_000_000, 1001],
+      [2n, 0, 2000],
+    ] as const) {
+      assert.equal(durationToMs({ seconds, nanos }), ms);
+    }
+    assert.equal(timestampToMs({ seconds: 1n, nanos: 1 }), 1001);
+    assert.equal(timestampToMs({ seconds: -1n, nanos: 999_000_000 }), -1);
+  });
+
+  test("what is none is not a number, so that no bound lets it pass", () => {
+    for (const [seconds, nanos] of [
+      [1n, -1],
+      [-1n, 1],
+      [0n, 1_000_000_000],
+    ] as const) {
+      assert.ok(Number.isNaN(durationToMs({ seconds, nanos })), `${seconds} s ${nanos} ns`);
+    }
+    for (const [seconds, nanos] of [
+      [253_402_300_800n, 0],
+      [-62_135_596_801n, 0],
+      [0n, -1],
+      [0n, 1_000_000_000],
+    ] as const) {
+      assert.ok(Number.isNaN(timestampToMs({ seconds, nanos })), `${seconds} s ${nanos} ns`);
+    }
+  });
+
+  test("a job's own options come as milliseconds", () => {
+    const spec = create(JobSpecSchema, {
+      ...{ task: "t", priority: -3, idempotencyKey: "invoice-1", labels: { a: "b" }, discardResult: true },
+      start: { case: "delay", value: { seconds: 2n } },
+      expiresAt: { seconds: 9n },
+      timeout: { nanos: 5_000_000 },
+      retry: { maxAttempts: 7, base: { seconds: 1n }, factor: 3, maxBackoff: { seconds: 4n }, jitter: Jitter.NONE },
+    });
+    const { start, expiresAt, timeoutMs, retry, priority, labels, discardResult, idempotencyKey } = toDraft(spec, "c");
+    assert.deepEqual([start, expiresAt, timeoutMs], [{ delayMs: 2000 }, 9000, 5]);
+    assert.deepEqual(retry, { maxAttempts: 7, baseMs: 1000, factor: 3, maxBackoffMs: 4000, jitter: "none" });
+    assert.deepEqual([priority, labels, discardResult, idempotencyKey], [-3, { a: "b" }, true, "invoice-1"]);
+    const at = create(JobSpecSchema, { start: { case: "runAt", value: { seconds: 2n } }, retry: {} });
+    assert.deepEqual([toDraft(at, "c").start, toDraft(at, "c").retry], [{ at: 2000 }, {}]);
   });
 });
 

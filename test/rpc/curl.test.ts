@@ -10,8 +10,9 @@ type Detail = { readonly type: string; readonly value: string; readonly debug: u
 
 /** What the tests look at of any answer; which fields there are depends on the answer. */
 type Body = {
-  readonly receipts: readonly { readonly jobId: string; readonly refusal: { reason: string; message: string } }[];
+  readonly receipts: readonly { readonly jobId: string; readonly refusal?: { reason: string; message: string } }[];
   readonly job: Job;
+  readonly result: { readonly output: unknown };
   readonly code: string;
   readonly message: string;
   readonly details: readonly Detail[];
@@ -19,11 +20,14 @@ type Body = {
 
 type Job = {
   readonly state: string;
+  readonly deadReason?: string;
   readonly result?: {
     readonly attempts: number;
     readonly output: { readonly message: { readonly [key: string]: unknown } };
   };
 };
+
+type FinalJob = Job & Required<Pick<Job, "result">>;
 
 type Answer = { readonly status: number; readonly headers: Headers; readonly body: Body };
 
@@ -51,7 +55,7 @@ async function health({ httpAddress }: Pick<TestServer, "httpAddress">) {
 }
 
 /** The job that the first receipt names, asked for until it is final. */
-async function finished(server: TestServer, { receipts }: Body): Promise<Required<Job>> {
+async function finished(server: TestServer, { receipts }: Pick<Body, "receipts">): Promise<FinalJob> {
   for (;;) {
     const { job } = (await curl(server, "GetJob", { jobId: receipts[0]?.jobId })).body;
     if (job.result) return { ...job, result: job.result };
@@ -92,8 +96,8 @@ describe("with nothing but HTTP and JSON", async () => {
     const [good, bad] = body.receipts;
     assert.ok(good && bad);
     assert.match(good.jobId, /^[0-9a-f-]{36}$/);
-    assert.equal(bad.refusal.reason, "unknown_task");
-    assert.match(bad.refusal.message, /^no task is named "ecco"; there are: echo, /);
+    assert.equal(bad.refusal?.reason, "unknown_task");
+    assert.match(bad.refusal?.message ?? "", /^no task is named "ecco"; there are: echo, /);
   });
 
   test("who calls is told by a header, and one client does not see another's job", async () => {
@@ -148,6 +152,31 @@ describe("with nothing but HTTP and JSON", async () => {
     const delayMs = Number(retryDelay?.seconds) * 1000 + (retryDelay?.nanos ?? 0) / 1e6;
     assert.ok(delayMs > 0 && delayMs <= 1_000_000, `${delayMs} ms`);
     assert.equal(refused.headers.get("grpc-retry-pushback-ms"), String(Math.ceil(delayMs)));
+  });
+
+  for (const [method, body, type] of [
+    ["CancelJobs", { filter: { all: true, taks: "echo" } }, "JobFilter"],
+    ["RedriveJobs", { filter: { all: true, taks: "echo" } }, "JobFilter"],
+    ["DeleteJobs", { jobIds: ["0198a3b4-0000-7000-8000-00000000000a"], taks: 1 }, "DeleteJobsRequest"],
+    ["ListDeadLetters", { filter: { taks: "echo" } }, "JobFilter"],
+    ["ListJobs", { taks: "echo" }, "ListJobsRequest"],
+  ] as const) {
+    test(`${method} refuses a field that it does not know, naming it and where it is`, async () => {
+      const answer = await curl(server, method, body);
+      assert.deepEqual([answer.status, answer.body.code], [400, "invalid_argument"]);
+      assert.match(answer.body.message, new RegExp(`${type}.*"taks"`));
+    });
+  }
+
+  test("Run is a function call, and its deadline is a header", async () => {
+    const { body } = await curl(server, "Run", { job: { task: "echo", input: { json: [1, 2] } } });
+    assert.deepEqual(body.result.output, { json: [1, 2] });
+    const id = "0198a3b4-0000-7000-8000-00000000000c";
+    const job = { id, task: "sleep", input: { json: { durationMs: 3_600_000 } } };
+    const late = await curl(server, "Run", { job }, { "connect-timeout-ms": "50" });
+    assert.deepEqual([late.status, late.body.code], [504, "deadline_exceeded"]);
+    const { state, deadReason } = await finished(server, { receipts: [{ jobId: id }] });
+    assert.deepEqual([state, deadReason], ["JOB_STATE_DEAD", "DEAD_REASON_EXPIRED"]);
   });
 
   for (const [what, method, body, status] of [

@@ -2,9 +2,9 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import { type Client, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
-import { createRegistry } from "@bufbuild/protobuf";
+import { createRegistry, type DescService } from "@bufbuild/protobuf";
 import { parseConfig } from "../../src/config.ts";
 import { file_millpond_tasks_v1_diagnostic } from "../../src/gen/millpond/tasks/v1/diagnostic_pb.ts";
 import { file_millpond_tasks_v1_image } from "../../src/gen/millpond/tasks/v1/image_pb.ts";
@@ -101,6 +101,8 @@ export type TestServer = RunningServer & {
   readonly folder: string;
   /** A client of this name. */
   client(way: Way, name?: string): PoolClient;
+  /** A client of another service. */
+  clientOf<S extends DescService>(service: S, way: Way): Client<S>;
   /** Stops the server and removes its folder. */
   remove(): Promise<void>;
 };
@@ -115,6 +117,7 @@ export async function openServer(given?: { readonly [section: string]: unknown }
     ...server,
     folder: folder.path,
     client: (way, name) => clientOf(server, way, name),
+    clientOf: (service, way) => createClient(service, way.transport(server)),
     async remove() {
       await server.stop();
       await folder.remove();
@@ -129,18 +132,27 @@ export function clientOf(
   name?: string,
 ): PoolClient {
   const transport = way.transport(server);
-  if (name === undefined) return createClient(WorkerPoolService, transport);
   const named: Transport = {
-    unary: (method, signal, timeoutMs, header, ...rest) =>
-      transport.unary(method, signal, timeoutMs, withName(header, name), ...rest),
+    unary: (method, signal, timeoutMs, header, ...rest) => {
+      const call = () => transport.unary(method, signal, timeoutMs, withName(header, name), ...rest);
+      return call().catch((error: unknown) => (wasRefusedByHttp2(error) ? call() : Promise.reject(error)));
+    },
     stream: (method, signal, timeoutMs, header, ...rest) =>
       transport.stream(method, signal, timeoutMs, withName(header, name), ...rest),
   };
   return createClient(WorkerPoolService, named);
 }
 
-function withName(header: ConstructorParameters<typeof Headers>[0], name: string): Headers {
+/**
+ * A call that crosses the server's GOAWAY is refused by HTTP/2 before it began. Clients of gRPC make it again on the next
+ * connection, all by themselves; this library's do not.
+ */
+function wasRefusedByHttp2(error: unknown): boolean {
+  return error instanceof ConnectError && /\bNGHTTP2_REFUSED_STREAM\b/.test(String(error.cause));
+}
+
+function withName(header: ConstructorParameters<typeof Headers>[0], name: string | undefined): Headers {
   const headers = new Headers(header);
-  if (!headers.has("millpond-client")) headers.set("millpond-client", name);
+  if (name !== undefined && !headers.has("millpond-client")) headers.set("millpond-client", name);
   return headers;
 }

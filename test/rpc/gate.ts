@@ -3,8 +3,19 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 
+import type { Saying } from "./tasks/gate.ts";
+
 /** One attempt that is running and waits to be told its end. */
-export type HeldAttempt = { readonly jobId: string; readonly attempt: number; pass(): void; fail(): void };
+export type HeldAttempt = {
+  readonly jobId: string;
+  readonly attempt: number;
+  pass(): void;
+  fail(): void;
+  /** Has it write to its log, or report progress. */
+  say(saying: Saying): void;
+  /** Resolves when the attempt has ended, in whichever way. */
+  readonly ended: Promise<void>;
+};
 
 export type Gate = {
   readonly port: number;
@@ -34,7 +45,9 @@ export async function openGate(): Promise<Gate> {
         const [jobId = "", attempt] = line.split(" ");
         const tell = (word: string) => () => void socket.write(`${word}\n`);
         if (isOpen) return tell("pass")();
-        const began = { jobId, attempt: Number(attempt), pass: tell("pass"), fail: tell("fail") };
+        const say = (saying: Saying) => void socket.write(`say ${JSON.stringify(saying)}\n`);
+        const ended = new Promise<void>((resolve) => void socket.once("close", () => resolve()));
+        const began = { jobId, attempt: Number(attempt), pass: tell("pass"), fail: tell("fail"), say, ended };
         const first = waiting.shift();
         if (first) first(began);
         else held.push(began);

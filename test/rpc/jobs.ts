@@ -1,8 +1,9 @@
 /** Jobs and streams as the behaviour suites use them. */
 import { randomUUID } from "node:crypto";
-import { fromJson, type JsonValue, type MessageInitShape, toJson } from "@bufbuild/protobuf";
+import { fromJson, type JsonValue, type Message, type MessageInitShape, toJson } from "@bufbuild/protobuf";
+import { WireType } from "@bufbuild/protobuf/wire";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
-import type { JobSpecSchema, Receipt, Result } from "../../src/gen/millpond/v1/job_pb.ts";
+import type { Job, JobSpecSchema, Receipt, Result } from "../../src/gen/millpond/v1/job_pb.ts";
 import type {
   ExchangeOpenSchema,
   ExchangeRequestSchema,
@@ -25,6 +26,15 @@ export function data(bytes: Uint8Array): Input {
 /** A job of task `echo` that gives `value` back. */
 export function echo(value: JsonValue, more: JobInit = {}): JobInit {
   return { task: "echo", input: json(value), ...more };
+}
+
+/** What makes a job wait for an hour. */
+export const later = { start: { case: "delay", value: { seconds: 3_600n } } } as const satisfies JobInit;
+
+/** The message with a field of this number, which the server does not know. */
+export function withUnknown<M extends Message>(message: M, no: number): M {
+  message.$unknown = [{ no, wireType: WireType.Varint, data: new Uint8Array([1]) }];
+  return message;
 }
 
 /** A name that no other test uses. */
@@ -72,6 +82,23 @@ export async function present(client: PoolClient, from: From): Promise<Result[]>
   const found: Result[] = [];
   for await (const { results } of client.results({ ...from, stopAtEnd: true })) found.push(...results);
   return found;
+}
+
+/** A job once it is final, or in another way as the test waits for it to be. Waits for it with `WatchJob`. */
+export async function whenFinal(
+  client: PoolClient,
+  jobId: string,
+  isThere: (job: Job) => boolean = ({ result }) => result !== undefined,
+): Promise<Job> {
+  const hangUp = new AbortController();
+  try {
+    for await (const { update } of client.watchJob({ jobId }, { signal: hangUp.signal })) {
+      if (update.case === "job" && isThere(update.value)) return update.value;
+    }
+  } finally {
+    hangUp.abort(); // leaving the loop alone would keep the call open
+  }
+  throw new Error(`job ${jobId} is final and not as the test expects it`);
 }
 
 type RequestInit = MessageInitShape<typeof ExchangeRequestSchema>;

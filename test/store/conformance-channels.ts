@@ -1,42 +1,47 @@
 import assert from "node:assert/strict";
-import type { Store } from "../../src/store/store.ts";
-import {
-  data,
-  everything,
-  finish,
-  leaseAll,
-  newJob,
-  newJobs,
-  pruneAcknowledged,
-  resultsOf,
-  settlement,
-  t0,
-} from "./sample.ts";
+import type { Check } from "./conformance.ts";
+import { data, died, finish, leaseAll, newJob, newJobs, resultsOf, settlement, stopped, t0 } from "./sample.ts";
 
-type Check = (sentence: string, body: (store: Store) => Promise<void>) => void;
-
-const cursors = (found: { readonly results: readonly { readonly cursor: number }[] }) =>
+export const cursors = (found: { readonly results: readonly { readonly cursor: number }[] }) =>
   found.results.map(({ cursor }) => cursor);
 
-/** The part of the suite about results, acknowledgements and retention. */
+/** The part of the suite about results and acknowledgements. */
 export function channelConformance(check: Check): void {
   check("results carry the whole outcome, in the order in which jobs became final", async (store) => {
-    const jobs = newJobs(3);
+    const labels = { kind: "night", "a b.c": '"x"' };
+    const jobs = [newJob(), newJob({ options: { labels, timeoutMs: 5 } }), newJob()];
     await store.submit(jobs);
     const [a, b, c] = await leaseAll(store);
-    const failure = { reason: "bad", message: "no such thing", retryable: false, details: { width: 5 } };
-    await store.settle([settlement(c!, { state: "DEAD", output: null, failure, attempt: 3 }), settlement(a!)]);
-    await store.settle([settlement(b!, { state: "CANCELLED", output: null })]);
-    const times = { submittedAt: t0, startedAt: t0 + 1, finishedAt: t0 + 2 };
-    const rest = { task: "echo", failure: null, attempts: 1, output: null, ...times };
+    await store.settle([settlement(c!, { ...died, attempt: 3 }), settlement(a!)]);
+    await store.settle([settlement(b!, { ...stopped, attempt: 0, startedAt: null })]);
+    const rest = { task: "echo", redrives: 0, labels: {}, submittedAt: t0, startedAt: t0 + 1, finishedAt: t0 + 2 };
+    const plain = { ...rest, output: null, failure: null, deadReason: null, attempts: 1 };
+    const dead = { state: "DEAD", failure: died.failure, deadReason: "permanent" };
     assert.deepEqual(await resultsOf(store), {
       results: [
-        { ...rest, cursor: 1, id: c!.id, state: "DEAD", failure, attempts: 3 },
-        { ...rest, cursor: 2, id: a!.id, state: "SUCCEEDED", output: data("out") },
-        { ...rest, cursor: 3, id: b!.id, state: "CANCELLED" },
+        { ...plain, ...dead, cursor: 1, id: c!.id, attempts: 3 },
+        { ...plain, cursor: 2, id: a!.id, state: "SUCCEEDED", output: data("out") },
+        {
+          ...{ ...plain, cursor: 3, id: b!.id, state: "CANCELLED", failure: stopped.failure },
+          ...{ attempts: 0, startedAt: null, labels },
+        },
       ],
       lastCursor: 3,
     });
+  });
+
+  check("a job without a channel leaves no result anywhere", async (store) => {
+    const [lease] = await finish(store, [newJob({ channel: null })]);
+    for (const channel of ["default", ""]) {
+      assert.deepEqual(await resultsOf(store, 0, channel), { results: [], lastCursor: 0 });
+      assert.deepEqual(await store.ack([{ client: "ada", channel, cursor: 1 }]), [
+        { kind: "out_of_range", lastCursor: 0 },
+      ]);
+    }
+    const job = await store.get({ client: "ada", id: lease!.id });
+    assert.deepEqual([job?.state, job?.channel, job?.cursor], ["SUCCEEDED", null, null]);
+    const again = newJob({ id: lease!.id, channel: null });
+    assert.deepEqual(await store.submit([again]), [{ kind: "duplicate", id: lease!.id, cursor: null }]);
   });
 
   check("each channel of each client counts its results from 1, without gaps", async (store) => {
@@ -106,69 +111,5 @@ export function channelConformance(check: Check): void {
       { kind: "acknowledged", cursor: 0 },
     ]);
     assert.deepEqual(cursors(await resultsOf(store, 0, "x")), [1]);
-  });
-
-  check(
-    "retention removes acknowledged results of before its time, oldest first, and frees their ids",
-    async (store) => {
-      const jobs = newJobs(4, { input: data(5_000) });
-      await store.submit(jobs);
-      const leases = await leaseAll(store);
-      await store.settle(leases.map((lease, i) => settlement(lease, { finishedAt: t0 + i, output: data(3_000) })));
-      await store.ack([{ client: "ada", channel: "default", cursor: 3 }]);
-      assert.equal(await store.prune({ ...pruneAcknowledged, acknowledgedBefore: t0 }), 0);
-      assert.equal(await store.prune({ ...pruneAcknowledged, limit: 1 }), 1);
-      assert.equal(await store.get({ client: "ada", id: jobs[0]!.id }), null);
-      assert.equal(await store.prune({ ...pruneAcknowledged, acknowledgedBefore: t0 + 2 }), 1);
-      assert.equal(await store.prune(pruneAcknowledged), 1);
-      assert.equal(await store.prune(pruneAcknowledged), 0);
-      assert.deepEqual(
-        (await store.list(everything)).map(({ id }) => id),
-        [jobs[3]!.id],
-      );
-      assert.deepEqual(cursors(await resultsOf(store, 0)), [4]);
-      assert.equal((await store.counts()).pools[0]?.SUCCEEDED, 1);
-      assert.deepEqual(await store.submit([jobs[0]!]), [{ kind: "accepted" }]);
-      const [again] = await leaseAll(store);
-      assert.ok(again!.seq > leases[3]!.seq, "a seq is never given twice");
-    },
-  );
-
-  check(
-    "retention removes unacknowledged results from a channel's start only, so that readers see no gap",
-    async (store) => {
-      await store.submit(newJobs(4));
-      const leases = await leaseAll(store);
-      const ends = [{}, { state: "DEAD" as const }, {}, {}];
-      await store.settle(leases.map((lease, i) => settlement(lease, { finishedAt: t0 + i, ...ends[i] })));
-      const request = { ...pruneAcknowledged, unacknowledgedBefore: t0 + 3, deadBefore: t0 };
-      assert.equal(await store.prune(request), 1);
-      assert.deepEqual(cursors(await resultsOf(store, 0)), [2, 3, 4]);
-      assert.equal(await store.prune({ ...request, deadBefore: t0 + 2 }), 2);
-      assert.deepEqual(cursors(await resultsOf(store, 0)), [4]);
-    },
-  );
-
-  check("retention keeps dead letters for their own time, acknowledged or not", async (store) => {
-    await store.submit(newJobs(3));
-    const leases = await leaseAll(store);
-    const ends = [{ state: "DEAD" as const }, { state: "CANCELLED" as const }, { state: "DEAD" as const }];
-    await store.settle(leases.map((lease, i) => settlement(lease, { finishedAt: t0 + i, ...ends[i] })));
-    await store.ack([{ client: "ada", channel: "default", cursor: 3 }]);
-    assert.equal(await store.prune(pruneAcknowledged), 1);
-    assert.deepEqual(
-      (await store.list(everything)).map(({ state }) => state),
-      ["DEAD", "DEAD"],
-    );
-    assert.equal(await store.prune({ ...pruneAcknowledged, deadBefore: t0 + 2 }), 1);
-    assert.equal(await store.prune({ ...pruneAcknowledged, deadBefore: t0 + 3, limit: 5 }), 1);
-    assert.deepEqual(await store.list(everything), []);
-  });
-
-  check("retention never removes what is not final", async (store) => {
-    await store.submit(newJobs(2));
-    await store.lease({ pool: "cpu", limit: 1, now: t0, owner: "boot-1" });
-    const all = { acknowledgedBefore: t0 * 2, unacknowledgedBefore: t0 * 2, deadBefore: t0 * 2, limit: 10 };
-    assert.equal(await store.prune(all), 0);
   });
 }

@@ -1,9 +1,30 @@
 /** What every store driver must do; a driver's own test hands itself in. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import type { ListRequest, Store } from "../../src/store/store.ts";
+import { idempotencyMs, maxHistory } from "../../src/job/job.ts";
+import type { ContentField, Store } from "../../src/store/store.ts";
 import { channelConformance } from "./conformance-channels.ts";
-import { data, everything, finish, leaseAll, newJob, newJobs, resultsOf, settlement, t0 } from "./sample.ts";
+import { lettersConformance } from "./conformance-letters.ts";
+import { lookConformance } from "./conformance-look.ts";
+import { retentionConformance } from "./conformance-retention.ts";
+import {
+  asBoot1,
+  data,
+  died,
+  finish,
+  leaseAll,
+  listAll,
+  newJob,
+  newJobs,
+  pruneNothing,
+  resultsOf,
+  retried,
+  settlement,
+  stopped,
+  t0,
+} from "./sample.ts";
+
+export type Check = (sentence: string, body: (store: Store) => Promise<void>) => void;
 
 export type Opened = {
   readonly store: Store;
@@ -15,7 +36,7 @@ export type Opened = {
 
 /** Registers the suite. Each test has a store of its own. */
 export function conformance(name: string, open: () => Promise<Opened>): void {
-  const check = (sentence: string, body: (store: Store) => Promise<void>) => {
+  const check: Check = (sentence, body) => {
     test(sentence, async () => {
       const opened = await open();
       try {
@@ -29,29 +50,71 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
   describe(`${name}: jobs`, () => {
     check("a job submitted twice is stored once", async (store) => {
       const job = newJob();
-      assert.deepEqual(await store.submit([job, job]), [{ kind: "accepted" }, { kind: "duplicate", cursor: null }]);
-      assert.deepEqual(await store.submit([job]), [{ kind: "duplicate", cursor: null }]);
-      assert.equal((await store.list(everything)).length, 1);
+      assert.deepEqual(await store.submit([job, job]), [
+        { kind: "accepted" },
+        { kind: "duplicate", id: job.id, cursor: null },
+      ]);
+      assert.deepEqual(await store.submit([job]), [{ kind: "duplicate", id: job.id, cursor: null }]);
+      assert.equal((await listAll(store)).length, 1);
       await store.settle((await leaseAll(store)).map((lease) => settlement(lease)));
-      assert.deepEqual(await store.submit([job]), [{ kind: "duplicate", cursor: 1 }]);
+      assert.deepEqual(await store.submit([job]), [{ kind: "duplicate", id: job.id, cursor: 1 }]);
     });
 
     check("an id with other content is a conflict that names what differs, and changes nothing", async (store) => {
       const job = newJob();
       await store.submit([job]);
       const differing = [
-        { ...job, task: "sleep", channel: "other", input: null },
+        {
+          ...job,
+          task: "sleep",
+          channel: "other",
+          input: null,
+          priority: 1,
+          maxAttempts: 9,
+          options: { timeoutMs: 1 },
+        },
         { ...job, input: data("another") },
         { ...job, input: { ...data("in"), kind: "json" as const } },
+        { ...job, channel: null },
       ];
+      const conflict = (...differs: ContentField[]) => ({ kind: "conflict", id: job.id, by: "id", differs });
       assert.deepEqual(await store.submit(differing), [
-        { kind: "conflict", differs: ["task", "channel", "input"] },
-        { kind: "conflict", differs: ["input"] },
-        { kind: "conflict", differs: ["input"] },
+        conflict("task", "channel", "input", "priority", "max_attempts", "options"),
+        conflict("input"),
+        conflict("input"),
+        conflict("channel"),
       ]);
       const [lease] = await leaseAll(store);
       assert.equal(lease?.task, "echo");
       assert.deepEqual(lease?.input, data("in"));
+    });
+
+    check("times may differ between two submits of one job, and the order of labels too", async (store) => {
+      const job = newJob({ options: { labels: { a: "1", b: "2" }, timeoutMs: 5 } });
+      await store.submit([job]);
+      const again = { ...job, runAt: t0 + 5, submittedAt: t0 + 5, expiresAt: t0 + 9, trace: "00-9-9-01" };
+      const reordered = { ...again, options: { timeoutMs: 5, labels: { b: "2", a: "1" } } };
+      const duplicate = { kind: "duplicate", id: job.id, cursor: null };
+      assert.deepEqual(await store.submit([again, reordered]), [duplicate, duplicate]);
+    });
+
+    check("a key stands for its job, for its client only, whatever id comes with it", async (store) => {
+      const job = newJob({ idempotencyKey: "k" });
+      const other = newJob({ idempotencyKey: "k", input: data("other"), priority: 3 });
+      assert.deepEqual(await store.submit([job, other, newJob({ idempotencyKey: "k" })]), [
+        { kind: "accepted" },
+        { kind: "conflict", id: job.id, by: "key", differs: ["input", "priority"] },
+        { kind: "duplicate", id: job.id, cursor: null },
+      ]);
+      assert.deepEqual(await store.submit([newJob({ idempotencyKey: "k", client: "eve" })]), [{ kind: "accepted" }]);
+      await store.settle((await leaseAll(store)).map((lease) => settlement(lease)));
+      const late = newJob({ idempotencyKey: "k", submittedAt: t0 + idempotencyMs - 1 });
+      assert.deepEqual(await store.submit([late]), [{ kind: "duplicate", id: job.id, cursor: 1 }]);
+      const nextDay = newJob({ idempotencyKey: "k", submittedAt: t0 + idempotencyMs });
+      assert.deepEqual(await store.submit([nextDay, job]), [
+        { kind: "accepted" },
+        { kind: "duplicate", id: job.id, cursor: 1 },
+      ]);
     });
 
     check("another client's id is taken, and the neighbours in the call are stored all the same", async (store) => {
@@ -65,11 +128,12 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
       const jobs = [
         newJob({ trace: "00-1-2-01", input: { kind: "message", type: "a.B", bytes: new Uint8Array([1, 0, 255]) } }),
         newJob({ input: null, channel: "x", submittedAt: t0 - 5, maxAttempts: 1 }),
+        newJob({ channel: null, expiresAt: t0 + 7, idempotencyKey: "k", options: { retry: { jitter: "none" } } }),
         newJob({ input: data(100_000) }),
         newJob({ input: data(0) }),
       ];
       await store.submit(jobs);
-      const { leases } = await store.lease({ pool: "cpu", limit: 10, now: t0, owner: "boot-1" });
+      const { leases } = await store.lease({ pool: "cpu", limit: 10, now: t0, ...asBoot1 });
       const seqs = leases.map((lease) => lease.seq);
       assert.deepEqual(
         seqs,
@@ -77,7 +141,7 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
       );
       assert.deepEqual(
         leases,
-        jobs.map((job, index) => ({ ...job, seq: seqs[index], attempt: 1, fence: 1, crashes: 0 })),
+        jobs.map((job, index) => ({ ...job, seq: seqs[index], attempt: 1, fence: 1, crashes: 0, isCancelling: false })),
       );
     });
 
@@ -92,7 +156,7 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
           structuredClone(input!.bytes, { transfer: [input!.bytes.buffer as ArrayBuffer] });
         }
         structuredClone(jobs[0]!.input!.bytes, { transfer: [jobs[0]!.input!.bytes.buffer as ArrayBuffer] });
-        const again = await store.expired({ owner: "boot-2", limit: 2 });
+        const again = await store.expired({ ...lostTo("boot-2"), limit: 2 });
         assert.deepEqual(
           again.map(({ input }) => input),
           [data("in"), data("in")],
@@ -107,7 +171,7 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
         const [first, second] = [newJob({ runAt: t0 - 1 }), newJob()];
         await store.submit([late, second, first, newJob({ pool: "io" })]);
         const take = async (limit: number, now: number) => {
-          const { leases, nextDueAt } = await store.lease({ pool: "cpu", limit, now, owner: "boot-1" });
+          const { leases, nextDueAt } = await store.lease({ pool: "cpu", limit, now, ...asBoot1 });
           return { ids: leases.map(({ id }) => id), nextDueAt };
         };
         assert.deepEqual((await take(1, t0)).ids, [first.id]);
@@ -119,17 +183,17 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
 
     check("a settlement applies once, with the lease's fence, to a running job", async (store) => {
       await store.submit(newJobs(2));
-      const [lease] = await store.lease({ pool: "cpu", limit: 1, now: t0, owner: "boot-1" }).then((l) => l.leases);
+      const [lease] = await store.lease({ pool: "cpu", limit: 1, now: t0, ...asBoot1 }).then((l) => l.leases);
       const refused = [
         settlement(lease!, { fence: lease!.fence + 1 }),
         settlement(lease!, { fence: lease!.fence - 1 }),
         settlement(lease!, { seq: lease!.seq + 1, fence: 0 }),
         settlement(lease!, { seq: 999 }),
       ];
-      assert.deepEqual(await store.settle(refused), [false, false, false, false]);
+      assert.deepEqual(await store.settle(refused), ["stale", "stale", "stale", "stale"]);
       assert.deepEqual((await resultsOf(store)).results, []);
-      const twice = [settlement(lease!), settlement(lease!, { state: "DEAD" })];
-      assert.deepEqual(await store.settle(twice), [true, false]);
+      const twice = [settlement(lease!), settlement(lease!, died)];
+      assert.deepEqual(await store.settle(twice), ["written", "stale"]);
       assert.deepEqual(
         (await resultsOf(store)).results.map(({ state }) => state),
         ["SUCCEEDED"],
@@ -139,22 +203,22 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
     check("a job given back is leased again with a higher fence, and its old lease settles nothing", async (store) => {
       await store.submit([newJob()]);
       const [old] = await leaseAll(store);
-      const failure = { reason: "slow", message: "too slow", retryable: true, retryAfterMs: 5, details: { a: [1] } };
-      const back = { state: "QUEUED" as const, output: null, failure, runAt: t0 + 5, crashes: 2 };
+      const { failure } = retried;
+      const back = { ...retried, runAt: t0 + 5, crashes: 2 };
       await store.settle([settlement(old!, back)]);
       const waiting = await store.get({ client: "ada", id: old!.id });
       assert.deepEqual(waiting?.failure, failure);
       assert.deepEqual([waiting?.state, waiting?.finishedAt, waiting?.cursor], ["QUEUED", null, null]);
-      const { leases } = await store.lease({ pool: "cpu", limit: 1, now: t0 + 5, owner: "boot-1" });
+      const { leases } = await store.lease({ pool: "cpu", limit: 1, now: t0 + 5, ...asBoot1 });
       assert.deepEqual([leases[0]?.attempt, leases[0]?.fence, leases[0]?.crashes], [2, 2, 2]);
-      assert.deepEqual(await store.settle([settlement(old!), settlement(leases[0]!)]), [false, true]);
+      assert.deepEqual(await store.settle([settlement(old!), settlement(leases[0]!)]), ["stale", "written"]);
     });
 
     check("what another owner left running is expired, oldest first, and stays so until settled", async (store) => {
       await store.submit(newJobs(3));
-      await store.lease({ pool: "cpu", limit: 2, now: t0, owner: "boot-1" });
-      await store.lease({ pool: "cpu", limit: 1, now: t0, owner: "boot-2" });
-      const left = await store.expired({ owner: "boot-2", limit: 10 });
+      await store.lease({ pool: "cpu", limit: 2, now: t0, ...asBoot1 });
+      await store.lease({ pool: "cpu", limit: 1, now: t0, ...asBoot1, owner: "boot-2" });
+      const left = await store.expired(lostTo("boot-2"));
       assert.deepEqual(
         left.map(({ attempt, fence, input }) => ({ attempt, fence, input })),
         [
@@ -162,61 +226,114 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
           { attempt: 1, fence: 1, input: data("in") },
         ],
       );
-      assert.deepEqual(await store.expired({ owner: "boot-2", limit: 1 }), [left[0]]);
+      assert.deepEqual(await store.expired({ ...lostTo("boot-2"), limit: 1 }), [left[0]]);
       await store.settle([settlement(left[0]!)]);
-      assert.deepEqual(await store.expired({ owner: "boot-2", limit: 10 }), [left[1]]);
+      assert.deepEqual(await store.expired(lostTo("boot-2")), [left[1]]);
     });
 
-    check("a job is shown to its client only", async (store) => {
-      const [lease] = await finish(store, [newJob({ channel: "x" })]);
-      const { id, seq } = lease!;
-      assert.equal(await store.get({ client: "eve", id }), null);
-      assert.deepEqual(await store.list({ ...everything, client: "eve" }), []);
-      const job = { seq, id, client: "ada", task: "echo", pool: "cpu", channel: "x", state: "SUCCEEDED", attempts: 1 };
-      const times = { submittedAt: t0, runAt: t0, startedAt: t0 + 1, finishedAt: t0 + 2 };
-      const expected = { ...job, maxAttempts: 4, ...times, output: data("out"), failure: null, cursor: 1 };
-      assert.deepEqual({ ...(await store.get({ client: "ada", id })) }, expected);
-      assert.deepEqual(await store.list(everything), [{ ...expected, output: null }]);
+    check("a lease that is extended ends later, and tells that its job was cancelled", async (store) => {
+      await store.submit(newJobs(2));
+      const [first, second] = await leaseAll(store);
+      const overdue = async (now: number) =>
+        (await store.expired({ owner: "boot-1", others: false, now, limit: 10 })).map(({ seq }) => seq);
+      const { until } = asBoot1;
+      assert.deepEqual(await overdue(until), []);
+      assert.deepEqual(await overdue(until + 1), [first!.seq, second!.seq]);
+      const stranger = { seq: first!.seq, fence: first!.fence + 1 };
+      const extend = (...leases: { seq: number; fence: number }[]) => store.extend({ leases, until: until + 5 });
+      assert.deepEqual(await extend(first!, stranger, { seq: 999, fence: 1 }), ["held", "lost", "lost"]);
+      assert.deepEqual(await overdue(until + 1), [second!.seq]);
+      await store.cancel({ client: "ada", ids: [second!.id], now: t0, failure: stopped.failure });
+      assert.deepEqual(await extend(second!), ["cancelling"]);
+      assert.deepEqual(await overdue(until + 5), []);
+      await store.settle([settlement(first!)]);
+      assert.deepEqual(await extend(first!), ["lost"]);
     });
 
-    check("jobs are listed newest first, in pages, by state, task and channel", async (store) => {
-      const jobs = [newJob(), newJob({ task: "sleep" }), newJob({ channel: "x" }), newJob()];
-      await store.submit(jobs);
-      await store.lease({ pool: "cpu", limit: 1, now: t0, owner: "boot-1" });
-      const listed = async (filter: Partial<ListRequest>) =>
-        (await store.list({ ...everything, ...filter })).map(({ id }) => jobs.findIndex((job) => job.id === id));
-      assert.deepEqual(await listed({}), [3, 2, 1, 0]);
-      const page = await store.list({ ...everything, limit: 2 });
-      assert.deepEqual(await listed({ beforeSeq: page[1]!.seq }), [1, 0]);
-      assert.deepEqual(await listed({ state: "RUNNING" }), [0]);
-      assert.deepEqual(await listed({ task: "sleep", state: "QUEUED" }), [1]);
-      assert.deepEqual(await listed({ channel: "x" }), [2]);
-      assert.deepEqual(await listed({ channel: "never" }), []);
+    check("an expired lease says whose it was, and of whom others are asked for", async (store) => {
+      await store.submit(newJobs(1));
+      const [lease] = await leaseAll(store);
+      const asked = { owner: "boot-1", others: true, now: t0, limit: 10 };
+      assert.deepEqual(await store.expired(asked), []);
+      assert.deepEqual(await store.expired({ ...asked, owner: "boot-2", others: false }), []);
+      assert.deepEqual(await store.expired({ ...asked, owner: "boot-2" }), [{ ...lease, owner: "boot-1" }]);
     });
 
-    check("counts and the oldest due time follow every change", async (store) => {
-      assert.deepEqual(await store.counts(), { pools: [] });
-      await store.submit([...newJobs(3), newJob({ pool: "io", runAt: t0 + 10 })]);
-      const [done, dead, again] = await leaseAll(store);
-      await store.settle([
-        settlement(done!),
-        settlement(dead!, { state: "DEAD" }),
-        settlement(again!, { state: "QUEUED", output: null, runAt: t0 + 3 }),
-      ]);
-      const none = { QUEUED: 0, RUNNING: 0, SUCCEEDED: 0, DEAD: 0, CANCELLED: 0 };
-      assert.deepEqual((await store.counts()).pools, [
-        { ...none, pool: "cpu", QUEUED: 1, SUCCEEDED: 1, DEAD: 1 },
-        { ...none, pool: "io", QUEUED: 1 },
-      ]);
-      const due = (now: number) => store.oldestDue({ pools: ["io", "cpu", "none"], now });
-      assert.deepEqual(await due(t0 + 3), [null, t0 + 3, null]);
-      assert.deepEqual(await due(t0 + 10), [t0 + 10, t0 + 3, null]);
+    check("higher priority goes first, and what is not due stands in nobody's way", async (store) => {
+      const [low, plain, high, later] = [-5, 0, 9, 100].map((priority) => newJob({ priority }));
+      const early = newJob({ runAt: t0 - 9 });
+      await store.submit([low!, plain!, high!, { ...later!, runAt: t0 + 50 }, early]);
+      const take = async (limit: number, now: number) => {
+        const { leases, nextDueAt } = await store.lease({ pool: "cpu", limit, now, ...asBoot1 });
+        return { ids: leases.map(({ id }) => id), nextDueAt };
+      };
+      assert.deepEqual(await take(3, t0), { ids: [high!.id, early.id, plain!.id], nextDueAt: null });
+      assert.deepEqual(await take(3, t0), { ids: [low!.id], nextDueAt: t0 + 50 });
+      assert.deepEqual(await take(3, t0 + 50), { ids: [later!.id], nextDueAt: null });
+    });
+
+    check("jobs whose deadline passed are leased on request, due or not, and with the others", async (store) => {
+      const late = newJob({ expiresAt: t0 + 1, runAt: t0 + 90, priority: -3 });
+      const jobs = [newJob({ expiresAt: t0 + 2 }), late, newJob({ expiresAt: t0 + 3 }), newJob()];
+      await store.submit([...jobs, newJob({ pool: "io", expiresAt: t0 })]);
+      const take = async (now: number, onlyExpired: boolean, limit = 10) => {
+        const { leases, nextDueAt } = await store.lease({ pool: "cpu", limit, now, ...asBoot1, onlyExpired });
+        return { taken: leases.map(({ id }) => jobs.findIndex((job) => job.id === id)), nextDueAt };
+      };
+      assert.deepEqual(await take(t0, true), { taken: [], nextDueAt: null });
+      assert.deepEqual(await take(t0 + 2, true, 1), { taken: [1], nextDueAt: null });
+      assert.deepEqual(await take(t0 + 2, true), { taken: [0], nextDueAt: null });
+      assert.deepEqual(await take(t0 + 3, false), { taken: [2, 3], nextDueAt: null });
+    });
+
+    check(
+      "attempts that did not succeed are remembered, oldest first; one that never began counts no start",
+      async (store) => {
+        const job = newJob();
+        await store.submit([job]);
+        const [first] = await leaseAll(store);
+        await store.settle([settlement(first!, retried)]);
+        const [second] = await leaseAll(store);
+        await store.settle([
+          settlement(second!, { outcome: "released", state: "QUEUED", attempt: 1, startedAt: null, output: null }),
+        ]);
+        const waiting = await store.get({ client: "ada", id: job.id });
+        assert.deepEqual([waiting?.attempts, waiting?.startedAt], [1, t0 + 1]);
+        const [third] = await leaseAll(store);
+        await store.settle([settlement(third!, { ...died, startedAt: t0 + 5, finishedAt: t0 + 6 })]);
+        const dead = await store.get({ client: "ada", id: job.id });
+        const past = { attempt: 1, outcome: "failed", failure: retried.failure, startedAt: t0 + 1, finishedAt: t0 + 2 };
+        assert.deepEqual(dead?.history, [
+          past,
+          { ...past, attempt: 2, failure: died.failure, startedAt: t0 + 5, finishedAt: t0 + 6 },
+        ]);
+        assert.deepEqual([dead?.deadReason, dead?.startedAt], ["permanent", t0 + 5]);
+      },
+    );
+
+    check("a history keeps the newest attempts", async (store) => {
+      const job = newJob();
+      await store.submit([job]);
+      for (let n = 1; n <= maxHistory + 3; n += 1) {
+        const [lease] = await leaseAll(store);
+        await store.settle([settlement(lease!, { ...retried, attempt: 1, startedAt: t0 + n })]);
+      }
+      const { history } = (await store.get({ client: "ada", id: job.id }))!;
+      assert.deepEqual(
+        [history.length, history[0]?.startedAt, history.at(-1)?.startedAt],
+        [maxHistory, t0 + 4, t0 + 103],
+      );
+      await store.cancel({ client: "ada", ids: [job.id], now: t0, failure: stopped.failure });
+      const bytes = (count: number) =>
+        2 + JSON.stringify(stopped.failure).length + count * JSON.stringify(retried.failure).length;
+      const keep = (limit: number) => store.prune({ ...pruneNothing, maxFinished: { jobs: 9, bytes: limit } });
+      assert.deepEqual([await keep(bytes(maxHistory)), await keep(bytes(maxHistory) - 1)], [0, 1]);
     });
 
     check("calls made without waiting take effect in the order they were made", async (store) => {
       const submitted = store.submit(newJobs(2));
-      const leased = store.lease({ pool: "cpu", limit: 10, now: t0, owner: "boot-1" });
-      const empty = store.lease({ pool: "cpu", limit: 10, now: t0, owner: "boot-1" });
+      const leased = store.lease({ pool: "cpu", limit: 10, now: t0, ...asBoot1 });
+      const empty = store.lease({ pool: "cpu", limit: 10, now: t0, ...asBoot1 });
       assert.equal((await leased).leases.length, 2);
       assert.equal((await empty).leases.length, 0);
       await submitted;
@@ -224,7 +341,7 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
       const found = resultsOf(store);
       const acked = store.ack([{ client: "ada", channel: "default", cursor: 2 }]);
       const after = resultsOf(store);
-      assert.deepEqual(await settled, [true, true]);
+      assert.deepEqual(await settled, ["written", "written"]);
       assert.deepEqual(
         (await found).results.map(({ cursor }) => cursor),
         [1, 2],
@@ -242,7 +359,10 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
     });
   });
 
+  describe(`${name}: looking`, () => lookConformance(check));
+  describe(`${name}: cancel, redrive, remove`, () => lettersConformance(check));
   describe(`${name}: channels`, () => channelConformance(check));
+  describe(`${name}: retention`, () => retentionConformance(check));
 
   describe(`${name}: reopened`, () => {
     let opened: Opened;
@@ -258,17 +378,22 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
       await store.submit([newJob()]);
       const [running] = await leaseAll(store);
       await store.submit([newJob({ runAt: t0 + 9 })]);
-      const before = [await resultsOf(store), await store.counts(), await store.list(everything)];
+      const before = [await resultsOf(store), await store.counts(), await listAll(store)];
 
       const again = await opened.reopen();
 
-      assert.deepEqual([await resultsOf(again), await again.counts(), await again.list(everything)], before);
+      assert.deepEqual([await resultsOf(again), await again.counts(), await listAll(again)], before);
       assert.equal((await resultsOf(again)).results[0]?.cursor, 2);
-      assert.deepEqual(await again.expired({ owner: "boot-2", limit: 10 }), [running]);
+      assert.deepEqual(await again.expired(lostTo("boot-2")), [{ ...running, owner: "boot-1" }]);
       await again.settle([settlement(running!)]);
       assert.equal((await resultsOf(again)).lastCursor, done.length + 1);
-      const next = await again.lease({ pool: "cpu", limit: 1, now: t0 + 9, owner: "boot-2" });
+      const next = await again.lease({ pool: "cpu", limit: 1, now: t0 + 9, ...asBoot1, owner: "boot-2" });
       assert.ok(next.leases[0]!.seq > running!.seq);
     });
   });
+}
+
+/** What a server that starts asks for. */
+function lostTo(owner: string) {
+  return { owner, others: true, now: t0, limit: 10 };
 }

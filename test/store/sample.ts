@@ -1,6 +1,6 @@
 /** Jobs and settlements for the store's tests. */
-import type { Lease, NewJob, Payload, Settlement } from "../../src/job/job.ts";
-import type { ListRequest, PruneRequest, Store } from "../../src/store/store.ts";
+import type { Failure, Lease, NewJob, Payload, Settlement } from "../../src/job/job.ts";
+import type { JobFilter, ListRequest, PruneRequest, Store } from "../../src/store/store.ts";
 
 /** The time at which every sample job is submitted and due. */
 export const t0 = 1_790_000_000_000;
@@ -27,9 +27,13 @@ export function newJob(overrides: Partial<NewJob> = {}): NewJob {
     channel: "default",
     input: data("in"),
     maxAttempts: 4,
+    priority: 0,
     runAt: t0,
+    expiresAt: null,
     submittedAt: t0,
     trace: null,
+    idempotencyKey: null,
+    options: null,
     ...overrides,
   };
 }
@@ -42,7 +46,9 @@ export function settlement(lease: Lease, overrides: Partial<Settlement> = {}): S
   return {
     seq: lease.seq,
     fence: lease.fence,
+    outcome: "succeeded",
     state: "SUCCEEDED",
+    deadReason: null,
     attempt: lease.attempt,
     crashes: lease.crashes,
     runAt: t0,
@@ -54,8 +60,35 @@ export function settlement(lease: Lease, overrides: Partial<Settlement> = {}): S
   };
 }
 
+export const bad: Failure = { reason: "bad", message: "no such thing", retryable: false, details: { width: 5 } };
+
+/** The ways a job dies and is cancelled while it runs. */
+export const died = {
+  outcome: "failed",
+  state: "DEAD",
+  deadReason: "permanent",
+  output: null,
+  failure: bad,
+} as const satisfies Partial<Settlement>;
+export const stopped = {
+  outcome: "cancelled",
+  state: "CANCELLED",
+  output: null,
+  failure: { reason: "cancelled", message: "the job was cancelled", retryable: false },
+} as const satisfies Partial<Settlement>;
+/** It failed and is tried again. */
+export const retried = {
+  outcome: "failed",
+  state: "QUEUED",
+  output: null,
+  failure: { reason: "slow", message: "too slow", retryable: true, retryAfterMs: 5, details: { a: [1] } },
+} as const satisfies Partial<Settlement>;
+
+/** How the sample server leases. */
+export const asBoot1 = { owner: "boot-1", until: t0 + 30_000 } as const;
+
 export async function leaseAll(store: Store, pool = "cpu", limit = 1_000): Promise<readonly Lease[]> {
-  return (await store.lease({ pool, limit, now: t0, owner: "boot-1" })).leases;
+  return (await store.lease({ pool, limit, now: t0, ...asBoot1 })).leases;
 }
 
 /** Submits jobs, runs them and settles each the same way; gives the leases they ran under. */
@@ -75,20 +108,37 @@ export function resultsOf(store: Store, afterCursor = 0, channel = "default", cl
   return store.results({ client, channel, afterCursor, limit: 1_000, maxBytes: Number.MAX_SAFE_INTEGER });
 }
 
-/** All jobs of the sample client. */
-export const everything: ListRequest = {
-  client: "ada",
-  limit: 1_000,
-  beforeSeq: null,
-  state: null,
+/** A filter that every job matches. */
+export const anyJob: JobFilter = {
   task: null,
+  pool: null,
   channel: null,
+  labels: {},
+  submittedFrom: null,
+  submittedBefore: null,
+  deadReason: null,
+  failureReason: null,
+};
+
+/** All jobs of the sample client. */
+export const everything: ListRequest = { client: "ada", filter: anyJob, state: null, limit: 1_000, beforeSeq: null };
+
+export async function listAll(store: Store) {
+  return (await store.list(everything)).jobs;
+}
+
+const boundless = { jobs: Infinity, bytes: Infinity };
+
+/** Removes nothing. */
+export const pruneNothing: PruneRequest = {
+  now: t0,
+  acknowledgedBefore: 0,
+  unacknowledgedBefore: 0,
+  deadBefore: 0,
+  maxFinished: boundless,
+  maxDead: boundless,
+  limit: 1_000,
 };
 
 /** Removes acknowledged results whatever their age, and nothing else. */
-export const pruneAcknowledged: PruneRequest = {
-  acknowledgedBefore: t0 * 2,
-  unacknowledgedBefore: 0,
-  deadBefore: 0,
-  limit: 1_000,
-};
+export const pruneAcknowledged: PruneRequest = { ...pruneNothing, acknowledgedBefore: t0 * 2 };

@@ -10,7 +10,7 @@ let leased = 0;
 
 export function newLease(overrides: Partial<Lease> = {}): Lease {
   leased += 1;
-  return { ...newJob(), seq: leased, attempt: 1, fence: 1, crashes: 0, ...overrides };
+  return { ...newJob(), seq: leased, attempt: 1, fence: 1, crashes: 0, isCancelling: false, ...overrides };
 }
 
 export const succeeded: Outcome = { kind: "succeeded", output: null };
@@ -33,6 +33,7 @@ export function loaded(name: string, definition: Partial<LoadedTask["definition"
     file: `file:///tasks/${name}.ts`,
     settings: undefined,
     retry: defaultRetryPolicy,
+    timeoutMs: 3_600_000,
   };
 }
 

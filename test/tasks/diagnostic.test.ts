@@ -75,10 +75,29 @@ test("fail has defaults: a permanent task_failed", () => {
   assert.throws(() => fail.run(create(FailInputSchema), fakeContext(undefined)), expected);
 });
 
-test("fail refuses a reason that is no stable word, and a message that is too long", () => {
-  const check = (input: { reason?: string; message?: string }) =>
+test("fail with `times` fails so many attempts in a way that is retried, and then gives back what it was given", () => {
+  const details = { host: "mail.example" };
+  const input = create(FailInputSchema, { reason: "busy", message: "no room", details, times: 2 });
+  const attempt = (number: number) => fail.run(input, fakeContext(undefined, undefined, number));
+
+  for (const number of [1, 2]) {
+    assert.throws(() => attempt(number), { reason: "busy", message: "no room", retryable: true, details });
+  }
+  assert.deepEqual(attempt(3), { attempt: 3, message: "no room", details });
+});
+
+test("fail asks for a delay when its input does, also for none", () => {
+  for (const retryAfterMs of [0, 1500, undefined]) {
+    const input = create(FailInputSchema, { retryable: true, ...(retryAfterMs !== undefined && { retryAfterMs }) });
+    assert.throws(() => fail.run(input, fakeContext(undefined)), { retryable: true, retryAfterMs });
+  }
+});
+
+test("fail refuses a reason that is no stable word, a message that is too long, and more failures than attempts", () => {
+  const check = (input: { reason?: string; message?: string; times?: number }) =>
     fail.check?.(create(FailInputSchema, input), undefined).map(({ field }) => field);
 
-  assert.deepEqual(check({ reason: "a".repeat(64), message: "b".repeat(4096) }), []);
-  assert.deepEqual(check({ reason: "No Room", message: "b".repeat(4097) }), ["reason", "message"]);
+  assert.deepEqual(check({ reason: "a".repeat(64), message: "b".repeat(4096), times: 100 }), []);
+  const tooMuch = { reason: "No Room", message: "b".repeat(4097), times: 101 };
+  assert.deepEqual(check(tooMuch), ["reason", "message", "times"]);
 });

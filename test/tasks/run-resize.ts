@@ -21,12 +21,17 @@ export const path = (value: string): Source => ({ case: "path", value });
 
 export const jobId = "0198a3b4-0000-7000-8000-000000000001";
 
-export function fakeContext<S>(settings: S, signal: AbortSignal = new AbortController().signal): TaskContext<S> {
+export function fakeContext<S>(
+  settings: S,
+  signal: AbortSignal = new AbortController().signal,
+  attempt = 1,
+): TaskContext<S> {
   const silent = () => undefined;
   return {
     settings,
     jobId,
-    attempt: 1,
+    attempt,
+    deadlineAt: Number.POSITIVE_INFINITY,
     signal,
     throwIfCancelled: () => signal.throwIfAborted(),
     progress: silent,

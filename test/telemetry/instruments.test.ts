@@ -161,6 +161,23 @@ describe("attempt", () => {
     assert.equal(made[0]?.status, undefined);
   });
 
+  for (const outcome of ["timed_out", "expired", "lost"]) {
+    test(`that ended as ${outcome} is an error without a message of its own`, () => {
+      const { tracing, made } = register();
+      tracing.attempt({ ...attempt, outcome });
+      assert.deepEqual(made[1]?.status, { code: SpanStatusCode.ERROR, message: outcome });
+    });
+  }
+
+  for (const outcome of ["cancelled", "released"]) {
+    test(`that ended as ${outcome} is no error`, () => {
+      const { tracing, made } = register();
+      tracing.attempt({ ...attempt, outcome });
+      assert.equal(made[1]?.attributes["millpond.outcome"], outcome);
+      assert.equal(made[1]?.status, undefined);
+    });
+  }
+
   test("that began before it was due, by the worker's clock, did not wait", () => {
     const { tracing, made } = register();
     tracing.attempt({ ...attempt, startedAt: attempt.dueAt - 3 });

@@ -19,16 +19,22 @@ export function createCalls({ call }: Batches): Omit<Store, "close"> {
         () => request,
         ({ leases, nextDueAt }, bytes) => ({ leases: leases.map((cells) => toLease(cells, bytes)), nextDueAt }),
       ),
+    extend: (request) => call("extend", () => request, same),
     settle: (settlements) =>
       call("settle", (bytes) => settlements.map((settlement) => fromSettlement(settlement, bytes)), same),
     expired: (request) =>
       call(
         "expired",
         () => request,
-        (leases, bytes) => leases.map((cells) => toLease(cells, bytes)),
+        (found, bytes) => found.map(({ lease, ...rest }) => ({ ...toLease(lease, bytes), ...rest })),
       ),
+    cancel: (request) => call("cancel", () => request, same),
+    redrive: (request) => call("redrive", () => request, same),
+    remove: (request) => call("remove", () => request, same),
     get: (request) => call("get", () => request, same),
     list: (request) => call("list", () => request, same),
+    find: (request) => call("find", () => request, same),
+    ahead: (request) => call("ahead", () => request, same),
     results: (request) =>
       call(
         "results",
@@ -38,6 +44,6 @@ export function createCalls({ call }: Batches): Omit<Store, "close"> {
     ack: (requests) => call("ack", () => requests, same),
     prune: (request) => call("prune", () => request, same),
     counts: () => call("counts", () => null, same),
-    oldestDue: (request) => call("oldestDue", () => request, same),
+    oldest: (request) => call("oldest", () => request, same),
   };
 }

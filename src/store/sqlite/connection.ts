@@ -1,4 +1,4 @@
-import { DatabaseSync, type SQLInputValue, type SQLOutputValue } from "node:sqlite";
+import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from "node:sqlite";
 
 /**
  * Pages in the write-ahead log before a commit also moves them into the main file. Long enough that the move is rare
@@ -49,12 +49,31 @@ export type Query<Row extends readonly SQLOutputValue[]> = {
   get(...parameters: SQLInputValue[]): Row | undefined;
 };
 
+/** The same for a query whose parameters have names. */
+export type NamedQuery<Row extends readonly SQLOutputValue[]> = {
+  all(parameters: Record<string, SQLInputValue>): Row[];
+  get(parameters: Record<string, SQLInputValue>): Row | undefined;
+};
+
 /** A query that is compiled once and gives its rows as tuples, which is quicker than objects. */
 export function prepareQuery<Row extends readonly SQLOutputValue[]>(db: DatabaseSync, sql: string): Query<Row> {
-  const statement = db.prepare(sql);
-  statement.setReturnArrays(true);
+  const statement = prepareTuples(db, sql);
   return {
     all: (...parameters) => statement.all(...parameters) as unknown as Row[],
     get: (...parameters) => statement.get(...parameters) as unknown as Row | undefined,
   };
+}
+
+export function prepareNamed<Row extends readonly SQLOutputValue[]>(db: DatabaseSync, sql: string): NamedQuery<Row> {
+  const statement = prepareTuples(db, sql);
+  return {
+    all: (parameters) => statement.all(parameters) as unknown as Row[],
+    get: (parameters) => statement.get(parameters) as unknown as Row | undefined,
+  };
+}
+
+function prepareTuples(db: DatabaseSync, sql: string): StatementSync {
+  const statement = db.prepare(sql);
+  statement.setReturnArrays(true);
+  return statement;
 }

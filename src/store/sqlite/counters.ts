@@ -1,11 +1,17 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { Counts } from "../store.ts";
+import type { Counts, Room } from "../store.ts";
 import { prepareQuery } from "./connection.ts";
+import { CANCELLED, DEAD, QUEUED, RUNNING, SUCCEEDED } from "./protocol.ts";
 
 export type Counters = {
   /** Changes how many jobs of a pool are in a state (its number in `states`). */
   add(pool: string, state: number, jobs: number): void;
+  /** Changes how many bytes are kept of final jobs in such a state. */
+  addBytes(state: number, bytes: number): void;
   counts(): Counts;
+  /** What is kept of SUCCEEDED and CANCELLED jobs. */
+  finished(): Room;
+  dead(): Room;
   /** The number for the next new job. */
   nextSeq(): number;
   /** Says that a job has this number now: it is never given again, also after the job is gone. */
@@ -14,25 +20,35 @@ export type Counters = {
 };
 
 /**
- * How many jobs each pool holds in each state, and the newest `seq`: in memory, and written once at the end of each
- * transaction that changed them, so that neither asking nor starting counts any rows.
+ * How many jobs each pool holds in each state, the bytes kept of final ones, and the newest `seq`: in memory, and written
+ * once at the end of each transaction that changed them, so that neither asking nor starting counts any rows.
  */
 export function createCounters(db: DatabaseSync): Counters {
   const write = db.prepare(`
     INSERT INTO pool_count (pool, queued, running, succeeded, dead, cancelled) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (pool) DO UPDATE SET queued = excluded.queued, running = excluded.running,
       succeeded = excluded.succeeded, dead = excluded.dead, cancelled = excluded.cancelled`);
-  const writeSeq = db.prepare("UPDATE last_seq SET value = ?");
+  const writeTotal = db.prepare("UPDATE total SET last_seq = ?, finished_bytes = ?, dead_bytes = ?");
 
   type PoolRow = [string, number, number, number, number, number];
   const stored = prepareQuery<PoolRow>(
     db,
     "SELECT pool, queued, running, succeeded, dead, cancelled FROM pool_count ORDER BY rowid",
   ).all();
+  type Total = [lastSeq: number, finishedBytes: number, deadBytes: number];
+  let [lastSeq, finishedBytes, deadBytes] = prepareQuery<Total>(
+    db,
+    "SELECT last_seq, finished_bytes, dead_bytes FROM total",
+  ).get()!;
   const pools = new Map(stored.map(([pool, ...jobs]) => [pool, jobs as number[]]));
   const changed = new Set<string>();
-  let lastSeq = prepareQuery<[number]>(db, "SELECT value FROM last_seq").get()![0];
-  let storedSeq = lastSeq;
+  let hasNewTotal = false;
+
+  const sum = (...counted: readonly number[]) => {
+    let jobs = 0;
+    for (const counts of pools.values()) for (const state of counted) jobs += counts[state]!;
+    return jobs;
+  };
 
   return {
     add: (pool, state, jobs) => {
@@ -41,26 +57,33 @@ export function createCounters(db: DatabaseSync): Counters {
       counts[state]! += jobs;
       changed.add(pool);
     },
+    addBytes: (state, bytes) => {
+      if (state === DEAD) deadBytes += bytes;
+      else finishedBytes += bytes;
+      hasNewTotal = true;
+    },
     counts: () => ({
-      pools: [...pools].map(([pool, [QUEUED = 0, RUNNING = 0, SUCCEEDED = 0, DEAD = 0, CANCELLED = 0]]) => ({
+      pools: [...pools].map(([pool, jobs]) => ({
         pool,
-        QUEUED,
-        RUNNING,
-        SUCCEEDED,
-        DEAD,
-        CANCELLED,
+        QUEUED: jobs[QUEUED]!,
+        RUNNING: jobs[RUNNING]!,
+        SUCCEEDED: jobs[SUCCEEDED]!,
+        DEAD: jobs[DEAD]!,
+        CANCELLED: jobs[CANCELLED]!,
       })),
     }),
+    finished: () => ({ jobs: sum(SUCCEEDED, CANCELLED), bytes: finishedBytes }),
+    dead: () => ({ jobs: sum(DEAD), bytes: deadBytes }),
     nextSeq: () => lastSeq + 1,
     takeSeq: (seq) => {
       lastSeq = seq;
+      hasNewTotal = true;
     },
     flush: () => {
       for (const pool of changed) write.run(pool, ...pools.get(pool)!);
       changed.clear();
-      if (lastSeq === storedSeq) return;
-      writeSeq.run(lastSeq);
-      storedSeq = lastSeq;
+      if (hasNewTotal) writeTotal.run(lastSeq, finishedBytes, deadBytes);
+      hasNewTotal = false;
     },
   };
 }

@@ -1,17 +1,31 @@
 import type { DatabaseSync } from "node:sqlite";
 import { type BytesReader, type BytesWriter, createBytesReader, createBytesWriter, joinBytes } from "./bytes.ts";
-import { createChannels } from "./channels.ts";
-import { createCounters } from "./counters.ts";
-import { createJobs } from "./jobs.ts";
+import { createAlterations } from "./alter.ts";
+import { createEndQueued } from "./end-queued.ts";
+import { createGet } from "./jobs.ts";
+import { createKeys } from "./keys.ts";
 import { createLeases } from "./lease.ts";
-import { createPayloads } from "./payloads.ts";
+import { createPages } from "./pages.ts";
+import { createParting } from "./parting.ts";
 import type { Answers, Batch, Call, Calls, Command } from "./protocol.ts";
 import { createPrune } from "./prune.ts";
+import { createReady } from "./ready.ts";
 import { createResults } from "./results.ts";
 import { createSettle } from "./settle.ts";
 import { createSubmit } from "./submit.ts";
+import { createTables } from "./tables.ts";
 
-const writing: ReadonlySet<Call> = new Set(["submit", "lease", "settle", "ack", "prune"]);
+const writing: ReadonlySet<Call> = new Set([
+  "submit",
+  "lease",
+  "extend",
+  "settle",
+  "cancel",
+  "redrive",
+  "remove",
+  "ack",
+  "prune",
+]);
 
 /** Runs commands against a migrated database. */
 export type Executor = {
@@ -26,23 +40,35 @@ type Verbs = {
   [K in Call]: (request: Calls[K]["request"], input: BytesReader, output: BytesWriter) => Calls[K]["answer"];
 };
 
-export function createExecutor(db: DatabaseSync): Executor {
-  const tables = { channels: createChannels(db), counters: createCounters(db), payloads: createPayloads(db) };
-  const leases = createLeases(db, tables);
-  const jobs = createJobs(db, tables);
+/** `onDamage` is told, once for each, what on the disk is not what was written. */
+export function createExecutor(db: DatabaseSync, onDamage: (sentence: string) => void): Executor {
+  const tables = createTables(db, onDamage);
+  const endQueued = createEndQueued(db, tables);
+  const keys = createKeys(db);
+  const parting = createParting(db, tables);
+  const ready = createReady(db);
+  const alterations = createAlterations(db, tables, endQueued, parting);
+  const leases = createLeases(db, tables, ready, endQueued);
+  const pages = createPages(db, tables);
   const results = createResults(db, tables);
   const verbs: Verbs = {
-    submit: createSubmit(db, tables),
+    submit: createSubmit(db, tables, keys),
     lease: (request, _, output) => leases.lease(request, output),
+    extend: leases.extend,
     settle: createSettle(db, tables),
     expired: (request, _, output) => leases.expired(request, output),
-    get: jobs.get,
-    list: jobs.list,
+    cancel: alterations.cancel,
+    redrive: alterations.redrive,
+    remove: alterations.remove,
+    get: createGet(db, tables),
+    list: pages.list,
+    find: pages.find,
+    ahead: ready.ahead,
     results: (request, _, output) => results.results(request, output),
     ack: results.ack,
-    prune: createPrune(db, tables),
+    prune: createPrune(db, tables, keys, parting),
     counts: tables.counters.counts,
-    oldestDue: leases.oldestDue,
+    oldest: ready.oldest,
   };
   const begin = db.prepare("BEGIN IMMEDIATE");
   const commit = db.prepare("COMMIT");

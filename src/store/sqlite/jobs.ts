@@ -1,80 +1,89 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
-import type { Payload, StoredJob } from "../../job/job.ts";
+import type { Failure, Payload, StoredJob } from "../../job/job.ts";
 import type { Channels } from "./channels.ts";
-import { assertChecksum, checksum, type Payloads } from "./payloads.ts";
-import { type Calls, payloadKinds, states } from "./protocol.ts";
+import { inputChecksum, outputChecksum } from "./payloads.ts";
+import { type Calls, deadReasons, payloadKinds, states } from "./protocol.ts";
+import type { Tables } from "./tables.ts";
+import { readFailure, readOptions } from "./text.ts";
 
-type Tables = { readonly channels: Channels; readonly payloads: Payloads };
+/** What a job's description is made of. */
+export const describing = `seq, id, client, channel, task, pool, state, cancelling, attempt, max_attempts, priority,
+  submitted_at, run_at, expires_at, started_at, finished_at, idempotency_key, options, redrives, failure, dead_reason,
+  cursor`;
 
-const columns = `seq, id, client, channel, task, pool, state, attempt, max_attempts, submitted_at, run_at, started_at,
-  finished_at, failure, cursor`;
+/** Looks at one job with all that is known of it. What is damaged is left out, and the job says so. */
+export function createGet(db: DatabaseSync, { channels, damage, history, payloads }: Tables) {
+  const byId = db.prepare(`
+    SELECT ${describing}, input_kind, input_type, input, input_crc, output_kind, output_type, output, output_crc
+    FROM job WHERE id = ? AND client = ?`);
 
-/** Looks at jobs one by one or page by page. */
-export function createJobs(db: DatabaseSync, { channels, payloads }: Tables) {
-  const byId = db.prepare(
-    `SELECT ${columns}, output_kind, output_type, output, output_crc FROM job WHERE id = ? AND client = ?`,
-  );
-  const ofClient = db.prepare(`
-    SELECT ${columns} FROM job INDEXED BY job_of_client
-    WHERE client = :client AND seq < :beforeSeq
-      AND (:state IS NULL OR state = :state)
-      AND (:task IS NULL OR task = :task)
-      AND (:channel IS NULL OR channel = :channel)
-    ORDER BY seq DESC LIMIT :limit`);
-
-  function outputOf(row: OutputRow): Payload | null {
-    const bytes = payloads.fetch(row.seq, "output", row.output_kind, row.output);
-    if (row.output_crc !== null) {
-      const cells = [row.output_kind, row.output_type, row.failure];
-      assertChecksum("output", row, row.output_crc, checksum(row, cells, bytes));
-    }
-    return bytes && { kind: payloadKinds[row.output_kind!]!, type: row.output_type!, bytes };
+  function inputOf(row: WholeRow): Sound {
+    const { seq, input_kind: kind, input_type: type, input_crc: crc } = row;
+    const bytes = payloads.fetch(seq, "input", kind, row.input);
+    if (crc !== inputChecksum(row, kind, type, row.options, bytes)) return { damage: damage.found("input", row.id) };
+    return { payload: toPayload(kind, type, bytes) };
   }
 
-  function toStored(row: Row, output: Payload | null): StoredJob {
-    const { seq, id, client, task, pool, cursor } = row;
+  function outputOf(row: WholeRow): Sound {
+    const { seq, output_kind: kind, output_type: type, output_crc: crc } = row;
+    const bytes = payloads.fetch(seq, "output", kind, row.output);
+    const isSound = crc === null || crc === outputChecksum(row, kind, type, row.failure, bytes);
+    return isSound ? { payload: toPayload(kind, type, bytes) } : { damage: damage.found("output", row.id) };
+  }
+
+  return ({ client, id }: Calls["get"]["request"]): Calls["get"]["answer"] => {
+    const row = byId.get(id, client) as WholeRow | undefined;
+    if (!row) return null;
+    const stored = toStored(row, channels);
+    const [input, output] = [inputOf(row), outputOf(row)];
     return {
-      seq,
-      id,
-      client,
-      task,
-      pool,
-      channel: channels.byId(row.channel).name,
-      state: states[row.state]!,
-      attempts: row.attempt,
-      maxAttempts: row.max_attempts,
-      submittedAt: row.submitted_at,
-      runAt: row.run_at,
-      startedAt: row.started_at,
-      finishedAt: row.finished_at,
-      output,
-      failure: row.failure === null ? null : JSON.parse(row.failure),
-      cursor,
+      ...stored,
+      failure: output.damage ?? input.damage ?? stored.failure,
+      input: input.payload ?? null,
+      output: output.payload ?? null,
+      history: history.of(row.seq),
     };
-  }
-
-  return {
-    get: ({ client, id }: Calls["get"]["request"]): Calls["get"]["answer"] => {
-      const row = byId.get(id, client) as OutputRow | undefined;
-      return row ? toStored(row, outputOf(row)) : null;
-    },
-    list: ({ client, limit, beforeSeq, state, task, channel: name }: Calls["list"]["request"]) => {
-      const channel = name === null ? null : channels.find(client, name);
-      if (channel === undefined) return [];
-      const rows = ofClient.all({
-        client,
-        limit,
-        task,
-        beforeSeq: beforeSeq ?? Number.MAX_SAFE_INTEGER,
-        state: state && states.indexOf(state),
-        channel: channel && channel.id,
-      }) as Row[];
-      return rows.map((row) => toStored(row, null));
-    },
   };
 }
 
-type Row = Record<string, SQLOutputValue> & {
+type Sound = { readonly payload?: Payload | null; readonly damage?: Failure };
+
+function toPayload(kind: number | null, type: string | null, bytes: Uint8Array | null): Payload | null {
+  return bytes && { kind: payloadKinds[kind!]!, type: type!, bytes };
+}
+
+/** Without its output. */
+export function toStored(row: Row, channels: Channels): StoredJob {
+  const { seq, id, client, task, pool, priority, redrives } = row;
+  const channel = channels.byId(row.channel).name;
+  return {
+    seq,
+    id,
+    client,
+    task,
+    pool,
+    channel,
+    state: states[row.state]!,
+    isCancelling: row.cancelling === 1,
+    attempts: row.attempt,
+    maxAttempts: row.max_attempts,
+    priority,
+    submittedAt: row.submitted_at,
+    runAt: row.run_at,
+    expiresAt: row.expires_at,
+    startedAt: row.started_at,
+    finishedAt: row.finished_at,
+    idempotencyKey: row.idempotency_key,
+    options: row.options === null ? null : readOptions(row.options),
+    redrives,
+    output: null,
+    failure: row.failure === null ? null : readFailure(row.failure),
+    deadReason: row.dead_reason === null ? null : deadReasons[row.dead_reason]!,
+    cursor: channel === null ? null : row.cursor,
+  };
+}
+
+export type Row = Record<string, SQLOutputValue> & {
   seq: number;
   id: string;
   client: string;
@@ -82,18 +91,30 @@ type Row = Record<string, SQLOutputValue> & {
   task: string;
   pool: string;
   state: number;
+  cancelling: number;
   attempt: number;
   max_attempts: number;
+  priority: number;
   submitted_at: number;
   run_at: number;
+  expires_at: number | null;
   started_at: number | null;
   finished_at: number | null;
+  idempotency_key: string | null;
+  options: string | null;
+  redrives: number;
   failure: string | null;
+  dead_reason: number | null;
   cursor: number | null;
 };
-type OutputRow = Row & {
+
+type WholeRow = Row & {
+  input_kind: number | null;
+  input_type: string | null;
+  input: Uint8Array<ArrayBuffer> | null;
+  input_crc: number;
   output_kind: number | null;
   output_type: string | null;
-  output: Uint8Array | null;
+  output: Uint8Array<ArrayBuffer> | null;
   output_crc: number | null;
 };

@@ -5,17 +5,29 @@ import type { DatabaseSync } from "node:sqlite";
 export const applicationId = 0x4d696c6c;
 
 /** The migrations in order; a file's `user_version` is the number of those it has had. */
-const migrations = ["001.sql"] as const;
+const migrations = ["001.sql", "002.sql"] as const;
 
 export const newestVersion = migrations.length;
 
-/** Brings a store to the newest version: all missing migrations in one transaction. */
+/**
+ * Brings a store to the newest version, each version in a transaction of its own: what is cut short leaves the version
+ * before, whole.
+ */
 export function migrate(db: DatabaseSync): void {
   const { user_version: version } = db.prepare("PRAGMA user_version").get() as { user_version: number };
-  if (version === newestVersion) return;
+  for (const [index, file] of migrations.entries()) if (index >= version) step(db, file, index + 1);
+}
+
+function step(db: DatabaseSync, file: string, version: number): void {
+  const sql = readFileSync(new URL(`./${file}`, import.meta.url), "utf8");
   db.exec("BEGIN IMMEDIATE");
-  for (const file of migrations.slice(version)) db.exec(readFileSync(new URL(`./${file}`, import.meta.url), "utf8"));
-  db.exec(`PRAGMA application_id = ${applicationId}`);
-  db.exec(`PRAGMA user_version = ${newestVersion}`);
-  db.exec("COMMIT");
+  try {
+    db.exec(sql);
+    db.exec(`PRAGMA application_id = ${applicationId}`);
+    db.exec(`PRAGMA user_version = ${version}`);
+    db.exec("COMMIT");
+  } catch (error) {
+    if (db.isTransaction) db.exec("ROLLBACK");
+    throw error;
+  }
 }

@@ -13,10 +13,16 @@ export type Identity = { readonly id: string; readonly client: string; readonly 
 export type Payloads = {
   /** Stores bytes when they are too long for the job's row. */
   setApart(seq: number, side: Side, bytes: Uint8Array | null): void;
-  /** The bytes of a payload from what the job's row holds of it; null when `kind` says there is none. */
-  fetch(seq: number, side: Side, kind: number | null, held: Uint8Array | null): Uint8Array | null;
+  /** The bytes of a payload from what the job's row holds of it; null when `kind` says there is none, or they are lost. */
+  fetch(
+    seq: number,
+    side: Side,
+    kind: number | null,
+    held: Uint8Array<ArrayBuffer> | null,
+  ): Uint8Array<ArrayBuffer> | null;
   /** Removes what lies apart of a job. */
   remove(seq: number): void;
+  removeOutput(seq: number): void;
 };
 
 export function createPayloads(db: DatabaseSync): Payloads {
@@ -32,10 +38,10 @@ export function createPayloads(db: DatabaseSync): Payloads {
     fetch: (seq, side, kind, held) => {
       if (kind === null || held !== null) return held;
       const row = select.get(idOf(seq, side));
-      if (!row) throw new Error(`the ${side} of job number ${seq} is missing`);
-      return row[0];
+      return row ? row[0] : null; // the checksum of what is lost matches nothing
     },
     remove: (seq) => void erase.run(idOf(seq, "input"), idOf(seq, "output")),
+    removeOutput: (seq) => void erase.run(idOf(seq, "output"), idOf(seq, "output")),
   };
 }
 
@@ -44,14 +50,29 @@ export function inRow(bytes: Uint8Array | null): Uint8Array | null {
   return bytes !== null && bytes.length > inlineBytes ? null : bytes;
 }
 
-/** CRC-32 over a job's identity, what else the column says (kind, type, failure), and the payload's bytes. */
-export function checksum(job: Identity, cells: readonly (string | number | null)[], bytes: Uint8Array | null): number {
-  const head = crc32(`${job.id}\n${job.client}\n${job.task}\n${cells.join("\n")}`);
+/** CRC-32 over a job's identity, what else the column says, and the payload's bytes. */
+function checksum(job: Identity, cells: string, bytes: Uint8Array | null): number {
+  const head = crc32(`${job.id}\n${job.client}\n${job.task}\n${cells}`);
   return bytes === null ? head : crc32(bytes, head);
 }
 
-/** Throws, which stops the store, when stored bytes are not those that were written. */
-export function assertChecksum(side: Side, job: Identity, stored: number | null, computed: number): void {
-  if (stored === computed) return;
-  throw new Error(`the stored ${side} of job ${job.id} does not match its checksum: the file is damaged`);
+export function inputChecksum(
+  job: Identity,
+  kind: number | null,
+  type: string | null,
+  options: string | null,
+  bytes: Uint8Array | null,
+): number {
+  const cells = `${kind ?? ""}\n${type ?? ""}`;
+  return checksum(job, options === null ? cells : `${cells}\n${options}`, bytes);
+}
+
+export function outputChecksum(
+  job: Identity,
+  kind: number | null,
+  type: string | null,
+  failure: string | null,
+  bytes: Uint8Array | null,
+): number {
+  return checksum(job, `${kind ?? ""}\n${type ?? ""}\n${failure ?? ""}`, bytes);
 }

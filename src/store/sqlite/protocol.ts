@@ -2,23 +2,28 @@
  * What the server's thread and the store's thread say to each other. Jobs travel as tuples in the order of their
  * columns: four times quicker to clone than objects.
  */
-import type { JobState, Payload, StoredJob } from "../../job/job.ts";
-import type {
-  Acked,
-  AckRequest,
-  Counts,
-  LeaseRequest,
-  ListRequest,
-  PruneRequest,
-  ResultsRequest,
-  Submitted,
-} from "../store.ts";
+import type { DeadReason, JobState, Outcome, Payload } from "../../job/job.ts";
+import type { AckRequest, LeaseRequest, ResultsRequest, Store, Submitted } from "../store.ts";
 
 /** The states as the table has them: a state's number is its place here. */
 export const states = ["QUEUED", "RUNNING", "SUCCEEDED", "DEAD", "CANCELLED"] as const satisfies readonly JobState[];
 export const QUEUED = 0;
 export const RUNNING = 1;
+export const SUCCEEDED = 2;
 export const DEAD = 3;
+export const CANCELLED = 4;
+
+/** Why a job is dead, and how an attempt ended, as the tables have them. */
+export const deadReasons = ["exhausted", "permanent", "expired", "poison"] as const satisfies readonly DeadReason[];
+export const outcomes = [
+  "succeeded",
+  "failed",
+  "timed_out",
+  "lost",
+  "released",
+  "cancelled",
+  "expired",
+] as const satisfies readonly Outcome["kind"][];
 
 /** The kinds of payload as the table has them. */
 export const payloadKinds = ["message", "json", "data"] as const satisfies readonly Payload["kind"][];
@@ -26,10 +31,15 @@ export const payloadKinds = ["message", "json", "data"] as const satisfies reado
 /** A payload without its bytes, which travel apart; kind null: no payload. */
 export type PayloadCells = readonly [kind: number | null, type: string | null, size: number];
 
+/** What few jobs ask for; null for the others, since each value that crosses has its price. */
+export type Wishes =
+  | readonly [priority: number, expiresAt: number | null, idempotencyKey: string | null, options: string | null]
+  | null;
+
 export type JobCells = readonly [
   id: string,
   client: string,
-  channel: string,
+  channel: string | null,
   pool: string,
   task: string,
   maxAttempts: number,
@@ -37,6 +47,7 @@ export type JobCells = readonly [
   submittedAt: number,
   trace: string | null,
   ...input: PayloadCells,
+  wishes: Wishes,
 ];
 
 export type LeaseCells = readonly [
@@ -46,7 +57,7 @@ export type LeaseCells = readonly [
   crashes: number,
   id: string,
   client: string,
-  channel: string,
+  channel: string | null,
   pool: string,
   task: string,
   maxAttempts: number,
@@ -54,7 +65,10 @@ export type LeaseCells = readonly [
   submittedAt: number,
   trace: string | null,
   ...input: PayloadCells,
+  wishes: Wishes,
 ];
+
+export type ExpiredCells = { readonly lease: LeaseCells; readonly isCancelling: boolean; readonly owner: string };
 
 export type SettlementCells = readonly [
   seq: number,
@@ -63,10 +77,12 @@ export type SettlementCells = readonly [
   attempt: number,
   crashes: number,
   runAt: number,
-  startedAt: number,
+  startedAt: number | null,
   finishedAt: number,
   failure: string | null,
   ...output: PayloadCells,
+  outcome: number,
+  deadReason: number | null,
 ];
 
 export type ResultCells = readonly [
@@ -80,25 +96,28 @@ export type ResultCells = readonly [
   finishedAt: number,
   failure: string | null,
   ...output: PayloadCells,
+  deadReason: number | null,
+  redrives: number,
+  options: string | null,
 ];
 
-type Expired = { readonly owner: string; readonly limit: number };
-type OldestDue = { readonly pools: readonly string[]; readonly now: number };
+type SameCall = Exclude<
+  keyof Store,
+  "submit" | "lease" | "settle" | "expired" | "results" | "ack" | "counts" | "close"
+>;
+/** Calls that cross as the port has them. */
+type SameCalls = { [K in SameCall]: { request: Parameters<Store[K]>[0]; answer: Awaited<ReturnType<Store[K]>> } };
 
 /** Each call's request and answer as they cross. */
-export type Calls = {
+export type Calls = SameCalls & {
   /** Null stands for accepted. */
   submit: { request: readonly JobCells[]; answer: (Submitted | null)[] };
   lease: { request: LeaseRequest; answer: { leases: LeaseCells[]; nextDueAt: number | null } };
-  settle: { request: readonly SettlementCells[]; answer: boolean[] };
-  expired: { request: Expired; answer: LeaseCells[] };
-  get: { request: { readonly client: string; readonly id: string }; answer: StoredJob | null };
-  list: { request: ListRequest; answer: StoredJob[] };
+  settle: { request: readonly SettlementCells[]; answer: Awaited<ReturnType<Store["settle"]>> };
+  expired: { request: Parameters<Store["expired"]>[0]; answer: ExpiredCells[] };
   results: { request: ResultsRequest; answer: { results: ResultCells[]; lastCursor: number } };
-  ack: { request: readonly AckRequest[]; answer: Acked[] };
-  prune: { request: PruneRequest; answer: number };
-  counts: { request: null; answer: Counts };
-  oldestDue: { request: OldestDue; answer: (number | null)[] };
+  ack: { request: readonly AckRequest[]; answer: Awaited<ReturnType<Store["ack"]>> };
+  counts: { request: null; answer: Awaited<ReturnType<Store["counts"]>> };
 };
 export type Call = keyof Calls;
 export type Command = { [K in Call]: { readonly call: K; readonly request: Calls[K]["request"] } }[Call];
@@ -109,5 +128,13 @@ export type Answers = { readonly answers: readonly unknown[]; readonly bytes: Ui
 
 /** What the store's thread may be told. */
 export type ToThread = Batch | "close";
-/** What it says: first `ready` or `refused`, then answers in the order of the batches, `failed` at most once. */
-export type FromThread = Answers | { readonly refused: string } | { readonly failed: string } | "ready";
+/**
+ * What it says: first `ready` or `refused`, then answers in the order of the batches, `failed` at most once, and in
+ * between what it found `damaged`.
+ */
+export type FromThread =
+  | Answers
+  | { readonly refused: string }
+  | { readonly failed: string }
+  | { readonly damaged: string }
+  | "ready";

@@ -1,76 +1,137 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { PruneRequest } from "../store.ts";
-import type { Channel, Channels } from "./channels.ts";
+import type { PruneRequest, Room } from "../store.ts";
+import { ACKED, FORMER, LOOK, UNACKED, UNACKED_DEAD } from "./channels.ts";
 import { prepareQuery } from "./connection.ts";
-import type { Counters } from "./counters.ts";
-import type { Payloads } from "./payloads.ts";
+import type { Keys } from "./keys.ts";
+import { finalColumns, type FinalRow, type Parting } from "./parting.ts";
 import { DEAD } from "./protocol.ts";
-
-type Tables = { readonly channels: Channels; readonly counters: Counters; readonly payloads: Payloads };
-
-/** Rows read at a time; a walk through a channel stops between them when it has removed enough. */
-const walkRows = 256;
+import { createSweep } from "./sweep.ts";
+import type { Tables } from "./tables.ts";
 
 /**
- * Removes what retention allows. First each channel from its start, until something must stay; what was removed is
- * never walked over again. DEAD jobs whose result is acknowledged are passed over, and come last, through their index.
+ * Removes what retention allows: first what is too old, from the start of each channel whose first result says so, and
+ * dead letters that were swept past; then, while too much is kept, the oldest.
  */
-export function createPrune(db: DatabaseSync, { channels, counters, payloads }: Tables) {
-  const columns =
-    "seq, pool, state, finished_at, cursor, (input_kind IS NOT NULL AND input IS NULL) OR (output_kind IS NOT NULL AND output IS NULL)";
-  const walk = prepareQuery<Row>(
+export function createPrune(db: DatabaseSync, tables: Tables, keys: Keys, parting: Parting) {
+  const { channels, counters } = tables;
+  const sweep = createSweep(db, tables, parting);
+  const heads = "FROM channel INDEXED BY channel_head WHERE head = ?";
+  const ready = prepareQuery<[id: number]>(db, `SELECT id ${heads} AND head_at < ? ORDER BY head_at, id LIMIT 1`);
+  const first = prepareQuery<Place>(db, `SELECT head_at, id ${heads} ORDER BY head_at, id LIMIT 2`);
+  const oldDead = prepareQuery<FinalRow>(
     db,
-    `SELECT ${columns} FROM job INDEXED BY job_result
-     WHERE channel = ? AND cursor > ? ORDER BY cursor LIMIT ${walkRows}`,
+    `SELECT ${finalColumns} FROM job INDEXED BY job_dead
+     WHERE state = ${DEAD} AND pool = ? AND finished_at < ?
+       AND cursor <= (SELECT channel.acked FROM channel WHERE channel.id = job.channel)
+     ORDER BY finished_at, seq LIMIT 1`,
   );
-  const dead = prepareQuery<Row>(
+  const oldestDead = prepareQuery<FinalRow>(
     db,
-    `SELECT job.seq, job.pool, job.state, job.finished_at, job.cursor, 1
-     FROM job INDEXED BY job_dead CROSS JOIN channel ON channel.id = job.channel
-     WHERE job.state = ${DEAD} AND job.finished_at < ? AND job.cursor <= channel.acked
-     ORDER BY job.finished_at, job.seq LIMIT ?`,
+    `SELECT ${finalColumns} FROM job INDEXED BY job_dead WHERE state = ${DEAD} AND pool = ? ORDER BY finished_at, seq LIMIT 1`,
   );
-  const erase = db.prepare("DELETE FROM job WHERE seq = ?");
 
-  function remove([seq, pool, state, , , liesApart]: Row): void {
-    erase.run(seq);
-    if (liesApart === 1) payloads.remove(seq);
-    counters.add(pool, state, -1);
+  /** What is too old in the channels; gives how much went. */
+  function removeOld(request: PruneRequest): number {
+    const before = new Map([
+      [LOOK, Infinity],
+      [ACKED, request.acknowledgedBefore],
+      [UNACKED, request.unacknowledgedBefore],
+      [FORMER, request.unacknowledgedBefore],
+      [UNACKED_DEAD, request.deadBefore],
+    ]);
+    let left = request.limit;
+    for (const [kind, time] of before) {
+      while (left > 0 && !sweep.isEnough()) {
+        const found = ready.get(kind, time === Infinity ? Number.MAX_SAFE_INTEGER : time);
+        if (!found) break;
+        let allowed = left;
+        left -= sweep.channel(channels.byId(found[0]), (kind, at) => at < before.get(kind)! && allowed-- > 0);
+        channels.flush();
+      }
+    }
+    return request.limit - left;
   }
 
-  /** Removes from the start of a channel; gives how many. */
-  function sweep(channel: Channel, request: PruneRequest, limit: number): number {
-    let removed = 0;
-    for (;;) {
-      const rows = walk.all(channel.id, channel.swept);
-      for (const row of rows) {
-        const [, , state, finishedAt, cursor] = row;
-        const isAcked = cursor <= channel.acked;
-        const staysForNow = state === DEAD && isAcked;
-        if (!staysForNow) {
-          const before = isAcked ? request.acknowledgedBefore : request.unacknowledgedBefore;
-          if (removed === limit || finishedAt >= (state === DEAD ? request.deadBefore : before)) return removed;
-          remove(row);
-          removed += 1;
-        }
-        channel.swept = cursor;
-        channels.touch(channel);
-      }
-      if (rows.length < walkRows) return removed;
+  function removeOldDead({ deadBefore }: PruneRequest, limit: number): number {
+    for (let removed = 0; removed < limit; removed += 1) {
+      const row = oldestOf((pool) => oldDead.get(pool, deadBefore));
+      if (!row) return removed;
+      parting.fromResult(row);
+      parting.erase(row);
     }
+    return limit;
+  }
+
+  /** Over the bound on finished jobs, the channel goes first whose first result is the oldest. */
+  function removeFinished({ maxFinished }: PruneRequest, limit: number): number {
+    let left = limit;
+    while (left > 0 && !sweep.isEnough() && isOver(counters.finished(), maxFinished)) {
+      const [place, next = last] = placesOf(ACKED, UNACKED);
+      const [blocked] = place ? [] : placesOf(FORMER, UNACKED_DEAD);
+      const chosen = place ?? blocked;
+      if (!chosen) break;
+      const channel = channels.byId(chosen[1]);
+      // Nothing behind it may go as long as it waits to be read. A dead letter loses its place only, not its life.
+      if (!place && channel.head!.kind === UNACKED_DEAD) {
+        channels.acknowledge(channel, channel.head!.cursor);
+        sweep.channel(channel, () => false);
+        left -= 1;
+      } else {
+        let allowed = place ? left : 1;
+        left -= sweep.channel(channel, (kind, at) => {
+          const isMeant = place ? kind === ACKED || kind === UNACKED : kind === FORMER;
+          const isNext = inOrder([at, channel.id], next) <= 0;
+          return isMeant && isNext && isOver(counters.finished(), maxFinished) && allowed-- > 0;
+        });
+      }
+      channels.flush();
+    }
+    return limit - left;
+  }
+
+  function removeDead({ maxDead }: PruneRequest, limit: number): number {
+    let removed = 0;
+    for (; removed < limit && isOver(counters.dead(), maxDead); removed += 1) {
+      const row = oldestOf((pool) => oldestDead.get(pool))!;
+      parting.fromResult(row);
+      parting.erase(row);
+    }
+    return removed;
+  }
+
+  /** The oldest of what each pool has. */
+  function oldestOf(find: (pool: string) => FinalRow | undefined): FinalRow | undefined {
+    const rows = counters.counts().pools.flatMap(({ pool, DEAD: dead }) => {
+      const row = dead > 0 ? find(pool) : undefined;
+      return row ? [row] : [];
+    });
+    return rows.sort((a, b) => a[3] - b[3] || a[0] - b[0])[0];
+  }
+
+  /** The channels whose first result is of one of these kinds, those with the oldest two, oldest first. */
+  function placesOf(...kinds: readonly number[]): Place[] {
+    return kinds.flatMap((kind) => first.all(kind)).sort(inOrder);
   }
 
   return (request: PruneRequest): number => {
-    let removed = 0;
-    for (const id of channels.unswept()) {
-      removed += sweep(channels.byId(id), request, request.limit - removed);
-      if (removed === request.limit) return removed;
-    }
+    keys.prune(request.now, request.limit);
+    sweep.begin();
+    channels.flush(); // what other calls of this transaction changed has to be in the index
+    let removed = removeOld(request);
+    for (const step of [removeOldDead, removeFinished, removeDead]) removed += step(request, request.limit - removed);
     channels.flush();
-    const rest = dead.all(request.deadBefore, request.limit - removed);
-    for (const row of rest) remove(row);
-    return removed + rest.length;
+    return removed;
   };
 }
 
-type Row = [seq: number, pool: string, state: number, finishedAt: number, cursor: number, liesApart: number];
+/** When the first result of a channel was made, and the channel's id. */
+type Place = [at: number, id: number];
+const last: Place = [Infinity, Infinity];
+
+function inOrder(a: Place, b: Place): number {
+  return a[0] - b[0] || a[1] - b[1];
+}
+
+function isOver(kept: Room, bound: Room): boolean {
+  return kept.jobs > bound.jobs || kept.bytes > bound.bytes;
+}

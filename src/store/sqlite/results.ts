@@ -1,41 +1,52 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { Acked, AckRequest } from "../store.ts";
 import type { BytesWriter } from "./bytes.ts";
-import type { Channels } from "./channels.ts";
 import { prepareQuery } from "./connection.ts";
-import { assertChecksum, checksum, type Payloads } from "./payloads.ts";
-import type { Calls, ResultCells } from "./protocol.ts";
+import { outputChecksum } from "./payloads.ts";
+import { type Calls, DEAD, deadReasons, type ResultCells } from "./protocol.ts";
+import type { Tables } from "./tables.ts";
 
-type Tables = { readonly channels: Channels; readonly payloads: Payloads };
+const columns = `cursor, id, task, state, attempt, submitted_at, started_at, finished_at, failure,
+  output_kind, output_type, output, output_crc, dead_reason, redrives, options`;
+const permanent = deadReasons.indexOf("permanent");
 
 /** Reads a channel's results and acknowledges them. */
-export function createResults(db: DatabaseSync, { channels, payloads }: Tables) {
-  const after = prepareQuery<Row>(
+export function createResults(db: DatabaseSync, { channels, damage, payloads }: Tables) {
+  const ofJobs = `SELECT ${columns}, seq FROM job INDEXED BY job_result WHERE channel = ?1 AND cursor > ?2`;
+  const after = prepareQuery<Row>(db, `${ofJobs} ORDER BY cursor LIMIT ?3`);
+  const afterWithFormers = prepareQuery<Row>(
     db,
-    `SELECT cursor, id, task, state, attempt, submitted_at, started_at, finished_at, failure,
-       output_kind, output_type, output, output_crc, seq
-     FROM job INDEXED BY job_result WHERE channel = ? AND cursor > ? ORDER BY cursor LIMIT ?`,
+    `${ofJobs} UNION ALL SELECT ${columns}, 0 FROM former_result WHERE channel = ?1 AND cursor > ?2
+     ORDER BY cursor LIMIT ?3`,
   );
 
   function results(request: Calls["results"]["request"], bytes: BytesWriter): Calls["results"]["answer"] {
     const { client, afterCursor, limit, maxBytes } = request;
     const channel = channels.find(client, request.channel);
     if (!channel) return { results: [], lastCursor: 0 };
+    const rows = channel.formers > 0 ? afterWithFormers : after;
     const found: ResultCells[] = [];
     let total = 0;
-    for (const row of after.all(channel.id, Math.max(afterCursor, channel.acked), limit)) {
+    for (const row of rows.all(channel.id, Math.max(afterCursor, channel.acked), limit)) {
       const [cursor, id, task, state, attempts, submittedAt, startedAt, finishedAt, failure] = row;
-      const [kind, type, inRow, crc, seq] = [row[9], row[10], row[11], row[12], row[13]];
+      const [kind, type, inRow, crc] = [row[9], row[10], row[11], row[12]];
+      const [deadReason, redrives, options, seq] = [row[13], row[14], row[15], row[16]];
       const output = payloads.fetch(seq, "output", kind, inRow);
       const size = output === null ? 0 : output.length;
       total += size + (failure === null ? 0 : Buffer.byteLength(failure));
       if (found.length > 0 && total > maxBytes) break;
-      const job = { id, client, task };
-      assertChecksum("output", job, crc, checksum(job, [kind, type, failure], output));
+      if (crc !== outputChecksum({ id, client, task }, kind, type, failure, output)) {
+        // Whatever it was, nobody may take it for a success without an output.
+        const damaged = JSON.stringify(damage.found("output", id));
+        // biome-ignore format: as in the type
+        found.push([cursor, id, task, DEAD, attempts, submittedAt, startedAt, finishedAt, damaged,
+          null, null, 0, permanent, redrives, options]);
+        continue;
+      }
       if (output !== null) bytes.put(output);
       // biome-ignore format: as in the type
       found.push([cursor, id, task, state, attempts, submittedAt, startedAt, finishedAt, failure,
-        kind, type, size]);
+        kind, type, size, deadReason, redrives, options]);
     }
     return { results: found, lastCursor: channel.last };
   }
@@ -45,10 +56,7 @@ export function createResults(db: DatabaseSync, { channels, payloads }: Tables) 
     const last = channel ? channel.last : 0;
     if (cursor > last) return { kind: "out_of_range", lastCursor: last };
     if (!channel) return { kind: "acknowledged", cursor: 0 };
-    if (cursor > channel.acked) {
-      channel.acked = cursor;
-      channels.touch(channel);
-    }
+    if (cursor > channel.acked) channels.acknowledge(channel, cursor);
     return { kind: "acknowledged", cursor: channel.acked };
   }
 
@@ -69,5 +77,8 @@ type Row = [
   type: string | null,
   output: Uint8Array<ArrayBuffer> | null,
   crc: number,
+  deadReason: number | null,
+  redrives: number,
+  options: string | null,
   seq: number,
 ];

@@ -1,55 +1,89 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { Submitted } from "../store.ts";
+import type { ContentField, Submitted } from "../store.ts";
 import type { BytesReader } from "./bytes.ts";
-import type { Channels } from "./channels.ts";
 import { prepareQuery } from "./connection.ts";
-import type { Counters } from "./counters.ts";
-import { checksum, inRow, type Payloads } from "./payloads.ts";
+import type { Keys } from "./keys.ts";
+import { inputChecksum, inRow } from "./payloads.ts";
 import { type Calls, type JobCells, QUEUED } from "./protocol.ts";
-
-type Tables = { readonly channels: Channels; readonly counters: Counters; readonly payloads: Payloads };
+import type { Tables } from "./tables.ts";
 
 /** Stores jobs that are new and says of the others what they are. */
-export function createSubmit(db: DatabaseSync, { channels, counters, payloads }: Tables) {
+export function createSubmit(db: DatabaseSync, { channels, counters, payloads }: Tables, keys: Keys) {
   const insert = db.prepare(`
     INSERT INTO job (seq, id, client, channel, pool, task, state, attempt, max_attempts, fence, crashes,
       run_at, submitted_at, trace, input_kind, input_type, input, input_crc)
     VALUES (?, ?, ?, ?, ?, ?, ${QUEUED}, 0, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO NOTHING`);
+  const grant = db.prepare(
+    "UPDATE job SET channel = ?, priority = ?, expires_at = ?, idempotency_key = ?, options = ? WHERE seq = ?",
+  );
   const find = prepareQuery<KnownRow>(
     db,
-    "SELECT seq, client, channel, task, cursor, input_kind, input_type, input FROM job WHERE id = ?",
+    `SELECT seq, client, channel, task, cursor, input_kind, input_type, input, priority, max_attempts, options
+     FROM job WHERE id = ?`,
   );
 
   function submitOne(cells: JobCells, input: Uint8Array | null): Submitted | null {
     const [id, client, channel, pool, task, maxAttempts, runAt, submittedAt, trace, kind, type] = cells;
+    const [priority, expiresAt, key, options] = cells[12] ?? noWishes;
+    if (key !== null) {
+      const known = find.get(id);
+      const used = known ? undefined : keys.find(cells, input);
+      if (used) return answerForKey(used.id, used.differs);
+    }
     const seq = counters.nextSeq();
-    const channelId = channels.of(client, channel).id;
-    const crc = checksum({ id, client, task }, [kind, type], input);
+    // A channel of a job that is not stored is not made.
+    const channelId = channels.find(client, channel)?.id ?? unknownChannel;
+    const crc = inputChecksum({ id, client, task }, kind, type, options, input);
     // biome-ignore format: one line per line of the statement
     const { changes } = insert.run(seq, id, client, channelId, pool, task, maxAttempts,
       runAt, submittedAt, trace, kind, type, inRow(input), crc);
     if (changes === 0) return compare(find.get(id)!, cells, input);
+    if (cells[12] !== null || channelId === unknownChannel) {
+      grant.run(channels.of(client, channel).id, priority, expiresAt, key, options, seq);
+    }
     payloads.setApart(seq, "input", input);
+    if (key !== null) keys.take(cells, input);
     counters.takeSeq(seq);
     counters.add(pool, QUEUED, 1);
     return null;
   }
 
+  function answerForKey(id: string, differs: readonly ContentField[]): Submitted {
+    if (differs.length > 0) return { kind: "conflict", id, by: "key", differs };
+    const known = find.get(id);
+    return { kind: "duplicate", id, cursor: known ? cursorOf(known) : null };
+  }
+
   function compare(known: KnownRow, cells: JobCells, input: Uint8Array | null): Submitted {
-    const [seq, client, channelId, task, cursor, kind, type, held] = known;
+    const [seq, client, channelId, task, , kind, type, held, priority, maxAttempts, options] = known;
+    const id = cells[0];
     if (client !== cells[1]) return { kind: "taken" };
-    const differs: string[] = [];
+    const differs: ContentField[] = [];
     if (task !== cells[4]) differs.push("task");
     if (channels.byId(channelId).name !== cells[2]) differs.push("channel");
     const stored = payloads.fetch(seq, "input", kind, held);
     if (kind !== cells[9] || type !== cells[10] || !sameBytes(stored, input)) differs.push("input");
-    return differs.length === 0 ? { kind: "duplicate", cursor } : { kind: "conflict", differs };
+    const [wantedPriority, , , wantedOptions] = cells[12] ?? noWishes;
+    if (priority !== wantedPriority) differs.push("priority");
+    if (maxAttempts !== cells[5]) differs.push("max_attempts");
+    if (options !== wantedOptions) differs.push("options");
+    if (differs.length > 0) return { kind: "conflict", id, by: "id", differs };
+    return { kind: "duplicate", id, cursor: cursorOf(known) };
+  }
+
+  /** Nobody reads the results of a channel without a name. */
+  function cursorOf(known: KnownRow): number | null {
+    return channels.byId(known[2]).name === null ? null : known[4];
   }
 
   return (jobs: Calls["submit"]["request"], bytes: BytesReader): Calls["submit"]["answer"] =>
     jobs.map((cells) => submitOne(cells, cells[9] === null ? null : bytes.take(cells[11])));
 }
+
+/** Stands for a channel that is about to be made. */
+const unknownChannel = 0;
+const noWishes = [0, null, null, null] as const;
 
 type KnownRow = [
   seq: number,
@@ -60,6 +94,9 @@ type KnownRow = [
   kind: number | null,
   type: string | null,
   input: Uint8Array<ArrayBuffer> | null,
+  priority: number,
+  maxAttempts: number,
+  options: string | null,
 ];
 
 function sameBytes(a: Uint8Array | null, b: Uint8Array | null): boolean {

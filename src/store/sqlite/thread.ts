@@ -13,7 +13,7 @@ const port = parentPort!;
 const say = (said: FromThread, transfer: ArrayBuffer[] = []) => port.postMessage(said, transfer);
 
 function serve(db: DatabaseSync, witness: DatabaseSync, lock: FileLock): void {
-  const { execute } = createExecutor(db);
+  const { execute } = createExecutor(db, (damaged) => say({ damaged }));
 
   function end(): void {
     db.close();

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import {
+  type CancelAnswer,
   createConnection,
   type ExchangeOptions,
   type Job,
@@ -124,4 +125,33 @@ test("after cancel nothing is called any more", async (t) => {
   await assert.rejects(exchange.closed, { codeName: "CANCELLED" });
   await until(() => server.streams.size === 0);
   assert.equal(calls, 0);
+});
+
+test("jobs are cancelled a thousand at a time, and the answers come back", async (t) => {
+  const answers: CancelAnswer[] = [];
+  const sizes: number[] = [];
+  const { exchange, server } = await open(t, {
+    ...quiet,
+    onCancelled: (some) => {
+      sizes.push(some.length);
+      answers.push(...some);
+    },
+  });
+  const ids = Array.from({ length: 2_500 }, (_, at) => String(at));
+  assert.equal(exchange.cancelJobs(ids), 2_500);
+  await until(() => answers.length === 2_500);
+  assert.deepEqual(sizes, [1_000, 1_000, 500]);
+  assert.deepEqual(server.cancelledIds, ids);
+  assert.deepEqual(answers[1], { jobId: "1", kind: "cancelled", state: "CANCELLED" });
+  exchange.cancel();
+  assert.equal(exchange.cancelJobs(ids), 0, "nothing is taken after the end");
+});
+
+test("a server that is about to stop says so", async (t) => {
+  const said: string[] = [];
+  const { exchange, server } = await open(t, { ...quiet, onDraining: (message) => said.push(message) });
+  server.notice({ kind: 1, message: "slower" }, { kind: 2, message: "the server is shutting down" });
+  await until(() => said.length > 0);
+  assert.deepEqual(said, ["the server is shutting down"]);
+  exchange.cancel();
 });

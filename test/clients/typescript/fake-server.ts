@@ -1,5 +1,5 @@
 /** A server that keeps jobs in memory, answers each with its own input, and misbehaves when it is told to. */
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { create, type DescService, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type handleUnaryCall,
@@ -12,6 +12,7 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { AdminService } from "../../../src/gen/millpond/v1/admin_pb.ts";
 import {
   type JobSpec,
   JobState,
@@ -21,6 +22,7 @@ import {
 } from "../../../src/gen/millpond/v1/job_pb.ts";
 import {
   type AckResultsRequest,
+  type ExchangeNoticeSchema,
   type ExchangeOpen,
   type ExchangeRequest,
   type ExchangeResponse,
@@ -29,12 +31,22 @@ import {
   type ResultsResponse,
   ResultsResponseSchema,
   type SubmitRequest,
+  type WatchJobRequest,
+  type WatchJobResponse,
+  WatchJobResponseSchema,
   type WatchStatsRequest,
   type WatchStatsResponse,
   WatchStatsResponseSchema,
   WorkerPoolService,
 } from "../../../src/gen/millpond/v1/worker_pool_pb.ts";
 
+/** One call that watches a job, to be answered by the test. */
+export type FakeWatch = {
+  readonly request: WatchJobRequest;
+  send(...updates: MessageInitShape<typeof WatchJobResponseSchema>[]): void;
+  /** Ends the stream with this status; 0: OK. */
+  end(code: number): void;
+};
 export type Receipt = MessageInitShape<typeof ReceiptSchema>;
 type Stream = ServerDuplexStream<ExchangeRequest, ExchangeResponse>;
 type Unary = (request: never, call: ServerUnaryCall<never, unknown>) => unknown;
@@ -73,8 +85,11 @@ export async function startFakeServer(change: Partial<Behaviour> = {}) {
     send: () => void;
     fail: (code: number) => void;
     pauseUntil: (reading: Promise<void>) => void;
+    notice?: (notice: MessageInitShape<typeof ExchangeNoticeSchema>) => void;
   }>();
   const intervals: number[] = [];
+  const watches: FakeWatch[] = [];
+  const cancelled: string[] = [];
   const opens: ExchangeOpen[] = [];
   const batches: number[] = [];
   const metadata: Metadata[] = [];
@@ -141,6 +156,7 @@ export async function startFakeServer(change: Partial<Behaviour> = {}) {
         streams.delete(stream);
         call.emit("error", { code, details: "cut by the test" });
       },
+      notice: (value: MessageInitShape<typeof ExchangeNoticeSchema>) => reply({ case: "notice", value }),
       pauseUntil: (reading: Promise<void>) => {
         call.pause();
         void reading.then(() => call.resume());
@@ -161,6 +177,10 @@ export async function startFakeServer(change: Partial<Behaviour> = {}) {
         for (const job of request.value.jobs) job.channel ||= channel;
         const receipts = request.value.jobs.map(take).filter((receipt) => receipt !== null);
         if (receipts.length > 0) reply({ case: "accepted", value: { seq: request.value.seq, receipts } });
+      } else if (request.case === "cancel") {
+        const { seq, jobIds } = request.value;
+        cancelled.push(...jobIds);
+        reply({ case: "cancelled", value: { seq, answers: jobIds.map((jobId) => ({ jobId, kind: 1, state: 5 })) } });
       } else if (request.case === "ack") {
         acked.set(channel, Math.max(acked.get(channel) ?? 0, Number(request.value.cursor)));
       }
@@ -213,6 +233,20 @@ export async function startFakeServer(change: Partial<Behaviour> = {}) {
     call.write(create(WatchStatsResponseSchema, { snapshot: { pools: [{ queued: 12n }], uptime } }));
   };
 
+  const watchJob = (call: ServerWritableStream<WatchJobRequest, WatchJobResponse>) => {
+    watches.push({
+      request: call.request,
+      send: (...updates) => {
+        for (const update of updates) call.write(create(WatchJobResponseSchema, update));
+      },
+      end: (code) => {
+        if (code === 0) call.end();
+        else call.emit("error", { code, details: "cut by the test" });
+      },
+    });
+    call.on("cancelled", waitForStop);
+  };
+
   const unary: { [method: string]: Unary } = {
     submit: ({ jobs: specs }: SubmitRequest) => ({ receipts: specs.map(take) }),
     ackResults: ({ channel, cursor }: AckResultsRequest) => {
@@ -221,18 +255,20 @@ export async function startFakeServer(change: Partial<Behaviour> = {}) {
     },
   };
 
-  const implementation: UntypedServiceImplementation = { exchange, results, watchStats };
-  for (const method of WorkerPoolService.methods) {
+  const implementation: UntypedServiceImplementation = { exchange, results, watchStats, watchJob };
+  for (const method of [...WorkerPoolService.methods, ...AdminService.methods]) {
     if (method.methodKind !== "unary") continue;
+    const answerOf = async (call: ServerUnaryCall<never, unknown>) => {
+      const run = behaviour.onUnary[method.localName] ?? unary[method.localName];
+      if (run === undefined) throw Object.assign(new Error(`${method.name} is not faked`), { code: 12 });
+      return create(method.output, (await run(call.request, call)) as { [field: string]: unknown });
+    };
     const answerOnce: handleUnaryCall<never, unknown> = (call, answer) => {
       metadata.push(call.metadata);
-      try {
-        const run = behaviour.onUnary[method.localName] ?? unary[method.localName];
-        if (run === undefined) throw Object.assign(new Error(`${method.name} is not faked`), { code: 12 });
-        answer(null, create(method.output, run(call.request, call) as { [field: string]: unknown }));
-      } catch (error) {
-        answer(error as never);
-      }
+      answerOf(call).then(
+        (message) => answer(null, message),
+        (error) => answer(error as never),
+      );
     };
     implementation[method.localName] = answerOnce as UntypedServiceImplementation[string];
   }
@@ -240,7 +276,9 @@ export async function startFakeServer(change: Partial<Behaviour> = {}) {
   let server = new Server();
   const listen = async (port: number) => {
     server = new Server();
-    server.addService(definition(implementation), implementation);
+    for (const service of [WorkerPoolService, AdminService]) {
+      server.addService(definition(service, implementation), implementation);
+    }
     return new Promise<number>((resolve, reject) => {
       const bound = (error: Error | null, at: number) => (error ? reject(error) : resolve(at));
       server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), bound);
@@ -257,6 +295,9 @@ export async function startFakeServer(change: Partial<Behaviour> = {}) {
     metadata,
     /** What each watchStats asked for. */
     intervals,
+    /** Every watchJob, and the ids that exchanges cancelled. */
+    watches,
+    cancelledIds: cancelled,
     /** How often each job was submitted. */
     submitted,
     jobs,
@@ -267,6 +308,10 @@ export async function startFakeServer(change: Partial<Behaviour> = {}) {
     complete: (...ids: string[]) => {
       ids.forEach(complete);
       sendAll();
+    },
+    /** Tells every exchange. */
+    notice: (...notices: MessageInitShape<typeof ExchangeNoticeSchema>[]) => {
+      for (const stream of streams) for (const each of notices) stream.notice?.(each);
     },
     /** Ends every stream with this status, UNAVAILABLE by default. */
     cut: (code = 14) => {
@@ -284,13 +329,13 @@ export async function startFakeServer(change: Partial<Behaviour> = {}) {
   };
 }
 
-/** The service from its descriptors. */
-function definition(implementation: UntypedServiceImplementation): ServiceDefinition {
+/** A service from its descriptors. */
+function definition(service: DescService, implementation: UntypedServiceImplementation): ServiceDefinition {
   const methods: { [name: string]: ServiceDefinition[string] } = {};
-  for (const method of WorkerPoolService.methods) {
+  for (const method of service.methods) {
     if (implementation[method.localName] === undefined) continue;
     methods[method.localName] = {
-      path: `/${WorkerPoolService.typeName}/${method.name}`,
+      path: `/${service.typeName}/${method.name}`,
       requestStream: method.methodKind === "bidi_streaming",
       responseStream: method.methodKind !== "unary",
       requestSerialize: (message) => Buffer.from(toBinary(method.input, message)),

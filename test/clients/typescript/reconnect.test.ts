@@ -11,10 +11,10 @@ const lost = (retryAfterMs?: number) =>
 
 function setUp(options: { reconnectMs?: number; retries?: number } = {}) {
   const time = createFakeClock();
-  return {
-    ...time,
-    reconnect: createReconnect({ clock: time.clock, random: () => 1, reconnectMs: 60_000, retries: 5, ...options }),
-  };
+  const closing = new AbortController();
+  const connection = { closed: closing.signal };
+  const given = { connection, clock: time.clock, random: () => 1, reconnectMs: 60_000, retries: 5, ...options };
+  return { ...time, closing, reconnect: createReconnect(given) };
 }
 
 test("the backoff doubles up to its cap, and is spread over all of its range", () => {

@@ -20,9 +20,20 @@ export default defineTask({
       case "often":
         for (let step = 0; step < 1000; step += 1) ctx.progress(0.5, `step ${step}`);
         break;
-      case "late":
-        ctx.progress(1, "done");
-        return null;
+      case "oddly": {
+        const log = ctx.log as unknown as { info(text: unknown, fields?: unknown): void };
+        const circle: { self?: unknown } = {};
+        circle.self = circle;
+        log.info(() => 1);
+        log.info({ toString: () => 5 });
+        log.info(Symbol("s"), { open() {}, kept: 1 });
+        log.info("circle", circle);
+        log.info("list", [1]);
+        log.info("large", { text: "x".repeat(20_000) });
+        log.info("null", null);
+        (ctx.progress as (fraction: unknown, note: unknown) => void)("0.5", { note: 1 });
+        break;
+      }
     }
     const told = new Promise((_, reject) => ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason)));
     ctx.log.info("said");

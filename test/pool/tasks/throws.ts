@@ -8,6 +8,13 @@ const thrown: { readonly [how: string]: () => unknown } = {
   never: () => new TaskError("busy", "come back", { retryAfterMs: Number.POSITIVE_INFINITY }),
   text: () => "just text",
   nothing: () => undefined,
+  oddText: () => ({ toString: 1, valueOf: 1 }),
+  trap: () =>
+    Object.defineProperty(new TaskError("r", "m"), "details", {
+      get() {
+        throw new Error("caught you");
+      },
+    }),
   oddReason: () => new TaskError("Not A Reason!", "odd"),
   longMessage: () => new Error("x".repeat(10_000)),
   foreign: () => Object.assign(new Error("from a copy"), { name: "TaskError", reason: "copied", retryable: false }),

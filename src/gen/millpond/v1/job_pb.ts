@@ -12,7 +12,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file millpond/v1/job.proto.
  */
 export const file_millpond_v1_job: GenFile = /*@__PURE__*/
-  fileDesc("ChVtaWxscG9uZC92MS9qb2IucHJvdG8SC21pbGxwb25kLnYxInUKB1BheWxvYWQSJwoHbWVzc2FnZRgBIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnlIABImCgRqc29uGAIgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlSAASDgoEZGF0YRgDIAEoDEgAQgkKB2NvbnRlbnQiWQoHSm9iU3BlYxIKCgJpZBgBIAEoCRIMCgR0YXNrGAIgASgJEiMKBWlucHV0GAMgASgLMhQubWlsbHBvbmQudjEuUGF5bG9hZBIPCgdjaGFubmVsGAQgASgJImcKB1JlY2VpcHQSEAoGam9iX2lkGAEgASgJSAASFgoMZHVwbGljYXRlX29mGAIgASgJSAASJwoHcmVmdXNhbBgDIAEoCzIULm1pbGxwb25kLnYxLlJlZnVzYWxIAEIJCgdyZWNlaXB0IpEBCgdSZWZ1c2FsEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEi4KC3JldHJ5X2FmdGVyGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjUKEGZpZWxkX3Zpb2xhdGlvbnMYBCADKAsyGy5taWxscG9uZC52MS5GaWVsZFZpb2xhdGlvbiI0Cg5GaWVsZFZpb2xhdGlvbhINCgVmaWVsZBgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCSJnCgdGYWlsdXJlEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKCXJldHJ5YWJsZRgDIAEoCBIoCgdkZXRhaWxzGAQgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCLOAgoGUmVzdWx0Eg4KBmN1cnNvchgBIAEoBBIOCgZqb2JfaWQYAiABKAkSDAoEdGFzaxgDIAEoCRIkCgVzdGF0ZRgEIAEoDjIVLm1pbGxwb25kLnYxLkpvYlN0YXRlEiQKBm91dHB1dBgFIAEoCzIULm1pbGxwb25kLnYxLlBheWxvYWQSJQoHZmFpbHVyZRgGIAEoCzIULm1pbGxwb25kLnYxLkZhaWx1cmUSEAoIYXR0ZW1wdHMYByABKA0SMAoMc3VibWl0dGVkX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAixQMKA0pvYhIKCgJpZBgBIAEoCRIMCgR0YXNrGAIgASgJEgwKBHBvb2wYAyABKAkSDwoHY2hhbm5lbBgEIAEoCRIkCgVzdGF0ZRgFIAEoDjIVLm1pbGxwb25kLnYxLkpvYlN0YXRlEhAKCGF0dGVtcHRzGAYgASgNEhQKDG1heF9hdHRlbXB0cxgHIAEoDRIwCgxzdWJtaXR0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKBnJ1bl9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEicKCHByb2dyZXNzGAwgASgLMhUubWlsbHBvbmQudjEuUHJvZ3Jlc3MSIwoGcmVzdWx0GA0gASgLMhMubWlsbHBvbmQudjEuUmVzdWx0EioKDGxhc3RfZmFpbHVyZRgOIAEoCzIULm1pbGxwb25kLnYxLkZhaWx1cmUiKgoIUHJvZ3Jlc3MSEAoIZnJhY3Rpb24YASABKAESDAoEbm90ZRgCIAEoCSqYAQoISm9iU3RhdGUSGQoVSk9CX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQSk9CX1NUQVRFX1FVRVVFRBABEhUKEUpPQl9TVEFURV9SVU5OSU5HEAISFwoTSk9CX1NUQVRFX1NVQ0NFRURFRBADEhIKDkpPQl9TVEFURV9ERUFEEAQSFwoTSk9CX1NUQVRFX0NBTkNFTExFRBAFYgZwcm90bzM", [file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChVtaWxscG9uZC92MS9qb2IucHJvdG8SC21pbGxwb25kLnYxInUKB1BheWxvYWQSJwoHbWVzc2FnZRgBIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnlIABImCgRqc29uGAIgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlSAASDgoEZGF0YRgDIAEoDEgAQgkKB2NvbnRlbnQi5QMKB0pvYlNwZWMSCgoCaWQYASABKAkSDAoEdGFzaxgCIAEoCRIjCgVpbnB1dBgDIAEoCzIULm1pbGxwb25kLnYxLlBheWxvYWQSDwoHY2hhbm5lbBgEIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYBSABKAkSEAoIcHJpb3JpdHkYBiABKBESLAoGcnVuX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEioKBWRlbGF5GAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uSAASLgoKZXhwaXJlc19hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKgoHdGltZW91dBgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhInCgVyZXRyeRgLIAEoCzIYLm1pbGxwb25kLnYxLlJldHJ5UG9saWN5EjAKBmxhYmVscxgMIAMoCzIgLm1pbGxwb25kLnYxLkpvYlNwZWMuTGFiZWxzRW50cnkSFgoOZGlzY2FyZF9yZXN1bHQYDSABKAgaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIHCgVzdGFydCKnAgoLUmV0cnlQb2xpY3kSGQoMbWF4X2F0dGVtcHRzGAEgASgNSACIAQESJwoEYmFzZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgZmYWN0b3IYAyABKAFIAYgBARIuCgttYXhfYmFja29mZhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgZqaXR0ZXIYBSABKA4yHy5taWxscG9uZC52MS5SZXRyeVBvbGljeS5KaXR0ZXIiQgoGSml0dGVyEhYKEkpJVFRFUl9VTlNQRUNJRklFRBAAEg8KC0pJVFRFUl9GVUxMEAESDwoLSklUVEVSX05PTkUQAkIPCg1fbWF4X2F0dGVtcHRzQgkKB19mYWN0b3IiZwoHUmVjZWlwdBIQCgZqb2JfaWQYASABKAlIABIWCgxkdXBsaWNhdGVfb2YYAiABKAlIABInCgdyZWZ1c2FsGAMgASgLMhQubWlsbHBvbmQudjEuUmVmdXNhbEgAQgkKB3JlY2VpcHQikQEKB1JlZnVzYWwSDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSLgoLcmV0cnlfYWZ0ZXIYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNQoQZmllbGRfdmlvbGF0aW9ucxgEIAMoCzIbLm1pbGxwb25kLnYxLkZpZWxkVmlvbGF0aW9uIjQKDkZpZWxkVmlvbGF0aW9uEg0KBWZpZWxkGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJIs8BCgdBdHRlbXB0Eg4KBm51bWJlchgBIAEoDRIsCgdvdXRjb21lGAIgASgOMhsubWlsbHBvbmQudjEuQXR0ZW1wdE91dGNvbWUSJQoHZmFpbHVyZRgDIAEoCzIULm1pbGxwb25kLnYxLkZhaWx1cmUSLgoKc3RhcnRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImcKB0ZhaWx1cmUSDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSEQoJcmV0cnlhYmxlGAMgASgIEigKB2RldGFpbHMYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Iu4DCgZSZXN1bHQSDgoGY3Vyc29yGAEgASgEEg4KBmpvYl9pZBgCIAEoCRIMCgR0YXNrGAMgASgJEiQKBXN0YXRlGAQgASgOMhUubWlsbHBvbmQudjEuSm9iU3RhdGUSJAoGb3V0cHV0GAUgASgLMhQubWlsbHBvbmQudjEuUGF5bG9hZBIlCgdmYWlsdXJlGAYgASgLMhQubWlsbHBvbmQudjEuRmFpbHVyZRIQCghhdHRlbXB0cxgHIAEoDRIwCgxzdWJtaXR0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0ZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCgtkZWFkX3JlYXNvbhgLIAEoDjIXLm1pbGxwb25kLnYxLkRlYWRSZWFzb24SLwoGbGFiZWxzGAwgAygLMh8ubWlsbHBvbmQudjEuUmVzdWx0LkxhYmVsc0VudHJ5EhAKCHJlZHJpdmVzGA0gASgNGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiyQYKA0pvYhIKCgJpZBgBIAEoCRIMCgR0YXNrGAIgASgJEgwKBHBvb2wYAyABKAkSDwoHY2hhbm5lbBgEIAEoCRIkCgVzdGF0ZRgFIAEoDjIVLm1pbGxwb25kLnYxLkpvYlN0YXRlEhAKCGF0dGVtcHRzGAYgASgNEhQKDG1heF9hdHRlbXB0cxgHIAEoDRIwCgxzdWJtaXR0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKBnJ1bl9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEicKCHByb2dyZXNzGAwgASgLMhUubWlsbHBvbmQudjEuUHJvZ3Jlc3MSIwoGcmVzdWx0GA0gASgLMhMubWlsbHBvbmQudjEuUmVzdWx0EioKDGxhc3RfZmFpbHVyZRgOIAEoCzIULm1pbGxwb25kLnYxLkZhaWx1cmUSEAoIcHJpb3JpdHkYDyABKBESLAoGbGFiZWxzGBAgAygLMhwubWlsbHBvbmQudjEuSm9iLkxhYmVsc0VudHJ5EhcKD2lkZW1wb3RlbmN5X2tleRgRIAEoCRIuCgpleHBpcmVzX2F0GBIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCgd0aW1lb3V0GBMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCmNhbmNlbGxpbmcYFCABKAgSEAoIcmVkcml2ZXMYFSABKA0SLAoLZGVhZF9yZWFzb24YFiABKA4yFy5taWxscG9uZC52MS5EZWFkUmVhc29uEiUKB2hpc3RvcnkYFyADKAsyFC5taWxscG9uZC52MS5BdHRlbXB0EiMKBWlucHV0GBggASgLMhQubWlsbHBvbmQudjEuUGF5bG9hZBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBItkCCglKb2JGaWx0ZXISCwoDYWxsGAEgASgIEgwKBHRhc2sYAiABKAkSDAoEcG9vbBgDIAEoCRIPCgdjaGFubmVsGAQgASgJEjIKBmxhYmVscxgFIAMoCzIiLm1pbGxwb25kLnYxLkpvYkZpbHRlci5MYWJlbHNFbnRyeRIzCg9zdWJtaXR0ZWRfYWZ0ZXIYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEHN1Ym1pdHRlZF9iZWZvcmUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKC2RlYWRfcmVhc29uGAggASgOMhcubWlsbHBvbmQudjEuRGVhZFJlYXNvbhIWCg5mYWlsdXJlX3JlYXNvbhgJIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIioKCFByb2dyZXNzEhAKCGZyYWN0aW9uGAEgASgBEgwKBG5vdGUYAiABKAkqmAEKCEpvYlN0YXRlEhkKFUpPQl9TVEFURV9VTlNQRUNJRklFRBAAEhQKEEpPQl9TVEFURV9RVUVVRUQQARIVChFKT0JfU1RBVEVfUlVOTklORxACEhcKE0pPQl9TVEFURV9TVUNDRUVERUQQAxISCg5KT0JfU1RBVEVfREVBRBAEEhcKE0pPQl9TVEFURV9DQU5DRUxMRUQQBSqQAQoKRGVhZFJlYXNvbhIbChdERUFEX1JFQVNPTl9VTlNQRUNJRklFRBAAEhkKFURFQURfUkVBU09OX0VYSEFVU1RFRBABEhkKFURFQURfUkVBU09OX1BFUk1BTkVOVBACEhcKE0RFQURfUkVBU09OX0VYUElSRUQQAxIWChJERUFEX1JFQVNPTl9QT0lTT04QBCrhAQoOQXR0ZW1wdE91dGNvbWUSHwobQVRURU1QVF9PVVRDT01FX1VOU1BFQ0lGSUVEEAASHQoZQVRURU1QVF9PVVRDT01FX1NVQ0NFRURFRBABEhoKFkFUVEVNUFRfT1VUQ09NRV9GQUlMRUQQAhIdChlBVFRFTVBUX09VVENPTUVfVElNRURfT1VUEAMSHQoZQVRURU1QVF9PVVRDT01FX0NBTkNFTExFRBAEEhgKFEFUVEVNUFRfT1VUQ09NRV9MT1NUEAUSGwoXQVRURU1QVF9PVVRDT01FX0VYUElSRUQQBmIGcHJvdG8z", [file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * What a job takes in or gives out. Exactly one form is set; none means "nothing".
@@ -91,6 +91,81 @@ export type JobSpec = Message<"millpond.v1.JobSpec"> & {
    * @generated from field: string channel = 4;
    */
   channel: string;
+
+  /**
+   * The client's own name for this piece of work, such as `invoice-4711`: 1 to 200 visible ASCII characters. For 24 hours
+   * a job submitted with the same key is the same job; with other content it is refused. Empty: none.
+   *
+   * @generated from field: string idempotency_key = 5;
+   */
+  idempotencyKey: string;
+
+  /**
+   * Of two due jobs the one with the higher priority starts first: -100 to 100.
+   *
+   * @generated from field: sint32 priority = 6;
+   */
+  priority: number;
+
+  /**
+   * When the job may start at the earliest. Absent: at once.
+   *
+   * @generated from oneof millpond.v1.JobSpec.start
+   */
+  start: {
+    /**
+     * A moment at most a year ahead; one in the past means at once.
+     *
+     * @generated from field: google.protobuf.Timestamp run_at = 7;
+     */
+    value: Timestamp;
+    case: "runAt";
+  } | {
+    /**
+     * From now, 0 to a year.
+     *
+     * @generated from field: google.protobuf.Duration delay = 8;
+     */
+    value: Duration;
+    case: "delay";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * The job's deadline: no attempt starts after it, and one that runs then is told to stop. In the future, and behind
+   * `run_at`. Absent: none.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 9;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * Bound on one attempt: 1 ms to the task's own timeout, which `ListTasks` shows. Absent: the task's.
+   *
+   * @generated from field: google.protobuf.Duration timeout = 10;
+   */
+  timeout?: Duration | undefined;
+
+  /**
+   * What differs from the task's retry policy.
+   *
+   * @generated from field: millpond.v1.RetryPolicy retry = 11;
+   */
+  retry?: RetryPolicy | undefined;
+
+  /**
+   * For the client's own use, returned with the result and usable in filters: at most 16, names of 1 to 63 characters of
+   * [A-Za-z0-9._/-], values of at most 200 characters.
+   *
+   * @generated from field: map<string, string> labels = 12;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * Fire and forget: the result goes to no channel. `GetJob` and `Stats` tell how it ended.
+   *
+   * @generated from field: bool discard_result = 13;
+   */
+  discardResult: boolean;
 };
 
 /**
@@ -99,6 +174,88 @@ export type JobSpec = Message<"millpond.v1.JobSpec"> & {
  */
 export const JobSpecSchema: GenMessage<JobSpec> = /*@__PURE__*/
   messageDesc(file_millpond_v1_job, 1);
+
+/**
+ * How often a job is tried and how long it waits in between. What is absent is the task's.
+ *
+ * @generated from message millpond.v1.RetryPolicy
+ */
+export type RetryPolicy = Message<"millpond.v1.RetryPolicy"> & {
+  /**
+   * Attempts in all, 1 to 100.
+   *
+   * @generated from field: optional uint32 max_attempts = 1;
+   */
+  maxAttempts?: number | undefined;
+
+  /**
+   * Delay before the second attempt, 0 to a year.
+   *
+   * @generated from field: google.protobuf.Duration base = 2;
+   */
+  base?: Duration | undefined;
+
+  /**
+   * What the delay is multiplied by from one attempt to the next, 1 to 100.
+   *
+   * @generated from field: optional double factor = 3;
+   */
+  factor?: number | undefined;
+
+  /**
+   * No delay is longer, 0 to a year.
+   *
+   * @generated from field: google.protobuf.Duration max_backoff = 4;
+   */
+  maxBackoff?: Duration | undefined;
+
+  /**
+   * @generated from field: millpond.v1.RetryPolicy.Jitter jitter = 5;
+   */
+  jitter: RetryPolicy_Jitter;
+};
+
+/**
+ * Describes the message millpond.v1.RetryPolicy.
+ * Use `create(RetryPolicySchema)` to create a new message.
+ */
+export const RetryPolicySchema: GenMessage<RetryPolicy> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_job, 2);
+
+/**
+ * @generated from enum millpond.v1.RetryPolicy.Jitter
+ */
+export const RetryPolicy_Jitter = {
+  /**
+   * @generated from enum value: JITTER_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Each delay is drawn evenly from 0 to the exponential value.
+   *
+   * @generated from enum value: JITTER_FULL = 1;
+   */
+  FULL: 1,
+
+  /**
+   * Each delay is the exponential value: 100, 200, 400 ms ...
+   *
+   * @generated from enum value: JITTER_NONE = 2;
+   */
+  NONE: 2,
+} as const;
+
+/**
+ * @generated from enum millpond.v1.RetryPolicy.Jitter
+ */
+export type RetryPolicy_Jitter = (typeof RetryPolicy_Jitter)[keyof typeof RetryPolicy_Jitter] | UnknownEnum;
+
+/**
+ * Describes the enum millpond.v1.RetryPolicy.Jitter.
+ */
+export const RetryPolicy_JitterSchema: GenEnum<RetryPolicy_Jitter> = /*@__PURE__*/
+  enumDesc(file_millpond_v1_job, 2, 0);
 
 /**
  * The answer to one submitted job; receipts stand in the order of the jobs.
@@ -141,7 +298,7 @@ export type Receipt = Message<"millpond.v1.Receipt"> & {
  * Use `create(ReceiptSchema)` to create a new message.
  */
 export const ReceiptSchema: GenMessage<Receipt> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_job, 2);
+  messageDesc(file_millpond_v1_job, 3);
 
 /**
  * Why a job was not accepted.
@@ -183,7 +340,7 @@ export type Refusal = Message<"millpond.v1.Refusal"> & {
  * Use `create(RefusalSchema)` to create a new message.
  */
 export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_job, 3);
+  messageDesc(file_millpond_v1_job, 4);
 
 /**
  * One field that breaks its contract.
@@ -211,7 +368,48 @@ export type FieldViolation = Message<"millpond.v1.FieldViolation"> & {
  * Use `create(FieldViolationSchema)` to create a new message.
  */
 export const FieldViolationSchema: GenMessage<FieldViolation> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_job, 4);
+  messageDesc(file_millpond_v1_job, 5);
+
+/**
+ * One attempt that did not succeed.
+ *
+ * @generated from message millpond.v1.Attempt
+ */
+export type Attempt = Message<"millpond.v1.Attempt"> & {
+  /**
+   * From 1; starts anew when the job is redriven.
+   *
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * @generated from field: millpond.v1.AttemptOutcome outcome = 2;
+   */
+  outcome: AttemptOutcome;
+
+  /**
+   * @generated from field: millpond.v1.Failure failure = 3;
+   */
+  failure?: Failure | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp started_at = 4;
+   */
+  startedAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp finished_at = 5;
+   */
+  finishedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message millpond.v1.Attempt.
+ * Use `create(AttemptSchema)` to create a new message.
+ */
+export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_job, 6);
 
 /**
  * Why a job failed.
@@ -253,7 +451,7 @@ export type Failure = Message<"millpond.v1.Failure"> & {
  * Use `create(FailureSchema)` to create a new message.
  */
 export const FailureSchema: GenMessage<Failure> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_job, 5);
+  messageDesc(file_millpond_v1_job, 7);
 
 /**
  * The final outcome of a job as its client sees it. One per job.
@@ -322,6 +520,27 @@ export type Result = Message<"millpond.v1.Result"> & {
    * @generated from field: google.protobuf.Timestamp finished_at = 10;
    */
   finishedAt?: Timestamp | undefined;
+
+  /**
+   * Set only when DEAD.
+   *
+   * @generated from field: millpond.v1.DeadReason dead_reason = 11;
+   */
+  deadReason: DeadReason;
+
+  /**
+   * As submitted.
+   *
+   * @generated from field: map<string, string> labels = 12;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * How often the job had been redriven when it came to this end. A redriven job has one result for each end.
+   *
+   * @generated from field: uint32 redrives = 13;
+   */
+  redrives: number;
 };
 
 /**
@@ -329,7 +548,7 @@ export type Result = Message<"millpond.v1.Result"> & {
  * Use `create(ResultSchema)` to create a new message.
  */
 export const ResultSchema: GenMessage<Result> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_job, 6);
+  messageDesc(file_millpond_v1_job, 8);
 
 /**
  * A job as the server knows it.
@@ -353,6 +572,8 @@ export type Job = Message<"millpond.v1.Job"> & {
   pool: string;
 
   /**
+   * Empty: its result goes to no channel.
+   *
    * @generated from field: string channel = 4;
    */
   channel: string;
@@ -422,6 +643,70 @@ export type Job = Message<"millpond.v1.Job"> & {
    * @generated from field: millpond.v1.Failure last_failure = 14;
    */
   lastFailure?: Failure | undefined;
+
+  /**
+   * @generated from field: sint32 priority = 15;
+   */
+  priority: number;
+
+  /**
+   * @generated from field: map<string, string> labels = 16;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * @generated from field: string idempotency_key = 17;
+   */
+  idempotencyKey: string;
+
+  /**
+   * Absent: it has no deadline.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 18;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * Bound on one attempt.
+   *
+   * @generated from field: google.protobuf.Duration timeout = 19;
+   */
+  timeout?: Duration | undefined;
+
+  /**
+   * The job was cancelled while it ran and has not stopped yet.
+   *
+   * @generated from field: bool cancelling = 20;
+   */
+  cancelling: boolean;
+
+  /**
+   * How often it was redriven.
+   *
+   * @generated from field: uint32 redrives = 21;
+   */
+  redrives: number;
+
+  /**
+   * Why it is DEAD.
+   *
+   * @generated from field: millpond.v1.DeadReason dead_reason = 22;
+   */
+  deadReason: DeadReason;
+
+  /**
+   * Attempts that did not succeed, oldest first, the newest 100 at most. Only in `GetJob`.
+   *
+   * @generated from field: repeated millpond.v1.Attempt history = 23;
+   */
+  history: Attempt[];
+
+  /**
+   * Only when `GetJob` was asked for it.
+   *
+   * @generated from field: millpond.v1.Payload input = 24;
+   */
+  input?: Payload | undefined;
 };
 
 /**
@@ -429,7 +714,75 @@ export type Job = Message<"millpond.v1.Job"> & {
  * Use `create(JobSchema)` to create a new message.
  */
 export const JobSchema: GenMessage<Job> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_job, 7);
+  messageDesc(file_millpond_v1_job, 9);
+
+/**
+ * Which jobs of the caller are meant: those that match everything that is set. An empty filter matches nothing, so that
+ * a forgotten field does not mean everything; say `all`.
+ *
+ * @generated from message millpond.v1.JobFilter
+ */
+export type JobFilter = Message<"millpond.v1.JobFilter"> & {
+  /**
+   * Every job that the other fields allow.
+   *
+   * @generated from field: bool all = 1;
+   */
+  all: boolean;
+
+  /**
+   * @generated from field: string task = 2;
+   */
+  task: string;
+
+  /**
+   * @generated from field: string pool = 3;
+   */
+  pool: string;
+
+  /**
+   * @generated from field: string channel = 4;
+   */
+  channel: string;
+
+  /**
+   * Jobs that have all of these labels.
+   *
+   * @generated from field: map<string, string> labels = 5;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * @generated from field: google.protobuf.Timestamp submitted_after = 6;
+   */
+  submittedAfter?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp submitted_before = 7;
+   */
+  submittedBefore?: Timestamp | undefined;
+
+  /**
+   * Only DEAD jobs have one.
+   *
+   * @generated from field: millpond.v1.DeadReason dead_reason = 8;
+   */
+  deadReason: DeadReason;
+
+  /**
+   * Reason of the last failure, such as `image_too_large`.
+   *
+   * @generated from field: string failure_reason = 9;
+   */
+  failureReason: string;
+};
+
+/**
+ * Describes the message millpond.v1.JobFilter.
+ * Use `create(JobFilterSchema)` to create a new message.
+ */
+export const JobFilterSchema: GenMessage<JobFilter> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_job, 10);
 
 /**
  * How far a running attempt says it is.
@@ -457,7 +810,7 @@ export type Progress = Message<"millpond.v1.Progress"> & {
  * Use `create(ProgressSchema)` to create a new message.
  */
 export const ProgressSchema: GenMessage<Progress> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_job, 8);
+  messageDesc(file_millpond_v1_job, 11);
 
 /**
  * Where a job stands. A job that waits for its time or for a retry is QUEUED.
@@ -518,4 +871,118 @@ export type JobState = (typeof JobState)[keyof typeof JobState] | UnknownEnum;
  */
 export const JobStateSchema: GenEnum<JobState> = /*@__PURE__*/
   enumDesc(file_millpond_v1_job, 0);
+
+/**
+ * Why a job is DEAD.
+ *
+ * @generated from enum millpond.v1.DeadReason
+ */
+export const DeadReason = {
+  /**
+   * @generated from enum value: DEAD_REASON_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Its attempts are used up.
+   *
+   * @generated from enum value: DEAD_REASON_EXHAUSTED = 1;
+   */
+  EXHAUSTED: 1,
+
+  /**
+   * An attempt failed in a way that trying again cannot mend.
+   *
+   * @generated from enum value: DEAD_REASON_PERMANENT = 2;
+   */
+  PERMANENT: 2,
+
+  /**
+   * Its deadline passed.
+   *
+   * @generated from enum value: DEAD_REASON_EXPIRED = 3;
+   */
+  EXPIRED: 3,
+
+  /**
+   * It was running in several processes that died, and is likely to be what killed them.
+   *
+   * @generated from enum value: DEAD_REASON_POISON = 4;
+   */
+  POISON: 4,
+} as const;
+
+/**
+ * Why a job is DEAD.
+ *
+ * @generated from enum millpond.v1.DeadReason
+ */
+export type DeadReason = (typeof DeadReason)[keyof typeof DeadReason] | UnknownEnum;
+
+/**
+ * Describes the enum millpond.v1.DeadReason.
+ */
+export const DeadReasonSchema: GenEnum<DeadReason> = /*@__PURE__*/
+  enumDesc(file_millpond_v1_job, 1);
+
+/**
+ * How an attempt ended.
+ *
+ * @generated from enum millpond.v1.AttemptOutcome
+ */
+export const AttemptOutcome = {
+  /**
+   * @generated from enum value: ATTEMPT_OUTCOME_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: ATTEMPT_OUTCOME_SUCCEEDED = 1;
+   */
+  SUCCEEDED: 1,
+
+  /**
+   * @generated from enum value: ATTEMPT_OUTCOME_FAILED = 2;
+   */
+  FAILED: 2,
+
+  /**
+   * It took longer than its timeout.
+   *
+   * @generated from enum value: ATTEMPT_OUTCOME_TIMED_OUT = 3;
+   */
+  TIMED_OUT: 3,
+
+  /**
+   * @generated from enum value: ATTEMPT_OUTCOME_CANCELLED = 4;
+   */
+  CANCELLED: 4,
+
+  /**
+   * Nobody knows how it ended: its process or its worker died.
+   *
+   * @generated from enum value: ATTEMPT_OUTCOME_LOST = 5;
+   */
+  LOST: 5,
+
+  /**
+   * The job's deadline passed while it ran.
+   *
+   * @generated from enum value: ATTEMPT_OUTCOME_EXPIRED = 6;
+   */
+  EXPIRED: 6,
+} as const;
+
+/**
+ * How an attempt ended.
+ *
+ * @generated from enum millpond.v1.AttemptOutcome
+ */
+export type AttemptOutcome = (typeof AttemptOutcome)[keyof typeof AttemptOutcome] | UnknownEnum;
+
+/**
+ * Describes the enum millpond.v1.AttemptOutcome.
+ */
+export const AttemptOutcomeSchema: GenEnum<AttemptOutcome> = /*@__PURE__*/
+  enumDesc(file_millpond_v1_job, 2);
 

@@ -4,19 +4,19 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { FileDescriptorSet } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
-import type { Job, JobSpec, JobState, Receipt, Result } from "./job_pb.ts";
+import type { Duration, FileDescriptorSet, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_descriptor, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Failure, Job, JobFilter, JobSpec, JobState, Progress, Receipt, Result } from "./job_pb.ts";
 import { file_millpond_v1_job } from "./job_pb.ts";
 import type { Snapshot } from "./stats_pb.ts";
 import { file_millpond_v1_stats } from "./stats_pb.ts";
-import type { Message, UnknownEnum } from "@bufbuild/protobuf";
+import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file millpond/v1/worker_pool.proto.
  */
 export const file_millpond_v1_worker_pool: GenFile = /*@__PURE__*/
-  fileDesc("Ch1taWxscG9uZC92MS93b3JrZXJfcG9vbC5wcm90bxILbWlsbHBvbmQudjEiMwoNU3VibWl0UmVxdWVzdBIiCgRqb2JzGAEgAygLMhQubWlsbHBvbmQudjEuSm9iU3BlYyI4Cg5TdWJtaXRSZXNwb25zZRImCghyZWNlaXB0cxgBIAMoCzIULm1pbGxwb25kLnYxLlJlY2VpcHQinwEKD0V4Y2hhbmdlUmVxdWVzdBIpCgRvcGVuGAEgASgLMhkubWlsbHBvbmQudjEuRXhjaGFuZ2VPcGVuSAASLQoGc3VibWl0GAIgASgLMhsubWlsbHBvbmQudjEuRXhjaGFuZ2VTdWJtaXRIABInCgNhY2sYAyABKAsyGC5taWxscG9uZC52MS5FeGNoYW5nZUFja0gAQgkKB3JlcXVlc3QiSgoMRXhjaGFuZ2VPcGVuEg8KB2NoYW5uZWwYASABKAkSFAoMYWZ0ZXJfY3Vyc29yGAIgASgEEhMKC21heF91bmFja2VkGAMgASgNIlYKDkV4Y2hhbmdlU3VibWl0EgsKA3NlcRgBIAEoDRIiCgRqb2JzGAIgAygLMhQubWlsbHBvbmQudjEuSm9iU3BlYxITCgt0cmFjZXBhcmVudBgDIAEoCSIdCgtFeGNoYW5nZUFjaxIOCgZjdXJzb3IYASABKAQi4AEKEEV4Y2hhbmdlUmVzcG9uc2USLQoGb3BlbmVkGAEgASgLMhsubWlsbHBvbmQudjEuRXhjaGFuZ2VPcGVuZWRIABIxCghhY2NlcHRlZBgCIAEoCzIdLm1pbGxwb25kLnYxLkV4Y2hhbmdlQWNjZXB0ZWRIABIvCgdyZXN1bHRzGAMgASgLMhwubWlsbHBvbmQudjEuRXhjaGFuZ2VSZXN1bHRzSAASLQoGbm90aWNlGAQgASgLMhsubWlsbHBvbmQudjEuRXhjaGFuZ2VOb3RpY2VIAEIKCghyZXNwb25zZSJtCg5FeGNoYW5nZU9wZW5lZBIOCgZjdXJzb3IYASABKAQSEwoLbWF4X3VuYWNrZWQYAiABKA0SGwoTbWF4X2pvYnNfcGVyX3N1Ym1pdBgDIAEoDRIZChFtYXhfbWVzc2FnZV9ieXRlcxgEIAEoDSJHChBFeGNoYW5nZUFjY2VwdGVkEgsKA3NlcRgBIAEoDRImCghyZWNlaXB0cxgCIAMoCzIULm1pbGxwb25kLnYxLlJlY2VpcHQiRwoPRXhjaGFuZ2VSZXN1bHRzEiQKB3Jlc3VsdHMYASADKAsyEy5taWxscG9uZC52MS5SZXN1bHQSDgoGY3Vyc29yGAIgASgEIpYBCg5FeGNoYW5nZU5vdGljZRIuCgRraW5kGAEgASgOMiAubWlsbHBvbmQudjEuRXhjaGFuZ2VOb3RpY2UuS2luZBIPCgdtZXNzYWdlGAIgASgJIkMKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEhIKDktJTkRfVEhST1RUTEVEEAESEQoNS0lORF9EUkFJTklORxACIkwKDlJlc3VsdHNSZXF1ZXN0Eg8KB2NoYW5uZWwYASABKAkSFAoMYWZ0ZXJfY3Vyc29yGAIgASgEEhMKC3N0b3BfYXRfZW5kGAMgASgIIkcKD1Jlc3VsdHNSZXNwb25zZRIkCgdyZXN1bHRzGAEgAygLMhMubWlsbHBvbmQudjEuUmVzdWx0Eg4KBmN1cnNvchgCIAEoBCI0ChFBY2tSZXN1bHRzUmVxdWVzdBIPCgdjaGFubmVsGAEgASgJEg4KBmN1cnNvchgCIAEoBCIkChJBY2tSZXN1bHRzUmVzcG9uc2USDgoGY3Vyc29yGAEgASgEIh8KDUdldEpvYlJlcXVlc3QSDgoGam9iX2lkGAEgASgJIi8KDkdldEpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLm1pbGxwb25kLnYxLkpvYiJ9Cg9MaXN0Sm9ic1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkSJAoFc3RhdGUYAyABKA4yFS5taWxscG9uZC52MS5Kb2JTdGF0ZRIMCgR0YXNrGAQgASgJEg8KB2NoYW5uZWwYBSABKAkiSwoQTGlzdEpvYnNSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAubWlsbHBvbmQudjEuSm9iEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIOCgxTdGF0c1JlcXVlc3QiOAoNU3RhdHNSZXNwb25zZRInCghzbmFwc2hvdBgBIAEoCzIVLm1pbGxwb25kLnYxLlNuYXBzaG90IigKEVdhdGNoU3RhdHNSZXF1ZXN0EhMKC2ludGVydmFsX21zGAEgASgNIj0KEldhdGNoU3RhdHNSZXNwb25zZRInCghzbmFwc2hvdBgBIAEoCzIVLm1pbGxwb25kLnYxLlNuYXBzaG90IhIKEExpc3RUYXNrc1JlcXVlc3QibgoRTGlzdFRhc2tzUmVzcG9uc2USIAoFdGFza3MYASADKAsyES5taWxscG9uZC52MS5UYXNrEjcKC2Rlc2NyaXB0b3JzGAIgASgLMiIuZ29vZ2xlLnByb3RvYnVmLkZpbGVEZXNjcmlwdG9yU2V0InYKBFRhc2sSDAoEbmFtZRgBIAEoCRIMCgRwb29sGAIgASgJEhIKCmlucHV0X3R5cGUYAyABKAkSEwoLb3V0cHV0X3R5cGUYBCABKAkSEwoLZGVzY3JpcHRpb24YBSABKAkSFAoMbWF4X2F0dGVtcHRzGAYgASgNMqMFChFXb3JrZXJQb29sU2VydmljZRJBCgZTdWJtaXQSGi5taWxscG9uZC52MS5TdWJtaXRSZXF1ZXN0GhsubWlsbHBvbmQudjEuU3VibWl0UmVzcG9uc2USSwoIRXhjaGFuZ2USHC5taWxscG9uZC52MS5FeGNoYW5nZVJlcXVlc3QaHS5taWxscG9uZC52MS5FeGNoYW5nZVJlc3BvbnNlKAEwARJGCgdSZXN1bHRzEhsubWlsbHBvbmQudjEuUmVzdWx0c1JlcXVlc3QaHC5taWxscG9uZC52MS5SZXN1bHRzUmVzcG9uc2UwARJNCgpBY2tSZXN1bHRzEh4ubWlsbHBvbmQudjEuQWNrUmVzdWx0c1JlcXVlc3QaHy5taWxscG9uZC52MS5BY2tSZXN1bHRzUmVzcG9uc2USQQoGR2V0Sm9iEhoubWlsbHBvbmQudjEuR2V0Sm9iUmVxdWVzdBobLm1pbGxwb25kLnYxLkdldEpvYlJlc3BvbnNlEkcKCExpc3RKb2JzEhwubWlsbHBvbmQudjEuTGlzdEpvYnNSZXF1ZXN0Gh0ubWlsbHBvbmQudjEuTGlzdEpvYnNSZXNwb25zZRI+CgVTdGF0cxIZLm1pbGxwb25kLnYxLlN0YXRzUmVxdWVzdBoaLm1pbGxwb25kLnYxLlN0YXRzUmVzcG9uc2USTwoKV2F0Y2hTdGF0cxIeLm1pbGxwb25kLnYxLldhdGNoU3RhdHNSZXF1ZXN0Gh8ubWlsbHBvbmQudjEuV2F0Y2hTdGF0c1Jlc3BvbnNlMAESSgoJTGlzdFRhc2tzEh0ubWlsbHBvbmQudjEuTGlzdFRhc2tzUmVxdWVzdBoeLm1pbGxwb25kLnYxLkxpc3RUYXNrc1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_descriptor, file_millpond_v1_job, file_millpond_v1_stats]);
+  fileDesc("Ch1taWxscG9uZC92MS93b3JrZXJfcG9vbC5wcm90bxILbWlsbHBvbmQudjEiMwoNU3VibWl0UmVxdWVzdBIiCgRqb2JzGAEgAygLMhQubWlsbHBvbmQudjEuSm9iU3BlYyI4Cg5TdWJtaXRSZXNwb25zZRImCghyZWNlaXB0cxgBIAMoCzIULm1pbGxwb25kLnYxLlJlY2VpcHQizgEKD0V4Y2hhbmdlUmVxdWVzdBIpCgRvcGVuGAEgASgLMhkubWlsbHBvbmQudjEuRXhjaGFuZ2VPcGVuSAASLQoGc3VibWl0GAIgASgLMhsubWlsbHBvbmQudjEuRXhjaGFuZ2VTdWJtaXRIABInCgNhY2sYAyABKAsyGC5taWxscG9uZC52MS5FeGNoYW5nZUFja0gAEi0KBmNhbmNlbBgEIAEoCzIbLm1pbGxwb25kLnYxLkV4Y2hhbmdlQ2FuY2VsSABCCQoHcmVxdWVzdCJKCgxFeGNoYW5nZU9wZW4SDwoHY2hhbm5lbBgBIAEoCRIUCgxhZnRlcl9jdXJzb3IYAiABKAQSEwoLbWF4X3VuYWNrZWQYAyABKA0iVgoORXhjaGFuZ2VTdWJtaXQSCwoDc2VxGAEgASgNEiIKBGpvYnMYAiADKAsyFC5taWxscG9uZC52MS5Kb2JTcGVjEhMKC3RyYWNlcGFyZW50GAMgASgJIh0KC0V4Y2hhbmdlQWNrEg4KBmN1cnNvchgBIAEoBCIuCg5FeGNoYW5nZUNhbmNlbBILCgNzZXEYASABKA0SDwoHam9iX2lkcxgCIAMoCSKVAgoQRXhjaGFuZ2VSZXNwb25zZRItCgZvcGVuZWQYASABKAsyGy5taWxscG9uZC52MS5FeGNoYW5nZU9wZW5lZEgAEjEKCGFjY2VwdGVkGAIgASgLMh0ubWlsbHBvbmQudjEuRXhjaGFuZ2VBY2NlcHRlZEgAEi8KB3Jlc3VsdHMYAyABKAsyHC5taWxscG9uZC52MS5FeGNoYW5nZVJlc3VsdHNIABItCgZub3RpY2UYBCABKAsyGy5taWxscG9uZC52MS5FeGNoYW5nZU5vdGljZUgAEjMKCWNhbmNlbGxlZBgFIAEoCzIeLm1pbGxwb25kLnYxLkV4Y2hhbmdlQ2FuY2VsbGVkSABCCgoIcmVzcG9uc2UiTAoRRXhjaGFuZ2VDYW5jZWxsZWQSCwoDc2VxGAEgASgNEioKB2Fuc3dlcnMYAiADKAsyGS5taWxscG9uZC52MS5DYW5jZWxBbnN3ZXIibQoORXhjaGFuZ2VPcGVuZWQSDgoGY3Vyc29yGAEgASgEEhMKC21heF91bmFja2VkGAIgASgNEhsKE21heF9qb2JzX3Blcl9zdWJtaXQYAyABKA0SGQoRbWF4X21lc3NhZ2VfYnl0ZXMYBCABKA0iRwoQRXhjaGFuZ2VBY2NlcHRlZBILCgNzZXEYASABKA0SJgoIcmVjZWlwdHMYAiADKAsyFC5taWxscG9uZC52MS5SZWNlaXB0IkcKD0V4Y2hhbmdlUmVzdWx0cxIkCgdyZXN1bHRzGAEgAygLMhMubWlsbHBvbmQudjEuUmVzdWx0Eg4KBmN1cnNvchgCIAEoBCKWAQoORXhjaGFuZ2VOb3RpY2USLgoEa2luZBgBIAEoDjIgLm1pbGxwb25kLnYxLkV4Y2hhbmdlTm90aWNlLktpbmQSDwoHbWVzc2FnZRgCIAEoCSJDCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABISCg5LSU5EX1RIUk9UVExFRBABEhEKDUtJTkRfRFJBSU5JTkcQAiJMCg5SZXN1bHRzUmVxdWVzdBIPCgdjaGFubmVsGAEgASgJEhQKDGFmdGVyX2N1cnNvchgCIAEoBBITCgtzdG9wX2F0X2VuZBgDIAEoCCJHCg9SZXN1bHRzUmVzcG9uc2USJAoHcmVzdWx0cxgBIAMoCzITLm1pbGxwb25kLnYxLlJlc3VsdBIOCgZjdXJzb3IYAiABKAQiNAoRQWNrUmVzdWx0c1JlcXVlc3QSDwoHY2hhbm5lbBgBIAEoCRIOCgZjdXJzb3IYAiABKAQiJAoSQWNrUmVzdWx0c1Jlc3BvbnNlEg4KBmN1cnNvchgBIAEoBCIzCg1HZXRKb2JSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCRISCgp3aXRoX2lucHV0GAIgASgIIi8KDkdldEpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLm1pbGxwb25kLnYxLkpvYiJ9Cg9MaXN0Sm9ic1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkSJAoFc3RhdGUYAyABKA4yFS5taWxscG9uZC52MS5Kb2JTdGF0ZRIMCgR0YXNrGAQgASgJEg8KB2NoYW5uZWwYBSABKAkiSwoQTGlzdEpvYnNSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAubWlsbHBvbmQudjEuSm9iEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIOCgxTdGF0c1JlcXVlc3QiOAoNU3RhdHNSZXNwb25zZRInCghzbmFwc2hvdBgBIAEoCzIVLm1pbGxwb25kLnYxLlNuYXBzaG90IigKEVdhdGNoU3RhdHNSZXF1ZXN0EhMKC2ludGVydmFsX21zGAEgASgNIj0KEldhdGNoU3RhdHNSZXNwb25zZRInCghzbmFwc2hvdBgBIAEoCzIVLm1pbGxwb25kLnYxLlNuYXBzaG90Ij8KClJ1blJlcXVlc3QSIQoDam9iGAEgASgLMhQubWlsbHBvbmQudjEuSm9iU3BlYxIOCgZkZXRhY2gYAiABKAgiMgoLUnVuUmVzcG9uc2USIwoGcmVzdWx0GAEgASgLMhMubWlsbHBvbmQudjEuUmVzdWx0Il0KEUNhbmNlbEpvYnNSZXF1ZXN0Eg8KB2pvYl9pZHMYASADKAkSJgoGZmlsdGVyGAIgASgLMhYubWlsbHBvbmQudjEuSm9iRmlsdGVyEg8KB2RyeV9ydW4YAyABKAgieAoSQ2FuY2VsSm9ic1Jlc3BvbnNlEioKB2Fuc3dlcnMYASADKAsyGS5taWxscG9uZC52MS5DYW5jZWxBbnN3ZXISDwoHbWF0Y2hlZBgCIAEoBBIRCgljYW5jZWxsZWQYAyABKAQSEgoKY2FuY2VsbGluZxgEIAEoBCLlAQoMQ2FuY2VsQW5zd2VyEg4KBmpvYl9pZBgBIAEoCRIsCgRraW5kGAIgASgOMh4ubWlsbHBvbmQudjEuQ2FuY2VsQW5zd2VyLktpbmQSJAoFc3RhdGUYAyABKA4yFS5taWxscG9uZC52MS5Kb2JTdGF0ZSJxCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABISCg5LSU5EX0NBTkNFTExFRBABEhMKD0tJTkRfQ0FOQ0VMTElORxACEhYKEktJTkRfQUxSRUFEWV9GSU5BTBADEhIKDktJTkRfTk9UX0ZPVU5EEAQiNgoPV2F0Y2hKb2JSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCRITCgthZnRlcl9ldmVudBgCIAEoBCKvAQoQV2F0Y2hKb2JSZXNwb25zZRINCgVldmVudBgBIAEoBBIfCgNqb2IYAiABKAsyEC5taWxscG9uZC52MS5Kb2JIABIpCghwcm9ncmVzcxgDIAEoCzIVLm1pbGxwb25kLnYxLlByb2dyZXNzSAASIwoDbG9nGAQgASgLMhQubWlsbHBvbmQudjEuTG9nTGluZUgAEhEKB2Ryb3BwZWQYBSABKARIAEIICgZ1cGRhdGUihgIKB0xvZ0xpbmUSKQoFbGV2ZWwYASABKA4yGi5taWxscG9uZC52MS5Mb2dMaW5lLkxldmVsEgwKBHRleHQYAiABKAkSJwoGZmllbGRzGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIPCgdhdHRlbXB0GAQgASgNEiYKAmF0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJgCgVMZXZlbBIVChFMRVZFTF9VTlNQRUNJRklFRBAAEg8KC0xFVkVMX0RFQlVHEAESDgoKTEVWRUxfSU5GTxACEg4KCkxFVkVMX1dBUk4QAxIPCgtMRVZFTF9FUlJPUhAEIiMKEUV4cGxhaW5Kb2JSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSLZAwoSRXhwbGFpbkpvYlJlc3BvbnNlEjQKBWNhdXNlGAEgASgOMiUubWlsbHBvbmQudjEuRXhwbGFpbkpvYlJlc3BvbnNlLkNhdXNlEgwKBHRleHQYAiABKAkSJAoFc3RhdGUYAyABKA4yFS5taWxscG9uZC52MS5Kb2JTdGF0ZRIqCgZydW5fYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWFoZWFkGAUgASgNEg8KB3J1bm5pbmcYBiABKA0SDwoHd29ya2VycxgHIAEoDRIqCgxsYXN0X2ZhaWx1cmUYCCABKAsyFC5taWxscG9uZC52MS5GYWlsdXJlIs8BCgVDYXVzZRIVChFDQVVTRV9VTlNQRUNJRklFRBAAEhEKDUNBVVNFX1JVTk5JTkcQARIUChBDQVVTRV9DQU5DRUxMSU5HEAISDwoLQ0FVU0VfRklOQUwQAxIRCg1DQVVTRV9ERUxBWUVEEAQSEQoNQ0FVU0VfQkFDS09GRhAFEhAKDENBVVNFX1FVRVVFRBAGEhYKEkNBVVNFX1dPUktFUlNfQlVTWRAHEhIKDkNBVVNFX0RSQUlOSU5HEAgSEQoNQ0FVU0VfTk9fUE9PTBAJImcKFkxpc3REZWFkTGV0dGVyc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkSJgoGZmlsdGVyGAMgASgLMhYubWlsbHBvbmQudjEuSm9iRmlsdGVyIlIKF0xpc3REZWFkTGV0dGVyc1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5taWxscG9uZC52MS5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJInIKElJlZHJpdmVKb2JzUmVxdWVzdBIPCgdqb2JfaWRzGAEgAygJEiYKBmZpbHRlchgCIAEoCzIWLm1pbGxwb25kLnYxLkpvYkZpbHRlchIPCgdkcnlfcnVuGAMgASgIEhIKCnBlcl9zZWNvbmQYBCABKAEiZQoTUmVkcml2ZUpvYnNSZXNwb25zZRIrCgdhbnN3ZXJzGAEgAygLMhoubWlsbHBvbmQudjEuUmVkcml2ZUFuc3dlchIPCgdtYXRjaGVkGAIgASgEEhAKCHJlZHJpdmVuGAMgASgEIswBCg1SZWRyaXZlQW5zd2VyEg4KBmpvYl9pZBgBIAEoCRItCgRraW5kGAIgASgOMh8ubWlsbHBvbmQudjEuUmVkcml2ZUFuc3dlci5LaW5kEiQKBXN0YXRlGAMgASgOMhUubWlsbHBvbmQudjEuSm9iU3RhdGUiVgoES2luZBIUChBLSU5EX1VOU1BFQ0lGSUVEEAASEQoNS0lORF9SRURSSVZFThABEhEKDUtJTkRfTk9UX0RFQUQQAhISCg5LSU5EX05PVF9GT1VORBADIl0KEURlbGV0ZUpvYnNSZXF1ZXN0Eg8KB2pvYl9pZHMYASADKAkSJgoGZmlsdGVyGAIgASgLMhYubWlsbHBvbmQudjEuSm9iRmlsdGVyEg8KB2RyeV9ydW4YAyABKAgiYgoSRGVsZXRlSm9ic1Jlc3BvbnNlEioKB2Fuc3dlcnMYASADKAsyGS5taWxscG9uZC52MS5EZWxldGVBbnN3ZXISDwoHbWF0Y2hlZBgCIAEoBBIPCgdkZWxldGVkGAMgASgEIuUBCgxEZWxldGVBbnN3ZXISDgoGam9iX2lkGAEgASgJEiwKBGtpbmQYAiABKA4yHi5taWxscG9uZC52MS5EZWxldGVBbnN3ZXIuS2luZBIkCgVzdGF0ZRgDIAEoDjIVLm1pbGxwb25kLnYxLkpvYlN0YXRlInEKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEhAKDEtJTkRfREVMRVRFRBABEhIKDktJTkRfTk9UX0ZJTkFMEAISGQoVS0lORF9OT1RfQUNLTk9XTEVER0VEEAMSEgoOS0lORF9OT1RfRk9VTkQQBCISChBMaXN0VGFza3NSZXF1ZXN0Im4KEUxpc3RUYXNrc1Jlc3BvbnNlEiAKBXRhc2tzGAEgAygLMhEubWlsbHBvbmQudjEuVGFzaxI3CgtkZXNjcmlwdG9ycxgCIAEoCzIiLmdvb2dsZS5wcm90b2J1Zi5GaWxlRGVzY3JpcHRvclNldCKiAQoEVGFzaxIMCgRuYW1lGAEgASgJEgwKBHBvb2wYAiABKAkSEgoKaW5wdXRfdHlwZRgDIAEoCRITCgtvdXRwdXRfdHlwZRgEIAEoCRITCgtkZXNjcmlwdGlvbhgFIAEoCRIUCgxtYXhfYXR0ZW1wdHMYBiABKA0SKgoHdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbjLFCQoRV29ya2VyUG9vbFNlcnZpY2USQQoGU3VibWl0EhoubWlsbHBvbmQudjEuU3VibWl0UmVxdWVzdBobLm1pbGxwb25kLnYxLlN1Ym1pdFJlc3BvbnNlEksKCEV4Y2hhbmdlEhwubWlsbHBvbmQudjEuRXhjaGFuZ2VSZXF1ZXN0Gh0ubWlsbHBvbmQudjEuRXhjaGFuZ2VSZXNwb25zZSgBMAESRgoHUmVzdWx0cxIbLm1pbGxwb25kLnYxLlJlc3VsdHNSZXF1ZXN0GhwubWlsbHBvbmQudjEuUmVzdWx0c1Jlc3BvbnNlMAESTQoKQWNrUmVzdWx0cxIeLm1pbGxwb25kLnYxLkFja1Jlc3VsdHNSZXF1ZXN0Gh8ubWlsbHBvbmQudjEuQWNrUmVzdWx0c1Jlc3BvbnNlEkEKBkdldEpvYhIaLm1pbGxwb25kLnYxLkdldEpvYlJlcXVlc3QaGy5taWxscG9uZC52MS5HZXRKb2JSZXNwb25zZRJHCghMaXN0Sm9icxIcLm1pbGxwb25kLnYxLkxpc3RKb2JzUmVxdWVzdBodLm1pbGxwb25kLnYxLkxpc3RKb2JzUmVzcG9uc2USPgoFU3RhdHMSGS5taWxscG9uZC52MS5TdGF0c1JlcXVlc3QaGi5taWxscG9uZC52MS5TdGF0c1Jlc3BvbnNlEk8KCldhdGNoU3RhdHMSHi5taWxscG9uZC52MS5XYXRjaFN0YXRzUmVxdWVzdBofLm1pbGxwb25kLnYxLldhdGNoU3RhdHNSZXNwb25zZTABEjgKA1J1bhIXLm1pbGxwb25kLnYxLlJ1blJlcXVlc3QaGC5taWxscG9uZC52MS5SdW5SZXNwb25zZRJNCgpDYW5jZWxKb2JzEh4ubWlsbHBvbmQudjEuQ2FuY2VsSm9ic1JlcXVlc3QaHy5taWxscG9uZC52MS5DYW5jZWxKb2JzUmVzcG9uc2USSQoIV2F0Y2hKb2ISHC5taWxscG9uZC52MS5XYXRjaEpvYlJlcXVlc3QaHS5taWxscG9uZC52MS5XYXRjaEpvYlJlc3BvbnNlMAESTQoKRXhwbGFpbkpvYhIeLm1pbGxwb25kLnYxLkV4cGxhaW5Kb2JSZXF1ZXN0Gh8ubWlsbHBvbmQudjEuRXhwbGFpbkpvYlJlc3BvbnNlElwKD0xpc3REZWFkTGV0dGVycxIjLm1pbGxwb25kLnYxLkxpc3REZWFkTGV0dGVyc1JlcXVlc3QaJC5taWxscG9uZC52MS5MaXN0RGVhZExldHRlcnNSZXNwb25zZRJQCgtSZWRyaXZlSm9icxIfLm1pbGxwb25kLnYxLlJlZHJpdmVKb2JzUmVxdWVzdBogLm1pbGxwb25kLnYxLlJlZHJpdmVKb2JzUmVzcG9uc2USTQoKRGVsZXRlSm9icxIeLm1pbGxwb25kLnYxLkRlbGV0ZUpvYnNSZXF1ZXN0Gh8ubWlsbHBvbmQudjEuRGVsZXRlSm9ic1Jlc3BvbnNlEkoKCUxpc3RUYXNrcxIdLm1pbGxwb25kLnYxLkxpc3RUYXNrc1JlcXVlc3QaHi5taWxscG9uZC52MS5MaXN0VGFza3NSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_descriptor, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_millpond_v1_job, file_millpond_v1_stats]);
 
 /**
  * @generated from message millpond.v1.SubmitRequest
@@ -83,6 +83,12 @@ export type ExchangeRequest = Message<"millpond.v1.ExchangeRequest"> & {
      */
     value: ExchangeAck;
     case: "ack";
+  } | {
+    /**
+     * @generated from field: millpond.v1.ExchangeCancel cancel = 4;
+     */
+    value: ExchangeCancel;
+    case: "cancel";
   } | { case: undefined; value?: undefined };
 };
 
@@ -181,6 +187,32 @@ export const ExchangeAckSchema: GenMessage<ExchangeAck> = /*@__PURE__*/
   messageDesc(file_millpond_v1_worker_pool, 5);
 
 /**
+ * @generated from message millpond.v1.ExchangeCancel
+ */
+export type ExchangeCancel = Message<"millpond.v1.ExchangeCancel"> & {
+  /**
+   * Chosen by the client, repeated in the answer.
+   *
+   * @generated from field: uint32 seq = 1;
+   */
+  seq: number;
+
+  /**
+   * 1 to 1000 jobs of this client.
+   *
+   * @generated from field: repeated string job_ids = 2;
+   */
+  jobIds: string[];
+};
+
+/**
+ * Describes the message millpond.v1.ExchangeCancel.
+ * Use `create(ExchangeCancelSchema)` to create a new message.
+ */
+export const ExchangeCancelSchema: GenMessage<ExchangeCancel> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_worker_pool, 6);
+
+/**
  * @generated from message millpond.v1.ExchangeResponse
  */
 export type ExchangeResponse = Message<"millpond.v1.ExchangeResponse"> & {
@@ -215,6 +247,14 @@ export type ExchangeResponse = Message<"millpond.v1.ExchangeResponse"> & {
      */
     value: ExchangeNotice;
     case: "notice";
+  } | {
+    /**
+     * Answers one `cancel`.
+     *
+     * @generated from field: millpond.v1.ExchangeCancelled cancelled = 5;
+     */
+    value: ExchangeCancelled;
+    case: "cancelled";
   } | { case: undefined; value?: undefined };
 };
 
@@ -223,7 +263,31 @@ export type ExchangeResponse = Message<"millpond.v1.ExchangeResponse"> & {
  * Use `create(ExchangeResponseSchema)` to create a new message.
  */
 export const ExchangeResponseSchema: GenMessage<ExchangeResponse> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_worker_pool, 6);
+  messageDesc(file_millpond_v1_worker_pool, 7);
+
+/**
+ * @generated from message millpond.v1.ExchangeCancelled
+ */
+export type ExchangeCancelled = Message<"millpond.v1.ExchangeCancelled"> & {
+  /**
+   * @generated from field: uint32 seq = 1;
+   */
+  seq: number;
+
+  /**
+   * One for each job of that `cancel`, in its order.
+   *
+   * @generated from field: repeated millpond.v1.CancelAnswer answers = 2;
+   */
+  answers: CancelAnswer[];
+};
+
+/**
+ * Describes the message millpond.v1.ExchangeCancelled.
+ * Use `create(ExchangeCancelledSchema)` to create a new message.
+ */
+export const ExchangeCancelledSchema: GenMessage<ExchangeCancelled> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_worker_pool, 8);
 
 /**
  * @generated from message millpond.v1.ExchangeOpened
@@ -263,7 +327,7 @@ export type ExchangeOpened = Message<"millpond.v1.ExchangeOpened"> & {
  * Use `create(ExchangeOpenedSchema)` to create a new message.
  */
 export const ExchangeOpenedSchema: GenMessage<ExchangeOpened> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_worker_pool, 7);
+  messageDesc(file_millpond_v1_worker_pool, 9);
 
 /**
  * @generated from message millpond.v1.ExchangeAccepted
@@ -287,7 +351,7 @@ export type ExchangeAccepted = Message<"millpond.v1.ExchangeAccepted"> & {
  * Use `create(ExchangeAcceptedSchema)` to create a new message.
  */
 export const ExchangeAcceptedSchema: GenMessage<ExchangeAccepted> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_worker_pool, 8);
+  messageDesc(file_millpond_v1_worker_pool, 10);
 
 /**
  * @generated from message millpond.v1.ExchangeResults
@@ -311,7 +375,7 @@ export type ExchangeResults = Message<"millpond.v1.ExchangeResults"> & {
  * Use `create(ExchangeResultsSchema)` to create a new message.
  */
 export const ExchangeResultsSchema: GenMessage<ExchangeResults> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_worker_pool, 9);
+  messageDesc(file_millpond_v1_worker_pool, 11);
 
 /**
  * Something the client may want to know; nothing has to be done about it.
@@ -337,7 +401,7 @@ export type ExchangeNotice = Message<"millpond.v1.ExchangeNotice"> & {
  * Use `create(ExchangeNoticeSchema)` to create a new message.
  */
 export const ExchangeNoticeSchema: GenMessage<ExchangeNotice> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_worker_pool, 10);
+  messageDesc(file_millpond_v1_worker_pool, 12);
 
 /**
  * @generated from enum millpond.v1.ExchangeNotice.Kind
@@ -372,7 +436,7 @@ export type ExchangeNotice_Kind = (typeof ExchangeNotice_Kind)[keyof typeof Exch
  * Describes the enum millpond.v1.ExchangeNotice.Kind.
  */
 export const ExchangeNotice_KindSchema: GenEnum<ExchangeNotice_Kind> = /*@__PURE__*/
-  enumDesc(file_millpond_v1_worker_pool, 10, 0);
+  enumDesc(file_millpond_v1_worker_pool, 12, 0);
 
 /**
  * @generated from message millpond.v1.ResultsRequest
@@ -405,7 +469,7 @@ export type ResultsRequest = Message<"millpond.v1.ResultsRequest"> & {
  * Use `create(ResultsRequestSchema)` to create a new message.
  */
 export const ResultsRequestSchema: GenMessage<ResultsRequest> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_worker_pool, 11);
+  messageDesc(file_millpond_v1_worker_pool, 13);
 
 /**
  * @generated from message millpond.v1.ResultsResponse
@@ -429,7 +493,7 @@ export type ResultsResponse = Message<"millpond.v1.ResultsResponse"> & {
  * Use `create(ResultsResponseSchema)` to create a new message.
  */
 export const ResultsResponseSchema: GenMessage<ResultsResponse> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_worker_pool, 12);
+  messageDesc(file_millpond_v1_worker_pool, 14);
 
 /**
  * @generated from message millpond.v1.AckResultsRequest
@@ -455,7 +519,7 @@ export type AckResultsRequest = Message<"millpond.v1.AckResultsRequest"> & {
  * Use `create(AckResultsRequestSchema)` to create a new message.
  */
 export const AckResultsRequestSchema: GenMessage<AckResultsRequest> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_worker_pool, 13);
+  messageDesc(file_millpond_v1_worker_pool, 15);
 
 /**
  * @generated from message millpond.v1.AckResultsResponse
@@ -474,7 +538,7 @@ export type AckResultsResponse = Message<"millpond.v1.AckResultsResponse"> & {
  * Use `create(AckResultsResponseSchema)` to create a new message.
  */
 export const AckResultsResponseSchema: GenMessage<AckResultsResponse> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_worker_pool, 14);
+  messageDesc(file_millpond_v1_worker_pool, 16);
 
 /**
  * @generated from message millpond.v1.GetJobRequest
@@ -484,6 +548,13 @@ export type GetJobRequest = Message<"millpond.v1.GetJobRequest"> & {
    * @generated from field: string job_id = 1;
    */
   jobId: string;
+
+  /**
+   * Whether the answer has the job's input, in place of its output: one message may not hold both.
+   *
+   * @generated from field: bool with_input = 2;
+   */
+  withInput: boolean;
 };
 
 /**
@@ -491,7 +562,7 @@ export type GetJobRequest = Message<"millpond.v1.GetJobRequest"> & {
  * Use `create(GetJobRequestSchema)` to create a new message.
  */
 export const GetJobRequestSchema: GenMessage<GetJobRequest> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_worker_pool, 15);
+  messageDesc(file_millpond_v1_worker_pool, 17);
 
 /**
  * @generated from message millpond.v1.GetJobResponse
@@ -508,7 +579,7 @@ export type GetJobResponse = Message<"millpond.v1.GetJobResponse"> & {
  * Use `create(GetJobResponseSchema)` to create a new message.
  */
 export const GetJobResponseSchema: GenMessage<GetJobResponse> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_worker_pool, 16);
+  messageDesc(file_millpond_v1_worker_pool, 18);
 
 /**
  * @generated from message millpond.v1.ListJobsRequest
@@ -555,7 +626,7 @@ export type ListJobsRequest = Message<"millpond.v1.ListJobsRequest"> & {
  * Use `create(ListJobsRequestSchema)` to create a new message.
  */
 export const ListJobsRequestSchema: GenMessage<ListJobsRequest> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_worker_pool, 17);
+  messageDesc(file_millpond_v1_worker_pool, 19);
 
 /**
  * @generated from message millpond.v1.ListJobsResponse
@@ -579,7 +650,7 @@ export type ListJobsResponse = Message<"millpond.v1.ListJobsResponse"> & {
  * Use `create(ListJobsResponseSchema)` to create a new message.
  */
 export const ListJobsResponseSchema: GenMessage<ListJobsResponse> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_worker_pool, 18);
+  messageDesc(file_millpond_v1_worker_pool, 20);
 
 /**
  * @generated from message millpond.v1.StatsRequest
@@ -592,7 +663,7 @@ export type StatsRequest = Message<"millpond.v1.StatsRequest"> & {
  * Use `create(StatsRequestSchema)` to create a new message.
  */
 export const StatsRequestSchema: GenMessage<StatsRequest> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_worker_pool, 19);
+  messageDesc(file_millpond_v1_worker_pool, 21);
 
 /**
  * @generated from message millpond.v1.StatsResponse
@@ -609,7 +680,7 @@ export type StatsResponse = Message<"millpond.v1.StatsResponse"> & {
  * Use `create(StatsResponseSchema)` to create a new message.
  */
 export const StatsResponseSchema: GenMessage<StatsResponse> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_worker_pool, 20);
+  messageDesc(file_millpond_v1_worker_pool, 22);
 
 /**
  * @generated from message millpond.v1.WatchStatsRequest
@@ -628,7 +699,7 @@ export type WatchStatsRequest = Message<"millpond.v1.WatchStatsRequest"> & {
  * Use `create(WatchStatsRequestSchema)` to create a new message.
  */
 export const WatchStatsRequestSchema: GenMessage<WatchStatsRequest> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_worker_pool, 21);
+  messageDesc(file_millpond_v1_worker_pool, 23);
 
 /**
  * @generated from message millpond.v1.WatchStatsResponse
@@ -645,7 +716,875 @@ export type WatchStatsResponse = Message<"millpond.v1.WatchStatsResponse"> & {
  * Use `create(WatchStatsResponseSchema)` to create a new message.
  */
 export const WatchStatsResponseSchema: GenMessage<WatchStatsResponse> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_worker_pool, 22);
+  messageDesc(file_millpond_v1_worker_pool, 24);
+
+/**
+ * @generated from message millpond.v1.RunRequest
+ */
+export type RunRequest = Message<"millpond.v1.RunRequest"> & {
+  /**
+   * Without `detach` the result goes to no channel, for the call answers with it, and `channel` and `discard_result` are
+   * refused.
+   *
+   * @generated from field: millpond.v1.JobSpec job = 1;
+   */
+  job?: JobSpec | undefined;
+
+  /**
+   * The job goes on when the call is cancelled or its deadline passes, and its result goes to its channel.
+   *
+   * @generated from field: bool detach = 2;
+   */
+  detach: boolean;
+};
+
+/**
+ * Describes the message millpond.v1.RunRequest.
+ * Use `create(RunRequestSchema)` to create a new message.
+ */
+export const RunRequestSchema: GenMessage<RunRequest> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_worker_pool, 25);
+
+/**
+ * @generated from message millpond.v1.RunResponse
+ */
+export type RunResponse = Message<"millpond.v1.RunResponse"> & {
+  /**
+   * Also when the job is DEAD or CANCELLED: then it tells why.
+   *
+   * @generated from field: millpond.v1.Result result = 1;
+   */
+  result?: Result | undefined;
+};
+
+/**
+ * Describes the message millpond.v1.RunResponse.
+ * Use `create(RunResponseSchema)` to create a new message.
+ */
+export const RunResponseSchema: GenMessage<RunResponse> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_worker_pool, 26);
+
+/**
+ * Exactly one of `job_ids` and `filter` is set.
+ *
+ * @generated from message millpond.v1.CancelJobsRequest
+ */
+export type CancelJobsRequest = Message<"millpond.v1.CancelJobsRequest"> & {
+  /**
+   * 1 to 1000 jobs.
+   *
+   * @generated from field: repeated string job_ids = 1;
+   */
+  jobIds: string[];
+
+  /**
+   * Jobs that wait or run, however many.
+   *
+   * @generated from field: millpond.v1.JobFilter filter = 2;
+   */
+  filter?: JobFilter | undefined;
+
+  /**
+   * Only count what the filter matches.
+   *
+   * @generated from field: bool dry_run = 3;
+   */
+  dryRun: boolean;
+};
+
+/**
+ * Describes the message millpond.v1.CancelJobsRequest.
+ * Use `create(CancelJobsRequestSchema)` to create a new message.
+ */
+export const CancelJobsRequestSchema: GenMessage<CancelJobsRequest> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_worker_pool, 27);
+
+/**
+ * @generated from message millpond.v1.CancelJobsResponse
+ */
+export type CancelJobsResponse = Message<"millpond.v1.CancelJobsResponse"> & {
+  /**
+   * One for each of `job_ids`, in their order.
+   *
+   * @generated from field: repeated millpond.v1.CancelAnswer answers = 1;
+   */
+  answers: CancelAnswer[];
+
+  /**
+   * Jobs that the filter matched.
+   *
+   * @generated from field: uint64 matched = 2;
+   */
+  matched: bigint;
+
+  /**
+   * Jobs that waited and are CANCELLED now.
+   *
+   * @generated from field: uint64 cancelled = 3;
+   */
+  cancelled: bigint;
+
+  /**
+   * Jobs that run and were told to stop.
+   *
+   * @generated from field: uint64 cancelling = 4;
+   */
+  cancelling: bigint;
+};
+
+/**
+ * Describes the message millpond.v1.CancelJobsResponse.
+ * Use `create(CancelJobsResponseSchema)` to create a new message.
+ */
+export const CancelJobsResponseSchema: GenMessage<CancelJobsResponse> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_worker_pool, 28);
+
+/**
+ * What became of one job that was to be cancelled.
+ *
+ * @generated from message millpond.v1.CancelAnswer
+ */
+export type CancelAnswer = Message<"millpond.v1.CancelAnswer"> & {
+  /**
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+
+  /**
+   * @generated from field: millpond.v1.CancelAnswer.Kind kind = 2;
+   */
+  kind: CancelAnswer_Kind;
+
+  /**
+   * @generated from field: millpond.v1.JobState state = 3;
+   */
+  state: JobState;
+};
+
+/**
+ * Describes the message millpond.v1.CancelAnswer.
+ * Use `create(CancelAnswerSchema)` to create a new message.
+ */
+export const CancelAnswerSchema: GenMessage<CancelAnswer> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_worker_pool, 29);
+
+/**
+ * @generated from enum millpond.v1.CancelAnswer.Kind
+ */
+export const CancelAnswer_Kind = {
+  /**
+   * @generated from enum value: KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It waited, and is CANCELLED now.
+   *
+   * @generated from enum value: KIND_CANCELLED = 1;
+   */
+  CANCELLED: 1,
+
+  /**
+   * It runs and was told to stop; its result tells how it ended.
+   *
+   * @generated from enum value: KIND_CANCELLING = 2;
+   */
+  CANCELLING: 2,
+
+  /**
+   * It was final before: `state` tells how.
+   *
+   * @generated from enum value: KIND_ALREADY_FINAL = 3;
+   */
+  ALREADY_FINAL: 3,
+
+  /**
+   * This client has no such job.
+   *
+   * @generated from enum value: KIND_NOT_FOUND = 4;
+   */
+  NOT_FOUND: 4,
+} as const;
+
+/**
+ * @generated from enum millpond.v1.CancelAnswer.Kind
+ */
+export type CancelAnswer_Kind = (typeof CancelAnswer_Kind)[keyof typeof CancelAnswer_Kind] | UnknownEnum;
+
+/**
+ * Describes the enum millpond.v1.CancelAnswer.Kind.
+ */
+export const CancelAnswer_KindSchema: GenEnum<CancelAnswer_Kind> = /*@__PURE__*/
+  enumDesc(file_millpond_v1_worker_pool, 29, 0);
+
+/**
+ * @generated from message millpond.v1.WatchJobRequest
+ */
+export type WatchJobRequest = Message<"millpond.v1.WatchJobRequest"> & {
+  /**
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+
+  /**
+   * `event` of the last message that was seen: lines after it are sent again, as far as the server still has them. 0: all
+   * it has.
+   *
+   * @generated from field: uint64 after_event = 2;
+   */
+  afterEvent: bigint;
+};
+
+/**
+ * Describes the message millpond.v1.WatchJobRequest.
+ * Use `create(WatchJobRequestSchema)` to create a new message.
+ */
+export const WatchJobRequestSchema: GenMessage<WatchJobRequest> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_worker_pool, 30);
+
+/**
+ * @generated from message millpond.v1.WatchJobResponse
+ */
+export type WatchJobResponse = Message<"millpond.v1.WatchJobResponse"> & {
+  /**
+   * Grows with every event of a job, also from one server process to the next.
+   *
+   * @generated from field: uint64 event = 1;
+   */
+  event: bigint;
+
+  /**
+   * @generated from oneof millpond.v1.WatchJobResponse.update
+   */
+  update: {
+    /**
+     * The job as it is now: first, and after every change of its state. The one with a `result` is the last message.
+     *
+     * @generated from field: millpond.v1.Job job = 2;
+     */
+    value: Job;
+    case: "job";
+  } | {
+    /**
+     * @generated from field: millpond.v1.Progress progress = 3;
+     */
+    value: Progress;
+    case: "progress";
+  } | {
+    /**
+     * @generated from field: millpond.v1.LogLine log = 4;
+     */
+    value: LogLine;
+    case: "log";
+  } | {
+    /**
+     * Log lines and reports of progress that were dropped here, because they came faster than they were read.
+     *
+     * @generated from field: uint64 dropped = 5;
+     */
+    value: bigint;
+    case: "dropped";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message millpond.v1.WatchJobResponse.
+ * Use `create(WatchJobResponseSchema)` to create a new message.
+ */
+export const WatchJobResponseSchema: GenMessage<WatchJobResponse> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_worker_pool, 31);
+
+/**
+ * What a task wrote with `ctx.log`.
+ *
+ * @generated from message millpond.v1.LogLine
+ */
+export type LogLine = Message<"millpond.v1.LogLine"> & {
+  /**
+   * @generated from field: millpond.v1.LogLine.Level level = 1;
+   */
+  level: LogLine_Level;
+
+  /**
+   * At most 4096 characters.
+   *
+   * @generated from field: string text = 2;
+   */
+  text: string;
+
+  /**
+   * @generated from field: google.protobuf.Struct fields = 3;
+   */
+  fields?: JsonObject | undefined;
+
+  /**
+   * The attempt that wrote it.
+   *
+   * @generated from field: uint32 attempt = 4;
+   */
+  attempt: number;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp at = 5;
+   */
+  at?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message millpond.v1.LogLine.
+ * Use `create(LogLineSchema)` to create a new message.
+ */
+export const LogLineSchema: GenMessage<LogLine> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_worker_pool, 32);
+
+/**
+ * @generated from enum millpond.v1.LogLine.Level
+ */
+export const LogLine_Level = {
+  /**
+   * @generated from enum value: LEVEL_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: LEVEL_DEBUG = 1;
+   */
+  DEBUG: 1,
+
+  /**
+   * @generated from enum value: LEVEL_INFO = 2;
+   */
+  INFO: 2,
+
+  /**
+   * @generated from enum value: LEVEL_WARN = 3;
+   */
+  WARN: 3,
+
+  /**
+   * @generated from enum value: LEVEL_ERROR = 4;
+   */
+  ERROR: 4,
+} as const;
+
+/**
+ * @generated from enum millpond.v1.LogLine.Level
+ */
+export type LogLine_Level = (typeof LogLine_Level)[keyof typeof LogLine_Level] | UnknownEnum;
+
+/**
+ * Describes the enum millpond.v1.LogLine.Level.
+ */
+export const LogLine_LevelSchema: GenEnum<LogLine_Level> = /*@__PURE__*/
+  enumDesc(file_millpond_v1_worker_pool, 32, 0);
+
+/**
+ * @generated from message millpond.v1.ExplainJobRequest
+ */
+export type ExplainJobRequest = Message<"millpond.v1.ExplainJobRequest"> & {
+  /**
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+};
+
+/**
+ * Describes the message millpond.v1.ExplainJobRequest.
+ * Use `create(ExplainJobRequestSchema)` to create a new message.
+ */
+export const ExplainJobRequestSchema: GenMessage<ExplainJobRequest> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_worker_pool, 33);
+
+/**
+ * @generated from message millpond.v1.ExplainJobResponse
+ */
+export type ExplainJobResponse = Message<"millpond.v1.ExplainJobResponse"> & {
+  /**
+   * @generated from field: millpond.v1.ExplainJobResponse.Cause cause = 1;
+   */
+  cause: ExplainJobResponse_Cause;
+
+  /**
+   * The same in one sentence.
+   *
+   * @generated from field: string text = 2;
+   */
+  text: string;
+
+  /**
+   * @generated from field: millpond.v1.JobState state = 3;
+   */
+  state: JobState;
+
+  /**
+   * Not started before this time; set when it lies ahead.
+   *
+   * @generated from field: google.protobuf.Timestamp run_at = 4;
+   */
+  runAt?: Timestamp | undefined;
+
+  /**
+   * Due jobs of its pool that start before it; counting stops at 10000.
+   *
+   * @generated from field: uint32 ahead = 5;
+   */
+  ahead: number;
+
+  /**
+   * Jobs that its pool runs now, and the workers that may run them.
+   *
+   * @generated from field: uint32 running = 6;
+   */
+  running: number;
+
+  /**
+   * @generated from field: uint32 workers = 7;
+   */
+  workers: number;
+
+  /**
+   * Why the last attempt failed.
+   *
+   * @generated from field: millpond.v1.Failure last_failure = 8;
+   */
+  lastFailure?: Failure | undefined;
+};
+
+/**
+ * Describes the message millpond.v1.ExplainJobResponse.
+ * Use `create(ExplainJobResponseSchema)` to create a new message.
+ */
+export const ExplainJobResponseSchema: GenMessage<ExplainJobResponse> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_worker_pool, 34);
+
+/**
+ * @generated from enum millpond.v1.ExplainJobResponse.Cause
+ */
+export const ExplainJobResponse_Cause = {
+  /**
+   * @generated from enum value: CAUSE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It runs.
+   *
+   * @generated from enum value: CAUSE_RUNNING = 1;
+   */
+  RUNNING: 1,
+
+  /**
+   * It runs and was told to stop.
+   *
+   * @generated from enum value: CAUSE_CANCELLING = 2;
+   */
+  CANCELLING: 2,
+
+  /**
+   * It is final.
+   *
+   * @generated from enum value: CAUSE_FINAL = 3;
+   */
+  FINAL: 3,
+
+  /**
+   * It was submitted with a later `run_at`.
+   *
+   * @generated from enum value: CAUSE_DELAYED = 4;
+   */
+  DELAYED: 4,
+
+  /**
+   * It waits for its next attempt.
+   *
+   * @generated from enum value: CAUSE_BACKOFF = 5;
+   */
+  BACKOFF: 5,
+
+  /**
+   * It is due, and others are before it.
+   *
+   * @generated from enum value: CAUSE_QUEUED = 6;
+   */
+  QUEUED: 6,
+
+  /**
+   * It is due and first; every worker is busy.
+   *
+   * @generated from enum value: CAUSE_WORKERS_BUSY = 7;
+   */
+  WORKERS_BUSY: 7,
+
+  /**
+   * The server leases nothing any more.
+   *
+   * @generated from enum value: CAUSE_DRAINING = 8;
+   */
+  DRAINING: 8,
+
+  /**
+   * Its pool is not configured on this server.
+   *
+   * @generated from enum value: CAUSE_NO_POOL = 9;
+   */
+  NO_POOL: 9,
+} as const;
+
+/**
+ * @generated from enum millpond.v1.ExplainJobResponse.Cause
+ */
+export type ExplainJobResponse_Cause = (typeof ExplainJobResponse_Cause)[keyof typeof ExplainJobResponse_Cause] | UnknownEnum;
+
+/**
+ * Describes the enum millpond.v1.ExplainJobResponse.Cause.
+ */
+export const ExplainJobResponse_CauseSchema: GenEnum<ExplainJobResponse_Cause> = /*@__PURE__*/
+  enumDesc(file_millpond_v1_worker_pool, 34, 0);
+
+/**
+ * @generated from message millpond.v1.ListDeadLettersRequest
+ */
+export type ListDeadLettersRequest = Message<"millpond.v1.ListDeadLettersRequest"> & {
+  /**
+   * 1 to 1000. 0: 100.
+   *
+   * @generated from field: uint32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before. Empty: the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Absent: all.
+   *
+   * @generated from field: millpond.v1.JobFilter filter = 3;
+   */
+  filter?: JobFilter | undefined;
+};
+
+/**
+ * Describes the message millpond.v1.ListDeadLettersRequest.
+ * Use `create(ListDeadLettersRequestSchema)` to create a new message.
+ */
+export const ListDeadLettersRequestSchema: GenMessage<ListDeadLettersRequest> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_worker_pool, 35);
+
+/**
+ * @generated from message millpond.v1.ListDeadLettersResponse
+ */
+export type ListDeadLettersResponse = Message<"millpond.v1.ListDeadLettersResponse"> & {
+  /**
+   * Without inputs and histories: `GetJob` has them.
+   *
+   * @generated from field: repeated millpond.v1.Job jobs = 1;
+   */
+  jobs: Job[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message millpond.v1.ListDeadLettersResponse.
+ * Use `create(ListDeadLettersResponseSchema)` to create a new message.
+ */
+export const ListDeadLettersResponseSchema: GenMessage<ListDeadLettersResponse> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_worker_pool, 36);
+
+/**
+ * Exactly one of `job_ids` and `filter` is set.
+ *
+ * @generated from message millpond.v1.RedriveJobsRequest
+ */
+export type RedriveJobsRequest = Message<"millpond.v1.RedriveJobsRequest"> & {
+  /**
+   * 1 to 1000 jobs. When there is one and it is not DEAD, the call fails with FAILED_PRECONDITION.
+   *
+   * @generated from field: repeated string job_ids = 1;
+   */
+  jobIds: string[];
+
+  /**
+   * @generated from field: millpond.v1.JobFilter filter = 2;
+   */
+  filter?: JobFilter | undefined;
+
+  /**
+   * Only count what the filter matches.
+   *
+   * @generated from field: bool dry_run = 3;
+   */
+  dryRun: boolean;
+
+  /**
+   * Jobs that become due per second, 0.01 to 1000000. 0: all at once.
+   *
+   * @generated from field: double per_second = 4;
+   */
+  perSecond: number;
+};
+
+/**
+ * Describes the message millpond.v1.RedriveJobsRequest.
+ * Use `create(RedriveJobsRequestSchema)` to create a new message.
+ */
+export const RedriveJobsRequestSchema: GenMessage<RedriveJobsRequest> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_worker_pool, 37);
+
+/**
+ * @generated from message millpond.v1.RedriveJobsResponse
+ */
+export type RedriveJobsResponse = Message<"millpond.v1.RedriveJobsResponse"> & {
+  /**
+   * One for each of `job_ids`, in their order.
+   *
+   * @generated from field: repeated millpond.v1.RedriveAnswer answers = 1;
+   */
+  answers: RedriveAnswer[];
+
+  /**
+   * Jobs that the filter matched.
+   *
+   * @generated from field: uint64 matched = 2;
+   */
+  matched: bigint;
+
+  /**
+   * Jobs that are QUEUED again.
+   *
+   * @generated from field: uint64 redriven = 3;
+   */
+  redriven: bigint;
+};
+
+/**
+ * Describes the message millpond.v1.RedriveJobsResponse.
+ * Use `create(RedriveJobsResponseSchema)` to create a new message.
+ */
+export const RedriveJobsResponseSchema: GenMessage<RedriveJobsResponse> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_worker_pool, 38);
+
+/**
+ * What became of one job that was to be redriven.
+ *
+ * @generated from message millpond.v1.RedriveAnswer
+ */
+export type RedriveAnswer = Message<"millpond.v1.RedriveAnswer"> & {
+  /**
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+
+  /**
+   * @generated from field: millpond.v1.RedriveAnswer.Kind kind = 2;
+   */
+  kind: RedriveAnswer_Kind;
+
+  /**
+   * @generated from field: millpond.v1.JobState state = 3;
+   */
+  state: JobState;
+};
+
+/**
+ * Describes the message millpond.v1.RedriveAnswer.
+ * Use `create(RedriveAnswerSchema)` to create a new message.
+ */
+export const RedriveAnswerSchema: GenMessage<RedriveAnswer> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_worker_pool, 39);
+
+/**
+ * @generated from enum millpond.v1.RedriveAnswer.Kind
+ */
+export const RedriveAnswer_Kind = {
+  /**
+   * @generated from enum value: KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: KIND_REDRIVEN = 1;
+   */
+  REDRIVEN: 1,
+
+  /**
+   * Only DEAD jobs are redriven; `state` is the one it is in.
+   *
+   * @generated from enum value: KIND_NOT_DEAD = 2;
+   */
+  NOT_DEAD: 2,
+
+  /**
+   * This client has no such job.
+   *
+   * @generated from enum value: KIND_NOT_FOUND = 3;
+   */
+  NOT_FOUND: 3,
+} as const;
+
+/**
+ * @generated from enum millpond.v1.RedriveAnswer.Kind
+ */
+export type RedriveAnswer_Kind = (typeof RedriveAnswer_Kind)[keyof typeof RedriveAnswer_Kind] | UnknownEnum;
+
+/**
+ * Describes the enum millpond.v1.RedriveAnswer.Kind.
+ */
+export const RedriveAnswer_KindSchema: GenEnum<RedriveAnswer_Kind> = /*@__PURE__*/
+  enumDesc(file_millpond_v1_worker_pool, 39, 0);
+
+/**
+ * Exactly one of `job_ids` and `filter` is set.
+ *
+ * @generated from message millpond.v1.DeleteJobsRequest
+ */
+export type DeleteJobsRequest = Message<"millpond.v1.DeleteJobsRequest"> & {
+  /**
+   * 1 to 1000 jobs. When there is one and it cannot go, the call fails with FAILED_PRECONDITION.
+   *
+   * @generated from field: repeated string job_ids = 1;
+   */
+  jobIds: string[];
+
+  /**
+   * DEAD jobs, however many.
+   *
+   * @generated from field: millpond.v1.JobFilter filter = 2;
+   */
+  filter?: JobFilter | undefined;
+
+  /**
+   * Only count what the filter matches.
+   *
+   * @generated from field: bool dry_run = 3;
+   */
+  dryRun: boolean;
+};
+
+/**
+ * Describes the message millpond.v1.DeleteJobsRequest.
+ * Use `create(DeleteJobsRequestSchema)` to create a new message.
+ */
+export const DeleteJobsRequestSchema: GenMessage<DeleteJobsRequest> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_worker_pool, 40);
+
+/**
+ * @generated from message millpond.v1.DeleteJobsResponse
+ */
+export type DeleteJobsResponse = Message<"millpond.v1.DeleteJobsResponse"> & {
+  /**
+   * One for each of `job_ids`, in their order.
+   *
+   * @generated from field: repeated millpond.v1.DeleteAnswer answers = 1;
+   */
+  answers: DeleteAnswer[];
+
+  /**
+   * Jobs that the filter matched.
+   *
+   * @generated from field: uint64 matched = 2;
+   */
+  matched: bigint;
+
+  /**
+   * Jobs that are gone.
+   *
+   * @generated from field: uint64 deleted = 3;
+   */
+  deleted: bigint;
+};
+
+/**
+ * Describes the message millpond.v1.DeleteJobsResponse.
+ * Use `create(DeleteJobsResponseSchema)` to create a new message.
+ */
+export const DeleteJobsResponseSchema: GenMessage<DeleteJobsResponse> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_worker_pool, 41);
+
+/**
+ * What became of one job that was to be deleted.
+ *
+ * @generated from message millpond.v1.DeleteAnswer
+ */
+export type DeleteAnswer = Message<"millpond.v1.DeleteAnswer"> & {
+  /**
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+
+  /**
+   * @generated from field: millpond.v1.DeleteAnswer.Kind kind = 2;
+   */
+  kind: DeleteAnswer_Kind;
+
+  /**
+   * @generated from field: millpond.v1.JobState state = 3;
+   */
+  state: JobState;
+};
+
+/**
+ * Describes the message millpond.v1.DeleteAnswer.
+ * Use `create(DeleteAnswerSchema)` to create a new message.
+ */
+export const DeleteAnswerSchema: GenMessage<DeleteAnswer> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_worker_pool, 42);
+
+/**
+ * @generated from enum millpond.v1.DeleteAnswer.Kind
+ */
+export const DeleteAnswer_Kind = {
+  /**
+   * @generated from enum value: KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: KIND_DELETED = 1;
+   */
+  DELETED: 1,
+
+  /**
+   * Only final jobs are deleted; `state` is the one it is in.
+   *
+   * @generated from enum value: KIND_NOT_FINAL = 2;
+   */
+  NOT_FINAL: 2,
+
+  /**
+   * It SUCCEEDED and its result waits to be acknowledged.
+   *
+   * @generated from enum value: KIND_NOT_ACKNOWLEDGED = 3;
+   */
+  NOT_ACKNOWLEDGED: 3,
+
+  /**
+   * This client has no such job.
+   *
+   * @generated from enum value: KIND_NOT_FOUND = 4;
+   */
+  NOT_FOUND: 4,
+} as const;
+
+/**
+ * @generated from enum millpond.v1.DeleteAnswer.Kind
+ */
+export type DeleteAnswer_Kind = (typeof DeleteAnswer_Kind)[keyof typeof DeleteAnswer_Kind] | UnknownEnum;
+
+/**
+ * Describes the enum millpond.v1.DeleteAnswer.Kind.
+ */
+export const DeleteAnswer_KindSchema: GenEnum<DeleteAnswer_Kind> = /*@__PURE__*/
+  enumDesc(file_millpond_v1_worker_pool, 42, 0);
 
 /**
  * @generated from message millpond.v1.ListTasksRequest
@@ -658,7 +1597,7 @@ export type ListTasksRequest = Message<"millpond.v1.ListTasksRequest"> & {
  * Use `create(ListTasksRequestSchema)` to create a new message.
  */
 export const ListTasksRequestSchema: GenMessage<ListTasksRequest> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_worker_pool, 23);
+  messageDesc(file_millpond_v1_worker_pool, 43);
 
 /**
  * @generated from message millpond.v1.ListTasksResponse
@@ -682,7 +1621,7 @@ export type ListTasksResponse = Message<"millpond.v1.ListTasksResponse"> & {
  * Use `create(ListTasksResponseSchema)` to create a new message.
  */
 export const ListTasksResponseSchema: GenMessage<ListTasksResponse> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_worker_pool, 24);
+  messageDesc(file_millpond_v1_worker_pool, 44);
 
 /**
  * A function that jobs may ask for.
@@ -729,6 +1668,13 @@ export type Task = Message<"millpond.v1.Task"> & {
    * @generated from field: uint32 max_attempts = 6;
    */
   maxAttempts: number;
+
+  /**
+   * Bound on one attempt; a job may ask for less.
+   *
+   * @generated from field: google.protobuf.Duration timeout = 7;
+   */
+  timeout?: Duration | undefined;
 };
 
 /**
@@ -736,7 +1682,7 @@ export type Task = Message<"millpond.v1.Task"> & {
  * Use `create(TaskSchema)` to create a new message.
  */
 export const TaskSchema: GenMessage<Task> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_worker_pool, 25);
+  messageDesc(file_millpond_v1_worker_pool, 45);
 
 /**
  * Bounded background work: submit jobs, get each result once it is final, lose nothing that was accepted.
@@ -829,6 +1775,77 @@ export const WorkerPoolService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchStatsRequestSchema;
     output: typeof WatchStatsResponseSchema;
+  },
+  /**
+   * Submits one job and answers with its result, like a function call. The call's deadline is the job's: it covers the
+   * wait for a worker and all attempts. Cancelling the call cancels the job, unless `detach` is set.
+   *
+   * @generated from rpc millpond.v1.WorkerPoolService.Run
+   */
+  run: {
+    methodKind: "unary";
+    input: typeof RunRequestSchema;
+    output: typeof RunResponseSchema;
+  },
+  /**
+   * Cancels jobs: those that wait at once; those that run are told to stop, and ended after a grace.
+   *
+   * @generated from rpc millpond.v1.WorkerPoolService.CancelJobs
+   */
+  cancelJobs: {
+    methodKind: "unary";
+    input: typeof CancelJobsRequestSchema;
+    output: typeof CancelJobsResponseSchema;
+  },
+  /**
+   * Sends a job as it is, then every change of its state, its progress and its log lines, until it is final.
+   *
+   * @generated from rpc millpond.v1.WorkerPoolService.WatchJob
+   */
+  watchJob: {
+    methodKind: "server_streaming";
+    input: typeof WatchJobRequestSchema;
+    output: typeof WatchJobResponseSchema;
+  },
+  /**
+   * Says why a job is not running now.
+   *
+   * @generated from rpc millpond.v1.WorkerPoolService.ExplainJob
+   */
+  explainJob: {
+    methodKind: "unary";
+    input: typeof ExplainJobRequestSchema;
+    output: typeof ExplainJobResponseSchema;
+  },
+  /**
+   * Lists DEAD jobs of this client, the newest submitted first.
+   *
+   * @generated from rpc millpond.v1.WorkerPoolService.ListDeadLetters
+   */
+  listDeadLetters: {
+    methodKind: "unary";
+    input: typeof ListDeadLettersRequestSchema;
+    output: typeof ListDeadLettersResponseSchema;
+  },
+  /**
+   * Puts DEAD jobs back into the queue, with all their attempts before them again.
+   *
+   * @generated from rpc millpond.v1.WorkerPoolService.RedriveJobs
+   */
+  redriveJobs: {
+    methodKind: "unary";
+    input: typeof RedriveJobsRequestSchema;
+    output: typeof RedriveJobsResponseSchema;
+  },
+  /**
+   * Removes final jobs for good. One whose result still waits to be acknowledged can go only when it has no output.
+   *
+   * @generated from rpc millpond.v1.WorkerPoolService.DeleteJobs
+   */
+  deleteJobs: {
+    methodKind: "unary";
+    input: typeof DeleteJobsRequestSchema;
+    output: typeof DeleteJobsResponseSchema;
   },
   /**
    * Lists the tasks that jobs may name, with their types.

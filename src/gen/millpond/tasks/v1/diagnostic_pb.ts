@@ -11,7 +11,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file millpond/tasks/v1/diagnostic.proto.
  */
 export const file_millpond_tasks_v1_diagnostic: GenFile = /*@__PURE__*/
-  fileDesc("CiJtaWxscG9uZC90YXNrcy92MS9kaWFnbm9zdGljLnByb3RvEhFtaWxscG9uZC50YXNrcy52MSIhCgpTbGVlcElucHV0EhMKC2R1cmF0aW9uX21zGAEgASgNIh8KC1NsZWVwT3V0cHV0EhAKCHNsZXB0X21zGAEgASgBImkKCUZhaWxJbnB1dBIOCgZyZWFzb24YASABKAkSDwoHbWVzc2FnZRgCIAEoCRIRCglyZXRyeWFibGUYAyABKAgSKAoHZGV0YWlscxgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiDAoKRmFpbE91dHB1dGIGcHJvdG8z", [file_google_protobuf_struct]);
+  fileDesc("CiJtaWxscG9uZC90YXNrcy92MS9kaWFnbm9zdGljLnByb3RvEhFtaWxscG9uZC50YXNrcy52MSIhCgpTbGVlcElucHV0EhMKC2R1cmF0aW9uX21zGAEgASgNIh8KC1NsZWVwT3V0cHV0EhAKCHNsZXB0X21zGAEgASgBIqgBCglGYWlsSW5wdXQSDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSEQoJcmV0cnlhYmxlGAMgASgIEigKB2RldGFpbHMYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Eg0KBXRpbWVzGAUgASgNEhsKDnJldHJ5X2FmdGVyX21zGAYgASgNSACIAQFCEQoPX3JldHJ5X2FmdGVyX21zIlgKCkZhaWxPdXRwdXQSDwoHYXR0ZW1wdBgBIAEoDRIPCgdtZXNzYWdlGAIgASgJEigKB2RldGFpbHMYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0YgZwcm90bzM", [file_google_protobuf_struct]);
 
 /**
  * Input of `sleep`.
@@ -56,7 +56,7 @@ export const SleepOutputSchema: GenMessage<SleepOutput> = /*@__PURE__*/
   messageDesc(file_millpond_tasks_v1_diagnostic, 1);
 
 /**
- * Input of `fail`, a task that never succeeds.
+ * Input of `fail`, a task that fails as it is told to.
  *
  * @generated from message millpond.tasks.v1.FailInput
  */
@@ -76,7 +76,7 @@ export type FailInput = Message<"millpond.tasks.v1.FailInput"> & {
   message: string;
 
   /**
-   * Whether the failure may be retried.
+   * Whether the failure may be retried. With `times` it always may.
    *
    * @generated from field: bool retryable = 3;
    */
@@ -86,6 +86,20 @@ export type FailInput = Message<"millpond.tasks.v1.FailInput"> & {
    * @generated from field: google.protobuf.Struct details = 4;
    */
   details?: JsonObject | undefined;
+
+  /**
+   * How many attempts fail before one succeeds, at most 100. 0: all of them.
+   *
+   * @generated from field: uint32 times = 5;
+   */
+  times: number;
+
+  /**
+   * The delay before the next attempt that the failure asks for, in milliseconds. Absent: that of the retry policy.
+   *
+   * @generated from field: optional uint32 retry_after_ms = 6;
+   */
+  retryAfterMs?: number | undefined;
 };
 
 /**
@@ -96,11 +110,29 @@ export const FailInputSchema: GenMessage<FailInput> = /*@__PURE__*/
   messageDesc(file_millpond_tasks_v1_diagnostic, 2);
 
 /**
- * Output of `fail`; never sent.
+ * Output of `fail`, once `times` attempts have failed.
  *
  * @generated from message millpond.tasks.v1.FailOutput
  */
 export type FailOutput = Message<"millpond.tasks.v1.FailOutput"> & {
+  /**
+   * The number of the attempt that succeeded, from 1.
+   *
+   * @generated from field: uint32 attempt = 1;
+   */
+  attempt: number;
+
+  /**
+   * The input's message and details.
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+
+  /**
+   * @generated from field: google.protobuf.Struct details = 3;
+   */
+  details?: JsonObject | undefined;
 };
 
 /**

@@ -1,0 +1,55 @@
+/** The protocol's numbers as words. */
+import { AttemptOutcome, DeadReason, JobState } from "../../src/gen/millpond/v1/job_pb.ts";
+import {
+  CancelAnswer_Kind,
+  DeleteAnswer_Kind,
+  ExplainJobResponse_Cause,
+  LogLine_Level,
+  RedriveAnswer_Kind,
+} from "../../src/gen/millpond/v1/worker_pool_pb.ts";
+
+/** Where a job stands; the last three never change again, unless the job is redriven. */
+export type JobStateName = Named<typeof JobState>;
+/** Why a job is DEAD. */
+export type DeadReasonName = Lowercase<Named<typeof DeadReason>>;
+/** How an attempt ended. `lost`: its process or its worker died. */
+export type OutcomeName = Lowercase<Named<typeof AttemptOutcome>>;
+/** Why a job is not running now. */
+export type CauseName = Lowercase<Named<typeof ExplainJobResponse_Cause>>;
+/** How much a line of a log matters. */
+export type LogLevelName = Lowercase<Named<typeof LogLine_Level>>;
+/** What became of a job that was to be cancelled. */
+export type CancelKind = Lowercase<Named<typeof CancelAnswer_Kind>>;
+/** What became of a job that was to be redriven. */
+export type RedriveKind = Lowercase<Named<typeof RedriveAnswer_Kind>>;
+/** What became of a job that was to be deleted. */
+export type DeleteKind = Lowercase<Named<typeof DeleteAnswer_Kind>>;
+
+/** The names of an enum without the one for "not set". */
+type Named<E> = Exclude<keyof E & string, "UNSPECIFIED">;
+
+export const stateNames: ReadonlyMap<number, JobStateName> = namesOf(JobState, (name) => name);
+export const deadReasonNames: ReadonlyMap<number, DeadReasonName> = namesOf(DeadReason, lower);
+export const outcomeNames: ReadonlyMap<number, OutcomeName> = namesOf(AttemptOutcome, lower);
+export const causeNames: ReadonlyMap<number, CauseName> = namesOf(ExplainJobResponse_Cause, lower);
+export const logLevelNames: ReadonlyMap<number, LogLevelName> = namesOf(LogLine_Level, lower);
+export const cancelKinds: ReadonlyMap<number, CancelKind> = namesOf(CancelAnswer_Kind, lower);
+export const redriveKinds: ReadonlyMap<number, RedriveKind> = namesOf(RedriveAnswer_Kind, lower);
+export const deleteKinds: ReadonlyMap<number, DeleteKind> = namesOf(DeleteAnswer_Kind, lower);
+
+/** The number of a reason; undefined for a word that is none. */
+export function deadReasonOf(name: string): DeadReason | undefined {
+  return [...deadReasonNames].find(([, known]) => known === name)?.[0] as DeadReason | undefined;
+}
+
+function namesOf<E extends { readonly [name: string]: number }, N extends string>(
+  numbers: E,
+  rename: (name: Named<E>) => N,
+): Map<number, N> {
+  const named = Object.entries(numbers).filter(([name]) => name !== "UNSPECIFIED");
+  return new Map(named.map(([name, number]) => [number, rename(name as Named<E>)]));
+}
+
+function lower<N extends string>(name: N): Lowercase<N> {
+  return name.toLowerCase() as Lowercase<N>;
+}

@@ -1,0 +1,13 @@
+/**
+ * Ends the process now, whatever its threads do. `process.exit` waits for every thread, and one that is ended in the middle
+ * of its boot may never end; so the process turns into another that does nothing but end. Where that is not possible
+ * (Windows), it is `process.exit`. Listeners of `exit` are not called.
+ */
+export function exitAtOnce(code: number): never {
+  try {
+    process.execve?.(process.execPath, [process.execPath, "--eval", `process.exit(${code})`], {});
+  } catch {
+    // this platform has none
+  }
+  process.exit(code);
+}

@@ -1,0 +1,44 @@
+/** The end of a server that failed: quick, and with a last line that says what to do. */
+import { systemClock } from "../../clients/typescript/clock.ts";
+import { messageOf, MillpondError } from "../errors.ts";
+import { exitAtOnce } from "./exit.ts";
+import type { RunningServer } from "../server.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** The store or another part failed for good (EX_SOFTWARE of sysexits.h). */
+export const failedExitCode = 70;
+/** How long the server may take to tell its callers. What it held is on disk, or was not accepted. */
+const stopMs = 1_200;
+/** What the log, which writes in the background, gets to write its last lines. */
+const logMs = 100;
+
+/** Stops what still stands and ends the process. Never resolves. */
+export async function endFailed(
+  server: Pick<RunningServer, "stop" | "store">,
+  error: Error,
+  terminal: Terminal,
+): Promise<never> {
+  const stopping = server.stop().catch(() => undefined); // the first failure is the one to tell
+  await Promise.race([stopping, systemClock.sleep(stopMs)]);
+  await systemClock.sleep(logMs);
+  terminal.complain(`millpond: ${failureText(server.store, error)}`);
+  exitAtOnce(failedExitCode);
+}
+
+/** The error of a stop that left something behind: all of it, in one line. */
+export function uncleanStop(error: unknown): Error {
+  const parts: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];
+  const told = parts.map((part) =>
+    part instanceof Error && part.cause !== undefined ? `${part.message} (${messageOf(part.cause)})` : messageOf(part),
+  );
+  return new Error(told.join(", "), { cause: error });
+}
+
+/** What failed and what to do, in one line. */
+export function failureText(store: string, error: Error): string {
+  const what = messageOf(error).replace(/\s*\n\s*/g, " ");
+  if (error instanceof MillpondError && error.reason === "store_failed") {
+    return `${what}; make sure that ${store} can be written and its disk has room, then start the server again`;
+  }
+  return `the server failed and has ended: ${what}; this should not happen: see its log, then start it again`;
+}

@@ -1,0 +1,43 @@
+/** The input of a job: JSON on the command line, or a file. */
+import { readFile } from "node:fs/promises";
+import { buffer } from "node:stream/consumers";
+import { messageOf } from "../errors.ts";
+import { type Flag, type FlagValues, textOf, UsageError } from "./command.ts";
+
+export const inputFlags: readonly Flag[] = [
+  { usage: "--json-file <file>", doc: "the input as JSON from a file; - is standard input" },
+  { usage: "--file <file>", doc: "the input as bytes from a file; - is standard input" },
+];
+
+/**
+ * The input from wherever it was given; undefined when it was not. `json` came on the command line, in the way that
+ * `source` names. Throws a UsageError.
+ */
+export async function readInput(json: readonly string[], source: string, flags: FlagValues): Promise<unknown> {
+  const jsonFile = textOf(flags, "--json-file");
+  const file = textOf(flags, "--file");
+  const sources = [...json, jsonFile, file].filter((source) => source !== undefined);
+  if (sources.length > 1)
+    throw new UsageError(`the input is given more than once: keep one of ${source}, --json-file, --file`);
+  if (json[0] !== undefined) return parseJson(json[0], source);
+  if (jsonFile !== undefined) return parseJson((await readBytes(jsonFile)).toString("utf8"), jsonFile);
+  return file === undefined ? undefined : await readBytes(file);
+}
+
+function parseJson(given: string, source: string): unknown {
+  try {
+    return JSON.parse(given);
+  } catch (error) {
+    throw new UsageError(
+      `${source} is not JSON: ${messageOf(error)}; in a shell put it in single quotes: '{"key": "value"}'`,
+    );
+  }
+}
+
+async function readBytes(file: string): Promise<Buffer> {
+  try {
+    return file === "-" ? await buffer(process.stdin) : await readFile(file);
+  } catch (error) {
+    throw new UsageError(`the input cannot be read: ${messageOf(error)}`);
+  }
+}

@@ -1,0 +1,41 @@
+/** What can be said of a job on the command line, besides its task and its input. */
+import type { JobOptions } from "../../clients/typescript/index.ts";
+import { type Flag, type FlagValues, integerOf, isOn, textOf, UsageError } from "./command.ts";
+import { labelFlag, labelsOf } from "./labels.ts";
+import { durationOf, momentAheadOf, momentOf } from "./times.ts";
+
+export const jobFlags: readonly Flag[] = [
+  { usage: "--channel <name>", doc: "where the result goes (default: default)" },
+  { usage: "--id <uuid>", doc: "the job's id, so that submitting again is the same job (default: a new one)" },
+  { usage: "--key <text>", doc: "an idempotency key of your own: for 24 h the same key is the same job" },
+  { usage: "--priority <number>", doc: "-100 to 100; of two due jobs the higher one starts first (default: 0)" },
+  { usage: "--at <time>", doc: "not before this time, such as 2026-01-31T23:59" },
+  { usage: "--delay <duration>", doc: "not before so much time has passed, such as 5m" },
+  { usage: "--expires <time>", doc: "the job's deadline: a time, or a duration from now on" },
+  { usage: "--timeout <duration>", doc: "bound on one attempt (default: the task's)" },
+  { usage: "--max-attempts <count>", doc: "attempts in all, 1 to 100 (default: the task's)" },
+  labelFlag,
+  { usage: "--discard", doc: "fire and forget: the result goes to no channel" },
+];
+
+/** The options that the flags say. Throws a UsageError that names the value and the bound. */
+export function jobOptionsOf(flags: FlagValues): JobOptions {
+  const runAt = momentOf(flags, "--at");
+  const delayMs = durationOf(flags, "--delay", { min: "0s", max: "365d" });
+  if (runAt !== undefined && delayMs !== undefined)
+    throw new UsageError("--at and --delay are given: keep one of them");
+  const maxAttempts = integerOf(flags, "--max-attempts", { min: 1, max: 100, fallback: undefined });
+  return {
+    channel: textOf(flags, "--channel"),
+    id: textOf(flags, "--id"),
+    idempotencyKey: textOf(flags, "--key"),
+    priority: integerOf(flags, "--priority", { min: -100, max: 100, fallback: undefined }),
+    runAt,
+    delayMs,
+    expiresAt: momentAheadOf(flags, "--expires"),
+    timeoutMs: durationOf(flags, "--timeout", { min: "1ms", max: "7d" }),
+    retry: maxAttempts === undefined ? undefined : { maxAttempts },
+    labels: labelsOf(flags),
+    discardResult: isOn(flags, "--discard"),
+  };
+}

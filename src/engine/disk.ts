@@ -1,0 +1,85 @@
+/** Watches how full the store's disk is, so that jobs are refused while there is still room to settle those that run. */
+import type { Clock } from "../clock.ts";
+import { type MillpondError, messageOf, refusal } from "../errors.ts";
+import type { Service } from "../lifecycle.ts";
+import type { Log } from "../log.ts";
+
+export type DiskWatch = Service & {
+  /** `disk_full` while there is too little room; undefined otherwise, and while nobody can tell how much there is. */
+  refusal(): MillpondError | undefined;
+};
+
+/** What `statfs` says of a file system: blocks of `bsize` bytes, `bavail` of them free for this user. */
+export type DiskSize = { readonly bsize: number; readonly blocks: number; readonly bavail: number };
+
+export type DiskWatchParts = {
+  /** A file or folder on the disk. */
+  readonly path: string;
+  /** Free space below which submits are refused; on a small disk a twentieth of it, if that is less. 0: never. */
+  readonly leastFreeMiB: number;
+  readonly clock: Clock;
+  readonly statfs: (path: string) => Promise<DiskSize>;
+  readonly log: Log;
+};
+
+const mebibyte = 2 ** 20;
+const leastFreeShare = 0.05;
+const lookEveryMs = 1_000;
+/** How long a client is asked to stay away: room is made by people, or by retention, and neither is quick. */
+const retryAfterMs = 10_000;
+
+/** What runs where there is no disk to fill. */
+export const noDiskWatch: DiskWatch = {
+  name: "disk watch",
+  start: async () => {},
+  stop: async () => {},
+  refusal: () => undefined,
+};
+
+/** Looks about once a second, and never waits for a look: a disk that hangs holds up nobody here. */
+export function createDiskWatch({ path, leastFreeMiB, clock, statfs, log }: DiskWatchParts): DiskWatch {
+  let isRunning = false;
+  let cancel = () => {};
+  /** Free and needed MiB while there is too little. */
+  let shortage: { readonly free: number; readonly least: number } | undefined;
+  let isBlind = false;
+
+  async function look(): Promise<void> {
+    try {
+      const { bsize, blocks, bavail } = await statfs(path);
+      if (!isRunning) return;
+      isBlind = false;
+      judge(bavail * bsize, Math.min(leastFreeMiB * mebibyte, blocks * bsize * leastFreeShare));
+    } catch (error) {
+      if (!isRunning) return;
+      if (!isBlind) log.warn({ path, error: messageOf(error) }, "nobody can tell how full the disk is: jobs are taken");
+      isBlind = true;
+      shortage = undefined;
+    }
+    cancel = clock.after(lookEveryMs, () => void look());
+  }
+
+  function judge(freeBytes: number, leastBytes: number): void {
+    const wasShort = shortage !== undefined;
+    const free = Math.floor(freeBytes / mebibyte);
+    const least = Math.ceil(leastBytes / mebibyte);
+    shortage = freeBytes < leastBytes ? { free, least } : undefined;
+    if (shortage && !wasShort)
+      log.warn({ path, freeMiB: free, leastMiB: least }, "the disk is full: no jobs are taken");
+    if (!shortage && wasShort) log.info({ path, freeMiB: free }, "the disk has room again: jobs are taken");
+  }
+
+  return {
+    name: "disk watch",
+    async start() {
+      isRunning = true;
+      void look();
+    },
+    async stop() {
+      isRunning = false;
+      shortage = undefined;
+      cancel();
+    },
+    refusal: () => shortage && refusal("disk_full", [shortage.free, shortage.least], { retryAfterMs }),
+  };
+}

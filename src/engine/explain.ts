@@ -1,0 +1,107 @@
+/** Says why a job is not running now. */
+import type { Clock } from "../clock.ts";
+import { isFinal, type StoredJob } from "../job/job.ts";
+import type { Store } from "../store/store.ts";
+
+export type Cause =
+  | "running"
+  | "cancelling"
+  | "final"
+  | "delayed"
+  | "backoff"
+  | "queued"
+  | "workers_busy"
+  | "draining"
+  | "no_pool";
+
+export type Explanation = {
+  readonly cause: Cause;
+  /** The same in one sentence. */
+  readonly text: string;
+  readonly job: StoredJob;
+  /** Due jobs of its pool that start before it, counted up to `maxAhead`. */
+  readonly ahead: number;
+  /** Jobs that its pool runs now. */
+  readonly running: number;
+  /** Threads that its pool may have. */
+  readonly workers: number;
+};
+
+export const maxAhead = 10_000;
+
+/** Null when this client has no such job. */
+export type Explain = (client: string, id: string) => Promise<Explanation | null>;
+
+/** A pool as far as a waiting job is concerned. */
+export type ExplainedPool = { readonly running: number; readonly workers: number };
+
+export type ExplainParts = {
+  readonly store: Pick<Store, "get" | "ahead">;
+  readonly clock: Clock;
+  /** Undefined: it is not configured. */
+  readonly poolOf: (pool: string) => ExplainedPool | undefined;
+  readonly isDraining: () => boolean;
+};
+
+export function createExplain({ store, clock, poolOf, isDraining }: ExplainParts): Explain {
+  return async (client, id) => {
+    const job = await store.get({ client, id });
+    if (!job) return null;
+    const now = clock.now();
+    const pool = poolOf(job.pool);
+    const isDue = job.state === "QUEUED" && job.runAt <= now;
+    const ahead = isDue ? ((await store.ahead({ seq: job.seq, now, max: maxAhead })) ?? 0) : 0;
+    const { running, workers } = pool ?? { running: 0, workers: 0 };
+    const cause =
+      pool || job.state !== "QUEUED" ? causeOf(job, now, ahead, running >= workers, isDraining()) : "no_pool";
+    return { cause, text: sentence(cause, job, now, { ahead, running, workers }), job, ahead, running, workers };
+  };
+}
+
+function causeOf(job: StoredJob, now: number, ahead: number, isFull: boolean, isDraining: boolean): Cause {
+  if (isFinal(job.state)) return "final";
+  if (job.state === "RUNNING") return job.isCancelling ? "cancelling" : "running";
+  if (isDraining) return "draining";
+  if (job.runAt > now) return job.attempts > 0 ? "backoff" : "delayed";
+  return ahead === 0 && isFull ? "workers_busy" : "queued";
+}
+
+function sentence(
+  cause: Cause,
+  { state, deadReason, attempts, maxAttempts, runAt, pool, failure }: StoredJob,
+  now: number,
+  { ahead, running, workers }: Pick<Explanation, "ahead" | "running" | "workers">,
+): string {
+  switch (cause) {
+    case "running":
+      return `it runs: attempt ${attempts} of ${maxAttempts}`;
+    case "cancelling":
+      return `it was cancelled and told to stop: attempt ${attempts} has not ended yet`;
+    case "final":
+      return deadReason === null ? `it is ${state}` : `it is ${state}: ${deadReasons[deadReason]}`;
+    case "delayed":
+      return `it is not due yet: it starts in ${span(runAt - now)} at the earliest`;
+    case "backoff":
+      return `attempt ${attempts} of ${maxAttempts} failed (${failure?.reason ?? "unknown"}): the next starts in ${span(runAt - now)} at the earliest`;
+    case "queued":
+      return ahead === 0
+        ? `it is the next to start in pool "${pool}"`
+        : `${ahead === maxAhead ? `${maxAhead} jobs or more` : count(ahead, "job")} of pool "${pool}" start before it`;
+    case "workers_busy":
+      return `it is the next to start, and pool "${pool}" is busy: it runs ${count(running, "job")} on ${count(workers, "worker")}`;
+    case "draining":
+      return "the server is shutting down and starts nothing more: it stays in the store for the next one";
+    case "no_pool":
+      return `pool "${pool}" is not configured on this server: nothing runs its jobs`;
+  }
+}
+
+const deadReasons = {
+  exhausted: "its attempts are used up",
+  permanent: "trying again cannot mend why it failed",
+  expired: "its deadline passed",
+  poison: "processes died while they ran it",
+} as const;
+
+const count = (number: number, noun: string) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+const span = (ms: number) => (ms < 1_000 ? `${ms} ms` : `${Math.ceil(ms / 100) / 10} s`);

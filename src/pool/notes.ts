@@ -1,0 +1,37 @@
+/** Passes on what running jobs say, and remembers how far they are. */
+import type { Log } from "../log.ts";
+import type { Note } from "./chunk.ts";
+import type { Ended, PoolOptions, Progress } from "./port.ts";
+import type { Slots } from "./slots.ts";
+
+export type Notes = {
+  hear(note: Exclude<Note, { readonly kind: "ready" | "ended" }>): void;
+  progressOf(seq: number): Progress | undefined;
+  /** These attempts have ended. */
+  forget(ended: readonly Ended[]): void;
+};
+
+export function createNotes(slots: Slots, log: Log, onSaid: PoolOptions["onSaid"]): Notes {
+  const progress = new Map<number, Progress>();
+  return {
+    hear(note) {
+      const slot = slots.at(note.slot);
+      const found = slot?.leases[note.index];
+      const lease = found?.seq === note.seq ? found : undefined;
+      if (note.kind === "progress") {
+        if (!slot || !lease || !slots.busy.has(slot) || note.index < slot.known) return; // after the job's end it would stay for ever
+        const said = { fraction: note.fraction, note: note.note };
+        progress.set(note.seq, said);
+        onSaid(lease, { kind: "progress", progress: said });
+        return;
+      }
+      const { id, task, attempt, level, text, fields } = note;
+      log[level]({ job: id, task, attempt, fields }, text);
+      if (lease) onSaid(lease, { kind: "log", level, text, fields });
+    },
+    progressOf: (seq) => progress.get(seq),
+    forget(ended) {
+      if (progress.size > 0) for (const { lease } of ended) progress.delete(lease.seq);
+    },
+  };
+}

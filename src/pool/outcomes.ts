@@ -1,0 +1,114 @@
+/** What became of the jobs of a chunk: as its thread says, or as its flags say when the thread died. */
+import type { Failure, Lease, Outcome } from "../job/job.ts";
+import type { ChunkOutcome, ChunkOutcomes, StopReason } from "./chunk.ts";
+import { standingOf, stopReasonOf, threadOf } from "./flags.ts";
+import { textOf } from "./plain.ts";
+import type { Ended } from "./port.ts";
+import type { Slot } from "./slots.ts";
+
+export type Outcomes = {
+  /** What the thread says of the jobs from `slot.known` on: all of them, or those that have ended so far. */
+  ofChunk(slot: Slot, outcomes: ChunkOutcomes, now: number): readonly Ended[];
+  /**
+   * The thread died or was ended, or none took the chunk. The job that was running is to blame, and the others are
+   * released. When none was running, nobody knows what killed the thread: those that had ended are lost. Jobs whose
+   * outcome is known already are left out.
+   */
+  ofDeath(slot: Slot, error: unknown, now: number): readonly Ended[];
+};
+
+export type OutcomesParts = {
+  readonly timeoutOf: (lease: Lease) => number;
+  /** Whether jobs that were taken back have been reported, and are nobody's business here. */
+  readonly areReleasedReported: boolean;
+  /** Whether the pool has no threads to give jobs to: jobs that no thread took are lost, for else they would come for ever. */
+  readonly isBroken: () => boolean;
+};
+
+export function createOutcomes({ timeoutOf, areReleasedReported, isBroken }: OutcomesParts): Outcomes {
+  function stopped(reason: StopReason, lease: Lease, hasStarted: boolean): Outcome {
+    if (reason === "timed_out") return { kind: reason, timeoutMs: timeoutOf(lease) };
+    return reason === "expired" ? { kind: reason, hasStarted } : { kind: reason };
+  }
+
+  function ofAttempt(lease: Lease, ended: ChunkOutcome): Ended {
+    const { output, failure, stopped: reason, startedAt, tookMs } = ended;
+    let outcome: Outcome;
+    if (reason) outcome = stopped(reason, lease, true);
+    else if (failure) outcome = { kind: "failed", failure };
+    else outcome = { kind: "succeeded", output: output ?? null };
+    return { lease, outcome, startedAt, finishedAt: Math.round(startedAt + tookMs), tookMs };
+  }
+
+  /** A job that did not begin because it was withdrawn; undefined: that was reported when it was. */
+  function ofWithdrawn({ leases, flags }: Slot, index: number, now: number): Ended | undefined {
+    const reason = stopReasonOf(flags, index) ?? "released";
+    if (reason === "released" && areReleasedReported) return undefined;
+    const lease = leases[index] as Lease;
+    return notBegun(lease, stopped(reason, lease, false), now);
+  }
+
+  return {
+    ofChunk(slot, outcomes, now) {
+      const all: Ended[] = [];
+      const from = slot.known;
+      for (let offset = 0; offset < outcomes.length; offset += 1) {
+        const outcome = outcomes[offset];
+        const index = from + offset;
+        const ended = outcome ? ofAttempt(slot.leases[index] as Lease, outcome) : ofWithdrawn(slot, index, now);
+        if (ended) all.push(ended);
+      }
+      return all;
+    },
+    ofDeath(slot, error, now) {
+      const { leases, flags } = slot;
+      const standings = leases.map((_, index) => standingOf(flags, index));
+      const hasCulprit = standings.includes("running");
+      const isHopeless = threadOf(flags) === 0 && (isBroken() || isNotSent(error));
+      const endedOf = (lease: Lease, index: number): Ended | undefined => {
+        if (index < slot.known) return undefined;
+        switch (standings[index]) {
+          case "withdrawn":
+            return ofWithdrawn(slot, index, now);
+          case "running": {
+            const reason = stopReasonOf(flags, index);
+            const outcome = reason
+              ? stopped(reason, lease, true)
+              : ({ kind: "failed", failure: deathOf(error) } as const);
+            const startedAt = Math.min(flags.startedAt[0] as number, now); // the clocks of two threads differ a little
+            return { lease, outcome, startedAt, finishedAt: now, tookMs: now - startedAt };
+          }
+          case "ended":
+            return notBegun(lease, hasCulprit ? { kind: "released" } : lost, now);
+          default:
+            return notBegun(lease, isHopeless ? lost : { kind: "released" }, now);
+        }
+      };
+      return leases.map(endedOf).filter((ended) => ended !== undefined);
+    },
+  };
+}
+
+const lost: Outcome = { kind: "lost", crashed: false };
+
+/** A job whose attempt did not begin, or of which nobody knows when it did. */
+export function notBegun(lease: Lease, outcome: Outcome, now: number): Ended {
+  return { lease, outcome, startedAt: now, finishedAt: now, tookMs: 0 };
+}
+
+/** No other attempt to send it would fare better. */
+function isNotSent(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "DataCloneError";
+}
+
+/** A thread dies of whatever was thrown in it, which need not be an error. */
+function deathOf(error: unknown): Failure {
+  if ((error as { readonly code?: unknown } | null | undefined)?.code === "ERR_WORKER_OUT_OF_MEMORY") {
+    return { reason: "out_of_memory", message: "the worker ran out of memory during this job", retryable: true };
+  }
+  return {
+    reason: "worker_died",
+    message: `the worker ended during this job: ${textOf(error, 4000)}`,
+    retryable: true,
+  };
+}

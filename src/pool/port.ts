@@ -1,0 +1,88 @@
+/** What the engine knows of a pool. */
+import type { Clock } from "../clock.ts";
+import type { JsonValue, Lease, Outcome } from "../job/job.ts";
+import type { Log } from "../log.ts";
+import type { LogLevel } from "./task.ts";
+import type { LoadedTask } from "./tasks.ts";
+
+/** How an attempt ended, with what was measured. */
+export type Ended = {
+  readonly lease: Lease;
+  readonly outcome: Outcome;
+  readonly startedAt: number;
+  readonly finishedAt: number;
+  readonly tookMs: number;
+};
+
+export type Progress = { readonly fraction: number; readonly note: string };
+
+export type Pool = {
+  readonly name: string;
+  readonly minWorkers: number;
+  readonly maxWorkers: number;
+  /** Threads that exist now. */
+  workers(): number;
+  /** Chunks that may be run now without waiting for a worker. */
+  free(): number;
+  /** Whether its threads die before they are ready, again and again: jobs it is given are lost. One that starts mends it. */
+  isBroken(): boolean;
+  /**
+   * Runs jobs one after the other on one thread: 1 to `maxChunk` of them, only while `free()` is above 0. Never
+   * rejects: when the thread dies, the job it was running has failed and the others are released. Jobs that `onReleased`
+   * was told of are not among what it resolves with. The first job's input, when large, is handed over to the thread: it
+   * is empty here afterwards. Jobs that ended while a slow one behind them goes on are given to `onEnded` soon after their
+   * end, and are not among what it resolves with; without `onEnded` they are.
+   */
+  run(leases: readonly Lease[], onEnded?: (ended: readonly Ended[]) => void): Promise<readonly Ended[]>;
+  /** What a running job last said; undefined when it said nothing. */
+  progressOf(seq: number): Progress | undefined;
+  /**
+   * Tells one running job to stop, through `ctx.signal` and `ctx.throwIfCancelled()`: its outcome is `cancelled`, unless it
+   * succeeds first. After `graceMs` its thread is ended; jobs that shared it are released. One that waits behind others in
+   * its chunk is never run. False: it does not run here.
+   */
+  cancel(seq: number): boolean;
+  /**
+   * Tells every running job to stop; those that obey, and those that did not begin, are released. From now on `run`
+   * releases what it is given.
+   */
+  releaseAll(): void;
+  /**
+   * Ends every thread. Jobs still running are released. A thread that Node cannot end is left behind with a line in the
+   * log: this resolves within ten seconds in any case. Safe to repeat.
+   */
+  destroy(): Promise<void>;
+};
+
+export type PoolOptions = {
+  readonly name: string;
+  /** `cpu` pools park their threads between jobs, which is quicker; others let timers and sockets go on. */
+  readonly work: "cpu" | "io" | "mixed" | "limited";
+  readonly minWorkers: number;
+  readonly maxWorkers: number;
+  /** A thread above `minWorkers` that was idle for this long ends. */
+  readonly idleMs: number;
+  readonly tasks: readonly LoadedTask[];
+  readonly maxOutputBytes: number;
+  readonly clock: Clock;
+  /** How long a job may take to stop once it was told to. */
+  readonly graceMs: number;
+  /** What running jobs say. Log lines are in the server's log already. */
+  readonly onSaid: (lease: Lease, said: Said) => void;
+  /**
+   * Jobs that were taken back before they began: those behind a job that turns out slow, and at `releaseAll`. They are
+   * `released`, with their input, and may be run elsewhere at once. Absent: none is taken back from behind a slow job, and
+   * `run` resolves with the others.
+   */
+  readonly onReleased?: ((ended: readonly Ended[]) => void) | undefined;
+  readonly log: Log;
+};
+
+export type Said =
+  | { readonly kind: "progress"; readonly progress: Progress }
+  | {
+      readonly kind: "log";
+      readonly level: LogLevel;
+      readonly text: string;
+      readonly fields: { readonly [key: string]: JsonValue };
+    };

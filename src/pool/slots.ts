@@ -1,0 +1,109 @@
+/** The places of a pool's chunks: each has flags in shared memory, and what the main thread knows of its chunk. */
+import type { Lease } from "../job/job.ts";
+import type { Ended } from "./port.ts";
+import { clear, createFlags, type Flags, flagsOf, noJob } from "./flags.ts";
+
+export type Slot = {
+  readonly index: number;
+  readonly flags: Flags;
+  /** Those of the chunk that runs here, or ran here last: words of a job may be heard after its end. */
+  leases: readonly Lease[];
+  /** Which chunk it is, or was last. */
+  number: number;
+  /** The outcomes of so many of its jobs, from the first on, are known. */
+  known: number;
+  /** Takes outcomes while the chunk goes on. */
+  onEnded: (ended: readonly Ended[]) => void;
+  /** When the chunk was sent, by the monotonic clock. */
+  sentMs: number;
+  /** The job that was last seen to run, and when it began by the monotonic clock. */
+  seen: number;
+  beganMs: number;
+  /** When it was last looked at. */
+  lookedMs: number;
+  /** When the thread is ended because the job that was seen did not stop, by the monotonic clock. */
+  killMs: number;
+  /** Ends the chunk, and its thread if it has one: see `abort`. */
+  end: () => void;
+  isAborted: boolean;
+};
+
+export type Slots = {
+  /** The shared memory of all flags. */
+  readonly shared: SharedArrayBuffer;
+  /** The slot with this index. */
+  at(index: number): Slot | undefined;
+  /** Slots that have a chunk now. */
+  readonly busy: ReadonlySet<Slot>;
+  free(): number;
+  /** A slot for a chunk; undefined while none is free. */
+  take(leases: readonly Lease[], nowMs: number): Slot | undefined;
+  /** The chunk has ended. */
+  giveBack(slot: Slot): void;
+  /** Keeps a slot from being used again until the answer is called: its thread was told to end and may still write. */
+  quarantine(slot: Slot): () => void;
+};
+
+/** As many slots as workers may be busy at once. As many again stand by for those that wait for a thread to end. */
+export function createSlots(maxWorkers: number): Slots {
+  const shared = createFlags(2 * maxWorkers);
+  const all = Array.from({ length: 2 * maxWorkers }, (_, index) => newSlot(index, flagsOf(shared, index)));
+  const idle = [...all];
+  const busy = new Set<Slot>();
+  const quarantined = new Set<Slot>();
+
+  const free = () => Math.min(idle.length, maxWorkers - busy.size);
+  return {
+    shared,
+    at: (index) => all[index],
+    busy,
+    free,
+    take(leases, nowMs) {
+      const slot = free() > 0 ? idle.pop() : undefined;
+      if (!slot) return undefined;
+      clear(slot.flags, leases.length);
+      slot.leases = leases;
+      slot.number += 1;
+      slot.known = 0;
+      slot.sentMs = nowMs;
+      slot.lookedMs = nowMs;
+      slot.seen = noJob;
+      slot.killMs = Number.POSITIVE_INFINITY;
+      slot.isAborted = false;
+      busy.add(slot);
+      return slot;
+    },
+    giveBack(slot) {
+      busy.delete(slot);
+      if (!quarantined.has(slot)) idle.push(slot);
+    },
+    quarantine(slot) {
+      quarantined.add(slot);
+      return () => {
+        if (quarantined.delete(slot) && !busy.has(slot)) idle.push(slot);
+      };
+    },
+  };
+}
+
+function newSlot(index: number, flags: Flags): Slot {
+  const times = { sentMs: 0, beganMs: 0, lookedMs: 0, killMs: Number.POSITIVE_INFINITY };
+  return {
+    index,
+    flags,
+    leases: [],
+    number: 0,
+    known: 0,
+    seen: noJob,
+    ...times,
+    onEnded() {},
+    end() {},
+    isAborted: false,
+  };
+}
+
+/** Ends a chunk from outside, and the thread that runs it. */
+export function abort(slot: Slot): void {
+  slot.isAborted = true;
+  slot.end();
+}

@@ -1,0 +1,122 @@
+/** Jobs and results as the store knows them, for the wire. */
+import { create, toBinary } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  type Attempt,
+  AttemptSchema,
+  type Failure as WireFailure,
+  FailureSchema,
+  type Job,
+  JobSchema,
+  type Result,
+  ResultSchema,
+} from "../../gen/millpond/v1/job_pb.ts";
+import type { Failure, PastAttempt, StoredJob, StoredResult, WholeJob } from "../../job/job.ts";
+import { isFinal } from "../../job/job.ts";
+import type { Progress } from "../../pool/pool.ts";
+import { fromPayload } from "./payload.ts";
+import { fromDeadReason, fromOutcome, fromState } from "./state.ts";
+import { durationFromMs, optionalTime } from "./time.ts";
+
+/** What a job shows that the store does not know. */
+export type JobFacts = {
+  /** What the running attempt last said. */
+  readonly progress?: Progress | undefined;
+  /** The task's bound on one attempt; undefined when this server has no such task. */
+  readonly timeoutMs?: number | undefined;
+};
+
+export function fromFailure({ reason, message, retryable, details }: Failure): WireFailure {
+  return create(FailureSchema, { reason, message, retryable, ...(details && { details: details }) });
+}
+
+/** Without a channel its cursor is 0. */
+export function fromResult(result: StoredResult): Result {
+  return create(ResultSchema, {
+    cursor: BigInt(result.cursor),
+    jobId: result.id,
+    task: result.task,
+    state: fromState(result.state),
+    ...(result.output && { output: fromPayload(result.output) }),
+    ...(result.state !== "SUCCEEDED" && result.failure && { failure: fromFailure(result.failure) }),
+    attempts: result.attempts,
+    submittedAt: timestampFromMs(result.submittedAt),
+    ...optionalTime("startedAt", result.startedAt),
+    finishedAt: timestampFromMs(result.finishedAt),
+    deadReason: fromDeadReason(result.deadReason),
+    labels: result.labels,
+    redrives: result.redrives,
+  });
+}
+
+/** The result of a final job; null while it is not. */
+export function resultOf(job: StoredJob): StoredResult | null {
+  const { state, finishedAt, cursor, options } = job;
+  if (!isFinal(state) || finishedAt === null) return null;
+  return { ...job, state, finishedAt, cursor: cursor ?? 0, labels: options?.labels ?? {} };
+}
+
+export function fromJob(job: StoredJob, { progress, timeoutMs }: JobFacts): Job {
+  const { id, task, pool, channel, state, attempts, maxAttempts, options } = job;
+  const result = resultOf(job);
+  const boundMs = options?.timeoutMs ?? timeoutMs;
+  return create(JobSchema, {
+    id,
+    task,
+    pool,
+    channel: channel ?? "",
+    state: fromState(state),
+    attempts,
+    maxAttempts,
+    submittedAt: timestampFromMs(job.submittedAt),
+    runAt: timestampFromMs(job.runAt),
+    ...optionalTime("startedAt", job.startedAt),
+    ...optionalTime("finishedAt", job.finishedAt),
+    ...(state === "RUNNING" && progress && { progress }),
+    ...(result && { result: fromResult(result) }),
+    ...(state === "QUEUED" && job.failure && { lastFailure: fromFailure(job.failure) }),
+    priority: job.priority,
+    labels: options?.labels ?? {},
+    idempotencyKey: job.idempotencyKey ?? "",
+    ...optionalTime("expiresAt", job.expiresAt),
+    ...(boundMs !== undefined && { timeout: durationFromMs(boundMs) }),
+    cancelling: job.isCancelling && state === "RUNNING",
+    redrives: job.redrives,
+    deadReason: fromDeadReason(job.deadReason),
+  });
+}
+
+/** Room that is left in a message for what surrounds the job. */
+const slackBytes = 64;
+
+/**
+ * A job with its history, and with its input in place of its output when that is asked for. Of a history that would not
+ * fit into `messageBytes` beside the rest the oldest lines are left out.
+ */
+export function fromWholeJob(
+  job: WholeJob,
+  facts: JobFacts,
+  { withInput, messageBytes }: { readonly withInput: boolean; readonly messageBytes: number },
+): Job {
+  const shown = fromJob(withInput ? { ...job, output: null } : job, facts);
+  if (withInput && job.input) shown.input = fromPayload(job.input);
+  if (job.history.length === 0) return shown;
+  let room = messageBytes - slackBytes - toBinary(JobSchema, shown).length;
+  for (const past of job.history.toReversed()) {
+    const attempt = fromPastAttempt(past);
+    room -= toBinary(AttemptSchema, attempt).length + 8; // with the tag and the length that stand before it
+    if (room < 0) break;
+    shown.history.unshift(attempt);
+  }
+  return shown;
+}
+
+function fromPastAttempt({ attempt, outcome, failure, startedAt, finishedAt }: PastAttempt): Attempt {
+  return create(AttemptSchema, {
+    number: attempt,
+    outcome: fromOutcome(outcome),
+    failure: fromFailure(failure),
+    ...optionalTime("startedAt", startedAt),
+    finishedAt: timestampFromMs(finishedAt),
+  });
+}

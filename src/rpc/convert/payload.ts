@@ -1,0 +1,51 @@
+/** Inputs and outputs between the wire and what is stored. */
+import { create, fromJson, toJson } from "@bufbuild/protobuf";
+import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
+import type { GivenInput } from "../../engine/input.ts";
+import { messageOf } from "../../errors.ts";
+import { type Payload as WirePayload, PayloadSchema } from "../../gen/millpond/v1/job_pb.ts";
+import type { JsonValue, Payload } from "../../job/job.ts";
+
+const decoder = new TextDecoder();
+const typePrefix = "type.googleapis.com/";
+
+export function toInput(payload: WirePayload | undefined): GivenInput {
+  const content = payload?.content;
+  switch (content?.case) {
+    case "message": {
+      const { typeUrl, value } = content.value;
+      return { kind: "message", type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1), bytes: value };
+    }
+    case "json":
+      return toJsonInput(content.value);
+    case "data":
+      return { kind: "data", bytes: content.value };
+    default:
+      return null;
+  }
+}
+
+/** A Value may hold what JSON cannot, a NaN or nothing at all: the fault of one job, not of its neighbours. */
+function toJsonInput(value: Value): GivenInput {
+  try {
+    return { kind: "json", value: toJson(ValueSchema, value) };
+  } catch (error) {
+    return { kind: "unreadable", why: messageOf(error) };
+  }
+}
+
+export function fromPayload(payload: Payload): WirePayload {
+  const { kind, type, bytes } = payload;
+  switch (kind) {
+    case "message":
+      return create(PayloadSchema, {
+        content: { case: "message", value: { typeUrl: typePrefix + type, value: bytes } },
+      });
+    case "json": {
+      const value = fromJson(ValueSchema, JSON.parse(decoder.decode(bytes)) as JsonValue);
+      return create(PayloadSchema, { content: { case: "json", value } });
+    }
+    case "data":
+      return create(PayloadSchema, { content: { case: "data", value: bytes } });
+  }
+}

@@ -1,0 +1,75 @@
+/** A job as a client describes it, and the receipt it gets. */
+import { create } from "@bufbuild/protobuf";
+import type { Admitted } from "../../engine/admission.ts";
+import type { Draft } from "../../engine/draft.ts";
+import type { MillpondError } from "../../errors.ts";
+import {
+  type JobSpec,
+  type Receipt,
+  ReceiptSchema,
+  type Refusal,
+  RefusalSchema,
+  RetryPolicy_Jitter as Jitter,
+} from "../../gen/millpond/v1/job_pb.ts";
+import { toInput } from "./payload.ts";
+import { durationFromMs, durationToMs, timestampToMs } from "./time.ts";
+
+/** `channel` is what a job that names none gets. A time or a duration that is none becomes NaN, which is out of bounds. */
+export function toDraft(spec: JobSpec, channel: string): Draft {
+  return {
+    id: spec.id,
+    task: spec.task,
+    channel: spec.channel || channel,
+    input: toInput(spec.input),
+    idempotencyKey: spec.idempotencyKey,
+    priority: spec.priority,
+    start: toStart(spec.start),
+    expiresAt: spec.expiresAt ? timestampToMs(spec.expiresAt) : null,
+    timeoutMs: spec.timeout ? durationToMs(spec.timeout) : null,
+    retry: spec.retry ? toRetry(spec.retry) : {},
+    labels: spec.labels,
+    discardResult: spec.discardResult,
+  };
+}
+
+function toStart(start: JobSpec["start"]): Draft["start"] {
+  switch (start.case) {
+    case "runAt":
+      return { at: timestampToMs(start.value) };
+    case "delay":
+      return { delayMs: durationToMs(start.value) };
+    default:
+      return null;
+  }
+}
+
+function toRetry({ maxAttempts, base, factor, maxBackoff, jitter }: NonNullable<JobSpec["retry"]>): Draft["retry"] {
+  return {
+    ...(maxAttempts !== undefined && { maxAttempts }),
+    ...(base && { baseMs: durationToMs(base) }),
+    ...(factor !== undefined && { factor }),
+    ...(maxBackoff && { maxBackoffMs: durationToMs(maxBackoff) }),
+    ...(jitter === Jitter.FULL && { jitter: "full" }),
+    ...(jitter === Jitter.NONE && { jitter: "none" }),
+  };
+}
+
+export function fromAdmitted(admitted: Admitted): Receipt {
+  switch (admitted.kind) {
+    case "accepted":
+      return create(ReceiptSchema, { receipt: { case: "jobId", value: admitted.id } });
+    case "duplicate":
+      return create(ReceiptSchema, { receipt: { case: "duplicateOf", value: admitted.id } });
+    case "refused":
+      return create(ReceiptSchema, { receipt: { case: "refusal", value: fromRefusal(admitted.error) } });
+  }
+}
+
+function fromRefusal({ reason, message, retryAfterMs, violations }: MillpondError): Refusal {
+  return create(RefusalSchema, {
+    reason,
+    message,
+    ...(retryAfterMs !== undefined && { retryAfter: durationFromMs(retryAfterMs) }),
+    fieldViolations: violations.map(({ field, description }) => ({ field, description })),
+  });
+}

@@ -1,0 +1,80 @@
+/** The jobs of a stream whose results are still to be sent on it: it ends after the last of them. */
+import type { Admitted } from "../../engine/admission.ts";
+import type { Store } from "../../store/store.ts";
+import { createChange } from "../change.ts";
+
+export type Awaited = {
+  size(): number;
+  /** From now on the results of these are awaited. Returns the ids of those that were submitted before. */
+  expect(admitted: readonly Admitted[]): string[];
+  /** These were sent. */
+  sent(ids: readonly string[]): void;
+  /** Awaits those no longer whose results were sent, or will not be because they are acknowledged or gone. */
+  forgetFinal(ids: Iterable<string>): Promise<void>;
+  /** The same for all of them, when results were passed over since the last time. */
+  forgetSkipped(): Promise<void>;
+  /** Results were passed over, so that jobs may be awaited in vain. */
+  skipped(): void;
+  /** Resolves when the number has fallen. */
+  fewer(): Promise<void>;
+};
+
+export type AwaitedParts = {
+  readonly store: Pick<Store, "get">;
+  readonly client: string;
+  readonly channel: string;
+  /** Results up to here were sent or passed over. */
+  readonly cursor: () => number;
+};
+
+export function createAwaited({ store, client, channel, cursor }: AwaitedParts): Awaited {
+  const ids = new Set<string>();
+  const change = createChange();
+  let hasSkipped = false;
+
+  function forget(id: string): void {
+    if (ids.delete(id)) change.happened();
+  }
+
+  const awaited: Awaited = {
+    size: () => ids.size,
+
+    expect(admitted) {
+      const repeated: string[] = [];
+      for (const each of admitted) {
+        if (each.kind === "refused" || each.channel !== channel) continue;
+        if (each.kind === "duplicate") {
+          if (each.finalCursor !== null && each.finalCursor <= cursor()) continue;
+          repeated.push(each.id);
+        }
+        ids.add(each.id);
+      }
+      return repeated;
+    },
+
+    sent(sent) {
+      for (const id of sent) forget(id);
+    },
+
+    async forgetFinal(candidates) {
+      for (const id of candidates) {
+        if (!ids.has(id)) continue;
+        const job = await store.get({ client, id });
+        if (!job || (job.cursor !== null && job.cursor <= cursor())) forget(id);
+      }
+    },
+
+    async forgetSkipped() {
+      while (hasSkipped) {
+        hasSkipped = false;
+        await awaited.forgetFinal([...ids]);
+      }
+    },
+
+    skipped() {
+      hasSkipped = true;
+    },
+    fewer: change.next,
+  };
+  return awaited;
+}

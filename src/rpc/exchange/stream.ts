@@ -1,0 +1,145 @@
+/** Both directions of an open stream: requests are read and answered, results are sent, each slowed by the other side. */
+import { drainingRetryMs } from "../../engine/admission.ts";
+import type { Canceller } from "../../engine/canceller.ts";
+import { maxBatch, type ResultReader } from "../../engine/results.ts";
+import { refusal } from "../../errors.ts";
+import type { ExchangeCancel, ExchangeRequest, ExchangeSubmit } from "../../gen/millpond/v1/worker_pool_pb.ts";
+import { cancelById } from "../cancel-jobs.ts";
+import { toIds } from "../names.ts";
+import type { Outbox } from "../outbox.ts";
+import type { Acks } from "./acks.ts";
+import type { Awaited } from "./awaited.ts";
+import { createChange } from "../change.ts";
+import { accepted, cancelled, delivered, type Response } from "./responses.ts";
+import type { Submits } from "./submits.ts";
+import type { Unacked } from "./unacked.ts";
+
+export type StreamParts = {
+  readonly client: string;
+  readonly reader: ResultReader;
+  readonly outbox: Outbox<Response>;
+  readonly submits: Submits;
+  readonly acks: Acks;
+  readonly awaited: Awaited;
+  readonly unacked: Unacked;
+  readonly canceller: Canceller;
+  /** Submits are read while fewer jobs than this are awaited. */
+  readonly maxAwaited: number;
+  /** Aborts when the connections are about to be closed. */
+  readonly closing: AbortSignal;
+};
+
+export type Stream = {
+  /** Reads requests until the client half-closes. */
+  receive(requests: AsyncIterator<ExchangeRequest>): Promise<void>;
+  /** Sends results as they come, until the client wants no more. */
+  send(): Promise<void>;
+  /** Results were passed over: somebody has acknowledged them already. */
+  skipped(): void;
+  close(): void;
+};
+
+/** Submits and cancels of one stream that were not answered yet; beyond it the stream is not read. */
+const maxUnderWay = 8;
+
+export function createStream(parts: StreamParts): Stream {
+  const { client, reader, outbox, submits, acks, awaited, unacked, canceller, maxAwaited, closing } = parts;
+  let underWay = 0;
+  const answered = createChange();
+  let isHalfClosed = false;
+
+  const isFull = () => awaited.size() >= maxAwaited;
+
+  function endIfDone(): void {
+    if (isHalfClosed && underWay === 0 && !acks.isUnderWay() && awaited.size() === 0) outbox.end();
+  }
+
+  /** Takes up a request that has an answer of its own, and lets the stream be read on meanwhile. */
+  async function take(answer: () => Promise<Response>): Promise<void> {
+    underWay += 1;
+    const push = async () => {
+      try {
+        await outbox.push(await answer());
+      } finally {
+        underWay -= 1;
+        answered.happened();
+        endIfDone();
+      }
+    };
+    push().catch(outbox.fail);
+    while (underWay >= maxUnderWay) await answered.next();
+  }
+
+  async function submit(request: ExchangeSubmit): Promise<void> {
+    while (isFull()) {
+      unacked.look(); // what the client acknowledges is behind this submit and cannot be read: its results must go out
+      await awaited.fewer();
+    }
+    await take(async () => accepted(request.seq, await submits.submit(request)));
+  }
+
+  function cancel({ seq, jobIds }: ExchangeCancel): Promise<void> {
+    const ids = toIds(jobIds, "cancel.job_ids");
+    return take(async () => {
+      await submits.stored(ids);
+      return cancelled(seq, await cancelById(canceller, client, ids));
+    });
+  }
+
+  async function receive(requests: AsyncIterator<ExchangeRequest>): Promise<void> {
+    for (let next = await requests.next(); !next.done; next = await requests.next()) {
+      const { request } = next.value;
+      switch (request.case) {
+        case "submit":
+          await submit(request.value);
+          break;
+        case "ack":
+          acks.ack(Number(request.value.cursor)).then(endIfDone, outbox.fail);
+          break;
+        case "cancel":
+          await cancel(request.value);
+          break;
+        case "open":
+          throw refusal("protocol_violation", ["`open` came twice on one stream"]);
+        default:
+          throw refusal("malformed_request", ["it is empty, or of a newer version of the protocol"]);
+      }
+    }
+    isHalfClosed = true;
+    unacked.look();
+    await awaited.forgetSkipped();
+    endIfDone();
+  }
+
+  async function send(): Promise<void> {
+    for (;;) {
+      // who has half-closed or is not read can acknowledge nothing: then only flow control holds the results back
+      const room = isHalfClosed || isFull() ? maxBatch : unacked.room(reader.cursor());
+      if (room <= 0 && !closing.aborted) {
+        await unacked.roomCame();
+        continue;
+      }
+      const before = reader.cursor();
+      const results = room > 0 ? await reader.next(Math.min(room, maxBatch)) : [];
+      const first = results[0];
+      if (!first) return outbox.end(refusal("draining", [], { retryAfterMs: drainingRetryMs }));
+      // what is missing was acknowledged or pruned before
+      if (first.cursor > before + 1) unacked.acknowledged(first.cursor - 1);
+      await outbox.push(delivered(results));
+      awaited.sent(results.map(({ id }) => id));
+      endIfDone();
+    }
+  }
+
+  closing.addEventListener("abort", unacked.look, { once: true });
+  return {
+    receive,
+    send,
+    skipped() {
+      awaited.skipped();
+      // only who has half-closed waits for the end, so only then it is worth asking the store
+      if (isHalfClosed) awaited.forgetSkipped().then(endIfDone, outbox.fail);
+    },
+    close: () => closing.removeEventListener("abort", unacked.look),
+  };
+}

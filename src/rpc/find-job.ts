@@ -1,0 +1,49 @@
+/** One job of the caller, as it shows it to the caller. */
+import { create } from "@bufbuild/protobuf";
+import { refusal } from "../errors.ts";
+import type { Job } from "../gen/millpond/v1/job_pb.ts";
+import { type GetJobRequest, type GetJobResponse, GetJobResponseSchema } from "../gen/millpond/v1/worker_pool_pb.ts";
+import type { StoredJob, WholeJob } from "../job/job.ts";
+import type { Pool } from "../pool/pool.ts";
+import type { Tasks } from "../pool/tasks.ts";
+import type { Store } from "../store/store.ts";
+import type { CallContext } from "./call.ts";
+import { fromJob, fromWholeJob, type JobFacts } from "./convert/job.ts";
+
+export type JobParts = {
+  readonly store: Pick<Store, "get">;
+  readonly tasks: Tasks;
+  readonly pools: readonly { readonly pool: Pool }[];
+  readonly limits: { readonly messageBytes: number };
+};
+
+/** Throws `job_not_found`, also for what is no id at all: whoever asks learns nothing else. */
+export async function findJob({ store }: Pick<JobParts, "store">, client: string, id: string): Promise<WholeJob> {
+  const job = await store.get({ client, id: id.toLowerCase() });
+  if (!job) throw jobNotFound(id);
+  return job;
+}
+
+export const jobNotFound = (id: string) => refusal("job_not_found", [id.slice(0, 100)]);
+
+export async function getJob(
+  parts: JobParts,
+  { jobId, withInput }: GetJobRequest,
+  { client }: CallContext,
+): Promise<GetJobResponse> {
+  const job = await findJob(parts, client, jobId);
+  const { messageBytes } = parts.limits;
+  return create(GetJobResponseSchema, { job: fromWholeJob(job, factsOf(parts, job), { withInput, messageBytes }) });
+}
+
+/** Without its input and history. */
+export function showJob(parts: Pick<JobParts, "tasks" | "pools">, job: StoredJob): Job {
+  return fromJob(job, factsOf(parts, job));
+}
+
+function factsOf({ tasks, pools }: Pick<JobParts, "tasks" | "pools">, job: StoredJob): JobFacts {
+  return {
+    progress: pools.find(({ pool }) => pool.name === job.pool)?.pool.progressOf(job.seq),
+    timeoutMs: tasks.get(job.task)?.timeoutMs,
+  };
+}

@@ -1,0 +1,34 @@
+/** Names that requests bring: checked here, before anybody asks the store for them. */
+import { defaultChannel } from "../engine/draft.ts";
+import { faultOfChannel } from "../engine/draft-names.ts";
+import { type FieldViolation, invalid } from "../errors.ts";
+
+/** Jobs that one request may name. */
+const maxIds = 1_000;
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** The channel that a request names, or `default`; refused when no channel can have that name. */
+export function toChannel(name: string, field = "channel"): string {
+  const fault = faultOfChannel(name);
+  if (fault) throw invalid([{ field, description: fault }]);
+  return name || defaultChannel;
+}
+
+/** The ids that a request names, their letters made small; refused when there are none, too many, or one is no id. */
+export function toIds(ids: readonly string[], field = "job_ids"): string[] {
+  if (ids.length === 0 || ids.length > maxIds) {
+    throw invalid([{ field, description: `has ${ids.length} ids, it takes 1 to ${maxIds}` }]);
+  }
+  const violations: FieldViolation[] = [];
+  for (const [index, id] of ids.entries()) {
+    if (!uuid.test(id)) {
+      const description = `"${id.slice(0, 64)}" is not a UUID in its 36-character form`;
+      violations.push({ field: `${field}[${index}]`, description });
+    }
+  }
+  if (violations.length > 0) throw invalid(violations.slice(0, maxViolations));
+  return ids.map((id) => id.toLowerCase());
+}
+
+/** More would only fill the answer. */
+const maxViolations = 20;

@@ -1,0 +1,76 @@
+/** `Results` and `AckResults`: a channel, read without an `Exchange`. */
+import { create } from "@bufbuild/protobuf";
+import type { Clock } from "../clock.ts";
+import { drainingRetryMs } from "../engine/admission.ts";
+import { maxBatch, type ResultReaders } from "../engine/results.ts";
+import { refusal } from "../errors.ts";
+import {
+  type AckResultsRequest,
+  type AckResultsResponse,
+  AckResultsResponseSchema,
+  type ResultsRequest,
+  type ResultsResponse,
+  ResultsResponseSchema,
+} from "../gen/millpond/v1/worker_pool_pb.ts";
+import type { AckRequest, Store } from "../store/store.ts";
+import type { CallContext } from "./call.ts";
+import { fromResult } from "./convert/job.ts";
+import { toChannel } from "./names.ts";
+import { createOutbox } from "./outbox.ts";
+
+export type ResultsParts = {
+  readonly readers: ResultReaders;
+  readonly store: Pick<Store, "ack">;
+  readonly clock: Clock;
+  readonly limits: { readonly slowReaderMs: number };
+};
+
+export async function* results(
+  { readers, clock, limits: { slowReaderMs } }: ResultsParts,
+  { channel, afterCursor, stopAtEnd }: ResultsRequest,
+  call: CallContext,
+): AsyncGenerator<ResultsResponse> {
+  const from = { channel: toChannel(channel), afterCursor: Number(afterCursor), stopAtEnd };
+  const reader = await readers.open({ client: call.client, ...from });
+  const outbox = createOutbox<ResultsResponse>({
+    clock,
+    signal: call.signal,
+    stallMs: slowReaderMs,
+    stalled: () => refusal("slow_consumer", [slowReaderMs, reader.cursor()]),
+    onClose: () => reader.close(),
+  });
+  const send = async () => {
+    for (let batch = await reader.next(maxBatch); batch.length > 0; batch = await reader.next(maxBatch)) {
+      const cursor = BigInt(reader.cursor());
+      await outbox.push(create(ResultsResponseSchema, { results: batch.map(fromResult), cursor }));
+    }
+    outbox.end(stopAtEnd ? undefined : refusal("draining", [], { retryAfterMs: drainingRetryMs }));
+  };
+  send().catch(outbox.fail);
+  yield* outbox;
+}
+
+export async function ackResults(
+  parts: Pick<ResultsParts, "readers" | "store">,
+  request: AckResultsRequest,
+  { client }: CallContext,
+): Promise<AckResultsResponse> {
+  const channel = toChannel(request.channel);
+  const cursor = await acknowledge(parts, { client, channel, cursor: Number(request.cursor) });
+  return create(AckResultsResponseSchema, { cursor: BigInt(cursor) });
+}
+
+/** Acknowledges, tells the channel's readers, and returns the position now in force. */
+export async function acknowledge(
+  { store, readers }: Pick<ResultsParts, "readers" | "store">,
+  request: AckRequest,
+): Promise<number> {
+  const { client, channel, cursor } = request;
+  const [answer] = await store.ack([request]);
+  if (answer?.kind === "out_of_range") {
+    throw refusal("cursor_from_the_future", [cursor, channel, answer.lastCursor]);
+  }
+  const inForce = answer?.cursor ?? 0;
+  readers.acknowledged(client, channel, inForce);
+  return inForce;
+}

@@ -1,0 +1,136 @@
+/** `Run`: a job as a function call. Its result is the answer, and the call's deadline is the job's. */
+import { create } from "@bufbuild/protobuf";
+import type { Clock } from "../clock.ts";
+import { type Admission, drainingRetryMs } from "../engine/admission.ts";
+import type { Canceller } from "../engine/canceller.ts";
+import { defaultChannel, type Draft } from "../engine/draft.ts";
+import type { JobWatch, Watchers } from "../engine/watchers.ts";
+import { type FieldViolation, invalid, type MillpondError, refusal } from "../errors.ts";
+import { type RunRequest, type RunResponse, RunResponseSchema } from "../gen/millpond/v1/worker_pool_pb.ts";
+import { newId } from "../job/id.ts";
+import type { StoredResult } from "../job/job.ts";
+import type { Store } from "../store/store.ts";
+import type { Tracing } from "../telemetry/instruments.ts";
+import type { CallContext } from "./call.ts";
+import { fromResult, resultOf } from "./convert/job.ts";
+import { toDraft } from "./convert/spec.ts";
+import { findJob } from "./find-job.ts";
+import { type Accepted, acceptedOf } from "./refused.ts";
+
+export type RunParts = {
+  readonly admission: Admission;
+  readonly watchers: Watchers;
+  readonly canceller: Canceller;
+  readonly store: Pick<Store, "get">;
+  readonly tracing: Tracing;
+  readonly clock: Clock;
+  /** Aborts when the server begins to drain. */
+  readonly draining: AbortSignal;
+};
+
+/** A call that ends this shortly before its deadline ended because of it: timers may be a little early. */
+const timerSlackMs = 2;
+
+export async function run(parts: RunParts, request: RunRequest, call: CallContext): Promise<RunResponse> {
+  const { watchers, clock, canceller } = parts;
+  const draft = toRunDraft(request, call, clock.now());
+  // before the job is submitted, so that no change of its state is missed
+  let watch = watchers.open(call.client, draft.id, 0);
+  const close = () => watch.close();
+  call.signal.addEventListener("abort", close, { once: true });
+  try {
+    const job = await submit(parts, draft, call);
+    if (job.id !== draft.id) {
+      watch.close(); // its idempotency key belongs to a job of another id
+      watch = watchers.open(call.client, job.id, 0);
+      if (call.signal.aborted) watch.close();
+    }
+    const result = await whenFinal(parts, job, watch, call.client);
+    if (result) return create(RunResponseSchema, { result: fromResult(result) });
+    const isRepeatable = request.job?.id !== "" || request.job.idempotencyKey !== "";
+    if (!request.detach && endsJob(call, clock.now(), isRepeatable)) await canceller.cancel(call.client, [job.id]);
+    throw endOf(call, clock.now());
+  } finally {
+    call.signal.removeEventListener("abort", close);
+    close();
+  }
+}
+
+function toRunDraft({ job, detach }: RunRequest, call: CallContext, now: number): Draft {
+  if (!job) throw invalid([{ field: "job", description: "is missing" }]);
+  if (call.signal.aborted || isPast(call, now)) throw endOf(call, now);
+  const draft = { ...toDraft(job, defaultChannel), id: job.id.toLowerCase() || newId(now) };
+  if (detach) return draft;
+  const violations: FieldViolation[] = [];
+  const description = "is set without `detach`: the call answers with the result, and no channel gets it";
+  if (job.channel !== "") violations.push({ field: "job.channel", description });
+  if (job.discardResult) violations.push({ field: "job.discard_result", description });
+  if (violations.length > 0) throw invalid(violations);
+  const ends = [draft.expiresAt, call.deadlineAt].filter((at) => at !== null);
+  return { ...draft, channel: "", discardResult: true, expiresAt: ends.length > 0 ? Math.min(...ends) : null };
+}
+
+async function submit({ admission, tracing }: RunParts, draft: Draft, call: CallContext): Promise<Accepted> {
+  const span = tracing.submit(call.trace, call.client);
+  try {
+    const [admitted] = await admission.admit(call.client, [draft], span.trace);
+    const accepted = acceptedOf(admitted, "job");
+    span.end({ accepted: 1, refused: 0 });
+    return accepted;
+  } catch (error) {
+    span.end({ error: String(error) });
+    throw error;
+  }
+}
+
+/** The job's result once it is final; null when the call ended before, or the server will not run the job any more. */
+async function whenFinal(
+  parts: RunParts,
+  { id }: Accepted,
+  watch: JobWatch,
+  client: string,
+): Promise<StoredResult | null> {
+  const { draining } = parts;
+  /** What waits when the drain begins waits for the next start: who calls is told now, and not after the drain. */
+  const closeIfQueued = () => {
+    findJob(parts, client, id).then(
+      ({ state }) => {
+        if (state === "QUEUED") watch.close();
+      },
+      () => watch.close(),
+    );
+  };
+  draining.addEventListener("abort", closeIfQueued, { once: true });
+  try {
+    for (;;) {
+      const update = await watch.next();
+      if (update && update.kind !== "changed") continue;
+      const job = await findJob(parts, client, id);
+      const result = resultOf(job);
+      if (result || !update) return result;
+      if (draining.aborted && job.state === "QUEUED") return null;
+    }
+  } finally {
+    draining.removeEventListener("abort", closeIfQueued);
+  }
+}
+
+/**
+ * Whether the end of the call is to be that of the job. When the deadline passed the job ends by itself, as expired; a
+ * client that hangs up at its deadline, a little before ours, cancels, so that nothing starts any more meanwhile. When
+ * the server stops, whoever can repeat the call with the same id or key does so, and meets the job; the job of one who
+ * cannot would run once for the call that failed and once for its repetition.
+ */
+function endsJob(call: CallContext, now: number, isRepeatable: boolean): boolean {
+  return call.signal.aborted ? !isPast(call, now + timerSlackMs) : !isRepeatable;
+}
+
+function isPast({ deadlineAt }: CallContext, now: number): boolean {
+  return deadlineAt !== null && deadlineAt <= now;
+}
+
+function endOf(call: CallContext, now: number): MillpondError {
+  if (isPast(call, now)) return refusal("deadline_exceeded", []);
+  if (call.signal.aborted) return refusal("cancelled", []);
+  return refusal("draining", [], { retryAfterMs: drainingRetryMs });
+}

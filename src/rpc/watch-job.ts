@@ -1,0 +1,99 @@
+/** `WatchJob`: a job as it is, and then everything that happens to it, until it is final. */
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { drainingRetryMs } from "../engine/admission.ts";
+import type { JobUpdate, LogLine, Watchers } from "../engine/watchers.ts";
+import { messageOf, refusal } from "../errors.ts";
+import {
+  LogLine_Level as Level,
+  LogLineSchema,
+  type WatchJobRequest,
+  type WatchJobResponse,
+  WatchJobResponseSchema,
+} from "../gen/millpond/v1/worker_pool_pb.ts";
+import { isFinal, type JsonValue, type StoredJob } from "../job/job.ts";
+import type { CallContext } from "./call.ts";
+import { findJob, type JobParts, showJob } from "./find-job.ts";
+
+export type WatchParts = JobParts & { readonly watchers: Watchers };
+
+export async function* watchJob(
+  parts: WatchParts,
+  { jobId, afterEvent }: WatchJobRequest,
+  { client, signal }: CallContext,
+): AsyncGenerator<WatchJobResponse> {
+  const { id } = await findJob(parts, client, jobId);
+  const watch = parts.watchers.open(client, id, Number(afterEvent));
+  const close = () => watch.close();
+  signal.addEventListener("abort", close, { once: true });
+  if (signal.aborted) close();
+  try {
+    let shown = "";
+    let final: StoredJob | undefined;
+    let event = 0;
+    for (let update = await watch.next(); update; update = await watch.next()) {
+      event = update.event;
+      if (update.kind !== "changed") {
+        yield response(event, otherUpdate(update));
+        continue;
+      }
+      const job = final ?? (await findJob(parts, client, id));
+      if (isFinal(job.state)) {
+        final = job;
+        watch.finish(); // its last message comes behind the lines that are still to be handed out
+      } else if (faceOf(job) !== shown) {
+        shown = faceOf(job);
+        yield response(event, { case: "job", value: showJob(parts, job) });
+      }
+    }
+    if (signal.aborted) throw signal.reason;
+    if (!final) throw refusal("draining", [], { retryAfterMs: drainingRetryMs });
+    yield response(event, { case: "job", value: showJob(parts, final) });
+  } finally {
+    signal.removeEventListener("abort", close);
+    close();
+  }
+}
+
+type Update = WatchJobResponse["update"];
+
+function response(event: number, update: Update): WatchJobResponse {
+  return create(WatchJobResponseSchema, { event: BigInt(event), update });
+}
+
+/** What a change of a job's state changes: two looks that have it in common saw the same state. */
+function faceOf({ state, attempts, isCancelling, redrives, runAt }: StoredJob): string {
+  return [state, attempts, isCancelling, redrives, runAt].join();
+}
+
+function otherUpdate(update: Exclude<JobUpdate, { readonly kind: "changed" }>): Update {
+  switch (update.kind) {
+    case "progress":
+      return { case: "progress", value: { $typeName: "millpond.v1.Progress", ...update.progress } };
+    case "log":
+      return { case: "log", value: fromLine(update.line) };
+    case "dropped":
+      return { case: "dropped", value: BigInt(update.count) };
+  }
+}
+
+const levels = { debug: Level.DEBUG, info: Level.INFO, warn: Level.WARN, error: Level.ERROR } as const;
+
+function fromLine({ level, text, fields, attempt, at }: LogLine) {
+  return create(LogLineSchema, {
+    level: levels[level],
+    text,
+    fields: toStruct(fields),
+    attempt,
+    at: timestampFromMs(at),
+  });
+}
+
+/** A task may have written what JSON does not hold; its line is worth more than an error. */
+function toStruct(fields: LogLine["fields"]): { [key: string]: JsonValue } {
+  try {
+    return JSON.parse(JSON.stringify(fields)) as { [key: string]: JsonValue };
+  } catch (error) {
+    return { unreadable: messageOf(error) };
+  }
+}

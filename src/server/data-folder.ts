@@ -1,0 +1,27 @@
+/** Where the store's file is, and whether there is room for it. */
+import { mkdir, statfs } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock } from "../clock.ts";
+import type { Config } from "../config.ts";
+import { createDiskWatch, type DiskWatch, noDiskWatch } from "../engine/disk.ts";
+import { messageOf, StartError } from "../errors.ts";
+import type { Log } from "../log.ts";
+
+/** Makes the data folder when it is missing. Resolves with what `openStore` takes: the file's path, or `memory`. */
+export async function prepareStore({ store, dataDir }: Config): Promise<string> {
+  if (store === "memory") return "memory";
+  try {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new StartError(
+      `the data folder ${dataDir} cannot be made: ${messageOf(error)}: choose another with --data-dir`,
+    );
+  }
+  return join(dataDir, "millpond.sqlite");
+}
+
+/** A store in memory fills no disk. */
+export function watchDisk({ store, dataDir, limits }: Config, clock: Clock, log: Log): DiskWatch {
+  if (store === "memory") return noDiskWatch;
+  return createDiskWatch({ path: dataDir, leastFreeMiB: limits.diskFreeMiB, clock, statfs, log });
+}

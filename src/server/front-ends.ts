@@ -1,0 +1,35 @@
+/** The two ways into the server, over the same services. */
+import type { Clock } from "../clock.ts";
+import type { Config } from "../config.ts";
+import type { Log } from "../log.ts";
+import type { Tasks } from "../pool/tasks.ts";
+import { createConnectFrontEnd } from "../rpc/connect.ts";
+import type { FrontEnd } from "../rpc/front-end.ts";
+import { createGrpcFrontEnd } from "../rpc/grpc.ts";
+import type { createService } from "../rpc/service.ts";
+
+export type FrontEndParts = {
+  readonly config: Config;
+  readonly services: ReturnType<typeof createService>;
+  readonly tasks: Tasks;
+  readonly isServing: () => boolean;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+export type FrontEnds = { readonly grpc: FrontEnd; readonly http: FrontEnd };
+
+/** How long connections may take to close once nothing more is to be sent. */
+const closeMs = 2_000;
+
+export function createFrontEnds({ config, services, tasks, isServing, clock, log }: FrontEndParts): FrontEnds {
+  const limits = { ...config.limits, slowReaderMs: config.slowReaderMs, closeMs };
+  const types = [...tasks.values()].flatMap(({ definition: { input, output } }) => [input, output]);
+  const http = createConnectFrontEnd(services, {
+    ...config.http,
+    ...{ limits, isServing, clock, log },
+    types: types.filter((type) => type !== undefined),
+  });
+  const grpc = createGrpcFrontEnd(services, { ...config.grpc, limits, clock, log, webAddress: http.address });
+  return { grpc, http };
+}

@@ -1,0 +1,92 @@
+/** The end of a server: what runs gets its time, is then told to stop, and nothing waits for ever. */
+import type { Clock } from "../clock.ts";
+import type { Draining } from "../engine/draining.ts";
+import { createSignal, type Service, stopAll } from "../lifecycle.ts";
+import type { Log } from "../log.ts";
+import type { Pool } from "../pool/pool.ts";
+
+export type Shutdown = {
+  /**
+   * Drains: running jobs get `drainMs`, then are told to stop, and after `graceMs` their threads end and the jobs are given
+   * back. Resolves once every outcome is written, every result that is there is sent, and everything is let go of. After
+   * a failure of the store, which leaves nothing to wait for, it takes at most `failedMs`. Safe to repeat.
+   */
+  stop(): Promise<void>;
+  /** Like `stop`, and skips what is left of `drainMs`. */
+  force(): Promise<void>;
+};
+
+export type ShutdownParts = {
+  readonly clock: Clock;
+  readonly drainMs: number;
+  readonly graceMs: number;
+  readonly draining: Draining;
+  readonly pools: readonly Pick<Pool, "releaseAll" | "destroy">[];
+  /** Its stop resolves once nothing runs any more and every outcome is written. */
+  readonly engine: Pick<Service, "stop">;
+  /** Tells all streams to send what there is and then to end. */
+  readonly closeStreams: () => void;
+  /** Everything that is stopped after the engine, in the order of its start. */
+  readonly others: readonly Service[];
+  /** Resolves when the store has failed. */
+  readonly failed: Promise<unknown>;
+  readonly log: Log;
+};
+
+/** How long a stop takes at most once the store has failed. */
+const failedMs = 1_500;
+
+export function createShutdown(parts: ShutdownParts): Shutdown {
+  const { clock, draining, pools, engine, log } = parts;
+  const forced = createSignal();
+  const failed = createSignal();
+  let hasFailed = false;
+  let stopping: Promise<void> | undefined;
+
+  void parts.failed.then(() => {
+    hasFailed = true;
+    forced.fire();
+    failed.fire();
+  });
+
+  /** Resolves with the first of these, and after `ms` in any case. */
+  async function within(ms: number, ends: readonly Promise<unknown>[]): Promise<void> {
+    const over = createSignal();
+    const cancel = clock.after(ms, over.fire);
+    await Promise.race([...ends, over.promise]);
+    cancel();
+  }
+
+  async function drain(): Promise<void> {
+    const ended = engine.stop();
+    await within(hasFailed ? 0 : parts.drainMs, [ended, forced.promise]);
+    for (const pool of pools) pool.releaseAll();
+    await within(hasFailed ? 0 : parts.graceMs, [ended, failed.promise]);
+    await Promise.all([ended, ...pools.map((pool) => pool.destroy())]);
+  }
+
+  async function stop(): Promise<void> {
+    log.info({}, "draining: no more jobs are taken");
+    draining.start();
+    await stopAll([
+      ...parts.others,
+      { name: "the streams", start: async () => {}, stop: async () => parts.closeStreams() },
+      { name: "the engine", start: async () => {}, stop: drain },
+    ]);
+    log.info({}, "stopped");
+  }
+
+  /** Nothing that the failed store left behind is worth waiting for; the process is about to end. */
+  async function stopSoon(): Promise<void> {
+    const stopped = stop();
+    await Promise.race([stopped, failed.promise.then(() => within(failedMs, [stopped]))]);
+  }
+
+  return {
+    stop: () => (stopping ??= stopSoon()),
+    force() {
+      forced.fire();
+      return (stopping ??= stopSoon());
+    },
+  };
+}

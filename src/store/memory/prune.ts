@@ -1,0 +1,90 @@
+import type { PruneRequest, Room } from "../store.ts";
+import { acknowledge } from "./channel.ts";
+import { bytesOf, type Channel, type Entry, type Held } from "./job.ts";
+
+type Kept = {
+  /** In the order in which they were made. */
+  channels(): readonly Channel[];
+  jobs(): readonly Held[];
+  /** Forgets a job; its result stays in the channel as long as nobody acknowledged it. */
+  forget(job: Held): void;
+};
+
+/** Removes what retention allows: what is too old, then what is too much. Gives how much went. */
+export function prune(kept: Kept, request: PruneRequest): number {
+  const steps = [removeOld, removeOldDead, removeFinished, removeDead];
+  let removed = 0;
+  for (const step of steps) while (removed < request.limit && step(kept, request)) removed += 1;
+  return removed;
+}
+
+/** Each step removes one thing and is true, or finds nothing. */
+type Step = (kept: Kept, request: PruneRequest) => boolean;
+
+const removeOld: Step = (kept, request) => {
+  for (const channel of kept.channels()) {
+    const head = headOf(channel);
+    if (!head || head.result.finishedAt >= deadlineOf(head, channel, request)) continue;
+    drop(kept, channel, head);
+    return true;
+  }
+  return false;
+};
+
+const removeOldDead: Step = (kept, { deadBefore }) => {
+  const oldest = oldestDead(kept, ({ inChannel, cursor }) => cursor! <= inChannel.acked);
+  if (!oldest || oldest.finishedAt! >= deadBefore) return false;
+  kept.forget(oldest);
+  return true;
+};
+
+/** Over the bound on finished jobs, the channel goes first whose first result is the oldest. */
+const removeFinished: Step = (kept, { maxFinished }) => {
+  const isFinished = ({ state }: Held) => state === "SUCCEEDED" || state === "CANCELLED";
+  if (!isOver(kept.jobs().filter(isFinished), maxFinished)) return false;
+  const heads = kept.channels().flatMap((channel) => {
+    const head = headOf(channel);
+    return head ? [{ channel, head }] : [];
+  });
+  heads.sort((a, b) => a.head.result.finishedAt - b.head.result.finishedAt);
+  const first = heads.find(({ head }) => head.job && isFinished(head.job)) ?? heads[0];
+  if (!first) return false;
+  const { channel, head } = first;
+  // Nothing behind it may go as long as it waits to be read. A dead letter loses its place only, not its life.
+  if (head.job?.state === "DEAD") acknowledge(channel, head.result.cursor);
+  else drop(kept, channel, head);
+  return true;
+};
+
+const removeDead: Step = (kept, { maxDead }) => {
+  const dead = kept.jobs().filter(({ state }) => state === "DEAD");
+  if (!isOver(dead, maxDead)) return false;
+  kept.forget(oldestDead(kept, () => true)!);
+  return true;
+};
+
+/** The channel's first entry that keeps those after it: DEAD jobs whose result is acknowledged do not. */
+function headOf({ acked, entries }: Channel): Entry | undefined {
+  return entries.find(({ job, result }) => !(job?.state === "DEAD" && result.cursor <= acked));
+}
+
+function deadlineOf({ job, result }: Entry, { acked }: Channel, request: PruneRequest): number {
+  if (job?.state === "DEAD") return request.deadBefore;
+  return result.cursor <= acked ? request.acknowledgedBefore : request.unacknowledgedBefore;
+}
+
+function drop(kept: Kept, channel: Channel, entry: Entry): void {
+  channel.entries = channel.entries.filter((one) => one !== entry);
+  if (entry.job) kept.forget(entry.job);
+}
+
+function oldestDead(kept: Kept, isMeant: (job: Held) => boolean): Held | undefined {
+  return kept
+    .jobs()
+    .filter((job) => job.state === "DEAD" && isMeant(job))
+    .sort((a, b) => a.finishedAt! - b.finishedAt! || a.seq - b.seq)[0];
+}
+
+function isOver(jobs: readonly Held[], room: Room): boolean {
+  return jobs.length > room.jobs || jobs.reduce((sum, job) => sum + bytesOf(job), 0) > room.bytes;
+}

@@ -1,0 +1,74 @@
+import type { DatabaseSync } from "node:sqlite";
+import { type FinalState, isFinal } from "../../job/job.ts";
+import type { Cancelled, Redriven, Removed } from "../store.ts";
+import { prepareQuery } from "./connection.ts";
+import { type EndQueued, queuedColumns, type QueuedRow } from "./end-queued.ts";
+import { finalColumns, type FinalRow, type Parting } from "./parting.ts";
+import { type Calls, CANCELLED, DEAD, QUEUED, RUNNING, states, SUCCEEDED } from "./protocol.ts";
+import type { Tables } from "./tables.ts";
+
+/** What clients do to their jobs, one by one: cancel, redrive, remove. */
+export function createAlterations(db: DatabaseSync, tables: Tables, endQueued: EndQueued, parting: Parting) {
+  const { channels, counters, payloads } = tables;
+  const find = prepareQuery<QueuedRow>(db, `SELECT ${queuedColumns} FROM job WHERE id = ? AND client = ?`);
+  const findFinal = prepareQuery<FinalRow>(db, `SELECT ${finalColumns} FROM job WHERE seq = ?`);
+  const wish = db.prepare("UPDATE job SET cancelling = 1 WHERE seq = ?");
+  const requeue = db.prepare(`
+    UPDATE job SET state = ${QUEUED}, run_at = ?, attempt = 0, crashes = 0, redrives = redrives + 1, expires_at = NULL,
+      started_at = NULL, finished_at = NULL, cursor = NULL, failure = NULL, dead_reason = NULL,
+      output_kind = NULL, output_type = NULL, output = NULL, output_crc = NULL
+    WHERE seq = ?`);
+
+  function cancelOne(client: string, id: string, failure: string, now: number): Cancelled {
+    const job = find.get(id, client);
+    if (!job) return { kind: "not_found" };
+    const [seq, state, pool, channelId] = job;
+    if (state === RUNNING) {
+      wish.run(seq);
+      return { kind: "cancelling", pool, seq };
+    }
+    if (state !== QUEUED) return { kind: "final", state: states[state] as FinalState };
+    endQueued(job, CANCELLED, null, failure, now);
+    return { kind: "cancelled", pool, channel: channels.byId(channelId).name };
+  }
+
+  function redriveOne(client: string, id: string, runAt: number): Redriven {
+    const job = find.get(id, client);
+    if (!job) return { kind: "not_found" };
+    const [seq, state, pool] = job;
+    if (state !== DEAD) return { kind: "not_dead", state: states[state]! };
+    const row = findFinal.get(seq)!;
+    parting.fromResult(row);
+    payloads.removeOutput(seq);
+    requeue.run(runAt, seq);
+    counters.addBytes(DEAD, -row[6]);
+    counters.add(pool, DEAD, -1);
+    counters.add(pool, QUEUED, 1);
+    return { kind: "redriven", pool };
+  }
+
+  function removeOne(client: string, id: string): Removed {
+    const job = find.get(id, client);
+    if (!job) return { kind: "not_found" };
+    const [seq, stateNumber, , channelId] = job;
+    const state = states[stateNumber]!;
+    if (!isFinal(state)) return { kind: "not_final", state };
+    const row = findFinal.get(seq)!;
+    const isRead = row[5] <= channels.byId(channelId).acked;
+    if (stateNumber === SUCCEEDED && !isRead) return { kind: "not_acknowledged" };
+    parting.fromResult(row);
+    parting.erase(row);
+    return { kind: "removed" };
+  }
+
+  return {
+    cancel: ({ client, ids, now, failure }: Calls["cancel"]["request"]): Calls["cancel"]["answer"] => {
+      const text = JSON.stringify(failure);
+      return ids.map((id) => cancelOne(client, id, text, now));
+    },
+    redrive: ({ client, jobs }: Calls["redrive"]["request"]): Calls["redrive"]["answer"] =>
+      jobs.map(({ id, runAt }) => redriveOne(client, id, runAt)),
+    remove: ({ client, ids }: Calls["remove"]["request"]): Calls["remove"]["answer"] =>
+      ids.map((id) => removeOne(client, id)),
+  };
+}

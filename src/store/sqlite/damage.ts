@@ -1,0 +1,28 @@
+import type { Failure } from "../../job/job.ts";
+import type { Side } from "./payloads.ts";
+import { damagedFailure } from "./text.ts";
+
+export type Damage = {
+  /** Tells the operator, once for each, and gives what the job has to say instead of what cannot be delivered. */
+  found(side: Side, id: string): Failure;
+};
+
+/** Told ones remembered; beyond it all may be told again. */
+const remembered = 10_000;
+
+/**
+ * Bytes on the disk that are not those that were written. One job's bytes are that job's misfortune: the others go on,
+ * and wrong bytes are never delivered.
+ */
+export function createDamage(tell: (sentence: string) => void): Damage {
+  const told = new Set<string>();
+  return {
+    found: (side, id) => {
+      const failure = damagedFailure(`the stored ${side} of job ${id}`);
+      if (told.size >= remembered) told.clear();
+      if (!told.has(failure.message)) tell(failure.message);
+      told.add(failure.message);
+      return failure;
+    },
+  };
+}

@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createAlerts, type Death } from "../../src/engine/alerts.ts";
+import type { Fetch } from "../../src/engine/webhook.ts";
+import { createFakeClock } from "../support/fake-clock.ts";
+import { keptLog } from "../support/samples.ts";
+
+function deaths(count: number, overrides: Partial<Death> = {}): Death[] {
+  return Array.from({ length: count }, (_, index) => ({
+    id: `job-${index}`,
+    client: "ada",
+    task: "echo",
+    pool: "cpu",
+    deadReason: "exhausted",
+    failure: { reason: "task_failed", message: "no luck", retryable: true, details: { secret: "inside" } },
+    attempts: 4,
+    at: Date.UTC(2026, 10, 24),
+    ...overrides,
+  }));
+}
+
+function open(webhook: string | null = null) {
+  const clock = createFakeClock();
+  const { lines, log } = keptLog();
+  const bodies: unknown[] = [];
+  const fetch: Fetch = async (_, { body }) => {
+    bodies.push(JSON.parse(body));
+    return { status: 204, body: null };
+  };
+  return { clock, lines, bodies, alerts: createAlerts({ webhook, fetch, clock, log }) };
+}
+
+test("each job that dies is a line in the log, with why it died", () => {
+  const { alerts, lines } = open();
+  alerts.died(deaths(2));
+  assert.equal(lines.length, 2);
+  assert.deepEqual(lines[1], {
+    level: "warn",
+    text: "a job died",
+    fields: {
+      ...{ job: "job-1", client: "ada", task: "echo", pool: "cpu", deadReason: "exhausted", attempts: 4 },
+      ...{ reason: "task_failed", message: "no luck" },
+    },
+  });
+});
+
+test("of those beyond twenty in a second the log has the number by reason, and then begins anew", () => {
+  const { alerts, lines, clock } = open();
+  alerts.died(deaths(15));
+  alerts.died([...deaths(6), ...deaths(1000, { deadReason: "expired" })]);
+  assert.equal(lines.length, 20);
+  clock.advance(1000);
+  assert.equal(lines.length, 21);
+  assert.deepEqual(lines[20]?.fields, { exhausted: 1, expired: 1000 });
+  alerts.died(deaths(3));
+  assert.equal(lines.length, 24);
+  clock.advance(1000);
+  assert.equal(lines.length, 24);
+});
+
+test("the webhook gets what one needs to find the job, and no details of the failure", async () => {
+  const { alerts, bodies } = open("http://localhost/hook");
+  await alerts.start();
+  alerts.died(deaths(1));
+  await alerts.stop();
+  assert.deepEqual(bodies, [
+    {
+      deaths: [
+        {
+          ...{ id: "job-0", client: "ada", task: "echo", pool: "cpu", deadReason: "exhausted", attempts: 4 },
+          failure: { reason: "task_failed", message: "no luck" },
+          at: "2026-11-24T00:00:00.000Z",
+        },
+      ],
+      dropped: 0,
+    },
+  ]);
+});
+
+test("nothing is said of no deaths", async () => {
+  const { alerts, bodies, clock } = open("http://localhost/hook");
+  alerts.died([]);
+  assert.equal(clock.timers(), 0);
+  await alerts.stop();
+  assert.deepEqual(bodies, []);
+});
+
+test("stop says what is still to be said, leaves no timer, and may come twice", async () => {
+  const { alerts, lines, clock } = open();
+  alerts.died(deaths(21));
+  await alerts.stop();
+  assert.deepEqual(lines[20]?.fields, { exhausted: 1 });
+  assert.equal(clock.timers(), 0);
+  await alerts.stop();
+  assert.equal(lines.length, 21);
+});

@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { createFakeClock } from "../support/fake-clock.ts";
+import { job, shown, tryPool } from "./try-pool.ts";
+
+const slowMs = 50;
+const sweepMs = 20;
+
+describe("jobs behind one that turns out slow", () => {
+  test("are taken back after 50 ms, each with its input and its attempt, and run elsewhere", async (t) => {
+    const clock = createFakeClock();
+    const { pool, heard, released } = tryPool(t, { clock, maxWorkers: 2 });
+    const slow = job("waits", "finish");
+    const others = [1, 2, 3].map((value) => job("echo", value, { attempt: value }));
+    const chunk = pool.run([slow, ...others]);
+    await heard("waiting");
+    clock.advance(slowMs - 1);
+    assert.deepEqual(released, []);
+    clock.advance(2 * sweepMs);
+    assert.deepEqual(
+      released.map(({ lease, outcome, tookMs }) => ({ lease, outcome, tookMs })),
+      others.map((lease) => ({ lease, outcome: { kind: "released" }, tookMs: 0 })),
+    );
+    const elsewhere = await pool.run(released.map(({ lease }) => lease));
+    assert.deepEqual(elsewhere.map(shown), ["succeeded json 1", "succeeded json 2", "succeeded json 3"]);
+    pool.cancel(slow.seq);
+    assert.deepEqual((await chunk).map(shown), [`succeeded json "done"`]);
+    assert.equal(released.length, 3);
+  });
+
+  test("can be cancelled where they run now, and keep what they said there", async (t) => {
+    const clock = createFakeClock();
+    const { pool, heard, released } = tryPool(t, { clock, maxWorkers: 2 });
+    const [slow, other] = [job("waits", "finish"), job("talks", "beyond")];
+    const chunk = pool.run([slow, other]);
+    await heard("waiting");
+    clock.advance(slowMs + 2 * sweepMs);
+    const elsewhere = pool.run(released.map(({ lease }) => lease));
+    await heard("said");
+    pool.cancel(slow.seq);
+    await chunk;
+    assert.equal(pool.progressOf(other.seq)?.fraction, 1);
+    assert.equal(pool.cancel(other.seq), true);
+    assert.deepEqual((await elsewhere).map(shown), ["cancelled"]);
+    assert.equal(pool.cancel(other.seq), false);
+  });
+
+  test("can be cancelled where they run now while the slow one goes on", async (t) => {
+    const clock = createFakeClock();
+    const { pool, heard, released } = tryPool(t, { clock, maxWorkers: 2 });
+    const [slow, other] = [job("waits", "finish"), job("waits", "signal")];
+    const chunk = pool.run([slow, other]);
+    await heard("waiting");
+    clock.advance(slowMs + 2 * sweepMs);
+    const elsewhere = pool.run(released.map(({ lease }) => lease));
+    await heard("waiting", 2);
+    assert.equal(pool.cancel(other.seq), true);
+    assert.deepEqual((await elsewhere).map(shown), ["cancelled"]);
+    pool.cancel(slow.seq);
+    await chunk;
+  });
+
+  test("keep a large input, which only the first job of a chunk hands over to the thread", async (t) => {
+    const clock = createFakeClock();
+    const { pool, heard, released } = tryPool(t, { clock });
+    const large = () => ({ kind: "data", type: "", bytes: new Uint8Array(100_000).fill(7) }) as const;
+    const [first, second] = [job("waits", large()), job("echo", large())];
+    await pool.run([first]);
+    assert.equal(first.input?.bytes.length, 0);
+    const slow = job("waits", "finish");
+    const chunk = pool.run([slow, second]);
+    await heard("waiting", 2);
+    clock.advance(slowMs + 2 * sweepMs);
+    assert.equal(released[0]?.lease.input?.bytes.length, 100_000);
+    pool.cancel(slow.seq);
+    await chunk;
+  });
+
+  test("stay when there is nobody to hand them to", async (t) => {
+    const clock = createFakeClock();
+    const { pool, heard } = tryPool(t, { clock, onReleased: undefined });
+    const slow = job("waits", "finish");
+    const chunk = pool.run([slow, job("echo", 1)]);
+    await heard("waiting");
+    clock.advance(1000);
+    pool.cancel(slow.seq);
+    assert.deepEqual((await chunk).map(shown), [`succeeded json "done"`, "succeeded json 1"]);
+  });
+
+  test("the outcomes before it come with it, in their order", async (t) => {
+    const clock = createFakeClock();
+    const { pool, heard, released } = tryPool(t, { clock });
+    const slow = job("waits", "finish");
+    const chunk = pool.run([job("echo", 1), slow, job("echo", 2)]);
+    await heard("waiting");
+    clock.advance(slowMs + 2 * sweepMs);
+    assert.deepEqual(released.map(shown), ["released"]);
+    pool.cancel(slow.seq);
+    assert.deepEqual((await chunk).map(shown), ["succeeded json 1", `succeeded json "done"`]);
+  });
+
+  test("one that was cancelled before is not handed back: it comes as cancelled", async (t) => {
+    const clock = createFakeClock();
+    const { pool, heard, released } = tryPool(t, { clock });
+    const [slow, unwanted, other] = [job("waits", "finish"), job("echo", 1), job("echo", 2)];
+    const chunk = pool.run([slow, unwanted, other]);
+    await heard("waiting");
+    pool.cancel(unwanted.seq);
+    clock.advance(slowMs + 2 * sweepMs);
+    assert.deepEqual(
+      released.map(({ lease }) => lease),
+      [other],
+    );
+    assert.equal(pool.cancel(other.seq), false);
+    pool.cancel(slow.seq);
+    assert.deepEqual((await chunk).map(shown), [`succeeded json "done"`, "cancelled"]);
+  });
+});
+
+test("no job is run twice and none is lost while chunks race with those who take jobs back", async (t) => {
+  const { pool, released, lines } = tryPool(t, { maxWorkers: 2 });
+  const wanted = new Map<number, number>();
+  const run = async (offset: number) => {
+    for (let round = 0; round < 40; round += 1) {
+      const leases = Array.from({ length: 64 }, (_, index) => job("echo", offset + round * 64 + index));
+      for (const { seq } of leases) wanted.set(seq, 0);
+      const chunk = pool.run(leases);
+      for (const { seq } of leases.filter((_, index) => index % 3 === round % 3)) {
+        if (round % 2 === 0) await Promise.resolve();
+        pool.cancel(seq);
+      }
+      for (const { lease, outcome } of await chunk) {
+        assert.ok(outcome.kind === "succeeded" || outcome.kind === "cancelled", outcome.kind);
+        wanted.set(lease.seq, (wanted.get(lease.seq) ?? 0) + 1);
+      }
+    }
+  };
+  await Promise.all([run(0), run(100_000)]);
+  for (const { lease } of released) wanted.set(lease.seq, (wanted.get(lease.seq) ?? 0) + 1);
+  assert.deepEqual([...new Set(wanted.values())], [1]);
+  const begun = lines.filter(({ text }) => text === "begun").map(({ fields }) => fields["job"]);
+  assert.equal(new Set(begun).size, begun.length);
+});

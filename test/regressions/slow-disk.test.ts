@@ -1,0 +1,120 @@
+/** The seventh of the ten failures: a disk that stands still while outcomes wait to be written. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { noDiskWatch } from "../../src/engine/disk.ts";
+import { createEngine } from "../../src/engine/engine.ts";
+import { newId } from "../../src/job/id.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
+import { untraced } from "../../src/telemetry/instruments.ts";
+import { createFakePool } from "../engine/fake-pool.ts";
+import { draft, drafts, unlimited } from "../engine/try-admission.ts";
+import { createFakeClock, turn } from "../support/fake-clock.ts";
+import { keptLog, loaded } from "../support/samples.ts";
+import { createSlowDisk } from "./slow-disk.ts";
+
+const leaseMs = 1_000;
+const hourMs = 3_600_000;
+
+function openEngine() {
+  const clock = createFakeClock();
+  const disk = createSlowDisk(createMemoryStore());
+  const pool = createFakePool(1);
+  const errors: unknown[] = [];
+  const engine = createEngine({
+    store: disk.store,
+    tasks: new Map([["echo", loaded("echo")]]),
+    pools: [pool],
+    clock,
+    tracing: untraced,
+    owner: "boot",
+    leaseMs,
+    maxChunk: 128,
+    random: () => 0,
+    newId: () => newId(clock.now()),
+    rates: unlimited,
+    limits: { jobsPerSubmit: 1_000, inputBytes: 1_000, resultStreams: 1, resultBatchBytes: 1_000_000, watches: 1 },
+    maxQueued: new Map([["cpu", 100_000]]),
+    retention: {
+      ...{ acknowledgedMs: hourMs, unacknowledgedMs: hourMs, deadMs: hourMs },
+      ...{ finishedJobs: 1e6, finishedMiB: 1e6, deadJobs: 1e6, deadMiB: 1e6 },
+    },
+    disk: noDiskWatch,
+    onDeath() {},
+    onError: (error) => void errors.push(error),
+    log: keptLog().log,
+  });
+  return { clock, disk, pool, errors, engine };
+}
+
+/** Lets the engine do all that it can do without the disk. */
+async function settle(): Promise<void> {
+  for (let each = 0; each < 20; each += 1) await turn();
+}
+
+test("7. outcomes that wait for a slow disk are not run again, and no job starts beyond them", async (t) => {
+  const { clock, disk, pool, errors, engine } = openEngine();
+  await engine.recover();
+  await engine.start();
+  t.after(async () => {
+    disk.goOn();
+    pool.endAll();
+    await engine.stop();
+  });
+  const [admitted] = await engine.admission.admit("ada", [draft()], null);
+  const id = admitted?.kind === "accepted" ? admitted.id : assert.fail();
+  await settle();
+  const [running] = pool.held;
+
+  disk.standStill();
+  running?.end();
+  for (let waited = 0; waited < 20 * leaseMs; waited += leaseMs / 4) {
+    clock.advance(leaseMs / 4);
+    await settle();
+  }
+  assert.equal(pool.held.length, 0, "nothing was started twice while the disk stood still");
+  assert.ok(disk.calls("expired") < 10, "those who look for lost leases wait for their answer before they ask again");
+  disk.goOn();
+  await settle();
+
+  const job = await disk.store.get({ client: "ada", id });
+  assert.deepEqual([job?.state, job?.attempts, pool.sizes], ["SUCCEEDED", 1, [1]]);
+  assert.deepEqual(errors, []);
+});
+
+test("7. as many outcomes as may wait for a slow disk stop the leasing, until they are written", async (t) => {
+  const { clock, disk, pool, errors, engine } = openEngine();
+  await engine.recover();
+  for (let sent = 0; sent < 10_000; sent += 1_000) await engine.admission.admit("ada", drafts(1_000), null);
+  await engine.start();
+  t.after(() => engine.stop());
+  await settle();
+
+  let ended = 0;
+  for (let each = 0; each < 1_000 && disk.calls("settle") < 5; each += 1) {
+    pool.endAll();
+    await settle();
+  }
+  disk.standStill();
+  for (let idle = 0; idle < 20; idle = pool.held.length === 0 ? idle + 1 : 0) {
+    ended += pool.held.reduce((sum, { leases }) => sum + leases.length, 0);
+    pool.endAll();
+    clock.advance(1);
+    await settle();
+  }
+  assert.ok(ended < 6_000, `${ended} outcomes were piled up`);
+  disk.goOn();
+  for (let idle = 0; idle < 20; idle = pool.held.length === 0 ? idle + 1 : 0) {
+    pool.endAll();
+    clock.advance(1);
+    await settle();
+  }
+
+  const [counts] = (await disk.store.counts()).pools;
+  assert.deepEqual([counts?.SUCCEEDED, counts?.QUEUED, counts?.RUNNING], [10_000, 0, 0]);
+  assert.equal(
+    pool.sizes.reduce((sum, size) => sum + size, 0),
+    10_000,
+    "each ran once",
+  );
+  assert.deepEqual(errors, []);
+});

@@ -1,0 +1,163 @@
+import assert from "node:assert/strict";
+import type { JobFilter, ListRequest } from "../../src/store/store.ts";
+import type { Check } from "./conformance.ts";
+import {
+  anyJob,
+  asBoot1,
+  bad,
+  data,
+  died,
+  everything,
+  finish,
+  leaseAll,
+  listAll,
+  newJob,
+  newJobs,
+  retried,
+  settlement,
+  stopped,
+  t0,
+} from "./sample.ts";
+
+/** The part of the suite about looking at jobs: one, many, and how many. */
+export function lookConformance(check: Check): void {
+  check("a job is shown to its client only, with all that is known of it", async (store) => {
+    const options = { labels: { kind: "night" }, timeoutMs: 5, retry: { baseMs: 1 } };
+    const wishes = { priority: 7, expiresAt: t0 + 99, idempotencyKey: "k", options } as const;
+    const [lease] = await finish(store, [newJob({ channel: "x", input: data(3_000), ...wishes })]);
+    const { id, seq } = lease!;
+    assert.equal(await store.get({ client: "eve", id }), null);
+    assert.deepEqual(await store.list({ ...everything, client: "eve" }), { jobs: [], nextSeq: null });
+    const job = { seq, id, client: "ada", task: "echo", pool: "cpu", channel: "x", state: "SUCCEEDED", attempts: 1 };
+    const times = { submittedAt: t0, runAt: t0, startedAt: t0 + 1, finishedAt: t0 + 2 };
+    const ending = { isCancelling: false, redrives: 0, failure: null, deadReason: null, cursor: 1 };
+    const expected = { ...job, ...wishes, maxAttempts: 4, ...times, ...ending };
+    assert.deepEqual(
+      { ...(await store.get({ client: "ada", id })) },
+      { ...expected, input: data(3_000), output: data("out"), history: [] },
+    );
+    assert.deepEqual(await listAll(store), [{ ...expected, output: null }]);
+  });
+
+  check("jobs are listed newest first, in pages that say where to go on", async (store) => {
+    const jobs = newJobs(5);
+    await store.submit(jobs);
+    const seen: string[] = [];
+    let beforeSeq: number | null = null;
+    let pages = 0;
+    do {
+      const page = await store.list({ ...everything, limit: 2, beforeSeq });
+      seen.push(...page.jobs.map(({ id }) => id));
+      beforeSeq = page.nextSeq;
+      pages += 1;
+    } while (beforeSeq !== null && pages < 9);
+    assert.deepEqual(seen, jobs.map(({ id }) => id).reverse());
+    assert.equal(pages, 3);
+  });
+
+  check("every part of a filter counts, in lists and in finds", async (store) => {
+    const jobs = [
+      newJob(),
+      newJob({ task: "sleep" }),
+      newJob({ channel: "x", pool: "io" }),
+      newJob({ options: { labels: { kind: "night", "a.b": '"]' } } }),
+      newJob({ options: { labels: { kind: "day" } }, submittedAt: t0 + 5 }),
+      newJob({ channel: null, submittedAt: t0 + 9 }),
+      newJob({ priority: 50 }),
+      newJob({ priority: 50 }),
+      newJob({ priority: 50 }),
+    ];
+    await store.submit(jobs);
+    const [dead, again, running] = (await store.lease({ pool: "cpu", limit: 3, now: t0, ...asBoot1 })).leases;
+    await store.settle([settlement(dead!, died), settlement(again!, { ...retried, runAt: t0 + 50 })]);
+    assert.equal(running?.id, jobs[8]?.id);
+    const both = async (part: Partial<JobFilter>, state: ListRequest["state"] = null) => {
+      const filter = { ...anyJob, ...part };
+      const all = ["QUEUED", "RUNNING", "SUCCEEDED", "DEAD", "CANCELLED"] as const;
+      const { ids } = await store.find({
+        client: "ada",
+        filter,
+        states: state ? [state] : all,
+        afterSeq: 0,
+        limit: 1_000,
+      });
+      const listed = (await store.list({ ...everything, filter, state })).jobs.map(({ id }) => id);
+      assert.deepEqual(listed.toReversed(), ids);
+      return ids.map((id) => jobs.findIndex((job) => job.id === id));
+    };
+    assert.deepEqual(await both({}), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    assert.deepEqual(await both({ task: "sleep" }), [1]);
+    assert.deepEqual(await both({ pool: "io" }), [2]);
+    assert.deepEqual(await both({ channel: "x" }), [2]);
+    assert.deepEqual(await both({ channel: "never" }), []);
+    assert.deepEqual(await both({ labels: { kind: "night" } }), [3]);
+    assert.deepEqual(await both({ labels: { "a.b": '"]', kind: "night" } }), [3]);
+    assert.deepEqual(await both({ labels: { kind: "night", "a.b": "x" } }), []);
+    assert.deepEqual(await both({ submittedFrom: t0 + 5 }), [4, 5]);
+    assert.deepEqual(await both({ submittedFrom: t0 + 1, submittedBefore: t0 + 9 }), [4]);
+    assert.deepEqual(await both({}, "RUNNING"), [8]);
+    assert.deepEqual(await both({}, "DEAD"), [6]);
+    assert.deepEqual(await both({ deadReason: "permanent" }, "DEAD"), [6]);
+    assert.deepEqual(await both({ deadReason: "poison" }), []);
+    assert.deepEqual(await both({ failureReason: bad.reason }), [6]);
+    assert.deepEqual(await both({ failureReason: "slow" }, "QUEUED"), [7]);
+  });
+
+  check("find gives ids from the oldest on, of one client, in the states asked for", async (store) => {
+    await finish(store, newJobs(1), died);
+    await finish(store, newJobs(1));
+    const waiting = newJobs(3);
+    await store.submit([...waiting, newJob({ client: "eve" })]);
+    const find = (afterSeq: number, limit: number) =>
+      store.find({ client: "ada", filter: anyJob, states: ["QUEUED", "RUNNING"], afterSeq, limit });
+    const first = await find(0, 2);
+    assert.deepEqual(
+      first.ids,
+      waiting.slice(0, 2).map(({ id }) => id),
+    );
+    assert.deepEqual(await find(first.nextSeq!, 2), { ids: [waiting[2]!.id], nextSeq: null });
+  });
+
+  check("counts, and since when the oldest is due or dead, follow every change", async (store) => {
+    assert.deepEqual(await store.counts(), { pools: [] });
+    await store.submit([...newJobs(4), newJob({ pool: "io", runAt: t0 + 10, priority: 5 })]);
+    const [done, dead, again] = await leaseAll(store, "cpu", 3);
+    await store.settle([
+      settlement(done!),
+      settlement(dead!, { ...died, finishedAt: t0 + 7 }),
+      settlement(again!, { ...retried, runAt: t0 + 3 }),
+    ]);
+    const [last] = await leaseAll(store);
+    await store.settle([settlement(last!, { ...stopped })]);
+    const none = { QUEUED: 0, RUNNING: 0, SUCCEEDED: 0, DEAD: 0, CANCELLED: 0 };
+    assert.deepEqual((await store.counts()).pools, [
+      { ...none, pool: "cpu", QUEUED: 1, SUCCEEDED: 1, DEAD: 1, CANCELLED: 1 },
+      { ...none, pool: "io", QUEUED: 1 },
+    ]);
+    await store.submit([newJob({ pool: "io", runAt: t0 + 9, priority: -5 })]);
+    const oldest = (now: number) => store.oldest({ pools: ["io", "cpu", "none"], now });
+    const nothing = { dueAt: null, diedAt: null };
+    assert.deepEqual(await oldest(t0 + 3), [nothing, { dueAt: t0 + 3, diedAt: t0 + 7 }, nothing]);
+    assert.deepEqual((await oldest(t0 + 10))[0], { dueAt: t0 + 9, diedAt: null });
+  });
+
+  check("a waiting job knows how many due ones are before it", async (store) => {
+    const jobs = [
+      newJob(),
+      newJob({ priority: 3 }),
+      newJob({ priority: 3, runAt: t0 + 50 }),
+      newJob({ runAt: t0 - 1 }),
+      newJob({ runAt: t0 + 60 }),
+      newJob({ pool: "io" }),
+    ];
+    await store.submit(jobs);
+    const seqs = (await listAll(store)).toReversed().map(({ seq }) => seq);
+    const ahead = (index: number, now = t0, max = 100) => store.ahead({ seq: seqs[index]!, now, max });
+    assert.deepEqual(await Promise.all([0, 1, 2, 3, 4, 5].map((index) => ahead(index))), [2, 0, 1, 1, 3, 0]);
+    assert.equal(await ahead(0, t0 + 50), 3);
+    assert.equal(await ahead(4, t0 + 50, 2), 2);
+    const [lease] = await leaseAll(store, "cpu", 1);
+    assert.equal(await store.ahead({ seq: lease!.seq, now: t0, max: 9 }), null);
+    assert.equal(await store.ahead({ seq: 999, now: t0, max: 9 }), null);
+  });
+}

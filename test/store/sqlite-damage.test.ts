@@ -1,0 +1,138 @@
+/** Bytes on the disk that are not those that were written: one job's misfortune, never delivered, never silent. */
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, beforeEach, test } from "node:test";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
+import type { Store } from "../../src/store/store.ts";
+import { asBoot1, data, died, finish, leaseAll, newJob, newJobs, resultsOf, settlement, t0 } from "./sample.ts";
+
+let directory: string;
+let path: string;
+let told: string[];
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "millpond-damage-"));
+  path = join(directory, "jobs.db");
+  told = [];
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+const open = (): Promise<Store> =>
+  openSqliteStore({ path, onFailure: (error) => assert.fail(error), onDamage: (sentence) => told.push(sentence) });
+
+/** Flips a bit of the first place that holds this text. */
+async function flip(found: string): Promise<void> {
+  const content = await readFile(path);
+  const at = content.indexOf(found);
+  assert.ok(at > 0, "the text is in the file");
+  content[at]! ^= 1;
+  await writeFile(path, content);
+}
+
+function alter(sql: string): void {
+  const db = new DatabaseSync(path);
+  db.exec(sql);
+  db.close();
+}
+
+const sentence = (side: string, id: string) =>
+  `the stored ${side} of job ${id} does not match its checksum: the file is damaged`;
+
+test("a job whose input was damaged is dead and is not run, and the others go on", async () => {
+  const job = newJob({ input: data("needle-in") });
+  const others = newJobs(2);
+  const store = await open();
+  await store.submit([others[0]!, job, others[1]!]);
+  await store.close();
+  await flip("needle-in");
+
+  const again = await open();
+  assert.deepEqual(
+    (await leaseAll(again, "cpu", 2)).map(({ id }) => id),
+    others.map(({ id }) => id),
+    "as many leases as there are sound jobs",
+  );
+  assert.deepEqual(told, [sentence("input", job.id)]);
+  const [result] = (await resultsOf(again)).results;
+  assert.deepEqual([result?.id, result?.state, result?.deadReason], [job.id, "DEAD", "permanent"]);
+  assert.deepEqual(result?.failure, { reason: "damaged", message: told[0], retryable: false });
+  const kept = await again.get({ client: "ada", id: job.id });
+  assert.deepEqual([kept?.state, kept?.input, kept?.failure], ["DEAD", null, result?.failure]);
+  assert.deepEqual(told.length, 1, "told once");
+  await again.close();
+});
+
+test("a damaged input that was running is given back without it, and dead with the next lease", async () => {
+  const job = newJob({ input: data(3_000), expiresAt: t0 + 1 });
+  const store = await open();
+  await store.submit([job]);
+  await leaseAll(store);
+  await store.close();
+  alter("DELETE FROM payload");
+
+  const again = await open();
+  const [lost] = await again.expired({ owner: "boot-2", others: true, now: t0, limit: 9 });
+  assert.deepEqual([lost?.id, lost?.input], [job.id, null]);
+  await again.settle([settlement(lost!, { ...died, state: "QUEUED", deadReason: null })]);
+  const request = { pool: "cpu", limit: 5, now: t0 + 2, ...asBoot1, onlyExpired: true };
+  assert.deepEqual((await again.lease(request)).leases, []);
+  assert.equal((await again.get({ client: "ada", id: job.id }))?.state, "DEAD");
+  assert.deepEqual(told, [sentence("input", job.id)]);
+  await again.close();
+});
+
+test("a damaged output is delivered as a failure in its place, and never as a success", async () => {
+  const store = await open();
+  const [damaged, sound] = await finish(store, newJobs(2), { output: data("needle-out") });
+  await store.close();
+  await flip("needle-out");
+
+  const again = await open();
+  const { results } = await resultsOf(again);
+  const byId = new Map(results.map((result) => [result.id, result]));
+  const bad = results.find(({ state }) => state === "DEAD")!;
+  assert.deepEqual([bad.output, bad.failure?.reason, told], [null, "damaged", [sentence("output", bad.id)]]);
+  assert.deepEqual(
+    results.map(({ cursor }) => cursor),
+    [1, 2],
+  );
+  const good = bad.id === damaged!.id ? sound! : damaged!;
+  assert.deepEqual(byId.get(good.id)?.output, data("needle-out"));
+  const kept = await again.get({ client: "ada", id: bad.id });
+  assert.deepEqual([kept?.output, kept?.failure?.reason], [null, "damaged"]);
+  await again.close();
+});
+
+test("damaged text does not stop lists, finds, and histories", async () => {
+  const store = await open();
+  const [dead] = await finish(store, [newJob({ options: { labels: { kind: "night" } } })], died);
+  await store.close();
+  alter("UPDATE job SET failure = '{', options = '{'; UPDATE past_attempt SET failure = ''");
+
+  const again = await open();
+  const filter = {
+    task: null,
+    pool: null,
+    channel: null,
+    submittedFrom: null,
+    submittedBefore: null,
+    deadReason: null,
+  };
+  const states = ["DEAD"] as const;
+  const find = (labels: object, failureReason: string | null) =>
+    again.find({
+      client: "ada",
+      filter: { ...filter, labels: { ...labels }, failureReason },
+      states,
+      afterSeq: 0,
+      limit: 9,
+    });
+  assert.deepEqual((await find({ kind: "night" }, null)).ids, []);
+  assert.deepEqual((await find({}, "bad")).ids, []);
+  assert.deepEqual((await find({}, null)).ids, [dead!.id]);
+  const job = await again.get({ client: "ada", id: dead!.id });
+  assert.deepEqual([job?.failure?.reason, job?.history[0]?.failure.reason], ["damaged", "damaged"]);
+  await again.close();
+});
