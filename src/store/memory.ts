@@ -77,7 +77,7 @@ export function createMemoryStore(): Store {
   function settleOne(settlement: Settlement, job: Held | undefined): Settled {
     const { fence, outcome, state, deadReason, crashes, runAt, failure, finishedAt } = settlement;
     if (job?.state !== "RUNNING" || job.fence !== fence) return "stale";
-    if (state === "QUEUED" && job.isCancelling) return "cancelling";
+    if (job.isCancelling && state !== "SUCCEEDED" && state !== "CANCELLED") return "cancelling";
     if (failure !== null && outcome !== "succeeded") {
       const past = { attempt: job.attempt, outcome, failure, startedAt: settlement.startedAt, finishedAt };
       job.history = [...job.history, past].slice(-maxHistory);

@@ -73,8 +73,8 @@ export type Extended = "held" | "cancelling" | "lost";
 
 /**
  * `written`: the job is as the settlement says. `stale`: the fence was old or the job not RUNNING; nothing was written.
- * `cancelling`: the settlement would queue a job again that was cancelled meanwhile; nothing was written, and the holder
- * has to settle it as cancelled.
+ * `cancelling`: the job was cancelled meanwhile and the settlement says neither SUCCEEDED nor CANCELLED; nothing was
+ * written, and the holder has to settle it as cancelled.
  */
 export type Settled = "written" | "stale" | "cancelling";
 

@@ -4,7 +4,7 @@ import type { BytesReader } from "./bytes.ts";
 import { prepareQuery } from "./connection.ts";
 import { bytesOfFirst, bytesOfRunning } from "./kept.ts";
 import { inRow, outputChecksum } from "./payloads.ts";
-import { type Calls, outcomes, QUEUED, RUNNING, type SettlementCells } from "./protocol.ts";
+import { CANCELLED, type Calls, outcomes, QUEUED, RUNNING, SUCCEEDED, type SettlementCells } from "./protocol.ts";
 import type { Tables } from "./tables.ts";
 
 const succeeded = outcomes.indexOf("succeeded");
@@ -42,7 +42,7 @@ export function createSettle(db: DatabaseSync, { channels, counters, history, pa
     // a job that was given back still waits for what its last attempt failed with
     const isGivenBack = !isFinal && ownFailure === null && attempts > 0;
     const failure = isGivenBack ? (lastFailure.get(seq)?.[0] ?? null) : ownFailure;
-    if (!isFinal && isCancelling === 1) return "cancelling";
+    if (isCancelling === 1 && state !== SUCCEEDED && state !== CANCELLED) return "cancelling";
     const [kind, type, output] = isFinal ? [cells[9], cells[10], given] : [null, null, null];
     const bytes = firstBytes ?? measure.get(seq)![0];
     payloads.setApart(seq, "output", output);
