@@ -46,6 +46,14 @@ export function takeOrigin(origin: number): void {
   beganAt = origin + sharedMs() - performance.now();
 }
 
+/**
+ * Milliseconds until a time that somebody else has just reckoned by the machine's wall clock, which may have been set
+ * since `now` began to count. Negative: it is past.
+ */
+export function msUntil(machineAt: number): number {
+  return machineAt - Date.now();
+}
+
 /** Resolves after `delayMs`, or at once when the signal aborts; ask the signal which it was. */
 export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

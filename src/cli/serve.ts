@@ -39,13 +39,14 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
   const server = await startServer(config);
 
   const { grpcAddress, httpAddress, store, pools, tasks } = server;
-  say("serving", { version, grpc: grpcAddress, http: httpAddress, store, pools, tasks }, [
+  say("serving", { version, pid: process.pid, grpc: grpcAddress, http: httpAddress, store, pools, tasks }, [
     `millpond ${version} is serving`,
     `  gRPC   ${grpcAddress}`,
     `  HTTP   http://${httpAddress}`,
     `  store  ${store === "memory" ? "memory: jobs are lost at the end" : store}`,
     `  pools  ${pools.map(poolText).join(", ")}`,
     `  tasks  ${tasks.join(", ")}`,
+    `  stop   kill -TERM ${process.pid}, or Ctrl-C here`,
   ]);
 
   const signal = await Promise.race([signals.first, server.failed]);

@@ -93,7 +93,7 @@ export const options = [
     integer(0, 1_048_576),
     256,
     "MiB",
-    "Free space on the store's disk below which submits are refused. On a small disk a twentieth of it, if that is less.",
+    "Free space on the store's disk below which submits are refused. On a small disk a twentieth of it or 32 MiB, the larger, if that is less.",
   ),
   option("limits.sessionMemoryMiB", integer(1, 1024), 16, "MiB", "Bound on the memory of one connection."),
   option("rate.perSecond", perSecond, 0, "jobs/s", "Jobs that each client may submit per second. 0: no limit."),

@@ -7,6 +7,7 @@ import type { Store, Submitted } from "../store/store.ts";
 import type { Backlog } from "./backlog.ts";
 import type { DiskWatch } from "./disk.ts";
 import { createDraftCheck, defaultChannel, type Draft } from "./draft.ts";
+import { faultOfDeadline } from "./draft-times.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { Stats } from "./stats.ts";
 import { createWaitingLines } from "./waiting-lines.ts";
@@ -233,7 +234,14 @@ function admittedOf(job: NewJob, submitted: Submitted): Admitted {
       return { kind: "refused", error: conflict(job, submitted) };
     case "taken":
       return { kind: "refused", error: refusal("id_taken", [id]) };
+    case "late":
+      return { kind: "refused", error: late(job) };
   }
+}
+
+function late({ expiresAt, runAt, submittedAt }: NewJob): MillpondError {
+  const fault = faultOfDeadline(expiresAt ?? submittedAt, runAt, submittedAt);
+  return invalid(fault ? [fault] : []);
 }
 
 function conflict(job: NewJob, { id, by, differs }: Extract<Submitted, { kind: "conflict" }>): MillpondError {

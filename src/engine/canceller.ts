@@ -4,6 +4,7 @@ import { cancelled as asCancelled } from "../job/transition.ts";
 import type { Cancelled, JobFilter, Store } from "../store/store.ts";
 import type { Backlog } from "./backlog.ts";
 import { eachPage, type Sweep } from "./pages.ts";
+import type { WaitingLines } from "./waiting-lines.ts";
 import type { Watchers } from "./watchers.ts";
 
 export type CancelCounts = { readonly matched: number; readonly cancelled: number; readonly cancelling: number };
@@ -17,6 +18,7 @@ export type Canceller = {
 
 export type CancellerParts = {
   readonly store: Pick<Store, "cancel" | "find">;
+  readonly sweeps: WaitingLines;
   readonly clock: Clock;
   readonly backlog: Pick<Backlog, "change">;
   readonly watchers: Pick<Watchers, "isWatched" | "changed">;
@@ -47,7 +49,7 @@ export function createCanceller(parts: CancellerParts): Canceller {
     async cancelWhere(client, filter, sweep) {
       const counts = { cancelled: 0, cancelling: 0 };
       const request = { client, filter, states: ["QUEUED", "RUNNING"] as const };
-      const matched = await eachPage(store, request, sweep, async (ids) => {
+      const matched = await eachPage(parts, request, sweep, async (ids) => {
         for (const { kind } of await cancel(client, ids)) {
           if (kind === "cancelled" || kind === "cancelling") counts[kind] += 1;
         }

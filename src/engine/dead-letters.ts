@@ -3,6 +3,7 @@ import type { Clock } from "../clock.ts";
 import type { JobFilter, Redriven, Removed, Store } from "../store/store.ts";
 import type { Backlog } from "./backlog.ts";
 import { eachPage, type Sweep } from "./pages.ts";
+import type { WaitingLines } from "./waiting-lines.ts";
 import type { Watchers } from "./watchers.ts";
 
 export type DeadLetters = {
@@ -26,6 +27,7 @@ export type DeadLetters = {
 
 export type DeadLettersParts = {
   readonly store: Pick<Store, "find" | "redrive" | "remove">;
+  readonly sweeps: WaitingLines;
   readonly clock: Clock;
   readonly backlog: Pick<Backlog, "change">;
   readonly watchers: Pick<Watchers, "isWatched" | "changed">;
@@ -74,7 +76,7 @@ export function createDeadLetters(parts: DeadLettersParts): DeadLetters {
       const startAt = clock.now();
       const intervalMs = intervalOf(perSecond);
       let redriven = 0;
-      const matched = await eachPage(store, { client, filter, states }, sweep, async (ids) => {
+      const matched = await eachPage(parts, { client, filter, states }, sweep, async (ids) => {
         const answers = await redrive(client, ids, startAt + redriven * intervalMs, intervalMs);
         redriven += answers.filter(({ kind }) => kind === "redriven").length;
       });
@@ -83,7 +85,7 @@ export function createDeadLetters(parts: DeadLettersParts): DeadLetters {
     remove,
     async removeWhere(client, filter, sweep) {
       let removed = 0;
-      const matched = await eachPage(store, { client, filter, states }, sweep, async (ids) => {
+      const matched = await eachPage(parts, { client, filter, states }, sweep, async (ids) => {
         const answers = await remove(client, ids);
         removed += answers.filter(({ kind }) => kind === "removed").length;
       });

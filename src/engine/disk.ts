@@ -15,7 +15,7 @@ export type DiskSize = { readonly bsize: number; readonly blocks: number; readon
 export type DiskWatchParts = {
   /** A file or folder on the disk. */
   readonly path: string;
-  /** Free space below which submits are refused; on a small disk a twentieth of it, if that is less. 0: never. */
+  /** Free space below which submits are refused; on a small disk a twentieth of it or 32 MiB, if that is less. 0: never. */
   readonly leastFreeMiB: number;
   readonly clock: Clock;
   readonly statfs: (path: string) => Promise<DiskSize>;
@@ -24,6 +24,8 @@ export type DiskWatchParts = {
 
 const mebibyte = 2 ** 20;
 const leastFreeShare = 0.05;
+/** What settling may need however small the disk is: the write-ahead log grows to 16 MiB, and the file by what moves there. */
+const reserveMiB = 32;
 const lookEveryMs = 1_000;
 /** How long a client is asked to stay away: room is made by people, or by retention, and neither is quick. */
 const retryAfterMs = 10_000;
@@ -49,7 +51,8 @@ export function createDiskWatch({ path, leastFreeMiB, clock, statfs, log }: Disk
       const { bsize, blocks, bavail } = await statfs(path);
       if (!isRunning) return;
       isBlind = false;
-      judge(bavail * bsize, Math.min(leastFreeMiB * mebibyte, blocks * bsize * leastFreeShare));
+      const enough = Math.max(blocks * bsize * leastFreeShare, reserveMiB * mebibyte);
+      judge(bavail * bsize, Math.min(leastFreeMiB * mebibyte, enough));
     } catch (error) {
       if (!isRunning) return;
       if (!isBlind) log.warn({ path, error: messageOf(error) }, "nobody can tell how full the disk is: jobs are taken");

@@ -152,6 +152,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     if (lease.expiresAt !== null && lease.expiresAt <= now) {
       return unrun(lease, { kind: "expired", hasStarted: false }, now);
     }
+    if (lease.damage) return unrun(lease, { kind: "failed", failure: lease.damage }, now);
     return parts.hasTask(lease.task) ? undefined : withoutTask(lease, now);
   }
 

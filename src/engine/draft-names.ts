@@ -39,7 +39,8 @@ export function faultOfChannel(channel: string): string | undefined {
   return `${quoted(channel, 100)} is not 1 to 100 characters of [A-Za-z0-9._-]`;
 }
 
-function checkLabels(labels: Labels, violations: FieldViolation[]): void {
+/** Adds what no job can have as its labels to `violations`. */
+export function checkLabels(labels: Labels, violations: FieldViolation[]): void {
   const names = Object.keys(labels);
   if (names.length > maxLabels) {
     violations.push({ field: "labels", description: `are ${names.length} and may be ${maxLabels}: leave some out` });

@@ -6,19 +6,22 @@ export type GivenTimes = {
   readonly start: { readonly at: number } | { readonly delayMs: number } | null;
   readonly expiresAt: number | null;
   readonly timeoutMs: number | null;
+  /** It has an id or a key of the client's: it may have been submitted before, when its deadline was still ahead. */
+  readonly isNamed: boolean;
 };
 
 /** Adds what is wrong to `violations`. `ceilingMs` is the task's own timeout. Returns when the job may start. */
 export function checkTimes(
-  { start, expiresAt, timeoutMs }: GivenTimes,
+  { start, expiresAt, timeoutMs, isNamed }: GivenTimes,
   now: number,
   ceilingMs: number,
   violations: FieldViolation[],
 ): number {
   const runAt = startOf(start, now, violations);
-  if (expiresAt !== null) {
-    const description = faultOfDeadline(expiresAt, runAt, now);
-    if (description) violations.push({ field: "expires_at", description });
+  // of a named job only the store knows whether it is late: whoever repeats a submit meets the job that is there
+  if (expiresAt !== null && !(isNamed && Number.isFinite(expiresAt))) {
+    const fault = faultOfDeadline(expiresAt, runAt, now);
+    if (fault) violations.push(fault);
   }
   if (timeoutMs !== null && !(timeoutMs >= 1 && timeoutMs <= ceilingMs)) {
     const bound = `1 ms to ${ceilingMs} ms, which is the task's own timeout`;
@@ -40,9 +43,10 @@ function startOf(start: GivenTimes["start"], now: number, violations: FieldViola
   return now;
 }
 
-function faultOfDeadline(expiresAt: number, runAt: number, now: number): string | undefined {
+/** What is wrong with a deadline; undefined when it is fine. */
+export function faultOfDeadline(expiresAt: number, runAt: number, now: number): FieldViolation | undefined {
   if (expiresAt > runAt) return undefined;
   const bound =
     expiresAt > now ? `after the job's start, ${shownTime(runAt)}` : `in the future; it is ${shownTime(now)}`;
-  return `is ${shownTime(expiresAt)} and must be ${bound}`;
+  return { field: "expires_at", description: `is ${shownTime(expiresAt)} and must be ${bound}` };
 }

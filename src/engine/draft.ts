@@ -64,7 +64,8 @@ export function createDraftCheck(
     const violations: FieldViolation[] = [];
     checkNames(draft, violations);
     checkPriority(draft.priority, violations);
-    const runAt = checkTimes(draft, now, task.timeoutMs, violations);
+    const isNamed = draft.id !== "" || draft.idempotencyKey !== "";
+    const runAt = checkTimes({ ...draft, isNamed }, now, task.timeoutMs, violations);
     checkRetry(draft.retry, violations);
     const input = readInput(task, draft.input);
     if (input.violations) violations.push(...input.violations);
@@ -83,6 +84,7 @@ function checkPriority(priority: number, violations: FieldViolation[]): void {
 }
 
 function optionsOf({ labels, timeoutMs, retry }: Draft): JobOptions | null {
+  if (timeoutMs === null && !hasAny(retry) && !hasAny(labels)) return null;
   const { baseMs, factor, maxBackoffMs, jitter } = retry;
   const delays = {
     ...(baseMs !== undefined && { baseMs }),
@@ -99,7 +101,8 @@ function optionsOf({ labels, timeoutMs, retry }: Draft): JobOptions | null {
 }
 
 function hasAny(fields: object): boolean {
-  return Object.keys(fields).length > 0;
+  for (const _ in fields) return true; // no list of keys: nearly all jobs have none
+  return false;
 }
 
 function sorted(labels: Labels): Labels {

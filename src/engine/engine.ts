@@ -23,6 +23,7 @@ import { createReaper, recoverLost } from "./reaper.ts";
 import { createResultReaders, type ResultReaders } from "./results.ts";
 import { createSettler } from "./settler.ts";
 import { createStats, type Stats } from "./stats.ts";
+import { createWaitingLines } from "./waiting-lines.ts";
 import { createWatchers, type Watchers } from "./watchers.ts";
 
 export type EngineParts = {
@@ -94,6 +95,7 @@ export function createEngine(parts: EngineParts): Engine {
   const { resultStreams, resultBatchBytes, watches } = parts.limits;
   const readers = createResultReaders(store, { maxPerClient: resultStreams, maxBatchBytes: resultBatchBytes });
   const watchers = createWatchers(clock, watches);
+  const sweeps = createWaitingLines();
   const dispatchers = new Map<string, Dispatcher>();
   const hintPool = (pool: string, dueAt: number) => dispatchers.get(pool)?.hintAt(dueAt);
   let isDraining = false;
@@ -109,7 +111,7 @@ export function createEngine(parts: EngineParts): Engine {
     },
     onSettled(ended) {
       stats.ended(ended);
-      for (const each of ended) parts.tracing.attempt(traced(each));
+      for (const each of ended) if (each.lease.trace !== null) parts.tracing.attempt(traced(each));
     },
     onDeath: parts.onDeath,
   });
@@ -154,10 +156,10 @@ export function createEngine(parts: EngineParts): Engine {
     ...{ admission, readers, backlog, stats, rateLimit, watchers, pools, drain, ended },
     running: () => pools.reduce((sum, { dispatcher }) => sum + dispatcher.running(), 0),
     canceller: createCanceller({
-      ...{ store, clock, backlog, watchers, hintResults: readers.hint },
+      ...{ store, sweeps, clock, backlog, watchers, hintResults: readers.hint },
       stop: (pool, seq) => void dispatchers.get(pool)?.cancel(seq),
     }),
-    deadLetters: createDeadLetters({ store, clock, backlog, watchers, hintPool }),
+    deadLetters: createDeadLetters({ store, sweeps, clock, backlog, watchers, hintPool }),
     explain: createExplain({
       ...{ store, clock, isDraining: () => isDraining },
       poolOf(name) {

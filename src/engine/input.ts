@@ -76,22 +76,19 @@ function untyped(task: LoadedTask, given: Readable): ReadInput {
   if (violations.length > 0) return { violations };
   if (given === null) return { payload: null };
   if (given.kind === "data") return { payload: { kind: "data", type: "", bytes: given.bytes } };
-  return { payload: { kind: "json", type: "", bytes: encoder.encode(JSON.stringify(sorted(given.value))) } };
+  return { payload: { kind: "json", type: "", bytes: encoder.encode(textOf(given.value)) } };
 }
 
-/**
- * Keys in one order, so that the same JSON is stored as the same bytes: a repeated submit is known by them. What is in
- * order already, as most is, is not copied.
- */
-function sorted(value: JsonValue): JsonValue {
-  return isSorted(value) ? value : sortedCopy(value);
+/** With keys in one order, so that the same JSON is stored as the same bytes: a repeated submit is known by them. */
+function textOf(value: JsonValue): string {
+  return isSorted(value) ? JSON.stringify(value) : sortedText(value);
 }
 
-function sortedCopy(value: JsonValue): JsonValue {
-  if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) return value.map(sortedCopy);
+function sortedText(value: JsonValue): string {
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(sortedText).join(",")}]`;
   const keys = Object.keys(value).toSorted();
-  return Object.fromEntries(keys.map((key) => [key, sortedCopy(value[key] as JsonValue)]));
+  return `{${keys.map((key) => `${JSON.stringify(key)}:${sortedText(value[key] as JsonValue)}`).join(",")}}`;
 }
 
 function isSorted(value: JsonValue): boolean {

@@ -7,7 +7,7 @@ export type ResultReader = {
   /** Results up to this position were handed out, or will not be: they are acknowledged. */
   cursor(): number;
   /**
-   * The next results, at most `limit` and `maxBatchBytes` of outputs; waits for the first. Empty: `stopAtEnd` and there
+   * The next results, at most `limit` and `maxBatchBytes` of outputs, the first ones fewer; waits for the first. Empty: `stopAtEnd` and there
    * are no more, or the reader is closed. One call at a time.
    */
   next(limit: number): Promise<readonly StoredResult[]>;
@@ -42,6 +42,11 @@ export type ResultReaders = {
 
 /** Results in one batch; with `maxBatchBytes` the bound on what one reader holds in memory. */
 export const maxBatch = 256;
+/**
+ * A reader's first batch, in bytes. While there is more each is twice the one before, up to `maxBatchBytes`, so that a
+ * client that reads gets large ones, and many that never do hold little.
+ */
+const firstBatchBytes = 64 * 1024;
 
 type Reader = { wake(): void; finish(): void; acknowledged(cursor: number): void };
 
@@ -73,6 +78,7 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
   async function open(from: ReadFrom): Promise<ResultReader> {
     const { client, channel, afterCursor, stopAtEnd, onSkipped } = from;
     let cursor = afterCursor;
+    let batchBytes = Math.min(firstBatchBytes, maxBatchBytes);
     let isClosed = false;
     let isFinishing = stopAtEnd || isClosing;
     /** A hint came since the store was last asked. */
@@ -103,13 +109,15 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
         channel,
         afterCursor: cursor,
         limit: Math.min(limit, maxBatch),
-        maxBytes: maxBatchBytes,
+        maxBytes: batchBytes,
       };
       const { results, lastCursor } = await store.results(request);
       const hasSkipped = (results[0]?.cursor ?? lastCursor + 1) > cursor + 1;
       cursor = results.at(-1)?.cursor ?? lastCursor; // none although there are some: all are acknowledged
       if (hasSkipped) onSkipped?.();
       if (results.length > 0 && cursor < lastCursor) isHinted = true; // there is more, or it was pruned
+      if (cursor >= lastCursor) batchBytes = Math.min(firstBatchBytes, maxBatchBytes);
+      else if (results.length < request.limit) batchBytes = Math.min(2 * batchBytes, maxBatchBytes);
       return results;
     }
 

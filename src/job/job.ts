@@ -93,6 +93,8 @@ export type Lease = NewJob & {
   readonly crashes: number;
   /** Whether it was cancelled while it ran. */
   readonly isCancelling: boolean;
+  /** Set when the stored input is not what was written: what the job has to say instead of being run. Its input is null. */
+  readonly damage?: Failure;
 };
 
 /** How an attempt ended. */

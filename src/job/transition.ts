@@ -18,7 +18,7 @@
  *   it is likely to be what killed them.
  */
 import { backoffMs, type RetryPolicy } from "./backoff.ts";
-import type { Failure, Lease, Outcome, Settlement } from "./job.ts";
+import type { Failure, Lease, Outcome, Payload, Settlement } from "./job.ts";
 
 export const poisonAfterCrashes = 3;
 
@@ -39,6 +39,7 @@ export function transition(
   span: Span,
   random: () => number,
 ): Settlement {
+  if (outcome.kind === "succeeded") return succeeded(job, outcome.output, span);
   const crashes = job.crashes + (outcome.kind === "lost" && outcome.crashed ? 1 : 0);
   const hasRun = !(outcome.kind === "released" || (outcome.kind === "expired" && !outcome.hasStarted));
   const settled: Unsettled = {
@@ -54,7 +55,6 @@ export function transition(
     startedAt: hasRun ? span.startedAt : null,
     finishedAt: span.finishedAt,
   };
-  if (outcome.kind === "succeeded") return { ...settled, state: "SUCCEEDED", output: outcome.output };
   if (outcome.kind === "cancelled" || job.isCancelling) {
     return { ...settled, outcome: "cancelled", state: "CANCELLED", failure: cancelled };
   }
@@ -71,6 +71,28 @@ export function transition(
       if (crashes < poisonAfterCrashes) return failed(settled, lost, job, policy, random);
       return { ...settled, state: "DEAD", deadReason: "poison", failure: poison(crashes) };
   }
+}
+
+/** In one piece, and not made from another, for it is what becomes of most jobs. */
+function succeeded(
+  { seq, fence, attempt, crashes }: Attempted,
+  output: Payload | null,
+  { startedAt, finishedAt }: Span,
+): Settlement {
+  return {
+    seq,
+    fence,
+    outcome: "succeeded",
+    state: "SUCCEEDED",
+    deadReason: null,
+    attempt,
+    crashes,
+    runAt: finishedAt,
+    output,
+    failure: null,
+    startedAt,
+    finishedAt,
+  };
 }
 
 type Unsettled = Omit<Settlement, "state">;

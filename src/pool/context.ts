@@ -47,7 +47,7 @@ export function listenTo(bell: string): void {
 
 export function createContext(job: ChunkJob, place: Place): AttemptContext {
   const { flags, slot, index } = place;
-  const from = { slot, index, seq: job.seq };
+  const [seq, id, task, attempt] = job;
   let lastProgressAt = Number.NEGATIVE_INFINITY;
   let lines = 0;
   let hasEnded = false;
@@ -77,8 +77,7 @@ export function createContext(job: ChunkJob, place: Place): AttemptContext {
     const isLast = lines === maxLogLines;
     const said = isLast ? `${maxLogLines} lines logged: further ones of this attempt are dropped` : text;
     const facts = fields === undefined ? {} : plain(fields);
-    const { id, task, attempt } = job;
-    post({ kind: "log", ...from, id, task, attempt, level, text: textOf(said, maxLogChars), fields: facts });
+    post({ kind: "log", slot, index, seq, id, task, attempt, level, text: textOf(said, maxLogChars), fields: facts });
   }
 
   function createLog(): TaskContext["log"] {
@@ -89,8 +88,8 @@ export function createContext(job: ChunkJob, place: Place): AttemptContext {
   return {
     task: {
       settings: place.settings as never,
-      jobId: job.id,
-      attempt: job.attempt,
+      jobId: id,
+      attempt,
       deadlineAt: place.deadlineAt,
       get signal() {
         return signal();
@@ -104,7 +103,7 @@ export function createContext(job: ChunkJob, place: Place): AttemptContext {
         if (now - lastProgressAt < progressIntervalMs) return;
         lastProgressAt = now;
         const clamped = typeof fraction === "number" ? Math.min(Math.max(fraction || 0, 0), 1) : 0; // NaN is 0 too
-        post({ kind: "progress", ...from, fraction: clamped, note: textOf(note, maxNoteChars) });
+        post({ kind: "progress", slot, index, seq, fraction: clamped, note: textOf(note, maxNoteChars) });
       },
       get log() {
         return (written ??= createLog()); // most attempts write none

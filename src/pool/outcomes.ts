@@ -32,11 +32,11 @@ export function createOutcomes({ timeoutOf, areReleasedReported, isBroken }: Out
   }
 
   function ofAttempt(lease: Lease, ended: ChunkOutcome): Ended {
-    const { output, failure, stopped: reason, startedAt, tookMs } = ended;
+    const [startedAt, tookMs, output, fault] = ended;
     let outcome: Outcome;
-    if (reason) outcome = stopped(reason, lease, true);
-    else if (failure) outcome = { kind: "failed", failure };
-    else outcome = { kind: "succeeded", output: output ?? null };
+    if (fault === null) outcome = { kind: "succeeded", output };
+    else if (typeof fault === "string") outcome = stopped(fault, lease, true);
+    else outcome = { kind: "failed", failure: fault };
     return { lease, outcome, startedAt, finishedAt: Math.round(startedAt + tookMs), tookMs };
   }
 

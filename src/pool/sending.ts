@@ -12,8 +12,8 @@ export function chunkOf({ index: slot, number, leases }: Pick<Slot, "index" | "n
 
 function jobOf({ seq, id, task, attempt, input, options, expiresAt }: Lease): ChunkJob {
   const timeoutMs = options?.timeoutMs;
-  if (timeoutMs === undefined && expiresAt === null) return { seq, id, task, attempt, input };
-  return { seq, id, task, attempt, input, bounds: { timeoutMs, expiresAt } };
+  const bounds = timeoutMs === undefined && expiresAt === null ? null : { timeoutMs, expiresAt };
+  return [seq, id, task, attempt, input, bounds];
 }
 
 /**

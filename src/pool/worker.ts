@@ -44,7 +44,7 @@ async function load(): Promise<(chunk: Chunk) => Promise<ChunkOutcomes>> {
       const job = jobs[index] as ChunkJob;
       const startMs = clock.monotonicMs();
       early.before(startMs);
-      outcomes.push(await runJob(tasks.get(job.task) as Runnable, job, { flags, slot, index, startMs })); // only tasks it was given
+      outcomes.push(await runJob(tasks, job, { flags, slot, index, startMs }));
     }
     early.stop();
     leave(flags);
@@ -62,26 +62,27 @@ async function definitionIn(file: string): Promise<Runnable["definition"]> {
 }
 
 async function runJob(
-  { definition, settings, timeoutMs }: Runnable,
+  tasks: ReadonlyMap<string, Runnable>,
   job: ChunkJob,
   { flags, slot, index, startMs }: { flags: Flags; slot: number; index: number; startMs: number },
 ): Promise<ChunkOutcome | null> {
+  const [, , task, , payload, bounds] = job;
+  const { definition, settings, timeoutMs } = tasks.get(task) as Runnable; // the pool sends only tasks that it was given
   const startedAt = clock.now();
-  const expiresAt = job.bounds?.expiresAt ?? Number.POSITIVE_INFINITY;
+  const expiresAt = bounds?.expiresAt ?? Number.POSITIVE_INFINITY;
   if (startedAt >= expiresAt) withdraw(flags, index, "expired"); // it passed while the job waited for its neighbours
   if (!begin(flags, index, startedAt)) return null;
-  const deadlineAt = Math.min(startedAt + (job.bounds?.timeoutMs ?? timeoutMs), expiresAt);
+  const deadlineAt = Math.min(startedAt + (bounds?.timeoutMs ?? timeoutMs), expiresAt);
   const context = createContext(job, { flags, slot, index, settings, deadlineAt });
   try {
-    if (typeof definition === "string") throw notLoaded(job.task, definition);
-    const input = decodeInput(definition.input, job.input) as never;
+    if (typeof definition === "string") throw notLoaded(task, definition);
+    const input = decodeInput(definition.input, payload) as never;
     const output = encodeOutput(definition.output, await definition.run(input, context.task), thread.maxOutputBytes);
     end(flags, index);
-    return { output, startedAt, tookMs: clock.monotonicMs() - startMs };
+    return [startedAt, clock.monotonicMs() - startMs, output, null];
   } catch (error) {
     const stopped = end(flags, index);
-    const measured = { startedAt, tookMs: clock.monotonicMs() - startMs };
-    return stopped ? { stopped, ...measured } : { failure: failureOf(error), ...measured };
+    return [startedAt, clock.monotonicMs() - startMs, null, stopped ?? failureOf(error)];
   } finally {
     context.end();
   }

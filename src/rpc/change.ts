@@ -1,15 +1,15 @@
-import { createSignal } from "../lifecycle.ts";
+import { createSignal, type Signal } from "../lifecycle.ts";
 
-/** Something that happens again and again, to wait for its next time. */
+/** Something that happens again and again, to wait for its next time. Costs nothing while nobody waits. */
 export type Change = { happened(): void; next(): Promise<void> };
 
 export function createChange(): Change {
-  let signal = createSignal();
+  let signal: Signal | undefined;
   return {
     happened() {
-      signal.fire();
-      signal = createSignal();
+      signal?.fire();
+      signal = undefined;
     },
-    next: () => signal.promise,
+    next: () => (signal ??= createSignal()).promise,
   };
 }

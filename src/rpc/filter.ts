@@ -2,6 +2,7 @@
 import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { checkLabels } from "../engine/draft-names.ts";
 import { type FieldViolation, invalid } from "../errors.ts";
 import type { JobFilter as WireFilter } from "../gen/millpond/v1/job_pb.ts";
 import type { JobFilter } from "../store/store.ts";
@@ -9,8 +10,8 @@ import { toDeadReason } from "./convert/state.ts";
 import { timestampToMs } from "./convert/time.ts";
 import { toIds } from "./names.ts";
 
-/** A filter asks for no more labels than a job can have. */
-const maxLabels = 16;
+/** No name or reason of a job is longer: what a filter brings is compared with every row that the store looks at. */
+const maxNameChars = 200;
 
 /** Every job of a client. */
 export const everyJob: JobFilter = {
@@ -63,11 +64,17 @@ function toFilter(filter: WireFilter): JobFilter {
     deadReason: toDeadReason(filter.deadReason, "filter.dead_reason"),
     failureReason: failureReason || null,
   };
-  const asked = Object.keys(labels).length;
-  if (asked > maxLabels) {
-    violations.push({ field: "filter.labels", description: `has ${asked} labels, a job has at most ${maxLabels}` });
+  for (const [field, name] of Object.entries({ task, pool, channel, failure_reason: failureReason })) {
+    if (name.length <= maxNameChars) continue;
+    const description = `has ${name.length} characters, and the limit is ${maxNameChars}`;
+    violations.push({ field: `filter.${field}`, description });
   }
-  const isEmpty = asked === 0 && Object.entries(read).every(([name, value]) => name === "labels" || value === null);
+  const faults: FieldViolation[] = [];
+  checkLabels(labels, faults);
+  for (const { field, description } of faults) violations.push({ field: `filter.${field}`, description });
+  const isEmpty =
+    Object.keys(labels).length === 0 &&
+    Object.entries(read).every(([name, value]) => name === "labels" || value === null);
   if (isEmpty && !filter.all) {
     violations.push({ field: "filter", description: "is empty: set one of its fields, or `all` for every job" });
   }

@@ -22,7 +22,7 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import type { EventEmitter } from "node:events";
-import type { Clock } from "../clock.ts";
+import { type Clock, msUntil } from "../clock.ts";
 import { messageOf, type MillpondError, refusal, StartError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { type CallContext, checkMetadata, clientKey, parseClient, parseDeadline, parseTrace } from "./call.ts";
@@ -231,18 +231,19 @@ async function pipe(
   }
 }
 
-function contextOf(call: Call, { limits, webAddress }: GrpcOptions): CallContext {
+function contextOf(call: Call, { limits, webAddress, clock }: GrpcOptions): CallContext {
   const { metadata } = call;
   const entries = Object.entries(metadata.getMap());
   checkMetadata(entries, limits.metadataBytes);
   const value = (key: string) => metadata.get(key)[0]?.toString();
   if (value("x-grpc-web") !== undefined)
     throw refusal("unsupported_content_type", ["application/grpc-web", webAddress()]);
+  const deadline = Number(call.getDeadline());
   return {
     client: parseClient(value(clientKey)),
     trace: parseTrace(value("traceparent")),
     signal: goneSignal(call),
-    deadlineAt: parseDeadline(call.getDeadline()),
+    deadlineAt: parseDeadline(clock.now() + msUntil(deadline)),
   };
 }
 

@@ -70,7 +70,7 @@ function toRunDraft({ job, detach }: RunRequest, call: CallContext, now: number)
   return { ...draft, channel: "", discardResult: true, expiresAt: ends.length > 0 ? Math.min(...ends) : null };
 }
 
-async function submit({ admission, tracing }: RunParts, draft: Draft, call: CallContext): Promise<Accepted> {
+async function submit({ admission, tracing, clock }: RunParts, draft: Draft, call: CallContext): Promise<Accepted> {
   const span = tracing.submit(call.trace, call.client);
   try {
     const [admitted] = await admission.admit(call.client, [draft], span.trace);
@@ -79,7 +79,7 @@ async function submit({ admission, tracing }: RunParts, draft: Draft, call: Call
     return accepted;
   } catch (error) {
     span.end({ error: String(error) });
-    throw error;
+    throw isPast(call, clock.now()) ? endOf(call, clock.now()) : error; // not "expires_at", which nobody may have set
   }
 }
 

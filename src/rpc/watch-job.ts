@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { drainingRetryMs } from "../engine/admission.ts";
 import type { JobUpdate, LogLine, Watchers } from "../engine/watchers.ts";
-import { messageOf, refusal } from "../errors.ts";
+import { invalid, messageOf, refusal } from "../errors.ts";
 import {
   LogLine_Level as Level,
   LogLineSchema,
@@ -17,11 +17,19 @@ import { findJob, type JobParts, showJob } from "./find-job.ts";
 
 export type WatchParts = JobParts & { readonly watchers: Watchers };
 
+/** Events are counted in numbers that are whole and exact, and made from the time: none comes near it. */
+const maxEvent = BigInt(Number.MAX_SAFE_INTEGER - 1);
+
 export async function* watchJob(
   parts: WatchParts,
   { jobId, afterEvent }: WatchJobRequest,
   { client, signal }: CallContext,
 ): AsyncGenerator<WatchJobResponse> {
+  if (afterEvent > maxEvent) {
+    throw invalid([
+      { field: "after_event", description: `is ${afterEvent}, and no event has a number above ${maxEvent}` },
+    ]);
+  }
   const { id } = await findJob(parts, client, jobId);
   const watch = parts.watchers.open(client, id, Number(afterEvent));
   const close = () => watch.close();

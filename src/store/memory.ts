@@ -50,12 +50,15 @@ export function createMemoryStore(): Store {
   function add(job: NewJob): Submitted {
     const known = jobs.get(job.id);
     if (known) return known.client === job.client ? compare(known.id, "id", known, job) : { kind: "taken" };
+    const isLate = job.expiresAt !== null && job.expiresAt <= job.runAt;
     if (job.idempotencyKey !== null) {
       const key = keyOf(job.client, job.idempotencyKey);
       const used = keys.get(key);
       if (used && job.submittedAt < used.submittedAt + idempotencyMs) return compare(used.id, "key", used.content, job);
-      keys.set(key, { id: job.id, submittedAt: job.submittedAt, content: { ...job, input: copyOf(job.input) } });
+      if (!isLate)
+        keys.set(key, { id: job.id, submittedAt: job.submittedAt, content: { ...job, input: copyOf(job.input) } });
     }
+    if (isLate) return { kind: "late" };
     pools.add(job.pool);
     jobs.set(job.id, {
       ...job,
@@ -211,8 +214,10 @@ export function createMemoryStore(): Store {
 
     prune: (request) => {
       const over = [...keys].filter(([, { submittedAt }]) => submittedAt + idempotencyMs <= request.now);
-      for (const [key] of over.slice(0, request.limit)) keys.delete(key);
-      return prune({ channels: () => [...channels.values()], jobs: inOrder, forget }, request);
+      const forgotten = over.slice(0, request.limit);
+      for (const [key] of forgotten) keys.delete(key);
+      const removed = prune({ channels: () => [...channels.values()], jobs: inOrder, forget }, request);
+      return Math.max(removed, forgotten.length);
     },
 
     counts: () => ({

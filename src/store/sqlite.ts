@@ -20,6 +20,9 @@ export type SqliteStoreOptions = {
  * Opens a store in a SQLite file, in a thread of its own that holds the file for itself until `close` or the end of
  * the process. Rejects with a StartError, and leaves the file as it is, when the file is locked by another process, is
  * damaged, is not a store, or was written by a newer version.
+ *
+ * When leases end and when running attempts began is in the thread's memory only: opened again, all leases have ended at
+ * once, and jobs that were running do not say since when until they are settled.
  */
 export async function openSqliteStore({ path, onFailure, onDamage }: SqliteStoreOptions): Promise<Store> {
   // Built files end in .js, and so does the thread's.

@@ -35,7 +35,9 @@ export type Submitted =
   /** The same client submitted other content under this id or key: `id` is that job's, `differs` has `ContentField`s. */
   | { readonly kind: "conflict"; readonly id: string; readonly by: "id" | "key"; readonly differs: readonly string[] }
   /** Another client holds this id. */
-  | { readonly kind: "taken" };
+  | { readonly kind: "taken" }
+  /** Its deadline is not after its start, and it was not submitted before: nothing was stored. */
+  | { readonly kind: "late" };
 
 /** What makes two submits the same: all of it must be equal. Times are not among it, for a repeated delay moves. */
 export type ContentField = "task" | "channel" | "input" | "priority" | "max_attempts" | "options";
@@ -228,7 +230,7 @@ export type Store = {
    * Takes due jobs, those with the highest priority first, then those with the lowest `runAt`, in the order of submission
    * among equals, and gives the caller the right to run one attempt of each. Two callers never hold the same job. Raises
    * `attempt` and `fence` by one, durably, before it returns. Fewer leases than `limit` means that no more are due. Jobs
-   * whose deadline has passed are among them: the caller settles them unrun.
+   * whose deadline has passed are among them, and those with `damage`: the caller settles them unrun.
    */
   lease(request: LeaseRequest): Promise<Leased>;
   /** Puts off the end of leases, those already past it too as long as nobody has settled them. */
@@ -240,7 +242,7 @@ export type Store = {
   settle(settlements: readonly Settlement[]): Promise<readonly Settled[]>;
   /**
    * Leases that nobody will settle: those of other owners when `others` says so (at a start, where the file belongs to
-   * one process), and all that ended before `now`; oldest first. Changes nothing.
+   * one process), and all that ended before `now`, as all have that a former process left; oldest first. Changes nothing.
    */
   expired(request: {
     readonly owner: string;
@@ -267,10 +269,10 @@ export type Store = {
   /** Acknowledges each channel's results up to a position: `results` never returns them again. */
   ack(requests: readonly AckRequest[]): Promise<readonly Acked[]>;
   /**
-   * Removes final jobs that retention allows, at most `limit`, and resolves with their number; fewer than `limit` means
-   * that no more may go. Each channel's oldest go first, and what must stay keeps those after it, so that a reader never
+   * Removes final jobs that retention allows, at most `limit`, and resolves with their number, or that of the idempotency
+   * keys it forgot if those were more; fewer than `limit` means that no more may go. Each channel's oldest go first, and what must stay keeps those after it, so that a reader never
    * meets a gap; only DEAD jobs whose result is acknowledged are passed over, and go when their own time comes. Also
-   * forgets idempotency keys whose time is over, at most `limit`, without counting them. Results whose job was removed or
+   * forgets idempotency keys whose time is over, at most `limit`. Results whose job was removed or
    * redriven go like unacknowledged ones, and count. Jobs without a channel count as acknowledged. Over `maxFinished` an
    * unread DEAD result in front of others loses its place in the channel, which counts too; its job stays. Looks at a
    * bounded number of rows: where nothing may go among very many, a later call goes on.

@@ -46,7 +46,11 @@ const rooms: readonly Room[] = [
 
   room("engine", ["src/engine/"], [...ground, "types of store port", "types of pool"]),
   room("rpc", ["src/rpc/"], [...ground, "gen", "engine", "types of store port", "types of pool"]),
-  room("server", ["src/server.ts", "src/server/"], [...ground, ...drivers, "config", "version", "store port", "engine", "rpc"]),
+  room(
+    "server",
+    ["src/server.ts", "src/server/"],
+    [...ground, ...drivers, "config", "version", "store port", "engine", "rpc"],
+  ),
 
   room("client", ["clients/typescript/"], ["gen"]),
   room("cli", ["src/cli/"], ["errors", "config", "version", "gen", "client", "server"]),

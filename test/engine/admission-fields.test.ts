@@ -124,3 +124,19 @@ describe("while the disk is full", () => {
     assert.deepEqual((await admission.admit("ada", [draft()], null)).map(shown), ["accepted"]);
   });
 });
+
+describe("a job that is submitted again after its deadline", () => {
+  test("is the same job: only one that is new is refused for it", async () => {
+    const { admission, clock } = tryAdmission();
+    const job = draft({ id, start: { delayMs: 300 }, expiresAt: clock.now() + 500 });
+    const admit = async (each: Draft) => (await admission.admit("ada", [each], null)).map(shown);
+    assert.deepEqual(await admit(job), ["accepted"]);
+    clock.advance(400); // the same delay would lead behind the deadline now
+    assert.deepEqual(await admit(job), ["duplicate"]);
+    clock.advance(400);
+    assert.deepEqual(await admit(job), ["duplicate"]);
+    const [other] = await admission.admit("ada", [{ ...job, id: id2 }], null);
+    const error = other?.kind === "refused" ? other.error : assert.fail("it was taken");
+    assert.deepEqual([error.reason, error.violations.map(({ field }) => field)], ["invalid_argument", ["expires_at"]]);
+  });
+});

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createBacklog } from "../../src/engine/backlog.ts";
 import { createCanceller } from "../../src/engine/canceller.ts";
+import { createWaitingLines } from "../../src/engine/waiting-lines.ts";
 import type { NewJob } from "../../src/job/job.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
@@ -16,7 +17,7 @@ async function open(jobs: readonly NewJob[] = []) {
   const hints: string[] = [];
   let isWatched = true;
   const canceller = createCanceller({
-    ...{ store, backlog, clock: createFakeClock(t0) },
+    ...{ store, sweeps: createWaitingLines(), backlog, clock: createFakeClock(t0) },
     hintResults: (client, channel) => void hints.push(`results ${client}/${channel}`),
     watchers: {
       isWatched: () => isWatched,

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createBacklog } from "../../src/engine/backlog.ts";
 import { createDeadLetters } from "../../src/engine/dead-letters.ts";
+import { createWaitingLines } from "../../src/engine/waiting-lines.ts";
 import type { NewJob } from "../../src/job/job.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
@@ -19,7 +20,7 @@ async function open(dead: readonly NewJob[] = []) {
   const backlog = createBacklog(store, new Map([["cpu", 1_000_000]]));
   const hints: string[] = [];
   const deadLetters = createDeadLetters({
-    ...{ store, backlog, clock: createFakeClock(t0) },
+    ...{ store, sweeps: createWaitingLines(), backlog, clock: createFakeClock(t0) },
     hintPool: (pool, dueAt) => void hints.push(`pool ${pool} at ${dueAt - t0}`),
     watchers: { isWatched: () => true, changed: (jobs) => void hints.push(`changed ${jobs.length}`) },
   });

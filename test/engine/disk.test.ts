@@ -58,6 +58,15 @@ test("a small disk needs a twentieth of itself only", async () => {
   assert.match(disk.refusal()?.message ?? "", /has 49 MiB free .* from 50 MiB on/);
 });
 
+test("a very small disk keeps what the log may grow by, unless the setting says less", async () => {
+  const { disk, set, look } = await open({ sizeMiB: 100, freeMiB: 32 });
+  assert.equal(disk.refusal(), undefined);
+  set(31);
+  await look();
+  assert.match(disk.refusal()?.message ?? "", /has 31 MiB free .* from 32 MiB on/);
+  assert.equal((await open({ leastFreeMiB: 8, sizeMiB: 100, freeMiB: 8 })).disk.refusal(), undefined);
+});
+
 test("a bound of 0 never refuses", async () => {
   const { disk } = await open({ leastFreeMiB: 0, freeMiB: 0 });
   assert.equal(disk.refusal(), undefined);

@@ -36,9 +36,10 @@ describe("a lease", () => {
   });
 
   test("of a job whose deadline passed is settled as expired, without a worker and without an attempt", async (t) => {
-    const { dispatcher, put, leased, settled, store } = tryDispatcher(t, { workers: 1 });
-    await put(1, { expiresAt: t0 });
+    const { dispatcher, put, leased, settled, store, clock } = tryDispatcher(t, { workers: 1 });
     await put(1, { expiresAt: t0 + 1 });
+    await put(1, { expiresAt: t0 + 2 });
+    clock.advance(1);
     await dispatcher.start();
     await turn();
     await turn();

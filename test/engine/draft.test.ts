@@ -132,11 +132,11 @@ describe("refused beyond it", () => {
   test("everything that is wrong with a job is told at once, and no more of it than a message bears", () => {
     const long = "x".repeat(100_000);
     const found = refused({
-      ...{ id: long, channel: long, idempotencyKey: long, priority: 101, timeoutMs: 0, expiresAt: 0 },
+      ...{ id: long, channel: long, idempotencyKey: long, priority: 101, timeoutMs: 0 },
       ...{ start: { delayMs: -1 }, retry: { maxAttempts: 0, factor: 0 }, labels: { [long]: long } },
     });
     const fields = found.map((line) => line.slice(0, line.indexOf(":")));
-    const paths = ["id", "channel", "idempotency_key", "priority", "delay", "expires_at", "timeout"];
+    const paths = ["id", "channel", "idempotency_key", "priority", "delay", "timeout"];
     const label = `labels["${"x".repeat(64)}..."]`;
     const all = [...paths, "retry.max_attempts", "retry.factor", label, label];
     assert.deepEqual(fields.toSorted(), all.toSorted());

@@ -117,12 +117,24 @@ describe("a reader", () => {
 
   test("reads on without a hint where a batch was cut by its bytes", async () => {
     const { readers, add } = open();
-    await add(5, 400 * 1024);
+    await add(5, 30 * 1024);
     const reader = await readers.open(from);
     assert.deepEqual(cursors(await reader.next(10)), [1, 2]);
-    assert.deepEqual(cursors(await reader.next(10)), [3, 4]);
-    assert.deepEqual(cursors(await reader.next(10)), [5]);
+    assert.deepEqual(cursors(await reader.next(10)), [3, 4, 5]);
     assert.equal(await isSettled(reader.next(10)), false);
+    reader.close();
+  });
+
+  test("begins with small batches, which grow to the bound while there is more, and are small again at the end", async () => {
+    const { readers, add, hint } = open();
+    await add(60, 50 * 1024);
+    const reader = await readers.open(from);
+    const sizes = [];
+    for (let left = 60; left > 0; left -= sizes.at(-1) ?? left) sizes.push((await reader.next(100)).length);
+    assert.deepEqual(sizes, [1, 2, 5, 10, 20, 20, 2]);
+    await add(4, 50 * 1024);
+    hint();
+    assert.equal((await reader.next(100)).length, 1);
     reader.close();
   });
 

@@ -46,10 +46,11 @@ suite("on SIGTERM", () => {
     const running = [await gate.next(), await gate.next()];
     const reading = client.results({ channel })[Symbol.asyncIterator]();
     const firstRead = reading.next(); // this library sends the request only when it is asked for a result
+    await client.stats({}); // by now it has been sent
 
     const ended = server.signal("SIGTERM");
     for (const each of streams) assert.equal((await each.next("notice")).kind, Notice.DRAINING);
-    const late = exchange(client, { channel });
+    const late = exchange(clientAt(server), { channel });
     assert.equal((await late.next("notice")).kind, Notice.DRAINING, "also who comes later is told");
     const refusal = await refused(client.submit({ jobs: [echo(1)] }));
     assert.deepEqual([refusal.code, refusal.reason, refusal.retryAfterMs], ["Unavailable", "draining", 1000]);

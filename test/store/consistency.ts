@@ -35,6 +35,16 @@ export function assertConsistent(db: DatabaseSync): void {
     rows("SELECT channel AS id, count(*) AS formers FROM former_result GROUP BY channel ORDER BY channel"),
     "each channel knows how many results have lost their job",
   );
+  assert.deepEqual(
+    rows("SELECT seq, client, pool, finished_at FROM dead_letter ORDER BY seq"),
+    rows("SELECT seq, client, pool, finished_at FROM job WHERE state = 3 ORDER BY seq"),
+    "the dead letters are the DEAD jobs",
+  );
+  assert.deepEqual(
+    rows("SELECT pool, expires_at, seq FROM deadline ORDER BY seq"),
+    rows("SELECT pool, expires_at, seq FROM job WHERE state = 0 AND expires_at IS NOT NULL ORDER BY seq"),
+    "the deadlines are those of jobs that wait",
+  );
   assert.deepEqual(rows("SELECT id FROM payload WHERE id / 2 NOT IN (SELECT seq FROM job)"), [], "no stray payload");
   assert.deepEqual(rows("SELECT seq FROM past_attempt WHERE seq NOT IN (SELECT seq FROM job)"), [], "no stray attempt");
   assert.deepEqual(

@@ -40,7 +40,7 @@ function alter(sql: string): void {
 const sentence = (side: string, id: string) =>
   `the stored ${side} of job ${id} does not match its checksum: the file is damaged`;
 
-test("a job whose input was damaged is dead and is not run, and the others go on", async () => {
+test("a job whose input was damaged is leased without it, and says so, and the others go on", async () => {
   const job = newJob({ input: data("needle-in") });
   const others = newJobs(2);
   const store = await open();
@@ -49,22 +49,21 @@ test("a job whose input was damaged is dead and is not run, and the others go on
   await flip("needle-in");
 
   const again = await open();
+  const leases = await leaseAll(again);
   assert.deepEqual(
-    (await leaseAll(again, "cpu", 2)).map(({ id }) => id),
-    others.map(({ id }) => id),
-    "as many leases as there are sound jobs",
+    leases.map(({ id, damage }) => [id, damage?.reason]),
+    [others[0]!, job, others[1]!].map(({ id }) => [id, id === job.id ? "damaged" : undefined]),
   );
   assert.deepEqual(told, [sentence("input", job.id)]);
-  const [result] = (await resultsOf(again)).results;
-  assert.deepEqual([result?.id, result?.state, result?.deadReason], [job.id, "DEAD", "permanent"]);
-  assert.deepEqual(result?.failure, { reason: "damaged", message: told[0], retryable: false });
+  const bad = leases[1]!;
+  assert.deepEqual([bad.input, bad.damage], [null, { reason: "damaged", message: told[0], retryable: false }]);
   const kept = await again.get({ client: "ada", id: job.id });
-  assert.deepEqual([kept?.state, kept?.input, kept?.failure], ["DEAD", null, result?.failure]);
+  assert.deepEqual([kept?.state, kept?.input, kept?.failure], ["RUNNING", null, bad.damage]);
   assert.deepEqual(told.length, 1, "told once");
   await again.close();
 });
 
-test("a damaged input that was running is given back without it, and dead with the next lease", async () => {
+test("a damaged input that was running is given back without it, and the next lease says so too", async () => {
   const job = newJob({ input: data(3_000), expiresAt: t0 + 1 });
   const store = await open();
   await store.submit([job]);
@@ -77,8 +76,8 @@ test("a damaged input that was running is given back without it, and dead with t
   assert.deepEqual([lost?.id, lost?.input], [job.id, null]);
   await again.settle([settlement(lost!, { ...died, state: "QUEUED", deadReason: null })]);
   const request = { pool: "cpu", limit: 5, now: t0 + 2, ...asBoot1, onlyExpired: true };
-  assert.deepEqual((await again.lease(request)).leases, []);
-  assert.equal((await again.get({ client: "ada", id: job.id }))?.state, "DEAD");
+  const [next] = (await again.lease(request)).leases;
+  assert.deepEqual([next?.input, next?.damage?.reason], [null, "damaged"]);
   assert.deepEqual(told, [sentence("input", job.id)]);
   await again.close();
 });

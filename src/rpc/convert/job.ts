@@ -1,6 +1,5 @@
 /** Jobs and results as the store knows them, for the wire. */
 import { create, toBinary } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type Attempt,
   AttemptSchema,
@@ -9,14 +8,13 @@ import {
   type Job,
   JobSchema,
   type Result,
-  ResultSchema,
 } from "../../gen/millpond/v1/job_pb.ts";
 import type { Failure, PastAttempt, StoredJob, StoredResult, WholeJob } from "../../job/job.ts";
 import { isFinal } from "../../job/job.ts";
 import type { Progress } from "../../pool/pool.ts";
 import { fromPayload } from "./payload.ts";
 import { fromDeadReason, fromOutcome, fromState } from "./state.ts";
-import { durationFromMs, optionalTime } from "./time.ts";
+import { durationFromMs, optionalTime, toTimestamp } from "./time.ts";
 
 /** What a job shows that the store does not know. */
 export type JobFacts = {
@@ -30,23 +28,25 @@ export function fromFailure({ reason, message, retryable, details }: Failure): W
   return create(FailureSchema, { reason, message, retryable, ...(details && { details: details }) });
 }
 
-/** Without a channel its cursor is 0. */
+/** Without a channel its cursor is 0. Written out, for this is done for every job, and `create` would walk over the fields. */
 export function fromResult(result: StoredResult): Result {
-  return create(ResultSchema, {
+  const { state, output, failure, startedAt } = result;
+  return {
+    $typeName: "millpond.v1.Result",
     cursor: BigInt(result.cursor),
     jobId: result.id,
     task: result.task,
-    state: fromState(result.state),
-    ...(result.output && { output: fromPayload(result.output) }),
-    ...(result.state !== "SUCCEEDED" && result.failure && { failure: fromFailure(result.failure) }),
+    state: fromState(state),
+    output: output === null ? undefined : fromPayload(output),
+    failure: state === "SUCCEEDED" || failure === null ? undefined : fromFailure(failure),
     attempts: result.attempts,
-    submittedAt: timestampFromMs(result.submittedAt),
-    ...optionalTime("startedAt", result.startedAt),
-    finishedAt: timestampFromMs(result.finishedAt),
+    submittedAt: toTimestamp(result.submittedAt),
+    startedAt: startedAt === null ? undefined : toTimestamp(startedAt),
+    finishedAt: toTimestamp(result.finishedAt),
     deadReason: fromDeadReason(result.deadReason),
     labels: result.labels,
     redrives: result.redrives,
-  });
+  };
 }
 
 /** The result of a final job; null while it is not. */
@@ -68,8 +68,8 @@ export function fromJob(job: StoredJob, { progress, timeoutMs }: JobFacts): Job 
     state: fromState(state),
     attempts,
     maxAttempts,
-    submittedAt: timestampFromMs(job.submittedAt),
-    runAt: timestampFromMs(job.runAt),
+    submittedAt: toTimestamp(job.submittedAt),
+    runAt: toTimestamp(job.runAt),
     ...optionalTime("startedAt", job.startedAt),
     ...optionalTime("finishedAt", job.finishedAt),
     ...(state === "RUNNING" && progress && { progress }),
@@ -117,6 +117,6 @@ function fromPastAttempt({ attempt, outcome, failure, startedAt, finishedAt }: P
     outcome: fromOutcome(outcome),
     failure: fromFailure(failure),
     ...optionalTime("startedAt", startedAt),
-    finishedAt: timestampFromMs(finishedAt),
+    finishedAt: toTimestamp(finishedAt),
   });
 }

@@ -6,13 +6,14 @@ import type { MillpondError } from "../../errors.ts";
 import {
   type JobSpec,
   type Receipt,
-  ReceiptSchema,
   type Refusal,
   RefusalSchema,
   RetryPolicy_Jitter as Jitter,
 } from "../../gen/millpond/v1/job_pb.ts";
 import { toInput } from "./payload.ts";
 import { durationFromMs, durationToMs, timestampToMs } from "./time.ts";
+
+const tasksOwn: Draft["retry"] = {};
 
 /** `channel` is what a job that names none gets. A time or a duration that is none becomes NaN, which is out of bounds. */
 export function toDraft(spec: JobSpec, channel: string): Draft {
@@ -26,7 +27,7 @@ export function toDraft(spec: JobSpec, channel: string): Draft {
     start: toStart(spec.start),
     expiresAt: spec.expiresAt ? timestampToMs(spec.expiresAt) : null,
     timeoutMs: spec.timeout ? durationToMs(spec.timeout) : null,
-    retry: spec.retry ? toRetry(spec.retry) : {},
+    retry: spec.retry ? toRetry(spec.retry) : tasksOwn,
     labels: spec.labels,
     discardResult: spec.discardResult,
   };
@@ -55,13 +56,17 @@ function toRetry({ maxAttempts, base, factor, maxBackoff, jitter }: NonNullable<
 }
 
 export function fromAdmitted(admitted: Admitted): Receipt {
+  return { $typeName: "millpond.v1.Receipt", receipt: receiptOf(admitted) };
+}
+
+function receiptOf(admitted: Admitted): Receipt["receipt"] {
   switch (admitted.kind) {
     case "accepted":
-      return create(ReceiptSchema, { receipt: { case: "jobId", value: admitted.id } });
+      return { case: "jobId", value: admitted.id };
     case "duplicate":
-      return create(ReceiptSchema, { receipt: { case: "duplicateOf", value: admitted.id } });
+      return { case: "duplicateOf", value: admitted.id };
     case "refused":
-      return create(ReceiptSchema, { receipt: { case: "refusal", value: fromRefusal(admitted.error) } });
+      return { case: "refusal", value: fromRefusal(admitted.error) };
   }
 }
 

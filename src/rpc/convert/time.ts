@@ -1,9 +1,19 @@
 /** Times and durations between the wire and milliseconds. */
-import { type Duration, type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 
 /** What a `google.protobuf.Timestamp` may hold: the years 1 to 9999. */
 const firstSecond = -62_135_596_800n;
 const lastSecond = 253_402_300_799n;
+
+/** Of whole milliseconds since 1970. Every result has three, so it is written out and not built by a walk over the fields. */
+export function toTimestamp(ms: number): Timestamp {
+  const seconds = Math.floor(ms / 1000);
+  return {
+    $typeName: "google.protobuf.Timestamp",
+    seconds: BigInt(seconds),
+    nanos: (ms - seconds * 1000) * 1_000_000,
+  };
+}
 
 /** Negative durations become zero. */
 export function durationFromMs(ms: number): Pick<Duration, "seconds" | "nanos"> {
@@ -31,5 +41,5 @@ export function timestampToMs({ seconds, nanos }: Pick<Timestamp, "seconds" | "n
 
 /** A field that is absent when there is no such time. */
 export function optionalTime<K extends string>(key: K, at: number | null): { [key in K]?: Timestamp } {
-  return (at === null ? {} : { [key]: timestampFromMs(at) }) as { [key in K]?: Timestamp };
+  return (at === null ? {} : { [key]: toTimestamp(at) }) as { [key in K]?: Timestamp };
 }

@@ -8,7 +8,7 @@ export type Awaited = {
   /** From now on the results of these are awaited. Returns the ids of those that were submitted before. */
   expect(admitted: readonly Admitted[]): string[];
   /** These were sent. */
-  sent(ids: readonly string[]): void;
+  sent(results: readonly { readonly id: string }[]): void;
   /** Awaits those no longer whose results were sent, or will not be because they are acknowledged or gone. */
   forgetFinal(ids: Iterable<string>): Promise<void>;
   /** The same for all of them, when results were passed over since the last time. */
@@ -53,7 +53,9 @@ export function createAwaited({ store, client, channel, cursor }: AwaitedParts):
     },
 
     sent(sent) {
-      for (const id of sent) forget(id);
+      const before = ids.size;
+      for (const { id } of sent) ids.delete(id);
+      if (ids.size < before) change.happened();
     },
 
     async forgetFinal(candidates) {

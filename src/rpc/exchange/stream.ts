@@ -75,7 +75,9 @@ export function createStream(parts: StreamParts): Stream {
       unacked.look(); // what the client acknowledges is behind this submit and cannot be read: its results must go out
       await awaited.fewer();
     }
-    await take(async () => accepted(request.seq, await submits.submit(request)));
+    const { seq } = request;
+    const admitted = submits.submit(request); // here, so that nothing holds the request while it is under way
+    await take(async () => accepted(seq, await admitted));
   }
 
   function cancel({ seq, jobIds }: ExchangeCancel): Promise<void> {
@@ -126,7 +128,7 @@ export function createStream(parts: StreamParts): Stream {
       // what is missing was acknowledged or pruned before
       if (first.cursor > before + 1) unacked.acknowledged(first.cursor - 1);
       await outbox.push(delivered(results));
-      awaited.sent(results.map(({ id }) => id));
+      awaited.sent(results);
       endIfDone();
     }
   }

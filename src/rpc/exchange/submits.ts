@@ -1,5 +1,6 @@
 /** The submits of one stream: many may be under way, and each is answered once its jobs are on disk. */
 import type { Admission, Admitted } from "../../engine/admission.ts";
+import type { Draft } from "../../engine/draft.ts";
 import type { ExchangeSubmit } from "../../gen/millpond/v1/worker_pool_pb.ts";
 import type { Tracing } from "../../telemetry/instruments.ts";
 import { type CallContext, parseTrace } from "../call.ts";
@@ -7,7 +8,10 @@ import { toDraft } from "../convert/spec.ts";
 import type { Awaited } from "./awaited.ts";
 
 export type Submits = {
-  /** Resolves with one answer for each job, in order; results of jobs that it admitted may come before. */
+  /**
+   * Resolves with one answer for each job, in order; results of jobs that it admitted may come before. Holds nothing of
+   * the request meanwhile but the jobs' ids.
+   */
   submit(request: ExchangeSubmit): Promise<readonly Admitted[]>;
   /** Resolves once every submit under way that names one of these jobs is stored: who cancels them finds them there. */
   stored(ids: readonly string[]): Promise<void>;
@@ -25,7 +29,8 @@ export type SubmitsParts = {
 };
 
 export function createSubmits({ admission, tracing, call, channel, awaited, onThrottled }: SubmitsParts): Submits {
-  const underWay = new Set<{ readonly ids: ReadonlySet<string>; readonly stored: Promise<unknown> }>();
+  /** Their ids as they came, and when they are stored. */
+  const underWay = new Map<readonly string[], Promise<unknown>>();
   let isThrottled = false;
 
   function onWait(waitMs: number): void {
@@ -33,10 +38,9 @@ export function createSubmits({ admission, tracing, call, channel, awaited, onTh
     isThrottled = true;
   }
 
-  async function admit({ jobs, traceparent }: ExchangeSubmit): Promise<readonly Admitted[]> {
+  async function admit(drafts: readonly Draft[], traceparent: string): Promise<readonly Admitted[]> {
     const span = tracing.submit(parseTrace(traceparent) ?? call.trace, call.client);
     try {
-      const drafts = jobs.map((spec) => toDraft(spec, channel));
       const repeated: string[] = [];
       // at once, piece by piece: while a client over its rate waits for the rest, results of the first already come
       const onAdmitted = (piece: readonly Admitted[]) => void repeated.push(...awaited.expect(piece));
@@ -54,20 +58,22 @@ export function createSubmits({ admission, tracing, call, channel, awaited, onTh
   }
 
   return {
-    async submit(request) {
-      const answer = admit(request);
-      const ids = new Set(request.jobs.map(({ id }) => id.toLowerCase()));
-      const entry = { ids, stored: answer.catch(() => undefined) };
-      underWay.add(entry);
-      try {
-        return await answer;
-      } finally {
-        underWay.delete(entry);
-      }
+    submit({ jobs, traceparent }) {
+      const ids = jobs.map(({ id }) => id);
+      const forget = () => void underWay.delete(ids);
+      const answer = admit(
+        jobs.map((spec) => toDraft(spec, channel)),
+        traceparent,
+      );
+      underWay.set(ids, answer);
+      answer.then(forget, forget);
+      return answer;
     },
     async stored(ids) {
-      const before = [...underWay].filter((entry) => ids.some((id) => entry.ids.has(id)));
-      await Promise.all(before.map(({ stored }) => stored));
+      if (underWay.size === 0) return;
+      const wanted = new Set(ids);
+      const before = [...underWay].filter(([named]) => named.some((id) => wanted.has(id.toLowerCase())));
+      await Promise.allSettled(before.map(([, answer]) => answer));
     },
   };
 }

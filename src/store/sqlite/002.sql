@@ -2,14 +2,12 @@
 -- idempotency keys, results that outlive their job, and bounds on what is kept.
 ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN expires_at INTEGER;                    -- NULL: no deadline
-ALTER TABLE job ADD COLUMN lease_until INTEGER;                   -- of the newest lease
 ALTER TABLE job ADD COLUMN cancelling INTEGER NOT NULL DEFAULT 0; -- 1: RUNNING, and cancelled meanwhile
 ALTER TABLE job ADD COLUMN redrives INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN dead_reason INTEGER;                   -- 0 exhausted, 1 permanent, 2 expired, 3 poison
 ALTER TABLE job ADD COLUMN idempotency_key TEXT;
 ALTER TABLE job ADD COLUMN options TEXT;                          -- JSON, its keys sorted; part of input_crc if present
 
-UPDATE job SET lease_until = 0 WHERE state = 1;
 UPDATE job SET dead_reason = CASE
     WHEN json_valid(failure) IS NOT 1 THEN 0
     WHEN failure ->> '$.reason' = 'poison' THEN 3
@@ -20,10 +18,26 @@ UPDATE job SET dead_reason = CASE
 
 DROP INDEX job_ready;
 CREATE INDEX job_ready ON job (pool, priority DESC, run_at) WHERE state = 0;
-CREATE INDEX job_deadline ON job (pool, expires_at) WHERE state = 0 AND expires_at IS NOT NULL;
+
+-- DEAD jobs and waiting jobs with a deadline, in tables of their own: an index of table job would have its price with
+-- each change of every job, and these are few.
+CREATE TABLE dead_letter (
+  seq         INTEGER PRIMARY KEY, -- job.seq
+  client      TEXT    NOT NULL,
+  pool        TEXT    NOT NULL,
+  finished_at INTEGER NOT NULL
+) STRICT;
+INSERT INTO dead_letter SELECT seq, client, pool, finished_at FROM job INDEXED BY job_dead WHERE state = 3;
+CREATE INDEX dead_letter_age ON dead_letter (pool, finished_at);
+CREATE INDEX dead_letter_of_client ON dead_letter (client, seq);
 DROP INDEX job_dead;
-CREATE INDEX job_dead ON job (pool, finished_at) WHERE state = 3;
-CREATE INDEX job_dead_of_client ON job (client, seq) WHERE state = 3;
+
+CREATE TABLE deadline (
+  pool       TEXT    NOT NULL,
+  expires_at INTEGER NOT NULL,
+  seq        INTEGER NOT NULL, -- job.seq
+  PRIMARY KEY (pool, expires_at, seq)
+) STRICT, WITHOUT ROWID;
 
 -- Attempts that did not succeed.
 CREATE TABLE past_attempt (

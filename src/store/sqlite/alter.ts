@@ -9,7 +9,7 @@ import type { Tables } from "./tables.ts";
 
 /** What clients do to their jobs, one by one: cancel, redrive, remove. */
 export function createAlterations(db: DatabaseSync, tables: Tables, endQueued: EndQueued, parting: Parting) {
-  const { channels, counters, payloads } = tables;
+  const { channels, counters, deadLetters, payloads, running } = tables;
   const find = prepareQuery<QueuedRow>(db, `SELECT ${queuedColumns} FROM job WHERE id = ? AND client = ?`);
   const findFinal = prepareQuery<FinalRow>(db, `SELECT ${finalColumns} FROM job WHERE seq = ?`);
   const wish = db.prepare("UPDATE job SET cancelling = 1 WHERE seq = ?");
@@ -25,6 +25,7 @@ export function createAlterations(db: DatabaseSync, tables: Tables, endQueued: E
     const [seq, state, pool, channelId] = job;
     if (state === RUNNING) {
       wish.run(seq);
+      running.get(seq)!.isCancelling = true;
       return { kind: "cancelling", pool, seq };
     }
     if (state !== QUEUED) return { kind: "final", state: states[state] as FinalState };
@@ -41,6 +42,7 @@ export function createAlterations(db: DatabaseSync, tables: Tables, endQueued: E
     parting.fromResult(row);
     payloads.removeOutput(seq);
     requeue.run(runAt, seq);
+    deadLetters.remove(seq);
     counters.addBytes(DEAD, -row[6]);
     counters.add(pool, DEAD, -1);
     counters.add(pool, QUEUED, 1);

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { bytesOfQueued } from "./kept.ts";
 import { outputChecksum } from "./payloads.ts";
-import { QUEUED } from "./protocol.ts";
+import { DEAD, QUEUED } from "./protocol.ts";
 import type { Tables } from "./tables.ts";
 
 /** What has to be known of a QUEUED job to end it. */
@@ -14,8 +14,9 @@ export type QueuedRow = [
   client: string,
   task: string,
   bytes: number,
+  expiresAt: number | null,
 ];
-export const queuedColumns = `seq, state, pool, channel, id, client, task, ${bytesOfQueued}`;
+export const queuedColumns = `seq, state, pool, channel, id, client, task, ${bytesOfQueued}, expires_at`;
 
 /** Makes a QUEUED job final, with a result, although no attempt of it ended. `failure` is JSON. */
 export type EndQueued = (
@@ -26,16 +27,20 @@ export type EndQueued = (
   finishedAt: number,
 ) => void;
 
-export function createEndQueued(db: DatabaseSync, { channels, counters }: Tables): EndQueued {
+export function createEndQueued(db: DatabaseSync, tables: Tables): EndQueued {
+  const { channels, counters, deadLetters, deadlines } = tables;
   const update = db.prepare(`
     UPDATE job SET state = ?, dead_reason = ?, finished_at = ?, cursor = ?, failure = ?,
       output_kind = NULL, output_type = NULL, output = NULL, output_crc = ?
     WHERE seq = ?`);
 
-  return ([seq, , pool, channelId, id, client, task, bytes], state, deadReason, failure, finishedAt) => {
+  return (row, state, deadReason, failure, finishedAt) => {
+    const [seq, , pool, channelId, id, client, task, bytes, expiresAt] = row;
     const cursor = channels.append(channels.byId(channelId), state, finishedAt);
     const crc = outputChecksum({ id, client, task }, null, null, failure, null);
     update.run(state, deadReason, finishedAt, cursor, failure, crc, seq);
+    if (expiresAt !== null) deadlines.remove(pool, expiresAt, seq);
+    if (state === DEAD) deadLetters.add(seq, client, pool, finishedAt);
     counters.add(pool, QUEUED, -1);
     counters.add(pool, state, 1);
     counters.addBytes(state, bytes + Buffer.byteLength(failure));

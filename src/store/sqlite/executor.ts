@@ -18,7 +18,6 @@ import { createTables } from "./tables.ts";
 const writing: ReadonlySet<Call> = new Set([
   "submit",
   "lease",
-  "extend",
   "settle",
   "cancel",
   "redrive",
@@ -48,7 +47,7 @@ export function createExecutor(db: DatabaseSync, onDamage: (sentence: string) =>
   const parting = createParting(db, tables);
   const ready = createReady(db);
   const alterations = createAlterations(db, tables, endQueued, parting);
-  const leases = createLeases(db, tables, ready, endQueued);
+  const leases = createLeases(db, tables, ready);
   const pages = createPages(db, tables);
   const results = createResults(db, tables);
   const verbs: Verbs = {

@@ -3,6 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
 import { messageOf, StartError } from "../../errors.ts";
 import { applicationId, newestVersion } from "./migrate.ts";
+import { assertLogWhole } from "./wal-check.ts";
 
 /** Files up to this size are checked page by page; larger ones would make the start slow. */
 const fullCheckBytes = 64 * 1024 * 1024;
@@ -17,6 +18,7 @@ export function assertUsable(path: string): void {
   if (fileBytes === 0 && logBytes === 0) return;
   let db: DatabaseSync | undefined;
   try {
+    assertLogWhole(path);
     db = openForReading(path, logBytes);
     assertStore(db, path);
     assertWhole(db, path, fileBytes, logBytes);

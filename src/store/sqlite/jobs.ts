@@ -1,18 +1,18 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
 import type { Failure, Payload, StoredJob } from "../../job/job.ts";
-import type { Channels } from "./channels.ts";
 import { inputChecksum, outputChecksum } from "./payloads.ts";
-import { type Calls, deadReasons, payloadKinds, states } from "./protocol.ts";
+import { type Calls, deadReasons, payloadKinds, RUNNING, states } from "./protocol.ts";
 import type { Tables } from "./tables.ts";
 import { readFailure, readOptions } from "./text.ts";
 
 /** What a job's description is made of. */
-export const describing = `seq, id, client, channel, task, pool, state, cancelling, attempt, max_attempts, priority,
-  submitted_at, run_at, expires_at, started_at, finished_at, idempotency_key, options, redrives, failure, dead_reason,
-  cursor`;
+export const describing = `job.seq, id, job.client, channel, task, job.pool, state, cancelling, attempt, max_attempts, priority,
+  submitted_at, run_at, expires_at, started_at, job.finished_at, idempotency_key, options, redrives, failure,
+  dead_reason, cursor`;
 
 /** Looks at one job with all that is known of it. What is damaged is left out, and the job says so. */
-export function createGet(db: DatabaseSync, { channels, damage, history, payloads }: Tables) {
+export function createGet(db: DatabaseSync, tables: Tables) {
+  const { damage, history, payloads } = tables;
   const byId = db.prepare(`
     SELECT ${describing}, input_kind, input_type, input, input_crc, output_kind, output_type, output, output_crc
     FROM job WHERE id = ? AND client = ?`);
@@ -34,7 +34,7 @@ export function createGet(db: DatabaseSync, { channels, damage, history, payload
   return ({ client, id }: Calls["get"]["request"]): Calls["get"]["answer"] => {
     const row = byId.get(id, client) as WholeRow | undefined;
     if (!row) return null;
-    const stored = toStored(row, channels);
+    const stored = toStored(row, tables);
     const [input, output] = [inputOf(row), outputOf(row)];
     return {
       ...stored,
@@ -53,7 +53,7 @@ function toPayload(kind: number | null, type: string | null, bytes: Uint8Array |
 }
 
 /** Without its output. */
-export function toStored(row: Row, channels: Channels): StoredJob {
+export function toStored(row: Row, { channels, running }: Tables): StoredJob {
   const { seq, id, client, task, pool, priority, redrives } = row;
   const channel = channels.byId(row.channel).name;
   return {
@@ -71,7 +71,7 @@ export function toStored(row: Row, channels: Channels): StoredJob {
     submittedAt: row.submitted_at,
     runAt: row.run_at,
     expiresAt: row.expires_at,
-    startedAt: row.started_at,
+    startedAt: row.state === RUNNING ? running.get(seq)!.startedAt : row.started_at,
     finishedAt: row.finished_at,
     idempotencyKey: row.idempotency_key,
     options: row.options === null ? null : readOptions(row.options),

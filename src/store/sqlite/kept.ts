@@ -5,16 +5,12 @@ const side = (name: "input" | "output", id: string) => `
 const past = `
   coalesce((SELECT sum(octet_length(past_attempt.failure)) FROM past_attempt WHERE past_attempt.seq = job.seq), 0)`;
 
-/** Of a first attempt whose input lies in its row, as most do: quick. NULL for the others. */
-export const bytesOfFirst = `
-  CASE WHEN fence = 1 AND (input IS NOT NULL OR input_kind IS NULL) THEN coalesce(octet_length(input), 0) END`;
-
 /** Of a job that runs or waits: its output is not there yet, and its failure is about to be replaced. */
-export const bytesOfRunning = `${side("input", "2 * seq")} + CASE WHEN fence > 1 THEN ${past} ELSE 0 END`;
-export const bytesOfQueued = `${side("input", "2 * seq")} + CASE WHEN fence > 0 THEN ${past} ELSE 0 END`;
+export const bytesOfRunning = `${side("input", "2 * job.seq")} + CASE WHEN fence > 1 THEN ${past} ELSE 0 END`;
+export const bytesOfQueued = `${side("input", "2 * job.seq")} + CASE WHEN fence > 0 THEN ${past} ELSE 0 END`;
 
 /** Of a job in any state. A first attempt that succeeded left no history. */
-export const bytesKept = `${side("input", "2 * seq")} + ${side("output", "2 * seq + 1")}
+export const bytesKept = `${side("input", "2 * job.seq")} + ${side("output", "2 * job.seq + 1")}
   + coalesce(octet_length(failure), 0) + CASE WHEN fence > 1 OR failure IS NOT NULL THEN ${past} ELSE 0 END`;
 
 /** Whether a job has payloads or a history outside its row. */

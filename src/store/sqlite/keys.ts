@@ -14,8 +14,8 @@ export type Keys = {
   ): { readonly id: string; readonly differs: ContentField[] } | undefined;
   /** Gives the key to a job that was just stored. */
   take(cells: JobCells, input: Uint8Array | null): void;
-  /** Forgets keys that are too old, at most so many. */
-  prune(now: number, limit: number): void;
+  /** Forgets keys that are too old, at most so many; gives their number. */
+  prune(now: number, limit: number): number;
 };
 
 /** The idempotency keys: each remembers what its job was, since it may outlive the job. */
@@ -54,7 +54,7 @@ export function createKeys(db: DatabaseSync): Keys {
       const digest = digestOf(cells, input);
       insert.run(client, key, id, submittedAt, task, channel, priority, maxAttempts, options, digest);
     },
-    prune: (now, limit) => void erase.run(now - idempotencyMs, limit),
+    prune: (now, limit) => Number(erase.run(now - idempotencyMs, limit).changes),
   };
 }
 

@@ -15,7 +15,7 @@ const any = (1 << states.length) - 1;
 /** States as bits. Labels as JSON; the text of a row may be damaged, and is nobody's then. */
 const matching = `(:states >> state) & 1
   AND (:task IS NULL OR task = :task)
-  AND (:pool IS NULL OR pool = :pool)
+  AND (:pool IS NULL OR job.pool = :pool)
   AND (:channel IS NULL OR channel = :channel)
   AND (:submittedFrom IS NULL OR submitted_at >= :submittedFrom)
   AND (:submittedBefore IS NULL OR submitted_at < :submittedBefore)
@@ -23,15 +23,18 @@ const matching = `(:states >> state) & 1
   AND (:failureReason IS NULL
     OR CASE WHEN json_valid(failure) THEN failure ->> '$.reason' = :failureReason ELSE 0 END)
   AND (:labels IS NULL OR CASE WHEN json_valid(options) THEN NOT EXISTS (
-    SELECT 1 FROM json_each(:labels) AS wanted WHERE NOT EXISTS (
-      SELECT 1 FROM json_each(job.options, '$.labels') AS held WHERE held.key = wanted.key AND held.value = wanted.value
-    )) ELSE 0 END)`;
+    SELECT 1 FROM json_each(:labels) AS wanted
+    WHERE json_extract(job.options, '$.labels."' || wanted.key || '"') IS NOT wanted.value) ELSE 0 END)`;
 
-/** A client's jobs page by page. Dead letters have an index of their own, for they are few among many. */
-export function createPages(db: DatabaseSync, { channels }: Tables) {
-  const ofAll = "job INDEXED BY job_of_client WHERE client = :client";
-  const ofDead = `job INDEXED BY job_dead_of_client WHERE state = ${DEAD} AND client = :client`;
-  const looks = { all: createLooks(db, ofAll), dead: createLooks(db, ofDead) };
+/** A client's jobs page by page. Dead letters are found by a table of their own, for they are few among many. */
+export function createPages(db: DatabaseSync, tables: Tables) {
+  const { channels } = tables;
+  const ofAll = "job INDEXED BY job_of_client";
+  const ofDead = "dead_letter INDEXED BY dead_letter_of_client";
+  const looks = {
+    all: createLooks(db, "job", ofAll, ofAll),
+    dead: createLooks(db, "dead_letter", ofDead, `${ofDead} CROSS JOIN job NOT INDEXED ON job.seq = dead_letter.seq`),
+  };
 
   return {
     list: (request: Calls["list"]["request"]): Calls["list"]["answer"] => {
@@ -44,7 +47,7 @@ export function createPages(db: DatabaseSync, { channels }: Tables) {
       const end = lowest.get({ client, before })?.[0] ?? null;
       const rows = list.all({ ...given, before, end: end ?? 0, limit }) as Row[];
       const nextSeq = rows.length === limit ? rows.at(-1)!.seq : end;
-      return { jobs: rows.map((row) => toStored(row, channels)), nextSeq };
+      return { jobs: rows.map((row) => toStored(row, tables)), nextSeq };
     },
     find: (request: Calls["find"]["request"]): Calls["find"]["answer"] => {
       const { client, filter, states: asked, afterSeq: after, limit } = request;
@@ -61,17 +64,22 @@ export function createPages(db: DatabaseSync, { channels }: Tables) {
   };
 }
 
-function createLooks(db: DatabaseSync, from: string) {
+/** `edges`: where to count rows of `table`; `from`: where to read their jobs. */
+function createLooks(db: DatabaseSync, table: "job" | "dead_letter", edges: string, from: string) {
   const edge = `LIMIT 1 OFFSET ${rowsPerLook - 1}`;
+  const seq = `${table}.seq`;
+  const ofClient = `WHERE ${table}.client = :client AND ${seq}`;
   return {
-    lowest: prepareNamed<[number]>(db, `SELECT seq FROM ${from} AND seq < :before ORDER BY seq DESC ${edge}`),
-    highest: prepareNamed<[number]>(db, `SELECT seq FROM ${from} AND seq > :after ORDER BY seq ${edge}`),
+    lowest: prepareNamed<[number]>(db, `SELECT seq FROM ${edges} ${ofClient} < :before ORDER BY seq DESC ${edge}`),
+    highest: prepareNamed<[number]>(db, `SELECT seq FROM ${edges} ${ofClient} > :after ORDER BY seq ${edge}`),
     list: db.prepare(
-      `SELECT ${describing} FROM ${from} AND seq < :before AND seq >= :end AND ${matching} ORDER BY seq DESC LIMIT :limit`,
+      `SELECT ${describing} FROM ${from} ${ofClient} < :before AND ${seq} >= :end AND ${matching}
+       ORDER BY ${seq} DESC LIMIT :limit`,
     ),
     find: prepareNamed<[seq: number, id: string]>(
       db,
-      `SELECT seq, id FROM ${from} AND seq > :after AND seq <= :end AND ${matching} ORDER BY seq LIMIT :limit`,
+      `SELECT ${seq}, id FROM ${from} ${ofClient} > :after AND ${seq} <= :end AND ${matching}
+       ORDER BY ${seq} LIMIT :limit`,
     ),
   };
 }

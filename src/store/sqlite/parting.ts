@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { bytesKept, liesApart } from "./kept.ts";
+import { DEAD } from "./protocol.ts";
 import type { Tables } from "./tables.ts";
 
 /** What has to be known of a final job to take it away from where it is. */
@@ -13,7 +14,7 @@ export type FinalRow = [
   bytes: number,
   liesApart: number,
 ];
-export const finalColumns = `seq, pool, state, finished_at, channel, cursor, ${bytesKept}, ${liesApart}`;
+export const finalColumns = `job.seq, job.pool, state, job.finished_at, channel, cursor, ${bytesKept}, ${liesApart}`;
 
 export type Parting = {
   /** Takes a final job away from its result, which stays in the channel until it is acknowledged. */
@@ -23,7 +24,8 @@ export type Parting = {
 };
 
 /** What becomes of results whose job goes its own way: by removal, or back into the queue. */
-export function createParting(db: DatabaseSync, { channels, counters, history, payloads }: Tables): Parting {
+export function createParting(db: DatabaseSync, tables: Tables): Parting {
+  const { channels, counters, deadLetters, history, payloads } = tables;
   const copy = db.prepare(`
     INSERT INTO former_result (channel, cursor, id, task, state, attempt, submitted_at, started_at, finished_at, failure,
       output_kind, output_type, output, output_crc, dead_reason, redrives, options)
@@ -45,6 +47,7 @@ export function createParting(db: DatabaseSync, { channels, counters, history, p
     },
     erase: ([seq, pool, state, , , , bytes, isApart]) => {
       erase.run(seq);
+      if (state === DEAD) deadLetters.remove(seq);
       if (isApart === 1) {
         payloads.remove(seq);
         history.erase(seq);

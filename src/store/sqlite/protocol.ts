@@ -66,6 +66,8 @@ export type LeaseCells = readonly [
   trace: string | null,
   ...input: PayloadCells,
   wishes: Wishes,
+  /** A failure as JSON: the input is not what was written, and is left out. */
+  damage: string | null,
 ];
 
 export type ExpiredCells = { readonly lease: LeaseCells; readonly isCancelling: boolean; readonly owner: string };

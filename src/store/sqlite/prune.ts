@@ -4,7 +4,6 @@ import { ACKED, FORMER, LOOK, UNACKED, UNACKED_DEAD } from "./channels.ts";
 import { prepareQuery } from "./connection.ts";
 import type { Keys } from "./keys.ts";
 import { finalColumns, type FinalRow, type Parting } from "./parting.ts";
-import { DEAD } from "./protocol.ts";
 import { createSweep } from "./sweep.ts";
 import type { Tables } from "./tables.ts";
 
@@ -18,17 +17,15 @@ export function createPrune(db: DatabaseSync, tables: Tables, keys: Keys, partin
   const heads = "FROM channel INDEXED BY channel_head WHERE head = ?";
   const ready = prepareQuery<[id: number]>(db, `SELECT id ${heads} AND head_at < ? ORDER BY head_at, id LIMIT 1`);
   const first = prepareQuery<Place>(db, `SELECT head_at, id ${heads} ORDER BY head_at, id LIMIT 2`);
+  const dead = `FROM dead_letter INDEXED BY dead_letter_age CROSS JOIN job NOT INDEXED ON job.seq = dead_letter.seq
+    WHERE dead_letter.pool = ?`;
+  const inAge = "ORDER BY dead_letter.finished_at, dead_letter.seq";
   const oldDead = prepareQuery<FinalRow>(
     db,
-    `SELECT ${finalColumns} FROM job INDEXED BY job_dead
-     WHERE state = ${DEAD} AND pool = ? AND finished_at < ?
-       AND cursor <= (SELECT channel.acked FROM channel WHERE channel.id = job.channel)
-     ORDER BY finished_at, seq LIMIT 1`,
+    `SELECT ${finalColumns} ${dead} AND dead_letter.finished_at < ?
+       AND cursor <= (SELECT channel.acked FROM channel WHERE channel.id = job.channel) ${inAge} LIMIT 1`,
   );
-  const oldestDead = prepareQuery<FinalRow>(
-    db,
-    `SELECT ${finalColumns} FROM job INDEXED BY job_dead WHERE state = ${DEAD} AND pool = ? ORDER BY finished_at, seq LIMIT 1`,
-  );
+  const oldestDead = prepareQuery<FinalRow>(db, `SELECT ${finalColumns} ${dead} ${inAge} LIMIT 1`);
 
   /** What is too old in the channels; gives how much went. */
   function removeOld(request: PruneRequest): number {
@@ -114,13 +111,13 @@ export function createPrune(db: DatabaseSync, tables: Tables, keys: Keys, partin
   }
 
   return (request: PruneRequest): number => {
-    keys.prune(request.now, request.limit);
+    const forgotten = keys.prune(request.now, request.limit);
     sweep.begin();
     channels.flush(); // what other calls of this transaction changed has to be in the index
     let removed = removeOld(request);
     for (const step of [removeOldDead, removeFinished, removeDead]) removed += step(request, request.limit - removed);
     channels.flush();
-    return removed;
+    return Math.max(removed, forgotten);
   };
 }
 

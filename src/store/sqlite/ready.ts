@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { prepareQuery } from "./connection.ts";
-import { type Calls, DEAD, QUEUED } from "./protocol.ts";
+import { type Calls, QUEUED } from "./protocol.ts";
 
 /** Higher than any priority. */
 const aboveAll = 1_000;
@@ -39,8 +39,7 @@ export function createReady(db: DatabaseSync): Ready {
   );
   const firstDead = prepareQuery<[number]>(
     db,
-    `SELECT finished_at FROM job INDEXED BY job_dead
-     WHERE state = ${DEAD} AND pool = ? ORDER BY finished_at LIMIT 1`,
+    "SELECT finished_at FROM dead_letter INDEXED BY dead_letter_age WHERE pool = ? ORDER BY finished_at LIMIT 1",
   );
 
   const nextPriority = (pool: string, below = aboveAll) => priorityBelow.get(pool, below)?.[0];

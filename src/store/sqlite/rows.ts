@@ -43,6 +43,7 @@ export function toLease(cells: LeaseCells, bytes: BytesReader): Lease {
   // a copy, for it goes on to another thread by itself, and a view would take the whole batch along
   const input = toPayload(cells[13], cells[14], bytes.take(cells[15]).slice());
   const [priority, expiresAt, idempotencyKey, options] = cells[16] ?? noWishes;
+  const damage = cells[17];
   return {
     id,
     client,
@@ -63,6 +64,7 @@ export function toLease(cells: LeaseCells, bytes: BytesReader): Lease {
     fence,
     crashes,
     isCancelling: false,
+    ...(damage !== null && { damage: readFailure(damage) }),
   };
 }
 

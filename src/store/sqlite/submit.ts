@@ -8,7 +8,8 @@ import { type Calls, type JobCells, QUEUED } from "./protocol.ts";
 import type { Tables } from "./tables.ts";
 
 /** Stores jobs that are new and says of the others what they are. */
-export function createSubmit(db: DatabaseSync, { channels, counters, payloads }: Tables, keys: Keys) {
+export function createSubmit(db: DatabaseSync, tables: Tables, keys: Keys) {
+  const { channels, counters, deadlines, payloads } = tables;
   const insert = db.prepare(`
     INSERT INTO job (seq, id, client, channel, pool, task, state, attempt, max_attempts, fence, crashes,
       run_at, submitted_at, trace, input_kind, input_type, input, input_crc)
@@ -31,6 +32,10 @@ export function createSubmit(db: DatabaseSync, { channels, counters, payloads }:
       const used = known ? undefined : keys.find(cells, input);
       if (used) return answerForKey(used.id, used.differs);
     }
+    if (expiresAt !== null && expiresAt <= runAt) {
+      const known = find.get(id);
+      return known ? compare(known, cells, input) : { kind: "late" };
+    }
     const seq = counters.nextSeq();
     // A channel of a job that is not stored is not made.
     const channelId = channels.find(client, channel)?.id ?? unknownChannel;
@@ -43,6 +48,7 @@ export function createSubmit(db: DatabaseSync, { channels, counters, payloads }:
       grant.run(channels.of(client, channel).id, priority, expiresAt, key, options, seq);
     }
     payloads.setApart(seq, "input", input);
+    if (expiresAt !== null) deadlines.add(pool, expiresAt, seq);
     if (key !== null) keys.take(cells, input);
     counters.takeSeq(seq);
     counters.add(pool, QUEUED, 1);

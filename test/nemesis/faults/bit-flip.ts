@@ -1,0 +1,119 @@
+/** N11: bits of the store's files turn over, or their ends are missing, while no server runs. */
+import { cpSync, existsSync, mkdirSync, rmSync, statSync, truncateSync } from "node:fs";
+import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { check, withBreach } from "../checker.ts";
+import type { Event } from "../history/event.ts";
+import { readEvents } from "../history/log.ts";
+import type { Violation } from "../invariants/invariant.ts";
+import type { Random } from "../random.ts";
+import { lastCommitAt } from "../stage/log-tail.ts";
+import { type Channel, readOut, runsOf } from "../stage/read-out.ts";
+import { openStage } from "../stage/stage.ts";
+import { type Fault, sleep } from "./fault.ts";
+
+const sizes = { ci: 8, gate: 1_000 };
+const [jobs, lateJobs] = [1_200, 400];
+const leaseMs = 30_000;
+const channels: readonly Channel[] = [0, 1].map((index) => ({ client: `client-${index}`, channel: "channel-0" }));
+
+export const bitFlip: Fault = {
+  name: "bits",
+  row: "N11",
+  says: "bits turned over and ends cut off in the store's files while no server runs",
+  needs: () => null,
+  async run({ folder, root, seed, random, isGate, asked }) {
+    const count = asked.kills ?? (isGate ? sizes.gate : sizes.ci);
+    const { dataDir, events } = await makeStore(join(folder, "made"), root, seed);
+    const outcomes = { refused: 0, reported: 0, unharmed: 0, lostInFile: 0, lostLogEnd: 0 };
+    const lost: string[] = [];
+    const breaches: Violation[] = [];
+    for (let index = 0; index < count; index++) {
+      const copy = join(folder, `copy-${index}`);
+      mkdirSync(copy);
+      cpSync(dataDir, join(copy, "data"), { recursive: true });
+      const done = damage(join(copy, "data"), random.fork(`flip ${index}`));
+      const out = await readOut({ root, dataDir: join(copy, "data"), runsPath: runsOf(copy), channels });
+      const say = (text: string, job?: string) =>
+        void breaches.push({ invariant: "N11", text: `${done.text}, and ${text}`, ...(job !== undefined && { job }) });
+      if (out.kind === "served") {
+        const runs = existsSync(runsOf(copy)) ? readEvents([runsOf(copy)]) : [];
+        const { violations } = check([...events, ...runs, ...out.events], { leaseMs, atLeast: { I1: jobs }, except });
+        const isTold = out.said !== "";
+        // what was told of may be lost, but never wrong
+        const wrong = violations.find(({ invariant }) => /^I[25]$/.test(invariant));
+        if (wrong) say(`a wrong result was delivered: ${wrong.text}`, wrong.job);
+        const [first] = violations;
+        if (isTold) outcomes.reported += 1;
+        else if (!first) outcomes.unharmed += 1;
+        else if (done.isLogEnd) outcomes.lostLogEnd += 1;
+        else if (done.isLog) say(`nobody was told: ${first.text}`, first.job);
+        else {
+          outcomes.lostInFile += 1;
+          lost.push(`${done.text}: ${first.invariant} ${first.text}`);
+        }
+      } else {
+        outcomes[out.kind] += 1;
+        if (!/store|damaged|millpond\.sqlite/i.test(out.said)) say(`it only said "${out.said.slice(0, 300)}"`);
+      }
+      rmSync(copy, { recursive: true, force: true });
+    }
+    if (lost.length > 0) process.stderr.write(`nemesis: lost and not told of:\n  ${lost.join("\n  ")}\n`);
+    const verdict = breaches.reduce(withBreach, check(events, { leaseMs, atLeast: { I5: 1 }, except: exceptBefore }));
+    return { happened: count, planned: count, measured: outcomes, verdict };
+  },
+};
+
+/** What a read-out cannot see. */
+const noEnd = "nobody waits for the end of these stores";
+const except = { I18: noEnd, I19: noEnd, I20: noEnd };
+/** The store is made by a run that is killed in the middle. */
+const exceptBefore = { ...except, I1: noEnd, I10: noEnd };
+
+/** A store with results that nobody acknowledged, jobs that wait, and a log that was not yet moved into the main file. */
+async function makeStore(folder: string, root: string, seed: number): Promise<{ dataDir: string; events: Event[] }> {
+  const stage = await openStage({ folder, root });
+  try {
+    await stage.start();
+    const load = { seed: `${seed}/bits`, clients: 2, channels: 1, inFlight: 200, largeBytes: 20_000, ackShare: 0 };
+    const clients = await stage.clients(load);
+    clients.allow(jobs);
+    await clients.reach(jobs, AbortSignal.timeout(30_000));
+    clients.allow(jobs + lateJobs);
+    await clients.reach(jobs + lateJobs / 2, AbortSignal.timeout(30_000));
+    await stage.kill();
+    await sleep(200); // what was under way reaches the driver's log
+    return { dataDir: stage.dataDir, events: stage.events() };
+  } finally {
+    await stage.dispose();
+  }
+}
+
+/** `isLogEnd`: what is gone is the log's end, which looks as after a crash: nothing in the files says that there was more. */
+type Damage = { readonly text: string; readonly isLog: boolean; readonly isLogEnd: boolean };
+
+/** Damages one of the store's files. */
+function damage(dataDir: string, random: Random): Damage {
+  const files = ["millpond.sqlite", "millpond.sqlite-wal"].filter((name) => sizeOf(join(dataDir, name)) > 0);
+  const name = random.pick(files);
+  const path = join(dataDir, name);
+  const size = sizeOf(path);
+  const kind = random.pick(["bit", "bit", "bit", "bits", "sector", "cut"] as const);
+  const at = random.integer(0, size - 1);
+  const isLog = name.endsWith("-wal");
+  if (kind === "cut") {
+    truncateSync(path, at);
+    return { text: `${name} was cut from ${size} to ${at} bytes`, isLog, isLogEnd: isLog };
+  }
+  const isLogEnd = isLog && at >= lastCommitAt(path);
+  const length = Math.min({ bit: 1, bits: 16, sector: 512 }[kind], size - at);
+  const bytes = Buffer.alloc(length);
+  const file = openSync(path, "r+");
+  readSync(file, bytes, 0, length, at);
+  for (let index = 0; index < length; index++) bytes[index]! ^= kind === "sector" ? 0xff : 1 << random.integer(0, 7);
+  writeSync(file, bytes, 0, length, at);
+  closeSync(file);
+  return { text: `${name}: ${length} bytes changed at ${at} of ${size}`, isLog, isLogEnd };
+}
+
+const sizeOf = (path: string) => statSync(path, { throwIfNoEntry: false })?.size ?? 0;

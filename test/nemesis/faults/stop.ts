@@ -1,0 +1,70 @@
+/** N6: the process sleeps longer than a lease, as a machine that is suspended, and then goes on as if nothing had been. */
+import type { Event } from "../history/event.ts";
+import { toHistory } from "../history/history.ts";
+import { hasSetting } from "../stage/features.ts";
+import { openStage } from "../stage/stage.ts";
+import { type Fault, sleep } from "./fault.ts";
+
+const sizes = { ci: { stops: 10, jobs: 4_000 }, gate: { stops: 200, jobs: 200_000 } };
+const leaseMs = 1_000;
+const awakeMs = [200, 900] as const;
+const asleepMs = [1_100, 1_800] as const;
+/** Long enough that there are always some under way when it falls asleep. */
+const lastsMs = 400;
+
+export const stop: Fault = {
+  name: "stop",
+  row: "N6",
+  says: "SIGSTOP for longer than the lease",
+  needs: (root) => (hasSetting(root, "leaseMs") ? null : "this server has no setting leaseMs"),
+  async run({ folder, root, seed, random, isGate, asked }) {
+    const size = isGate ? sizes.gate : sizes.ci;
+    const [count, jobs] = [asked.kills ?? size.stops, asked.jobs ?? size.jobs];
+    const plan = Array.from(
+      { length: count },
+      () => [random.integer(...awakeMs), random.integer(...asleepMs)] as const,
+    );
+    const flags = ["--lease-ms", String(leaseMs)];
+    const pools = JSON.stringify({ cpu: { workers: 4 }, io: { workers: 1 } });
+    const stage = await openStage({ folder, root, flags, pools });
+    try {
+      const server = await stage.start();
+      const load = { seed: `${seed}/stop`, clients: 2, channels: 2, inFlight: 100, largeBytes: 0, longMs: lastsMs };
+      const clients = await stage.clients(load);
+      for (const [index, [awake, asleep]] of plan.entries()) {
+        clients.allow(Math.ceil((jobs * (index + 1)) / count));
+        await sleep(awake);
+        stage.fault("stop", `asleep for ${asleep} ms`, true);
+        server.kill("SIGSTOP");
+        await sleep(asleep);
+        server.kill("SIGCONT");
+        stage.fault("stop", "awake", true);
+      }
+      clients.allow(jobs);
+      const left = await clients.finish();
+      await stage.stop();
+      let fenced = 0;
+      const atLeast = { I1: jobs * 0.9, I2: 1, I5: 1, I6: 1, I7: 1, I8: 1, I9: 1, I10: 1, I18: 1, I19: 1 };
+      const verdict = stage.judge({ leaseMs, atLeast }, (events) => {
+        fenced = refusedByFence(events);
+        return [];
+      });
+      return { happened: count, planned: count, measured: { left, fenced }, verdict };
+    } finally {
+      await stage.dispose();
+    }
+  },
+};
+
+/** Executions that returned after their job had been given to another: their outcome was refused. */
+function refusedByFence(events: readonly Event[]): number {
+  const returned = new Set<string>();
+  for (const event of events) if (event.kind === "finished" && event.how === "returned") returned.add(event.run);
+  let refused = 0;
+  for (const { results, runs } of toHistory(events).jobs.values()) {
+    const kept = results[0]?.run;
+    if (kept !== undefined && kept !== null)
+      refused += runs.filter(({ run }) => returned.has(run) && run !== kept).length;
+  }
+  return refused;
+}

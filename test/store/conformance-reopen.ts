@@ -1,0 +1,68 @@
+/** What a store has after it was closed and opened again, by another process as it were. */
+import assert from "node:assert/strict";
+import { after, beforeEach, test } from "node:test";
+import type { Store } from "../../src/store/store.ts";
+import type { Opened } from "./conformance.ts";
+import { asBoot1, data, finish, leaseAll, listAll, newJob, newJobs, resultsOf, settlement, t0 } from "./sample.ts";
+
+export function reopenConformance(open: () => Promise<Opened>): void {
+  const all: Opened[] = [];
+  let opened: Opened;
+  beforeEach(async () => {
+    opened = await open();
+    all.push(opened);
+  });
+  after(() => Promise.all(all.map((one) => one.discard())));
+
+  test("jobs, results, acknowledgements and counts are there after reopening", async (t) => {
+    if (typeof opened.reopen === "string") return t.skip(opened.reopen);
+    const { store } = opened;
+    await finish(store, newJobs(3, { input: data(5_000) }), { output: data(6_000) });
+    await store.ack([{ client: "ada", channel: "default", cursor: 1 }]);
+    await store.submit([newJob({ runAt: t0 + 9 })]);
+    const all = async (from: Store) => [await resultsOf(from), await from.counts(), await listAll(from)];
+    const before = await all(store);
+
+    const again = await opened.reopen();
+
+    assert.deepEqual(await all(again), before);
+    assert.equal((await resultsOf(again)).results[0]?.cursor, 2);
+    const next = await again.lease({ pool: "cpu", limit: 1, now: t0 + 9, ...asBoot1, owner: "boot-2" });
+    assert.equal(next.leases[0]?.seq, 4);
+  });
+
+  test("the leases of a dead process are free at once, and keep their owner, fence and wish to cancel", async (t) => {
+    if (typeof opened.reopen === "string") return t.skip(opened.reopen);
+    const { store } = opened;
+    await store.submit(newJobs(2, { expiresAt: t0 + 99 }));
+    const [running, cancelled] = await leaseAll(store);
+    const failure = { reason: "cancelled", message: "", retryable: false };
+    await store.cancel({ client: "ada", ids: [cancelled!.id], now: t0, failure });
+
+    const again = await opened.reopen();
+
+    const whole = await again.get({ client: "ada", id: running!.id });
+    assert.deepEqual([whole?.state, whole?.attempts, whole?.startedAt], ["RUNNING", 1, null]);
+    const asked = { owner: "boot-2", now: t0, limit: 10 };
+    const both = [
+      { ...running, owner: "boot-1" },
+      { ...cancelled, isCancelling: true, owner: "boot-1" },
+    ];
+    assert.deepEqual(await again.expired({ ...asked, others: true }), both);
+    assert.deepEqual(await again.expired({ ...asked, others: false }), both, "before their end");
+    const back = { outcome: "lost", state: "QUEUED", failure, output: null } as const;
+    assert.deepEqual(
+      await again.settle([
+        settlement(running!, { ...back, fence: 2 }),
+        settlement(running!, back),
+        settlement(cancelled!, back),
+      ]),
+      ["stale", "written", "cancelling"],
+    );
+    const waiting = await again.get({ client: "ada", id: running!.id });
+    assert.deepEqual([waiting?.state, waiting?.history[0]?.attempt], ["QUEUED", 1]);
+    const late = { pool: "cpu", limit: 5, now: t0 + 99, ...asBoot1, onlyExpired: true };
+    const { leases } = await again.lease(late);
+    assert.deepEqual([leases.map(({ seq }) => seq), leases[0]?.fence], [[running!.seq], 2]);
+  });
+}
