@@ -189,7 +189,9 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     nextLookAt = dueAt;
     cancelTimer = clock.after(dueAt - clock.now(), () => {
       nextLookAt = Number.POSITIVE_INFINITY;
+      line.push(...startable(line.splice(0))); // a deadline that passed meanwhile does not wait for a worker
       hint();
+      if (line.length > 0) hintAt(clock.now() + lookEveryMs);
     });
   }
 

@@ -89,7 +89,8 @@ export function createMemoryStore(): Store {
     // a job that was given back still waits for what its last attempt failed with
     const isGivenBack = state === "QUEUED" && failure === null && settlement.attempt > 0;
     if (!isGivenBack) job.failure = failure;
-    Object.assign(job, { state, deadReason, crashes, runAt, startedAt, isCancelling: false });
+    Object.assign(job, { state, deadReason, crashes, startedAt, isCancelling: false });
+    if (state === "QUEUED") job.runAt = runAt;
     job.attempt = settlement.attempt;
     if (isFinal(state)) {
       job.finishedAt = finishedAt;

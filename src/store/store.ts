@@ -23,6 +23,7 @@ import type {
   StoredResult,
   WholeJob,
 } from "../job/job.ts";
+import type { OptionField } from "../job/options.ts";
 
 /** What became of one submitted job. */
 export type Submitted =
@@ -40,7 +41,7 @@ export type Submitted =
   | { readonly kind: "late" };
 
 /** What makes two submits the same: all of it must be equal. Times are not among it, for a repeated delay moves. */
-export type ContentField = "task" | "channel" | "input" | "priority" | "max_attempts" | "options";
+export type ContentField = "task" | "channel" | "input" | "priority" | "max_attempts" | OptionField;
 
 export type LeaseRequest = {
   readonly pool: string;

@@ -72,6 +72,28 @@ describe("a lease", () => {
     assert.equal(pool.held.length, 0);
   });
 
+  test("whose deadline passes while it waits for a worker is settled within a second, however long that is busy", async (t) => {
+    const { dispatcher, put, pool, clock, settled } = tryDispatcher(t, { workers: 1 });
+    await put(1);
+    await dispatcher.start();
+    await turn();
+    pool.endAll(undefined, 5);
+    await put(1);
+    await put(2, { expiresAt: t0 + 2_500 });
+    dispatcher.hint();
+    await turn();
+    settled.length = 0;
+    for (let second = 0; second < 4; second += 1) {
+      clock.advance(1_000);
+      await turn();
+    }
+    assert.equal(pool.held.length, 1, "the worker is still busy");
+    assert.deepEqual(
+      settled.map(({ outcome }) => outcome.kind),
+      ["expired", "expired"],
+    );
+  });
+
   test("of a job that is being cancelled is settled, and not run", async (t) => {
     const lease = newLease({ isCancelling: true });
     const { dispatcher, settled, pool } = tryDispatcher(t, {

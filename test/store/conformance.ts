@@ -76,13 +76,15 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
         { ...job, input: data("another") },
         { ...job, input: { ...data("in"), kind: "json" as const } },
         { ...job, channel: null },
+        { ...job, options: { labels: { a: "1" }, retry: { baseMs: 5 } } },
       ];
       const conflict = (...differs: ContentField[]) => ({ kind: "conflict", id: job.id, by: "id", differs });
       assert.deepEqual(await store.submit(differing), [
-        conflict("task", "channel", "input", "priority", "max_attempts", "options"),
+        conflict("task", "channel", "input", "priority", "max_attempts", "timeout"),
         conflict("input"),
         conflict("input"),
         conflict("channel"),
+        conflict("labels", "retry"),
       ]);
       const [lease] = await leaseAll(store);
       assert.equal(lease?.task, "echo");

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import {
   type Failure,
   isFinal,
@@ -12,6 +11,7 @@ import {
   type StoredResult,
   type WholeJob,
 } from "../../job/job.ts";
+import { differingOptions } from "../../job/options.ts";
 import type { ContentField } from "../store.ts";
 
 /** A job as this store holds it. */
@@ -67,7 +67,7 @@ export function differences(known: Content, job: Content): ContentField[] {
   if (!samePayload(known.input, job.input)) differs.push("input");
   if (known.priority !== job.priority) differs.push("priority");
   if (known.maxAttempts !== job.maxAttempts) differs.push("max_attempts");
-  if (!isDeepStrictEqual(known.options, job.options)) differs.push("options");
+  differs.push(...differingOptions(known.options, job.options));
   return differs;
 }
 

@@ -4,6 +4,7 @@ import { idempotencyMs } from "../../job/job.ts";
 import type { ContentField } from "../store.ts";
 import { prepareQuery } from "./connection.ts";
 import type { JobCells } from "./protocol.ts";
+import { differingTexts } from "./text.ts";
 
 /** Asked about jobs that have a key only. */
 export type Keys = {
@@ -45,7 +46,7 @@ export function createKeys(db: DatabaseSync): Keys {
       if (Buffer.compare(row[7], digestOf(cells, input)) !== 0) differs.push("input");
       if (row[4] !== priority) differs.push("priority");
       if (row[5] !== cells[5]) differs.push("max_attempts");
-      if (row[6] !== options) differs.push("options");
+      if (row[6] !== options) differs.push(...differingTexts(row[6], options));
       return { id, differs };
     },
     take: (cells, input) => {

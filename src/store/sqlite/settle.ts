@@ -13,7 +13,7 @@ const succeeded = outcomes.indexOf("succeeded");
 export function createSettle(db: DatabaseSync, tables: Tables) {
   const { channels, counters, deadLetters, deadlines, history, payloads, running } = tables;
   const update = db.prepare(`
-    UPDATE job SET state = ?, attempt = ?, crashes = ?, run_at = ?, started_at = ?, finished_at = ?, cursor = ?,
+    UPDATE job SET state = ?, attempt = ?, crashes = ?, run_at = coalesce(?, run_at), started_at = ?, finished_at = ?, cursor = ?,
       owner = NULL, failure = ?, output_kind = ?, output_type = ?, output = ?, output_crc = ?
     WHERE seq = ?`);
   const measure = prepareQuery<[bytes: number]>(db, `SELECT ${bytesOfRunning} FROM job WHERE seq = ?`);
@@ -42,7 +42,7 @@ export function createSettle(db: DatabaseSync, tables: Tables) {
     const crc = outputChecksum(job, kind, type, failure, output);
     const cursor = isFinal ? channels.append(channels.byId(job.channel), state, finishedAt) : null;
     // biome-ignore format: one line per line of the statement
-    update.run(state, attempts, crashes, runAt, startOf(cells), isFinal ? finishedAt : null, cursor,
+    update.run(state, attempts, crashes, isFinal ? null : runAt, startOf(cells), isFinal ? finishedAt : null, cursor,
       failure, kind, type, inRow(output), crc,
       seq);
     running.delete(seq);

@@ -3,6 +3,7 @@ import type { ContentField, Submitted } from "../store.ts";
 import type { BytesReader } from "./bytes.ts";
 import { prepareQuery } from "./connection.ts";
 import type { Keys } from "./keys.ts";
+import { differingTexts } from "./text.ts";
 import { inputChecksum, inRow } from "./payloads.ts";
 import { type Calls, type JobCells, QUEUED } from "./protocol.ts";
 import type { Tables } from "./tables.ts";
@@ -73,7 +74,7 @@ export function createSubmit(db: DatabaseSync, tables: Tables, keys: Keys) {
     const [wantedPriority, , , wantedOptions] = cells[12] ?? noWishes;
     if (priority !== wantedPriority) differs.push("priority");
     if (maxAttempts !== cells[5]) differs.push("max_attempts");
-    if (options !== wantedOptions) differs.push("options");
+    if (options !== wantedOptions) differs.push(...differingTexts(options, wantedOptions));
     if (differs.length > 0) return { kind: "conflict", id, by: "id", differs };
     return { kind: "duplicate", id, cursor: cursorOf(known) };
   }

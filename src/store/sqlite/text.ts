@@ -1,5 +1,6 @@
 /** What the tables hold as JSON. Reading never throws: damaged text makes one job unreadable, not the store. */
 import type { Failure, JobOptions } from "../../job/job.ts";
+import { differingOptions, type OptionField } from "../../job/options.ts";
 
 /** What a job says of which something on the disk is not what was written. */
 export function damagedFailure(what: string): Failure {
@@ -21,6 +22,12 @@ export function toOptionsText(options: JobOptions): string {
     if (typeof value !== "object" || value === null) return value;
     return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
   });
+}
+
+/** Which options differ; a stored text that cannot be read has none. */
+export function differingTexts(known: string | null, given: string | null): OptionField[] {
+  const [a, b] = [known, given].map((text) => (text === null ? null : readOptions(text)));
+  return differingOptions(a ?? null, b ?? null);
 }
 
 function parse(text: string): unknown {
