@@ -111,6 +111,7 @@ export function createEngine(parts: EngineParts): Engine {
     },
     onSettled(ended) {
       stats.ended(ended);
+      pruner.ended(ended.length);
       for (const each of ended) if (each.lease.trace !== null) parts.tracing.attempt(traced(each));
     },
     onDeath: parts.onDeath,

@@ -26,17 +26,25 @@ export type PrunerParts = {
   readonly onError: (error: unknown) => void;
 };
 
+export type Pruner = Service & {
+  /** So many attempts have ended: as many jobs, at most, will have to be removed one day. */
+  ended(count: number): void;
+};
+
 /**
- * One step removes at most this many jobs: a millisecond or two of the store's time. Larger steps are hardly cheaper for
- * each job, and what is submitted meanwhile waits for as long as a step takes.
+ * One step removes twice as many jobs as have ended since the last, so that it keeps up with any load, within these
+ * bounds. What is submitted meanwhile waits for as long as a step takes: a fraction of a millisecond for the smallest; the
+ * largest takes several, and comes only when so many jobs end that commits are as long anyway.
  */
-const stepLimit = 200;
+const smallestStep = 20;
+const largestStep = 500;
 const restMs = 1_000;
 /** Between two steps while there is more, at least. */
 const shortestPauseMs = 5;
 const mebibyte = 2 ** 20;
 
-export function createPruner({ store, clock, retention, onError }: PrunerParts): Service {
+export function createPruner({ store, clock, retention, onError }: PrunerParts): Pruner {
+  let endedSince = 0;
   let isRunning = false;
   let cancel = () => {};
   let step: Promise<void> = Promise.resolve();
@@ -44,6 +52,8 @@ export function createPruner({ store, clock, retention, onError }: PrunerParts):
   async function prune(): Promise<void> {
     const now = clock.now();
     const startedAt = clock.monotonicMs();
+    const limit = Math.min(Math.max(2 * endedSince, smallestStep), largestStep);
+    endedSince = 0;
     try {
       const removed = await store.prune({
         now,
@@ -52,11 +62,11 @@ export function createPruner({ store, clock, retention, onError }: PrunerParts):
         deadBefore: now - retention.deadMs,
         maxFinished: { jobs: retention.finishedJobs, bytes: retention.finishedMiB * mebibyte },
         maxDead: { jobs: retention.deadJobs, bytes: retention.deadMiB * mebibyte },
-        limit: stepLimit,
+        limit,
       });
       // the store serves others for at least as long as it pruned
       const pauseMs = Math.max(clock.monotonicMs() - startedAt, shortestPauseMs);
-      schedule(removed < stepLimit ? restMs : pauseMs);
+      schedule(removed < limit ? restMs : pauseMs);
     } catch (error) {
       isRunning = false;
       onError(error);
@@ -72,6 +82,9 @@ export function createPruner({ store, clock, retention, onError }: PrunerParts):
 
   return {
     name: "pruner",
+    ended(count) {
+      endedSince += count;
+    },
     async start() {
       isRunning = true;
       schedule(restMs);
