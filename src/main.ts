@@ -1,10 +1,12 @@
 /** Where the `millpond` command starts. */
-import { runProgram } from "./cli/program.ts";
-import { createTerminal } from "./cli/terminal.ts";
+import { keepCompiledCode } from "./code-cache.ts";
 
+keepCompiledCode(process.env);
 // grpc-js, loaded by the commands, writes to standard error what it also throws: it would be said twice
-process.env.GRPC_VERBOSITY ??= "NONE";
+process.env["GRPC_VERBOSITY"] ??= "NONE";
 
+const { runProgram } = await import("./cli/program.ts");
+const { createTerminal } = await import("./cli/terminal.ts");
 process.exitCode = await runProgram({
   args: process.argv.slice(2),
   env: process.env,

@@ -1,4 +1,5 @@
 import { systemClock } from "../../clients/typescript/clock.ts";
+import { saveCompiledCode } from "../code-cache.ts";
 import type { RunningServer } from "../server.ts";
 import { version } from "../version.ts";
 import { type Command, type Invocation, isOn, jsonFlag } from "./command.ts";
@@ -37,6 +38,7 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
   );
   const { startServer } = await import("../server.ts");
   const server = await startServer(config);
+  saveCompiledCode(); // before it serves: this writes files, and there is nothing to write from the second start on
 
   const { grpcAddress, httpAddress, store, pools, tasks } = server;
   say("serving", { version, pid: process.pid, grpc: grpcAddress, http: httpAddress, store, pools, tasks }, [

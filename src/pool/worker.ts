@@ -4,6 +4,7 @@
  */
 import { parentPort, threadId, workerData } from "node:worker_threads";
 import { systemClock as clock, takeOrigin } from "../clock.ts";
+import { saveCompiledCode } from "../code-cache.ts";
 import { messageOf } from "../errors.ts";
 import type { Chunk, ChunkJob, ChunkOutcome, ChunkOutcomes, Note, ThreadData } from "./chunk.ts";
 import { decodeInput, encodeOutput } from "./codec.ts";
@@ -32,6 +33,7 @@ async function load(): Promise<(chunk: Chunk) => Promise<ChunkOutcomes>> {
   for (const { name, file, settings, timeoutMs } of thread.tasks) {
     tasks.set(name, { definition: await definitionIn(file), settings, timeoutMs });
   }
+  saveCompiledCode();
   const flagsOfSlots: Flags[] = [];
   parentPort?.postMessage({ kind: "ready", thread: threadId } satisfies Note);
   return async (chunk) => {

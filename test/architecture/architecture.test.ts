@@ -29,6 +29,7 @@ const rooms: readonly Room[] = [
   room("lifecycle", ["src/lifecycle.ts"], []),
   room("log", ["src/log.ts"], []),
   room("version", ["src/version.ts"], []),
+  room("code cache", ["src/code-cache.ts"], []),
   room("job", ["src/job/"], []),
   room("gen", ["src/gen/"], []),
   room("instruments", ["src/telemetry/instruments.ts"], []),
@@ -40,7 +41,7 @@ const rooms: readonly Room[] = [
   room("stores", ["src/store/open.ts"], [...ground, "store port", "memory store", "sqlite store"]),
   room("memory store", ["src/store/memory.ts", "src/store/memory/"], [...ground, "store port"]),
   room("sqlite store", ["src/store/sqlite.ts", "src/store/sqlite/"], [...ground, "store port"]),
-  room("pool", ["src/pool/"], [...ground, "task api"]),
+  room("pool", ["src/pool/"], [...ground, "code cache", "task api"]),
   room("tasks", ["src/tasks/"], ["errors", "clock", "gen", "task api"]),
   room("telemetry", ["src/telemetry/"], [...ground]),
 
@@ -53,8 +54,8 @@ const rooms: readonly Room[] = [
   ),
 
   room("client", ["clients/typescript/"], ["gen"]),
-  room("cli", ["src/cli/"], ["errors", "config", "version", "gen", "client", "server"]),
-  room("main", ["src/main.ts"], ["cli"]),
+  room("cli", ["src/cli/"], ["errors", "config", "version", "code cache", "gen", "client", "server"]),
+  room("main", ["src/main.ts"], ["code cache", "cli"]),
   room("launch", ["src/launch.mjs"], []),
   room("public surface", ["src/index.ts"], ["errors", "job", "task api"]),
 ];
