@@ -10,7 +10,8 @@ export type Replacement = { readonly file: string; readonly text: string; readon
 
 export type PlantedCopy = { readonly folder: string; remove(): Promise<void> };
 
-const root = fileURLToPath(new URL("../../..", import.meta.url));
+/** The clone that is copied. */
+export const root = fileURLToPath(new URL("../../..", import.meta.url));
 
 /** Rejects when a text is not there, or not once: then the code has changed and the bug is not planted. */
 export async function plantCopy(replacements: readonly Replacement[]): Promise<PlantedCopy> {

@@ -9,9 +9,9 @@ import { murder } from "./murder.ts";
 import { network } from "./network.ts";
 import { neverRead } from "./never-read.ts";
 import { powerCut } from "./power-cut.ts";
-import { stop } from "./stop.ts";
+import { rival, stop } from "./stop.ts";
 
 /** In the order of the table. */
 export const faults: readonly Fault[] = [
-  ...[kill, powerCut, ioError, diskFull, murder, stop, clockJump, network, neverRead, bitFlip, migration],
+  ...[kill, powerCut, ioError, diskFull, murder, stop, rival, clockJump, network, neverRead, bitFlip, migration],
 ];

@@ -11,7 +11,7 @@ import { type CallFailure, openWire, type Wire } from "../driver/wire.ts";
 import type { Event } from "../history/event.ts";
 import { now } from "../history/log.ts";
 import { type ServerProcess, StartFailure, startServer } from "./server.ts";
-import { tasksDir } from "./stage.ts";
+import { fewWorkers, tasksDir } from "./stage.ts";
 
 export type Channel = { readonly client: string; readonly channel: string };
 
@@ -38,7 +38,7 @@ const stopMs = 20_000;
 const { method } = WorkerPoolService;
 
 export async function readOut({ root, dataDir, runsPath, channels }: ReadOutOptions): Promise<ReadOut> {
-  const flags = ["--data-dir", dataDir, "--tasks-dir", tasksDir, "--log-level", "error"];
+  const flags = ["--data-dir", dataDir, "--tasks-dir", tasksDir, "--pools", fewWorkers, "--log-level", "error"];
   let server: ServerProcess;
   try {
     server = await startServer({ root, flags, env: { NEMESIS_RUNS: runsPath } });

@@ -54,7 +54,7 @@ export type Stage = {
 };
 
 /** Few workers: threads are most of what a start costs. */
-const pools = JSON.stringify({ cpu: { workers: 2 }, io: { workers: 1 } });
+export const fewWorkers = JSON.stringify({ cpu: { workers: 2 }, io: { workers: 1 } });
 
 export const tasksDir = fileURLToPath(new URL("../tasks", import.meta.url));
 
@@ -86,7 +86,7 @@ export async function openStage({ folder, root, env = {}, ...options }: StageOpt
       "--log-level",
       "silent",
       "--pools",
-      options.pools ?? pools,
+      options.pools ?? fewWorkers,
       ...(options.flags ?? []),
     ],
     env: { NEMESIS_RUNS: paths.runs, ...env },
