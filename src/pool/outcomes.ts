@@ -11,8 +11,8 @@ export type Outcomes = {
   ofChunk(slot: Slot, outcomes: ChunkOutcomes, now: number): readonly Ended[];
   /**
    * The thread died or was ended, or none took the chunk. The job that was running is to blame, and the others are
-   * released. When none was running, nobody knows what killed the thread: those that had ended are lost. Jobs whose
-   * outcome is known already are left out.
+   * released. When none was running, nobody knows what killed the thread, unless the pool ends: those that had ended are
+   * lost. Jobs whose outcome is known already are left out.
    */
   ofDeath(slot: Slot, error: unknown, now: number): readonly Ended[];
 };
@@ -23,9 +23,11 @@ export type OutcomesParts = {
   readonly areReleasedReported: boolean;
   /** Whether the pool has no threads to give jobs to: jobs that no thread took are lost, for else they would come for ever. */
   readonly isBroken: () => boolean;
+  /** Whether the pool ends, and its threads with it: no job is to blame for that, and a deploy costs no attempt. */
+  readonly isStopping: () => boolean;
 };
 
-export function createOutcomes({ timeoutOf, areReleasedReported, isBroken }: OutcomesParts): Outcomes {
+export function createOutcomes({ timeoutOf, areReleasedReported, isBroken, isStopping }: OutcomesParts): Outcomes {
   function stopped(reason: StopReason, lease: Lease, hasStarted: boolean): Outcome {
     if (reason === "timed_out") return { kind: reason, timeoutMs: timeoutOf(lease) };
     return reason === "expired" ? { kind: reason, hasStarted } : { kind: reason };
@@ -79,7 +81,7 @@ export function createOutcomes({ timeoutOf, areReleasedReported, isBroken }: Out
             return { lease, outcome, startedAt, finishedAt: now, tookMs: now - startedAt };
           }
           case "ended":
-            return notBegun(lease, hasCulprit ? { kind: "released" } : lost, now);
+            return notBegun(lease, hasCulprit || isStopping() ? { kind: "released" } : lost, now);
           default:
             return notBegun(lease, isHopeless ? lost : { kind: "released" }, now);
         }

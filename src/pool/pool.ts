@@ -63,7 +63,10 @@ export function createPool(options: PoolOptions): Pool {
   });
   const boots = createBoots({ name, threads: () => threads.threads, clock, log, onMissing: giveUpWaiting });
   const isBroken = () => boots.isBroken() || (slots.busy.size === 0 && slots.free() === 0);
-  const outcomes = createOutcomes({ timeoutOf, isBroken, areReleasedReported: onReleased !== undefined });
+  const outcomes = createOutcomes({
+    ...{ timeoutOf, isBroken, areReleasedReported: onReleased !== undefined },
+    isStopping: () => isStopping,
+  });
   threads.on("error", (error) =>
     log.error({ pool: name, error: textOf(error, maxErrorChars) }, "a worker failed outside of a job"),
   );
