@@ -1,6 +1,7 @@
 /** What a running attempt holds in its hand. */
 import { parentPort } from "node:worker_threads";
 import { systemClock as clock } from "../clock.ts";
+import type { JsonValue } from "../job/job.ts";
 import type { ChunkJob, Note, StopReason } from "./chunk.ts";
 import { type Flags, stopReasonOf } from "./flags.ts";
 import { plain, textOf } from "./plain.ts";
@@ -8,7 +9,7 @@ import { type LogLevel, TaskError, type TaskContext } from "./task.ts";
 
 /** Progress is sent at most this often; the last word within an interval is the one that is dropped. */
 const progressIntervalMs = 100;
-/** Log lines of one attempt; further ones are dropped, and the last line says so. */
+/** Log lines of one attempt; further ones are dropped. One line says so at once, and one at the end how many they were. */
 const maxLogLines = 200;
 const maxLogChars = 4096;
 const maxNoteChars = 200;
@@ -17,7 +18,7 @@ const levels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
 export type AttemptContext = {
   readonly task: TaskContext<never>;
-  /** Lets go of what waits for a word to stop. Whatever the attempt left running is told to stop from now on. */
+  /** Says how many lines were dropped, and lets go of what waits for a word to stop. Whatever the attempt left running is told to stop from now on. */
   end(): void;
 };
 
@@ -73,11 +74,14 @@ export function createContext(job: ChunkJob, place: Place): AttemptContext {
 
   function log(level: LogLevel, text: unknown, fields: unknown): void {
     lines += 1;
-    if (lines > maxLogLines) return;
-    const isLast = lines === maxLogLines;
-    const said = isLast ? `${maxLogLines} lines logged: further ones of this attempt are dropped` : text;
-    const facts = fields === undefined ? {} : plain(fields);
-    post({ kind: "log", slot, index, seq, id, task, attempt, level, text: textOf(said, maxLogChars), fields: facts });
+    if (lines <= maxLogLines) postLine(level, textOf(text, maxLogChars), fields === undefined ? {} : plain(fields));
+    else if (lines === maxLogLines + 1) {
+      postLine("warn", `${maxLogLines} lines logged: further ones of this attempt are dropped`, {});
+    }
+  }
+
+  function postLine(level: LogLevel, text: string, fields: { readonly [key: string]: JsonValue }): void {
+    post({ kind: "log", slot, index, seq, id, task, attempt, level, text, fields });
   }
 
   function createLog(): TaskContext["log"] {
@@ -110,6 +114,7 @@ export function createContext(job: ChunkJob, place: Place): AttemptContext {
       },
     },
     end() {
+      if (lines > maxLogLines) postLine("warn", `${lines - maxLogLines} log lines of this attempt were dropped`, {});
       hasEnded = true;
       listeners.delete(look);
     },

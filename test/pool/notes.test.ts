@@ -60,14 +60,18 @@ describe("log", () => {
     assert.deepEqual(said.at(-1)?.lease, last);
   });
 
-  test("at most 200 lines of an attempt, each cut to 4096 characters, and the last says that more were dropped", async (t) => {
-    const { run, lines, heard } = tryPool(t);
-    const last = "200 lines logged: further ones of this attempt are dropped";
+  test("at most 200 lines of an attempt, each cut to 4096 characters; those that are dropped are told of and counted", async (t) => {
+    const { run, lines, said, heard } = tryPool(t);
+    const counted = "300 log lines of this attempt were dropped";
     await run("talks", "much");
-    await heard(last);
-    assert.equal(lines.length, 200);
-    assert.ok(lines.slice(0, -1).every(({ text }) => text.length === 4096));
-    assert.equal(lines.at(-1)?.text, last);
+    await heard(counted);
+    assert.ok(lines.slice(0, 200).every(({ text }) => text.length === 4096));
+    const told = ["200 lines logged: further ones of this attempt are dropped", counted];
+    assert.deepEqual(
+      lines.slice(200).map(({ text }) => text),
+      told,
+    );
+    assert.equal(said.length, 202); // who watches the job hears it too
   });
 });
 
