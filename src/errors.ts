@@ -57,13 +57,13 @@ export const rules = {
   already_exists: rule(
     Code.AlreadyExists,
     false,
-    (id: string, differs: string) => `job "${id}" exists with another ${differs}: choose a new id for a new job`,
+    (id: string, differs: string) => `job "${id}" exists and differs in ${differs}: choose a new id for a new job`,
   ),
   key_exists: rule(
     Code.AlreadyExists,
     false,
     (key: string, id: string, differs: string) =>
-      `idempotency key "${key}" belongs to job "${id}" with another ${differs}: choose a new key for a new job`,
+      `idempotency key "${key}" belongs to job "${id}", which differs in ${differs}: choose a new key for a new job`,
   ),
   not_dead: rule(
     Code.FailedPrecondition,

@@ -41,7 +41,7 @@ export type Submitted =
   | { readonly kind: "late" };
 
 /** What makes two submits the same: all of it must be equal. Times are not among it, for a repeated delay moves. */
-export type ContentField = "task" | "channel" | "input" | "priority" | "max_attempts" | OptionField;
+export type ContentField = "task" | "channel" | "discard_result" | "input" | "priority" | "max_attempts" | OptionField;
 
 export type LeaseRequest = {
   readonly pool: string;

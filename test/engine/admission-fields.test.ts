@@ -78,7 +78,7 @@ describe("a job that was there before", () => {
     const { submit, backlog } = open({ kind: "conflict", id, by: "id", differs: ["input", "priority"] });
     const answer = await submit({ id, idempotencyKey: "k" });
     assert.ok(answer?.kind === "refused" && answer.error.reason === "already_exists");
-    assert.match(answer.error.message, new RegExp(`job "${id}" exists with another input, priority`));
+    assert.match(answer.error.message, new RegExp(`job "${id}" exists and differs in input, priority`));
     assert.equal(backlog.queued("cpu"), 0);
   });
 
@@ -86,7 +86,7 @@ describe("a job that was there before", () => {
     const { submit } = open({ kind: "conflict", id: id2, by: "key", differs: ["task"] });
     const answer = await submit({ id, idempotencyKey: "k" });
     assert.ok(answer?.kind === "refused" && answer.error.reason === "key_exists");
-    assert.match(answer.error.message, new RegExp(`key "k" belongs to job "${id2}" with another task`));
+    assert.match(answer.error.message, new RegExp(`key "k" belongs to job "${id2}", which differs in task`));
   });
 
   test("is known by its key in the memory store too, whatever the order of its JSON and labels", async () => {

@@ -83,7 +83,7 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
         conflict("task", "channel", "input", "priority", "max_attempts", "timeout"),
         conflict("input"),
         conflict("input"),
-        conflict("channel"),
+        conflict("discard_result"),
         conflict("labels", "retry"),
       ]);
       const [lease] = await leaseAll(store);

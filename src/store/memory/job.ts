@@ -11,7 +11,7 @@ import {
   type StoredResult,
   type WholeJob,
 } from "../../job/job.ts";
-import { differingOptions } from "../../job/options.ts";
+import { differingChannel, differingOptions } from "../../job/options.ts";
 import type { ContentField } from "../store.ts";
 
 /** A job as this store holds it. */
@@ -63,7 +63,7 @@ export type Content = {
 export function differences(known: Content, job: Content): ContentField[] {
   const differs: ContentField[] = [];
   if (known.task !== job.task) differs.push("task");
-  if (known.channel !== job.channel) differs.push("channel");
+  if (known.channel !== job.channel) differs.push(differingChannel(known.channel, job.channel));
   if (!samePayload(known.input, job.input)) differs.push("input");
   if (known.priority !== job.priority) differs.push("priority");
   if (known.maxAttempts !== job.maxAttempts) differs.push("max_attempts");

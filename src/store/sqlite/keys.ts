@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { DatabaseSync } from "node:sqlite";
 import { idempotencyMs } from "../../job/job.ts";
+import { differingChannel } from "../../job/options.ts";
 import type { ContentField } from "../store.ts";
 import { prepareQuery } from "./connection.ts";
 import type { JobCells } from "./protocol.ts";
@@ -42,7 +43,7 @@ export function createKeys(db: DatabaseSync): Keys {
       const [id, , task, channel] = row;
       const differs: ContentField[] = [];
       if (task !== cells[4]) differs.push("task");
-      if (channel !== cells[2]) differs.push("channel");
+      if (channel !== cells[2]) differs.push(differingChannel(channel, cells[2]));
       if (Buffer.compare(row[7], digestOf(cells, input)) !== 0) differs.push("input");
       if (row[4] !== priority) differs.push("priority");
       if (row[5] !== cells[5]) differs.push("max_attempts");

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import { differingChannel } from "../../job/options.ts";
 import type { ContentField, Submitted } from "../store.ts";
 import type { BytesReader } from "./bytes.ts";
 import { prepareQuery } from "./connection.ts";
@@ -68,7 +69,8 @@ export function createSubmit(db: DatabaseSync, tables: Tables, keys: Keys) {
     if (client !== cells[1]) return { kind: "taken" };
     const differs: ContentField[] = [];
     if (task !== cells[4]) differs.push("task");
-    if (channels.byId(channelId).name !== cells[2]) differs.push("channel");
+    const { name: channel } = channels.byId(channelId);
+    if (channel !== cells[2]) differs.push(differingChannel(channel, cells[2]));
     const stored = payloads.fetch(seq, "input", kind, held);
     if (kind !== cells[9] || type !== cells[10] || !sameBytes(stored, input)) differs.push("input");
     const [wantedPriority, , , wantedOptions] = cells[12] ?? noWishes;
