@@ -178,7 +178,8 @@ export function createEngine(parts: EngineParts): Engine {
     },
     async recover() {
       const recovered = await recoverLost({ store, clock, owner, settle, flush });
-      if (recovered > 0) log.warn({ jobs: recovered }, "jobs were running when the last process died: they run again");
+      if (recovered > 0)
+        log.warn({ jobs: recovered }, "jobs were running when the last process died: their attempts are lost");
       otherPools = await backlog.load();
       for (const pool of otherPools) log.warn({ pool }, "jobs wait in a pool that is not configured");
     },

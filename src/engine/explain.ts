@@ -86,7 +86,7 @@ function sentence(
     case "queued":
       return ahead === 0
         ? `it is the next to start in pool "${pool}"`
-        : `${ahead === maxAhead ? `${maxAhead} jobs or more` : count(ahead, "job")} of pool "${pool}" start before it`;
+        : `${ahead === maxAhead ? `${maxAhead} jobs or more` : count(ahead, "job")} of pool "${pool}" ${ahead === 1 ? "starts" : "start"} before it`;
     case "workers_busy":
       return `it is the next to start, and pool "${pool}" is busy: it runs ${count(running, "job")} on ${count(workers, "worker")}`;
     case "draining":

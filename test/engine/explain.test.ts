@@ -82,6 +82,11 @@ test("a job behind others says how many there are", async () => {
   assert.equal(text, '2 jobs of pool "cpu" start before it');
 });
 
+test("a job behind one other says so in words that fit", async () => {
+  const { text } = await explained({ before: newJobs(1), pool: { running: 2, workers: 2 } });
+  assert.equal(text, '1 job of pool "cpu" starts before it');
+});
+
 test("counting those before a job stops somewhere", async () => {
   const { ahead, text } = await explained({ before: newJobs(maxAhead + 5) });
   assert.equal(ahead, maxAhead);

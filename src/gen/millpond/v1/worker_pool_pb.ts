@@ -1188,7 +1188,7 @@ export const ExplainJobResponse_Cause = {
   FINAL: 3,
 
   /**
-   * It was submitted with a later `run_at`.
+   * Its time has not come: it was submitted with a later `run_at`, or redriven at a rate.
    *
    * @generated from enum value: CAUSE_DELAYED = 4;
    */
