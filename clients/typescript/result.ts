@@ -46,12 +46,12 @@ type ResultFacts = {
   /** Why it is DEAD; undefined otherwise. */
   readonly deadReason: DeadReasonName | undefined;
   readonly submittedAt: Date;
-  /** Start of the last attempt; undefined when the job never ran. */
+  /** Start of the last attempt; undefined when the job never ran, and when its last attempt was lost. */
   readonly startedAt: Date | undefined;
   readonly finishedAt: Date;
-  /** From submission to the start of the last attempt; undefined when the job never ran. */
+  /** From submission to the start of the last attempt; undefined when the job never ran, and when its last attempt was lost. */
   readonly queueWaitMs: number | undefined;
-  /** From the start of the last attempt to its end; undefined when the job never ran. */
+  /** From the start of the last attempt to its end; undefined when the job never ran, and when its last attempt was lost. */
   readonly executionMs: number | undefined;
 };
 

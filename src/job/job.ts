@@ -129,7 +129,7 @@ export type Settlement = {
    * for one that was given back: the job keeps what the attempt before it failed with.
    */
   readonly failure: Failure | null;
-  /** Start of the attempt; null when it never began. */
+  /** Start of the attempt; null when it never began (it is not counted then), and when nobody knows, as of a lost one. */
   readonly startedAt: number | null;
   readonly finishedAt: number;
 };
@@ -140,6 +140,7 @@ export type PastAttempt = {
   readonly attempt: number;
   readonly outcome: Outcome["kind"];
   readonly failure: Failure;
+  /** Null when it never began, and when nobody knows, as of a lost one. */
   readonly startedAt: number | null;
   readonly finishedAt: number;
 };
@@ -161,7 +162,7 @@ export type StoredResult = {
   readonly redrives: number;
   readonly labels: Labels;
   readonly submittedAt: number;
-  /** Null when the job never ran. */
+  /** Start of the last attempt; null when the job never ran, and when nobody knows, as of a lost one. */
   readonly startedAt: number | null;
   readonly finishedAt: number;
 };

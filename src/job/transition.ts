@@ -42,6 +42,8 @@ export function transition(
   if (outcome.kind === "succeeded") return succeeded(job, outcome.output, span);
   const crashes = job.crashes + (outcome.kind === "lost" && outcome.crashed ? 1 : 0);
   const hasRun = !(outcome.kind === "released" || (outcome.kind === "expired" && !outcome.hasStarted));
+  // of a lost attempt nobody knows how it went: its span is the moment at which the loss was found
+  const knowsStart = hasRun && outcome.kind !== "lost";
   const settled: Unsettled = {
     seq: job.seq,
     fence: job.fence,
@@ -52,7 +54,7 @@ export function transition(
     runAt: span.finishedAt,
     output: null,
     failure: null,
-    startedAt: hasRun ? span.startedAt : null,
+    startedAt: knowsStart ? span.startedAt : null,
     finishedAt: span.finishedAt,
   };
   if (outcome.kind === "cancelled" || job.isCancelling) {

@@ -81,11 +81,13 @@ export function createMemoryStore(): Store {
     const { fence, outcome, state, deadReason, crashes, runAt, failure, finishedAt } = settlement;
     if (job?.state !== "RUNNING" || job.fence !== fence) return "stale";
     if (job.isCancelling && state !== "SUCCEEDED" && state !== "CANCELLED") return "cancelling";
+    // an attempt that is not counted leaves the start of the one before, if that was
+    const leaves = settlement.attempt < job.attempt && settlement.attempt > 0;
+    const startedAt = leaves ? (job.history.at(-1)?.startedAt ?? null) : settlement.startedAt;
     if (failure !== null && outcome !== "succeeded") {
       const past = { attempt: job.attempt, outcome, failure, startedAt: settlement.startedAt, finishedAt };
       job.history = [...job.history, past].slice(-maxHistory);
     }
-    const startedAt = settlement.startedAt ?? lastStart(job, settlement.attempt);
     // a job that was given back still waits for what its last attempt failed with
     const isGivenBack = state === "QUEUED" && failure === null && settlement.attempt > 0;
     if (!isGivenBack) job.failure = failure;
@@ -265,11 +267,6 @@ function matches(job: Held, filter: JobFilter): boolean {
     (deadReason === null || job.deadReason === deadReason) &&
     (failureReason === null || job.failure?.reason === failureReason)
   );
-}
-
-/** When the attempt before began, for a lease whose attempt never did; null when none was counted. */
-function lastStart({ history }: Held, attempts: number): number | null {
-  return attempts === 0 ? null : (history.findLast(({ startedAt }) => startedAt !== null)?.startedAt ?? null);
 }
 
 function least(times: readonly number[]): number | null {

@@ -45,7 +45,8 @@ describe("the state machine, cell by cell", () => {
     test(`${name}: names the job, its fence, how the attempt ended and its times`, () => {
       const { seq, fence, outcome: kind, attempt, startedAt, finishedAt } = settle(outcome, 2);
       assert.deepEqual([seq, fence, kind, finishedAt], [7, 9, outcome.kind, span.finishedAt]);
-      assert.deepEqual([attempt, startedAt], hasRun(outcome) ? [2, span.startedAt] : [1, null]);
+      assert.equal(attempt, hasRun(outcome) ? 2 : 1);
+      assert.equal(startedAt, hasRun(outcome) && outcome.kind !== "lost" ? span.startedAt : null);
     });
   }
 });
@@ -64,6 +65,11 @@ describe("a job that was cancelled while it ran", () => {
       }
     });
   }
+
+  test("and was lost with its process does not claim when it began", () => {
+    const settled = settle({ kind: "lost", crashed: true }, 1, { isCancelling: true });
+    assert.deepEqual([settled.attempt, settled.startedAt], [1, null]);
+  });
 
   test("and succeeded first has its output", () => {
     const settled = settle({ kind: "succeeded", output }, 1, { isCancelling: true });

@@ -4,6 +4,7 @@ import { suite, test } from "node:test";
 import { connect, echo, type Job, job, sleep } from "../../clients/typescript/index.ts";
 import type { Result } from "../../src/gen/millpond/v1/job_pb.ts";
 import { JobState } from "../../src/gen/millpond/v1/job_pb.ts";
+import { runHere } from "../cli/here.ts";
 import { type Gate, openGate } from "../rpc/gate.ts";
 import { makePlace } from "./place.ts";
 import { openRelay } from "./relay.ts";
@@ -107,4 +108,27 @@ test("map() goes on after kill -9 and yields every input once", async (t) => {
   for await (const each of client.listJobs({ pageSize: 1000 })) jobs.push(each);
   assert.equal(jobs.length, inputs.length, "no input became two jobs");
   assert.ok(jobs.every(({ state, attempts }) => state === "SUCCEEDED" && attempts <= 2));
+});
+
+test("of an attempt that a kill -9 cut off the history says that it was lost, and not when it began", async (t) => {
+  const gate = await openGate();
+  t.after(gate.close);
+  const { start } = await makePlace(t);
+  const first = await start();
+  const sent = connect({ address: first.serving.grpc, client: "ada" });
+  t.after(sent.close);
+  await sent.submit("gate", { port: gate.port });
+  const { jobId } = await gate.next();
+  await first.signal("SIGKILL");
+  const second = await start();
+  const client = connect({ address: second.serving.grpc, client: "ada" });
+  t.after(client.close);
+  const again = await gate.next();
+  const { attempts, history } = await client.getJob(jobId);
+  assert.deepEqual([again.attempt, attempts, history.length], [2, 2, 1]);
+  assert.deepEqual([history[0]?.outcome, history[0]?.startedAt], ["lost", undefined]);
+  assert.ok(history[0]?.finishedAt, "when the loss was found");
+  const printed = await runHere(["job", jobId, "--address", second.serving.grpc, "--client", "ada"]);
+  assert.match(printed.stdout, /^ +1 +lost +- +- +lost: /m);
+  gate.open();
 });

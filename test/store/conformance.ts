@@ -314,6 +314,30 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
       },
     );
 
+    check("a lost attempt leaves no start, neither its own nor that of the attempt before", async (store) => {
+      const job = newJob();
+      await store.submit([job]);
+      const look = async () => (await store.get({ client: "ada", id: job.id }))!;
+      const [first] = await leaseAll(store);
+      await store.settle([settlement(first!, retried)]);
+      const [second] = await leaseAll(store);
+      await store.settle([settlement(second!, { ...retried, outcome: "lost", startedAt: null })]);
+      const lost = await look();
+      assert.deepEqual(
+        lost.history.map(({ attempt, startedAt }) => [attempt, startedAt]),
+        [
+          [1, t0 + 1],
+          [2, null],
+        ],
+      );
+      assert.deepEqual([lost.attempts, lost.startedAt], [2, null]);
+      const [third] = await leaseAll(store);
+      await store.settle([
+        settlement(third!, { outcome: "released", state: "QUEUED", attempt: 2, startedAt: null, output: null }),
+      ]);
+      assert.equal((await look()).startedAt, null, "that of the last attempt that counts");
+    });
+
     check("a history keeps the newest attempts", async (store) => {
       const job = newJob();
       await store.submit([job]);

@@ -73,14 +73,15 @@ const ending = fc.record({
   output: payload,
   at: time,
   hasBegun: fc.constantFrom(true, true, false),
+  isStartKnown: fc.constantFrom(true, true, false),
 });
 type Ending = typeof ending extends fc.Arbitrary<infer T> ? T : never;
 
 function toSettlements(endings: readonly Ending[], seen: readonly Lease[]): Settlement[] {
   if (seen.length === 0) return [];
-  return endings.map(({ which, fenceShift, at, how, output, hasBegun }) => {
+  return endings.map(({ which, fenceShift, at, how, output, hasBegun, isStartKnown }) => {
     const { seq, fence, attempt, crashes } = seen[which % seen.length]!;
-    const times = { runAt: at, startedAt: hasBegun ? at : null, finishedAt: at };
+    const times = { runAt: at, startedAt: hasBegun && isStartKnown ? at : null, finishedAt: at };
     return {
       seq,
       fence: fence + fenceShift,

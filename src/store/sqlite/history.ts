@@ -19,7 +19,7 @@ export type History = {
   add(...past: PastCells): number;
   /** Oldest first. */
   of(seq: number): PastAttempt[];
-  /** When the newest attempt that did begin began; null when none did. */
+  /** When the newest attempt began; null when there is none, or nobody knows. */
   lastStart(seq: number): number | null;
   erase(seq: number): void;
 };
@@ -39,9 +39,9 @@ export function createHistory(db: DatabaseSync): History {
     db,
     "SELECT attempt, outcome, failure, started_at, finished_at FROM past_attempt WHERE seq = ? ORDER BY fence",
   );
-  const newestStart = prepareQuery<[number]>(
+  const newestStart = prepareQuery<[number | null]>(
     db,
-    "SELECT started_at FROM past_attempt WHERE seq = ? AND started_at IS NOT NULL ORDER BY fence DESC LIMIT 1",
+    "SELECT started_at FROM past_attempt WHERE seq = ? ORDER BY fence DESC LIMIT 1",
   );
   const erase = db.prepare("DELETE FROM past_attempt WHERE seq = ?");
 

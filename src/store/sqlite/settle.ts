@@ -20,10 +20,10 @@ export function createSettle(db: DatabaseSync, tables: Tables) {
   const updateRare = db.prepare("UPDATE job SET cancelling = 0, dead_reason = ? WHERE seq = ?");
   const lastFailure = prepareQuery<[string | null]>(db, "SELECT failure FROM job WHERE seq = ?");
 
-  /** An attempt that never began leaves the start of the one before, if that was counted. */
-  function startOf(cells: SettlementCells): number | null {
-    const [seq, , , attempt, , , startedAt] = cells;
-    return startedAt === null && attempt > 0 ? history.lastStart(seq) : startedAt;
+  /** An attempt that is not counted leaves the start of the one before, if that was. */
+  function startOf(cells: SettlementCells, attempt: number): number | null {
+    const [seq, , , counted, , , startedAt] = cells;
+    return counted < attempt && counted > 0 ? history.lastStart(seq) : startedAt;
   }
 
   function settleOne(cells: SettlementCells, given: Uint8Array | null): Settled {
@@ -42,7 +42,7 @@ export function createSettle(db: DatabaseSync, tables: Tables) {
     const crc = outputChecksum(job, kind, type, failure, output);
     const cursor = isFinal ? channels.append(channels.byId(job.channel), state, finishedAt) : null;
     // biome-ignore format: one line per line of the statement
-    update.run(state, attempts, crashes, isFinal ? null : runAt, startOf(cells), isFinal ? finishedAt : null, cursor,
+    update.run(state, attempts, crashes, isFinal ? null : runAt, startOf(cells, job.attempt), isFinal ? finishedAt : null, cursor,
       failure, kind, type, inRow(output), crc,
       seq);
     running.delete(seq);

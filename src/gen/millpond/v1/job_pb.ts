@@ -394,6 +394,8 @@ export type Attempt = Message<"millpond.v1.Attempt"> & {
   failure?: Failure | undefined;
 
   /**
+   * Absent when it never began, and when nobody knows when it did: that of a lost attempt died with its process.
+   *
    * @generated from field: google.protobuf.Timestamp started_at = 4;
    */
   startedAt?: Timestamp | undefined;
@@ -510,7 +512,7 @@ export type Result = Message<"millpond.v1.Result"> & {
   submittedAt?: Timestamp | undefined;
 
   /**
-   * Start of the last attempt; absent when the job never ran.
+   * Start of the last attempt; absent when the job never ran, and when the last attempt was lost: nobody knows.
    *
    * @generated from field: google.protobuf.Timestamp started_at = 9;
    */
@@ -610,7 +612,7 @@ export type Job = Message<"millpond.v1.Job"> & {
   runAt?: Timestamp | undefined;
 
   /**
-   * Start of the last attempt; absent when there was none.
+   * Start of the last attempt; absent when there was none, and when nobody knows, as of a lost one.
    *
    * @generated from field: google.protobuf.Timestamp started_at = 10;
    */
