@@ -21,7 +21,7 @@ let beganAt = Date.now() - performance.now();
 /**
  * The machine's clocks. The wall clock is read once, at the start of the process, or of a thread that does not `takeOrigin`; from then on `now` goes with
  * the monotonic clock. So when somebody sets the machine's clock, leases and deadlines of a running server do not move;
- * the next start takes the new time.
+ * the next start takes the new time, but see `notBefore`.
  */
 export const systemClock: Clock = {
   now: () => Math.floor(beganAt + performance.now()),
@@ -32,6 +32,18 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/**
+ * Makes `now` of this thread read at least `at`, and returns by how many milliseconds it is ahead of the machine's wall
+ * clock for that; 0: it is not. For a server whose store was written under a later time than the machine's clock shows:
+ * somebody has set it back, and by it a job that was due would have to wait until that time comes again. Threads that
+ * take this one's origin come along when they are started afterwards.
+ */
+export function notBefore(at: number): number {
+  const aheadMs = Math.max(at - systemClock.now(), 0);
+  beganAt += aheadMs;
+  return aheadMs;
+}
 
 /** What `now` of this thread counts from: a number for `takeOrigin` in a thread that this one starts. */
 export function originOf(): number {

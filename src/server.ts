@@ -1,7 +1,7 @@
 /** Puts the parts together and starts them in order. */
 import { randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
-import { systemClock as clock } from "./clock.ts";
+import { notBefore, systemClock as clock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { createAlerts } from "./engine/alerts.ts";
 import type { DiskWatch } from "./engine/disk.ts";
@@ -40,6 +40,8 @@ export type RunningServer = Shutdown & {
 const idleMs = 30_000;
 /** How much larger than its text JSON may be as a `google.protobuf.Value`, at most, with room for the rest of a message. */
 const jsonGrowth = 16;
+/** A clock that is less far ahead of the machine's is not worth a line in the log. */
+const toldAheadMs = 1_000;
 const maxResultBatchBytes = 1024 * 1024;
 /** What a message needs besides its largest part. */
 const messageSlackBytes = 64 * 1024;
@@ -80,6 +82,10 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
     onDamage: (damage) => log.error({ damage }, "a stored job is damaged"),
   });
   opened.push(stopOnly("the store", () => store.close()));
+  const aheadMs = notBefore(await store.latest()); // before any thread takes over the clock
+  if (aheadMs >= toldAheadMs) {
+    log.warn({ aheadMs }, "the machine's clock is behind the store's latest time: the server's goes on from that");
+  }
 
   const pools = createPools(config, tasks, log, {
     onSaid: (lease, said) => engine.said(lease, said),

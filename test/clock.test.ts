@@ -44,3 +44,25 @@ test("a thread that takes the origin tells the same time, also when the machine'
   assert.ok(alone < 60_000, `${alone}`);
   assert.ok(agreed >= before - 1 && agreed <= after + 1, `${before} ${agreed} ${after}`);
 });
+
+test("the wall clock can be kept from reading less than a time, and then goes on from there in new threads too", async (t) => {
+  const clockUrl = JSON.stringify(new URL("../src/clock.ts", import.meta.url).href);
+  const source = `
+    const { parentPort, workerData } = require("node:worker_threads");
+    void import(${clockUrl}).then(({ notBefore, systemClock, takeOrigin }) => {
+      const early = [notBefore(systemClock.now() - 1_000), systemClock.now()];
+      takeOrigin(workerData);
+      const aheadMs = notBefore(systemClock.now() + 3_600_000);
+      parentPort.postMessage({ early, aheadMs, later: systemClock.now() });
+    });`;
+  const before = systemClock.now();
+  const worker = new Worker(source, { eval: true, workerData: originOf() });
+  t.after(() => worker.terminate());
+  const [{ early, aheadMs, later }] = (await once(worker, "message")) as [
+    { early: [number, number]; aheadMs: number; later: number },
+  ];
+  assert.equal(early[0], 0, "a time that is past changes nothing");
+  assert.ok(Math.abs(early[1] - before) < 60_000);
+  assert.ok(aheadMs > 3_599_000 && aheadMs <= 3_600_000, `${aheadMs}`);
+  assert.ok(later >= before + 3_599_000, `${later}`);
+});

@@ -51,7 +51,7 @@ export function createDeadLetters(parts: DeadLettersParts): DeadLetters {
     intervalMs: number,
   ): Promise<readonly Redriven[]> {
     const jobs = ids.map((id, index) => ({ id, runAt: Math.floor(startAt + index * intervalMs) }));
-    const answers = await store.redrive({ client, jobs });
+    const answers = await store.redrive({ client, now: clock.now(), jobs });
     const dueAt = new Map<string, number>();
     for (const [index, answer] of answers.entries()) {
       if (answer.kind !== "redriven") continue;

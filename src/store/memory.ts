@@ -29,8 +29,12 @@ export function createMemoryStore(): Store {
   const keys = new Map<string, Key>();
   const pools = new Set<string>();
   let lastSeq = 0;
+  let latestAt = 0;
   let closed = false;
 
+  const heard = (at: number) => {
+    latestAt = Math.max(latestAt, at);
+  };
   const inOrder = () => [...jobs.values()].sort((a, b) => a.seq - b.seq);
   const queuedIn = (pool: string) => inOrder().filter((job) => job.pool === pool && job.state === "QUEUED");
   const keyOf = (client: string, name: string | null) => JSON.stringify([client, name]);
@@ -59,6 +63,7 @@ export function createMemoryStore(): Store {
         keys.set(key, { id: job.id, submittedAt: job.submittedAt, content: { ...job, input: copyOf(job.input) } });
     }
     if (isLate) return { kind: "late" };
+    heard(job.submittedAt);
     pools.add(job.pool);
     jobs.set(job.id, {
       ...job,
@@ -81,6 +86,7 @@ export function createMemoryStore(): Store {
     const { fence, outcome, state, deadReason, crashes, runAt, failure, finishedAt } = settlement;
     if (job?.state !== "RUNNING" || job.fence !== fence) return "stale";
     if (job.isCancelling && state !== "SUCCEEDED" && state !== "CANCELLED") return "cancelling";
+    heard(finishedAt);
     // an attempt that is not counted leaves the start of the one before, if that was
     const leaves = settlement.attempt < job.attempt && settlement.attempt > 0;
     const startedAt = leaves ? (job.history.at(-1)?.startedAt ?? null) : settlement.startedAt;
@@ -142,6 +148,7 @@ export function createMemoryStore(): Store {
     submit: (added) => added.map(add),
 
     lease: ({ pool, limit, now, owner, until, onlyExpired = false }) => {
+      heard(now);
       const queued = queuedIn(pool).sort(inTurn);
       const isMeant = (job: Held) => (onlyExpired ? job.expiresAt !== null && job.expiresAt <= now : job.runAt <= now);
       const due = queued.filter(isMeant);
@@ -179,8 +186,14 @@ export function createMemoryStore(): Store {
         .slice(0, limit)
         .map((job) => ({ ...toLease(job), owner: job.owner })),
 
-    cancel: (request) => request.ids.map((id) => cancelOne(ofClient(request.client, id), request)),
-    redrive: ({ client, jobs: asked }) => asked.map(({ id, runAt }) => redriveOne(ofClient(client, id), runAt)),
+    cancel: (request) => {
+      heard(request.now);
+      return request.ids.map((id) => cancelOne(ofClient(request.client, id), request));
+    },
+    redrive: ({ client, now, jobs: asked }) => {
+      heard(now);
+      return asked.map(({ id, runAt }) => redriveOne(ofClient(client, id), runAt));
+    },
     remove: ({ client, ids }) => ids.map((id) => removeOne(ofClient(client, id))),
 
     get: ({ client, id }) => {
@@ -216,6 +229,7 @@ export function createMemoryStore(): Store {
     ack: (requests) => requests.map(({ client, channel, cursor }) => ackOne(look(client, channel), cursor)),
 
     prune: (request) => {
+      heard(request.now);
       const over = [...keys].filter(([, { submittedAt }]) => submittedAt + idempotencyMs <= request.now);
       const forgotten = over.slice(0, request.limit);
       for (const [key] of forgotten) keys.delete(key);
@@ -240,6 +254,8 @@ export function createMemoryStore(): Store {
           diedAt: least(dead.map(({ finishedAt }) => finishedAt!)),
         };
       }),
+
+    latest: () => latestAt,
 
     close: () => {
       closed = true;

@@ -133,6 +133,7 @@ export type Cancelled =
 
 export type RedriveRequest = {
   readonly client: string;
+  readonly now: number;
   readonly jobs: readonly { readonly id: string; readonly runAt: number }[];
 };
 
@@ -283,9 +284,18 @@ export type Store = {
   counts(): Promise<Counts>;
   /** Since when the oldest due job of each of these pools is due, and its oldest DEAD job dead; in the request's order. */
   oldest(request: { readonly pools: readonly string[]; readonly now: number }): Promise<readonly Oldest[]>;
+  /**
+   * The latest time that any call has brought as its own (`now`, `submittedAt`, `finishedAt`), also before the store was
+   * opened; 0: none. It is as durable as what was written with it; after a crash it may be `latestKeptMs` older than the
+   * last call that wrote nothing.
+   */
+  latest(): Promise<number>;
   /** Finishes what was asked for before, then lets go of every file and thread. Safe to repeat. */
   close(): Promise<void>;
 };
+
+/** How often a store that has nothing else to write still writes down what time it is. */
+export const latestKeptMs = 60_000;
 
 /** Milliseconds since 1970; null: there is no such job. */
 export type Oldest = { readonly dueAt: number | null; readonly diedAt: number | null };

@@ -83,7 +83,7 @@ export function lettersConformance(check: Check): void {
   check("a dead job is redriven with all its attempts before it and its history kept", async (store) => {
     const [lease] = await finish(store, [newJob({ expiresAt: t0 + 1, input: data(3_000) })], { ...died, crashes: 2 });
     const { id } = lease!;
-    const redrive = (runAt: number) => store.redrive({ client: "ada", jobs: [{ id, runAt }] });
+    const redrive = (runAt: number) => store.redrive({ client: "ada", now: t0, jobs: [{ id, runAt }] });
     assert.deepEqual(await redrive(t0 + 7), [{ kind: "redriven", pool: "cpu" }]);
     const job = (await store.get({ client: "ada", id }))!;
     assert.deepEqual([job.state, job.attempts, job.runAt, job.expiresAt, job.redrives], ["QUEUED", 0, t0 + 7, null, 1]);
@@ -104,7 +104,7 @@ export function lettersConformance(check: Check): void {
     const [done] = await finish(store, newJobs(1));
     const [other] = await finish(store, newJobs(1, { client: "eve" }), died);
     const ids = [done!.id, nextId(), other!.id, dead!.id, dead!.id];
-    assert.deepEqual(await store.redrive({ client: "ada", jobs: ids.map((id) => ({ id, runAt: t0 })) }), [
+    assert.deepEqual(await store.redrive({ client: "ada", now: t0, jobs: ids.map((id) => ({ id, runAt: t0 })) }), [
       { kind: "not_dead", state: "SUCCEEDED" },
       { kind: "not_found" },
       { kind: "not_found" },
@@ -118,7 +118,7 @@ export function lettersConformance(check: Check): void {
     const [first] = await finish(store, [newJob({ options })], { ...died, output: data(3_000) });
     await finish(store, newJobs(1));
     const before = await resultsOf(store);
-    await store.redrive({ client: "ada", jobs: [{ id: first!.id, runAt: t0 }] });
+    await store.redrive({ client: "ada", now: t0, jobs: [{ id: first!.id, runAt: t0 }] });
     assert.deepEqual(await resultsOf(store), before);
     await store.settle((await leaseAll(store)).map((lease) => settlement(lease, { output: data(4_000) })));
     const { results } = await resultsOf(store);

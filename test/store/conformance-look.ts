@@ -13,13 +13,14 @@ import {
   listAll,
   newJob,
   newJobs,
+  pruneNothing,
   retried,
   settlement,
   stopped,
   t0,
 } from "./sample.ts";
 
-/** The part of the suite about looking at jobs: one, many, and how many. */
+/** The part of the suite about looking at jobs: one, many, how many, and until when. */
 export function lookConformance(check: Check): void {
   check("a job is shown to its client only, with all that is known of it", async (store) => {
     const options = { labels: { kind: "night" }, timeoutMs: 5, retry: { baseMs: 1 } };
@@ -159,5 +160,25 @@ export function lookConformance(check: Check): void {
     const [lease] = await leaseAll(store, "cpu", 1);
     assert.equal(await store.ahead({ seq: lease!.seq, now: t0, max: 9 }), null);
     assert.equal(await store.ahead({ seq: 999, now: t0, max: 9 }), null);
+  });
+
+  check("the latest time is that of the latest call, and no call of an earlier time takes it back", async (store) => {
+    const after = async (call: Promise<unknown>) => {
+      await call;
+      return (await store.latest()) - t0;
+    };
+    const job = newJob({ submittedAt: t0 + 10, runAt: t0 + 3_600_000, expiresAt: t0 + 7_200_000 });
+    const at = (now: number) => ({ pool: "cpu", limit: 1, now, ...asBoot1 });
+    assert.equal(await store.latest(), 0, "an empty store has none");
+    assert.equal(await after(store.submit([job])), 10, "and not when the job may run, or must have");
+    assert.equal(await after(store.lease(at(t0 + 5))), 10);
+    assert.equal(await after(store.lease(at(t0 + 20))), 20, "although there was nothing to lease");
+    const { leases } = await store.lease(at(t0 + 3_600_000));
+    const retry = { ...retried, finishedAt: t0 + 3_600_002, runAt: t0 + 9_000_000 };
+    assert.equal(await after(store.settle([settlement(leases[0]!, retry)])), 3_600_002);
+    const cancel = { client: "ada", ids: [job.id], now: t0 + 3_600_003, failure: stopped.failure };
+    assert.equal(await after(store.cancel(cancel)), 3_600_003);
+    assert.equal(await after(store.redrive({ client: "ada", now: t0 + 3_600_004, jobs: [] })), 3_600_004);
+    assert.equal(await after(store.prune({ ...pruneNothing, now: t0 + 3_600_005 })), 3_600_005);
   });
 }

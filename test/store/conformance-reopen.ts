@@ -2,8 +2,21 @@
 import assert from "node:assert/strict";
 import { after, beforeEach, test } from "node:test";
 import type { Store } from "../../src/store/store.ts";
+import { createFakeClock } from "../support/fake-clock.ts";
 import type { Opened } from "./conformance.ts";
-import { asBoot1, data, finish, leaseAll, listAll, newJob, newJobs, resultsOf, settlement, t0 } from "./sample.ts";
+import {
+  asBoot1,
+  data,
+  finish,
+  leaseAll,
+  listAll,
+  newJob,
+  newJobs,
+  resultsOf,
+  retried,
+  settlement,
+  t0,
+} from "./sample.ts";
 
 export function reopenConformance(open: () => Promise<Opened>): void {
   const all: Opened[] = [];
@@ -29,6 +42,32 @@ export function reopenConformance(open: () => Promise<Opened>): void {
     assert.equal((await resultsOf(again)).results[0]?.cursor, 2);
     const next = await again.lease({ pool: "cpu", limit: 1, now: t0 + 9, ...asBoot1, owner: "boot-2" });
     assert.equal(next.leases[0]?.seq, 4);
+  });
+
+  test("a clock that begins at the latest time, because the machine's was set back, delays nothing", async (t) => {
+    if (typeof opened.reopen === "string") return t.skip(opened.reopen);
+    const { store } = opened;
+    const delayMs = 5_000;
+    const retryMs = 1_000;
+    await store.submit([newJob({ priority: 2 }), newJob({ priority: 1 }), newJob({ runAt: t0 + delayMs })]);
+    const [first] = await leaseAll(store, "cpu", 1);
+    const failedAt = t0 + 100;
+    await store.settle([settlement(first!, { ...retried, finishedAt: failedAt, runAt: failedAt + retryMs })]);
+    const idleUntil = t0 + 400; // a call that writes nothing
+    await store.lease({ pool: "none", limit: 1, now: idleUntil, ...asBoot1 });
+
+    const again = await opened.reopen();
+
+    assert.equal(await again.latest(), idleUntil);
+    const clock = createFakeClock(t0 - 3_600_000);
+    clock.advance(Math.max((await again.latest()) - clock.now(), 0));
+    const due = async () =>
+      (await again.lease({ pool: "cpu", limit: 9, now: clock.now(), ...asBoot1 })).leases.map(({ seq }) => seq);
+    assert.deepEqual(await due(), [2], "what was due is due");
+    clock.advance(failedAt + retryMs - idleUntil);
+    assert.deepEqual(await due(), [1], "a retry waits for what was left of its backoff");
+    clock.advance(t0 + delayMs - clock.now());
+    assert.deepEqual(await due(), [3], "and a delayed job for what was left of its delay");
   });
 
   test("the leases of a dead process are free at once, and keep their owner, fence and wish to cancel", async (t) => {

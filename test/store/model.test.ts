@@ -173,7 +173,7 @@ const others = [
   step("cancel", fc.record({ client: name, ids, now: time, failure: fc.constant(bad) }), (store, r) => store.cancel(r)),
   step(
     "redrive",
-    fc.record({ client: name, jobs: fc.array(fc.record({ id, runAt: time }), { maxLength: 6 }) }),
+    fc.record({ client: name, now: time, jobs: fc.array(fc.record({ id, runAt: time }), { maxLength: 6 }) }),
     (store, r) => store.redrive(r),
   ),
   step("remove", fc.record({ client: name, ids }), (store, r) => store.remove(r)),
@@ -198,6 +198,7 @@ const others = [
     store.ahead(r),
   ),
   step("counts", fc.constant(null), (store) => store.counts()),
+  step("latest", fc.constant(null), (store) => store.latest()),
   step("oldest", fc.record({ pools: fc.constant(["b", "a", "c"]), now: time }), (store, r) => store.oldest(r)),
 ];
 // Half of the steps move jobs on, so that sequences reach results and retention.
@@ -263,7 +264,10 @@ function createInMemorySqlite(isReopened: boolean) {
     setImmediate(() => {
       const [answers] = executor.execute([batch]);
       executed += 1;
-      if (isReopened && executed % 5 === 0) executor = createExecutor(db, damaged);
+      if (isReopened && executed % 5 === 0) {
+        executor.end();
+        executor = createExecutor(db, damaged);
+      }
       batches.answered(answers!);
     }),
   );

@@ -9,7 +9,8 @@ import { afterEach, beforeEach, describe, test } from "node:test";
 import type { MillpondError } from "../../src/errors.ts";
 import { openConnection } from "../../src/store/sqlite/connection.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
-import { asBoot1, data, finish, newJobs, resultsOf, t0 } from "./sample.ts";
+import { latestKeptMs, type Store } from "../../src/store/store.ts";
+import { asBoot1, data, finish, leaseAll, newJobs, resultsOf, retried, settlement, t0 } from "./sample.ts";
 
 let directory: string;
 let path: string;
@@ -66,7 +67,7 @@ describe("a store file is refused and left as it is", () => {
   test("when a newer version wrote it", async () => {
     await makeStore();
     alter("PRAGMA user_version = 99");
-    await assertRefused(/has version 99 .* up to 2: use the newer Millpond/);
+    await assertRefused(/has version 99 .* up to 3: use the newer Millpond/);
   });
 
   test("when a newer version wrote it and it was not closed", async () => {
@@ -172,4 +173,38 @@ test("after one failure every call is refused, and the failure is told once", as
     [{ state: 0, jobs: 2 }],
     "the failed transaction left nothing",
   );
+});
+
+describe("the latest time on the disk, when a process is killed", () => {
+  const onDisk = () => {
+    const beside = new DatabaseSync(path, { readOnly: true });
+    const { latest_at: at } = beside.prepare("SELECT latest_at FROM total").get() as { latest_at: number };
+    beside.close();
+    return at - t0;
+  };
+  const idle = (store: Store, ms: number) => store.lease({ pool: "none", limit: 1, now: t0 + ms, ...asBoot1 });
+
+  test("is not before what was written last", async () => {
+    const store = await open();
+    await store.submit(newJobs(1));
+    const [lease] = await leaseAll(store);
+    await idle(store, 50);
+    assert.equal(onDisk(), 0, "a call that writes nothing makes no commit");
+    await store.settle([settlement(lease!, { ...retried, finishedAt: t0 + 40 })]);
+    assert.equal(onDisk(), 50);
+    await store.close();
+  });
+
+  test("is written once a minute when there is nothing else to write, and by a close", async () => {
+    const store = await open();
+    await store.submit(newJobs(1));
+    await idle(store, latestKeptMs - 1);
+    assert.equal(onDisk(), 0);
+    await idle(store, latestKeptMs);
+    assert.equal(onDisk(), latestKeptMs);
+    await idle(store, latestKeptMs + 7);
+    assert.equal(onDisk(), latestKeptMs);
+    await store.close();
+    assert.equal(onDisk(), latestKeptMs + 7);
+  });
 });

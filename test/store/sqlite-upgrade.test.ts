@@ -76,6 +76,7 @@ test("a file of version 1 keeps its jobs, results and counts, and can do everyth
   assert.deepEqual((await store.counts()).pools, [
     { pool: "cpu", QUEUED: 2, RUNNING: 1, SUCCEEDED: 2, DEAD: 2, CANCELLED: 1 },
   ]);
+  assert.equal(await store.latest(), t0 + 2, "the newest time that version 1 had written");
   const { results, lastCursor } = await resultsOf(store);
   assert.equal(lastCursor, 5);
   assert.deepEqual(
@@ -101,7 +102,7 @@ test("a file of version 1 keeps its jobs, results and counts, and can do everyth
     (await leaseAll(store)).map(({ seq }) => seq),
     [21, 7, 8],
   );
-  assert.deepEqual(await store.redrive({ client: "ada", jobs: [{ id: idOf(3), runAt: t0 }] }), [
+  assert.deepEqual(await store.redrive({ client: "ada", now: t0, jobs: [{ id: idOf(3), runAt: t0 }] }), [
     { kind: "redriven", pool: "cpu" },
   ]);
   assert.deepEqual(await store.remove({ client: "ada", ids: [idOf(1)] }), [{ kind: "removed" }]);

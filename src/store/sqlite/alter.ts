@@ -24,16 +24,18 @@ export function createAlterations(db: DatabaseSync, tables: Tables, endQueued: E
     if (!job) return { kind: "not_found" };
     const [seq, state, pool, channelId] = job;
     if (state === RUNNING) {
+      counters.stored(now);
       wish.run(seq);
       running.get(seq)!.isCancelling = true;
       return { kind: "cancelling", pool, seq };
     }
     if (state !== QUEUED) return { kind: "final", state: states[state] as FinalState };
+    counters.stored(now);
     endQueued(job, CANCELLED, null, failure, now);
     return { kind: "cancelled", pool, channel: channels.byId(channelId).name };
   }
 
-  function redriveOne(client: string, id: string, runAt: number): Redriven {
+  function redriveOne(client: string, id: string, runAt: number, now: number): Redriven {
     const job = find.get(id, client);
     if (!job) return { kind: "not_found" };
     const [seq, state, pool] = job;
@@ -41,6 +43,7 @@ export function createAlterations(db: DatabaseSync, tables: Tables, endQueued: E
     const row = findFinal.get(seq)!;
     parting.fromResult(row);
     payloads.removeOutput(seq);
+    counters.stored(now);
     requeue.run(runAt, seq);
     deadLetters.remove(seq);
     counters.addBytes(DEAD, -row[6]);
@@ -66,10 +69,13 @@ export function createAlterations(db: DatabaseSync, tables: Tables, endQueued: E
   return {
     cancel: ({ client, ids, now, failure }: Calls["cancel"]["request"]): Calls["cancel"]["answer"] => {
       const text = JSON.stringify(failure);
+      counters.heard(now);
       return ids.map((id) => cancelOne(client, id, text, now));
     },
-    redrive: ({ client, jobs }: Calls["redrive"]["request"]): Calls["redrive"]["answer"] =>
-      jobs.map(({ id, runAt }) => redriveOne(client, id, runAt)),
+    redrive: ({ client, now, jobs }: Calls["redrive"]["request"]): Calls["redrive"]["answer"] => {
+      counters.heard(now);
+      return jobs.map(({ id, runAt }) => redriveOne(client, id, runAt, now));
+    },
     remove: ({ client, ids }: Calls["remove"]["request"]): Calls["remove"]["answer"] =>
       ids.map((id) => removeOne(client, id)),
   };

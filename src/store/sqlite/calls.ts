@@ -44,6 +44,7 @@ export function createCalls({ call }: Batches): Omit<Store, "close"> {
     ack: (requests) => call("ack", () => requests, same),
     prune: (request) => call("prune", () => request, same),
     counts: () => call("counts", () => null, same),
+    latest: () => call("latest", () => null, same),
     oldest: (request) => call("oldest", () => request, same),
   };
 }

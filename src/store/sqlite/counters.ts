@@ -1,5 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { Counts, Room } from "../store.ts";
+import { type Counts, latestKeptMs, type Room } from "../store.ts";
 import { prepareQuery } from "./connection.ts";
 import { CANCELLED, DEAD, QUEUED, RUNNING, SUCCEEDED } from "./protocol.ts";
 
@@ -16,30 +16,38 @@ export type Counters = {
   nextSeq(): number;
   /** Says that a job has this number now: it is never given again, also after the job is gone. */
   takeSeq(seq: number): void;
+  /** The latest time that was passed in, also by a former process. */
+  latest(): number;
+  /** What is written in this transaction happened at this time. */
+  stored(at: number): void;
+  /** A call came at this time; nothing may have been written. */
+  heard(at: number): void;
   flush(): void;
 };
 
 /**
- * How many jobs each pool holds in each state, the bytes kept of final ones, and the newest `seq`: in memory, and written
- * once at the end of each transaction that changed them, so that neither asking nor starting counts any rows.
+ * How many jobs each pool holds in each state, the bytes kept of final ones, the newest `seq` and the latest time: in
+ * memory, and written once at the end of each transaction that changed them, so that neither asking nor starting counts
+ * any rows. Calls that write nothing come every second: their time alone makes a transaction once in `latestKeptMs`.
  */
 export function createCounters(db: DatabaseSync): Counters {
   const write = db.prepare(`
     INSERT INTO pool_count (pool, queued, running, succeeded, dead, cancelled) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (pool) DO UPDATE SET queued = excluded.queued, running = excluded.running,
       succeeded = excluded.succeeded, dead = excluded.dead, cancelled = excluded.cancelled`);
-  const writeTotal = db.prepare("UPDATE total SET last_seq = ?, finished_bytes = ?, dead_bytes = ?");
+  const writeTotal = db.prepare("UPDATE total SET last_seq = ?, finished_bytes = ?, dead_bytes = ?, latest_at = ?");
 
   type PoolRow = [string, number, number, number, number, number];
   const stored = prepareQuery<PoolRow>(
     db,
     "SELECT pool, queued, running, succeeded, dead, cancelled FROM pool_count ORDER BY rowid",
   ).all();
-  type Total = [lastSeq: number, finishedBytes: number, deadBytes: number];
-  let [lastSeq, finishedBytes, deadBytes] = prepareQuery<Total>(
+  type Total = [lastSeq: number, finishedBytes: number, deadBytes: number, latestAt: number];
+  let [lastSeq, finishedBytes, deadBytes, latestAt] = prepareQuery<Total>(
     db,
-    "SELECT last_seq, finished_bytes, dead_bytes FROM total",
+    "SELECT last_seq, finished_bytes, dead_bytes, latest_at FROM total",
   ).get()!;
+  let writtenAt = latestAt;
   const pools = new Map(stored.map(([pool, ...jobs]) => [pool, jobs as number[]]));
   const changed = new Set<string>();
   let hasNewTotal = false;
@@ -79,10 +87,21 @@ export function createCounters(db: DatabaseSync): Counters {
       lastSeq = seq;
       hasNewTotal = true;
     },
+    latest: () => latestAt,
+    stored: (at) => {
+      if (at > latestAt) latestAt = at;
+      if (at > writtenAt) hasNewTotal = true;
+    },
+    heard: (at) => {
+      if (at > latestAt) latestAt = at;
+      if (at >= writtenAt + latestKeptMs) hasNewTotal = true;
+    },
     flush: () => {
       for (const pool of changed) write.run(pool, ...pools.get(pool)!);
       changed.clear();
-      if (hasNewTotal) writeTotal.run(lastSeq, finishedBytes, deadBytes);
+      if (!hasNewTotal) return;
+      writeTotal.run(lastSeq, finishedBytes, deadBytes, latestAt);
+      writtenAt = latestAt;
       hasNewTotal = false;
     },
   };

@@ -33,6 +33,8 @@ export type Executor = {
    * anything fails; the transaction is rolled back then, and the executor must not be used again.
    */
   execute(batches: readonly Batch[]): Answers[];
+  /** Writes down the latest time, also that of calls that wrote nothing. Comes last. */
+  end(): void;
 };
 
 type Verbs = {
@@ -67,6 +69,7 @@ export function createExecutor(db: DatabaseSync, onDamage: (sentence: string) =>
     ack: results.ack,
     prune: createPrune(db, tables, keys, parting),
     counts: tables.counters.counts,
+    latest: tables.counters.latest,
     oldest: ready.oldest,
   };
   const begin = db.prepare("BEGIN IMMEDIATE");
@@ -94,6 +97,11 @@ export function createExecutor(db: DatabaseSync, onDamage: (sentence: string) =>
         if (db.isTransaction) db.exec("ROLLBACK");
         throw error;
       }
+    },
+    end: () => {
+      const { counters } = tables;
+      counters.stored(counters.latest());
+      counters.flush(); // one statement, and so a transaction
     },
   };
 }

@@ -105,6 +105,7 @@ export function createLeases(db: DatabaseSync, tables: Tables, ready: Ready) {
     lease: (request: LeaseRequest, output: BytesWriter): Answer => {
       const answer = request.onlyExpired === true ? leaseOverdue(request, output) : leaseDue(request, output);
       const taken = answer.leases.length;
+      counters.heard(request.now);
       if (taken > 0) {
         counters.add(request.pool, QUEUED, -taken);
         counters.add(request.pool, RUNNING, taken);

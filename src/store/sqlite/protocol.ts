@@ -105,7 +105,7 @@ export type ResultCells = readonly [
 
 type SameCall = Exclude<
   keyof Store,
-  "submit" | "lease" | "settle" | "expired" | "results" | "ack" | "counts" | "close"
+  "submit" | "lease" | "settle" | "expired" | "results" | "ack" | "counts" | "latest" | "close"
 >;
 /** Calls that cross as the port has them. */
 type SameCalls = { [K in SameCall]: { request: Parameters<Store[K]>[0]; answer: Awaited<ReturnType<Store[K]>> } };
@@ -120,6 +120,7 @@ export type Calls = SameCalls & {
   results: { request: ResultsRequest; answer: { results: ResultCells[]; lastCursor: number } };
   ack: { request: readonly AckRequest[]; answer: Awaited<ReturnType<Store["ack"]>> };
   counts: { request: null; answer: Awaited<ReturnType<Store["counts"]>> };
+  latest: { request: null; answer: number };
 };
 export type Call = keyof Calls;
 export type Command = { [K in Call]: { readonly call: K; readonly request: Calls[K]["request"] } }[Call];

@@ -111,6 +111,7 @@ export function createPrune(db: DatabaseSync, tables: Tables, keys: Keys, partin
   }
 
   return (request: PruneRequest): number => {
+    counters.heard(request.now);
     const forgotten = keys.prune(request.now, request.limit);
     sweep.begin();
     channels.flush(); // what other calls of this transaction changed has to be in the index

@@ -55,6 +55,7 @@ export function createSettle(db: DatabaseSync, tables: Tables) {
         bytes += history.add(seq, fence, job.attempt, outcome, ownFailure, startedAt, finishedAt);
       }
     }
+    counters.stored(finishedAt);
     counters.add(job.pool, RUNNING, -1);
     counters.add(job.pool, state, 1);
     if (isFinal) counters.addBytes(state, bytes + (output === null ? 0 : output.length));

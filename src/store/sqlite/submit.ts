@@ -53,6 +53,7 @@ export function createSubmit(db: DatabaseSync, tables: Tables, keys: Keys) {
     if (expiresAt !== null) deadlines.add(pool, expiresAt, seq);
     if (key !== null) keys.take(cells, input);
     counters.takeSeq(seq);
+    counters.stored(submittedAt);
     counters.add(pool, QUEUED, 1);
     return null;
   }

@@ -13,7 +13,7 @@ const port = parentPort!;
 const say = (said: FromThread, transfer: ArrayBuffer[] = []) => port.postMessage(said, transfer);
 
 function serve(db: DatabaseSync, witness: DatabaseSync, lock: FileLock): void {
-  const { execute } = createExecutor(db, (damaged) => say({ damaged }));
+  const executor = createExecutor(db, (damaged) => say({ damaged }));
 
   function end(): void {
     db.close();
@@ -26,8 +26,9 @@ function serve(db: DatabaseSync, witness: DatabaseSync, lock: FileLock): void {
     const batches = said.filter((one): one is Batch => one !== "close");
     try {
       // What has arrived by now shares one commit.
-      if (batches.length > 0) for (const answers of execute(batches)) say(answers, [answers.bytes.buffer]);
+      if (batches.length > 0) for (const answers of executor.execute(batches)) say(answers, [answers.bytes.buffer]);
       if (said.includes("close")) {
+        executor.end();
         witness.close();
         end();
       }
