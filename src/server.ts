@@ -7,6 +7,7 @@ import { createAlerts } from "./engine/alerts.ts";
 import type { DiskWatch } from "./engine/disk.ts";
 import { createDraining } from "./engine/draining.ts";
 import { createEngine, type Engine, type EngineParts } from "./engine/engine.ts";
+import { createPoolWatch } from "./engine/pool-watch.ts";
 import { messageOf } from "./errors.ts";
 import { createSignal, type Service as RunningPart, startAll, stopAll } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
@@ -93,6 +94,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   });
   opened.push(...pools.map((pool) => stopOnly(`pool ${pool.name}`, () => pool.destroy())));
   const disk = watchDisk(config, clock, log);
+  const poolWatch = createPoolWatch({ pools, clock, log });
   const alerts = createAlerts({ webhook: config.alerts.webhook, fetch, clock, log });
   const engine: Engine = createEngine({
     ...{ store, tasks, pools, clock, tracing, log },
@@ -111,17 +113,20 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   const notServing = AbortSignal.any([draining.signal, failed.signal]);
   const services = createService({
     ...engine,
-    ...{ store, tracing, clock, tasks, notServing },
+    ...{ store, tracing, clock, tasks, notServing, poolWatch },
     limits: { ...config.limits, slowReaderMs: config.slowReaderMs },
     drain: draining,
     draining: draining.signal,
     closing: closing.signal,
   });
-  const isServing = () => !notServing.aborted;
-  const { grpc, http } = createFrontEnds({ config, services, tasks, isServing, clock, log });
+  const health = () => {
+    const brokenPools = poolWatch.broken();
+    return { isServing: !notServing.aborted && brokenPools.length === 0, brokenPools };
+  };
+  const { grpc, http } = createFrontEnds({ config, services, tasks, health, clock, log });
 
   await engine.recover();
-  const started = [disk, alerts, grpc, http];
+  const started = [disk, poolWatch, alerts, grpc, http];
   await startAll([...started, engine]); // a port in use is found before any job is started
 
   const shutdown = createShutdown({

@@ -11,6 +11,8 @@ export type Boots = {
   gone(threadId: number): void;
   /** Whether so many threads in a row died before they were ready that the pool does not work. */
   isBroken(): boolean;
+  /** Whether a thread is there that was ready. */
+  hasReady(): boolean;
   /** Ends the threads that are not ready. */
   endUnready(): void;
   /** Resolves once no thread is starting. */
@@ -22,7 +24,7 @@ export type BootsParts = {
   readonly threads: () => readonly Worker[];
   readonly clock: Clock;
   readonly log: Log;
-  /** Some chunks may wait for a thread that does not come. Called a while after each death, so that it is no endless rush. */
+  /** Chunks may wait for a thread that does not come. Called a while after each death, so that it is no endless rush. */
   readonly onMissing: () => void;
 };
 
@@ -57,6 +59,7 @@ export function createBoots({ name, threads, clock, log, onMissing }: BootsParts
       clock.after(retryMs * 2 ** (Math.min(deaths, maxDeaths) - 1), onMissing);
     },
     isBroken: () => deaths >= maxDeaths,
+    hasReady: () => threads().some((thread) => booted.has(thread)),
     endUnready() {
       for (const thread of threads()) if (!booted.has(thread)) void thread.terminate();
     },

@@ -17,6 +17,9 @@ export type Chunk = {
   readonly jobs: readonly ChunkJob[];
 };
 
+/** Sent in place of a chunk to see whether there is a thread that takes it. */
+export const noChunk = "no chunk";
+
 /** A tuple, like every job's outcome: objects take twice as long to clone. */
 export type ChunkJob = readonly [
   seq: number,

@@ -7,7 +7,7 @@ import { Piscina } from "piscina";
 import { originOf } from "../clock.ts";
 import type { Lease } from "../job/job.ts";
 import { createBoots } from "./boots.ts";
-import type { ChunkOutcomes, Note, ThreadData } from "./chunk.ts";
+import { type ChunkOutcomes, noChunk, type Note, type ThreadData } from "./chunk.ts";
 import { createEnding, within } from "./ending.ts";
 import { threadOf } from "./flags.ts";
 import { createNotes } from "./notes.ts";
@@ -43,6 +43,8 @@ export function createPool(options: PoolOptions): Pool {
   const unstarted = (lease: Lease) => notBegun(lease, { kind: "released" }, clock.now());
   let isStopping = false;
   let isDeaf = false;
+  /** Takes back the probe that waits for a thread. */
+  let endProbe = () => {};
   let destroying: Promise<void> | undefined;
 
   const threads = new Piscina({
@@ -61,8 +63,9 @@ export function createPool(options: PoolOptions): Pool {
       maxOutputBytes: options.maxOutputBytes,
     } satisfies ThreadData,
   });
-  const boots = createBoots({ name, threads: () => threads.threads, clock, log, onMissing: giveUpWaiting });
-  const isBroken = () => boots.isBroken() || (slots.busy.size === 0 && slots.free() === 0);
+  const boots = createBoots({ name, threads: () => threads.threads, clock, log, onMissing: lookForThreads });
+  const isStuck = () => slots.busy.size === 0 && slots.free() === 0;
+  const isBroken = () => boots.isBroken() || isStuck();
   const outcomes = createOutcomes({
     ...{ timeoutOf, isBroken, areReleasedReported: onReleased !== undefined },
     isStopping: () => isStopping,
@@ -131,14 +134,9 @@ export function createPool(options: PoolOptions): Pool {
   }
 
   function send(slot: Slot): Promise<unknown> {
-    // all of an AbortSignal that piscina needs to end a thread; a real one for each chunk would cost more
-    const signal = {
-      once(_: string, end: () => void) {
-        slot.end = end;
-      },
-      off() {},
-      removeListener() {},
-    };
+    const signal = signalFor((end) => {
+      slot.end = end;
+    });
     // piscina takes a list of buffers, whatever its types say
     return threads.run(chunkOf(slot), { signal, transferList: largeInputs(slot.leases) as never });
   }
@@ -157,6 +155,23 @@ export function createPool(options: PoolOptions): Pool {
     const waiting = [...slots.busy].filter(({ flags }) => threadOf(flags) === 0);
     const missing = slots.busy.size - threads.threads.length;
     if (missing > 0) for (const slot of waiting.slice(-missing)) abort(slot);
+  }
+
+  function lookForThreads(): void {
+    giveUpWaiting();
+    if (threads.threads.length === 0 && !isStopping) probe();
+  }
+
+  /** Has a thread started where there is none, though no job asks for one: else nobody would see that threads start again. */
+  function probe(): void {
+    endProbe();
+    const signal = signalFor((end) => {
+      endProbe = end;
+    });
+    const forget = () => {
+      endProbe = () => {};
+    };
+    void threads.run(noChunk, { signal }).then(forget, () => undefined); // it rejects when the next probe takes its place
   }
 
   function releaseAll(): void {
@@ -186,10 +201,16 @@ export function createPool(options: PoolOptions): Pool {
     workers: () => threads.threads.length,
     free: () => slots.free(),
     isBroken,
+    canRun: () => !isStuck() && (!boots.isBroken() || boots.hasReady()),
     run,
     progressOf: notes.progressOf,
     cancel: stopping.cancel,
     releaseAll,
     destroy: () => (destroying ??= end()),
   };
+}
+
+/** All of an AbortSignal that piscina needs to end a thread; a real one for each chunk would cost more. */
+function signalFor(take: (end: () => void) => void) {
+  return { once: (_: string, end: () => void) => take(end), off() {}, removeListener() {} };
 }

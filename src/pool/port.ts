@@ -27,6 +27,12 @@ export type Pool = {
   /** Whether its threads die before they are ready, again and again: jobs it is given are lost. One that starts mends it. */
   isBroken(): boolean;
   /**
+   * Whether a job can get a thread. False while those that start die, again and again, and none is left that works; and
+   * while all workers' places are taken by threads that were told to end and have not, which is most often over at once.
+   * Also without any job a thread is tried again about every two seconds.
+   */
+  canRun(): boolean;
+  /**
    * Runs jobs one after the other on one thread: 1 to `maxChunk` of them, only while `free()` is above 0. Never
    * rejects: when the thread dies, the job it was running has failed and the others are released. Jobs that `onReleased`
    * was told of are not among what it resolves with. The first job's input, when large, is handed over to the thread: it

@@ -6,7 +6,8 @@ import { parentPort, threadId, workerData } from "node:worker_threads";
 import { systemClock as clock, takeOrigin } from "../clock.ts";
 import { saveCompiledCode } from "../code-cache.ts";
 import { messageOf } from "../errors.ts";
-import type { Chunk, ChunkJob, ChunkOutcome, ChunkOutcomes, Note, ThreadData } from "./chunk.ts";
+import { type Chunk, type ChunkJob, type ChunkOutcome, type ChunkOutcomes, noChunk, type Note } from "./chunk.ts";
+import type { ThreadData } from "./chunk.ts";
 import { decodeInput, encodeOutput } from "./codec.ts";
 import { createContext, listenTo } from "./context.ts";
 import { createEarly } from "./early.ts";
@@ -25,7 +26,7 @@ type Runnable = {
 // piscina hands its own data in front of ours
 const thread = (Array.isArray(workerData) ? workerData.at(-1) : workerData) as ThreadData;
 
-async function load(): Promise<(chunk: Chunk) => Promise<ChunkOutcomes>> {
+async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkOutcomes>> {
   takeOrigin(thread.clockOrigin);
   listenTo(thread.bell);
   resolveOwnPackage();
@@ -37,6 +38,7 @@ async function load(): Promise<(chunk: Chunk) => Promise<ChunkOutcomes>> {
   const flagsOfSlots: Flags[] = [];
   parentPort?.postMessage({ kind: "ready", thread: threadId } satisfies Note);
   return async (chunk) => {
+    if (chunk === noChunk) return [];
     const { slot, jobs } = chunk;
     const flags = (flagsOfSlots[slot] ??= flagsOf(thread.flags, slot));
     take(flags, threadId);

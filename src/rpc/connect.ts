@@ -34,10 +34,16 @@ export type ConnectOptions = {
   readonly limits: FrontEndLimits;
   /** Types of tasks' inputs and outputs, so that they can be read and shown as JSON. */
   readonly types: readonly DescMessage[];
-  /** What /healthz says: 200 when true, 503 when not. */
-  readonly isServing: () => boolean;
+  /** What /healthz says: 200 when it serves, 503 when not. */
+  readonly health: () => HealthFacts;
   readonly clock: Clock;
   readonly log: Log;
+};
+
+export type HealthFacts = {
+  readonly isServing: boolean;
+  /** Names of the pools that cannot run jobs. */
+  readonly brokenPools: readonly string[];
 };
 
 /** Longer deadlines are refused: one day. */
@@ -62,7 +68,7 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
   });
   // HTTP/2 requests and responses are used through what they share with those of HTTP/1.1
   const serve = (request: NodeRequest, response: ServerResponse | Http2ServerResponse) => {
-    if (request.url === "/healthz") answerHealth(response as ServerResponse, options.isServing());
+    if (request.url === "/healthz") answerHealth(response as ServerResponse, options.health());
     else serveRpc(request, response);
   };
   // twice what is allowed: what is a little over gets an answer of ours, and only what is far over is cut by Node
@@ -102,8 +108,9 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
   };
 }
 
-function answerHealth(response: ServerResponse, isServing: boolean): void {
-  const text = JSON.stringify({ status: isServing ? "SERVING" : "NOT_SERVING" });
+function answerHealth(response: ServerResponse, { isServing, brokenPools }: HealthFacts): void {
+  const status = isServing ? "SERVING" : "NOT_SERVING";
+  const text = JSON.stringify({ status, ...(brokenPools.length > 0 && { brokenPools }) });
   response.writeHead(isServing ? 200 : 503, { "content-type": "application/json", "cache-control": "no-store" });
   response.end(`${text}\n`);
 }

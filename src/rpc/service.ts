@@ -47,7 +47,11 @@ const maxIntervalMs = 60_000;
 
 /** Every service that the server has. */
 export function createService(parts: ServiceParts): readonly Served[] {
-  const names = [WorkerPoolService, AdminService, Health].map(({ typeName }) => typeName);
+  const names = new Map([
+    [WorkerPoolService.typeName, { needsPools: true }],
+    [AdminService.typeName, { needsPools: false }], // those who come to mend a pool are served
+    [Health.typeName, { needsPools: false }],
+  ]);
   return [
     served(WorkerPoolService, createWorkerPool(parts)),
     served(AdminService, createAdmin(parts)),

@@ -3,7 +3,7 @@ import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
 import type { Log } from "../log.ts";
 import type { Tasks } from "../pool/tasks.ts";
-import { createConnectFrontEnd } from "../rpc/connect.ts";
+import { createConnectFrontEnd, type HealthFacts } from "../rpc/connect.ts";
 import type { FrontEnd } from "../rpc/front-end.ts";
 import { createGrpcFrontEnd } from "../rpc/grpc.ts";
 import type { createService } from "../rpc/service.ts";
@@ -12,7 +12,7 @@ export type FrontEndParts = {
   readonly config: Config;
   readonly services: ReturnType<typeof createService>;
   readonly tasks: Tasks;
-  readonly isServing: () => boolean;
+  readonly health: () => HealthFacts;
   readonly clock: Clock;
   readonly log: Log;
 };
@@ -22,12 +22,12 @@ export type FrontEnds = { readonly grpc: FrontEnd; readonly http: FrontEnd };
 /** How long connections may take to close once nothing more is to be sent. */
 const closeMs = 2_000;
 
-export function createFrontEnds({ config, services, tasks, isServing, clock, log }: FrontEndParts): FrontEnds {
+export function createFrontEnds({ config, services, tasks, health, clock, log }: FrontEndParts): FrontEnds {
   const limits = { ...config.limits, slowReaderMs: config.slowReaderMs, closeMs };
   const types = [...tasks.values()].flatMap(({ definition: { input, output } }) => [input, output]);
   const http = createConnectFrontEnd(services, {
     ...config.http,
-    ...{ limits, isServing, clock, log },
+    ...{ limits, health, clock, log },
     types: types.filter((type) => type !== undefined),
   });
   const grpc = createGrpcFrontEnd(services, { ...config.grpc, limits, clock, log, webAddress: http.address });

@@ -35,6 +35,7 @@ export function createFakePool(workers: number, name = "cpu"): FakePool {
   return {
     ...{ name, held, sizes, told },
     isBroken: () => false,
+    canRun: () => true,
     minWorkers: workers,
     maxWorkers: workers,
     workers: () => workers,

@@ -13,6 +13,14 @@ function bootsBy(t: TestContext, how: string): void {
   t.after(() => delete process.env["MILLPOND_TEST_BOOT"]);
 }
 
+async function until(isReached: () => boolean, clock: FakeClock): Promise<void> {
+  for (let turns = 0; !isReached() && turns < 1_000_000; turns += 1) {
+    await turn();
+    clock.advance(0.01); // slow enough for threads to start, which takes real time
+  }
+  assert.ok(isReached());
+}
+
 /** Runs one job again and again, as a dispatcher would, until it has another outcome than `released`. */
 async function persist({ pool }: Tried, clock: FakeClock): Promise<{ outcome: string; tries: number }> {
   for (let tries = 1; tries <= 10; tries += 1) {
@@ -20,10 +28,7 @@ async function persist({ pool }: Tried, clock: FakeClock): Promise<{ outcome: st
     const chunk = pool.run([job("boots", null)]).finally(() => {
       isDone = true;
     });
-    for (let turns = 0; !isDone && turns < 1_000_000; turns += 1) {
-      await turn();
-      clock.advance(0.01); // slow enough for threads to start, which takes real time
-    }
+    await until(() => isDone, clock);
     const [ended] = await chunk;
     assert.ok(ended);
     if (ended.outcome.kind !== "released") return { outcome: shown(ended), tries };
@@ -60,8 +65,21 @@ describe("a thread that dies before it is ready", () => {
     assert.deepEqual(texts, ["workers die before they are ready: the pool is broken"]);
 
     delete process.env["MILLPOND_TEST_BOOT"];
-    assert.equal((await persist(tried, clock)).outcome, `succeeded json "booted"`);
+    await until(tried.pool.canRun, clock); // a thread that was starting may still die
     assert.equal(tried.pool.isBroken(), false);
+    assert.equal((await persist(tried, clock)).outcome, `succeeded json "booted"`);
+  });
+
+  test("always, and no job comes: the pool finds out that it cannot run any, and that it can again", async (t) => {
+    bootsBy(t, "always");
+    const clock = createFakeClock();
+    const { pool } = tryPool(t, { clock, minWorkers: 2, maxWorkers: 2 });
+    assert.equal(pool.canRun(), true);
+    await until(() => !pool.canRun(), clock);
+    assert.equal(pool.isBroken(), true);
+    delete process.env["MILLPOND_TEST_BOOT"];
+    await until(pool.canRun, clock);
+    assert.deepEqual((await pool.run([job("boots", null)])).map(shown), [`succeeded json "booted"`]);
   });
 
   test("beside one that works: the jobs of the latter are not touched", async (t) => {
@@ -72,6 +90,7 @@ describe("a thread that dies before it is ready", () => {
     await tried.heard("waiting");
     bootsBy(t, "always");
     assert.equal((await persist(tried, clock)).outcome, "lost");
+    assert.deepEqual([tried.pool.isBroken(), tried.pool.canRun()], [true, true]);
     tried.pool.cancel(working.seq);
     assert.deepEqual((await waiting).map(shown), [`succeeded json "done"`]);
   });

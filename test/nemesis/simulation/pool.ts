@@ -189,6 +189,7 @@ export function createSimulatedPool(parts: SimulatedPoolParts): SimulatedPool {
     workers: () => workers,
     free: () => workers - chunks.size,
     isBroken: () => false,
+    canRun: () => true,
     run(leases) {
       const isFree = chunks.size < workers;
       record.check("I12", isFree || isStopping, () => `a chunk was sent to pool ${name} without a free worker`);
