@@ -9,18 +9,11 @@ export type ChunkSize = {
   cut(line: readonly Pick<Lease, "task">[]): number;
   /** Jobs that chunks of the tasks that ran lately have on average: 1 to `max`. */
   expected(): number;
-  /**
-   * Jobs worth holding ready beyond those that run, so that a worker that is done need not wait for a lease and its
-   * commit: one chunk of quick jobs, 0 while jobs are slow or nothing is known of them.
-   */
-  ahead(): number;
   /** How long a job of a task took, in milliseconds. */
   record(task: string, tookMs: number): void;
 };
 
 const targetMs = 2;
-/** Slower jobs gain nothing from being held ready, and another server might have a free worker for them. */
-const aheadBelowMs = 100;
 /** What is left of an estimate's excess after each quicker job: one slow job keeps chunks small for about a hundred. */
 const decay = 0.96;
 
@@ -30,9 +23,8 @@ const decay = 0.96;
  */
 export function createChunkSize(max: number): ChunkSize {
   const estimates = new Map<string, { ms: number }>();
-  /** What the jobs that ran lately weigh in a chunk, and how long they take, both on average and in milliseconds. */
+  /** What the jobs that ran lately weigh in a chunk on average, in milliseconds. */
   let weight = targetMs;
-  let pace = Number.POSITIVE_INFINITY;
 
   const fitting = (eachMs: number) => Math.min(Math.max(Math.floor(targetMs / eachMs), 1), max);
   const expected = () => fitting(weight);
@@ -53,7 +45,6 @@ export function createChunkSize(max: number): ChunkSize {
       return bound;
     },
     expected,
-    ahead: () => (pace < aheadBelowMs ? expected() : 0),
     record(task, measuredMs) {
       const tookMs = Math.max(measuredMs, 0);
       let known = estimates.get(task);
@@ -61,7 +52,6 @@ export function createChunkSize(max: number): ChunkSize {
       const estimate = tookMs >= known.ms ? tookMs : tookMs + (known.ms - tookMs) * decay;
       known.ms = estimate;
       weight = Math.min(estimate, targetMs) * (1 - decay) + weight * decay;
-      pace = Number.isFinite(pace) ? estimate * (1 - decay) + pace * decay : estimate;
     },
   };
 }

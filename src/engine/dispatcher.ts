@@ -7,6 +7,7 @@ import type { Log } from "../log.ts";
 import type { Ended, Pool } from "../pool/pool.ts";
 import type { Leased, Store } from "../store/store.ts";
 import type { Backlog } from "./backlog.ts";
+import { createAhead } from "./ahead.ts";
 import { createChunkSize } from "./chunk-size.ts";
 import { asCancelled, createRunning, unrun } from "./running.ts";
 
@@ -62,12 +63,13 @@ const lookEveryMs = 1_000;
 export function createDispatcher(parts: DispatcherParts): Dispatcher {
   const { pool, store, backlog, clock, owner, settle } = parts;
   const chunkSize = createChunkSize(parts.maxChunk);
+  const ahead = createAhead(pool.maxWorkers, parts.maxChunk);
   const running = createRunning();
   let isLeasing = false;
   let asking = 0;
   /** Jobs that the leases under way may bring. */
   let asked = 0;
-  /** Jobs that are leased and wait for a worker: a chunk at most, beside what one lease brought too much. */
+  /** Jobs that are leased and wait for a worker: no more than are held ready, beside what one lease brought too much. */
   const line: Lease[] = [];
   /** Jobs to cancel that are not here: a lease under way may be bringing them. */
   const unmet = new Set<number>();
@@ -82,7 +84,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
   function look(): void {
     while (isLeasing && mayHaveMore && asking < maxAsking && !parts.isBehind()) {
       const size = chunkSize.expected();
-      const wanted = pool.isBroken() ? probe() : pool.free() * size + chunkSize.ahead() - line.length - asked;
+      const wanted = pool.isBroken() ? probe() : pool.free() * size + ahead.jobs(size) - line.length - asked;
       if (wanted <= 0) return;
       mayHaveMore = false;
       const chunks = Math.ceil(wanted / (maxAsking - asking) / size);
@@ -100,6 +102,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 
   async function lease(limit: number): Promise<void> {
     const now = clock.now();
+    const askedMs = clock.monotonicMs();
     asking += 1;
     asked += limit;
     let leased: Leased | undefined;
@@ -111,13 +114,14 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     }
     asking -= 1;
     asked -= limit;
-    if (leased) take(leased, limit);
+    if (leased) take(leased, limit, askedMs);
     if (asking === 0) unmet.clear();
     next();
   }
 
-  function take({ leases, nextDueAt }: Leased, limit: number): void {
+  function take({ leases, nextDueAt }: Leased, limit: number, askedMs: number): void {
     if (leases.length > 0) {
+      ahead.recordLease(clock.monotonicMs() - askedMs);
       backlog.change(pool.name, -leases.length);
       parts.onLeased(leases);
       for (const lease of leases) line.push(unmet.has(lease.seq) ? { ...lease, isCancelling: true } : lease);
@@ -170,7 +174,9 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 
   function conclude(own: readonly Ended[]): void {
     for (const { lease, outcome, tookMs } of own) {
-      if (outcome.kind !== "released" && outcome.kind !== "lost") chunkSize.record(lease.task, tookMs);
+      if (outcome.kind === "released" || outcome.kind === "lost") continue;
+      chunkSize.record(lease.task, tookMs);
+      ahead.recordJob(tookMs);
     }
     settle(own);
     next();

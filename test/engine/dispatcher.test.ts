@@ -160,6 +160,29 @@ describe("jobs held ready", () => {
     assert.equal((await store.counts()).pools[0]?.RUNNING, 3);
   });
 
+  test("are what the workers use up while leases are under way", async (t) => {
+    const opened = tryDispatcher(t, {
+      workers: 2,
+      store: {
+        async lease(request) {
+          const answer = await opened.store.lease(request);
+          opened.clock.advance(4);
+          return answer;
+        },
+      },
+    });
+    const { dispatcher, put, pool } = opened;
+    await put(100);
+    await dispatcher.start();
+    await turn();
+    for (const tookMs of [5, 1]) {
+      pool.endAll(undefined, tookMs);
+      for (let leases = 0; leases < 10; leases += 1) await turn();
+    }
+    // a lease takes 4 ms, a job 3 on average, and what is ready has to last for two leases
+    assert.equal(dispatcher.held().length - dispatcher.running(), 5);
+  });
+
   test("are none while jobs are slow", async (t) => {
     const { dispatcher, put, pool, store } = tryDispatcher(t, { workers: 2 });
     await put(10);
