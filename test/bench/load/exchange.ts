@@ -1,13 +1,16 @@
 /** A closed loop over one exchange stream: as soon as results come, as many new jobs go. */
 import { setTimeout as delay } from "node:timers/promises";
 import { createConnection, type Job, job } from "../../../clients/typescript/index.ts";
+import { mixedMs } from "./mixed.ts";
 import { type LoadStream, openLoadStream } from "./stream.ts";
 import type { Counts } from "./tally.ts";
+
+export type LoadTask = "no-op" | "echo" | "mixed";
 
 export type ExchangeLoad = {
   readonly address: string;
   readonly channel: string;
-  readonly task: "no-op" | "echo";
+  readonly task: LoadTask;
   /** How long results are counted, after the ramp. */
   readonly seconds: number;
   /** Bound on jobs submitted and not finished. */
@@ -26,18 +29,18 @@ export type ExchangeSlice = Counts & {
 /** Until the loop is full and turns at its own speed. */
 const rampMs = 300;
 const echoInput = { to: "someone@example.org", subject: "hello", copies: 3 };
-
 export async function runExchange(load: ExchangeLoad): Promise<ExchangeSlice> {
   const connection = createConnection({ address: load.address, keepaliveMs: 0 });
   const cpuBefore = process.cpuUsage();
   let isOpen = true;
   let waiting: Job[] = [];
   let stream: LoadStream | undefined;
-  const input = load.task === "echo" ? echoInput : undefined;
+  let made = 0;
+  const nextJob = () => job(load.task, inputOf(load.task, made++));
 
   const fill = () => {
     while (isOpen && stream && stream.tally.underWay() + load.jobsPerMessage <= load.jobsInFlight) {
-      if (waiting.length === 0) waiting = Array.from({ length: load.jobsPerMessage }, () => job(load.task, input));
+      if (waiting.length === 0) waiting = Array.from({ length: load.jobsPerMessage }, nextJob);
       if (!stream.submit(waiting)) return;
       waiting = [];
     }
@@ -60,4 +63,9 @@ export async function runExchange(load: ExchangeLoad): Promise<ExchangeSlice> {
     isOpen = false;
     connection.close();
   }
+}
+
+function inputOf(task: LoadTask, index: number): unknown {
+  if (task === "no-op") return undefined;
+  return task === "echo" ? echoInput : mixedMs(index);
 }
