@@ -137,7 +137,10 @@ export function createEngine(parts: EngineParts): Engine {
   });
   const admission = createAdmission({
     ...{ tasks, store, backlog, rateLimit, stats, clock, limits: parts.limits, newId: parts.newId, disk: parts.disk },
-    hint: (pool) => dispatchers.get(pool)?.hint(),
+    hint(pool) {
+      pruner.submitted();
+      dispatchers.get(pool)?.hint();
+    },
   });
   const pruner = createPruner({ store, clock, retention: parts.retention, onError });
 

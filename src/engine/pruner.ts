@@ -27,24 +27,28 @@ export type PrunerParts = {
 };
 
 export type Pruner = Service & {
+  /** Jobs were submitted: somebody waits for the store. */
+  submitted(): void;
   /** So many attempts have ended: as many jobs, at most, will have to be removed one day. */
   ended(count: number): void;
 };
 
 /**
- * One step removes twice as many jobs as have ended since the last, so that it keeps up with any load, within these
- * bounds. What is submitted meanwhile waits for as long as a step takes: a fraction of a millisecond for the smallest; the
- * largest takes several, and comes only when so many jobs end that commits are as long anyway.
+ * While jobs come or end, a step removes twice as many as have ended since the one before, so that it keeps up with any
+ * load, and no fewer than `smallestStep`. What is submitted meanwhile waits for as long as a step takes: half a
+ * millisecond for the smallest; the largest takes several, and comes only when so many jobs end that commits are as long
+ * anyway, or when nothing comes or ends and so nobody waits.
  */
-const smallestStep = 20;
+const smallestStep = 10;
 const largestStep = 500;
 const restMs = 1_000;
-/** Between two steps while there is more, at least. */
-const shortestPauseMs = 5;
+/** Between two steps while there is more, at least: one submit in twenty meets a step. */
+const shortestPauseMs = 10;
 const mebibyte = 2 ** 20;
 
 export function createPruner({ store, clock, retention, onError }: PrunerParts): Pruner {
   let endedSince = 0;
+  let hasComeSince = false;
   let isRunning = false;
   let cancel = () => {};
   let step: Promise<void> = Promise.resolve();
@@ -52,8 +56,10 @@ export function createPruner({ store, clock, retention, onError }: PrunerParts):
   async function prune(): Promise<void> {
     const now = clock.now();
     const startedAt = clock.monotonicMs();
-    const limit = Math.min(Math.max(2 * endedSince, smallestStep), largestStep);
+    const isBusy = hasComeSince || endedSince > 0;
+    const limit = isBusy ? Math.min(Math.max(2 * endedSince, smallestStep), largestStep) : largestStep;
     endedSince = 0;
+    hasComeSince = false;
     try {
       const removed = await store.prune({
         now,
@@ -82,6 +88,9 @@ export function createPruner({ store, clock, retention, onError }: PrunerParts):
 
   return {
     name: "pruner",
+    submitted() {
+      hasComeSince = true;
+    },
     ended(count) {
       endedSince += count;
     },

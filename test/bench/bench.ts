@@ -16,6 +16,7 @@ import { table } from "./report.ts";
 import { measureExchange } from "./sections/exchange.ts";
 import { measureImages } from "./sections/images.ts";
 import { measureLatency } from "./sections/latency.ts";
+import { measurePrune } from "./sections/prune.ts";
 import type { Bench, Section } from "./sections/section.ts";
 import { measureSubmit } from "./sections/submit.ts";
 import { startServer } from "./server.ts";
@@ -28,6 +29,7 @@ const sections: ReadonlyMap<string, Measure> = new Map([
   ["submit", measureSubmit],
   ["latency", measureLatency],
   ["images", measureImages],
+  ["prune", measurePrune],
 ]);
 const usage = `usage: npm run bench -- [--only ${[...sections.keys()].join(",")}] [--seconds 1-600] [--json] [--profile FOLDER]`;
 

@@ -4,9 +4,10 @@ import { answerCalls } from "./child.ts";
 import { runExchange } from "./load/exchange.ts";
 import { runImages } from "./load/images.ts";
 import { runLatency } from "./load/latency.ts";
+import { runPaced } from "./load/paced.ts";
 import { runSubmit } from "./load/submit.ts";
 
-const calls = { runExchange, runSubmit, runLatency, runImages, runEchoMessages, runEchoCalls };
+const calls = { runExchange, runSubmit, runLatency, runPaced, runImages, runEchoMessages, runEchoCalls };
 
 export type LoadCalls = typeof calls;
 

@@ -25,11 +25,20 @@ export async function startServer(
   folder: string,
   pictures: string,
   nodeFlags: readonly string[],
+  moreFlags: readonly string[] = [],
 ): Promise<BenchServer> {
   const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
   const data = join(folder, "data");
   await mkdir(data, { recursive: true });
-  const flags = ["--data-dir", data, "--tasks-dir", join(import.meta.dirname, "tasks"), "--log-level", "warn"];
+  const flags = [
+    "--data-dir",
+    data,
+    "--tasks-dir",
+    join(import.meta.dirname, "tasks"),
+    "--log-level",
+    "warn",
+    ...moreFlags,
+  ];
   const settings = ["--tasks", JSON.stringify({ "image.resize": { root: pictures } })];
   const ports = ["--grpc-port", "0", "--http-port", "0"];
   const child = spawn(process.execPath, [...nodeFlags, main, "serve", "--json", ...flags, ...settings, ...ports], {

@@ -47,10 +47,10 @@ test("asks once a second for what each retention has let go", async () => {
       deadBefore: 998_000,
       maxFinished: { jobs: 4000, bytes: 3 * 2 ** 20 },
       maxDead: { jobs: 5000, bytes: 2 * 2 ** 20 },
-      limit: 20,
+      limit: 500,
     },
   ]);
-  await answer(19);
+  await answer(499);
   clock.advance(999);
   assert.equal(requests.length, 1);
   clock.advance(1);
@@ -62,21 +62,34 @@ test("goes on after a short rest while there is more", async () => {
   await pruner.start();
   clock.advance(1000);
   for (let step = 2; step <= 4; step += 1) {
-    await answer(20);
-    clock.advance(5);
+    await answer(500);
+    clock.advance(9);
+    assert.equal(requests.length, step - 1);
+    clock.advance(1);
     assert.equal(requests.length, step);
   }
+});
+
+test("removes few at a time while jobs come, and many when nobody waits", async () => {
+  const { pruner, clock, requests, answer } = open();
+  await pruner.start();
+  pruner.submitted();
+  clock.advance(1000);
+  assert.equal(requests.at(-1)?.limit, 10);
+  await answer(10);
+  clock.advance(10);
+  assert.equal(requests.at(-1)?.limit, 500);
 });
 
 test("removes twice as many as have ended since the step before, but at most 500", async () => {
   const { pruner, clock, requests, answer } = open();
   await pruner.start();
   for (const [ended, limit] of [
-    [10, 20],
-    [11, 22],
+    [1, 10],
+    [5, 10],
+    [6, 12],
     [250, 500],
     [10_000, 500],
-    [0, 20],
   ] as const) {
     pruner.ended(ended);
     clock.advance(1000);
@@ -90,7 +103,7 @@ test("rests for as long as a step took: no more than half of the store's time is
   await pruner.start();
   clock.advance(1000);
   clock.advance(40);
-  await answer(20);
+  await answer(500);
   clock.advance(39);
   assert.equal(requests.length, 1);
   clock.advance(1);
@@ -114,7 +127,7 @@ test("stop waits for the step under way, and no other follows", async () => {
   });
   await turn();
   assert.equal(isStopped, false);
-  await answer(20);
+  await answer(500);
   await stopped;
   clock.advance(100_000);
   assert.equal(requests.length, 1);
