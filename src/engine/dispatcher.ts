@@ -26,6 +26,10 @@ export type Dispatcher = Service & {
    * lease under way bring it, it is not started.
    */
   cancel(seq: number): boolean;
+  /** Somebody else has the job: this lease's attempt does not begin, or is told to stop, and its fence refuses what comes of it. */
+  abandon(lease: Lease): void;
+  /** What was held at this time, by the monotonic clock, is leased for `leaseMs` from then. */
+  renewed(atMs: number): void;
   /** The pool hands these jobs back before they began, out of a chunk that goes on: they are the next to start. */
   takeBack(leases: readonly Lease[]): void;
   /** Leases nothing more, and gives back what did not begin. What runs goes on. Safe to repeat. */
@@ -71,6 +75,8 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
   let asked = 0;
   /** Jobs that are leased and wait for a worker: no more than are held ready, beside what one lease brought too much. */
   const line: Lease[] = [];
+  /** When the first lease in the line may end, by the monotonic clock. */
+  let lineEndsMs = Number.POSITIVE_INFINITY;
   /** Jobs to cancel that are not here: a lease under way may be bringing them. */
   const unmet = new Set<number>();
   /** Whether the queue may hold due jobs that no lease under way asks for. */
@@ -124,6 +130,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
       ahead.recordLease(clock.monotonicMs() - askedMs);
       backlog.change(pool.name, -leases.length);
       parts.onLeased(leases);
+      lineEndsMs = Math.min(line.length > 0 ? lineEndsMs : Number.POSITIVE_INFINITY, askedMs + parts.leaseMs);
       for (const lease of leases) line.push(unmet.has(lease.seq) ? { ...lease, isCancelling: true } : lease);
     }
     if (leases.length === limit) mayHaveMore = true;
@@ -132,7 +139,9 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 
   /** Gives work to free workers, then looks for more; once nothing is leased any more, gives back what did not start. */
   function next(): void {
-    if (!isLeasing && line.length > 0) settle(line.splice(0).map(givenBack));
+    // after a standstill somebody else may run what waited here: it must not begin under a lease that has ended
+    const mayBegin = isLeasing && clock.monotonicMs() < lineEndsMs;
+    if (!mayBegin && line.length > 0) settle(line.splice(0).map(givenBack));
     while (line.length > 0 && pool.free() > 0) {
       const chunk = startable(line.splice(0, chunkSize.cut(line)));
       if (chunk.length > 0) void runChunk(chunk);
@@ -227,6 +236,14 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
       }
       settle(line.splice(index, 1).map((lease) => asCancelled(lease, clock.now())));
       return true;
+    },
+    abandon(lease) {
+      const index = line.indexOf(lease);
+      if (index === -1) pool.cancel(lease.seq, lease.fence);
+      else line.splice(index, 1);
+    },
+    renewed(atMs) {
+      lineEndsMs = atMs + parts.leaseMs;
     },
     takeBack(leases) {
       line.unshift(...running.withdraw(leases));

@@ -130,6 +130,10 @@ export function createEngine(parts: EngineParts): Engine {
   const leaseKeeper = createLeaseKeeper({
     ...{ store, clock, leaseMs, held, onError, log },
     cancel: ({ pool, seq }) => void dispatchers.get(pool)?.cancel(seq),
+    abandon: (lease) => dispatchers.get(lease.pool)?.abandon(lease),
+    renewed(atMs) {
+      for (const { dispatcher } of pools) dispatcher.renewed(atMs);
+    },
   });
   const reaper = createReaper({
     ...{ store, clock, owner, settle, backlog, leaseMs, held, isBehind, onError },

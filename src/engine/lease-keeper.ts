@@ -15,8 +15,12 @@ export type LeaseKeeperParts = {
   readonly leaseMs: number;
   /** What this process holds. */
   readonly held: () => readonly Lease[];
-  /** Tells one of these jobs to stop. */
+  /** Tells one of these jobs to stop, for somebody wishes it. */
   readonly cancel: (lease: Lease) => void;
+  /** Somebody else has this job now. */
+  readonly abandon: (lease: Lease) => void;
+  /** All that was held at this time, by the monotonic clock, is leased for `leaseMs` from then. */
+  readonly renewed: (atMs: number) => void;
   readonly onError: (error: unknown) => void;
   readonly log: Log;
 };
@@ -40,10 +44,12 @@ export function createLeaseKeeper(parts: LeaseKeeperParts): LeaseKeeper {
 
   async function renewAll(): Promise<void> {
     const leases = parts.held();
+    const atMs = clock.monotonicMs();
     try {
       for (let start = 0; isRunning && start < leases.length; start += batch) {
         await renew(leases.slice(start, start + batch));
       }
+      parts.renewed(atMs);
     } catch (error) {
       isRunning = false;
       parts.onError(error);
@@ -63,12 +69,11 @@ export function createLeaseKeeper(parts: LeaseKeeperParts): LeaseKeeper {
 
   function act(lease: Lease, answer: Extended): void {
     if (answer === "held") return;
-    if (answer === "lost") {
-      lost += 1;
-      const { id, task, pool, attempt } = lease;
-      parts.log.warn({ job: id, task, pool, attempt }, "the lease of a running job was lost: the attempt is stopped");
-    }
-    parts.cancel(lease);
+    if (answer === "cancelling") return parts.cancel(lease);
+    lost += 1;
+    const { id, task, pool, attempt } = lease;
+    parts.log.warn({ job: id, task, pool, attempt }, "the lease of a running job was lost: the attempt is stopped");
+    parts.abandon(lease);
   }
 
   function schedule(): void {

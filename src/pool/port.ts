@@ -45,9 +45,9 @@ export type Pool = {
   /**
    * Tells one running job to stop, through `ctx.signal` and `ctx.throwIfCancelled()`: its outcome is `cancelled`, unless it
    * succeeds first. After `graceMs` its thread is ended; jobs that shared it are released. One that waits behind others in
-   * its chunk is never run. False: it does not run here.
+   * its chunk is never run. False: it does not run here. With a fence, only the attempt under it is meant.
    */
-  cancel(seq: number): boolean;
+  cancel(seq: number, fence?: number): boolean;
   /**
    * Tells every running job to stop; those that obey, and those that did not begin, are released. From now on `run`
    * releases what it is given.

@@ -6,8 +6,8 @@ import { currentOf, noJob, standingOf, stopReasonOf, tellToStop, threadOf, withd
 import type { Slot, Slots } from "./slots.ts";
 
 export type Stopping = {
-  /** Whether the job runs or waits here, and will not begin or was told to stop. */
-  cancel(seq: number): boolean;
+  /** Whether the job runs or waits here, and will not begin or was told to stop; with a fence, only the attempt under it. */
+  cancel(seq: number, fence?: number): boolean;
   /** Takes back what waits, and tells what runs to stop. */
   releaseAll(): void;
   /** Looks once at all that runs: what is over its time is told to stop, and what does not stop is ended. */
@@ -92,9 +92,9 @@ export function createStopping(parts: StoppingParts): Stopping {
   }
 
   return {
-    cancel(seq) {
+    cancel(seq, fence) {
       for (const slot of slots.busy) {
-        const index = slot.leases.findIndex((lease) => lease.seq === seq);
+        const index = slot.leases.findIndex((lease) => lease.seq === seq && (fence ?? lease.fence) === lease.fence);
         if (index < 0) continue;
         if (withdraw(slot.flags, index, "cancelled") || tell(slot, index, "cancelled")) return true;
         // it has ended here, or was taken back and may be in another slot by now

@@ -140,6 +140,55 @@ describe("held", () => {
   });
 });
 
+/** One job runs and one waits for a worker, both leased for a second. */
+async function withOneInLine(t: Parameters<typeof tryDispatcher>[0]) {
+  const opened = tryDispatcher(t, { workers: 1, leaseMs: 1_000 });
+  const { dispatcher, put, pool, settled } = opened;
+  await put(1);
+  await dispatcher.start();
+  await turn();
+  pool.endAll(undefined, 5);
+  await put(2);
+  dispatcher.hint();
+  await turn();
+  const [waiting, runs] = dispatcher.held();
+  assert.ok(waiting && runs);
+  settled.length = 0;
+  return { ...opened, waiting, runs };
+}
+
+describe("a job that waits for a worker", () => {
+  test("does not begin once its lease has ended: it is given back with its attempt", async (t) => {
+    const { clock, pool, settled, waiting } = await withOneInLine(t);
+    clock.advance(1_000);
+    pool.endAll();
+    await turn();
+    assert.deepEqual(
+      settled.filter(({ outcome }) => outcome.kind === "released").map(({ lease }) => lease),
+      [waiting],
+    );
+  });
+
+  test("begins when its lease was renewed meanwhile", async (t) => {
+    const { clock, pool, dispatcher, leased, waiting } = await withOneInLine(t);
+    dispatcher.renewed(clock.monotonicMs() + 500);
+    clock.advance(1_000);
+    pool.endAll();
+    await turn();
+    assert.deepEqual(leased().at(-1), waiting);
+  });
+
+  test("and that somebody else has now is dropped without a word; one that runs is told to stop by its fence", async (t) => {
+    const { dispatcher, pool, settled, waiting, runs } = await withOneInLine(t);
+    dispatcher.abandon(waiting);
+    assert.deepEqual(dispatcher.held(), [runs]);
+    dispatcher.abandon({ ...runs, fence: runs.fence + 1 });
+    assert.deepEqual(pool.told, []);
+    dispatcher.abandon(runs);
+    assert.deepEqual([pool.told, settled], [[runs.seq], []]);
+  });
+});
+
 describe("cancel", () => {
   test("of a job that runs is the pool's", async (t) => {
     const { dispatcher, put, pool, settled } = tryDispatcher(t);

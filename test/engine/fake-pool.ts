@@ -61,8 +61,9 @@ export function createFakePool(workers: number, name = "cpu"): FakePool {
       return ended.promise;
     },
     progressOf: () => undefined,
-    cancel(seq) {
-      if (!held.some(({ leases }) => leases.some((lease) => lease.seq === seq))) return false;
+    cancel(seq, fence) {
+      const isMeant = (lease: Lease) => lease.seq === seq && (fence ?? lease.fence) === lease.fence;
+      if (!held.some(({ leases }) => leases.some(isMeant))) return false;
       told.push(seq);
       return true;
     },

@@ -15,6 +15,8 @@ async function open(t: TestContext, overrides: Partial<LeaseKeeperParts> = {}) {
   const asked: { readonly leases: readonly Held[]; readonly until: number }[] = [];
   const answers = new Map<number, Extended>();
   const cancelled: number[] = [];
+  const abandoned: number[] = [];
+  const renewed: number[] = [];
   const errors: unknown[] = [];
   const { log, lines } = keptLog();
   const keeper = createLeaseKeeper({
@@ -27,6 +29,8 @@ async function open(t: TestContext, overrides: Partial<LeaseKeeperParts> = {}) {
     },
     held: () => held,
     cancel: ({ seq }) => void cancelled.push(seq),
+    abandon: ({ seq }) => void abandoned.push(seq),
+    renewed: (atMs) => void renewed.push(atMs),
     onError: (error) => void errors.push(error),
     ...overrides,
   });
@@ -36,7 +40,7 @@ async function open(t: TestContext, overrides: Partial<LeaseKeeperParts> = {}) {
     clock.advance(ms);
     for (let turns = 0; turns < 10; turns += 1) await turn();
   };
-  return { keeper, clock, held, asked, answers, cancelled, errors, lines, pass };
+  return { keeper, clock, held, asked, answers, cancelled, abandoned, renewed, errors, lines, pass };
 }
 
 test("everything that is held is renewed three times a lease, whatever the job does", async (t) => {
@@ -91,18 +95,26 @@ test("a job that was cancelled meanwhile is told to stop", async (t) => {
   assert.deepEqual([keeper.lost(), lines.length], [0, 0]);
 });
 
-test("an attempt whose lease another has settled is stopped, counted and logged", async (t) => {
-  const { held, answers, cancelled, pass, keeper, lines } = await open(t);
+test("an attempt whose lease another has settled is abandoned, counted and logged", async (t) => {
+  const { held, answers, cancelled, abandoned, pass, keeper, lines } = await open(t);
   const lease = newLease();
   held.push(lease, newLease());
   answers.set(lease.seq, "lost");
   await pass(10_000);
-  assert.deepEqual(cancelled, [lease.seq]);
+  assert.deepEqual([cancelled, abandoned], [[], [lease.seq]]);
   assert.equal(keeper.lost(), 1);
   assert.deepEqual(
     lines.map(({ level, fields }) => [level, fields["job"]]),
     [["warn", lease.id]],
   );
+});
+
+test("a renewal counts from when it was asked for, not from its answer", async (t) => {
+  const { held, renewed, pass, clock } = await open(t);
+  held.push(newLease());
+  const startedMs = clock.monotonicMs();
+  await pass(10_000);
+  assert.deepEqual(renewed, [startedMs + 10_000]);
 });
 
 test("a job that ended while its lease was being renewed has lost nothing", async (t) => {

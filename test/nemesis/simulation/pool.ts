@@ -204,9 +204,9 @@ export function createSimulatedPool(parts: SimulatedPoolParts): SimulatedPool {
       return done.promise;
     },
     progressOf: () => undefined,
-    cancel(seq) {
+    cancel(seq, fence) {
       for (const chunk of chunks) {
-        const index = chunk.leases.findIndex((lease) => lease.seq === seq);
+        const index = chunk.leases.findIndex((lease) => lease.seq === seq && (fence ?? lease.fence) === lease.fence);
         if (index < 0) continue;
         if (index === chunk.current?.index) return tell(chunk, "cancelled");
         if (chunk.ends[index]) continue;
