@@ -76,7 +76,7 @@ suite("commands that act", () => {
     const id = await submitted(millpond, ...waiting, "--key", "k");
     assert.equal(await submitted(millpond, ...waiting, "--key", "k"), id);
     const other = await millpond("submit", "echo", "--json", "2", "--key", "k");
-    assert.match(complaintOf(other), /"k" belongs to job .* another input/);
+    assert.match(complaintOf(other), /"k" belongs to job .*, which differs in input/);
   });
 
   test("what the server refuses of them is told with the field and the bound", async () => {

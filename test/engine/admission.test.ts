@@ -114,7 +114,7 @@ describe("one job", () => {
     await admission.admit("ada", [draft({ id })], null);
     const [conflict] = await admission.admit("ada", [draft({ id, channel: "other" })], null);
     assert.ok(conflict?.kind === "refused" && conflict.error.reason === "already_exists");
-    assert.match(conflict.error.message, /another channel/);
+    assert.match(conflict.error.message, /differs in channel/);
     const [taken] = await admission.admit("eve", [draft({ id })], null);
     assert.ok(taken?.kind === "refused" && taken.error.reason === "id_taken");
     assert.doesNotMatch(taken.error.message, /ada/);
