@@ -103,9 +103,11 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
     check("a key stands for its job, for its client only, whatever id comes with it", async (store) => {
       const job = newJob({ idempotencyKey: "k" });
       const other = newJob({ idempotencyKey: "k", input: data("other"), priority: 3 });
-      assert.deepEqual(await store.submit([job, other, newJob({ idempotencyKey: "k" })]), [
+      const discarded = newJob({ idempotencyKey: "k", channel: null });
+      assert.deepEqual(await store.submit([job, other, discarded, newJob({ idempotencyKey: "k" })]), [
         { kind: "accepted" },
         { kind: "conflict", id: job.id, by: "key", differs: ["input", "priority"] },
+        { kind: "conflict", id: job.id, by: "key", differs: ["discard_result"] },
         { kind: "duplicate", id: job.id, cursor: null },
       ]);
       assert.deepEqual(await store.submit([newJob({ idempotencyKey: "k", client: "eve" })]), [{ kind: "accepted" }]);
