@@ -37,7 +37,7 @@ suite("values", () => {
       metadataBytes: 16_384,
       resultStreams: 10,
       watches: 100,
-      diskFreeMiB: 256,
+      diskFreeMiB: null,
       sessionMemoryMiB: 16,
     });
     assert.deepEqual(config.rate, { perSecond: 0, burst: 1000, clients: {} });

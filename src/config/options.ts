@@ -90,10 +90,10 @@ export const options = [
   option("limits.watches", integer(1, 10_000), 100, "calls", "Bound on the `WatchJob` and `Run` calls of one client."),
   option(
     "limits.diskFreeMiB",
-    integer(0, 1_048_576),
-    256,
+    orNothing(integer(0, 1_048_576)),
+    null,
     "MiB",
-    "Free space on the store's disk below which submits are refused. On a small disk a twentieth of it or 32 MiB, the larger, if that is less.",
+    "Free space on the store's disk below which submits are refused; 0: never. Without it 256 MiB, and on a disk below 5 GiB a twentieth of it, at least 32 MiB.",
   ),
   option("limits.sessionMemoryMiB", integer(1, 1024), 16, "MiB", "Bound on the memory of one connection."),
   option("rate.perSecond", perSecond, 0, "jobs/s", "Jobs that each client may submit per second. 0: no limit."),

@@ -15,14 +15,15 @@ export type DiskSize = { readonly bsize: number; readonly blocks: number; readon
 export type DiskWatchParts = {
   /** A file or folder on the disk. */
   readonly path: string;
-  /** Free space below which submits are refused; on a small disk a twentieth of it or 32 MiB, if that is less. 0: never. */
-  readonly leastFreeMiB: number;
+  /** Free space below which submits are refused; 0: never. Null: 256 MiB, and on a small disk a twentieth of it, at least 32 MiB. */
+  readonly leastFreeMiB: number | null;
   readonly clock: Clock;
   readonly statfs: (path: string) => Promise<DiskSize>;
   readonly log: Log;
 };
 
 const mebibyte = 2 ** 20;
+const usualLeastMiB = 256;
 const leastFreeShare = 0.05;
 /** What settling may need however small the disk is: the write-ahead log grows to 16 MiB, and the file by what moves there. */
 const reserveMiB = 32;
@@ -51,8 +52,7 @@ export function createDiskWatch({ path, leastFreeMiB, clock, statfs, log }: Disk
       const { bsize, blocks, bavail } = await statfs(path);
       if (!isRunning) return;
       isBlind = false;
-      const enough = Math.max(blocks * bsize * leastFreeShare, reserveMiB * mebibyte);
-      judge(bavail * bsize, Math.min(leastFreeMiB * mebibyte, enough));
+      judge(bavail * bsize, leastFreeMiB === null ? usualLeast(blocks * bsize) : leastFreeMiB * mebibyte);
     } catch (error) {
       if (!isRunning) return;
       if (!isBlind) log.warn({ path, error: messageOf(error) }, "nobody can tell how full the disk is: jobs are taken");
@@ -60,6 +60,10 @@ export function createDiskWatch({ path, leastFreeMiB, clock, statfs, log }: Disk
       shortage = undefined;
     }
     cancel = clock.after(lookEveryMs, () => void look());
+  }
+
+  function usualLeast(sizeBytes: number): number {
+    return Math.min(usualLeastMiB * mebibyte, Math.max(sizeBytes * leastFreeShare, reserveMiB * mebibyte));
   }
 
   function judge(freeBytes: number, leastBytes: number): void {

@@ -8,7 +8,15 @@ const bsize = 4096;
 const blocksOf = (mebibytes: number) => (mebibytes * 2 ** 20) / bsize;
 
 /** A watch of a disk of 100 GiB unless told otherwise; `look` lets the next look have happened. */
-async function open({ leastFreeMiB = 256, sizeMiB = 102_400, freeMiB = 1000 } = {}) {
+async function open({
+  leastFreeMiB = null,
+  sizeMiB = 102_400,
+  freeMiB = 1000,
+}: {
+  leastFreeMiB?: number | null;
+  sizeMiB?: number;
+  freeMiB?: number;
+} = {}) {
   const clock = createFakeClock();
   const { lines, log } = keptLog();
   const asked: string[] = [];
@@ -58,13 +66,20 @@ test("a small disk needs a twentieth of itself only", async () => {
   assert.match(disk.refusal()?.message ?? "", /has 49 MiB free .* from 50 MiB on/);
 });
 
-test("a very small disk keeps what the log may grow by, unless the setting says less", async () => {
+test("a very small disk keeps what the log may grow by", async () => {
   const { disk, set, look } = await open({ sizeMiB: 100, freeMiB: 32 });
   assert.equal(disk.refusal(), undefined);
   set(31);
   await look();
   assert.match(disk.refusal()?.message ?? "", /has 31 MiB free .* from 32 MiB on/);
+});
+
+test("a bound of one's own holds on any disk", async () => {
   assert.equal((await open({ leastFreeMiB: 8, sizeMiB: 100, freeMiB: 8 })).disk.refusal(), undefined);
+  for (const sizeMiB of [1_000, 102_400]) {
+    const { disk } = await open({ leastFreeMiB: 900, sizeMiB, freeMiB: 899 });
+    assert.match(disk.refusal()?.message ?? "", /has 899 MiB free .* from 900 MiB on/);
+  }
 });
 
 test("a bound of 0 never refuses", async () => {

