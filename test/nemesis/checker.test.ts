@@ -31,6 +31,17 @@ test("a checker that looked at too little says so, and at nothing too", () => {
   assert.equal(none.violationCount, invariants.length);
 });
 
+test("where another takes what ran out, an attempt that was leased before the end may begin after it, and no other", () => {
+  const judged = (attempt: number) => {
+    const story = begun().runs("a", 1).result("s", 1, "a", { attempts: 2 }).runs("a", attempt);
+    return check(story.events, { leaseMs, isShared: true, atLeast: {} }).violations.filter(({ text }) =>
+      /after its result/.test(text),
+    );
+  };
+  assert.deepEqual(judged(2), []);
+  assert.equal(judged(3).length, 1);
+});
+
 test("what cannot hold under a fault is left out by name, and is not counted as checked", () => {
   const story = begun().runs("a", 2).result("s", 1, "a", { attempts: 2 });
   const { violations, checked } = check(story.events, { leaseMs, atLeast: {}, except: { I7: "for this test" } });

@@ -17,6 +17,8 @@ export const invariants: readonly Invariant[] = [
 export type CheckOptions = {
   /** How long the server leases a job; from then on attempts may overlap. */
   readonly leaseMs: number;
+  /** Whether another takes what ran out. Default: the server alone has the store. */
+  readonly isShared?: boolean;
   /** How many things each named invariant must have looked at: `{I1: 1000}`. Fewer is a violation. */
   readonly atLeast: { readonly [invariant: string]: number };
   /** Invariants that cannot hold under the faults of this run, each with the reason. */
@@ -42,7 +44,10 @@ const shownViolations = 100;
 const shownEvents = 60;
 
 /** Checks events in the order of their times. */
-export function check(events: readonly Event[], { leaseMs, atLeast, except = {} }: CheckOptions): Verdict {
+export function check(
+  events: readonly Event[],
+  { leaseMs, isShared = false, atLeast, except = {} }: CheckOptions,
+): Verdict {
   const history = toHistory(events);
   const checked: { [invariant: string]: number } = {};
   const violations: Violation[] = [];
@@ -53,7 +58,7 @@ export function check(events: readonly Event[], { leaseMs, atLeast, except = {} 
   };
   for (const invariant of invariants) {
     if (Object.hasOwn(except, invariant.name)) continue;
-    const found = invariant.check(history, { leaseMs });
+    const found = invariant.check(history, { leaseMs, isShared });
     checked[invariant.name] = found.checked;
     add(found.violations);
   }

@@ -6,7 +6,7 @@
  * store: the attempts that go on regardless must be refused by their fence.
  */
 import { join } from "node:path";
-import { withBreach } from "../checker.ts";
+import { type CheckOptions, withBreach } from "../checker.ts";
 import type { Event } from "../history/event.ts";
 import { toHistory } from "../history/history.ts";
 import { plantCopy, root as ownRoot } from "../bugs/planted-copy.ts";
@@ -30,7 +30,7 @@ export const stop: Fault = {
   row: "N6",
   says: "SIGSTOP for longer than the lease",
   needs,
-  run: (trial) => sleepLong("stop", trial),
+  run: (trial) => sleepLong("stop", trial, {}),
 };
 
 /** The reaper of a server that knows nothing of what this process runs, and that is the first to look. */
@@ -38,6 +38,8 @@ const reaper = [
   { text: "({ seq, fence }) => held.get(seq) !== fence", by: "() => held.size >= 0" },
   { text: "const lookEveryMs = 1_000;", by: "const lookEveryMs = 20;" },
 ].map((replaced) => ({ file: "engine/reaper.ts", ...replaced }));
+
+const except = { I14: "a retry's delay counts from when its attempt was given away, and that attempt goes on" };
 
 export const rival: Fault = {
   name: "rival",
@@ -47,7 +49,7 @@ export const rival: Fault = {
   async run(trial) {
     const copy = await plantCopy(reaper);
     try {
-      const result = await sleepLong("rival", { ...trial, root: copy.folder });
+      const result = await sleepLong("rival", { ...trial, root: copy.folder }, { isShared: true, except });
       if (result.measured["fenced"]! > 0) return result;
       const text = "no outcome was refused by its fence: nothing was proved";
       return { ...result, verdict: withBreach(result.verdict, { invariant: "N6", text }) };
@@ -57,7 +59,11 @@ export const rival: Fault = {
   },
 };
 
-async function sleepLong(name: string, { folder, root, seed, random, isGate, asked }: Trial): Promise<TrialResult> {
+async function sleepLong(
+  name: string,
+  { folder, root, seed, random, isGate, asked }: Trial,
+  rules: Pick<CheckOptions, "isShared" | "except">,
+): Promise<TrialResult> {
   const size = isGate ? sizes.gate : sizes.ci;
   const [count, jobs] = [asked.kills ?? size.stops, asked.jobs ?? size.jobs];
   const plan = Array.from({ length: count }, () => [random.integer(...awakeMs), random.integer(...asleepMs)] as const);
@@ -82,7 +88,7 @@ async function sleepLong(name: string, { folder, root, seed, random, isGate, ask
     await stage.stop();
     let fenced = 0;
     const atLeast = { I1: jobs * 0.9, I2: 1, I5: 1, I6: 1, I7: 1, I8: 1, I9: 1, I10: 1, I18: 1, I19: 1 };
-    const verdict = stage.judge({ leaseMs, atLeast }, (events) => {
+    const verdict = stage.judge({ leaseMs, atLeast, ...rules }, (events) => {
       fenced = refusedByFence(events);
       return [];
     });

@@ -12,7 +12,11 @@ export type Violation = {
 export type Finding = { readonly checked: number; readonly violations: readonly Violation[] };
 
 /** What the checker is told about the run besides its events. */
-export type Settings = { readonly leaseMs: number };
+export type Settings = {
+  readonly leaseMs: number;
+  /** Another takes what ran out: an attempt whose lease is lost may still begin, and its fence refuses what comes of it. */
+  readonly isShared?: boolean;
+};
 
 export type Invariant = {
   /** As in the list of invariants: `I1`. */
