@@ -17,13 +17,20 @@ import {
   type HandlerContext,
 } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { createRegistry, type DescMessage, type Message } from "@bufbuild/protobuf";
+import {
+  createRegistry,
+  type DescMessage,
+  type JsonReadOptions,
+  type Message,
+  type Registry,
+} from "@bufbuild/protobuf";
 import type { Clock } from "../clock.ts";
 import { type MillpondError, messageOf, StartError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { type CallContext, checkMetadata, clientKey, parseClient, parseDeadline, parseTrace } from "./call.ts";
 import type { FrontEnd, FrontEndLimits } from "./front-end.ts";
 import { createDualServer } from "./http.ts";
+import { checkJson } from "./json-request.ts";
 import type { AnyStream, AnyUnary, Served } from "./served.ts";
 import { detailsOf, toMillpondError, trailersOf } from "./status.ts";
 
@@ -62,8 +69,6 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
     writeMaxBytes: limits.messageBytes,
     maxTimeoutMs,
     acceptCompression: [],
-    // a field that is not known may narrow what is meant, and is most often a mistake in its name
-    jsonOptions: { registry: createRegistry(...options.types), ignoreUnknownFields: false },
     contextValues: (request) => createContextValues().set(requestKey, request),
   });
   // HTTP/2 requests and responses are used through what they share with those of HTTP/1.1
@@ -116,15 +121,41 @@ function answerHealth(response: ServerResponse, { isServing, brokenPools }: Heal
 }
 
 function addRoutes(router: ConnectRouter, services: readonly Served[], options: ConnectOptions): void {
+  const registry = createRegistry(...options.types);
   for (const { service, functions } of services) {
     for (const method of service.methods) {
       const implement = functions[method.localName];
       const call =
         method.methodKind === "unary" ? unary(implement as AnyUnary, options) : stream(implement as AnyStream, options);
-      router.rpc(method as never, call as never);
+      router.rpc(method as never, call as never, { jsonOptions: jsonOf(method.input, registry, options.log) });
     }
   }
 }
+
+/**
+ * How a method's JSON is read. Connect turns what protobuf-es throws into an error without details, before any code of
+ * ours; but it decodes the text with what stands in its options (`createJsonSerialization`), and passes on a ConnectError.
+ */
+function jsonOf(
+  input: DescMessage,
+  registry: Registry,
+  log: Log,
+): Partial<JsonReadOptions> & { readonly textDecoder: object } {
+  // a field that is not known may narrow what is meant, and is most often a mistake in its name
+  const strict = { registry, ignoreUnknownFields: false };
+  const decode = (bytes: Uint8Array): string => {
+    const text = utf8.decode(bytes);
+    try {
+      checkJson(input, text, strict);
+    } catch (error) {
+      throw connectError(toMillpondError(error, log));
+    }
+    return text;
+  };
+  return { ...strict, textDecoder: { decode } };
+}
+
+const utf8 = new TextDecoder();
 
 function unary(implement: AnyUnary, options: ConnectOptions) {
   return async (request: Message, context: HandlerContext): Promise<Message> => {

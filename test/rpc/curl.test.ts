@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { fromBinary } from "@bufbuild/protobuf";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../src/gen/google/rpc/error_details_pb.ts";
+import { StatusSchema } from "../../src/gen/google/rpc/status_pb.ts";
 import { openServer, type TestServer } from "./fixtures.ts";
 import { openGate } from "./gate.ts";
 
@@ -154,17 +156,33 @@ describe("with nothing but HTTP and JSON", async () => {
     assert.equal(refused.headers.get("grpc-retry-pushback-ms"), String(Math.ceil(delayMs)));
   });
 
-  for (const [method, body, type] of [
-    ["CancelJobs", { filter: { all: true, taks: "echo" } }, "JobFilter"],
-    ["RedriveJobs", { filter: { all: true, taks: "echo" } }, "JobFilter"],
-    ["DeleteJobs", { jobIds: ["0198a3b4-0000-7000-8000-00000000000a"], taks: 1 }, "DeleteJobsRequest"],
-    ["ListDeadLetters", { filter: { taks: "echo" } }, "JobFilter"],
-    ["ListJobs", { taks: "echo" }, "ListJobsRequest"],
+  const sleepInput = { "@type": "x/millpond.tasks.v1.SleepInput", ms: 1 };
+  for (const [method, body, fields, type] of [
+    ["CancelJobs", { filter: { all: true, taks: "echo" } }, ["filter.taks"], "JobFilter"],
+    ["RedriveJobs", { filter: { all: true, taks: "echo" } }, ["filter.taks"], "JobFilter"],
+    ["DeleteJobs", { jobIds: ["0198a3b4-0000-7000-8000-00000000000a"], taks: 1 }, ["taks"], "DeleteJobsRequest"],
+    ["ListDeadLetters", { filter: { taks: "echo" } }, ["filter.taks"], "JobFilter"],
+    ["ListJobs", { taks: "echo" }, ["taks"], "ListJobsRequest"],
+    [
+      "Submit",
+      { jobs: [{}, { tsk: 1 }, { retry: { tries: 2 } }] },
+      ["jobs[1].tsk", "jobs[2].retry.tries"],
+      "RetryPolicy",
+    ],
+    ["Run", { job: { task: "sleep", input: { message: sleepInput } } }, ["job.input.message.ms"], "SleepInput"],
   ] as const) {
-    test(`${method} refuses a field that it does not know, naming it and where it is`, async () => {
-      const answer = await curl(server, method, body);
-      assert.deepEqual([answer.status, answer.body.code], [400, "invalid_argument"]);
-      assert.match(answer.body.message, new RegExp(`${type}.*"taks"`));
+    test(`${method} refuses what it does not know, ${fields.join(" and ")}, with a reason, its path and the names there are`, async () => {
+      const { status, body: refused } = await curl(server, method, body);
+      assert.deepEqual([status, refused.code], [400, "invalid_argument"]);
+      const info = fromBinary(ErrorInfoSchema, bytesOf(refused.details, "google.rpc.ErrorInfo"));
+      assert.deepEqual([info.reason, info.domain], ["invalid_argument", "millpond"]);
+      const { fieldViolations } = fromBinary(BadRequestSchema, bytesOf(refused.details, "google.rpc.BadRequest"));
+      assert.deepEqual(
+        fieldViolations.map(({ field }) => field),
+        fields,
+      );
+      const last = new RegExp(`${type}, which has \\w+.*: mend its name, or leave it out$`);
+      assert.match(refused.message, last);
     });
   }
 
@@ -178,6 +196,44 @@ describe("with nothing but HTTP and JSON", async () => {
     const { state, deadReason } = await finished(server, { receipts: [{ jobId: id }] });
     assert.deepEqual([state, deadReason], ["JOB_STATE_DEAD", "DEAD_REASON_EXPIRED"]);
   });
+
+  for (const [form, method, type] of [
+    ["a stream of Connect", "Results", "application/connect+json"],
+    ["a call of gRPC-Web", "ListJobs", "application/grpc-web+json"],
+  ] as const) {
+    test(`${form} in JSON refuses an unknown field in the same way`, async () => {
+      const message = Buffer.from(JSON.stringify({ taks: 1 }));
+      const head = Buffer.alloc(5);
+      head.writeUInt32BE(message.length, 1);
+      const response = await fetch(`http://${server.httpAddress}/millpond.v1.WorkerPoolService/${method}`, {
+        method: "POST",
+        headers: { "content-type": type },
+        body: Buffer.concat([head, message]),
+      });
+      const text = await response.text();
+      const inJson = /"details":(\[.*\])/.exec(text)?.[1];
+      const inTrailer = /grpc-status-details-bin: (\S+)/.exec(text)?.[1] ?? "";
+      const info = inJson
+        ? fromBinary(ErrorInfoSchema, bytesOf(JSON.parse(inJson) as Detail[], "google.rpc.ErrorInfo"))
+        : anyUnpack(fromBinary(StatusSchema, Buffer.from(inTrailer, "base64")).details[0]!, ErrorInfoSchema);
+      assert.deepEqual([info?.reason, info?.domain], ["invalid_argument", "millpond"]);
+      assert.match(text, /taks(: |%3A%20)is/);
+    });
+  }
+
+  for (const [what, body] of [
+    ["no JSON", "{jobs"],
+    ["no message", [1]],
+    ["a field of another kind", { jobs: "all of them" }],
+  ] as const) {
+    test(`${what} in place of a request is refused with a reason`, async () => {
+      const { status, body: refused } = await curl(server, "Submit", body);
+      assert.deepEqual([status, refused.code], [400, "invalid_argument"]);
+      const { reason, domain } = fromBinary(ErrorInfoSchema, bytesOf(refused.details, "google.rpc.ErrorInfo"));
+      assert.deepEqual([reason, domain], ["malformed_request", "millpond"]);
+      assert.match(refused.message, /^the request cannot be read: it is not a millpond\.v1\.SubmitRequest: /);
+    });
+  }
 
   for (const [what, method, body, status] of [
     ["what is no JSON", "Submit", "{jobs", 400],
