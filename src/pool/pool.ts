@@ -29,6 +29,8 @@ const bootMs = 5_000;
 const endMs = 5_000;
 const maxErrorChars = 4000;
 
+const noProbe = () => {};
+
 type NoteOfEnded = Extract<Note, { readonly kind: "ended" }>;
 
 export function createPool(options: PoolOptions): Pool {
@@ -44,7 +46,7 @@ export function createPool(options: PoolOptions): Pool {
   let isStopping = false;
   let isDeaf = false;
   /** Takes back the probe that waits for a thread. */
-  let endProbe = () => {};
+  let endProbe = noProbe;
   let destroying: Promise<void> | undefined;
 
   const threads = new Piscina({
@@ -165,13 +167,15 @@ export function createPool(options: PoolOptions): Pool {
   /** Has a thread started where there is none, though no job asks for one: else nobody would see that threads start again. */
   function probe(): void {
     endProbe();
+    let own = noProbe;
     const signal = signalFor((end) => {
+      own = end;
       endProbe = end;
     });
     const forget = () => {
-      endProbe = () => {};
+      if (endProbe === own) endProbe = noProbe;
     };
-    void threads.run(noChunk, { signal }).then(forget, () => undefined); // it rejects when the next probe takes its place
+    void threads.run(noChunk, { signal }).then(forget, forget); // it rejects when its thread dies or another takes its place
   }
 
   function releaseAll(): void {
