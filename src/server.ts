@@ -44,6 +44,8 @@ const jsonGrowth = 16;
 /** A clock that is less far ahead of the machine's is not worth a line in the log. */
 const toldAheadMs = 1_000;
 const maxResultBatchBytes = 1024 * 1024;
+/** Outputs of the largest size that fit into the room for results at least: with fewer a client alone could not have one. */
+const fewestOutputs = 4;
 /** What a message needs besides its largest part. */
 const messageSlackBytes = 64 * 1024;
 
@@ -169,6 +171,7 @@ function engineSettings(config: Config, disk: DiskWatch) {
     limits: {
       ...config.limits,
       resultBatchBytes: Math.min(config.limits.messageBytes / jsonGrowth, maxResultBatchBytes),
+      resultRoomBytes: Math.max(config.limits.unreadMiB * 2 ** 20, fewestOutputs * config.limits.messageBytes),
     },
     maxQueued: new Map(Object.entries(config.pools).map(([name, pool]) => [name, pool.maxQueued])),
     retention: config.retention,

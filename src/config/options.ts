@@ -87,6 +87,14 @@ export const options = [
   option("limits.streams", integer(1, 10_000), 100, "calls", "Bound on the calls open at once on one connection."),
   option("limits.metadataBytes", integer(1024, mebibyte), 16_384, "bytes", "Bound on the metadata of one call."),
   option("limits.resultStreams", integer(1, 10_000), 10, "streams", "Bound on the result streams of one client."),
+  option(
+    "limits.unreadMiB",
+    integer(1, 65_536),
+    32,
+    "MiB",
+    "Bound on the results, of all streams together, that were read from the store and are not yet on their way to the " +
+      "client; at least four times `limits.messageBytes`. A stream for which there is no room waits.",
+  ),
   option("limits.watches", integer(1, 10_000), 100, "calls", "Bound on the `WatchJob` and `Run` calls of one client."),
   option(
     "limits.diskFreeMiB",

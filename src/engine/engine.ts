@@ -20,6 +20,7 @@ import { createLeaseKeeper } from "./lease-keeper.ts";
 import { createPruner, type Retention } from "./pruner.ts";
 import { createRateLimit, type RateLimit, type Rates } from "./rate-limit.ts";
 import { createReaper, recoverLost } from "./reaper.ts";
+import { createResultRoom } from "./result-room.ts";
 import { createResultReaders, type ResultReaders } from "./results.ts";
 import { createSettler } from "./settler.ts";
 import { createStats, type Stats } from "./stats.ts";
@@ -46,6 +47,8 @@ export type EngineParts = {
     readonly resultStreams: number;
     /** Outputs and failures that one batch of results holds, as they are stored. */
     readonly resultBatchBytes: number;
+    /** What all streams of results may hold together of what they have read and not yet passed on. */
+    readonly resultRoomBytes: number;
     /** Jobs that one client may watch or run at once. */
     readonly watches: number;
   };
@@ -92,8 +95,9 @@ export function createEngine(parts: EngineParts): Engine {
   const backlog = createBacklog(store, parts.maxQueued);
   const stats = createStats(clock);
   const rateLimit = createRateLimit(parts.rates, clock);
-  const { resultStreams, resultBatchBytes, watches } = parts.limits;
-  const readers = createResultReaders(store, { maxPerClient: resultStreams, maxBatchBytes: resultBatchBytes });
+  const { resultStreams, resultBatchBytes, resultRoomBytes, watches } = parts.limits;
+  const room = createResultRoom(resultRoomBytes);
+  const readers = createResultReaders(store, { maxPerClient: resultStreams, maxBatchBytes: resultBatchBytes, room });
   const watchers = createWatchers(clock, watches);
   const sweeps = createWaitingLines();
   const dispatchers = new Map<string, Dispatcher>();

@@ -2,16 +2,18 @@
 import { refusal } from "../errors.ts";
 import type { StoredResult } from "../job/job.ts";
 import type { Store } from "../store/store.ts";
+import type { Place, ResultRoom } from "./result-room.ts";
 
 export type ResultReader = {
   /** Results up to this position were handed out, or will not be: they are acknowledged. */
   cursor(): number;
   /**
-   * The next results, at most `limit` and `maxBatchBytes` of outputs, the first ones fewer; waits for the first. Empty: `stopAtEnd` and there
-   * are no more, or the reader is closed. One call at a time.
+   * The next results, at most `limit` and `maxBatchBytes` of outputs, the first ones fewer; waits for the first, and for
+   * room. Empty: `stopAtEnd` and there are no more, or the reader is closed. One call at a time; who calls has passed on
+   * those of the last one and holds them no longer: their room is given back.
    */
   next(limit: number): Promise<readonly StoredResult[]>;
-  /** Ends a waiting `next` and gives the place free. */
+  /** Ends a waiting `next`, and gives the place and the room free. */
   close(): void;
 };
 
@@ -40,7 +42,7 @@ export type ResultReaders = {
   closeAll(): void;
 };
 
-/** Results in one batch; with `maxBatchBytes` the bound on what one reader holds in memory. */
+/** Results in one batch. */
 export const maxBatch = 256;
 /**
  * A reader's first batch, in bytes. While there is more each is twice the one before, up to `maxBatchBytes`, so that a
@@ -55,10 +57,12 @@ export type ReaderLimits = {
   readonly maxPerClient: number;
   /** Bound on the outputs and failures of one batch, as they are stored; one that is larger comes alone. */
   readonly maxBatchBytes: number;
+  /** Where all that they have read and not yet passed on has to fit. */
+  readonly room: ResultRoom;
 };
 
 export function createResultReaders(store: Pick<Store, "results">, limits: ReaderLimits): ResultReaders {
-  const { maxPerClient, maxBatchBytes } = limits;
+  const { maxPerClient, maxBatchBytes, room } = limits;
   const clients = new Map<string, Map<string, Set<Reader>>>();
   let isClosing = false;
 
@@ -79,6 +83,10 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
     const { client, channel, afterCursor, stopAtEnd, onSkipped } = from;
     let cursor = afterCursor;
     let batchBytes = Math.min(firstBatchBytes, maxBatchBytes);
+    /** What the last batch takes. */
+    let place: Place | undefined;
+    /** What the last batch took when it was a single result: the next one is likely to need as much. */
+    let single = 0;
     let isClosed = false;
     let isFinishing = stopAtEnd || isClosing;
     /** A hint came since the store was last asked. */
@@ -98,27 +106,43 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
 
     function close(): void {
       isClosed = true;
+      place?.free();
       leave();
       wake();
     }
 
-    async function read(limit: number): Promise<readonly StoredResult[]> {
+    /** Reads what there is room for. A number: it was let go again, for it takes so many bytes and there is no room for them. */
+    async function tryRead(limit: number, maxBytes: number): Promise<readonly StoredResult[] | number> {
       isHinted = false;
-      const request = {
-        client,
-        channel,
-        afterCursor: cursor,
-        limit: Math.min(limit, maxBatch),
-        maxBytes: batchBytes,
-      };
+      const request = { client, channel, afterCursor: cursor, limit: Math.min(limit, maxBatch), maxBytes };
       const { results, lastCursor } = await store.results(request);
+      const bytes = sum(results.map(heldBytes));
+      if (place?.resize(bytes) === false) return bytes;
+      single = results.length === 1 ? bytes : 0;
       const hasSkipped = (results[0]?.cursor ?? lastCursor + 1) > cursor + 1;
       cursor = results.at(-1)?.cursor ?? lastCursor; // none although there are some: all are acknowledged
       if (hasSkipped) onSkipped?.();
       if (results.length > 0 && cursor < lastCursor) isHinted = true; // there is more, or it was pruned
       if (cursor >= lastCursor) batchBytes = Math.min(firstBatchBytes, maxBatchBytes);
-      else if (results.length < request.limit) batchBytes = Math.min(2 * batchBytes, maxBatchBytes);
+      else if (results.length < request.limit && maxBytes === batchBytes)
+        batchBytes = Math.min(2 * batchBytes, maxBatchBytes);
       return results;
+    }
+
+    async function read(limit: number): Promise<readonly StoredResult[]> {
+      const least = Math.min(firstBatchBytes, maxBatchBytes);
+      let bytes = Math.max(least, single);
+      while (!isClosed) {
+        place?.free();
+        place = room.take(client, bytes);
+        await place.granted;
+        // where there is no room for a large batch a small one goes out, and not nothing
+        const maxBytes = batchBytes <= bytes || place.resize(batchBytes) ? batchBytes : least;
+        const found = isClosed ? [] : await tryRead(limit, maxBytes);
+        if (typeof found !== "number") return found;
+        bytes = found;
+      }
+      return [];
     }
 
     try {
@@ -134,6 +158,7 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
     return {
       cursor: () => cursor,
       async next(limit) {
+        place?.free();
         while (!isClosed) {
           if (isHinted || isFinishing) {
             const results = await read(limit);
@@ -168,4 +193,15 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
       }
     },
   };
+}
+
+/** What a result takes besides its output and failure, about: its names, times and labels. */
+const resultBytes = 512;
+
+function heldBytes({ output, failure }: StoredResult): number {
+  return resultBytes + (output?.bytes.length ?? 0) + (failure === null ? 0 : JSON.stringify(failure).length);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
 }

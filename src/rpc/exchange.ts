@@ -1,5 +1,4 @@
 /** The Exchange stream: submits and cancels in, receipts and results out. */
-import { create } from "@bufbuild/protobuf";
 import type { Clock } from "../clock.ts";
 import type { Admission } from "../engine/admission.ts";
 import type { Canceller } from "../engine/canceller.ts";
@@ -9,18 +8,19 @@ import {
   ExchangeNotice_Kind as Notice,
   type ExchangeRequest,
   type ExchangeResponse,
-  ExchangeResponseSchema,
 } from "../gen/millpond/v1/worker_pool_pb.ts";
+import { createSignal } from "../lifecycle.ts";
 import type { Store } from "../store/store.ts";
 import type { Tracing } from "../telemetry/instruments.ts";
 import type { CallContext } from "./call.ts";
 import { createAcks } from "./exchange/acks.ts";
 import { createAwaited } from "./exchange/awaited.ts";
 import { parseOpen } from "./exchange/open.ts";
-import { notice, opened, type Response } from "./exchange/responses.ts";
+import { notice, opened } from "./exchange/responses.ts";
 import { createStream, type Stream } from "./exchange/stream.ts";
 import { createSubmits } from "./exchange/submits.ts";
 import { createUnacked } from "./exchange/unacked.ts";
+import { openLater } from "./open-later.ts";
 import { createOutbox } from "./outbox.ts";
 
 export type ExchangeParts = {
@@ -45,11 +45,19 @@ export type ExchangeParts = {
 
 const defaultAwaited = 100_000;
 
-export async function* exchange(
+export function exchange(
   parts: ExchangeParts,
   requests: AsyncIterable<ExchangeRequest>,
   call: CallContext,
-): AsyncGenerator<ExchangeResponse> {
+): AsyncIterableIterator<ExchangeResponse> {
+  return openLater(() => openExchange(parts, requests, call));
+}
+
+async function openExchange(
+  parts: ExchangeParts,
+  requests: AsyncIterable<ExchangeRequest>,
+  call: CallContext,
+): Promise<AsyncIterator<ExchangeResponse>> {
   const { readers, clock, limits, draining } = parts;
   const incoming = requests[Symbol.asyncIterator]();
   const first = await incoming.next();
@@ -65,12 +73,16 @@ export async function* exchange(
     onSkipped: () => stream.skipped(),
     onAcknowledged: unacked.acknowledged,
   });
-  const outbox = createOutbox<Response>({
+  const closed = createSignal();
+  const outbox = createOutbox<ExchangeResponse>({
     clock,
     signal: call.signal,
     stallMs: limits.slowReaderMs,
     stalled: () => refusal("slow_consumer", [limits.slowReaderMs, reader.cursor()]),
-    onClose: () => reader.close(),
+    onClose() {
+      reader.close();
+      closed.fire();
+    },
   });
   const awaited = createAwaited({ store: parts.store, ...from, cursor: reader.cursor });
   const onThrottled = (waitMs: number) => {
@@ -88,15 +100,14 @@ export async function* exchange(
     void outbox.push(notice(Notice.DRAINING, "the server is about to stop: submit elsewhere or later"));
   };
   draining.addEventListener("abort", tellDraining, { once: true });
-  try {
-    void outbox.push(opened(open, limits));
-    if (draining.aborted) tellDraining();
-    stream.receive(incoming).catch(outbox.fail);
-    stream.send().catch(outbox.fail);
-    for await (const response of outbox) yield create(ExchangeResponseSchema, { response });
-  } finally {
+  void closed.promise.then(() => {
     draining.removeEventListener("abort", tellDraining);
     stream.close();
     void incoming.return?.().catch(() => undefined); // not awaited: it would wait for the request being read
-  }
+  });
+  void outbox.push(opened(open, limits));
+  if (draining.aborted) tellDraining();
+  stream.receive(incoming).catch(outbox.fail);
+  stream.send().catch(outbox.fail);
+  return outbox;
 }

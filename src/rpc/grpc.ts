@@ -215,11 +215,16 @@ async function pipe(
     write: (bytes: Buffer, written) => void call.write(bytes, written),
     onStalled: () => cut(peer),
   });
+  let responses: AsyncIterator<Message> | undefined;
+  // holds neither the response nor its bytes while the client takes them: the transport has a copy
+  const passOn = async (from: AsyncIterator<Message>) => {
+    const next = await from.next();
+    if (next.done || gone.aborted) return false;
+    return writer.write(encode(output, next.value)).then(() => true);
+  };
   try {
-    for await (const response of open()) {
-      if (gone.aborted) break;
-      await writer.write(encode(output, response));
-    }
+    responses = open()[Symbol.asyncIterator]();
+    while (await passOn(responses));
     if (gone.aborted) return;
     call.end();
     await writer.flushed();
@@ -228,6 +233,8 @@ async function pipe(
     await writer.flushed();
     if (gone.aborted) return; // nobody is there to be told
     call.emit("error", serviceError(toMillpondError(error, log)));
+  } finally {
+    await responses?.return?.();
   }
 }
 

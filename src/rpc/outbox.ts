@@ -1,8 +1,8 @@
 /** What a stream is about to send: several writers, one reader that takes one item at a time. */
 import type { Clock } from "../clock.ts";
 
-export type Outbox<T> = AsyncIterable<T> & {
-  /** Queues an item; resolves once it was taken, so that a writer who waits holds one item at a time. */
+export type Outbox<T> = AsyncIterableIterator<T> & {
+  /** Queues an item; resolves once the reader has passed it on and asks for the next, so that who waits holds one at a time. */
   push(item: T): Promise<void>;
   /** No more items: the reader gets those that wait, then the end, or this error. */
   end(error?: Error): void;
@@ -21,11 +21,14 @@ export type OutboxOptions = {
   readonly onClose: () => void;
 };
 
+/** Not a generator, for that would hold the item it has handed out until it is asked for the next. */
 export function createOutbox<T>({ clock, signal, stallMs, stalled, onClose }: OutboxOptions): Outbox<T> {
-  const waiting: { readonly item: T; readonly taken: () => void }[] = [];
+  const waiting: { readonly item: T; readonly passedOn: () => void }[] = [];
   let ending: { readonly error: Error | undefined } | undefined;
   let isClosed = false;
   let failure: { readonly error: unknown } | undefined;
+  /** The reader is done with the item that it has. */
+  let passedOn = () => {};
   let wake = () => {};
   let stopStallTimer = () => {};
 
@@ -39,7 +42,8 @@ export function createOutbox<T>({ clock, signal, stallMs, stalled, onClose }: Ou
     isClosed = true;
     stopStallTimer();
     signal.removeEventListener("abort", abort);
-    for (const { taken } of waiting.splice(0)) taken();
+    passedOn();
+    for (const each of waiting.splice(0)) each.passedOn();
     onClose();
   }
 
@@ -53,46 +57,54 @@ export function createOutbox<T>({ clock, signal, stallMs, stalled, onClose }: Ou
     fail(signal.reason);
   }
 
+  function end(error?: Error): void {
+    ending ??= { error };
+    wake();
+  }
+
   signal.addEventListener("abort", abort, { once: true });
   if (signal.aborted) abort();
 
-  async function* read(): AsyncGenerator<T> {
-    try {
+  const outbox: Outbox<T> = {
+    [Symbol.asyncIterator]: () => outbox,
+
+    async next() {
+      passedOn();
       for (;;) {
         if (failure) throw failure.error;
         const next = waiting.shift();
         if (next) {
           watchStall();
-          next.taken();
-          yield next.item;
-        } else if (ending) {
-          if (ending.error) throw ending.error;
-          return;
-        } else {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
+          ({ passedOn } = next);
+          return { done: false, value: next.item };
         }
+        if (ending) {
+          close();
+          if (ending.error) throw ending.error;
+          return { done: true, value: undefined };
+        }
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
       }
-    } finally {
-      close();
-    }
-  }
+    },
 
-  return {
-    [Symbol.asyncIterator]: read,
+    async return() {
+      end();
+      close();
+      return { done: true, value: undefined };
+    },
+
     push(item) {
       if (isClosed) return Promise.resolve();
-      return new Promise((taken) => {
-        waiting.push({ item, taken });
+      return new Promise((resolve) => {
+        waiting.push({ item, passedOn: resolve });
         if (waiting.length === 1) watchStall();
         wake();
       });
     },
-    end(error) {
-      ending ??= { error };
-      wake();
-    },
+    end,
     fail,
   };
+  return outbox;
 }

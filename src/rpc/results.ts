@@ -16,6 +16,7 @@ import type { AckRequest, Store } from "../store/store.ts";
 import type { CallContext } from "./call.ts";
 import { fromResult } from "./convert/job.ts";
 import { toChannel } from "./names.ts";
+import { openLater } from "./open-later.ts";
 import { createOutbox } from "./outbox.ts";
 
 export type ResultsParts = {
@@ -25,11 +26,19 @@ export type ResultsParts = {
   readonly limits: { readonly slowReaderMs: number };
 };
 
-export async function* results(
+export function results(
+  parts: ResultsParts,
+  request: ResultsRequest,
+  call: CallContext,
+): AsyncIterableIterator<ResultsResponse> {
+  return openLater(() => open(parts, request, call));
+}
+
+async function open(
   { readers, clock, limits: { slowReaderMs } }: ResultsParts,
   { channel, afterCursor, stopAtEnd }: ResultsRequest,
   call: CallContext,
-): AsyncGenerator<ResultsResponse> {
+): Promise<AsyncIterator<ResultsResponse>> {
   const from = { channel: toChannel(channel), afterCursor: Number(afterCursor), stopAtEnd };
   const reader = await readers.open({ client: call.client, ...from });
   const outbox = createOutbox<ResultsResponse>({
@@ -39,15 +48,19 @@ export async function* results(
     stalled: () => refusal("slow_consumer", [slowReaderMs, reader.cursor()]),
     onClose: () => reader.close(),
   });
+  /** Resolves with false at the end. The batch is not held while the client takes it. */
+  const sendNext = async () => {
+    const batch = await reader.next(maxBatch);
+    if (batch.length === 0) return false;
+    const response = create(ResultsResponseSchema, { results: batch.map(fromResult), cursor: BigInt(reader.cursor()) });
+    return outbox.push(response).then(() => true);
+  };
   const send = async () => {
-    for (let batch = await reader.next(maxBatch); batch.length > 0; batch = await reader.next(maxBatch)) {
-      const cursor = BigInt(reader.cursor());
-      await outbox.push(create(ResultsResponseSchema, { results: batch.map(fromResult), cursor }));
-    }
+    while (await sendNext());
     outbox.end(stopAtEnd ? undefined : refusal("draining", [], { retryAfterMs: drainingRetryMs }));
   };
   send().catch(outbox.fail);
-  yield* outbox;
+  return outbox;
 }
 
 export async function ackResults(

@@ -19,8 +19,8 @@ export type WriterOptions = {
   readonly onStalled: () => void;
 };
 
-/** Enough to keep a connection busy, and little for a client that reads nothing. */
-const maxUnwrittenBytes = 64 * 1024;
+/** Enough to keep a connection busy with small messages, and little for a client that reads nothing: it is not counted elsewhere. */
+const maxUnwrittenBytes = 16 * 1024;
 
 export function createWriter({ clock, gone, write, stallMs, onStalled }: WriterOptions): Writer {
   const change = createChange();
@@ -37,9 +37,10 @@ export function createWriter({ clock, gone, write, stallMs, onStalled }: WriterO
 
   return {
     write(bytes) {
-      unwritten += bytes.length;
+      const { length } = bytes; // so that nothing here holds the bytes while they are under way
+      unwritten += length;
       write(bytes, () => {
-        unwritten -= bytes.length;
+        unwritten -= length;
         change.happened();
       });
       return waitFor(maxUnwrittenBytes);

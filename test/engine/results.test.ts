@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { createResultRoom } from "../../src/engine/result-room.ts";
 import { createResultReaders, maxBatch, type ReadFrom } from "../../src/engine/results.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { data, finish, newJobs, pruneAcknowledged } from "../store/sample.ts";
@@ -10,7 +11,7 @@ const from: ReadFrom = { client: "ada", channel: "default", afterCursor: 0, stop
 
 function open(maxPerClient = 3) {
   const store = createMemoryStore();
-  const readers = createResultReaders(store, { maxPerClient, maxBatchBytes: 2 ** 20 });
+  const readers = createResultReaders(store, { maxPerClient, maxBatchBytes: 2 ** 20, room: createResultRoom(2 ** 25) });
   return {
     store,
     readers,
@@ -108,7 +109,7 @@ describe("a reader", () => {
           return answer; // what was there before
         },
       },
-      { maxPerClient: 1, maxBatchBytes: 2 ** 20 },
+      { maxPerClient: 1, maxBatchBytes: 2 ** 20, room: createResultRoom(2 ** 25) },
     );
     const reader = await readers.open(from);
     isReading = true;
@@ -218,6 +219,94 @@ describe("places", () => {
     assert.deepEqual((await Promise.all(waiting)).map(cursors), [[1], [1]]);
     assert.equal(await isSettled(Promise.race(untouched)), false);
     for (const reader of others) reader.close();
+  });
+});
+
+describe("room", () => {
+  const kib = 1024;
+  function openRoom(roomBytes: number) {
+    const store = createMemoryStore();
+    const room = createResultRoom(roomBytes);
+    const readers = createResultReaders(store, { maxPerClient: 100, maxBatchBytes: 2 ** 20, room });
+    const add = (count: number, outputBytes: number) => finish(store, newJobs(count), { output: data(outputBytes) });
+    return { store, room, readers, add };
+  }
+
+  test("readers that do not go on hold no more than its half, and others wait with nothing until one ends", async () => {
+    const { room, readers, add } = openRoom(1_000 * kib);
+    await add(4, 60 * kib);
+    const opened = await Promise.all(Array.from({ length: 20 }, () => readers.open(from)));
+    const batches = opened.map((reader) => reader.next(10));
+    const settled = await Promise.all(batches.map(isSettled));
+    assert.ok(room.taken() > 400 * kib && room.taken() <= 500 * kib, `${room.taken()} bytes are held`);
+    const waiting = settled.indexOf(false);
+    assert.ok(waiting > 0, settled.join());
+    opened[0]?.close();
+    assert.deepEqual(cursors((await batches[waiting]) ?? []), [1]);
+    for (const reader of opened) reader.close();
+    await Promise.all(batches);
+    assert.equal(room.taken(), 0);
+  });
+
+  test("who asks for the next batch has given back the last one's, and holds nothing while it waits for a hint", async () => {
+    const { room, readers, add } = openRoom(1_000 * kib);
+    await add(3, 60 * kib);
+    const reader = await readers.open(from);
+    await reader.next(10);
+    const one = room.taken();
+    assert.ok(one >= 60 * kib && one < 64 * kib);
+    assert.deepEqual(cursors(await reader.next(10)), [2, 3]);
+    assert.equal(room.taken(), 2 * one);
+    const idle = reader.next(10);
+    await turn();
+    assert.equal(room.taken(), 0);
+    reader.close();
+    await idle;
+  });
+
+  test("a result that is larger than what was asked for waits until there is room for all of it, and is not passed over", async () => {
+    const { room, readers, add } = openRoom(1_000 * kib);
+    await add(1, 400 * kib);
+    const [first, second] = [await readers.open(from), await readers.open(from)];
+    assert.deepEqual(cursors(await first.next(10)), [1]);
+    const waiting = second.next(10);
+    assert.equal(await isSettled(waiting), false);
+    assert.ok(room.taken() <= 500 * kib);
+    first.close();
+    assert.deepEqual(cursors(await waiting), [1]);
+  });
+
+  test("a client that reads is served while another one's readers hold all they may", async () => {
+    const { store, readers, add } = openRoom(1_000 * kib);
+    await add(4, 60 * kib);
+    const stuck = await Promise.all(Array.from({ length: 20 }, () => readers.open(from)));
+    for (const reader of stuck) void reader.next(10);
+    await turn();
+    await finish(store, newJobs(20, { client: "bob" }), { output: data(60 * kib) });
+    const reader = await readers.open({ ...from, client: "bob" });
+    for (let read = 0; read < 20; read = reader.cursor()) assert.ok((await reader.next(10)).length > 0);
+    for (const each of stuck) each.close();
+  });
+
+  test("a reader that is closed while the store answers it takes no room afterwards", async () => {
+    const { store, room, add } = openRoom(1_000 * kib);
+    await add(1, 60 * kib);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let isHeld = false;
+    const results: typeof store.results = async (request) => {
+      const answer = await store.results(request);
+      if (isHeld) await promise;
+      return answer;
+    };
+    const readers = createResultReaders({ results }, { maxPerClient: 1, maxBatchBytes: 2 ** 20, room });
+    const reader = await readers.open(from);
+    isHeld = true;
+    const next = reader.next(10);
+    await turn();
+    reader.close();
+    resolve();
+    assert.deepEqual(await next, []);
+    assert.equal(room.taken(), 0);
   });
 });
 

@@ -32,7 +32,14 @@ function openEngine() {
     random: () => 0,
     newId: () => newId(clock.now()),
     rates: unlimited,
-    limits: { jobsPerSubmit: 1_000, inputBytes: 1_000, resultStreams: 1, resultBatchBytes: 1_000_000, watches: 1 },
+    limits: {
+      jobsPerSubmit: 1_000,
+      inputBytes: 1_000,
+      resultStreams: 1,
+      resultBatchBytes: 1_000_000,
+      resultRoomBytes: 32_000_000,
+      watches: 1,
+    },
     maxQueued: new Map([["cpu", 100_000]]),
     retention: {
       ...{ acknowledgedMs: hourMs, unacknowledgedMs: hourMs, deadMs: hourMs },

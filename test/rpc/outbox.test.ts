@@ -58,13 +58,23 @@ describe("items", () => {
     assert.deepEqual(await next, { value: 7, done: false });
   });
 
-  test("a push resolves when its item was taken, not before", async () => {
+  test("a push resolves when its item was passed on, and not while the reader is at it", async () => {
     const { outbox, reader } = open();
     const [first, second] = [outbox.push(1), outbox.push(2)];
+    await reader.next();
     assert.equal(await isSettled(first), false);
     await reader.next();
     assert.equal(await isSettled(first), true);
     assert.equal(await isSettled(second), false);
+    await reader.return?.();
+    assert.equal(await isSettled(second), true);
+  });
+
+  test("none come after the reader has returned", async () => {
+    const { outbox, reader } = open();
+    void outbox.push(1);
+    await reader.return?.();
+    assert.equal((await reader.next()).done, true);
   });
 });
 
@@ -132,10 +142,11 @@ describe("a failure", () => {
 describe("a reader that goes away", () => {
   test("closes the outbox: what waits is dropped, and pushing goes on into nothing", async () => {
     const { outbox, reader, closed, clock } = open();
-    await Promise.all([outbox.push(1), reader.next()]);
+    const taken = outbox.push(1);
+    await reader.next();
     const waiting = outbox.push(2);
     await reader.return?.();
-    await waiting;
+    await Promise.all([taken, waiting]);
     await outbox.push(3);
     assert.equal(closed(), 1);
     assert.equal(clock.timers(), 0);
@@ -185,7 +196,8 @@ describe("a reader that takes nothing", () => {
 
   test("has not while nothing waits", async () => {
     const { outbox, reader, clock, closed } = open();
-    await Promise.all([outbox.push(1), reader.next()]);
+    void outbox.push(1);
+    await reader.next();
     clock.advance(100_000);
     assert.equal(closed(), 0);
     assert.equal(clock.timers(), 0);

@@ -28,9 +28,9 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   return settled;
 }
 
-test("small messages are written without waiting, until 64 KiB of them wait in the transport", async () => {
+test("small messages are written without waiting, until 16 KiB of them wait in the transport", async () => {
   const { waiting, writer } = open();
-  for (let count = 0; count < 64; count += 1) assert.ok(await isSettled(writer.write(Buffer.alloc(1024))));
+  for (let count = 0; count < 16; count += 1) assert.ok(await isSettled(writer.write(Buffer.alloc(1024))));
   const next = writer.write(Buffer.alloc(1));
   assert.equal(await isSettled(next), false);
   waiting.shift()?.();

@@ -1,22 +1,24 @@
 /** What an `Exchange` stream sends. */
+import { create } from "@bufbuild/protobuf";
 import type { Admitted } from "../../engine/admission.ts";
-import type {
-  CancelAnswer,
-  ExchangeNotice_Kind as Notice,
-  ExchangeResponse,
+import {
+  type CancelAnswer,
+  type ExchangeNotice_Kind as Notice,
+  type ExchangeResponse,
+  ExchangeResponseSchema,
 } from "../../gen/millpond/v1/worker_pool_pb.ts";
 import type { StoredResult } from "../../job/job.ts";
 import { fromResult } from "../convert/job.ts";
 import { fromAdmitted } from "../convert/spec.ts";
 import type { Open } from "./open.ts";
 
-export type Response = NonNullable<ExchangeResponse["response"]>;
+type Response = NonNullable<ExchangeResponse["response"]>;
 
 export function opened(
   { afterCursor, maxUnacked }: Open,
   limits: { readonly jobsPerSubmit: number; readonly messageBytes: number },
-): Response {
-  return {
+): ExchangeResponse {
+  return response({
     case: "opened",
     value: {
       $typeName: "millpond.v1.ExchangeOpened",
@@ -25,26 +27,30 @@ export function opened(
       maxJobsPerSubmit: limits.jobsPerSubmit,
       maxMessageBytes: limits.messageBytes,
     },
-  };
+  });
 }
 
-export function accepted(seq: number, admitted: readonly Admitted[]): Response {
+export function accepted(seq: number, admitted: readonly Admitted[]): ExchangeResponse {
   const receipts = admitted.map(fromAdmitted);
-  return { case: "accepted", value: { $typeName: "millpond.v1.ExchangeAccepted", seq, receipts } };
+  return response({ case: "accepted", value: { $typeName: "millpond.v1.ExchangeAccepted", seq, receipts } });
 }
 
-export function cancelled(seq: number, answers: CancelAnswer[]): Response {
-  return { case: "cancelled", value: { $typeName: "millpond.v1.ExchangeCancelled", seq, answers } };
+export function cancelled(seq: number, answers: CancelAnswer[]): ExchangeResponse {
+  return response({ case: "cancelled", value: { $typeName: "millpond.v1.ExchangeCancelled", seq, answers } });
 }
 
-export function delivered(results: readonly StoredResult[]): Response {
+export function delivered(results: readonly StoredResult[]): ExchangeResponse {
   const cursor = BigInt(results.at(-1)?.cursor ?? 0);
-  return {
+  return response({
     case: "results",
     value: { $typeName: "millpond.v1.ExchangeResults", results: results.map(fromResult), cursor },
-  };
+  });
 }
 
-export function notice(kind: Notice, message: string): Response {
-  return { case: "notice", value: { $typeName: "millpond.v1.ExchangeNotice", kind, message } };
+export function notice(kind: Notice, message: string): ExchangeResponse {
+  return response({ case: "notice", value: { $typeName: "millpond.v1.ExchangeNotice", kind, message } });
+}
+
+function response(content: Response): ExchangeResponse {
+  return create(ExchangeResponseSchema, { response: content });
 }

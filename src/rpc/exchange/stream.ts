@@ -3,21 +3,26 @@ import { drainingRetryMs } from "../../engine/admission.ts";
 import type { Canceller } from "../../engine/canceller.ts";
 import { maxBatch, type ResultReader } from "../../engine/results.ts";
 import { refusal } from "../../errors.ts";
-import type { ExchangeCancel, ExchangeRequest, ExchangeSubmit } from "../../gen/millpond/v1/worker_pool_pb.ts";
+import type {
+  ExchangeCancel,
+  ExchangeRequest,
+  ExchangeResponse,
+  ExchangeSubmit,
+} from "../../gen/millpond/v1/worker_pool_pb.ts";
 import { cancelById } from "../cancel-jobs.ts";
 import { toIds } from "../names.ts";
 import type { Outbox } from "../outbox.ts";
 import type { Acks } from "./acks.ts";
 import type { Awaited } from "./awaited.ts";
 import { createChange } from "../change.ts";
-import { accepted, cancelled, delivered, type Response } from "./responses.ts";
+import { accepted, cancelled, delivered } from "./responses.ts";
 import type { Submits } from "./submits.ts";
 import type { Unacked } from "./unacked.ts";
 
 export type StreamParts = {
   readonly client: string;
   readonly reader: ResultReader;
-  readonly outbox: Outbox<Response>;
+  readonly outbox: Outbox<ExchangeResponse>;
   readonly submits: Submits;
   readonly acks: Acks;
   readonly awaited: Awaited;
@@ -55,7 +60,7 @@ export function createStream(parts: StreamParts): Stream {
   }
 
   /** Takes up a request that has an answer of its own, and lets the stream be read on meanwhile. */
-  async function take(answer: () => Promise<Response>): Promise<void> {
+  async function take(answer: () => Promise<ExchangeResponse>): Promise<void> {
     underWay += 1;
     const push = async () => {
       try {
@@ -114,23 +119,25 @@ export function createStream(parts: StreamParts): Stream {
   }
 
   async function send(): Promise<void> {
-    for (;;) {
-      // who has half-closed or is not read can acknowledge nothing: then only flow control holds the results back
-      const room = isHalfClosed || isFull() ? maxBatch : unacked.room(reader.cursor());
-      if (room <= 0 && !closing.aborted) {
-        await unacked.roomCame();
-        continue;
-      }
-      const before = reader.cursor();
-      const results = room > 0 ? await reader.next(Math.min(room, maxBatch)) : [];
-      const first = results[0];
-      if (!first) return outbox.end(refusal("draining", [], { retryAfterMs: drainingRetryMs }));
-      // what is missing was acknowledged or pruned before
-      if (first.cursor > before + 1) unacked.acknowledged(first.cursor - 1);
-      await outbox.push(delivered(results));
-      awaited.sent(results);
-      endIfDone();
-    }
+    while (await sendNext());
+    outbox.end(refusal("draining", [], { retryAfterMs: drainingRetryMs }));
+  }
+
+  /** Resolves with false at the end. The results are not held while the client takes them. */
+  async function sendNext(): Promise<boolean> {
+    // who has half-closed or is not read can acknowledge nothing: then only flow control holds the results back
+    const room = isHalfClosed || isFull() ? maxBatch : unacked.room(reader.cursor());
+    if (room <= 0 && !closing.aborted) return unacked.roomCame().then(() => true);
+    const before = reader.cursor();
+    const results = room > 0 ? await reader.next(Math.min(room, maxBatch)) : [];
+    const first = results[0];
+    if (!first) return false;
+    // what is missing was acknowledged or pruned before
+    if (first.cursor > before + 1) unacked.acknowledged(first.cursor - 1);
+    const passedOn = outbox.push(delivered(results));
+    awaited.sent(results);
+    endIfDone();
+    return passedOn.then(() => true);
   }
 
   closing.addEventListener("abort", unacked.look, { once: true });

@@ -108,7 +108,14 @@ export function startServer(parts: ServerParts): Server {
     newId: () =>
       `00000000-0000-7000-9000-${boot.toString(16).padStart(6, "0")}${(made += 1).toString(16).padStart(6, "0")}`,
     rates: { ...(setting.rate ?? { perSecond: 0, burst: 1 }), clients: {} },
-    limits: { jobsPerSubmit: 1_000, inputBytes: 1_000, resultStreams: 100, resultBatchBytes: 1_000_000, watches: 1 },
+    limits: {
+      jobsPerSubmit: 1_000,
+      inputBytes: 1_000,
+      resultStreams: 100,
+      resultBatchBytes: 1_000_000,
+      resultRoomBytes: 32_000_000,
+      watches: 1,
+    },
     maxQueued: new Map([
       ["cpu", setting.maxQueued],
       ["io", setting.maxQueued],

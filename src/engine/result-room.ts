@@ -1,0 +1,98 @@
+/** The memory that results may take on their way from the store to the clients: one bound for all streams, shared among clients. */
+
+export type ResultRoom = {
+  /** Asks for so many bytes. */
+  take(client: string, bytes: number): Place;
+  /** Bytes that are taken, by all clients. */
+  taken(): number;
+};
+
+export type Place = {
+  /** Resolves once the bytes are taken, or when the place was given back before. */
+  readonly granted: Promise<void>;
+  /** Takes less or more. False: there is no room for so much, or it was given back; then nothing has changed. */
+  resize(bytes: number): boolean;
+  /** Gives everything back, or asks no longer. Safe to call again. */
+  free(): void;
+};
+
+type Asking = { readonly bytes: number; readonly grant: () => void };
+
+/**
+ * A client may take as much as is left for others afterwards: one alone half of it all, each of two a third. So those that
+ * hold much because they do not read leave room for the next, whoever comes when. What is larger than any share is granted
+ * when nothing is taken. Within a client who asks first is first; among clients each has its turn, and who needs less
+ * than is left does not wait for those who need more.
+ */
+export function createResultRoom(maxBytes: number): ResultRoom {
+  const takenBy = new Map<string, number>();
+  /** By client, the next to be served first. */
+  const asking = new Map<string, Set<Asking>>();
+  let total = 0;
+
+  function fits(client: string, more: number): boolean {
+    return more <= 0 || total === 0 || (takenBy.get(client) ?? 0) + more <= maxBytes - total - more;
+  }
+
+  function add(client: string, more: number): void {
+    total += more;
+    const taken = (takenBy.get(client) ?? 0) + more;
+    if (taken > 0) takenBy.set(client, taken);
+    else takenBy.delete(client);
+  }
+
+  function leave(client: string, asked: Asking): void {
+    const line = asking.get(client);
+    line?.delete(asked);
+    if (line?.size === 0) asking.delete(client);
+  }
+
+  function serve(): void {
+    for (const [client, line] of asking) {
+      const [first] = line;
+      if (!first || !fits(client, first.bytes)) continue;
+      asking.delete(client);
+      asking.set(client, line); // behind the others, where this loop comes by again
+      leave(client, first);
+      first.grant();
+    }
+  }
+
+  return {
+    take(client, bytes) {
+      let taken = 0;
+      let isFree = false;
+      const { promise: granted, resolve } = Promise.withResolvers<void>();
+      const asked = {
+        bytes,
+        grant() {
+          taken = bytes;
+          add(client, bytes);
+          resolve();
+        },
+      };
+      if (!asking.has(client) && fits(client, bytes)) asked.grant();
+      else asking.set(client, (asking.get(client) ?? new Set()).add(asked));
+      return {
+        granted,
+        resize(wanted) {
+          const more = wanted - taken;
+          if (isFree || !fits(client, more)) return false;
+          taken = wanted;
+          add(client, more);
+          if (more < 0) serve();
+          return true;
+        },
+        free() {
+          if (isFree) return;
+          isFree = true;
+          leave(client, asked);
+          resolve();
+          add(client, -taken);
+          serve();
+        },
+      };
+    },
+    taken: () => total,
+  };
+}
