@@ -38,9 +38,9 @@ test("docs/guarantees.md has the figures of docs/nemesis.json", () => {
   assert.equal(readPage(), withFigures(readPage(), readRuns()), "run: node test/docs/figures.ts");
 });
 
-test("docs/nemesis.json tells of every fault once, be it that it was skipped", () => {
-  const told = readRuns().faults.flatMap((each) => each.faults.map(({ name }) => name));
-  assert.deepEqual(told.toSorted(), faults.map(({ name }) => name).toSorted());
+test("docs/nemesis.json tells of every fault, be it that it was skipped", () => {
+  const told = new Set(readRuns().faults.flatMap((each) => each.faults.map(({ name }) => name)));
+  assert.deepEqual([...told].toSorted(), faults.map(({ name }) => name).toSorted());
 });
 
 test("a line says how often, how many, what was wrong, the bound, and how to have it again", () => {
@@ -67,12 +67,12 @@ test("what was skipped says why, and what was broken has no bound", () => {
   assert.match(page, /it is c \| skipped \| {2}\| {2}\| {2}\| strace is not installed \|/);
 });
 
-test("a fault that ran anew takes the place of its former run only", () => {
+test("a fault that ran anew, once or in parts, takes the place of its former runs only", () => {
   const before = { faults: [run("a", { skipped: "1" }), run("b", { skipped: "2" })], simulation };
-  const after = joinRuns(before, [run("a", { skipped: "3" })]);
+  const after = joinRuns(before, [run("a", { skipped: "3" }), run("a", { skipped: "4" })]);
   assert.deepEqual(
     after.faults.flatMap((each) => each.faults.map((fault) => ["skipped" in fault && fault.skipped])),
-    [["2"], ["3"]],
+    [["2"], ["3"], ["4"]],
   );
   assert.throws(() => joinRuns(undefined, []), /simulation is missing/);
 });

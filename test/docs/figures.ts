@@ -101,20 +101,17 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return lines.map((cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`).join("\n");
 }
 
-/** The runs with these outputs in them; a fault that ran anew leaves the run it was in before. */
+/** The runs with these outputs in them; a fault that ran anew leaves the runs it was in before. One may have several. */
 export function joinRuns(before: Runs | undefined, outputs: readonly (FaultRun | SimulationRun)[]): Runs {
-  let { faults, simulation } = before ?? { faults: [], simulation: undefined };
-  for (const output of outputs) {
-    if ("seeds" in output) {
-      simulation = output;
-      continue;
-    }
-    const anew = new Set(output.faults.map(({ name }) => name));
-    const kept = faults.map((run) => ({ ...run, faults: run.faults.filter(({ name }) => !anew.has(name)) }));
-    faults = [...kept.filter((run) => run.faults.length > 0), output];
-  }
+  const runs = outputs.filter((output) => "faults" in output);
+  const simulation = outputs.findLast((output) => "seeds" in output) ?? before?.simulation;
   if (!simulation) throw new Error("an output of the simulation is missing");
-  return { faults, simulation };
+  const anew = new Set(runs.flatMap(({ faults }) => faults.map(({ name }) => name)));
+  const kept = (before?.faults ?? []).map((run) => ({
+    ...run,
+    faults: run.faults.filter(({ name }) => !anew.has(name)),
+  }));
+  return { faults: [...kept.filter((run) => run.faults.length > 0), ...runs], simulation };
 }
 
 /** What of an output is kept: not the story of its first counter-example. */

@@ -15,6 +15,8 @@ const patienceMs = 10_000;
 const refillMs = { ci: 3_000, gate: 1_000 };
 /** One in so many murders takes the process with it: a restart costs more than a thread. */
 const segfaultEvery = 25;
+/** How much more often a thread ends at once than after it has filled its heap or turned in a loop for a while. */
+const often = { ci: 2, gate: 6 };
 /** So that a thread's heap is full in a moment. */
 const nodeFlags = ["--max-old-space-size=192"];
 
@@ -25,7 +27,8 @@ export const murder: Fault = {
   needs: () => null,
   async run({ folder, root, seed, random, isGate, asked }) {
     const count = asked.kills ?? (isGate ? sizes.gate : sizes.ci);
-    const ways: Murder[] = ["throw", "reject", "exit", "throw", "reject", "exit", "heap"];
+    const quick: Murder[] = ["throw", "reject", "exit"];
+    const ways: Murder[] = [...Array.from({ length: isGate ? often.gate : often.ci }, () => quick).flat(), "heap"];
     if (hasSetting(root, "leaseMs")) ways.push("loop"); // timeouts came with leases
     const plan = Array.from({ length: count }, (_, index) =>
       index % segfaultEvery === segfaultEvery - 1 ? ("segfault" as const) : random.pick(ways),
