@@ -36,6 +36,7 @@ suite("values", () => {
       streams: 100,
       metadataBytes: 16_384,
       resultStreams: 10,
+      unreadMiB: 32,
       watches: 100,
       diskFreeMiB: null,
       sessionMemoryMiB: 16,

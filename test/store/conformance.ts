@@ -1,9 +1,10 @@
 /** What every store driver must do; a driver's own test hands itself in. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { idempotencyMs, maxHistory } from "../../src/job/job.ts";
+import { idempotencyMs } from "../../src/job/job.ts";
 import type { ContentField, Store } from "../../src/store/store.ts";
 import { channelConformance } from "./conformance-channels.ts";
+import { historyConformance } from "./conformance-history.ts";
 import { lettersConformance } from "./conformance-letters.ts";
 import { lookConformance } from "./conformance-look.ts";
 import { reopenConformance } from "./conformance-reopen.ts";
@@ -16,7 +17,6 @@ import {
   listAll,
   newJob,
   newJobs,
-  pruneNothing,
   resultsOf,
   retried,
   settlement,
@@ -316,49 +316,6 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
       },
     );
 
-    check("a lost attempt leaves no start, neither its own nor that of the attempt before", async (store) => {
-      const job = newJob();
-      await store.submit([job]);
-      const look = async () => (await store.get({ client: "ada", id: job.id }))!;
-      const [first] = await leaseAll(store);
-      await store.settle([settlement(first!, retried)]);
-      const [second] = await leaseAll(store);
-      await store.settle([settlement(second!, { ...retried, outcome: "lost", startedAt: null })]);
-      const lost = await look();
-      assert.deepEqual(
-        lost.history.map(({ attempt, startedAt }) => [attempt, startedAt]),
-        [
-          [1, t0 + 1],
-          [2, null],
-        ],
-      );
-      assert.deepEqual([lost.attempts, lost.startedAt], [2, null]);
-      const [third] = await leaseAll(store);
-      await store.settle([
-        settlement(third!, { outcome: "released", state: "QUEUED", attempt: 2, startedAt: null, output: null }),
-      ]);
-      assert.equal((await look()).startedAt, null, "that of the last attempt that counts");
-    });
-
-    check("a history keeps the newest attempts", async (store) => {
-      const job = newJob();
-      await store.submit([job]);
-      for (let n = 1; n <= maxHistory + 3; n += 1) {
-        const [lease] = await leaseAll(store);
-        await store.settle([settlement(lease!, { ...retried, attempt: 1, startedAt: t0 + n })]);
-      }
-      const { history } = (await store.get({ client: "ada", id: job.id }))!;
-      assert.deepEqual(
-        [history.length, history[0]?.startedAt, history.at(-1)?.startedAt],
-        [maxHistory, t0 + 4, t0 + 103],
-      );
-      await store.cancel({ client: "ada", ids: [job.id], now: t0, failure: stopped.failure });
-      const bytes = (count: number) =>
-        2 + JSON.stringify(stopped.failure).length + count * JSON.stringify(retried.failure).length;
-      const keep = (limit: number) => store.prune({ ...pruneNothing, maxFinished: { jobs: 9, bytes: limit } });
-      assert.deepEqual([await keep(bytes(maxHistory)), await keep(bytes(maxHistory) - 1)], [0, 1]);
-    });
-
     check("calls made without waiting take effect in the order they were made", async (store) => {
       const submitted = store.submit(newJobs(2));
       const leased = store.lease({ pool: "cpu", limit: 10, now: t0, ...asBoot1 });
@@ -388,6 +345,7 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
     });
   });
 
+  describe(`${name}: history`, () => historyConformance(check));
   describe(`${name}: looking`, () => lookConformance(check));
   describe(`${name}: cancel, redrive, remove`, () => lettersConformance(check));
   describe(`${name}: channels`, () => channelConformance(check));
