@@ -19,12 +19,13 @@ export function checkJson(desc: DescMessage, text: string, options: Partial<Json
     fromJsonString(desc, text, options);
   } catch (error) {
     const violations = unknownFields(desc, text, options.registry);
-    if (violations.length > 0) throw invalid(violations.slice(0, maxViolations));
+    if (violations.length > 0) throw invalid(violations);
     const what = `it is not a ${desc.typeName}: ${messageOf(error)}`.slice(0, maxMessage);
     throw refusal("malformed_request", [what], { cause: error });
   }
 }
 
+/** The first ones, for a request may have a million. */
 function unknownFields(desc: DescMessage, text: string, registry: Registry | undefined): FieldViolation[] {
   const found: FieldViolation[] = [];
 
@@ -33,6 +34,7 @@ function unknownFields(desc: DescMessage, text: string, registry: Registry | und
     if (type.typeName === "google.protobuf.Any") return walkAny(value, path, depth);
     if (type.typeName.startsWith("google.protobuf.")) return; // their JSON is not made of their fields
     for (const [key, given] of Object.entries(value)) {
+      if (found.length === maxViolations) return;
       const field = type.fields.find(({ jsonName, name }) => key === jsonName || key === name);
       if (!field) found.push({ field: `${path}${key.slice(0, maxQuoted)}`, description: unknownTo(type) });
       else if (field.message) {

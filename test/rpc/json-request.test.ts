@@ -39,6 +39,19 @@ test("a refusal names every unknown field, but bounds their number and length", 
   assert.ok((refusalOf({ jobs: "x".repeat(100_000) })?.message.length ?? 0) < 600);
 });
 
+test("what is beyond their number is not looked at", () => {
+  let looks = 0;
+  const counted = new Proxy(SubmitRequestSchema, {
+    get(desc, key) {
+      if (key === "fields") looks += 1;
+      return Reflect.get(desc, key) as unknown;
+    },
+  });
+  const text = JSON.stringify(Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`x${index}`, 1])));
+  assert.throws(() => checkJson(counted, text, { ignoreUnknownFields: false }), { reason: "invalid_argument" });
+  assert.ok(looks < 1_000, `${looks}`);
+});
+
 test("depth is refused and does no harm", () => {
   const nested = (depth: number): string => `${'{"listValue":['.repeat(depth)}${"]}".repeat(depth)}`;
   const text = `{"jobs":[{"input":{"json":${nested(10_000)}}}]}`;
