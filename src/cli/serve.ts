@@ -38,7 +38,7 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
   );
   const { startServer } = await import("../server.ts");
   const server = await startServer(config);
-  saveCompiledCode(); // before it serves: this writes files, and there is nothing to write from the second start on
+  saveCompiledCode(); // before it says that it serves: the first start writes files here, later ones none
 
   const { grpcAddress, httpAddress, store, pools, tasks } = server;
   say("serving", { version, pid: process.pid, grpc: grpcAddress, http: httpAddress, store, pools, tasks }, [

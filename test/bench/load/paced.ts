@@ -9,7 +9,7 @@ export type PacedLoad = {
   readonly callsPerSecond: number;
 };
 
-/** Resolves with how long after its planned moment each call was answered, in milliseconds. Rejects when one fails. */
+/** Resolves with how long each call took from when it went, in milliseconds. Rejects when one fails. */
 export async function runPaced({ address, channel, seconds, callsPerSecond }: PacedLoad): Promise<Float64Array> {
   const client = connect({ address, retries: 0, keepaliveMs: 0 });
   const latencies: number[] = [];
