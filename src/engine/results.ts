@@ -146,7 +146,7 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
     }
 
     try {
-      const { lastCursor } = await store.results({ client, channel, afterCursor, limit: 1, maxBytes: 1 });
+      const { lastCursor } = await store.results({ client, channel, afterCursor, limit: 0, maxBytes: 0 });
       if (afterCursor > lastCursor) {
         throw refusal("cursor_from_the_future", [afterCursor, channel, lastCursor]);
       }

@@ -155,7 +155,7 @@ export type ResultsRequest = {
   readonly channel: string;
   /** Results after this position; what is acknowledged is skipped whatever this says. */
   readonly afterCursor: number;
-  /** At most this many results; at least 1. */
+  /** At most this many results; 0: only the channel's last position is asked for. */
   readonly limit: number;
   /** At most this many bytes of outputs and failures (as JSON) in all; a first result larger than that comes alone. */
   readonly maxBytes: number;
@@ -285,7 +285,7 @@ export type Store = {
   /** Since when the oldest due job of each of these pools is due, and its oldest DEAD job dead; in the request's order. */
   oldest(request: { readonly pools: readonly string[]; readonly now: number }): Promise<readonly Oldest[]>;
   /**
-   * The latest time that any call has brought as its own (`now`, `submittedAt`, `finishedAt`), also before the store was
+   * The latest time that a call which may write has brought as its own (`now`, `submittedAt`, `finishedAt`), also before the store was
    * opened; 0: none. It is as durable as what was written with it; after a crash it may be `latestKeptMs` older than the
    * last call that wrote nothing.
    */

@@ -69,6 +69,7 @@ export function channelConformance(check: Check): void {
     assert.deepEqual(cursors(await read(4, 2)), [5]);
     assert.deepEqual(await read(5, 2), { results: [], lastCursor: 5 });
     assert.deepEqual(await read(77, 2), { results: [], lastCursor: 5 });
+    assert.deepEqual(await read(0, 0), { results: [], lastCursor: 5 }, "who asks for none learns the last position");
   });
 
   check("outputs stay within maxBytes, and one that is larger comes alone", async (store) => {
