@@ -10,9 +10,11 @@ export type ResultReader = {
   /**
    * The next results, at most `limit` and `maxBatchBytes` of outputs, the first ones fewer; waits for the first, and for
    * room. Empty: `stopAtEnd` and there are no more, or the reader is closed. One call at a time; who calls has passed on
-   * those of the last one and holds them no longer: their room is given back.
+   * those of the last one, as `passedOn` says.
    */
   next(limit: number): Promise<readonly StoredResult[]>;
+  /** Those of the last `next` are held no longer: their room is given back, though it may be long until the next are wanted. */
+  passedOn(): void;
   /** Ends a waiting `next`, and gives the place and the room free. */
   close(): void;
 };
@@ -172,6 +174,7 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
         }
         return [];
       },
+      passedOn: () => place?.free(),
       close,
     };
   }

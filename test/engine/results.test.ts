@@ -264,6 +264,18 @@ describe("room", () => {
     await idle;
   });
 
+  test("who has passed on a batch holds nothing, also while it asks for no more", async () => {
+    const { room, readers, add } = openRoom(1_000 * kib);
+    await add(1, 60 * kib);
+    const reader = await readers.open(from);
+    await reader.next(10);
+    assert.ok(room.taken() >= 60 * kib);
+    reader.passedOn();
+    reader.passedOn();
+    assert.equal(room.taken(), 0);
+    reader.close();
+  });
+
   test("a result that is larger than what was asked for waits until there is room for all of it, and is not passed over", async () => {
     const { room, readers, add } = openRoom(1_000 * kib);
     await add(1, 400 * kib);

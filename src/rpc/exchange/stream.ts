@@ -137,7 +137,10 @@ export function createStream(parts: StreamParts): Stream {
     const passedOn = outbox.push(delivered(results));
     awaited.sent(results);
     endIfDone();
-    return passedOn.then(() => true);
+    return passedOn.then(() => {
+      reader.passedOn(); // the client may take any time before it acknowledges and wants more
+      return true;
+    });
   }
 
   closing.addEventListener("abort", unacked.look, { once: true });

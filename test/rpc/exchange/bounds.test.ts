@@ -30,7 +30,8 @@ function open(awaitedJobs: number) {
       return { results: results.slice(afterCursor, afterCursor + limit), lastCursor: results.length };
     },
   };
-  const readers = createResultReaders(store, { maxPerClient: 1, maxBatchBytes: 1e6, room: createResultRoom(32e6) });
+  const room = createResultRoom(32e6);
+  const readers = createResultReaders(store, { maxPerClient: 1, maxBatchBytes: 1e6, room });
   const admission: ExchangeParts["admission"] = {
     admit: async () => [],
     async admitSlowly(_client, drafts, _trace, { onAdmitted }) {
@@ -72,7 +73,7 @@ function open(awaitedJobs: number) {
   const hold = (until: Promise<void>) => {
     holdAcks = until;
   };
-  return { start, finish, acks, hold, submits: () => submits };
+  return { start, finish, acks, hold, room, submits: () => submits };
 }
 
 const settled = async () => {
@@ -113,4 +114,13 @@ test("acknowledgements that come while one is under way become a single one", as
   resolve();
   await settled();
   assert.deepEqual(acks, [1, 5]);
+});
+
+test("a stream that has sent all it may before the client acknowledges takes no room from others meanwhile", async () => {
+  const { start, finish, room } = open(100);
+  const seen = start([{ case: "open", value: { maxUnacked: 1 } }]);
+  for (const id of [randomUUID(), randomUUID()]) finish(id);
+  await settled();
+  assert.deepEqual(seen, ["opened", "results 1"]);
+  assert.equal(room.taken(), 0);
 });
