@@ -24,7 +24,10 @@ export type BootsParts = {
   readonly threads: () => readonly Worker[];
   readonly clock: Clock;
   readonly log: Log;
-  /** Chunks may wait for a thread that does not come. Called a while after each death, so that it is no endless rush. */
+  /**
+   * Chunks may wait for a thread that does not come. Called a while after each death before a thread was ready, and after
+   * each end of any thread until one is ready again, so that it is no endless rush.
+   */
   readonly onMissing: () => void;
 };
 
@@ -51,11 +54,14 @@ export function createBoots({ name, threads, clock, log, onMissing }: BootsParts
     gone(threadId) {
       queueMicrotask(() => onChange()); // it is not among the threads any more by then
       const thread = find(threadId);
-      if (thread && booted.has(thread)) return;
-      deaths += 1;
-      const fields = { pool: name, deaths };
-      if (deaths === maxDeaths) log.error(fields, "workers die before they are ready: the pool is broken");
-      else log.warn(fields, "a worker died before it was ready");
+      if (!thread || !booted.has(thread)) {
+        deaths += 1;
+        const fields = { pool: name, deaths };
+        if (deaths === maxDeaths) log.error(fields, "workers die before they are ready: the pool is broken");
+        else log.warn(fields, "a worker died before it was ready");
+      }
+      if (deaths === 0) return;
+      // also when it was ready: it may have been the last that was, and while others die piscina does not replace it
       clock.after(retryMs * 2 ** (Math.min(deaths, maxDeaths) - 1), onMissing);
     },
     isBroken: () => deaths >= maxDeaths,

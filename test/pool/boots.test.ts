@@ -95,6 +95,21 @@ describe("a thread that dies before it is ready", () => {
     assert.deepEqual((await waiting).map(shown), [`succeeded json "done"`]);
   });
 
+  test("beside one that works until that dies as well, and no job comes: the pool finds out when it can run some again", async (t) => {
+    const clock = createFakeClock();
+    const tried = tryPool(t, { clock, minWorkers: 1, maxWorkers: 2 });
+    const last = job("waits", "exit");
+    const waiting = tried.pool.run([last]);
+    await tried.heard("waiting");
+    bootsBy(t, "always");
+    assert.equal((await persist(tried, clock)).outcome, "lost");
+    tried.pool.cancel(last.seq);
+    await waiting;
+    assert.equal(tried.pool.canRun(), false);
+    delete process.env["MILLPOND_TEST_BOOT"];
+    await until(tried.pool.canRun, clock);
+  });
+
   test("a thread that never gets ready is given up after 30 s, and the job given back", async (t) => {
     bootsBy(t, "hangs");
     const clock = createFakeClock();
