@@ -14,7 +14,7 @@ export function settingFlags(keys?: readonly string[]): readonly Flag[] {
     .filter(({ key }) => keys?.includes(key) ?? true)
     .map(({ flag, default: value, unit, doc }) => {
       const fallback = value === null ? "none" : typeof value === "string" ? value : JSON.stringify(value);
-      const text = `${doc} (default: ${[fallback, unit].filter((word) => word !== "").join(" ")})`;
+      const text = `${doc} (default: ${[fallback, value === null ? "" : unit].filter((word) => word !== "").join(" ")})`;
       return typeof value === "boolean"
         ? { usage: `${flag} [true|false]`, bare: "true", doc: text }
         : { usage: `${flag} <value>`, doc: text };

@@ -81,29 +81,22 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
   const unmet = new Set<number>();
   /** Whether the queue may hold due jobs that no lease under way asks for. */
   let mayHaveMore = false;
-  let probeAt = 0;
   let nextLookAt = Number.POSITIVE_INFINITY;
   let cancelTimer = () => {};
   let drained: Signal | undefined;
 
   /** Called by hints, and whenever a chunk ends or a lease is answered. */
   function look(): void {
+    // a pool whose threads do not start would lose what it is given; it tries by itself whether that is over
+    if (pool.isBroken()) return hintAt(clock.now() + lookEveryMs);
     while (isLeasing && mayHaveMore && asking < maxAsking && !parts.isBehind()) {
       const size = chunkSize.expected();
-      const wanted = pool.isBroken() ? probe() : pool.free() * size + ahead.jobs(size) - line.length - asked;
+      const wanted = pool.free() * size + ahead.jobs(size) - line.length - asked;
       if (wanted <= 0) return;
       mayHaveMore = false;
       const chunks = Math.ceil(wanted / (maxAsking - asking) / size);
       void lease(Math.min(chunks * size, wanted));
     }
-  }
-
-  /** A pool whose threads do not start loses what it is given: it gets a job a second, to find out whether that is over. */
-  function probe(): number {
-    const now = clock.monotonicMs();
-    if (now < probeAt || line.length + asked + running.count() > 0) return 0;
-    probeAt = now + lookEveryMs;
-    return 1;
   }
 
   async function lease(limit: number): Promise<void> {
@@ -183,7 +176,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 
   function conclude(own: readonly Ended[]): void {
     for (const { lease, outcome, tookMs } of own) {
-      if (outcome.kind === "released" || outcome.kind === "lost") continue;
+      if (outcome.kind === "released" || outcome.kind === "lost" || tookMs === 0) continue; // it did not run, or not to its end
       chunkSize.record(lease.task, tookMs);
       ahead.recordJob(tookMs);
     }

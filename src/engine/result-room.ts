@@ -16,19 +16,32 @@ export type Place = {
   free(): void;
 };
 
-type Asking = { readonly bytes: number; readonly grant: () => void };
+/** `since`: how many places had been granted when it asked. */
+type Asking = { readonly bytes: number; readonly since: number; readonly grant: () => void };
+
+/** So many places may be granted to others while a client waits that holds nothing; then they wait for it. */
+const mostPassed = 200;
 
 /**
  * A client may take as much as is left for others afterwards: one alone half of it all, each of two a third. So those that
  * hold much because they do not read leave room for the next, whoever comes when. What is larger than any share is granted
  * when nothing is taken. Within a client who asks first is first; among clients each has its turn, and who needs less
- * than is left does not wait for those who need more.
+ * than is left does not wait for those who need more, unless these have waited for long.
  */
 export function createResultRoom(maxBytes: number): ResultRoom {
   const takenBy = new Map<string, number>();
   /** By client, the next to be served first. */
   const asking = new Map<string, Set<Asking>>();
   let total = 0;
+  let grants = 0;
+
+  /** Who has waited for so long that nobody else is served before. */
+  function overdue(): Asking | undefined {
+    for (const [client, [first]] of asking) {
+      if (first && !takenBy.has(client) && grants - first.since >= mostPassed) return first;
+    }
+    return undefined;
+  }
 
   function fits(client: string, more: number): boolean {
     return more <= 0 || total === 0 || (takenBy.get(client) ?? 0) + more <= maxBytes - total - more;
@@ -50,7 +63,8 @@ export function createResultRoom(maxBytes: number): ResultRoom {
   function serve(): void {
     for (const [client, line] of asking) {
       const [first] = line;
-      if (!first || !fits(client, first.bytes)) continue;
+      const late = overdue();
+      if (!first || (late && late !== first) || !fits(client, first.bytes)) continue;
       asking.delete(client);
       asking.set(client, line); // behind the others, where this loop comes by again
       leave(client, first);
@@ -65,19 +79,21 @@ export function createResultRoom(maxBytes: number): ResultRoom {
       const { promise: granted, resolve } = Promise.withResolvers<void>();
       const asked = {
         bytes,
+        since: grants,
         grant() {
+          grants += 1;
           taken = bytes;
           add(client, bytes);
           resolve();
         },
       };
-      if (!asking.has(client) && fits(client, bytes)) asked.grant();
+      if (!asking.has(client) && !overdue() && fits(client, bytes)) asked.grant();
       else asking.set(client, (asking.get(client) ?? new Set()).add(asked));
       return {
         granted,
         resize(wanted) {
           const more = wanted - taken;
-          if (isFree || !fits(client, more)) return false;
+          if (isFree || (more > 0 && overdue()) || !fits(client, more)) return false;
           taken = wanted;
           add(client, more);
           if (more < 0) serve();

@@ -9,7 +9,7 @@ import { options, otherVariables } from "../../src/config/options.ts";
 export function renderConfiguration(): string {
   const rows = options.map(({ key, flag, env, default: value, unit, check, doc }) => [
     `\`${key}\`<br>\`${flag}\`<br>\`${env}\``,
-    `${shownDefault(value)}${unit === "" ? "" : ` ${unit}`}`,
+    `${shownDefault(value)}${unit === "" || value === null ? "" : ` ${unit}`}`,
     check.description ?? "",
     doc,
   ]);

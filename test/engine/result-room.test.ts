@@ -66,6 +66,20 @@ describe("the room", () => {
     assert.deepEqual(granted, [true, false, true, false, true]);
   });
 
+  test("one that asks for much is served in the end, however many that need little come and go", async () => {
+    const room = createResultRoom(100);
+    const places = ["ada", "bob", "eve"].map((client) => room.take(client, 20));
+    const large = room.take("zoe", 40);
+    let served = 0;
+    for (; served < 1_000 && !(await isGranted(large)); served += 1) {
+      const at = served % places.length;
+      const next = room.take(`small ${served}`, 20); // comes before the one before has gone
+      places[at]?.free();
+      places[at] = next;
+    }
+    assert.ok(served > 100 && served < 300, `after ${served} others`);
+  });
+
   test("more than there is room for is refused, and less is at once there for others", async () => {
     const room = createResultRoom(100);
     const place = room.take("ada", 40);
