@@ -71,6 +71,9 @@ export function createClients({ world, record, random, prunes, onSent }: Clients
     world.after(random.next(), () => void act(to).catch(expectRefusal), to.life);
   }
 
+  /** How many calls that cancel all of a client's jobs are under way. */
+  const cancelling = new Map<string, number>();
+
   function send(client: string, jobs: readonly JobPlan[]): void {
     for (const job of jobs) {
       unanswered.get(client)!.set(job.id, job);
@@ -79,6 +82,8 @@ export function createClients({ world, record, random, prunes, onSent }: Clients
       if (job.channel === null) continue;
       if (isAgain) record.write({ kind: "again", client, id: job.id });
       else record.write({ kind: "submit", client, job: intentOf(job) });
+      // a call that cancels all and is not answered yet may mean this one too
+      if (cancelling.has(client)) record.write({ kind: "cancel", client, id: job.id });
     }
     reach(async (to) => {
       const atMs = world.nowMs();
@@ -198,7 +203,11 @@ export function createClients({ world, record, random, prunes, onSent }: Clients
         for (const { id, channel, client: owner } of sent.values()) {
           if (channel !== null && owner === client) record.write({ kind: "cancel", client, id });
         }
+        cancelling.set(client, (cancelling.get(client) ?? 0) + 1);
         await to.engine.canceller.cancelWhere(client, anyJob, { dryRun: false, signal: neverAborted });
+        const others = cancelling.get(client)! - 1;
+        if (others > 0) cancelling.set(client, others);
+        else cancelling.delete(client);
       });
     },
     redriveAll(client) {
@@ -224,6 +233,7 @@ export function createClients({ world, record, random, prunes, onSent }: Clients
     },
     connect(to) {
       server = to;
+      cancelling.clear();
       for (const name of names) {
         const jobs = [...unanswered.get(name)!.values()];
         for (const job of jobs) {
