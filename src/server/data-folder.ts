@@ -1,6 +1,6 @@
 /** Where the store's file is, and whether there is room for it. */
-import { mkdir, statfs } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, stat, statfs } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
 import { createDiskWatch, type DiskWatch, noDiskWatch } from "../engine/disk.ts";
@@ -11,13 +11,26 @@ import type { Log } from "../log.ts";
 export async function prepareStore({ store, dataDir }: Config): Promise<string> {
   if (store === "memory") return "memory";
   try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await makeFolder(dataDir);
   } catch (error) {
     throw new StartError(
       `the data folder ${dataDir} cannot be made: ${messageOf(error)}: choose another with --data-dir`,
     );
   }
   return join(dataDir, "millpond.sqlite");
+}
+
+/** With the folders above it. Not by `recursive`: on a file system without folders of one's own, such as /proc, that never ends. */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST" && (await stat(path)).isDirectory()) return;
+    if (code !== "ENOENT" || dirname(path) === path) throw error;
+    await makeFolder(dirname(path));
+    await mkdir(path, { mode: 0o700 });
+  }
 }
 
 /** A store in memory fills no disk. */
