@@ -7,7 +7,7 @@ import { type Config, parseConfig } from "../../src/config.ts";
 import { prepareStore } from "../../src/server/data-folder.ts";
 
 const at = (dataDir: string): Config => ({
-  ...parseConfig({ file: undefined, env: {}, flags: {}, cores: 2 }),
+  ...parseConfig({ file: null, env: {}, flags: {}, cores: 2 }),
   dataDir,
 });
 

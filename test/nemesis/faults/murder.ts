@@ -70,8 +70,8 @@ export const murder: Fault = {
             newest = Math.max(newest, event.thread);
           }
           if (how === "segfault" && doneAt !== undefined) break;
-          // so that there is always a job for the new thread
-          if (clients.submitted - clients.done < 20) clients.allow(clients.submitted + 10);
+          // so that there is always a job for the new thread, and not so many that they are the load
+          if (clients.submitted - clients.done < 6) clients.allow(clients.submitted + 4);
           await sleep(2);
         }
         if (how === "segfault") {
