@@ -94,7 +94,7 @@ function describe(option: AnyOption, source: string, given: unknown, issues: Iss
   return issues.map(({ path, message }) => {
     const value = path.reduce<unknown>((at, step) => (at as Record<PropertyKey, unknown> | undefined)?.[step], given);
     if (path.length === 0)
-      return `${source} is ${unlessSecret(option.key, value)}: ${message} (default: ${shown(option.default)})`;
+      return `${source} is ${unlessSecret(option.key, value)}: ${message} (default: ${option.default === null ? "none" : shown(option.default)})`;
     const inside = [option.key, ...path].join(".");
     const where = source.startsWith(option.key) ? source.replace(option.key, inside) : `${inside} in ${source}`;
     return `${where} is ${value === undefined ? "missing" : shown(value)}: ${message}`;

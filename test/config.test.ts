@@ -219,7 +219,7 @@ suite("a setting that may hold a secret", () => {
   });
 
   test("is not shown when it is wrong, whatever is wrong with it and wherever it stands", () => {
-    const wrong = "is not shown here: must be an http or https URL (default: null)";
+    const wrong = "is not shown here: must be an http or https URL (default: none)";
     for (const webhook of [
       secret,
       `ftp://${secret}`,

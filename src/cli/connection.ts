@@ -25,8 +25,8 @@ export async function withClient<T>(
     throw new UsageError(`--address is "${address}": must be a host and a port, such as ${defaultAddress}`);
   }
   const name = textOf(flags, "--client") ?? (env.MILLPOND_CLIENT || undefined);
-  if (name !== undefined && !/^[\x21-\x7e]{1,100}$/.test(name)) {
-    throw new UsageError(`--client is "${name}": must be 1 to 100 visible ASCII characters`);
+  if (name !== undefined && !/^[A-Za-z0-9._@-]{1,100}$/.test(name)) {
+    throw new UsageError(`--client is "${name}": must be 1 to 100 characters of [A-Za-z0-9._@-]`);
   }
   const { connect, MillpondClientError } = await import("../../clients/typescript/index.ts");
   const client = connect({ address, client: name, retries });

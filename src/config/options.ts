@@ -108,7 +108,11 @@ export const options = [
   option("rate.burst", burst, 1000, "jobs", "Jobs that a client may submit at once after a pause."),
   option(
     "rate.clients",
-    named(shape({ perSecond, burst: burst.optional() }), /^[\x21-\x7e]{1,100}$/, "1 to 100 visible ASCII characters"),
+    named(
+      shape({ perSecond, burst: burst.optional() }),
+      /^[A-Za-z0-9._@-]{1,100}$/,
+      "1 to 100 characters of [A-Za-z0-9._@-]",
+    ),
     {},
     "",
     "Other rates for some clients, by name: `{nightly-import: {perSecond: 50, burst: 5000}}`. A missing `burst` is " +

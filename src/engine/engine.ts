@@ -176,7 +176,8 @@ export function createEngine(parts: EngineParts): Engine {
       ...{ store, clock, isDraining: () => isDraining },
       poolOf(name) {
         const { pool, dispatcher } = pools.find(({ pool }) => pool.name === name) ?? {};
-        return pool && dispatcher && { running: dispatcher.running(), workers: pool.maxWorkers };
+        if (!pool || !dispatcher) return undefined;
+        return { running: dispatcher.running(), workers: pool.maxWorkers, isBroken: !pool.canRun() };
       },
     }),
     said(lease, said) {

@@ -12,7 +12,8 @@ export type Cause =
   | "queued"
   | "workers_busy"
   | "draining"
-  | "no_pool";
+  | "no_pool"
+  | "pool_broken";
 
 export type Explanation = {
   readonly cause: Cause;
@@ -33,7 +34,12 @@ export const maxAhead = 10_000;
 export type Explain = (client: string, id: string) => Promise<Explanation | null>;
 
 /** A pool as far as a waiting job is concerned. */
-export type ExplainedPool = { readonly running: number; readonly workers: number };
+export type ExplainedPool = {
+  readonly running: number;
+  readonly workers: number;
+  /** Whether its threads cannot start. */
+  readonly isBroken: boolean;
+};
 
 export type ExplainParts = {
   readonly store: Pick<Store, "get" | "ahead">;
@@ -52,18 +58,24 @@ export function createExplain({ store, clock, poolOf, isDraining }: ExplainParts
     const isDue = job.state === "QUEUED" && job.runAt <= now;
     const ahead = isDue ? ((await store.ahead({ seq: job.seq, now, max: maxAhead })) ?? 0) : 0;
     const { running, workers } = pool ?? { running: 0, workers: 0 };
-    const cause =
-      pool || job.state !== "QUEUED" ? causeOf(job, now, ahead, running >= workers, isDraining()) : "no_pool";
+    const cause = pool || job.state !== "QUEUED" ? causeOf(job, now, ahead, pool, isDraining()) : "no_pool";
     return { cause, text: sentence(cause, job, now, { ahead, running, workers }), job, ahead, running, workers };
   };
 }
 
-function causeOf(job: StoredJob, now: number, ahead: number, isFull: boolean, isDraining: boolean): Cause {
+function causeOf(
+  job: StoredJob,
+  now: number,
+  ahead: number,
+  pool: ExplainedPool | undefined,
+  isDraining: boolean,
+): Cause {
   if (isFinal(job.state)) return "final";
   if (job.state === "RUNNING") return job.isCancelling ? "cancelling" : "running";
   if (isDraining) return "draining";
   if (job.runAt > now) return job.attempts > 0 ? "backoff" : "delayed";
-  return ahead === 0 && isFull ? "workers_busy" : "queued";
+  if (pool?.isBroken) return "pool_broken";
+  return ahead === 0 && pool && pool.running >= pool.workers ? "workers_busy" : "queued";
 }
 
 function sentence(
@@ -93,6 +105,8 @@ function sentence(
       return "the server is shutting down and starts nothing more: it stays in the store for the next one";
     case "no_pool":
       return `pool "${pool}" is not configured on this server: nothing runs its jobs`;
+    case "pool_broken":
+      return `the threads of pool "${pool}" cannot start, and the server's log says why: it starts once they can`;
   }
 }
 

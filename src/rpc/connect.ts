@@ -12,11 +12,12 @@ import {
 import {
   ConnectError,
   type ConnectRouter,
+  createConnectRouter,
   createContextKey,
   createContextValues,
   type HandlerContext,
 } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import {
   createRegistry,
   type DescMessage,
@@ -27,7 +28,15 @@ import {
 import type { Clock } from "../clock.ts";
 import { type MillpondError, messageOf, StartError } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { type CallContext, checkMetadata, clientKey, parseClient, parseDeadline, parseTrace } from "./call.ts";
+import {
+  anonymous,
+  type CallContext,
+  checkMetadata,
+  clientKey,
+  parseClient,
+  parseDeadline,
+  parseTrace,
+} from "./call.ts";
 import type { FrontEnd, FrontEndLimits } from "./front-end.ts";
 import { createDualServer } from "./http.ts";
 import { checkJson } from "./json-request.ts";
@@ -62,15 +71,23 @@ type NodeRequest = IncomingMessage | Http2ServerRequest;
 const requestKey = createContextKey<NodeRequest | undefined>(undefined);
 
 export function createConnectFrontEnd(services: readonly Served[], options: ConnectOptions): FrontEnd {
-  const { host, limits, clock } = options;
-  const serveRpc = connectNodeAdapter({
-    routes: (router) => addRoutes(router, services, options),
-    readMaxBytes: limits.messageBytes,
-    writeMaxBytes: limits.messageBytes,
-    maxTimeoutMs,
-    acceptCompression: [],
-    contextValues: (request) => createContextValues().set(requestKey, request),
-  });
+  const { host, limits, clock, log } = options;
+  const bounds = { readMaxBytes: limits.messageBytes, writeMaxBytes: limits.messageBytes, maxTimeoutMs };
+  const router = createConnectRouter({ ...bounds, acceptCompression: [] });
+  addRoutes(router, services, options);
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  // what connect-node's own adapter does, but for the log: it prints the stack of each answer whose client has gone
+  const serveRpc = (request: NodeRequest, response: ServerResponse | Http2ServerResponse) => {
+    const handler = handlers.get(request.url?.split("?", 1)[0] ?? "");
+    if (!handler) return void (response as ServerResponse).writeHead(404).end();
+    const context = createContextValues().set(requestKey, request);
+    const universal = universalRequestFromNodeRequest(request, response, undefined, context);
+    void handler(universal)
+      .then((answer) => universalResponseToNodeResponse(answer, response))
+      .catch((error: unknown) =>
+        log.debug({ rpc: handler.requestPath, error: messageOf(error) }, "an answer was cut short"),
+      );
+  };
   // HTTP/2 requests and responses are used through what they share with those of HTTP/1.1
   const serve = (request: NodeRequest, response: ServerResponse | Http2ServerResponse) => {
     if (request.url === "/healthz") answerHealth(response as ServerResponse, options.health());
@@ -170,7 +187,11 @@ function unary(implement: AnyUnary, options: ConnectOptions) {
 function stream(implement: AnyStream, options: ConnectOptions) {
   const { clock, limits, log } = options;
   return async function* (request: unknown, context: HandlerContext): AsyncGenerator<Message> {
-    const cut = () => cutOff(context.values.get(requestKey));
+    const cut = () => {
+      const client = context.requestHeader.get(clientKey) ?? anonymous;
+      log.warn({ client, rpc: context.method.name }, "a client reads nothing: its call is cut");
+      cutOff(context.values.get(requestKey));
+    };
     try {
       for await (const response of implement(request, contextOf(context, options))) {
         // Connect asks for the next one when this is written

@@ -20,6 +20,7 @@ const wireCauses: Readonly<Record<Cause, WireCause>> = {
   workers_busy: WireCause.WORKERS_BUSY,
   draining: WireCause.DRAINING,
   no_pool: WireCause.NO_POOL,
+  pool_broken: WireCause.POOL_BROKEN,
 };
 
 export function fromExplanation(explanation: Explanation, now: number): ExplainJobResponse {

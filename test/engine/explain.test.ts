@@ -7,9 +7,10 @@ import { createMemoryStore } from "../../src/store/memory.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
 import { leaseAll, newJob, newJobs, settlement, t0 } from "../store/sample.ts";
 
-type Facts = { readonly pool?: ExplainedPool | undefined; readonly isDraining?: boolean };
+type Facts = { readonly pool?: Partial<ExplainedPool>; readonly isDraining?: boolean };
 
-function open({ pool = { running: 0, workers: 2 }, isDraining = false }: Facts = {}) {
+function open({ pool: given = {}, isDraining = false }: Facts = {}) {
+  const pool = { running: 0, workers: 2, isBroken: false, ...given };
   const store = createMemoryStore();
   const clock = createFakeClock(t0);
   const explain = createExplain({
@@ -109,6 +110,14 @@ test("a server that drains starts nothing, due or not", async () => {
     const { cause } = await explained({ isDraining: true, job: newJob({ runAt }) });
     assert.equal(cause, "draining");
   }
+});
+
+test("a job that is due waits for threads that cannot start, whoever is before it", async () => {
+  const { cause, text } = await explained({ before: newJobs(1), pool: { isBroken: true } });
+  assert.equal(cause, "pool_broken");
+  assert.equal(text, 'the threads of pool "cpu" cannot start, and the server\'s log says why: it starts once they can');
+  const { cause: delayed } = await explained({ job: newJob({ runAt: t0 + 500 }), pool: { isBroken: true } });
+  assert.equal(delayed, "delayed");
 });
 
 test("a job of a pool that is not configured waits for somebody to configure it", async () => {

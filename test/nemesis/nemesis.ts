@@ -81,7 +81,10 @@ function lineOf(report: FaultReport): string {
   if ("failed" in report) return `${head} FAILED after ${report.seconds} s: ${report.failed}`;
   const { happened, planned, verdict, measured, seconds } = report;
   const figures = JSON.stringify(measured);
-  const broken = verdict.violationCount === 0 ? "no violation" : `${verdict.violationCount} VIOLATIONS`;
+  const broken =
+    verdict.violationCount === 0
+      ? "no violation"
+      : `${verdict.violationCount} VIOLATION${verdict.violationCount === 1 ? "" : "S"}`;
   const first = verdict.violations[0];
   const example = first ? `; first: ${first.invariant} ${first.text} ${first.job ?? first.channel ?? ""}` : "";
   return `${head} ${happened} of ${planned} in ${seconds} s, ${broken}, ${figures}${example}`;

@@ -25,6 +25,8 @@ export type DriverOptions = {
   readonly padding?: number;
   /** How long a slow job lasts at most. Default 10. */
   readonly longMs?: number;
+  /** How many of about a hundred jobs are slow. Default 4. */
+  readonly slowShare?: number;
   /** Share of the moments with new results at which they are acknowledged. Default a half. */
   readonly ackShare?: number;
 };
@@ -71,6 +73,7 @@ async function drive(options: DriverOptions): Promise<void> {
           largeBytes: options.largeBytes,
           padding: options.padding ?? 0,
           longMs: options.longMs ?? 10,
+          slowShare: options.slowShare ?? 4,
         },
         random: random.fork(`${client} ${channel} load`),
       };

@@ -22,6 +22,8 @@ export type LoadOptions = {
   readonly padding: number;
   /** How long a slow job lasts at most. */
   readonly longMs: number;
+  /** How many of about a hundred jobs are slow. */
+  readonly slowShare: number;
 };
 
 /** An intent with what the driver itself has to do about it. */
@@ -53,10 +55,12 @@ export function createLoad({
   largeBytes,
   padding,
   longMs,
+  slowShare,
 }: LoadOptions): () => Planned {
   const old: ReadonlySet<Plan> = new Set(["quick", "slow", "failing", "dying", "permanent"]);
   const plans = weights.filter(([plan]) => isFull || old.has(plan));
-  const drawn = plans.flatMap(([plan, weight]) => new Array<Plan>(weight).fill(plan));
+  const shareOf = ([plan, weight]: (typeof weights)[number]) => (plan === "slow" ? slowShare : weight);
+  const drawn = plans.flatMap((each) => new Array<Plan>(shareOf(each)).fill(each[0]));
   let count = 0;
   let repeated: Planned | undefined;
 

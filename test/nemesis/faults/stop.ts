@@ -14,12 +14,12 @@ import { hasSetting } from "../stage/features.ts";
 import { openStage } from "../stage/stage.ts";
 import { type Fault, sleep, type Trial, type TrialResult } from "./fault.ts";
 
-const sizes = { ci: { stops: 10, jobs: 4_000 }, gate: { stops: 200, jobs: 200_000 } };
+const sizes = { ci: { stops: 10, jobs: 2_000 }, gate: { stops: 200, jobs: 200_000 } };
 const leaseMs = 1_000;
 const awakeMs = [200, 900] as const;
 const asleepMs = [1_100, 1_800] as const;
 /** Long enough that there are always some under way when it falls asleep. */
-const lastsMs = 400;
+const [lastsMs, slowShare] = [400, 15];
 
 function needs(root: string): string | null {
   return hasSetting(root, "leaseMs") ? null : "this server has no setting leaseMs";
@@ -72,7 +72,15 @@ async function sleepLong(
   const stage = await openStage({ folder, root, flags, pools });
   try {
     const server = await stage.start();
-    const load = { seed: `${seed}/${name}`, clients: 2, channels: 2, inFlight: 100, largeBytes: 0, longMs: lastsMs };
+    const load = {
+      seed: `${seed}/${name}`,
+      clients: 2,
+      channels: 2,
+      inFlight: 100,
+      largeBytes: 0,
+      longMs: lastsMs,
+      slowShare,
+    };
     const clients = await stage.clients(load);
     for (const [index, [awake, asleep]] of plan.entries()) {
       clients.allow(Math.ceil((jobs * (index + 1)) / count));
