@@ -27,6 +27,8 @@ export type DriverOptions = {
   readonly longMs?: number;
   /** How many of about a hundred jobs are slow. Default 4. */
   readonly slowShare?: number;
+  /** Whether jobs go on when they are told to stop. Default: they obey. */
+  readonly isDeaf?: boolean;
   /** Share of the moments with new results at which they are acknowledged. Default a half. */
   readonly ackShare?: number;
 };
@@ -74,6 +76,7 @@ async function drive(options: DriverOptions): Promise<void> {
           padding: options.padding ?? 0,
           longMs: options.longMs ?? 10,
           slowShare: options.slowShare ?? 4,
+          isDeaf: options.isDeaf ?? false,
         },
         random: random.fork(`${client} ${channel} load`),
       };

@@ -24,6 +24,8 @@ export type LoadOptions = {
   readonly longMs: number;
   /** How many of about a hundred jobs are slow. */
   readonly slowShare: number;
+  /** Whether jobs go on when they are told to stop. */
+  readonly isDeaf: boolean;
 };
 
 /** An intent with what the driver itself has to do about it. */
@@ -56,6 +58,7 @@ export function createLoad({
   padding,
   longMs,
   slowShare,
+  isDeaf,
 }: LoadOptions): () => Planned {
   const old: ReadonlySet<Plan> = new Set(["quick", "slow", "failing", "dying", "permanent"]);
   const plans = weights.filter(([plan]) => isFull || old.has(plan));
@@ -65,7 +68,7 @@ export function createLoad({
   let repeated: Planned | undefined;
 
   function make(intent: Intent, isToCancel: boolean, specials: Partial<JobSpec> = {}): Planned {
-    return { intent, isToCancel, spec: toSpec(intent, specials, { padding }) };
+    return { intent, isToCancel, spec: toSpec(intent, specials, { padding, isDeaf }) };
   }
 
   return () => {

@@ -14,12 +14,12 @@ import { hasSetting } from "../stage/features.ts";
 import { openStage } from "../stage/stage.ts";
 import { type Fault, sleep, type Trial, type TrialResult } from "./fault.ts";
 
-const sizes = { ci: { stops: 10, jobs: 2_000 }, gate: { stops: 200, jobs: 200_000 } };
+const sizes = { ci: { stops: 10, jobs: 1_000 }, gate: { stops: 200, jobs: 200_000 } };
 const leaseMs = 1_000;
 const awakeMs = [200, 900] as const;
 const asleepMs = [1_100, 1_800] as const;
-/** Long enough that there are always some under way when it falls asleep. */
-const [lastsMs, slowShare] = [400, 15];
+/** Long enough that there are always some under way when it falls asleep, and still when it wakes. */
+const [lastsMs, slowShare] = [2_500, 5];
 
 function needs(root: string): string | null {
   return hasSetting(root, "leaseMs") ? null : "this server has no setting leaseMs";

@@ -21,11 +21,14 @@ export type HashInput = {
   readonly padding?: number;
   /** How long the attempt takes. */
   readonly lastsMs?: number;
+  /** Whether it goes on when it is told to stop. */
+  readonly isDeaf?: boolean;
 };
 
 /** `throw` and `reject` end the thread from outside the task, `segfault` the process. */
 export type Murder = "throw" | "reject" | "exit" | "heap" | "loop" | "segfault";
 
+const neverAborted = new AbortController().signal;
 let file: number | undefined;
 
 function write(event: TaskEvent): void {
@@ -39,12 +42,20 @@ export default defineTask({
   description: "Hashes its input, and writes down each execution, for the nemesis.",
   retry: { baseMs: 20, maxBackoffMs: 200 },
   async run(input, { jobId, attempt, signal }) {
-    const { text, failures = 0, isPermanent = false, lastsMs = 0, murder, padding = 0 } = input as HashInput;
+    const {
+      text,
+      failures = 0,
+      isPermanent = false,
+      lastsMs = 0,
+      isDeaf = false,
+      murder,
+      padding = 0,
+    } = input as HashInput;
     const run = randomUUID();
     write({ at: now(), kind: "began", id: jobId, attempt, run, pid: process.pid, thread: threadId });
     let how: "returned" | "threw" = "threw";
     try {
-      if (lastsMs > 0) await pauseFor(lastsMs, signal);
+      if (lastsMs > 0) await pauseFor(lastsMs, isDeaf ? neverAborted : signal);
       if (attempt <= failures && murder) {
         write({ at: now(), kind: "murders", run, how: murder });
         await commit(murder);
