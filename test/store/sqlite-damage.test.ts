@@ -135,3 +135,21 @@ test("damaged text does not stop lists, finds, and histories", async () => {
   assert.deepEqual([job?.failure?.reason, job?.history[0]?.failure.reason], ["damaged", "damaged"]);
   await again.close();
 });
+
+test("a result whose id was damaged is delivered under the id that it had, and the operator is told once", async () => {
+  const job = newJob();
+  const store = await open();
+  await finish(store, [job], { output: data("whole") });
+  await store.close();
+  await flip(job.id); // the row's; the index of ids lies behind it
+
+  const again = await open();
+  for (let times = 0; times < 2; times += 1) {
+    const [result] = (await resultsOf(again)).results;
+    assert.deepEqual([result?.id, result?.state, result?.output], [job.id, "SUCCEEDED", data("whole")]);
+  }
+  assert.deepEqual(told, [
+    `the stored id of job ${job.id} is damaged, and its index still has it: the file is damaged`,
+  ]);
+  await again.close();
+});

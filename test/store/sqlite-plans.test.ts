@@ -9,6 +9,8 @@ import { migrate } from "../../src/store/sqlite/migrate.ts";
 const readWhole = /^SCAN (?:pool_count|total)$/;
 /** Their size is bounded by what was asked for, or by the priorities there are. */
 const small = /^SCAN (?:wanted|held|\(subquery-\d+\)) ?/;
+/** Once for a row whose checksum does not fit. */
+const damaged = /^SCAN job USING COVERING INDEX sqlite_autoindex_job_1$/;
 
 let db: DatabaseSync;
 let statements: string[];
@@ -34,7 +36,9 @@ function plans(): string[] {
 }
 
 function assertNoWalk(): void {
-  const walks = plans().filter((line) => /\bSCAN\b/.test(line) && !readWhole.test(line) && !small.test(line));
+  const walks = plans().filter(
+    (line) => /\bSCAN\b/.test(line) && ![readWhole, small, damaged].some((allowed) => allowed.test(line)),
+  );
   assert.deepEqual(walks, []);
 }
 

@@ -5,6 +5,8 @@ import { damagedFailure } from "./text.ts";
 export type Damage = {
   /** Tells the operator, once for each, and gives what the job has to say instead of what cannot be delivered. */
   found(side: Side, id: string): Failure;
+  /** Tells the operator, once for each, of an id that was damaged and is known all the same. */
+  mended(id: string): void;
 };
 
 /** Told ones remembered; beyond it all may be told again. */
@@ -16,13 +18,19 @@ const remembered = 10_000;
  */
 export function createDamage(tell: (sentence: string) => void): Damage {
   const told = new Set<string>();
+
+  function tellOnce(sentence: string): void {
+    if (told.size >= remembered) told.clear();
+    if (!told.has(sentence)) tell(sentence);
+    told.add(sentence);
+  }
+
   return {
     found: (side, id) => {
       const failure = damagedFailure(`the stored ${side} of job ${id}`);
-      if (told.size >= remembered) told.clear();
-      if (!told.has(failure.message)) tell(failure.message);
-      told.add(failure.message);
+      tellOnce(failure.message);
       return failure;
     },
+    mended: (id) => tellOnce(`the stored id of job ${id} is damaged, and its index still has it: the file is damaged`),
   };
 }
