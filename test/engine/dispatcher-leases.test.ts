@@ -201,15 +201,8 @@ describe("cancel", () => {
   });
 
   test("of a job that waits for a worker settles it as CANCELLED, with no attempt, and it is not run", async (t) => {
-    const { dispatcher, put, pool, store } = tryDispatcher(t, { workers: 1 });
-    await put(1);
-    await dispatcher.start();
-    await turn();
-    pool.endAll(undefined, 5);
-    await put(2);
-    dispatcher.hint();
-    await turn();
-    assert.equal(dispatcher.cancel(3), true);
+    const { dispatcher, pool, store, waiting } = await withOneInLine(t);
+    assert.equal(dispatcher.cancel(waiting.seq), true);
     await turn();
     assert.deepEqual(pool.told, []);
     pool.endAll();
