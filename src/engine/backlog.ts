@@ -1,4 +1,7 @@
-/** How many jobs wait in each pool, and whether more may. Held in memory, so that admission asks no store. */
+/**
+ * How many jobs wait in each pool, those included that are leased and wait for a worker, and whether more may. Held in
+ * memory, so that admission asks no store.
+ */
 import type { Store } from "../store/store.ts";
 
 export type Backlog = {
@@ -8,7 +11,7 @@ export type Backlog = {
   limit(pool: string): number;
   /** Books room for one more job; false when the pool is full. */
   reserve(pool: string): boolean;
-  /** More jobs wait (positive: a retry, a release, a redrive) or fewer (negative: leased, cancelled, reserved in vain). */
+  /** More jobs wait (positive: a retry, a release, a redrive) or fewer (negative: begun, cancelled, reserved in vain). */
   change(pool: string, jobs: number): void;
 };
 

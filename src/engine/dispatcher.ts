@@ -21,6 +21,8 @@ export type Dispatcher = Service & {
   running(): number;
   /** What this process has leased of this pool and not settled: jobs that run, and those that wait for a worker. */
   held(): Lease[];
+  /** Of these, those that wait for a worker, the next to start first. */
+  waiting(): readonly Lease[];
   /**
    * Tells a running job to stop; one that still waits for a worker is settled as cancelled. False: it is not here; should a
    * lease under way bring it, it is not started.
@@ -121,7 +123,6 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
   function take({ leases, nextDueAt }: Leased, limit: number, askedMs: number): void {
     if (leases.length > 0) {
       ahead.recordLease(clock.monotonicMs() - askedMs);
-      backlog.change(pool.name, -leases.length);
       parts.onLeased(leases);
       lineEndsMs = Math.min(line.length > 0 ? lineEndsMs : Number.POSITIVE_INFINITY, askedMs + parts.leaseMs);
       for (const lease of leases) line.push(unmet.has(lease.seq) ? { ...lease, isCancelling: true } : lease);
@@ -134,13 +135,25 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
   function next(): void {
     // after a standstill somebody else may run what waited here: it must not begin under a lease that has ended
     const mayBegin = isLeasing && clock.monotonicMs() < lineEndsMs;
-    if (!mayBegin && line.length > 0) settle(line.splice(0).map(givenBack));
+    if (!mayBegin && line.length > 0) settle(leave(0, line.length).map(givenBack));
     while (line.length > 0 && pool.free() > 0) {
-      const chunk = startable(line.splice(0, chunkSize.cut(line)));
+      const chunk = startable(leave(0, chunkSize.cut(line)));
       if (chunk.length > 0) void runChunk(chunk);
     }
     look();
     if (!isLeasing && asking === 0 && running.count() === 0) drained?.fire();
+  }
+
+  /** Takes these out of the line: they do not wait any more. */
+  function leave(index: number, count: number): Lease[] {
+    backlog.change(pool.name, -count);
+    return line.splice(index, count);
+  }
+
+  /** They wait again, and are the next to start. */
+  function comeBack(leases: readonly Lease[]): void {
+    backlog.change(pool.name, leases.length);
+    line.unshift(...leases);
   }
 
   /** What may not start is settled. */
@@ -197,7 +210,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     nextLookAt = dueAt;
     cancelTimer = clock.after(dueAt - clock.now(), () => {
       nextLookAt = Number.POSITIVE_INFINITY;
-      line.push(...startable(line.splice(0))); // a deadline that passed meanwhile does not wait for a worker
+      comeBack(startable(leave(0, line.length))); // a deadline that passed meanwhile does not wait for a worker
       hint();
       if (line.length > 0) hintAt(clock.now() + lookEveryMs);
     });
@@ -220,6 +233,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     hintAt,
     running: running.count,
     held: () => [...line, ...running.leases()],
+    waiting: () => line,
     cancel(seq) {
       const index = line.findIndex((lease) => lease.seq === seq);
       if (index === -1) {
@@ -227,19 +241,19 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
         if (!isHere && asking > 0) unmet.add(seq);
         return isHere;
       }
-      settle(line.splice(index, 1).map((lease) => asCancelled(lease, clock.now())));
+      settle(leave(index, 1).map((lease) => asCancelled(lease, clock.now())));
       return true;
     },
     abandon(lease) {
       const index = line.indexOf(lease);
       if (index === -1) pool.cancel(lease.seq, lease.fence);
-      else line.splice(index, 1);
+      else leave(index, 1);
     },
     renewed(atMs) {
       lineEndsMs = atMs + parts.leaseMs;
     },
     takeBack(leases) {
-      line.unshift(...running.withdraw(leases));
+      comeBack(running.withdraw(leases));
       next();
     },
     async start() {

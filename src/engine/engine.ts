@@ -177,7 +177,8 @@ export function createEngine(parts: EngineParts): Engine {
       poolOf(name) {
         const { pool, dispatcher } = pools.find(({ pool }) => pool.name === name) ?? {};
         if (!pool || !dispatcher) return undefined;
-        return { running: dispatcher.running(), workers: pool.maxWorkers, isBroken: !pool.canRun() };
+        const waiting = dispatcher.waiting().map(({ seq }) => seq);
+        return { running: dispatcher.running(), waiting, workers: pool.maxWorkers, isBroken: !pool.canRun() };
       },
     }),
     said(lease, said) {

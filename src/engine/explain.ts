@@ -36,6 +36,8 @@ export type Explain = (client: string, id: string) => Promise<Explanation | null
 /** A pool as far as a waiting job is concerned. */
 export type ExplainedPool = {
   readonly running: number;
+  /** Jobs that are leased, for the store RUNNING, and wait for a worker: the next to start first. */
+  readonly waiting: readonly number[];
   readonly workers: number;
   /** Whether its threads cannot start. */
   readonly isBroken: boolean;
@@ -55,10 +57,14 @@ export function createExplain({ store, clock, poolOf, isDraining }: ExplainParts
     if (!job) return null;
     const now = clock.now();
     const pool = poolOf(job.pool);
-    const isDue = job.state === "QUEUED" && job.runAt <= now;
-    const ahead = isDue ? ((await store.ahead({ seq: job.seq, now, max: maxAhead })) ?? 0) : 0;
     const { running, workers } = pool ?? { running: 0, workers: 0 };
-    const cause = pool || job.state !== "QUEUED" ? causeOf(job, now, ahead, pool, isDraining()) : "no_pool";
+    const waiting = pool?.waiting ?? [];
+    const place = waiting.indexOf(job.seq);
+    const isDue = job.state === "QUEUED" && job.runAt <= now;
+    const queued = isDue ? ((await store.ahead({ seq: job.seq, now, max: maxAhead })) ?? 0) : 0;
+    const ahead = place === -1 && isDue ? Math.min(waiting.length + queued, maxAhead) : Math.max(place, 0);
+    const hasStarted = job.state === "RUNNING" && place === -1;
+    const cause = causeOf(job, now, ahead, hasStarted, pool, isDraining());
     return { cause, text: sentence(cause, job, now, { ahead, running, workers }), job, ahead, running, workers };
   };
 }
@@ -67,15 +73,17 @@ function causeOf(
   job: StoredJob,
   now: number,
   ahead: number,
+  hasStarted: boolean,
   pool: ExplainedPool | undefined,
   isDraining: boolean,
 ): Cause {
   if (isFinal(job.state)) return "final";
-  if (job.state === "RUNNING") return job.isCancelling ? "cancelling" : "running";
+  if (hasStarted) return job.isCancelling ? "cancelling" : "running";
+  if (!pool) return "no_pool";
   if (isDraining) return "draining";
   if (job.runAt > now) return job.attempts > 0 ? "backoff" : "delayed";
-  if (pool?.isBroken) return "pool_broken";
-  return ahead === 0 && pool && pool.running >= pool.workers ? "workers_busy" : "queued";
+  if (pool.isBroken) return "pool_broken";
+  return ahead === 0 && pool.running >= pool.workers ? "workers_busy" : "queued";
 }
 
 function sentence(

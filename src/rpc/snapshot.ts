@@ -32,7 +32,7 @@ export async function takeSnapshot(parts: SnapshotParts, client: string): Promis
       const { dueAt = null, diedAt = null } = oldest[index] ?? {};
       return {
         pool: pool.name,
-        queued: BigInt(count?.QUEUED ?? 0),
+        queued: BigInt(backlog.queued(pool.name)),
         maxQueued: BigInt(backlog.limit(pool.name)),
         running: dispatcher.running(),
         workers: pool.workers(),
@@ -41,7 +41,9 @@ export async function takeSnapshot(parts: SnapshotParts, client: string): Promis
         succeeded: BigInt(count?.SUCCEEDED ?? 0),
         dead: BigInt(count?.DEAD ?? 0),
         cancelled: BigInt(count?.CANCELLED ?? 0),
-        oldestAge: durationFromMs(dueAt === null ? 0 : now - dueAt),
+        oldestAge: durationFromMs(
+          now - dispatcher.waiting().reduce((at, { runAt }) => Math.min(at, runAt), dueAt ?? now),
+        ),
         oldestDeadAge: durationFromMs(diedAt === null ? 0 : now - diedAt),
       };
     }),

@@ -158,6 +158,23 @@ async function withOneInLine(t: Parameters<typeof tryDispatcher>[0]) {
 }
 
 describe("a job that waits for a worker", () => {
+  test("counts as waiting until it begins, is cancelled or is dropped, and again when it was handed back", async (t) => {
+    const begins = await withOneInLine(t);
+    assert.deepEqual([begins.dispatcher.waiting(), begins.backlog.queued("cpu")], [[begins.waiting], 1]);
+    begins.pool.endAll(undefined, 5);
+    await turn();
+    assert.deepEqual([begins.dispatcher.waiting(), begins.backlog.queued("cpu")], [[], 0]);
+    begins.dispatcher.takeBack([begins.waiting]); // its worker is not free yet
+    assert.equal(begins.backlog.queued("cpu"), 1);
+
+    const isCancelled = await withOneInLine(t);
+    isCancelled.dispatcher.cancel(isCancelled.waiting.seq);
+    assert.equal(isCancelled.backlog.queued("cpu"), 0);
+    const isDropped = await withOneInLine(t);
+    isDropped.dispatcher.abandon(isDropped.waiting);
+    assert.equal(isDropped.backlog.queued("cpu"), 0);
+  });
+
   test("does not begin once its lease has ended: it is given back with its attempt", async (t) => {
     const { clock, pool, settled, waiting } = await withOneInLine(t);
     clock.advance(1_000);

@@ -10,7 +10,7 @@ import { leaseAll, newJob, newJobs, settlement, t0 } from "../store/sample.ts";
 type Facts = { readonly pool?: Partial<ExplainedPool>; readonly isDraining?: boolean };
 
 function open({ pool: given = {}, isDraining = false }: Facts = {}) {
-  const pool = { running: 0, workers: 2, isBroken: false, ...given };
+  const pool = { running: 0, waiting: [], workers: 2, isBroken: false, ...given };
   const store = createMemoryStore();
   const clock = createFakeClock(t0);
   const explain = createExplain({
@@ -98,6 +98,23 @@ test("the first job waits for a worker while all are busy", async () => {
   const { cause, text } = await explained({ pool: { running: 2, workers: 2 } });
   assert.equal(cause, "workers_busy");
   assert.equal(text, 'it is the next to start, and pool "cpu" is busy: it runs 2 jobs on 2 workers');
+});
+
+test("a job that is leased and waits for a worker does not run yet, and starts before those that are not", async () => {
+  const { store, explain } = open({ pool: { running: 2, waiting: [2, 3] } });
+  const jobs = newJobs(4);
+  await store.submit(jobs);
+  await store.lease({ pool: "cpu", limit: 3, now: t0, owner: "boot", until: t0 + 30_000 });
+  const answers = await Promise.all(jobs.map(({ id }) => explain("ada", id)));
+  assert.deepEqual(
+    answers.map((answer) => [answer?.cause, answer?.ahead]),
+    [
+      ["running", 0],
+      ["workers_busy", 0],
+      ["queued", 1],
+      ["queued", 2],
+    ],
+  );
 });
 
 test("the first job with a free worker is about to start", async () => {

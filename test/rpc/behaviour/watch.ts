@@ -187,7 +187,11 @@ export function watchCases(way: Way, server: () => TestServer): void {
     const held = [await gate.next(), await gate.next()];
     const waits = await submit(own, gate.job);
     const behind = await submit(own, { ...gate.job, priority: -1 });
-    const answers = await Promise.all([delayed, one, waits, behind].map(explain));
+    // what a lease that is under way brings may be said to run, or be counted twice or not at all, until it is here
+    let answers = await Promise.all([delayed, one, waits, behind].map(explain));
+    while (answers[2]?.cause !== Cause.WORKERS_BUSY || answers[3]?.ahead !== 1) {
+      answers = await Promise.all([delayed, one, waits, behind].map(explain));
+    }
     gate.open();
     for (const attempt of held) attempt.pass();
     await whenFinal(own, two);
@@ -203,9 +207,7 @@ export function watchCases(way: Way, server: () => TestServer): void {
     assert.deepEqual([later_?.cause, later_?.state], [Cause.DELAYED, JobState.QUEUED]);
     assert.ok(later_?.runAt && later_.text.length > 0);
     assert.deepEqual([running?.cause, running?.running, running?.workers], [Cause.RUNNING, 2, 2]);
-    // it may be held ready for a worker already, and is first in any case
-    assert.ok(first && (first.cause === Cause.WORKERS_BUSY || first.cause === Cause.RUNNING), `${first?.cause}`);
-    assert.ok(queued && (queued.cause === Cause.QUEUED || queued.cause === Cause.WORKERS_BUSY), `${queued?.cause}`);
+    assert.deepEqual([first?.ahead, queued?.cause], [0, Cause.QUEUED]);
     assert.equal(final.cause, Cause.FINAL);
     assert.deepEqual([backoff.cause, backoff.lastFailure?.reason], [Cause.BACKOFF, "no_luck"]);
     assert.ok(backoff.runAt);

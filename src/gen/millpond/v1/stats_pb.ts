@@ -66,7 +66,7 @@ export type PoolStats = Message<"millpond.v1.PoolStats"> & {
   pool: string;
 
   /**
-   * Jobs waiting, those with a `run_at` in the future included.
+   * Jobs waiting, those included that have a `run_at` in the future or are leased and wait for a worker.
    *
    * @generated from field: uint64 queued = 2;
    */
