@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, test } from "node:test";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
+import { mostIndexesBytes } from "../../src/store/sqlite/inspect.ts";
 import type { Store } from "../../src/store/store.ts";
 import { asBoot1, data, died, finish, leaseAll, newJob, newJobs, resultsOf, settlement, t0 } from "./sample.ts";
 
@@ -136,10 +137,20 @@ test("damaged text does not stop lists, finds, and histories", async () => {
   await again.close();
 });
 
-test("a result whose id was damaged is delivered under the id that it had, and the operator is told once", async () => {
+test("a small file whose index has not what its table has is refused", async () => {
+  const jobs = newJobs(2);
+  const store = await open();
+  await store.submit(jobs);
+  await store.close();
+  await flip(jobs[1]!.id);
+  await assert.rejects(open(), { message: /jobs\.db is damaged .* \(row 2 missing from index/ });
+});
+
+test("in a large file a result whose id was damaged is delivered under the id that it had, and the operator is told once", async () => {
   const job = newJob();
   const store = await open();
   await finish(store, [job], { output: data("whole") });
+  await store.submit([newJob({ input: data(mostIndexesBytes) })]);
   await store.close();
   await flip(job.id); // the row's; the index of ids lies behind it
 

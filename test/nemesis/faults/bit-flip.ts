@@ -87,6 +87,8 @@ async function makeStore(folder: string, root: string, seed: number): Promise<{ 
     const clients = await stage.clients(load);
     clients.allow(jobs);
     await clients.reach(jobs, AbortSignal.timeout(30_000));
+    await stage.stop(); // moves the log into the main file
+    await stage.start();
     clients.allow(jobs + lateJobs);
     await clients.reach(jobs + lateJobs / 2, AbortSignal.timeout(30_000));
     await stage.kill();
