@@ -81,6 +81,7 @@ async function runJob(
   try {
     if (typeof definition === "string") throw notLoaded(task, definition);
     const input = decodeInput(definition.input, payload) as never;
+    context.task.throwIfCancelled(); // a first input takes milliseconds to decode, and a large one more
     const output = encodeOutput(definition.output, await definition.run(input, context.task), thread.maxOutputBytes);
     end(flags, index);
     return [startedAt, clock.monotonicMs() - startMs, output, null];

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { describe, test } from "node:test";
 import { createFakeClock } from "../support/fake-clock.ts";
 import { job, shown, tryPool } from "./try-pool.ts";
@@ -36,6 +37,20 @@ describe("cancel", () => {
     assert.deepEqual((await chunk).map(shown), [`succeeded json "done"`, "cancelled", "succeeded json 2"]);
     await heard("begun");
     assert.equal(lines.filter(({ text }) => text === "begun").length, 1);
+  });
+
+  test("a job that is told while its input is decoded does not reach its task", async (t) => {
+    const { pool, lines } = tryPool(t);
+    const channel = new BroadcastChannel("decodes");
+    t.after(() => channel.close());
+    const decoding = once(channel, "message");
+    const lease = job("decodes", null);
+    const ended = pool.run([lease]);
+    await decoding;
+    assert.equal(pool.cancel(lease.seq), true);
+    channel.postMessage("go on");
+    assert.deepEqual((await ended).map(shown), ["cancelled"]);
+    assert.deepEqual(lines, []);
   });
 
   test("does not touch what other threads run, and says when there is no such job", async (t) => {

@@ -78,7 +78,7 @@ const except = { I18: noEnd, I19: noEnd, I20: noEnd };
 /** The store is made by a run that is killed in the middle. */
 const exceptBefore = { ...except, I1: noEnd, I10: noEnd };
 
-/** A store with results that nobody acknowledged, jobs that wait, and a log that was not yet moved into the main file. */
+/** A store whose main file has results that nobody acknowledged, and whose log has later ones and jobs that are not final. */
 async function makeStore(folder: string, root: string, seed: number): Promise<{ dataDir: string; events: Event[] }> {
   const stage = await openStage({ folder, root });
   try {

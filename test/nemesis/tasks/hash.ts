@@ -42,6 +42,7 @@ export default defineTask({
   description: "Hashes its input, and writes down each execution, for the nemesis.",
   retry: { baseMs: 20, maxBackoffMs: 200 },
   async run(input, { jobId, attempt, signal }) {
+    const beganAt = now(); // all else takes milliseconds the first time
     const {
       text,
       failures = 0,
@@ -52,7 +53,7 @@ export default defineTask({
       padding = 0,
     } = input as HashInput;
     const run = randomUUID();
-    write({ at: now(), kind: "began", id: jobId, attempt, run, pid: process.pid, thread: threadId });
+    write({ at: beganAt, kind: "began", id: jobId, attempt, run, pid: process.pid, thread: threadId });
     let how: "returned" | "threw" = "threw";
     try {
       if (lastsMs > 0) await pauseFor(lastsMs, isDeaf ? neverAborted : signal);
