@@ -19,7 +19,7 @@ export const explain: Command = {
         return 0;
       }
       const { cause, text, state, runAt, ahead, running, workers, lastFailure } = said;
-      const isWaiting = state === "QUEUED";
+      const isWaiting = !["running", "cancelling", "final"].includes(cause);
       printFacts(
         terminal,
         [

@@ -5,7 +5,7 @@
 import type { Store } from "../store/store.ts";
 
 export type Backlog = {
-  /** Reads the true numbers from the store. Resolves with the pools that hold jobs but are not configured. */
+  /** Reads the true numbers from the store, before anything is leased. Resolves with the pools that hold jobs but are not configured. */
   load(): Promise<readonly string[]>;
   queued(pool: string): number;
   limit(pool: string): number;

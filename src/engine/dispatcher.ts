@@ -211,7 +211,8 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     cancelTimer = clock.after(dueAt - clock.now(), () => {
       nextLookAt = Number.POSITIVE_INFINITY;
       comeBack(startable(leave(0, line.length))); // a deadline that passed meanwhile does not wait for a worker
-      hint();
+      mayHaveMore = true;
+      next(); // a worker may have become free without a word
       if (line.length > 0) hintAt(clock.now() + lookEveryMs);
     });
   }

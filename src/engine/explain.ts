@@ -52,17 +52,18 @@ export type ExplainParts = {
 };
 
 export function createExplain({ store, clock, poolOf, isDraining }: ExplainParts): Explain {
-  return async (client, id) => {
+  return async function explain(client, id) {
     const job = await store.get({ client, id });
     if (!job) return null;
     const now = clock.now();
-    const pool = poolOf(job.pool);
+    const isDue = job.state === "QUEUED" && job.runAt <= now;
+    const queued = isDue ? await store.ahead({ seq: job.seq, now, max: maxAhead }) : 0;
+    if (queued === null) return explain(client, id); // it was leased, or ended, meanwhile
+    const pool = poolOf(job.pool); // only now: what a lease took out of the queue meanwhile waits here
     const { running, workers } = pool ?? { running: 0, workers: 0 };
     const waiting = pool?.waiting ?? [];
     const place = waiting.indexOf(job.seq);
-    const isDue = job.state === "QUEUED" && job.runAt <= now;
-    const queued = isDue ? ((await store.ahead({ seq: job.seq, now, max: maxAhead })) ?? 0) : 0;
-    const ahead = place === -1 && isDue ? Math.min(waiting.length + queued, maxAhead) : Math.max(place, 0);
+    const ahead = isDue && place === -1 ? Math.min(waiting.length + queued, maxAhead) : Math.max(place, 0);
     const hasStarted = job.state === "RUNNING" && place === -1;
     const cause = causeOf(job, now, ahead, hasStarted, pool, isDraining());
     return { cause, text: sentence(cause, job, now, { ahead, running, workers }), job, ahead, running, workers };
@@ -78,7 +79,8 @@ function causeOf(
   isDraining: boolean,
 ): Cause {
   if (isFinal(job.state)) return "final";
-  if (hasStarted) return job.isCancelling ? "cancelling" : "running";
+  if (job.isCancelling) return "cancelling";
+  if (hasStarted) return "running";
   if (!pool) return "no_pool";
   if (isDraining) return "draining";
   if (job.runAt > now) return job.attempts > 0 ? "backoff" : "delayed";

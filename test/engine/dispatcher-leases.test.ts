@@ -186,6 +186,20 @@ describe("a job that waits for a worker", () => {
     );
   });
 
+  test("begins at the latest a second after a worker became free without a word", async (t) => {
+    const { clock, pool, dispatcher, leased, waiting } = await withOneInLine(t);
+    const { free } = pool;
+    pool.free = () => 0;
+    pool.endAll(undefined, 500); // and nothing more is held ready
+    await turn();
+    pool.free = free;
+    dispatcher.renewed(clock.monotonicMs() + 1);
+    assert.deepEqual(leased(), []);
+    clock.advance(1_000);
+    await turn();
+    assert.deepEqual(leased(), [waiting]);
+  });
+
   test("begins when its lease was renewed meanwhile", async (t) => {
     const { clock, pool, dispatcher, leased, waiting } = await withOneInLine(t);
     dispatcher.renewed(clock.monotonicMs() + 500);

@@ -117,6 +117,29 @@ test("a job that is leased and waits for a worker does not run yet, and starts b
   );
 });
 
+test("a job that is leased while those before it are counted waits for a worker, or runs", async () => {
+  for (const [waiting, expected] of [
+    [[1], "workers_busy"],
+    [[], "running"],
+  ] as const) {
+    const store = createMemoryStore();
+    const job = newJob();
+    await store.submit([job]);
+    const pool = { running: 2, waiting, workers: 2, isBroken: false };
+    const explain = createExplain({
+      store: {
+        get: store.get,
+        async ahead(request) {
+          await leaseAll(store);
+          return store.ahead(request);
+        },
+      },
+      ...{ clock: createFakeClock(t0), isDraining: () => false, poolOf: () => pool },
+    });
+    assert.equal((await explain("ada", job.id))?.cause, expected);
+  }
+});
+
 test("the first job with a free worker is about to start", async () => {
   const { cause, ahead, text } = await explained({ pool: { running: 1, workers: 2 } });
   assert.deepEqual([cause, ahead, text], ["queued", 0, 'it is the next to start in pool "cpu"']);

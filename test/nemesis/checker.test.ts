@@ -138,6 +138,16 @@ suite("each breach is seen by the invariant that forbids it", () => {
         .runs("a", 2)
         .result("s", 1, "a", { state: "CANCELLED" }),
     ],
+    [
+      "I13",
+      "an attempt long after the cancel",
+      begun().cancel("a", "CANCELLING").wait(50).runs("a", 1).result("s", 1, "a", { state: "CANCELLED" }),
+    ],
+    [
+      "I13",
+      "an attempt after the cancel of a job that waited",
+      begun().cancel("a", "CANCELLED").runs("a", 1).result("s", 1, "a", { state: "CANCELLED" }),
+    ],
     ["I13", "a cancel that nobody asked for", begun().result("s", 1, "a", { state: "CANCELLED" })],
     [
       "I14",
@@ -209,6 +219,10 @@ suite("what looks odd and is allowed", () => {
     [
       "a running job that succeeds before the news reaches it",
       begun().begins("a", 1).cancel("a", "CANCELLING").ends("a", 1).result("s", 1, "a"),
+    ],
+    [
+      "a running job whose thread came to its first line only after the cancel",
+      begun().cancel("a", "CANCELLING").runs("a", 1, "threw").result("s", 1, "a", { state: "CANCELLED" }),
     ],
     [
       "a second submit of a key, answered with the first job",

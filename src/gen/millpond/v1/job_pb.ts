@@ -833,7 +833,7 @@ export const JobState = {
   QUEUED: 1,
 
   /**
-   * A worker holds its lease.
+   * Leased: a worker runs it, or will as soon as it is free.
    *
    * @generated from enum value: JOB_STATE_RUNNING = 2;
    */

@@ -1112,6 +1112,8 @@ export type ExplainJobResponse = Message<"millpond.v1.ExplainJobResponse"> & {
   text: string;
 
   /**
+   * RUNNING also while it is leased and waits for a worker.
+   *
    * @generated from field: millpond.v1.JobState state = 3;
    */
   state: JobState;
