@@ -137,6 +137,29 @@ test("damaged text does not stop lists, finds, and histories", async () => {
   await again.close();
 });
 
+test("a result whose number of attempts, state, start, end or reason was damaged is delivered as a failure", async () => {
+  for (const change of [
+    "attempt = 0",
+    "state = 3",
+    "started_at = started_at + 64",
+    "finished_at = finished_at - 1",
+    "dead_reason = 1",
+  ]) {
+    const job = newJob();
+    const store = await open();
+    await finish(store, [job], { output: data("whole") });
+    await store.close();
+    alter(`UPDATE job SET ${change} WHERE id = '${job.id}'`);
+
+    const again = await open();
+    const result = (await resultsOf(again)).results.find(({ id }) => id === job.id);
+    assert.deepEqual([result?.state, result?.output, result?.failure?.reason], ["DEAD", null, "damaged"], change);
+    assert.equal((await again.get({ client: "ada", id: job.id }))?.failure?.reason, "damaged");
+    assert.ok(told.includes(sentence("output", job.id)));
+    await again.close();
+  }
+});
+
 test("a small file whose index has not what its table has is refused", async () => {
   const jobs = newJobs(2);
   const store = await open();

@@ -15,8 +15,11 @@ export type QueuedRow = [
   task: string,
   bytes: number,
   expiresAt: number | null,
+  attempts: number,
+  startedAt: number | null,
 ];
-export const queuedColumns = `seq, state, pool, channel, id, client, task, ${bytesOfQueued}, expires_at`;
+export const queuedColumns = `seq, state, pool, channel, id, client, task, ${bytesOfQueued}, expires_at, attempt,
+  started_at`;
 
 /** Makes a QUEUED job final, with a result, although no attempt of it ended. `failure` is JSON. */
 export type EndQueued = (
@@ -35,9 +38,10 @@ export function createEndQueued(db: DatabaseSync, tables: Tables): EndQueued {
     WHERE seq = ?`);
 
   return (row, state, deadReason, failure, finishedAt) => {
-    const [seq, , pool, channelId, id, client, task, bytes, expiresAt] = row;
+    const [seq, , pool, channelId, id, client, task, bytes, expiresAt, attempts, startedAt] = row;
     const cursor = channels.append(channels.byId(channelId), state, finishedAt);
-    const crc = outputChecksum({ id, client, task }, null, null, failure, null);
+    const ending = [state, attempts, startedAt, finishedAt, deadReason] as const;
+    const crc = outputChecksum({ id, client, task }, null, null, failure, null, ending);
     update.run(state, deadReason, finishedAt, cursor, failure, crc, seq);
     if (expiresAt !== null) deadlines.remove(pool, expiresAt, seq);
     if (state === DEAD) deadLetters.add(seq, client, pool, finishedAt);

@@ -1,6 +1,6 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
-import type { Failure, Payload, StoredJob } from "../../job/job.ts";
-import { inputChecksum, outputChecksum } from "./payloads.ts";
+import { type Failure, isFinal, type Payload, type StoredJob } from "../../job/job.ts";
+import { inputChecksum, isOutputChecksum } from "./payloads.ts";
 import { type Calls, deadReasons, payloadKinds, RUNNING, states } from "./protocol.ts";
 import type { Tables } from "./tables.ts";
 import { readFailure, readOptions } from "./text.ts";
@@ -27,7 +27,9 @@ export function createGet(db: DatabaseSync, tables: Tables) {
   function outputOf(row: WholeRow): Sound {
     const { seq, output_kind: kind, output_type: type, output_crc: crc } = row;
     const bytes = payloads.fetch(seq, "output", kind, row.output);
-    const isSound = crc === null || crc === outputChecksum(row, kind, type, row.failure, bytes);
+    const { state, attempt, started_at: startedAt, finished_at: finishedAt, dead_reason: deadReason } = row;
+    const ending = isFinal(states[state]!) ? ([state, attempt, startedAt, finishedAt, deadReason] as const) : null;
+    const isSound = crc === null || isOutputChecksum(crc, row, kind, type, row.failure, bytes, ending);
     return isSound ? { payload: toPayload(kind, type, bytes) } : { damage: damage.found("output", row.id) };
   }
 

@@ -67,12 +67,32 @@ export function inputChecksum(
   return checksum(job, options === null ? cells : `${cells}\n${options}`, bytes);
 }
 
+/** How a final job ended: cells that do not change any more. */
+export type Ending = readonly [
+  state: number,
+  attempts: number,
+  startedAt: number | null,
+  finishedAt: number | null,
+  deadReason: number | null,
+];
+
+/** `ending` is null of a job that is not final. */
 export function outputChecksum(
   job: Identity,
   kind: number | null,
   type: string | null,
   failure: string | null,
   bytes: Uint8Array | null,
+  ending: Ending | null,
 ): number {
-  return checksum(job, `${kind ?? ""}\n${type ?? ""}\n${failure ?? ""}`, bytes);
+  const cells = `${kind ?? ""}\n${type ?? ""}\n${failure ?? ""}`;
+  return checksum(job, ending === null ? cells : `${cells}\n${ending.join()}`, bytes);
 }
+
+/** Whether this is the checksum of an output. That of 0.1.0 leaves the ending out. */
+export function isOutputChecksum(crc: number, ...[job, kind, type, failure, bytes, ending]: OutputCells): boolean {
+  if (crc === outputChecksum(job, kind, type, failure, bytes, ending)) return true;
+  return ending !== null && crc === outputChecksum(job, kind, type, failure, bytes, null);
+}
+
+type OutputCells = Parameters<typeof outputChecksum>;

@@ -2,7 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import type { Acked, AckRequest } from "../store.ts";
 import type { BytesWriter } from "./bytes.ts";
 import { prepareQuery } from "./connection.ts";
-import { outputChecksum } from "./payloads.ts";
+import { isOutputChecksum } from "./payloads.ts";
 import { type Calls, DEAD, deadReasons, type ResultCells } from "./protocol.ts";
 import type { Tables } from "./tables.ts";
 
@@ -48,7 +48,8 @@ export function createResults(db: DatabaseSync, { channels, damage, payloads }: 
       const size = output === null ? 0 : output.length;
       total += size + (failure === null ? 0 : Buffer.byteLength(failure));
       if (found.length > 0 && total > maxBytes) break;
-      const isOf = (id: string) => crc === outputChecksum({ id, client, task }, kind, type, failure, output);
+      const ending = [state, attempts, startedAt, finishedAt, deadReason] as const;
+      const isOf = (id: string) => isOutputChecksum(crc, { id, client, task }, kind, type, failure, output, ending);
       const isSound = isOf(stored);
       const id = isSound ? stored : idInIndex(seq, stored);
       if (!isSound && isOf(id)) damage.mended(id);

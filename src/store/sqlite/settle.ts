@@ -39,10 +39,12 @@ export function createSettle(db: DatabaseSync, tables: Tables) {
     const [kind, type, output] = isFinal ? [cells[9], cells[10], given] : [null, null, null];
     let bytes = isFinal ? (job.onlyBytes ?? measure.get(seq)![0]) : 0;
     payloads.setApart(seq, "output", output);
-    const crc = outputChecksum(job, kind, type, failure, output);
+    const startAt = startOf(cells, job.attempt);
+    const ending = isFinal ? ([state, attempts, startAt, finishedAt, deadReason] as const) : null;
+    const crc = outputChecksum(job, kind, type, failure, output, ending);
     const cursor = isFinal ? channels.append(channels.byId(job.channel), state, finishedAt) : null;
     // biome-ignore format: one line per line of the statement
-    update.run(state, attempts, crashes, isFinal ? null : runAt, startOf(cells, job.attempt), isFinal ? finishedAt : null, cursor,
+    update.run(state, attempts, crashes, isFinal ? null : runAt, startAt, isFinal ? finishedAt : null, cursor,
       failure, kind, type, inRow(output), crc,
       seq);
     running.delete(seq);
