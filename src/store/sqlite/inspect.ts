@@ -40,8 +40,8 @@ function openForReading(path: string, logBytes: number): DatabaseSync {
 }
 
 function assertStore(db: DatabaseSync, path: string): void {
-  const found = pragma<number>(db, "application_id");
-  const version = pragma<number>(db, "user_version");
+  const found = Number(pragma(db, "application_id"));
+  const version = Number(pragma(db, "user_version"));
   const isEmpty = db.prepare("SELECT 1 FROM sqlite_schema LIMIT 1").get() === undefined;
   if (found === 0 && version === 0 && isEmpty) return; // its creation was cut short
   if (found !== applicationId) {
@@ -58,15 +58,15 @@ function assertStore(db: DatabaseSync, path: string): void {
 }
 
 function assertWhole(db: DatabaseSync, path: string, fileBytes: number, logBytes: number): void {
-  const pages = pragma<number>(db, "page_count");
-  const pageBytes = pragma<number>(db, "page_size");
+  const pages = Number(pragma(db, "page_count"));
+  const pageBytes = Number(pragma(db, "page_size"));
   // Pages that the file lacks may still be in the log, each with a header of 24 bytes.
   const pagesThere = Math.floor(fileBytes / pageBytes) + Math.floor(logBytes / (pageBytes + 24));
   if (pagesThere < pages) {
     throw damaged(path, `it should have ${pages * pageBytes} bytes and has ${fileBytes}`);
   }
   if (fileBytes > mostPagesBytes) return;
-  const verdict = pragma<string>(db, fileBytes > mostIndexesBytes ? "quick_check(1)" : "integrity_check(1)");
+  const verdict = String(pragma(db, fileBytes > mostIndexesBytes ? "quick_check(1)" : "integrity_check(1)"));
   if (verdict !== "ok") throw damaged(path, verdict.replaceAll("\n", " "));
 }
 
@@ -76,8 +76,8 @@ function damaged(path: string, finding: string): StartError {
   );
 }
 
-function pragma<T extends number | string>(db: DatabaseSync, name: string): T {
-  return Object.values(db.prepare(`PRAGMA ${name}`).get()!)[0] as T;
+function pragma(db: DatabaseSync, name: string): unknown {
+  return Object.values(db.prepare(`PRAGMA ${name}`).get()!)[0];
 }
 
 function sizeOf(path: string): number {
