@@ -82,7 +82,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
       log.error({ error: messageOf(error) }, "the store failed");
       failure.fire(error);
     },
-    onDamage: (damage) => log.error({ damage }, "a stored job is damaged"),
+    onDamage: (damage) => log.error({ damage }, "the store is damaged"),
   });
   opened.push(stopOnly("the store", () => store.close()));
   const aheadMs = notBefore(await store.latest()); // before any thread takes over the clock

@@ -168,10 +168,10 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
   /** How a lease ends that must not be run; undefined: it may. */
   function fateOf(lease: Lease, now: number): Ended | undefined {
     if (lease.isCancelling) return asCancelled(lease, now);
+    if (lease.damage) return unrun(lease, { kind: "failed", failure: lease.damage }, now);
     if (lease.expiresAt !== null && lease.expiresAt <= now) {
       return unrun(lease, { kind: "expired", hasStarted: false }, now);
     }
-    if (lease.damage) return unrun(lease, { kind: "failed", failure: lease.damage }, now);
     return parts.hasTask(lease.task) ? undefined : withoutTask(lease, now);
   }
 

@@ -8,7 +8,7 @@ import type { FromThread, ToThread } from "./sqlite/protocol.ts";
 import type { Store } from "./store.ts";
 
 export type SqliteStoreOptions = {
-  /** The store's file; made, with its folder, when it is not there. Two more lie beside it, `-wal` and `.lock`. */
+  /** The store's file; made, with its folder, when it is not there. More lie beside it: `-wal`, `-shm`, `.lock` and `.commits`. */
   readonly path: string;
   /** Called once, when the store has failed: after one failed write a disk's word is worth nothing, so the server must stop. */
   readonly onFailure: (error: MillpondError) => void;

@@ -1,6 +1,7 @@
 /** What must always hold between the tables of a store, counted from the rows. */
 import assert from "node:assert/strict";
 import type { DatabaseSync } from "node:sqlite";
+import { channelSum, jobSum } from "../../src/store/sqlite/row-sum.ts";
 
 export function assertConsistent(db: DatabaseSync): void {
   const rows = (sql: string) =>
@@ -45,6 +46,8 @@ export function assertConsistent(db: DatabaseSync): void {
     rows("SELECT pool, expires_at, seq FROM job WHERE state = 0 AND expires_at IS NOT NULL ORDER BY seq"),
     "the deadlines are those of jobs that wait",
   );
+  assert.deepEqual(rows(`SELECT seq FROM job WHERE NOT ${jobSum.isRight}`), [], "each sum is that of its job");
+  assert.deepEqual(rows(`SELECT id FROM channel WHERE NOT ${channelSum.isRight}`), [], "and of its channel");
   assert.deepEqual(rows("SELECT id FROM payload WHERE id / 2 NOT IN (SELECT seq FROM job)"), [], "no stray payload");
   assert.deepEqual(rows("SELECT seq FROM past_attempt WHERE seq NOT IN (SELECT seq FROM job)"), [], "no stray attempt");
   assert.deepEqual(

@@ -257,16 +257,20 @@ function withoutTimesOfLeases(store: Calls): Calls {
 function createInMemorySqlite(isReopened: boolean) {
   const db = new DatabaseSync(":memory:");
   migrate(db);
-  const damaged = (sentence: string) => assert.fail(sentence);
-  let executor = createExecutor(db, damaged);
+  let commits = 0;
+  const heard = {
+    onDamage: (sentence: string) => assert.fail(sentence),
+    onCommit: (count: number) => assert.equal(count, ++commits),
+  };
+  let executor = createExecutor(db, heard);
   let executed = 0;
   const batches: Batches = createBatches((batch) =>
     setImmediate(() => {
       const [answers] = executor.execute([batch]);
       executed += 1;
       if (isReopened && executed % 5 === 0) {
-        executor.end();
-        executor = createExecutor(db, damaged);
+        executor.record();
+        executor = createExecutor(db, heard);
       }
       batches.answered(answers!);
     }),

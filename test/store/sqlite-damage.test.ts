@@ -8,7 +8,20 @@ import { afterEach, beforeEach, test } from "node:test";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { mostIndexesBytes } from "../../src/store/sqlite/inspect.ts";
 import type { Store } from "../../src/store/store.ts";
-import { asBoot1, data, died, finish, leaseAll, newJob, newJobs, resultsOf, settlement, t0 } from "./sample.ts";
+import {
+  asBoot1,
+  bad,
+  data,
+  died,
+  finish,
+  leaseAll,
+  newJob,
+  newJobs,
+  resultsOf,
+  retried,
+  settlement,
+  t0,
+} from "./sample.ts";
 
 let directory: string;
 let path: string;
@@ -137,13 +150,19 @@ test("damaged text does not stop lists, finds, and histories", async () => {
   await again.close();
 });
 
-test("a result whose number of attempts, state, start, end or reason was damaged is delivered as a failure", async () => {
+test("a result of which anything besides its output was damaged is delivered as a failure too", async () => {
   for (const change of [
     "attempt = 0",
     "state = 3",
     "started_at = started_at + 64",
     "finished_at = finished_at - 1",
     "dead_reason = 1",
+    "submitted_at = submitted_at + 1",
+    "redrives = 1",
+    "options = '{}'",
+    "failure = 'x'",
+    "output_type = 'x'",
+    "task = 'other'",
   ]) {
     const job = newJob();
     const store = await open();
@@ -157,6 +176,91 @@ test("a result whose number of attempts, state, start, end or reason was damaged
     assert.equal((await again.get({ client: "ada", id: job.id }))?.failure?.reason, "damaged");
     assert.ok(told.includes(sentence("output", job.id)));
     await again.close();
+  }
+});
+
+const whole = { expiresAt: t0 + 9, idempotencyKey: "key", trace: "00-1", options: { timeoutMs: 5 } };
+
+test("a waiting job of which anything was damaged is not run, and says so", async () => {
+  const changes = {
+    input: [
+      ...["client = 'bob'", "task = 'other'", "pool = 'cpu2'", "channel = channel + 1", "max_attempts = 5"],
+      ...["submitted_at = submitted_at - 1", "trace = NULL", "priority = 1", "idempotency_key = 'kez'"],
+      ...["options = NULL", "input_kind = 1", "input_type = 'x'"],
+    ],
+    state: [
+      "attempt = 2",
+      "fence = 3",
+      "crashes = 1",
+      "cancelling = 1",
+      "redrives = 1",
+      "expires_at = expires_at + 64",
+    ],
+  };
+  for (const [side, each] of Object.entries(changes)) {
+    for (const change of each) {
+      const job = newJob(whole);
+      const store = await open();
+      await store.submit([job, newJob({ channel: "other", pool: "gpu" })]);
+      await store.close();
+      alter(`UPDATE job SET ${change} WHERE id = '${job.id}'`);
+
+      const again = await open();
+      const [lease] = await leaseAll(again, change === "pool = 'cpu2'" ? "cpu2" : "cpu");
+      assert.deepEqual([lease?.input, lease?.damage?.message], [null, sentence(side, job.id)], change);
+      assert.deepEqual(told.splice(0), [sentence(side, job.id)]);
+      await again.close();
+      await rm(path);
+      await rm(`${path}.commits`);
+    }
+  }
+});
+
+test("a job that waits again, was told to stop or was redriven stands as it was written", async () => {
+  const store = await open();
+  const [again, redriven] = [newJob(whole), newJob()];
+  await store.submit([again, redriven]);
+  const leases = await leaseAll(store);
+  await store.settle([
+    settlement(leases[0]!, { ...retried, crashes: 2 }),
+    settlement(leases[1]!, { ...died, state: "DEAD" }),
+  ]);
+  await store.redrive({ client: "ada", now: t0, jobs: [{ id: redriven.id, runAt: t0 }] });
+  const next = await leaseAll(store);
+  await store.cancel({ client: "ada", ids: [again.id], now: t0, failure: bad });
+  await store.close();
+
+  const reopened = await open();
+  const lost = await reopened.expired({ owner: "boot-2", others: true, now: t0, limit: 9 });
+  assert.deepEqual(
+    lost.map(({ attempt, damage }) => [attempt, damage]),
+    next.map(({ attempt }) => [attempt, undefined]),
+  );
+  assert.deepEqual(
+    next.map(({ attempt }) => attempt),
+    [2, 1],
+  );
+  assert.deepEqual(told, []);
+  await reopened.close();
+});
+
+test("a file whose channel has not the positions that were written is refused, whatever its size", async () => {
+  for (const change of [
+    "last = 9",
+    "acked = 2",
+    "swept = 1",
+    "formers = 1",
+    "head = 1",
+    "head_at = 0",
+    "head_cursor = 2",
+  ]) {
+    const store = await open();
+    await finish(store, newJobs(3));
+    await store.close();
+    alter(`UPDATE channel SET ${change}`);
+    await assert.rejects(open(), { message: /the positions of channel 1 do not match their sum/ }, change);
+    await rm(path);
+    await rm(`${path}.commits`);
   }
 });
 

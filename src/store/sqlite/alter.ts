@@ -5,6 +5,7 @@ import { prepareQuery } from "./connection.ts";
 import { type EndQueued, queuedColumns, type QueuedRow } from "./end-queued.ts";
 import { finalColumns, type FinalRow, type Parting } from "./parting.ts";
 import { type Calls, CANCELLED, DEAD, QUEUED, RUNNING, states, SUCCEEDED } from "./protocol.ts";
+import { jobSum } from "./row-sum.ts";
 import type { Tables } from "./tables.ts";
 
 /** What clients do to their jobs, one by one: cancel, redrive, remove. */
@@ -12,11 +13,14 @@ export function createAlterations(db: DatabaseSync, tables: Tables, endQueued: E
   const { channels, counters, deadLetters, payloads, running } = tables;
   const find = prepareQuery<QueuedRow>(db, `SELECT ${queuedColumns} FROM job WHERE id = ? AND client = ?`);
   const findFinal = prepareQuery<FinalRow>(db, `SELECT ${finalColumns} FROM job WHERE seq = ?`);
-  const wish = db.prepare("UPDATE job SET cancelling = 1 WHERE seq = ?");
+  const wish = db.prepare(
+    `UPDATE job SET cancelling = 1, row_sum = row_sum + ${jobSum.of({ cancelling: 1 })} WHERE seq = ?`,
+  );
   const requeue = db.prepare(`
     UPDATE job SET state = ${QUEUED}, run_at = ?, attempt = 0, crashes = 0, redrives = redrives + 1, expires_at = NULL,
       started_at = NULL, finished_at = NULL, cursor = NULL, failure = NULL, dead_reason = NULL,
-      output_kind = NULL, output_type = NULL, output = NULL, output_crc = NULL
+      output_kind = NULL, output_type = NULL, output = NULL, output_crc = NULL,
+      row_sum = ${jobSum.sql({ state: QUEUED, attempt: 0, crashes: 0, redrives: "redrives + 1", expires_at: 0 })}
     WHERE seq = ?`);
 
   function cancelOne(client: string, id: string, failure: string, now: number): Cancelled {

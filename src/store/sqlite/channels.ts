@@ -1,6 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { prepareQuery } from "./connection.ts";
 import { DEAD } from "./protocol.ts";
+import { channelSum } from "./row-sum.ts";
 
 /**
  * What a channel's first result that was not swept is, which says how long it may stay. `LOOK`: not known, the pruner has
@@ -55,9 +56,17 @@ export function createChannels(db: DatabaseSync): Channels {
   const columns = "id, client, name, last, acked, swept, head, head_at, head_cursor, formers";
   const byName = prepareQuery<Row>(db, `SELECT ${columns} FROM channel WHERE client = ? AND name = ?`);
   const byNumber = prepareQuery<Row>(db, `SELECT ${columns} FROM channel WHERE id = ?`);
-  const insert = db.prepare("INSERT INTO channel (client, name, last, acked, swept) VALUES (?, ?, 0, 0, 0)");
-  const update = db.prepare("UPDATE channel SET last = ?, acked = ?, swept = ?, formers = ? WHERE id = ?");
-  const updateHead = db.prepare("UPDATE channel SET head = ?, head_at = ?, head_cursor = ? WHERE id = ?");
+  const insert = db.prepare(
+    "INSERT INTO channel (client, name, last, acked, swept, row_sum) VALUES (?, ?, 0, 0, 0, 0)",
+  );
+  const update = db.prepare(`
+    UPDATE channel SET last = ?1, acked = ?2, swept = ?3, formers = ?4,
+      row_sum = ${channelSum.sql({ last: "?1", acked: "?2", swept: "?3", formers: "?4" })}
+    WHERE id = ?`);
+  const updateHead = db.prepare(`
+    UPDATE channel SET head = ?1, head_at = ?2, head_cursor = ?3,
+      row_sum = ${channelSum.sql({ head: "?1", head_at: "?2", head_cursor: "?3" })}
+    WHERE id = ?`);
   const dropRead = db.prepare("DELETE FROM former_result WHERE channel = ? AND cursor <= ?");
 
   const named = new Map<string, Channel>();

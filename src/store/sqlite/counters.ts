@@ -22,6 +22,8 @@ export type Counters = {
   stored(at: number): void;
   /** A call came at this time; nothing may have been written. */
   heard(at: number): void;
+  /** Seq, bytes and latest time are written in this transaction, changed or not. */
+  record(): void;
   flush(): void;
 };
 
@@ -95,6 +97,9 @@ export function createCounters(db: DatabaseSync): Counters {
     heard: (at) => {
       if (at > latestAt) latestAt = at;
       if (at >= writtenAt + latestKeptMs) hasNewTotal = true;
+    },
+    record: () => {
+      hasNewTotal = true;
     },
     flush: () => {
       for (const pool of changed) write.run(pool, ...pools.get(pool)!);

@@ -1,10 +1,12 @@
 import type { Failure } from "../../job/job.ts";
-import type { Side } from "./payloads.ts";
 import { damagedFailure } from "./text.ts";
+
+/** What of a job is damaged; its state: with attempts, deadline and their like. */
+export type Damaged = "input" | "output" | "state";
 
 export type Damage = {
   /** Tells the operator, once for each, and gives what the job has to say instead of what cannot be delivered. */
-  found(side: Side, id: string): Failure;
+  found(what: Damaged, id: string): Failure;
   /** Tells the operator, once for each, of an id that was damaged and is known all the same. */
   mended(id: string): void;
 };
@@ -26,8 +28,8 @@ export function createDamage(tell: (sentence: string) => void): Damage {
   }
 
   return {
-    found: (side, id) => {
-      const failure = damagedFailure(`the stored ${side} of job ${id}`);
+    found: (what, id) => {
+      const failure = damagedFailure(`the stored ${what} of job ${id}`);
       tellOnce(failure.message);
       return failure;
     },

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
-import { type BytesReader, type BytesWriter, createBytesReader, createBytesWriter, joinBytes } from "./bytes.ts";
 import { createAlterations } from "./alter.ts";
+import { type BytesReader, type BytesWriter, createBytesReader, createBytesWriter, joinBytes } from "./bytes.ts";
+import { prepareQuery } from "./connection.ts";
 import { createEndQueued } from "./end-queued.ts";
 import { createGet } from "./jobs.ts";
 import { createKeys } from "./keys.ts";
@@ -33,16 +34,25 @@ export type Executor = {
    * anything fails; the transaction is rolled back then, and the executor must not be used again.
    */
   execute(batches: readonly Batch[]): Answers[];
-  /** Writes down the latest time, also that of calls that wrote nothing. Comes last. */
-  end(): void;
+  /**
+   * Writes down the latest time, also that of calls that wrote nothing, in a transaction of its own. Comes first, since its
+   * sync makes durable what a killed process had only written and the next one answers from; and last.
+   */
+  record(): void;
 };
 
 type Verbs = {
   [K in Call]: (request: Calls[K]["request"], input: BytesReader, output: BytesWriter) => Calls[K]["answer"];
 };
 
-/** `onDamage` is told, once for each, what on the disk is not what was written. */
-export function createExecutor(db: DatabaseSync, onDamage: (sentence: string) => void): Executor {
+export type Heard = {
+  /** Told how many transactions there were after each that is durable. */
+  readonly onCommit: (commits: number) => void;
+  /** Told, once for each, what on the disk is not what was written. */
+  readonly onDamage: (sentence: string) => void;
+};
+
+export function createExecutor(db: DatabaseSync, { onCommit, onDamage }: Heard): Executor {
   const tables = createTables(db, onDamage);
   const endQueued = createEndQueued(db, tables);
   const keys = createKeys(db);
@@ -74,6 +84,8 @@ export function createExecutor(db: DatabaseSync, onDamage: (sentence: string) =>
   };
   const begin = db.prepare("BEGIN IMMEDIATE");
   const commit = db.prepare("COMMIT");
+  const changes = prepareQuery<[number]>(db, "SELECT total_changes()");
+  const count = prepareQuery<[commits: number]>(db, "UPDATE total SET commits = commits + 1 RETURNING commits");
 
   function answer({ commands, bytes }: Batch): Answers {
     const input = createBytesReader(bytes);
@@ -82,26 +94,29 @@ export function createExecutor(db: DatabaseSync, onDamage: (sentence: string) =>
     return { answers: commands.map(run), bytes: joinBytes([output]) };
   }
 
+  /** A transaction that changed nothing is not counted, and costs no sync. */
+  function transact<T>(work: () => T): T {
+    begin.run();
+    try {
+      const before = changes.get()![0];
+      const answers = work();
+      tables.channels.flush();
+      tables.counters.flush();
+      const commits = changes.get()![0] === before ? undefined : count.get()![0];
+      commit.run();
+      if (commits !== undefined) onCommit(commits);
+      return answers;
+    } catch (error) {
+      if (db.isTransaction) db.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
   return {
     execute: (batches) => {
       const writes = batches.some(({ commands }) => commands.some(({ call }) => writing.has(call)));
-      if (!writes) return batches.map(answer);
-      begin.run();
-      try {
-        const answers = batches.map(answer);
-        tables.channels.flush();
-        tables.counters.flush();
-        commit.run();
-        return answers;
-      } catch (error) {
-        if (db.isTransaction) db.exec("ROLLBACK");
-        throw error;
-      }
+      return writes ? transact(() => batches.map(answer)) : batches.map(answer);
     },
-    end: () => {
-      const { counters } = tables;
-      counters.stored(counters.latest());
-      counters.flush(); // one statement, and so a transaction
-    },
+    record: () => transact(tables.counters.record),
   };
 }

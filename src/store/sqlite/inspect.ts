@@ -2,9 +2,13 @@ import { statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
 import { messageOf, StartError } from "../../errors.ts";
+import { markPathOf, readMark } from "./mark.ts";
 import { applicationId, newestVersion } from "./migrate.ts";
+import { channelSum } from "./row-sum.ts";
 import { assertLogWhole } from "./wal-check.ts";
 
+/** The version from which on transactions are counted and rows have sums. */
+const countedFrom = 4;
 /** Larger files are not checked page by page: it would make the start slow. */
 const mostPagesBytes = 64 * 1024 * 1024;
 /** Nor are indexes of larger ones compared with their tables, which takes three times as long: 8 ms for each MiB. */
@@ -17,13 +21,16 @@ export const mostIndexesBytes = 32 * 1024 * 1024;
 export function assertUsable(path: string): void {
   const fileBytes = sizeOf(path);
   const logBytes = sizeOf(`${path}-wal`);
-  if (fileBytes === 0 && logBytes === 0) return;
+  if (fileBytes === 0 && logBytes === 0) return assertNothingLost(path, 0);
   let db: DatabaseSync | undefined;
   try {
     assertLogWhole(path);
     db = openForReading(path, logBytes);
     assertStore(db, path);
     assertWhole(db, path, fileBytes, logBytes);
+    const isCounted = Number(pragma(db, "user_version")) >= countedFrom;
+    if (isCounted) assertPositions(db, path);
+    assertNothingLost(path, isCounted ? Number(db.prepare("SELECT commits FROM total").get()!.commits) : 0);
   } catch (error) {
     if (error instanceof StartError) throw error;
     throw damaged(path, messageOf(error));
@@ -68,6 +75,22 @@ function assertWhole(db: DatabaseSync, path: string, fileBytes: number, logBytes
   if (fileBytes > mostPagesBytes) return;
   const verdict = String(pragma(db, fileBytes > mostIndexesBytes ? "quick_check(1)" : "integrity_check(1)"));
   if (verdict !== "ok") throw damaged(path, verdict.replaceAll("\n", " "));
+}
+
+/** A channel's positions decide what is delivered and removed: a wrong one would lose results without a word. */
+function assertPositions(db: DatabaseSync, path: string): void {
+  const wrong = db.prepare(`SELECT id FROM channel WHERE NOT ${channelSum.isRight} LIMIT 1`).get();
+  if (wrong) throw damaged(path, `the positions of channel ${String(wrong.id)} do not match their sum`);
+}
+
+/** What was synced, and said to be, is there. */
+function assertNothingLost(path: string, commits: number): void {
+  const marked = readMark(path) ?? 0;
+  if (commits >= marked) return;
+  throw new StartError(
+    `${path} lacks the last ${marked - commits} of the ${marked} transactions that were synced, as ${markPathOf(path)} ` +
+      `says: bring back the file and its -wal as they were, or remove ${markPathOf(path)} to go on without them`,
+  );
 }
 
 function damaged(path: string, finding: string): StartError {

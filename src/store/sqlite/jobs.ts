@@ -1,7 +1,8 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
 import { type Failure, isFinal, type Payload, type StoredJob } from "../../job/job.ts";
-import { inputChecksum, isOutputChecksum } from "./payloads.ts";
+import { isInputChecksum, isOutputChecksum } from "./checksums.ts";
 import { type Calls, deadReasons, payloadKinds, RUNNING, states } from "./protocol.ts";
+import { jobSum } from "./row-sum.ts";
 import type { Tables } from "./tables.ts";
 import { readFailure, readOptions } from "./text.ts";
 
@@ -14,21 +15,27 @@ export const describing = `job.seq, id, job.client, channel, task, job.pool, sta
 export function createGet(db: DatabaseSync, tables: Tables) {
   const { damage, history, payloads } = tables;
   const byId = db.prepare(`
-    SELECT ${describing}, input_kind, input_type, input, input_crc, output_kind, output_type, output, output_crc
+    SELECT ${describing}, trace, input_kind, input_type, input, input_crc, output_kind, output_type, output, output_crc,
+      ${jobSum.isRight} AS is_right
     FROM job WHERE id = ? AND client = ?`);
 
   function inputOf(row: WholeRow): Sound {
-    const { seq, input_kind: kind, input_type: type, input_crc: crc } = row;
+    const { seq, input_kind: kind, input_type: type, input_crc: crc, channel, pool } = row;
     const bytes = payloads.fetch(seq, "input", kind, row.input);
-    if (crc !== inputChecksum(row, kind, type, row.options, bytes)) return { damage: damage.found("input", row.id) };
-    return { payload: toPayload(kind, type, bytes) };
+    const { max_attempts: maxAttempts, submitted_at: submittedAt, trace, priority, idempotency_key } = row;
+    const numbers = [channel, maxAttempts, submittedAt, priority] as const;
+    const terms = { pool, trace, idempotencyKey: idempotency_key, numbers };
+    const isSound = isInputChecksum(crc, row, kind, type, row.options, bytes, terms);
+    return isSound ? { payload: toPayload(kind, type, bytes) } : { damage: damage.found("input", row.id) };
   }
 
   function outputOf(row: WholeRow): Sound {
     const { seq, output_kind: kind, output_type: type, output_crc: crc } = row;
     const bytes = payloads.fetch(seq, "output", kind, row.output);
     const { state, attempt, started_at: startedAt, finished_at: finishedAt, dead_reason: deadReason } = row;
-    const ending = isFinal(states[state]!) ? ([state, attempt, startedAt, finishedAt, deadReason] as const) : null;
+    const { submitted_at: submittedAt, redrives, options } = row;
+    const numbers = [state, attempt, startedAt, finishedAt, deadReason, submittedAt, redrives] as const;
+    const ending = isFinal(states[state]!) ? { options, numbers } : null;
     const isSound = crc === null || isOutputChecksum(crc, row, kind, type, row.failure, bytes, ending);
     return isSound ? { payload: toPayload(kind, type, bytes) } : { damage: damage.found("output", row.id) };
   }
@@ -38,9 +45,10 @@ export function createGet(db: DatabaseSync, tables: Tables) {
     if (!row) return null;
     const stored = toStored(row, tables);
     const [input, output] = [inputOf(row), outputOf(row)];
+    const state = row.is_right === 1 ? undefined : damage.found("state", id);
     return {
       ...stored,
-      failure: output.damage ?? input.damage ?? stored.failure,
+      failure: output.damage ?? input.damage ?? state ?? stored.failure,
       input: input.payload ?? null,
       output: output.payload ?? null,
       history: history.of(row.seq),
@@ -119,4 +127,6 @@ type WholeRow = Row & {
   output_type: string | null;
   output: Uint8Array<ArrayBuffer> | null;
   output_crc: number | null;
+  trace: string | null;
+  is_right: number;
 };

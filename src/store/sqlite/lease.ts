@@ -1,16 +1,19 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { BytesWriter } from "./bytes.ts";
+import { isInputChecksum } from "./checksums.ts";
 import type { LeaseRequest } from "../store.ts";
 import { prepareQuery } from "./connection.ts";
-import { inputChecksum } from "./payloads.ts";
-import { type Calls, type LeaseCells, QUEUED, RUNNING, type Wishes } from "./protocol.ts";
+import type { Damaged } from "./damage.ts";
+import { type Calls, type LeaseCells, noWishes, QUEUED, RUNNING, type Wishes } from "./protocol.ts";
 import type { Ready } from "./ready.ts";
+import { jobSum } from "./row-sum.ts";
 import type { Tables } from "./tables.ts";
 
 const columns = `job.seq, attempt, fence, crashes, id, client, channel, job.pool, task, max_attempts, run_at,
   submitted_at, trace, input_kind, input_type, input, input_crc,
   CASE WHEN priority = 0 AND coalesce(job.expires_at, idempotency_key, options) IS NULL THEN NULL
-    ELSE json_array(priority, job.expires_at, idempotency_key, options) END`;
+    ELSE json_array(priority, job.expires_at, idempotency_key, options) END,
+  iif(${jobSum.isRight}, redrives, NULL)`;
 
 /** Gives jobs to those who run them. Each query names its index: the plan must not depend on statistics. */
 export function createLeases(db: DatabaseSync, tables: Tables, ready: Ready) {
@@ -25,46 +28,45 @@ export function createLeases(db: DatabaseSync, tables: Tables, ready: Ready) {
     `SELECT ${columns} FROM deadline CROSS JOIN job NOT INDEXED ON job.seq = deadline.seq
      WHERE deadline.pool = ? AND deadline.expires_at <= ? ORDER BY deadline.expires_at, deadline.seq LIMIT ?`,
   );
-  const claim = db.prepare(`UPDATE job SET state = ${RUNNING}, attempt = ?, fence = ?, owner = ? WHERE seq = ?`);
+  const claim = db.prepare(`
+    UPDATE job SET state = ${RUNNING}, attempt = ?, fence = ?, owner = ?,
+      row_sum = row_sum + ${jobSum.of({ state: RUNNING - QUEUED, attempt: 1, fence: 1 })}
+    WHERE seq = ?`);
   const held = prepareQuery<Row>(db, `SELECT ${columns} FROM job WHERE seq = ?`);
 
-  /** The input of a row; undefined when it is not what was written. */
-  function inputOf(row: Row, wishes: Wishes): Payload | undefined {
-    const [seq, , , , id, client, , , task] = row;
-    const [kind, type, crc] = [row[13], row[14], row[16]];
-    const options = wishes === null ? null : wishes[3];
+  /** The input of a row; or what of the row is not what was written. */
+  function inputOf(row: Row, wishes: Wishes): Payload | Damaged {
+    const [seq, , , , id, client, channel, pool, task, maxAttempts, , submittedAt, trace] = row;
+    const [kind, type, crc, redrives] = [row[13], row[14], row[16], row[18]];
+    const [priority, , idempotencyKey, options] = wishes ?? noWishes;
     const bytes = payloads.fetch(seq, "input", kind, row[15]);
-    const isSound = crc === inputChecksum({ id, client, task }, kind, type, options, bytes);
-    return isSound ? { kind, type, bytes } : undefined;
+    const numbers = [channel, maxAttempts, submittedAt, priority] as const;
+    const terms = { pool, trace, idempotencyKey, numbers };
+    if (!isInputChecksum(crc, { id, client, task }, kind, type, options, bytes, terms)) return "input";
+    return redrives === null ? "state" : { kind, type, bytes };
   }
 
-  /** The lease as it crosses; `raised` is added to attempt and fence. A damaged input is left out, and told. */
-  function toCells(
-    row: Row,
-    raised: 0 | 1,
-    input: Payload | undefined,
-    wishes: Wishes,
-    output: BytesWriter,
-  ): LeaseCells {
-    const { kind, type, bytes } = input ?? nothing;
+  /** The lease as it crosses; `raised` is added to attempt and fence. Of a damaged job the input is left out, and it is told. */
+  function toCells(row: Row, raised: 0 | 1, input: Payload | Damaged, wishes: Wishes, output: BytesWriter): LeaseCells {
+    const { kind, type, bytes } = typeof input === "string" ? nothing : input;
     const [seq, attempt, fence, crashes, id, client, channel, pool, task, maxAttempts, runAt, submittedAt, trace] = row;
     if (bytes !== null) output.put(bytes);
     // biome-ignore format: as in the type
     return [seq, attempt + raised, fence + raised, crashes, id, client, channels.byId(channel).name, pool, task,
       maxAttempts, runAt, submittedAt, trace, kind, type, bytes === null ? 0 : bytes.length,
-      wishes, input ? null : JSON.stringify(damage.found("input", id))];
+      wishes, typeof input === "string" ? JSON.stringify(damage.found(input, id)) : null];
   }
 
-  function claimOne(row: Row, input: Payload | undefined, wishes: Wishes, { owner, now, until }: LeaseRequest): void {
-    const [seq, before, fenceBefore, , id, client, channel, pool, task] = row;
+  function claimOne(row: Row, input: Payload | Damaged, wishes: Wishes, { owner, now, until }: LeaseRequest): void {
+    const [seq, before, fenceBefore, , id, client, channel, pool, task, , , submittedAt] = row;
     const [attempt, fence] = [before + 1, fenceBefore + 1];
     claim.run(attempt, fence, owner, seq);
-    const expiresAt = wishes === null ? null : wishes[1];
+    const [, expiresAt, , options] = wishes ?? noWishes;
     if (expiresAt !== null) deadlines.remove(pool, expiresAt, seq);
     let onlyBytes: number | null = null;
-    if (fence === 1 && input) onlyBytes = input.bytes === null ? 0 : input.bytes.length;
+    if (fence === 1 && typeof input !== "string") onlyBytes = input.bytes === null ? 0 : input.bytes.length;
     // biome-ignore format: what of the job, what of its input, what of the lease
-    running.set(seq, { fence, attempt, owner, id, client, task, pool, channel, expiresAt,
+    running.set(seq, { fence, attempt, owner, id, client, task, pool, channel, expiresAt, submittedAt, redrives: row[18] ?? 0, options,
       onlyBytes,
       startedAt: now, until, isCancelling: false });
   }
@@ -161,6 +163,8 @@ type Row = [
   input: Uint8Array<ArrayBuffer> | null,
   crc: number,
   wishes: string | null,
+  /** Null: what changes of the job is not what was written. */
+  redrives: number | null,
 ];
 
 function wishesOf(row: Row): Wishes {

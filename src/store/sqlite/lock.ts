@@ -34,8 +34,8 @@ export function lockFile(path: string): FileLock {
   }
 }
 
-/** Two paths that lead to one file through links must share a lock. */
-function realPathOf(path: string): string {
+/** Two paths that lead to one file through links must share what lies beside it. */
+export function realPathOf(path: string): string {
   try {
     return realpathSync(path);
   } catch {

@@ -1,14 +1,10 @@
 import type { DatabaseSync } from "node:sqlite";
-import { crc32 } from "node:zlib";
 import { prepareQuery } from "./connection.ts";
 
 /** Payloads up to this size stay in the job's row; longer ones would be rewritten with every change of state. */
 const inlineBytes = 2_048;
 
 export type Side = "input" | "output";
-
-/** Whose payload it is, for the checksum: bytes that belong to another job are wrong bytes. */
-export type Identity = { readonly id: string; readonly client: string; readonly task: string };
 
 export type Payloads = {
   /** Stores bytes when they are too long for the job's row. */
@@ -49,50 +45,3 @@ export function createPayloads(db: DatabaseSync): Payloads {
 export function inRow(bytes: Uint8Array | null): Uint8Array | null {
   return bytes !== null && bytes.length > inlineBytes ? null : bytes;
 }
-
-/** CRC-32 over a job's identity, what else the column says, and the payload's bytes. */
-function checksum(job: Identity, cells: string, bytes: Uint8Array | null): number {
-  const head = crc32(`${job.id}\n${job.client}\n${job.task}\n${cells}`);
-  return bytes === null ? head : crc32(bytes, head);
-}
-
-export function inputChecksum(
-  job: Identity,
-  kind: number | null,
-  type: string | null,
-  options: string | null,
-  bytes: Uint8Array | null,
-): number {
-  const cells = `${kind ?? ""}\n${type ?? ""}`;
-  return checksum(job, options === null ? cells : `${cells}\n${options}`, bytes);
-}
-
-/** How a final job ended: cells that do not change any more. */
-export type Ending = readonly [
-  state: number,
-  attempts: number,
-  startedAt: number | null,
-  finishedAt: number | null,
-  deadReason: number | null,
-];
-
-/** `ending` is null of a job that is not final. */
-export function outputChecksum(
-  job: Identity,
-  kind: number | null,
-  type: string | null,
-  failure: string | null,
-  bytes: Uint8Array | null,
-  ending: Ending | null,
-): number {
-  const cells = `${kind ?? ""}\n${type ?? ""}\n${failure ?? ""}`;
-  return checksum(job, ending === null ? cells : `${cells}\n${ending.join()}`, bytes);
-}
-
-/** Whether this is the checksum of an output. That of 0.1.0 leaves the ending out. */
-export function isOutputChecksum(crc: number, ...[job, kind, type, failure, bytes, ending]: OutputCells): boolean {
-  if (crc === outputChecksum(job, kind, type, failure, bytes, ending)) return true;
-  return ending !== null && crc === outputChecksum(job, kind, type, failure, bytes, null);
-}
-
-type OutputCells = Parameters<typeof outputChecksum>;

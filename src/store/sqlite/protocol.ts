@@ -35,6 +35,8 @@ export type PayloadCells = readonly [kind: number | null, type: string | null, s
 export type Wishes =
   | readonly [priority: number, expiresAt: number | null, idempotencyKey: string | null, options: string | null]
   | null;
+/** What null stands for. */
+export const noWishes = [0, null, null, null] as const satisfies Wishes;
 
 export type JobCells = readonly [
   id: string,

@@ -1,8 +1,8 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { Acked, AckRequest } from "../store.ts";
 import type { BytesWriter } from "./bytes.ts";
+import { isOutputChecksum } from "./checksums.ts";
 import { prepareQuery } from "./connection.ts";
-import { isOutputChecksum } from "./payloads.ts";
 import { type Calls, DEAD, deadReasons, type ResultCells } from "./protocol.ts";
 import type { Tables } from "./tables.ts";
 
@@ -48,7 +48,8 @@ export function createResults(db: DatabaseSync, { channels, damage, payloads }: 
       const size = output === null ? 0 : output.length;
       total += size + (failure === null ? 0 : Buffer.byteLength(failure));
       if (found.length > 0 && total > maxBytes) break;
-      const ending = [state, attempts, startedAt, finishedAt, deadReason] as const;
+      const numbers = [state, attempts, startedAt, finishedAt, deadReason, submittedAt, redrives] as const;
+      const ending = { options, numbers };
       const isOf = (id: string) => isOutputChecksum(crc, { id, client, task }, kind, type, failure, output, ending);
       const isSound = isOf(stored);
       const id = isSound ? stored : idInIndex(seq, stored);

@@ -5,6 +5,7 @@ import {
   deadReasons,
   type JobCells,
   type LeaseCells,
+  noWishes,
   outcomes,
   type PayloadCells,
   payloadKinds,
@@ -89,7 +90,6 @@ export function toResult(cells: ResultCells, bytes: BytesReader): StoredResult {
   };
 }
 
-const noWishes = [0, null, null, null] as const;
 const noLabels: Labels = {};
 
 function fromPayload(payload: Payload | null, bytes: BytesWriter): PayloadCells {

@@ -1,5 +1,4 @@
 import type { DatabaseSync } from "node:sqlite";
-import { prepareQuery } from "./connection.ts";
 import { RUNNING } from "./protocol.ts";
 
 /** What has to be known of a RUNNING job to settle it, and what is known of its lease. */
@@ -14,6 +13,10 @@ export type RunningJob = {
   /** channel.id */
   readonly channel: number;
   readonly expiresAt: number | null;
+  readonly submittedAt: number;
+  readonly redrives: number;
+  /** JSON */
+  readonly options: string | null;
   /** Bytes of its input when nothing else is kept of it, as of most; null: they have to be counted. */
   readonly onlyBytes: number | null;
   /** When the attempt began; null when a former process began it. */
@@ -31,32 +34,17 @@ export type RunningJob = {
 export type Running = Map<number, RunningJob>;
 
 export function createRunning(db: DatabaseSync): Running {
-  const left = prepareQuery<Row>(
-    db,
-    `SELECT seq, fence, attempt, owner, id, client, task, pool, channel, expires_at, cancelling
-     FROM job INDEXED BY job_running WHERE state = ${RUNNING} AND seq > 0`,
-  ).all();
+  const left = db
+    .prepare(
+      `SELECT seq, fence, attempt, owner, id, client, task, pool, channel, expires_at AS expiresAt,
+         submitted_at AS submittedAt, redrives, options, cancelling
+       FROM job INDEXED BY job_running WHERE state = ${RUNNING} AND seq > 0`,
+    )
+    .all() as unknown as (RunningJob & { seq: number; cancelling: number })[];
   return new Map(
-    left.map(([seq, fence, attempt, owner, id, client, task, pool, channel, expiresAt, cancelling]) => [
+    left.map(({ seq, cancelling, ...job }) => [
       seq,
-      {
-        ...{ fence, attempt, owner, id, client, task, pool, channel, expiresAt, onlyBytes: null },
-        ...{ startedAt: null, until: -Infinity, isCancelling: cancelling === 1 },
-      },
+      { ...job, onlyBytes: null, startedAt: null, until: -Infinity, isCancelling: cancelling === 1 },
     ]),
   );
 }
-
-type Row = [
-  seq: number,
-  fence: number,
-  attempt: number,
-  owner: string,
-  id: string,
-  client: string,
-  task: string,
-  pool: string,
-  channel: number,
-  expiresAt: number | null,
-  cancelling: number,
-];

@@ -1,10 +1,12 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { Settled } from "../store.ts";
 import type { BytesReader } from "./bytes.ts";
+import { outputChecksum } from "./checksums.ts";
 import { prepareQuery } from "./connection.ts";
 import { bytesOfRunning } from "./kept.ts";
-import { inRow, outputChecksum } from "./payloads.ts";
+import { inRow } from "./payloads.ts";
 import { CANCELLED, type Calls, DEAD, outcomes, QUEUED, RUNNING, SUCCEEDED, type SettlementCells } from "./protocol.ts";
+import { jobSum } from "./row-sum.ts";
 import type { Tables } from "./tables.ts";
 
 const succeeded = outcomes.indexOf("succeeded");
@@ -14,7 +16,8 @@ export function createSettle(db: DatabaseSync, tables: Tables) {
   const { channels, counters, deadLetters, deadlines, history, payloads, running } = tables;
   const update = db.prepare(`
     UPDATE job SET state = ?, attempt = ?, crashes = ?, run_at = coalesce(?, run_at), started_at = ?, finished_at = ?, cursor = ?,
-      owner = NULL, failure = ?, output_kind = ?, output_type = ?, output = ?, output_crc = ?
+      owner = NULL, failure = ?, output_kind = ?, output_type = ?, output = ?, output_crc = ?,
+      row_sum = ?
     WHERE seq = ?`);
   const measure = prepareQuery<[bytes: number]>(db, `SELECT ${bytesOfRunning} FROM job WHERE seq = ?`);
   const updateRare = db.prepare("UPDATE job SET cancelling = 0, dead_reason = ? WHERE seq = ?");
@@ -40,12 +43,13 @@ export function createSettle(db: DatabaseSync, tables: Tables) {
     let bytes = isFinal ? (job.onlyBytes ?? measure.get(seq)![0]) : 0;
     payloads.setApart(seq, "output", output);
     const startAt = startOf(cells, job.attempt);
-    const ending = isFinal ? ([state, attempts, startAt, finishedAt, deadReason] as const) : null;
-    const crc = outputChecksum(job, kind, type, failure, output, ending);
+    const { submittedAt, redrives, options, expiresAt } = job;
+    const numbers = [state, attempts, startAt, finishedAt, deadReason, submittedAt, redrives] as const;
+    const crc = outputChecksum(job, kind, type, failure, output, isFinal ? { options, numbers } : null);
     const cursor = isFinal ? channels.append(channels.byId(job.channel), state, finishedAt) : null;
     // biome-ignore format: one line per line of the statement
     update.run(state, attempts, crashes, isFinal ? null : runAt, startAt, isFinal ? finishedAt : null, cursor,
-      failure, kind, type, inRow(output), crc,
+      failure, kind, type, inRow(output), crc, jobSum.of({ state, attempt: attempts, fence, crashes, redrives, expires_at: expiresAt }),
       seq);
     running.delete(seq);
     if (job.isCancelling || deadReason !== null) updateRare.run(deadReason, seq);

@@ -2,11 +2,13 @@ import type { DatabaseSync } from "node:sqlite";
 import { differingChannel } from "../../job/options.ts";
 import type { ContentField, Submitted } from "../store.ts";
 import type { BytesReader } from "./bytes.ts";
+import { inputChecksum } from "./checksums.ts";
 import { prepareQuery } from "./connection.ts";
 import type { Keys } from "./keys.ts";
 import { differingTexts } from "./text.ts";
-import { inputChecksum, inRow } from "./payloads.ts";
-import { type Calls, type JobCells, QUEUED } from "./protocol.ts";
+import { inRow } from "./payloads.ts";
+import { type Calls, type JobCells, noWishes, QUEUED } from "./protocol.ts";
+import { jobSum } from "./row-sum.ts";
 import type { Tables } from "./tables.ts";
 
 /** Stores jobs that are new and says of the others what they are. */
@@ -14,12 +16,13 @@ export function createSubmit(db: DatabaseSync, tables: Tables, keys: Keys) {
   const { channels, counters, deadlines, payloads } = tables;
   const insert = db.prepare(`
     INSERT INTO job (seq, id, client, channel, pool, task, state, attempt, max_attempts, fence, crashes,
-      run_at, submitted_at, trace, input_kind, input_type, input, input_crc)
-    VALUES (?, ?, ?, ?, ?, ?, ${QUEUED}, 0, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?)
+      run_at, submitted_at, trace, input_kind, input_type, input, input_crc, row_sum)
+    VALUES (?, ?, ?, ?, ?, ?, ${QUEUED}, 0, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, 0)
     ON CONFLICT (id) DO NOTHING`);
-  const grant = db.prepare(
-    "UPDATE job SET channel = ?, priority = ?, expires_at = ?, idempotency_key = ?, options = ? WHERE seq = ?",
-  );
+  const grant = db.prepare(`
+    UPDATE job SET channel = ?, priority = ?, expires_at = ?, idempotency_key = ?, options = ?, input_crc = ?,
+      row_sum = ?
+    WHERE seq = ?`);
   const find = prepareQuery<KnownRow>(
     db,
     `SELECT seq, client, channel, task, cursor, input_kind, input_type, input, priority, max_attempts, options
@@ -41,13 +44,27 @@ export function createSubmit(db: DatabaseSync, tables: Tables, keys: Keys) {
     const seq = counters.nextSeq();
     // A channel of a job that is not stored is not made.
     const channelId = channels.find(client, channel)?.id ?? unknownChannel;
-    const crc = inputChecksum({ id, client, task }, kind, type, options, input);
+    const checksumIn = (chosen: number) =>
+      inputChecksum({ id, client, task }, kind, type, options, input, {
+        ...{ pool, trace, idempotencyKey: key },
+        numbers: [chosen, maxAttempts, submittedAt, priority],
+      });
     // biome-ignore format: one line per line of the statement
     const { changes } = insert.run(seq, id, client, channelId, pool, task, maxAttempts,
-      runAt, submittedAt, trace, kind, type, inRow(input), crc);
+      runAt, submittedAt, trace, kind, type, inRow(input), checksumIn(channelId));
     if (changes === 0) return compare(find.get(id)!, cells, input);
     if (cells[12] !== null || channelId === unknownChannel) {
-      grant.run(channels.of(client, channel).id, priority, expiresAt, key, options, seq);
+      const chosen = channels.of(client, channel).id;
+      grant.run(
+        chosen,
+        priority,
+        expiresAt,
+        key,
+        options,
+        checksumIn(chosen),
+        jobSum.of({ expires_at: expiresAt }),
+        seq,
+      );
     }
     payloads.setApart(seq, "input", input);
     if (expiresAt !== null) deadlines.add(pool, expiresAt, seq);
@@ -93,7 +110,6 @@ export function createSubmit(db: DatabaseSync, tables: Tables, keys: Keys) {
 
 /** Stands for a channel that is about to be made. */
 const unknownChannel = 0;
-const noWishes = [0, null, null, null] as const;
 
 type KnownRow = [
   seq: number,

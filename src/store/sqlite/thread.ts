@@ -6,17 +6,23 @@ import { openConnection, openWitness } from "./connection.ts";
 import { createExecutor } from "./executor.ts";
 import { assertUsable } from "./inspect.ts";
 import { type FileLock, lockFile } from "./lock.ts";
+import { type Mark, openMark } from "./mark.ts";
 import { migrate } from "./migrate.ts";
 import type { Batch, FromThread, ToThread } from "./protocol.ts";
 
 const port = parentPort!;
 const say = (said: FromThread, transfer: ArrayBuffer[] = []) => port.postMessage(said, transfer);
 
-function serve(db: DatabaseSync, witness: DatabaseSync, lock: FileLock): void {
-  const executor = createExecutor(db, (damaged) => say({ damaged }));
+const onDamage = (damaged: string) => say({ damaged });
+
+function serve(db: DatabaseSync, witness: DatabaseSync, mark: Mark, lock: FileLock): void {
+  const executor = createExecutor(db, { onCommit: mark.write, onDamage });
+  executor.record();
+  mark.sync();
 
   function end(): void {
     db.close();
+    mark.close();
     lock.release();
     port.close();
   }
@@ -28,7 +34,7 @@ function serve(db: DatabaseSync, witness: DatabaseSync, lock: FileLock): void {
       // What has arrived by now shares one commit.
       if (batches.length > 0) for (const answers of executor.execute(batches)) say(answers, [answers.bytes.buffer]);
       if (said.includes("close")) {
-        executor.end();
+        executor.record();
         witness.close();
         end();
       }
@@ -52,7 +58,7 @@ function start(path: string): void {
     assertUsable(path);
     const db = openConnection(path);
     migrate(db);
-    serve(db, openWitness(path), lock);
+    serve(db, openWitness(path), openMark(path, onDamage), lock);
   } catch (error) {
     lock.release();
     throw error;

@@ -99,7 +99,7 @@ async function tryOnce(
   jobs: number,
 ): Promise<Tried> {
   const store = join(stage.dataDir, "millpond.sqlite");
-  const files = ["", "-wal", "-journal"].flatMap((end) => ["-P", `${store}${end}`]);
+  const files = ["", "-wal", "-journal", ".commits"].flatMap((end) => ["-P", `${store}${end}`]);
   const inject = ["-e", `trace=${call}`, "-e", `inject=${call}:error=${error}:when=${n}${isOnce ? "" : "+"}`];
   const where = `${call} number ${n}${isOnce ? "" : " and all later ones"} with ${error}`;
   stage.fault("io", where);

@@ -71,7 +71,7 @@ type Place = { readonly root: string; readonly dataDir: string; readonly runsPat
 /** Starts a server that dies at its n-th write to the store; true when it did. */
 async function killedAt(n: number, { root, dataDir, runsPath }: Place): Promise<boolean> {
   const store = join(dataDir, "millpond.sqlite");
-  const files = ["", "-wal", "-journal"].flatMap((end) => ["-P", `${store}${end}`]);
+  const files = ["", "-wal", "-journal", ".commits"].flatMap((end) => ["-P", `${store}${end}`]);
   // with --seccomp-bpf strace would send no signal
   const inject = ["-e", "trace=pwrite64", "-e", `inject=pwrite64:signal=SIGKILL:when=${n}`];
   const before = ["strace", "-f", "-qq", "-o", join(dataDir, "..", "trace"), ...files, ...inject];

@@ -1,0 +1,58 @@
+/**
+ * How many transactions a store has had, in a file `<path>.commits` beside it that is written after each of them. A
+ * write-ahead log whose last transactions are gone looks as if they had never been: this file knows better. It is synced
+ * only when it is opened. A killed process leaves it as it was, and after a power cut an older number only says less.
+ */
+import { closeSync, constants, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
+import { crc32 } from "node:zlib";
+import { realPathOf } from "./lock.ts";
+
+export type Mark = {
+  /** Says that so many transactions are durable. */
+  write(commits: number): void;
+  sync(): void;
+  close(): void;
+};
+
+export const markPathOf = (path: string) => `${realPathOf(path)}.commits`;
+
+/** How many transactions the store at this path has had at least; undefined when nothing, or nothing readable, says so. */
+export function readMark(path: string): number | undefined {
+  return parse(readText(path));
+}
+
+/** Opens the mark of a store for writing, and makes it when it is not there. `onDamage` is told when it is unreadable. */
+export function openMark(path: string, onDamage: (sentence: string) => void): Mark {
+  const found = readText(path);
+  if (found !== "" && parse(found) === undefined) {
+    onDamage(
+      `${markPathOf(path)} does not match its checksum: whether the store lacks its last transactions is not known`,
+    );
+  }
+  const file = openSync(markPathOf(path), constants.O_WRONLY | constants.O_CREAT, 0o644);
+  return {
+    write: (commits) => void writeSync(file, textOf(commits), 0),
+    sync: () => fsyncSync(file),
+    close: () => closeSync(file),
+  };
+}
+
+/** Always as long, so that it is written over in one piece. */
+function textOf(commits: number): string {
+  const digits = String(commits).padStart(16, "0");
+  return `${digits} ${crc32(digits).toString(16).padStart(8, "0")}\n`;
+}
+
+function parse(text: string): number | undefined {
+  const commits = Number.parseInt(text, 10);
+  return text === textOf(commits) ? commits : undefined;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(markPathOf(path), "latin1");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    throw error;
+  }
+}

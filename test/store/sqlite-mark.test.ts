@@ -1,0 +1,130 @@
+/** The file beside the store that knows how many transactions there were: the loss of the last ones is no secret. */
+import assert from "node:assert/strict";
+import { copyFile, mkdtemp, readFile, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, test } from "node:test";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
+import type { Store } from "../../src/store/store.ts";
+import { asBoot1, finish, newJobs, resultsOf, t0 } from "./sample.ts";
+
+let directory: string;
+let path: string;
+let told: string[];
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "millpond-mark-"));
+  path = join(directory, "jobs.db");
+  told = [];
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+const open = (at = path): Promise<Store> =>
+  openSqliteStore({ path: at, onFailure: (error) => assert.fail(error), onDamage: (sentence) => told.push(sentence) });
+const commitsAt = async (at = path) => Number.parseInt(await readFile(`${at}.commits`, "latin1"), 10);
+
+/** The files of a store that was not closed, with this many transactions of one job each behind its start's own. */
+async function makeCrashedStore(transactions: number): Promise<void> {
+  const from = join(directory, "source.db");
+  const store = await open(from);
+  for (const job of newJobs(transactions)) await store.submit([job]);
+  for (const suffix of ["", "-wal", ".commits"]) await copyFile(from + suffix, path + suffix);
+  await store.close();
+}
+
+async function assertRefused(sentence: RegExp): Promise<void> {
+  await assert.rejects(open(), (error: Error) => {
+    assert.equal(error.name, "StartError");
+    assert.match(error.message, sentence);
+    return true;
+  });
+}
+
+async function jobsOf(store: Store): Promise<number> {
+  return (await store.counts()).pools.reduce((sum, { QUEUED }) => sum + QUEUED, 0);
+}
+
+test("each transaction that changed something is counted once it is durable, and nothing else is", async () => {
+  const store = await open();
+  assert.equal(await commitsAt(), 1, "the start's own");
+  await store.submit(newJobs(3));
+  assert.equal(await commitsAt(), 2);
+  await resultsOf(store);
+  const request = { pool: "idle", limit: 9, now: t0, ...asBoot1 };
+  await store.lease(request);
+  await store.lease(request);
+  assert.equal(await commitsAt(), 2, "reading, and a lease that finds nothing, are no transactions");
+  await finish(store, newJobs(1));
+  assert.equal(await commitsAt(), 5);
+  await store.close();
+  assert.equal(await commitsAt(), 6, "the end's own");
+});
+
+test("a store whose log lacks its last transactions is refused, with their number, and served when the mark is removed", async () => {
+  await makeCrashedStore(5);
+  const { size } = await stat(`${path}-wal`);
+  await truncate(`${path}-wal`, size - 1);
+  await assertRefused(
+    /jobs\.db lacks the last 1 of the 6 transactions that were synced, as .*jobs\.db\.commits says: .* or remove .*jobs\.db\.commits to go on/,
+  );
+  await assertRefused(/lacks the last 1 /); // also the second time
+  await rm(`${path}.commits`);
+  const store = await open();
+  assert.equal(await jobsOf(store), 4);
+  assert.equal(await commitsAt(), 6, "counted from what is there");
+  await store.close();
+});
+
+test("a log whose last transaction does not match its checksum, or that is gone, is refused", async () => {
+  await makeCrashedStore(5);
+  const log = await readFile(`${path}-wal`);
+  const flipped = Buffer.from(log);
+  flipped[flipped.length - 1]! ^= 1;
+  await writeFile(`${path}-wal`, flipped);
+  await assertRefused(/lacks the last 1 of the 6 /);
+  await rm(`${path}-wal`);
+  await assertRefused(/lacks the last \d of the 6 /);
+  await writeFile(`${path}-wal`, log);
+  const store = await open();
+  assert.equal(await jobsOf(store), 5, "as it was, it is served");
+  await store.close();
+});
+
+test("a store that is gone, empty, or an older copy is refused", async () => {
+  const store = await open();
+  await store.close();
+  await copyFile(path, `${path}.backup`);
+  const again = await open();
+  await again.submit(newJobs(1));
+  await again.close();
+  await copyFile(`${path}.backup`, path);
+  await assertRefused(/lacks the last 3 of the 5 /);
+  await truncate(path, 0);
+  await assertRefused(/lacks the last 5 of the 5 /);
+  await rm(path);
+  await assertRefused(/lacks the last 5 of the 5 /);
+});
+
+test("an older mark, an empty one, or none, refuses nothing, and an unreadable one is told", async () => {
+  await makeCrashedStore(5);
+  const older = await readFile(`${path}.commits`);
+  const marks = [undefined, "", older, "0000000000000009 00000000\n", Buffer.alloc(26)];
+  for (const [index, mark] of marks.entries()) {
+    if (mark === undefined) await rm(`${path}.commits`);
+    else await writeFile(`${path}.commits`, mark);
+    const store = await open();
+    assert.equal(await jobsOf(store), 5);
+    assert.equal(await commitsAt(), 7 + 2 * index);
+    await store.close();
+  }
+  const sentence = `${path}.commits does not match its checksum: whether the store lacks its last transactions is not known`;
+  assert.deepEqual(told, [sentence, sentence]);
+});
+
+test("the mark lies beside the file that links lead to", async () => {
+  await (await open()).close();
+  const link = join(directory, "link.db");
+  await symlink(path, link);
+  await (await open(link)).close();
+  assert.equal(await commitsAt(), 4);
+  await assert.rejects(stat(`${link}.commits`), { code: "ENOENT" });
+});
