@@ -243,6 +243,12 @@ suite("commands that act", () => {
     assert.match(text, /^why +\S.{10,}$/m);
     assert.match(text, /^cause +delayed$/m);
     assert.match(text, /^not before +\d{4}-/m);
+    assert.match(text, /^ahead +0$/m);
+    assert.match(text, /^pool +runs 0 now, has \d workers$/m);
+    const ended = outputOf(await millpond("explain", await dead(millpond)));
+    assert.match(ended, /^cause +final$/m);
+    assert.match(ended, /^last failure +nope: no way$/m);
+    assert.doesNotMatch(ended, /^(?:ahead|pool) /m, "what says nothing of a job that does not wait");
     const { cause, state, ahead } = JSON.parse(outputOf(await millpond("explain", id, "--json")));
     assert.deepEqual({ cause, state, ahead }, { cause: "delayed", state: "QUEUED", ahead: 0 });
     assert.match(complaintOf(await millpond("explain", nowhere)), /no job/);

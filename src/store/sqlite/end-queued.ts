@@ -43,22 +43,9 @@ export function createEndQueued(db: DatabaseSync, tables: Tables): EndQueued {
     WHERE seq = ?`);
 
   return (row, state, deadReason, failure, finishedAt) => {
-    const [
-      seq,
-      ,
-      pool,
-      channelId,
-      id,
-      client,
-      task,
-      bytes,
-      expiresAt,
-      attempts,
-      startedAt,
-      submittedAt,
-      redrives,
-      options,
-    ] = row;
+    // biome-ignore format: as in the type
+    const [seq, , pool, channelId, id, client, task, bytes, expiresAt, attempts, startedAt,
+      submittedAt, redrives, options] = row;
     const cursor = channels.append(channels.byId(channelId), state, finishedAt);
     const numbers = [state, attempts, startedAt, finishedAt, deadReason, submittedAt, redrives] as const;
     const crc = outputChecksum({ id, client, task }, null, null, failure, null, { options, numbers });

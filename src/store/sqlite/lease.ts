@@ -66,8 +66,8 @@ export function createLeases(db: DatabaseSync, tables: Tables, ready: Ready) {
     let onlyBytes: number | null = null;
     if (fence === 1 && typeof input !== "string") onlyBytes = input.bytes === null ? 0 : input.bytes.length;
     // biome-ignore format: what of the job, what of its input, what of the lease
-    running.set(seq, { fence, attempt, owner, id, client, task, pool, channel, expiresAt, submittedAt, redrives: row[18] ?? 0, options,
-      onlyBytes,
+    running.set(seq, { fence, attempt, owner, id, client, task, pool, channel, expiresAt,
+      submittedAt, redrives: row[18] ?? 0, options, onlyBytes,
       startedAt: now, until, isCancelling: false });
   }
 

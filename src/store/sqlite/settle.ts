@@ -47,9 +47,11 @@ export function createSettle(db: DatabaseSync, tables: Tables) {
     const numbers = [state, attempts, startAt, finishedAt, deadReason, submittedAt, redrives] as const;
     const crc = outputChecksum(job, kind, type, failure, output, isFinal ? { options, numbers } : null);
     const cursor = isFinal ? channels.append(channels.byId(job.channel), state, finishedAt) : null;
+    const sum = jobSum.of({ state, attempt: attempts, fence, crashes, redrives, expires_at: expiresAt });
     // biome-ignore format: one line per line of the statement
     update.run(state, attempts, crashes, isFinal ? null : runAt, startAt, isFinal ? finishedAt : null, cursor,
-      failure, kind, type, inRow(output), crc, jobSum.of({ state, attempt: attempts, fence, crashes, redrives, expires_at: expiresAt }),
+      failure, kind, type, inRow(output), crc,
+      sum,
       seq);
     running.delete(seq);
     if (job.isCancelling || deadReason !== null) updateRare.run(deadReason, seq);

@@ -55,16 +55,8 @@ export function createSubmit(db: DatabaseSync, tables: Tables, keys: Keys) {
     if (changes === 0) return compare(find.get(id)!, cells, input);
     if (cells[12] !== null || channelId === unknownChannel) {
       const chosen = channels.of(client, channel).id;
-      grant.run(
-        chosen,
-        priority,
-        expiresAt,
-        key,
-        options,
-        checksumIn(chosen),
-        jobSum.of({ expires_at: expiresAt }),
-        seq,
-      );
+      const sum = jobSum.of({ expires_at: expiresAt });
+      grant.run(chosen, priority, expiresAt, key, options, checksumIn(chosen), sum, seq);
     }
     payloads.setApart(seq, "input", input);
     if (expiresAt !== null) deadlines.add(pool, expiresAt, seq);
