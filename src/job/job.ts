@@ -93,7 +93,7 @@ export type Lease = NewJob & {
   readonly crashes: number;
   /** Whether it was cancelled while it ran. */
   readonly isCancelling: boolean;
-  /** Set when the stored input is not what was written: what the job has to say instead of being run. Its input is null. */
+  /** Set when something stored of it is not what was written: what it has to say instead of being run. Its input is null. */
   readonly damage?: Failure;
 };
 

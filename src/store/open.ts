@@ -6,7 +6,7 @@ import type { Store } from "./store.ts";
 export type StoreOptions = {
   /** Called once, when the store has failed and will do nothing more: the server should stop. */
   readonly onFailure: (error: MillpondError) => void;
-  /** Told of each job whose bytes on the disk are not those that were written: the operator has to know. */
+  /** Told of what on the disk is not what was written, in one sentence: the operator has to know. */
   readonly onDamage?: (sentence: string) => void;
 };
 

@@ -12,7 +12,7 @@ export type SqliteStoreOptions = {
   readonly path: string;
   /** Called once, when the store has failed: after one failed write a disk's word is worth nothing, so the server must stop. */
   readonly onFailure: (error: MillpondError) => void;
-  /** Told, in one sentence, of each job whose bytes on the disk are not those that were written. The store goes on. */
+  /** Told, in one sentence, of each job, or file beside the store, that is not what was written. The store goes on. */
   readonly onDamage?: (sentence: string) => void;
 };
 

@@ -66,7 +66,7 @@ export function renderFigures({ faults, simulation }: Runs): string {
     `${number(seeds)} seeds`,
     `${number(counts["outcome succeeded"] ?? 0)} attempts that succeeded`,
     String(violations.length),
-    bound((1 - 0.05 ** (1 / seeds)) * 100),
+    bound(seeds),
     `crashes ${number(counts["step crash"] ?? 0)}, thread deaths ${number(counts["thread deaths"] ?? 0)}, ${number(simulatedSeconds)} s of simulated time in ${number(Math.round(seconds))} s`,
     `\`${argumentsOf(simulation)}\``,
   ];
@@ -83,13 +83,19 @@ function figuresOf(fault: Exclude<FaultFigures, { skipped: string }>): string[] 
   const { happened, counts, violationCount, lossBelowPercent, measured } = fault;
   const handled = ["accepted", "executions", "results"].map((name) => number(counts[name] ?? 0)).join(", ");
   const also = Object.entries(measured).map(([name, value]) => `${inWords(name)} ${number(value)}`);
-  const least = lossBelowPercent === undefined ? "none" : bound(lossBelowPercent);
+  const least = lossBelowPercent === undefined ? "none" : bound(happened);
   return [number(happened), handled, String(violationCount), least, also.join(", ")];
 }
 
 const argumentsOf = ({ command }: Conditions) => command.replace(prefix, "").replace(" --json", "");
 const number = (value: number) => (value < 10_000 ? String(value) : value.toLocaleString("en-US"));
-const bound = (percent: number) => `< ${percent.toPrecision(2)} %`;
+
+/** What no loss in so many tries says at 95 %, in two digits, rounded up. */
+function bound(tries: number): string {
+  const percent = (1 - 0.05 ** (1 / tries)) * 100;
+  const unit = 10 ** (Math.floor(Math.log10(percent)) - 1);
+  return `< ${(Math.ceil(percent / unit) * unit).toPrecision(2)} %`;
+}
 
 /** `restartP99Ms` as "restart p99 ms". */
 function inWords(name: string): string {

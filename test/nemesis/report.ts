@@ -76,5 +76,5 @@ function withoutViolations(report: FaultReport): object {
 /** With no loss in n kills the chance of one is below 1 - 0.05^(1/n) a kill, at 95 %. */
 function boundOf({ happened, verdict }: TrialResult): object {
   if (verdict.violationCount > 0 || happened === 0) return {};
-  return { lossBelowPercent: Math.round((1 - 0.05 ** (1 / happened)) * 10_000) / 100 };
+  return { lossBelowPercent: Math.ceil((1 - 0.05 ** (1 / happened)) * 10_000) / 100 };
 }

@@ -51,6 +51,9 @@ function alter(sql: string): void {
   db.close();
 }
 
+const leaseOverdue = async (store: Store, pool: string) =>
+  (await store.lease({ pool, limit: 9, now: t0 * 2, ...asBoot1, onlyExpired: true })).leases;
+
 const sentence = (side: string, id: string) =>
   `the stored ${side} of job ${id} does not match its checksum: the file is damaged`;
 
@@ -184,7 +187,7 @@ const whole = { expiresAt: t0 + 9, idempotencyKey: "key", trace: "00-1", options
 test("a waiting job of which anything was damaged is not run, and says so", async () => {
   const changes = {
     input: [
-      ...["client = 'bob'", "task = 'other'", "pool = 'cpu2'", "channel = channel + 1", "max_attempts = 5"],
+      ...["client = 'bob'", "task = 'other'", "pool = 'cpu2'", "channel = 2", "channel = 0", "max_attempts = 5"],
       ...["submitted_at = submitted_at - 1", "trace = NULL", "priority = 1", "idempotency_key = 'kez'"],
       ...["options = NULL", "input_kind = 1", "input_type = 'x'"],
     ],
@@ -195,13 +198,14 @@ test("a waiting job of which anything was damaged is not run, and says so", asyn
       "cancelling = 1",
       "redrives = 1",
       "expires_at = expires_at + 64",
+      "expires_at = NULL",
     ],
   };
   for (const [side, each] of Object.entries(changes)) {
     for (const change of each) {
       const job = newJob(whole);
       const store = await open();
-      await store.submit([job, newJob({ channel: "other", pool: "gpu" })]);
+      await store.submit([job, newJob({ client: "bob", pool: "gpu" })]);
       await store.close();
       alter(`UPDATE job SET ${change} WHERE id = '${job.id}'`);
 
@@ -209,11 +213,43 @@ test("a waiting job of which anything was damaged is not run, and says so", asyn
       const [lease] = await leaseAll(again, change === "pool = 'cpu2'" ? "cpu2" : "cpu");
       assert.deepEqual([lease?.input, lease?.damage?.message], [null, sentence(side, job.id)], change);
       assert.deepEqual(told.splice(0), [sentence(side, job.id)]);
+      await again.settle([settlement(lease!, retried)]); // handed back before it began
+      const [next] = await leaseAll(again, lease!.pool);
+      assert.deepEqual([next?.input, next?.damage?.message], [null, sentence(side, job.id)], `${change}, leased again`);
+      await again.settle([settlement(next!, died)]);
+      assert.deepEqual(await leaseOverdue(again, lease!.pool), [], `${change}, and no more`);
+      const ofBob = { client: "bob", channel: "default", afterCursor: 0, limit: 9, maxBytes: 9_999 };
+      assert.deepEqual((await again.results(ofBob)).results, [], "another client has nothing of it");
       await again.close();
       await rm(path);
       await rm(`${path}.commits`);
     }
   }
+});
+
+test("a job without a deadline that has one by damage does not expire", async () => {
+  const job = newJob();
+  const store = await open();
+  await store.submit([job]);
+  await store.close();
+  alter("UPDATE job SET expires_at = 0");
+  const again = await open();
+  const [lease] = await leaseAll(again);
+  assert.equal(lease?.damage?.message, sentence("state", job.id));
+  await again.close();
+});
+
+test("a damaged job that is cancelled while it waits says so in its result", async () => {
+  const job = newJob();
+  const store = await open();
+  await store.submit([job]);
+  await store.close();
+  alter("UPDATE job SET attempt = 64");
+  const again = await open();
+  await again.cancel({ client: "ada", ids: [job.id], now: t0, failure: bad });
+  const [result] = (await resultsOf(again)).results;
+  assert.deepEqual([result?.state, result?.failure?.message], ["CANCELLED", sentence("state", job.id)]);
+  await again.close();
 });
 
 test("a job that waits again, was told to stop or was redriven stands as it was written", async () => {
@@ -227,7 +263,9 @@ test("a job that waits again, was told to stop or was redriven stands as it was 
   ]);
   await store.redrive({ client: "ada", now: t0, jobs: [{ id: redriven.id, runAt: t0 }] });
   const next = await leaseAll(store);
-  await store.cancel({ client: "ada", ids: [again.id], now: t0, failure: bad });
+  const cancel = { client: "ada", ids: [again.id, again.id], now: t0, failure: bad };
+  await store.cancel(cancel);
+  await store.cancel(cancel);
   await store.close();
 
   const reopened = await open();

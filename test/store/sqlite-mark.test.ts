@@ -1,6 +1,6 @@
 /** The file beside the store that knows how many transactions there were: the loss of the last ones is no secret. */
 import assert from "node:assert/strict";
-import { copyFile, mkdtemp, readFile, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readFile, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
@@ -107,7 +107,8 @@ test("a store that is gone, empty, or an older copy is refused", async () => {
 test("an older mark, an empty one, or none, refuses nothing, and an unreadable one is told", async () => {
   await makeCrashedStore(5);
   const older = await readFile(`${path}.commits`);
-  const marks = [undefined, "", older, "0000000000000009 00000000\n", Buffer.alloc(26)];
+  const tooLong = Buffer.concat([older, Buffer.from("\n")]);
+  const marks = [undefined, "", older, "0000000000000009 00000000\n", Buffer.alloc(26), tooLong];
   for (const [index, mark] of marks.entries()) {
     if (mark === undefined) await rm(`${path}.commits`);
     else await writeFile(`${path}.commits`, mark);
@@ -116,15 +117,42 @@ test("an older mark, an empty one, or none, refuses nothing, and an unreadable o
     assert.equal(await commitsAt(), 7 + 2 * index);
     await store.close();
   }
-  const sentence = `${path}.commits does not match its checksum: whether the store lacks its last transactions is not known`;
-  assert.deepEqual(told, [sentence, sentence]);
+  const sentence =
+    `${path}.commits does not match its checksum: were the store's last transactions lost, it would not be known; ` +
+    "it is written anew";
+  assert.deepEqual(told, [sentence, sentence, sentence]);
 });
 
-test("the mark lies beside the file that links lead to", async () => {
-  await (await open()).close();
+test("a mark that cannot be read or written refuses the start, and says so", async () => {
+  await makeCrashedStore(1);
+  await rm(`${path}.commits`);
+  await mkdir(`${path}.commits`);
+  await assertRefused(
+    /jobs\.db\.commits cannot be read \(EISDIR.*\): it must be a file that this user may read and write$/,
+  );
+});
+
+test("a store whose file is missing and whose log is there is refused, with what to do", async () => {
+  await makeCrashedStore(5);
+  for (const remove of [() => truncate(path, 0), () => rm(path)]) {
+    await remove();
+    await assertRefused(/jobs\.db is missing or empty, and its log .*jobs\.db-wal is there: bring back the file/);
+  }
+});
+
+test("behind a link, log and mark lie beside the file itself", async () => {
+  await makeCrashedStore(3);
   const link = join(directory, "link.db");
-  await symlink(path, link);
-  await (await open(link)).close();
-  assert.equal(await commitsAt(), 4);
+  await symlink("jobs.db", link);
+  const store = await open(link);
+  assert.equal(await jobsOf(store), 3);
+  await store.close();
   await assert.rejects(stat(`${link}.commits`), { code: "ENOENT" });
+  await rm(path);
+  await assert.rejects(open(link), /jobs\.db lacks the last 6 of the 6 /, "a link that leads nowhere");
+});
+
+test("a path that links to itself is refused", async () => {
+  await symlink("jobs.db", path);
+  await assert.rejects(open(), { name: "StartError" });
 });

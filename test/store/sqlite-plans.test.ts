@@ -10,7 +10,7 @@ const readWhole = /^SCAN (?:pool_count|total)$/;
 /** Their size is one, or bounded by what was asked for, or by the priorities there are. */
 const small = /^SCAN (?:CONSTANT ROW|wanted|held|\(subquery-\d+\)) ?/;
 /** Once for a row whose checksum does not fit. */
-const damaged = /^SCAN job USING COVERING INDEX sqlite_autoindex_job_1$/;
+const damaged = /^SCAN (?:job USING COVERING INDEX sqlite_autoindex_job_1|deadline)$/;
 
 let db: DatabaseSync;
 let statements: string[];

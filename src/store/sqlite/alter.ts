@@ -14,13 +14,13 @@ export function createAlterations(db: DatabaseSync, tables: Tables, endQueued: E
   const find = prepareQuery<QueuedRow>(db, `SELECT ${queuedColumns} FROM job WHERE id = ? AND client = ?`);
   const findFinal = prepareQuery<FinalRow>(db, `SELECT ${finalColumns} FROM job WHERE seq = ?`);
   const wish = db.prepare(
-    `UPDATE job SET cancelling = 1, row_sum = row_sum + ${jobSum.of({ cancelling: 1 })} WHERE seq = ?`,
+    `UPDATE job SET cancelling = 1, row_sum = row_sum + ${jobSum.of({ cancelling: 1 })} WHERE seq = ? AND cancelling = 0`,
   );
   const requeue = db.prepare(`
     UPDATE job SET state = ${QUEUED}, run_at = ?, attempt = 0, crashes = 0, redrives = redrives + 1, expires_at = NULL,
       started_at = NULL, finished_at = NULL, cursor = NULL, failure = NULL, dead_reason = NULL,
       output_kind = NULL, output_type = NULL, output = NULL, output_crc = NULL,
-      row_sum = ${jobSum.sql({ state: QUEUED, attempt: 0, crashes: 0, redrives: "redrives + 1", expires_at: 0 })}
+      row_sum = ${jobSum.sql({ state: QUEUED, attempt: 0, crashes: 0, redrives: "redrives + 1", expires_at: "NULL" })}
     WHERE seq = ?`);
 
   function cancelOne(client: string, id: string, failure: string, now: number): Cancelled {
@@ -36,7 +36,7 @@ export function createAlterations(db: DatabaseSync, tables: Tables, endQueued: E
     if (state !== QUEUED) return { kind: "final", state: states[state] as FinalState };
     counters.stored(now);
     endQueued(job, CANCELLED, null, failure, now);
-    return { kind: "cancelled", pool, channel: channels.byId(channelId).name };
+    return { kind: "cancelled", pool, channel: channels.nameOf(channelId) };
   }
 
   function redriveOne(client: string, id: string, runAt: number, now: number): Redriven {

@@ -37,6 +37,10 @@ export type Channels = {
   /** The channel, made when it is new. */
   of(client: string, name: string | null): Channel;
   byId(id: number): Channel;
+  /** Null also of a channel that only damage can have named. */
+  nameOf(id: number): string | null;
+  /** The channel of a job whose row may be damaged: where it is none of this client's, the place of unwanted results. */
+  ofJob(id: number, client: string): Channel;
   /** The position for the result of a job that becomes final. */
   append(channel: Channel, state: number, at: number): number;
   acknowledge(channel: Channel, cursor: number): void;
@@ -56,9 +60,9 @@ export function createChannels(db: DatabaseSync): Channels {
   const columns = "id, client, name, last, acked, swept, head, head_at, head_cursor, formers";
   const byName = prepareQuery<Row>(db, `SELECT ${columns} FROM channel WHERE client = ? AND name = ?`);
   const byNumber = prepareQuery<Row>(db, `SELECT ${columns} FROM channel WHERE id = ?`);
-  const insert = db.prepare(
-    "INSERT INTO channel (client, name, last, acked, swept, row_sum) VALUES (?, ?, 0, 0, 0, 0)",
-  );
+  const insert = db.prepare(`
+    INSERT INTO channel (client, name, last, acked, swept, row_sum)
+    VALUES (?, ?, 0, 0, 0, ${channelSum.of({ head: null, head_at: null, head_cursor: null })})`);
   const update = db.prepare(`
     UPDATE channel SET last = ?1, acked = ?2, swept = ?3, formers = ?4,
       row_sum = ${channelSum.sql({ last: "?1", acked: "?2", swept: "?3", formers: "?4" })}
@@ -87,10 +91,19 @@ export function createChannels(db: DatabaseSync): Channels {
     return row && keep(toChannel(row));
   }
 
+  function withId(id: number): Channel | undefined {
+    const known = numbered.get(id);
+    if (known) return known;
+    const row = byNumber.get(id);
+    return row && keep(toChannel(row));
+  }
+
   function make(client: string, name: string | null): Channel {
     const id = Number(insert.run(client, name ?? "").lastInsertRowid);
     return keep({ id, client, name, last: 0, acked: 0, swept: 0, head: null, formers: 0 });
   }
+
+  const of = (client: string, name: string | null) => look(client, name ?? "") ?? make(client, name);
 
   function setHead(channel: Channel, head: Head | null): void {
     channel.head = head;
@@ -109,13 +122,16 @@ export function createChannels(db: DatabaseSync): Channels {
 
   return {
     find: (client, name) => (name === "" ? undefined : look(client, name ?? "")),
-    of: (client, name) => look(client, name ?? "") ?? make(client, name),
+    of,
     byId: (id) => {
-      const known = numbered.get(id);
-      if (known) return known;
-      const row = byNumber.get(id);
-      if (!row) throw new Error(`a job names channel ${id}, which does not exist`);
-      return keep(toChannel(row));
+      const channel = withId(id);
+      if (!channel) throw new Error(`a job names channel ${id}, which does not exist`);
+      return channel;
+    },
+    nameOf: (id) => withId(id)?.name ?? null,
+    ofJob: (id, client) => {
+      const channel = withId(id);
+      return channel?.client === client ? channel : of(client, null);
     },
     append: (channel, state, at) => {
       const cursor = ++channel.last;

@@ -1,4 +1,4 @@
-/** Over what is written once: what a job was submitted with, and how it ended. See standing.ts for what changes. */
+/** Over what is written once: what a job was submitted with, and how it ended. See row-sum.ts for what changes. */
 import { crc32 } from "node:zlib";
 
 /** Whose cells they are: bytes that belong to another job are wrong bytes. */
@@ -6,24 +6,25 @@ export type Identity = { readonly id: string; readonly client: string; readonly 
 
 /** What a job was submitted with besides its input and its options. */
 export type Terms = {
+  readonly channel: number;
   readonly pool: string;
+  readonly maxAttempts: number;
+  readonly submittedAt: number;
   readonly trace: string | null;
+  readonly priority: number;
   readonly idempotencyKey: string | null;
-  readonly numbers: readonly [channel: number, maxAttempts: number, submittedAt: number, priority: number];
 };
 
 /** How a final job ended, and what else its result says. */
 export type Ending = {
+  readonly state: number;
+  readonly attempts: number;
+  readonly startedAt: number | null;
+  readonly finishedAt: number | null;
+  readonly deadReason: number | null;
+  readonly submittedAt: number;
+  readonly redrives: number;
   readonly options: string | null;
-  readonly numbers: readonly [
-    state: number,
-    attempts: number,
-    startedAt: number | null,
-    finishedAt: number | null,
-    deadReason: number | null,
-    submittedAt: number,
-    redrives: number,
-  ];
 };
 
 export function inputChecksum(
@@ -37,10 +38,10 @@ export function inputChecksum(
   let cells = `${kind ?? ""}\n${type ?? ""}`;
   if (options !== null) cells += `\n${options}`;
   if (terms === null) return checksum(job, cells, bytes);
-  const { pool, trace, idempotencyKey, numbers } = terms;
+  const { channel, pool, maxAttempts, submittedAt, trace, priority, idempotencyKey } = terms;
   cells += `\n${pool}`;
   if (trace !== null || idempotencyKey !== null) cells += `\n${trace ?? ""}\n${idempotencyKey ?? ""}`;
-  return checksum(job, cells, bytes, numbers);
+  return checksum(job, cells, bytes, [channel, maxAttempts, submittedAt, priority]);
 }
 
 /** `ending` is null of a job that is not final. */
@@ -54,7 +55,8 @@ export function outputChecksum(
 ): number {
   const cells = `${kind ?? ""}\n${type ?? ""}\n${failure ?? ""}`;
   if (ending === null) return checksum(job, cells, bytes);
-  const { options, numbers } = ending;
+  const { state, attempts, startedAt, finishedAt, deadReason, submittedAt, redrives, options } = ending;
+  const numbers = [state, attempts, startedAt, finishedAt, deadReason, submittedAt, redrives];
   return checksum(job, options === null ? cells : `${cells}\n${options}`, bytes, numbers);
 }
 

@@ -21,9 +21,10 @@ export type QueuedRow = [
   submittedAt: number,
   redrives: number,
   options: string | null,
+  isRight: number,
 ];
 export const queuedColumns = `seq, state, pool, channel, id, client, task, ${bytesOfQueued}, expires_at, attempt,
-  started_at, submitted_at, redrives, options`;
+  started_at, submitted_at, redrives, options, ${jobSum.isRight}`;
 
 /** Makes a QUEUED job final, with a result, although no attempt of it ended. `failure` is JSON. */
 export type EndQueued = (
@@ -35,25 +36,28 @@ export type EndQueued = (
 ) => void;
 
 export function createEndQueued(db: DatabaseSync, tables: Tables): EndQueued {
-  const { channels, counters, deadLetters, deadlines } = tables;
+  const { channels, counters, damage, deadLetters, deadlines } = tables;
   const update = db.prepare(`
-    UPDATE job SET state = ?1, dead_reason = ?, finished_at = ?, cursor = ?, failure = ?,
+    UPDATE job SET state = ?1, dead_reason = ?, finished_at = ?, channel = ?, cursor = ?, failure = ?,
       output_kind = NULL, output_type = NULL, output = NULL, output_crc = ?,
-      row_sum = ${jobSum.sql({ state: "?1" })}
+      row_sum = row_sum + ${jobSum.of({ state: 1 })} * (?1 - ${QUEUED})
     WHERE seq = ?`);
 
   return (row, state, deadReason, failure, finishedAt) => {
     // biome-ignore format: as in the type
     const [seq, , pool, channelId, id, client, task, bytes, expiresAt, attempts, startedAt,
-      submittedAt, redrives, options] = row;
-    const cursor = channels.append(channels.byId(channelId), state, finishedAt);
-    const numbers = [state, attempts, startedAt, finishedAt, deadReason, submittedAt, redrives] as const;
-    const crc = outputChecksum({ id, client, task }, null, null, failure, null, { options, numbers });
-    update.run(state, deadReason, finishedAt, cursor, failure, crc, seq);
-    if (expiresAt !== null) deadlines.remove(pool, expiresAt, seq);
+      submittedAt, redrives, options, isRight] = row;
+    const channel = channels.ofJob(channelId, client);
+    const cursor = channels.append(channel, state, finishedAt);
+    const said = isRight === 1 ? failure : JSON.stringify(damage.found("state", id));
+    const ending = { state, attempts, startedAt, finishedAt, deadReason, submittedAt, redrives, options };
+    const crc = outputChecksum({ id, client, task }, null, null, said, null, ending);
+    update.run(state, deadReason, finishedAt, channel.id, cursor, said, crc, seq);
+    if (isRight !== 1) deadlines.removeDamaged(seq);
+    else if (expiresAt !== null) deadlines.remove(pool, expiresAt, seq);
     if (state === DEAD) deadLetters.add(seq, client, pool, finishedAt);
     counters.add(pool, QUEUED, -1);
     counters.add(pool, state, 1);
-    counters.addBytes(state, bytes + Buffer.byteLength(failure));
+    counters.addBytes(state, bytes + Buffer.byteLength(said));
   };
 }

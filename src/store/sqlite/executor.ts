@@ -20,6 +20,7 @@ const writing: ReadonlySet<Call> = new Set([
   "submit",
   "lease",
   "settle",
+  "expired", // what is damaged is mended
   "cancel",
   "redrive",
   "remove",

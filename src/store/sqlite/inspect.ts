@@ -7,6 +7,7 @@ import { applicationId, newestVersion } from "./migrate.ts";
 import { channelSum } from "./row-sum.ts";
 import { assertLogWhole } from "./wal-check.ts";
 
+const SQLITE_CANTOPEN = 14;
 /** The version from which on transactions are counted and rows have sums. */
 const countedFrom = 4;
 /** Larger files are not checked page by page: it would make the start slow. */
@@ -21,7 +22,9 @@ export const mostIndexesBytes = 32 * 1024 * 1024;
 export function assertUsable(path: string): void {
   const fileBytes = sizeOf(path);
   const logBytes = sizeOf(`${path}-wal`);
-  if (fileBytes === 0 && logBytes === 0) return assertNothingLost(path, 0);
+  const marked = readMark(path) ?? 0;
+  if (fileBytes === 0 && logBytes === 0) return assertNothingLost(path, 0, marked);
+  if (fileBytes === 0) throw withoutFile(path);
   let db: DatabaseSync | undefined;
   try {
     assertLogWhole(path);
@@ -30,9 +33,12 @@ export function assertUsable(path: string): void {
     assertWhole(db, path, fileBytes, logBytes);
     const isCounted = Number(pragma(db, "user_version")) >= countedFrom;
     if (isCounted) assertPositions(db, path);
-    assertNothingLost(path, isCounted ? Number(db.prepare("SELECT commits FROM total").get()!.commits) : 0);
+    assertNothingLost(path, isCounted ? Number(db.prepare("SELECT commits FROM total").get()!.commits) : 0, marked);
   } catch (error) {
     if (error instanceof StartError) throw error;
+    if ((error as { errcode?: number }).errcode === SQLITE_CANTOPEN) {
+      throw new StartError(`${path} cannot be opened: it must be a file that this user may read and write`);
+    }
     throw damaged(path, messageOf(error));
   } finally {
     db?.close();
@@ -84,8 +90,7 @@ function assertPositions(db: DatabaseSync, path: string): void {
 }
 
 /** What was synced, and said to be, is there. */
-function assertNothingLost(path: string, commits: number): void {
-  const marked = readMark(path) ?? 0;
+function assertNothingLost(path: string, commits: number, marked: number): void {
   if (commits >= marked) return;
   throw new StartError(
     `${path} lacks the last ${marked - commits} of the ${marked} transactions that were synced, as ${markPathOf(path)} ` +
@@ -93,11 +98,22 @@ function assertNothingLost(path: string, commits: number): void {
   );
 }
 
-function damaged(path: string, finding: string): StartError {
+function withoutFile(path: string): StartError {
   return new StartError(
-    `${path} is damaged or not a Millpond store (${finding}): restore it from a backup, or choose another path`,
+    `${path} is missing or empty, and its log ${path}-wal is there: bring back the file that belongs to it, or a backup ` +
+      `without ${companionsOf(path)}`,
   );
 }
+
+function damaged(path: string, finding: string): StartError {
+  return new StartError(
+    `${path} is damaged or not a Millpond store (${finding}): restore it from a backup and remove ` +
+      `${companionsOf(path)}, or choose another path`,
+  );
+}
+
+/** What belongs to the store that is there, and to no backup of it. */
+const companionsOf = (path: string) => `${path}-wal, -shm and .commits`;
 
 function pragma(db: DatabaseSync, name: string): unknown {
   return Object.values(db.prepare(`PRAGMA ${name}`).get()!)[0];

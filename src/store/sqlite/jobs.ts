@@ -23,8 +23,7 @@ export function createGet(db: DatabaseSync, tables: Tables) {
     const { seq, input_kind: kind, input_type: type, input_crc: crc, channel, pool } = row;
     const bytes = payloads.fetch(seq, "input", kind, row.input);
     const { max_attempts: maxAttempts, submitted_at: submittedAt, trace, priority, idempotency_key } = row;
-    const numbers = [channel, maxAttempts, submittedAt, priority] as const;
-    const terms = { pool, trace, idempotencyKey: idempotency_key, numbers };
+    const terms = { channel, pool, maxAttempts, submittedAt, trace, priority, idempotencyKey: idempotency_key };
     const isSound = isInputChecksum(crc, row, kind, type, row.options, bytes, terms);
     return isSound ? { payload: toPayload(kind, type, bytes) } : { damage: damage.found("input", row.id) };
   }
@@ -32,10 +31,10 @@ export function createGet(db: DatabaseSync, tables: Tables) {
   function outputOf(row: WholeRow): Sound {
     const { seq, output_kind: kind, output_type: type, output_crc: crc } = row;
     const bytes = payloads.fetch(seq, "output", kind, row.output);
-    const { state, attempt, started_at: startedAt, finished_at: finishedAt, dead_reason: deadReason } = row;
+    const { state, attempt: attempts, started_at: startedAt, finished_at: finishedAt, dead_reason: deadReason } = row;
     const { submitted_at: submittedAt, redrives, options } = row;
-    const numbers = [state, attempt, startedAt, finishedAt, deadReason, submittedAt, redrives] as const;
-    const ending = isFinal(states[state]!) ? { options, numbers } : null;
+    const all = { state, attempts, startedAt, finishedAt, deadReason, submittedAt, redrives, options };
+    const ending = isFinal(states[state]!) ? all : null;
     const isSound = crc === null || isOutputChecksum(crc, row, kind, type, row.failure, bytes, ending);
     return isSound ? { payload: toPayload(kind, type, bytes) } : { damage: damage.found("output", row.id) };
   }
@@ -65,7 +64,7 @@ function toPayload(kind: number | null, type: string | null, bytes: Uint8Array |
 /** Without its output. */
 export function toStored(row: Row, { channels, running }: Tables): StoredJob {
   const { seq, id, client, task, pool, priority, redrives } = row;
-  const channel = channels.byId(row.channel).name;
+  const channel = channels.nameOf(row.channel);
   return {
     seq,
     id,

@@ -12,8 +12,8 @@ import type { Tables } from "./tables.ts";
 const columns = `job.seq, attempt, fence, crashes, id, client, channel, job.pool, task, max_attempts, run_at,
   submitted_at, trace, input_kind, input_type, input, input_crc,
   CASE WHEN priority = 0 AND coalesce(job.expires_at, idempotency_key, options) IS NULL THEN NULL
-    ELSE json_array(priority, job.expires_at, idempotency_key, options) END,
-  iif(${jobSum.isRight}, redrives, NULL)`;
+    ELSE json_array(priority, job.expires_at, CAST(idempotency_key AS TEXT), CAST(options AS TEXT)) END,
+  redrives, ${jobSum.isRight}`;
 
 /** Gives jobs to those who run them. Each query names its index: the plan must not depend on statistics. */
 export function createLeases(db: DatabaseSync, tables: Tables, ready: Ready) {
@@ -26,24 +26,24 @@ export function createLeases(db: DatabaseSync, tables: Tables, ready: Ready) {
   const overdue = prepareQuery<Row>(
     db,
     `SELECT ${columns} FROM deadline CROSS JOIN job NOT INDEXED ON job.seq = deadline.seq
-     WHERE deadline.pool = ? AND deadline.expires_at <= ? ORDER BY deadline.expires_at, deadline.seq LIMIT ?`,
+     WHERE deadline.pool = ? AND deadline.expires_at <= ? AND state = ${QUEUED} ORDER BY deadline.expires_at, deadline.seq LIMIT ?`,
   );
   const claim = db.prepare(`
     UPDATE job SET state = ${RUNNING}, attempt = ?, fence = ?, owner = ?,
       row_sum = row_sum + ${jobSum.of({ state: RUNNING - QUEUED, attempt: 1, fence: 1 })}
     WHERE seq = ?`);
+  const move = db.prepare("UPDATE job SET channel = ? WHERE seq = ?");
   const held = prepareQuery<Row>(db, `SELECT ${columns} FROM job WHERE seq = ?`);
 
   /** The input of a row; or what of the row is not what was written. */
   function inputOf(row: Row, wishes: Wishes): Payload | Damaged {
     const [seq, , , , id, client, channel, pool, task, maxAttempts, , submittedAt, trace] = row;
-    const [kind, type, crc, redrives] = [row[13], row[14], row[16], row[18]];
+    const [kind, type, crc, isRight] = [row[13], row[14], row[16], row[19]];
     const [priority, , idempotencyKey, options] = wishes ?? noWishes;
     const bytes = payloads.fetch(seq, "input", kind, row[15]);
-    const numbers = [channel, maxAttempts, submittedAt, priority] as const;
-    const terms = { pool, trace, idempotencyKey, numbers };
+    const terms = { channel, pool, maxAttempts, submittedAt, trace, priority, idempotencyKey };
     if (!isInputChecksum(crc, { id, client, task }, kind, type, options, bytes, terms)) return "input";
-    return redrives === null ? "state" : { kind, type, bytes };
+    return isRight === 1 ? { kind, type, bytes } : "state";
   }
 
   /** The lease as it crosses; `raised` is added to attempt and fence. Of a damaged job the input is left out, and it is told. */
@@ -52,9 +52,18 @@ export function createLeases(db: DatabaseSync, tables: Tables, ready: Ready) {
     const [seq, attempt, fence, crashes, id, client, channel, pool, task, maxAttempts, runAt, submittedAt, trace] = row;
     if (bytes !== null) output.put(bytes);
     // biome-ignore format: as in the type
-    return [seq, attempt + raised, fence + raised, crashes, id, client, channels.byId(channel).name, pool, task,
+    return [seq, attempt + raised, fence + raised, crashes, id, client, channels.nameOf(channel), pool, task,
       maxAttempts, runAt, submittedAt, trace, kind, type, bytes === null ? 0 : bytes.length,
       wishes, typeof input === "string" ? JSON.stringify(damage.found(input, id)) : null];
+  }
+
+  /** A damaged job is to end without harm to others: its deadline is looked for, and its channel is one of its client's. */
+  function mend(row: Row): Row {
+    const [seq, , , , , client, channel] = row;
+    deadlines.removeDamaged(seq);
+    const { id } = channels.ofJob(channel, client);
+    if (id !== channel) move.run(id, seq);
+    return row.with(6, id) as Row;
   }
 
   function claimOne(row: Row, input: Payload | Damaged, wishes: Wishes, { owner, now, until }: LeaseRequest): void {
@@ -67,14 +76,15 @@ export function createLeases(db: DatabaseSync, tables: Tables, ready: Ready) {
     if (fence === 1 && typeof input !== "string") onlyBytes = input.bytes === null ? 0 : input.bytes.length;
     // biome-ignore format: what of the job, what of its input, what of the lease
     running.set(seq, { fence, attempt, owner, id, client, task, pool, channel, expiresAt,
-      submittedAt, redrives: row[18] ?? 0, options, onlyBytes,
+      submittedAt, redrives: row[18], options, isRight: row[19] === 1, onlyBytes,
       startedAt: now, until, isCancelling: false });
   }
 
   function take(rows: readonly Row[], request: LeaseRequest, leases: LeaseCells[], output: BytesWriter): void {
-    for (const row of rows) {
-      const wishes = wishesOf(row);
-      const input = inputOf(row, wishes);
+    for (const found of rows) {
+      const wishes = wishesOf(found);
+      const input = inputOf(found, wishes);
+      const row = typeof input === "string" ? mend(found) : found;
       claimOne(row, input, wishes, request);
       leases.push(toCells(row, 1, input, wishes, output));
     }
@@ -126,9 +136,12 @@ export function createLeases(db: DatabaseSync, tables: Tables, ready: Ready) {
       const ended = [...running].filter(([, job]) => job.until < now || (others && job.owner !== owner));
       ended.sort(([a], [b]) => a - b);
       return ended.slice(0, limit).map(([seq, job]) => {
-        const row = held.get(seq)!;
-        const wishes = wishesOf(row);
-        const lease = toCells(row, 0, inputOf(row, wishes), wishes, output);
+        const found = held.get(seq)!;
+        const wishes = wishesOf(found);
+        const input = inputOf(found, wishes);
+        const row = typeof input === "string" ? mend(found) : found;
+        if (row !== found) running.set(seq, { ...job, channel: row[6] });
+        const lease = toCells(row, 0, input, wishes, output);
         return { lease, isCancelling: job.isCancelling, owner: job.owner };
       });
     },
@@ -163,8 +176,8 @@ type Row = [
   input: Uint8Array<ArrayBuffer> | null,
   crc: number,
   wishes: string | null,
-  /** Null: what changes of the job is not what was written. */
-  redrives: number | null,
+  redrives: number,
+  isRight: number,
 ];
 
 function wishesOf(row: Row): Wishes {

@@ -1,4 +1,4 @@
-import { mkdirSync, realpathSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { messageOf, StartError } from "../../errors.ts";
@@ -10,10 +10,10 @@ const SQLITE_BUSY = 5;
 /**
  * Holds a store file for this process alone, until `release` or the end of the process, however it ends: the lock is
  * the operating system's, on a file `<path>.lock` which stays empty. Makes the folder when it is missing. Throws a
- * StartError when the file is held already, also by this process.
+ * StartError when the file is held already, also by this process. Links are not followed: see real-path.ts.
  */
 export function lockFile(path: string): FileLock {
-  const lockPath = `${realPathOf(path)}.lock`;
+  const lockPath = `${path}.lock`;
   let db: DatabaseSync | undefined;
   try {
     mkdirSync(dirname(lockPath), { recursive: true });
@@ -31,14 +31,5 @@ export function lockFile(path: string): FileLock {
     throw new StartError(
       `cannot lock the store ${path} (${messageOf(error)}): its folder must exist or be creatable, and be writable`,
     );
-  }
-}
-
-/** Two paths that lead to one file through links must share what lies beside it. */
-export function realPathOf(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return path; // not there yet
   }
 }

@@ -3,9 +3,9 @@
  * write-ahead log whose last transactions are gone looks as if they had never been: this file knows better. It is synced
  * only when it is opened. A killed process leaves it as it was, and after a power cut an older number only says less.
  */
-import { closeSync, constants, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, constants, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { crc32 } from "node:zlib";
-import { realPathOf } from "./lock.ts";
+import { messageOf, StartError } from "../../errors.ts";
 
 export type Mark = {
   /** Says that so many transactions are durable. */
@@ -14,24 +14,37 @@ export type Mark = {
   close(): void;
 };
 
-export const markPathOf = (path: string) => `${realPathOf(path)}.commits`;
+export const markPathOf = (path: string) => `${path}.commits`;
 
-/** How many transactions the store at this path has had at least; undefined when nothing, or nothing readable, says so. */
+/**
+ * How many transactions the store at this path has had at least; undefined when there is no mark, or it does not match
+ * its checksum. Throws a StartError when it cannot be read.
+ */
 export function readMark(path: string): number | undefined {
   return parse(readText(path));
 }
 
-/** Opens the mark of a store for writing, and makes it when it is not there. `onDamage` is told when it is unreadable. */
+/**
+ * Opens the mark of a store for writing, and makes it when it is not there. `onDamage` is told when it does not match its
+ * checksum. Throws a StartError when it cannot be opened.
+ */
 export function openMark(path: string, onDamage: (sentence: string) => void): Mark {
   const found = readText(path);
   if (found !== "" && parse(found) === undefined) {
     onDamage(
-      `${markPathOf(path)} does not match its checksum: whether the store lacks its last transactions is not known`,
+      `${markPathOf(path)} does not match its checksum: were the store's last transactions lost, it would not be known; ` +
+        "it is written anew",
     );
   }
-  const file = openSync(markPathOf(path), constants.O_WRONLY | constants.O_CREAT, 0o644);
+  const file = attempt(path, "written", () =>
+    openSync(markPathOf(path), constants.O_WRONLY | constants.O_CREAT, 0o600),
+  );
+  ftruncateSync(file, textOf(0).length);
   return {
-    write: (commits) => void writeSync(file, textOf(commits), 0),
+    write: (commits) => {
+      const text = textOf(commits);
+      if (writeSync(file, text, 0) < text.length) throw new Error(`${markPathOf(path)} was not written whole`);
+    },
     sync: () => fsyncSync(file),
     close: () => closeSync(file),
   };
@@ -49,10 +62,22 @@ function parse(text: string): number | undefined {
 }
 
 function readText(path: string): string {
+  return attempt(path, "read", () => {
+    try {
+      return readFileSync(markPathOf(path), "latin1");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+      throw error;
+    }
+  });
+}
+
+function attempt<T>(path: string, done: string, work: () => T): T {
   try {
-    return readFileSync(markPathOf(path), "latin1");
+    return work();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
-    throw error;
+    throw new StartError(
+      `${markPathOf(path)} cannot be ${done} (${messageOf(error)}): it must be a file that this user may read and write`,
+    );
   }
 }

@@ -68,7 +68,7 @@ export type LeaseCells = readonly [
   trace: string | null,
   ...input: PayloadCells,
   wishes: Wishes,
-  /** A failure as JSON: the input is not what was written, and is left out. */
+  /** A failure as JSON: something of the job is not what was written, and its input is left out. */
   damage: string | null,
 ];
 

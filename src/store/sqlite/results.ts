@@ -48,8 +48,7 @@ export function createResults(db: DatabaseSync, { channels, damage, payloads }: 
       const size = output === null ? 0 : output.length;
       total += size + (failure === null ? 0 : Buffer.byteLength(failure));
       if (found.length > 0 && total > maxBytes) break;
-      const numbers = [state, attempts, startedAt, finishedAt, deadReason, submittedAt, redrives] as const;
-      const ending = { options, numbers };
+      const ending = { state, attempts, startedAt, finishedAt, deadReason, submittedAt, redrives, options };
       const isOf = (id: string) => isOutputChecksum(crc, { id, client, task }, kind, type, failure, output, ending);
       const isSound = isOf(stored);
       const id = isSound ? stored : idInIndex(seq, stored);

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { RUNNING } from "./protocol.ts";
+import { jobSum } from "./row-sum.ts";
 
 /** What has to be known of a RUNNING job to settle it, and what is known of its lease. */
 export type RunningJob = {
@@ -17,6 +18,8 @@ export type RunningJob = {
   readonly redrives: number;
   /** JSON */
   readonly options: string | null;
+  /** Whether its numbers were those that were written when it was leased. */
+  readonly isRight: boolean;
   /** Bytes of its input when nothing else is kept of it, as of most; null: they have to be counted. */
   readonly onlyBytes: number | null;
   /** When the attempt began; null when a former process began it. */
@@ -37,14 +40,17 @@ export function createRunning(db: DatabaseSync): Running {
   const left = db
     .prepare(
       `SELECT seq, fence, attempt, owner, id, client, task, pool, channel, expires_at AS expiresAt,
-         submitted_at AS submittedAt, redrives, options, cancelling
+         submitted_at AS submittedAt, redrives, options, cancelling, ${jobSum.isRight} AS isRight
        FROM job INDEXED BY job_running WHERE state = ${RUNNING} AND seq > 0`,
     )
-    .all() as unknown as (RunningJob & { seq: number; cancelling: number })[];
+    .all() as unknown as (Omit<RunningJob, "isRight"> & { seq: number; cancelling: number; isRight: number })[];
   return new Map(
-    left.map(({ seq, cancelling, ...job }) => [
+    left.map(({ seq, cancelling, isRight, ...job }) => [
       seq,
-      { ...job, onlyBytes: null, startedAt: null, until: -Infinity, isCancelling: cancelling === 1 },
+      {
+        ...{ ...job, isRight: isRight === 1, isCancelling: cancelling === 1 },
+        ...{ onlyBytes: null, startedAt: null, until: -Infinity },
+      },
     ]),
   );
 }

@@ -6,7 +6,7 @@ import { prepareQuery } from "./connection.ts";
 import { bytesOfRunning } from "./kept.ts";
 import { inRow } from "./payloads.ts";
 import { CANCELLED, type Calls, DEAD, outcomes, QUEUED, RUNNING, SUCCEEDED, type SettlementCells } from "./protocol.ts";
-import { jobSum } from "./row-sum.ts";
+import { jobSum, wrongSum } from "./row-sum.ts";
 import type { Tables } from "./tables.ts";
 
 const succeeded = outcomes.indexOf("succeeded");
@@ -43,11 +43,12 @@ export function createSettle(db: DatabaseSync, tables: Tables) {
     let bytes = isFinal ? (job.onlyBytes ?? measure.get(seq)![0]) : 0;
     payloads.setApart(seq, "output", output);
     const startAt = startOf(cells, job.attempt);
-    const { submittedAt, redrives, options, expiresAt } = job;
-    const numbers = [state, attempts, startAt, finishedAt, deadReason, submittedAt, redrives] as const;
-    const crc = outputChecksum(job, kind, type, failure, output, isFinal ? { options, numbers } : null);
+    const { submittedAt, redrives, options, expiresAt, isRight } = job;
+    const ending = { state, attempts, startedAt: startAt, finishedAt, deadReason, submittedAt, redrives, options };
+    const crc = outputChecksum(job, kind, type, failure, output, isFinal ? ending : null);
     const cursor = isFinal ? channels.append(channels.byId(job.channel), state, finishedAt) : null;
-    const sum = jobSum.of({ state, attempt: attempts, fence, crashes, redrives, expires_at: expiresAt });
+    const numbers = { state, attempt: attempts, fence, crashes, redrives, expires_at: expiresAt };
+    const sum = isRight || isFinal ? jobSum.of(numbers) : wrongSum;
     // biome-ignore format: one line per line of the statement
     update.run(state, attempts, crashes, isFinal ? null : runAt, startAt, isFinal ? finishedAt : null, cursor,
       failure, kind, type, inRow(output), crc,

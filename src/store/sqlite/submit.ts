@@ -2,7 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { differingChannel } from "../../job/options.ts";
 import type { ContentField, Submitted } from "../store.ts";
 import type { BytesReader } from "./bytes.ts";
-import { inputChecksum } from "./checksums.ts";
+import { inputChecksum, type Terms } from "./checksums.ts";
 import { prepareQuery } from "./connection.ts";
 import type { Keys } from "./keys.ts";
 import { differingTexts } from "./text.ts";
@@ -17,7 +17,7 @@ export function createSubmit(db: DatabaseSync, tables: Tables, keys: Keys) {
   const insert = db.prepare(`
     INSERT INTO job (seq, id, client, channel, pool, task, state, attempt, max_attempts, fence, crashes,
       run_at, submitted_at, trace, input_kind, input_type, input, input_crc, row_sum)
-    VALUES (?, ?, ?, ?, ?, ?, ${QUEUED}, 0, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, 0)
+    VALUES (?, ?, ?, ?, ?, ?, ${QUEUED}, 0, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ${jobSum.of({ expires_at: null })})
     ON CONFLICT (id) DO NOTHING`);
   const grant = db.prepare(`
     UPDATE job SET channel = ?, priority = ?, expires_at = ?, idempotency_key = ?, options = ?, input_crc = ?,
@@ -44,19 +44,18 @@ export function createSubmit(db: DatabaseSync, tables: Tables, keys: Keys) {
     const seq = counters.nextSeq();
     // A channel of a job that is not stored is not made.
     const channelId = channels.find(client, channel)?.id ?? unknownChannel;
-    const checksumIn = (chosen: number) =>
-      inputChecksum({ id, client, task }, kind, type, options, input, {
-        ...{ pool, trace, idempotencyKey: key },
-        numbers: [chosen, maxAttempts, submittedAt, priority],
-      });
+    const terms = { channel: channelId, pool, maxAttempts, submittedAt, trace, priority, idempotencyKey: key };
+    const checksumOf = (all: Terms) => inputChecksum({ id, client, task }, kind, type, options, input, all);
+    const crc = checksumOf(terms);
     // biome-ignore format: one line per line of the statement
     const { changes } = insert.run(seq, id, client, channelId, pool, task, maxAttempts,
-      runAt, submittedAt, trace, kind, type, inRow(input), checksumIn(channelId));
+      runAt, submittedAt, trace, kind, type, inRow(input), crc);
     if (changes === 0) return compare(find.get(id)!, cells, input);
     if (cells[12] !== null || channelId === unknownChannel) {
-      const chosen = channels.of(client, channel).id;
+      const { id: chosen } = channels.of(client, channel);
+      const finalCrc = chosen === channelId ? crc : checksumOf({ ...terms, channel: chosen });
       const sum = jobSum.of({ expires_at: expiresAt });
-      grant.run(chosen, priority, expiresAt, key, options, checksumIn(chosen), sum, seq);
+      grant.run(chosen, priority, expiresAt, key, options, finalCrc, sum, seq);
     }
     payloads.setApart(seq, "input", input);
     if (expiresAt !== null) deadlines.add(pool, expiresAt, seq);
@@ -79,7 +78,7 @@ export function createSubmit(db: DatabaseSync, tables: Tables, keys: Keys) {
     if (client !== cells[1]) return { kind: "taken" };
     const differs: ContentField[] = [];
     if (task !== cells[4]) differs.push("task");
-    const { name: channel } = channels.byId(channelId);
+    const channel = channels.nameOf(channelId);
     if (channel !== cells[2]) differs.push(differingChannel(channel, cells[2]));
     const stored = payloads.fetch(seq, "input", kind, held);
     if (kind !== cells[9] || type !== cells[10] || !sameBytes(stored, input)) differs.push("input");
@@ -93,7 +92,7 @@ export function createSubmit(db: DatabaseSync, tables: Tables, keys: Keys) {
 
   /** Nobody reads the results of a channel without a name. */
   function cursorOf(known: KnownRow): number | null {
-    return channels.byId(known[2]).name === null ? null : known[4];
+    return channels.nameOf(known[2]) === null ? null : known[4];
   }
 
   return (jobs: Calls["submit"]["request"], bytes: BytesReader): Calls["submit"]["answer"] =>

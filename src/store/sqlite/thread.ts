@@ -9,21 +9,29 @@ import { type FileLock, lockFile } from "./lock.ts";
 import { type Mark, openMark } from "./mark.ts";
 import { migrate } from "./migrate.ts";
 import type { Batch, FromThread, ToThread } from "./protocol.ts";
+import { realPathOf } from "./real-path.ts";
 
 const port = parentPort!;
 const say = (said: FromThread, transfer: ArrayBuffer[] = []) => port.postMessage(said, transfer);
 
 const onDamage = (damaged: string) => say({ damaged });
 
-function serve(db: DatabaseSync, witness: DatabaseSync, mark: Mark, lock: FileLock): void {
-  const executor = createExecutor(db, { onCommit: mark.write, onDamage });
+/** What a store has open. The witness is closed by itself, and only when all has gone well. */
+type Opened = { readonly db: DatabaseSync; readonly mark: Mark; readonly lock: FileLock };
+
+function close({ db, mark, lock }: Partial<Opened>): void {
+  db?.close();
+  mark?.close();
+  lock?.release();
+}
+
+function serve(opened: Opened, witness: DatabaseSync): void {
+  const executor = createExecutor(opened.db, { onCommit: opened.mark.write, onDamage });
   executor.record();
-  mark.sync();
+  opened.mark.sync();
 
   function end(): void {
-    db.close();
-    mark.close();
-    lock.release();
+    close(opened);
     port.close();
   }
 
@@ -54,19 +62,24 @@ function received(from: MessagePort): ToThread[] {
 
 function start(path: string): void {
   const lock = lockFile(path);
+  let opened: Partial<Opened> = { lock };
   try {
     assertUsable(path);
     const db = openConnection(path);
+    opened = { lock, db };
+    const witness = openWitness(path);
     migrate(db);
-    serve(db, openWitness(path), openMark(path, onDamage), lock);
+    const mark = openMark(path, onDamage);
+    opened = { lock, db, mark };
+    serve({ lock, db, mark }, witness);
   } catch (error) {
-    lock.release();
+    close(opened); // before the witness, which the thread's end closes
     throw error;
   }
 }
 
 try {
-  start((workerData as { readonly path: string }).path);
+  start(realPathOf((workerData as { readonly path: string }).path));
   say("ready");
 } catch (error) {
   if (!(error instanceof StartError)) throw error;

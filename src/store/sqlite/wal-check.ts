@@ -3,7 +3,7 @@
  * first frame that does not match its checksum, and everything behind it would be lost without a word.
  * https://sqlite.org/fileformat2.html#the_write_ahead_log
  */
-import { closeSync, fstatSync, openSync, readSync, realpathSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { StartError } from "../../errors.ts";
 
 /** A log's bytes. `read` gives a view that the next `read` may overwrite. */
@@ -34,7 +34,7 @@ export function assertLogWhole(path: string): void {
     if (damage === undefined) return;
     throw new StartError(
       `${path}-wal is damaged: ${damage.what} at byte ${damage.at}, and what follows was synced, so that starting would ` +
-        "lose it: restore the store from a backup, or choose another path",
+        "lose it: restore the store from a backup and remove this log, or choose another path",
     );
   } finally {
     closeSync(file);
@@ -128,10 +128,10 @@ function addUp(bytes: DataView, from: number, to: number, [one, two]: Sums, isLi
 const sumsIn = (bytes: DataView, at: number): Sums => [bytes.getInt32(at), bytes.getInt32(at + 4)];
 const isSame = (one: Sums, other: Sums) => one[0] === other[0] && one[1] === other[1];
 
-/** The log lies beside the file that links lead to. Undefined: there is none. */
+/** Undefined: there is none. */
 function openLog(path: string): number | undefined {
   try {
-    return openSync(`${realpathSync(path)}-wal`, "r");
+    return openSync(`${path}-wal`, "r");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;

@@ -26,7 +26,7 @@ export const bitFlip: Fault = {
   async run({ folder, root, seed, random, isGate, asked }) {
     const count = asked.kills ?? (isGate ? sizes.gate : sizes.ci);
     const { dataDir, events } = await makeStore(join(folder, "made"), root, seed);
-    const outcomes = { refused: 0, reported: 0, unharmed: 0 };
+    const outcomes = { refused: 0, ended: 0, reported: 0, unharmed: 0 };
     const breaches: Violation[] = [];
     async function damageAndRead(index: number): Promise<void> {
       const copy = join(folder, `copy-${index}`);
@@ -39,14 +39,12 @@ export const bitFlip: Fault = {
       if (out.kind === "served") {
         const runs = existsSync(runsOf(copy)) ? readEvents([runsOf(copy)]) : [];
         const { violations } = check([...events, ...runs, ...out.events], { leaseMs, atLeast: { I1: jobs }, except });
-        const isTold = out.said !== "";
-        // what was told of may be lost, but never wrong
+        // a job that was named may be lost, but never wrong
         const wrong = violations.find(({ invariant }) => /^I[25]$/.test(invariant));
+        const untold = violations.find(({ job }) => job === undefined || !out.said.includes(job));
         if (wrong) say(`a wrong result was delivered: ${wrong.text}`, wrong.job);
-        const [first] = violations;
-        if (isTold) outcomes.reported += 1;
-        else if (!first) outcomes.unharmed += 1;
-        else if (!wrong) say(`nobody was told: ${first.invariant} ${first.text}`, first.job);
+        else if (untold) say(`nobody was told: ${untold.invariant} ${untold.text}`, untold.job);
+        else outcomes[out.said === "" ? "unharmed" : "reported"] += 1;
       } else {
         outcomes[out.kind] += 1;
         if (!/store|damaged|millpond\.sqlite/i.test(out.said)) say(`it only said "${out.said.slice(0, 300)}"`);

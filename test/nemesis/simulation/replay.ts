@@ -71,7 +71,9 @@ async function run({ from, seeds, under, isJson, conditions }: Asked): Promise<n
     process.stdout.write(`${[...lines, ...shownSteps(shrunk.plan)].join("\n")}\n`);
   } else {
     const said = seeds > 1 ? shownViolations(together) : shownSteps(planOf(from));
-    process.stdout.write(`${[...said, `${campaign.seeds} seeds in ${seconds} s`].join("\n")}\n`);
+    const broken = seeds > 1 && together.length > 0 ? `${together.length} violations` : "no violation";
+    const looked = seeds === 1 ? `seed ${from}` : `${campaign.seeds} seeds`;
+    process.stdout.write(`${[...said, `${looked} in ${seconds} s, ${broken}`].join("\n")}\n`);
   }
   return shrunk || (seeds > 1 && together.length > 0) ? 1 : 0;
 }

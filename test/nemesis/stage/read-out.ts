@@ -24,11 +24,11 @@ export type ReadOutOptions = {
 };
 
 /**
- * `refused`: it did not start. `reported`: it started, and then said that something is wrong, to a client or by its end.
- * `served`: to the end; where it said nothing, everything must be right.
+ * `refused`: it did not start. `ended`: it started, and then said that something is wrong, to a client or by its end.
+ * `served`: to the end; but for the jobs that it named, everything must be right.
  */
 export type ReadOut =
-  | { readonly kind: "refused" | "reported"; readonly said: string }
+  | { readonly kind: "refused" | "ended"; readonly said: string }
   /** `said`: what it logged as an error, if anything; some jobs may be named there as damaged. */
   | { readonly kind: "served"; readonly said: string; readonly events: readonly Event[] };
 
@@ -55,11 +55,11 @@ export async function readOut({ root, dataDir, runsPath, channels }: ReadOutOpti
     const { code, stderr } = await bounded(server);
     return code === 0
       ? { kind: "served", said: stderr, events }
-      : { kind: "reported", said: `ended with ${code}: ${stderr}` };
+      : { kind: "ended", said: `ended with ${code}: ${stderr}` };
   } catch (error) {
     server.kill("SIGKILL");
     const { stderr } = await server.ended;
-    return { kind: "reported", said: `${(error as CallFailure).reason}: ${stderr}` };
+    return { kind: "ended", said: `${(error as CallFailure).reason}: ${stderr}` };
   } finally {
     for (const wire of wires.values()) wire.close();
   }
