@@ -59,7 +59,12 @@ export async function openSqliteStore({ path, onFailure, onDamage }: SqliteStore
     if (!isClosing) fail("its thread ended");
     exited.fire();
   });
-  await ready.promise;
+  try {
+    await ready.promise;
+  } catch (error) {
+    await exited.promise; // only now it has let go of the files
+    throw error;
+  }
 
   async function close(): Promise<void> {
     if (!isClosing) {

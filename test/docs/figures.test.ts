@@ -1,6 +1,7 @@
 /** docs/guarantees.md tells of the nemesis what docs/nemesis.json says, no more and no less. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { invariants } from "../nemesis/checker.ts";
 import { faults } from "../nemesis/faults/all.ts";
 import {
   type FaultRun,
@@ -11,6 +12,7 @@ import {
   type SimulationRun,
   withFigures,
 } from "./figures.ts";
+import { promises, renderPromises } from "./promises.ts";
 
 const conditions = {
   command: "npm run --silent nemesis -- --seed 7 --json",
@@ -44,7 +46,7 @@ test("docs/nemesis.json tells of every fault, be it that it was skipped", () => 
 });
 
 test("a line says how often, how many, what was wrong, the bound, and how to have it again", () => {
-  const figures = { happened: 50, seconds: 9, measured: { restartP99Ms: 700 }, lossBelowPercent: 5.82 };
+  const figures = { happened: 50, seconds: 9, measured: { restartP99Ms: 700 }, checked: {}, lossBelowPercent: 5.82 };
   const counts = { accepted: 12_345, executions: 13_000, results: 12_345 };
   const page = renderFigures({ faults: [run("a", { ...figures, counts, violationCount: 0 })], simulation });
   assert.match(
@@ -58,13 +60,31 @@ test("a line says how often, how many, what was wrong, the bound, and how to hav
 });
 
 test("what was skipped says why, and what was broken has no bound", () => {
-  const broken = { happened: 3, seconds: 1, measured: {}, counts: {}, violationCount: 2 };
+  const broken = { happened: 3, seconds: 1, measured: {}, checked: {}, counts: {}, violationCount: 2 };
   const page = renderFigures({
     faults: [run("b", broken), run("c", { skipped: "strace is not installed" })],
     simulation,
   });
   assert.match(page, /it is b \| 3 \| 0, 0, 0 \| 2 \| none \|/);
   assert.match(page, /it is c \| skipped \| {2}\| {2}\| {2}\| strace is not installed \|/);
+});
+
+test("a promise says in which faults its invariants were asked, how often, and what was found", () => {
+  const clean = { happened: 1, seconds: 1, measured: {}, counts: {}, violationCount: 0, checked: { I7: 200, I8: 99 } };
+  const other = { ...clean, row: "N12", checked: { I14: 1, I13: 20 } };
+  const broken = { ...run("b", other), violations: [{ invariant: "I13" }, { invariant: "I13" }] };
+  const page = renderPromises([run("a", clean), broken, run("c", { skipped: "no root" })]);
+  assert.match(page, /^\| 2\. At least once, bounded \| I7, I8, I14 \| N1, N12 \| 300 \| 0 \| < 1\.0 % \|$/m);
+  assert.match(page, /^\| 10\. .* \| I13 \| N12 \| 20 \| 2 \| none \|$/m);
+  assert.match(page, /^\| 4\. .* \| I4 \| {2}\| 0 \| 0 \| none \|$/m, "what was never asked proves nothing");
+});
+
+test("the promises are those of the page, and their invariants those of the checker", () => {
+  const names = new Set(invariants.map(({ name }) => name));
+  for (const { title, invariants: asked } of promises) {
+    assert.ok(readPage().includes(`\n## ${title}\n`), title);
+    for (const name of asked) assert.ok(names.has(name), name);
+  }
 });
 
 test("a fault that ran anew, once or in parts, takes the place of its former runs only", () => {

@@ -6,6 +6,8 @@
  *     node test/docs/figures.ts                  writes the section anew
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { renderPromises } from "./promises.ts";
+import { bound, number, table } from "./render.ts";
 
 type Conditions = { readonly command: string; readonly at: string; readonly cores: number; readonly seed: number };
 type Figures = { readonly [name: string]: number };
@@ -16,6 +18,7 @@ export type FaultFigures = { readonly name: string; readonly row: string; readon
       readonly happened: number;
       readonly seconds: number;
       readonly measured: Figures;
+      readonly checked: Figures;
       readonly counts: Figures;
       readonly violationCount: number;
       readonly lossBelowPercent?: number;
@@ -23,7 +26,7 @@ export type FaultFigures = { readonly name: string; readonly row: string; readon
 );
 export type FaultRun = Conditions & {
   readonly faults: readonly FaultFigures[];
-  readonly violations: readonly object[];
+  readonly violations: readonly { readonly invariant: string }[];
 };
 export type SimulationRun = Conditions & {
   readonly seeds: number;
@@ -76,6 +79,12 @@ export function renderFigures({ faults, simulation }: Runs): string {
   return `Run on ${when}, on a machine with ${cores} cores that others used too, each line with \`${prefix.trim()}\` and its arguments:
 
 ${table(head, [...lines, simulated])}
+
+The same by promise, over all these runs but the simulation. *Times* is of how many jobs, results, attempts, keys or files
+the invariants were asked. This bound takes each as a try of its own, which those of one run are not: the one above, per
+fault, is the more careful.
+
+${renderPromises(faults)}
 `;
 }
 
@@ -88,23 +97,10 @@ function figuresOf(fault: Exclude<FaultFigures, { skipped: string }>): string[] 
 }
 
 const argumentsOf = ({ command }: Conditions) => command.replace(prefix, "").replace(" --json", "");
-const number = (value: number) => (value < 10_000 ? String(value) : value.toLocaleString("en-US"));
-
-/** What no loss in so many tries says at 95 %, in two digits, rounded up. */
-function bound(tries: number): string {
-  const percent = (1 - 0.05 ** (1 / tries)) * 100;
-  const unit = 10 ** (Math.floor(Math.log10(percent)) - 1);
-  return `< ${(Math.ceil(percent / unit) * unit).toPrecision(2)} %`;
-}
 
 /** `restartP99Ms` as "restart p99 ms". */
 function inWords(name: string): string {
   return name.replaceAll(/(?<=[a-z\d])[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).replace(/ mi b$/, " MiB");
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [head, head.map(() => "---"), ...rows];
-  return lines.map((cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`).join("\n");
 }
 
 /** The runs with these outputs in them; a fault that ran anew leaves the runs it was in before. One may have several. */

@@ -142,6 +142,15 @@ test("a store that was not closed has everything that was answered", async () =>
   await store.close();
 });
 
+test("a start that fails moves nothing of the log into the file", async () => {
+  await makeCrashedStore("PRAGMA user_version = 3"); // so that the upgrade fails: it was made already
+  const before = await readFile(path);
+  const { length } = await readFile(`${path}-wal`);
+  await assert.rejects(open(), /cannot open the store .*: duplicate column name/);
+  assert.ok(before.equals(await readFile(path)), "the file is as it was");
+  assert.equal((await readFile(`${path}-wal`)).length, length);
+});
+
 test("the settings that durability rests on are in force, and a file that cannot have them is refused", () => {
   const db = openConnection(path);
   const read = (name: string) => Object.values(db.prepare(`PRAGMA ${name}`).get()!)[0];
