@@ -72,7 +72,9 @@ export function createRunning(): Running {
 
 /** An attempt that ended before it began. */
 export function unrun(lease: Lease, outcome: Outcome, now: number): Ended {
-  return { lease, outcome, startedAt: now, finishedAt: now, tookMs: 0 };
+  const isDamaged = lease.damage !== undefined && !lease.isCancelling;
+  const told: Outcome = isDamaged ? { kind: "failed", failure: lease.damage } : outcome;
+  return { lease, outcome: told, startedAt: now, finishedAt: now, tookMs: 0 };
 }
 
 /** A job that was cancelled before it began: it is CANCELLED, and the attempt does not count. */

@@ -76,6 +76,26 @@ async function openReaper(t: TestContext, overrides: Partial<Parameters<typeof c
 }
 
 describe("recovery at a start", () => {
+  test("a job of which something is damaged fails with that, whatever else it would end with", async () => {
+    const { store, clock, lease, settle, flush } = open();
+    const damage = { reason: "damaged", message: "does not match its checksum", retryable: false };
+    await store.submit(newJobs(2));
+    const { leases } = await lease("dead");
+    await store.cancel({ client: "ada", ids: [leases[1]!.id], now: t0, failure: damage });
+    const damaged: Pick<Store, "expired"> = {
+      expired: async (request) => (await store.expired(request)).map((each) => ({ ...each, damage })),
+    };
+    assert.equal(await recoverLost({ store: damaged, clock, owner: "new", settle, flush }), 2);
+    const { jobs } = await store.list(everything);
+    assert.deepEqual(
+      jobs.map(({ id, state, failure, deadReason }) => [id, state, failure?.reason, deadReason]),
+      [
+        [leases[1]!.id, "CANCELLED", "cancelled", null],
+        [leases[0]!.id, "DEAD", "damaged", "permanent"],
+      ],
+    );
+  });
+
   test("jobs of a process that died are given back, after a backoff, with their attempt and crash counted", async () => {
     const { store, clock, lease, recover } = open();
     await store.submit(newJobs(3));

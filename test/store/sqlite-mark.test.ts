@@ -152,6 +152,16 @@ test("behind a link, log and mark lie beside the file itself", async () => {
   await assert.rejects(open(link), /jobs\.db lacks the last 6 of the 6 /, "a link that leads nowhere");
 });
 
+test("a link that leads nowhere is followed from the folder that it really lies in", async () => {
+  const [real, linked] = [join(directory, "b", "c"), join(directory, "a")];
+  await mkdir(real, { recursive: true });
+  await symlink(real, linked);
+  await symlink("../jobs.db", join(real, "link.db"));
+  await (await open(join(linked, "link.db"))).close();
+  await rm(join(directory, "b", "jobs.db"));
+  await assert.rejects(open(join(linked, "link.db")), /b\/jobs\.db lacks the last 2 of the 2 /);
+});
+
 test("a path that links to itself is refused", async () => {
   await symlink("jobs.db", path);
   await assert.rejects(open(), { name: "StartError" });

@@ -5,7 +5,7 @@ import { prepareQuery } from "./connection.ts";
 import { type EndQueued, queuedColumns, type QueuedRow } from "./end-queued.ts";
 import { finalColumns, type FinalRow, type Parting } from "./parting.ts";
 import { type Calls, CANCELLED, DEAD, QUEUED, RUNNING, states, SUCCEEDED } from "./protocol.ts";
-import { jobSum } from "./row-sum.ts";
+import { jobSum, wrongSum } from "./row-sum.ts";
 import type { Tables } from "./tables.ts";
 
 /** What clients do to their jobs, one by one: cancel, redrive, remove. */
@@ -20,23 +20,24 @@ export function createAlterations(db: DatabaseSync, tables: Tables, endQueued: E
     UPDATE job SET state = ${QUEUED}, run_at = ?, attempt = 0, crashes = 0, redrives = redrives + 1, expires_at = NULL,
       started_at = NULL, finished_at = NULL, cursor = NULL, failure = NULL, dead_reason = NULL,
       output_kind = NULL, output_type = NULL, output = NULL, output_crc = NULL,
-      row_sum = ${jobSum.sql({ state: QUEUED, attempt: 0, crashes: 0, redrives: "redrives + 1", expires_at: "NULL" })}
+      row_sum = iif(${jobSum.isRight}, ${jobSum.sql({ state: QUEUED, attempt: 0, crashes: 0, redrives: "redrives + 1", expires_at: "NULL" })}, ${wrongSum})
     WHERE seq = ?`);
 
   function cancelOne(client: string, id: string, failure: string, now: number): Cancelled {
     const job = find.get(id, client);
     if (!job) return { kind: "not_found" };
-    const [seq, state, pool, channelId] = job;
+    const [seq, state, pool] = job;
     if (state === RUNNING) {
       counters.stored(now);
       wish.run(seq);
-      running.get(seq)!.isCancelling = true;
+      const lease = running.get(seq);
+      if (lease) lease.isCancelling = true;
       return { kind: "cancelling", pool, seq };
     }
     if (state !== QUEUED) return { kind: "final", state: states[state] as FinalState };
     counters.stored(now);
-    endQueued(job, CANCELLED, null, failure, now);
-    return { kind: "cancelled", pool, channel: channels.nameOf(channelId) };
+    const { name: channel } = endQueued(job, CANCELLED, null, failure, now);
+    return { kind: "cancelled", pool, channel };
   }
 
   function redriveOne(client: string, id: string, runAt: number, now: number): Redriven {
@@ -63,7 +64,7 @@ export function createAlterations(db: DatabaseSync, tables: Tables, endQueued: E
     const state = states[stateNumber]!;
     if (!isFinal(state)) return { kind: "not_final", state };
     const row = findFinal.get(seq)!;
-    const isRead = row[5] <= channels.byId(channelId).acked;
+    const isRead = row[5] <= (channels.known(channelId, client)?.acked ?? 0);
     if (stateNumber === SUCCEEDED && !isRead) return { kind: "not_acknowledged" };
     parting.fromResult(row);
     parting.erase(row);

@@ -39,7 +39,9 @@ export type Channels = {
   byId(id: number): Channel;
   /** Null also of a channel that only damage can have named. */
   nameOf(id: number): string | null;
-  /** The channel of a job whose row may be damaged: where it is none of this client's, the place of unwanted results. */
+  /** The channel, where it is one of this client's: damage can have named another, or none. */
+  known(id: number, client: string): Channel | undefined;
+  /** The same, and otherwise the client's place of unwanted results. */
   ofJob(id: number, client: string): Channel;
   /** The position for the result of a job that becomes final. */
   append(channel: Channel, state: number, at: number): number;
@@ -103,6 +105,11 @@ export function createChannels(db: DatabaseSync): Channels {
     return keep({ id, client, name, last: 0, acked: 0, swept: 0, head: null, formers: 0 });
   }
 
+  function known(id: number, client: string): Channel | undefined {
+    const channel = withId(id);
+    return channel?.client === client ? channel : undefined;
+  }
+
   const of = (client: string, name: string | null) => look(client, name ?? "") ?? make(client, name);
 
   function setHead(channel: Channel, head: Head | null): void {
@@ -129,10 +136,8 @@ export function createChannels(db: DatabaseSync): Channels {
       return channel;
     },
     nameOf: (id) => withId(id)?.name ?? null,
-    ofJob: (id, client) => {
-      const channel = withId(id);
-      return channel?.client === client ? channel : of(client, null);
-    },
+    known,
+    ofJob: (id, client) => known(id, client) ?? of(client, null),
     append: (channel, state, at) => {
       const cursor = ++channel.last;
       touched.add(channel);

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import type { Channel } from "./channels.ts";
 import { outputChecksum } from "./checksums.ts";
 import { bytesOfQueued } from "./kept.ts";
 import { DEAD, QUEUED } from "./protocol.ts";
@@ -26,14 +27,14 @@ export type QueuedRow = [
 export const queuedColumns = `seq, state, pool, channel, id, client, task, ${bytesOfQueued}, expires_at, attempt,
   started_at, submitted_at, redrives, options, ${jobSum.isRight}`;
 
-/** Makes a QUEUED job final, with a result, although no attempt of it ended. `failure` is JSON. */
+/** Makes a QUEUED job final, with a result, although no attempt of it ended. `failure` is JSON. Gives the result's channel. */
 export type EndQueued = (
   row: QueuedRow,
   state: number,
   deadReason: number | null,
   failure: string,
   finishedAt: number,
-) => void;
+) => Channel;
 
 export function createEndQueued(db: DatabaseSync, tables: Tables): EndQueued {
   const { channels, counters, damage, deadLetters, deadlines } = tables;
@@ -59,5 +60,6 @@ export function createEndQueued(db: DatabaseSync, tables: Tables): EndQueued {
     counters.add(pool, QUEUED, -1);
     counters.add(pool, state, 1);
     counters.addBytes(state, bytes + Buffer.byteLength(said));
+    return channel;
   };
 }

@@ -26,8 +26,9 @@ export type History = {
 
 /** The attempts that did not succeed: nothing is written for a job that succeeds at once. */
 export function createHistory(db: DatabaseSync): History {
+  // A fence that damage made smaller is given again.
   const insert = db.prepare(`
-    INSERT INTO past_attempt (seq, fence, attempt, outcome, failure, started_at, finished_at)
+    INSERT OR REPLACE INTO past_attempt (seq, fence, attempt, outcome, failure, started_at, finished_at)
     VALUES (?, ?, ?, ?, ?, ?, ?)`);
   const trim = prepareQuery<[number]>(
     db,

@@ -80,7 +80,7 @@ export function toStored(row: Row, { channels, running }: Tables): StoredJob {
     submittedAt: row.submitted_at,
     runAt: row.run_at,
     expiresAt: row.expires_at,
-    startedAt: row.state === RUNNING ? running.get(seq)!.startedAt : row.started_at,
+    startedAt: row.state === RUNNING ? (running.get(seq)?.startedAt ?? null) : row.started_at,
     finishedAt: row.finished_at,
     idempotencyKey: row.idempotency_key,
     options: row.options === null ? null : readOptions(row.options),

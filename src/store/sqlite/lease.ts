@@ -26,6 +26,7 @@ export function createLeases(db: DatabaseSync, tables: Tables, ready: Ready) {
   const overdue = prepareQuery<Row>(
     db,
     `SELECT ${columns} FROM deadline CROSS JOIN job NOT INDEXED ON job.seq = deadline.seq
+       AND job.pool = deadline.pool AND job.expires_at = deadline.expires_at
      WHERE deadline.pool = ? AND deadline.expires_at <= ? AND state = ${QUEUED} ORDER BY deadline.expires_at, deadline.seq LIMIT ?`,
   );
   const claim = db.prepare(`
@@ -66,6 +67,13 @@ export function createLeases(db: DatabaseSync, tables: Tables, ready: Ready) {
     return row.with(6, id) as Row;
   }
 
+  /** A row, mended where it is damaged, with its wishes, and its input or what of it is damaged. */
+  function look(found: Row): { row: Row; wishes: Wishes; input: Payload | Damaged } {
+    const wishes = wishesOf(found);
+    const input = inputOf(found, wishes);
+    return { row: typeof input === "string" ? mend(found) : found, wishes, input };
+  }
+
   function claimOne(row: Row, input: Payload | Damaged, wishes: Wishes, { owner, now, until }: LeaseRequest): void {
     const [seq, before, fenceBefore, , id, client, channel, pool, task, , , submittedAt] = row;
     const [attempt, fence] = [before + 1, fenceBefore + 1];
@@ -82,9 +90,7 @@ export function createLeases(db: DatabaseSync, tables: Tables, ready: Ready) {
 
   function take(rows: readonly Row[], request: LeaseRequest, leases: LeaseCells[], output: BytesWriter): void {
     for (const found of rows) {
-      const wishes = wishesOf(found);
-      const input = inputOf(found, wishes);
-      const row = typeof input === "string" ? mend(found) : found;
+      const { row, wishes, input } = look(found);
       claimOne(row, input, wishes, request);
       leases.push(toCells(row, 1, input, wishes, output));
     }
@@ -136,11 +142,8 @@ export function createLeases(db: DatabaseSync, tables: Tables, ready: Ready) {
       const ended = [...running].filter(([, job]) => job.until < now || (others && job.owner !== owner));
       ended.sort(([a], [b]) => a - b);
       return ended.slice(0, limit).map(([seq, job]) => {
-        const found = held.get(seq)!;
-        const wishes = wishesOf(found);
-        const input = inputOf(found, wishes);
-        const row = typeof input === "string" ? mend(found) : found;
-        if (row !== found) running.set(seq, { ...job, channel: row[6] });
+        const { row, wishes, input } = look(held.get(seq)!);
+        if (typeof input === "string") running.set(seq, { ...job, channel: row[6] });
         const lease = toCells(row, 0, input, wishes, output);
         return { lease, isCancelling: job.isCancelling, owner: job.owner };
       });

@@ -39,7 +39,7 @@ export function openMark(path: string, onDamage: (sentence: string) => void): Ma
   const file = attempt(path, "written", () =>
     openSync(markPathOf(path), constants.O_WRONLY | constants.O_CREAT, 0o600),
   );
-  ftruncateSync(file, textOf(0).length);
+  if (found.length > textOf(0).length) ftruncateSync(file, textOf(0).length);
   return {
     write: (commits) => {
       const text = textOf(commits);

@@ -13,8 +13,10 @@ export type FinalRow = [
   cursor: number,
   bytes: number,
   liesApart: number,
+  client: string,
 ];
-export const finalColumns = `job.seq, job.pool, state, job.finished_at, channel, cursor, ${bytesKept}, ${liesApart}`;
+export const finalColumns = `job.seq, job.pool, state, job.finished_at, channel, cursor, ${bytesKept}, ${liesApart},
+  job.client`;
 
 export type Parting = {
   /** Takes a final job away from its result, which stays in the channel until it is acknowledged. */
@@ -36,8 +38,9 @@ export function createParting(db: DatabaseSync, tables: Tables): Parting {
   const erase = db.prepare("DELETE FROM job WHERE seq = ?");
 
   return {
-    fromResult: ([seq, , , , channelId, cursor]) => {
-      const channel = channels.byId(channelId);
+    fromResult: ([seq, , , , channelId, cursor, , , client]) => {
+      const channel = channels.known(channelId, client);
+      if (!channel) return; // where its result is only its damaged row knew
       if (cursor > channel.acked) {
         copy.run(seq);
         channel.formers += 1;

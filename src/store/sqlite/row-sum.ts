@@ -35,9 +35,10 @@ function createRowSum<const Name extends string>(table: string, names: readonly 
   };
 }
 
-/** What changes of a job while it waits and runs. */
+/** What changes of a job while it waits and runs, and what its result takes over without a look at its input. */
 export const jobSum = createRowSum("job", [
   ...(["state", "attempt", "fence", "crashes", "cancelling", "redrives", "expires_at"] as const),
+  ...(["channel", "submitted_at"] as const),
 ]);
 
 /** Where a channel's readers and its pruner are. */

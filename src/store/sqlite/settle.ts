@@ -47,8 +47,11 @@ export function createSettle(db: DatabaseSync, tables: Tables) {
     const ending = { state, attempts, startedAt: startAt, finishedAt, deadReason, submittedAt, redrives, options };
     const crc = outputChecksum(job, kind, type, failure, output, isFinal ? ending : null);
     const cursor = isFinal ? channels.append(channels.byId(job.channel), state, finishedAt) : null;
-    const numbers = { state, attempt: attempts, fence, crashes, redrives, expires_at: expiresAt };
-    const sum = isRight || isFinal ? jobSum.of(numbers) : wrongSum;
+    const numbers = {
+      ...{ state, attempt: attempts, fence, crashes, redrives, channel: job.channel },
+      ...{ expires_at: expiresAt, submitted_at: submittedAt },
+    };
+    const sum = isRight ? jobSum.of(numbers) : wrongSum;
     // biome-ignore format: one line per line of the statement
     update.run(state, attempts, crashes, isFinal ? null : runAt, startAt, isFinal ? finishedAt : null, cursor,
       failure, kind, type, inRow(output), crc,

@@ -17,7 +17,7 @@ export function createSubmit(db: DatabaseSync, tables: Tables, keys: Keys) {
   const insert = db.prepare(`
     INSERT INTO job (seq, id, client, channel, pool, task, state, attempt, max_attempts, fence, crashes,
       run_at, submitted_at, trace, input_kind, input_type, input, input_crc, row_sum)
-    VALUES (?, ?, ?, ?, ?, ?, ${QUEUED}, 0, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ${jobSum.of({ expires_at: null })})
+    VALUES (?, ?, ?, ?, ?, ?, ${QUEUED}, 0, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO NOTHING`);
   const grant = db.prepare(`
     UPDATE job SET channel = ?, priority = ?, expires_at = ?, idempotency_key = ?, options = ?, input_crc = ?,
@@ -47,14 +47,15 @@ export function createSubmit(db: DatabaseSync, tables: Tables, keys: Keys) {
     const terms = { channel: channelId, pool, maxAttempts, submittedAt, trace, priority, idempotencyKey: key };
     const checksumOf = (all: Terms) => inputChecksum({ id, client, task }, kind, type, options, input, all);
     const crc = checksumOf(terms);
+    const numbers = { submitted_at: submittedAt, expires_at: null };
     // biome-ignore format: one line per line of the statement
     const { changes } = insert.run(seq, id, client, channelId, pool, task, maxAttempts,
-      runAt, submittedAt, trace, kind, type, inRow(input), crc);
+      runAt, submittedAt, trace, kind, type, inRow(input), crc, jobSum.of({ ...numbers, channel: channelId }));
     if (changes === 0) return compare(find.get(id)!, cells, input);
     if (cells[12] !== null || channelId === unknownChannel) {
       const { id: chosen } = channels.of(client, channel);
       const finalCrc = chosen === channelId ? crc : checksumOf({ ...terms, channel: chosen });
-      const sum = jobSum.of({ expires_at: expiresAt });
+      const sum = jobSum.of({ ...numbers, expires_at: expiresAt, channel: chosen });
       grant.run(chosen, priority, expiresAt, key, options, finalCrc, sum, seq);
     }
     payloads.setApart(seq, "input", input);

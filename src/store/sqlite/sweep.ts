@@ -29,21 +29,21 @@ export function createSweep(db: DatabaseSync, { channels }: Tables, parting: Par
   const walkWithFormers = prepareQuery<Row>(
     db,
     `${ofJobs} UNION ALL
-     SELECT 0, '', state, finished_at, channel, cursor, 0, 0, 1 FROM former_result WHERE channel = ?1 AND cursor > ?2
+     SELECT 0, '', state, finished_at, channel, cursor, 0, 0, '', 1 FROM former_result WHERE channel = ?1 AND cursor > ?2
      ORDER BY cursor LIMIT ${walkRows}`,
   );
   const eraseFormer = db.prepare("DELETE FROM former_result WHERE channel = ? AND cursor = ?");
   let looked = 0;
 
   function remove(channel: Channel, row: Row): void {
-    const [seq, pool, state, at, id, cursor, bytes, apart, isFormer] = row;
+    const [seq, pool, state, at, id, cursor, bytes, apart, client, isFormer] = row;
     if (isFormer === 1) {
       eraseFormer.run(channel.id, cursor);
       channel.formers -= 1;
-    } else parting.erase([seq, pool, state, at, id, cursor, bytes, apart]);
+    } else parting.erase([seq, pool, state, at, id, cursor, bytes, apart, client]);
   }
 
-  function kindOf({ acked }: Channel, [, , state, , , cursor, , , isFormer]: Row): number {
+  function kindOf({ acked }: Channel, [, , state, , , cursor, , , , isFormer]: Row): number {
     if (isFormer === 1) return FORMER;
     return cursor <= acked ? ACKED : unackedKind(state);
   }

@@ -9,7 +9,6 @@ import { type FileLock, lockFile } from "./lock.ts";
 import { type Mark, openMark } from "./mark.ts";
 import { migrate } from "./migrate.ts";
 import type { Batch, FromThread, ToThread } from "./protocol.ts";
-import { realPathOf } from "./real-path.ts";
 
 const port = parentPort!;
 const say = (said: FromThread, transfer: ArrayBuffer[] = []) => port.postMessage(said, transfer);
@@ -60,8 +59,9 @@ function received(from: MessagePort): ToThread[] {
   return found;
 }
 
-function start(path: string): void {
-  const lock = lockFile(path);
+function start(given: string): void {
+  const lock = lockFile(given);
+  const { path } = lock;
   let opened: Partial<Opened> = { lock };
   try {
     assertUsable(path);
@@ -79,7 +79,7 @@ function start(path: string): void {
 }
 
 try {
-  start(realPathOf((workerData as { readonly path: string }).path));
+  start((workerData as { readonly path: string }).path);
   say("ready");
 } catch (error) {
   if (!(error instanceof StartError)) throw error;

@@ -57,7 +57,8 @@ export const bitFlip: Fault = {
         while (next < count) await damageAndRead(next++);
       }),
     );
-    const verdict = breaches.reduce(withBreach, check(events, { leaseMs, atLeast: { I5: 1 }, except: exceptBefore }));
+    const made = check(events, { leaseMs, atLeast: { I5: 1 }, except: exceptBefore });
+    const verdict = breaches.reduce(withBreach, { ...made, checked: { ...made.checked, N11: count } });
     return { happened: count, planned: count, measured: outcomes, verdict };
   },
 };

@@ -116,9 +116,9 @@ export function runCases(way: Way, server: () => TestServer): void {
     const id = randomUUID();
     const job = { id, task: "gate", input: json({ port: gate.port }) };
     await assert.rejects(own.run({ job }, { timeoutMs: 150 }), { rawMessage: /timed out|deadline/i });
+    const ended = await whenFinal(own, id); // the server's clock may be some time behind the caller's
     gate.open(); // workers are free from here on, and would start it
     for (const attempt of running) attempt.pass();
-    const ended = await whenFinal(own, id);
     const after = await own.run({ job: { task: "gate", input: json({ port: gate.port }) } });
 
     assertEndedByDeadline(ended);
