@@ -111,9 +111,8 @@ function unlessSecret(key: string, value: unknown): string {
 function valuesOf(file: { readonly name: string; readonly text: string }, mistakes: string[]): Map<string, unknown> {
   const values = new Map<string, unknown>();
   const document = parseDocument(file.text, { prettyErrors: true });
-  for (const { message } of [...document.errors, ...document.warnings]) {
-    mistakes.push(`${file.name} is not YAML: ${message.split(":\n")[0]}`);
-  }
+  const found = [...document.errors, ...document.warnings].map(({ message }) => message.split(":\n")[0]);
+  for (const message of new Set(found)) mistakes.push(`${file.name} is not YAML: ${message}`);
   if (document.errors.length > 0) return values;
   try {
     collect(document.toJS(), "");

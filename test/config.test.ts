@@ -172,6 +172,8 @@ suite("mistakes", () => {
       mistakes({ yaml: "grpc: {port: 1\nstore: ]" })[0] as string,
       /^millpond\.yaml is not YAML: .* at line 2/,
     );
+    const said = mistakes({ yaml: "{{{: nonsense\n" });
+    assert.equal(new Set(said).size, said.length, "and nothing is told twice");
   });
 
   test("a key given twice is refused", () => {

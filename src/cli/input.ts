@@ -28,9 +28,10 @@ function parseJson(given: string, source: string): unknown {
   try {
     return JSON.parse(given);
   } catch (error) {
-    throw new UsageError(
-      `${source} is not JSON: ${messageOf(error)}; in a shell put it in single quotes: '{"key": "value"}'`,
-    );
+    const remedy = given.startsWith("@")
+      ? `from a file it is taken with --json-file ${given.slice(1)}`
+      : `in a shell put it in single quotes: '{"key": "value"}'`;
+    throw new UsageError(`${source} is not JSON: ${messageOf(error)}; ${remedy}`);
   }
 }
 

@@ -75,7 +75,10 @@ async function taskFiles(folders: readonly string[]): Promise<string[]> {
   const files: string[] = [];
   for (const folder of folders) {
     const names = await readdir(folder).catch((error: unknown) => {
-      throw new StartError(`the tasks folder ${folder} cannot be read: ${messageOf(error)}`, { exitCode: 2 });
+      throw new StartError(
+        `the tasks folder ${folder} cannot be read: ${messageOf(error)}: name one with --tasks-dir`,
+        { exitCode: 2 },
+      );
     });
     const tasks = names.filter((name) => /\.(ts|js|mjs)$/.test(name) && !name.endsWith(".d.ts"));
     files.push(...tasks.toSorted().map((name) => join(resolve(folder), name)));

@@ -129,6 +129,7 @@ suite("a command line that makes no sense is one line, with exit code 2", { conc
     ["attempts out of bounds", ["submit", "echo", "--max-attempts", "0"], /--max-attempts is "0": .* 1 to 100/],
     ["an input of run that is no JSON", ["run", "echo", "{a: 1}"], /the argument is not JSON: /],
     ["two inputs of run", ["run", "echo", "1", "--file", "x"], /keep one of the argument, --json-file, --file/],
+    ["a file in place of JSON", ["submit", "echo", "--json", "@in.json"], /taken with --json-file in\.json$/m],
     ["malformed JSON", ["submit", "echo", "--json", "{a: 1}"], /--json is not JSON: /],
     ["two inputs", ["submit", "echo", "--json", "1", "--file", "x"], /the input is given more than once/],
     ["a file that is not there", ["submit", "echo", "--file", "/nonexistent/x"], /cannot be read: ENOENT/],

@@ -74,7 +74,7 @@ suite("serve", () => {
     assert.match(settings.stderr, /^millpond: .*\n.*nosuch/);
     const folder = await run(["serve", ...ports, "--tasks-dir", "/nonexistent/tasks"]);
     assert.ok(folder.code === 1 || folder.code === 2);
-    assert.match(folder.stderr, /^millpond: .*\/nonexistent\/tasks/);
+    assert.match(folder.stderr, /^millpond: .*\/nonexistent\/tasks.*: name one with --tasks-dir$/m);
     assert.doesNotMatch(folder.stderr, /\n\s+at /);
   });
 });
