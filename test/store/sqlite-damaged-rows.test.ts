@@ -20,6 +20,15 @@ import {
 
 useFolder();
 
+/** The store with what was put into it, opened again after the closed file was changed. */
+async function damaged(sql: string, put: (store: Store) => Promise<unknown>): Promise<Store> {
+  const store = await open();
+  await put(store);
+  await store.close();
+  alter(sql);
+  return open();
+}
+
 const leaseOverdue = async (store: Store, pool: string) =>
   (await store.lease({ pool, limit: 9, now: t0 * 2, ...asBoot1, onlyExpired: true })).leases;
 
@@ -45,12 +54,9 @@ test("a waiting job of which anything was damaged is not run, and says so", asyn
   for (const side of ["input", "state"] as const) {
     for (const change of changes[side]) {
       const job = newJob(whole);
-      const store = await open();
-      await store.submit([job, newJob({ client: "bob", pool: "gpu" })]);
-      await store.close();
-      alter(`UPDATE job SET ${change} WHERE id = '${job.id}'`);
-
-      const again = await open();
+      const again = await damaged(`UPDATE job SET ${change} WHERE id = '${job.id}'`, (store) =>
+        store.submit([job, newJob({ client: "bob", pool: "gpu" })]),
+      );
       const [lease] = await leaseAll(again, change === "pool = 'cpu2'" ? "cpu2" : "cpu");
       assert.deepEqual([lease?.input, lease?.damage?.message], [null, sentence(side, job.id)], change);
       assert.deepEqual(told.splice(0), [sentence(side, job.id)]);
@@ -68,11 +74,7 @@ test("a waiting job of which anything was damaged is not run, and says so", asyn
 
 test("a job whose fence was made smaller ends all the same, also when it is redriven", async () => {
   const job = newJob();
-  const store = await open();
-  await finish(store, [job], retried);
-  await store.close();
-  alter("UPDATE job SET fence = 0");
-  const again = await open();
+  const again = await damaged("UPDATE job SET fence = 0", (store) => finish(store, [job], retried));
   for (const _ of ["damaged", "redriven"]) {
     const [lease] = await leaseAll(again);
     assert.equal(lease?.damage?.message, sentence("state", job.id));
@@ -84,11 +86,7 @@ test("a job whose fence was made smaller ends all the same, also when it is redr
 
 test("redriving a job whose numbers were damaged does not make them right", async () => {
   const job = newJob();
-  const store = await open();
-  await finish(store, [job], died);
-  await store.close();
-  alter("UPDATE job SET redrives = 64");
-  const again = await open();
+  const again = await damaged("UPDATE job SET redrives = 64", (store) => finish(store, [job], died));
   await again.redrive({ client: "ada", now: t0, jobs: [{ id: job.id, runAt: t0 }] });
   const [lease] = await leaseAll(again);
   assert.equal(lease?.damage?.message, sentence("state", job.id));
@@ -97,11 +95,7 @@ test("redriving a job whose numbers were damaged does not make them right", asyn
 
 test("a row of the deadlines that was damaged does not make its job expire early", async () => {
   const job = newJob(whole);
-  const store = await open();
-  await store.submit([job]);
-  await store.close();
-  alter("UPDATE deadline SET expires_at = expires_at - 8");
-  const again = await open();
+  const again = await damaged("UPDATE deadline SET expires_at = expires_at - 8", (store) => store.submit([job]));
   const { leases } = await again.lease({ pool: "cpu", limit: 9, now: t0 + 5, ...asBoot1, onlyExpired: true });
   assert.deepEqual(leases, []);
   assert.equal((await leaseAll(again))[0]?.damage, undefined);
@@ -131,11 +125,7 @@ test("a final job whose channel was damaged is redriven, removed and pruned with
 
 test("a job without a deadline that has one by damage does not expire", async () => {
   const job = newJob();
-  const store = await open();
-  await store.submit([job]);
-  await store.close();
-  alter("UPDATE job SET expires_at = 0");
-  const again = await open();
+  const again = await damaged("UPDATE job SET expires_at = 0", (store) => store.submit([job]));
   const [lease] = await leaseAll(again);
   assert.equal(lease?.damage?.message, sentence("state", job.id));
   await again.close();
@@ -143,11 +133,7 @@ test("a job without a deadline that has one by damage does not expire", async ()
 
 test("a damaged job that is cancelled while it waits says so in its result", async () => {
   const job = newJob();
-  const store = await open();
-  await store.submit([job]);
-  await store.close();
-  alter("UPDATE job SET attempt = 64");
-  const again = await open();
+  const again = await damaged("UPDATE job SET attempt = 64", (store) => store.submit([job]));
   await again.cancel({ client: "ada", ids: [job.id], now: t0, failure: bad });
   const [result] = (await resultsOf(again)).results;
   assert.deepEqual([result?.state, result?.failure?.message], ["CANCELLED", sentence("state", job.id)]);
@@ -157,11 +143,9 @@ test("a damaged job that is cancelled while it waits says so in its result", asy
 test("a damaged job that is cancelled is told, and its result comes to nobody else", async () => {
   for (const change of ["submitted_at = submitted_at - 1024", "channel = 0", "channel = 2"]) {
     const job = newJob();
-    const store = await open();
-    await store.submit([job, newJob({ client: "bob" })]);
-    await store.close();
-    alter(`UPDATE job SET ${change} WHERE id = '${job.id}'`);
-    const again = await open();
+    const again = await damaged(`UPDATE job SET ${change} WHERE id = '${job.id}'`, (store) =>
+      store.submit([job, newJob({ client: "bob" })]),
+    );
     assert.equal((await again.cancel({ client: "ada", ids: [job.id], now: t0, failure: bad }))[0]?.kind, "cancelled");
     assert.deepEqual(told.splice(0), [sentence("state", job.id)]);
     assert.deepEqual((await resultsOf(again, 0, "default", "bob")).results, []);
