@@ -20,6 +20,8 @@ export type ConnectionOptions = {
   readonly client?: string | undefined;
   /** 0: never. */
   readonly keepaliveMs: number;
+  /** How long a connection may take until the server has answered on it. Default: 20 s, as gRPC has it elsewhere. */
+  readonly handshakeMs?: number;
 };
 
 /** Messages from the server, read with `for await`. `cancel` ends the call. */
@@ -60,22 +62,43 @@ export type Connection = {
   close(): void;
 };
 
-export function createConnection({ address, client, keepaliveMs }: ConnectionOptions): Connection {
-  const grpc = new Client(address, credentials.createInsecure(), {
-    "grpc.max_receive_message_length": maxMessageBytes,
-    "grpc.max_send_message_length": maxMessageBytes,
-    "grpc-node.flow_control_window": windowBytes,
-    "grpc.initial_reconnect_backoff_ms": 100,
-    "grpc.max_reconnect_backoff_ms": 1_000,
-    "grpc.use_local_subchannel_pool": 1,
-    "grpc.enable_channelz": 0,
-    "grpc.enable_retries": 0, // call.ts retries, and knows what the server advises
-    "grpc.service_config_disable_resolution": 1,
-    ...(isLoopback(address) ? { "grpc.enable_http_proxy": 0 } : {}),
-    ...(keepaliveMs > 0 ? { "grpc.keepalive_time_ms": keepaliveMs, "grpc.keepalive_timeout_ms": 20_000 } : {}),
-  });
+export function createConnection({
+  address,
+  client,
+  keepaliveMs,
+  handshakeMs = 20_000,
+}: ConnectionOptions): Connection {
+  const dial = () =>
+    new Client(address, credentials.createInsecure(), {
+      "grpc.max_receive_message_length": maxMessageBytes,
+      "grpc.max_send_message_length": maxMessageBytes,
+      "grpc-node.flow_control_window": windowBytes,
+      "grpc.initial_reconnect_backoff_ms": 100,
+      "grpc.max_reconnect_backoff_ms": 1_000,
+      "grpc.use_local_subchannel_pool": 1,
+      "grpc.enable_channelz": 0,
+      "grpc.enable_retries": 0, // call.ts retries, and knows what the server advises
+      "grpc.service_config_disable_resolution": 1,
+      ...(isLoopback(address) ? { "grpc.enable_http_proxy": 0 } : {}),
+      ...(keepaliveMs > 0 ? { "grpc.keepalive_time_ms": keepaliveMs, "grpc.keepalive_timeout_ms": 20_000 } : {}),
+    });
+  let grpc = dial();
   const running = new Set<{ cancel(): void }>();
   const closing = new AbortController();
+
+  /**
+   * grpc-js waits without end for a server that takes the connection and says nothing on it, as after a network that
+   * broke in the middle of the handshake: another one is made then, and the calls that waited for this one may be retried.
+   */
+  function connected(): Client {
+    const asked = grpc;
+    asked.waitForReady(systemClock.now() + handshakeMs, (error) => {
+      if (!error || closing.signal.aborted || asked !== grpc) return;
+      grpc = dial();
+      asked.close();
+    });
+    return asked;
+  }
 
   const metadata = () => {
     const sent = new Metadata();
@@ -100,7 +123,7 @@ export function createConnection({ address, client, keepaliveMs }: ConnectionOpt
     unary: (method, request, timeoutMs, signal) =>
       new Promise((resolve, reject) => {
         if (closing.signal.aborted) throw clientClosed();
-        const call = grpc.makeUnaryRequest(
+        const call = connected().makeUnaryRequest(
           pathOf(method),
           (message: typeof request) => toBuffer(toBinary(method.input, message)),
           (bytes) => fromBinary(method.output, bytes),
@@ -123,7 +146,7 @@ export function createConnection({ address, client, keepaliveMs }: ConnectionOpt
 
     serverStream: (method, request) => {
       if (closing.signal.aborted) throw clientClosed();
-      const call = grpc.makeServerStreamRequest(
+      const call = connected().makeServerStreamRequest(
         pathOf(method),
         (message: typeof request) => toBuffer(toBinary(method.input, message)),
         (bytes) => fromBinary(method.output, bytes),
@@ -147,7 +170,7 @@ export function createConnection({ address, client, keepaliveMs }: ConnectionOpt
 
     exchange: ({ onResponse, onDrain, onEnd }) => {
       if (closing.signal.aborted) throw clientClosed();
-      const call = grpc.makeBidiStreamRequest(
+      const call = connected().makeBidiStreamRequest(
         pathOf(WorkerPoolService.method.exchange),
         toBuffer,
         (bytes) => fromBinary(ExchangeResponseSchema, bytes),

@@ -55,9 +55,11 @@ export const unimplemented = 12;
 export const unavailable = 14;
 const messageBytes = 64 * 2 ** 20;
 
-/** Connects when the first call needs it, and again whenever one does. */
-export function openWire(address: string, client: string): Wire {
-  const grpc = new Client(address, credentials.createInsecure(), {
+/** How long a connection may take until the server has answered on it. */
+const handshakeMs = 5_000;
+
+function dial(address: string): Client {
+  return new Client(address, credentials.createInsecure(), {
     "grpc.initial_reconnect_backoff_ms": 20,
     "grpc.max_reconnect_backoff_ms": 100,
     "grpc.use_local_subchannel_pool": 1,
@@ -70,6 +72,27 @@ export function openWire(address: string, client: string): Wire {
     "grpc.keepalive_time_ms": 2_000,
     "grpc.keepalive_timeout_ms": 2_000,
   });
+}
+
+/** Connects when the first call needs it, and again whenever one does. */
+export function openWire(address: string, client: string): Wire {
+  let grpc = dial(address);
+  let isClosed = false;
+
+  /**
+   * The library waits without end for a handshake whose bytes a half-open connection swallowed: then another client takes
+   * over, and what waited for this one fails.
+   */
+  function current(): Client {
+    const client = grpc;
+    client.waitForReady(Date.now() + handshakeMs, (error) => {
+      if (!error || isClosed || client !== grpc) return;
+      grpc = dial(address);
+      client.close();
+    });
+    return client;
+  }
+
   const metadata = () => {
     const sent = new Metadata();
     sent.set("millpond-client", client);
@@ -80,7 +103,7 @@ export function openWire(address: string, client: string): Wire {
   return {
     unary: (method, request, timeoutMs) =>
       new Promise((resolve, reject) => {
-        grpc.makeUnaryRequest(
+        current().makeUnaryRequest(
           pathOf(method),
           (message: typeof request) => Buffer.from(toBinary(method.input, message)),
           (bytes) => fromBinary(method.output, bytes),
@@ -95,7 +118,7 @@ export function openWire(address: string, client: string): Wire {
       }),
     collect: (method, request, timeoutMs, onMessage) =>
       new Promise((resolve, reject) => {
-        const call = grpc.makeServerStreamRequest(
+        const call = current().makeServerStreamRequest(
           pathOf(method),
           (message: typeof request) => Buffer.from(toBinary(method.input, message)),
           (bytes) => fromBinary(method.output, bytes),
@@ -108,7 +131,7 @@ export function openWire(address: string, client: string): Wire {
         call.on("error", (error) => reject(toFailure(error)));
       }),
     exchange: ({ onResponse, onDrain, onEnd }) => {
-      const call = grpc.makeBidiStreamRequest(
+      const call = current().makeBidiStreamRequest(
         pathOf(WorkerPoolService.method.exchange),
         (bytes: Uint8Array) => Buffer.from(bytes),
         (bytes) => fromBinary(ExchangeResponseSchema, bytes),
@@ -129,7 +152,10 @@ export function openWire(address: string, client: string): Wire {
         cancel: () => call.cancel(),
       };
     },
-    close: () => grpc.close(),
+    close: () => {
+      isClosed = true;
+      grpc.close();
+    },
   };
 }
 
