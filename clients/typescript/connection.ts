@@ -83,6 +83,8 @@ export function createConnection({
       ...(keepaliveMs > 0 ? { "grpc.keepalive_time_ms": keepaliveMs, "grpc.keepalive_timeout_ms": 20_000 } : {}),
     });
   let grpc = dial();
+  /** Whether somebody waits for the connection: one is enough, however many calls there are. */
+  let isWatched = false;
   const running = new Set<{ cancel(): void }>();
   const closing = new AbortController();
 
@@ -92,8 +94,11 @@ export function createConnection({
    */
   function connected(): Client {
     const asked = grpc;
+    if (isWatched) return asked;
+    isWatched = true;
     asked.waitForReady(systemClock.now() + handshakeMs, (error) => {
-      if (!error || closing.signal.aborted || asked !== grpc) return;
+      isWatched = false;
+      if (!error || closing.signal.aborted) return;
       grpc = dial();
       asked.close();
     });
