@@ -151,10 +151,20 @@ test("a start that fails moves nothing of the log into the file", async () => {
   assert.equal((await readFile(`${path}-wal`)).length, length);
 });
 
+test("the log is moved into the file again and again, and does not grow with what is written", async () => {
+  const store = await open();
+  for (let round = 0; round < 16; round += 1) await store.submit(newJobs(1, { input: data(3 * 1024 * 1024) }));
+  const { length } = await readFile(`${path}-wal`);
+  assert.ok(length < 24 * 1024 * 1024, `48 MiB were written, and the log has ${length} bytes`);
+  assert.ok((await readFile(path)).length > 24 * 1024 * 1024);
+  await store.close();
+});
+
 test("the settings that durability rests on are in force, and a file that cannot have them is refused", () => {
   const db = openConnection(path);
   const read = (name: string) => Object.values(db.prepare(`PRAGMA ${name}`).get()!)[0];
   assert.deepEqual([read("journal_mode"), read("synchronous"), read("busy_timeout")], ["wal", 2, 5_000]);
+  assert.equal(read("wal_autocheckpoint"), 0, "a checkpoint that fails must be heard of");
   db.close();
   assert.throws(() => openConnection(":memory:"), /did not accept journal_mode = wal: it has memory/);
 });

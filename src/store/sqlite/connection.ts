@@ -1,17 +1,11 @@
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from "node:sqlite";
 
-/**
- * Pages in the write-ahead log before a commit also moves them into the main file. Long enough that the move is rare
- * and the log's space is used again and again, short enough (16 MiB) that opening after a crash is quick.
- */
-const checkpointPages = 4_000;
-
 /** The settings that the promises rest on, each with the value that must be read back. */
 const settings = [
   ["journal_mode", "wal"],
   ["synchronous", 2], // FULL: a commit returns when the disk has it
   ["busy_timeout", 5_000],
-  ["wal_autocheckpoint", checkpointPages],
+  ["wal_autocheckpoint", 0], // by checkpoint.ts: SQLite keeps to itself what goes wrong with its own
   ["cache_size", -65_536], // 64 MiB, in KiB
   ["foreign_keys", 0],
   ["temp_store", 2], // in memory

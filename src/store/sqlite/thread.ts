@@ -2,6 +2,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { messageOf, StartError } from "../../errors.ts";
+import { createCheckpoint } from "./checkpoint.ts";
 import { openConnection, openWitness } from "./connection.ts";
 import { createExecutor } from "./executor.ts";
 import { assertUsable } from "./inspect.ts";
@@ -26,6 +27,7 @@ function close({ db, mark, lock }: Partial<Opened>): void {
 
 function serve(opened: Opened, witness: DatabaseSync): void {
   const executor = createExecutor(opened.db, { onCommit: opened.mark.write, onDamage });
+  const checkpoint = createCheckpoint(opened.db);
   executor.record();
   opened.mark.sync();
 
@@ -40,8 +42,10 @@ function serve(opened: Opened, witness: DatabaseSync): void {
     try {
       // What has arrived by now shares one commit.
       if (batches.length > 0) for (const answers of executor.execute(batches)) say(answers, [answers.bytes.buffer]);
+      checkpoint.whenLong();
       if (said.includes("close")) {
         executor.record();
+        checkpoint.now();
         witness.close();
         end();
       }

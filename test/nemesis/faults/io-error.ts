@@ -3,14 +3,17 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Event } from "../history/event.ts";
 import type { Violation } from "../invariants/invariant.ts";
+import type { Random } from "../random.ts";
 import { missing } from "../stage/features.ts";
 import { StartFailure } from "../stage/server.ts";
 import { openStage, type Stage } from "../stage/stage.ts";
 import type { Clients } from "../stage/clients.ts";
 import { type Fault, sleep } from "./fault.ts";
 
+/** Which calls are counted: those for all files of the store, or those for its main file, which checkpoints make. */
+type Aim = { readonly call: string; readonly files: readonly string[]; readonly highest: { ci: number; gate: number } };
 /** `isOnce`: only that call fails, and those after it succeed again; a server that goes on then loses what it had. */
-type Try = { readonly call: string; readonly error: string; readonly n: number; readonly isOnce: boolean };
+type Try = { readonly aim: Aim; readonly error: string; readonly n: number; readonly isOnce: boolean };
 /** What one try came to; `failedAt` is undefined when the call was never made that often. */
 type Tried = {
   readonly where: string;
@@ -19,10 +22,18 @@ type Tried = {
   readonly code: number | null;
 };
 
-/** The first two are what SQLite makes most; which kind of sync it uses depends on how it was built. */
-const calls = ["fsync", "pwrite64", "fdatasync", "ftruncate"] as const;
+const all = ["", "-wal", "-journal", ".commits"];
+/** The first four are what SQLite makes most; which kind of sync it uses depends on how it was built. */
+const aims: readonly Aim[] = [
+  { call: "fsync", files: all, highest: { ci: 12, gate: 500 } },
+  { call: "pwrite64", files: all, highest: { ci: 60, gate: 500 } },
+  { call: "pwrite64", files: [""], highest: { ci: 3, gate: 50 } },
+  { call: "fsync", files: [""], highest: { ci: 1, gate: 50 } },
+  { call: "fdatasync", files: all, highest: { ci: 12, gate: 500 } },
+  { call: "ftruncate", files: all, highest: { ci: 12, gate: 500 } },
+];
 const errors = ["EIO", "ENOSPC"] as const;
-const sizes = { ci: { tries: 8, highest: 60 }, gate: { tries: 2_000, highest: 500 } };
+const sizes = { ci: 8, gate: aims.reduce((sum, { highest }) => sum + highest.gate, 0) };
 const jobsPerTry = 300;
 /** Lives differ: so many times as many calls as one did not come to, no other comes to. */
 const margin = 2;
@@ -38,24 +49,16 @@ export const ioError: Fault = {
   says: "I/O errors of the store's files, injected by strace",
   needs: () => (missing(["strace"]).length > 0 ? "strace is not installed" : null),
   async run({ folder, root, seed, random, isGate, asked }) {
-    const { tries, highest } = isGate ? sizes.gate : sizes.ci;
-    const count = asked.kills ?? tries;
-    const plan = Array.from(
-      { length: count },
-      (_, index): Try => ({
-        call: calls[index % (isGate ? 4 : 2)]!,
-        error: random.pick(errors),
-        // the gate goes through all numbers, CI draws some
-        n: isGate
-          ? 1 + (Math.floor(index / calls.length) % highest)
-          : random.integer(1, index % 2 === 0 ? 12 : highest),
-        isOnce: random.isLucky(0.5),
-      }),
-    );
+    const count = asked.kills ?? (isGate ? sizes.gate : sizes.ci);
+    // the gate goes through all numbers, CI draws some
+    const numbered = isGate ? everyNumber() : drawn(count, random);
+    const plan = numbered
+      .slice(0, count)
+      .map((one): Try => ({ ...one, error: random.pick(errors), isOnce: random.isLucky(0.5) }));
     const stage = await openStage({ folder, root });
     const tried: Tried[] = [];
     /** So often a call may be made in a life, for calls that were once not made as often as asked. */
-    const mostCalls = new Map<string, number>();
+    const mostCalls = new Map<Aim, number>();
     try {
       await stage.start();
       const load = { seed: `${seed}/io`, clients: 2, channels: 1, inFlight: 100, largeBytes: 10_000 };
@@ -63,10 +66,10 @@ export const ioError: Fault = {
       await stage.stop();
       for (const [index, each] of plan.entries()) {
         // what a whole life did not come to, a later one does not either: it need not be tried
-        if (each.n > (mostCalls.get(each.call) ?? Infinity)) continue;
+        if (each.n > (mostCalls.get(each.aim) ?? Infinity)) continue;
         const one = await tryOnce(stage, clients, each, join(folder, `strace-${index}`), (index + 1) * jobsPerTry);
         if (one.failedAt === undefined) {
-          mostCalls.set(each.call, Math.min(margin * each.n, mostCalls.get(each.call) ?? Infinity));
+          mostCalls.set(each.aim, Math.min(margin * each.n, mostCalls.get(each.aim) ?? Infinity));
         }
         tried.push(one);
       }
@@ -83,25 +86,43 @@ export const ioError: Fault = {
         ...{ left, notReached: count - happened.length },
         slowestEndMs: Math.round(Math.max(0, ...happened.map(({ failedAt, endedAt }) => endedAt - failedAt!))),
       };
-      return { happened: happened.length, planned: Math.ceil(count / (isGate ? calls.length : 2)), measured, verdict };
+      return { happened: happened.length, planned: Math.ceil(count / (isGate ? 4 : 2)), measured, verdict };
     } finally {
       await stage.dispose();
     }
   },
 };
 
+type Numbered = Pick<Try, "aim" | "n">;
+
+/** The first number of every aim, then the second, and so on: so it is soon known which calls are never made. */
+function everyNumber(): Numbered[] {
+  const highest = Math.max(...aims.map((aim) => aim.highest.gate));
+  const numbers = Array.from({ length: highest }, (_, index) => index + 1);
+  return numbers.flatMap((n) => aims.filter((aim) => n <= aim.highest.gate).map((aim) => ({ aim, n })));
+}
+
+/** Of what SQLite makes most, in turn. */
+function drawn(count: number, random: Random): Numbered[] {
+  return Array.from({ length: count }, (_, index) => {
+    const aim = aims[index % 4]!;
+    return { aim, n: random.integer(1, aim.highest.ci) };
+  });
+}
+
 /** Starts a server whose disk will fail, lets clients work until it ends or all is done, and says how it ended. */
 async function tryOnce(
   stage: Stage,
   clients: Clients,
-  { call, error, n, isOnce }: Try,
+  { aim: { call, files: ends }, error, n, isOnce }: Try,
   trace: string,
   jobs: number,
 ): Promise<Tried> {
   const store = join(stage.dataDir, "millpond.sqlite");
-  const files = ["", "-wal", "-journal", ".commits"].flatMap((end) => ["-P", `${store}${end}`]);
+  const files = ends.flatMap((end) => ["-P", `${store}${end}`]);
   const inject = ["-e", `trace=${call}`, "-e", `inject=${call}:error=${error}:when=${n}${isOnce ? "" : "+"}`];
-  const where = `${call} number ${n}${isOnce ? "" : " and all later ones"} with ${error}`;
+  const of = ends === all ? "" : " of the main file";
+  const where = `${call} number ${n}${of}${isOnce ? "" : " and all later ones"} with ${error}`;
   stage.fault("io", where);
   let code: number | null;
   try {

@@ -11,8 +11,15 @@ export type EventLog = {
 const flushBytes = 64 * 1024;
 const readBytes = 1024 * 1024;
 
-/** Milliseconds since 1970 on the monotonic clock: `Date` may be what a fault has moved. */
-export const now = () => Math.round((performance.timeOrigin + performance.now()) * 1000) / 1000;
+const monotonicMs = () => Number(process.hrtime.bigint() / 1_000n) / 1_000;
+/** When the machine's monotonic clock began, as the first process of a run took it: its children have it from there. */
+const originMs = Number((process.env["NEMESIS_ORIGIN_MS"] ??= String(Date.now() - monotonicMs())));
+
+/**
+ * Milliseconds since 1970 on the monotonic clock, the same in all processes and threads: `Date` may be what a fault has
+ * moved, or the machine sets right between two starts.
+ */
+export const now = () => Math.round((originMs + monotonicMs()) * 1000) / 1000;
 
 /** For a process that nobody kills: it gathers lines before it writes them. */
 export function openLog(path: string): EventLog {

@@ -72,7 +72,7 @@ export const attemptsCounted: Invariant = {
     }),
 };
 
-/** Each thread sets its clock by the wall clock once, when it starts: two of them may differ by this much. */
+/** The server's clock is set by the wall clock at its start, and its timers are of whole milliseconds. */
 const slackMs = 5;
 
 export const oneAtATime: Invariant = {

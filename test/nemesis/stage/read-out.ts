@@ -33,7 +33,8 @@ export type ReadOut =
   | { readonly kind: "served"; readonly said: string; readonly events: readonly Event[] };
 
 const timeoutMs = 20_000;
-const restMs = 10_000;
+/** A machine with other work may need it. */
+const restMs = 60_000;
 const stopMs = 20_000;
 const { method } = WorkerPoolService;
 
