@@ -15,12 +15,17 @@ const windowBytes = 1024 * 1024;
 /** grpc-js fails calls with longer deadlines at once, because their timers wrap at 24.8 days. */
 const longestDeadlineMs = 24 * 24 * 3_600_000;
 
+const longestPatienceMs = 600_000;
+
 export type ConnectionOptions = {
   readonly address: string;
   readonly client?: string | undefined;
   /** 0: never. */
   readonly keepaliveMs: number;
-  /** How long a connection may take until the server has answered on it. Default: 20 s, as gRPC has it elsewhere. */
+  /**
+   * How long calls wait for the server to answer on a new connection before another is made. Default: 20 s, as gRPC has it
+   * elsewhere.
+   */
   readonly handshakeMs?: number;
 };
 
@@ -85,22 +90,31 @@ export function createConnection({
   let grpc = dial();
   /** Whether somebody waits for the connection: one is enough, however many calls there are. */
   let isWatched = false;
+  let patienceMs = handshakeMs;
   const running = new Set<{ cancel(): void }>();
   const closing = new AbortController();
 
   /**
    * grpc-js waits without end for a server that takes the connection and says nothing on it, as after a network that
-   * broke in the middle of the handshake: another one is made then, and the calls that waited for this one may be retried.
+   * broke in the middle of the handshake: another one is made then, and calls that waited for this one may be retried.
+   * What it has begun it leaves to the operating system, so each further wait is twice as long.
    */
   function connected(): Client {
     const asked = grpc;
     if (isWatched) return asked;
     isWatched = true;
-    asked.waitForReady(systemClock.now() + handshakeMs, (error) => {
+    const cancel = systemClock.after(patienceMs, () => {
+      if (closing.signal.aborted) return;
       isWatched = false;
-      if (!error || closing.signal.aborted) return;
+      patienceMs = Math.min(2 * patienceMs, longestPatienceMs);
       grpc = dial();
       asked.close();
+    });
+    asked.waitForReady(Number.POSITIVE_INFINITY, () => {
+      cancel();
+      if (asked !== grpc) return; // it was given up
+      isWatched = false;
+      patienceMs = handshakeMs;
     });
     return asked;
   }

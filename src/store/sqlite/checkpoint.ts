@@ -10,8 +10,8 @@ const mostPages = 4_000;
 export type Checkpoint = {
   /** Moves the log into the main file when it is long. Throws when that fails; nothing is lost then. */
   whenLong(): void;
-  /** Moves it whatever its length. */
-  now(): void;
+  /** Moves it whatever its length. False: some of it is still there, because somebody else reads it. */
+  now(): boolean;
 };
 
 /**
@@ -24,9 +24,12 @@ export function createCheckpoint(db: DatabaseSync): Checkpoint {
   const move = prepareQuery<Row>(db, "PRAGMA wal_checkpoint(PASSIVE)");
   return {
     whenLong: () => {
-      const [, pages] = look.get()!;
-      if (pages >= mostPages) move.get();
+      const [, pages, moved] = look.get()!;
+      if (pages >= mostPages && moved < pages) move.get();
     },
-    now: () => void move.get(),
+    now: () => {
+      const [busy, pages, moved] = move.get()!;
+      return busy === 0 && moved === pages;
+    },
   };
 }

@@ -45,8 +45,7 @@ function serve(opened: Opened, witness: DatabaseSync): void {
       checkpoint.whenLong();
       if (said.includes("close")) {
         executor.record();
-        checkpoint.now();
-        witness.close();
+        if (checkpoint.now()) witness.close(); // with something left SQLite would try by itself, and not tell
         end();
       }
     } catch (error) {

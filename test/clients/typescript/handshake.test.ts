@@ -8,7 +8,9 @@ import { createConnection } from "../../../clients/typescript/index.ts";
 import { SubmitRequestSchema, WorkerPoolService } from "../../../src/gen/millpond/v1/worker_pool_pb.ts";
 import { startFakeServer } from "./fake-server.ts";
 
-test("a connection on which the server says nothing is given up, its calls fail, and the next one is made anew", async (t) => {
+test("a connection on which the server says nothing is given up, its calls fail, and the next one is made anew", {
+  timeout: 20_000,
+}, async (t) => {
   const server = await startFakeServer();
   const sockets = new Set<Socket>();
   let isSilent = true;

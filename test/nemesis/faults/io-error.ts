@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Event } from "../history/event.ts";
+import { now } from "../history/log.ts";
 import type { Violation } from "../invariants/invariant.ts";
 import type { Random } from "../random.ts";
 import { missing } from "../stage/features.ts";
@@ -144,12 +145,13 @@ async function tryOnce(
     if (!(failure instanceof StartFailure)) throw failure;
     code = failure.ended.code;
   }
-  const endedAt = Date.now();
+  const endedAt = now();
+  const aheadMs = endedAt - Date.now(); // strace goes by the wall clock, which the machine may set right
   const injected = readFileSync(trace, "utf8")
     .split("\n")
     .find((line) => line.includes("(INJECTED)"));
   const seconds = injected && /\b(\d{9,}\.\d+)\b/.exec(injected)?.[1];
-  return { where, failedAt: seconds === undefined ? undefined : Number(seconds) * 1000, endedAt, code };
+  return { where, failedAt: seconds === undefined ? undefined : Number(seconds) * 1000 + aheadMs, endedAt, code };
 }
 
 async function allDone(clients: Clients, jobs: number): Promise<undefined> {
