@@ -71,8 +71,8 @@ export type Engine = Service & {
   drain(): void;
   /** Resolves once no job runs any more and every outcome is written. Drains. */
   ended(): Promise<void>;
-  /** Jobs that run. */
-  running(): number;
+  /** Jobs that run, or have ended and that is not written yet: of this pool, or of all. */
+  running(pool?: string): number;
   /** What a running job says. */
   said(lease: Lease, said: Said): void;
   /** Jobs that their pool hands back before they began, out of a chunk that goes on. */
@@ -157,6 +157,8 @@ export function createEngine(parts: EngineParts): Engine {
     for (const { dispatcher } of pools) dispatcher.drain();
   }
 
+  const open = (pool: string) => (dispatchers.get(pool)?.running() ?? 0) + settler.unwritten(pool);
+
   async function ended(): Promise<void> {
     isDraining = true;
     await Promise.all(pools.map(({ dispatcher }) => dispatcher.stop()));
@@ -166,7 +168,8 @@ export function createEngine(parts: EngineParts): Engine {
   return {
     name: "engine",
     ...{ admission, readers, backlog, stats, rateLimit, watchers, pools, drain, ended },
-    running: () => pools.reduce((sum, { dispatcher }) => sum + dispatcher.running(), 0),
+    running: (pool) =>
+      (pool === undefined ? [...dispatchers.keys()] : [pool]).reduce((sum, name) => sum + open(name), 0),
     canceller: createCanceller({
       ...{ store, sweeps, clock, backlog, watchers, hintResults: readers.hint },
       stop: (pool, seq) => void dispatchers.get(pool)?.cancel(seq),

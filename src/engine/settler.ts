@@ -13,6 +13,8 @@ export type Settler = {
   settle(ended: readonly Ended[]): void;
   /** Whether so many outcomes wait to be written that no new job should start. */
   isBehind(): boolean;
+  /** How many attempts of a pool have ended, and their outcome is not written yet. */
+  unwritten(pool: string): number;
   /** Resolves once everything that was handed in is written. */
   flush(): Promise<void>;
 };
@@ -44,13 +46,19 @@ const maxPending = 4_096;
 export function createSettler(parts: SettlerParts): Settler {
   const { store, backlog, policyOf, random } = parts;
   let pending = 0;
+  const pendingIn = new Map<string, number>();
   let flushed: Signal | undefined;
 
   function settle(ended: readonly Ended[]): void {
     if (ended.length === 0) return;
     const settlements = ended.map(settlementOf);
-    pending += ended.length;
+    change(ended, 1);
     void write(ended, settlements);
+  }
+
+  function change(ended: readonly Ended[], by: 1 | -1): void {
+    pending += by * ended.length;
+    for (const { lease } of ended) pendingIn.set(lease.pool, (pendingIn.get(lease.pool) ?? 0) + by);
   }
 
   function settlementOf({ lease, outcome, startedAt, finishedAt }: Ended): Settlement {
@@ -72,7 +80,7 @@ export function createSettler(parts: SettlerParts): Settler {
       if (answers) conclude(ended, settlements, answers);
     } finally {
       const wasBehind = pending >= maxPending;
-      pending -= ended.length;
+      change(ended, -1);
       if (wasBehind && pending < maxPending) parts.onCaughtUp();
       if (pending === 0) {
         flushed?.fire();
@@ -123,6 +131,7 @@ export function createSettler(parts: SettlerParts): Settler {
   return {
     settle,
     isBehind: () => pending >= maxPending,
+    unwritten: (pool) => pendingIn.get(pool) ?? 0,
     async flush() {
       if (pending === 0) return;
       flushed ??= createSignal();

@@ -16,6 +16,8 @@ export type SnapshotParts = {
   readonly backlog: Backlog;
   readonly rateLimit: RateLimit;
   readonly clock: Clock;
+  /** Jobs of a pool that run, or have ended and that is not written yet. */
+  readonly running: (pool: string) => number;
   readonly pools: readonly { readonly pool: Pool; readonly dispatcher: Dispatcher }[];
 };
 
@@ -34,7 +36,7 @@ export async function takeSnapshot(parts: SnapshotParts, client: string): Promis
         pool: pool.name,
         queued: BigInt(backlog.queued(pool.name)),
         maxQueued: BigInt(backlog.limit(pool.name)),
-        running: dispatcher.running(),
+        running: parts.running(pool.name),
         workers: pool.workers(),
         minWorkers: pool.minWorkers,
         maxWorkers: pool.maxWorkers,

@@ -80,6 +80,16 @@ describe("settle", () => {
     assert.deepEqual(calls, []);
   });
 
+  test("an attempt whose end is not written counts as unwritten in its pool until it is queued again or final", async () => {
+    const { settler, calls, backlog } = open();
+    settler.settle([endedOf(newLease(), failedOnce), endedOf(newLease()), endedOf(newLease({ pool: "io" }))]);
+    assert.deepEqual([settler.unwritten("cpu"), settler.unwritten("io"), backlog.queued("cpu")], [2, 1, 0]);
+    calls[0]?.answer();
+    await calls[0]?.written;
+    await turn();
+    assert.deepEqual([settler.unwritten("cpu"), settler.unwritten("io"), backlog.queued("cpu")], [0, 0, 1]);
+  });
+
   test("hints each channel whose jobs became final, before the commit, and once for neighbours", () => {
     const { settler, events } = open();
     const inChannel = (channel: string) => endedOf(newLease({ channel }));

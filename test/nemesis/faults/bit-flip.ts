@@ -43,8 +43,10 @@ export const bitFlip: Fault = {
         const wrong = violations.find(({ invariant }) => /^I[25]$/.test(invariant));
         const untold = violations.find(({ job }) => job === undefined || !out.said.includes(job));
         if (wrong) say(`a wrong result was delivered: ${wrong.text}`, wrong.job);
-        else if (untold) say(`nobody was told: ${untold.invariant} ${untold.text}`, untold.job);
-        else outcomes[out.said === "" ? "unharmed" : "reported"] += 1;
+        else if (untold) {
+          const about = events.find((each) => each.kind === "submit" && each.job.id === untold.job);
+          say(`nobody was told: ${untold.invariant} ${untold.text}; ${JSON.stringify(about ?? null)}`, untold.job);
+        } else outcomes[out.said === "" ? "unharmed" : "reported"] += 1;
       } else {
         outcomes[out.kind] += 1;
         if (!/store|damaged|millpond\.sqlite/i.test(out.said)) say(`it only said "${out.said.slice(0, 300)}"`);

@@ -80,7 +80,7 @@ export type PoolStats = Message<"millpond.v1.PoolStats"> & {
   maxQueued: bigint;
 
   /**
-   * Jobs being run.
+   * Jobs being run, those included that have ended and whose outcome is not written yet.
    *
    * @generated from field: uint32 running = 4;
    */
