@@ -16,6 +16,29 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const bufPackage = createRequire(import.meta.url).resolve("@bufbuild/buf/package.json");
 
+/** Our own part of the protocol; what lies in `src/vendor` is others' to change. */
+const ours = "proto/millpond";
+
+/**
+ * The one exception: 0.1.0 went without the options that name packages of generated code in other languages, and
+ * commits that lack them are compared without these. From then on they may not change.
+ */
+const firstPackageNames = {
+  version: "v2",
+  modules: [{ path: "proto" }],
+  breaking: {
+    use: ["FILE"],
+    except: [
+      "CSHARP_NAMESPACE",
+      "GO_PACKAGE",
+      "JAVA_MULTIPLE_FILES",
+      "JAVA_PACKAGE",
+      "PHP_NAMESPACE",
+      "RUBY_PACKAGE",
+    ].map((option) => `FILE_SAME_${option}`),
+  },
+};
+
 type Verb = "write" | "generated" | "lint" | "breaking";
 
 const verbs: Record<Verb, () => string[]> = {
@@ -62,16 +85,23 @@ export function breakingProblems(
   say: (text: string) => unknown = (text) => process.stdout.write(text),
 ): string[] {
   const commit = earlierCommit(repository);
-  if (commit === undefined || !isThere(repository, `${commit}:buf.yaml`)) {
+  if (commit === undefined || !isThere(repository, `${commit}:${ours}`)) {
     say("skipped: there is no earlier protocol to compare with\n");
     return [];
   }
   const archive = join(folder, "protocol.tar");
-  const made = run(repository, "git", ["archive", "--output", archive, commit, "buf.yaml", "proto"]);
+  const made = run(repository, "git", ["archive", "--output", archive, commit, ours]);
   const unpacked = run(folder, "tar", ["-xf", archive]);
   if (!made.isOk || !unpacked.isOk)
     return [`could not read the protocol of ${commit}: ${made.output}${unpacked.output}`];
-  return buf(repository, "breaking", "--against", folder);
+  const config = namesPackages(folder) ? [] : ["--config", JSON.stringify(firstPackageNames)];
+  return buf(repository, "breaking", "proto", "--against", join(folder, "proto"), ...config);
+}
+
+function namesPackages(folder: string): boolean {
+  return globSync(`${ours}/**/*.proto`, { cwd: folder }).some((path) =>
+    readFileSync(join(folder, path), "utf8").includes("option go_package"),
+  );
 }
 
 /** What clients may rely on: the newest release, else main, else (where main is what is checked) the commit before. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -41,10 +41,7 @@ test("a proto that changed without its generated code is noticed", (t) => {
 
 test("a protocol that clients of main cannot speak is refused, one that only grew is not", (t) => {
   const repository = copyOfProtocol(t);
-  const git = (...args: readonly string[]) => execFileSync("git", args, { cwd: repository, stdio: "pipe" });
-  git("init", "--initial-branch=main");
-  git("add", ".");
-  git("-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-m", "first");
+  commitAll(repository);
 
   const said: string[] = [];
   assert.deepEqual(breakingProblems(repository, temporaryFolder(t), said.push.bind(said)), []);
@@ -55,9 +52,50 @@ test("a protocol that clients of main cannot speak is refused, one that only gre
   assert.match(breakingProblems(repository, temporaryFolder(t)).join(), /field "2"/);
 });
 
+test("packages of generated code may be named for the first time, and not be renamed", (t) => {
+  const repository = copyOfProtocol(t);
+  const named = 'option java_package = "io.millpond.v1";';
+  const files = globSync("proto/millpond/**/*.proto", { cwd: repository }).map((path) => join(repository, path));
+  const originals = files.map((path) => readFileSync(path, "utf8"));
+  for (const path of files) writeFileSync(path, readFileSync(path, "utf8").replace(/^option .*\n/gm, ""));
+  commitAll(repository);
+  for (const [index, path] of files.entries()) writeFileSync(path, originals[index] as string);
+
+  assert.deepEqual(breakingProblems(repository, temporaryFolder(t)), [], "named for the first time");
+
+  commitAll(repository);
+  change(repository, named, 'option java_package = "org.millpond.v1";');
+  assert.match(breakingProblems(repository, temporaryFolder(t)).join(), /java_package/);
+});
+
+test("every file of the protocol names the package of its generated code in each language that needs one", () => {
+  for (const path of globSync("proto/**/*.proto", { cwd: root })) {
+    const options = [...readFileSync(join(root, path), "utf8").matchAll(/^option (\w+) = /gm)].map(([, name]) => name);
+    assert.deepEqual(
+      options,
+      ["csharp_namespace", "go_package", "java_multiple_files", "java_package", "php_namespace", "ruby_package"],
+      path,
+    );
+  }
+});
+
+test("only Millpond's own protocol lies in proto, so that generating the whole folder works", () => {
+  assert.deepEqual(
+    globSync("proto/**/*.proto", { cwd: root }).filter((path) => !path.startsWith("proto/millpond/")),
+    [],
+  );
+});
+
+function commitAll(repository: string): void {
+  const git = (...args: readonly string[]) => execFileSync("git", args, { cwd: repository, stdio: "pipe" });
+  git("init", "--initial-branch=main");
+  git("add", ".");
+  git("-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-m", "a protocol");
+}
+
 function copyOfProtocol(t: TestContext): string {
   const repository = temporaryFolder(t);
-  for (const path of ["proto", "buf.yaml", "buf.gen.yaml"]) {
+  for (const path of ["proto", "src/vendor", "buf.yaml", "buf.gen.yaml"]) {
     cpSync(join(root, path), join(repository, path), { recursive: true });
   }
   return repository;
