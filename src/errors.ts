@@ -129,6 +129,12 @@ export const rules = {
     (client: string, limit: number) =>
       `client "${client}" watches or runs ${limit} jobs and that is the limit: end one, or raise limits.watches`,
   ),
+  too_many_stats_watches: rule(
+    Code.ResourceExhausted,
+    true,
+    (client: string, limit: number) =>
+      `client "${client}" has ${limit} WatchStats calls open and that is the limit: end one, or raise limits.statsWatches`,
+  ),
   slow_consumer: rule(
     Code.ResourceExhausted,
     true,

@@ -38,6 +38,7 @@ suite("values", () => {
       resultStreams: 10,
       unreadMiB: 32,
       watches: 100,
+      statsWatches: 10,
       diskFreeMiB: null,
       sessionMemoryMiB: 16,
     });

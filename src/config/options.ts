@@ -96,6 +96,7 @@ export const options = [
       "client; at least four times `limits.messageBytes`. A stream for which there is no room waits.",
   ),
   option("limits.watches", integer(1, 10_000), 100, "calls", "Bound on the `WatchJob` and `Run` calls of one client."),
+  option("limits.statsWatches", integer(1, 10_000), 10, "calls", "Bound on the `WatchStats` calls of one client."),
   option(
     "limits.diskFreeMiB",
     orNothing(integer(0, 1_048_576)),

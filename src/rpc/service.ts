@@ -1,20 +1,11 @@
 /** The services without a transport: the same functions behind every front end. */
 import { create } from "@bufbuild/protobuf";
-import { type Clock, pause } from "../clock.ts";
 import type { DeadLetters } from "../engine/dead-letters.ts";
 import type { Explain } from "../engine/explain.ts";
-import { invalid } from "../errors.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import { AdminService } from "../gen/millpond/v1/admin_pb.ts";
-import {
-  StatsResponseSchema,
-  type WatchStatsRequest,
-  type WatchStatsResponse,
-  WatchStatsResponseSchema,
-  WorkerPoolService,
-} from "../gen/millpond/v1/worker_pool_pb.ts";
+import { StatsResponseSchema, WorkerPoolService } from "../gen/millpond/v1/worker_pool_pb.ts";
 import { type AdminParts, createAdmin } from "./admin.ts";
-import type { CallContext } from "./call.ts";
 import { cancelJobs } from "./cancel-jobs.ts";
 import { deleteJobs, redriveJobs } from "./dead-letters.ts";
 import { exchange, type ExchangeParts } from "./exchange.ts";
@@ -26,24 +17,21 @@ import { describeTasks } from "./list-tasks.ts";
 import { ackResults, results, type ResultsParts } from "./results.ts";
 import { run, type RunParts } from "./run.ts";
 import { type Implementation, type Served, served } from "./served.ts";
-import { type SnapshotParts, takeSnapshot } from "./snapshot.ts";
+import { takeSnapshot } from "./snapshot.ts";
 import { submit, type SubmitParts } from "./submit.ts";
 import { watchJob, type WatchParts } from "./watch-job.ts";
+import { createStatsWatch, type StatsWatchParts } from "./watch-stats.ts";
 
 export type ServiceParts = SubmitParts &
   ExchangeParts &
   ResultsParts &
-  SnapshotParts &
+  StatsWatchParts &
   RunParts &
   JobParts &
   WatchParts &
   AdminParts &
   HealthParts &
   Pick<ListParts, "store"> & { readonly deadLetters: DeadLetters; readonly explain: Explain };
-
-const defaultIntervalMs = 1_000;
-const minIntervalMs = 100;
-const maxIntervalMs = 60_000;
 
 /** Every service that the server has. */
 export function createService(parts: ServiceParts): readonly Served[] {
@@ -73,7 +61,7 @@ function createWorkerPool(parts: ServiceParts): Implementation<typeof WorkerPool
     async stats(_request, { client }) {
       return create(StatsResponseSchema, { snapshot: await takeSnapshot(parts, client) });
     },
-    watchStats: (request, call) => watchStats(parts, request, call),
+    watchStats: createStatsWatch(parts),
     run: (request, call) => run(parts, request, call),
     cancelJobs: async (request, call) => cancelJobs(canceller, request, call),
     watchJob: (request, call) => watchJob(parts, request, call),
@@ -89,23 +77,4 @@ function createWorkerPool(parts: ServiceParts): Implementation<typeof WorkerPool
       return describeTasks(parts.tasks);
     },
   };
-}
-
-type WatchStatsParts = SnapshotParts & { readonly clock: Clock; readonly closing: AbortSignal };
-
-async function* watchStats(
-  parts: WatchStatsParts,
-  { intervalMs }: WatchStatsRequest,
-  { client, signal }: CallContext,
-): AsyncGenerator<WatchStatsResponse> {
-  const everyMs = intervalMs || defaultIntervalMs;
-  if (everyMs < minIntervalMs || everyMs > maxIntervalMs) {
-    const description = `is ${everyMs} and must be ${minIntervalMs} to ${maxIntervalMs}`;
-    throw invalid([{ field: "interval_ms", description }]);
-  }
-  const ended = AbortSignal.any([signal, parts.closing]);
-  while (!ended.aborted) {
-    yield create(WatchStatsResponseSchema, { snapshot: await takeSnapshot(parts, client) });
-    await pause(parts.clock, everyMs, ended);
-  }
 }

@@ -1,5 +1,5 @@
 /** Puts together what `Stats` and `WatchStats` show. */
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Clock } from "../clock.ts";
 import type { Dispatcher } from "../engine/dispatcher.ts";
 import type { Backlog } from "../engine/backlog.ts";
@@ -21,13 +21,39 @@ export type SnapshotParts = {
   readonly pools: readonly { readonly pool: Pool; readonly dispatcher: Dispatcher }[];
 };
 
+/** What a snapshot shows to every client alike: the expensive part. */
+export type ServerNumbers = Pick<MessageInitShape<typeof SnapshotSchema>, "uptime" | "pools" | "tasks">;
+
 export async function takeSnapshot(parts: SnapshotParts, client: string): Promise<Snapshot> {
-  const { store, stats, backlog, rateLimit, clock } = parts;
+  return snapshotFor(parts, await readServerNumbers(parts), client);
+}
+
+/** The snapshot of one client, from numbers that may serve several. */
+export function snapshotFor(
+  { stats, rateLimit }: Pick<SnapshotParts, "stats" | "rateLimit">,
+  numbers: ServerNumbers,
+  client: string,
+): Snapshot {
+  const { perSecond, burst } = rateLimit.rateOf(client);
+  const { accepted, refused } = stats.client(client);
+  return create(SnapshotSchema, {
+    ...numbers,
+    client: {
+      client,
+      accepted: BigInt(accepted),
+      refused: BigInt(refused),
+      ratePerSecond: perSecond,
+      burst: perSecond === 0 ? 0 : burst,
+    },
+  });
+}
+
+export async function readServerNumbers(parts: SnapshotParts): Promise<ServerNumbers> {
+  const { store, stats, backlog, clock } = parts;
   const now = clock.now();
   const names = parts.pools.map(({ pool }) => pool.name);
   const [counts, oldest] = await Promise.all([store.counts(), store.oldest({ pools: names, now })]);
-  const { perSecond, burst } = rateLimit.rateOf(client);
-  return create(SnapshotSchema, {
+  return {
     uptime: durationFromMs(stats.uptimeMs()),
     pools: parts.pools.map(({ pool, dispatcher }, index) => {
       const count = counts.pools.find((each) => each.pool === pool.name);
@@ -56,14 +82,7 @@ export async function takeSnapshot(parts: SnapshotParts, client: string): Promis
       ...(queueWait && { queueWait: fromPercentiles(queueWait) }),
       ...(execution && { execution: fromPercentiles(execution) }),
     })),
-    client: {
-      client,
-      accepted: BigInt(stats.client(client).accepted),
-      refused: BigInt(stats.client(client).refused),
-      ratePerSecond: perSecond,
-      burst: perSecond === 0 ? 0 : burst,
-    },
-  });
+  };
 }
 
 function fromPercentiles({ p50, p90, p99 }: NonNullable<Percentiles>) {

@@ -16,7 +16,7 @@ import { openServer, type TestServer, type Way } from "./fixtures.ts";
 
 /** Narrow limits, so that tests can reach them. The clients named here have a rate; the others have none. */
 const narrow = {
-  limits: { inputBytes: 20_000, messageBytes: 262_144, jobsPerSubmit: 100, watches: 20 },
+  limits: { inputBytes: 20_000, messageBytes: 262_144, jobsPerSubmit: 100, watches: 20, statsWatches: 3 },
   rate: {
     clients: {
       "hardly-any": { perSecond: 0.001, burst: 5 },

@@ -1,5 +1,6 @@
 /** Limits and bad calls: what is refused, with which advice, and that the next call is served. */
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { TestServer, Way } from "../fixtures.ts";
@@ -108,6 +109,19 @@ export function limitCases(way: Way, server: () => TestServer): void {
     assert.match(error.message, /limit is 16384/);
     assert.ok((await client().stats({})).snapshot);
     assert.ok((await client().stats({}, { headers: { "x-large": "x".repeat(15_000) } })).snapshot);
+  });
+
+  test("WatchStats beyond `limits.statsWatches` calls of one client is refused; one that ends makes room", async () => {
+    const name = `watcher-${randomUUID()}`;
+    const hangUp = new AbortController();
+    const open = (signal: AbortSignal) =>
+      client(name).watchStats({ intervalMs: 60_000 }, { signal })[Symbol.asyncIterator]().next();
+    await Promise.all(Array.from({ length: 3 }, () => open(hangUp.signal)));
+    const error = await refused(open(AbortSignal.timeout(60_000)));
+    assert.deepEqual([error.code, error.reason], ["ResourceExhausted", "too_many_stats_watches"]);
+    hangUp.abort();
+    const again = () => open(AbortSignal.timeout(60_000)).catch(() => undefined);
+    while (!(await again())); // that the clients hung up takes a moment to get here
   });
 
   test("a client's name must be a name", async () => {

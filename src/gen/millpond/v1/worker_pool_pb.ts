@@ -687,7 +687,8 @@ export const StatsResponseSchema: GenMessage<StatsResponse> = /*@__PURE__*/
  */
 export type WatchStatsRequest = Message<"millpond.v1.WatchStatsRequest"> & {
   /**
-   * Between two snapshots, in milliseconds: 100 to 60000. 0: 1000.
+   * Between two snapshots, in milliseconds: 100 to 60000. 0: 1000. A server with many such calls sends at most 1000
+   * snapshots a second in all: with more than 100 calls open the shortest interval is 1 ms for each of them.
    *
    * @generated from field: uint32 interval_ms = 1;
    */
