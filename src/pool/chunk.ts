@@ -1,5 +1,6 @@
 /** What the main thread and a worker thread say to each other. All of it is plain data that survives cloning. */
 import type { Failure, JsonValue, Payload } from "../job/job.ts";
+import type { Progress } from "./port.ts";
 import type { LogLevel } from "./task.ts";
 
 /** Most jobs in one chunk. */
@@ -40,6 +41,8 @@ export type ChunkOutcome = readonly [
   output: Payload | null,
   /** Why it did not succeed: how it failed, or what it was told when it was told to stop. */
   fault: Failure | StopReason | null,
+  /** The last report, of a job that made any: as a note it might be overtaken by the outcome. */
+  progress?: Progress,
 ];
 
 /** Of each job of a chunk, in its order; null: it did not begin, and its flags say why. */

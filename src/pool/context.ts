@@ -5,10 +5,10 @@ import type { JsonValue } from "../job/job.ts";
 import type { ChunkJob, Note, StopReason } from "./chunk.ts";
 import { type Flags, stopReasonOf } from "./flags.ts";
 import { plain, textOf } from "./plain.ts";
+import type { Progress } from "./port.ts";
+import { createReports, type Reports } from "./progress.ts";
 import { type LogLevel, TaskError, type TaskContext } from "./task.ts";
 
-/** Progress is sent at most this often; the last word within an interval is the one that is dropped. */
-const progressIntervalMs = 100;
 /** Log lines of one attempt; further ones are dropped. One line says so at once, and one at the end how many they were. */
 const maxLogLines = 200;
 const maxLogChars = 4096;
@@ -18,8 +18,11 @@ const levels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
 export type AttemptContext = {
   readonly task: TaskContext<never>;
-  /** Says how many lines were dropped, and lets go of what waits for a word to stop. Whatever the attempt left running is told to stop from now on. */
-  end(): void;
+  /**
+   * Says how many lines were dropped, lets go of what waits for a word to stop, and gives the last report of progress;
+   * undefined: there was none. Whatever the attempt left running is told to stop from now on, and its reports are dropped.
+   */
+  end(): Progress | undefined;
 };
 
 /** Where the attempt is in its chunk, and what bounds it. */
@@ -49,7 +52,7 @@ export function listenTo(bell: string): void {
 export function createContext(job: ChunkJob, place: Place): AttemptContext {
   const { flags, slot, index } = place;
   const [seq, id, task, attempt] = job;
-  let lastProgressAt = Number.NEGATIVE_INFINITY;
+  let reports: Reports | undefined;
   let lines = 0;
   let hasEnded = false;
   let controller: AbortController | undefined;
@@ -103,11 +106,10 @@ export function createContext(job: ChunkJob, place: Place): AttemptContext {
         if (reason) throw toldToStop(reason);
       },
       progress(fraction: unknown, note: unknown = "") {
-        const now = clock.monotonicMs();
-        if (now - lastProgressAt < progressIntervalMs) return;
-        lastProgressAt = now;
+        if (hasEnded) return;
         const clamped = typeof fraction === "number" ? Math.min(Math.max(fraction || 0, 0), 1) : 0; // NaN is 0 too
-        post({ kind: "progress", slot, index, seq, fraction: clamped, note: textOf(note, maxNoteChars) });
+        reports ??= createReports(clock, (report) => post({ kind: "progress", slot, index, seq, ...report }));
+        reports.add({ fraction: clamped, note: textOf(note, maxNoteChars) });
       },
       get log() {
         return (written ??= createLog()); // most attempts write none
@@ -117,6 +119,7 @@ export function createContext(job: ChunkJob, place: Place): AttemptContext {
       if (lines > maxLogLines) postLine("warn", `${lines - maxLogLines} log lines of this attempt were dropped`, {});
       hasEnded = true;
       listeners.delete(look);
+      return reports?.end();
     },
   };
 }

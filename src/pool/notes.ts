@@ -1,4 +1,5 @@
 /** Passes on what running jobs say, and remembers how far they are. */
+import type { Lease } from "../job/job.ts";
 import type { Log } from "../log.ts";
 import type { Note } from "./chunk.ts";
 import type { Ended, PoolOptions, Progress } from "./port.ts";
@@ -6,6 +7,8 @@ import type { Slots } from "./slots.ts";
 
 export type Notes = {
   hear(note: Exclude<Note, { readonly kind: "ready" | "ended" }>): void;
+  /** The last report of a job that has ended. */
+  last(lease: Lease, report: Progress): void;
   progressOf(seq: number): Progress | undefined;
   /** These attempts have ended. */
   forget(ended: readonly Ended[]): void;
@@ -28,6 +31,11 @@ export function createNotes(slots: Slots, log: Log, onSaid: PoolOptions["onSaid"
       const { id, task, attempt, level, text, fields } = note;
       log[level]({ job: id, task, attempt, fields }, text);
       if (lease) onSaid(lease, { kind: "log", level, text, fields });
+    },
+    last(lease, report) {
+      const known = progress.get(lease.seq);
+      if (known?.fraction === report.fraction && known.note === report.note) return;
+      onSaid(lease, { kind: "progress", progress: report });
     },
     progressOf: (seq) => progress.get(seq),
     forget(ended) {

@@ -3,7 +3,7 @@ import type { Failure, Lease, Outcome } from "../job/job.ts";
 import type { ChunkOutcome, ChunkOutcomes, StopReason } from "./chunk.ts";
 import { standingOf, stopReasonOf, threadOf } from "./flags.ts";
 import { textOf } from "./plain.ts";
-import type { Ended } from "./port.ts";
+import type { Ended, Progress } from "./port.ts";
 import type { Slot } from "./slots.ts";
 
 export type Outcomes = {
@@ -19,6 +19,8 @@ export type Outcomes = {
 
 export type OutcomesParts = {
   readonly timeoutOf: (lease: Lease) => number;
+  /** Takes the last report of progress of a job that has ended. */
+  readonly onProgress: (lease: Lease, last: Progress) => void;
   /** Whether jobs that were taken back have been reported, and are nobody's business here. */
   readonly areReleasedReported: boolean;
   /** Whether the pool has no threads to give jobs to: jobs that no thread took are lost, for else they would come for ever. */
@@ -27,14 +29,17 @@ export type OutcomesParts = {
   readonly isStopping: () => boolean;
 };
 
-export function createOutcomes({ timeoutOf, areReleasedReported, isBroken, isStopping }: OutcomesParts): Outcomes {
+export function createOutcomes(parts: OutcomesParts): Outcomes {
+  const { timeoutOf, onProgress, areReleasedReported, isBroken, isStopping } = parts;
+
   function stopped(reason: StopReason, lease: Lease, hasStarted: boolean): Outcome {
     if (reason === "timed_out") return { kind: reason, timeoutMs: timeoutOf(lease) };
     return reason === "expired" ? { kind: reason, hasStarted } : { kind: reason };
   }
 
   function ofAttempt(lease: Lease, ended: ChunkOutcome): Ended {
-    const [startedAt, tookMs, output, fault] = ended;
+    const [startedAt, tookMs, output, fault, progress] = ended;
+    if (progress) onProgress(lease, progress);
     let outcome: Outcome;
     if (fault === null) outcome = { kind: "succeeded", output };
     else if (typeof fault === "string") outcome = stopped(fault, lease, true);

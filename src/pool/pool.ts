@@ -70,6 +70,7 @@ export function createPool(options: PoolOptions): Pool {
   const isBroken = () => boots.isBroken() || isStuck();
   const outcomes = createOutcomes({
     ...{ timeoutOf, isBroken, areReleasedReported: onReleased !== undefined },
+    onProgress: notes.last,
     isStopping: () => isStopping,
   });
   threads.on("error", (error) =>

@@ -31,7 +31,10 @@ export type TaskContext<S = unknown> = {
   readonly signal: AbortSignal;
   /** Throws once `signal` should have aborted; works inside a loop that never yields, for it reads shared memory. */
   throwIfCancelled(): void;
-  /** Says how far the attempt is: 0 to 1, with an optional note of at most 200 characters. Shown by `GetJob`. */
+  /**
+   * Says how far the attempt is: 0 to 1, with an optional note of at most 200 characters. Shown by `GetJob` and `WatchJob`.
+   * At most one report per 100 ms is sent: a newer one takes the place of one that waits, and the last is always sent.
+   */
   progress(fraction: number, note?: string): void;
   /** Writes to the server's log, with the job's id, task and attempt. Text beyond 4096 characters is cut. */
   readonly log: Readonly<Record<LogLevel, (text: string, fields?: { readonly [key: string]: JsonValue }) => void>>;

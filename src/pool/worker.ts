@@ -14,6 +14,7 @@ import { createEarly } from "./early.ts";
 import { failureOf } from "./failure.ts";
 import { begin, end, type Flags, flagsOf, leave, take, withdraw } from "./flags.ts";
 import { resolveOwnPackage } from "./own-package.ts";
+import type { Progress } from "./port.ts";
 import { type AnyTask, TaskError } from "./task.ts";
 
 type Runnable = {
@@ -83,14 +84,22 @@ async function runJob(
     const input = decodeInput(definition.input, payload) as never;
     context.task.throwIfCancelled(); // a first input takes milliseconds to decode, and a large one more
     const output = encodeOutput(definition.output, await definition.run(input, context.task), thread.maxOutputBytes);
+    const progress = context.end();
     end(flags, index);
-    return [startedAt, clock.monotonicMs() - startMs, output, null];
+    return withProgress([startedAt, clock.monotonicMs() - startMs, output, null], progress);
   } catch (error) {
-    const stopped = end(flags, index);
-    return [startedAt, clock.monotonicMs() - startMs, null, stopped ?? failureOf(error)];
-  } finally {
-    context.end();
+    const failure = failureOf(error); // while the job still counts as running: an error may have getters that never return
+    const progress = context.end();
+    const fault = end(flags, index) ?? failure;
+    return withProgress([startedAt, clock.monotonicMs() - startMs, null, fault], progress);
   }
+}
+
+/** Most jobs report no progress, and their outcomes stay as short as they can be. */
+function withProgress(outcome: ChunkOutcome, progress: Progress | undefined): ChunkOutcome {
+  if (!progress) return outcome;
+  const [startedAt, tookMs, output, fault] = outcome;
+  return [startedAt, tookMs, output, fault, progress];
 }
 
 function notLoaded(task: string, why: string): TaskError {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { createSignal } from "../../src/lifecycle.ts";
 import { createNotes } from "../../src/pool/notes.ts";
+import type { PoolOptions } from "../../src/pool/pool.ts";
 import { createSlots } from "../../src/pool/slots.ts";
 import { endedOf, keptLog } from "../support/samples.ts";
 import { job, tryPool } from "./try-pool.ts";
@@ -80,7 +82,6 @@ describe("progress", () => {
     ["beyond", { fraction: 1, note: "n".repeat(200) }],
     ["below", { fraction: 0, note: "" }],
     ["nonsense", { fraction: 0, note: "" }],
-    ["often", { fraction: 0.5, note: "step 0" }],
   ] as const) {
     test(`${how}: shown within its bounds while the job runs, and gone afterwards`, async (t) => {
       const { pool, heard } = tryPool(t);
@@ -93,6 +94,47 @@ describe("progress", () => {
       assert.equal(pool.progressOf(lease.seq), undefined);
     });
   }
+
+  test("the newest report within 100 ms is sent, as soon as they are over", async (t) => {
+    const newest = createSignal();
+    const onSaid: PoolOptions["onSaid"] = (_, said) => {
+      if (said.kind === "progress" && said.progress.note === "step 999") newest.fire();
+    };
+    const { pool } = tryPool(t, { onSaid });
+    const lease = job("talks", "often");
+    const running = pool.run([lease]);
+    await newest.promise;
+    assert.deepEqual(pool.progressOf(lease.seq), { fraction: 0.5, note: "step 999" });
+    pool.cancel(lease.seq);
+    await running;
+  });
+
+  test("the last report is sent also when the job ends right after it", async (t) => {
+    const { pool, said } = tryPool(t);
+    const [first, second] = [job("talks", "lastly"), job("echo", 1)];
+    await pool.run([first, second]);
+    const reports = said.filter(({ said: { kind } }) => kind === "progress");
+    assert.deepEqual(reports.at(-1), {
+      lease: first,
+      said: { kind: "progress", progress: { fraction: 0.5, note: "step 999" } },
+    });
+    assert.ok(reports.length < 100, `${reports.length}`);
+    assert.equal(pool.progressOf(first.seq), undefined);
+  });
+
+  test("a report that a task makes after its end is dropped, and a line it logs is its own", async (t) => {
+    const { pool, said, lines, heard } = tryPool(t);
+    const [leaves, waits] = [job("talks", "late"), job("waits", "finish")];
+    const running = pool.run([leaves, waits]);
+    await heard("late");
+    assert.deepEqual(lines.find(({ text }) => text === "late")?.fields["job"], leaves.id);
+    assert.deepEqual(
+      said.filter(({ said: { kind } }) => kind === "progress"),
+      [],
+    );
+    pool.releaseAll();
+    await running;
+  });
 
   test("a word that comes after the job's end is not kept, also before its place has another chunk", () => {
     const slots = createSlots(1);

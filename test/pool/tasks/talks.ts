@@ -20,6 +20,15 @@ export default defineTask({
       case "often":
         for (let step = 0; step < 1000; step += 1) ctx.progress(0.5, `step ${step}`);
         break;
+      case "lastly":
+        for (let step = 0; step < 1000; step += 1) ctx.progress(0.5, `step ${step}`);
+        return null;
+      case "late":
+        setImmediate(() => {
+          ctx.progress(1, "late");
+          ctx.log.info("late");
+        });
+        return null;
       case "oddly": {
         const log = ctx.log as unknown as { info(text: unknown, fields?: unknown): void };
         const circle: { self?: unknown } = {};
