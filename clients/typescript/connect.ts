@@ -98,7 +98,7 @@ export type MillpondClient = {
   map<T extends Task, I extends InputOf<T>>(
     task: T,
     inputs: Iterable<I> | AsyncIterable<I>,
-    options?: MapOptions,
+    options?: MapOptions<I>,
   ): AsyncGenerator<Done<I, OutputOf<T>>, void, undefined>;
   /** Yields a channel's results in their order and waits for more. */
   results(options?: ResultsOptions): AsyncGenerator<ReceivedResult, void, undefined>;
@@ -152,8 +152,9 @@ export function connect(options: ConnectOptions): MillpondClient {
     client,
     keepaliveMs: keepaliveMs > 0 ? Math.max(keepaliveMs, shortestKeepaliveMs) : 0,
   });
-  const context = { connection, clock, random, deadlineMs, retries, reconnectMs };
-  const call = createCall(context);
+  const settings = { connection, clock, random, deadlineMs, retries, reconnectMs };
+  const call = createCall(settings);
+  const context = { ...settings, call };
   const { method } = WorkerPoolService;
 
   async function* watchStats({ intervalMs = 0, signal }: WatchStatsOptions = {}) {

@@ -40,7 +40,7 @@ export function job<T extends Task>(task: T, input: InputOf<T>, options: JobOpti
   const { channel = "", id = newJobId() } = options;
   const { payload, sizeBytes } = encodeInput(task, input);
   const spec = create(JobSpecSchema, isPlain(options) ? undefined : toSpecFields(options));
-  spec.id = id;
+  spec.id = id.toLowerCase(); // as the server writes it
   spec.task = typeof task === "string" ? task : task.name;
   spec.channel = channel;
   if (payload) spec.input = payload;

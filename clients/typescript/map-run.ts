@@ -1,4 +1,5 @@
 import type { Receipt, Result } from "../../src/gen/millpond/v1/job_pb.ts";
+import type { Call } from "./call.ts";
 import type { Clock } from "./clock.ts";
 import type { Connection } from "./connection.ts";
 import { MillpondClientError } from "./error.ts";
@@ -7,7 +8,9 @@ import { openExchange } from "./exchange.ts";
 import { createInputs } from "./inputs.ts";
 import type { InputOf, Task } from "./job.ts";
 import { job } from "./job.ts";
-import type { ExecutionOptions } from "./job-options.ts";
+import type { JobOptions } from "./job-options.ts";
+import { createKnownJobs } from "./known-jobs.ts";
+import { createPendingJobs } from "./pending-jobs.ts";
 import type { Reconnect } from "./reconnect.ts";
 import type { JobRefusal } from "./result.ts";
 import { toRefusal } from "./result.ts";
@@ -15,22 +18,37 @@ import { toRefusal } from "./result.ts";
 /** How long the server may take to confirm the last acknowledgement; nothing is lost when it does not. */
 const finishTimeoutMs = 2_000;
 
-/** What became of one input. */
-export type Finished<I> = { readonly index: number; readonly input: I } & (
+/** What became of one input. `cursor`: the position up to which the channel is done with once this is taken; 0: none. */
+export type Finished<I> = { readonly index: number; readonly input: I; readonly cursor: number } & (
   | { readonly result: Result; readonly refusal?: undefined }
   | { readonly result?: undefined; readonly refusal: JobRefusal }
 );
 
-/** A job without a result. `isWaiting`: refused for now, it is sent again when the server's delay is over. */
-type Pending<I> = ExchangeJob & { readonly index: number; readonly input: I; isWaiting: boolean };
+/** A result of the channel that no input waits for: it came before, or belongs to an earlier loop. */
+export type Passed = { readonly cursor: number };
+
+/** A job without a result. */
+type Pending<I> = ExchangeJob & {
+  readonly index: number;
+  readonly input: I;
+  /** Under which its result comes: its own, or that of the job that has its idempotency key. */
+  jobId: string;
+  /** Refused for now: it is sent again when the server's delay is over. */
+  isWaiting: boolean;
+  /** The server had it before, so it need not be sent again. */
+  isKnown: boolean;
+};
 
 export type MapRunOptions<I> = {
   readonly connection: Connection;
   readonly clock: Clock;
   readonly reconnect: Reconnect;
+  readonly call: Call;
   readonly deadlineMs: number;
   readonly task: Task;
-  readonly jobOptions: ExecutionOptions | undefined;
+  readonly jobOptions: (input: I, index: number) => JobOptions | undefined;
+  /** Inputs may have jobs of an earlier loop: their results are looked up. */
+  readonly isRepeatable: boolean;
   readonly inputs: Iterable<I> | AsyncIterable<I>;
   readonly concurrency: number;
   readonly channel: string;
@@ -39,9 +57,9 @@ export type MapRunOptions<I> = {
 /** The state of one map(): what was pulled and not yet taken, over however many streams it needs. */
 export type MapRun<I> = {
   /** What has finished since the last call, at least one; undefined when all inputs are through. */
-  next(): Promise<readonly Finished<I>[] | undefined>;
+  next(): Promise<readonly (Finished<I> | Passed)[] | undefined>;
   /** The consumer has taken this one: it may be acknowledged, and another input pulled. */
-  taken(finished: Finished<I>): void;
+  taken(finished: Finished<I> | Passed): void;
   /** Makes `next` throw once what has finished is taken. */
   fail(error: unknown): void;
   /** Acknowledges the rest and ends the stream in good order. */
@@ -57,9 +75,9 @@ export type MapRun<I> = {
 export function createMapRun<I>(options: MapRunOptions<I>): MapRun<I> {
   const { connection, clock, reconnect, task, jobOptions, concurrency, channel } = options;
   const stopping = new AbortController();
-  const pending = new Map<string, Pending<I>>();
+  const pending = createPendingJobs<Pending<I>>();
   let unsent: Pending<I>[] = [];
-  let finished: Finished<I>[] = [];
+  let finished: (Finished<I> | Passed)[] = [];
   let exchange: Exchange<Pending<I>> | undefined;
   let isConnecting = false;
   let isTurnDue = false;
@@ -86,21 +104,43 @@ export function createMapRun<I>(options: MapRunOptions<I>): MapRun<I> {
     onError: fail,
   });
 
+  const known = createKnownJobs({
+    call: options.call,
+    signal: stopping.signal,
+    onResult: (result) => settle(result, 0), // the channel still has it, or is done with it
+    onGone: (jobId) => {
+      for (const one of pending.take(jobId)) refuse(one, resultGone(jobId));
+    },
+    onError: fail,
+  });
+
   function add(input: I, index: number): void {
     try {
-      const made = { ...job(task, input as InputOf<Task>, jobOptions), index, input, isWaiting: false };
-      pending.set(made.spec.id, made);
+      const { spec, sizeBytes } = job(task, input as InputOf<Task>, jobOptions(input, index));
+      const made = { spec, sizeBytes, index, input, jobId: spec.id, isWaiting: false, isKnown: false };
+      pending.add(made);
       unsent.push(made);
     } catch (error) {
       if (!(error instanceof MillpondClientError)) throw error;
       const { reason, message, violations } = error;
-      finish({ index, input, refusal: { reason, message, violations } });
+      refuse({ index, input }, { reason, message, violations });
     }
   }
 
-  function finish(one: Finished<I>): void {
+  function refuse({ index, input }: Pick<Pending<I>, "index" | "input">, refusal: JobRefusal): void {
+    finish({ index, input, cursor: 0, refusal });
+  }
+
+  function finish(one: Finished<I> | Passed): void {
     finished.push(one);
     wake.resolve();
+  }
+
+  /** Hands a result to the inputs that wait for it. */
+  function settle(result: Result, cursor: number): void {
+    const waiting = pending.take(result.jobId);
+    for (const { index, input } of waiting) finish({ index, input, cursor, result });
+    if (waiting.length === 0 && cursor > 0) finish({ cursor });
   }
 
   function fail(error: unknown): void {
@@ -160,7 +200,7 @@ export function createMapRun<I>(options: MapRunOptions<I>): MapRun<I> {
     exchange = opened;
     reconnect.opened();
     ackedCursor = 0; // an acknowledgement on the old stream may not have arrived
-    unsent = [...pending.values()].filter(({ isWaiting }) => !isWaiting); // same ids: what arrived is only confirmed
+    unsent = pending.all().filter(({ isWaiting, isKnown }) => !isWaiting && !isKnown); // same ids: what arrived is only confirmed
     scheduleTurn();
     await opened.closed;
     if (isDone) return;
@@ -171,17 +211,23 @@ export function createMapRun<I>(options: MapRunOptions<I>): MapRun<I> {
   function onAccepted(jobs: readonly Pending<I>[], receipts: readonly Receipt[]): void {
     const delayed = new Map<number, Pending<I>[]>();
     for (const [at, { receipt }] of receipts.entries()) {
-      const refused = jobs[at];
-      if (receipt.case !== "refusal" || refused === undefined || !pending.has(refused.spec.id)) continue;
+      const one = jobs[at];
+      if (one === undefined || !pending.has(one)) continue;
+      if (receipt.case === "duplicateOf" && options.isRepeatable) {
+        pending.move(one, receipt.value);
+        one.isKnown = true;
+        known.find(receipt.value);
+      }
+      if (receipt.case !== "refusal") continue;
       const refusal = toRefusal(receipt.value);
       if (refusal.retryAfterMs === undefined) {
-        pending.delete(refused.spec.id);
-        finish({ index: refused.index, input: refused.input, refusal });
+        pending.remove(one);
+        refuse(one, refusal);
       } else {
-        refused.isWaiting = true;
+        one.isWaiting = true;
         const sameDelay = delayed.get(refusal.retryAfterMs);
-        if (sameDelay === undefined) delayed.set(refusal.retryAfterMs, [refused]);
-        else sameDelay.push(refused);
+        if (sameDelay === undefined) delayed.set(refusal.retryAfterMs, [one]);
+        else sameDelay.push(one);
       }
     }
     reconnect.progressed();
@@ -195,17 +241,12 @@ export function createMapRun<I>(options: MapRunOptions<I>): MapRun<I> {
       return; // stopped: nobody waits for these jobs any more
     }
     for (const one of waiting) one.isWaiting = false;
-    unsent.push(...waiting.filter(({ spec }) => pending.has(spec.id)));
+    unsent.push(...waiting.filter(pending.has));
     scheduleTurn();
   }
 
   function onResults(results: readonly Result[]): void {
-    for (const result of results) {
-      const done = pending.get(result.jobId);
-      if (done === undefined) continue; // sent again after a reconnect
-      pending.delete(result.jobId);
-      finish({ index: done.index, input: done.input, result });
-    }
+    for (const result of results) settle(result, Number(result.cursor));
     reconnect.progressed();
   }
 
@@ -224,9 +265,9 @@ export function createMapRun<I>(options: MapRunOptions<I>): MapRun<I> {
         await wake.promise;
       }
     },
-    taken: ({ result }) => {
-      open--;
-      if (result !== undefined) takenCursor = Math.max(takenCursor, Number(result.cursor));
+    taken: (one) => {
+      if (!isPassed(one)) open--;
+      takenCursor = Math.max(takenCursor, one.cursor);
       scheduleTurn();
     },
     fail,
@@ -246,4 +287,14 @@ export function createMapRun<I>(options: MapRunOptions<I>): MapRun<I> {
       await inputs.stop();
     },
   };
+}
+
+/** Whether no input waited for it. */
+export function isPassed<I>(one: Finished<I> | Passed): one is Passed {
+  return !("index" in one);
+}
+
+function resultGone(jobId: string): JobRefusal {
+  const message = `job "${jobId}" ended before, and the server keeps its result no longer: give the input a new key or id to run it again`;
+  return { reason: "result_gone", message, violations: [] };
 }

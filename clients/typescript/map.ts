@@ -1,21 +1,34 @@
-import type { Result } from "../../src/gen/millpond/v1/job_pb.ts";
+import type { Call } from "./call.ts";
 import type { Clock } from "./clock.ts";
 import type { Connection } from "./connection.ts";
 import type { InputOf, OutputOf, Task } from "./job.ts";
 import { newJobId } from "./job.ts";
-import type { ExecutionOptions } from "./job-options.ts";
-import { createMapRun } from "./map-run.ts";
+import type { ExecutionOptions, JobOptions } from "./job-options.ts";
+import type { Finished } from "./map-run.ts";
+import { createMapRun, isPassed } from "./map-run.ts";
 import { createReconnect } from "./reconnect.ts";
 import type { JobRefusal, JobResult } from "./result.ts";
 import { toJobResult } from "./result.ts";
 
-export type MapOptions = {
+export type MapOptions<Input = unknown> = {
   /** Bound on jobs that are not finished or not yet taken from the loop: 1 to 10000. Default 500. */
   readonly concurrency?: number | undefined;
   /** Ends the loop with the signal's reason. Jobs that were accepted run on. */
   readonly signal?: AbortSignal | undefined;
   /** What holds for the job of every input: its timeout, retries, labels and the like. */
   readonly job?: ExecutionOptions | undefined;
+  /**
+   * Names the work of each input, such as `invoice-4711`, so that a loop that is run again does not do it twice: within
+   * 24 hours an input whose key is known yields the result of the job that has the key. Needs `channel`.
+   */
+  readonly idempotencyKey?: ((input: Input, index: number) => string) | undefined;
+  /** The same by the job's id, a UUID: known for as long as the server keeps the job. Needs `channel`. */
+  readonly id?: ((input: Input, index: number) => string) | undefined;
+  /**
+   * Where the results go; one loop at a time may use it. Results in it that no input waits for are acknowledged.
+   * Default: a channel of its own for each loop.
+   */
+  readonly channel?: string | undefined;
 };
 
 /** One input and what became of it: its job's result, or why the job was not accepted. */
@@ -31,6 +44,7 @@ export type Done<Input, Output> = {
 /** What map() works with. */
 export type MapContext = {
   readonly connection: Connection;
+  readonly call: Call;
   readonly clock: Clock;
   readonly random: () => number;
   readonly deadlineMs: number;
@@ -49,19 +63,25 @@ export async function* map<T extends Task, I extends InputOf<T>>(
   context: MapContext,
   task: T,
   inputs: Iterable<I> | AsyncIterable<I>,
-  { concurrency = defaultConcurrency, signal, job }: MapOptions = {},
+  options: MapOptions<I> = {},
 ): AsyncGenerator<Done<I, OutputOf<T>>, void, undefined> {
+  const { concurrency = defaultConcurrency, signal, channel } = options;
   if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > maxConcurrency) {
     throw new RangeError(`concurrency is ${concurrency} and must be a whole number from 1 to ${maxConcurrency}`);
+  }
+  const isRepeatable = options.idempotencyKey !== undefined || options.id !== undefined;
+  if (isRepeatable && channel === undefined) {
+    throw new TypeError("map is given an idempotencyKey or id and no channel: name one, the same each time");
   }
   signal?.throwIfAborted();
   const run = createMapRun<I>({
     ...context,
     task,
-    jobOptions: job,
+    jobOptions: jobOptionsOf(options),
+    isRepeatable,
     inputs,
     concurrency,
-    channel: `map-${newJobId()}`,
+    channel: channel ?? `map-${newJobId()}`,
     reconnect: createReconnect(context),
   });
   const abort = () => run.fail(signal?.reason);
@@ -69,9 +89,7 @@ export async function* map<T extends Task, I extends InputOf<T>>(
   try {
     for (let batch = await run.next(); batch !== undefined; batch = await run.next()) {
       for (const finished of batch) {
-        const { index, input, refusal } = finished;
-        if (refusal !== undefined) yield { index, input, refusal };
-        else yield { index, input, result: typed<T>(finished.result, task) };
+        if (!isPassed(finished)) yield toDone(finished, task);
         run.taken(finished);
         signal?.throwIfAborted();
       }
@@ -83,6 +101,22 @@ export async function* map<T extends Task, I extends InputOf<T>>(
   }
 }
 
-function typed<T extends Task>(result: Result, task: T): JobResult<OutputOf<T>> {
-  return toJobResult(result, task) as JobResult<OutputOf<T>>; // it checks the output against the task's own type
+/** What differs from one input to the next is asked for one by one; what does not is passed on as it is. */
+function jobOptionsOf<I>({
+  job,
+  id,
+  idempotencyKey,
+}: MapOptions<I>): (input: I, index: number) => JobOptions | undefined {
+  if (id === undefined && idempotencyKey === undefined) return () => job;
+  return (input, index) => ({
+    ...job,
+    ...(id && { id: id(input, index) }),
+    ...(idempotencyKey && { idempotencyKey: idempotencyKey(input, index) }),
+  });
+}
+
+function toDone<T extends Task, I>({ index, input, result, refusal }: Finished<I>, task: T): Done<I, OutputOf<T>> {
+  if (refusal !== undefined) return { index, input, refusal };
+  // it checks the output against the task's own type
+  return { index, input, result: toJobResult(result, task) as JobResult<OutputOf<T>> };
 }
