@@ -1,10 +1,9 @@
 /** What is wrong with one job that a client describes, before anything is known of the queue. */
 import { type FieldViolation, invalid, type MillpondError, refusal } from "../errors.ts";
-import type { RetryPolicy } from "../job/backoff.ts";
 import type { JobOptions, Labels, Payload } from "../job/job.ts";
 import type { LoadedTask, Tasks } from "../pool/tasks.ts";
 import { checkNames } from "./draft-names.ts";
-import { checkRetry } from "./draft-retry.ts";
+import { checkRetry, type GivenRetry } from "./draft-retry.ts";
 import { checkTimes } from "./draft-times.ts";
 import { type GivenInput, readInput } from "./input.ts";
 
@@ -26,7 +25,7 @@ export type Draft = {
   /** Null: the task's. */
   readonly timeoutMs: number | null;
   /** What differs from the task's policy. */
-  readonly retry: Partial<RetryPolicy>;
+  readonly retry: GivenRetry;
   readonly labels: Labels;
   readonly discardResult: boolean;
 };
@@ -90,7 +89,7 @@ function optionsOf({ labels, timeoutMs, retry }: Draft): JobOptions | null {
     ...(baseMs !== undefined && { baseMs }),
     ...(factor !== undefined && { factor }),
     ...(maxBackoffMs !== undefined && { maxBackoffMs }),
-    ...(jitter !== undefined && { jitter }),
+    ...(typeof jitter === "string" && { jitter }),
   };
   const options = {
     ...(hasAny(labels) && { labels: sorted(labels) }),

@@ -7,7 +7,7 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { messageOf, StartError } from "../errors.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "../job/backoff.ts";
-import { resolveOwnPackage } from "./own-package.ts";
+import { hookModules } from "./module-hooks.ts";
 import { type AnyTask, isTask } from "./task.ts";
 
 const hourMs = 3_600_000;
@@ -45,7 +45,7 @@ export type TaskSources = {
 
 /** Loads every task file. Throws one StartError that lists all that is wrong. */
 export async function loadTasks(sources: TaskSources): Promise<Tasks> {
-  resolveOwnPackage();
+  hookModules();
   const tasks = new Map<string, LoadedTask>();
   const mistakes: string[] = [];
   for (const path of await taskFiles(sources.folders)) {

@@ -13,7 +13,7 @@ import { createContext, listenTo } from "./context.ts";
 import { createEarly } from "./early.ts";
 import { failureOf } from "./failure.ts";
 import { begin, end, type Flags, flagsOf, leave, take, withdraw } from "./flags.ts";
-import { resolveOwnPackage } from "./own-package.ts";
+import { hookModules } from "./module-hooks.ts";
 import type { Progress } from "./port.ts";
 import { type AnyTask, TaskError } from "./task.ts";
 
@@ -30,7 +30,7 @@ const thread = (Array.isArray(workerData) ? workerData.at(-1) : workerData) as T
 async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkOutcomes>> {
   takeOrigin(thread.clockOrigin);
   listenTo(thread.bell);
-  resolveOwnPackage();
+  hookModules();
   const tasks = new Map<string, Runnable>();
   for (const { name, file, settings, timeoutMs } of thread.tasks) {
     tasks.set(name, { definition: await definitionIn(file), settings, timeoutMs });

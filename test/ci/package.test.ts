@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { publint } from "publint";
@@ -9,7 +11,7 @@ import { temporaryFolder } from "./temporary-folder.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
-test("the published package has what it promises, runs, and brings its types", async (t) => {
+test("the published package has what it promises, serves, offers task files its client, and brings its types", async (t) => {
   const folder = temporaryFolder(t);
   const source = join(folder, "source");
   run(root, process.execPath, [".ci/build.ts", "--out", join(source, "dist")]);
@@ -33,6 +35,21 @@ test("the published package has what it promises, runs, and brings its types", a
   for (const path of ["test", "src/main.ts"]) assert.ok(!existsSync(join(installed, path)), path);
 
   assert.match(run(folder, process.execPath, [join(installed, "src/launch.mjs"), "--help"]), /Usage: millpond/);
+
+  const tasks = join(folder, "tasks");
+  mkdirSync(tasks);
+  writeFileSync(
+    join(tasks, "follow-up.ts"),
+    `import { defineTask } from "millpond";
+     import { connect } from "millpond/client";
+     export default defineTask({ name: "follow-up", pool: "io", run: () => typeof connect, check: () => [] });`,
+  );
+  const places = ["--grpc-port", "0", "--http-port", "0", "--store", "memory", "--tasks-dir", tasks];
+  const server = spawn(process.execPath, [join(installed, "dist/src/main.js"), "serve", "--json", ...places]);
+  t.after(() => server.kill("SIGKILL"));
+  server.stderr.pipe(process.stderr);
+  const [serving] = (await once(createInterface({ input: server.stdout }), "line")) as [string];
+  assert.ok(JSON.parse(serving).tasks.includes("follow-up"), serving);
 
   const consumer = join(folder, "consumer");
   writeFileSync(join(consumer, "package.json"), '{"type":"module"}');

@@ -98,6 +98,11 @@ describe("refused beyond it", () => {
     ["a factor below 1", { retry: { factor: 0.999 } }, /^retry\.factor: is 0\.999 and must be 1 to 100$/],
     ["a factor above 100", { retry: { factor: 100.1 } }, /^retry\.factor: is 100\.1 /],
     ["a factor that is no number", { retry: { factor: Number.NaN } }, /^retry\.factor: is NaN /],
+    [
+      "a jitter that is none",
+      { retry: { jitter: 99 } },
+      /^retry\.jitter: is 99 and must be JITTER_FULL \(1\) or JITTER_NONE/,
+    ],
     ["a negative cap", { retry: { maxBackoffMs: -1 } }, /^retry\.max_backoff: is -1 ms /],
     ["a cap over a year", { retry: { maxBackoffMs: yearMs + 1 } }, /^retry\.max_backoff: .* 0 to a year$/],
     [

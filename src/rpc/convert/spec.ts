@@ -10,6 +10,7 @@ import {
   RefusalSchema,
   RetryPolicy_Jitter as Jitter,
 } from "../../gen/millpond/v1/job_pb.ts";
+import type { RetryPolicy } from "../../job/backoff.ts";
 import { toInput } from "./payload.ts";
 import { durationFromMs, durationToMs, timestampToMs } from "./time.ts";
 
@@ -50,10 +51,14 @@ function toRetry({ maxAttempts, base, factor, maxBackoff, jitter }: NonNullable<
     ...(base && { baseMs: durationToMs(base) }),
     ...(factor !== undefined && { factor }),
     ...(maxBackoff && { maxBackoffMs: durationToMs(maxBackoff) }),
-    ...(jitter === Jitter.FULL && { jitter: "full" }),
-    ...(jitter === Jitter.NONE && { jitter: "none" }),
+    ...(jitter !== Jitter.UNSPECIFIED && { jitter: jitters.get(jitter) ?? jitter }),
   };
 }
+
+const jitters: ReadonlyMap<Jitter, RetryPolicy["jitter"]> = new Map([
+  [Jitter.FULL, "full"],
+  [Jitter.NONE, "none"],
+]);
 
 export function fromAdmitted(admitted: Admitted): Receipt {
   return { $typeName: "millpond.v1.Receipt", receipt: receiptOf(admitted) };

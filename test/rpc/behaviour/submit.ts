@@ -94,6 +94,12 @@ export function submitCases(way: Way, server: () => TestServer): void {
     assert.deepEqual(error.fields, ["jobs[0].input.durationMs"]);
   });
 
+  test("an enum value that the protocol does not have is refused with its field", async () => {
+    const error = await refused(client().submit({ jobs: [echo("a", { retry: { jitter: 99 as never } })] }));
+
+    assert.deepEqual([error.reason, error.fields], ["invalid_argument", ["jobs[0].retry.jitter"]]);
+  });
+
   test("a submit without jobs, or with more than the limit, is refused", async () => {
     const none = await refused(client().submit({ jobs: [] }));
     const tooMany = await refused(client().submit({ jobs: Array.from({ length: 101 }, () => echo(1)) }));
