@@ -7,6 +7,8 @@ export type Terminal = {
   print(line: string): void;
   /** Writes a line to standard error. */
   complain(line: string): void;
+  /** Shows a text on standard error until the next one, when a person looks at it; nothing otherwise. "" takes it away. */
+  status(text: string): void;
   /** Clears the screen when a person looks at it; nothing otherwise. */
   clear(): void;
   /** Colours a text when a person looks at it and has not set NO_COLOR. */
@@ -34,6 +36,7 @@ export function createTerminal({
   exit(exitCode: number): void;
 }): Terminal {
   let endsWithReader = false;
+  let hasStatus = false;
   for (const stream of [stdout, stderr]) {
     stream.on("error", ({ code }: NodeJS.ErrnoException) => {
       if (endsWithReader) exit(code === "EPIPE" ? 0 : 1);
@@ -42,6 +45,10 @@ export function createTerminal({
   return {
     print: (line) => void stdout.write(`${line}\n`),
     complain: (line) => void stderr.write(`${line}\n`),
+    status: (text) => {
+      if (stderr.isTTY && (text !== "" || hasStatus)) stderr.write(`\r\u001b[K${printable(text)}`);
+      hasStatus = text !== "";
+    },
     clear: () => void (stdout.isTTY && stdout.write("\u001b[H\u001b[2J")),
     style: (style, text) => styleText(colours[style], text, { stream: stdout }),
     endWithReader: () => {

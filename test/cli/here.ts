@@ -10,6 +10,7 @@ export async function runHere(
   const terminal = {
     print: (line: string) => void (written.stdout += `${line}\n`),
     complain: (line: string) => void (written.stderr += `${line}\n`),
+    status: () => undefined,
     clear: () => undefined,
     style: (_style: string, text: string) => text,
     endWithReader: () => undefined,

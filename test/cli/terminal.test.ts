@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
+import { text as written } from "node:stream/consumers";
 import { suite, test } from "node:test";
 import { createTerminal, printable, table } from "../../src/cli/terminal.ts";
 
@@ -14,6 +15,17 @@ const open = ({
   const streams = { stdout: stream(), stderr: stream() };
   return { ...streams, terminal: createTerminal({ ...streams, exit }) };
 };
+
+suite("status", () => {
+  test("a person sees one line that changes and goes away, and a file gets nothing of it", async () => {
+    for (const isTTY of [true, false]) {
+      const { terminal, stderr } = open({ isTTY });
+      for (const text of ["", "1 of 2", "2 of 2", "", ""]) terminal.status(text);
+      stderr.end();
+      assert.equal(await written(stderr), isTTY ? "\r\u001b[K1 of 2\r\u001b[K2 of 2\r\u001b[K" : "");
+    }
+  });
+});
 
 suite("tables", () => {
   test("columns are as wide as their widest cell, numbers stand to the right, lines have no trailing blanks", () => {

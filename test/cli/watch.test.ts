@@ -9,6 +9,7 @@ import { JobSchema, JobState } from "../../src/gen/millpond/v1/job_pb.ts";
 const terminal = {
   print: () => undefined,
   complain: () => undefined,
+  status: () => undefined,
   clear: () => undefined,
   style: (style: string, text: string) => `<${style}>${text}`,
   endWithReader: () => undefined,
