@@ -21,6 +21,8 @@ export type JobFailure = {
   readonly retryable: boolean;
   /** Further facts as the task gave them. */
   readonly details?: { readonly [key: string]: unknown } | undefined;
+  /** Where it was thrown, and where its causes were, for people. Undefined in lists, and when nobody knows. */
+  readonly stack?: string | undefined;
 };
 
 /** Why a job was not accepted. It was never run. */
@@ -95,8 +97,8 @@ export function toJobResult(result: Result, task?: Task): JobResult {
 
 export function toFailure(failure: Failure | undefined): JobFailure | undefined {
   if (failure === undefined) return undefined;
-  const { reason, message, retryable, details } = failure;
-  return { reason, message, retryable, details };
+  const { reason, message, retryable, details, stack } = failure;
+  return { reason, message, retryable, details, stack: stack === "" ? undefined : stack };
 }
 
 export function toRefusal({ reason, message, retryAfter, fieldViolations }: Refusal): JobRefusal {

@@ -6,7 +6,7 @@ import { duration, moment } from "./format.ts";
 import { labelsText } from "./labels.ts";
 import { outputAsJson } from "./output.ts";
 import { endOf, resultAsJson, styleOfState } from "./results.ts";
-import { table, type Terminal } from "./terminal.ts";
+import { printable, table, type Terminal } from "./terminal.ts";
 
 /** Shows one job. */
 export const job: Command = {
@@ -85,5 +85,13 @@ function historyLines(terminal: Terminal, history: readonly AttemptInfo[]): stri
     duration(startedAt && finishedAt && finishedAt.getTime() - startedAt.getTime()),
     failure === undefined ? "" : `${failure.reason}: ${failure.message}`,
   ]);
-  return ["", ...table(terminal, columns, rows)];
+  const [heading = "", ...lines] = table(terminal, columns, rows);
+  return ["", heading, ...lines.flatMap((line, at) => [line, ...stackLines(terminal, history, at)])];
+}
+
+/** The stack of an attempt; nothing when it is that of the attempt before. */
+function stackLines(terminal: Terminal, history: readonly AttemptInfo[], at: number): string[] {
+  const stack = history[at]?.failure?.stack;
+  if (stack === undefined || stack === history[at - 1]?.failure?.stack) return [];
+  return stack.split("\n").map((line) => terminal.style("quiet", `         ${printable(line)}`));
 }

@@ -50,8 +50,8 @@ export function createAlerts({ webhook: url, fetch, clock, log }: AlertsParts): 
     }
     lines += 1;
     const { id, client, task, pool, deadReason, failure, attempts } = death;
-    const { reason, message } = failure;
-    log.warn({ job: id, client, task, pool, deadReason, attempts, reason, message }, "a job died");
+    const { reason, message, stack } = failure;
+    log.warn({ job: id, client, task, pool, deadReason, attempts, reason, message, stack }, "a job died");
   }
 
   function summarise(): void {
@@ -79,7 +79,7 @@ export function createAlerts({ webhook: url, fetch, clock, log }: AlertsParts): 
   };
 }
 
-/** As the webhook gets it. A failure's details stay here: nobody knows how much they are. */
+/** As the webhook gets it. A failure's details and its stack stay here: they are for the job's owner. */
 function shown({ id, client, task, pool, deadReason, failure, attempts, at }: Death) {
   const { reason, message } = failure;
   return { id, client, task, pool, deadReason, failure: { reason, message }, attempts, at: new Date(at).toISOString() };

@@ -33,13 +33,16 @@ export type JsonValue = null | boolean | number | string | JsonValue[] | { [key:
 export type Failure = {
   /** Stable word for programs, at most 64 characters of [a-z0-9_]. */
   readonly reason: string;
-  /** One sentence for people, at most 4096 characters. */
+  /** One sentence for people, at most 4096 characters; the last says that it was cut. */
   readonly message: string;
   /** Whether the same job might succeed another time. */
   readonly retryable: boolean;
   /** The delay that the task asks for before the next attempt; absent: the policy's backoff. */
   readonly retryAfterMs?: number;
+  /** At most 16384 characters as JSON, give or take the markers of what was cut. */
   readonly details?: { [key: string]: JsonValue };
+  /** Where it was thrown, and where its causes were: lines of at most 2000 characters in all. Absent: nobody knows. */
+  readonly stack?: string;
 };
 
 /** A job on its way into the store. Times are milliseconds since 1970. */

@@ -1,24 +1,25 @@
 /** Whatever a task throws, as data. */
 import type { Failure } from "../job/job.ts";
-import { plain, textOf } from "./plain.ts";
+import { cut, plain, read, textOf } from "./plain.ts";
 import { TaskError } from "./task.ts";
+import { maxMessageChars, type Thrown, thrownOf } from "./thrown.ts";
 
-const maxMessageChars = 4096;
 /** The longest delay that a task may ask for: a year. */
 const maxRetryAfterMs = 365 * 24 * 60 * 60 * 1000;
+const maxShownReasonChars = 80;
 
 /** A TaskError keeps its words; anything else is `task_failed` and retryable. Never throws itself. */
 export function failureOf(error: unknown): Failure {
-  const message = textOf(error, maxMessageChars);
+  const thrown = thrownOf(error);
   try {
-    return isTaskError(error) ? ofTaskError(error, message) : taskFailed(message);
+    return isTaskError(error) ? ofTaskError(error, thrown) : taskFailed(thrown);
   } catch {
-    return taskFailed(message); // one of its getters threw
+    return taskFailed(thrown); // one of its getters threw
   }
 }
 
-function taskFailed(message: string): Failure {
-  return { reason: "task_failed", message, retryable: true };
+function taskFailed({ message, stack }: Thrown): Failure {
+  return { reason: "task_failed", message, retryable: true, ...(stack !== undefined && { stack }) };
 }
 
 /** By name too: a task may come with its own copy of this package, perhaps of another version. */
@@ -26,18 +27,27 @@ function isTaskError(error: unknown): error is Partial<TaskError> {
   return error instanceof TaskError || (error instanceof Error && error.name === "TaskError" && "reason" in error);
 }
 
-function ofTaskError({ reason, retryable, retryAfterMs, details }: Partial<TaskError>, message: string): Failure {
+function ofTaskError(error: Partial<TaskError>, thrown: Thrown): Failure {
+  const { reason, retryAfterMs } = error;
+  const failure = taskFailed(isReason(reason) ? thrown : { ...thrown, message: withBadReason(thrown.message, reason) });
+  const details = read(error, "details");
   return {
-    reason: isReason(reason) ? reason : "task_failed",
-    message,
-    retryable: retryable !== false,
+    ...failure,
+    reason: isReason(reason) ? reason : failure.reason,
+    retryable: error.retryable !== false,
     ...(typeof retryAfterMs === "number" &&
       retryAfterMs >= 0 && { retryAfterMs: Math.ceil(Math.min(retryAfterMs, maxRetryAfterMs)) }), // times are whole
-    ...(details && { details: plain(details) }),
+    ...(details !== undefined && details !== null && { details: plain(details) }),
   };
 }
 
 /** A task may come with its own copy of this package, so nothing about its error is certain. */
 function isReason(reason: unknown): reason is string {
   return typeof reason === "string" && /^[a-z0-9_]{1,64}$/.test(reason);
+}
+
+function withBadReason(message: string, reason: unknown): string {
+  const shown = textOf(reason, maxShownReasonChars);
+  const note = ` (its reason "${shown}" is not 1 to 64 characters of [a-z0-9_])`;
+  return cut(message, maxMessageChars - note.length) + note;
 }

@@ -1,29 +1,145 @@
-/** Whatever a task hands out beside its output, made into plain data of a bearable size. None of this throws. */
+/**
+ * Whatever a task hands out beside its output, made into plain data of a bounded size. What JSON cannot hold is named in
+ * brackets, and what is too much is cut with a marker. None of this throws, whatever getters and proxies do.
+ */
 import type { JsonValue } from "../job/job.ts";
-import { depthOf, maxJsonDepth } from "./depth.ts";
+import { maxJsonDepth } from "./depth.ts";
 
-const maxDetailsChars = 16_384;
+/** Bound on details of a failure and fields of a log line, as JSON, give or take the markers of what is cut. */
+export const maxPlainChars = 16_384;
+/** What a value takes beside its own text: quotes, commas, brackets. */
+const valueChars = 4;
 
-/** JSON stays as it is; of anything else, and of what is too large or too deep, a word says why it was dropped. */
+type Walk = {
+  /** Characters that may still be used. */
+  left: number;
+  /** The objects that the present one lies in. */
+  readonly above: unknown[];
+};
+
+/** An object stays one; anything else becomes its field `value`. */
 export function plain(details: unknown): { [key: string]: JsonValue } {
-  try {
-    const text = JSON.stringify(details);
-    if (!text?.startsWith("{")) return { dropped: "details that are not a JSON object" };
-    if (text.length > maxDetailsChars) {
-      return { dropped: `details of ${text.length} characters, the limit is ${maxDetailsChars}` };
-    }
-    if (depthOf(text) > maxJsonDepth) return { dropped: `details nested deeper than ${maxJsonDepth} levels` };
-    return JSON.parse(text) as { [key: string]: JsonValue };
-  } catch {
-    return { dropped: "details that are not JSON" };
-  }
+  const value = valueOf(details, { left: maxPlainChars, above: [] });
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? value : { value: value ?? null };
 }
 
 /** What a value says for people, cut to so many characters. */
 export function textOf(value: unknown, maxChars: number): string {
+  return cut(ownText(value), maxChars);
+}
+
+/** A text of at most so many characters; the last says that it was cut. */
+export function cut(text: string, maxChars: number): string {
+  const whole = text.toWellFormed();
+  return whole.length <= maxChars ? whole : `${whole.slice(0, maxChars - 1).replace(/[\ud800-\udbff]$/, "")}…`;
+}
+
+/** A property; undefined when there is none or it cannot be read. */
+export function read(value: unknown, key: string): unknown {
   try {
-    return String(value instanceof Error ? value.message : value).slice(0, maxChars);
+    return (value as Record<string, unknown>)[key];
   } catch {
-    return "something that cannot be shown as text";
+    return undefined;
   }
+}
+
+function ownText(value: unknown): string {
+  if (!isObject(value)) return String(value);
+  const message = read(value, "message");
+  if (typeof message === "string" && message !== "") return message;
+  try {
+    const text = (String as (value: unknown) => string)(value);
+    if (!Array.isArray(value) && !/^(\[object \w+\])?$/.test(text)) return text;
+  } catch {
+    // it has no text of its own
+  }
+  const data = valueOf(value, { left: maxPlainChars, above: [] });
+  const json = typeof data === "string" ? data : JSON.stringify(data);
+  return json === "{}" ? `[${String(read(read(value, "constructor"), "name"))}]` : json;
+}
+
+/** Undefined for what JSON leaves out. */
+function valueOf(value: unknown, walk: Walk): JsonValue | undefined {
+  walk.left -= valueChars;
+  switch (typeof value) {
+    case "string":
+      return stringOf(value, walk);
+    case "number":
+    case "bigint": {
+      const text = stringOf(String(value), walk);
+      return Number.isFinite(value) ? (value as number) : text;
+    }
+    case "boolean":
+      return value;
+    case "object":
+      return value === null ? null : objectOf(value, walk);
+    default:
+      return undefined;
+  }
+}
+
+function stringOf(value: string, walk: Walk): string {
+  const text = value.toWellFormed();
+  const room = Math.max(walk.left, 0);
+  walk.left -= text.length;
+  return text.length <= room ? text : `${cut(text, room + 1)} (${text.length - room} more characters)`;
+}
+
+function objectOf(value: object, walk: Walk): JsonValue {
+  if (walk.above.includes(value)) return "[circular]";
+  if (walk.above.length >= maxJsonDepth) return `[nested deeper than ${maxJsonDepth} levels]`;
+  walk.above.push(value);
+  try {
+    return partsOf(value, walk);
+  } catch {
+    return "[cannot be read]";
+  } finally {
+    walk.above.pop();
+  }
+}
+
+function partsOf(value: object, walk: Walk): JsonValue {
+  if (value instanceof Error) return stringOf(`${String(read(value, "name"))}: ${ownText(value)}`, walk);
+  if (value instanceof Map || value instanceof Set) return `[${value.constructor.name} of ${value.size}]`;
+  if (ArrayBuffer.isView(value)) return `[${value.constructor.name} of ${value.byteLength} bytes]`;
+  if (Array.isArray(value)) return listOf(value, walk);
+  const { toJSON } = value as { readonly toJSON?: unknown };
+  if (typeof toJSON === "function") return valueOf(toJSON.call(value, ""), walk) ?? null;
+  return fieldsOf(value, walk);
+}
+
+function listOf(list: readonly unknown[], walk: Walk): JsonValue[] {
+  const values: JsonValue[] = [];
+  for (const each of list) {
+    if (walk.left <= 0) return [...values, `… (${list.length - values.length} more)`];
+    values.push(valueOf(each, walk) ?? null);
+  }
+  return values;
+}
+
+function fieldsOf(value: object, walk: Walk): { [key: string]: JsonValue } {
+  const fields: [string, JsonValue][] = [];
+  const keys = Object.keys(value);
+  for (const [index, key] of keys.entries()) {
+    if (walk.left <= 0) {
+      fields.push(["…", `(${keys.length - index} more)`]);
+      break;
+    }
+    walk.left -= key.length;
+    const field = fieldOf(value, key, walk);
+    if (field !== undefined) fields.push([cut(key, 200), field]);
+  }
+  return Object.fromEntries(fields);
+}
+
+function fieldOf(value: object, key: string, walk: Walk): JsonValue | undefined {
+  try {
+    return valueOf((value as Record<string, unknown>)[key], walk);
+  } catch {
+    return "[cannot be read]"; // its getter threw
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
 }

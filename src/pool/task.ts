@@ -128,6 +128,7 @@ export class TaskError extends Error {
       readonly retryable?: boolean;
       /** The delay before the next attempt, in place of the policy's backoff. */
       readonly retryAfterMs?: number;
+      /** Facts for programs, at most 16384 characters as JSON: of more, the rest is cut. Stored, and shown to the job's client. */
       readonly details?: { [key: string]: JsonValue };
     } & ErrorOptions = {},
   ) {

@@ -64,7 +64,7 @@ async function page(
   for (let looks = 0; looks < maxLooks && jobs.length <= limit; looks += 1) {
     const wanted = limit + 1 - jobs.length; // one more: is there a next page?
     const found = await store.list({ client, filter, state, beforeSeq: nextSeq, limit: wanted });
-    jobs.push(...found.jobs);
+    jobs.push(...found.jobs.map(withoutStack));
     nextSeq = found.nextSeq;
     if (nextSeq === null) break;
   }
@@ -86,6 +86,12 @@ function parsePage({ pageSize, pageToken }: Asked): { readonly limit: number; re
   }
   if (violations.length > 0) throw invalid(violations);
   return { limit: pageSize || defaultPage, beforeSeq: pageToken === "" ? null : Number(pageToken) };
+}
+
+function withoutStack(job: StoredJob): StoredJob {
+  if (job.failure?.stack === undefined) return job;
+  const { stack: _, ...failure } = job.failure;
+  return { ...job, failure };
 }
 
 /** How many of the jobs surely fit into a message; at least one, for a single one always does. */

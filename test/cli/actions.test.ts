@@ -174,15 +174,18 @@ suite("commands that act", () => {
     assert.match((await millpond("dead", "list", "--reason", "poison")).stderr, /no dead letters/);
     const [job] = JSON.parse(outputOf(await millpond("dead", "list", "--json"))).jobs;
     assert.deepEqual([job.id, job.deadReason, job.failure.reason], [id, "permanent", "nope"]);
+    assert.equal(job.failure.stack, undefined); // lists are short
 
     const shown = outputOf(await millpond("dead", "show", id));
     assert.match(shown, /^dead because +permanent: /m);
     assert.match(shown, /^ +1 +failed +\d{4}-\S+ \S+ +\S+ ms +nope: no way$/m);
+    assert.match(shown, /^ +TaskError: no way\n +at .*tasks\/fail\./m);
     assert.match(shown, /^input +\{"reason":"nope","message":"no way"\}$/m);
     assert.match(shown, new RegExp(`millpond dead redrive ${id}$`));
     const whole = JSON.parse(outputOf(await millpond("dead", "show", id, "--json")));
     assert.equal(whole.input.reason, "nope");
     assert.equal(whole.history[0].outcome, "failed");
+    assert.match(whole.history[0].failure.stack, /^TaskError: no way\n/);
 
     const other = await submitted(millpond, ...waiting);
     assert.match(complaintOf(await millpond("dead", "show", other)), /is QUEUED, no dead letter: see millpond job/);

@@ -12,7 +12,13 @@ function deaths(count: number, overrides: Partial<Death> = {}): Death[] {
     task: "echo",
     pool: "cpu",
     deadReason: "exhausted",
-    failure: { reason: "task_failed", message: "no luck", retryable: true, details: { secret: "inside" } },
+    failure: {
+      reason: "task_failed",
+      message: "no luck",
+      retryable: true,
+      details: { secret: "inside" },
+      stack: "at x",
+    },
     attempts: 4,
     at: Date.UTC(2026, 10, 24),
     ...overrides,
@@ -39,7 +45,7 @@ test("each job that dies is a line in the log, with why it died", () => {
     text: "a job died",
     fields: {
       ...{ job: "job-1", client: "ada", task: "echo", pool: "cpu", deadReason: "exhausted", attempts: 4 },
-      ...{ reason: "task_failed", message: "no luck" },
+      ...{ reason: "task_failed", message: "no luck", stack: "at x" },
     },
   });
 });

@@ -77,15 +77,17 @@ describe("what a task throws", () => {
     ["never", { reason: "busy", retryAfterMs: 365 * 24 * 60 * 60 * 1000 }],
     ["text", { reason: "task_failed", message: "just text", retryable: true }],
     ["nothing", { reason: "task_failed", message: "undefined" }],
-    ["oddText", { reason: "task_failed", message: "something that cannot be shown as text" }],
-    ["trap", { reason: "task_failed", message: "m" }],
-    ["oddReason", { reason: "task_failed", message: "odd" }],
-    ["longMessage", { message: "x".repeat(4096) }],
+    ["oddText", { reason: "task_failed", message: `{"toString":1,"valueOf":1}` }],
+    ["trap", { reason: "r", message: "m" }],
+    [
+      "oddReason",
+      { reason: "task_failed", message: `odd (its reason "Not A Reason!" is not 1 to 64 characters of [a-z0-9_])` },
+    ],
+    ["cause", { reason: "busy", message: "outer, caused by: inner" }],
+    ["longMessage", { message: `${"x".repeat(4095)}…` }],
     ["foreign", { reason: "copied", message: "from a copy", retryable: false }],
-    ["foreignBare", { reason: "task_failed", message: "m", retryable: true }],
-    ["bigDetails", { details: { dropped: "details of 20011 characters, the limit is 16384" } }],
-    ["deepDetails", { details: { dropped: "details nested deeper than 30 levels" } }],
-    ["oddDetails", { details: { dropped: "details that are not JSON" } }],
+    ["foreignBare", { reason: "task_failed", retryable: true }],
+    ["oddDetails", { details: { size: "1" } }],
     ["abort", { reason: "task_failed", message: "nobody told it to" }],
   ];
   test("becomes a failure, as data", async (t) => {
@@ -96,6 +98,14 @@ describe("what a task throws", () => {
       const named = Object.fromEntries(Object.keys(expected).map((key) => [key, failure[key as keyof Failure]]));
       assert.deepEqual(named, expected, how);
     }
+  });
+
+  test("carries the lines of the task where it was thrown, and none of the worker's own", async (t) => {
+    const { stack = "" } = failureOf(await tryPool(t).run("throws", "error"));
+    const [title, first] = stack.split("\n");
+    assert.equal(title, "RangeError: out of luck");
+    assert.match(first ?? "", /tasks\/throws\.ts:\d+:\d+/);
+    assert.doesNotMatch(stack, /pool\/worker\.ts|async_local_storage/);
   });
 
   test("a failure spoils neither its neighbours nor the thread", async (t) => {

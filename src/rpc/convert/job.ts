@@ -24,8 +24,8 @@ export type JobFacts = {
   readonly timeoutMs?: number | undefined;
 };
 
-export function fromFailure({ reason, message, retryable, details }: Failure): WireFailure {
-  return create(FailureSchema, { reason, message, retryable, ...(details && { details: details }) });
+export function fromFailure({ reason, message, retryable, details, stack = "" }: Failure): WireFailure {
+  return create(FailureSchema, { reason, message, retryable, stack, ...(details && { details }) });
 }
 
 /** Without a channel its cursor is 0. Written out, for this is done for every job, and `create` would walk over the fields. */

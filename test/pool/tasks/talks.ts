@@ -38,7 +38,6 @@ export default defineTask({
         log.info(Symbol("s"), { open() {}, kept: 1 });
         log.info("circle", circle);
         log.info("list", [1]);
-        log.info("large", { text: "x".repeat(20_000) });
         log.info("null", null);
         (ctx.progress as (fraction: unknown, note: unknown) => void)("0.5", { note: 1 });
         break;

@@ -19,8 +19,7 @@ const thrown: { readonly [how: string]: () => unknown } = {
   longMessage: () => new Error("x".repeat(10_000)),
   foreign: () => Object.assign(new Error("from a copy"), { name: "TaskError", reason: "copied", retryable: false }),
   foreignBare: () => Object.assign(new Error("m"), { name: "TaskError", reason: 5 }),
-  bigDetails: () => new TaskError("r", "m", { details: { text: "x".repeat(20_000) } }),
-  deepDetails: () => new TaskError("r", "m", { details: JSON.parse(`{"a":${"[".repeat(60)}${"]".repeat(60)}}`) }),
+  cause: () => new TaskError("busy", "outer", { cause: new Error("inner") }),
   oddDetails: () => new TaskError("r", "m", { details: { size: 1n } as never }),
   abort: () => new DOMException("nobody told it to", "AbortError"),
 };

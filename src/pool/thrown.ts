@@ -1,0 +1,150 @@
+/**
+ * What a thrown value says: one sentence with its causes and parts, and where it was thrown. Anything can be thrown, so
+ * each property is read with care, and all of it is bounded. None of this throws.
+ */
+import { types } from "node:util";
+import { cut, read, textOf } from "./plain.ts";
+
+export type Thrown = {
+  /** At most 4096 characters; the last says that it was cut. */
+  readonly message: string;
+  /** At most 2000 characters. Undefined when nothing is known of the place. */
+  readonly stack: string | undefined;
+};
+
+export const maxMessageChars = 4096;
+export const maxStackChars = 2000;
+/** Causes of causes, and parts of them, that are followed. */
+const maxDepth = 5;
+/** Parts of one AggregateError that are named. */
+const maxParts = 5;
+/** Lines of the stack: of the error itself, and of each cause and part. */
+const maxFrames = { own: 8, others: 4 };
+const maxFrameChars = 300;
+/** Lines of a stack that are looked at. */
+const maxLines = 50;
+const maxTitleChars = 200;
+
+/** An error and those that it was made of. */
+type Told = {
+  readonly name: string;
+  /** What it says itself, never empty. */
+  readonly text: string;
+  readonly frames: readonly string[];
+  readonly parts: readonly Told[];
+  /** Parts that are not named. */
+  readonly moreParts: number;
+  readonly cause: Told | undefined;
+};
+
+export function thrownOf(error: unknown): Thrown {
+  try {
+    const told = tell(error, []);
+    const stack = stackLines(told, "", maxFrames.own).join("\n");
+    return {
+      message: cut(sentence(told), maxMessageChars),
+      stack: stack === "" ? undefined : cut(stack, maxStackChars),
+    };
+  } catch {
+    return { message: "something was thrown that cannot be read", stack: undefined };
+  }
+}
+
+function tell(error: unknown, above: readonly unknown[]): Told {
+  const name = nameOf(error);
+  const isFollowed = typeof error === "object" && error !== null && above.length < maxDepth;
+  const inside = [...above, error];
+  const follow = (other: unknown) => (inside.includes(other) ? undefined : tell(other, inside));
+  const errors = isFollowed ? read(error, "errors") : undefined;
+  const parts = Array.isArray(errors) ? errors : [];
+  const cause = isFollowed ? read(error, "cause") : undefined;
+  return {
+    name,
+    text: ownText(error, name),
+    frames: framesOf(error),
+    parts: parts
+      .slice(0, maxParts)
+      .map(follow)
+      .filter((part) => part !== undefined),
+    moreParts: Math.max(parts.length - maxParts, 0),
+    cause: cause === undefined || cause === null ? undefined : follow(cause),
+  };
+}
+
+/** Its name stands for an error that says nothing. Its code is added unless it is named already. */
+function ownText(error: unknown, name: string): string {
+  if (error === "") return "an empty text";
+  if (typeof error !== "object" || error === null) return textOf(error, maxMessageChars);
+  const message = read(error, "message");
+  const isSilent = isError(error) && (typeof message !== "string" || message.trim() === "");
+  const text = isSilent ? name : textOf(error, maxMessageChars);
+  const code = isDomException(error) ? undefined : read(error, "code");
+  const isNamed = (typeof code !== "string" && typeof code !== "number") || text.includes(String(code));
+  return isNamed ? text : `${text} (code ${cut(String(code), maxTitleChars)})`;
+}
+
+function nameOf(error: unknown): string {
+  const name = typeof error === "object" && error !== null ? read(error, "name") : undefined;
+  return typeof name === "string" && name !== "" ? cut(name, maxTitleChars) : "Error";
+}
+
+function sentence({ text, parts, moreParts, cause }: Told): string {
+  const told = parts.map(sentence);
+  if (moreParts > 0) told.push(`and ${moreParts} more`);
+  const whole = told.length === 0 ? text : `${text}: ${told.join("; ")}`;
+  const why = cause && sentence(cause);
+  // many an error repeats its cause in its own words
+  return why === undefined || text.includes(why) ? whole : `${whole}, caused by: ${why}`;
+}
+
+function stackLines({ name, text, frames, parts, cause }: Told, role: string, max: number): string[] {
+  const others = [
+    ...parts.flatMap((part) => stackLines(part, "part: ", maxFrames.others)),
+    ...(cause ? stackLines(cause, "caused by: ", maxFrames.others) : []),
+  ];
+  if (frames.length === 0 && others.length === 0) return [];
+  const [line = ""] = text.split("\n", 1);
+  const title = line === name ? name : `${name}: ${line}`;
+  return [role + cut(title, maxTitleChars), ...frames.slice(0, max).map((frame) => `    ${frame}`), ...others];
+}
+
+/** Frames of the worker, and of the errors it offers to tasks, say nothing about the task. */
+const ownFrames = [
+  new URL("./worker.", import.meta.url).href,
+  new URL("./task.", import.meta.url).href,
+  "node:internal/async_local_storage/",
+];
+
+function framesOf(error: unknown): string[] {
+  const stack = typeof error === "object" && error !== null ? read(error, "stack") : undefined;
+  if (typeof stack !== "string") return [];
+  const message = read(error, "message");
+  const place = typeof message === "string" ? stack.indexOf(message) : -1;
+  const start = place === -1 ? 0 : place + String(message).length; // a message may have lines that look like frames
+  const frames: string[] = [];
+  for (const line of stack.slice(start).split("\n", maxLines)) {
+    if (frames.length === maxFrames.own) break;
+    const frame = line.trim();
+    if (frame.startsWith("at ") && !ownFrames.some((own) => frame.includes(own)))
+      frames.push(cut(frame, maxFrameChars));
+  }
+  return frames;
+}
+
+/** A proxy may throw when it is asked. */
+function isError(value: object): boolean {
+  try {
+    return types.isNativeError(value) || value instanceof Error;
+  } catch {
+    return false;
+  }
+}
+
+/** Its code is a number that nobody knows by heart, and its name says the same. */
+function isDomException(value: object): boolean {
+  try {
+    return value instanceof DOMException;
+  } catch {
+    return false;
+  }
+}
