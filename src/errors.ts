@@ -87,6 +87,12 @@ export const rules = {
     (size: number, limit: number) =>
       `the input has ${size} bytes and the limit is ${limit}: send less, or raise limits.inputBytes`,
   ),
+  too_many_values: rule(
+    Code.ResourceExhausted,
+    false,
+    (values: number, limit: number) =>
+      `the request has ${values} values and the limit is ${limit}: send fewer jobs at a time, long lists as bytes, or raise limits.values`,
+  ),
   metadata_too_large: rule(
     Code.ResourceExhausted,
     false,

@@ -191,7 +191,7 @@ function createPools(
       ...heard,
       graceMs: config.graceMs,
       tasks: [...tasks.values()].filter((task) => task.pool === name),
-      maxOutputBytes: config.limits.messageBytes - messageSlackBytes,
+      outputBounds: { maxBytes: config.limits.messageBytes - messageSlackBytes, maxValues: config.limits.values },
     }),
   );
 }

@@ -83,6 +83,14 @@ export const options = [
     "bytes",
     "Bound on the encoded input of one job. At most `limits.messageBytes`.",
   ),
+  option(
+    "limits.values",
+    integer(1_000, 10_000_000),
+    20_000,
+    "values",
+    "Bound on the values of one message: fields, items of lists, entries of maps, JSON values. Also of an output in JSON. " +
+      "The server does nothing else while it reads one, up to 50 ms for 20,000.",
+  ),
   option("limits.jobsPerSubmit", integer(1, 100_000), 1000, "jobs", "Bound on the jobs of one submit."),
   option("limits.streams", integer(1, 10_000), 100, "calls", "Bound on the calls open at once on one connection."),
   option("limits.metadataBytes", integer(1024, mebibyte), 16_384, "bytes", "Bound on the metadata of one call."),

@@ -2,6 +2,7 @@
 import { type DescMessage, fromBinary, fromJson, type Message, toBinary } from "@bufbuild/protobuf";
 import { type FieldViolation, messageOf } from "../errors.ts";
 import type { JsonValue, Payload } from "../job/job.ts";
+import { maxJsonDepth } from "../job/json-scan.ts";
 import type { LoadedTask } from "../pool/tasks.ts";
 import { findJsonFault } from "./json-fault.ts";
 
@@ -21,6 +22,7 @@ export type ReadInput =
 type Readable = Exclude<GivenInput, { kind: "unreadable" }>;
 
 const encoder = new TextEncoder();
+const tooDeep = `is nested deeper than ${maxJsonDepth} levels, which not every client could read: flatten it, or send it as bytes`;
 /** A client's own keys are in a path, and may be as long as its input. */
 const maxPath = 200;
 
@@ -28,11 +30,26 @@ const maxPath = 200;
 export function readInput(task: LoadedTask, given: GivenInput): ReadInput {
   const { definition } = task;
   if (given?.kind === "unreadable") return wrong("input.json", given.why);
+  if (given?.kind === "json") {
+    const path = pathOfTooDeep(given.value, maxJsonDepth);
+    if (path !== null) return wrong(`input${path}`.slice(0, maxPath), tooDeep);
+  }
   if (!definition.input) return untyped(task, given);
   const read = typed(definition.input, given);
   if ("violations" in read) return read;
   const violations = check(task, read.message);
   return violations.length > 0 ? { violations } : { payload: read.payload };
+}
+
+/** The path of the first list or object within more than `levels` others, such as `.a[0]`; null: there is none. */
+function pathOfTooDeep(value: JsonValue, levels: number): string | null {
+  if (typeof value !== "object" || value === null) return null;
+  if (levels === 0) return "";
+  for (const key of Object.keys(value)) {
+    const path = pathOfTooDeep((value as { [key: string]: JsonValue })[key] as JsonValue, levels - 1);
+    if (path !== null) return (Array.isArray(value) ? `[${key}]` : `.${key}`) + path;
+  }
+  return null;
 }
 
 type Typed =

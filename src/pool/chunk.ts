@@ -1,5 +1,6 @@
 /** What the main thread and a worker thread say to each other. All of it is plain data that survives cloning. */
 import type { Failure, JsonValue, Payload } from "../job/job.ts";
+import type { OutputBounds } from "./codec.ts";
 import type { Progress } from "./port.ts";
 import type { LogLevel } from "./task.ts";
 
@@ -88,6 +89,6 @@ export type ThreadData = {
   readonly flags: SharedArrayBuffer;
   /** Name of the BroadcastChannel that says "look at your flags" to threads that wait for something else. */
   readonly bell: string;
-  /** Bound on an encoded output; a larger one fails the job. */
-  readonly maxOutputBytes: number;
+  /** A larger output fails the job. */
+  readonly outputBounds: OutputBounds;
 };

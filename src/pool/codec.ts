@@ -1,9 +1,10 @@
 /** Payloads to what a task takes, and what it returns to payloads. */
-import { create, type DescMessage, fromBinary, fromJson, toBinary } from "@bufbuild/protobuf";
+import { create, createRegistry, type DescMessage, fromBinary, fromJson, toBinary } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { messageOf } from "../errors.ts";
 import type { JsonValue, Payload } from "../job/job.ts";
-import { depthOf, maxJsonDepth } from "./depth.ts";
+import { maxJsonDepth, scanJson } from "../job/json-scan.ts";
+import { countValues } from "../job/wire-scan.ts";
 import { permanent } from "./task.ts";
 
 const decoder = new TextDecoder();
@@ -16,9 +17,17 @@ export function decodeInput(type: DescMessage | undefined, input: Payload | null
   return input.kind === "json" ? (JSON.parse(decoder.decode(input.bytes)) as JsonValue) : input.bytes;
 }
 
-/** Throws a permanent TaskError when the output is not what the task declared, or has more than `maxBytes`. */
-export function encodeOutput(type: DescMessage | undefined, output: unknown, maxBytes: number): Payload | null {
-  const payload = type ? typed(type, output) : untyped(output);
+export type OutputBounds = {
+  /** In a message. */
+  readonly maxBytes: number;
+  /** As `limits.values` counts them: more would hold up the server's thread when the output is delivered. */
+  readonly maxValues: number;
+};
+
+/** Throws a permanent TaskError when the output is not what the task declared, or beyond the bounds. */
+export function encodeOutput(type: DescMessage | undefined, output: unknown, bounds: OutputBounds): Payload | null {
+  const { maxBytes, maxValues } = bounds;
+  const payload = type ? typed(type, output, maxValues) : untyped(output, maxValues);
   const size = payload ? wireSize(payload, maxBytes) : 0;
   if (size > maxBytes) {
     throw permanent(
@@ -30,6 +39,15 @@ export function encodeOutput(type: DescMessage | undefined, output: unknown, max
   return payload;
 }
 
+function checkValues(values: number, maxValues: number): void {
+  if (values <= maxValues) return;
+  throw permanent(
+    "output_too_large",
+    `the output has ${values} values and the limit is ${maxValues}: return less, return it as bytes, or raise limits.values`,
+    { values, limit: maxValues },
+  );
+}
+
 /** JSON travels as `google.protobuf.Value`, which for lists of small numbers takes six times the bytes of the text. */
 const jsonGrowth = 8;
 
@@ -39,19 +57,21 @@ function wireSize({ kind, bytes }: Payload, maxBytes: number): number {
   return toBinary(ValueSchema, fromJson(ValueSchema, JSON.parse(decoder.decode(bytes)) as JsonValue)).length;
 }
 
-function typed(type: DescMessage, output: unknown): Payload {
+/** Messages in an `Any` stay what they are until a client unpacks them. */
+const noTypes = createRegistry();
+
+function typed(type: DescMessage, output: unknown, maxValues: number): Payload {
+  let bytes: Uint8Array;
   try {
-    return {
-      kind: "message",
-      type: type.typeName,
-      bytes: owned(toBinary(type, create(type, output as Record<string, unknown>))),
-    };
+    bytes = toBinary(type, create(type, output as Record<string, unknown>));
   } catch (error) {
     throw permanent("bad_output", `the task returned something that is not a ${type.typeName}: ${messageOf(error)}`);
   }
+  if (bytes.length > maxValues) checkValues(countValues(type, bytes, noTypes), maxValues);
+  return { kind: "message", type: type.typeName, bytes: owned(bytes) };
 }
 
-function untyped(output: unknown): Payload | null {
+function untyped(output: unknown, maxValues: number): Payload | null {
   if (output === undefined) return null;
   if (output instanceof Uint8Array) return { kind: "data", type: "", bytes: owned(output) };
   let text: string | undefined;
@@ -61,7 +81,9 @@ function untyped(output: unknown): Payload | null {
     throw permanent("bad_output", `the task returned something that is not JSON: ${messageOf(error)}`);
   }
   if (text === undefined) throw permanent("bad_output", `the task returned a ${typeof output}, which is not JSON`);
-  if (depthOf(text) > maxJsonDepth) {
+  const { values, depth } = scanJson(text);
+  checkValues(values, maxValues);
+  if (depth > maxJsonDepth) {
     throw permanent(
       "bad_output",
       `the task returned JSON nested deeper than ${maxJsonDepth} levels: return it as bytes`,

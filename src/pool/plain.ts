@@ -3,7 +3,7 @@
  * brackets, and what is too much is cut with a marker. None of this throws, whatever getters and proxies do.
  */
 import type { JsonValue } from "../job/job.ts";
-import { maxJsonDepth } from "./depth.ts";
+import { maxJsonDepth } from "../job/json-scan.ts";
 
 /** Bound on details of a failure and fields of a log line, as JSON, give or take the markers of what is cut. */
 export const maxPlainChars = 16_384;

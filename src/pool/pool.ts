@@ -62,7 +62,7 @@ export function createPool(options: PoolOptions): Pool {
       tasks: options.tasks.map(({ name, file, settings, timeoutMs }) => ({ name, file, settings, timeoutMs })),
       flags: slots.shared,
       bell: bell.name,
-      maxOutputBytes: options.maxOutputBytes,
+      outputBounds: options.outputBounds,
     } satisfies ThreadData,
   });
   const boots = createBoots({ name, threads: () => threads.threads, clock, log, onMissing: lookForThreads });

@@ -2,6 +2,7 @@
 import type { Clock } from "../clock.ts";
 import type { JsonValue, Lease, Outcome } from "../job/job.ts";
 import type { Log } from "../log.ts";
+import type { OutputBounds } from "./codec.ts";
 import type { LogLevel } from "./task.ts";
 import type { LoadedTask } from "./tasks.ts";
 
@@ -69,7 +70,7 @@ export type PoolOptions = {
   /** A thread above `minWorkers` that was idle for this long ends. */
   readonly idleMs: number;
   readonly tasks: readonly LoadedTask[];
-  readonly maxOutputBytes: number;
+  readonly outputBounds: OutputBounds;
   readonly clock: Clock;
   /** How long a job may take to stop once it was told to. */
   readonly graceMs: number;

@@ -83,7 +83,7 @@ async function runJob(
     if (typeof definition === "string") throw notLoaded(task, definition);
     const input = decodeInput(definition.input, payload) as never;
     context.task.throwIfCancelled(); // a first input takes milliseconds to decode, and a large one more
-    const output = encodeOutput(definition.output, await definition.run(input, context.task), thread.maxOutputBytes);
+    const output = encodeOutput(definition.output, await definition.run(input, context.task), thread.outputBounds);
     const progress = context.end();
     end(flags, index);
     return withProgress([startedAt, clock.monotonicMs() - startMs, output, null], progress);

@@ -2,6 +2,7 @@
  * The HTTP front end: Connect, gRPC-Web and gRPC over HTTP/1.1 and HTTP/2 on one port, for curl, browsers and proxies,
  * and /healthz. The only file that knows connect-node.
  */
+import { AsyncLocalStorage } from "node:async_hooks";
 import { createServer as createHttp1Server, type IncomingMessage, type ServerResponse } from "node:http";
 import {
   constants as http2,
@@ -18,13 +19,7 @@ import {
   type HandlerContext,
 } from "@connectrpc/connect";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
-import {
-  createRegistry,
-  type DescMessage,
-  type JsonReadOptions,
-  type Message,
-  type Registry,
-} from "@bufbuild/protobuf";
+import { createRegistry, type DescMessage, type Message } from "@bufbuild/protobuf";
 import type { Clock } from "../clock.ts";
 import { type MillpondError, messageOf, StartError } from "../errors.ts";
 import type { Log } from "../log.ts";
@@ -37,11 +32,14 @@ import {
   parseDeadline,
   parseTrace,
 } from "./call.ts";
+import { checkedBody } from "./checked-body.ts";
 import type { FrontEnd, FrontEndLimits } from "./front-end.ts";
 import { createDualServer } from "./http.ts";
-import { checkJson } from "./json-request.ts";
+import { readJson } from "./json-request.ts";
+import { checkBinary, type RequestBounds } from "./request-bounds.ts";
 import type { AnyStream, AnyUnary, Served } from "./served.ts";
 import { detailsOf, toMillpondError, trailersOf } from "./status.ts";
+import { maxNesting } from "../job/wire-scan.ts";
 
 export type ConnectOptions = {
   readonly host: string;
@@ -72,9 +70,12 @@ const requestKey = createContextKey<NodeRequest | undefined>(undefined);
 
 export function createConnectFrontEnd(services: readonly Served[], options: ConnectOptions): FrontEnd {
   const { host, limits, clock, log } = options;
-  const bounds = { readMaxBytes: limits.messageBytes, writeMaxBytes: limits.messageBytes, maxTimeoutMs };
-  const router = createConnectRouter({ ...bounds, acceptCompression: [] });
-  addRoutes(router, services, options);
+  const bounds: RequestBounds = { maxValues: limits.values, types: createRegistry(...options.types) };
+  const router = createConnectRouter({
+    ...{ readMaxBytes: limits.messageBytes, writeMaxBytes: limits.messageBytes, maxTimeoutMs, acceptCompression: [] },
+    binaryOptions: { recursionLimit: maxNesting },
+  });
+  addRoutes(router, services, bounds, options);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
   // what connect-node's own adapter does, but for the log: it prints the stack of each answer whose client has gone
   const serveRpc = (request: NodeRequest, response: ServerResponse | Http2ServerResponse) => {
@@ -82,7 +83,9 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
     if (!handler) return void (response as ServerResponse).writeHead(404).end();
     const context = createContextValues().set(requestKey, request);
     const universal = universalRequestFromNodeRequest(request, response, undefined, context);
-    void handler(universal)
+    const checked = withCheckedBody(universal, handler.method.input, bounds, options);
+    void jsonRequests
+      .run([], () => handler(checked))
       .then((answer) => universalResponseToNodeResponse(answer, response))
       .catch((error: unknown) =>
         log.debug({ rpc: handler.requestPath, error: messageOf(error) }, "an answer was cut short"),
@@ -137,47 +140,76 @@ function answerHealth(response: ServerResponse, { isServing, brokenPools }: Heal
   response.end(`${text}\n`);
 }
 
-function addRoutes(router: ConnectRouter, services: readonly Served[], options: ConnectOptions): void {
-  const registry = createRegistry(...options.types);
+function addRoutes(
+  router: ConnectRouter,
+  services: readonly Served[],
+  bounds: RequestBounds,
+  options: ConnectOptions,
+): void {
   for (const { service, functions } of services) {
     for (const method of service.methods) {
       const implement = functions[method.localName];
       const call =
         method.methodKind === "unary" ? unary(implement as AnyUnary, options) : stream(implement as AnyStream, options);
-      router.rpc(method as never, call as never, { jsonOptions: jsonOf(method.input, registry, options.log) });
+      const textDecoder = { decode: (bytes: Uint8Array) => readAhead(method.input, bytes, bounds, options.log) };
+      router.rpc(method as never, call as never, { jsonOptions: { registry: bounds.types, textDecoder } as never });
     }
   }
 }
 
+/** Requests of the running call that were read from JSON, in their order. */
+const jsonRequests = new AsyncLocalStorage<Message[]>();
+
 /**
- * How a method's JSON is read. Connect turns what protobuf-es throws into an error without details, before any code of
- * ours; but it decodes the text with what stands in its options (`createJsonSerialization`), and passes on a ConnectError.
+ * Connect turns what protobuf-es throws into an error without details, before any code of ours. So requests in JSON are
+ * read here, where Connect wants their text, and what it gets is the text of an empty one (`createJsonSerialization`).
+ * It passes on a ConnectError.
  */
-function jsonOf(
+function readAhead(input: DescMessage, bytes: Uint8Array, bounds: RequestBounds, log: Log): string {
+  try {
+    jsonRequests.getStore()?.push(readJson(input, bytes, bounds));
+    return "{}";
+  } catch (error) {
+    throw connectError(toMillpondError(error, log));
+  }
+}
+
+/** The request as it came, for one that Connect handed over. */
+function asSent<M>(request: M): M {
+  return (jsonRequests.getStore()?.shift() as M | undefined) ?? request;
+}
+
+async function* allAsSent(requests: AsyncIterable<Message>): AsyncGenerator<Message> {
+  for await (const request of requests) yield asSent(request);
+}
+
+/** The request with a body of which no message goes on that is beyond the bounds. That of JSON is read by `readAhead`. */
+function withCheckedBody(
+  request: UniversalServerRequest,
   input: DescMessage,
-  registry: Registry,
-  log: Log,
-): Partial<JsonReadOptions> & { readonly textDecoder: object } {
-  // a field that is not known may narrow what is meant, and is most often a mistake in its name
-  const strict = { registry, ignoreUnknownFields: false };
-  const decode = (bytes: Uint8Array): string => {
-    const text = utf8.decode(bytes);
+  bounds: RequestBounds,
+  { limits, log }: ConnectOptions,
+): UniversalServerRequest {
+  const contentType = request.header.get("content-type") ?? "";
+  if (/json/i.test(contentType)) return request;
+  const check = (message: Uint8Array) => {
     try {
-      checkJson(input, text, strict);
+      checkBinary(input, message, bounds);
     } catch (error) {
       throw connectError(toMillpondError(error, log));
     }
-    return text;
   };
-  return { ...strict, textDecoder: { decode } };
+  const isEnveloped = /^application\/(?:grpc|connect)/i.test(contentType);
+  const body = request.body as AsyncIterable<Uint8Array>;
+  return { ...request, body: checkedBody(body, { isEnveloped, maxBytes: limits.messageBytes, check }) };
 }
 
-const utf8 = new TextDecoder();
+type UniversalServerRequest = ReturnType<typeof universalRequestFromNodeRequest>;
 
 function unary(implement: AnyUnary, options: ConnectOptions) {
   return async (request: Message, context: HandlerContext): Promise<Message> => {
     try {
-      return await implement(request, contextOf(context, options));
+      return await implement(asSent(request), contextOf(context, options));
     } catch (error) {
       throw connectError(toMillpondError(error, options.log));
     }
@@ -193,7 +225,8 @@ function stream(implement: AnyStream, options: ConnectOptions) {
       cutOff(context.values.get(requestKey));
     };
     try {
-      for await (const response of implement(request, contextOf(context, options))) {
+      const sent = isIterable(request) ? allAsSent(request) : asSent(request);
+      for await (const response of implement(sent, contextOf(context, options))) {
         // Connect asks for the next one when this is written
         const cancel = clock.after(limits.slowReaderMs, cut);
         try {
@@ -207,6 +240,10 @@ function stream(implement: AnyStream, options: ConnectOptions) {
       throw connectError(toMillpondError(error, log));
     }
   };
+}
+
+function isIterable(request: unknown): request is AsyncIterable<Message> {
+  return typeof request === "object" && request !== null && Symbol.asyncIterator in request;
 }
 
 /** Ends a call whose client reads nothing: only its stream where there are several, else its connection. */

@@ -4,6 +4,8 @@ import type { Service as RunningPart } from "../lifecycle.ts";
 export type FrontEndLimits = {
   /** One message, before and after decompression. */
   readonly messageBytes: number;
+  /** Fields, items, entries and JSON values of one request. */
+  readonly values: number;
   /** Calls at the same time on one connection. */
   readonly streams: number;
   /** Metadata of one call. */

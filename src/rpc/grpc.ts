@@ -14,6 +14,7 @@ import {
   type UntypedHandleCall,
 } from "@grpc/grpc-js";
 import {
+  createRegistry,
   type DescMessage,
   type DescMethod,
   type DescService,
@@ -23,13 +24,15 @@ import {
 } from "@bufbuild/protobuf";
 import type { EventEmitter } from "node:events";
 import { type Clock, msUntil } from "../clock.ts";
-import { messageOf, type MillpondError, refusal, StartError } from "../errors.ts";
+import { messageOf, MillpondError, refusal, StartError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { type CallContext, checkMetadata, clientKey, parseClient, parseDeadline, parseTrace } from "./call.ts";
 import { type FrontEnd, type FrontEndLimits, keepaliveMs, keepaliveTimeoutMs } from "./front-end.ts";
 import { createListener } from "./listener.ts";
+import { checkBinary, type RequestBounds } from "./request-bounds.ts";
 import type { AnyStream, AnyUnary, Served } from "./served.ts";
 import { statusBytes, statusDetailsKey, toMillpondError, trailersOf } from "./status.ts";
+import { maxNesting } from "../job/wire-scan.ts";
 import { createWriter } from "./writer.ts";
 
 export type GrpcOptions = {
@@ -37,6 +40,8 @@ export type GrpcOptions = {
   /** 0: any free port. */
   readonly port: number;
   readonly limits: FrontEndLimits;
+  /** Types of tasks' inputs, whose values count. */
+  readonly types: readonly DescMessage[];
   /** Where gRPC-Web and Connect are served, for the refusal of such a call. */
   readonly webAddress: () => string;
   readonly clock: Clock;
@@ -70,7 +75,10 @@ export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOpt
     onConnection: (socket) => injector.injectConnection(socket),
   });
   const cut = (peer: string) => listener.cut(peer);
-  for (const each of services) server.addService(definition(each.service), implementation(each, { ...options, cut }));
+  const bounds: RequestBounds = { maxValues: limits.values, types: createRegistry(...options.types) };
+  for (const each of services) {
+    server.addService(definition(each.service, bounds), implementation(each, { ...options, cut }));
+  }
   let port = options.port;
   const address = () => `${host.includes(":") ? `[${host}]` : host}:${port}`;
 
@@ -99,7 +107,7 @@ export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOpt
 }
 
 /** The service as grpc-js wants it, straight from the descriptors. */
-function definition(service: DescService): ServiceDefinition {
+function definition(service: DescService, bounds: RequestBounds): ServiceDefinition {
   return Object.fromEntries(
     service.methods.map((method) => [
       method.localName,
@@ -109,7 +117,7 @@ function definition(service: DescService): ServiceDefinition {
         requestStream: method.methodKind === "bidi_streaming" || method.methodKind === "client_streaming",
         responseStream: method.methodKind === "bidi_streaming" || method.methodKind === "server_streaming",
         requestSerialize: (message: Message) => encode(method.input, message),
-        requestDeserialize: (bytes: Buffer) => decode(method, bytes),
+        requestDeserialize: (bytes: Buffer) => decode(method, bytes, bounds),
         responseSerialize: (bytes: Buffer) => bytes,
         responseDeserialize: (bytes: Buffer) => fromBinary(method.output, bytes),
       },
@@ -123,18 +131,21 @@ function encode(type: DescMessage, message: Message): Buffer {
 }
 
 /** grpc-js answers INTERNAL when decoding throws; a request that cannot be read is the caller's mistake. */
-function decode(method: DescMethod, bytes: Buffer): Message | Unreadable {
+function decode({ input }: DescMethod, bytes: Buffer, bounds: RequestBounds): Message | Unreadable {
   try {
-    return fromBinary(method.input, bytes);
+    checkBinary(input, bytes, bounds);
+    return fromBinary(input, bytes, { recursionLimit: maxNesting });
   } catch (error) {
-    return { $unreadable: `it is not a ${method.input.typeName}: ${messageOf(error)}` };
+    if (error instanceof MillpondError) return { $unreadable: error };
+    const what = `it is not a ${input.typeName}: ${messageOf(error)}`;
+    return { $unreadable: refusal("malformed_request", [what], { cause: error }) };
   }
 }
 
-type Unreadable = { readonly $unreadable: string };
+type Unreadable = { readonly $unreadable: MillpondError };
 
 function readable(request: Message | Unreadable): Message {
-  if ("$unreadable" in request) throw refusal("malformed_request", [request.$unreadable]);
+  if ("$unreadable" in request) throw request.$unreadable;
   return request;
 }
 

@@ -1,32 +1,63 @@
 /** Requests in JSON, read strictly: what cannot be read is refused like everything else, with a reason and the field. */
-import { type DescMessage, fromJsonString, type JsonReadOptions, type Registry } from "@bufbuild/protobuf";
-import { type FieldViolation, invalid, messageOf, refusal } from "../errors.ts";
+import { type DescMessage, fromJsonString, type Message, type Registry } from "@bufbuild/protobuf";
+import { type FieldViolation, invalid, messageOf, MillpondError, refusal } from "../errors.ts";
+import { describeInexact, pathAt, scanJson } from "../job/json-scan.ts";
+import { checkCount, type RequestBounds } from "./request-bounds.ts";
+import { maxNesting } from "../job/wire-scan.ts";
 
 /** A request that names more unknown fields than this is told of the first ones. */
 const maxViolations = 20;
 /** What is quoted of the request is cut to so many characters, for it goes into headers. */
 const maxQuoted = 100;
 const maxMessage = 500;
-/** protobuf-es reads no deeper. */
+/** Unknown fields are looked for no deeper. */
 const maxDepth = 100;
 
+/** Throws at bytes that are not UTF-8. A byte order mark is passed over. */
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
 /**
- * Throws `invalid_argument` with the path of each field that a message does not have, such as `filter.taks`, and
- * `malformed_request` for all else that keeps the text from being this message.
+ * Reads a request. Throws `too_many_values` before anything is made of it; `invalid_argument` with the path of each
+ * field that a message does not have, such as `filter.taks`, and of a number that would be rounded; `malformed_request`
+ * for all else that keeps the bytes from being this message.
  */
-export function checkJson(desc: DescMessage, text: string, options: Partial<JsonReadOptions>): void {
+export function readJson(desc: DescMessage, bytes: Uint8Array, { maxValues, types }: RequestBounds): Message {
+  const text = textOf(bytes);
+  const { values, tooDeepAt, inexactAt } = scanJson(text, maxNesting);
+  checkCount(values, maxValues);
+  if (tooDeepAt !== -1) throw wrong(text, tooDeepAt, `is nested deeper than ${maxNesting} levels: flatten it`);
   try {
-    fromJsonString(desc, text, options);
+    // a field that is not known may narrow what is meant, and is most often a mistake in its name
+    const message = fromJsonString(desc, text, {
+      registry: types,
+      ignoreUnknownFields: false,
+      recursionLimit: maxNesting,
+    });
+    if (inexactAt !== -1) throw wrong(text, inexactAt, describeInexact(text, inexactAt));
+    return message;
   } catch (error) {
-    const violations = unknownFields(desc, text, options.registry);
+    if (error instanceof MillpondError) throw error;
+    const violations = unknownFields(desc, text, types);
     if (violations.length > 0) throw invalid(violations);
     const what = `it is not a ${desc.typeName}: ${messageOf(error)}`.slice(0, maxMessage);
     throw refusal("malformed_request", [what], { cause: error });
   }
 }
 
+function textOf(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch (error) {
+    throw refusal("malformed_request", ["it is not UTF-8, as JSON has to be: encode it as UTF-8"], { cause: error });
+  }
+}
+
+function wrong(text: string, at: number, description: string): MillpondError {
+  return invalid([{ field: pathAt(text, at).slice(0, 2 * maxQuoted), description }]);
+}
+
 /** The first ones, for a request may have a million. */
-function unknownFields(desc: DescMessage, text: string, registry: Registry | undefined): FieldViolation[] {
+function unknownFields(desc: DescMessage, text: string, types: Registry): FieldViolation[] {
   const found: FieldViolation[] = [];
 
   function walk(type: DescMessage, value: unknown, path: string, depth: number): void {
@@ -46,7 +77,7 @@ function unknownFields(desc: DescMessage, text: string, registry: Registry | und
   }
 
   function walkAny({ "@type": url, ...fields }: JsonObject, path: string, depth: number): void {
-    const type = registry?.getMessage(String(url).split("/").at(-1) ?? "");
+    const type = types.getMessage(String(url).split("/").at(-1) ?? "");
     if (type) walk(type, fields, path, depth + 1);
   }
 

@@ -24,12 +24,13 @@ const closeMs = 2_000;
 
 export function createFrontEnds({ config, services, tasks, health, clock, log }: FrontEndParts): FrontEnds {
   const limits = { ...config.limits, slowReaderMs: config.slowReaderMs, closeMs };
-  const types = [...tasks.values()].flatMap(({ definition: { input, output } }) => [input, output]);
+  const types = [...tasks.values()]
+    .flatMap(({ definition: { input, output } }) => [input, output])
+    .filter((type) => type !== undefined);
   const http = createConnectFrontEnd(services, {
     ...config.http,
-    ...{ limits, health, clock, log },
-    types: types.filter((type) => type !== undefined),
+    ...{ limits, types, health, clock, log },
   });
-  const grpc = createGrpcFrontEnd(services, { ...config.grpc, limits, clock, log, webAddress: http.address });
+  const grpc = createGrpcFrontEnd(services, { ...config.grpc, limits, types, clock, log, webAddress: http.address });
   return { grpc, http };
 }

@@ -75,7 +75,14 @@ const homes = {
   yaml: ["src/config.ts"],
   zod: ["src/config/options.ts"],
   // The generated types are made of it, so whoever has a message in hand needs it.
-  "@bufbuild/protobuf": ["src/rpc/", "src/engine/", "src/pool/", "src/cli/output.ts", "clients/typescript/"],
+  "@bufbuild/protobuf": [
+    "src/job/wire-scan.ts",
+    "src/rpc/",
+    "src/engine/",
+    "src/pool/",
+    "src/cli/output.ts",
+    "clients/typescript/",
+  ],
 };
 
 const timers =

@@ -32,7 +32,7 @@ export async function tryEngine(t: TestContext, overrides: Partial<EngineParts> 
   const pool = createPool({
     ...{ name: "cpu", work: "cpu", minWorkers: 2, maxWorkers: 2, idleMs: 60_000, graceMs: 1_000, clock, log },
     tasks: [...tasks.values()],
-    maxOutputBytes: 1_000_000,
+    outputBounds: { maxBytes: 1_000_000, maxValues: 20_000 },
     onSaid: (lease, said) => engine.said(lease, said),
     onReleased: (ended) => engine.released(ended),
   });

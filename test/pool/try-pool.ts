@@ -15,6 +15,7 @@ const tasks = await loadTasks({
 });
 
 export const maxOutputBytes = 1000;
+export const maxOutputValues = 100;
 
 export type Tried = {
   readonly pool: Pool;
@@ -49,7 +50,7 @@ export function tryPool(t: TestContext, options: Partial<PoolOptions> = {}): Tri
     maxWorkers,
     idleMs: 60_000,
     tasks: tasksBut("unloadable"),
-    maxOutputBytes,
+    outputBounds: { maxBytes: maxOutputBytes, maxValues: maxOutputValues },
     clock: systemClock,
     graceMs: 60_000,
     onSaid: (lease, each) => said.push({ lease, said: each }),

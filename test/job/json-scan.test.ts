@@ -4,7 +4,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { ExchangeResponseSchema } from "../../src/gen/millpond/v1/worker_pool_pb.ts";
 import type { JsonValue, StoredResult } from "../../src/job/job.ts";
-import { depthOf, maxJsonDepth } from "../../src/pool/depth.ts";
+import { maxJsonDepth, pathAt, scanJson } from "../../src/job/json-scan.ts";
 import { fromResult } from "../../src/rpc/convert/job.ts";
 
 function depthByWalking(value: JsonValue): number {
@@ -12,16 +12,39 @@ function depthByWalking(value: JsonValue): number {
   return 1 + Math.max(0, ...Object.values(value).map(depthByWalking));
 }
 
-test("the depth read from a text is that of the value, whatever its strings hold", () => {
+function valuesByWalking(value: JsonValue): number {
+  if (typeof value !== "object" || value === null) return 1;
+  return Object.values(value).reduce<number>((sum, each) => sum + valuesByWalking(each), 1);
+}
+
+test("depth and number of values read from a text are those of the value, whatever its strings hold", () => {
   const values = fc.jsonValue({
     maxDepth: 6,
-    stringUnit: fc.constantFrom("[", "]", "{", "}", '"', "\\", "a", "\u2028"),
+    stringUnit: fc.constantFrom("[", "]", "{", "}", ":", ",", "1", "t", '"', "\\", "a", "\u2028"),
   });
+  const indents = fc.constantFrom("", " ", "\t");
   fc.assert(
-    fc.property(values, (value) => {
-      assert.equal(depthOf(JSON.stringify(value)), depthByWalking(value as JsonValue));
+    fc.property(values, indents, (value, indent) => {
+      const facts = scanJson(JSON.stringify(value, null, indent));
+      assert.deepEqual(
+        [facts.depth, facts.values],
+        [depthByWalking(value as JsonValue), valuesByWalking(value as JsonValue)],
+      );
     }),
   );
+});
+
+test("the path of a place in a text leads to the value that stands there", () => {
+  const text = '{"a": {"b\\"]": [1, {"x": 2}, [3, "]", {"c": 4}]], "d": 5}, "e": [[], {}, 6]}';
+  const paths = ["1", "2", "3", "4", "5", "6"].map((number) => pathAt(text, text.indexOf(number)));
+  assert.deepEqual(paths, ['a.b"][0]', 'a.b"][1].x', 'a.b"][2][0]', 'a.b"][2][2].c', "a.d", "e[2]"]);
+  assert.equal(pathAt("7", 0), "");
+});
+
+test("the first list or object that is too deep is found", () => {
+  const text = '{"a":[[1],[[2]]]}';
+  assert.equal(scanJson(text, 4).tooDeepAt, -1);
+  assert.equal(scanJson(text, 3).tooDeepAt, text.indexOf("[2"));
 });
 
 test("what is as deep as allowed reaches a client, as output and as a failure's details", () => {

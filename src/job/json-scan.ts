@@ -1,0 +1,147 @@
+/**
+ * What a JSON text is made of, found out without making anything of it: `JSON.parse` takes whatever fits into a string,
+ * and rounds numbers without a word.
+ */
+
+/**
+ * Bound on the nesting of inputs and outputs. JSON travels as `google.protobuf.Value`, where a level takes up to three
+ * messages, and decoders in every language stop at 100: what is deeper could be stored and never be delivered.
+ */
+export const maxJsonDepth = 30;
+
+export type JsonFacts = {
+  /** Scalars, lists and objects, all levels together: 4 in `{"a": [1, 2]}`. */
+  readonly values: number;
+  /** Of lists and objects: 0 for `1`, 2 for `{"a": []}`. */
+  readonly depth: number;
+  /** Where the first list or object begins that is deeper than `maxDepth`; -1: none is. */
+  readonly tooDeepAt: number;
+  /** Where the first number begins that a double cannot hold; -1: there is none. */
+  readonly inexactAt: number;
+};
+
+/** Reads `text` once. What it says of a text that is not JSON means nothing. */
+export function scanJson(text: string, maxDepth: number = maxJsonDepth): JsonFacts {
+  let values = 0;
+  let depth = 0;
+  let deepest = 0;
+  let tooDeepAt = -1;
+  let inexactAt = -1;
+  let at = 0;
+  while (at < text.length) {
+    const code = text.charCodeAt(at);
+    if (code === quote) {
+      values += 1;
+      at = endOfString(text, at);
+    } else if (code === openBracket || code === openBrace) {
+      values += 1;
+      depth += 1;
+      if (depth > deepest) deepest = depth;
+      if (depth > maxDepth && tooDeepAt === -1) tooDeepAt = at;
+      at += 1;
+    } else if (code === closeBracket || code === closeBrace) {
+      depth -= 1;
+      at += 1;
+    } else if (code === minus || isDigit(code)) {
+      values += 1;
+      const end = endOfNumber(text, at);
+      if (inexactAt === -1 && end - at > surelyExact && !isExact(text.slice(at, end))) inexactAt = at;
+      at = end;
+    } else {
+      if (code === colon)
+        values -= 1; // the string before it is a name
+      else if (code === trueStart || code === falseStart || code === nullStart) values += 1;
+      at += 1;
+    }
+  }
+  return { values, depth: deepest, tooDeepAt, inexactAt };
+}
+
+/** Whether a double is what the literal says: every whole number is held to that, of others only that they are finite. */
+export function isExact(literal: string): boolean {
+  const value = Number(literal);
+  if (!Number.isFinite(value)) return false;
+  return /[.eE]/.test(literal) || BigInt(literal) === BigInt(value);
+}
+
+/** What is wrong with the number at `at`, and what to do. */
+export function describeInexact(text: string, at: number): string {
+  const literal = text.slice(at, endOfNumber(text, at));
+  const shown = literal.length > maxShown ? `${literal.slice(0, maxShown)}...` : literal;
+  const value = Number(literal);
+  const becomes = Number.isFinite(value) ? `would become ${BigInt(value)}` : "is too large";
+  return `${shown} ${becomes}, for JSON numbers are read as doubles: send it as a string`;
+}
+
+const maxShown = 40;
+
+/** The path of the value that begins at `at` in a text that is JSON up to there, such as `jobs[0].input.json.id`. */
+export function pathAt(text: string, at: number): string {
+  /** Of each open list or object the place in it: an index, or a name. */
+  const path: (number | string)[] = [];
+  let name = "";
+  for (let next = 0; next < at; ) {
+    const code = text.charCodeAt(next);
+    if (code === quote) {
+      const end = endOfString(text, next);
+      name = text.slice(next, end);
+      next = end;
+      continue;
+    }
+    if (code === openBracket) path.push(0);
+    else if (code === openBrace) path.push("");
+    else if (code === closeBracket || code === closeBrace) path.pop();
+    else if (code === colon) path[path.length - 1] = JSON.parse(name) as string;
+    else if (code === comma) {
+      const place = path.at(-1);
+      if (typeof place === "number") path[path.length - 1] = place + 1;
+    }
+    next += 1;
+  }
+  return path.reduce<string>((all, place) => all + (typeof place === "number" ? `[${place}]` : dotted(all, place)), "");
+}
+
+function dotted(before: string, name: string): string {
+  return before === "" ? name : `.${name}`;
+}
+
+/** Literals this short are whole numbers below 2^53, or decimals with an exponent that cannot overflow. */
+const surelyExact = 3;
+
+function endOfString(text: string, start: number): number {
+  for (let at = start; ; ) {
+    at = text.indexOf('"', at + 1);
+    if (at === -1) return text.length;
+    let backslashes = 0;
+    while (text.charCodeAt(at - 1 - backslashes) === backslash) backslashes += 1;
+    if (backslashes % 2 === 0) return at + 1;
+  }
+}
+
+function endOfNumber(text: string, start: number): number {
+  let at = start + 1;
+  for (; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (!isDigit(code) && code !== dot && code !== plus && code !== minus && code !== 0x65 && code !== 0x45) break;
+  }
+  return at;
+}
+
+function isDigit(code: number): boolean {
+  return code >= 0x30 && code <= 0x39;
+}
+
+const quote = 0x22;
+const backslash = 0x5c;
+const openBracket = 0x5b;
+const closeBracket = 0x5d;
+const openBrace = 0x7b;
+const closeBrace = 0x7d;
+const colon = 0x3a;
+const comma = 0x2c;
+const minus = 0x2d;
+const plus = 0x2b;
+const dot = 0x2e;
+const trueStart = 0x74;
+const falseStart = 0x66;
+const nullStart = 0x6e;
