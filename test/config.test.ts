@@ -32,6 +32,7 @@ suite("values", () => {
     assert.deepEqual(config.limits, {
       messageBytes: 4 * 2 ** 20,
       inputBytes: 2 ** 20,
+      values: 20_000,
       jobsPerSubmit: 1000,
       streams: 100,
       metadataBytes: 16_384,
