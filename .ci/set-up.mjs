@@ -13,6 +13,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { basename, delimiter, join } from "node:path";
+import { isatty } from "node:tty";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -109,9 +110,10 @@ function start(given) {
     stdio: "inherit",
     env: { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ""}` },
   });
-  // A terminal gives Ctrl-C to the child itself: passing it on would make it two.
-  process.on("SIGINT", () => process.stdin.isTTY || child.kill("SIGINT"));
-  for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  // A terminal sends Ctrl-C and its own end to the child itself: passing them on would make them two.
+  const hasTerminal = isatty(0);
+  for (const signal of ["SIGINT", "SIGHUP"]) process.on(signal, () => hasTerminal || child.kill(signal));
+  process.on("SIGTERM", () => child.kill("SIGTERM"));
   child.on("error", (error) => {
     process.stderr.write(`set-up: ${pinnedNode()} does not start: ${error.message}\n`);
     process.exit(1);

@@ -18,6 +18,7 @@ import {
   secretKeys,
 } from "./config/options.ts";
 import { closest, isLoopback, type PoolConfig, portClash, shown, sizePool } from "./config/rules.ts";
+import { withoutServiceLinks } from "./config/service-links.ts";
 import { messageOf, StartError } from "./errors.ts";
 
 const knownKeys = options.flatMap(({ key }) => (key.includes(".") ? [key, key.slice(0, key.indexOf("."))] : [key]));
@@ -35,7 +36,7 @@ export type Config = Omit<AsGiven, "pools" | "rate"> & {
 export type ConfigSources = {
   /** The configuration file; null when there is none. `name` is for messages. */
   readonly file: { readonly name: string; readonly text: string } | null;
-  /** An empty variable counts as not given. */
+  /** An empty variable counts as not given, and so does a service link of Kubernetes. */
   readonly env: { readonly [name: string]: string | undefined };
   /** By flag, such as `--grpc-port`. */
   readonly flags: { readonly [flag: string]: string | undefined };
@@ -44,7 +45,8 @@ export type ConfigSources = {
 };
 
 /** Makes the configuration. Throws one StartError (exit code 2) that lists every mistake and what to do about it. */
-export function parseConfig({ file, env, flags, cores }: ConfigSources): Config {
+export function parseConfig({ file, env: variables, flags, cores }: ConfigSources): Config {
+  const env = withoutServiceLinks(variables);
   const mistakes: string[] = [];
   const fromFile = file ? valuesOf(file, mistakes) : new Map<string, unknown>();
   mistakes.push(...unknownVariables(env));

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { notBefore, systemClock as clock } from "./clock.ts";
 import type { Config } from "./config.ts";
+import { serviceLinksIn } from "./config/service-links.ts";
 import { createAlerts } from "./engine/alerts.ts";
 import type { DiskWatch } from "./engine/disk.ts";
 import { createDraining } from "./engine/draining.ts";
@@ -35,6 +36,8 @@ export type RunningServer = Shutdown & {
   readonly tasks: readonly string[];
   /** Resolves when the store has failed: the server accepts nothing more and should be ended. */
   readonly failed: Promise<Error>;
+  /** Resolves once every line of the log so far is written, and after half a second in any case. */
+  logged(): Promise<void>;
 };
 
 /** Threads above a pool's minimum end after this long without work. */
@@ -63,6 +66,8 @@ export async function startServer(config: Config, env: NodeJS.ProcessEnv = proce
 /** Puts into `opened` what has to be stopped again, as soon as it is there. */
 async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart[]): Promise<RunningServer> {
   const log = createLog(config.log.level);
+  const variables = serviceLinksIn(env);
+  if (variables.length > 0) log.info({ variables }, "variables of Kubernetes Services: no settings, ignored");
   const failure = createSignal<Error>();
   const failed = new AbortController();
   const closing = new AbortController();
@@ -83,6 +88,8 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
       failure.fire(error);
     },
     onDamage: (damage) => log.error({ damage }, "the store is damaged"),
+    onUpgrade: ({ from, to, tookMs }) =>
+      log.info({ store: storePath }, `store upgraded from version ${from} to ${to} in ${tookMs} ms`),
   });
   opened.push(stopOnly("the store", () => store.close()));
   const aheadMs = notBefore(await store.latest()); // before any thread takes over the clock
@@ -150,6 +157,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
     pools: pools.map(({ name, minWorkers, maxWorkers }) => ({ name, minWorkers, maxWorkers })),
     tasks: [...tasks.keys()],
     failed: failure.promise,
+    logged: log.written,
   };
 }
 

@@ -9,18 +9,16 @@ import type { Terminal } from "./terminal.ts";
 export const failedExitCode = 70;
 /** How long the server may take to tell its callers. What it held is on disk, or was not accepted. */
 const stopMs = 1_200;
-/** What the log, which writes in the background, gets to write its last lines. */
-const logMs = 100;
 
 /** Stops what still stands and ends the process. Never resolves. */
 export async function endFailed(
-  server: Pick<RunningServer, "stop" | "store">,
+  server: Pick<RunningServer, "stop" | "store" | "logged">,
   error: Error,
   terminal: Terminal,
 ): Promise<never> {
   const stopping = server.stop().catch(() => undefined); // the first failure is the one to tell
   await Promise.race([stopping, systemClock.sleep(stopMs)]);
-  await systemClock.sleep(logMs);
+  await server.logged();
   terminal.complain(`millpond: ${failureText(server.store, error)}`);
   exitAtOnce(failedExitCode);
 }

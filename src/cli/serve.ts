@@ -12,15 +12,15 @@ import { listenForSignals } from "./signals.ts";
 /** How long the process may take to end by itself once everything is let go of. */
 const lingerMs = 2_000;
 
-/** Runs the server until SIGINT or SIGTERM, then drains it. */
+/** Runs the server until SIGINT, SIGTERM or SIGHUP, then drains it. */
 export const serve: Command = {
   usage: "serve",
   summary: "run the server",
   notes:
-    "Every setting is a flag, a MILLPOND_ variable, or a key of the file; docs/configuration.md describes them. SIGINT " +
-    "and SIGTERM let running jobs finish, for drainMs at most; a second one tells them to stop at once and hands them back; " +
-    "a third ends the process as it is, and what ran is tried again after the next start. Exit codes: 0 stopped, " +
-    "2 wrong configuration, 1 cannot start, 70 failed while running, 130 or 143 ended by a third signal.",
+    "Every setting is a flag, a MILLPOND_ variable, or a key of the file; docs/configuration.md describes them. SIGINT, " +
+    "SIGTERM and SIGHUP let running jobs finish, for drainMs at most; a second one tells them to stop at once and hands " +
+    "them back; a third ends the process as it is, and what ran is tried again after the next start. Exit codes: 0 stopped, " +
+    "2 wrong configuration, 1 cannot start, 70 failed while running, 129, 130 or 143 ended by a third signal.",
   flags: [configFlag, jsonFlag, ...settingFlags()],
   examples: ["millpond serve", "millpond serve --data-dir /var/lib/millpond --pools '{cpu: {workers: 4}}'"],
   outlivesReader: true,
@@ -40,6 +40,7 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
   const server = await startServer(config);
   saveCompiledCode(); // before it says that it serves: the first start writes files here, later ones none
 
+  await server.logged(); // what the log and standard output say stands in the order in which it happened
   const { grpcAddress, httpAddress, store, pools, tasks } = server;
   say("serving", { version, pid: process.pid, grpc: grpcAddress, http: httpAddress, store, pools, tasks }, [
     `millpond ${version} is serving`,
@@ -62,6 +63,7 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
   });
   const failure = await Promise.race([stopping.catch(uncleanStop), server.failed]);
   if (failure instanceof Error) return endFailed(server, failure, terminal);
+  await server.logged();
   say("stopped", {}, ["stopped"]);
   systemClock.after(lingerMs, () => exitAtOnce(0)); // does not keep the process alive; a thread that hangs must not either
   return 0;

@@ -1,9 +1,8 @@
-/** SIGINT and SIGTERM, counted: the first asks, the second insists, the third ends the process. */
-
+/** SIGINT, SIGTERM and SIGHUP, counted: the first asks, the second insists, the third ends the process. */
 import { exitAtOnce } from "./exit.ts";
 
-/** What an exit code means that a signal brought about: 128 + its number, as shells have it. */
-const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+/** The exit code of a process that a signal ended: 128 + its number, as shells have it. SIGHUP comes when a terminal is closed. */
+const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 /** A signal that asks a process to end. */
 export type EndSignal = keyof typeof exitCodes;
@@ -29,7 +28,6 @@ export function listenForSignals(onThird: (signal: EndSignal, exitCode: number) 
       exitAtOnce(exitCodes[signal]);
     }
   };
-  process.on("SIGINT", received);
-  process.on("SIGTERM", received);
+  for (const signal of Object.keys(exitCodes) as EndSignal[]) process.on(signal, received);
   return { first: first.promise, second: second.promise };
 }

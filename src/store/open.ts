@@ -1,6 +1,7 @@
 import type { MillpondError } from "../errors.ts";
 import { createMemoryStore } from "./memory.ts";
 import { openSqliteStore } from "./sqlite.ts";
+import type { Upgrade } from "./sqlite/protocol.ts";
 import type { Store } from "./store.ts";
 
 export type StoreOptions = {
@@ -8,6 +9,8 @@ export type StoreOptions = {
   readonly onFailure: (error: MillpondError) => void;
   /** Told of what on the disk is not what was written, in one sentence: the operator has to know. */
   readonly onDamage?: (sentence: string) => void;
+  /** Called once, before this resolves, when the store was of an older version. */
+  readonly onUpgrade?: (upgrade: Upgrade) => void;
 };
 
 /**

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { rm, mkdtemp } from "node:fs/promises";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, watch } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
@@ -41,6 +42,35 @@ suite("serve", () => {
     );
     assert.match(text, /\nSIGTERM: finishing what runs, for 30\.0 s at most; once more to stop it now\nstopped\n$/);
     assert.equal(await exited, 0);
+  });
+
+  test("what it says and what it logs stand in the order in which they happened", async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), "millpond-cli-"));
+    t.after(() => rm(folder, { recursive: true }));
+    const output = join(folder, "output");
+    const args = ["serve", "--grpc-port", "0", "--http-port", "0", "--store", "memory"];
+    // both streams into one file, as a terminal shows them
+    const child = start(args, { env: { MILLPOND_SERVICE_PORT: "7717" }, before: `exec > ${output} 2>&1` });
+    t.after(() => child.kill("SIGKILL"));
+    const exited = once(child, "close");
+    for await (const _ of watch(folder)) if (/ {2}stop {3}/.test(await readFile(output, "utf8"))) break;
+    child.kill("SIGTERM");
+    await exited;
+
+    const text = (await readFile(output, "utf8")).replace(/^ {2}.*\n/gm, "").replace(/^millpond .*/m, "serving");
+    const events = text.trimEnd().split("\n");
+    assert.deepEqual(
+      events.map((line) => (line.startsWith("{") ? (JSON.parse(line) as { msg: string }).msg : line.split(":")[0])),
+      [
+        "variables of Kubernetes Services: no settings, ignored",
+        "serving",
+        "SIGTERM",
+        "draining: no more jobs are taken",
+        "stopped",
+        "stopped",
+      ],
+    );
+    assert.equal(events.at(-1), "stopped", "the line of the log comes first");
   });
 
   test("a port in use is told with the port and the remedy", async (t) => {

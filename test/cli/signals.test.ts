@@ -64,7 +64,19 @@ suite("signals to a server", () => {
     assert.deepEqual(found.history, []);
   });
 
+  test("SIGHUP, as a closed terminal sends it, lets running jobs finish too", async (t) => {
+    const server = await startMillpond(quiet);
+    t.after(() => server.dispose());
+    const id = await sleepFor(server, 500);
+    const { code, stdout } = await server.signal("SIGHUP");
+
+    assert.equal(code, 0);
+    assert.deepEqual(eventsOf(stdout), [{ event: "stopping", signal: "SIGHUP" }, { event: "stopped" }]);
+    assert.equal((await jobAfterwards(server, id, (next) => t.after(() => next.dispose()))).state, "SUCCEEDED");
+  });
+
   for (const [signal, exitCode] of [
+    ["SIGHUP", 129],
     ["SIGINT", 130],
     ["SIGTERM", 143],
   ] as const) {

@@ -34,6 +34,8 @@ pools:
   environment and in flags they are YAML or JSON text: \`MILLPOND_POOLS='{cpu: {workers: 4}}'\`.
 - An empty variable, and a key without a value in the file, count as not given.
 - Relative paths start at the folder the server was started in.
+- Variables that Kubernetes sets for a Service named \`millpond\` or \`millpond-...\`, such as
+  \`MILLPOND_PORT=tcp://10.96.14.3:7717\`, are no settings: they are ignored, and named in one line of the log.
 - Unknown keys, unknown \`MILLPOND_\` variables and wrong values are errors. The server then lists all of them and exits
   with code 2.
 

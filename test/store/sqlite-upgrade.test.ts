@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, test } from "node:test";
 import { crc32 } from "node:zlib";
-import { applicationId } from "../../src/store/sqlite/migrate.ts";
+import { applicationId, newestVersion } from "../../src/store/sqlite/migrate.ts";
+import type { Upgrade } from "../../src/store/sqlite/protocol.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { assertConsistent } from "./consistency.ts";
 import { bad, data, died, leaseAll, newJob, pruneNothing, resultsOf, settlement, t0 } from "./sample.ts";
@@ -113,6 +114,23 @@ test("a file of version 1 keeps its jobs, results and counts, and can do everyth
   assertConsistent(db);
   assert.deepEqual({ ...db.prepare("SELECT count(*) AS channels FROM channel").get() }, { channels: 1 });
   db.close();
+});
+
+test("an upgrade is reported once, with both versions and its duration, and a new store is none", async () => {
+  const upgrades: object[] = [];
+  const onUpgrade = ({ tookMs, ...versions }: Upgrade) => {
+    assert.ok(Number.isInteger(tookMs) && tookMs >= 0);
+    upgrades.push(versions);
+  };
+  const openAndClose = async () => (await openSqliteStore({ path, onFailure: assert.fail, onUpgrade })).close();
+  await openAndClose();
+  assert.deepEqual(upgrades, []);
+  await rm(path);
+  await rm(`${path}.commits`);
+  await makeVersion1();
+  await openAndClose();
+  await openAndClose();
+  assert.deepEqual(upgrades, [{ from: 1, to: newestVersion }]);
 });
 
 test("an upgrade that is cut short leaves the version before, whole", async () => {

@@ -11,11 +11,12 @@ export const newestVersion = migrations.length;
 
 /**
  * Brings a store to the newest version, each version in a transaction of its own: what is cut short leaves the version
- * before, whole.
+ * before, whole. Returns the version that it had; 0: it was empty.
  */
-export function migrate(db: DatabaseSync): void {
+export function migrate(db: DatabaseSync): number {
   const { user_version: version } = db.prepare("PRAGMA user_version").get() as { user_version: number };
   for (const [index, file] of migrations.entries()) if (index >= version) step(db, file, index + 1);
+  return version;
 }
 
 function step(db: DatabaseSync, file: string, version: number): void {

@@ -133,8 +133,10 @@ export type Answers = { readonly answers: readonly unknown[]; readonly bytes: Ui
 
 /** What the store's thread may be told. */
 export type ToThread = Batch | "close";
+/** The versions of a store before and after its upgrade. */
+export type Upgrade = { readonly from: number; readonly to: number; readonly tookMs: number };
 /**
- * What it says: first `ready` or `refused`, then answers in the order of the batches, `failed` at most once, and in
+ * What it says: first `ready` or `refused`, and before that `upgraded` when the store was of an older version; then answers in the order of the batches, `failed` at most once, and in
  * between what it found `damaged`.
  */
 export type FromThread =
@@ -142,4 +144,5 @@ export type FromThread =
   | { readonly refused: string }
   | { readonly failed: string }
   | { readonly damaged: string }
+  | { readonly upgraded: Upgrade }
   | "ready";

@@ -8,7 +8,7 @@ import { createExecutor } from "./executor.ts";
 import { assertUsable } from "./inspect.ts";
 import { type FileLock, lockFile } from "./lock.ts";
 import { type Mark, openMark } from "./mark.ts";
-import { migrate } from "./migrate.ts";
+import { migrate, newestVersion } from "./migrate.ts";
 import type { Batch, FromThread, ToThread } from "./protocol.ts";
 
 const port = parentPort!;
@@ -62,6 +62,13 @@ function received(from: MessagePort): ToThread[] {
   return found;
 }
 
+function upgrade(db: DatabaseSync): void {
+  const startedAt = performance.now();
+  const from = migrate(db);
+  if (from === 0 || from === newestVersion) return;
+  say({ upgraded: { from, to: newestVersion, tookMs: Math.round(performance.now() - startedAt) } });
+}
+
 function start(given: string): void {
   const lock = lockFile(given);
   const { path } = lock;
@@ -71,7 +78,7 @@ function start(given: string): void {
     const db = openConnection(path);
     opened = { lock, db };
     const witness = openWitness(path);
-    migrate(db);
+    upgrade(db);
     const mark = openMark(path, onDamage);
     opened = { lock, db, mark };
     serve({ lock, db, mark }, witness);

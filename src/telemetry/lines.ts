@@ -1,0 +1,79 @@
+/** Writes lines to a file in the background, in order. */
+import { write } from "node:fs";
+import { promisify } from "node:util";
+import { systemClock } from "../clock.ts";
+import { createSignal } from "../lifecycle.ts";
+
+export type LineWriter = {
+  /** Takes a line with its line break. */
+  write(line: string): void;
+  /** Resolves once every line so far is written or lost, and after half a second in any case. */
+  written(): Promise<void>;
+};
+
+/** Characters that wait to be written, at most: lines beyond it are lost, so that a file nobody reads fills no memory. */
+const maxWaitingChars = 4 * 2 ** 20;
+const longestWaitMs = 500;
+/** A pipe that another process made non-blocking, and that is full, is tried again after this long. */
+const retryMs = 10;
+
+const writeSome = promisify(write);
+
+/**
+ * Lines that cannot be written, because a terminal was closed, a disk is full or nobody reads, are lost. `onLost` gets
+ * their number with the next line that is written again.
+ */
+export function createLineWriter(fd: number, onLost: (lines: number) => void): LineWriter {
+  let waiting = "";
+  let isWriting = false;
+  let lost = 0;
+  let idle = createSignal();
+
+  async function writeAll(text: string): Promise<void> {
+    let bytes = Buffer.from(text);
+    while (bytes.length > 0) {
+      try {
+        bytes = bytes.subarray((await writeSome(fd, bytes)).bytesWritten);
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException;
+        if (code !== "EAGAIN" && code !== "EBUSY") {
+          lost += bytes.toString().split("\n").length - 1;
+          return;
+        }
+        const again = createSignal();
+        systemClock.after(retryMs, again.fire);
+        await again.promise;
+      }
+    }
+    const before = lost;
+    lost = 0;
+    if (before > 0) onLost(before);
+  }
+
+  async function pump(): Promise<void> {
+    isWriting = true;
+    while (waiting !== "") {
+      const text = waiting;
+      waiting = "";
+      await writeAll(text);
+    }
+    isWriting = false;
+    idle.fire();
+    idle = createSignal();
+  }
+
+  return {
+    write(line) {
+      if (waiting.length + line.length > maxWaitingChars) lost += 1;
+      else waiting += line;
+      if (!isWriting) void pump();
+    },
+    async written() {
+      if (!isWriting) return;
+      const over = createSignal();
+      const cancel = systemClock.after(longestWaitMs, over.fire);
+      await Promise.race([idle.promise, over.promise]);
+      cancel();
+    },
+  };
+}
