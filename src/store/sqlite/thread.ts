@@ -1,6 +1,7 @@
 /** Entry of the store's thread: the one writer of the file. */
 import type { DatabaseSync } from "node:sqlite";
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { systemClock } from "../../clock.ts";
 import { messageOf, StartError } from "../../errors.ts";
 import { createCheckpoint } from "./checkpoint.ts";
 import { openConnection, openWitness } from "./connection.ts";
@@ -63,10 +64,10 @@ function received(from: MessagePort): ToThread[] {
 }
 
 function upgrade(db: DatabaseSync): void {
-  const startedAt = performance.now();
+  const startedAt = systemClock.monotonicMs();
   const from = migrate(db);
   if (from === 0 || from === newestVersion) return;
-  say({ upgraded: { from, to: newestVersion, tookMs: Math.round(performance.now() - startedAt) } });
+  say({ upgraded: { from, to: newestVersion, tookMs: Math.round(systemClock.monotonicMs() - startedAt) } });
 }
 
 function start(given: string): void {
