@@ -10,6 +10,7 @@ export const Code = {
   DeadlineExceeded: 4,
   NotFound: 5,
   AlreadyExists: 6,
+  PermissionDenied: 7,
   ResourceExhausted: 8,
   FailedPrecondition: 9,
   OutOfRange: 11,
@@ -193,7 +194,8 @@ export class MillpondError extends Error {
   readonly violations: readonly FieldViolation[];
 
   constructor(reason: Reason, message: string, advice: Advice & ErrorOptions = {}) {
-    super(message, advice.cause === undefined ? undefined : { cause: advice.cause });
+    // half a character, as where text was cut, cannot be written into a header
+    super(message.toWellFormed(), advice.cause === undefined ? undefined : { cause: advice.cause });
     this.reason = reason;
     this.code = rules[reason].code;
     this.retryAfterMs = advice.retryAfterMs;

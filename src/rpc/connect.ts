@@ -3,13 +3,8 @@
  * and /healthz. The only file that knows connect-node.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { createServer as createHttp1Server, type IncomingMessage, type ServerResponse } from "node:http";
-import {
-  constants as http2,
-  createServer as createHttp2Server,
-  type Http2ServerRequest,
-  type Http2ServerResponse,
-} from "node:http2";
+import { createServer as createHttp1Server, type ServerResponse } from "node:http";
+import { constants as http2, createServer as createHttp2Server } from "node:http2";
 import {
   ConnectError,
   type ConnectRouter,
@@ -32,10 +27,13 @@ import {
   parseDeadline,
   parseTrace,
 } from "./call.ts";
+import { guarded, ignore } from "./boundary.ts";
 import { checkedBody } from "./checked-body.ts";
 import type { FrontEnd, FrontEndLimits } from "./front-end.ts";
+import { answerError, answerJson, type HttpRequest, type HttpResponse } from "./http-answer.ts";
 import { createDualServer } from "./http.ts";
 import { readJson } from "./json-request.ts";
+import { parseHost } from "./origin.ts";
 import { checkBinary, type RequestBounds } from "./request-bounds.ts";
 import type { AnyStream, AnyUnary, Served } from "./served.ts";
 import { detailsOf, toMillpondError, trailersOf } from "./status.ts";
@@ -63,10 +61,8 @@ export type HealthFacts = {
 /** Longer deadlines are refused: one day. */
 const maxTimeoutMs = 24 * 60 * 60 * 1000;
 
-type NodeRequest = IncomingMessage | Http2ServerRequest;
-
 /** The request that a call came with. */
-const requestKey = createContextKey<NodeRequest | undefined>(undefined);
+const requestKey = createContextKey<HttpRequest | undefined>(undefined);
 
 export function createConnectFrontEnd(services: readonly Served[], options: ConnectOptions): FrontEnd {
   const { host, limits, clock, log } = options;
@@ -78,7 +74,7 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
   addRoutes(router, services, bounds, options);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
   // what connect-node's own adapter does, but for the log: it prints the stack of each answer whose client has gone
-  const serveRpc = (request: NodeRequest, response: ServerResponse | Http2ServerResponse) => {
+  const serveRpc = (request: HttpRequest, response: HttpResponse) => {
     const handler = handlers.get(request.url?.split("?", 1)[0] ?? "");
     if (!handler) return void (response as ServerResponse).writeHead(404).end();
     const context = createContextValues().set(requestKey, request);
@@ -87,15 +83,29 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
     void jsonRequests
       .run([], () => handler(checked))
       .then((answer) => universalResponseToNodeResponse(answer, response))
-      .catch((error: unknown) =>
-        log.debug({ rpc: handler.requestPath, error: messageOf(error) }, "an answer was cut short"),
-      );
+      .catch((error: unknown) => {
+        if (!universal.signal.aborted) fail(error, response);
+        else log.debug({ rpc: handler.requestPath, error: messageOf(error) }, "an answer was cut short");
+      });
   };
-  // HTTP/2 requests and responses are used through what they share with those of HTTP/1.1
-  const serve = (request: NodeRequest, response: ServerResponse | Http2ServerResponse) => {
-    if (request.url === "/healthz") answerHealth(response as ServerResponse, options.health());
-    else serveRpc(request, response);
+  const serve = (request: HttpRequest, response: HttpResponse) => {
+    response.on("error", ignore);
+    try {
+      const isHealth = request.url === "/healthz";
+      const authority = "authority" in request ? request.authority : request.headers.host;
+      if (authority !== undefined || !isHealth) parseHost(authority); // probes of HTTP/1.0 name no host
+      if (isHealth) answerHealth(response, options.health());
+      else serveRpc(request, response);
+    } catch (error) {
+      fail(error, response);
+    }
   };
+  const fail = guarded(
+    log,
+    "an answer",
+    (error: unknown, response: HttpResponse) => answerError(response, toMillpondError(error, log)),
+    (_error, response) => response.destroy(),
+  );
   // twice what is allowed: what is a little over gets an answer of ours, and only what is far over is cut by Node
   const headerBytes = 2 * limits.metadataBytes;
   const server = createDualServer(
@@ -107,6 +117,7 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
       },
       serve,
     ),
+    { log },
   );
   let port = options.port;
   const address = () => `${host.includes(":") ? `[${host}]` : host}:${port}`;
@@ -133,11 +144,9 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
   };
 }
 
-function answerHealth(response: ServerResponse, { isServing, brokenPools }: HealthFacts): void {
+function answerHealth(response: HttpResponse, { isServing, brokenPools }: HealthFacts): void {
   const status = isServing ? "SERVING" : "NOT_SERVING";
-  const text = JSON.stringify({ status, ...(brokenPools.length > 0 && { brokenPools }) });
-  response.writeHead(isServing ? 200 : 503, { "content-type": "application/json", "cache-control": "no-store" });
-  response.end(`${text}\n`);
+  answerJson(response, isServing ? 200 : 503, { status, ...(brokenPools.length > 0 && { brokenPools }) });
 }
 
 function addRoutes(
@@ -247,7 +256,7 @@ function isIterable(request: unknown): request is AsyncIterable<Message> {
 }
 
 /** Ends a call whose client reads nothing: only its stream where there are several, else its connection. */
-function cutOff(request: NodeRequest | undefined): void {
+function cutOff(request: HttpRequest | undefined): void {
   if (request && "stream" in request) request.stream.close(http2.NGHTTP2_CANCEL);
   else request?.socket.destroy();
 }

@@ -27,7 +27,9 @@ import { type Clock, msUntil } from "../clock.ts";
 import { messageOf, MillpondError, refusal, StartError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { type CallContext, checkMetadata, clientKey, parseClient, parseDeadline, parseTrace } from "./call.ts";
+import { report } from "./boundary.ts";
 import { type FrontEnd, type FrontEndLimits, keepaliveMs, keepaliveTimeoutMs } from "./front-end.ts";
+import { createGrpcStreams } from "./grpc-streams.ts";
 import { createListener } from "./listener.ts";
 import { checkBinary, type RequestBounds } from "./request-bounds.ts";
 import type { AnyStream, AnyUnary, Served } from "./served.ts";
@@ -58,7 +60,7 @@ type Call =
 const forEverMs = 2 ** 31 - 1;
 
 export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOptions): FrontEnd {
-  const { host, limits, clock } = options;
+  const { host, limits, clock, log } = options;
   const server = new Server({
     "grpc.max_receive_message_length": limits.messageBytes,
     "grpc.max_send_message_length": limits.messageBytes,
@@ -70,9 +72,14 @@ export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOpt
   });
   // grpc-js could listen by itself, but could not cut a connection whose client reads no more, and so not always stop
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const streams = createGrpcStreams(log);
   const listener = createListener({
     allowHalfOpen: false,
-    onConnection: (socket) => injector.injectConnection(socket),
+    onConnection(socket) {
+      streams.watch(socket);
+      injector.injectConnection(socket);
+    },
+    log,
   });
   const cut = (peer: string) => listener.cut(peer);
   const bounds: RequestBounds = { maxValues: limits.values, types: createRegistry(...options.types) };
@@ -86,6 +93,7 @@ export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOpt
     name: "gRPC",
     address,
     async start() {
+      streams.start();
       try {
         port = await listener.listen(host, port);
       } catch (error) {
@@ -101,6 +109,7 @@ export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOpt
       const closed = listener.close();
       server.tryShutdown(() => undefined); // ends idle connections at once, and the others when their calls have ended
       await closed;
+      streams.stop();
       cancel();
     },
   };
@@ -174,10 +183,12 @@ function implementation({ service, functions }: Served, options: CallOptions): R
 function unary(implement: AnyUnary, output: DescMessage, options: GrpcOptions): handleUnaryCall<Message, Buffer> {
   return (call, callback) => {
     const answer = async () => encode(output, await implement(readable(call.request), contextOf(call, options)));
-    answer().then(
-      (response) => callback(null, response),
-      (error: unknown) => callback(serviceError(toMillpondError(error, options.log))),
-    );
+    answer()
+      .then(
+        (response) => callback(null, response),
+        (error: unknown) => callback(serviceError(toMillpondError(error, options.log))),
+      )
+      .catch((error: unknown) => report(options.log, "a call's answer", error));
   };
 }
 
@@ -187,7 +198,7 @@ function serverStream(
   options: CallOptions,
 ): handleServerStreamingCall<Message, Buffer> {
   return (call) => {
-    void pipe(() => implement(readable(call.request), contextOf(call, options)), output, call, options);
+    pipe(() => implement(readable(call.request), contextOf(call, options)), output, call, options);
   };
 }
 
@@ -197,7 +208,7 @@ function bidiStream(
   options: CallOptions,
 ): handleBidiStreamingCall<Message, Buffer> {
   return (call) => {
-    void pipe(() => implement(requestsOf(call), contextOf(call, options)), output, call, options);
+    pipe(() => implement(requestsOf(call), contextOf(call, options)), output, call, options);
   };
 }
 
@@ -210,11 +221,18 @@ async function* requestsOf(call: ServerDuplexStream<Message, Buffer>): AsyncGene
   for await (const request of requests) yield readable(request);
 }
 
+type StreamCall = ServerWritableStream<Message, Buffer> | ServerDuplexStream<Message, Buffer>;
+type Responses = () => AsyncIterable<Message>;
+
+function pipe(open: Responses, output: DescMessage, call: StreamCall, options: CallOptions): void {
+  writeAll(open, output, call, options).catch((error: unknown) => report(options.log, "a stream's end", error));
+}
+
 /** Writes responses as fast as the client reads them, and cuts the connection of one that does not. */
-async function pipe(
-  open: () => AsyncIterable<Message>,
+async function writeAll(
+  open: Responses,
   output: DescMessage,
-  call: ServerWritableStream<Message, Buffer> | ServerDuplexStream<Message, Buffer>,
+  call: StreamCall,
   { clock, limits, cut, log }: CallOptions,
 ): Promise<void> {
   const gone = goneSignal(call);

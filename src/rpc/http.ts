@@ -5,10 +5,11 @@
 import type { Server as Http1Server, ServerResponse } from "node:http";
 import type { Http2Server, ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
+import type { Log } from "../log.ts";
+import { guarded, guardStreams } from "./boundary.ts";
 import { createListener, type Listener } from "./listener.ts";
 
 const prefaceStart = "PRI ";
-/** A connection that has not even sent four bytes after this long is cut. */
 const defaultFirstBytesMs = 10_000;
 
 export type DualServer = Listener & {
@@ -16,10 +17,16 @@ export type DualServer = Listener & {
   drain(): void;
 };
 
+export type DualServerOptions = {
+  readonly log: Log;
+  /** A connection that has not even sent four bytes after this long is cut. Default: 10 s. */
+  readonly firstBytesMs?: number;
+};
+
 export function createDualServer(
   http1: Http1Server,
   http2: Http2Server,
-  firstBytesMs: number = defaultFirstBytesMs,
+  { log, firstBytesMs = defaultFirstBytesMs }: DualServerOptions,
 ): DualServer {
   /** Those of which is not known yet what they speak. */
   const undecided = new Set<Socket>();
@@ -37,23 +44,25 @@ export function createDualServer(
     });
   });
   http2.on("session", (session) => {
+    guardStreams(session, log);
     sessions.add(session);
     session.once("close", () => sessions.delete(session));
   });
 
   // half-open: a client of HTTP/1.1 may end its side as soon as its request is sent
-  const listener = createListener({ allowHalfOpen: true, onConnection: decide });
+  const listener = createListener({ allowHalfOpen: true, onConnection: decide, log });
 
   function decide(socket: Socket): void {
     let start = Buffer.alloc(0);
     const cut = () => socket.destroy();
-    const look = (bytes: Buffer) => {
+    const read = (bytes: Buffer) => {
       start = Buffer.concat([start, bytes]);
       const text = start.toString("latin1", 0, prefaceStart.length);
       if (text !== prefaceStart && prefaceStart.startsWith(text)) return; // the rest is in the next packet
       leave();
       hand(socket, start, text === prefaceStart);
     };
+    const look = guarded(log, "a connection's first packet", read, cut);
     const leave = () => {
       undecided.delete(socket);
       socket.setTimeout(0).off("timeout", cut).off("end", cut).off("close", leave).off("data", look);

@@ -1,5 +1,8 @@
 /** A TCP port whose connections can be waited for and cut. */
 import { type AddressInfo, createServer, type Socket } from "node:net";
+import { messageOf } from "../errors.ts";
+import type { Log } from "../log.ts";
+import { guarded } from "./boundary.ts";
 import { keepaliveMs } from "./front-end.ts";
 
 export type Listener = {
@@ -16,17 +19,21 @@ export type Listener = {
 export type ListenerOptions = {
   /** A connection stays open for writing when its client has ended its side. */
   readonly allowHalfOpen: boolean;
+  /** What it throws cuts the connection. */
   readonly onConnection: (socket: Socket) => void;
+  readonly log: Log;
 };
 
-export function createListener({ allowHalfOpen, onConnection }: ListenerOptions): Listener {
+export function createListener({ allowHalfOpen, onConnection, log }: ListenerOptions): Listener {
   const sockets = new Set<Socket>();
   const keepAlive = { keepAlive: true, keepAliveInitialDelay: keepaliveMs };
+  const cutSocket = (socket: Socket) => void socket.destroy();
+  const handOver = guarded(log, "a connection's handler", onConnection, cutSocket);
   const server = createServer({ noDelay: true, allowHalfOpen, ...keepAlive }, (socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
-    socket.on("error", () => socket.destroy()); // a broken connection is the client's business
-    onConnection(socket);
+    socket.on("error", () => cutSocket(socket)); // a broken connection is the client's business
+    handOver(socket);
   });
   return {
     listen: (host, port) =>
@@ -34,6 +41,8 @@ export function createListener({ allowHalfOpen, onConnection }: ListenerOptions)
         server.once("error", reject);
         server.listen(port, host, () => {
           server.off("error", reject);
+          // one that cannot be accepted, as when no file descriptor is left, is no reason to end the others
+          server.on("error", (error) => log.warn({ error: messageOf(error) }, "a connection could not be accepted"));
           resolve((server.address() as AddressInfo).port);
         });
       }),

@@ -2,7 +2,7 @@
 import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { randomUUID } from "node:crypto";
-import { MillpondError, messageOf, refusal } from "../errors.ts";
+import { Code, MillpondError, messageOf, refusal } from "../errors.ts";
 import {
   BadRequestSchema,
   ErrorInfoSchema,
@@ -55,6 +55,19 @@ export function statusBytes(error: MillpondError): Buffer {
   const details = detailsOf(error).map(({ desc, value }) => anyPack(desc, create(desc, value)));
   const bytes = toBinary(StatusSchema, create(StatusSchema, { code: error.code, message: error.message, details }));
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** The error in Connect's JSON, for answers that connect-node does not make. */
+export function errorJson(error: MillpondError): object {
+  const name = Object.entries(Code).find(([, code]) => code === error.code)?.[0] ?? "Unknown";
+  const details = detailsOf(error).map(({ desc, value }) => ({
+    type: desc.typeName,
+    value: Buffer.from(toBinary(desc, create(desc, value)))
+      .toString("base64")
+      .replace(/=+$/, ""),
+  }));
+  const code = name.replace(/(?<=[a-z])(?=[A-Z])/g, "_").toLowerCase();
+  return { code, message: error.message, details };
 }
 
 /** Trailers that go with an error besides its details. */

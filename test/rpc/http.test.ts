@@ -6,10 +6,13 @@ import { connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { describe, test, type TestContext } from "node:test";
 import { createSignal } from "../../src/lifecycle.ts";
+import { ignore } from "../../src/rpc/boundary.ts";
 import { createDualServer } from "../../src/rpc/http.ts";
 import { turn } from "../support/fake-clock.ts";
 
 const host = "127.0.0.1";
+/** Says nothing. */
+const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const emptySettings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`;
@@ -31,7 +34,7 @@ async function open(
     if (incoming.url === "/held") held.fire(answer);
     else answer();
   });
-  const server = createDualServer(http1, http2, options.firstBytesMs);
+  const server = createDualServer(http1, http2, { log, ...options });
   const port = await server.listen(host, 0);
   t.after(async () => {
     const closed = server.close();
@@ -223,7 +226,7 @@ describe("close", () => {
   });
 
   test("of a server that never listened, and twice, is safe", async (t) => {
-    await createDualServer(createHttp1(), createHttp2()).close();
+    await createDualServer(createHttp1(), createHttp2(), { log }).close();
     const { server } = await open(t);
     await server.close();
     await server.close();
@@ -232,6 +235,6 @@ describe("close", () => {
 
 test("a port that is taken is an error", async (t) => {
   const { port } = await open(t);
-  const second = createDualServer(createHttp1(), createHttp2());
+  const second = createDualServer(createHttp1(), createHttp2(), { log });
   await assert.rejects(second.listen(host, port), /EADDRINUSE/);
 });

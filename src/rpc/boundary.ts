@@ -1,0 +1,55 @@
+/**
+ * The edge between the network and this program. Node calls handlers of connections, requests and streams from its event
+ * loop, where an error that nobody catches ends the process. So each of them goes through here: what it throws is logged
+ * and ends only what the handler was called for.
+ */
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import { messageOf } from "../errors.ts";
+import type { Log } from "../log.ts";
+
+/** `handler`, which never throws: an error is logged, and `end` closes what it was called for. `end` must not throw. */
+export function guarded<Args extends readonly unknown[]>(
+  log: Log,
+  what: string,
+  handler: (...args: Args) => void,
+  end: (...args: Args) => void,
+): (...args: Args) => void {
+  return (...args) => {
+    try {
+      handler(...args);
+    } catch (error) {
+      report(log, what, error);
+      end(...args);
+    }
+  };
+}
+
+/** Logs an error that should not happen, with its stack. */
+export function report(log: Log, what: string, error: unknown): void {
+  log.error({ error: messageOf(error), stack: error instanceof Error ? error.stack : undefined }, `${what} failed`);
+}
+
+/** For events that say that a connection broke: that is the client's business. */
+export const ignore = (): void => undefined;
+
+/** Whether a stream goes on to its handlers. False: it has been answered. */
+export type Admit = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => boolean;
+
+/**
+ * Comes before the handlers that a session of HTTP/2 has for its streams: those of Node, of connect-node and of grpc-js.
+ * They throw, for example, when a client resets a stream in the packet that opens it.
+ */
+export function guardStreams(session: ServerHttp2Session, log: Log, admit: Admit = () => true): void {
+  type Handler = (this: ServerHttp2Session, stream: ServerHttp2Stream, ...rest: unknown[]) => void;
+  const handlers = session.listeners("stream") as Handler[];
+  const handle = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, ...rest: unknown[]) => {
+    stream.on("error", ignore);
+    if (stream.destroyed || stream.closed || !admit(stream, headers)) return;
+    for (const handler of handlers) handler.call(session, stream, headers, ...rest);
+  };
+  session.removeAllListeners("stream");
+  session.on(
+    "stream",
+    guarded(log, "a stream's handler", handle, (stream) => stream.destroy()),
+  );
+}
