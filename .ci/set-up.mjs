@@ -20,8 +20,8 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const bin = join(root, "node_modules", ".bin");
 const isWindows = process.platform === "win32";
 
-/** What a folder under test/ must be called for `--test` without arguments to leave it to .ci/run. */
-const slowTests = "docker";
+/** What folders under test/ must be called for `--test` without arguments to leave them to .ci/run. */
+const slowTests = "docker|codegen";
 
 if (!isInstalled()) install();
 linkCommand();
