@@ -33,6 +33,7 @@ export type ExchangeParts = {
   readonly limits: {
     readonly jobsPerSubmit: number;
     readonly messageBytes: number;
+    readonly values: number;
     readonly slowReaderMs: number;
     /** Jobs of one stream whose results are still to be sent; at the bound no submit is read. Absent: 100,000. */
     readonly awaitedJobs?: number;
@@ -94,6 +95,7 @@ async function openExchange(
     ...{ client: call.client, reader, outbox, awaited, unacked },
     submits: createSubmits({ ...parts, call, channel: open.channel, awaited, onThrottled }),
     acks: createAcks(parts, from, unacked),
+    maxValues: limits.values,
     maxAwaited: limits.awaitedJobs ?? defaultAwaited,
   });
   const tellDraining = () => {

@@ -8,13 +8,13 @@ import type { Pool } from "../pool/pool.ts";
 import type { Tasks } from "../pool/tasks.ts";
 import type { Store } from "../store/store.ts";
 import type { CallContext } from "./call.ts";
-import { fromJob, fromWholeJob, type JobFacts } from "./convert/job.ts";
+import { fromJob, fromWholeJob, type JobFacts, type WholeJobBounds } from "./convert/job.ts";
 
 export type JobParts = {
   readonly store: Pick<Store, "get">;
   readonly tasks: Tasks;
   readonly pools: readonly { readonly pool: Pool }[];
-  readonly limits: { readonly messageBytes: number };
+  readonly limits: WholeJobBounds;
 };
 
 /** Throws `job_not_found`, also for what is no id at all: whoever asks learns nothing else. */
@@ -32,8 +32,7 @@ export async function getJob(
   { client }: CallContext,
 ): Promise<GetJobResponse> {
   const job = await findJob(parts, client, jobId);
-  const { messageBytes } = parts.limits;
-  return create(GetJobResponseSchema, { job: fromWholeJob(job, factsOf(parts, job), { withInput, messageBytes }) });
+  return create(GetJobResponseSchema, { job: fromWholeJob(job, factsOf(parts, job), { ...parts.limits, withInput }) });
 }
 
 /** Without its input and history. */

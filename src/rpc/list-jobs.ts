@@ -15,6 +15,7 @@ import type { JobState, StoredJob } from "../job/job.ts";
 import type { JobFilter, Store } from "../store/store.ts";
 import { toState } from "./convert/state.ts";
 import { everyJob, toOptionalFilter } from "./filter.ts";
+import { valuesOfFailure, valuesOfFields } from "./values.ts";
 
 const defaultPage = 100;
 const maxPage = 1_000;
@@ -30,8 +31,8 @@ const labelGrowth = 4;
 export type ListParts = {
   readonly store: Pick<Store, "list">;
   readonly showJob: (job: StoredJob) => Job;
-  /** Bound on the page as a message. */
-  readonly limits: { readonly messageBytes: number };
+  /** Bounds on the page as a message. */
+  readonly limits: { readonly messageBytes: number; readonly values: number };
 };
 
 export async function listJobs(parts: ListParts, client: string, request: ListJobsRequest): Promise<ListJobsResponse> {
@@ -68,7 +69,7 @@ async function page(
     nextSeq = found.nextSeq;
     if (nextSeq === null) break;
   }
-  const shown = jobs.slice(0, Math.min(limit, fitting(jobs, limits.messageBytes)));
+  const shown = jobs.slice(0, Math.min(limit, fitting(jobs, limits)));
   const goOnAt = jobs.length > shown.length ? (shown.at(-1)?.seq ?? null) : nextSeq;
   return {
     jobs: shown.map((job) => showJob({ ...job, cursor: null })),
@@ -95,11 +96,13 @@ function withoutStack(job: StoredJob): StoredJob {
 }
 
 /** How many of the jobs surely fit into a message; at least one, for a single one always does. */
-function fitting(jobs: readonly StoredJob[], messageBytes: number): number {
+function fitting(jobs: readonly StoredJob[], limits: ListParts["limits"]): number {
   let bytes = 0;
+  let values = 0;
   const tooMany = jobs.findIndex(({ failure, options }) => {
     bytes += plainJobBytes + jsonBytes(failure) * failureGrowth + jsonBytes(options?.labels) * labelGrowth;
-    return bytes > messageBytes;
+    values += valuesOfFields(options?.labels) + valuesOfFailure(failure);
+    return bytes > limits.messageBytes || values > limits.values;
   });
   return tooMany === -1 ? jobs.length : Math.max(tooMany, 1);
 }

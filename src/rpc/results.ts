@@ -18,12 +18,13 @@ import { fromResult } from "./convert/job.ts";
 import { toChannel } from "./names.ts";
 import { openLater } from "./open-later.ts";
 import { createOutbox } from "./outbox.ts";
+import { piecesOf } from "./values.ts";
 
 export type ResultsParts = {
   readonly readers: ResultReaders;
   readonly store: Pick<Store, "ack">;
   readonly clock: Clock;
-  readonly limits: { readonly slowReaderMs: number };
+  readonly limits: { readonly slowReaderMs: number; readonly values: number };
 };
 
 export function results(
@@ -35,7 +36,7 @@ export function results(
 }
 
 async function open(
-  { readers, clock, limits: { slowReaderMs } }: ResultsParts,
+  { readers, clock, limits: { slowReaderMs, values } }: ResultsParts,
   { channel, afterCursor, stopAtEnd }: ResultsRequest,
   call: CallContext,
 ): Promise<AsyncIterator<ResultsResponse>> {
@@ -52,8 +53,11 @@ async function open(
   const sendNext = async () => {
     const batch = await reader.next(maxBatch);
     if (batch.length === 0) return false;
-    const response = create(ResultsResponseSchema, { results: batch.map(fromResult), cursor: BigInt(reader.cursor()) });
-    return outbox.push(response).then(() => true);
+    for (const piece of piecesOf(batch, values)) {
+      const cursor = BigInt(piece.at(-1)?.cursor ?? 0);
+      await outbox.push(create(ResultsResponseSchema, { results: piece.map(fromResult), cursor }));
+    }
+    return true;
   };
   const send = async () => {
     while (await sendNext());

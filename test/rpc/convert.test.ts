@@ -188,7 +188,8 @@ describe("a whole job", () => {
     ...stored,
     ...{ state: "SUCCEEDED" as const, finishedAt: 9, input: bytes(3), output: bytes(4), history: [past(1), past(2)] },
   };
-  const show = (withInput: boolean, messageBytes = 10_000) => fromWholeJob(whole, {}, { withInput, messageBytes });
+  const show = (withInput: boolean, messageBytes = 10_000) =>
+    fromWholeJob(whole, {}, { withInput, messageBytes, values: 20_000 });
 
   test("shows its input in place of its output when that is asked for", () => {
     assert.equal(show(false).input, undefined);

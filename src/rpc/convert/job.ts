@@ -12,6 +12,7 @@ import {
 import type { Failure, PastAttempt, StoredJob, StoredResult, WholeJob } from "../../job/job.ts";
 import { isFinal } from "../../job/job.ts";
 import type { Progress } from "../../pool/pool.ts";
+import { valuesOfFailure, valuesOfFields, valuesOfPayload } from "../values.ts";
 import { fromPayload } from "./payload.ts";
 import { fromDeadReason, fromOutcome, fromState } from "./state.ts";
 import { durationFromMs, optionalTime, toTimestamp } from "./time.ts";
@@ -86,26 +87,36 @@ export function fromJob(job: StoredJob, { progress, timeoutMs }: JobFacts): Job 
   });
 }
 
+export type WholeJobBounds = {
+  /** Bounds on the message, the history included. */
+  readonly messageBytes: number;
+  readonly values: number;
+};
+
+/** Values that the history of a job may have, however many its input or output has: enough for attempts without details. */
+const fewestHistoryValues = 2_000;
 /** Room that is left in a message for what surrounds the job. */
 const slackBytes = 64;
 
 /**
  * A job with its history, and with its input in place of its output when that is asked for. Of a history that would not
- * fit into `messageBytes` beside the rest the oldest lines are left out.
+ * fit into the bounds beside the rest the oldest lines are left out.
  */
 export function fromWholeJob(
   job: WholeJob,
   facts: JobFacts,
-  { withInput, messageBytes }: { readonly withInput: boolean; readonly messageBytes: number },
+  { withInput, messageBytes, values }: WholeJobBounds & { readonly withInput: boolean },
 ): Job {
   const shown = fromJob(withInput ? { ...job, output: null } : job, facts);
   if (withInput && job.input) shown.input = fromPayload(job.input);
   if (job.history.length === 0) return shown;
   let room = messageBytes - slackBytes - toBinary(JobSchema, shown).length;
+  let valuesLeft = Math.max(values - valuesOfPayload(withInput ? job.input : job.output), fewestHistoryValues);
   for (const past of job.history.toReversed()) {
     const attempt = fromPastAttempt(past);
     room -= toBinary(AttemptSchema, attempt).length + 8; // with the tag and the length that stand before it
-    if (room < 0) break;
+    valuesLeft -= valuesOfFields(undefined) + valuesOfFailure(past.failure);
+    if (room < 0 || valuesLeft < 0) break;
     shown.history.unshift(attempt);
   }
   return shown;

@@ -16,7 +16,7 @@ type Response = NonNullable<ExchangeResponse["response"]>;
 
 export function opened(
   { afterCursor, maxUnacked }: Open,
-  limits: { readonly jobsPerSubmit: number; readonly messageBytes: number },
+  limits: { readonly jobsPerSubmit: number; readonly messageBytes: number; readonly values: number },
 ): ExchangeResponse {
   return response({
     case: "opened",
@@ -26,6 +26,7 @@ export function opened(
       maxUnacked,
       maxJobsPerSubmit: limits.jobsPerSubmit,
       maxMessageBytes: limits.messageBytes,
+      maxValues: limits.values,
     },
   });
 }

@@ -18,6 +18,7 @@ import { createChange } from "../change.ts";
 import { accepted, cancelled, delivered } from "./responses.ts";
 import type { Submits } from "./submits.ts";
 import type { Unacked } from "./unacked.ts";
+import { piecesOf } from "../values.ts";
 
 export type StreamParts = {
   readonly client: string;
@@ -28,6 +29,8 @@ export type StreamParts = {
   readonly awaited: Awaited;
   readonly unacked: Unacked;
   readonly canceller: Canceller;
+  /** Bound on the values of one response. */
+  readonly maxValues: number;
   /** Submits are read while fewer jobs than this are awaited. */
   readonly maxAwaited: number;
   /** Aborts when the connections are about to be closed. */
@@ -48,7 +51,7 @@ export type Stream = {
 const maxUnderWay = 8;
 
 export function createStream(parts: StreamParts): Stream {
-  const { client, reader, outbox, submits, acks, awaited, unacked, canceller, maxAwaited, closing } = parts;
+  const { client, reader, outbox, submits, acks, awaited, unacked, canceller, maxValues, maxAwaited, closing } = parts;
   let underWay = 0;
   const answered = createChange();
   let isHalfClosed = false;
@@ -134,13 +137,14 @@ export function createStream(parts: StreamParts): Stream {
     if (!first) return false;
     // what is missing was acknowledged or pruned before
     if (first.cursor > before + 1) unacked.acknowledged(first.cursor - 1);
-    const passedOn = outbox.push(delivered(results));
-    awaited.sent(results);
-    endIfDone();
-    return passedOn.then(() => {
-      reader.passedOn(); // the client may take any time before it acknowledges and wants more
-      return true;
-    });
+    for (const piece of piecesOf(results, maxValues)) {
+      const passedOn = outbox.push(delivered(piece));
+      awaited.sent(piece);
+      endIfDone();
+      await passedOn;
+    }
+    reader.passedOn(); // the client may take any time before it acknowledges and wants more
+    return true;
   }
 
   closing.addEventListener("abort", unacked.look, { once: true });

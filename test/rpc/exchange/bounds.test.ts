@@ -46,7 +46,7 @@ function open(awaitedJobs: number) {
   const parts: ExchangeParts = {
     ...{ admission, readers, store, tracing: untraced, clock: createFakeClock(), draining: never, closing: never },
     canceller: { cancel: async () => [], cancelWhere: async () => ({ matched: 0, cancelled: 0, cancelling: 0 }) },
-    limits: { jobsPerSubmit: 10, messageBytes: 1e6, slowReaderMs: 1e6, awaitedJobs },
+    limits: { jobsPerSubmit: 10, messageBytes: 1e6, values: 1e6, slowReaderMs: 1e6, awaitedJobs },
   };
   const finish = (id: string) => {
     results.push({

@@ -1,0 +1,48 @@
+/** How many values stored data makes in a response, at most: counted by bytes, for only a few are near the bound. */
+import type { Failure, Labels, Payload, StoredResult } from "../job/job.ts";
+
+/** Fields of a job or a result besides what is counted here. */
+const ownFields = 15;
+
+/** Typed outputs are delivered as bytes. */
+export function valuesOfPayload(payload: Payload | null): number {
+  if (payload?.kind !== "json") return 0;
+  let values = 1;
+  for (const byte of payload.bytes) if (byte === comma || byte === openBracket || byte === openBrace) values += 1;
+  return values;
+}
+
+export function valuesOfFailure(failure: Failure | null): number {
+  return failure?.details ? JSON.stringify(failure.details).length >> 1 : 0; // a value has a comma or a bracket
+}
+
+export function valuesOfFields(labels: Labels | undefined): number {
+  let values = ownFields;
+  for (const _ in labels) values += 1;
+  return values;
+}
+
+/**
+ * Cuts a batch into pieces of at most `maxValues`, or of one result. Each is counted when it is wanted, and the thread is
+ * free for others in between.
+ */
+export function* piecesOf(results: readonly StoredResult[], maxValues: number): Generator<readonly StoredResult[]> {
+  for (let start = 0; start < results.length; ) {
+    let end = start;
+    let values = 0;
+    for (; end < results.length; end += 1) {
+      values += valuesOf(results[end] as StoredResult);
+      if (values > maxValues && end > start) break;
+    }
+    yield start === 0 && end === results.length ? results : results.slice(start, end);
+    start = end;
+  }
+}
+
+function valuesOf({ output, failure, labels }: StoredResult): number {
+  return valuesOfFields(labels) + valuesOfPayload(output) + valuesOfFailure(failure);
+}
+
+const comma = 0x2c;
+const openBracket = 0x5b;
+const openBrace = 0x7b;
