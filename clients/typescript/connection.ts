@@ -6,7 +6,7 @@ import { Client, credentials, Metadata } from "@grpc/grpc-js";
 import type { ExchangeResponse } from "../../src/gen/millpond/v1/worker_pool_pb.ts";
 import { ExchangeResponseSchema, WorkerPoolService } from "../../src/gen/millpond/v1/worker_pool_pb.ts";
 import { systemClock } from "./clock.ts";
-import { clientClosed, type MillpondClientError, toClientError } from "./error.ts";
+import { clientClosed, MillpondClientError, toClientError, unreadableResponse } from "./error.ts";
 
 /** The bound on one message in either direction; the server's default is the same. */
 const maxMessageBytes = 4 * 1024 * 1024;
@@ -16,6 +16,8 @@ const windowBytes = 1024 * 1024;
 const longestDeadlineMs = 24 * 24 * 3_600_000;
 
 const longestPatienceMs = 600_000;
+/** Messages may be nested so deep; protobuf's own 100 would keep inputs and outputs from being shown that the server has. */
+const maxNesting = 400;
 
 export type ConnectionOptions = {
   readonly address: string;
@@ -135,6 +137,15 @@ export function createConnection({
     );
   };
 
+  /** What is thrown here grpc-js would take for a broken call, so an error is handed over in place of the message. */
+  const read = <O extends DescMessage>(type: O, bytes: Buffer): MessageShape<O> | MillpondClientError => {
+    try {
+      return fromBinary(type, bytes, { recursionLimit: maxNesting });
+    } catch (cause) {
+      return unreadableResponse(type.typeName, address, cause);
+    }
+  };
+
   return {
     address,
     closed: closing.signal,
@@ -145,7 +156,7 @@ export function createConnection({
         const call = connected().makeUnaryRequest(
           pathOf(method),
           (message: typeof request) => toBuffer(toBinary(method.input, message)),
-          (bytes) => fromBinary(method.output, bytes),
+          (bytes) => read(method.output, bytes),
           request,
           metadata(),
           timeoutMs === Number.POSITIVE_INFINITY
@@ -155,6 +166,7 @@ export function createConnection({
             running.delete(call);
             signal?.removeEventListener("abort", cancel);
             if (error !== null) reject(toError(error));
+            else if (response instanceof MillpondClientError) reject(response);
             else resolve(response as NonNullable<typeof response>);
           },
         );
@@ -168,7 +180,7 @@ export function createConnection({
       const call = connected().makeServerStreamRequest(
         pathOf(method),
         (message: typeof request) => toBuffer(toBinary(method.input, message)),
-        (bytes) => fromBinary(method.output, bytes),
+        (bytes) => read(method.output, bytes),
         request,
         metadata(),
       );
@@ -179,9 +191,14 @@ export function createConnection({
         cancel: () => call.cancel(),
         async *[Symbol.asyncIterator]() {
           try {
-            yield* call;
+            for await (const response of call) {
+              if (response instanceof MillpondClientError) throw response;
+              yield response as MessageShape<typeof method.output>;
+            }
           } catch (error) {
-            throw toError(error);
+            throw error instanceof MillpondClientError ? error : toError(error);
+          } finally {
+            call.cancel();
           }
         },
       };
@@ -192,7 +209,7 @@ export function createConnection({
       const call = connected().makeBidiStreamRequest(
         pathOf(WorkerPoolService.method.exchange),
         toBuffer,
-        (bytes) => fromBinary(ExchangeResponseSchema, bytes),
+        (bytes) => read(ExchangeResponseSchema, bytes),
         metadata(),
       );
       running.add(call);
@@ -203,8 +220,11 @@ export function createConnection({
         running.delete(call);
         onEnd(error);
       };
-      call.on("data", (response: ExchangeResponse) => {
-        if (!hasEnded) onResponse(response);
+      call.on("data", (response: ExchangeResponse | MillpondClientError) => {
+        if (hasEnded) return;
+        if (!(response instanceof MillpondClientError)) return onResponse(response);
+        end(response);
+        call.cancel();
       });
       call.on("drain", onDrain);
       call.on("error", (error) => end(toError(error)));

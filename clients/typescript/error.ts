@@ -44,7 +44,7 @@ export type ErrorFacts = {
 /**
  * A call that failed. `message` is for people, `reason` for programs: one of the server's (docs/errors.md), or
  * `unreachable` (no server answers at the address), `connection_lost` (it broke during the call), `client_closed`,
- * `invalid_argument` (the input cannot be encoded), `unexpected_output`, or the gRPC code in lower case when what
+ * `invalid_argument` (the input cannot be encoded), `unreadable_response`, `unexpected_output`, or the gRPC code in lower case when what
  * answered was no Millpond server. Where the transport failed, `cause` has its own words.
  */
 export class MillpondClientError extends Error {
@@ -100,6 +100,19 @@ export function clientClosed(): MillpondClientError {
     codeName: "CANCELLED",
     message: "the client was closed: make a new one with connect()",
   });
+}
+
+/** What is thrown in place of a response that is not the message that this client knows. */
+export function unreadableResponse(type: string, address: string, cause: unknown): MillpondClientError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new MillpondClientError(
+    {
+      reason: "unreadable_response",
+      codeName: "INTERNAL",
+      message: `the ${type} from ${address} cannot be decoded: ${why}: check that a Millpond server runs there, and update this client to its version`,
+    },
+    { cause },
+  );
 }
 
 /** Whether the same may work on a new connection or a little later, so that trying again is worth it. */

@@ -24,7 +24,7 @@ const targetMessageBytes = 1024 * 1024;
 const maxCancelledIds = 1_000;
 
 /** What an exchange takes: a job as job() makes it. Callers may hang more on it; they get it back with its receipt. */
-export type ExchangeJob = { readonly spec: JobSpec; readonly sizeBytes: number };
+export type ExchangeJob = { readonly spec: JobSpec; readonly sizeBytes: number; readonly values: number };
 
 export type ExchangeOptions<J extends ExchangeJob> = {
   /** Default: `default`. */
@@ -55,7 +55,7 @@ export type Exchange<J extends ExchangeJob> = {
   /**
    * Sends jobs, split into as many messages as the server's limits ask for. Returns how many of them it took: fewer
    * than given means that the stream is full (wait for `onDrain`) or has ended. A job that alone is too large for the
-   * server comes back to `onAccepted` as refused with `message_too_large`.
+   * server comes back to `onAccepted` as refused with `message_too_large` or `too_many_values`.
    */
   submit(jobs: readonly J[]): number;
   /** Acknowledges everything up to this position. False: the stream is full or has ended, nothing was sent. */
@@ -89,6 +89,7 @@ export async function openExchange<J extends ExchangeJob>(
   let isOver = false;
   let maxJobs = 1000;
   let maxBytes = 4 * 1024 * 1024;
+  let maxValues = Number.POSITIVE_INFINITY;
 
   const stream = connection.exchange({
     onResponse: ({ response }: ExchangeResponse) => {
@@ -136,6 +137,9 @@ export async function openExchange<J extends ExchangeJob>(
   };
 
   const send = (jobs: readonly J[]): void => {
+    const [only] = jobs;
+    if (jobs.length === 1 && only?.spec.input?.content.case === "json" && only.values > maxValues)
+      return answer(jobs, tooManyValues(only.values, maxValues));
     const bytes = encode({ case: "submit", value: create(ExchangeSubmitSchema, { seq, jobs: jobs.map(specOf) }) });
     if (bytes.length <= maxBytes) {
       submitted.set(seq++, jobs);
@@ -144,8 +148,13 @@ export async function openExchange<J extends ExchangeJob>(
       send(jobs.slice(0, jobs.length >> 1));
       send(jobs.slice(jobs.length >> 1));
     } else {
-      queueMicrotask(() => isOver || options.onAccepted(jobs, [tooLarge(bytes.length, maxBytes)]));
+      answer(jobs, tooLarge(bytes.length, maxBytes));
     }
+  };
+
+  /** What is not even sent. */
+  const answer = (jobs: readonly J[], receipt: Receipt): void => {
+    queueMicrotask(() => isOver || options.onAccepted(jobs, [receipt]));
   };
 
   write(
@@ -163,9 +172,10 @@ export async function openExchange<J extends ExchangeJob>(
     cancel();
   });
   try {
-    const { maxJobsPerSubmit, maxMessageBytes } = await opened.promise;
+    const { maxJobsPerSubmit, maxMessageBytes, ...server } = await opened.promise;
     maxJobs = maxJobsPerSubmit || maxJobs;
     maxBytes = maxMessageBytes || maxBytes;
+    maxValues = server.maxValues || maxValues;
   } finally {
     cancelTimeout();
   }
@@ -174,7 +184,7 @@ export async function openExchange<J extends ExchangeJob>(
     submit: (jobs) => {
       let taken = 0;
       while (taken < jobs.length && !isFull && !isOver) {
-        const end = endOfBatch(jobs, taken, maxJobs, Math.min(targetMessageBytes, maxBytes));
+        const end = endOfBatch(jobs, taken, { maxJobs, maxValues, maxBytes: Math.min(targetMessageBytes, maxBytes) });
         send(jobs.slice(taken, end));
         taken = end;
       }
@@ -204,19 +214,28 @@ function encode(request: ExchangeRequest["request"]): Uint8Array {
   return toBinary(ExchangeRequestSchema, create(ExchangeRequestSchema, { request }));
 }
 
-/** Where the next message ends: at most `maxJobs` jobs and about `maxBytes` of inputs, but one job at least. */
-function endOfBatch(jobs: readonly ExchangeJob[], start: number, maxJobs: number, maxBytes: number): number {
-  const last = Math.min(jobs.length, start + maxJobs);
+type BatchBounds = { readonly maxJobs: number; readonly maxBytes: number; readonly maxValues: number };
+
+/** Where the next message ends: at most `maxJobs` jobs, `maxValues` and about `maxBytes` of inputs, but one job at least. */
+function endOfBatch(jobs: readonly ExchangeJob[], start: number, bounds: BatchBounds): number {
+  const last = Math.min(jobs.length, start + bounds.maxJobs);
   let bytes = 0;
+  let values = 0;
   for (let end = start; end < last; end++) {
     bytes += jobs[end]?.sizeBytes ?? 0;
-    if (bytes > maxBytes) return Math.max(end, start + 1);
+    values += jobs[end]?.values ?? 0;
+    if (bytes > bounds.maxBytes || values > bounds.maxValues) return Math.max(end, start + 1);
   }
   return last;
 }
 
 function specOf({ spec }: ExchangeJob): JobSpec {
   return spec;
+}
+
+function tooManyValues(values: number, limit: number): Receipt {
+  const message = `the job has ${values} values and the limit is ${limit}: send long lists as bytes, or raise limits.values`;
+  return create(ReceiptSchema, { receipt: { case: "refusal", value: { reason: "too_many_values", message } } });
 }
 
 function tooLarge(size: number, limit: number): Receipt {

@@ -1,4 +1,4 @@
-import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import type { DescMessage, JsonValue, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { create, fromJson, toBinary } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { JobSpec, Payload } from "../../src/gen/millpond/v1/job_pb.ts";
@@ -29,8 +29,11 @@ export type OutputOf<T extends Task> = T extends { readonly output: infer Output
   ? MessageShape<Output>
   : unknown;
 
-/** A job that is ready to be submitted. `sizeBytes` is about what its input takes on the wire. */
-export type Job = { readonly spec: JobSpec; readonly sizeBytes: number };
+/**
+ * A job that is ready to be submitted. `sizeBytes` is about what its input takes on the wire; `values` are what it counts
+ * towards the server's bound on a message, and those of a typed input at most.
+ */
+export type Job = { readonly spec: JobSpec; readonly sizeBytes: number; readonly values: number };
 
 /** A new job id: a UUIDv7, greater than every one before it in this process. */
 export const newJobId: () => string = createIds(systemClock.now);
@@ -38,14 +41,18 @@ export const newJobId: () => string = createIds(systemClock.now);
 /** Makes a job of a task and its input. Throws `invalid_argument` when the input or an option cannot be encoded. */
 export function job<T extends Task>(task: T, input: InputOf<T>, options: JobOptions = {}): Job {
   const { channel = "", id = newJobId() } = options;
-  const { payload, sizeBytes } = encodeInput(task, input);
+  const { payload, sizeBytes, values } = encodeInput(task, input);
   const spec = create(JobSpecSchema, isPlain(options) ? undefined : toSpecFields(options));
   spec.id = id.toLowerCase(); // as the server writes it
   spec.task = typeof task === "string" ? task : task.name;
   spec.channel = channel;
   if (payload) spec.input = payload;
-  return { spec, sizeBytes };
+  return { spec, sizeBytes, values: values + (isPlain(options) ? plainFields : mostFields) };
 }
+
+/** Fields of a job besides its input: of a plain one, and of one with everything there is. */
+const plainFields = 8;
+const mostFields = 40;
 
 /** Most jobs ask for nothing special, and there are many of them. */
 function isPlain(options: JobOptions): boolean {
@@ -53,24 +60,50 @@ function isPlain(options: JobOptions): boolean {
   return true;
 }
 
-function encodeInput(task: Task, input: unknown): { payload: Payload | undefined; sizeBytes: number } {
+type Encoded = { readonly payload: Payload | undefined; readonly sizeBytes: number; readonly values: number };
+
+function encodeInput(task: Task, input: unknown): Encoded {
   const schema = typeof task === "string" ? undefined : task.input;
   try {
     if (schema !== undefined) {
       const value = toBinary(schema, create(schema, input as MessageInitShape<typeof schema>));
       const message = { typeUrl: `type.googleapis.com/${schema.typeName}`, value };
-      return { payload: payloadOf({ case: "message", value: message }), sizeBytes: value.length };
+      return { payload: payloadOf({ case: "message", value: message }), sizeBytes: value.length, values: value.length };
     }
-    if (input === undefined) return { payload: undefined, sizeBytes: 0 };
+    if (input === undefined) return { payload: undefined, sizeBytes: 0, values: 0 };
     if (input instanceof Uint8Array) {
-      return { payload: payloadOf({ case: "data", value: input }), sizeBytes: input.length };
+      return { payload: payloadOf({ case: "data", value: input }), sizeBytes: input.length, values: 1 };
     }
     const text = JSON.stringify(input); // so that dates, undefined fields and the like become what JSON makes of them
-    const value = fromJson(ValueSchema, JSON.parse(text));
-    return { payload: payloadOf({ case: "json", value }), sizeBytes: text.length };
+    const json = JSON.parse(text) as JsonValue;
+    const value = fromJson(ValueSchema, json);
+    return { payload: payloadOf({ case: "json", value }), sizeBytes: text.length, values: valuesIn(json) };
   } catch (cause) {
+    const path = pathOfBigInt(input, new Set());
+    if (path !== null)
+      throw unfit(`input${path}`, "is a BigInt, which JSON does not have: send it as a string", { cause });
     throw unfit("input", `cannot be encoded: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
+}
+
+/** As the server counts them. */
+function valuesIn(json: JsonValue): number {
+  if (typeof json !== "object" || json === null) return 1;
+  let values = 1;
+  for (const each of Object.values(json)) values += valuesIn(each);
+  return values;
+}
+
+/** The path of the first BigInt, such as `.order.id`; null: there is none. */
+function pathOfBigInt(value: unknown, seen: Set<unknown>): string | null {
+  if (typeof value === "bigint") return "";
+  if (typeof value !== "object" || value === null || seen.has(value)) return null;
+  seen.add(value);
+  for (const [key, each] of Object.entries(value)) {
+    const path = pathOfBigInt(each, seen);
+    if (path !== null) return (Array.isArray(value) ? `[${key}]` : `.${key}`) + path;
+  }
+  return null;
 }
 
 function payloadOf(content: MessageInitShape<typeof PayloadSchema>["content"] & object): Payload {

@@ -116,8 +116,8 @@ export function createMapRun<I>(options: MapRunOptions<I>): MapRun<I> {
 
   function add(input: I, index: number): void {
     try {
-      const { spec, sizeBytes } = job(task, input as InputOf<Task>, jobOptions(input, index));
-      const made = { spec, sizeBytes, index, input, jobId: spec.id, isWaiting: false, isKnown: false };
+      const ready = job(task, input as InputOf<Task>, jobOptions(input, index));
+      const made = { ...ready, index, input, jobId: ready.spec.id, isWaiting: false, isKnown: false };
       pending.add(made);
       unsent.push(made);
     } catch (error) {

@@ -9,6 +9,7 @@ import { toRefusal } from "./result.ts";
 /** The bounds on one call: those of a server with default limits, and well below its bound on a message. */
 const maxJobs = 1_000;
 const maxBytes = 2 * 1024 * 1024;
+const maxValues = 20_000;
 
 /** What became of one submitted job. */
 export type JobReceipt =
@@ -96,9 +97,11 @@ const refusals: ReadonlySet<string> = new Set([
 function endOfCall(jobs: readonly Job[], start: number): number {
   const last = Math.min(jobs.length, start + maxJobs);
   let bytes = 0;
+  let values = 0;
   for (let end = start; end < last; end++) {
     bytes += jobs[end]?.sizeBytes ?? 0;
-    if (bytes > maxBytes) return Math.max(end, start + 1);
+    values += jobs[end]?.values ?? 0;
+    if (bytes > maxBytes || values > maxValues) return Math.max(end, start + 1);
   }
   return last;
 }

@@ -58,7 +58,8 @@ function faultInside(
   if (field.fieldKind === "list" && Array.isArray(value)) {
     const index = value.findIndex((item) => errorOf(type, { [key]: [item] }) !== undefined);
     if (index === -1) return null;
-    const inner = field.listKind === "message" ? faultOfMessage(field.message, value[index] as JsonValue, levels) : null;
+    const inner =
+      field.listKind === "message" ? faultOfMessage(field.message, value[index] as JsonValue, levels) : null;
     return inner && { ...inner, path: `[${index}]${inner.path}` };
   }
   return field.fieldKind === "message" ? faultOfMessage(field.message, value, levels) : null;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type GivenInput, readInput } from "../../src/engine/input.ts";
+import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { FailInputSchema, SleepInputSchema } from "../../src/gen/millpond/tasks/v1/diagnostic_pb.ts";
 import { ImageResizeInputSchema } from "../../src/gen/millpond/tasks/v1/image_pb.ts";
 import type { JsonValue, Payload } from "../../src/job/job.ts";
@@ -167,4 +168,16 @@ describe("a task's own check", () => {
 test("a struct inside a message may hold any JSON, and what is stored is the message", () => {
   const payload = payloadOf(loaded("fail", { input: FailInputSchema }), json({ details: { "a b": [1, { c: null }] } }));
   assert.deepEqual(fromBinary(FailInputSchema, payload?.bytes as Uint8Array).details, { "a b": [1, { c: null }] });
+});
+
+test("what is wrong deep in a large input is looked for a few levels down, and in a small one all the way", () => {
+  const files = loaded("files", { input: FileDescriptorProtoSchema });
+  const message = (levels: number, fields: number): JsonValue => {
+    if (levels === 0) return { name: 5 };
+    const field = Array<JsonValue>(fields).fill({ name: "f" });
+    return { name: "m", field, nestedType: [message(levels - 1, fields)] };
+  };
+  const pathOf = (fields: number) => refusals(files, json({ messageType: [message(12, fields)] }))[0];
+  assert.match(pathOf(1) ?? "", /^input\.messageType\[0\](?:\.nestedType\[0\]){12}\.name: expected string, got 5$/);
+  assert.match(pathOf(600) ?? "", /^input\.messageType\[0\](?:\.nestedType\[0\]){1,3}: expected string, got 5$/);
 });

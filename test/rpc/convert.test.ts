@@ -215,6 +215,21 @@ describe("a whole job", () => {
     assert.ok(sizeOf(few) <= bound);
   });
 
+  test("shows fewer attempts when their details have many values, but some beside any output", () => {
+    const details = { list: Array<number>(1_500).fill(1) };
+    const attempts = [1, 2, 3, 4].map((attempt) => ({ ...past(attempt), failure: { ...failure, details } }));
+    const output = { kind: "json" as const, type: "", bytes: Buffer.from(JSON.stringify(Array(2_000).fill(1))) };
+    const numbers = (values: number) =>
+      fromWholeJob(
+        { ...whole, output, history: attempts },
+        {},
+        { withInput: false, messageBytes: 1e6, values },
+      ).history.map(({ number }) => number);
+    assert.deepEqual(numbers(20_000), [1, 2, 3, 4]);
+    assert.deepEqual(numbers(2_000 + 2 * 1_600), [3, 4]);
+    assert.deepEqual(numbers(2_000), [4]);
+  });
+
   test("of a job that is not final there is no result", () => {
     assert.equal(resultOf(stored), null);
     assert.equal(resultOf(whole)?.state, "SUCCEEDED");

@@ -61,6 +61,31 @@ test("inputs are sent about a mebibyte at a time, and never more jobs than the s
   assert.deepEqual(server.batches, [2, 100, 100, 52]);
 });
 
+test("no message has more values than the server takes, and a job that has more alone is not even sent", async (t) => {
+  const refused: [unknown, Receipt["receipt"]][] = [];
+  const { exchange, server } = await open(
+    t,
+    {
+      ...quiet,
+      onAccepted: (jobs, receipts) => {
+        for (const [at, { receipt }] of receipts.entries())
+          if (receipt.case === "refusal") refused.push([jobs[at], receipt]);
+      },
+    },
+    { maxValues: 1_000, completes: () => false },
+  );
+  const list = (length: number) => job("echo", Array<number>(length).fill(1));
+  const large = list(1_000);
+  assert.equal(exchange.submit([list(400), list(400), list(100), large, list(900)]), 5);
+  await until(() => server.jobs.size === 4 && refused.length === 1);
+  assert.deepEqual(server.batches, [3, 1]);
+  const [[refusedJob, receipt] = []] = refused;
+  assert.equal(refusedJob, large);
+  assert.ok(receipt?.case === "refusal");
+  assert.equal(receipt.value.reason, "too_many_values");
+  assert.match(receipt.value.message, /has 1009 values and the limit is 1000/);
+});
+
 test("a full stream takes no more jobs until it has drained", async (t) => {
   let drained = 0;
   let resume = () => {};

@@ -62,6 +62,8 @@ export type Behaviour = {
   onUnary: { [method: string]: Unary };
   maxJobsPerSubmit: number;
   maxMessageBytes: number;
+  /** 0: it names none, as older servers do. */
+  maxValues: number;
 };
 
 export type FakeServer = Awaited<ReturnType<typeof startFakeServer>>;
@@ -74,6 +76,7 @@ export async function startFakeServer(change: Partial<Behaviour> = {}) {
     onUnary: {},
     maxJobsPerSubmit: 100,
     maxMessageBytes: 1024 * 1024,
+    maxValues: 0,
     ...change,
   };
   const jobs = new Map<string, JobSpec>();
@@ -169,8 +172,11 @@ export async function startFakeServer(change: Partial<Behaviour> = {}) {
         channel = request.value.channel;
         maxUnacked = request.value.maxUnacked;
         sent = Math.max(Number(request.value.afterCursor), acked.get(channel) ?? 0);
-        const { maxJobsPerSubmit, maxMessageBytes } = behaviour;
-        reply({ case: "opened", value: { cursor: BigInt(sent), maxUnacked, maxJobsPerSubmit, maxMessageBytes } });
+        const { maxJobsPerSubmit, maxMessageBytes, maxValues } = behaviour;
+        reply({
+          case: "opened",
+          value: { cursor: BigInt(sent), maxUnacked, maxJobsPerSubmit, maxMessageBytes, maxValues },
+        });
         streams.add(stream);
       } else if (request.case === "submit") {
         batches.push(request.value.jobs.length);
