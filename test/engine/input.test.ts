@@ -174,7 +174,7 @@ test("what is wrong deep in a large input is looked for a few levels down, and i
   const files = loaded("files", { input: FileDescriptorProtoSchema });
   const message = (levels: number, fields: number): JsonValue => {
     if (levels === 0) return { name: 5 };
-    const field = Array<JsonValue>(fields).fill({ name: "f" });
+    const field = Array.from({ length: fields }, () => ({ name: "f" }));
     return { name: "m", field, nestedType: [message(levels - 1, fields)] };
   };
   const pathOf = (fields: number) => refusals(files, json({ messageType: [message(12, fields)] }))[0];
