@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { buffer } from "node:stream/consumers";
 import { messageOf } from "../errors.ts";
+import { decodeJson, parseExactJson } from "./exact-json.ts";
 import { type Flag, type FlagValues, textOf, UsageError } from "./command.ts";
 
 export const inputFlags: readonly Flag[] = [
@@ -20,14 +21,24 @@ export async function readInput(json: readonly string[], source: string, flags: 
   if (sources.length > 1)
     throw new UsageError(`the input is given more than once: keep one of ${source}, --json-file, --file`);
   if (json[0] !== undefined) return parseJson(json[0], source);
-  if (jsonFile !== undefined) return parseJson((await readBytes(jsonFile)).toString("utf8"), jsonFile);
+  if (jsonFile !== undefined) return parseJson(textOfFile(await readBytes(jsonFile), jsonFile), jsonFile);
   return file === undefined ? undefined : await readBytes(file);
+}
+
+function textOfFile(bytes: Uint8Array, file: string): string {
+  try {
+    return decodeJson(bytes);
+  } catch {
+    const remedy = "save it as UTF-8, or send it as bytes with --file";
+    throw new UsageError(`${file} is neither UTF-8 nor UTF-16, as JSON has to be: ${remedy}`);
+  }
 }
 
 function parseJson(given: string, source: string): unknown {
   try {
-    return JSON.parse(given);
+    return parseExactJson(given);
   } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(`${source}: ${error.message}`);
     const remedy = given.startsWith("@")
       ? `from a file it is taken with --json-file ${given.slice(1)}`
       : `in a shell put it in single quotes: '{"key": "value"}'`;

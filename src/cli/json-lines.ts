@@ -2,6 +2,7 @@
 import { createReadStream } from "node:fs";
 import { messageOf } from "../errors.ts";
 import { UsageError } from "./command.ts";
+import { parseExactJson } from "./exact-json.ts";
 
 /** A line that is not empty: its value, or why it has none. Lines count from 1. */
 export type JsonLine = { readonly line: number } & (
@@ -20,8 +21,9 @@ export async function* readJsonLines(file: string): AsyncGenerator<JsonLine, voi
 
 function valueOf(text: string): { readonly value: unknown } | { readonly problem: string } {
   try {
-    return { value: JSON.parse(text) };
+    return { value: parseExactJson(text) };
   } catch (error) {
+    if (error instanceof RangeError) return { problem: `cannot be sent as it is: ${error.message}` };
     return { problem: `is not JSON: ${messageOf(error)}` };
   }
 }

@@ -54,7 +54,7 @@ const rooms: readonly Room[] = [
   ),
 
   room("client", ["clients/typescript/"], ["gen"]),
-  room("cli", ["src/cli/"], ["errors", "config", "version", "code cache", "gen", "client", "server"]),
+  room("cli", ["src/cli/"], ["errors", "job", "config", "version", "code cache", "gen", "client", "server"]),
   room("main", ["src/main.ts"], ["code cache", "cli"]),
   room("launch", ["src/launch.mjs"], []),
   room("public surface", ["src/index.ts"], ["errors", "job", "task api"]),

@@ -4,16 +4,10 @@ import { once } from "node:events";
 import { after, before, suite, test } from "node:test";
 import { connect } from "../../clients/typescript/index.ts";
 import { runHere } from "./here.ts";
-import { type Ended, start } from "./run.ts";
+import { type Ended, start, outputOf } from "./run.ts";
 import { startMillpond, type TestServer } from "./server.ts";
 
 const nowhere = "01990000-0000-7000-8000-00000000000f";
-
-/** The output of a command that must succeed. */
-function outputOf({ code, stdout, stderr }: Ended): string {
-  assert.equal(code, 0, stderr);
-  return stdout.trimEnd();
-}
 
 /** The one line of a command that must fail. */
 function complaintOf({ code, stdout, stderr }: Ended): string {

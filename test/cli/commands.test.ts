@@ -4,17 +4,11 @@ import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { runHere } from "./here.ts";
-import { type Ended, type RunOptions, start } from "./run.ts";
+import { type Ended, type RunOptions, start, outputOf } from "./run.ts";
 import { startMillpond, type TestServer } from "./server.ts";
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const picture = fileURLToPath(new URL("../demo/pictures/cat.jpg", import.meta.url));
-
-/** The output of a command that must succeed. */
-function outputOf({ code, stdout, stderr }: Ended): string {
-  assert.equal(code, 0, stderr);
-  return stdout.trimEnd();
-}
 
 /** The one line of a command that must fail. */
 function complaintOf({ code, stdout, stderr }: Ended): string {

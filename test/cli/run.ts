@@ -1,4 +1,5 @@
 /** Runs the `millpond` command as a user does: a process of its own, whose output is a pipe. */
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
@@ -35,4 +36,10 @@ export async function run(args: readonly string[], options?: RunOptions): Promis
   const exited = new Promise<number | null>((resolve) => child.on("exit", resolve));
   const [code, stdout, stderr] = await Promise.all([exited, text(child.stdout), text(child.stderr)]);
   return { code, stdout, stderr };
+}
+
+/** The output of a command that must succeed. */
+export function outputOf({ code, stdout, stderr }: Ended): string {
+  assert.equal(code, 0, stderr);
+  return stdout.trimEnd();
 }
