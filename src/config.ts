@@ -94,11 +94,13 @@ function asStructure(given: unknown): unknown {
 
 function describe(option: AnyOption, source: string, given: unknown, issues: Issues): string[] {
   return issues.map(({ path, message }) => {
-    const value = path.reduce<unknown>((at, step) => (at as Record<PropertyKey, unknown> | undefined)?.[step], given);
+    const inside = (at: unknown, step: PropertyKey) =>
+      typeof at === "string" ? at : (at as Record<PropertyKey, unknown> | undefined)?.[step]; // a list may be given as text
+    const value = path.reduce<unknown>(inside, given);
     if (path.length === 0)
       return `${source} is ${unlessSecret(option.key, value)}: ${message} (default: ${option.default === null ? "none" : shown(option.default)})`;
-    const inside = [option.key, ...path].join(".");
-    const where = source.startsWith(option.key) ? source.replace(option.key, inside) : `${inside} in ${source}`;
+    const place = [option.key, ...path].join(".");
+    const where = source.startsWith(option.key) ? source.replace(option.key, place) : `${place} in ${source}`;
     return `${where} is ${value === undefined ? "missing" : shown(value)}: ${message}`;
   });
 }

@@ -158,8 +158,18 @@ export const rules = {
   unsupported_content_type: rule(
     Code.InvalidArgument,
     false,
-    (contentType: string, port: string) =>
-      `content type "${contentType}" is not served here: gRPC-Web and Connect are on ${port}`,
+    (contentType: string, served: string) => `content type "${contentType}" is not served here: ${served}`,
+  ),
+  host_not_allowed: rule(
+    Code.PermissionDenied,
+    false,
+    (host: string) =>
+      `the HTTP port does not serve under the name "${host}": use its address, or add the name to http.hosts`,
+  ),
+  origin_not_allowed: rule(
+    Code.PermissionDenied,
+    false,
+    (origin: string) => `web pages of "${origin}" may not call this server: add their origin to http.origins`,
   ),
   draining: rule(Code.Unavailable, true, () => "the server is shutting down: retry, or send it to another"),
   store_failed: rule(

@@ -91,6 +91,23 @@ suite("values", () => {
     assert.deepEqual(config.tasks, { "image.resize": { maxWidth: 8000 } });
   });
 
+  test("lists are lists in the file, and words with commas in the environment and in flags", () => {
+    const yaml = "http: {hosts: [jobs.example]}";
+    const env = { MILLPOND_HTTP_HOSTS: "jobs.example, .svc.cluster.local" };
+    const flags = { "--http-origins": '["https://app.example"]' };
+
+    assert.deepEqual(parse({ yaml }).http.hosts, ["jobs.example"]);
+    assert.deepEqual(parse({ yaml, env }).http.hosts, ["jobs.example", ".svc.cluster.local"]);
+    assert.deepEqual(parse({ flags }).http.origins, ["https://app.example"]);
+    const wrong = { yaml: "http: {hosts: [jobs.example:80], origins: https://app.example/}" };
+    assert.throws(() => parse(wrong), {
+      message:
+        "the configuration has 2 mistakes:\n" +
+        '  http.hosts.0 in millpond.yaml is "jobs.example:80": must be a host name without a port, or a dot and a name\n' +
+        '  http.origins.0 in millpond.yaml is "https://app.example/": must be an origin, such as https://app.example:8443',
+    });
+  });
+
   test("an empty variable, an empty section and an empty setting count as not given", () => {
     const config = parse({ yaml: "grpc:\ntasksDir:\n", env: { MILLPOND_GRPC_PORT: "" } });
 

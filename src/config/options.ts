@@ -27,6 +27,8 @@ const longestRetentionMs = 3650 * dayMs;
 
 const hostName = text(/^[A-Za-z0-9.:_-]{1,253}$/, "an IP address or a host name");
 const port = integer(0, 65_535);
+const servedName = text(/^\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/, "a host name without a port, or a dot and a name");
+const webOrigin = text(/^[a-z][a-z0-9+.-]*:\/\/[^\s/?#]+$/i, "an origin, such as https://app.example:8443");
 const path = text(/^[^\0]+$/, "a path");
 const webAddress = text(/^https?:\/\/[^\s]{1,2000}$/, "an http or https URL", URL.canParse);
 const retention = integer(shortestRetentionMs, longestRetentionMs);
@@ -52,6 +54,22 @@ export const options = [
   option("grpc.port", port, 7717, "", "Port of native gRPC. 0: any free one."),
   option("http.host", hostName, "127.0.0.1", "", "Address that Connect, gRPC-Web and /healthz listen on."),
   option("http.port", port, 7718, "", "Port of Connect, gRPC-Web and /healthz. 0: any free one."),
+  option(
+    "http.hosts",
+    list(servedName),
+    [],
+    "",
+    "Names, besides those of loopback and `http.host`, under which the HTTP port is reached; requests for others are " +
+      "refused. `.example.com` means example.com and all names below it. Where `http.host` is not loopback, addresses and " +
+      "names without a dot are served as well.",
+  ),
+  option(
+    "http.origins",
+    list(webOrigin),
+    [],
+    "",
+    "Origins of web pages that may call the HTTP port, such as `https://app.example:8443`; those of others are refused.",
+  ),
   option(
     "allowInsecure",
     yesOrNo(),
@@ -263,6 +281,14 @@ function text(pattern: RegExp, bound: string, isGood: (given: string) => boolean
 
 function orNothing<C extends z.ZodType>(check: C) {
   return check.nullable().describe(`${check.description}, or nothing`);
+}
+
+/** In a flag or variable its elements stand one behind the other, with commas. */
+function list<C extends z.ZodType>(element: C) {
+  const split = (given: unknown) => (typeof given === "string" ? given.split(",").map((each) => each.trim()) : given);
+  return z
+    .preprocess(split, z.array(element, { error: "must be a list" }))
+    .describe(`a list, each ${element.description}`);
 }
 
 function yesOrNo() {

@@ -15,6 +15,8 @@ export type CallContext = {
 /** Metadata that names the client while no authentication is configured. */
 export const clientKey = "millpond-client";
 export const anonymous = "anonymous";
+/** Metadata with the caller's trace, of W3C Trace Context. */
+export const traceKey = "traceparent";
 
 const clientName = /^[A-Za-z0-9._@-]{1,100}$/;
 const traceparent = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;

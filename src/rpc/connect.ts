@@ -8,6 +8,7 @@ import { constants as http2, createServer as createHttp2Server } from "node:http
 import {
   ConnectError,
   type ConnectRouter,
+  cors,
   createConnectRouter,
   createContextKey,
   createContextValues,
@@ -26,21 +27,29 @@ import {
   parseClient,
   parseDeadline,
   parseTrace,
+  traceKey,
 } from "./call.ts";
 import { guarded, ignore } from "./boundary.ts";
 import { checkedBody } from "./checked-body.ts";
 import type { FrontEnd, FrontEndLimits } from "./front-end.ts";
-import { answerError, answerJson, type HttpRequest, type HttpResponse } from "./http-answer.ts";
+import {
+  answerError,
+  answerJson,
+  answerPreflight,
+  type HttpRequest,
+  type HttpResponse,
+  isPreflight,
+  shareWith,
+} from "./http-answer.ts";
 import { createDualServer } from "./http.ts";
 import { readJson } from "./json-request.ts";
-import { parseHost } from "./origin.ts";
+import { createOriginCheck, type OriginOptions } from "./origin.ts";
 import { checkBinary, type RequestBounds } from "./request-bounds.ts";
 import type { AnyStream, AnyUnary, Served } from "./served.ts";
-import { detailsOf, toMillpondError, trailersOf } from "./status.ts";
+import { detailsOf, pushbackKey, toMillpondError, trailersOf } from "./status.ts";
 import { maxNesting } from "../job/wire-scan.ts";
 
-export type ConnectOptions = {
-  readonly host: string;
+export type ConnectOptions = OriginOptions & {
   /** 0: any free port. */
   readonly port: number;
   readonly limits: FrontEndLimits;
@@ -61,11 +70,16 @@ export type HealthFacts = {
 /** Longer deadlines are refused: one day. */
 const maxTimeoutMs = 24 * 60 * 60 * 1000;
 
+/** What pages of other origins may send and read, where they may call at all. */
+const allowedHeaders = [...cors.allowedHeaders, clientKey, traceKey];
+const exposedHeaders = [...cors.exposedHeaders, pushbackKey];
+
 /** The request that a call came with. */
 const requestKey = createContextKey<HttpRequest | undefined>(undefined);
 
 export function createConnectFrontEnd(services: readonly Served[], options: ConnectOptions): FrontEnd {
   const { host, limits, clock, log } = options;
+  const originCheck = createOriginCheck(options);
   const bounds: RequestBounds = { maxValues: limits.values, types: createRegistry(...options.types) };
   const router = createConnectRouter({
     ...{ readMaxBytes: limits.messageBytes, writeMaxBytes: limits.messageBytes, maxTimeoutMs, acceptCompression: [] },
@@ -84,7 +98,7 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
       .run([], () => handler(checked))
       .then((answer) => universalResponseToNodeResponse(answer, response))
       .catch((error: unknown) => {
-        if (!universal.signal.aborted) fail(error, response);
+        if (!universal.signal.aborted) fail(error, request, response);
         else log.debug({ rpc: handler.requestPath, error: messageOf(error) }, "an answer was cut short");
       });
   };
@@ -93,18 +107,23 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
     try {
       const isHealth = request.url === "/healthz";
       const authority = "authority" in request ? request.authority : request.headers.host;
-      if (authority !== undefined || !isHealth) parseHost(authority); // probes of HTTP/1.0 name no host
-      if (isHealth) answerHealth(response, options.health());
+      // probes of HTTP/1.0 name no host, and browsers always do
+      if (isHealth && authority === undefined) return answerHealth(response, options.health());
+      const page = originCheck.admit({ host: authority, origin: request.headers.origin });
+      if (page !== null) shareWith(page, response, exposedHeaders);
+      if (page !== null && isPreflight(request)) answerPreflight(response, { ...cors, allowedHeaders });
+      else if (isHealth) answerHealth(response, options.health());
       else serveRpc(request, response);
     } catch (error) {
-      fail(error, response);
+      fail(error, request, response);
     }
   };
   const fail = guarded(
     log,
     "an answer",
-    (error: unknown, response: HttpResponse) => answerError(response, toMillpondError(error, log)),
-    (_error, response) => response.destroy(),
+    (error: unknown, request: HttpRequest, response: HttpResponse) =>
+      answerError(request, response, toMillpondError(error, log)),
+    (_error, _request, response) => response.destroy(),
   );
   // twice what is allowed: what is a little over gets an answer of ours, and only what is far over is cut by Node
   const headerBytes = 2 * limits.metadataBytes;
@@ -269,7 +288,7 @@ function contextOf(
   const leftMs = timeoutMs();
   return {
     client: parseClient(requestHeader.get(clientKey)),
-    trace: parseTrace(requestHeader.get("traceparent")),
+    trace: parseTrace(requestHeader.get(traceKey)),
     signal,
     deadlineAt: parseDeadline(leftMs === undefined ? undefined : clock.now() + leftMs),
   };

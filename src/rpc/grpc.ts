@@ -26,7 +26,15 @@ import type { EventEmitter } from "node:events";
 import { type Clock, msUntil } from "../clock.ts";
 import { messageOf, MillpondError, refusal, StartError } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { type CallContext, checkMetadata, clientKey, parseClient, parseDeadline, parseTrace } from "./call.ts";
+import {
+  type CallContext,
+  checkMetadata,
+  clientKey,
+  parseClient,
+  parseDeadline,
+  parseTrace,
+  traceKey,
+} from "./call.ts";
 import { report } from "./boundary.ts";
 import { type FrontEnd, type FrontEndLimits, keepaliveMs, keepaliveTimeoutMs } from "./front-end.ts";
 import { createGrpcStreams } from "./grpc-streams.ts";
@@ -273,11 +281,11 @@ function contextOf(call: Call, { limits, webAddress, clock }: GrpcOptions): Call
   checkMetadata(entries, limits.metadataBytes);
   const value = (key: string) => metadata.get(key)[0]?.toString();
   if (value("x-grpc-web") !== undefined)
-    throw refusal("unsupported_content_type", ["application/grpc-web", webAddress()]);
+    throw refusal("unsupported_content_type", ["application/grpc-web", `gRPC-Web and Connect are on ${webAddress()}`]);
   const deadline = Number(call.getDeadline());
   return {
     client: parseClient(value(clientKey)),
-    trace: parseTrace(value("traceparent")),
+    trace: parseTrace(value(traceKey)),
     signal: goneSignal(call),
     deadlineAt: parseDeadline(clock.now() + msUntil(deadline)),
   };

@@ -1,8 +1,8 @@
-/** Answers of the HTTP port that come before, or instead of, those of an RPC. */
+/** Answers of the HTTP port that connect-node does not make: to what is refused before it comes to an RPC, and to browsers. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { Code, type MillpondError } from "../errors.ts";
-import { errorJson } from "./status.ts";
+import { errorJson, grpcHeaders } from "./status.ts";
 
 /** Requests and responses of HTTP/1.1 and HTTP/2 are used through what they share. */
 export type HttpRequest = IncomingMessage | Http2ServerRequest;
@@ -17,13 +17,57 @@ const statusOf: { readonly [code: number]: number } = {
   [Code.Unavailable]: 503,
 };
 
-/** The error as Connect writes those of unary calls. Cuts a response that has begun. */
-export function answerError(response: HttpResponse, error: MillpondError, status = statusOf[error.code] ?? 500): void {
+/** The error in the form that the caller reads: gRPC and gRPC-Web in headers, all else in JSON. Cuts an answer that has begun. */
+export function answerError(
+  request: HttpRequest,
+  response: HttpResponse,
+  error: MillpondError,
+  status = statusOf[error.code] ?? 500,
+): void {
+  const contentType = request.headers["content-type"] ?? "";
   if (response.headersSent) response.destroy();
-  else answerJson(response, status, errorJson(error));
+  else if (!/^application\/grpc/i.test(contentType)) answerJson(response, status, errorJson(error));
+  else answerHeaders(response, 200, [["content-type", contentType], ...grpcHeaders(error)]);
 }
 
 export function answerJson(response: HttpResponse, status: number, body: unknown): void {
   const headers = { "content-type": "application/json", "cache-control": "no-store" };
   (response as ServerResponse).writeHead(status, headers).end(`${JSON.stringify(body)}\n`);
 }
+
+/** One frame of HTTP/2 that is head and end: what gRPC calls Trailers-Only. `writeHead` would make two of it. */
+export function answerHeaders(
+  response: HttpResponse,
+  status: number,
+  headers: Iterable<readonly [string, string]>,
+): void {
+  response.statusCode = status;
+  for (const [name, value] of headers) response.setHeader(name, value);
+  response.end();
+}
+
+/** What an answer says to a browser, so that pages of the origin may read it (https://fetch.spec.whatwg.org/#http-cors-protocol). */
+export function shareWith(origin: string, response: HttpResponse, exposedHeaders: readonly string[]): void {
+  response.setHeader("access-control-allow-origin", origin);
+  response.setHeader("access-control-expose-headers", exposedHeaders.join(", "));
+  response.setHeader("vary", "origin");
+}
+
+/** Whether a browser asks here if a page may make a call. */
+export function isPreflight({ method, headers }: HttpRequest): boolean {
+  return method === "OPTIONS" && headers["access-control-request-method"] !== undefined;
+}
+
+export function answerPreflight(
+  response: HttpResponse,
+  allowed: { readonly allowedMethods: readonly string[]; readonly allowedHeaders: readonly string[] },
+): void {
+  answerHeaders(response, 204, [
+    ["access-control-allow-methods", allowed.allowedMethods.join(", ")],
+    ["access-control-allow-headers", allowed.allowedHeaders.join(", ")],
+    ["access-control-max-age", String(preflightSeconds)],
+  ]);
+}
+
+/** How long a browser remembers that it may call: as long as any does. */
+const preflightSeconds = 7200;

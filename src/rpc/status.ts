@@ -57,14 +57,27 @@ export function statusBytes(error: MillpondError): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+/** The error in the headers, or trailers, of gRPC and gRPC-Web, for answers that no library makes. */
+export function grpcHeaders(error: MillpondError): [string, string][] {
+  return [
+    ["grpc-status", String(error.code)],
+    ["grpc-message", encodeURIComponent(error.message)],
+    [statusDetailsKey, base64(statusBytes(error))],
+    ...trailersOf(error).map(([key, value]): [string, string] => [key, value]),
+  ];
+}
+
+/** Without padding, as gRPC and Connect write it. */
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("base64").replace(/=+$/, "");
+}
+
 /** The error in Connect's JSON, for answers that connect-node does not make. */
 export function errorJson(error: MillpondError): object {
   const name = Object.entries(Code).find(([, code]) => code === error.code)?.[0] ?? "Unknown";
   const details = detailsOf(error).map(({ desc, value }) => ({
     type: desc.typeName,
-    value: Buffer.from(toBinary(desc, create(desc, value)))
-      .toString("base64")
-      .replace(/=+$/, ""),
+    value: base64(toBinary(desc, create(desc, value))),
   }));
   const code = name.replace(/(?<=[a-z])(?=[A-Z])/g, "_").toLowerCase();
   return { code, message: error.message, details };
