@@ -71,7 +71,7 @@ const homes = {
   commander: ["src/cli/program.ts"],
   pino: ["src/telemetry/log.ts"],
   piscina: ["src/pool/pool.ts"],
-  sharp: ["src/tasks/image-resize.ts"],
+  sharp: ["src/tasks/image/picture.ts"],
   yaml: ["src/config.ts"],
   zod: ["src/config/options.ts"],
   // The generated types are made of it, so whoever has a message in hand needs it.

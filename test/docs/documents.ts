@@ -11,6 +11,12 @@ export function documentedFailures(page: string): string[] {
   return [...sectionOf(page, "Failures").matchAll(/^\| `([a-z_]+)` \|/gm)].map(([, reason = ""]) => reason);
 }
 
+/** What is set as code in the first column of the table of a section. */
+export function firstColumn(page: string, heading: string): string[] {
+  const cells = [...sectionOf(page, heading).matchAll(/^\| ([^|]*)\|/gm)].map(([, cell = ""]) => cell);
+  return cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name));
+}
+
 function sectionOf(page: string, heading: string): string {
   return page.split(/^(?=## )/m).find((section) => section.startsWith(`## ${heading}\n`)) ?? "";
 }

@@ -3,6 +3,7 @@ import { mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { type TestContext, test } from "node:test";
+import { ImageFormat } from "../../src/gen/millpond/tasks/v1/image_pb.ts";
 import { checkInput } from "../../src/tasks/image/check.ts";
 import { readSettings } from "../../src/tasks/image/settings.ts";
 import { bytes, type Input, inputOf, path } from "./run-resize.ts";
@@ -48,6 +49,7 @@ for (const bad of [
   "a\\..\\b",
   "a\0b",
   "a".repeat(1025),
+  `${"é".repeat(126)}.jpg`,
 ]) {
   test(`path and outputPath refuse ${JSON.stringify(bad.slice(0, 20))}`, () => {
     assert.deepEqual(fieldsOf({ source: path(bad), width: 1 }), ["path"]);
@@ -63,6 +65,35 @@ test("without a root, files are refused at submit", () => {
 
 test("a target in place of its source is refused, for a second attempt would resize it again", () => {
   assert.deepEqual(fieldsOf({ source: path("a.jpg"), width: 1, outputPath: "a.jpg" }), ["outputPath"]);
+});
+
+for (const name of [".env", "x", ".png", "a.d/x", "x.tiff", "x.svg", "x.png.bak", "x.png.", "x.png ", "x.jpg/x"]) {
+  test(`outputPath ${JSON.stringify(name)} has no suffix of a format that is written`, () => {
+    const [violation, ...others] = checkInput(inputOf({ source, width: 1, outputPath: name }), withRoot);
+
+    assert.equal(violation?.field, "outputPath");
+    assert.match(violation.description, /must end in one of \.jpg, \.jpeg, \.png, \.webp, \.avif, \.gif/);
+    assert.deepEqual(others, []);
+  });
+}
+
+test("outputPath and format must agree, in letters of any case", () => {
+  for (const [outputPath, format] of [
+    ["x.PNG", ImageFormat.PNG],
+    ["x.jpeg", ImageFormat.JPEG],
+    ["x.Jpg", ImageFormat.JPEG],
+    ["x.gif", ImageFormat.GIF],
+    ["x.avif", ImageFormat.UNSPECIFIED],
+  ] as const) {
+    assert.deepEqual(fieldsOf({ source, width: 1, outputPath, format }), [], outputPath);
+  }
+  const contradiction = inputOf({ source, width: 1, outputPath: "x.png", format: ImageFormat.JPEG });
+  assert.deepEqual(checkInput(contradiction, withRoot), [
+    {
+      field: "outputPath",
+      description: "ends in .png and format asks for JPEG: leave format out, or change one of them",
+    },
+  ]);
 });
 
 test("settings have defaults", () => {

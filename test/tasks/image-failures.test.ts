@@ -62,24 +62,6 @@ test("a target with more pixels than the limit, or one that is too high to be st
   });
 });
 
-for (const [what, content] of [
-  ["text", Buffer.from("this is no picture at all, whatever its name says")],
-  [
-    "SVG",
-    Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"><rect width="9" height="9"/></svg>'),
-  ],
-  ["PDF", Buffer.from("%PDF-1.7\n1 0 obj << /Type /Catalog >> endobj")],
-  ["a single byte", Buffer.from([0xff])],
-  ["HEIC", Buffer.from("\0\0\0\x18ftypheic\0\0\0\0mif1heic", "latin1")],
-] as const) {
-  test(`${what} is an unsupported format`, async () => {
-    await assert.rejects(resize({ source: bytes(content), width: 10 }), {
-      reason: "unsupported_format",
-      retryable: false,
-    });
-  });
-}
-
 test("a picture that breaks off in the middle is broken, not half a picture", async () => {
   const whole = await photo();
 

@@ -1,11 +1,21 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { realpathSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { link, mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import sharp from "sharp";
-import { type Input, jobId, path, photo, resize } from "./run-resize.ts";
+import { withFolder } from "../../src/tasks/image/below.ts";
+import { readBelow, writeBelow } from "../../src/tasks/image/files.ts";
+import { bytes, type Input, jobId, path, photo, resize } from "./run-resize.ts";
+
+const notLinux = process.platform === "linux" ? false : "no open folder has a path here";
+
+const writer = { jobId, attempt: 1 };
+const targetAt = (root: string, name: string) => ({ root, path: name, overwrite: false, source: undefined });
 
 /** A folder with `root/photo.jpg` and, beside the root, `secret.jpg`. */
 async function folder(t: TestContext): Promise<{ outside: string; root: string }> {
@@ -31,17 +41,54 @@ test("a file below the root is read and another is written, and the output says 
   assert.deepEqual(await readdir(join(root, "small")), ["photo.jpg"]);
 });
 
-test("the job may be repeated: the file is the same, also when a killed attempt left its own behind", async (t) => {
+for (const overwrite of [false, true]) {
+  test(`an attempt that runs again after its file was written succeeds (overwrite: ${overwrite})`, async (t) => {
+    const { root } = await folder(t);
+    const input: Input = { source: path("photo.jpg"), width: 60, outputPath: "small.jpg", overwrite };
+    await resize(input, { root });
+    const first = await readFile(join(root, "small.jpg"));
+
+    await resize(input, { root });
+    await resize(input, { root }, { attempt: 2 });
+
+    assert.deepEqual(await readFile(join(root, "small.jpg")), first);
+    assert.deepEqual((await readdir(root)).toSorted(), ["photo.jpg", "small.jpg"]);
+  });
+}
+
+test("what a killed attempt left behind is removed by the next one", async (t) => {
   const { root } = await folder(t);
-  const input: Input = { source: path("photo.jpg"), width: 60, outputPath: "small.jpg" };
-  await resize(input, { root });
-  const first = await readFile(join(root, "small.jpg"));
-  await writeFile(join(root, `.${jobId}-1.partial`), "half a pict");
+  for (const attempt of [1, 2]) await writeFile(join(root, `.${jobId}-${attempt}.partial`), "half a pict");
 
-  await resize(input, { root });
+  await resize({ source: path("photo.jpg"), width: 60, outputPath: "small.jpg" }, { root }, { attempt: 2 });
 
-  assert.deepEqual(await readFile(join(root, "small.jpg")), first);
   assert.deepEqual((await readdir(root)).toSorted(), ["photo.jpg", "small.jpg"]);
+});
+
+test("a file with other content is replaced only when overwrite says so", async (t) => {
+  const { root } = await folder(t);
+  const other = join(root, "other.jpg");
+  await writeFile(other, "precious");
+  const input: Input = { source: path("photo.jpg"), width: 60, outputPath: "other.jpg" };
+
+  await assert.rejects(resize(input, { root }), { reason: "file_exists", retryable: false, message: /set overwrite/ });
+  assert.equal(await readFile(other, "utf8"), "precious");
+  assert.deepEqual((await readdir(root)).toSorted(), ["other.jpg", "photo.jpg"]);
+
+  await resize({ ...input, overwrite: true }, { root });
+  assert.equal((await sharp(other).metadata()).width, 60);
+});
+
+test("a source is never replaced by its own target, neither through a link to its folder nor as a hard link", async (t) => {
+  const { root } = await folder(t);
+  await symlink(".", join(root, "again"));
+  await link(join(root, "photo.jpg"), join(root, "twin.jpg"));
+  const refused = { reason: "file_refused", retryable: false, message: /is the source itself/ };
+  const input: Input = { source: path("photo.jpg"), width: 60, overwrite: true };
+
+  await assert.rejects(resize({ ...input, outputPath: "again/photo.jpg" }, { root }), refused);
+  await assert.rejects(resize({ ...input, outputPath: "twin.jpg" }, { root }), refused);
+  assert.deepEqual(await readFile(join(root, "photo.jpg")), await photo());
 });
 
 test("a missing file, a missing folder and a file used as a folder fail for good", async (t) => {
@@ -53,16 +100,28 @@ test("a missing file, a missing folder and a file used as a folder fail for good
   await assert.rejects(resize({ source: path("photo.jpg"), width: 60, outputPath: "no/a.jpg" }, { root }), missing);
 });
 
-test("what is no regular file fails for good instead of holding the worker", async (t) => {
+test("what is no regular file is neither read nor replaced, and holds no worker", async (t) => {
   const { root } = await folder(t);
-  await mkdir(join(root, "small"));
-  execFileSync("mkfifo", [join(root, "pipe")]);
+  await mkdir(join(root, "folder.jpg"));
+  execFileSync("mkfifo", [join(root, "pipe.jpg")]);
+  const socket = createServer().listen(join(root, "socket.jpg"));
+  t.after(() => socket.close());
+  await once(socket, "listening");
+  await symlink("photo.jpg", join(root, "link.jpg"));
+  const before = (await readdir(root)).toSorted();
   const refused = { reason: "file_refused", retryable: false };
 
-  await assert.rejects(resize({ source: path("small"), width: 60 }, { root }), refused);
-  await assert.rejects(resize({ source: path("pipe"), width: 60 }, { root }), refused);
-  await assert.rejects(resize({ source: path("photo.jpg"), width: 60, outputPath: "small" }, { root }), refused);
-  assert.deepEqual((await readdir(root)).toSorted(), ["photo.jpg", "pipe", "small"]);
+  for (const name of ["folder.jpg", "pipe.jpg", "socket.jpg"]) {
+    await assert.rejects(resize({ source: path(name), width: 60 }, { root }), refused, `reads ${name}`);
+  }
+  for (const name of ["folder.jpg", "pipe.jpg", "socket.jpg", "link.jpg"]) {
+    for (const overwrite of [false, true]) {
+      const input: Input = { source: bytes(await photo()), width: 60, outputPath: name, overwrite };
+      await assert.rejects(resize(input, { root }), refused, `writes ${name}, overwrite: ${overwrite}`);
+    }
+  }
+  assert.deepEqual((await readdir(root)).toSorted(), before);
+  assert.deepEqual(await readFile(join(root, "photo.jpg")), await photo());
 });
 
 test("no way leads out of the root: neither .. nor a link to a file, nor a folder behind a link", async (t) => {
@@ -79,14 +138,44 @@ test("no way leads out of the root: neither .. nor a link to a file, nor a folde
   assert.deepEqual((await readdir(outside)).toSorted(), ["root", "secret.jpg"]);
 });
 
-test("a link where the target belongs is replaced, and what it points to stays as it was", async (t) => {
+for (const [what, use] of [
+  ["written", (root: string) => writeBelow(targetAt(root, "small/deep/a.jpg"), Buffer.from("picture"), writer)],
+  ["read", (root: string) => readBelow(root, "small/deep/secret.jpg", 1e6)],
+] as const) {
+  test(`nothing is ${what} through a folder that becomes a link out of the root after it was looked up`, async (t) => {
+    const { outside, root } = await folder(t);
+    for (const deep of [join(root, "small/deep"), join(outside, "deep")]) {
+      await mkdir(deep, { recursive: true });
+      await writeFile(join(deep, "secret.jpg"), "secret");
+    }
+    const lookUp = realpathSync.native;
+    const lookedUp = t.mock.method(realpathSync, "native", (place: string) => {
+      const real = lookUp(place);
+      if (lookedUp.mock.callCount() === 0) {
+        renameSync(join(root, "small"), join(root, "moved"));
+        symlinkSync(outside, join(root, "small"));
+      }
+      return real;
+    });
+
+    assert.throws(() => use(root), { reason: "path_outside_root" });
+
+    assert.deepEqual(await readdir(join(outside, "deep")), ["secret.jpg"]);
+  });
+}
+
+test("what is open stays the same folder, whatever takes its place", { skip: notLinux }, async (t) => {
   const { outside, root } = await folder(t);
-  await symlink(join(outside, "secret.jpg"), join(root, "link.jpg"));
+  await mkdir(join(root, "small"));
 
-  await resize({ source: path("photo.jpg"), width: 60, outputPath: "link.jpg" }, { root });
+  withFolder(root, "small/a.jpg", (opened, name) => {
+    renameSync(join(root, "small"), join(root, "moved"));
+    symlinkSync(outside, join(root, "small"));
+    writeFileSync(join(opened, name), "picture");
+  });
 
-  assert.deepEqual(await readFile(join(outside, "secret.jpg")), await photo());
-  assert.equal((await sharp(join(root, "link.jpg")).metadata()).width, 60);
+  assert.deepEqual(await readdir(join(root, "moved")), ["a.jpg"]);
+  assert.deepEqual((await readdir(outside)).toSorted(), ["root", "secret.jpg"]);
 });
 
 test("a link that stays below the root is followed", async (t) => {

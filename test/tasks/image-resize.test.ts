@@ -8,7 +8,7 @@ for (const [format, expected] of [
   ["png", "PNG"],
   ["webp", "WEBP"],
   ["avif", "AVIF"],
-  ["gif", "PNG"],
+  ["gif", "GIF"],
   ["tiff", "PNG"],
 ] as const) {
   test(`a ${format.toUpperCase()} source is read and, when no format is asked for, written as ${expected}`, async () => {
@@ -26,6 +26,7 @@ for (const [name, format, written] of [
   ["PNG", ImageFormat.PNG, "png"],
   ["WEBP", ImageFormat.WEBP, "webp"],
   ["AVIF", ImageFormat.AVIF, "heif"],
+  ["GIF", ImageFormat.GIF, "gif"],
 ] as const) {
   test(`a JPEG becomes ${name} when that is asked for, and the output says what is in the bytes`, async () => {
     const output = await resize({ source: bytes(await photo()), height: 100, format });

@@ -47,9 +47,10 @@ export function inputOf(input: Input): ImageResizeInput {
 export async function resize(
   input: Input,
   given: { readonly [key: string]: unknown } = {},
+  { signal, attempt }: { readonly signal?: AbortSignal; readonly attempt?: number } = {},
 ): Promise<ImageResizeOutput> {
   const settings: ImageSettings = readSettings(given);
-  return create(ImageResizeOutputSchema, await imageResize.run(inputOf(input), fakeContext(settings)));
+  return create(ImageResizeOutputSchema, await imageResize.run(inputOf(input), fakeContext(settings, signal, attempt)));
 }
 
 export function bytesOf({ target }: ImageResizeOutput): Uint8Array {

@@ -2,6 +2,7 @@ import type { FieldViolation } from "../../errors.ts";
 import { ImageFit, ImageFormat, type ImageResizeInput } from "../../gen/millpond/tasks/v1/image_pb.ts";
 import { faultOfPath } from "./files.ts";
 import { type ImageSettings, maxSide } from "./settings.ts";
+import { faultOfSuffix } from "./target.ts";
 
 /**
  * What can be said about the fields of an input without touching a file. A target that is too wide is none of this: it
@@ -20,14 +21,14 @@ export function checkInput(input: ImageResizeInput, settings: ImageSettings): Fi
   if (!Object.values<number>(ImageFit).includes(fit)) add("fit", `is ${fit}, which is no known fit`);
   if (quality > 100) add("quality", `is ${quality} and must be 0 to 100`);
   if (!Object.values<number>(ImageFormat).includes(format)) add("format", `is ${format}, which is no known format`);
-  if (outputPath !== "") addPath("outputPath", outputPath);
+  if (outputPath !== "") addPath("outputPath", outputPath, faultOfSuffix(input));
   if (outputPath !== "" && source.case === "path" && source.value === outputPath) {
     add("outputPath", "must differ from path: a second attempt would resize what the first one wrote");
   }
   return violations;
 
-  function addPath(field: string, path: string): void {
-    const fault = settings.root === undefined ? noRoot : faultOfPath(path);
+  function addPath(field: string, path: string, faultOfName?: string): void {
+    const fault = settings.root === undefined ? noRoot : (faultOfPath(path) ?? faultOfName);
     if (fault !== undefined) add(field, fault);
   }
 }

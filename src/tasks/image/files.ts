@@ -1,100 +1,141 @@
-/**
- * Reads and writes files below one folder, the root, and nowhere else. Failures never name the folder itself. The calls
- * block their thread, which has nothing else to do, and so spare a dozen trips through libuv's threads for each picture.
- */
+/** Reads sources and writes targets below the root of the task's settings. */
 import {
+  type BigIntStats,
   closeSync,
   constants,
   fstatSync,
+  fsyncSync,
+  linkSync,
+  lstatSync,
   openSync,
   readFileSync,
-  realpathSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { basename, dirname, isAbsolute, join, relative, sep } from "node:path";
-import { permanent, TaskError } from "../../pool/task.ts";
+import { isAbsolute } from "node:path";
+import { permanent } from "../../pool/task.ts";
+import { assertOpenBelow, type FileId, isSame, withFile, withFolder } from "./below.ts";
 
 const maxPathLength = 1024;
+/** Longest name that common file systems can store. */
+const maxNameBytes = 255;
+
+export type SourceFile = { readonly bytes: Uint8Array; readonly id: FileId };
+
+export type TargetFile = {
+  readonly root: string;
+  /** Below the root; its folder must exist. */
+  readonly path: string;
+  /** Whether a file of that name is replaced. */
+  readonly overwrite: boolean;
+  /** The file that the picture was read from, which is never replaced. */
+  readonly source: FileId | undefined;
+};
+
+/** Names the attempt that writes. */
+export type Writer = { readonly jobId: string; readonly attempt: number };
 
 /** What is wrong with the form of a path below the root; undefined when it is fine. Looks at no file. */
 export function faultOfPath(path: string): string | undefined {
   if (path.length > maxPathLength) return `has ${path.length} characters and the limit is ${maxPathLength}`;
   if (path.includes("\0")) return "contains a NUL character";
   if (isAbsolute(path)) return "must be relative to the root of the task's settings";
-  const isPlain = path.split(/[/\\]/).every((name) => name !== "" && name !== "." && name !== "..");
-  return isPlain ? undefined : 'must be names joined by "/", none of them empty, "." or ".."';
+  const names = path.split(/[/\\]/);
+  const isPlain = names.every((name) => name !== "" && name !== "." && name !== "..");
+  if (!isPlain) return 'must be names joined by "/", none of them empty, "." or ".."';
+  const longest = Math.max(...names.map((name) => Buffer.byteLength(name)));
+  return longest > maxNameBytes ? `has a name of ${longest} bytes and the limit is ${maxNameBytes}` : undefined;
 }
 
 /**
  * Reads a file whose real place, after all symbolic links, is below `root`, a real path itself. Fails permanently
  * when it is missing, elsewhere, not a regular file, or larger than `maxBytes`.
  */
-export function readBelow(root: string, path: string, maxBytes: number): Uint8Array {
-  return onFile(path, () => {
-    const real = realpathSync.native(join(root, path));
-    assertBelow(root, real, path);
-    // Neither a link put there since, nor a pipe without a writer, can hold this thread.
-    const file = openSync(real, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    try {
-      return readWhole(file, path, maxBytes);
-    } finally {
-      closeSync(file);
+export function readBelow(root: string, path: string, maxBytes: number): SourceFile {
+  return withFile(root, path, (file) => {
+    const stats = fstatSync(file, { bigint: true });
+    if (!stats.isFile()) throw permanent("file_refused", `"${path}" is not a regular file`);
+    if (stats.size > maxBytes) {
+      throw permanent("image_too_large", `"${path}" has ${stats.size} bytes and the limit is ${maxBytes}`, {
+        bytes: Number(stats.size),
+        limit: maxBytes,
+      });
     }
+    return { bytes: readFileSync(file), id: stats };
   });
+}
+
+/** Fails as `writeBelow` would, as far as that is known before the work is done. */
+export function assertWritable(target: TargetFile): void {
+  withFolder(target.root, target.path, (folder, name) => assertReplaceable(`${folder}/${name}`, target));
 }
 
 /**
- * Writes a file below `root`, a real path; its folder must exist. The file appears whole and synced to disk or not at
- * all: it is written under a name of its own, made from `writer`, and renamed. So writing it again is harmless.
+ * Writes a file below `root`. It appears whole and synced to disk or not at all: it is written under a name of the
+ * attempt's own, and then gets its name in one step. A file with these very bytes counts as written, so an attempt may be
+ * repeated; one with others is replaced when `overwrite` says so, and fails the job with `file_exists` otherwise.
  */
-export function writeBelow(root: string, path: string, bytes: Uint8Array, writer: string): void {
-  onFile(path, () => {
-    const folder = realpathSync.native(join(root, dirname(path)));
-    assertBelow(root, folder, path);
-    const partial = join(folder, `.${writer}.partial`);
-    rmSync(partial, { force: true }); // left by a process that was killed while it wrote
+export function writeBelow(target: TargetFile, bytes: Uint8Array, writer: Writer): void {
+  withFolder(target.root, target.path, (folder, name) => {
+    const partialOf = (attempt: number) => `${folder}/.${writer.jobId}-${attempt}.partial`;
+    // Left by attempts that were killed while they wrote.
+    for (let attempt = 1; attempt <= writer.attempt; attempt += 1) rmSync(partialOf(attempt), { force: true });
+    const partial = partialOf(writer.attempt);
     try {
-      writeFileSync(partial, bytes, { flag: "wx", flush: true });
-      renameSync(partial, join(folder, basename(path)));
-    } catch (error) {
+      writeNew(partial, bytes, target);
+      assertReplaceable(`${folder}/${name}`, target);
+      if (target.overwrite) renameSync(partial, `${folder}/${name}`);
+      else linkNew(partial, `${folder}/${name}`, bytes, target);
+    } finally {
       rmSync(partial, { force: true });
-      throw error;
     }
   });
 }
 
-function readWhole(file: number, path: string, maxBytes: number): Uint8Array {
-  const stats = fstatSync(file);
-  if (!stats.isFile()) throw permanent("file_refused", `"${path}" is not a regular file`);
-  if (stats.size > maxBytes) {
-    throw permanent("image_too_large", `"${path}" has ${stats.size} bytes and the limit is ${maxBytes}`, {
-      bytes: stats.size,
-      limit: maxBytes,
-    });
-  }
-  return readFileSync(file);
-}
-
-function assertBelow(root: string, real: string, path: string): void {
-  const way = relative(root, real);
-  if (way === ".." || way.startsWith(`..${sep}`) || isAbsolute(way)) {
-    throw permanent("path_outside_root", `"${path}" leads out of the root of the task's settings`);
-  }
-}
-
-const missing: ReadonlySet<unknown> = new Set(["ENOENT", "ENOTDIR", "ENAMETOOLONG"]);
-const refused: ReadonlySet<unknown> = new Set(["EACCES", "EPERM", "EROFS", "EISDIR", "ELOOP", "ENOTEMPTY", "ENXIO"]);
-
-function onFile<T>(path: string, action: () => T): T {
+function writeNew(partial: string, bytes: Uint8Array, { root, path }: TargetFile): void {
+  const file = openSync(partial, "wx");
   try {
-    return action();
+    assertOpenBelow(root, file, partial, path);
+    writeFileSync(file, bytes);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** A link to a taken name fails, so of two writers one learns that it came second. */
+function linkNew(partial: string, name: string, bytes: Uint8Array, { path }: TargetFile): void {
+  try {
+    linkSync(partial, name);
   } catch (error) {
-    if (error instanceof TaskError) throw error;
     const { code } = error as NodeJS.ErrnoException;
-    if (missing.has(code)) throw permanent("file_not_found", `"${path}" or its folder does not exist below the root`);
-    if (refused.has(code)) throw permanent("file_refused", `"${path}" cannot be read or written there: ${code}`);
-    throw new TaskError("file_failed", `"${path}" failed: ${code ?? "unknown error"}`, { cause: error });
+    if (code === "EEXIST") {
+      if (holds(name, bytes)) return;
+      throw permanent("file_exists", `"${path}" exists with other content: choose another name, or set overwrite`);
+    }
+    if (!withoutLinks.has(code)) throw error;
+    throw permanent("file_refused", `the file system of "${path}" has no hard links (${code}): set overwrite`);
+  }
+}
+
+const withoutLinks: ReadonlySet<unknown> = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
+
+function holds(name: string, bytes: Uint8Array): boolean {
+  const file = openSync(name, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    const stats = fstatSync(file);
+    return stats.isFile() && stats.size === bytes.byteLength && readFileSync(file).equals(bytes);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function assertReplaceable(name: string, { path, source }: TargetFile): void {
+  const existing: BigIntStats | undefined = lstatSync(name, { bigint: true, throwIfNoEntry: false });
+  if (existing === undefined) return;
+  if (!existing.isFile()) throw permanent("file_refused", `"${path}" is there and is not a regular file`);
+  if (source && isSame(existing, source)) {
+    throw permanent("file_refused", `"${path}" is the source itself: choose another name`);
   }
 }

@@ -1,6 +1,6 @@
 /** How large a target becomes, and how large pictures may be. */
 import { ImageFit, type ImageResizeInput } from "../../gen/millpond/tasks/v1/image_pb.ts";
-import { permanent } from "../../pool/task.ts";
+import { permanent, type TaskError } from "../../pool/task.ts";
 import { type ImageSettings, maxSide } from "./settings.ts";
 
 /** In pixels. */
@@ -19,43 +19,39 @@ export function targetSize({ fit, width, height }: ImageResizeInput, source: Siz
   return { width: scaled(source.width), height: scaled(source.height) };
 }
 
-/** Fails for good when a source has more pixels than the settings allow, before they are unpacked. */
-export function assertSourceFits({ width, height }: Size, { maxPixels }: ImageSettings): void {
-  const pixels = width * height;
-  if (pixels <= maxPixels) return;
-  throw permanent(
-    "image_too_large",
-    `the source has ${pixels} pixels (${width} × ${height}) and the limit is ${maxPixels}: ` +
-      "send a smaller one, or raise tasks.image.resize.maxPixels",
-    { pixels, limit: maxPixels },
-  );
-}
-
-/** Fails for good when a target is too large. A side of 0 is one that is not known yet. */
-export function assertTargetFits({ width, height }: Size, { maxWidth, maxPixels }: ImageSettings): void {
+/** Fails for good when a target is too wide or too high. A side of 0 is one that is not known yet. */
+export function assertSidesFit({ width, height }: Size, { maxWidth }: ImageSettings): void {
   if (width > maxWidth) {
-    throw permanent(
-      "image_too_large",
+    throw tooLarge(
       `the target is ${width} pixels wide and the limit is ${maxWidth}: ask for less, or raise tasks.image.resize.maxWidth`,
       { width, limit: maxWidth },
     );
   }
   if (height > maxSide) {
-    throw permanent(
-      "image_too_large",
-      `the target is ${height} pixels high and the limit is ${maxSide}: ask for less`,
-      {
-        height,
-        limit: maxSide,
-      },
-    );
+    throw tooLarge(`the target is ${height} pixels high and the limit is ${maxSide}: ask for less`, {
+      height,
+      limit: maxSide,
+    });
   }
-  const pixels = width * height;
-  if (pixels > maxPixels) {
-    throw permanent(
-      "image_too_large",
-      `the target has ${pixels} pixels and the limit is ${maxPixels}: ask for less, or raise tasks.image.resize.maxPixels`,
-      { pixels, limit: maxPixels },
-    );
-  }
+}
+
+/** Fails for good when a picture has more pixels than allowed, all frames together. */
+export function assertPixelsFit(
+  what: string,
+  { width, height, frames }: Size & { readonly frames: number },
+  limit: number,
+  remedy: string,
+): void {
+  const pixels = width * height * frames;
+  if (pixels <= limit) return;
+  const shape = frames === 1 ? `${width} × ${height}` : `${frames} frames of ${width} × ${height}`;
+  const first = frames === 1 ? "" : ", or as PNG, JPEG or AVIF, which take the first frame";
+  throw tooLarge(`${what} has ${pixels} pixels (${shape}) and the limit is ${limit}: ${remedy}${first}`, {
+    pixels,
+    limit,
+  });
+}
+
+export function tooLarge(message: string, details: { [key: string]: number }): TaskError {
+  return permanent("image_too_large", message, details);
 }

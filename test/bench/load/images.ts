@@ -53,5 +53,5 @@ export async function runImages({ address, seconds, folder, way, imagesInFlight 
 function toInput({ name, bytes }: Picture, way: Way, place: number): InputOf<typeof imageResize> {
   const target = { width: targetWidths[way], format: ImageFormat.JPEG };
   if (way === "bytes") return { source: { case: "bytes", value: bytes }, ...target };
-  return { source: { case: "path", value: name }, outputPath: `${targets}/${place}.jpg`, ...target };
+  return { source: { case: "path", value: name }, outputPath: `${targets}/${place}.jpg`, overwrite: true, ...target };
 }

@@ -10,7 +10,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file millpond/tasks/v1/image.proto.
  */
 export const file_millpond_tasks_v1_image: GenFile = /*@__PURE__*/
-  fileDesc("Ch1taWxscG9uZC90YXNrcy92MS9pbWFnZS5wcm90bxIRbWlsbHBvbmQudGFza3MudjEi3AEKEEltYWdlUmVzaXplSW5wdXQSDwoFYnl0ZXMYASABKAxIABIOCgRwYXRoGAIgASgJSAASDQoFd2lkdGgYAyABKA0SDgoGaGVpZ2h0GAQgASgNEigKA2ZpdBgFIAEoDjIbLm1pbGxwb25kLnRhc2tzLnYxLkltYWdlRml0Eg8KB3F1YWxpdHkYBiABKA0SLgoGZm9ybWF0GAcgASgOMh4ubWlsbHBvbmQudGFza3MudjEuSW1hZ2VGb3JtYXQSEwoLb3V0cHV0X3BhdGgYCCABKAlCCAoGc291cmNlIs4BChFJbWFnZVJlc2l6ZU91dHB1dBIPCgVieXRlcxgBIAEoDEgAEg4KBHBhdGgYAiABKAlIABINCgV3aWR0aBgDIAEoDRIOCgZoZWlnaHQYBCABKA0SLgoGZm9ybWF0GAUgASgOMh4ubWlsbHBvbmQudGFza3MudjEuSW1hZ2VGb3JtYXQSEgoKc2l6ZV9ieXRlcxgGIAEoDRIUCgxzb3VyY2Vfd2lkdGgYByABKA0SFQoNc291cmNlX2hlaWdodBgIIAEoDUIICgZ0YXJnZXQqewoISW1hZ2VGaXQSGQoVSU1BR0VfRklUX1VOU1BFQ0lGSUVEEAASFAoQSU1BR0VfRklUX0lOU0lERRABEhMKD0lNQUdFX0ZJVF9DT1ZFUhACEhUKEUlNQUdFX0ZJVF9DT05UQUlOEAMSEgoOSU1BR0VfRklUX0ZJTEwQBCqGAQoLSW1hZ2VGb3JtYXQSHAoYSU1BR0VfRk9STUFUX1VOU1BFQ0lGSUVEEAASFQoRSU1BR0VfRk9STUFUX0pQRUcQARIUChBJTUFHRV9GT1JNQVRfUE5HEAISFQoRSU1BR0VfRk9STUFUX1dFQlAQAxIVChFJTUFHRV9GT1JNQVRfQVZJRhAEQqEBChRpby5taWxscG9uZC50YXNrcy52MVABWklnaXRodWIuY29tL21pbGxwb25kL21pbGxwb25kL2NsaWVudHMvZ28vbWlsbHBvbmQvdGFza3MvdjE7bWlsbHBvbmR0YXNrc3YxqgIRTWlsbHBvbmQuVGFza3MuVjHKAhFNaWxscG9uZFxUYXNrc1xWMeoCE01pbGxwb25kOjpUYXNrczo6VjFiBnByb3RvMw");
+  fileDesc("Ch1taWxscG9uZC90YXNrcy92MS9pbWFnZS5wcm90bxIRbWlsbHBvbmQudGFza3MudjEi7wEKEEltYWdlUmVzaXplSW5wdXQSDwoFYnl0ZXMYASABKAxIABIOCgRwYXRoGAIgASgJSAASDQoFd2lkdGgYAyABKA0SDgoGaGVpZ2h0GAQgASgNEigKA2ZpdBgFIAEoDjIbLm1pbGxwb25kLnRhc2tzLnYxLkltYWdlRml0Eg8KB3F1YWxpdHkYBiABKA0SLgoGZm9ybWF0GAcgASgOMh4ubWlsbHBvbmQudGFza3MudjEuSW1hZ2VGb3JtYXQSEwoLb3V0cHV0X3BhdGgYCCABKAkSEQoJb3ZlcndyaXRlGAkgASgIQggKBnNvdXJjZSL1AQoRSW1hZ2VSZXNpemVPdXRwdXQSDwoFYnl0ZXMYASABKAxIABIOCgRwYXRoGAIgASgJSAASDQoFd2lkdGgYAyABKA0SDgoGaGVpZ2h0GAQgASgNEi4KBmZvcm1hdBgFIAEoDjIeLm1pbGxwb25kLnRhc2tzLnYxLkltYWdlRm9ybWF0EhIKCnNpemVfYnl0ZXMYBiABKA0SFAoMc291cmNlX3dpZHRoGAcgASgNEhUKDXNvdXJjZV9oZWlnaHQYCCABKA0SDgoGZnJhbWVzGAkgASgNEhUKDXNvdXJjZV9mcmFtZXMYCiABKA1CCAoGdGFyZ2V0KnsKCEltYWdlRml0EhkKFUlNQUdFX0ZJVF9VTlNQRUNJRklFRBAAEhQKEElNQUdFX0ZJVF9JTlNJREUQARITCg9JTUFHRV9GSVRfQ09WRVIQAhIVChFJTUFHRV9GSVRfQ09OVEFJThADEhIKDklNQUdFX0ZJVF9GSUxMEAQqnAEKC0ltYWdlRm9ybWF0EhwKGElNQUdFX0ZPUk1BVF9VTlNQRUNJRklFRBAAEhUKEUlNQUdFX0ZPUk1BVF9KUEVHEAESFAoQSU1BR0VfRk9STUFUX1BORxACEhUKEUlNQUdFX0ZPUk1BVF9XRUJQEAMSFQoRSU1BR0VfRk9STUFUX0FWSUYQBBIUChBJTUFHRV9GT1JNQVRfR0lGEAVCoQEKFGlvLm1pbGxwb25kLnRhc2tzLnYxUAFaSWdpdGh1Yi5jb20vbWlsbHBvbmQvbWlsbHBvbmQvY2xpZW50cy9nby9taWxscG9uZC90YXNrcy92MTttaWxscG9uZHRhc2tzdjGqAhFNaWxscG9uZC5UYXNrcy5WMcoCEU1pbGxwb25kXFRhc2tzXFYx6gITTWlsbHBvbmQ6OlRhc2tzOjpWMWIGcHJvdG8z");
 
 /**
  * Input of `image.resize`.
@@ -70,18 +70,27 @@ export type ImageResizeInput = Message<"millpond.tasks.v1.ImageResizeInput"> & {
   quality: number;
 
   /**
-   * Format of the target.
+   * Format of the target. Must agree with the suffix of `output_path`.
    *
    * @generated from field: millpond.tasks.v1.ImageFormat format = 7;
    */
   format: ImageFormat;
 
   /**
-   * Write the target to this file below `root` instead of returning it; the folder must exist.
+   * Write the target to this file below `root` instead of returning it. Its folder must exist; its name ends in .jpg,
+   * .jpeg, .png, .webp, .avif or .gif, which decides the format.
    *
    * @generated from field: string output_path = 8;
    */
   outputPath: string;
+
+  /**
+   * Replace the file at `output_path` when there is one. Otherwise a file with other content fails the job with
+   * `file_exists`. Only regular files are replaced, and never the source.
+   *
+   * @generated from field: bool overwrite = 9;
+   */
+  overwrite: boolean;
 };
 
 /**
@@ -119,7 +128,7 @@ export type ImageResizeOutput = Message<"millpond.tasks.v1.ImageResizeOutput"> &
   } | { case: undefined; value?: undefined };
 
   /**
-   * Size of the target in pixels.
+   * Size of the target in pixels; of each frame, when there are several.
    *
    * @generated from field: uint32 width = 3;
    */
@@ -153,6 +162,20 @@ export type ImageResizeOutput = Message<"millpond.tasks.v1.ImageResizeOutput"> &
    * @generated from field: uint32 source_height = 8;
    */
   sourceHeight: number;
+
+  /**
+   * Frames of the source that the target shows: all when GIF or WebP becomes GIF or WebP, 1 otherwise.
+   *
+   * @generated from field: uint32 frames = 9;
+   */
+  frames: number;
+
+  /**
+   * Frames or pages of the source. When it has more than the target, the target is the first one.
+   *
+   * @generated from field: uint32 source_frames = 10;
+   */
+  sourceFrames: number;
 };
 
 /**
@@ -218,7 +241,7 @@ export const ImageFitSchema: GenEnum<ImageFit> = /*@__PURE__*/
  */
 export const ImageFormat = {
   /**
-   * That of the source.
+   * That of `output_path`; without one that of the source; PNG for a TIFF, which is not written.
    *
    * @generated from enum value: IMAGE_FORMAT_UNSPECIFIED = 0;
    */
@@ -243,6 +266,11 @@ export const ImageFormat = {
    * @generated from enum value: IMAGE_FORMAT_AVIF = 4;
    */
   AVIF: 4,
+
+  /**
+   * @generated from enum value: IMAGE_FORMAT_GIF = 5;
+   */
+  GIF: 5,
 } as const;
 
 /**

@@ -1,0 +1,64 @@
+/**
+ * Resizes a picture in a process of its own. Native code cannot be stopped in a thread: sharp's `timeout` is void for AVIF,
+ * and a thread that ends leaves the encoder running. A process can be killed, with all its memory, and takes nothing with
+ * it when a decoder crashes. It costs about 80 ms and 64 MiB, so it is for slow work only.
+ */
+import { fork } from "node:child_process";
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { systemClock } from "../../clock.ts";
+import { TaskError } from "../../pool/task.ts";
+import type { Answer, Request } from "./child-entry.ts";
+import { timedOut } from "./cost.ts";
+import type { Resized } from "./picture.ts";
+import type { Plan } from "./plan.ts";
+
+const entry = fileURLToPath(new URL(`./child-entry${extname(import.meta.url)}`, import.meta.url));
+
+export type Bounds = { readonly signal: AbortSignal; readonly timeoutMs: number };
+
+/**
+ * Rejects with the signal's reason, with `resize_timed_out`, with `image_process_lost` when the process dies, or with what
+ * the decoder says. The process has ended before this settles, so each caller has one at most.
+ */
+export async function resizeInChild(bytes: Uint8Array, plan: Plan, { signal, timeoutMs }: Bounds): Promise<Resized> {
+  signal.throwIfAborted();
+  const { PATH, LD_LIBRARY_PATH } = process.env;
+  const child = fork(entry, {
+    serialization: "advanced",
+    // It decodes pictures of strangers, so it gets nothing else of the environment, where secrets may be.
+    env: { PATH, LD_LIBRARY_PATH },
+    execArgv: [],
+    stdio: ["ignore", "ignore", "ignore", "ipc"],
+  });
+  const { promise, resolve, reject } = Promise.withResolvers<Resized>();
+  const ended = Promise.withResolvers<void>();
+  const onAbort = () => reject(signal.reason as Error);
+  signal.addEventListener("abort", onAbort, { once: true });
+  const cancelTimer = systemClock.after(timeoutMs, () => reject(timedOut()));
+  child.once("message", (answer: Answer) => {
+    if ("fault" in answer) reject(new Error(answer.fault));
+    else resolve(answer.resized);
+  });
+  child.once("exit", (code, killedBy) => {
+    reject(lost(killedBy ?? `exit code ${code}`));
+    ended.resolve();
+  });
+  child.once("error", (error) => {
+    reject(lost(error.message));
+    if (child.pid === undefined) ended.resolve(); // it never began
+  });
+  try {
+    if (child.pid !== undefined) child.send({ bytes, plan } satisfies Request, () => {}); // whoever is gone has an exit
+    return await promise;
+  } finally {
+    cancelTimer();
+    signal.removeEventListener("abort", onAbort);
+    child.kill("SIGKILL");
+    await ended.promise;
+  }
+}
+
+function lost(why: string): TaskError {
+  return new TaskError("image_process_lost", `the process that resized the picture ended: ${why}`);
+}

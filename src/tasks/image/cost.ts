@@ -1,0 +1,38 @@
+/** How long the work on a picture may take, and is likely to take. */
+import { TaskError } from "../../pool/task.ts";
+import type { SourceFormat } from "./format.ts";
+import type { Plan, Source } from "./plan.ts";
+import type { Size } from "./size.ts";
+import type { TargetFormat } from "./target.ts";
+
+/** Longest time that an attempt may work on its picture. */
+export const maxSeconds = 60;
+
+/** Longest estimate of work that is done in a thread, where it goes on to its end also when its attempt is cancelled. */
+const maxThreadMs = 1000;
+
+/**
+ * Milliseconds for a megapixel of noise, which is the worst of pictures, on one core of 2025: unpacked and scaled, and
+ * packed with the options of `resizePicture`.
+ */
+const decodeMs: Readonly<Record<SourceFormat, number>> = { jpeg: 16, png: 25, webp: 100, avif: 470, gif: 15, tiff: 18 };
+const encodeMs: Readonly<Record<TargetFormat, number>> = { jpeg: 26, png: 60, webp: 250, avif: 900, gif: 600 };
+
+/** Whether a thread may do it. Not AVIF and TIFF: they may hide more work than their headers say. */
+export function isQuick(source: Source, plan: Plan): boolean {
+  return source.format !== "avif" && source.format !== "tiff" && estimateMs(source, plan) <= maxThreadMs;
+}
+
+export function timedOut(): TaskError {
+  return new TaskError("resize_timed_out", `the picture took longer than ${maxSeconds} s`);
+}
+
+function estimateMs(source: Source, plan: Plan): number {
+  const passes = source.format === "jpeg" ? Math.max(source.parts / 10, 1) : 1;
+  const framesMs = megapixels(source) * decodeMs[source.format] * passes + megapixels(plan) * encodeMs[plan.format];
+  return framesMs * plan.frames;
+}
+
+function megapixels({ width, height }: Size): number {
+  return (width * height) / 1e6;
+}

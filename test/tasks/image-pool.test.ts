@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { test } from "node:test";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { ImageFit, ImageFormat, ImageResizeInputSchema } from "../../src/gen/millpond/tasks/v1/image_pb.ts";
+import type { Payload } from "../../src/job/job.ts";
+import { loadTasks } from "../../src/pool/tasks.ts";
+import { job, shown, tryPool } from "../pool/try-pool.ts";
+import { bytes, type Input, photo } from "./run-resize.ts";
+import { children, noise } from "./slow-resize.ts";
+
+const skip = process.platform === "linux" ? false : "no /proc to look at processes";
+
+test("four encodes that time out, each of minutes, leave nothing behind, and the pool serves others", {
+  skip,
+}, async (t) => {
+  const folders = [fileURLToPath(new URL("../../src/tasks/", import.meta.url))];
+  const tasks = [...(await loadTasks({ folders, pools: ["cpu", "io"], settings: {} })).values()];
+  const { pool, lines } = tryPool(t, { tasks, work: "cpu", maxWorkers: 2, maxOutputBytes: 4_000_000 });
+  const slow: Input = {
+    source: bytes(await noise()),
+    ...{ width: 4000, height: 4000, fit: ImageFit.FILL, format: ImageFormat.AVIF, quality: 100 },
+  };
+  const slowJob = () => job("image.resize", payload(slow), { options: { timeoutMs: 1000 } });
+
+  for (let round = 0; round < 2; round += 1) {
+    const ended = await Promise.all([pool.run([slowJob()]), pool.run([slowJob()])]);
+    assert.deepEqual(ended.flat().map(shown), ["timed_out 1000", "timed_out 1000"]);
+    assert.deepEqual(children(), []);
+  }
+  const [quick] = await pool.run([job("image.resize", payload({ source: bytes(await photo()), width: 60 }))]);
+
+  assert.equal(quick?.outcome.kind, "succeeded");
+  assert.deepEqual(lines, [], "no thread had to be ended");
+});
+
+function payload(input: Input): Payload {
+  const { typeName } = ImageResizeInputSchema;
+  return {
+    kind: "message",
+    type: typeName,
+    bytes: toBinary(ImageResizeInputSchema, create(ImageResizeInputSchema, input)),
+  };
+}
