@@ -11,12 +11,15 @@ import { children, noise } from "./slow-resize.ts";
 
 const skip = process.platform === "linux" ? false : "no /proc to look at processes";
 
+/** Those of a server by default, more or less. */
+const outputBounds = { maxBytes: 4_000_000, maxValues: 10_000 };
+
 test("four encodes that time out, each of minutes, leave nothing behind, and the pool serves others", {
   skip,
 }, async (t) => {
   const folders = [fileURLToPath(new URL("../../src/tasks/", import.meta.url))];
   const tasks = [...(await loadTasks({ folders, pools: ["cpu", "io"], settings: {} })).values()];
-  const { pool, lines } = tryPool(t, { tasks, work: "cpu", maxWorkers: 2, maxOutputBytes: 4_000_000 });
+  const { pool, lines } = tryPool(t, { tasks, work: "cpu", maxWorkers: 2, outputBounds });
   const slow: Input = {
     source: bytes(await noise()),
     ...{ width: 4000, height: 4000, fit: ImageFit.FILL, format: ImageFormat.AVIF, quality: 100 },

@@ -16,7 +16,7 @@ const maxThreadMs = 1000;
  * packed with the options of `resizePicture`.
  */
 const decodeMs: Readonly<Record<SourceFormat, number>> = { jpeg: 16, png: 25, webp: 100, avif: 470, gif: 15, tiff: 18 };
-const encodeMs: Readonly<Record<TargetFormat, number>> = { jpeg: 26, png: 60, webp: 250, avif: 900, gif: 600 };
+const encodeMs: Readonly<Record<TargetFormat, number>> = { jpeg: 26, png: 60, webp: 250, avif: 1700, gif: 600 };
 
 /** Whether a thread may do it. Not AVIF and TIFF: they may hide more work than their headers say. */
 export function isQuick(source: Source, plan: Plan): boolean {
