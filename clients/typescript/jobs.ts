@@ -7,6 +7,7 @@ import {
   WorkerPoolService,
 } from "../../src/gen/millpond/v1/worker_pool_pb.ts";
 import type { Call } from "./call.ts";
+import { toTexts } from "./encode.ts";
 import type { JobInfo } from "./job-info.ts";
 import { toJobInfo } from "./job-info.ts";
 import type { JobStateName } from "./names.ts";
@@ -20,6 +21,8 @@ export type ListJobsOptions = {
   readonly state?: JobStateName | undefined;
   readonly task?: string | undefined;
   readonly channel?: string | undefined;
+  /** Jobs that have all of these labels. */
+  readonly labels?: { readonly [name: string]: string } | undefined;
   /** How many are asked for at once: 1 to 1000. Default 100. */
   readonly pageSize?: number | undefined;
 };
@@ -33,7 +36,7 @@ export async function getJob(call: Call, jobId: string, { withInput = false }: G
 /** Yields this client's jobs, newest first, and asks for the next page when it is needed. */
 export async function* listJobs(
   call: Call,
-  { state, task = "", channel = "", pageSize = 0 }: ListJobsOptions = {},
+  { state, task = "", channel = "", labels, pageSize = 0 }: ListJobsOptions = {},
 ): AsyncGenerator<JobInfo, void, undefined> {
   let pageToken = "";
   do {
@@ -43,6 +46,7 @@ export async function* listJobs(
       state: state === undefined ? JobState.UNSPECIFIED : JobState[state],
       task,
       channel,
+      labels: toTexts(labels, "labels"),
     });
     const page = await call(WorkerPoolService.method.listJobs, request);
     for (const job of page.jobs) yield toJobInfo(job);

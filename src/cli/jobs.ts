@@ -2,6 +2,7 @@ import type { JobInfo } from "../../clients/typescript/index.ts";
 import { type Command, integerOf, isOn, jsonFlag, textOf, UsageError } from "./command.ts";
 import { clientFlags, withClient } from "./connection.ts";
 import { moment } from "./format.ts";
+import { labelFlag, labelsOf } from "./labels.ts";
 import { styleOfState } from "./results.ts";
 import { table } from "./terminal.ts";
 
@@ -15,11 +16,16 @@ export const jobs: Command = {
     { usage: "--state <state>", doc: `only jobs in this state: ${states.join(", ")}` },
     { usage: "--task <name>", doc: "only jobs of this task" },
     { usage: "--channel <name>", doc: "only jobs of this channel" },
+    { ...labelFlag, doc: "only jobs with this label; of several, all" },
     { usage: "--limit <count>", doc: "at most this many, 1 to 1000 (default: 20)" },
     ...clientFlags,
     jsonFlag,
   ],
-  examples: ["millpond jobs", "millpond jobs --state DEAD --task image.resize --limit 100"],
+  examples: [
+    "millpond jobs",
+    "millpond jobs --state DEAD --task image.resize --limit 100",
+    "millpond jobs --label customer=17",
+  ],
   run: (invocation) =>
     withClient(invocation, async (client) => {
       const { flags, terminal } = invocation;
@@ -28,6 +34,7 @@ export const jobs: Command = {
         state: stateOf(textOf(flags, "--state")),
         task: textOf(flags, "--task"),
         channel: textOf(flags, "--channel"),
+        labels: labelsOf(flags),
         pageSize: limit,
       });
       const found: JobInfo[] = [];

@@ -61,8 +61,15 @@ function parseMoment(text: string): Date | undefined {
   const [, day, time = "T00:00", zone = ""] =
     /^(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?)?(Z|[+-]\d\d:\d\d)?$/.exec(text) ?? [];
   if (day === undefined) return undefined;
+  if (!isInCalendar(day)) return undefined;
   const date = new Date(`${day}${time.replace(" ", "T")}${zone}`);
   return Number.isNaN(date.getTime()) ? undefined : date;
+}
+
+/** `Date` takes 30 February for 2 March. */
+function isInCalendar(day: string): boolean {
+  const date = new Date(`${day}T00:00Z`);
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day);
 }
 
 function refuseMoment(flag: string, text: string, or = ""): never {

@@ -211,7 +211,8 @@ export function createAdmission(parts: AdmissionParts): Admission {
           options.onAdmitted?.(part);
         }
       } catch (error) {
-        if (!(error instanceof MillpondError) || error.reason === "store_failed") throw error;
+        const isOfAll = drafts.length === 0; // there is no job to answer for
+        if (!(error instanceof MillpondError) || error.reason === "store_failed" || isOfAll) throw error;
         for (let left = drafts.length - admitted.length; left > 0; left -= 1) admitted.push({ kind: "refused", error });
       }
       return admitted;

@@ -10,6 +10,7 @@ export type GivenNames = {
 };
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const nilUuid = "00000000-0000-0000-0000-000000000000";
 const channelName = /^[A-Za-z0-9._-]{1,100}$/;
 const keyForm = /^[\x21-\x7e]{1,200}$/;
 const labelName = /^[A-Za-z0-9._/-]{1,63}$/;
@@ -20,6 +21,8 @@ const maxLabelCharacters = 200;
 export function checkNames({ id, channel, idempotencyKey, labels }: GivenNames, violations: FieldViolation[]): void {
   if (id !== "" && !uuid.test(id)) {
     violations.push({ field: "id", description: `${quoted(id, 64)} is not a UUID in its 36-character form` });
+  } else if (id === nilUuid) {
+    violations.push({ field: "id", description: "is the nil UUID, which names nothing: leave it out, or make one" });
   }
   const fault = faultOfChannel(channel);
   if (fault) violations.push({ field: "channel", description: fault });

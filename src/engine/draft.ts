@@ -72,7 +72,7 @@ export function createDraftCheck(
     const encoded = input.payload?.bytes.length ?? 0;
     if (encoded > maxInputBytes) return refusal("input_too_large", [encoded, maxInputBytes]);
     const maxAttempts = draft.retry.maxAttempts ?? task.retry.maxAttempts;
-    return { task, input: input.payload, maxAttempts, runAt, options: optionsOf(draft) };
+    return { task, input: input.payload, maxAttempts, runAt, options: optionsOf(draft, task) };
   };
 }
 
@@ -82,18 +82,20 @@ function checkPriority(priority: number, violations: FieldViolation[]): void {
   violations.push({ field: "priority", description: `is ${priority} and must be ${bound}` });
 }
 
-function optionsOf({ labels, timeoutMs, retry }: Draft): JobOptions | null {
+/** What a job spells out that its task does anyway is nothing special, so that both ways of saying it are the same job. */
+function optionsOf({ labels, timeoutMs, retry }: Draft, task: LoadedTask): JobOptions | null {
   if (timeoutMs === null && !hasAny(retry) && !hasAny(labels)) return null;
   const { baseMs, factor, maxBackoffMs, jitter } = retry;
+  const { retry: usual } = task;
   const delays = {
-    ...(baseMs !== undefined && { baseMs }),
-    ...(factor !== undefined && { factor }),
-    ...(maxBackoffMs !== undefined && { maxBackoffMs }),
-    ...(typeof jitter === "string" && { jitter }),
+    ...(baseMs !== undefined && baseMs !== usual.baseMs && { baseMs }),
+    ...(factor !== undefined && factor !== usual.factor && { factor }),
+    ...(maxBackoffMs !== undefined && maxBackoffMs !== usual.maxBackoffMs && { maxBackoffMs }),
+    ...(typeof jitter === "string" && jitter !== usual.jitter && { jitter }),
   };
   const options = {
     ...(hasAny(labels) && { labels: sorted(labels) }),
-    ...(timeoutMs !== null && { timeoutMs }),
+    ...(timeoutMs !== null && timeoutMs !== task.timeoutMs && { timeoutMs }),
     ...(hasAny(delays) && { retry: delays }),
   };
   return hasAny(options) ? options : null;

@@ -4,6 +4,7 @@ import { type FieldViolation, messageOf } from "../errors.ts";
 import type { JsonValue, Payload } from "../job/job.ts";
 import { maxJsonDepth } from "../job/json-scan.ts";
 import type { LoadedTask } from "../pool/tasks.ts";
+import { mayHoldMap, sortMaps, toCanonicalText } from "./canonical.ts";
 import { findJsonFault } from "./json-fault.ts";
 
 /** An input in one of the forms a client may choose; null is nothing. */
@@ -62,6 +63,7 @@ function typed(type: DescMessage, given: Readable): Typed {
     case "json":
       try {
         const message = fromJson(type, given.value);
+        if (mayHoldMap(type)) sortMaps(type, message);
         return { message, payload: payload(toBinary(type, message)) };
       } catch (error) {
         const { path, description } = findJsonFault(type, given.value) ?? { path: "", description: messageOf(error) };
@@ -75,7 +77,10 @@ function typed(type: DescMessage, given: Readable): Typed {
         );
       }
       try {
-        return { message: fromBinary(type, given.bytes), payload: payload(given.bytes) };
+        const message = fromBinary(type, given.bytes);
+        if (!mayHoldMap(type)) return { message, payload: payload(given.bytes) };
+        sortMaps(type, message);
+        return { message, payload: payload(toBinary(type, message)) };
       } catch (error) {
         return wrong("input.message", `is not a ${type.typeName}: ${messageOf(error)}`);
       }
@@ -93,30 +98,7 @@ function untyped(task: LoadedTask, given: Readable): ReadInput {
   if (violations.length > 0) return { violations };
   if (given === null) return { payload: null };
   if (given.kind === "data") return { payload: { kind: "data", type: "", bytes: given.bytes } };
-  return { payload: { kind: "json", type: "", bytes: encoder.encode(textOf(given.value)) } };
-}
-
-/** With keys in one order, so that the same JSON is stored as the same bytes: a repeated submit is known by them. */
-function textOf(value: JsonValue): string {
-  return isSorted(value) ? JSON.stringify(value) : sortedText(value);
-}
-
-function sortedText(value: JsonValue): string {
-  if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(sortedText).join(",")}]`;
-  const keys = Object.keys(value).toSorted();
-  return `{${keys.map((key) => `${JSON.stringify(key)}:${sortedText(value[key] as JsonValue)}`).join(",")}}`;
-}
-
-function isSorted(value: JsonValue): boolean {
-  if (typeof value !== "object" || value === null) return true;
-  if (Array.isArray(value)) return value.every(isSorted);
-  let last = "";
-  for (const key of Object.keys(value)) {
-    if (key < last || !isSorted(value[key] as JsonValue)) return false;
-    last = key;
-  }
-  return true;
+  return { payload: { kind: "json", type: "", bytes: encoder.encode(toCanonicalText(given.value)) } };
 }
 
 function check(task: LoadedTask, input: unknown): readonly FieldViolation[] {

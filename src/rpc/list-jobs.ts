@@ -1,5 +1,6 @@
 /** One page of a client's jobs: as many as were asked for, and no more than a message can carry. */
 import { create } from "@bufbuild/protobuf";
+import { checkLabels } from "../engine/draft-names.ts";
 import { type FieldViolation, invalid } from "../errors.ts";
 import type { Job } from "../gen/millpond/v1/job_pb.ts";
 import {
@@ -36,8 +37,11 @@ export type ListParts = {
 };
 
 export async function listJobs(parts: ListParts, client: string, request: ListJobsRequest): Promise<ListJobsResponse> {
-  const { task, channel } = request;
-  const filter = { ...everyJob, task: task || null, channel: channel || null };
+  const { task, channel, labels } = request;
+  const violations: FieldViolation[] = [];
+  checkLabels(labels, violations);
+  if (violations.length > 0) throw invalid(violations);
+  const filter = { ...everyJob, task: task || null, channel: channel || null, labels };
   return create(ListJobsResponseSchema, await page(parts, client, request, toState(request.state), filter));
 }
 

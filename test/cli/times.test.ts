@@ -18,8 +18,21 @@ test("moments are ISO 8601, in the machine's zone where they name none", () => {
   assert.equal(at("2026-01-31T23:59+02:00"), "2026-01-31T21:59:00.000Z");
   assert.equal(at("2026-01-31 23:59"), new Date(2026, 0, 31, 23, 59).toISOString());
   assert.equal(at("2026-01-31"), new Date(2026, 0, 31).toISOString());
+  assert.equal(at("2028-02-29T12:00Z"), "2028-02-29T12:00:00.000Z");
   assert.equal(momentOf({}, "--at"), undefined);
-  for (const text of ["", "2026", "31.1.2026", "2026-13-01", "2026-02-30T25:00", "23:59", "10m"]) {
+  for (const text of [
+    "",
+    "2026",
+    "31.1.2026",
+    "2026-13-01",
+    "2026-02-30T25:00",
+    "23:59",
+    "10m",
+    "2027-02-30",
+    "2027-02-29T00:00Z",
+    "2026-04-31T23:59",
+    "2026-06-00",
+  ]) {
     assert.throws(() => momentOf({ "--at": text }, "--at"), { name: "UsageError" }, text);
   }
 });

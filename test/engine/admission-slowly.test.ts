@@ -111,8 +111,8 @@ test("what a call would be refused for as a whole is refused job by job", async 
   assert.deepEqual((await admission.admitSlowly("ada", drafts(1), null, options)).map(shown), ["draining"]);
 });
 
-test("an empty request is answered with nothing", async () => {
-  assert.deepEqual(await start(0).answer, []);
+test("an empty request is refused as a whole: there is no job to answer for", async () => {
+  assert.equal((await refusalOf(start(0).answer)).reason, "invalid_argument");
 });
 
 test("a store that fails fails the call", async () => {

@@ -62,6 +62,7 @@ describe("taken at the limit", () => {
 
 describe("refused beyond it", () => {
   const cases: readonly (readonly [what: string, Partial<Draft>, said: RegExp])[] = [
+    ["the nil UUID", { id: "00000000-0000-0000-0000-000000000000" }, /^id: is the nil UUID, which names nothing/],
     ["a priority too low", { priority: -101 }, /^priority: is -101 and must be a whole number from -100 to 100$/],
     ["a priority too high", { priority: 101 }, /^priority: is 101 /],
     ["half a priority", { priority: 0.5 }, /^priority: is 0\.5 /],
@@ -185,5 +186,13 @@ describe("a job that is taken", () => {
       retry: { baseMs: 1, factor: 3, maxBackoffMs: 9, jitter: "none" },
     });
     assert.equal(JSON.stringify(one.options), JSON.stringify(other.options));
+  });
+
+  test("means the same whether it spells out its task's own ways or leaves them out", () => {
+    const { maxAttempts, ...delays } = echo.retry;
+    assert.equal(taken({ timeoutMs: echo.timeoutMs, retry: { maxAttempts, ...delays } }).options, null);
+    assert.deepEqual(taken({ timeoutMs: echo.timeoutMs, retry: { ...delays, factor: 3 } }).options, {
+      retry: { factor: 3 },
+    });
   });
 });

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, fromJson, type JsonObject, toBinary } from "@bufbuild/protobuf";
 import { type GivenInput, readInput } from "../../src/engine/input.ts";
-import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
+import { FileDescriptorProtoSchema, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { FailInputSchema, SleepInputSchema } from "../../src/gen/millpond/tasks/v1/diagnostic_pb.ts";
 import { ImageResizeInputSchema } from "../../src/gen/millpond/tasks/v1/image_pb.ts";
+import { PayloadSchema } from "../../src/gen/millpond/v1/job_pb.ts";
+import { SubmitRequestSchema } from "../../src/gen/millpond/v1/worker_pool_pb.ts";
 import type { JsonValue, Payload } from "../../src/job/job.ts";
 import { loaded } from "../support/samples.ts";
 
@@ -97,6 +99,27 @@ describe("a task without a type", () => {
     const payload = payloadOf(untyped, json({ a: [1, "ü", null] }));
     assert.equal(payload?.kind, "json");
     assert.equal(new TextDecoder().decode(payload.bytes), `{"a":[1,"ü",null]}`);
+  });
+
+  test("stores the same message as the same bytes, whatever the order of the entries of its maps", () => {
+    const submit = loaded("submit", { input: SubmitRequestSchema });
+    const bytesOf = (labels: Record<string, string>, details: JsonObject) => {
+      const input = create(PayloadSchema, { content: { case: "json", value: fromJson(ValueSchema, details) } });
+      const request = create(SubmitRequestSchema, { jobs: [{ task: "echo", labels, input }] });
+      return toBinary(SubmitRequestSchema, request);
+    };
+    const one = bytesOf({ a: "1", b: "2" }, { c: 3, d: [{ e: 5, f: 6 }] });
+    const other = bytesOf({ b: "2", a: "1" }, { d: [{ f: 6, e: 5 }], c: 3 });
+    assert.notDeepEqual(one, other);
+    const stored = [one, other].map((bytes) => payloadOf(submit, message(bytes, SubmitRequestSchema.typeName))?.bytes);
+    assert.deepEqual(stored[0], stored[1]);
+    assert.deepEqual(stored[0], one);
+
+    const refuse = loaded("refuse", { input: FailInputSchema });
+    const [a, b] = [{ details: { x: { p: 1, q: 2 }, y: 1 } }, { details: { y: 1, x: { q: 2, p: 1 } } }].map(
+      (value) => payloadOf(refuse, json(value))?.bytes,
+    );
+    assert.deepEqual(a, b);
   });
 
   test("stores the same JSON as the same bytes, whatever the order of its keys, and leaves lists as they are", () => {

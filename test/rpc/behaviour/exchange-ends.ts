@@ -38,6 +38,14 @@ export function exchangeEndCases(way: Way, server: () => TestServer): void {
     assert.equal((await refused(silent.rest())).reason, "protocol_violation");
   });
 
+  test("a submit of no jobs is refused and ends the stream", async () => {
+    const stream = exchange(client(), { channel: newChannel() });
+    stream.submit(1, []);
+    const error = await refused(stream.rest());
+
+    assert.deepEqual([error.reason, error.fields], ["invalid_argument", ["jobs"]]);
+  });
+
   test("a half-close while jobs run waits for their results, and then ends with OK", async (t) => {
     const gate = await gateFor(t);
     const own = client();

@@ -110,6 +110,19 @@ export function jobCases(way: Way, server: () => TestServer): void {
     assert.deepEqual(await list({ task: "no.such.task" }), []);
   });
 
+  test("ListJobs shows only jobs that have all the labels that were asked for", async () => {
+    const name = own("labelled");
+    const labels = [{ customer: "17" }, { customer: "17", region: "eu" }, { customer: "18", region: "eu" }, {}];
+    await client(name).submit({ jobs: labels.map((each) => echo(1, { labels: each })) });
+    const list = async (filter: object) => (await client(name).listJobs(filter)).jobs.map((job) => job.labels);
+
+    assert.deepEqual(await list({ labels: { customer: "17" } }), [labels[1], labels[0]]);
+    assert.deepEqual(await list({ labels: { customer: "17", region: "eu" } }), [labels[1]]);
+    assert.deepEqual(await list({ labels: { customer: "" } }), []);
+    const error = await refused(client(name).listJobs({ labels: { "no name": "x" } }));
+    assert.deepEqual([error.reason, error.fields], ["invalid_argument", ['labels["no name"]']]);
+  });
+
   test("ListJobs refuses a page too large, a token nobody gave, and a state that does not exist", async () => {
     const error = await refused(client().listJobs({ pageSize: 1_001, pageToken: "2; DROP TABLE job" }));
     assert.deepEqual([error.reason, error.fields.toSorted()], ["invalid_argument", ["page_size", "page_token"]]);

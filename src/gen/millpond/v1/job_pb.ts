@@ -64,7 +64,8 @@ export const PayloadSchema: GenMessage<Payload> = /*@__PURE__*/
  */
 export type JobSpec = Message<"millpond.v1.JobSpec"> & {
   /**
-   * UUID in its 36-character form, chosen by the client, UUIDv7 preferred. Empty: the server chooses a UUIDv7.
+   * UUID in its 36-character form, chosen by the client, UUIDv7 preferred, and not the nil UUID. It comes back in lower
+   * case. Empty: the server chooses a UUIDv7.
    * Submitting the same id again is the same job, so repeating a submit whose answer was lost does no harm.
    *
    * @generated from field: string id = 1;
