@@ -10,7 +10,7 @@ export type Input = InputOf<typeof imageResize>;
 export type DemoJob = {
   readonly source: Picture;
   readonly ask: Input;
-  /** Name of the file that will be written, when all goes well. */
+  /** Name of the file that is written when all goes well. */
   readonly target: string;
   readonly expected: { readonly width: number; readonly height: number } | { readonly failure: string };
 };
@@ -22,8 +22,18 @@ const maxInlineBytes = 1_000_000;
 export function planJobs(pictures: readonly Picture[], broken: Picture): DemoJob[] {
   const good = pictures.map((source, at) => plan(source, at % 3));
   const largest = pictures.reduce((a, b) => (a.width * a.height >= b.width * b.height ? a : b));
-  const tooWide = { source: largest, ask: { width: 9000 }, target: "-", expected: { failure: "image_too_large" } };
-  const damaged = { source: broken, ask: { width: 800 }, target: "-", expected: { failure: "image_broken" } };
+  const tooWide = {
+    source: largest,
+    ask: { width: 9000 },
+    target: "too-wide.jpg",
+    expected: { failure: "image_too_large" },
+  };
+  const damaged = {
+    source: broken,
+    ask: { width: 800 },
+    target: "broken-small.jpg",
+    expected: { failure: "image_broken" },
+  };
   return [...good.slice(0, 8), damaged, ...good.slice(8, 16), tooWide, ...good.slice(16)];
 }
 
