@@ -122,7 +122,8 @@ export const rules = {
     Code.ResourceExhausted,
     true,
     (freeMiB: number, leastMiB: number) =>
-      `the disk of the store has ${freeMiB} MiB free and jobs are taken from ${leastMiB} MiB on: make room, or lower limits.diskFreeMiB`,
+      `the disk of the store has ${freeMiB} MiB free for new jobs, which are taken from ${leastMiB} MiB on: ` +
+      "remove other files or finished jobs, or lower limits.diskFreeMiB",
   ),
   too_many_streams: rule(
     Code.ResourceExhausted,

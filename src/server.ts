@@ -102,7 +102,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
     onReleased: (ended) => engine.released(ended),
   });
   opened.push(...pools.map((pool) => stopOnly(`pool ${pool.name}`, () => pool.destroy())));
-  const disk = watchDisk(config, clock, log);
+  const disk = watchDisk(config, { store, clock, log });
   const poolWatch = createPoolWatch({ pools, clock, log });
   const alerts = createAlerts({ webhook: config.alerts.webhook, fetch, clock, log });
   const engine: Engine = createEngine({

@@ -44,6 +44,8 @@ export type TaskSnapshot = {
 /** What the server is doing at one moment. */
 export type ServerSnapshot = {
   readonly uptimeMs: number;
+  /** What the store's files take on the disk, and what of it is free for new jobs; 0 for a store in memory. */
+  readonly store: { readonly sizeBytes: number; readonly freeBytes: number };
   readonly pools: readonly PoolSnapshot[];
   readonly tasks: readonly TaskSnapshot[];
   /** This client's own traffic. `ratePerSecond` 0: no limit. */
@@ -60,6 +62,10 @@ export function toServerSnapshot(snapshot: Snapshot | undefined): ServerSnapshot
   const client = snapshot?.client;
   return {
     uptimeMs: toMs(snapshot?.uptime) ?? 0,
+    store: {
+      sizeBytes: Number(snapshot?.store?.sizeBytes ?? 0),
+      freeBytes: Number(snapshot?.store?.freeBytes ?? 0),
+    },
     pools: (snapshot?.pools ?? []).map(toPoolSnapshot),
     tasks: (snapshot?.tasks ?? []).map(toTaskSnapshot),
     client: {

@@ -12,13 +12,12 @@ export function duration(ms: number | undefined): string {
   return `${Math.round(seconds / 86_400)} d`;
 }
 
-/** `512 bytes`, `3.4 KiB`, `12 MiB`. */
+/** `512 bytes`, `3.4 KiB`, `12 MiB`, `1.5 GiB`. */
 export function size(bytes: number): string {
   if (bytes < 1024) return `${bytes} bytes`;
-  const kibibytes = bytes / 1024;
-  if (kibibytes < 1024) return `${kibibytes.toFixed(kibibytes < 10 ? 1 : 0)} KiB`;
-  const mebibytes = kibibytes / 1024;
-  return `${mebibytes.toFixed(mebibytes < 10 ? 1 : 0)} MiB`;
+  const power = Math.min(Math.floor(Math.log2(bytes) / 10), 3);
+  const value = bytes / 1024 ** power;
+  return `${value.toFixed(value < 10 ? 1 : 0)} ${["KiB", "MiB", "GiB"][power - 1]}`;
 }
 
 /** A rate such as `12.5/s`. */

@@ -1,7 +1,7 @@
 import type { PercentilesMs, ServerSnapshot } from "../../clients/typescript/index.ts";
 import { type Command, integerOf, type Invocation, isOn, jsonFlag } from "./command.ts";
 import { clientFlags, withClient } from "./connection.ts";
-import { duration, rate } from "./format.ts";
+import { duration, rate, size } from "./format.ts";
 import { type Style, table, type Terminal } from "./terminal.ts";
 
 /** Shows what the server is doing, once or again and again. */
@@ -40,10 +40,11 @@ function show({ flags, terminal }: Invocation, snapshot: ServerSnapshot): void {
 const when = (style: Style) => (cell: string) => (cell === "0" ? undefined : style);
 
 /** A snapshot as lines: one about the server, then a table of pools and one of tasks. */
-export function statsLines(terminal: Terminal, { uptimeMs, client, pools, tasks }: ServerSnapshot): string[] {
+export function statsLines(terminal: Terminal, { uptimeMs, store, client, pools, tasks }: ServerSnapshot): string[] {
   const limit = client.ratePerSecond === 0 ? "no rate limit" : `${rate(client.ratePerSecond)}, burst ${client.burst}`;
+  const disk = store.sizeBytes === 0 ? "in memory" : `${size(store.sizeBytes)}, ${size(store.freeBytes)} of it free`;
   const lines = [
-    `up ${duration(uptimeMs)}; client ${client.client}: ${client.accepted} accepted, ${client.refused} refused, ${limit}`,
+    `up ${duration(uptimeMs)}; store ${disk}; client ${client.client}: ${client.accepted} accepted, ${client.refused} refused, ${limit}`,
     "",
     ...table(
       terminal,

@@ -128,7 +128,9 @@ export const options = [
     orNothing(integer(0, 1_048_576)),
     null,
     "MiB",
-    "Free space in MiB on the store's disk below which submits are refused; 0: never. Without it 256 MiB, and on a disk below 5 GiB a twentieth of it, at least 32 MiB.",
+    "Free space in MiB on the store's disk below which submits are refused; 0: never. Without it 256 MiB, and on a disk " +
+      "below 5 GiB a twentieth of it, at least 32 MiB. What is free inside the store's files counts too, as long as 32 MiB " +
+      "are free beside them.",
   ),
   option("limits.sessionMemoryMiB", integer(1, 1024), 16, "MiB", "Bound on the memory of one connection."),
   option("rate.perSecond", perSecond, 0, "jobs/s", "Jobs that each client may submit per second. 0: no limit."),

@@ -19,13 +19,15 @@ export type DiskWatchParts = {
   readonly leastFreeMiB: number | null;
   readonly clock: Clock;
   readonly statfs: (path: string) => Promise<DiskSize>;
+  /** Bytes inside the store's files that new jobs use before the files grow. */
+  readonly freeInside: () => Promise<number>;
   readonly log: Log;
 };
 
 const mebibyte = 2 ** 20;
 const usualLeastMiB = 256;
 const leastFreeShare = 0.05;
-/** What settling may need however small the disk is: the write-ahead log grows to 16 MiB, and the file by what moves there. */
+/** What settling may need outside of the files however small the disk is: the write-ahead log grows to 16 MiB, and the file by what moves there. */
 const reserveMiB = 32;
 const lookEveryMs = 1_000;
 /** How long a client is asked to stay away: room is made by people, or by retention, and neither is quick. */
@@ -39,8 +41,11 @@ export const noDiskWatch: DiskWatch = {
   refusal: () => undefined,
 };
 
-/** Looks about once a second, and never waits for a look: a disk that hangs holds up nobody here. */
-export function createDiskWatch({ path, leastFreeMiB, clock, statfs, log }: DiskWatchParts): DiskWatch {
+/**
+ * Looks about once a second, and never waits for a look: a disk that hangs holds up nobody here. What is free inside the
+ * store's files counts as room, except for the reserve that the write-ahead log needs outside of them.
+ */
+export function createDiskWatch({ path, leastFreeMiB, clock, statfs, freeInside, log }: DiskWatchParts): DiskWatch {
   let isRunning = false;
   let cancel = () => {};
   /** Free and needed MiB while there is too little. */
@@ -49,10 +54,17 @@ export function createDiskWatch({ path, leastFreeMiB, clock, statfs, log }: Disk
 
   async function look(): Promise<void> {
     try {
-      const { bsize, blocks, bavail } = await statfs(path);
+      const [{ bsize, blocks, bavail }, inside] = await Promise.all([
+        statfs(path),
+        freeInside().catch(() => 0), // the store has failed, and says so itself
+      ]);
       if (!isRunning) return;
       isBlind = false;
-      judge(bavail * bsize, leastFreeMiB === null ? usualLeast(blocks * bsize) : leastFreeMiB * mebibyte);
+      const least = leastFreeMiB === null ? usualLeast(blocks * bsize) : leastFreeMiB * mebibyte;
+      const outside = bavail * bsize;
+      const reserve = Math.min(reserveMiB * mebibyte, least);
+      if (outside < reserve) judge(outside, reserve);
+      else judge(outside + inside, least);
     } catch (error) {
       if (!isRunning) return;
       if (!isBlind) log.warn({ path, error: messageOf(error) }, "nobody can tell how full the disk is: jobs are taken");

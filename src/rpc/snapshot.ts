@@ -11,7 +11,7 @@ import type { Store } from "../store/store.ts";
 import { durationFromMs } from "./convert/time.ts";
 
 export type SnapshotParts = {
-  readonly store: Pick<Store, "counts" | "oldest">;
+  readonly store: Pick<Store, "counts" | "oldest" | "size">;
   readonly stats: Stats;
   readonly backlog: Backlog;
   readonly rateLimit: RateLimit;
@@ -22,7 +22,7 @@ export type SnapshotParts = {
 };
 
 /** What a snapshot shows to every client alike: the expensive part. */
-export type ServerNumbers = Pick<MessageInitShape<typeof SnapshotSchema>, "uptime" | "pools" | "tasks">;
+export type ServerNumbers = Pick<MessageInitShape<typeof SnapshotSchema>, "uptime" | "pools" | "tasks" | "store">;
 
 export async function takeSnapshot(parts: SnapshotParts, client: string): Promise<Snapshot> {
   return snapshotFor(parts, await readServerNumbers(parts), client);
@@ -52,9 +52,10 @@ export async function readServerNumbers(parts: SnapshotParts): Promise<ServerNum
   const { store, stats, backlog, clock } = parts;
   const now = clock.now();
   const names = parts.pools.map(({ pool }) => pool.name);
-  const [counts, oldest] = await Promise.all([store.counts(), store.oldest({ pools: names, now })]);
+  const [counts, oldest, size] = await Promise.all([store.counts(), store.oldest({ pools: names, now }), store.size()]);
   return {
     uptime: durationFromMs(stats.uptimeMs()),
+    store: { sizeBytes: BigInt(size.bytes), freeBytes: BigInt(size.freeBytes) },
     pools: parts.pools.map(({ pool, dispatcher }, index) => {
       const count = counts.pools.find((each) => each.pool === pool.name);
       const { dueAt = null, diedAt = null } = oldest[index] ?? {};

@@ -6,6 +6,7 @@ import type { Config } from "../config.ts";
 import { createDiskWatch, type DiskWatch, noDiskWatch } from "../engine/disk.ts";
 import { messageOf, StartError } from "../errors.ts";
 import type { Log } from "../log.ts";
+import type { Store } from "../store/store.ts";
 
 /** Makes the data folder when it is missing. Resolves with what `openStore` takes: the file's path, or `memory`. */
 export async function prepareStore({ store, dataDir }: Config): Promise<string> {
@@ -34,7 +35,11 @@ async function makeFolder(path: string): Promise<void> {
 }
 
 /** A store in memory fills no disk. */
-export function watchDisk({ store, dataDir, limits }: Config, clock: Clock, log: Log): DiskWatch {
-  if (store === "memory") return noDiskWatch;
-  return createDiskWatch({ path: dataDir, leastFreeMiB: limits.diskFreeMiB, clock, statfs, log });
+export function watchDisk(
+  { store: kind, dataDir, limits }: Config,
+  { store, clock, log }: { readonly store: Pick<Store, "size">; readonly clock: Clock; readonly log: Log },
+): DiskWatch {
+  if (kind === "memory") return noDiskWatch;
+  const freeInside = async () => (await store.size()).freeBytes;
+  return createDiskWatch({ path: dataDir, leastFreeMiB: limits.diskFreeMiB, clock, statfs, freeInside, log });
 }

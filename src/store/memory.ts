@@ -256,6 +256,7 @@ export function createMemoryStore(): Store {
       }),
 
     latest: () => latestAt,
+    size: () => ({ bytes: 0, freeBytes: 0 }),
 
     close: () => {
       closed = true;

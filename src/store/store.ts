@@ -222,6 +222,13 @@ export type Counts = {
   readonly pools: readonly PoolCounts[];
 };
 
+export type StoreSize = {
+  /** What the store's files take on the disk; 0 when there are none. */
+  readonly bytes: number;
+  /** What of it is free: new jobs use it before the files grow. */
+  readonly freeBytes: number;
+};
+
 export type Store = {
   /**
    * Stores jobs, with copies of their inputs. Durable on return; idempotent by job id and by (client, idempotency key);
@@ -290,6 +297,8 @@ export type Store = {
    * last call that wrote nothing.
    */
   latest(): Promise<number>;
+  /** How much of the disk the store takes. What is free in it may go back to the disk whenever no call is under way. */
+  size(): Promise<StoreSize>;
   /** Finishes what was asked for before, then lets go of every file and thread. Safe to repeat. */
   close(): Promise<void>;
 };

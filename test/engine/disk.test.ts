@@ -12,10 +12,13 @@ async function open({
   leastFreeMiB = null,
   sizeMiB = 102_400,
   freeMiB = 1000,
+  insideMiB = 0,
 }: {
   leastFreeMiB?: number | null;
   sizeMiB?: number;
   freeMiB?: number;
+  /** Free inside the store's files. */
+  insideMiB?: number;
 } = {}) {
   const clock = createFakeClock();
   const { lines, log } = keptLog();
@@ -29,11 +32,15 @@ async function open({
     asked.push(path);
     return answer();
   };
-  const disk = createDiskWatch({ path: "/data", leastFreeMiB, clock, statfs, log });
+  let inside = async () => insideMiB * 2 ** 20;
+  const disk = createDiskWatch({ path: "/data", leastFreeMiB, clock, statfs, freeInside: () => inside(), log });
   await disk.start();
   await turn();
   return {
     ...{ disk, clock, lines, asked, set },
+    failInside(error: Error) {
+      inside = () => Promise.reject(error);
+    },
     fail(error: Error) {
       answer = () => Promise.reject(error);
     },
@@ -54,7 +61,7 @@ test("jobs are taken at the bound and refused below it, with both numbers and a 
   await look();
   const refused = disk.refusal();
   assert.equal(refused?.reason, "disk_full");
-  assert.match(refused.message, /has 255 MiB free .* from 256 MiB on: make room, or lower limits\.diskFreeMiB/);
+  assert.match(refused.message, /has 255 MiB free .* from 256 MiB on: .* or lower limits\.diskFreeMiB/);
   assert.equal(refused.retryAfterMs, 10_000);
 });
 
@@ -80,6 +87,22 @@ test("a bound of one's own holds on any disk", async () => {
     const { disk } = await open({ leastFreeMiB: 900, sizeMiB, freeMiB: 899 });
     assert.match(disk.refusal()?.message ?? "", /has 899 MiB free .* from 900 MiB on/);
   }
+});
+
+test("what is free inside the store counts as room, but the log needs 32 MiB outside of it", async () => {
+  const { disk, set, look, failInside } = await open({ freeMiB: 100, insideMiB: 200 });
+  assert.equal(disk.refusal(), undefined);
+  set(32);
+  await look();
+  assert.match(disk.refusal()?.message ?? "", /has 232 MiB free .* from 256 MiB on/);
+  set(56);
+  await look();
+  assert.equal(disk.refusal(), undefined);
+  failInside(new Error("the store failed"));
+  await look();
+  assert.match(disk.refusal()?.message ?? "", /has 56 MiB free .* from 256 MiB on/);
+  const full = await open({ freeMiB: 31, insideMiB: 10_000 });
+  assert.match(full.disk.refusal()?.message ?? "", /has 31 MiB free .* from 32 MiB on/);
 });
 
 test("a bound of 0 never refuses", async () => {

@@ -16,7 +16,7 @@ function setUp(statsWatches = 10_000) {
   };
   const parts = {
     ...{ clock, stats: createStats(clock), pools: [], limits: { statsWatches }, closing: new AbortController().signal },
-    store: { counts, oldest: async () => [] },
+    store: { counts, oldest: async () => [], size: async () => ({ bytes: 0, freeBytes: 0 }) },
     rateLimit: { rateOf: () => ({ perSecond: 0, burst: 0 }) },
   } as unknown as StatsWatchParts;
   const watchStats = createStatsWatch(parts);

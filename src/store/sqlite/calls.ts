@@ -45,6 +45,7 @@ export function createCalls({ call }: Batches): Omit<Store, "close"> {
     prune: (request) => call("prune", () => request, same),
     counts: () => call("counts", () => null, same),
     latest: () => call("latest", () => null, same),
+    size: () => call("size", () => null, same),
     oldest: (request) => call("oldest", () => request, same),
   };
 }

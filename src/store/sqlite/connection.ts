@@ -1,10 +1,14 @@
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from "node:sqlite";
 
+/** How long the write-ahead log stays when a large transaction had made it longer: twice the length at which it is moved. */
+const longestLogBytes = 32 * 2 ** 20;
+
 /** The settings that the promises rest on, each with the value that must be read back. */
 const settings = [
   ["journal_mode", "wal"],
   ["synchronous", 2], // FULL: a commit returns when the disk has it
   ["busy_timeout", 5_000],
+  ["journal_size_limit", longestLogBytes],
   ["wal_autocheckpoint", 0], // by checkpoint.ts: SQLite keeps to itself what goes wrong with its own
   ["cache_size", -65_536], // 64 MiB, in KiB
   ["foreign_keys", 0],
@@ -15,6 +19,8 @@ const settings = [
 export function openConnection(path: string): DatabaseSync {
   const db = new DatabaseSync(path);
   try {
+    // Only a file without tables takes it, and only before it has a write-ahead log: see free-pages.ts.
+    db.exec("PRAGMA auto_vacuum = INCREMENTAL");
     for (const [name, value] of settings) {
       db.prepare(`PRAGMA ${name} = ${value}`).get();
       const [inForce] = Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {});

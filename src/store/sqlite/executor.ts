@@ -3,6 +3,7 @@ import { createAlterations } from "./alter.ts";
 import { type BytesReader, type BytesWriter, createBytesReader, createBytesWriter, joinBytes } from "./bytes.ts";
 import { prepareQuery } from "./connection.ts";
 import { createEndQueued } from "./end-queued.ts";
+import { createSize } from "./free-pages.ts";
 import { createGet } from "./jobs.ts";
 import { createKeys } from "./keys.ts";
 import { createLeases } from "./lease.ts";
@@ -82,6 +83,7 @@ export function createExecutor(db: DatabaseSync, { onCommit, onDamage }: Heard):
     counts: tables.counters.counts,
     latest: tables.counters.latest,
     oldest: ready.oldest,
+    size: createSize(db),
   };
   const begin = db.prepare("BEGIN IMMEDIATE");
   const commit = db.prepare("COMMIT");

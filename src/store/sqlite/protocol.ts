@@ -3,7 +3,7 @@
  * columns: four times quicker to clone than objects.
  */
 import type { DeadReason, JobState, Outcome, Payload } from "../../job/job.ts";
-import type { AckRequest, LeaseRequest, ResultsRequest, Store, Submitted } from "../store.ts";
+import type { AckRequest, LeaseRequest, ResultsRequest, Store, StoreSize, Submitted } from "../store.ts";
 
 /** The states as the table has them: a state's number is its place here. */
 export const states = ["QUEUED", "RUNNING", "SUCCEEDED", "DEAD", "CANCELLED"] as const satisfies readonly JobState[];
@@ -107,7 +107,7 @@ export type ResultCells = readonly [
 
 type SameCall = Exclude<
   keyof Store,
-  "submit" | "lease" | "settle" | "expired" | "results" | "ack" | "counts" | "latest" | "close"
+  "submit" | "lease" | "settle" | "expired" | "results" | "ack" | "counts" | "latest" | "size" | "close"
 >;
 /** Calls that cross as the port has them. */
 type SameCalls = { [K in SameCall]: { request: Parameters<Store[K]>[0]; answer: Awaited<ReturnType<Store[K]>> } };
@@ -123,6 +123,7 @@ export type Calls = SameCalls & {
   ack: { request: readonly AckRequest[]; answer: Awaited<ReturnType<Store["ack"]>> };
   counts: { request: null; answer: Awaited<ReturnType<Store["counts"]>> };
   latest: { request: null; answer: number };
+  size: { request: null; answer: StoreSize };
 };
 export type Call = keyof Calls;
 export type Command = { [K in Call]: { readonly call: K; readonly request: Calls[K]["request"] } }[Call];

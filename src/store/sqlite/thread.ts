@@ -6,6 +6,8 @@ import { messageOf, StartError } from "../../errors.ts";
 import { createCheckpoint } from "./checkpoint.ts";
 import { openConnection, openWitness } from "./connection.ts";
 import { createExecutor } from "./executor.ts";
+import { createFreePages } from "./free-pages.ts";
+import { startIdleWork } from "./idle-work.ts";
 import { assertUsable } from "./inspect.ts";
 import { type FileLock, lockFile } from "./lock.ts";
 import { type Mark, openMark } from "./mark.ts";
@@ -33,26 +35,43 @@ function serve(opened: Opened, witness: DatabaseSync): void {
   opened.mark.sync();
 
   function end(): void {
+    idleWork.stop();
     close(opened);
     port.close();
   }
 
-  port.on("message", (first: ToThread) => {
-    const said = [first, ...received(port)];
+  /** What the disk has now is not known. The other side hears why, and the witness stays open to the thread's end. */
+  function fail(error: unknown): void {
+    say({ failed: messageOf(error) });
+    end();
+  }
+
+  function answer(said: readonly ToThread[]): void {
     const batches = said.filter((one): one is Batch => one !== "close");
+    // What has arrived by now shares one commit.
+    if (batches.length > 0) for (const answers of executor.execute(batches)) say(answers, [answers.bytes.buffer]);
+    checkpoint.whenLong();
+    if (!said.includes("close")) return;
+    executor.record();
+    if (checkpoint.now()) witness.close(); // with something left SQLite would try by itself, and not tell
+    end();
+  }
+
+  const idleWork = startIdleWork({
+    freePages: createFreePages(opened.db, onDamage),
+    ...{ checkpoint, clock: systemClock, onError: fail },
+    answerCalls() {
+      const said = received(port);
+      if (said.length > 0) answer(said);
+      return said.length > 0;
+    },
+  });
+  port.on("message", (first: ToThread) => {
+    idleWork.called();
     try {
-      // What has arrived by now shares one commit.
-      if (batches.length > 0) for (const answers of executor.execute(batches)) say(answers, [answers.bytes.buffer]);
-      checkpoint.whenLong();
-      if (said.includes("close")) {
-        executor.record();
-        if (checkpoint.now()) witness.close(); // with something left SQLite would try by itself, and not tell
-        end();
-      }
+      answer([first, ...received(port)]);
     } catch (error) {
-      // What the disk has now is not known. The other side hears why, and the witness stays open to the thread's end.
-      say({ failed: messageOf(error) });
-      end();
+      fail(error);
     }
   });
 }

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file millpond/v1/stats.proto.
  */
 export const file_millpond_v1_stats: GenFile = /*@__PURE__*/
-  fileDesc("ChdtaWxscG9uZC92MS9zdGF0cy5wcm90bxILbWlsbHBvbmQudjEirQEKCFNuYXBzaG90EiUKBXBvb2xzGAEgAygLMhYubWlsbHBvbmQudjEuUG9vbFN0YXRzEiUKBXRhc2tzGAIgAygLMhYubWlsbHBvbmQudjEuVGFza1N0YXRzEigKBmNsaWVudBgDIAEoCzIYLm1pbGxwb25kLnYxLkNsaWVudFN0YXRzEikKBnVwdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKgAgoJUG9vbFN0YXRzEgwKBHBvb2wYASABKAkSDgoGcXVldWVkGAIgASgEEhIKCm1heF9xdWV1ZWQYAyABKAQSDwoHcnVubmluZxgEIAEoDRIPCgd3b3JrZXJzGAUgASgNEhMKC21pbl93b3JrZXJzGAYgASgNEhMKC21heF93b3JrZXJzGAcgASgNEhEKCXN1Y2NlZWRlZBgIIAEoBBIMCgRkZWFkGAkgASgEEhEKCWNhbmNlbGxlZBgKIAEoBBItCgpvbGRlc3RfYWdlGAsgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjIKD29sZGVzdF9kZWFkX2FnZRgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLCAQoJVGFza1N0YXRzEgwKBHRhc2sYASABKAkSDAoEcG9vbBgCIAEoCRIRCglzdWNjZWVkZWQYAyABKAQSDgoGZmFpbGVkGAQgASgEEhsKE2F0dGVtcHRzX3Blcl9zZWNvbmQYBSABKAESLAoKcXVldWVfd2FpdBgGIAEoCzIYLm1pbGxwb25kLnYxLlBlcmNlbnRpbGVzEisKCWV4ZWN1dGlvbhgHIAEoCzIYLm1pbGxwb25kLnYxLlBlcmNlbnRpbGVzIoUBCgtQZXJjZW50aWxlcxImCgNwNTAYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJgoDcDkwGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKA3A5ORgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJoCgtDbGllbnRTdGF0cxIOCgZjbGllbnQYASABKAkSEAoIYWNjZXB0ZWQYAiABKAQSDwoHcmVmdXNlZBgDIAEoBBIXCg9yYXRlX3Blcl9zZWNvbmQYBCABKAESDQoFYnVyc3QYBSABKA1CfQoOaW8ubWlsbHBvbmQudjFQAVo+Z2l0aHViLmNvbS9taWxscG9uZC9taWxscG9uZC9jbGllbnRzL2dvL21pbGxwb25kL3YxO21pbGxwb25kdjGqAgtNaWxscG9uZC5WMcoCC01pbGxwb25kXFYx6gIMTWlsbHBvbmQ6OlYxYgZwcm90bzM", [file_google_protobuf_duration]);
+  fileDesc("ChdtaWxscG9uZC92MS9zdGF0cy5wcm90bxILbWlsbHBvbmQudjEi1QEKCFNuYXBzaG90EiUKBXBvb2xzGAEgAygLMhYubWlsbHBvbmQudjEuUG9vbFN0YXRzEiUKBXRhc2tzGAIgAygLMhYubWlsbHBvbmQudjEuVGFza1N0YXRzEigKBmNsaWVudBgDIAEoCzIYLm1pbGxwb25kLnYxLkNsaWVudFN0YXRzEikKBnVwdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgVzdG9yZRgFIAEoCzIXLm1pbGxwb25kLnYxLlN0b3JlU3RhdHMiNAoKU3RvcmVTdGF0cxISCgpzaXplX2J5dGVzGAEgASgEEhIKCmZyZWVfYnl0ZXMYAiABKAQioAIKCVBvb2xTdGF0cxIMCgRwb29sGAEgASgJEg4KBnF1ZXVlZBgCIAEoBBISCgptYXhfcXVldWVkGAMgASgEEg8KB3J1bm5pbmcYBCABKA0SDwoHd29ya2VycxgFIAEoDRITCgttaW5fd29ya2VycxgGIAEoDRITCgttYXhfd29ya2VycxgHIAEoDRIRCglzdWNjZWVkZWQYCCABKAQSDAoEZGVhZBgJIAEoBBIRCgljYW5jZWxsZWQYCiABKAQSLQoKb2xkZXN0X2FnZRgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIyCg9vbGRlc3RfZGVhZF9hZ2UYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iwgEKCVRhc2tTdGF0cxIMCgR0YXNrGAEgASgJEgwKBHBvb2wYAiABKAkSEQoJc3VjY2VlZGVkGAMgASgEEg4KBmZhaWxlZBgEIAEoBBIbChNhdHRlbXB0c19wZXJfc2Vjb25kGAUgASgBEiwKCnF1ZXVlX3dhaXQYBiABKAsyGC5taWxscG9uZC52MS5QZXJjZW50aWxlcxIrCglleGVjdXRpb24YByABKAsyGC5taWxscG9uZC52MS5QZXJjZW50aWxlcyKFAQoLUGVyY2VudGlsZXMSJgoDcDUwGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKA3A5MBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgNwOTkYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iaAoLQ2xpZW50U3RhdHMSDgoGY2xpZW50GAEgASgJEhAKCGFjY2VwdGVkGAIgASgEEg8KB3JlZnVzZWQYAyABKAQSFwoPcmF0ZV9wZXJfc2Vjb25kGAQgASgBEg0KBWJ1cnN0GAUgASgNQn0KDmlvLm1pbGxwb25kLnYxUAFaPmdpdGh1Yi5jb20vbWlsbHBvbmQvbWlsbHBvbmQvY2xpZW50cy9nby9taWxscG9uZC92MTttaWxscG9uZHYxqgILTWlsbHBvbmQuVjHKAgtNaWxscG9uZFxWMeoCDE1pbGxwb25kOjpWMWIGcHJvdG8z", [file_google_protobuf_duration]);
 
 /**
  * What the server is doing at one moment.
@@ -45,6 +45,11 @@ export type Snapshot = Message<"millpond.v1.Snapshot"> & {
    * @generated from field: google.protobuf.Duration uptime = 4;
    */
   uptime?: Duration | undefined;
+
+  /**
+   * @generated from field: millpond.v1.StoreStats store = 5;
+   */
+  store?: StoreStats | undefined;
 };
 
 /**
@@ -53,6 +58,35 @@ export type Snapshot = Message<"millpond.v1.Snapshot"> & {
  */
 export const SnapshotSchema: GenMessage<Snapshot> = /*@__PURE__*/
   messageDesc(file_millpond_v1_stats, 0);
+
+/**
+ * The store's files. All zero for a store in memory.
+ *
+ * @generated from message millpond.v1.StoreStats
+ */
+export type StoreStats = Message<"millpond.v1.StoreStats"> & {
+  /**
+   * What they take on the disk.
+   *
+   * @generated from field: uint64 size_bytes = 1;
+   */
+  sizeBytes: bigint;
+
+  /**
+   * What of it is free: new jobs use it before the files grow, and what is more than a sixteenth goes back to the disk in
+   * idle moments.
+   *
+   * @generated from field: uint64 free_bytes = 2;
+   */
+  freeBytes: bigint;
+};
+
+/**
+ * Describes the message millpond.v1.StoreStats.
+ * Use `create(StoreStatsSchema)` to create a new message.
+ */
+export const StoreStatsSchema: GenMessage<StoreStats> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_stats, 1);
 
 /**
  * A pool's queue and workers.
@@ -142,7 +176,7 @@ export type PoolStats = Message<"millpond.v1.PoolStats"> & {
  * Use `create(PoolStatsSchema)` to create a new message.
  */
 export const PoolStatsSchema: GenMessage<PoolStats> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_stats, 1);
+  messageDesc(file_millpond_v1_stats, 2);
 
 /**
  * One task's speed. Counts are since the server started, percentiles over the last minute or two.
@@ -195,7 +229,7 @@ export type TaskStats = Message<"millpond.v1.TaskStats"> & {
  * Use `create(TaskStatsSchema)` to create a new message.
  */
 export const TaskStatsSchema: GenMessage<TaskStats> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_stats, 2);
+  messageDesc(file_millpond_v1_stats, 3);
 
 /**
  * Percentiles of a duration; absent values mean that nothing was measured.
@@ -224,7 +258,7 @@ export type Percentiles = Message<"millpond.v1.Percentiles"> & {
  * Use `create(PercentilesSchema)` to create a new message.
  */
 export const PercentilesSchema: GenMessage<Percentiles> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_stats, 3);
+  messageDesc(file_millpond_v1_stats, 4);
 
 /**
  * One client's traffic since the server started.
@@ -265,5 +299,5 @@ export type ClientStats = Message<"millpond.v1.ClientStats"> & {
  * Use `create(ClientStatsSchema)` to create a new message.
  */
 export const ClientStatsSchema: GenMessage<ClientStats> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_stats, 4);
+  messageDesc(file_millpond_v1_stats, 5);
 
