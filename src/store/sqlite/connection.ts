@@ -19,8 +19,8 @@ const settings = [
 export function openConnection(path: string): DatabaseSync {
   const db = new DatabaseSync(path);
   try {
-    // Only a file without tables takes it, and only before it has a write-ahead log: see free-pages.ts.
-    db.exec("PRAGMA auto_vacuum = INCREMENTAL");
+    // Only a new file takes it, and only before it has a write-ahead log: see free-pages.ts.
+    if (db.prepare("PRAGMA page_count").get()!.page_count === 0) db.exec("PRAGMA auto_vacuum = INCREMENTAL");
     for (const [name, value] of settings) {
       db.prepare(`PRAGMA ${name} = ${value}`).get();
       const [inForce] = Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {});
