@@ -10,14 +10,17 @@ export type Clock = {
   after(ms: number, action: () => void): () => void;
 };
 
-/** The machine's clock. */
+/** Node's timers end at once when they are longer. */
+const longestTimerMs = 2 ** 31 - 1;
+
+/** The machine's clock. Waits for at most 24.8 days. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   sleep: async (ms, signal) => {
-    await delay(ms, undefined, signal === undefined ? {} : { signal });
+    await delay(Math.min(ms, longestTimerMs), undefined, signal === undefined ? {} : { signal });
   },
   after: (ms, action) => {
-    const timer = setTimeout(action, ms);
+    const timer = setTimeout(action, Math.min(ms, longestTimerMs));
     timer.unref();
     return () => clearTimeout(timer);
   },

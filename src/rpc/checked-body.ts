@@ -1,11 +1,15 @@
 /** Request bodies in the wire format, held back until each message is seen to be within its bounds. */
+import { promisify } from "node:util";
+import { gunzip } from "node:zlib";
 
 export type BodyCheck = {
   /** Whether messages come in envelopes, as in gRPC and in streams of Connect, and not alone. */
   readonly isEnveloped: boolean;
   /** Larger messages are passed on as they come: Connect refuses them by their size, before it reads them. */
   readonly maxBytes: number;
-  /** Called with each message that is not compressed. What it throws ends the body. */
+  /** Whether those that say that they are compressed, or a message alone, are in gzip. Others are for Connect to refuse. */
+  readonly isGzip: boolean;
+  /** Called with each message, inflated. What it throws ends the body. */
   readonly check: (message: Uint8Array) => void;
 };
 
@@ -13,10 +17,8 @@ export function checkedBody(body: AsyncIterable<Uint8Array>, check: BodyCheck): 
   return check.isEnveloped ? checkEnvelopes(body, check) : checkWhole(body, check);
 }
 
-async function* checkWhole(
-  body: AsyncIterable<Uint8Array>,
-  { maxBytes, check }: BodyCheck,
-): AsyncGenerator<Uint8Array> {
+async function* checkWhole(body: AsyncIterable<Uint8Array>, bounds: BodyCheck): AsyncGenerator<Uint8Array> {
+  const { maxBytes, isGzip } = bounds;
   const held: Uint8Array[] = [];
   let size = 0;
   for await (const bytes of body) {
@@ -26,7 +28,7 @@ async function* checkWhole(
   }
   if (size > maxBytes) return;
   const message = joined(held);
-  check(message);
+  await checkMessage(message, isGzip, bounds);
   yield message;
 }
 
@@ -34,10 +36,8 @@ async function* checkWhole(
 const headBytes = 5;
 const compressed = 1;
 
-async function* checkEnvelopes(
-  body: AsyncIterable<Uint8Array>,
-  { maxBytes, check }: BodyCheck,
-): AsyncGenerator<Uint8Array> {
+async function* checkEnvelopes(body: AsyncIterable<Uint8Array>, bounds: BodyCheck): AsyncGenerator<Uint8Array> {
+  const { maxBytes } = bounds;
   let held: Uint8Array[] = [];
   let size = 0;
   let wanted = headBytes;
@@ -53,7 +53,8 @@ async function* checkEnvelopes(
         break;
       }
       const message = all.subarray(0, wanted);
-      if (length <= maxBytes && !((message[0] ?? 0) & compressed)) check(message.subarray(headBytes));
+      const isCompressed = ((message[0] ?? 0) & compressed) !== 0;
+      if (length <= maxBytes) await checkMessage(message.subarray(headBytes), isCompressed, bounds);
       yield message;
       size -= message.length;
       held = size > 0 ? [all.subarray(wanted)] : [];
@@ -61,6 +62,20 @@ async function* checkEnvelopes(
     }
   }
   if (size > 0) yield joined(held);
+}
+
+const inflate = promisify(gunzip);
+
+/** One that cannot be inflated, or only to more than `maxBytes`, goes on as it is: Connect refuses it when it tries. */
+async function checkMessage(
+  message: Uint8Array,
+  isCompressed: boolean,
+  { isGzip, maxBytes, check }: BodyCheck,
+): Promise<void> {
+  if (!isCompressed) return check(message);
+  if (!isGzip) return;
+  const inflated = await inflate(message, { maxOutputLength: maxBytes }).catch(() => null);
+  if (inflated) check(inflated);
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {

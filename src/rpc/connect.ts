@@ -14,10 +14,14 @@ import {
   createContextValues,
   type HandlerContext,
 } from "@connectrpc/connect";
-import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import {
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
 import { createRegistry, type DescMessage, type Message } from "@bufbuild/protobuf";
 import type { Clock } from "../clock.ts";
-import { type MillpondError, messageOf, StartError } from "../errors.ts";
+import { type MillpondError, messageOf, refusal, StartError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import {
   anonymous,
@@ -34,6 +38,7 @@ import { checkedBody } from "./checked-body.ts";
 import type { FrontEnd, FrontEndLimits } from "./front-end.ts";
 import {
   answerError,
+  answerHeaders,
   answerJson,
   answerPreflight,
   type HttpRequest,
@@ -47,6 +52,8 @@ import { createOriginCheck, type OriginOptions } from "./origin.ts";
 import { checkBinary, type RequestBounds } from "./request-bounds.ts";
 import type { AnyStream, AnyUnary, Served } from "./served.ts";
 import { detailsOf, pushbackKey, toMillpondError, trailersOf } from "./status.ts";
+import { boundTimeouts } from "./timeouts.ts";
+import { trailersOnly } from "./trailers-only.ts";
 import { maxNesting } from "../job/wire-scan.ts";
 
 export type ConnectOptions = OriginOptions & {
@@ -67,8 +74,8 @@ export type HealthFacts = {
   readonly brokenPools: readonly string[];
 };
 
-/** Longer deadlines are refused: one day. */
-const maxTimeoutMs = 24 * 60 * 60 * 1000;
+/** Requests may come in gzip; responses go out as they are, and never compressed. */
+const gzip = { acceptCompression: [compressionGzip], compressMinBytes: 0xffff_ffff };
 
 /** What pages of other origins may send and read, where they may call at all. */
 const allowedHeaders = [...cors.allowedHeaders, clientKey, traceKey];
@@ -82,7 +89,7 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
   const originCheck = createOriginCheck(options);
   const bounds: RequestBounds = { maxValues: limits.values, types: createRegistry(...options.types) };
   const router = createConnectRouter({
-    ...{ readMaxBytes: limits.messageBytes, writeMaxBytes: limits.messageBytes, maxTimeoutMs, acceptCompression: [] },
+    ...{ readMaxBytes: limits.messageBytes, writeMaxBytes: limits.messageBytes, ...gzip },
     binaryOptions: { recursionLimit: maxNesting },
   });
   addRoutes(router, services, bounds, options);
@@ -91,12 +98,19 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
   const serveRpc = (request: HttpRequest, response: HttpResponse) => {
     const handler = handlers.get(request.url?.split("?", 1)[0] ?? "");
     if (!handler) return void (response as ServerResponse).writeHead(404).end();
+    boundTimeouts(request.headers);
     const context = createContextValues().set(requestKey, request);
     const universal = universalRequestFromNodeRequest(request, response, undefined, context);
     const checked = withCheckedBody(universal, handler.method.input, bounds, options);
+    const isStream = handler.method.methodKind !== "unary";
     void jsonRequests
       .run([], () => handler(checked))
-      .then((answer) => universalResponseToNodeResponse(answer, response))
+      .then(trailersOnly)
+      .then((answer) => {
+        if (answer.status === 415) return answerError(request, response, unsupported(request, isStream), 415);
+        if (answer.body) return universalResponseToNodeResponse(answer, response);
+        return answerHeaders(response, answer.status, answer.header ?? []);
+      })
       .catch((error: unknown) => {
         if (!universal.signal.aborted) fail(error, request, response);
         else log.debug({ rpc: handler.requestPath, error: messageOf(error) }, "an answer was cut short");
@@ -161,6 +175,16 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
       cancel();
     },
   };
+}
+
+/** Every content type that this method can be called with begins so. */
+function unsupported(request: HttpRequest, isStream: boolean): MillpondError {
+  const connect = isStream
+    ? "application/connect+json, application/connect+proto"
+    : "application/json, application/proto";
+  const served = `this method speaks ${connect}, application/grpc-web, application/grpc-web+proto, application/grpc`;
+  const contentType = (request.headers["content-type"] ?? "").slice(0, 100);
+  return refusal("unsupported_content_type", [contentType, served]);
 }
 
 function answerHealth(response: HttpResponse, { isServing, brokenPools }: HealthFacts): void {
@@ -228,9 +252,13 @@ function withCheckedBody(
     }
   };
   const isEnveloped = /^application\/(?:grpc|connect)/i.test(contentType);
+  const isGzip = encodingKeys.some((key) => request.header.get(key) === "gzip");
   const body = request.body as AsyncIterable<Uint8Array>;
-  return { ...request, body: checkedBody(body, { isEnveloped, maxBytes: limits.messageBytes, check }) };
+  return { ...request, body: checkedBody(body, { isEnveloped, isGzip, maxBytes: limits.messageBytes, check }) };
 }
+
+/** Where the encoding of a request's messages stands: in gRPC, in streams of Connect, and in its unary calls. */
+const encodingKeys = ["grpc-encoding", "connect-content-encoding", "content-encoding"];
 
 type UniversalServerRequest = ReturnType<typeof universalRequestFromNodeRequest>;
 

@@ -17,7 +17,7 @@ export type GrpcStreams = {
 
 const channel = "http2.server.stream.created";
 
-export function createGrpcStreams(log: Log, admit?: Admit): GrpcStreams {
+export function createGrpcStreams(log: Log, admit: Admit): GrpcStreams {
   /** On a socket says that its streams are ours; a session shows the properties of its socket, and not the socket. */
   const mark = Symbol("guarded");
   const seen = new WeakSet();

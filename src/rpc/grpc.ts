@@ -37,6 +37,7 @@ import {
 } from "./call.ts";
 import { report } from "./boundary.ts";
 import { type FrontEnd, type FrontEndLimits, keepaliveMs, keepaliveTimeoutMs } from "./front-end.ts";
+import { createGrpcAdmission } from "./grpc-admission.ts";
 import { createGrpcStreams } from "./grpc-streams.ts";
 import { createListener } from "./listener.ts";
 import { checkBinary, type RequestBounds } from "./request-bounds.ts";
@@ -80,7 +81,7 @@ export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOpt
   });
   // grpc-js could listen by itself, but could not cut a connection whose client reads no more, and so not always stop
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const streams = createGrpcStreams(log);
+  const streams = createGrpcStreams(log, createGrpcAdmission(options));
   const listener = createListener({
     allowHalfOpen: false,
     onConnection(socket) {
@@ -275,13 +276,11 @@ async function writeAll(
   }
 }
 
-function contextOf(call: Call, { limits, webAddress, clock }: GrpcOptions): CallContext {
+function contextOf(call: Call, { limits, clock }: GrpcOptions): CallContext {
   const { metadata } = call;
   const entries = Object.entries(metadata.getMap());
   checkMetadata(entries, limits.metadataBytes);
   const value = (key: string) => metadata.get(key)[0]?.toString();
-  if (value("x-grpc-web") !== undefined)
-    throw refusal("unsupported_content_type", ["application/grpc-web", `gRPC-Web and Connect are on ${webAddress()}`]);
   const deadline = Number(call.getDeadline());
   return {
     client: parseClient(value(clientKey)),

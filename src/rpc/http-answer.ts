@@ -17,17 +17,16 @@ const statusOf: { readonly [code: number]: number } = {
   [Code.Unavailable]: 503,
 };
 
-/** The error in the form that the caller reads: gRPC and gRPC-Web in headers, all else in JSON. Cuts an answer that has begun. */
-export function answerError(
-  request: HttpRequest,
-  response: HttpResponse,
-  error: MillpondError,
-  status = statusOf[error.code] ?? 500,
-): void {
+/**
+ * The error in the form that the caller reads: in the headers of gRPC and gRPC-Web, else, or when there is a `status` of its
+ * own, in JSON. Cuts an answer that has begun.
+ */
+export function answerError(request: HttpRequest, response: HttpResponse, error: MillpondError, status?: number): void {
   const contentType = request.headers["content-type"] ?? "";
   if (response.headersSent) response.destroy();
-  else if (!/^application\/grpc/i.test(contentType)) answerJson(response, status, errorJson(error));
-  else answerHeaders(response, 200, [["content-type", contentType], ...grpcHeaders(error)]);
+  else if (status === undefined && /^application\/grpc/i.test(contentType)) {
+    answerHeaders(response, 200, [["content-type", contentType], ...grpcHeaders(error)]);
+  } else answerJson(response, status ?? statusOf[error.code] ?? 500, errorJson(error));
 }
 
 export function answerJson(response: HttpResponse, status: number, body: unknown): void {

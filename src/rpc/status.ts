@@ -2,7 +2,7 @@
 import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { randomUUID } from "node:crypto";
-import { Code, MillpondError, messageOf, refusal } from "../errors.ts";
+import { Code, MillpondError, messageOf, refusal, rules } from "../errors.ts";
 import {
   BadRequestSchema,
   ErrorInfoSchema,
@@ -83,7 +83,14 @@ export function errorJson(error: MillpondError): object {
   return { code, message: error.message, details };
 }
 
-/** Trailers that go with an error besides its details. */
-export function trailersOf(error: MillpondError): readonly (readonly [string, string])[] {
-  return error.retryAfterMs === undefined ? [] : [[pushbackKey, String(Math.ceil(error.retryAfterMs))]];
+/** Trailers that go with an error besides its details. `random` is in [0, 1). */
+export function trailersOf(
+  { reason, retryAfterMs }: MillpondError,
+  random: () => number = Math.random,
+): readonly (readonly [string, string])[] {
+  if (retryAfterMs !== undefined) return [[pushbackKey, String(Math.ceil(retryAfterMs * (1 + maxSpread * random())))]];
+  return rules[reason].retryable ? [] : [[pushbackKey, "-1"]]; // never, whatever a client's policy says of the code
 }
+
+/** Clients that were refused together come back within so much of the wait, and not together: they add no jitter to it. */
+const maxSpread = 0.5;

@@ -1,0 +1,64 @@
+/** What is decided about a call of the gRPC port before grpc-js sees it, by its head alone. */
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import { type MillpondError, refusal } from "../errors.ts";
+import type { Log } from "../log.ts";
+import type { Admit } from "./boundary.ts";
+import { clientKey, parseClient } from "./call.ts";
+import { grpcHeaders, toMillpondError } from "./status.ts";
+import { boundTimeouts } from "./timeouts.ts";
+
+export type GrpcAdmissionOptions = {
+  /** Where Connect and gRPC-Web are served. */
+  readonly webAddress: () => string;
+  readonly log: Log;
+};
+
+export function createGrpcAdmission({ webAddress, log }: GrpcAdmissionOptions): Admit {
+  function check(headers: IncomingHttpHeaders): void {
+    checkContentType(headers["content-type"] ?? "", webAddress);
+    dropUnprintable(headers);
+    boundTimeouts(headers);
+  }
+
+  return (stream, headers) => {
+    try {
+      check(headers);
+      return true;
+    } catch (error) {
+      refuse(stream, headers["content-type"] ?? "", toMillpondError(error, log));
+      return false;
+    }
+  };
+}
+
+/** grpc-js takes everything that begins like gRPC, and answers the rest without a word. */
+function checkContentType(contentType: string, webAddress: () => string): void {
+  if (/^application\/grpc(\+proto)?\s*(;|$)/i.test(contentType)) return;
+  const served = `this port speaks application/grpc and application/grpc+proto; Connect and gRPC-Web are on ${webAddress()}`;
+  throw refusal("unsupported_content_type", [contentType.slice(0, 100), served]);
+}
+
+/** Drops what grpc-js would drop and print, a stranger's bytes: metadata in other characters than printable ASCII. */
+function dropUnprintable(headers: IncomingHttpHeaders): void {
+  for (const name in headers) {
+    const value = headers[name];
+    if (typeof value !== "string" || name.startsWith(":") || name.endsWith("-bin") || /^[ -~]*$/.test(value)) continue;
+    if (name === clientKey) parseClient(value); // which refuses it, and says why
+    delete headers[name];
+  }
+}
+
+/** In one frame, head and end, in the form that the caller reads. */
+function refuse(stream: ServerHttp2Stream, contentType: string, error: MillpondError): void {
+  stream.resume(); // what it still sends is dropped
+  if (/^application\/grpc/i.test(contentType)) {
+    const type = contentType.replace(/[^ -~]/g, "");
+    stream.respond(
+      { ":status": 200, "content-type": type, ...Object.fromEntries(grpcHeaders(error)) },
+      { endStream: true },
+    );
+  } else {
+    stream.respond({ ":status": 415, "content-type": "text/plain" });
+    stream.end(`${error.message}\n`);
+  }
+}
