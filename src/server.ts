@@ -132,7 +132,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
     const brokenPools = poolWatch.broken();
     return { isServing: !notServing.aborted && brokenPools.length === 0, brokenPools };
   };
-  const { grpc, http } = createFrontEnds({ config, services, tasks, health, clock, log });
+  const { grpc, http } = createFrontEnds({ config, services, tasks, health, clock, log, random: Math.random });
 
   await engine.recover();
   const started = [disk, poolWatch, alerts, grpc, http];

@@ -66,6 +66,7 @@ export type ConnectOptions = OriginOptions & {
   readonly health: () => HealthFacts;
   readonly clock: Clock;
   readonly log: Log;
+  readonly random: () => number;
 };
 
 export type HealthFacts = {
@@ -85,7 +86,7 @@ const exposedHeaders = [...cors.exposedHeaders, pushbackKey];
 const requestKey = createContextKey<HttpRequest | undefined>(undefined);
 
 export function createConnectFrontEnd(services: readonly Served[], options: ConnectOptions): FrontEnd {
-  const { host, limits, clock, log } = options;
+  const { host, limits, clock, log, random } = options;
   const originCheck = createOriginCheck(options);
   const bounds: RequestBounds = { maxValues: limits.values, types: createRegistry(...options.types) };
   const router = createConnectRouter({
@@ -107,7 +108,8 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
       .run([], () => handler(checked))
       .then(trailersOnly)
       .then((answer) => {
-        if (answer.status === 415) return answerError(request, response, unsupported(request, isStream), 415);
+        if (answer.status === 415)
+          return answerError(request, response, unsupported(request, isStream), { random, status: 415 });
         if (answer.body) return universalResponseToNodeResponse(answer, response);
         return answerHeaders(response, answer.status, answer.header ?? []);
       })
@@ -136,7 +138,7 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
     log,
     "an answer",
     (error: unknown, request: HttpRequest, response: HttpResponse) =>
-      answerError(request, response, toMillpondError(error, log)),
+      answerError(request, response, toMillpondError(error, log), { random }),
     (_error, _request, response) => response.destroy(),
   );
   // twice what is allowed: what is a little over gets an answer of ours, and only what is far over is cut by Node
@@ -203,7 +205,7 @@ function addRoutes(
       const implement = functions[method.localName];
       const call =
         method.methodKind === "unary" ? unary(implement as AnyUnary, options) : stream(implement as AnyStream, options);
-      const textDecoder = { decode: (bytes: Uint8Array) => readAhead(method.input, bytes, bounds, options.log) };
+      const textDecoder = { decode: (bytes: Uint8Array) => readAhead(method.input, bytes, bounds, options) };
       router.rpc(method as never, call as never, { jsonOptions: { registry: bounds.types, textDecoder } as never });
     }
   }
@@ -217,12 +219,12 @@ const jsonRequests = new AsyncLocalStorage<Message[]>();
  * read here, where Connect wants their text, and what it gets is the text of an empty one (`createJsonSerialization`).
  * It passes on a ConnectError.
  */
-function readAhead(input: DescMessage, bytes: Uint8Array, bounds: RequestBounds, log: Log): string {
+function readAhead(input: DescMessage, bytes: Uint8Array, bounds: RequestBounds, options: ConnectOptions): string {
   try {
     jsonRequests.getStore()?.push(readJson(input, bytes, bounds));
     return "{}";
   } catch (error) {
-    throw connectError(toMillpondError(error, log));
+    throw connectError(error, options);
   }
 }
 
@@ -240,7 +242,7 @@ function withCheckedBody(
   request: UniversalServerRequest,
   input: DescMessage,
   bounds: RequestBounds,
-  { limits, log }: ConnectOptions,
+  options: ConnectOptions,
 ): UniversalServerRequest {
   const contentType = request.header.get("content-type") ?? "";
   if (/json/i.test(contentType)) return request;
@@ -248,13 +250,13 @@ function withCheckedBody(
     try {
       checkBinary(input, message, bounds);
     } catch (error) {
-      throw connectError(toMillpondError(error, log));
+      throw connectError(error, options);
     }
   };
   const isEnveloped = /^application\/(?:grpc|connect)/i.test(contentType);
   const isGzip = encodingKeys.some((key) => request.header.get(key) === "gzip");
   const body = request.body as AsyncIterable<Uint8Array>;
-  return { ...request, body: checkedBody(body, { isEnveloped, isGzip, maxBytes: limits.messageBytes, check }) };
+  return { ...request, body: checkedBody(body, { isEnveloped, isGzip, maxBytes: options.limits.messageBytes, check }) };
 }
 
 /** Where the encoding of a request's messages stands: in gRPC, in streams of Connect, and in its unary calls. */
@@ -267,7 +269,7 @@ function unary(implement: AnyUnary, options: ConnectOptions) {
     try {
       return await implement(asSent(request), contextOf(context, options));
     } catch (error) {
-      throw connectError(toMillpondError(error, options.log));
+      throw connectError(error, options);
     }
   };
 }
@@ -293,7 +295,7 @@ function stream(implement: AnyStream, options: ConnectOptions) {
       }
     } catch (error) {
       if (context.signal.aborted || error instanceof ConnectError) throw error;
-      throw connectError(toMillpondError(error, log));
+      throw connectError(error, options);
     }
   };
 }
@@ -322,12 +324,13 @@ function contextOf(
   };
 }
 
-function connectError(error: MillpondError): ConnectError {
+function connectError(thrown: unknown, { log, random }: Pick<ConnectOptions, "log" | "random">): ConnectError {
+  const error = toMillpondError(thrown, log);
   const details = detailsOf(error).map(({ desc, value }) => ({ desc, value: value as never }));
   return new ConnectError(
     error.message,
     error.code,
-    new Headers(trailersOf(error).map(([key, value]) => [key, value])),
+    new Headers(trailersOf(error, random).map(([key, value]) => [key, value])),
     details,
   );
 }

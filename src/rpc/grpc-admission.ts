@@ -11,9 +11,10 @@ export type GrpcAdmissionOptions = {
   /** Where Connect and gRPC-Web are served. */
   readonly webAddress: () => string;
   readonly log: Log;
+  readonly random: () => number;
 };
 
-export function createGrpcAdmission({ webAddress, log }: GrpcAdmissionOptions): Admit {
+export function createGrpcAdmission({ webAddress, log, random }: GrpcAdmissionOptions): Admit {
   function check(headers: IncomingHttpHeaders): void {
     checkContentType(headers["content-type"] ?? "", webAddress);
     dropUnprintable(headers);
@@ -25,7 +26,7 @@ export function createGrpcAdmission({ webAddress, log }: GrpcAdmissionOptions): 
       check(headers);
       return true;
     } catch (error) {
-      refuse(stream, headers["content-type"] ?? "", toMillpondError(error, log));
+      refuse(stream, headers["content-type"] ?? "", toMillpondError(error, log), random);
       return false;
     }
   };
@@ -49,12 +50,12 @@ function dropUnprintable(headers: IncomingHttpHeaders): void {
 }
 
 /** In one frame, head and end, in the form that the caller reads. */
-function refuse(stream: ServerHttp2Stream, contentType: string, error: MillpondError): void {
+function refuse(stream: ServerHttp2Stream, contentType: string, error: MillpondError, random: () => number): void {
   stream.resume(); // what it still sends is dropped
   if (/^application\/grpc/i.test(contentType)) {
     const type = contentType.replace(/[^ -~]/g, "");
     stream.respond(
-      { ":status": 200, "content-type": type, ...Object.fromEntries(grpcHeaders(error)) },
+      { ":status": 200, "content-type": type, ...Object.fromEntries(grpcHeaders(error, random)) },
       { endStream: true },
     );
   } else {

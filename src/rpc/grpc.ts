@@ -57,6 +57,7 @@ export type GrpcOptions = {
   readonly webAddress: () => string;
   readonly clock: Clock;
   readonly log: Log;
+  readonly random: () => number;
 };
 
 /** Responses are encoded here, and not by grpc-js, so that their sizes are known. */
@@ -195,7 +196,7 @@ function unary(implement: AnyUnary, output: DescMessage, options: GrpcOptions): 
     answer()
       .then(
         (response) => callback(null, response),
-        (error: unknown) => callback(serviceError(toMillpondError(error, options.log))),
+        (error: unknown) => callback(serviceError(error, options)),
       )
       .catch((error: unknown) => report(options.log, "a call's answer", error));
   };
@@ -238,12 +239,8 @@ function pipe(open: Responses, output: DescMessage, call: StreamCall, options: C
 }
 
 /** Writes responses as fast as the client reads them, and cuts the connection of one that does not. */
-async function writeAll(
-  open: Responses,
-  output: DescMessage,
-  call: StreamCall,
-  { clock, limits, cut, log }: CallOptions,
-): Promise<void> {
+async function writeAll(open: Responses, output: DescMessage, call: StreamCall, options: CallOptions): Promise<void> {
+  const { clock, limits, cut } = options;
   const gone = goneSignal(call);
   const peer = call.getPeer(); // while it is known
   const writer = createWriter({
@@ -270,7 +267,7 @@ async function writeAll(
     // an error destroys a call that is also read from, and a status that waits behind a response would never be sent
     await writer.flushed();
     if (gone.aborted) return; // nobody is there to be told
-    call.emit("error", serviceError(toMillpondError(error, log)));
+    call.emit("error", serviceError(error, options));
   } finally {
     await responses?.return?.();
   }
@@ -302,9 +299,10 @@ function goneSignal(call: Call): AbortSignal {
   return controller.signal;
 }
 
-function serviceError(error: MillpondError): Partial<ServiceError> {
+function serviceError(thrown: unknown, { log, random }: GrpcOptions): Partial<ServiceError> {
+  const error = toMillpondError(thrown, log);
   const metadata = new Metadata();
   metadata.set(statusDetailsKey, statusBytes(error));
-  for (const [key, value] of trailersOf(error)) metadata.set(key, value);
+  for (const [key, value] of trailersOf(error, random)) metadata.set(key, value);
   return { code: error.code, details: error.message, metadata };
 }

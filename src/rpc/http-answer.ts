@@ -21,11 +21,16 @@ const statusOf: { readonly [code: number]: number } = {
  * The error in the form that the caller reads: in the headers of gRPC and gRPC-Web, else, or when there is a `status` of its
  * own, in JSON. Cuts an answer that has begun.
  */
-export function answerError(request: HttpRequest, response: HttpResponse, error: MillpondError, status?: number): void {
+export function answerError(
+  request: HttpRequest,
+  response: HttpResponse,
+  error: MillpondError,
+  { random, status }: { readonly random: () => number; readonly status?: number },
+): void {
   const contentType = request.headers["content-type"] ?? "";
   if (response.headersSent) response.destroy();
   else if (status === undefined && /^application\/grpc/i.test(contentType)) {
-    answerHeaders(response, 200, [["content-type", contentType], ...grpcHeaders(error)]);
+    answerHeaders(response, 200, [["content-type", contentType], ...grpcHeaders(error, random)]);
   } else answerJson(response, status ?? statusOf[error.code] ?? 500, errorJson(error));
 }
 

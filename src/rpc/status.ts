@@ -58,12 +58,12 @@ export function statusBytes(error: MillpondError): Buffer {
 }
 
 /** The error in the headers, or trailers, of gRPC and gRPC-Web, for answers that no library makes. */
-export function grpcHeaders(error: MillpondError): [string, string][] {
+export function grpcHeaders(error: MillpondError, random: () => number): [string, string][] {
   return [
     ["grpc-status", String(error.code)],
     ["grpc-message", encodeURIComponent(error.message)],
     [statusDetailsKey, base64(statusBytes(error))],
-    ...trailersOf(error).map(([key, value]): [string, string] => [key, value]),
+    ...trailersOf(error, random).map(([key, value]): [string, string] => [key, value]),
   ];
 }
 
@@ -86,7 +86,7 @@ export function errorJson(error: MillpondError): object {
 /** Trailers that go with an error besides its details. `random` is in [0, 1). */
 export function trailersOf(
   { reason, retryAfterMs }: MillpondError,
-  random: () => number = Math.random,
+  random: () => number,
 ): readonly (readonly [string, string])[] {
   if (retryAfterMs !== undefined) return [[pushbackKey, String(Math.ceil(retryAfterMs * (1 + maxSpread * random())))]];
   return rules[reason].retryable ? [] : [[pushbackKey, "-1"]]; // never, whatever a client's policy says of the code

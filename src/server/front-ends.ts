@@ -15,6 +15,7 @@ export type FrontEndParts = {
   readonly health: () => HealthFacts;
   readonly clock: Clock;
   readonly log: Log;
+  readonly random: () => number;
 };
 
 export type FrontEnds = { readonly grpc: FrontEnd; readonly http: FrontEnd };
@@ -22,15 +23,13 @@ export type FrontEnds = { readonly grpc: FrontEnd; readonly http: FrontEnd };
 /** How long connections may take to close once nothing more is to be sent. */
 const closeMs = 2_000;
 
-export function createFrontEnds({ config, services, tasks, health, clock, log }: FrontEndParts): FrontEnds {
+export function createFrontEnds({ config, services, tasks, health, clock, log, random }: FrontEndParts): FrontEnds {
   const limits = { ...config.limits, slowReaderMs: config.slowReaderMs, closeMs };
   const types = [...tasks.values()]
     .flatMap(({ definition: { input, output } }) => [input, output])
     .filter((type) => type !== undefined);
-  const http = createConnectFrontEnd(services, {
-    ...config.http,
-    ...{ limits, types, health, clock, log },
-  });
-  const grpc = createGrpcFrontEnd(services, { ...config.grpc, limits, types, clock, log, webAddress: http.address });
+  const common = { limits, types, clock, log, random };
+  const http = createConnectFrontEnd(services, { ...config.http, ...common, health });
+  const grpc = createGrpcFrontEnd(services, { ...config.grpc, ...common, webAddress: http.address });
   return { grpc, http };
 }
