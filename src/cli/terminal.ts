@@ -1,7 +1,8 @@
 /** Where commands write: lines, aligned tables, and colours where a person looks at them. */
 import { type InspectColor, styleText } from "node:util";
+import { visible } from "../visible.ts";
 
-/** Standard output and standard error of a command. */
+/** Standard output and standard error of a command. Nothing that is written can steer a terminal, but for the colours of `style`. */
 export type Terminal = {
   /** Writes a line to standard output. */
   print(line: string): void;
@@ -25,6 +26,9 @@ const colours = { good: "green", bad: "red", waiting: "yellow", quiet: "gray", h
   InspectColor
 >;
 
+/** What `style` puts around a text. */
+const colourCodes = /(\u001b\[(?:1|22|3[1-3]|39|90)m)/;
+
 /** A terminal on two streams; `exit` ends the process. */
 export function createTerminal({
   stdout,
@@ -43,8 +47,8 @@ export function createTerminal({
     });
   }
   return {
-    print: (line) => void stdout.write(`${line}\n`),
-    complain: (line) => void stderr.write(`${line}\n`),
+    print: (line) => void stdout.write(`${withColours(line)}\n`),
+    complain: (line) => void stderr.write(`${visible(line)}\n`),
     status: (text) => {
       if (stderr.isTTY && (text !== "" || hasStatus)) stderr.write(`\r\u001b[K${printable(text)}`);
       hasStatus = text !== "";
@@ -101,5 +105,11 @@ export function line(terminal: Terminal, columns: readonly Column[], row: readon
 
 /** A text on one line, without characters that could steer the terminal. */
 export function printable(text: string): string {
-  return text.replace(/\s*[\r\n]+\s*/g, " ").replace(/[\p{Cc}\p{Cf}]/gu, "\u{fffd}");
+  return visible(text.replace(/\s*[\r\n]+\s*/g, " ").replaceAll("\t", " "));
+}
+
+/** At odd places stand the colours. */
+function withColours(line: string): string {
+  const parts = line.split(colourCodes);
+  return parts.map((part, index) => (index % 2 === 0 ? visible(part) : part)).join("");
 }

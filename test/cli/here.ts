@@ -1,19 +1,19 @@
 /** Runs a command in this process, which is quicker than one of its own. */
+import { PassThrough } from "node:stream";
+import { text } from "node:stream/consumers";
 import { runProgram } from "../../src/cli/program.ts";
+import { createTerminal } from "../../src/cli/terminal.ts";
 import type { Ended } from "./run.ts";
 
 export async function runHere(
   args: readonly string[],
   { env = {} }: { readonly env?: Record<string, string> } = {},
 ): Promise<Ended> {
-  const written = { stdout: "", stderr: "" };
-  const terminal = {
-    print: (line: string) => void (written.stdout += `${line}\n`),
-    complain: (line: string) => void (written.stderr += `${line}\n`),
-    status: () => undefined,
-    clear: () => undefined,
-    style: (_style: string, text: string) => text,
-    endWithReader: () => undefined,
-  };
-  return { code: await runProgram({ args, env, terminal }), ...written };
+  const streams = { stdout: new PassThrough(), stderr: new PassThrough() };
+  const written = Promise.all([text(streams.stdout), text(streams.stderr)]);
+  const { stdout, stderr } = streams as unknown as Record<keyof typeof streams, NodeJS.WriteStream>;
+  const code = await runProgram({ args, env, terminal: createTerminal({ stdout, stderr, exit: () => undefined }) });
+  for (const stream of Object.values(streams)) stream.end();
+  const [out, err] = await written;
+  return { code, stdout: out, stderr: err };
 }
