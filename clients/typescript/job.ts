@@ -5,6 +5,8 @@ import type { JobSpec, Payload } from "../../src/gen/millpond/v1/job_pb.ts";
 import { JobSpecSchema, PayloadSchema } from "../../src/gen/millpond/v1/job_pb.ts";
 import { systemClock } from "./clock.ts";
 import { unfit } from "./encode.ts";
+import { faultOfFields, findNonJson } from "../../src/json-value.ts";
+import { MillpondClientError } from "./error.ts";
 import { createIds } from "./id.ts";
 import type { JobOptions } from "./job-options.ts";
 import { toSpecFields } from "./job-options.ts";
@@ -60,12 +62,19 @@ function isPlain(options: JobOptions): boolean {
   return true;
 }
 
+/** As deep as the server takes it: what lies deeper could not be read in every language. */
+const maxJsonDepth = 30;
+/** An input's own keys are in a path. */
+const maxPath = 200;
+
 type Encoded = { readonly payload: Payload | undefined; readonly sizeBytes: number; readonly values: number };
 
 function encodeInput(task: Task, input: unknown): Encoded {
   const schema = typeof task === "string" ? undefined : task.input;
   try {
     if (schema !== undefined) {
+      const fault = faultOfFields(input);
+      if (fault !== null) throw unfit("input", `${fault} and must be the fields of a ${schema.typeName}`);
       const value = toBinary(schema, create(schema, input as MessageInitShape<typeof schema>));
       const message = { typeUrl: `type.googleapis.com/${schema.typeName}`, value };
       return { payload: payloadOf({ case: "message", value: message }), sizeBytes: value.length, values: value.length };
@@ -74,14 +83,14 @@ function encodeInput(task: Task, input: unknown): Encoded {
     if (input instanceof Uint8Array) {
       return { payload: payloadOf({ case: "data", value: input }), sizeBytes: input.length, values: 1 };
     }
+    const fault = findNonJson(input, maxJsonDepth);
+    if (fault !== null) throw unfit(`input${fault.path}`.slice(0, maxPath), fault.description);
     const text = JSON.stringify(input); // so that dates, undefined fields and the like become what JSON makes of them
     const json = JSON.parse(text) as JsonValue;
     const value = fromJson(ValueSchema, json);
     return { payload: payloadOf({ case: "json", value }), sizeBytes: text.length, values: valuesIn(json) };
   } catch (cause) {
-    const path = pathOfBigInt(input, new Set());
-    if (path !== null)
-      throw unfit(`input${path}`, "is a BigInt, which JSON does not have: send it as a string", { cause });
+    if (cause instanceof MillpondClientError) throw cause;
     throw unfit("input", `cannot be encoded: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
 }
@@ -92,18 +101,6 @@ function valuesIn(json: JsonValue): number {
   let values = 1;
   for (const each of Object.values(json)) values += valuesIn(each);
   return values;
-}
-
-/** The path of the first BigInt, such as `.order.id`; null: there is none. */
-function pathOfBigInt(value: unknown, seen: Set<unknown>): string | null {
-  if (typeof value === "bigint") return "";
-  if (typeof value !== "object" || value === null || seen.has(value)) return null;
-  seen.add(value);
-  for (const [key, each] of Object.entries(value)) {
-    const path = pathOfBigInt(each, seen);
-    if (path !== null) return (Array.isArray(value) ? `[${key}]` : `.${key}`) + path;
-  }
-  return null;
 }
 
 function payloadOf(content: MessageInitShape<typeof PayloadSchema>["content"] & object): Payload {

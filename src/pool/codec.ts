@@ -3,6 +3,7 @@ import { create, createRegistry, type DescMessage, fromBinary, fromJson, toBinar
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { messageOf } from "../errors.ts";
 import type { JsonValue, Payload } from "../job/job.ts";
+import { faultOfFields, findNonJson, type NonJson } from "../json-value.ts";
 import { maxJsonDepth, scanJson } from "../job/json-scan.ts";
 import { countValues } from "../job/wire-scan.ts";
 import { permanent } from "./task.ts";
@@ -57,12 +58,17 @@ function wireSize({ kind, bytes }: Payload, maxBytes: number): number {
   return toBinary(ValueSchema, fromJson(ValueSchema, JSON.parse(decoder.decode(bytes)) as JsonValue)).length;
 }
 
+/** A task's own keys are in a path. */
+const maxPath = 200;
+
 /** Messages in an `Any` stay what they are until a client unpacks them. */
 const noTypes = createRegistry();
 
 function typed(type: DescMessage, output: unknown, maxValues: number): Payload {
   let bytes: Uint8Array;
   try {
+    const fault = faultOfFields(output);
+    if (fault !== null) throw new Error(`it ${fault}`);
     bytes = toBinary(type, create(type, output as Record<string, unknown>));
   } catch (error) {
     throw permanent("bad_output", `the task returned something that is not a ${type.typeName}: ${messageOf(error)}`);
@@ -74,25 +80,26 @@ function typed(type: DescMessage, output: unknown, maxValues: number): Payload {
 function untyped(output: unknown, maxValues: number): Payload | null {
   if (output === undefined) return null;
   if (output instanceof Uint8Array) return { kind: "data", type: "", bytes: owned(output) };
-  let text: string | undefined;
+  const text = textOf(output);
+  checkValues(scanJson(text).values, maxValues);
+  return { kind: "json", type: "", bytes: owned(encoder.encode(text)) };
+}
+
+function textOf(output: unknown): string {
+  let fault: NonJson | null;
   try {
-    text = JSON.stringify(output);
+    fault = findNonJson(output, maxJsonDepth);
+    const text = fault ? undefined : (JSON.stringify(output) as string | undefined);
+    if (text !== undefined) return text;
   } catch (error) {
     throw permanent("bad_output", `the task returned something that is not JSON: ${messageOf(error)}`);
   }
-  if (text === undefined) throw permanent("bad_output", `the task returned a ${typeof output}, which is not JSON`);
-  const { values, depth } = scanJson(text);
-  checkValues(values, maxValues);
-  if (depth > maxJsonDepth) {
-    throw permanent(
-      "bad_output",
-      `the task returned JSON nested deeper than ${maxJsonDepth} levels: return it as bytes`,
-    );
-  }
-  return { kind: "json", type: "", bytes: owned(encoder.encode(text)) };
+  const { path, description } = fault ?? { path: "", description: "is nothing by its own toJSON" };
+  throw permanent("bad_output", `output${path}`.slice(0, maxPath) + ` ${description}`);
 }
 
 /** Cloning a view to another thread clones the whole buffer behind it, so payloads own theirs. */
 function owned(bytes: Uint8Array): Uint8Array {
-  return bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
+  const isOwn = bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength;
+  return isOwn ? bytes : new Uint8Array(bytes);
 }

@@ -40,6 +40,7 @@ describe("outputs", () => {
     ["null", "succeeded json null"],
     ["json", `succeeded json {"a":[1,"two",null]}`],
     ["bytes", "succeeded data bc"],
+    ["sharedBytes", "succeeded data \u0007\u0007"],
     ["deepEnough", `succeeded json ${"[".repeat(30)}${"]".repeat(30)}`],
   ] as const) {
     test(`${what}: ${expected.slice(0, 40)}`, async (t) => {
@@ -47,13 +48,33 @@ describe("outputs", () => {
     });
   }
 
-  for (const what of ["bigint", "function", "circle", "deep"]) {
-    test(`${what}: a permanent bad_output, for no client could be given it`, async (t) => {
+  for (const [what, message] of [
+    ["bigint", /^output\.count is a BigInt/],
+    ["function", /^output is a function/],
+    ["circle", /^output(\.self){10}.* is nested too deep, or within itself$/],
+    ["deep", /^output(\[0\]){10}.* is nested too deep/],
+    ["map", /^output\.counts is a Map/],
+    ["nan", /^output\.mean is NaN/],
+    ["forgottenAwait", /^output\.total\[0\] is a Promise: await it$/],
+    ["generator", /^output is a Generator/],
+    ["error", /^output is an Error/],
+    ["nestedBytes", /^output\.data is a Uint8Array/],
+    ["surrogate", /^output\.text has half of a surrogate pair/],
+    ["throwingToJson", /^the task returned something that is not JSON: boom$/],
+  ] as const) {
+    test(`${what}: a permanent bad_output with the path, for no client could be given it`, async (t) => {
       const failure = failureOf(await tryPool(t).run("gives", what));
       assert.equal(failure.reason, "bad_output");
+      assert.match(failure.message, message);
       assert.equal(failure.retryable, false);
     });
   }
+
+  test("of a typed task is the fields of its message, and not anything of which an empty one could be made", async (t) => {
+    const failure = failureOf(await tryPool(t).run("typed-wrongly", null));
+    assert.equal(failure.reason, "bad_output");
+    assert.match(failure.message, /is not a millpond\.tasks\.v1\.SleepOutput: it is a Map$/);
+  });
 
   test("one that is too large fails for good, with its size and the limit", async (t) => {
     const failure = failureOf(await tryPool(t).run("gives", "large"));
@@ -109,7 +130,7 @@ describe("what a task throws", () => {
   });
 
   test("a failure spoils neither its neighbours nor the thread", async (t) => {
-    const { pool } = tryPool(t);
+    const { pool } = tryPool(t, { onReleased: undefined }); // or a slow machine takes a neighbour back before
     const ended = await pool.run([job("echo", 1), job("throws", "error"), job("echo", 2)]);
     assert.deepEqual(ended.map(shown), ["succeeded json 1", "failed task_failed", "succeeded json 2"]);
     assert.equal(pool.workers(), 1);

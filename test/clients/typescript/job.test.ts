@@ -1,22 +1,44 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { job } from "../../../clients/typescript/index.ts";
+import { job, type MillpondClientError, sleep } from "../../../clients/typescript/index.ts";
 
-for (const [input, path] of [
-  [{ order: [{ id: 1n }] }, "input.order[0].id"],
-  [1n, "input"],
+const circle: { self?: unknown } = {};
+circle.self = circle;
+
+for (const [input, path, description] of [
+  [{ order: [{ id: 1n }] }, "input.order[0].id", "is a BigInt, which JSON does not have: send it as a string"],
+  [{ counts: new Map() }, "input.counts", /^is a Map/],
+  [{ total: Promise.resolve(1) }, "input.total", "is a Promise: await it"],
+  [[Number.NaN], "input[0]", /^is NaN/],
+  [new Error("x"), "input", /^is an Error/],
+  [{ data: Buffer.from("x") }, "input.data", /^is a Buffer.* as a Uint8Array, or as base64 text$/],
+  [circle, /^input(\.self)+$/, /within itself$/],
 ] as const) {
-  test(`a BigInt at ${path} is refused before anything is sent, with what to send instead`, () => {
-    assert.throws(() => job("echo", input), {
-      reason: "invalid_argument",
-      message: `${path}: is a BigInt, which JSON does not have: send it as a string`,
-      violations: [{ field: path, description: "is a BigInt, which JSON does not have: send it as a string" }],
-    });
+  test(`what JSON cannot hold is refused before anything is sent: ${String(path)} ${String(description)}`, () => {
+    assert.throws(
+      () => job("echo", input),
+      ({ reason, violations: [violation] }: MillpondClientError) => {
+        assert.equal(reason, "invalid_argument");
+        assert.match(violation?.field ?? "", typeof path === "string" ? exactly(path) : path);
+        assert.match(
+          violation?.description ?? "",
+          typeof description === "string" ? exactly(description) : description,
+        );
+        return true;
+      },
+    );
   });
 }
 
-test("an input that holds itself is refused, and does no harm", () => {
-  const input: { self?: unknown } = {};
-  input.self = input;
-  assert.throws(() => job("echo", input), { reason: "invalid_argument", message: /^input: cannot be encoded: / });
+test("the input of a typed task is the fields of its message, and not anything of which an empty one could be made", () => {
+  for (const input of [new Map([["durationMs", 1]]), [1], null, "x"]) {
+    assert.throws(() => job(sleep, input as never), {
+      reason: "invalid_argument",
+      message: /^input: is .* and must be the fields of a millpond\.tasks\.v1\.SleepInput$/,
+    });
+  }
 });
+
+function exactly(text: string): RegExp {
+  return new RegExp(`^${RegExp.escape(text)}$`);
+}

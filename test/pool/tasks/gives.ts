@@ -12,6 +12,19 @@ const given: { readonly [what: string]: () => unknown } = {
   bigint: () => ({ count: 1n }),
   function: () => () => 1,
   circle: () => circle,
+  map: () => ({ counts: new Map([["a", 1]]) }),
+  nan: () => ({ mean: Number.NaN }),
+  forgottenAwait: () => ({ total: [Promise.resolve(1)] }),
+  generator: () => (function* () {})(),
+  error: () => new Error("returned, not thrown"),
+  nestedBytes: () => ({ data: new Uint8Array(2) }),
+  surrogate: () => ({ text: "\ud800" }),
+  throwingToJson: () => ({
+    toJSON: () => {
+      throw new Error("boom");
+    },
+  }),
+  sharedBytes: () => new Uint8Array(new SharedArrayBuffer(2)).fill(7),
   large: () => "x".repeat(2000),
   deep: () => JSON.parse("[".repeat(31) + "]".repeat(31)),
   deepEnough: () => JSON.parse("[".repeat(30) + "]".repeat(30)),
