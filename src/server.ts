@@ -197,6 +197,7 @@ function createPools(
     createPool({
       ...{ name, work, minWorkers, maxWorkers, idleMs, clock, log },
       ...heard,
+      loadMs: config.taskLoadMs,
       graceMs: config.graceMs,
       tasks: [...tasks.values()].filter((task) => task.pool === name),
       outputBounds: { maxBytes: config.limits.messageBytes - messageSlackBytes, maxValues: config.limits.values },

@@ -27,6 +27,8 @@ export type PoolSnapshot = {
   readonly oldestAgeMs: number;
   /** How long ago the oldest DEAD job died; 0 when there is none. */
   readonly oldestDeadAgeMs: number;
+  /** No worker can run a job: those that start die or hang, and the server's log says why. */
+  readonly isBroken: boolean;
 };
 
 /** One task's speed: counts since the server started, percentiles over the last minute or two. */
@@ -92,6 +94,7 @@ function toPoolSnapshot(row: PoolStats): PoolSnapshot {
     cancelled: Number(row.cancelled),
     oldestAgeMs: toMs(row.oldestAge) ?? 0,
     oldestDeadAgeMs: toMs(row.oldestDeadAge) ?? 0,
+    isBroken: row.broken,
   };
 }
 

@@ -1,4 +1,4 @@
-import type { PercentilesMs, ServerSnapshot } from "../../clients/typescript/index.ts";
+import type { PercentilesMs, PoolSnapshot, ServerSnapshot } from "../../clients/typescript/index.ts";
 import { type Command, integerOf, type Invocation, isOn, jsonFlag } from "./command.ts";
 import { clientFlags, withClient } from "./connection.ts";
 import { duration, rate, size } from "./format.ts";
@@ -54,7 +54,7 @@ export function statsLines(terminal: Terminal, { uptimeMs, store, client, pools,
         { title: "BOUND", align: "right" },
         { title: "OLDEST", align: "right" },
         { title: "RUNNING", align: "right" },
-        { title: "WORKERS", align: "right" },
+        { title: "WORKERS", align: "right", style: (cell) => (cell.endsWith(broken) ? "bad" : undefined) },
         { title: "SUCCEEDED", align: "right", style: when("good") },
         { title: "DEAD", align: "right", style: when("bad") },
         { title: "FIRST DIED", align: "right" },
@@ -66,9 +66,7 @@ export function statsLines(terminal: Terminal, { uptimeMs, store, client, pools,
         String(pool.maxQueued),
         pool.oldestAgeMs === 0 ? "-" : duration(pool.oldestAgeMs),
         String(pool.running),
-        pool.minWorkers === pool.maxWorkers
-          ? `${pool.workers}`
-          : `${pool.workers} (${pool.minWorkers}-${pool.maxWorkers})`,
+        workersCell(pool),
         String(pool.succeeded),
         String(pool.dead),
         pool.oldestDeadAgeMs === 0 ? "-" : `${duration(pool.oldestDeadAgeMs)} ago`,
@@ -100,6 +98,13 @@ export function statsLines(terminal: Terminal, { uptimeMs, store, client, pools,
       ]),
     ),
   ];
+}
+
+const broken = " broken";
+
+function workersCell({ workers, minWorkers, maxWorkers, isBroken }: PoolSnapshot): string {
+  const bounds = minWorkers === maxWorkers ? "" : ` (${minWorkers}-${maxWorkers})`;
+  return `${workers}${bounds}${isBroken ? broken : ""}`;
 }
 
 function percentiles({ p50, p90, p99 }: PercentilesMs): string {

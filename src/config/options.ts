@@ -86,6 +86,13 @@ export const options = [
     "",
     "`sqlite`: the file `millpond.sqlite` in `dataDir`. `memory`: every job is lost when the server stops.",
   ),
+  option(
+    "taskLoadMs",
+    integer(100, hourMs),
+    30_000,
+    "ms",
+    "How long the import of one task file may take in a worker. One that takes longer is ended, and another tried.",
+  ),
   option("tasksDir", orNothing(path), null, "", "Folder with your own task files, beside the built-in tasks."),
   option(
     "limits.messageBytes",

@@ -89,8 +89,8 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 
   /** Called by hints, and whenever a chunk ends or a lease is answered. */
   function look(): void {
-    // a pool whose threads do not start would lose what it is given; it tries by itself whether that is over
-    if (pool.isBroken()) return hintAt(clock.now() + lookEveryMs);
+    // a pool whose threads do not start would hand back what it is given; it tries by itself whether that is over
+    if (!pool.canRun()) return hintAt(clock.now() + lookEveryMs);
     while (isLeasing && mayHaveMore && asking < maxAsking && !parts.isBehind()) {
       const size = chunkSize.expected();
       const wanted = pool.free() * size + ahead.jobs(size) - line.length - asked;

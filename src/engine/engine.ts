@@ -181,7 +181,8 @@ export function createEngine(parts: EngineParts): Engine {
         const { pool, dispatcher } = pools.find(({ pool }) => pool.name === name) ?? {};
         if (!pool || !dispatcher) return undefined;
         const waiting = dispatcher.waiting().map(({ seq }) => seq);
-        return { running: dispatcher.running(), waiting, workers: pool.maxWorkers, isBroken: !pool.canRun() };
+        const { maxWorkers: workers, startingMs } = pool;
+        return { running: dispatcher.running(), waiting, workers, isBroken: !pool.canRun(), startingMs };
       },
     }),
     said(lease, said) {

@@ -13,7 +13,8 @@ export type Cause =
   | "workers_busy"
   | "draining"
   | "no_pool"
-  | "pool_broken";
+  | "pool_broken"
+  | "worker_starting";
 
 export type Explanation = {
   readonly cause: Cause;
@@ -41,6 +42,8 @@ export type ExplainedPool = {
   readonly workers: number;
   /** Whether its threads cannot start. */
   readonly isBroken: boolean;
+  /** How long this job has waited for a thread that starts; undefined: it does not. */
+  readonly startingMs: (seq: number) => number | undefined;
 };
 
 export type ExplainParts = {
@@ -64,20 +67,24 @@ export function createExplain({ store, clock, poolOf, isDraining }: ExplainParts
     const waiting = pool?.waiting ?? [];
     const place = waiting.indexOf(job.seq);
     const ahead = isDue && place === -1 ? Math.min(waiting.length + queued, maxAhead) : Math.max(place, 0);
-    const hasStarted = job.state === "RUNNING" && place === -1;
-    const cause = causeOf(job, now, ahead, hasStarted, pool, isDraining());
-    return { cause, text: sentence(cause, job, now, { ahead, running, workers }), job, ahead, running, workers };
+    const startingMs = job.state === "RUNNING" ? pool?.startingMs(job.seq) : undefined;
+    const hasStarted = job.state === "RUNNING" && place === -1 && startingMs === undefined;
+    const cause = causeOf(job, now, { ahead, hasStarted, startingMs, pool, isDraining: isDraining() });
+    const text = sentence(cause, job, now, { ahead, running, workers, startingMs });
+    return { cause, text, job, ahead, running, workers };
   };
 }
 
-function causeOf(
-  job: StoredJob,
-  now: number,
-  ahead: number,
-  hasStarted: boolean,
-  pool: ExplainedPool | undefined,
-  isDraining: boolean,
-): Cause {
+type Situation = {
+  readonly ahead: number;
+  readonly hasStarted: boolean;
+  readonly startingMs: number | undefined;
+  readonly pool: ExplainedPool | undefined;
+  readonly isDraining: boolean;
+};
+
+function causeOf(job: StoredJob, now: number, situation: Situation): Cause {
+  const { ahead, hasStarted, startingMs, pool, isDraining } = situation;
   if (isFinal(job.state)) return "final";
   if (job.isCancelling) return "cancelling";
   if (hasStarted) return "running";
@@ -85,6 +92,7 @@ function causeOf(
   if (isDraining) return "draining";
   if (job.runAt > now) return job.attempts > 0 ? "backoff" : "delayed";
   if (pool.isBroken) return "pool_broken";
+  if (startingMs !== undefined) return "worker_starting";
   return ahead === 0 && pool.running >= pool.workers ? "workers_busy" : "queued";
 }
 
@@ -92,7 +100,14 @@ function sentence(
   cause: Cause,
   { state, deadReason, attempts, maxAttempts, runAt, pool, failure }: StoredJob,
   now: number,
-  { ahead, running, workers }: Pick<Explanation, "ahead" | "running" | "workers">,
+  {
+    ahead,
+    running,
+    workers,
+    startingMs = 0,
+  }: Pick<Explanation, "ahead" | "running" | "workers"> & {
+    readonly startingMs: number | undefined;
+  },
 ): string {
   switch (cause) {
     case "running":
@@ -115,6 +130,8 @@ function sentence(
       return "the server is shutting down and starts nothing more: it stays in the store for the next one";
     case "no_pool":
       return `pool "${pool}" is not configured on this server: nothing runs its jobs`;
+    case "worker_starting":
+      return `it waits for a worker of pool "${pool}" to start, for ${span(startingMs)} now`;
     case "pool_broken":
       return `the threads of pool "${pool}" cannot start, and the server's log says why: it starts once they can`;
   }
@@ -128,4 +145,4 @@ const deadReasons = {
 } as const;
 
 const count = (number: number, noun: string) => `${number} ${noun}${number === 1 ? "" : "s"}`;
-const span = (ms: number) => (ms < 1_000 ? `${ms} ms` : `${Math.ceil(ms / 100) / 10} s`);
+const span = (ms: number) => (ms < 1_000 ? `${Math.round(ms)} ms` : `${Math.ceil(ms / 100) / 10} s`);

@@ -1,78 +1,181 @@
-/** Watches threads start: one that dies before it is ready leaves its chunk waiting for a thread that never comes. */
+/**
+ * Watches threads start. One that dies or hangs before it is ready can do no job: the reason is logged, jobs
+ * that wait for it are handed back, and others are started after pauses that grow.
+ */
 import type { Worker } from "node:worker_threads";
 import type { Clock } from "../clock.ts";
 import { createSignal } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 
 export type Boots = {
+  /** Threads may have been started: each of them has `loadMs` from now on. */
+  watch(): void;
+  /** The thread begins to load this task. */
+  loading(threadId: number, task: string): void;
+  /** The thread cannot load its tasks, and ends. */
+  failed(threadId: number, why: string): void;
   /** The thread has loaded its tasks. */
   ready(threadId: number): void;
   /** The thread is gone, whatever the reason; it may still be among the threads. */
   gone(threadId: number): void;
-  /** Whether so many threads in a row died before they were ready that the pool does not work. */
+  /** Threads that are ready. */
+  working(): number;
+  /** Whether the last thread that was started died before it was ready, or hung. */
+  isFailing(): boolean;
+  /** Whether that is so, and no thread is ready. */
   isBroken(): boolean;
-  /** Whether a thread is there that was ready. */
-  hasReady(): boolean;
-  /** Ends the threads that are not ready. */
-  endUnready(): void;
-  /** Resolves once no thread is starting. */
-  allReady(): Promise<void>;
+  /** Whether a thread is starting. */
+  isStarting(): boolean;
+  /** Whether the pause after the last such death is not over. */
+  isPausing(): boolean;
+  /** The pool ends: from now on no thread is missed. Resolves once none is starting. */
+  stop(): Promise<void>;
 };
 
 export type BootsParts = {
   readonly name: string;
   readonly threads: () => readonly Worker[];
   readonly clock: Clock;
+  /** How long a thread may take to load one task, and to begin with the first. */
+  readonly loadMs: number;
   readonly log: Log;
+  /** A thread hung and is being ended, which Node may be unable to do. */
+  readonly onGivenUp: () => void;
   /**
-   * Chunks may wait for a thread that does not come. Called a while after each death before a thread was ready, and after
-   * each end of any thread until one is ready again, so that it is no endless rush.
+   * Chunks may wait for a thread that does not come. Called when the pause is over after each death before a thread was
+   * ready, and after each end of any thread until one is ready again, so that it is no endless rush.
    */
   readonly onMissing: () => void;
 };
 
-/** Threads that die in a row before they are ready, until the pool is given up. */
-const maxDeaths = 5;
-/** How long after the first such death the work goes on; it doubles with each one up to `maxDeaths`. */
-const retryMs = 100;
+/** The pause after the first death; it doubles with each further one in a row, up to `maxDoublings`. */
+const pauseMs = 100;
+const maxDoublings = 4;
+/** Reasons that are logged until a thread is ready. */
+const maxTold = 10;
 
-export function createBoots({ name, threads, clock, log, onMissing }: BootsParts): Boots {
-  const booted = new WeakSet<Worker>();
+type Start = {
+  /** When it began to load what it loads now. */
+  sinceMs: number;
+  task: string | undefined;
+  why: string | undefined;
+  isGivenUp: boolean;
+};
+
+export function createBoots({ name, threads, clock, loadMs, log, onGivenUp, onMissing }: BootsParts): Boots {
+  const booted = new Set<Worker>();
+  const starts = new WeakMap<Worker, Start>();
+  /** In a row. */
   let deaths = 0;
+  let pausesUntilMs = Number.NEGATIVE_INFINITY;
+  /** What was logged since a thread was ready: each reason once. */
+  const told = new Set<string>();
   let onChange = () => {};
+  let cancelLook: (() => void) | undefined;
+  let isStopped = false;
 
-  const areStarting = () => threads().some((thread) => !booted.has(thread));
   const find = (threadId: number) => threads().find((thread) => thread.threadId === threadId);
+  const isStarting = (thread: Worker) => !booted.has(thread) && !startOf(thread).isGivenUp;
+
+  function startOf(thread: Worker): Start {
+    let start = starts.get(thread);
+    if (!start) {
+      start = { sinceMs: clock.monotonicMs(), task: undefined, why: undefined, isGivenUp: false };
+      starts.set(thread, start);
+    }
+    return start;
+  }
+
+  /** Looks for threads that are over their time, and again when the next one may be. */
+  function look(): void {
+    cancelLook?.();
+    cancelLook = undefined;
+    if (isStopped) return;
+    const nowMs = clock.monotonicMs();
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const thread of threads().filter(isStarting)) {
+      const endsMs = startOf(thread).sinceMs + loadMs;
+      if (nowMs >= endsMs) giveUp(thread);
+      else nextMs = Math.min(nextMs, endsMs);
+    }
+    if (nextMs < Number.POSITIVE_INFINITY) cancelLook = clock.after(nextMs - nowMs, look);
+  }
+
+  function giveUp(thread: Worker): void {
+    const start = startOf(thread);
+    start.isGivenUp = true;
+    died(
+      start.task === undefined
+        ? `it has not begun to load its tasks after ${loadMs} ms`
+        : `loading task "${start.task}" takes longer than ${loadMs} ms: raise taskLoadMs if it may`,
+    );
+    void thread.terminate();
+    onGivenUp();
+    pause();
+    onChange();
+  }
+
+  function died(why: string): void {
+    deaths += 1;
+    const fields = { pool: name, why, deaths };
+    if (told.has(why) || told.size === maxTold) return log.debug(fields, "a worker cannot start");
+    told.add(why);
+    log.error(fields, "a worker cannot start: another is tried after a pause");
+  }
+
+  function pause(): void {
+    const ms = pauseMs * 2 ** Math.min(deaths - 1, maxDoublings);
+    pausesUntilMs = clock.monotonicMs() + ms;
+    clock.after(ms, onMissing);
+  }
 
   return {
+    watch: look,
+    loading(threadId, task) {
+      const thread = find(threadId);
+      if (thread) Object.assign(startOf(thread), { task, sinceMs: clock.monotonicMs() });
+      log.debug({ pool: name, thread: threadId, task }, "a worker loads a task");
+    },
+    failed(threadId, why) {
+      const thread = find(threadId);
+      if (thread) startOf(thread).why = why;
+    },
     ready(threadId) {
       const thread = find(threadId);
-      if (thread) booted.add(thread);
+      if (!thread || startOf(thread).isGivenUp) return;
+      booted.add(thread);
+      if (deaths > 0) log.info({ pool: name }, "a worker has started again");
       deaths = 0;
+      told.clear();
+      look();
       onChange();
     },
     gone(threadId) {
-      queueMicrotask(() => onChange()); // it is not among the threads any more by then
+      queueMicrotask(() => {
+        look(); // it is not among the threads any more by then, and another may be
+        onChange();
+      });
+      if (isStopped) return;
       const thread = find(threadId);
-      if (!thread || !booted.has(thread)) {
-        deaths += 1;
-        const fields = { pool: name, deaths };
-        if (deaths === maxDeaths) log.error(fields, "workers die before they are ready: the pool is broken");
-        else log.warn(fields, "a worker died before it was ready");
-      }
-      if (deaths === 0) return;
+      const start = thread && startOf(thread);
+      const wasReady = thread !== undefined && booted.delete(thread);
+      if (start?.isGivenUp) return;
+      if (!wasReady)
+        died(start?.why ?? (start?.task === undefined ? "it ended" : `it ended while it loaded task "${start.task}"`));
       // also when it was ready: it may have been the last that was, and while others die piscina does not replace it
-      clock.after(retryMs * 2 ** (Math.min(deaths, maxDeaths) - 1), onMissing);
+      if (deaths > 0) pause();
     },
-    isBroken: () => deaths >= maxDeaths,
-    hasReady: () => threads().some((thread) => booted.has(thread)),
-    endUnready() {
-      for (const thread of threads()) if (!booted.has(thread)) void thread.terminate();
-    },
-    async allReady() {
+    working: () => booted.size,
+    isFailing: () => deaths > 0,
+    isBroken: () => deaths > 0 && booted.size === 0,
+    isStarting: () => threads().some(isStarting),
+    isPausing: () => clock.monotonicMs() < pausesUntilMs,
+    async stop() {
+      isStopped = true;
+      cancelLook?.();
       const done = createSignal();
       onChange = () => {
-        if (!areStarting()) done.fire();
+        if (!threads().some(isStarting)) done.fire();
       };
       onChange();
       await done.promise;

@@ -51,6 +51,10 @@ export type ChunkOutcomes = readonly (ChunkOutcome | null)[];
 
 /** What a thread says when it is ready and while it runs a chunk, and a job while it runs. */
 export type Note =
+  /** The thread begins to load a task. */
+  | { readonly kind: "loading"; readonly thread: number; readonly task: string }
+  /** The thread cannot load its tasks, and ends. */
+  | { readonly kind: "unready"; readonly thread: number; readonly why: string }
   /** The thread has loaded its tasks. */
   | { readonly kind: "ready"; readonly thread: number }
   /** How some jobs of a chunk ended that goes on: those from index `from` on. They are said again at the chunk's end. */

@@ -23,14 +23,12 @@ export type OutcomesParts = {
   readonly onProgress: (lease: Lease, last: Progress) => void;
   /** Whether jobs that were taken back have been reported, and are nobody's business here. */
   readonly areReleasedReported: boolean;
-  /** Whether the pool has no threads to give jobs to: jobs that no thread took are lost, for else they would come for ever. */
-  readonly isBroken: () => boolean;
   /** Whether the pool ends, and its threads with it: no job is to blame for that, and a deploy costs no attempt. */
   readonly isStopping: () => boolean;
 };
 
 export function createOutcomes(parts: OutcomesParts): Outcomes {
-  const { timeoutOf, onProgress, areReleasedReported, isBroken, isStopping } = parts;
+  const { timeoutOf, onProgress, areReleasedReported, isStopping } = parts;
 
   function stopped(reason: StopReason, lease: Lease, hasStarted: boolean): Outcome {
     if (reason === "timed_out") return { kind: reason, timeoutMs: timeoutOf(lease) };
@@ -71,7 +69,7 @@ export function createOutcomes(parts: OutcomesParts): Outcomes {
       const { leases, flags } = slot;
       const standings = leases.map((_, index) => standingOf(flags, index));
       const hasCulprit = standings.includes("running");
-      const isHopeless = threadOf(flags) === 0 && (isBroken() || isNotSent(error));
+      const isUnsendable = threadOf(flags) === 0 && isNotSent(error);
       const endedOf = (lease: Lease, index: number): Ended | undefined => {
         if (index < slot.known) return undefined;
         switch (standings[index]) {
@@ -88,7 +86,7 @@ export function createOutcomes(parts: OutcomesParts): Outcomes {
           case "ended":
             return notBegun(lease, hasCulprit || isStopping() ? { kind: "released" } : lost, now);
           default:
-            return notBegun(lease, isHopeless ? lost : { kind: "released" }, now);
+            return notBegun(lease, isUnsendable ? lost : { kind: "released" }, now);
         }
       };
       return leases.map(endedOf).filter((ended) => ended !== undefined);

@@ -65,24 +65,37 @@ export function createPool(options: PoolOptions): Pool {
       outputBounds: options.outputBounds,
     } satisfies ThreadData,
   });
-  const boots = createBoots({ name, threads: () => threads.threads, clock, log, onMissing: lookForThreads });
+  const boots = createBoots({
+    ...{ name, clock, log, loadMs: options.loadMs, threads: () => threads.threads },
+    onMissing: lookForThreads,
+    onGivenUp() {
+      endProbe();
+      giveUpWaiting(boots.working());
+    },
+  });
   const isStuck = () => slots.busy.size === 0 && slots.free() === 0;
-  const isBroken = () => boots.isBroken() || isStuck();
   const outcomes = createOutcomes({
-    ...{ timeoutOf, isBroken, areReleasedReported: onReleased !== undefined },
+    ...{ timeoutOf, areReleasedReported: onReleased !== undefined },
     onProgress: notes.last,
     isStopping: () => isStopping,
   });
   threads.on("error", (error) =>
     log.error({ pool: name, error: textOf(error, maxErrorChars) }, "a worker failed outside of a job"),
   );
-  threads.on("workerDestroy", ({ id }: { readonly id: number }) => {
-    if (!destroying) boots.gone(id);
-  });
+  threads.on("workerDestroy", ({ id }: { readonly id: number }) => boots.gone(id));
   threads.on("message", (note: Note) => {
-    if (note.kind === "ready") boots.ready(note.thread);
-    else if (note.kind === "ended") hearEnded(note);
-    else notes.hear(note);
+    switch (note.kind) {
+      case "loading":
+        return boots.loading(note.thread, note.task);
+      case "unready":
+        return boots.failed(note.thread, note.why);
+      case "ready":
+        return boots.ready(note.thread);
+      case "ended":
+        return hearEnded(note);
+      default:
+        return notes.hear(note);
+    }
   });
 
   const stopping = createStopping({
@@ -90,11 +103,6 @@ export function createPool(options: PoolOptions): Pool {
     graceMs: options.graceMs,
     onWithdrawn: onReleased && ((leases) => onReleased(leases.map(unstarted))),
     ring: () => isDeaf || bell.postMessage(null),
-    onHung(slot) {
-      log.warn({ pool: name }, "a worker takes too long to start and is given up");
-      boots.endUnready();
-      abort(slot);
-    },
   });
   const sweep = createSweep(clock, stopping.look, () => slots.busy.size > 0);
 
@@ -140,8 +148,11 @@ export function createPool(options: PoolOptions): Pool {
     const signal = signalFor((end) => {
       slot.end = end;
     });
+    const isThreadMissing = slots.busy.size > boots.working();
     // piscina takes a list of buffers, whatever its types say
-    return threads.run(chunkOf(slot), { signal, transferList: largeInputs(slot.leases) as never });
+    const ended = threads.run(chunkOf(slot), { signal, transferList: largeInputs(slot.leases) as never });
+    if (isThreadMissing) boots.watch();
+    return ended;
   }
 
   /** Ends a thread whose job did not stop. Piscina replaces it at once, also when Node cannot end it. */
@@ -153,15 +164,16 @@ export function createPool(options: PoolOptions): Pool {
     abort(slot);
   }
 
-  /** Chunks that no thread took and for which there is none: they are given back, and run again with a new thread. */
-  function giveUpWaiting(): void {
-    const waiting = [...slots.busy].filter(({ flags }) => threadOf(flags) === 0);
-    const missing = slots.busy.size - threads.threads.length;
-    if (missing > 0) for (const slot of waiting.slice(-missing)) abort(slot);
+  const waiting = () => [...slots.busy].filter(isWaiting);
+
+  /** Chunks that no thread took and that are too many for so many: they are given back, and run again with a new thread. */
+  function giveUpWaiting(available: number): void {
+    const missing = slots.busy.size - available;
+    if (missing > 0) for (const slot of waiting().slice(-missing)) abort(slot);
   }
 
   function lookForThreads(): void {
-    giveUpWaiting();
+    giveUpWaiting(threads.threads.length);
     if (threads.threads.length === 0 && !isStopping) probe();
   }
 
@@ -177,6 +189,7 @@ export function createPool(options: PoolOptions): Pool {
       if (endProbe === own) endProbe = noProbe;
     };
     void threads.run(noChunk, { signal }).then(forget, forget); // it rejects when its thread dies or another takes its place
+    boots.watch();
   }
 
   function releaseAll(): void {
@@ -190,7 +203,7 @@ export function createPool(options: PoolOptions): Pool {
     isDeaf = true;
     bell.close();
     sweep.stop();
-    await within(clock, bootMs, boots.allReady());
+    await within(clock, bootMs, boots.stop());
     const hasEnded = await within(
       clock,
       endMs,
@@ -199,20 +212,39 @@ export function createPool(options: PoolOptions): Pool {
     if (!hasEnded) log.warn({ pool: name }, "some workers do not end, and are left behind");
   }
 
+  /** While threads cannot start, chunks are taken for those that work, and after each pause for one that may. */
+  function free(): number {
+    if (!boots.isFailing()) return slots.free();
+    const working = boots.working();
+    const mayStart = working > 0 && !boots.isPausing() && !boots.isStarting();
+    return Math.max(Math.min(slots.free(), working - slots.busy.size + (mayStart ? 1 : 0)), 0);
+  }
+
+  boots.watch();
   return {
     name,
     minWorkers,
     maxWorkers,
     workers: () => threads.threads.length,
-    free: () => slots.free(),
-    isBroken,
-    canRun: () => !isStuck() && (!boots.isBroken() || boots.hasReady()),
+    free,
+    canRun: () => !isStuck() && !boots.isBroken(),
+    startingMs(seq) {
+      const slot = boots.isStarting()
+        ? waiting().find(({ leases }) => leases.some((lease) => lease.seq === seq))
+        : undefined;
+      return slot && clock.monotonicMs() - slot.sentMs;
+    },
     run,
     progressOf: notes.progressOf,
     cancel: stopping.cancel,
     releaseAll,
     destroy: () => (destroying ??= end()),
   };
+}
+
+/** No thread has taken its chunk. */
+function isWaiting({ flags }: Slot): boolean {
+  return threadOf(flags) === 0;
 }
 
 /** All of an AbortSignal that piscina needs to end a thread; a real one for each chunk would cost more. */

@@ -25,14 +25,14 @@ export type Pool = {
   workers(): number;
   /** Chunks that may be run now without waiting for a worker. */
   free(): number;
-  /** Whether its threads die before they are ready, again and again: jobs it is given are lost. One that starts mends it. */
-  isBroken(): boolean;
   /**
-   * Whether a job can get a thread. False while those that start die, again and again, and none is left that works; and
-   * while all workers' places are taken by threads that were told to end and have not, which is most often over at once.
-   * Also without any job a thread is tried again about every two seconds.
+   * Whether a job can get a thread. False while those that start die or hang before they are ready and none is left that
+   * works; and while all workers' places are taken by threads that were told to end and have not, which is most often over
+   * at once. Also without any job a thread is tried again about every two seconds.
    */
   canRun(): boolean;
+  /** How long this job has waited for a thread that starts; undefined: a thread has it, or it is not here. */
+  startingMs(seq: number): number | undefined;
   /**
    * Runs jobs one after the other on one thread: 1 to `maxChunk` of them, only while `free()` is above 0. Never
    * rejects: when the thread dies, the job it was running has failed and the others are released. Jobs that `onReleased`
@@ -72,6 +72,8 @@ export type PoolOptions = {
   readonly tasks: readonly LoadedTask[];
   readonly outputBounds: OutputBounds;
   readonly clock: Clock;
+  /** How long a thread may take to load one task: one that takes longer is ended, and another tried after a pause. */
+  readonly loadMs: number;
   /** How long a job may take to stop once it was told to. */
   readonly graceMs: number;
   /** What running jobs say. Log lines are in the server's log already. */

@@ -2,10 +2,10 @@
  * The entry of a worker thread: loads its pool's tasks once, then runs chunks of jobs. Whatever a task does, an outcome
  * comes back for every job of the chunk that began, as data.
  */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { parentPort, threadId, workerData } from "node:worker_threads";
 import { systemClock as clock, takeOrigin } from "../clock.ts";
 import { saveCompiledCode } from "../code-cache.ts";
-import { messageOf } from "../errors.ts";
 import { type Chunk, type ChunkJob, type ChunkOutcome, type ChunkOutcomes, noChunk, type Note } from "./chunk.ts";
 import type { ThreadData } from "./chunk.ts";
 import { decodeInput, encodeOutput } from "./codec.ts";
@@ -15,11 +15,11 @@ import { failureOf } from "./failure.ts";
 import { begin, end, type Flags, flagsOf, leave, take, withdraw } from "./flags.ts";
 import { hookModules } from "./module-hooks.ts";
 import type { Progress } from "./port.ts";
-import { type AnyTask, TaskError } from "./task.ts";
+import { type AnyTask, isTask } from "./task.ts";
+import { thrownOf } from "./thrown.ts";
 
 type Runnable = {
-  /** Or why its file cannot be loaded here although the main thread could. */
-  readonly definition: AnyTask | string;
+  readonly definition: AnyTask;
   readonly settings: unknown;
   readonly timeoutMs: number;
 };
@@ -33,11 +33,13 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
   hookModules();
   const tasks = new Map<string, Runnable>();
   for (const { name, file, settings, timeoutMs } of thread.tasks) {
-    tasks.set(name, { definition: await definitionIn(file), settings, timeoutMs });
+    post({ kind: "loading", thread: threadId, task: name });
+    tasks.set(name, { definition: await definitionOf(name, file), settings, timeoutMs });
   }
+  await nextTurn(); // what the files left behind and fails at once fails before a job is here
   saveCompiledCode();
   const flagsOfSlots: Flags[] = [];
-  parentPort?.postMessage({ kind: "ready", thread: threadId } satisfies Note);
+  post({ kind: "ready", thread: threadId });
   return async (chunk) => {
     if (chunk === noChunk) return [];
     const { slot, jobs } = chunk;
@@ -57,12 +59,16 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
   };
 }
 
-/** A thread that fails to start would leave its first jobs waiting, so one bad file is its own jobs' trouble only. */
-async function definitionIn(file: string): Promise<Runnable["definition"]> {
+/** A thread that cannot load a task ends: the import may succeed in the next one, and never again in this one. */
+async function definitionOf(name: string, file: string): Promise<AnyTask> {
   try {
-    return ((await import(file)) as { default: AnyTask }).default;
+    const { default: definition } = (await import(file)) as { default?: unknown };
+    if (isTask(definition) && definition.name === name) return definition;
+    throw new Error("the file is no longer that of this task: restart the server");
   } catch (error) {
-    return messageOf(error);
+    const { message, stack } = thrownOf(error);
+    post({ kind: "unready", thread: threadId, why: `task "${name}" cannot be loaded: ${stack ?? message}` });
+    process.exit(1);
   }
 }
 
@@ -80,7 +86,6 @@ async function runJob(
   const deadlineAt = Math.min(startedAt + (bounds?.timeoutMs ?? timeoutMs), expiresAt);
   const context = createContext(job, { flags, slot, index, settings, deadlineAt });
   try {
-    if (typeof definition === "string") throw notLoaded(task, definition);
     const input = decodeInput(definition.input, payload) as never;
     context.task.throwIfCancelled(); // a first input takes milliseconds to decode, and a large one more
     const output = encodeOutput(definition.output, await definition.run(input, context.task), thread.outputBounds);
@@ -102,8 +107,8 @@ function withProgress(outcome: ChunkOutcome, progress: Progress | undefined): Ch
   return [startedAt, tookMs, output, fault, progress];
 }
 
-function notLoaded(task: string, why: string): TaskError {
-  return new TaskError("task_not_loaded", `the file of task "${task}" cannot be loaded in a worker thread: ${why}`);
+function post(note: Note): void {
+  parentPort?.postMessage(note);
 }
 
 export default load();

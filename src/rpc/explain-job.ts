@@ -21,6 +21,7 @@ const wireCauses: Readonly<Record<Cause, WireCause>> = {
   draining: WireCause.DRAINING,
   no_pool: WireCause.NO_POOL,
   pool_broken: WireCause.POOL_BROKEN,
+  worker_starting: WireCause.WORKER_STARTING,
 };
 
 export function fromExplanation(explanation: Explanation, now: number): ExplainJobResponse {

@@ -74,6 +74,7 @@ export async function readServerNumbers(parts: SnapshotParts): Promise<ServerNum
           now - dispatcher.waiting().reduce((at, { runAt }) => Math.min(at, runAt), dueAt ?? now),
         ),
         oldestDeadAge: durationFromMs(diedAt === null ? 0 : now - diedAt),
+        broken: !pool.canRun(),
       };
     }),
     tasks: stats.tasks().map(({ succeeded, failed, queueWait, execution, ...task }) => ({

@@ -352,7 +352,7 @@ describe("a pool in trouble", () => {
 
   test("whose threads do not start gets no job to lose, and all it can take within a second after they do", async (t) => {
     const { dispatcher, put, pool, clock, asked } = tryDispatcher(t, { workers: 4 });
-    pool.isBroken = () => true;
+    pool.canRun = () => false;
     await put(100);
     await dispatcher.start();
     for (let second = 1; second <= 3; second += 1) {
@@ -361,7 +361,7 @@ describe("a pool in trouble", () => {
       clock.advance(1_000);
     }
     assert.deepEqual(asked, []);
-    pool.isBroken = () => false;
+    pool.canRun = () => true;
     clock.advance(1_000);
     await turn();
     assert.equal(pool.held.length, 4);

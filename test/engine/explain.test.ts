@@ -10,7 +10,7 @@ import { leaseAll, newJob, newJobs, settlement, t0 } from "../store/sample.ts";
 type Facts = { readonly pool?: Partial<ExplainedPool>; readonly isDraining?: boolean };
 
 function open({ pool: given = {}, isDraining = false }: Facts = {}) {
-  const pool = { running: 0, waiting: [], workers: 2, isBroken: false, ...given };
+  const pool = { running: 0, waiting: [], workers: 2, isBroken: false, startingMs: () => undefined, ...given };
   const store = createMemoryStore();
   const clock = createFakeClock(t0);
   const explain = createExplain({
@@ -125,7 +125,7 @@ test("a job that is leased while those before it are counted waits for a worker,
     const store = createMemoryStore();
     const job = newJob();
     await store.submit([job]);
-    const pool = { running: 2, waiting, workers: 2, isBroken: false };
+    const pool = { running: 2, waiting, workers: 2, isBroken: false, startingMs: () => undefined };
     const explain = createExplain({
       store: {
         get: store.get,
@@ -158,6 +158,15 @@ test("a job that is due waits for threads that cannot start, whoever is before i
   assert.equal(text, 'the threads of pool "cpu" cannot start, and the server\'s log says why: it starts once they can');
   const { cause: delayed } = await explained({ job: newJob({ runAt: t0 + 500 }), pool: { isBroken: true } });
   assert.equal(delayed, "delayed");
+});
+
+test("a job that is leased and waits for a worker to start does not run, and is told so", async () => {
+  const act = async (store: ReturnType<typeof createMemoryStore>) => void (await leaseAll(store));
+  const { cause, text } = await explained({ pool: { startingMs: () => 12_300 } }, act);
+  assert.equal(cause, "worker_starting");
+  assert.equal(text, 'it waits for a worker of pool "cpu" to start, for 12.3 s now');
+  const broken = await explained({ pool: { startingMs: () => 12_300, isBroken: true } }, act);
+  assert.equal(broken.cause, "pool_broken");
 });
 
 test("a job of a pool that is not configured waits for somebody to configure it", async () => {

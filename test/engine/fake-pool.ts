@@ -19,7 +19,7 @@ export type FakePool = Pool & {
   /** Jobs that were told to stop, by `seq`, in order. */
   readonly told: number[];
   /** Whether its threads start. */
-  isBroken: () => boolean;
+  canRun: () => boolean;
   /** Most chunks that ran at once. */
   most(): number;
   /** Ends everything that runs. */
@@ -34,8 +34,8 @@ export function createFakePool(workers: number, name = "cpu"): FakePool {
   let most = 0;
   return {
     ...{ name, held, sizes, told },
-    isBroken: () => false,
     canRun: () => true,
+    startingMs: () => undefined,
     minWorkers: workers,
     maxWorkers: workers,
     workers: () => workers,

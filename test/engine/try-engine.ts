@@ -30,7 +30,17 @@ export async function tryEngine(t: TestContext, overrides: Partial<EngineParts> 
   });
   const tasks = new Map([...loaded.values()].map((task) => [task.name, { ...task, pool: "cpu" }]));
   const pool = createPool({
-    ...{ name: "cpu", work: "cpu", minWorkers: 2, maxWorkers: 2, idleMs: 60_000, graceMs: 1_000, clock, log },
+    ...{
+      name: "cpu",
+      work: "cpu",
+      minWorkers: 2,
+      maxWorkers: 2,
+      idleMs: 60_000,
+      graceMs: 1_000,
+      loadMs: 30_000,
+      clock,
+      log,
+    },
     tasks: [...tasks.values()],
     outputBounds: { maxBytes: 1_000_000, maxValues: 20_000 },
     onSaid: (lease, said) => engine.said(lease, said),

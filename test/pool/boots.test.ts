@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test, type TestContext } from "node:test";
 import { createFakeClock, type FakeClock, turn } from "../support/fake-clock.ts";
-import { job, shown, type Tried, tryPool } from "./try-pool.ts";
+import { allTasks, job, loadsTask, shown, type Tried, tryPool } from "./try-pool.ts";
 
 /** What tasks/boots.ts does in every thread that starts until the test ends. Threads copy the environment. */
 function bootsBy(t: TestContext, how: string): void {
@@ -21,9 +21,10 @@ async function until(isReached: () => boolean, clock: FakeClock): Promise<void> 
   assert.ok(isReached());
 }
 
-/** Runs one job again and again, as a dispatcher would, until it has another outcome than `released`. */
-async function persist({ pool }: Tried, clock: FakeClock): Promise<{ outcome: string; tries: number }> {
-  for (let tries = 1; tries <= 10; tries += 1) {
+/** Runs one job again and again, as a dispatcher would, until it has another outcome than `released`, or has had three. */
+async function persist({ pool }: Tried, clock: FakeClock): Promise<string> {
+  let outcome = "";
+  for (let tries = 1; tries <= 3; tries += 1) {
     let isDone = false;
     const chunk = pool.run([job("boots", null)]).finally(() => {
       isDone = true;
@@ -31,10 +32,15 @@ async function persist({ pool }: Tried, clock: FakeClock): Promise<{ outcome: st
     await until(() => isDone, clock);
     const [ended] = await chunk;
     assert.ok(ended);
-    if (ended.outcome.kind !== "released") return { outcome: shown(ended), tries };
+    outcome = shown(ended);
+    if (outcome !== "released") break;
   }
-  return { outcome: "released for ever", tries: 10 };
+  return outcome;
 }
+
+const onlyBoots = allTasks.filter(({ name }) => name === "boots");
+const cannotStart = "a worker cannot start: another is tried after a pause";
+const errorsOf = ({ lines }: Tried) => lines.filter(({ level }) => level === "error");
 
 describe("a thread that dies before it is ready", () => {
   for (const work of ["cpu", "io"] as const) {
@@ -46,29 +52,32 @@ describe("a thread that dies before it is ready", () => {
       bootsBy(t, `once:${mark}`);
       const clock = createFakeClock();
       const tried = tryPool(t, { clock, work });
-      const { outcome } = await persist(tried, clock);
-      assert.equal(outcome, `succeeded json "booted"`);
+      assert.equal(await persist(tried, clock), `succeeded json "booted"`);
       assert.equal(existsSync(mark), false);
-      assert.equal(tried.pool.isBroken(), false);
+      assert.equal(tried.pool.canRun(), true);
     });
   }
 
-  test("always: after five deaths jobs are lost, the pool says that it is broken, and a good thread mends it", async (t) => {
-    bootsBy(t, "always");
-    const clock = createFakeClock();
-    const tried = tryPool(t, { clock });
-    const { outcome } = await persist(tried, clock);
-    assert.equal(outcome, "lost");
-    assert.equal(tried.pool.isBroken(), true);
-    assert.equal(tried.pool.free(), 1);
-    const texts = tried.lines.filter(({ level }) => level === "error").map(({ text }) => text);
-    assert.deepEqual(texts, ["workers die before they are ready: the pool is broken"]);
+  for (const [how, why] of [
+    ["always", /^it ended while it loaded task "boots"$/],
+    ["throws", /^task "boots" cannot be loaded: Error: connect ECONNREFUSED 192.0.2.5:5432\n +at .*tasks\/boots\.ts:/],
+  ] as const) {
+    test(`always (${how}): no job loses an attempt, the log says why once, the pool is broken, and a good thread mends it`, async (t) => {
+      bootsBy(t, how);
+      const clock = createFakeClock();
+      const tried = tryPool(t, { clock });
+      assert.equal(await persist(tried, clock), "released");
+      assert.deepEqual([tried.pool.canRun(), tried.pool.free()], [false, 0]);
+      const told = errorsOf(tried).filter(({ text }) => text === cannotStart);
+      assert.equal(told.length, 1);
+      assert.match(String(told[0]?.fields["why"]), why);
 
-    delete process.env["MILLPOND_TEST_BOOT"];
-    await until(tried.pool.canRun, clock); // a thread that was starting may still die
-    assert.equal(tried.pool.isBroken(), false);
-    assert.equal((await persist(tried, clock)).outcome, `succeeded json "booted"`);
-  });
+      delete process.env["MILLPOND_TEST_BOOT"];
+      await until(tried.pool.canRun, clock); // a thread that was starting may still die
+      assert.equal(await persist(tried, clock), `succeeded json "booted"`);
+      assert.equal(tried.lines.at(-1)?.text, "a worker has started again");
+    });
+  }
 
   test("always, and no job comes: the pool finds out that it cannot run any, and that it can again", async (t) => {
     bootsBy(t, "always");
@@ -76,23 +85,29 @@ describe("a thread that dies before it is ready", () => {
     const { pool } = tryPool(t, { clock, minWorkers: 2, maxWorkers: 2 });
     assert.equal(pool.canRun(), true);
     await until(() => !pool.canRun(), clock);
-    assert.equal(pool.isBroken(), true);
     delete process.env["MILLPOND_TEST_BOOT"];
     await until(pool.canRun, clock);
     assert.deepEqual((await pool.run([job("boots", null)])).map(shown), [`succeeded json "booted"`]);
   });
 
-  test("beside one that works: the jobs of the latter are not touched", async (t) => {
+  test("beside one that works: that one gets the jobs, one more is tried after each pause, and none loses an attempt", async (t) => {
     const clock = createFakeClock();
     const tried = tryPool(t, { clock, minWorkers: 1, maxWorkers: 2 });
+    const { pool } = tried;
     const working = job("waits", "finish");
-    const waiting = tried.pool.run([working]);
+    const waiting = pool.run([working]);
     await tried.heard("waiting");
     bootsBy(t, "always");
-    assert.equal((await persist(tried, clock)).outcome, "lost");
-    assert.deepEqual([tried.pool.isBroken(), tried.pool.canRun()], [true, true]);
-    tried.pool.cancel(working.seq);
+    assert.equal(await persist(tried, clock), "released");
+    assert.equal(pool.canRun(), true);
+    assert.equal(pool.free(), 1); // its pause is over: a job may try whether a second thread starts
+    const trial = pool.run([job("boots", null)]);
+    await until(() => pool.workers() === 1, clock); // it died
+    assert.equal(pool.free(), 0);
+    pool.cancel(working.seq);
     assert.deepEqual((await waiting).map(shown), [`succeeded json "done"`]);
+    assert.deepEqual((await trial).map(shown), [`succeeded json "booted"`]); // by the one that works
+    assert.equal(pool.free(), 1);
   });
 
   test("beside one that works until that dies as well, and no job comes: the pool finds out when it can run some again", async (t) => {
@@ -102,7 +117,7 @@ describe("a thread that dies before it is ready", () => {
     const waiting = tried.pool.run([last]);
     await tried.heard("waiting");
     bootsBy(t, "always");
-    assert.equal((await persist(tried, clock)).outcome, "lost");
+    assert.equal(await persist(tried, clock), "released");
     tried.pool.cancel(last.seq);
     await waiting;
     assert.equal(tried.pool.canRun(), false);
@@ -110,19 +125,49 @@ describe("a thread that dies before it is ready", () => {
     await until(tried.pool.canRun, clock);
   });
 
-  test("a thread that never gets ready is given up after 30 s, and the job given back", async (t) => {
+  test("or whose file is no longer that of its task", async (t) => {
+    const tasks = onlyBoots.map((task) => ({ ...task, name: "moved" }));
+    const tried = tryPool(t, { tasks });
+    await tried.heard(cannotStart);
+    assert.match(String(errorsOf(tried)[0]?.fields["why"]), /"moved" cannot be loaded: .*restart the server/);
+  });
+});
+
+describe("a thread that never gets ready", () => {
+  for (const how of ["hangs", "spins"]) {
+    test(`is given up after loadMs (${how}): the job is handed back, and the pool is broken until another is ready`, async (t) => {
+      bootsBy(t, how);
+      const clock = createFakeClock();
+      const tried = tryPool(t, { clock, loadMs: 20_000, tasks: onlyBoots });
+      const { pool } = tried;
+      const lease = job("boots", null);
+      const chunk = pool.run([lease]);
+      await tried.heard(loadsTask);
+      clock.advance(19_000);
+      assert.equal(pool.canRun(), true);
+      assert.ok((pool.startingMs(lease.seq) ?? 0) >= 19_000);
+      delete process.env["MILLPOND_TEST_BOOT"];
+      clock.advance(1_000);
+      assert.equal(pool.canRun(), false);
+      assert.deepEqual((await chunk).map(shown), ["released"]);
+      const why = 'loading task "boots" takes longer than 20000 ms: raise taskLoadMs if it may';
+      assert.deepEqual(
+        errorsOf(tried).map(({ text, fields }) => [text, fields["why"]]),
+        [[cannotStart, why]],
+      );
+      await until(pool.canRun, clock);
+      assert.deepEqual((await pool.run([lease])).map(shown), [`succeeded json "booted"`]);
+    });
+  }
+
+  test("is given up also when no job waits for it", async (t) => {
     bootsBy(t, "hangs");
     const clock = createFakeClock();
-    const { pool, lines } = tryPool(t, { clock });
-    const chunk = pool.run([job("boots", null)]);
-    clock.advance(30_000 - 20);
-    await turn();
-    assert.equal(pool.free(), 0);
+    const { pool } = tryPool(t, { clock });
+    clock.advance(30_000);
+    assert.equal(pool.canRun(), false);
     delete process.env["MILLPOND_TEST_BOOT"];
-    clock.advance(20);
-    assert.deepEqual((await chunk).map(shown), ["released"]);
-    assert.equal(lines.at(0)?.text, "a worker takes too long to start and is given up");
-    assert.deepEqual((await pool.run([job("echo", 1)])).map(shown), ["succeeded json 1"]);
+    await until(pool.canRun, clock);
   });
 
   test("at releaseAll the jobs that wait for it are handed back at once, and destroy is not held up for ever", async (t) => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { allTasks, job, shown, tryPool } from "./try-pool.ts";
+import { job, shown, tryPool } from "./try-pool.ts";
 
 describe("a worker that dies", () => {
   for (const how of ["exit", "uncaught", "rejection", "undefined", "oddity"]) {
@@ -54,16 +54,6 @@ describe("a worker that dies", () => {
     const [before = "", last] = ended.map(shown);
     assert.match(before, /^(lost|succeeded json 1)$/);
     assert.equal(last, "lost");
-  });
-});
-
-describe("a task whose file loads in the main thread only", () => {
-  test("fails its own jobs with the reason, and no others", async (t) => {
-    const { pool } = tryPool(t, { tasks: allTasks });
-    const ended = await pool.run([job("unloadable", null), job("echo", 1)]);
-    assert.deepEqual(ended.map(shown), ["failed task_not_loaded", "succeeded json 1"]);
-    const { outcome } = ended[0] ?? {};
-    assert.match(outcome?.kind === "failed" ? outcome.failure.message : "", /"unloadable".*only the main thread/);
   });
 });
 

@@ -209,10 +209,10 @@ describe("the grace", () => {
   });
 });
 
-test("a pool that runs nothing has no timer, and one that runs much has one", async (t) => {
+test("a pool has one timer while its threads start, none while it runs nothing, and one while it runs much", async (t) => {
   const clock = createFakeClock();
   const { pool, run, heard } = tryPool(t, { clock, maxWorkers: 3 });
-  assert.equal(clock.timers(), 0);
+  assert.equal(clock.timers(), 1);
   const leases = [job("waits", "signal"), job("waits", "signal"), job("waits", "signal")];
   const waiting = leases.map((lease) => pool.run([lease]));
   await heard("waiting", 3);

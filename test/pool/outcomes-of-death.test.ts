@@ -15,7 +15,7 @@ function afterDeath({ isStopping }: { readonly isStopping: boolean }): readonly 
   end(slot.flags, 0);
   const outcomes = createOutcomes({
     ...{ timeoutOf: () => 1_000, areReleasedReported: true, onProgress() {} },
-    ...{ isBroken: () => false, isStopping: () => isStopping },
+    isStopping: () => isStopping,
   });
   return outcomes.ofDeath(slot, new Error("Terminating worker thread"), 1).map(({ outcome }) => outcome.kind);
 }

@@ -50,10 +50,16 @@ test("health is NOT_SERVING while the threads of one pool among several do not s
     );
     assert.equal(await check("millpond.v1.AdminService"), Status.SERVING, "for those who come to mend it");
   }
+  const brokenPools = async () => {
+    const { snapshot } = await clientOf(server, ways.grpc).stats({});
+    return snapshot?.pools.filter(({ broken }) => broken).map(({ pool }) => pool);
+  };
+  assert.deepEqual(await brokenPools(), ["fragile"]);
   const { result } = await clientOf(server, ways.grpc).run({ job: echo("beside it") });
   assert.equal(result?.state, JobState.SUCCEEDED);
 
   await rm(mark);
   assert.deepEqual(await says(), Array(4).fill(Status.SERVING)); // although no job asked for a thread
   assert.deepEqual(await healthz(), [200, { status: "SERVING" }]);
+  assert.deepEqual(await brokenPools(), []);
 });

@@ -188,8 +188,8 @@ export function createSimulatedPool(parts: SimulatedPoolParts): SimulatedPool {
     maxWorkers: workers,
     workers: () => workers,
     free: () => workers - chunks.size,
-    isBroken: () => false,
     canRun: () => true,
+    startingMs: () => undefined,
     run(leases) {
       const isFree = chunks.size < workers;
       record.check("I12", isFree || isStopping, () => `a chunk was sent to pool ${name} without a free worker`);

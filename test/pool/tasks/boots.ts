@@ -2,12 +2,15 @@ import { existsSync, rmSync } from "node:fs";
 import { isMainThread } from "node:worker_threads";
 import { defineTask } from "../../../src/pool/task.ts";
 
-/** What the start of a thread does to it: `once:<file>` while the file is there, `always`, or `hangs`. */
+/** What the start of a thread does to it: `once:<file>` while the file is there, `always`, `throws`, `rejects`, `hangs` or `spins`. */
 const how = process.env["MILLPOND_TEST_BOOT"] ?? "";
 const mark = how.startsWith("once:") ? how.slice(5) : undefined;
 
 if (!isMainThread) {
   if (how === "hangs") await new Promise(() => setInterval(() => undefined, 60_000));
+  if (how === "spins") for (;;);
+  if (how === "throws") throw new Error("connect ECONNREFUSED 192.0.2.5:5432");
+  if (how === "rejects") void Promise.reject(new Error("nobody handles this"));
   const isMarked = mark !== undefined && existsSync(mark);
   if (isMarked) rmSync(mark);
   if (isMarked || how === "always") process.exit(5);
