@@ -2,7 +2,6 @@
  * The entry of a worker thread: loads its pool's tasks once, then runs chunks of jobs. Whatever a task does, an outcome
  * comes back for every job of the chunk that began, as data.
  */
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { parentPort, threadId, workerData } from "node:worker_threads";
 import { systemClock as clock, takeOrigin } from "../clock.ts";
 import { saveCompiledCode } from "../code-cache.ts";
@@ -36,7 +35,7 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
     post({ kind: "loading", thread: threadId, task: name });
     tasks.set(name, { definition: await definitionOf(name, file), settings, timeoutMs });
   }
-  await nextTurn(); // what the files left behind and fails at once fails before a job is here
+  await new Promise((resolve) => setImmediate(resolve)); // what the files left behind and fails at once fails before a job is here
   saveCompiledCode();
   const flagsOfSlots: Flags[] = [];
   post({ kind: "ready", thread: threadId });
