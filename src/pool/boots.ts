@@ -26,7 +26,7 @@ export type Boots = {
   isBroken(): boolean;
   /** Whether a thread is starting. */
   isStarting(): boolean;
-  /** Whether the pause after the last such death is not over. */
+  /** Whether a pause after such a death is not over. */
   isPausing(): boolean;
   /** The pool ends: from now on no thread is missed. Resolves once none is starting. */
   stop(): Promise<void>;
@@ -67,7 +67,8 @@ export function createBoots({ name, threads, clock, loadMs, log, onGivenUp, onMi
   const starts = new WeakMap<Worker, Start>();
   /** In a row. */
   let deaths = 0;
-  let pausesUntilMs = Number.NEGATIVE_INFINITY;
+  /** Pauses that are not over. */
+  let pauses = 0;
   /** What was logged since a thread was ready: each reason once. */
   const told = new Set<string>();
   let onChange = () => {};
@@ -118,15 +119,17 @@ export function createBoots({ name, threads, clock, loadMs, log, onGivenUp, onMi
   function died(why: string): void {
     deaths += 1;
     const fields = { pool: name, why, deaths };
-    if (told.has(why) || told.size === maxTold) return log.debug(fields, "a worker cannot start");
-    told.add(why);
-    log.error(fields, "a worker cannot start: another is tried after a pause");
+    const level = told.has(why) || told.size === maxTold ? "debug" : "error";
+    if (level === "error") told.add(why);
+    log[level](fields, "a worker cannot start: another is tried after a pause");
   }
 
   function pause(): void {
-    const ms = pauseMs * 2 ** Math.min(deaths - 1, maxDoublings);
-    pausesUntilMs = clock.monotonicMs() + ms;
-    clock.after(ms, onMissing);
+    pauses += 1;
+    clock.after(pauseMs * 2 ** Math.min(deaths - 1, maxDoublings), () => {
+      pauses -= 1;
+      onMissing();
+    });
   }
 
   return {
@@ -169,7 +172,7 @@ export function createBoots({ name, threads, clock, loadMs, log, onGivenUp, onMi
     isFailing: () => deaths > 0,
     isBroken: () => deaths > 0 && booted.size === 0,
     isStarting: () => threads().some(isStarting),
-    isPausing: () => clock.monotonicMs() < pausesUntilMs,
+    isPausing: () => pauses > 0,
     async stop() {
       isStopped = true;
       cancelLook?.();

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test, type TestContext } from "node:test";
-import { createFakeClock, type FakeClock, turn } from "../support/fake-clock.ts";
+import { createFakeClock, type FakeClock } from "../support/fake-clock.ts";
 import { allTasks, job, loadsTask, shown, type Tried, tryPool } from "./try-pool.ts";
 
 /** What tasks/boots.ts does in every thread that starts until the test ends. Threads copy the environment. */
@@ -13,24 +13,30 @@ function bootsBy(t: TestContext, how: string): void {
   t.after(() => delete process.env["MILLPOND_TEST_BOOT"]);
 }
 
-async function until(isReached: () => boolean, clock: FakeClock): Promise<void> {
-  for (let turns = 0; !isReached() && turns < 1_000_000; turns += 1) {
-    await turn();
-    clock.advance(0.01); // slow enough for threads to start, which takes real time
+const onlyBoots = allTasks.filter(({ name }) => name === "boots");
+const cannotStart = "a worker cannot start: another is tried after a pause";
+const startsAgain = "a worker has started again";
+const errorsOf = ({ lines }: Tried) => lines.filter(({ level }) => level === "error");
+const longestPauseMs = 1_600;
+
+/** Waits, and ends the pause after each thread that dies meanwhile. */
+async function waitFor<T>({ times, heard }: Tried, clock: FakeClock, awaited: Promise<T>): Promise<T> {
+  let isOver = false;
+  const over = awaited.finally(() => {
+    isOver = true;
+  });
+  for (let deaths = times(cannotStart); ; deaths = times(cannotStart)) {
+    clock.advance(longestPauseMs);
+    await Promise.race([over, heard(cannotStart, deaths + 1)]);
+    if (isOver) return over;
   }
-  assert.ok(isReached());
 }
 
 /** Runs one job again and again, as a dispatcher would, until it has another outcome than `released`, or has had three. */
-async function persist({ pool }: Tried, clock: FakeClock): Promise<string> {
+async function persist(tried: Tried, clock: FakeClock): Promise<string> {
   let outcome = "";
   for (let tries = 1; tries <= 3; tries += 1) {
-    let isDone = false;
-    const chunk = pool.run([job("boots", null)]).finally(() => {
-      isDone = true;
-    });
-    await until(() => isDone, clock);
-    const [ended] = await chunk;
+    const [ended] = await waitFor(tried, clock, tried.pool.run([job("boots", null)]));
     assert.ok(ended);
     outcome = shown(ended);
     if (outcome !== "released") break;
@@ -38,9 +44,12 @@ async function persist({ pool }: Tried, clock: FakeClock): Promise<string> {
   return outcome;
 }
 
-const onlyBoots = allTasks.filter(({ name }) => name === "boots");
-const cannotStart = "a worker cannot start: another is tried after a pause";
-const errorsOf = ({ lines }: Tried) => lines.filter(({ level }) => level === "error");
+/** Lets threads start from now on, and waits for the first. */
+async function mend(tried: Tried, clock: FakeClock): Promise<void> {
+  delete process.env["MILLPOND_TEST_BOOT"];
+  await waitFor(tried, clock, tried.heard(startsAgain, tried.times(startsAgain) + 1));
+  assert.equal(tried.pool.canRun(), true);
+}
 
 describe("a thread that dies before it is ready", () => {
   for (const work of ["cpu", "io"] as const) {
@@ -72,22 +81,20 @@ describe("a thread that dies before it is ready", () => {
       assert.equal(told.length, 1);
       assert.match(String(told[0]?.fields["why"]), why);
 
-      delete process.env["MILLPOND_TEST_BOOT"];
-      await until(tried.pool.canRun, clock); // a thread that was starting may still die
+      await mend(tried, clock);
       assert.equal(await persist(tried, clock), `succeeded json "booted"`);
-      assert.equal(tried.lines.at(-1)?.text, "a worker has started again");
     });
   }
 
   test("always, and no job comes: the pool finds out that it cannot run any, and that it can again", async (t) => {
     bootsBy(t, "always");
     const clock = createFakeClock();
-    const { pool } = tryPool(t, { clock, minWorkers: 2, maxWorkers: 2 });
-    assert.equal(pool.canRun(), true);
-    await until(() => !pool.canRun(), clock);
-    delete process.env["MILLPOND_TEST_BOOT"];
-    await until(pool.canRun, clock);
-    assert.deepEqual((await pool.run([job("boots", null)])).map(shown), [`succeeded json "booted"`]);
+    const tried = tryPool(t, { clock, minWorkers: 2, maxWorkers: 2 });
+    assert.equal(tried.pool.canRun(), true);
+    await tried.heard(cannotStart);
+    assert.equal(tried.pool.canRun(), false);
+    await mend(tried, clock);
+    assert.deepEqual((await tried.pool.run([job("boots", null)])).map(shown), [`succeeded json "booted"`]);
   });
 
   test("beside one that works: that one gets the jobs, one more is tried after each pause, and none loses an attempt", async (t) => {
@@ -102,7 +109,7 @@ describe("a thread that dies before it is ready", () => {
     assert.equal(pool.canRun(), true);
     assert.equal(pool.free(), 1); // its pause is over: a job may try whether a second thread starts
     const trial = pool.run([job("boots", null)]);
-    await until(() => pool.workers() === 1, clock); // it died
+    await tried.heard(cannotStart, tried.times(cannotStart) + 1);
     assert.equal(pool.free(), 0);
     pool.cancel(working.seq);
     assert.deepEqual((await waiting).map(shown), [`succeeded json "done"`]);
@@ -121,13 +128,12 @@ describe("a thread that dies before it is ready", () => {
     tried.pool.cancel(last.seq);
     await waiting;
     assert.equal(tried.pool.canRun(), false);
-    delete process.env["MILLPOND_TEST_BOOT"];
-    await until(tried.pool.canRun, clock);
+    await mend(tried, clock);
   });
 
   test("or whose file is no longer that of its task", async (t) => {
     const tasks = onlyBoots.map((task) => ({ ...task, name: "moved" }));
-    const tried = tryPool(t, { tasks });
+    const tried = tryPool(t, { clock: createFakeClock(), tasks });
     await tried.heard(cannotStart);
     assert.match(String(errorsOf(tried)[0]?.fields["why"]), /"moved" cannot be loaded: .*restart the server/);
   });
@@ -155,7 +161,7 @@ describe("a thread that never gets ready", () => {
         errorsOf(tried).map(({ text, fields }) => [text, fields["why"]]),
         [[cannotStart, why]],
       );
-      await until(pool.canRun, clock);
+      await mend(tried, clock);
       assert.deepEqual((await pool.run([lease])).map(shown), [`succeeded json "booted"`]);
     });
   }
@@ -163,11 +169,10 @@ describe("a thread that never gets ready", () => {
   test("is given up also when no job waits for it", async (t) => {
     bootsBy(t, "hangs");
     const clock = createFakeClock();
-    const { pool } = tryPool(t, { clock });
+    const tried = tryPool(t, { clock });
     clock.advance(30_000);
-    assert.equal(pool.canRun(), false);
-    delete process.env["MILLPOND_TEST_BOOT"];
-    await until(pool.canRun, clock);
+    assert.equal(tried.pool.canRun(), false);
+    await mend(tried, clock);
   });
 
   test("at releaseAll the jobs that wait for it are handed back at once, and destroy is not held up for ever", async (t) => {

@@ -28,6 +28,8 @@ export type Tried = {
   readonly released: Ended[];
   /** Resolves when the log has had so many lines with this text. */
   heard(text: string, times?: number): Promise<void>;
+  /** How often that was. */
+  times(text: string): number;
   /** Runs one job on its own. */
   run(task: string, input: JsonValue): Promise<Ended>;
 };
@@ -67,6 +69,7 @@ export function tryPool(t: TestContext, options: Partial<PoolOptions> = {}): Tri
   t.after(() => pool.destroy());
   return {
     ...{ pool, lines, said, released },
+    times: (text) => times.get(text) ?? 0,
     async heard(text, least = 1) {
       const { promise, fire } = createSignal();
       const listen = () => {
