@@ -24,7 +24,7 @@ import {
 } from "@bufbuild/protobuf";
 import type { EventEmitter } from "node:events";
 import { type Clock, msUntil } from "../clock.ts";
-import { messageOf, MillpondError, refusal, StartError } from "../errors.ts";
+import { Code, messageOf, MillpondError, refusal, StartError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import {
   type CallContext,
@@ -198,7 +198,10 @@ function unary(implement: AnyUnary, output: DescMessage, options: GrpcOptions): 
         (response) => callback(null, response),
         (error: unknown) => callback(serviceError(error, options)),
       )
-      .catch((error: unknown) => report(options.log, "a call's answer", error));
+      .catch((error: unknown) => {
+        report(options.log, "a call's answer", error);
+        callback({ code: Code.Internal, details: "the answer could not be written" });
+      });
   };
 }
 

@@ -20,15 +20,45 @@ export const statusDetailsKey = "grpc-status-details-bin";
 
 export type ErrorDetail = { readonly desc: DescMessage; readonly value: { readonly [key: string]: unknown } };
 
-/** Anything thrown becomes an error of ours. What is not one already is logged, and the caller learns only where. */
+/**
+ * Anything thrown becomes an error of ours that fits into headers. What is not one already is logged, and the caller learns
+ * only where.
+ */
 export function toMillpondError(error: unknown, log: Log): MillpondError {
-  if (error instanceof MillpondError) return error;
+  if (error instanceof MillpondError) return fitting(error);
   const incident = randomUUID();
   log.error(
     { incident, error: messageOf(error), stack: error instanceof Error ? error.stack : undefined },
     "a call failed",
   );
   return refusal("internal", [incident], { cause: error });
+}
+
+/**
+ * Many clients take 8 KiB of metadata. An error has its message there as text and in its details, and these in base64: so
+ * with 2,000 bytes for the message and as many for the fields nothing is lost on the way.
+ */
+const maxMessageBytes = 2_000;
+const maxViolationBytes = 2_000;
+
+/** The same error, its message cut and its last violations left out where it is too long. */
+function fitting(error: MillpondError): MillpondError {
+  const { reason, retryAfterMs, violations } = error;
+  let rest = maxViolationBytes;
+  const first = violations.filter(({ field, description }) => {
+    rest -= Buffer.byteLength(field) + Buffer.byteLength(description);
+    return rest >= 0;
+  });
+  let message = error.message;
+  while (encodeURIComponent(message).length > maxMessageBytes) {
+    message = `${message.slice(0, message.length * 0.9 - 3)}...`.toWellFormed();
+  }
+  if (message === error.message && first.length === violations.length) return error;
+  return new MillpondError(reason, message, {
+    violations: first,
+    cause: error,
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  });
 }
 
 export function detailsOf(error: MillpondError): ErrorDetail[] {

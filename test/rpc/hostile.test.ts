@@ -15,6 +15,7 @@ import {
   tuple,
   uint8Array,
 } from "fast-check";
+import { refused } from "./refused.ts";
 import { openServer, type TestServer, ways } from "./fixtures.ts";
 import {
   endHeaders,
@@ -218,6 +219,19 @@ describe("a request of HTTP/2", () => {
       await assertServes();
     });
   }
+});
+
+test("text that a refusal quotes and cuts in the middle of a character ends no server", async () => {
+  const halves = ["\u{1F600}".repeat(90), `a${"\u{1F600}".repeat(90)}`];
+  for (const way of Object.values(ways)) {
+    const client = server.client(way);
+    for (const text of halves) {
+      assert.equal((await refused(client.submit({ jobs: [{ task: text }] }))).reason, "unknown_task");
+      await refused(client.submit({ jobs: [{ task: "echo", labels: { [text]: text.repeat(4) } }] }));
+      await refused(client.getJob({ jobId: text }));
+    }
+  }
+  await assertServes();
 });
 
 describe("frames of any kind", () => {

@@ -166,6 +166,21 @@ for (const [port, address] of ports) {
       }
     });
 
+    test("takes every error whole, for it fits into the 8 KiB of metadata that clients of Java and Python allow", async () => {
+      const jobIds = Array.from({ length: 100 }, (_, index) => `${"\u{1F600}".repeat(100)}${index}`);
+      const { deleteJobs } = WorkerPoolService.method;
+      const message = toBinary(deleteJobs.input, create(deleteJobs.input, { jobIds }));
+      const head = Buffer.alloc(5);
+      head.writeUInt32BE(message.length, 1);
+      const { headers } = await http(grpc, Buffer.concat([head, message]), deleteJobs);
+      assert.match(decodeURIComponent(String(headers["grpc-message"])), /^job_ids\[0\]: .*\.\.\.$/);
+      const bytes = Object.entries(headers).reduce(
+        (sum, [name, value]) => sum + name.length + String(value).length + 32,
+        0,
+      );
+      assert.ok(bytes > 4_000 && bytes < 8_192, `${bytes} bytes`);
+    });
+
     test("with a retry policy comes back when it is told to, and is served", async (t) => {
       const call = stock(t, address, retrying);
       const name = `paced-${port}`;
