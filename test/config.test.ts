@@ -33,6 +33,7 @@ suite("values", () => {
       messageBytes: 4 * 2 ** 20,
       inputBytes: 2 ** 20,
       values: 20_000,
+      requestMiB: 128,
       jobsPerSubmit: 1000,
       streams: 100,
       metadataBytes: 16_384,

@@ -116,6 +116,14 @@ export const options = [
     "Bound on the values of one message: fields, items of lists, entries of maps, JSON values. Also of an output in JSON. " +
       "The server does nothing else while it reads one, up to 50 ms for 20,000.",
   ),
+  option(
+    "limits.requestMiB",
+    integer(1, 65_536),
+    128,
+    "MiB",
+    "Bound on the bytes of requests, of all connections and both ports together, that were received and are not handed " +
+      "over yet. Near it large requests are read one after the other; what cannot be slowed down is cut.",
+  ),
   option("limits.jobsPerSubmit", integer(1, 100_000), 1000, "jobs", "Bound on the jobs of one submit."),
   option("limits.streams", integer(1, 10_000), 100, "calls", "Bound on the calls open at once on one connection."),
   option("limits.metadataBytes", integer(1024, mebibyte), 16_384, "bytes", "Bound on the metadata of one call."),
@@ -216,6 +224,14 @@ export const options = [
     30_000,
     "ms",
     "How long a result stream may go unread before it is ended.",
+  ),
+  option(
+    "slowSenderMs",
+    integer(100, hourMs),
+    30_000,
+    "ms",
+    "How long a client may take for the head of a request, for each 16 KiB of its body and for its end, before it is cut; " +
+      "and for a whole message, while others wait for room in `limits.requestMiB`.",
   ),
   option("log.level", oneOf("debug", "info", "warn", "error", "silent"), "info", "", "The least serious lines logged."),
 ] as const;

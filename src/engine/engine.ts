@@ -20,7 +20,7 @@ import { createLeaseKeeper } from "./lease-keeper.ts";
 import { createPruner, type Retention } from "./pruner.ts";
 import { createRateLimit, type RateLimit, type Rates } from "./rate-limit.ts";
 import { createReaper, recoverLost } from "./reaper.ts";
-import { createResultRoom } from "./result-room.ts";
+import { createSharedRoom } from "./shared-room.ts";
 import { createResultReaders, type ResultReaders } from "./results.ts";
 import { createSettler } from "./settler.ts";
 import { createStats, type Stats } from "./stats.ts";
@@ -96,7 +96,7 @@ export function createEngine(parts: EngineParts): Engine {
   const stats = createStats(clock);
   const rateLimit = createRateLimit(parts.rates, clock);
   const { resultStreams, resultBatchBytes, resultRoomBytes, watches } = parts.limits;
-  const room = createResultRoom(resultRoomBytes);
+  const room = createSharedRoom(resultRoomBytes);
   const readers = createResultReaders(store, { maxPerClient: resultStreams, maxBatchBytes: resultBatchBytes, room });
   const watchers = createWatchers(clock, watches);
   const sweeps = createWaitingLines();

@@ -2,7 +2,7 @@
 import { refusal } from "../errors.ts";
 import type { StoredResult } from "../job/job.ts";
 import type { Store } from "../store/store.ts";
-import type { Place, ResultRoom } from "./result-room.ts";
+import type { Place, SharedRoom } from "./shared-room.ts";
 
 export type ResultReader = {
   /** Results up to this position were handed out, or will not be: they are acknowledged. */
@@ -60,7 +60,7 @@ export type ReaderLimits = {
   /** Bound on the outputs and failures of one batch, as they are stored; one that is larger comes alone. */
   readonly maxBatchBytes: number;
   /** Where all that they have read and not yet passed on has to fit. */
-  readonly room: ResultRoom;
+  readonly room: SharedRoom;
 };
 
 export function createResultReaders(store: Pick<Store, "results">, limits: ReaderLimits): ResultReaders {

@@ -33,6 +33,8 @@ import {
   parseTrace,
   traceKey,
 } from "./call.ts";
+import { counted } from "./arrival/http-requests.ts";
+import type { RequestBudget } from "./arrival/request-budget.ts";
 import { guarded, ignore } from "./boundary.ts";
 import { checkedBody } from "./checked-body.ts";
 import type { FrontEnd, FrontEndLimits } from "./front-end.ts";
@@ -60,6 +62,7 @@ export type ConnectOptions = OriginOptions & {
   /** 0: any free port. */
   readonly port: number;
   readonly limits: FrontEndLimits;
+  readonly budget: RequestBudget;
   /** Types of tasks' inputs and outputs, so that they can be read and shown as JSON. */
   readonly types: readonly DescMessage[];
   /** What /healthz says: 200 when it serves, 503 when not. */
@@ -86,7 +89,7 @@ const exposedHeaders = [...cors.exposedHeaders, pushbackKey];
 const requestKey = createContextKey<HttpRequest | undefined>(undefined);
 
 export function createConnectFrontEnd(services: readonly Served[], options: ConnectOptions): FrontEnd {
-  const { host, limits, clock, log, random } = options;
+  const { host, limits, budget, clock, log, random } = options;
   const originCheck = createOriginCheck(options);
   const bounds: RequestBounds = { maxValues: limits.values, types: createRegistry(...options.types) };
   const router = createConnectRouter({
@@ -102,7 +105,11 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
     boundTimeouts(request.headers);
     const context = createContextValues().set(requestKey, request);
     const universal = universalRequestFromNodeRequest(request, response, undefined, context);
-    const checked = withCheckedBody(universal, handler.method.input, bounds, options);
+    const body = counted(request, universal.body as AsyncIterable<Uint8Array>, {
+      ...{ budget, messageBytes: limits.messageBytes },
+      isStream: handler.method.methodKind === "bidi_streaming",
+    });
+    const checked = withCheckedBody({ ...universal, body }, handler.method.input, bounds, options);
     const isStream = handler.method.methodKind !== "unary";
     void jsonRequests
       .run([], () => handler(checked))

@@ -26,6 +26,8 @@ import type { EventEmitter } from "node:events";
 import { type Clock, msUntil } from "../clock.ts";
 import { Code, messageOf, MillpondError, refusal, StartError } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { createGrpcRequests, type GrpcRequests } from "./arrival/grpc-requests.ts";
+import type { RequestBudget } from "./arrival/request-budget.ts";
 import {
   type CallContext,
   checkMetadata,
@@ -51,6 +53,7 @@ export type GrpcOptions = {
   /** 0: any free port. */
   readonly port: number;
   readonly limits: FrontEndLimits;
+  readonly budget: RequestBudget;
   /** Types of tasks' inputs, whose values count. */
   readonly types: readonly DescMessage[];
   /** Where gRPC-Web and Connect are served, for the refusal of such a call. */
@@ -70,7 +73,7 @@ type Call =
 const forEverMs = 2 ** 31 - 1;
 
 export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOptions): FrontEnd {
-  const { host, limits, clock, log } = options;
+  const { host, limits, budget, clock, log } = options;
   const server = new Server({
     "grpc.max_receive_message_length": limits.messageBytes,
     "grpc.max_send_message_length": limits.messageBytes,
@@ -82,7 +85,17 @@ export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOpt
   });
   // grpc-js could listen by itself, but could not cut a connection whose client reads no more, and so not always stop
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const streams = createGrpcStreams(log, createGrpcAdmission(options));
+  const requests = createGrpcRequests({
+    budget,
+    messageBytes: limits.messageBytes,
+    streamPaths: streamPaths(services),
+  });
+  const admit = createGrpcAdmission(options);
+  const streams = createGrpcStreams(log, (stream, headers) => {
+    const isAdmitted = admit(stream, headers);
+    if (isAdmitted) requests.count(stream, headers);
+    return isAdmitted;
+  });
   const listener = createListener({
     allowHalfOpen: false,
     onConnection(socket) {
@@ -94,7 +107,7 @@ export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOpt
   const cut = (peer: string) => listener.cut(peer);
   const bounds: RequestBounds = { maxValues: limits.values, types: createRegistry(...options.types) };
   for (const each of services) {
-    server.addService(definition(each.service, bounds), implementation(each, { ...options, cut }));
+    server.addService(definition(each.service, bounds), implementation(each, { ...options, requests, cut }));
   }
   let port = options.port;
   const address = () => `${host.includes(":") ? `[${host}]` : host}:${port}`;
@@ -123,6 +136,13 @@ export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOpt
       cancel();
     },
   };
+}
+
+/** Paths of the methods whose requests are a stream. */
+function streamPaths(services: readonly Served[]): ReadonlySet<string> {
+  const methods = services.flatMap(({ service }) => service.methods);
+  const streams = methods.filter(({ methodKind }) => methodKind === "bidi_streaming");
+  return new Set(streams.map(({ parent, name }) => `/${parent.typeName}/${name}`));
 }
 
 /** The service as grpc-js wants it, straight from the descriptors. */
@@ -169,6 +189,7 @@ function readable(request: Message | Unreadable): Message {
 }
 
 type CallOptions = GrpcOptions & {
+  readonly requests: GrpcRequests;
   /** Cuts the connection of this peer. */
   readonly cut: (peer: string) => void;
 };
@@ -221,7 +242,7 @@ function bidiStream(
   options: CallOptions,
 ): handleBidiStreamingCall<Message, Buffer> {
   return (call) => {
-    pipe(() => implement(requestsOf(call), contextOf(call, options)), output, call, options);
+    pipe(() => implement(requestsOf(call, options), contextOf(call, options)), output, call, options);
   };
 }
 
@@ -229,9 +250,16 @@ function bidiStream(
  * A client that goes away ends the requests; `CallContext.signal` says that it did. Iterating must not destroy the call
  * when the client half-closes: there are responses to send.
  */
-async function* requestsOf(call: ServerDuplexStream<Message, Buffer>): AsyncGenerator<Message> {
+async function* requestsOf(
+  call: ServerDuplexStream<Message, Buffer>,
+  { requests: { key, taken } }: CallOptions,
+): AsyncGenerator<Message> {
+  const name = call.metadata.get(key)[0]?.toString();
   const requests = call.iterator({ destroyOnReturn: false }) as AsyncIterable<Message | Unreadable>;
-  for await (const request of requests) yield readable(request);
+  for await (const request of requests) {
+    taken(name);
+    yield readable(request);
+  }
 }
 
 type StreamCall = ServerWritableStream<Message, Buffer> | ServerDuplexStream<Message, Buffer>;

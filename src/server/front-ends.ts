@@ -3,6 +3,9 @@ import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
 import type { Log } from "../log.ts";
 import type { Tasks } from "../pool/tasks.ts";
+import { createCutLog } from "../rpc/arrival/cut-log.ts";
+import type { CutReason } from "../rpc/arrival/request-body.ts";
+import { createRequestBudget } from "../rpc/arrival/request-budget.ts";
 import { createConnectFrontEnd, type HealthFacts } from "../rpc/connect.ts";
 import type { FrontEnd } from "../rpc/front-end.ts";
 import { createGrpcFrontEnd } from "../rpc/grpc.ts";
@@ -23,12 +26,26 @@ export type FrontEnds = { readonly grpc: FrontEnd; readonly http: FrontEnd };
 /** How long connections may take to close once nothing more is to be sent. */
 const closeMs = 2_000;
 
+/** What the log says of requests that are cut. */
+const cutTexts: { readonly [R in CutReason]: string } = {
+  stalled: "requests that made no progress within slowSenderMs were cut",
+  fragmented: "requests that came in a huge number of tiny pieces were cut",
+  crowded_out: "requests were cut on the connections that held most, because limits.requestMiB was exceeded",
+};
+
 export function createFrontEnds({ config, services, tasks, health, clock, log, random }: FrontEndParts): FrontEnds {
   const limits = { ...config.limits, slowReaderMs: config.slowReaderMs, closeMs };
   const types = [...tasks.values()]
     .flatMap(({ definition: { input, output } }) => [input, output])
     .filter((type) => type !== undefined);
-  const common = { limits, types, clock, log, random };
+  const cuts = createCutLog(clock, log);
+  const budget = createRequestBudget({
+    bytes: config.limits.requestMiB * 2 ** 20,
+    stallMs: config.slowSenderMs,
+    clock,
+    onCut: (reason) => cuts.add(cutTexts[reason]),
+  });
+  const common = { limits, budget, types, clock, log, random };
   const http = createConnectFrontEnd(services, { ...config.http, ...common, health });
   const grpc = createGrpcFrontEnd(services, { ...config.grpc, ...common, webAddress: http.address });
   return { grpc, http };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createResultRoom } from "../../src/engine/result-room.ts";
+import { createSharedRoom } from "../../src/engine/shared-room.ts";
 import { createResultReaders, maxBatch, type ReadFrom } from "../../src/engine/results.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { data, finish, newJobs, pruneAcknowledged } from "../store/sample.ts";
@@ -11,7 +11,7 @@ const from: ReadFrom = { client: "ada", channel: "default", afterCursor: 0, stop
 
 function open(maxPerClient = 3) {
   const store = createMemoryStore();
-  const readers = createResultReaders(store, { maxPerClient, maxBatchBytes: 2 ** 20, room: createResultRoom(2 ** 25) });
+  const readers = createResultReaders(store, { maxPerClient, maxBatchBytes: 2 ** 20, room: createSharedRoom(2 ** 25) });
   return {
     store,
     readers,
@@ -109,7 +109,7 @@ describe("a reader", () => {
           return answer; // what was there before
         },
       },
-      { maxPerClient: 1, maxBatchBytes: 2 ** 20, room: createResultRoom(2 ** 25) },
+      { maxPerClient: 1, maxBatchBytes: 2 ** 20, room: createSharedRoom(2 ** 25) },
     );
     const reader = await readers.open(from);
     isReading = true;
@@ -226,7 +226,7 @@ describe("room", () => {
   const kib = 1024;
   function openRoom(roomBytes: number) {
     const store = createMemoryStore();
-    const room = createResultRoom(roomBytes);
+    const room = createSharedRoom(roomBytes);
     const readers = createResultReaders(store, { maxPerClient: 100, maxBatchBytes: 2 ** 20, room });
     const add = (count: number, outputBytes: number) => finish(store, newJobs(count), { output: data(outputBytes) });
     return { store, room, readers, add };

@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import type { Admitted } from "../../../src/engine/admission.ts";
-import { createResultRoom } from "../../../src/engine/result-room.ts";
+import { createSharedRoom } from "../../../src/engine/shared-room.ts";
 import { createResultReaders } from "../../../src/engine/results.ts";
 import { ExchangeRequestSchema } from "../../../src/gen/millpond/v1/worker_pool_pb.ts";
 import type { StoredResult } from "../../../src/job/job.ts";
@@ -30,7 +30,7 @@ function open(awaitedJobs: number) {
       return { results: results.slice(afterCursor, afterCursor + limit), lastCursor: results.length };
     },
   };
-  const room = createResultRoom(32e6);
+  const room = createSharedRoom(32e6);
   const readers = createResultReaders(store, { maxPerClient: 1, maxBatchBytes: 1e6, room });
   const admission: ExchangeParts["admission"] = {
     admit: async () => [],

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { createResultRoom, type Place } from "../../src/engine/result-room.ts";
+import { createSharedRoom, type Place } from "../../src/engine/shared-room.ts";
 import { turn } from "../support/fake-clock.ts";
 
 async function isGranted({ granted }: Place): Promise<boolean> {
@@ -15,7 +15,7 @@ async function isGranted({ granted }: Place): Promise<boolean> {
 
 describe("the room", () => {
   test("a client alone gets half of it, to the last byte, and then waits until some is given back", async () => {
-    const room = createResultRoom(100);
+    const room = createSharedRoom(100);
     const [first, second] = [room.take("ada", 30), room.take("ada", 20)];
     assert.deepEqual([await isGranted(first), await isGranted(second)], [true, true]);
     const third = room.take("ada", 1);
@@ -26,7 +26,7 @@ describe("the room", () => {
   });
 
   test("who reads finds room at once, however much clients before it hold that do not", async () => {
-    const room = createResultRoom(3_200);
+    const room = createSharedRoom(3_200);
     const stuck = Array.from({ length: 20 }, (_, index) => room.take(`stuck ${index % 10}`, 200));
     await Promise.all(stuck.map(isGranted));
     assert.ok(room.taken() < 3_200);
@@ -38,7 +38,7 @@ describe("the room", () => {
   });
 
   test("what is larger than any share is granted when nothing is taken", async () => {
-    const room = createResultRoom(100);
+    const room = createSharedRoom(100);
     const small = room.take("ada", 10);
     const large = room.take("bob", 500);
     assert.equal(await isGranted(large), false);
@@ -47,7 +47,7 @@ describe("the room", () => {
   });
 
   test("within a client who asks first is served first, also when a later one needs less", async () => {
-    const room = createResultRoom(100);
+    const room = createSharedRoom(100);
     const held = room.take("ada", 50);
     const [large, small] = [room.take("ada", 40), room.take("ada", 5)];
     held.resize(20);
@@ -57,7 +57,7 @@ describe("the room", () => {
   });
 
   test("among clients each has its turn, and one that asks for much keeps nobody waiting", async () => {
-    const room = createResultRoom(100);
+    const room = createSharedRoom(100);
     const all = room.take("first", 200);
     const asked = [room.take("ada", 20), room.take("ada", 20), room.take("bob", 20), room.take("eve", 90)];
     const late = room.take("zoe", 10);
@@ -67,7 +67,7 @@ describe("the room", () => {
   });
 
   test("one that asks for much is served in the end, however many that need little come and go", async () => {
-    const room = createResultRoom(100);
+    const room = createSharedRoom(100);
     const places = ["ada", "bob", "eve"].map((client) => room.take(client, 20));
     const large = room.take("zoe", 40);
     let served = 0;
@@ -81,7 +81,7 @@ describe("the room", () => {
   });
 
   test("more than there is room for is refused, and less is at once there for others", async () => {
-    const room = createResultRoom(100);
+    const room = createSharedRoom(100);
     const place = room.take("ada", 40);
     assert.equal(place.resize(51), false);
     assert.equal(room.taken(), 40);
@@ -93,7 +93,7 @@ describe("the room", () => {
   });
 
   test("what was given back, or not waited for, takes nothing any more", async () => {
-    const room = createResultRoom(100);
+    const room = createSharedRoom(100);
     const [place, waiting] = [room.take("ada", 50), room.take("ada", 50)];
     waiting.free();
     assert.equal(await isGranted(waiting), true); // whoever waits goes on
@@ -107,7 +107,7 @@ describe("the room", () => {
     const step = fc.record({ client: fc.constantFrom("a", "b", "c", "d"), bytes: fc.integer({ min: 1, max: 50 }) });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.integer({ min: 0, max: 3 }), async (steps, keep) => {
-        const room = createResultRoom(100);
+        const room = createSharedRoom(100);
         const places: Place[] = [];
         for (const { client, bytes } of steps) {
           places.push(room.take(client, bytes));

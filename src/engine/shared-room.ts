@@ -1,6 +1,6 @@
-/** The memory that results may take on their way from the store to the clients: one bound for all streams, shared among clients. */
+/** Memory with one bound, shared among clients: for results on their way to them, and for requests, where each connection is one. */
 
-export type ResultRoom = {
+export type SharedRoom = {
   /** Asks for so many bytes. */
   take(client: string, bytes: number): Place;
   /** Bytes that are taken, by all clients. */
@@ -10,6 +10,8 @@ export type ResultRoom = {
 export type Place = {
   /** Resolves once the bytes are taken, or when the place was given back before. */
   readonly granted: Promise<void>;
+  /** Whether the bytes are taken, which they may be at once. */
+  isGranted(): boolean;
   /** Takes less or more. False: there is no room for so much, or it was given back; then nothing has changed. */
   resize(bytes: number): boolean;
   /** Gives everything back, or asks no longer. Safe to call again. */
@@ -28,7 +30,7 @@ const mostPassed = 200;
  * when nothing is taken. Within a client who asks first is first; among clients each has its turn, and who needs less
  * than is left does not wait for those who need more, unless these have waited for long.
  */
-export function createResultRoom(maxBytes: number): ResultRoom {
+export function createSharedRoom(maxBytes: number): SharedRoom {
   const takenBy = new Map<string, number>();
   /** By client, the next to be served first. */
   const asking = new Map<string, Set<Asking>>();
@@ -75,6 +77,7 @@ export function createResultRoom(maxBytes: number): ResultRoom {
   return {
     take(client, bytes) {
       let taken = 0;
+      let isGranted = false;
       let isFree = false;
       const { promise: granted, resolve } = Promise.withResolvers<void>();
       const asked = {
@@ -82,6 +85,7 @@ export function createResultRoom(maxBytes: number): ResultRoom {
         since: grants,
         grant() {
           grants += 1;
+          isGranted = true;
           taken = bytes;
           add(client, bytes);
           resolve();
@@ -91,6 +95,7 @@ export function createResultRoom(maxBytes: number): ResultRoom {
       else asking.set(client, (asking.get(client) ?? new Set()).add(asked));
       return {
         granted,
+        isGranted: () => isGranted && !isFree,
         resize(wanted) {
           const more = wanted - taken;
           if (isFree || (more > 0 && overdue()) || !fits(client, more)) return false;

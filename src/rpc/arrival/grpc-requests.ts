@@ -1,0 +1,96 @@
+/** Counts the requests of grpc-js in the budget: it reads a stream until a whole message is there, and has no option that bounds this. */
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import { cutStream } from "./cut-stream.ts";
+import { createEnvelopes, isOneEnvelope } from "./framing.ts";
+import { type RequestBody, smallBytes } from "./request-body.ts";
+import type { RequestBudget } from "./request-budget.ts";
+
+export type GrpcRequests = {
+  /** Counts a request, before grpc-js gets it: what comes is seen here first. */
+  count(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
+  /** Metadata that says which request a call is; set for streams of requests, whatever the client sends. */
+  readonly key: string;
+  /** The reader of this request took a message. */
+  taken(request: string | undefined): void;
+};
+
+export type GrpcRequestsOptions = {
+  readonly budget: RequestBudget;
+  readonly messageBytes: number;
+  /** Paths of the methods whose requests are a stream. */
+  readonly streamPaths: ReadonlySet<string>;
+};
+
+/** A window of HTTP/2, and the buffer of its stream. */
+const pausedBytes = 128 * 1024;
+const key = "millpond-request";
+
+export function createGrpcRequests({ budget, messageBytes, streamPaths }: GrpcRequestsOptions): GrpcRequests {
+  const streams = new Map<string, RequestBody>();
+  let requestCount = 0;
+
+  function open(stream: ServerHttp2Stream, handsOver: "taken" | "end"): RequestBody {
+    return budget.open({
+      connection: stream.session ?? stream,
+      framing: createEnvelopes(messageBytes),
+      handsOver,
+      pausedBytes,
+      pause: () => stream.pause(),
+      resume: () => stream.resume(),
+      cut: () => cutStream(stream),
+    });
+  }
+
+  /** A stream of requests is counted from the first byte on. */
+  function readStream(stream: ServerHttp2Stream, name: string): void {
+    const body = open(stream, "taken");
+    streams.set(name, body);
+    stream.on("data", body.received).on("close", () => {
+      streams.delete(name);
+      body.end();
+    });
+  }
+
+  /** A single request is mostly small, and here in one piece with its end: it is counted when it is not. */
+  function readSingle(stream: ServerHttp2Stream): void {
+    let body: RequestBody | undefined;
+    let hasMessage = false;
+    const later = {
+      open() {
+        body = open(stream, "end");
+      },
+    };
+    const end = () => {
+      budget.forget(later);
+      body?.end();
+    };
+    const received = (chunk: Uint8Array) => {
+      if (!body && !hasMessage && chunk.length <= smallBytes && isOneEnvelope(chunk)) {
+        hasMessage = true;
+        return;
+      }
+      if (!body) {
+        budget.forget(later);
+        later.open();
+      }
+      body?.received(chunk);
+    };
+    budget.openLater(later);
+    stream.on("data", received).on("end", end).on("close", end);
+  }
+
+  return {
+    key,
+    count(stream, headers) {
+      if (!streamPaths.has(headers[":path"] ?? "")) {
+        readSingle(stream);
+        return;
+      }
+      requestCount += 1;
+      const name = String(requestCount);
+      headers[key] = name;
+      readStream(stream, name);
+    },
+    taken: (request) => streams.get(request ?? "")?.taken(),
+  };
+}

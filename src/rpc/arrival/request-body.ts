@@ -1,0 +1,185 @@
+/** One request whose body arrives: what it holds, whether it may be read on, and when it is cut. */
+import type { Clock } from "../../clock.ts";
+import type { Place } from "../../engine/shared-room.ts";
+import type { Framing } from "./framing.ts";
+
+export type Arrival = {
+  /** What it arrives on. The budget is shared among connections: each has its turn, and a new one finds room. */
+  readonly connection: object;
+  readonly framing: Framing;
+  /**
+   * When a message is handed over: as soon as it is `complete`, when its reader has `taken` it, or at the `end` of the
+   * request, which a client may hold back.
+   */
+  readonly handsOver: "complete" | "taken" | "end";
+  /** What still comes, and waits in buffers on the way, when it is not read. */
+  readonly pausedBytes: number;
+  /** Reads no more of it, until `resume`. */
+  pause(): void;
+  resume(): void;
+  /** Ends the request. */
+  cut(): void;
+};
+
+/** Too little of it came in time; it came in too many pieces; or its connection takes most where all take too much. */
+export type CutReason = "stalled" | "fragmented" | "crowded_out";
+
+export type RequestBody = {
+  /** These bytes came, and go on to the reader. */
+  received(chunk: Uint8Array): void;
+  /** The reader took a message; for `handsOver: "taken"`. */
+  taken(): void;
+  /** Nothing of it is held any more. Safe to call again. */
+  end(): void;
+  cut(reason: CutReason): void;
+  /** Cuts it when it has stalled. `isCrowded`: others wait for room. */
+  sweep(isCrowded: boolean): void;
+};
+
+/** What a body needs of the budget. */
+export type Share = {
+  readonly clock: Clock;
+  readonly stallMs: number;
+  take(bytes: number): Place;
+  /** What it holds outside of the room changes. */
+  holdOutside(from: number, to: number): void;
+  addWaiting(change: 1 | -1): void;
+  onCut(reason: CutReason): void;
+  onEnd(): void;
+};
+
+/** A message up to this size takes no room, so that no small call ever waits. */
+export const smallBytes = 16 * 1024;
+/** So much must come within `stallMs`, or the end. */
+const progressBytes = 16 * 1024;
+/** So many pieces of a message may be tiny: each costs about 100 bytes, whatever is in it. */
+const maxTinyPieces = 512;
+const tinyBytes = 256;
+
+export function createRequestBody(arrival: Arrival, share: Share): RequestBody {
+  const { framing, handsOver, pausedBytes } = arrival;
+  const { clock, stallMs } = share;
+  /** Of messages that are complete and not handed over, in their order. */
+  const complete: number[] = [];
+  let completeBytes = 0;
+  let place: Place | undefined;
+  let placeBytes = 0;
+  let placedAt = 0;
+  let outsideBytes = 0;
+  let tinyPieces = 0;
+  let progress = 0;
+  let progressAt = clock.monotonicMs();
+  let isWaiting = false;
+  let isPaused = false;
+  let isEnded = false;
+
+  /** Gets room for what it holds and will hold, and is read on when there is. */
+  function settle(): void {
+    const needed = completeBytes + framing.begun();
+    const isBehind = handsOver === "taken" && completeBytes > smallBytes; // its reader has enough to do
+    if (needed <= smallBytes) leave();
+    else if (needed < placeBytes || (needed > placeBytes && !isBehind)) ask(needed);
+    const fits = needed <= smallBytes || (!isWaiting && needed <= placeBytes);
+    setPaused(!fits || isBehind);
+    setOutside((fits && place ? 0 : Math.min(needed, smallBytes + completeBytes)) + (isPaused ? pausedBytes : 0));
+  }
+
+  function ask(needed: number): void {
+    if (place?.isGranted() && place.resize(needed)) {
+      placeBytes = needed;
+      return;
+    }
+    leave();
+    const asked = share.take(needed);
+    place = asked;
+    placeBytes = needed;
+    placedAt = clock.monotonicMs();
+    if (asked.isGranted()) return;
+    setWaiting(true);
+    void asked.granted.then(() => {
+      if (place !== asked) return;
+      placedAt = clock.monotonicMs();
+      setWaiting(false);
+      settle();
+    });
+  }
+
+  function leave(): void {
+    setWaiting(false);
+    place?.free();
+    place = undefined;
+    placeBytes = 0;
+  }
+
+  function setWaiting(to: boolean): void {
+    if (to !== isWaiting) share.addWaiting(to ? 1 : -1);
+    isWaiting = to;
+  }
+
+  function setPaused(to: boolean): void {
+    if (to)
+      arrival.pause(); // again when it is already: a reader may have resumed it
+    else if (isPaused) arrival.resume();
+    if (isPaused && !to) progressAt = clock.monotonicMs();
+    isPaused = to;
+  }
+
+  function setOutside(to: number): void {
+    if (to !== outsideBytes) share.holdOutside(outsideBytes, to);
+    outsideBytes = to;
+  }
+
+  function countProgress(bytes: number, hasBegun: boolean): void {
+    progress += bytes;
+    if (!hasBegun && progress < progressBytes) return;
+    progress = 0;
+    progressAt = clock.monotonicMs();
+  }
+
+  function end(): void {
+    if (isEnded) return;
+    isEnded = true;
+    leave();
+    setOutside(0);
+    setPaused(false); // what still comes is dropped by its reader
+    share.onEnd();
+  }
+
+  function cut(reason: CutReason): void {
+    if (isEnded) return;
+    end();
+    share.onCut(reason);
+    arrival.cut();
+  }
+
+  return {
+    end,
+    cut,
+    received(chunk) {
+      if (isEnded) return;
+      const wasBetween = framing.begun() === 0;
+      const completed = framing.read(chunk);
+      if (framing.isTooLarge()) return end(); // its reader refuses it, and keeps nothing of it
+      if (completed.length > 0) tinyPieces = 0;
+      else if (chunk.length < tinyBytes && (tinyPieces += 1) > maxTinyPieces) return cut("fragmented");
+      countProgress(chunk.length, wasBetween || completed.length > 0);
+      if (handsOver !== "complete") {
+        complete.push(...completed);
+        for (const bytes of completed) completeBytes += bytes;
+      }
+      settle();
+    },
+    taken() {
+      if (isEnded) return;
+      completeBytes -= complete.shift() ?? 0;
+      settle();
+    },
+    sweep(isCrowded) {
+      const isArriving = handsOver === "end" || framing.begun() > 0;
+      if (isPaused || !isArriving) return;
+      const now = clock.monotonicMs();
+      const isInTheWay = isCrowded && placeBytes > 0 && now - placedAt >= stallMs;
+      if (isInTheWay || now - progressAt >= stallMs) cut("stalled");
+    },
+  };
+}

@@ -1,0 +1,122 @@
+/**
+ * The memory of requests that arrive: one budget for all bytes, of both ports, that were received and are not handed over
+ * yet. A message that needs more than a little waits for room before it is read on, and then has room for all of it: so
+ * what has begun can end, and no message waits for another that waits for it. What room cannot bound is cut.
+ */
+import type { Clock } from "../../clock.ts";
+import { createSharedRoom } from "../../engine/shared-room.ts";
+import { type Arrival, createRequestBody, type CutReason, type RequestBody } from "./request-body.ts";
+
+export type RequestBudget = {
+  /** A request whose body begins to arrive. */
+  open(arrival: Arrival): RequestBody;
+  /** Calls `open` for a request that is still there after a while; most are gone before, and cost next to nothing. */
+  openLater(request: Later): void;
+  forget(request: Later): void;
+};
+
+type Later = { open(): void };
+
+export type RequestBudgetOptions = {
+  /** Half of it is room for messages; half for what takes no room: small messages, and what is sent while others wait. */
+  readonly bytes: number;
+  /** A request must make progress, and a message that has room while others wait must be complete, within this time. */
+  readonly stallMs: number;
+  readonly clock: Clock;
+  /** Called for each request that is cut. */
+  readonly onCut: (reason: CutReason) => void;
+};
+
+/** A connection, and those of its requests that hold bytes outside of the room. */
+type Connection = { readonly name: string; readonly requests: Set<RequestBody>; outsideBytes: number };
+
+const sweepsPerStall = 10;
+/** Requests that are complete, and end in the next packet, are gone by then. */
+const makeSpaceAfterMs = 50;
+
+export function createRequestBudget({ bytes, stallMs, clock, onCut }: RequestBudgetOptions): RequestBudget {
+  const room = createSharedRoom(bytes / 2);
+  const maxOutsideBytes = bytes / 2;
+  const open = new Set<RequestBody>();
+  /** To be opened by the second sweep from when they came. */
+  let young = new Set<Later>();
+  let old = new Set<Later>();
+  const connections = new WeakMap<object, Connection>();
+  /** Those that hold bytes outside of the room. */
+  const crowd = new Set<Connection>();
+  let connectionCount = 0;
+  let outsideBytes = 0;
+  let waiting = 0;
+  let isSweeping = false;
+  let isMakingSpace = false;
+
+  function connectionOf(key: object): Connection {
+    let connection = connections.get(key);
+    if (!connection) {
+      connectionCount += 1;
+      connection = { name: String(connectionCount), requests: new Set(), outsideBytes: 0 };
+      connections.set(key, connection);
+    }
+    return connection;
+  }
+
+  function holdOutside(key: object, request: RequestBody, from: number, to: number): void {
+    const connection = connectionOf(key);
+    outsideBytes += to - from;
+    connection.outsideBytes += to - from;
+    if (to > 0) connection.requests.add(request);
+    else connection.requests.delete(request);
+    if (connection.requests.size > 0) crowd.add(connection);
+    else crowd.delete(connection);
+    if (outsideBytes <= maxOutsideBytes || isMakingSpace) return;
+    isMakingSpace = true;
+    clock.after(makeSpaceAfterMs, makeSpace);
+  }
+
+  /** Cuts the requests of the connection that holds most outside of the room, then of the next, until the rest fits. */
+  function makeSpace(): void {
+    isMakingSpace = false;
+    while (outsideBytes > maxOutsideBytes) {
+      const first = [...crowd].reduce((most, each) => (each.outsideBytes > most.outsideBytes ? each : most));
+      for (const request of [...first.requests]) request.cut("crowded_out");
+    }
+  }
+
+  function sweepLater(): void {
+    if (isSweeping || open.size + young.size + old.size === 0) return;
+    isSweeping = true;
+    clock.after(stallMs / sweepsPerStall, () => {
+      isSweeping = false;
+      for (const body of [...open]) body.sweep(waiting > 0);
+      const due = old;
+      old = young;
+      young = new Set();
+      for (const each of due) each.open();
+      sweepLater();
+    });
+  }
+
+  return {
+    open(arrival) {
+      const body = createRequestBody(arrival, {
+        ...{ clock, stallMs, onCut },
+        take: (needed) => room.take(connectionOf(arrival.connection).name, needed),
+        holdOutside: (from, to) => holdOutside(arrival.connection, body, from, to),
+        addWaiting(change) {
+          waiting += change;
+        },
+        onEnd: () => open.delete(body),
+      });
+      open.add(body);
+      sweepLater();
+      return body;
+    },
+    openLater(request) {
+      young.add(request);
+      sweepLater();
+    },
+    forget(request) {
+      if (!young.delete(request)) old.delete(request);
+    },
+  };
+}
