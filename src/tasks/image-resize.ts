@@ -23,7 +23,7 @@ import { readHeader, resizePicture } from "./image/picture.ts";
 import { planOf } from "./image/plan.ts";
 import { type ImageSettings, readSettings } from "./image/settings.ts";
 import { assertSidesFit } from "./image/size.ts";
-import { countParts } from "./image/structure.ts";
+import { countParts, pngFrames } from "./image/structure.ts";
 import { enumOf } from "./image/target.ts";
 
 /** Largest encoded source that is read from a file. Sources within a job are bounded by `limits.inputBytes`. */
@@ -49,7 +49,8 @@ export default defineTask({
     const format = formatOf(bytes);
     if (format === undefined) throw unsupported(bytes);
     const parts = countParts(bytes, format);
-    const source = { ...(await decoding(startedMs, () => readHeader(bytes, format))), parts };
+    const header = await decoding(startedMs, () => readHeader(bytes, format));
+    const source = { ...header, parts, ...(format === "png" && { frames: pngFrames(bytes) }) };
     const plan = planOf(input, source, settings);
     ctx.throwIfCancelled();
     ctx.progress(0.2, `${source.width}x${source.height} to ${plan.width}x${plan.height}`);

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { crc32 } from "node:zlib";
 import sharp from "sharp";
 import { ImageFit, ImageFormat } from "../../src/gen/millpond/tasks/v1/image_pb.ts";
 import { bytes, bytesOf, photo, resize } from "./run-resize.ts";
@@ -84,6 +85,25 @@ test("of a TIFF with several pages the target is the first, and the output says 
   const output = await resize({ source: bytes(await pages.tiff().toBuffer()), width: 30 });
 
   assert.deepEqual([output.sourceHeight, output.frames, output.sourceFrames], [40, 1, 4]);
+});
+
+test("an animated PNG becomes its still picture, and the output says so", async () => {
+  const still = await sharp(await photo())
+    .png()
+    .toBuffer();
+  const control = Buffer.alloc(20); // the chunk acTL: its length, its name, 7 frames, without end, the checksum
+  control.writeUInt32BE(8);
+  control.write("acTL", 4);
+  control.writeUInt32BE(7, 8);
+  control.writeUInt32BE(crc32(control.subarray(4, 16)), 16);
+
+  const moving = await resize({
+    source: bytes(Buffer.concat([still.subarray(0, 33), control, still.subarray(33)])),
+    width: 30,
+  });
+  assert.deepEqual([moving.frames, moving.sourceFrames], [1, 7]);
+  const other = await resize({ source: bytes(still), width: 30 });
+  assert.deepEqual([other.frames, other.sourceFrames], [1, 1]);
 });
 
 const ftyp = (...brands: readonly string[]) =>

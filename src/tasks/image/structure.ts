@@ -37,6 +37,14 @@ export function countParts(bytes: Uint8Array, format: SourceFormat): number {
   throw tooLarge(`the source has more than ${limit} ${what}, which is the limit: save it with fewer`, { limit });
 }
 
+/** Frames of an animated PNG, by its chunk `acTL`, which libvips does not know; 1 for any other PNG. */
+export function pngFrames(bytes: Uint8Array): number {
+  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const data = file.indexOf("IDAT");
+  const control = file.subarray(0, Math.max(data - 8, 0)).indexOf("acTL");
+  return control < 0 ? 1 : file.readUInt32BE(control + 4);
+}
+
 /** Walks from marker to marker up to the end of the picture (ISO 10918-1, B.1.1); cameras append films to it. */
 function scansOf(file: Buffer, limit: number): number {
   let scans = 0;
