@@ -20,7 +20,7 @@ import { isQuick, maxSeconds, timedOut } from "./image/cost.ts";
 import { assertWritable, readBelow, type TargetFile, writeBelow, type Writer } from "./image/files.ts";
 import { formatOf, unsupported } from "./image/format.ts";
 import { readHeader, resizePicture } from "./image/picture.ts";
-import { planOf } from "./image/plan.ts";
+import { planOf, type Source } from "./image/plan.ts";
 import { type ImageSettings, readSettings } from "./image/settings.ts";
 import { assertSidesFit } from "./image/size.ts";
 import { countParts, pngFrames } from "./image/structure.ts";
@@ -46,11 +46,7 @@ export default defineTask({
     const { bytes, id } = readSource(input, settings);
     const target = targetFileOf(input, settings, id);
     if (target) assertWritable(target);
-    const format = formatOf(bytes);
-    if (format === undefined) throw unsupported(bytes);
-    const parts = countParts(bytes, format);
-    const header = await decoding(startedMs, () => readHeader(bytes, format));
-    const source = { ...header, parts, ...(format === "png" && { frames: pngFrames(bytes) }) };
+    const source = await decoding(startedMs, () => inspect(bytes));
     const plan = planOf(input, source, settings);
     ctx.throwIfCancelled();
     ctx.progress(0.2, `${source.width}x${source.height} to ${plan.width}x${plan.height}`);
@@ -77,6 +73,15 @@ export default defineTask({
 function readSource({ source }: ImageResizeInput, settings: ImageSettings): { bytes: Uint8Array; id?: FileId } {
   if (source.case === "bytes") return { bytes: source.value };
   return readBelow(rootOf(settings), source.value ?? "", maxSourceBytes);
+}
+
+/** What the picture is, by its header and its parts. Nothing is decoded. */
+async function inspect(bytes: Uint8Array): Promise<Source> {
+  const format = formatOf(bytes);
+  if (format === undefined) throw unsupported(bytes);
+  const parts = countParts(bytes, format);
+  const header = await readHeader(bytes);
+  return { ...header, format, parts, frames: format === "png" ? pngFrames(bytes) : header.frames };
 }
 
 function targetFileOf(

@@ -15,7 +15,7 @@ const square = (side: number) => ({ width: side, height: side, fit: ImageFit.FIL
 const never = () => new AbortController().signal;
 const skip = process.platform === "linux" ? false : "no /proc to look at processes";
 
-describe("a child process", { skip, timeout: 120_000 }, () => {
+describe("a child process", { skip, timeout: 600_000 }, () => {
   test("has ended when a cancelled resize settles, in the midst of encoding, and the reason is the signal's", async () => {
     const stop = new AbortController();
     const child = nextChild();
@@ -82,13 +82,13 @@ describe("a child process", { skip, timeout: 120_000 }, () => {
 
   test("leaves Ctrl-C and SIGTERM to the whole process group to the server, which drains", async () => {
     const child = nextChild();
-    const plan = { ...slowPlan, width: 2500, height: 2500 };
+    const plan = { ...slowPlan, width: 3000, height: 3000 };
     const work = resizeInChild(await noise(), plan, { signal: never(), timeoutMs: 60_000 });
     const pid = await child;
     await busy(pid);
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.kill(pid, signal);
 
-    assert.equal((await work).width, 2500);
+    assert.equal((await work).width, 3000);
   });
 
   for (const [what, source, input] of [

@@ -14,7 +14,7 @@ const skip = process.platform === "linux" ? false : "no /proc to look at process
 /** Those of a server by default, more or less. */
 const outputBounds = { maxBytes: 4_000_000, maxValues: 10_000 };
 
-test("four encodes that time out, each of minutes, leave nothing behind, and the pool serves others", {
+test("four encodes that time out leave nothing behind, and the pool serves others", {
   skip,
 }, async (t) => {
   const folders = [fileURLToPath(new URL("../../src/tasks/", import.meta.url))];

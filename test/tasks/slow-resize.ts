@@ -6,7 +6,7 @@ import type { ChildProcess } from "node:child_process";
 import sharp from "sharp";
 import type { Plan } from "../../src/tasks/image/plan.ts";
 
-/** 16 megapixels of noise as AVIF, which nothing makes quick. */
+/** 16 megapixels as AVIF: seconds of an idle core, or many of one that is shared. */
 export const slowPlan: Plan = {
   width: 4000,
   height: 4000,
@@ -17,9 +17,9 @@ export const slowPlan: Plan = {
   maxPixels: 50_000_000,
 };
 
-/** Noise of 4000 × 4000 pixels, JPEG. */
-export async function noise(): Promise<Buffer> {
-  const raw = { width: 4000, height: 4000, channels: 1 } as const;
+/** Noise, the worst of pictures, as JPEG. */
+export function noise(): Promise<Buffer> {
+  const raw = { width: 1500, height: 1500, channels: 1 } as const;
   return sharp(randomBytes(raw.width * raw.height), { raw })
     .jpeg()
     .toBuffer();
@@ -37,9 +37,9 @@ export function nextChild(): Promise<number> {
   return promise;
 }
 
-/** Resolves when the process has worked for a second: it decodes or encodes, for it starts in a tenth of that. */
+/** Resolves when the process has worked for half a second: it decodes or encodes, for it starts in a fifth of that. */
 export async function busy(pid: number): Promise<void> {
-  for (let ticks = cpuTicks(pid); ticks === undefined || ticks < 100; ticks = cpuTicks(pid)) {
+  for (let ticks = cpuTicks(pid); ticks === undefined || ticks < 50; ticks = cpuTicks(pid)) {
     if (ticks === undefined) throw new Error(`process ${pid} has ended`);
     await new Promise(setImmediate);
   }

@@ -4,8 +4,7 @@
  */
 import sharp from "sharp";
 import { maxSeconds } from "./cost.ts";
-import type { SourceFormat } from "./format.ts";
-import type { Plan, Source } from "./plan.ts";
+import type { Plan } from "./plan.ts";
 import type { Size } from "./size.ts";
 
 export type Resized = Size & { readonly data: Uint8Array };
@@ -18,10 +17,10 @@ sharp.block({
   operation: ["VipsForeignLoadSvg", "VipsForeignLoadPdf", "VipsForeignLoadMagick", "VipsForeignLoadVips"],
 });
 
-/** Reads the header only, so a bomb does not go off here. */
-export async function readHeader(bytes: Uint8Array, format: SourceFormat): Promise<Omit<Source, "parts">> {
+/** Reads the header only, so a bomb does not go off here. The size is that of the picture once it is upright. */
+export async function readHeader(bytes: Uint8Array): Promise<Size & { readonly frames: number }> {
   const { autoOrient, pages = 1 } = await sharp(bytes, { limitInputPixels: false }).metadata();
-  return { ...autoOrient, frames: pages, format };
+  return { ...autoOrient, frames: pages };
 }
 
 /** Files by effort 3 of GIF are 3 % larger than by 7, sharp's default, and take half the time. */
