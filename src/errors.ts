@@ -100,6 +100,17 @@ export const rules = {
     (size: number, limit: number) =>
       `the call's metadata has ${size} bytes and the limit is ${limit}: send less, or raise limits.metadataBytes`,
   ),
+  check_failed: rule(
+    Code.FailedPrecondition,
+    false,
+    (task: string, why: string) => `the check of task "${task}" failed on this input: ${why}: correct the task file`,
+  ),
+  check_unavailable: rule(
+    Code.Unavailable,
+    true,
+    (why: string, retryAfterMs: number) =>
+      `inputs of this task cannot be checked now (${why}): retry in ${seconds(retryAfterMs)}`,
+  ),
   rate_limited: rule(
     Code.ResourceExhausted,
     true,

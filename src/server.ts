@@ -34,6 +34,8 @@ export type RunningServer = Shutdown & {
   readonly pools: readonly { readonly name: string; readonly minWorkers: number; readonly maxWorkers: number }[];
   /** Names of the tasks. */
   readonly tasks: readonly string[];
+  /** What lies in the tasks folder and is no task. */
+  readonly ignored: readonly { readonly path: string; readonly why: string }[];
   /** Resolves when the store has failed: the server accepts nothing more and should be ended. */
   readonly failed: Promise<Error>;
   /** Resolves once every line of the log so far is written, and after half a second in any case. */
@@ -46,6 +48,7 @@ const idleMs = 30_000;
 const jsonGrowth = 16;
 /** A clock that is less far ahead of the machine's is not worth a line in the log. */
 const toldAheadMs = 1_000;
+const maxIgnoredShown = 100;
 const maxResultBatchBytes = 1024 * 1024;
 /** Outputs of the largest size that fit into the room for results at least: with fewer a client alone could not have one. */
 const fewestOutputs = 4;
@@ -76,11 +79,14 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   const stopTelemetry = await startTelemetry(env);
   opened.push(stopOnly("telemetry", async () => stopTelemetry?.()));
   const tracing = stopTelemetry ? createTracing() : untraced;
-  const tasks = await loadTasks({
-    folders: [builtInTasks, ...(config.tasksDir === null ? [] : [config.tasksDir])],
-    pools: Object.keys(config.pools),
-    settings: config.tasks,
+  const loaded = await loadTasks({
+    ...{ builtIn: [builtInTasks], folders: config.tasksDir === null ? [] : [config.tasksDir] },
+    ...{ pools: Object.keys(config.pools), settings: config.tasks },
+    ...{ loadMs: config.taskLoadMs, checkMs: config.taskCheckMs, clock, log },
   });
+  opened.push(stopOnly("the checks of tasks", loaded.stop));
+  const { tasks, ignored } = loaded;
+  for (const { path, why } of ignored.slice(0, maxIgnoredShown)) log.info({ path, why }, "not a task");
   const storePath = await prepareStore(config);
   const store = await openStore(storePath, {
     onFailure(error) {
@@ -107,6 +113,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   const alerts = createAlerts({ webhook: config.alerts.webhook, fetch, clock, log });
   const engine: Engine = createEngine({
     ...{ store, tasks, pools, clock, tracing, log },
+    checks: loaded.checks,
     ...engineSettings(config, disk),
     onDeath: alerts.died,
     onError: failure.fire,
@@ -156,6 +163,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
     store: storePath,
     pools: pools.map(({ name, minWorkers, maxWorkers }) => ({ name, minWorkers, maxWorkers })),
     tasks: [...tasks.keys()],
+    ignored,
     failed: failure.promise,
     logged: log.written,
   };

@@ -23,6 +23,15 @@ export async function endFailed(
   exitAtOnce(failedExitCode);
 }
 
+/** Ends the process for an error that nothing caught: what is in memory cannot be trusted, what is on disk can. */
+export function endBroken(error: unknown, terminal: Terminal): never {
+  if (error instanceof Error) terminal.complain(error.stack ?? "");
+  terminal.complain(
+    `millpond: the server failed and has ended: ${messageOf(error)}; this should not happen: start it again`,
+  );
+  exitAtOnce(failedExitCode);
+}
+
 /** The error of a stop that left something behind: all of it, in one line. */
 export function uncleanStop(error: unknown): Error {
   const parts: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];

@@ -1,16 +1,19 @@
 import { systemClock } from "../../clients/typescript/clock.ts";
 import { saveCompiledCode } from "../code-cache.ts";
+import { StartError } from "../errors.ts";
 import type { RunningServer } from "../server.ts";
 import { version } from "../version.ts";
 import { type Command, type Invocation, isOn, jsonFlag } from "./command.ts";
 import { configFlag, loadConfig, settingFlags } from "./configuration.ts";
 import { exitAtOnce } from "./exit.ts";
-import { endFailed, uncleanStop } from "./failed.ts";
+import { endBroken, endFailed, uncleanStop } from "./failed.ts";
 import { duration } from "./format.ts";
 import { listenForSignals } from "./signals.ts";
 
 /** How long the process may take to end by itself once everything is let go of. */
 const lingerMs = 2_000;
+/** Lines about what is in the tasks folder and is no task. The log has more. */
+const maxIgnoredShown = 10;
 
 /** Runs the server until SIGINT, SIGTERM or SIGHUP, then drains it. */
 export const serve: Command = {
@@ -36,19 +39,25 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
   const signals = listenForSignals((signal, exitCode) =>
     say("ended", { signal, exitCode }, [`${signal}: ended; what ran is tried again after the next start`]),
   );
+  process.once("uncaughtException", (error) => endBroken(error, terminal)); // Node.js itself would wait for all threads
   const { startServer } = await import("../server.ts");
-  const server = await startServer(config);
+  const server = await startServer(config).catch((error: unknown) => {
+    endSoon(error instanceof StartError ? error.exitCode : 1);
+    throw error;
+  });
   saveCompiledCode(); // before it says that it serves: the first start writes files here, later ones none
 
   await server.logged(); // what the log and standard output say stands in the order in which it happened
-  const { grpcAddress, httpAddress, store, pools, tasks } = server;
-  say("serving", { version, pid: process.pid, grpc: grpcAddress, http: httpAddress, store, pools, tasks }, [
+  const { grpcAddress, httpAddress, store, pools, tasks, ignored } = server;
+  say("serving", { version, pid: process.pid, grpc: grpcAddress, http: httpAddress, store, pools, tasks, ignored }, [
     `millpond ${version} is serving`,
     `  gRPC   ${grpcAddress}`,
     `  HTTP   http://${httpAddress}`,
     `  store  ${store === "memory" ? "memory: jobs are lost at the end" : store}`,
     `  pools  ${pools.map(poolText).join(", ")}`,
     `  tasks  ${tasks.join(", ")}`,
+    ...ignored.slice(0, maxIgnoredShown).map(({ path, why }) => `         ignored: ${path} (${why})`),
+    ...(ignored.length > maxIgnoredShown ? [`         ignored: ${ignored.length - maxIgnoredShown} more`] : []),
     `  stop   kill -TERM ${process.pid}, or Ctrl-C here`,
   ]);
 
@@ -65,8 +74,13 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
   if (failure instanceof Error) return endFailed(server, failure, terminal);
   await server.logged();
   say("stopped", {}, ["stopped"]);
-  systemClock.after(lingerMs, () => exitAtOnce(0)); // does not keep the process alive; a thread that hangs must not either
+  endSoon(0);
   return 0;
+}
+
+/** Does not keep the process alive; a thread that hangs must not either. */
+function endSoon(exitCode: number): void {
+  systemClock.after(lingerMs, () => exitAtOnce(exitCode));
 }
 
 function poolText({ name, minWorkers, maxWorkers }: RunningServer["pools"][number]): string {

@@ -28,6 +28,11 @@ export function listenForSignals(onThird: (signal: EndSignal, exitCode: number) 
       exitAtOnce(exitCodes[signal]);
     }
   };
-  for (const signal of Object.keys(exitCodes) as EndSignal[]) process.on(signal, received);
+  const endSignals = Object.keys(exitCodes) as EndSignal[];
+  for (const signal of endSignals) process.on(signal, received);
+  // once the process exits nothing of this file runs, and threads may keep it from ending: a signal ends it by itself then
+  process.once("exit", () => {
+    for (const signal of endSignals) process.off(signal, received);
+  });
   return { first: first.promise, second: second.promise };
 }

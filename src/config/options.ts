@@ -91,9 +91,23 @@ export const options = [
     integer(100, hourMs),
     30_000,
     "ms",
-    "How long the import of one task file may take in a worker. One that takes longer is ended, and another tried.",
+    "How long the import of one task file may take. At the start one that takes longer is an error; a worker is ended, and " +
+      "another tried.",
   ),
-  option("tasksDir", orNothing(path), null, "", "Folder with your own task files, beside the built-in tasks."),
+  option(
+    "taskCheckMs",
+    integer(10, 60_000),
+    1_000,
+    "ms",
+    "How long a task's `check` may take for one input. Jobs whose check takes longer are refused.",
+  ),
+  option(
+    "tasksDir",
+    orNothing(path),
+    null,
+    "",
+    "Folder with your own task files, beside the built-in tasks; docs/tasks.md says what may lie in it.",
+  ),
   option(
     "limits.messageBytes",
     integer(smallestMessageBytes, 256 * mebibyte),

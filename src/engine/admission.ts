@@ -2,11 +2,12 @@
 import { type Clock, pause } from "../clock.ts";
 import { invalid, MillpondError, refusal } from "../errors.ts";
 import type { NewJob } from "../job/job.ts";
+import type { TaskChecks } from "../pool/checker/checks.ts";
 import type { Tasks } from "../pool/tasks.ts";
 import type { Store, Submitted } from "../store/store.ts";
 import type { Backlog } from "./backlog.ts";
 import type { DiskWatch } from "./disk.ts";
-import { createDraftCheck, defaultChannel, type Draft } from "./draft.ts";
+import { type CheckedDraft, createDraftCheck, defaultChannel, type Draft } from "./draft.ts";
 import { faultOfDeadline } from "./draft-times.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { Stats } from "./stats.ts";
@@ -64,6 +65,7 @@ export type SlowOptions = {
 
 export type AdmissionParts = {
   readonly tasks: Tasks;
+  readonly checks: TaskChecks;
   readonly store: Pick<Store, "submit">;
   readonly backlog: Backlog;
   readonly rateLimit: RateLimit;
@@ -123,19 +125,35 @@ export function createAdmission(parts: AdmissionParts): Admission {
     drafts: readonly Draft[],
     trace: string | null,
   ): Promise<readonly Admitted[]> {
-    const diskFull = parts.disk.refusal();
     const now = clock.now();
-    const checked = drafts.map((draft) => prepare(client, draft, trace, now, diskFull));
-    const jobs = checked.filter((each) => "id" in each);
+    const checked = drafts.map((draft) => check(draft, now));
+    if (checked.some(hasCheck)) await runChecks(checked);
+    const diskFull = parts.disk.refusal();
+    const prepared = checked.map((each, index) => {
+      return each instanceof MillpondError ? each : prepare(client, drafts[index] as Draft, each, trace, now, diskFull);
+    });
+    const jobs = prepared.filter((each) => "id" in each);
     const answers = jobs.length > 0 ? await submit(jobs) : [];
     let next = 0;
-    const admitted = checked.map((each): Admitted => {
+    const admitted = prepared.map((each): Admitted => {
       return "id" in each ? admittedOf(each, answers[next++] as Submitted) : { kind: "refused", error: each };
     });
     const refused = admitted.filter(({ kind }) => kind === "refused").length;
     stats.admitted(client, admitted.length - refused);
     if (refused > 0) stats.refused(client, refused);
     return admitted;
+  }
+
+  /** Tasks' own checks, of all the jobs in one go. What they refuse takes the place of its draft. */
+  async function runChecks(checked: (CheckedDraft | MillpondError)[]): Promise<void> {
+    const indices = [...checked.keys()].filter((index) => hasCheck(checked[index] as CheckedDraft | MillpondError));
+    const inputs = indices.map((index) => {
+      const { task, input } = checked[index] as CheckedDraft;
+      return { task: task.name, input };
+    });
+    const errors = await parts.checks.check(inputs);
+    refuseWhenClosed(); // meanwhile it may have been
+    for (const [at, index] of indices.entries()) checked[index] = errors[at] ?? (checked[index] as CheckedDraft);
   }
 
   /** The lease that the hint leads to is made before the jobs are durable, and shares their commit. */
@@ -152,14 +170,12 @@ export function createAdmission(parts: AdmissionParts): Admission {
   function prepare(
     client: string,
     draft: Draft,
+    { task, input, maxAttempts, runAt, options }: CheckedDraft,
     trace: string | null,
     now: number,
     diskFull: MillpondError | undefined,
   ): NewJob | MillpondError {
-    const checked = check(draft, now);
-    if (checked instanceof MillpondError) return checked;
     if (diskFull) return diskFull;
-    const { task, input, maxAttempts, runAt, options } = checked;
     if (!backlog.reserve(task.pool)) return queueFull(task.pool);
     return {
       id: draft.id.toLowerCase() || parts.newId(),
@@ -222,6 +238,10 @@ export function createAdmission(parts: AdmissionParts): Admission {
       isClosed = true;
     },
   };
+}
+
+function hasCheck(checked: CheckedDraft | MillpondError): boolean {
+  return !(checked instanceof MillpondError) && checked.task.hasCheck;
 }
 
 function admittedOf(job: NewJob, submitted: Submitted): Admitted {

@@ -30,7 +30,7 @@ export type Draft = {
   readonly discardResult: boolean;
 };
 
-/** A draft that may be stored, with what its task decides filled in. */
+/** A draft that may be stored, but for its task's own check, with what its task decides filled in. */
 export type CheckedDraft = {
   readonly task: LoadedTask;
   readonly input: Payload | null;

@@ -5,6 +5,7 @@ import type { Lease } from "../job/job.ts";
 import type { Service } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import type { Ended, Pool, Said } from "../pool/pool.ts";
+import type { TaskChecks } from "../pool/checker/checks.ts";
 import type { Tasks } from "../pool/tasks.ts";
 import type { Store } from "../store/store.ts";
 import type { Tracing } from "../telemetry/instruments.ts";
@@ -30,6 +31,7 @@ import { createWatchers, type Watchers } from "./watchers.ts";
 export type EngineParts = {
   readonly store: Store;
   readonly tasks: Tasks;
+  readonly checks: TaskChecks;
   readonly pools: readonly Pool[];
   readonly clock: Clock;
   readonly tracing: Tracing;
@@ -145,6 +147,7 @@ export function createEngine(parts: EngineParts): Engine {
   });
   const admission = createAdmission({
     ...{ tasks, store, backlog, rateLimit, stats, clock, limits: parts.limits, newId: parts.newId, disk: parts.disk },
+    checks: parts.checks,
     hint(pool) {
       pruner.submitted();
       dispatchers.get(pool)?.hint();

@@ -1,5 +1,5 @@
 /** Reads what a client sent as a job's input into what is stored, or says what is wrong with it. */
-import { type DescMessage, fromBinary, fromJson, type Message, toBinary } from "@bufbuild/protobuf";
+import { type DescMessage, fromBinary, fromJson, toBinary } from "@bufbuild/protobuf";
 import { type FieldViolation, messageOf } from "../errors.ts";
 import type { JsonValue, Payload } from "../job/job.ts";
 import { maxJsonDepth } from "../job/json-scan.ts";
@@ -27,19 +27,14 @@ const tooDeep = `is nested deeper than ${maxJsonDepth} levels, which not every c
 /** A client's own keys are in a path, and may be as long as its input. */
 const maxPath = 200;
 
-/** Violations' paths start at the job: `input.width`. What a task's own `check` throws is a violation of `input`. */
+/** Violations' paths start at the job: `input.width`. */
 export function readInput(task: LoadedTask, given: GivenInput): ReadInput {
-  const { definition } = task;
   if (given?.kind === "unreadable") return wrong("input.json", given.why);
   if (given?.kind === "json") {
     const path = pathOfTooDeep(given.value, maxJsonDepth);
     if (path !== null) return wrong(`input${path}`.slice(0, maxPath), tooDeep);
   }
-  if (!definition.input) return untyped(task, given);
-  const read = typed(definition.input, given);
-  if ("violations" in read) return read;
-  const violations = check(task, read.message);
-  return violations.length > 0 ? { violations } : { payload: read.payload };
+  return task.input ? typed(task.input, given) : untyped(task, given);
 }
 
 /** The path of the first list or object within more than `levels` others, such as `.a[0]`; null: there is none. */
@@ -53,18 +48,14 @@ function pathOfTooDeep(value: JsonValue, levels: number): string | null {
   return null;
 }
 
-type Typed =
-  | { readonly message: Message; readonly payload: Payload }
-  | { readonly violations: readonly FieldViolation[] };
-
-function typed(type: DescMessage, given: Readable): Typed {
+function typed(type: DescMessage, given: Readable): ReadInput {
   const payload = (bytes: Uint8Array): Payload => ({ kind: "message", type: type.typeName, bytes });
   switch (given?.kind) {
     case "json":
       try {
         const message = fromJson(type, given.value);
         if (mayHoldMap(type)) sortMaps(type, message);
-        return { message, payload: payload(toBinary(type, message)) };
+        return { payload: payload(toBinary(type, message)) };
       } catch (error) {
         const { path, description } = findJsonFault(type, given.value) ?? { path: "", description: messageOf(error) };
         return wrong(path === "" ? "input" : `input.${path.slice(0, maxPath)}`, description);
@@ -78,9 +69,9 @@ function typed(type: DescMessage, given: Readable): Typed {
       }
       try {
         const message = fromBinary(type, given.bytes);
-        if (!mayHoldMap(type)) return { message, payload: payload(given.bytes) };
+        if (!mayHoldMap(type)) return { payload: payload(given.bytes) };
         sortMaps(type, message);
-        return { message, payload: payload(toBinary(type, message)) };
+        return { payload: payload(toBinary(type, message)) };
       } catch (error) {
         return wrong("input.message", `is not a ${type.typeName}: ${messageOf(error)}`);
       }
@@ -94,20 +85,9 @@ function typed(type: DescMessage, given: Readable): Typed {
 function untyped(task: LoadedTask, given: Readable): ReadInput {
   if (given?.kind === "message")
     return wrong("input.message", `task "${task.name}" declares no type: send json or data`);
-  const violations = check(task, given === null ? null : given.kind === "json" ? given.value : given.bytes);
-  if (violations.length > 0) return { violations };
   if (given === null) return { payload: null };
   if (given.kind === "data") return { payload: { kind: "data", type: "", bytes: given.bytes } };
   return { payload: { kind: "json", type: "", bytes: encoder.encode(toCanonicalText(given.value)) } };
-}
-
-function check(task: LoadedTask, input: unknown): readonly FieldViolation[] {
-  try {
-    const violations = task.definition.check?.(input as never, task.settings as never) ?? [];
-    return violations.map(({ field, description }) => ({ field: field ? `input.${field}` : "input", description }));
-  } catch (error) {
-    return [{ field: "input", description: messageOf(error) }];
-  }
 }
 
 function wrong(field: string, description: string): { readonly violations: readonly FieldViolation[] } {

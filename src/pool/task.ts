@@ -81,8 +81,8 @@ export type TaskDefinition<
    */
   settings?(given: { readonly [key: string]: unknown }): S;
   /**
-   * What is wrong with an input beyond its type; runs at submit, in the server's main thread, so it must be quick.
-   * Paths start at the input: `width`.
+   * What is wrong with an input beyond its type. Paths start at the input: `width`. Runs at submit, in a thread that all
+   * tasks of the folder share, so it must be quick, and it cannot be asynchronous: see docs/tasks.md.
    */
   check?(input: InputOf<I>, settings: S): readonly FieldViolation[];
   /** Does the work, in a worker thread. Throwing a `TaskError` tells how to go on; any other error is retried. */

@@ -1,68 +1,126 @@
 /**
- * Finds task files, loads them and checks them, once, at start. What is wrong is said with the name of the file, and
- * the server does not start.
+ * Loads and checks tasks, once, at start: those of this package in the server's thread, those of users in one of their
+ * own (see checker/). What is wrong is said with file and line, and the server does not start.
  */
-import { readdir } from "node:fs/promises";
-import { join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
-import { messageOf, StartError } from "../errors.ts";
-import { defaultRetryPolicy, type RetryPolicy } from "../job/backoff.ts";
+import type { DescMessage } from "@bufbuild/protobuf";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { type MillpondError, messageOf, StartError } from "../errors.ts";
+import type { RetryPolicy } from "../job/backoff.ts";
+import { answerTo, type Checkable, type CheckInput, type TaskChecks, verdictOf } from "./checker/checks.ts";
+import { createChecker, type CheckerParts } from "./checker/checker.ts";
 import { hookModules } from "./module-hooks.ts";
-import { type AnyTask, isTask } from "./task.ts";
-
-const hourMs = 3_600_000;
-const dayMs = 24 * hourMs;
-const defaultTimeoutMs = hourMs;
-const longestTimeoutMs = 7 * dayMs;
-const longestDelayMs = 365 * dayMs;
-const largestFactor = 100;
+import type { Surroundings } from "./tasks/definition.ts";
+import { type Ignored, readTaskFolder } from "./tasks/folder.ts";
+import { type FileReport, reportOf } from "./tasks/report.ts";
+import { createTypeReader } from "./tasks/types.ts";
 
 /** A task that was found good. */
 export type LoadedTask = {
-  readonly definition: AnyTask;
   readonly name: string;
   readonly pool: string;
+  /** Empty: none. */
+  readonly description: string;
   /** URL that a worker thread imports. */
   readonly file: string;
+  /** The message it takes; undefined: any JSON, bytes, or nothing. Compare types by their names: they are copies. */
+  readonly input: DescMessage | undefined;
+  readonly output: DescMessage | undefined;
   /** What the task's `settings` made of its section of the configuration. Plain data. */
   readonly settings: unknown;
   readonly retry: RetryPolicy;
   /** Bound on one attempt, and the most that a job may ask for. */
   readonly timeoutMs: number;
+  /** Whether `TaskChecks` have to be asked about its inputs. */
+  readonly hasCheck: boolean;
 };
 
 /** Every task by name. It never changes after the start. */
 export type Tasks = ReadonlyMap<string, LoadedTask>;
 
-export type TaskSources = {
-  /** Folders whose `.ts`, `.js` and `.mjs` files are tasks, each holding one. Subfolders and `.d.ts` files are ignored. */
-  readonly folders: readonly string[];
-  /** Names of the configured pools. */
-  readonly pools: readonly string[];
-  /** Settings by task name. */
-  readonly settings: { readonly [task: string]: { readonly [key: string]: unknown } };
+export type TaskSources = Surroundings &
+  Omit<CheckerParts, "surroundings"> & {
+    /** Folders of trusted tasks, which are loaded in this thread. */
+    readonly builtIn: readonly string[];
+    /** Folders of users' tasks: see tasks/folder.ts. */
+    readonly folders: readonly string[];
+  };
+
+export type LoadedTasks = {
+  readonly tasks: Tasks;
+  /** What lies in the users' folders and is no task. */
+  readonly ignored: readonly Ignored[];
+  readonly checks: TaskChecks;
+  /** Ends the thread of the users' checks. */
+  stop(): Promise<void>;
 };
 
 /** Loads every task file. Throws one StartError that lists all that is wrong. */
-export async function loadTasks(sources: TaskSources): Promise<Tasks> {
+export async function loadTasks(sources: TaskSources): Promise<LoadedTasks> {
+  const surroundings: Surroundings = { pools: sources.pools, settings: sources.settings };
+  const checkable = new Map<string, Checkable>();
+  const checker = createChecker({ ...sources, surroundings });
+  const own = await readFolders(sources.builtIn);
+  const users = await readFolders(sources.folders);
   hookModules();
+  const ownReports: FileReport[] = [];
+  for (const file of own.files) {
+    const onTask = (
+      task: Checkable["task"],
+      { name, settings }: { readonly name: string; readonly settings: unknown },
+    ) => void checkable.set(name, { task, settings });
+    ownReports.push(await reportOf(file, surroundings, onTask));
+  }
+  const userReports = users.files.length > 0 ? await checker.load(users.files) : [];
+  try {
+    const files = [...own.files, ...users.files.slice(0, userReports.length)];
+    const { tasks, ignored } = collect(
+      files,
+      [...ownReports, ...userReports],
+      sources,
+      users.files.length - userReports.length,
+    );
+    return { tasks, ignored: [...users.ignored, ...ignored], checks: bothWays(checkable, checker), stop: checker.stop };
+  } catch (error) {
+    await checker.stop();
+    throw error;
+  }
+}
+
+async function readFolders(folders: readonly string[]) {
+  const read = await Promise.all(folders.map(readTaskFolder));
+  return {
+    files: read.flatMap(({ files }) => files).map((path) => pathToFileURL(path).href),
+    ignored: read.flatMap(({ ignored }) => ignored),
+  };
+}
+
+function collect(files: readonly string[], reports: readonly FileReport[], sources: TaskSources, unloaded: number) {
   const tasks = new Map<string, LoadedTask>();
-  const mistakes: string[] = [];
-  for (const path of await taskFiles(sources.folders)) {
-    try {
-      const task = await loadTask(path, sources);
+  const ignored: Ignored[] = [];
+  const faults: string[] = [];
+  const readTypes = createTypeReader();
+  for (const [index, report] of reports.entries()) {
+    const file = files[index] as string;
+    const path = fileURLToPath(file);
+    if (report.kind === "ignored") ignored.push({ path, why: report.why });
+    else if (report.kind === "faulty") faults.push(...report.faults);
+    else {
+      const { types, ...task } = report.task;
       const twin = tasks.get(task.name);
-      if (twin) throw new Error(`a task named "${task.name}" is already in ${twin.file}: rename one`);
-      tasks.set(task.name, task);
-    } catch (error) {
-      mistakes.push(`${path}: ${messageOf(error)}`);
+      if (twin)
+        faults.push(`${path}: a task named "${task.name}" is already in ${fileURLToPath(twin.file)}: rename one`);
+      try {
+        tasks.set(task.name, { ...task, ...readTypes(types), file });
+      } catch (error) {
+        faults.push(`${path}: its message types cannot be read: ${messageOf(error)}`);
+      }
     }
   }
-  if (mistakes.length === 0) mistakes.push(...settingsWithoutTask(tasks, sources));
-  if (mistakes.length > 0) {
-    throw new StartError(`tasks that cannot be served:\n  ${mistakes.join("\n  ")}`, { exitCode: 2 });
-  }
-  return tasks;
+  if (unloaded > 0) faults.push(`${unloaded} more files were not loaded`);
+  if (faults.length === 0) faults.push(...settingsWithoutTask(tasks, sources));
+  if (faults.length > 0)
+    throw new StartError(`tasks that cannot be served:\n  ${faults.join("\n  ")}`, { exitCode: 2 });
+  return { tasks, ignored };
 }
 
 /** Only asked when every file is good: a task that could not be loaded is missing for another reason. */
@@ -71,77 +129,21 @@ function settingsWithoutTask(tasks: Tasks, { settings }: TaskSources): string[] 
   return names.map((name) => `tasks.${name}: there are settings for a task that does not exist`);
 }
 
-async function taskFiles(folders: readonly string[]): Promise<string[]> {
-  const files: string[] = [];
-  for (const folder of folders) {
-    const names = await readdir(folder).catch((error: unknown) => {
-      throw new StartError(
-        `the tasks folder ${folder} cannot be read: ${messageOf(error)}: name one with --tasks-dir`,
-        { exitCode: 2 },
-      );
-    });
-    const tasks = names.filter((name) => /\.(ts|js|mjs)$/.test(name) && !name.endsWith(".d.ts"));
-    files.push(...tasks.toSorted().map((name) => join(resolve(folder), name)));
-  }
-  return files;
-}
-
-async function loadTask(path: string, sources: TaskSources): Promise<LoadedTask> {
-  const file = pathToFileURL(path).href;
-  const definition = ((await import(file)) as { default?: unknown }).default;
-  if (!isTask(definition))
-    throw new Error("its default export is not a task: write `export default defineTask({...})`");
-  const { name, pool } = definition;
-  if (typeof name !== "string" || !/^[a-z][a-z0-9._-]{0,99}$/.test(name)) {
-    throw new Error(`the name "${name}" is not 1 to 100 characters of [a-z0-9._-] starting with a letter`);
-  }
-  if (typeof definition.run !== "function") throw new Error("it has no function `run`");
-  if (!sources.pools.includes(pool)) {
-    throw new Error(`its pool "${pool}" is not configured; there are: ${sources.pools.join(", ")}`);
-  }
-  const settings = settingsOf(definition, sources);
-  return { definition, name, pool, file, settings, retry: retryOf(definition), timeoutMs: timeoutOf(definition) };
-}
-
-function settingsOf(definition: AnyTask, sources: TaskSources): unknown {
-  const given = Object.hasOwn(sources.settings, definition.name) ? sources.settings[definition.name] : undefined;
-  if (definition.settings) return clonable(definition.settings(given ?? {}));
-  if (given !== undefined) throw new Error(`it takes no settings, but tasks.${definition.name} is configured`);
-  return undefined;
-}
-
-/** Settings are cloned into every worker thread. */
-function clonable(settings: unknown): unknown {
-  try {
-    return structuredClone(settings);
-  } catch (error) {
-    throw new Error(`its \`settings\` returned something that is not plain data: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
-}
-
-function retryOf(definition: AnyTask): RetryPolicy {
-  const retry = { ...defaultRetryPolicy, ...definition.retry };
-  assertWhole("retry.maxAttempts", retry.maxAttempts, 1, 100);
-  assertWhole("retry.baseMs", retry.baseMs, 0, longestDelayMs);
-  assertWhole("retry.maxBackoffMs", retry.maxBackoffMs, 0, longestDelayMs);
-  const { factor, jitter } = retry;
-  if (!Number.isFinite(factor) || factor < 1 || factor > largestFactor) {
-    throw new Error(`retry.factor is ${String(factor)} and must be a number from 1 to ${largestFactor}`);
-  }
-  if (jitter !== "full" && jitter !== "none") {
-    throw new Error(`retry.jitter is ${String(jitter)} and must be full or none`);
-  }
-  return retry;
-}
-
-function timeoutOf({ timeoutMs = defaultTimeoutMs }: AnyTask): number {
-  assertWhole("timeoutMs", timeoutMs, 1, longestTimeoutMs);
-  return timeoutMs;
-}
-
-function assertWhole(what: string, value: unknown, least: number, most: number): void {
-  if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) return;
-  throw new Error(`${what} is ${String(value)} and must be a whole number from ${least} to ${most}`);
+/** Checks of trusted tasks run at once, here. */
+function bothWays(own: ReadonlyMap<string, Checkable>, users: TaskChecks): TaskChecks {
+  return {
+    async check(inputs) {
+      const answers: (MillpondError | null)[] = inputs.map(() => null);
+      const theirs: number[] = [];
+      for (const [index, { task, input }] of inputs.entries()) {
+        const checkable = own.get(task);
+        if (checkable) answers[index] = answerTo(task, verdictOf(checkable, input));
+        else theirs.push(index);
+      }
+      if (theirs.length === 0) return answers;
+      const said = await users.check(theirs.map((index) => inputs[index] as CheckInput));
+      for (const [at, index] of theirs.entries()) answers[index] = said[at] ?? null;
+      return answers;
+    },
+  };
 }

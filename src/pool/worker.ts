@@ -14,7 +14,8 @@ import { failureOf } from "./failure.ts";
 import { begin, end, type Flags, flagsOf, leave, take, withdraw } from "./flags.ts";
 import { hookModules } from "./module-hooks.ts";
 import type { Progress } from "./port.ts";
-import { type AnyTask, isTask } from "./task.ts";
+import type { AnyTask } from "./task.ts";
+import { importTask } from "./tasks/module.ts";
 import { thrownOf } from "./thrown.ts";
 
 type Runnable = {
@@ -61,8 +62,8 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
 /** A thread that cannot load a task ends: the import may succeed in the next one, and never again in this one. */
 async function definitionOf(name: string, file: string): Promise<AnyTask> {
   try {
-    const { default: definition } = (await import(file)) as { default?: unknown };
-    if (isTask(definition) && definition.name === name) return definition;
+    const exported = await importTask(file);
+    if (exported.kind === "task" && exported.task.name === name) return exported.task;
     throw new Error("the file is no longer that of this task: restart the server");
   } catch (error) {
     const { message, stack } = thrownOf(error);

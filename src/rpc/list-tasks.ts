@@ -7,14 +7,14 @@ import { durationFromMs } from "./convert/time.ts";
 
 export function describeTasks(tasks: Tasks): ListTasksResponse {
   return create(ListTasksResponseSchema, {
-    tasks: [...tasks.values()].map(({ name, pool, retry, timeoutMs, definition: { input, output, description } }) => ({
+    tasks: [...tasks.values()].map(({ name, pool, retry, timeoutMs, input, output, description }) => ({
       name,
       pool,
       maxAttempts: retry.maxAttempts,
       timeout: durationFromMs(timeoutMs),
       inputType: input?.typeName ?? "",
       outputType: output?.typeName ?? "",
-      description: description ?? "",
+      description,
     })),
     descriptors: create(FileDescriptorSetSchema, { file: describedFiles(tasks) }),
   });
@@ -28,8 +28,8 @@ function describedFiles(tasks: Tasks) {
     for (const imported of file.dependencies) add(imported);
     files.set(file.name, file);
   };
-  for (const { definition } of tasks.values()) {
-    for (const type of [definition.input, definition.output]) if (type) add(type.file);
+  for (const { input, output } of tasks.values()) {
+    for (const type of [input, output]) if (type) add(type.file);
   }
   return [...files.values()].map((file) => file.proto);
 }

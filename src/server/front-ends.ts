@@ -36,7 +36,7 @@ const cutTexts: { readonly [R in CutReason]: string } = {
 export function createFrontEnds({ config, services, tasks, health, clock, log, random }: FrontEndParts): FrontEnds {
   const limits = { ...config.limits, slowReaderMs: config.slowReaderMs, closeMs };
   const types = [...tasks.values()]
-    .flatMap(({ definition: { input, output } }) => [input, output])
+    .flatMap(({ input, output }) => [input, output])
     .filter((type) => type !== undefined);
   const cuts = createCutLog(clock, log);
   const budget = createRequestBudget({

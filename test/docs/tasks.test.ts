@@ -4,19 +4,19 @@ import { globSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { loadTasks } from "../../src/pool/tasks.ts";
+import { loadHere } from "../support/samples.ts";
 import { firstColumn } from "./documents.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const tasks = await loadTasks({ folders: [join(root, "src/tasks")], pools: ["cpu", "io"], settings: {} });
+const { tasks } = await loadHere(new URL("../../src/tasks/", import.meta.url));
 
 for (const path of globSync("docs/tasks/*.md", { cwd: root })) {
   const page = readFileSync(join(root, path), "utf8");
-  const definition = tasks.get(basename(path, ".md"))?.definition;
+  const task = tasks.get(basename(path, ".md"));
 
   for (const [heading, message] of [
-    ["Input", definition?.input],
-    ["Output", definition?.output],
+    ["Input", task?.input],
+    ["Output", task?.output],
   ] as const) {
     test(`${path} has every field of the ${heading.toLowerCase()}, and no other`, () => {
       const fields = message?.fields.map(({ jsonName }) => jsonName) ?? [];
@@ -25,7 +25,7 @@ for (const path of globSync("docs/tasks/*.md", { cwd: root })) {
   }
 
   test(`${path} has every setting, and no other`, () => {
-    const settings = Object.keys(definition?.settings?.({}) ?? {});
+    const settings = Object.keys(task?.settings ?? {});
     assert.deepEqual(firstColumn(page, "Settings").toSorted(), settings.toSorted());
   });
 }

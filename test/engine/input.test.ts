@@ -153,41 +153,6 @@ describe("a task without a type", () => {
   });
 });
 
-describe("a task's own check", () => {
-  test("sees the message, with the fields that JSON left out, and the settings", () => {
-    const seen: unknown[] = [];
-    const checking = loaded("sleep", {
-      input: SleepInputSchema,
-      check(input: { durationMs: number }, settings: unknown) {
-        seen.push(input.durationMs, settings);
-        return [];
-      },
-    });
-    payloadOf({ ...checking, settings: { max: 5 } }, json({}));
-    assert.deepEqual(seen, [0, { max: 5 }]);
-  });
-
-  test("names fields from the input on; an empty name is the input itself", () => {
-    const check = () => [
-      { field: "width", description: "too wide" },
-      { field: "", description: "odd" },
-    ];
-    assert.deepEqual(refusals(loaded("echo", { check }), json(1)), ["input.width: too wide", "input: odd"]);
-  });
-
-  test("that throws refuses the job with what it said", () => {
-    const check = () => {
-      throw new Error("cannot tell");
-    };
-    assert.deepEqual(refusals(loaded("echo", { check }), json(1)), ["input: cannot tell"]);
-  });
-
-  test("is not asked about what is not even of its type", () => {
-    const check = () => assert.fail("it was asked");
-    assert.equal(refusals(loaded("sleep", { input: SleepInputSchema, check }), json({ speed: 1 })).length, 1);
-  });
-});
-
 test("a struct inside a message may hold any JSON, and what is stored is the message", () => {
   const payload = payloadOf(loaded("fail", { input: FailInputSchema }), json({ details: { "a b": [1, { c: null }] } }));
   assert.deepEqual(fromBinary(FailInputSchema, payload?.bytes as Uint8Array).details, { "a b": [1, { c: null }] });

@@ -11,7 +11,7 @@ import { newId } from "../../src/job/id.ts";
 import type { Tasks } from "../../src/pool/tasks.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
-import { loaded } from "../support/samples.ts";
+import { loaded, noChecks } from "../support/samples.ts";
 
 export const unlimited: Rates = { perSecond: 0, burst: 1, clients: {} };
 
@@ -38,6 +38,7 @@ export function tryAdmission({
   ]);
   const admission = createAdmission({
     tasks,
+    checks: noChecks,
     store,
     backlog,
     rateLimit: createRateLimit(rates, clock),

@@ -3,17 +3,15 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { fileURLToPath } from "node:url";
 import { systemClock as clock } from "../../src/clock.ts";
 import { noDiskWatch } from "../../src/engine/disk.ts";
 import { createEngine, type Engine, type EngineParts } from "../../src/engine/engine.ts";
 import { newId } from "../../src/job/id.ts";
 import { maxChunk } from "../../src/pool/chunk.ts";
 import { createPool } from "../../src/pool/pool.ts";
-import { loadTasks } from "../../src/pool/tasks.ts";
 import { openStore } from "../../src/store/open.ts";
 import { untraced } from "../../src/telemetry/instruments.ts";
-import { keptLog } from "../support/samples.ts";
+import { keptLog, loadHere } from "../support/samples.ts";
 
 const kept = { acknowledgedMs: 3_600_000, unacknowledgedMs: 3_600_000, deadMs: 3_600_000 };
 const bounds = { finishedJobs: 1_000_000, finishedMiB: 1_000, deadJobs: 1_000_000, deadMiB: 1_000 };
@@ -23,12 +21,8 @@ export async function tryEngine(t: TestContext, overrides: Partial<EngineParts> 
   const folder = await mkdtemp(join(tmpdir(), "millpond-engine-"));
   const store = await openStore(join(folder, "test.sqlite"), { onFailure() {} });
   const { log, lines } = keptLog();
-  const loaded = await loadTasks({
-    folders: [fileURLToPath(new URL("../../src/tasks/", import.meta.url))],
-    pools: ["cpu", "io"],
-    settings: {},
-  });
-  const tasks = new Map([...loaded.values()].map((task) => [task.name, { ...task, pool: "cpu" }]));
+  const loaded = await loadHere(new URL("../../src/tasks/", import.meta.url));
+  const tasks = new Map([...loaded.tasks.values()].map((task) => [task.name, { ...task, pool: "cpu" }]));
   const pool = createPool({
     ...{
       name: "cpu",
@@ -48,6 +42,7 @@ export async function tryEngine(t: TestContext, overrides: Partial<EngineParts> 
   });
   const engine: Engine = createEngine({
     ...{ store, tasks, clock, log, maxChunk, pools: [pool], tracing: untraced, disk: noDiskWatch },
+    checks: loaded.checks,
     ...{ owner: "test", leaseMs: 30_000, random: Math.random, newId: () => newId(clock.now()) },
     rates: { perSecond: 0, burst: 1, clients: {} },
     limits: {

@@ -3,9 +3,11 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test, type TestContext } from "node:test";
+import { pathToFileURL } from "node:url";
 import { StartError } from "../../src/errors.ts";
 import { defaultRetryPolicy } from "../../src/job/backoff.ts";
-import { loadTasks, type TaskSources } from "../../src/pool/tasks.ts";
+import type { TaskSources } from "../../src/pool/tasks.ts";
+import { loadHere } from "../support/samples.ts";
 
 const api = JSON.stringify(new URL("../../src/pool/task.ts", import.meta.url).href);
 
@@ -20,9 +22,9 @@ async function folderOf(t: TestContext, files: { readonly [name: string]: string
   return folder;
 }
 
+/** Loads these files in this thread; in task-folders.test.ts they are loaded as users' are. */
 async function load(t: TestContext, files: { readonly [name: string]: string }, sources: Partial<TaskSources> = {}) {
-  const folder = await folderOf(t, files);
-  return loadTasks({ folders: [folder], pools: ["cpu", "io"], settings: {}, ...sources });
+  return (await loadHere(pathToFileURL(await folderOf(t, files)), sources)).tasks;
 }
 
 /** The lines of the error that refuses these files. */
@@ -41,27 +43,16 @@ async function mistakes(
 }
 
 describe("task files", () => {
-  test(".ts, .js and .mjs are loaded; other files, types and subfolders are not", async (t) => {
-    const tasks = await load(t, {
-      "b.ts": task(`name: "in-ts"`),
-      "a.js": task(`name: "in-js"`),
-      "c.mjs": task(`name: "in-mjs"`),
-      "d.d.ts": "export {};",
-      "notes.md": "no code",
-    });
-    assert.deepEqual([...tasks.keys()], ["in-js", "in-ts", "in-mjs"]);
-  });
-
   test("several folders are loaded together", async (t) => {
     const first = await folderOf(t, { "a.ts": task(`name: "one"`) });
-    const tasks = await load(t, {}, { folders: [first, await folderOf(t, { "a.ts": task(`name: "two"`) })] });
+    const tasks = await load(t, {}, { builtIn: [first, await folderOf(t, { "a.ts": task(`name: "two"`) })] });
     assert.deepEqual([...tasks.keys()], ["one", "two"]);
   });
 
   test("a folder that is not there is named", async () => {
     const missing = join(tmpdir(), "millpond-no-such-folder");
     await assert.rejects(
-      loadTasks({ folders: [missing], pools: [], settings: {} }),
+      loadHere(pathToFileURL(missing)),
       (error) => error instanceof StartError && error.exitCode === 2 && error.message.includes(missing),
     );
   });
@@ -94,20 +85,47 @@ test("a retry policy may be at its limits", async (t) => {
 
 describe("one bad file", () => {
   for (const [what, text, said] of [
-    ["a syntax error", "export default {", /Unexpected/],
-    ["an import that is missing", `import "./nothing.ts"; ${task(`name: "a"`)}`, /nothing\.ts/],
-    ["no default export", "export const a = 1;", /default export is not a task/],
-    ["a default export that is no task", "export default { name: 'a', pool: 'cpu', run() {} };", /not a task/],
-    ["no name", task(""), /the name "undefined"/],
+    [
+      "a default export that is no task",
+      "export default { name: 'a', pool: 'cpu', run() {} };",
+      /write `export default def/,
+    ],
+    ["a task that is not its default", task(`name: "a"`).replace("default", "const a ="), /exports a task as `a`/],
+    ["no name", task(""), /the name undefined/],
     ["a name with capitals", task(`name: "Resize"`), /the name "Resize"/],
+    ["a description that is none", task(`name: "a", description: 5`), /description is 5 and must be text/],
+    [
+      "an input that is no message",
+      task(`name: "a", input: { type: "object" }`),
+      /`input` is not a type of protobuf-es/,
+    ],
+    ["a check that is none", task(`name: "a", check: true`), /`check` is true and must be a function/],
+    ["a policy that is none", task(`name: "a", retry: 3`), /retry is 3, not a set of options/],
+    [
+      "an option of another name",
+      task(`name: "a", timeout: 5`),
+      /unknown option `timeout`: did you mean `timeoutMs`\?$/,
+    ],
+    [
+      "an option that nothing resembles",
+      task(`name: "a", queue: 5`),
+      /unknown option `queue`: there are: name, pool, /,
+    ],
+    ["an option in the wrong place", task(`name: "a", maxAttempts: 5`), /did you mean `retry\.maxAttempts`\?$/],
+    [
+      "an option of the policy",
+      task(`name: "a", retry: { attempts: 5 }`),
+      /`retry\.attempts`: did you mean `maxAttempts`/,
+    ],
     ["a name of 101 characters", task(`name: "${"a".repeat(101)}"`), /the name/],
     ["no run", task(`name: "a", run: undefined`), /no function `run`/],
+    ["no pool", task(`name: "a", pool: undefined`), /it names no `pool`; there are: cpu, io/],
     ["an unknown pool", task(`name: "a", pool: "gpu"`), /pool "gpu" is not configured; there are: cpu, io/],
     ["no attempts", task(`name: "a", retry: { maxAttempts: 0 }`), /retry\.maxAttempts is 0/],
     ["half an attempt", task(`name: "a", retry: { maxAttempts: 1.5 }`), /retry\.maxAttempts is 1\.5/],
     ["too many attempts", task(`name: "a", retry: { maxAttempts: 101 }`), /retry\.maxAttempts is 101/],
     ["a negative delay", task(`name: "a", retry: { baseMs: -1 }`), /retry\.baseMs is -1/],
-    ["a delay that is text", task(`name: "a", retry: { baseMs: "100" as never }`), /retry\.baseMs is 100/],
+    ["a delay that is text", task(`name: "a", retry: { baseMs: "100" as never }`), /retry\.baseMs is "100"/],
     ["a shrinking delay", task(`name: "a", retry: { factor: 0.5 }`), /retry\.factor is 0\.5/],
     ["an endless factor", task(`name: "a", retry: { factor: Infinity }`), /retry\.factor is Infinity/],
     ["an endless cap", task(`name: "a", retry: { maxBackoffMs: Infinity }`), /retry\.maxBackoffMs is Infinity/],
@@ -118,14 +136,19 @@ describe("one bad file", () => {
     ["no time", task(`name: "a", timeoutMs: 0`), /timeoutMs is 0 and must be a whole number from 1 to 604800000/],
     ["more than a week", task(`name: "a", timeoutMs: 604800001`), /timeoutMs is 604800001/],
     ["half a millisecond of time", task(`name: "a", timeoutMs: 1.5`), /timeoutMs is 1\.5/],
-    ["a timeout that is text", task(`name: "a", timeoutMs: "1000" as never`), /timeoutMs is 1000/],
-    ["an unknown jitter", task(`name: "a", retry: { jitter: "half" as never }`), /retry\.jitter is half/],
+    ["a timeout that is text", task(`name: "a", timeoutMs: "1000" as never`), /timeoutMs is "1000"/],
+    ["an unknown jitter", task(`name: "a", retry: { jitter: "half" as never }`), /retry\.jitter is "half" and must be/],
     ["settings that refuse", task(`name: "a", settings() { throw new Error("root is missing"); }`), /root is missing/],
+    [
+      "settings that come later",
+      task(`name: "a", settings: async () => 1`),
+      /not plain data: .*write it without `async`/,
+    ],
     ["settings that are no data", task(`name: "a", settings: () => ({ open() {} })`), /not plain data/],
   ] as const) {
-    test(`${what}: the message names the file`, async (t) => {
+    test(`${what}: the message names the file and the line`, async (t) => {
       const [only, ...others] = await mistakes(t, { "bad.ts": text });
-      assert.match(only ?? "", /^\/.*bad\.ts: /);
+      assert.match(only ?? "", /^\/.*bad\.ts:1: /);
       assert.match(only ?? "", said);
       assert.deepEqual(others, []);
     });
@@ -135,13 +158,13 @@ describe("one bad file", () => {
 describe("several mistakes", () => {
   test("all are listed in one error", async (t) => {
     const lines = await mistakes(t, {
-      "a.ts": "export {",
+      "a.ts": "throw new Error();",
       "b.ts": task(`name: "fine"`),
       "c.ts": task(`name: "c", pool: "gpu"`),
     });
     assert.equal(lines.length, 2);
-    assert.match(lines[0] ?? "", /a\.ts: /);
-    assert.match(lines[1] ?? "", /c\.ts: /);
+    assert.match(lines[0] ?? "", /a\.ts:1: /);
+    assert.match(lines[1] ?? "", /c\.ts:1: /);
   });
 
   test("settings for tasks that do not exist are, each of them, when every file is good", async (t) => {
@@ -171,7 +194,7 @@ describe("settings", () => {
 
   test("for a task that takes none are a mistake", async (t) => {
     const [line = ""] = await mistakes(t, { "a.ts": task(`name: "a"`) }, { settings: { a: { x: 1 } } });
-    assert.match(line, /a\.ts: it takes no settings, but tasks\.a is configured/);
+    assert.match(line, /a\.ts:1: it takes no settings, but tasks\.a is configured/);
   });
 
   test("are not mistaken for what every object has", async (t) => {

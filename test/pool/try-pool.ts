@@ -1,15 +1,12 @@
 /** A real pool of real threads, with the tasks of ./tasks. */
-import { fileURLToPath } from "node:url";
 import type { TestContext } from "node:test";
 import { systemClock } from "../../src/clock.ts";
 import type { JsonValue, Lease, Payload } from "../../src/job/job.ts";
 import { createSignal } from "../../src/lifecycle.ts";
 import { createPool, type Ended, type Pool, type PoolOptions, type Said } from "../../src/pool/pool.ts";
-import { loadTasks } from "../../src/pool/tasks.ts";
-import { keptLog, newLease } from "../support/samples.ts";
+import { keptLog, loadHere, newLease } from "../support/samples.ts";
 
-const tasks = await loadTasks({
-  folders: [fileURLToPath(new URL("./tasks/", import.meta.url))],
+const { tasks } = await loadHere(new URL("./tasks/", import.meta.url), {
   pools: ["tried"],
   settings: { typed: { factor: 10 } },
 });

@@ -9,7 +9,7 @@ import { untraced } from "../../src/telemetry/instruments.ts";
 import { createFakePool } from "../engine/fake-pool.ts";
 import { draft, drafts, unlimited } from "../engine/try-admission.ts";
 import { createFakeClock, turn } from "../support/fake-clock.ts";
-import { keptLog, loaded } from "../support/samples.ts";
+import { keptLog, loaded, noChecks } from "../support/samples.ts";
 import { createSlowDisk } from "./slow-disk.ts";
 
 const leaseMs = 1_000;
@@ -23,6 +23,7 @@ function openEngine() {
   const engine = createEngine({
     store: disk.store,
     tasks: new Map([["echo", loaded("echo")]]),
+    checks: noChecks,
     pools: [pool],
     clock,
     tracing: untraced,

@@ -1,8 +1,11 @@
 /** Leases and ended attempts for tests that need some, and do not care much which. */
+import { fileURLToPath } from "node:url";
+import { systemClock } from "../../src/clock.ts";
 import type { Lease, Outcome } from "../../src/job/job.ts";
 import type { LogFields } from "../../src/log.ts";
 import type { Ended } from "../../src/pool/pool.ts";
-import type { LoadedTask } from "../../src/pool/tasks.ts";
+import type { TaskChecks } from "../../src/pool/checker/checks.ts";
+import { type LoadedTask, type LoadedTasks, loadTasks, type TaskSources } from "../../src/pool/tasks.ts";
 import { defaultRetryPolicy } from "../../src/job/backoff.ts";
 import { newJob, t0 } from "../store/sample.ts";
 
@@ -25,16 +28,32 @@ export function endedOf(lease: Lease, outcome: Outcome = succeeded, overrides: P
 }
 
 /** A task as the loader makes it, in pool `cpu`. */
-export function loaded(name: string, definition: Partial<LoadedTask["definition"]> = {}): LoadedTask {
+export function loaded(name: string, overrides: Partial<LoadedTask> = {}): LoadedTask {
   return {
-    definition: { name, pool: "cpu", run: () => null, ...definition },
     name,
     pool: "cpu",
+    description: "",
     file: `file:///tasks/${name}.ts`,
+    input: undefined,
+    output: undefined,
     settings: undefined,
     retry: defaultRetryPolicy,
     timeoutMs: 3_600_000,
+    hasCheck: false,
+    ...overrides,
   };
+}
+
+/** For engines whose tasks have no checks. */
+export const noChecks: TaskChecks = { check: async (inputs) => inputs.map(() => null) };
+
+/** Loads the tasks of a folder in this thread, as the built-in ones are. */
+export function loadHere(folder: URL, sources: Partial<TaskSources> = {}): Promise<LoadedTasks> {
+  return loadTasks({
+    ...{ builtIn: [fileURLToPath(folder)], folders: [], pools: ["cpu", "io"], settings: {} },
+    ...{ loadMs: 30_000, checkMs: 1_000, clock: systemClock, log: keptLog().log },
+    ...sources,
+  });
 }
 
 /** A log that keeps its lines. */

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import { test } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { ImageFit, ImageFormat, ImageResizeInputSchema } from "../../src/gen/millpond/tasks/v1/image_pb.ts";
 import type { Payload } from "../../src/job/job.ts";
-import { loadTasks } from "../../src/pool/tasks.ts";
 import { job, shown, tryPool } from "../pool/try-pool.ts";
+import { loadHere } from "../support/samples.ts";
 import { bytes, type Input, photo } from "./run-resize.ts";
 import { children, noise } from "./slow-resize.ts";
 
@@ -17,8 +16,7 @@ const outputBounds = { maxBytes: 4_000_000, maxValues: 10_000 };
 test("four encodes that time out leave nothing behind, and the pool serves others", {
   skip,
 }, async (t) => {
-  const folders = [fileURLToPath(new URL("../../src/tasks/", import.meta.url))];
-  const tasks = [...(await loadTasks({ folders, pools: ["cpu", "io"], settings: {} })).values()];
+  const tasks = [...(await loadHere(new URL("../../src/tasks/", import.meta.url))).tasks.values()];
   const { pool, lines } = tryPool(t, { tasks, work: "cpu", maxWorkers: 2, outputBounds });
   const slow: Input = {
     source: bytes(await noise()),

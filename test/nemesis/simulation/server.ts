@@ -8,7 +8,7 @@ import type { LoadedTask } from "../../../src/pool/tasks.ts";
 import type { Pool } from "../../../src/pool/port.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { untraced } from "../../../src/telemetry/instruments.ts";
-import { loaded } from "../../support/samples.ts";
+import { loaded, noChecks } from "../../support/samples.ts";
 import type { Random } from "../random.ts";
 import type { Bug } from "./bug.ts";
 import { type Content, createDisk, type Disk } from "./disk.ts";
@@ -102,7 +102,7 @@ export function startServer(parts: ServerParts): Server {
   );
   const pools: readonly Pool[] = simulated.map((pool) => bug?.pool?.(pool) ?? pool);
   const engine: Engine = code.createEngine({
-    ...{ store, tasks, pools, clock, tracing: untraced, owner, log },
+    ...{ store, tasks, pools, clock, tracing: untraced, owner, log, checks: noChecks },
     ...{ leaseMs: setting.leaseMs, maxChunk: setting.maxChunk },
     random: random.fork("backoff").next,
     newId: () =>

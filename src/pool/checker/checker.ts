@@ -1,0 +1,276 @@
+/**
+ * Runs the checks of users' tasks in a thread of their own, so that one that throws, loops or ends its thread costs the
+ * input in question and nothing else: the thread is replaced, and what waited goes on.
+ */
+import type { Clock } from "../../clock.ts";
+import { type MillpondError, refusal } from "../../errors.ts";
+import { createSignal } from "../../lifecycle.ts";
+import type { Log } from "../../log.ts";
+import { within } from "../ending.ts";
+import type { FileReport } from "../tasks/report.ts";
+import { answerTo, type CheckInput, type TaskChecks } from "./checks.ts";
+import type { FromChecker } from "./protocol.ts";
+import { requestOf } from "./request.ts";
+import { type CheckerThread, type Started, startThread, type ThreadParts } from "./thread-start.ts";
+
+export type Checker = TaskChecks & {
+  /**
+   * Loads task files, given as URLs. When one of them ends the thread, those behind it are loaded in another; fewer reports
+   * than files means that the time for that was over. Afterwards the thread stays if a task has a check.
+   */
+  load(urls: readonly string[]): Promise<readonly FileReport[]>;
+  /** Refuses what waits, and ends the thread. */
+  stop(): Promise<void>;
+};
+
+export type CheckerParts = Pick<ThreadParts, "surroundings" | "loadMs"> & {
+  /** How long the check of one input may take. */
+  readonly checkMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+/** Some inputs of one submit. */
+type Batch = {
+  readonly inputs: readonly CheckInput[];
+  readonly bytes: number;
+  /** Undefined: not checked yet. */
+  readonly answers: (MillpondError | null | undefined)[];
+  /** How many threads have ended over it. */
+  broken: number;
+  readonly done: (answers: readonly (MillpondError | null)[]) => void;
+};
+
+/** What the thread was given of a batch: the inputs of these indices. */
+type Sent = { readonly batch: Batch; readonly indices: readonly number[] };
+
+/** A submit with more inputs takes turns with others. */
+const maxInputs = 256;
+/** Requests that the thread holds, so that it does not wait for the next. */
+const maxSent = 4;
+/** Bound on the inputs that wait or are checked; submits beyond it are refused. */
+export const maxBytes = 64 * 2 ** 20;
+/** Looks without progress until a check is given up. Counted: time in which the whole process stood still is no fault of a check. */
+const looks = 4;
+/** Threads that may end over one batch before the rest of it is refused. */
+const maxBroken = 3;
+/** Threads that were told to end and do not, as native code can do to them; with so many none is started. */
+const maxEnding = 4;
+const firstPauseMs = 100;
+const longestPauseMs = 10_000;
+const busyRetryMs = 1_000;
+const endMs = 1_000;
+
+export function createChecker({ surroundings, loadMs, checkMs, clock, log }: CheckerParts): Checker {
+  const waiting: Batch[] = [];
+  const sent = new Map<number, Sent>();
+  const ending = new Set<CheckerThread>();
+  const reported = new Set<string>();
+  /** Those of tasks with a check: what a new thread loads. */
+  let files: readonly string[] = [];
+  let thread: CheckerThread | undefined;
+  let isStarting = false;
+  let isStopped = false;
+  let failures = 0;
+  let retryAtMs = 0;
+  let bytes = 0;
+  let lastNumber = 0;
+  let cancelLook: (() => void) | undefined;
+  /** What the thread had done at the last look, and how many looks ago that changed. */
+  let seen = "";
+  let stale = 0;
+
+  async function start(urls: readonly string[]): Promise<Started> {
+    const started = await startThread({
+      ...{ files: urls, surroundings, loadMs, clock, onChecked },
+      onThrew: (error) => log.warn({ error }, "code of a task file threw outside of its check"),
+      onEnd: (why) => onBroken(why),
+    });
+    thread = started.thread;
+    return started;
+  }
+
+  /** Submits are refused for a growing while after a thread that does not start. */
+  async function restart(): Promise<void> {
+    if (isStarting || isStopped) return;
+    isStarting = true;
+    const reports = ending.size < maxEnding ? (await start(files)).reports : [];
+    isStarting = false;
+    if (isStopped) return endThread();
+    const faults = reports.flatMap((report) => (report.kind === "faulty" ? report.faults : []));
+    if (thread && faults.length === 0) {
+      failures = 0;
+      return send();
+    }
+    endThread();
+    const pauseMs = Math.min(firstPauseMs * 2 ** failures, longestPauseMs);
+    failures += 1;
+    retryAtMs = clock.monotonicMs() + pauseMs;
+    log.error({ faults, threads: ending.size, pauseMs }, "the thread that checks inputs cannot be started again");
+    for (const batch of waiting.splice(0)) refuseRest(batch, unavailable("its thread cannot be started", pauseMs));
+  }
+
+  function send(): void {
+    while (thread && sent.size < maxSent && waiting.length > 0) {
+      const batch = waiting.shift() as Batch;
+      const indices = [...batch.answers.keys()].filter((index) => batch.answers[index] === undefined);
+      lastNumber += 1;
+      sent.set(lastNumber, { batch, indices });
+      thread.send(
+        requestOf(
+          lastNumber,
+          indices.map((index) => batch.inputs[index] as CheckInput),
+        ),
+      );
+    }
+    if (sent.size > 0) cancelLook ??= clock.after(checkMs / looks, look);
+  }
+
+  function onChecked({ number, verdicts }: Extract<FromChecker, { kind: "checked" }>): void {
+    const found = sent.get(number);
+    if (!found) return;
+    sent.delete(number);
+    const { batch, indices } = found;
+    for (const index of indices) batch.answers[index] = null;
+    for (const [at, verdict] of verdicts) {
+      const index = indices[at] as number;
+      const { task } = batch.inputs[index] as CheckInput;
+      if (typeof verdict === "string") reportOnce(task, verdict);
+      batch.answers[index] = answerTo(task, verdict);
+    }
+    finish(batch);
+    send();
+  }
+
+  function look(): void {
+    cancelLook = undefined;
+    if (sent.size === 0 || !thread) return;
+    const { number, index } = thread.progress();
+    const now = `${number} ${index} ${[...sent.keys()].join()}`;
+    stale = now === seen ? stale + 1 : 0;
+    seen = now;
+    if (stale < looks) cancelLook = clock.after(checkMs / looks, look);
+    else onBroken(`it took longer than ${checkMs} ms (taskCheckMs)`);
+  }
+
+  /** The input whose check broke the thread is refused. What else the thread had is checked by the next one. */
+  function onBroken(why: string): void {
+    const { number, index } = thread?.progress() ?? { number: 0, index: 0 };
+    const culprit = sent.get(number);
+    endThread();
+    const unfinished = [...sent.values()].filter((each) => each !== culprit).map(({ batch }) => batch);
+    sent.clear();
+    if (culprit) {
+      const { batch, indices } = culprit;
+      const at = indices[index] as number;
+      const { task } = batch.inputs[at] as CheckInput;
+      log.warn({ task, error: why }, "a check broke its thread, which is replaced");
+      batch.answers[at] = refusal("check_failed", [task, why]);
+      putBack([batch], (batches) => waiting.push(...batches));
+    } else log.warn({ error: why }, "the thread that checks inputs broke outside of a check, and is replaced");
+    putBack(unfinished, (batches) => waiting.unshift(...batches), culprit === undefined);
+    if (waiting.length > 0) void restart();
+  }
+
+  function putBack(batches: readonly Batch[], put: (batches: Batch[]) => void, isToBlame = true): void {
+    const kept = batches.filter((batch) => {
+      if (isToBlame) batch.broken += 1;
+      if (!batch.answers.includes(undefined)) finish(batch);
+      else if (batch.broken >= maxBroken)
+        refuseRest(batch, unavailable("others of the same submit broke it", busyRetryMs));
+      else return true;
+      return false;
+    });
+    put(kept);
+  }
+
+  function endThread(): void {
+    const ended = thread;
+    thread = undefined;
+    stale = 0;
+    if (!ended) return;
+    ending.add(ended);
+    void ended.end().then(() => ending.delete(ended));
+  }
+
+  function refuseRest(batch: Batch, error: MillpondError): void {
+    for (const [index, answer] of batch.answers.entries()) batch.answers[index] = answer === undefined ? error : answer;
+    finish(batch);
+  }
+
+  function finish(batch: Batch): void {
+    bytes -= batch.bytes;
+    batch.done(batch.answers as (MillpondError | null)[]);
+  }
+
+  function reportOnce(task: string, why: string): void {
+    if (reported.has(task)) return;
+    reported.add(task);
+    log.warn({ task, error: why }, "a check did not say what is wrong with an input");
+  }
+
+  /** Why nothing can be checked now; undefined when it can. */
+  function refusalNow(): MillpondError | undefined {
+    if (isStopped) return unavailable("the server is shutting down", busyRetryMs);
+    const pauseMs = retryAtMs - clock.monotonicMs();
+    if (!thread && !isStarting && pauseMs > 0) return unavailable("its thread cannot be started", Math.ceil(pauseMs));
+    return bytes > maxBytes ? unavailable("too many inputs wait for it", busyRetryMs) : undefined;
+  }
+
+  async function checkBatch(inputs: readonly CheckInput[]): Promise<readonly (MillpondError | null)[]> {
+    const error = refusalNow();
+    if (error) return inputs.map(() => error);
+    const { promise, fire: done } = createSignal<readonly (MillpondError | null)[]>();
+    const batch: Batch = {
+      ...{ inputs, done, broken: 0, answers: inputs.map(() => undefined) },
+      bytes: inputs.reduce((total, { input }) => total + (input?.bytes.length ?? 0), 0),
+    };
+    bytes += batch.bytes;
+    waiting.push(batch);
+    if (thread) send();
+    else void restart();
+    return promise;
+  }
+
+  return {
+    async load(urls) {
+      const startedMs = clock.monotonicMs();
+      const reports: FileReport[] = [];
+      while (reports.length < urls.length && clock.monotonicMs() - startedMs < loadMs) {
+        const started = await start(urls.slice(reports.length));
+        reports.push(...started.reports);
+        if (started.thread) break;
+      }
+      files = urls.filter((_, index) => {
+        const report = reports[index];
+        return report?.kind === "task" && report.task.hasCheck;
+      });
+      if (files.length === 0) endThread();
+      return reports;
+    },
+    async check(inputs) {
+      const answers: (MillpondError | null)[] = [];
+      for (let at = 0; at < inputs.length; at += maxInputs) {
+        answers.push(...(await checkBatch(inputs.slice(at, at + maxInputs))));
+      }
+      return answers;
+    },
+    async stop() {
+      isStopped = true;
+      cancelLook?.();
+      endThread();
+      const all = [...[...sent.values()].map(({ batch }) => batch), ...waiting.splice(0)];
+      sent.clear();
+      for (const batch of all) refuseRest(batch, unavailable("the server is shutting down", busyRetryMs));
+      await within(
+        clock,
+        endMs,
+        Promise.all([...ending].map((each) => each.end())).then(() => {}),
+      );
+    },
+  };
+}
+
+function unavailable(why: string, retryAfterMs: number): MillpondError {
+  return refusal("check_unavailable", [why, retryAfterMs], { retryAfterMs });
+}

@@ -1,0 +1,67 @@
+/** Runs the `check` of tasks on inputs, in whichever thread their definitions are. */
+import { inspect } from "node:util";
+import { type FieldViolation, invalid, type MillpondError, refusal } from "../../errors.ts";
+import type { Payload } from "../../job/job.ts";
+import { decodeInput } from "../codec.ts";
+import { cut, textOf } from "../plain.ts";
+import type { AnyTask } from "../task.ts";
+
+/** What is wrong with an input: its fields, with paths that start at the input; or, as text, why the check says nothing of use. */
+export type Verdict = readonly FieldViolation[] | string;
+
+/** An input as it is stored, of a task that has a check. */
+export type CheckInput = { readonly task: string; readonly input: Payload | null };
+
+/** Runs the checks of tasks. */
+export type TaskChecks = {
+  /** Of each input the refusal of its job, or null; never rejects. Bounded in time and memory, whatever the checks do. */
+  check(inputs: readonly CheckInput[]): Promise<readonly (MillpondError | null)[]>;
+};
+
+export type Checkable = { readonly task: AnyTask; readonly settings: unknown };
+
+const maxViolations = 20;
+const maxFieldChars = 200;
+const maxDescriptionChars = 1000;
+
+/** Never throws; undefined when nothing is wrong. What a check throws as an Error is a violation of the input as a whole. */
+export function verdictOf({ task, settings }: Checkable, input: Payload | null): Verdict | undefined {
+  try {
+    const said: unknown = task.check?.(decodeInput(task.input, input) as never, settings as never);
+    return said === undefined || said === null ? undefined : verdictFrom(said);
+  } catch (error) {
+    const description = textOf(error, maxDescriptionChars);
+    if (error instanceof Error) return [{ field: "", description: description || error.name }];
+    return `it threw ${description}, which is not an Error`;
+  }
+}
+
+function verdictFrom(said: unknown): Verdict | undefined {
+  if (said instanceof Promise) {
+    said.catch(() => undefined);
+    return "it returned a Promise: write it without `async`";
+  }
+  if (!Array.isArray(said)) return `it returned ${shown(said)} ${expected}`;
+  if (said.length === 0) return undefined;
+  const violations = said.slice(0, maxViolations).map(violationFrom);
+  return violations.every((each) => each !== undefined) ? violations : `it returned ${shown(said)} ${expected}`;
+}
+
+const expected = "and must return a list of {field, description}";
+
+function violationFrom(given: unknown): FieldViolation | undefined {
+  const { field, description } = (given ?? {}) as { readonly [key: string]: unknown };
+  if (typeof description !== "string" || (field !== undefined && typeof field !== "string")) return undefined;
+  return { field: textOf(field ?? "", maxFieldChars), description: textOf(description, maxDescriptionChars) };
+}
+
+function shown(said: unknown): string {
+  return cut(inspect(said, { depth: 1, maxArrayLength: 3, maxStringLength: 50, breakLength: Infinity }), maxFieldChars);
+}
+
+/** The refusal of the job that a verdict leads to. Paths start at the job: `input.width`. */
+export function answerTo(task: string, verdict: Verdict | undefined): MillpondError | null {
+  if (verdict === undefined) return null;
+  if (typeof verdict === "string") return refusal("check_failed", [task, verdict]);
+  return invalid(verdict.map(({ field, description }) => ({ field: field ? `input.${field}` : "input", description })));
+}

@@ -1,0 +1,148 @@
+/** Starts a checker thread and follows it until its end, whatever the task files do to it. */
+import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
+import { fileURLToPath } from "node:url";
+import type { Clock } from "../../clock.ts";
+import { createSignal } from "../../lifecycle.ts";
+import { textOf } from "../plain.ts";
+import type { Surroundings } from "../tasks/definition.ts";
+import { lineWith, type Place, placeInStack } from "../tasks/place.ts";
+import { fault, faulty, type FileReport } from "../tasks/report.ts";
+import type { CheckerData, CheckRequest, FromChecker } from "./protocol.ts";
+
+export type CheckerThread = {
+  send(request: CheckRequest): void;
+  /** The request whose inputs it checks now, 0 for none, and the index of the input. */
+  progress(): { readonly number: number; readonly index: number };
+  /** Resolves once the thread has ended, which takes as long as native code of a task does. */
+  end(): Promise<void>;
+};
+
+export type ThreadParts = {
+  /** URLs of task files. */
+  readonly files: readonly string[];
+  readonly surroundings: Surroundings;
+  /** Bound on the import of one file. */
+  readonly loadMs: number;
+  readonly clock: Clock;
+  readonly onChecked: (answer: Extract<FromChecker, { kind: "checked" }>) => void;
+  /** Code of a file threw, after everything was loaded, where nothing catches it. */
+  readonly onThrew: (what: string) => void;
+  /** It ended by itself after everything was loaded; `why` has what is known. */
+  readonly onEnd: (why: string) => void;
+};
+
+export type Started = {
+  /** Of each file up to the first at which the thread ended. */
+  readonly reports: readonly FileReport[];
+  /** Undefined: it has ended, or was ended since a file took too long. */
+  readonly thread: CheckerThread | undefined;
+};
+
+const entry = new URL(import.meta.url.endsWith(".ts") ? "./thread.ts" : "./thread.js", import.meta.url);
+const maxWhyChars = 1000;
+const topLevelAwait = /^(?:(?:export\s+)?(?:const|let|var)\b[^\n]*=\s*|if\b[^\n]*)?await\b/m;
+
+/** Resolves once every file is loaded, or one of them has made that impossible. */
+export async function startThread(parts: ThreadParts): Promise<Started> {
+  const { files, loadMs, clock } = parts;
+  const { port1: port, port2 } = new MessageChannel();
+  const progress = new Int32Array(new SharedArrayBuffer(8));
+  const data: CheckerData = { port: port2, files, surroundings: parts.surroundings, progress };
+  const worker = new Worker(entry, { name: "millpond-checker", workerData: data, transferList: [port2] });
+  const started = createSignal<Started>();
+  const ended = createSignal();
+  const reports: FileReport[] = [];
+  const threw = new Map<number, string>();
+  let loading = 0;
+  let isReady = false;
+  let isEnding = false;
+  let lastWords: Extract<FromChecker, { kind: "exiting" | "stalled" }> | undefined;
+  let failure: unknown;
+  let cancelTimer = () => {};
+
+  const pathOf = (file: number) => fileURLToPath(files[file] as string);
+  const faultOf = (file: number, place: Place | undefined, what: string) => faulty(fault(pathOf(file), place, what));
+  const placeOfAwait = () => ({ file: pathOf(loading), line: lineWith(pathOf(loading), topLevelAwait) });
+
+  function giveUp(place: Place | undefined, what: string): void {
+    reports[loading] = faultOf(loading, place, what);
+    started.fire({ reports, thread: undefined });
+  }
+
+  function onMessage(message: FromChecker): void {
+    switch (message.kind) {
+      case "loading":
+        loading = message.file;
+        cancelTimer();
+        cancelTimer = clock.after(loadMs, onLate);
+        return;
+      case "loaded":
+        reports[message.file] = message.report;
+        return;
+      case "ready":
+        cancelTimer();
+        isReady = true;
+        for (const [file, what] of threw) reports[file] = faulty(what);
+        started.fire({ reports, thread });
+        return;
+      case "threw": {
+        const place = placeInStack(message.stack);
+        const what = `something that it started threw: ${message.message}`;
+        const text = message.file === null ? message.message : fault(pathOf(message.file), place, what);
+        if (isReady || message.file === null) parts.onThrew(text);
+        else threw.set(message.file, text);
+        return;
+      }
+      case "checked":
+        return parts.onChecked(message);
+      default:
+        lastWords ??= message;
+    }
+  }
+
+  function onLate(): void {
+    const what = `its import takes longer than ${loadMs} ms (taskLoadMs): it must not wait or loop without end`;
+    giveUp(placeOfAwait(), what);
+    void thread.end();
+  }
+
+  function onExit(): void {
+    cancelTimer();
+    for (let left = receiveMessageOnPort(port); left; left = receiveMessageOnPort(port)) onMessage(left.message);
+    port.close();
+    ended.fire();
+    if (isEnding) return;
+    const { what, place } = endOf();
+    if (isReady) parts.onEnd(what);
+    else giveUp(place, what);
+  }
+
+  function endOf(): { readonly what: string; readonly place: Place | undefined } {
+    if (lastWords?.kind === "exiting" && failure === undefined) {
+      const what = `it called process.exit(${lastWords.code}): a task file only defines its task`;
+      return { what, place: placeInStack(lastWords.stack) };
+    }
+    if (lastWords?.kind === "stalled") {
+      const what = "its top-level await waits for something that never comes";
+      return { what, place: placeOfAwait() };
+    }
+    return { what: `its thread ended: ${textOf(failure ?? "for no known reason", maxWhyChars)}`, place: undefined };
+  }
+
+  const thread: CheckerThread = {
+    send: (request) => port.postMessage(request, [request.bytes.buffer as ArrayBuffer]),
+    progress: () => ({ number: Atomics.load(progress, 0), index: Atomics.load(progress, 1) }),
+    async end() {
+      isEnding = true;
+      cancelTimer();
+      void worker.terminate();
+      await ended.promise;
+    },
+  };
+  port.on("message", onMessage);
+  worker.on("error", (error) => {
+    failure = error;
+  });
+  worker.on("exit", onExit);
+  return started.promise;
+}

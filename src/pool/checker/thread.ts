@@ -1,0 +1,82 @@
+/**
+ * The entry of the checker thread: imports the users' task files, reports what they are, and runs their checks. It is
+ * expected that code of a file throws, loops, or ends the thread; see thread-start.ts for the other side.
+ */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { workerData } from "node:worker_threads";
+import type { Payload } from "../../job/job.ts";
+import { hookModules } from "../module-hooks.ts";
+import { textOf } from "../plain.ts";
+import { thrownOf } from "../thrown.ts";
+import { reportOf } from "../tasks/report.ts";
+import { type Checkable, type Verdict, verdictOf } from "./checks.ts";
+import type { CheckerData, CheckRequest, FromChecker } from "./protocol.ts";
+
+const { port, files, surroundings, progress } = workerData as CheckerData;
+const maxStackChars = 4000;
+
+/** Index of the file whose code runs: what it starts inherits it. */
+const fileInCharge = new AsyncLocalStorage<number>();
+const blamed = new Set<number | null>();
+const tasks = new Map<string, Checkable & { readonly file: number }>();
+/** Index of the file that is imported now; null when all are. */
+let loading: number | null = 0;
+
+const post = (message: FromChecker) => port.postMessage(message);
+const stackHere = () => new Error().stack ?? "";
+
+process.on("exit", (code) => post({ kind: "exiting", code, stack: stackHere() }));
+process.on("uncaughtException", (error: unknown) => {
+  const file = fileInCharge.getStore() ?? loading;
+  if (blamed.has(file)) return;
+  blamed.add(file);
+  const stack = error instanceof Error ? textOf(error.stack, maxStackChars) : "";
+  post({ kind: "threw", file, message: thrownOf(error).message, stack });
+});
+
+hookModules();
+await load();
+port.on("message", (request: CheckRequest) => {
+  const verdicts = check(request);
+  post({ kind: "checked", number: request.number, verdicts });
+});
+post({ kind: "ready" });
+
+/** One after the other: what happens meanwhile can be laid to the file whose turn it is. */
+async function load(): Promise<void> {
+  // nothing of ours keeps the thread alive here: when an import waits for nothing, the thread ends
+  const onStalled = () => {
+    post({ kind: "stalled" });
+    process.exit();
+  };
+  process.once("beforeExit", onStalled);
+  for (const [index, file] of files.entries()) {
+    loading = index;
+    post({ kind: "loading", file: index });
+    const report = await fileInCharge.run(index, () =>
+      reportOf(file, surroundings, (task, { name, settings }) => {
+        if (task.check) tasks.set(name, { task, settings, file: index });
+      }),
+    );
+    post({ kind: "loaded", file: index, report });
+  }
+  await new Promise((resolve) => setImmediate(resolve)); // a promise that was rejected meanwhile is known after a turn
+  process.off("beforeExit", onStalled);
+  loading = null;
+}
+
+function check({ number, inputs, bytes }: CheckRequest): (readonly [number, Verdict])[] {
+  const verdicts: (readonly [number, Verdict])[] = [];
+  let start = 0;
+  for (const [index, [name, kind, end]] of inputs.entries()) {
+    Atomics.store(progress, 1, index);
+    Atomics.store(progress, 0, number);
+    const input: Payload | null = kind === null ? null : { kind, type: "", bytes: bytes.subarray(start, end) };
+    const task = tasks.get(name) as Checkable & { readonly file: number }; // it has reported each that it is asked of
+    const verdict = fileInCharge.run(task.file, verdictOf, task, input);
+    if (verdict !== undefined) verdicts.push([index, verdict]);
+    start = end;
+  }
+  Atomics.store(progress, 0, 0);
+  return verdicts;
+}

@@ -1,0 +1,126 @@
+/** Why a module could not be imported, in words that say where and what to do: Node.js itself often leaves both open. */
+import { existsSync, readFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { cut, textOf } from "../plain.ts";
+import { thrownOf } from "../thrown.ts";
+import { lineOf, type Place, placeOf, placeOfSyntaxError } from "./place.ts";
+
+export type ImportFault = { readonly place: Place | undefined; readonly message: string };
+
+type Facts = { readonly code: string; readonly text: string; readonly url: string | undefined };
+
+const maxText = 1000;
+/** Of the files that an import without an extension, or with that of the compiled file, may mean. */
+const extensions = ["ts", "mts", "cts", "js", "mjs", "cjs"];
+
+/** `file`: the path of the one whose import failed; the fault may lie in another that it imports. */
+export function explainImport(error: unknown, file: string): ImportFault {
+  const facts = factsOf(error);
+  if (/^ERR_(?:MODULE_NOT_FOUND|UNSUPPORTED_DIR_IMPORT)$/.test(facts.code)) return notFound(facts, file);
+  if (facts.code === "ERR_IMPORT_ATTRIBUTE_MISSING") return attributeMissing(facts, file);
+  const isSyntax = error instanceof SyntaxError;
+  const place = placeOf(error) ?? (isSyntax ? placeOfSyntaxError(file, facts.text) : undefined);
+  return {
+    place,
+    message: isSyntax ? syntaxFault(facts, place) : `its import threw: ${cut(thrownOf(error).message, maxText)}`,
+  };
+}
+
+function factsOf(error: unknown): Facts {
+  const { code, url } = (typeof error === "object" && error !== null ? error : {}) as Record<string, unknown>;
+  return {
+    code: typeof code === "string" ? code : "",
+    text: textOf(error, maxText).split("\n", 1).join(),
+    url: typeof url === "string" ? url : undefined,
+  };
+}
+
+function notFound({ text, url }: Facts, file: string): ImportFault {
+  const importer = /imported from (.+)$/.exec(text)?.[1] ?? file;
+  const bare = /^Cannot find package '([^']+)'/.exec(text)?.[1];
+  const imported = bare === undefined ? url && specifierOf(url, importer) : partOf(bare, importer);
+  const place = { file: importer, line: imported ? lineOf(importer, imported) : undefined };
+  const message = `it imports ${JSON.stringify(imported ?? fileOf(url))}, `;
+  if (bare !== undefined) return { place, message: message + packageRemedy(bare, importer) };
+  const meant = url === undefined ? undefined : neighbourOf(fileURLToPath(url));
+  if (meant === undefined || url === undefined || !imported)
+    return { place, message: `${message}which does not exist` };
+  const remedy =
+    imported.replace(/\/?(?:\.\w+)?$/, "") +
+    meant.slice(fileURLToPath(url).replace(/\/?(?:\.[cm]?[jt]s)?$/, "").length);
+  return { place, message: `${message}which does not exist: Node.js needs the file's own name, write "${remedy}"` };
+}
+
+function packageRemedy(name: string, importer: string): string {
+  if (name === "millpond")
+    return "which this package does not have: task files may import millpond and millpond/client";
+  return `a package that is not installed: run \`npm install ${name}\` in ${dirname(importer)} or above it`;
+}
+
+/** The file that somebody meant who left out its extension, or named the one that a compiler would write. */
+function neighbourOf(path: string): string | undefined {
+  const stem = path.replace(/\.[cm]?[jt]s$/, "").replace(/\/$/, "");
+  const candidates = [stem, `${stem}/index`].flatMap((name) => extensions.map((extension) => `${name}.${extension}`));
+  return candidates.find((candidate) => existsSync(candidate));
+}
+
+function attributeMissing({ text }: Facts, file: string): ImportFault {
+  const url = /^Module "([^"]+)"/.exec(text)?.[1];
+  const imported = url && specifierOf(url, file);
+  const place = imported ? { file, line: lineOf(file, imported) } : undefined;
+  const shown = JSON.stringify(imported ?? fileOf(url));
+  return { place, message: `it imports ${shown} without its type: write \`with { type: "json" }\` after the path` };
+}
+
+/** How the file names that module. */
+function specifierOf(url: string, file: string): string | undefined {
+  const isIt = (specifier: string) => fileURLToPath(new URL(specifier, `file://${file}`)) === fileOf(url);
+  return textsOf(file).find((text) => text.startsWith(".") && isIt(text));
+}
+
+/** What the file imports of a package that is not there. Of this package two parts are. */
+function partOf(name: string, file: string): string {
+  const isPart = (text: string) => text.startsWith(`${name}/`) && text !== "millpond/client";
+  const texts = textsOf(file);
+  return name !== "millpond" && texts.includes(name) ? name : (texts.find(isPart) ?? name);
+}
+
+/** Texts in quotes. */
+function textsOf(file: string): readonly string[] {
+  return [...textIn(file).matchAll(/["']([^"'\n]+)["']/g)].map(([, text]) => text as string);
+}
+
+function syntaxFault({ code, text }: Facts, place: Place | undefined): string {
+  const missing = /requested module '(.+?)' does not provide an export named '(.+?)'/.exec(text);
+  if (missing) {
+    const [, module, name] = missing;
+    return `"${module}" exports no value \`${name}\`: is it misspelt? A type is imported with \`import { type ${name} }\``;
+  }
+  if (code === "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX") {
+    const what = text.replace(/ is not supported in strip-only mode$/, "");
+    return `${what} is more than types, and Node.js only strips types: ${plainRemedy(what)}, or compile the file to JavaScript`;
+  }
+  if (place?.text?.includes("@") && /Invalid or unexpected token/.test(text)) {
+    return "a decorator, which Node.js does not run: write it without, or compile the file to JavaScript";
+  }
+  return `a syntax error: ${text}`;
+}
+
+function plainRemedy(what: string): string {
+  if (/enum/.test(what)) return "write an object such as `const Color = { Red: 0, Green: 1 } as const`";
+  if (/parameter property/.test(what)) return "declare the field and set it in the constructor";
+  return "write it as plain JavaScript";
+}
+
+function fileOf(url: string | undefined): string {
+  return url?.startsWith("file:") ? fileURLToPath(url) : (url ?? "");
+}
+
+function textIn(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,46 @@
+/** What one file of a tasks folder turned out to be. Plain data: it may come from another thread. */
+import { fileURLToPath } from "node:url";
+import type { AnyTask } from "../task.ts";
+import { readDefinition, type Surroundings, type TaskReport } from "./definition.ts";
+import { explainImport } from "./import-fault.ts";
+import { importTask } from "./module.ts";
+import { lineOf, type Place } from "./place.ts";
+
+export type FileReport =
+  | { readonly kind: "task"; readonly task: TaskReport }
+  | { readonly kind: "ignored"; readonly why: string }
+  /** Lines that start with the file, and where in it. */
+  | { readonly kind: "faulty"; readonly faults: readonly string[] };
+
+/** Imports the file (a URL) in this thread and checks what it exports. `onTask` gets the definition of a good task. */
+export async function reportOf(
+  file: string,
+  surroundings: Surroundings,
+  onTask: (task: AnyTask, report: TaskReport) => void,
+): Promise<FileReport> {
+  const path = fileURLToPath(file);
+  const at = (option: string) => ({ file: path, line: lineOf(path, option) ?? lineOf(path, "defineTask(") });
+  try {
+    const exported = await importTask(file);
+    if (exported.kind === "other") return { kind: "ignored", why: exported.why };
+    if (exported.kind === "mistake") return faulty(fault(path, at(exported.option), exported.why));
+    const read = readDefinition(exported.task, surroundings);
+    if (!("name" in read)) return faulty(...read.map(({ option, what }) => fault(path, at(option), what)));
+    onTask(exported.task, read);
+    return { kind: "task", task: read };
+  } catch (error) {
+    const { place, message } = explainImport(error, path);
+    return faulty(fault(path, place, message));
+  }
+}
+
+export function faulty(...faults: readonly string[]): FileReport {
+  return { kind: "faulty", faults };
+}
+
+/** `path:line: message`, with the other place in front of the message when it lies in another file. */
+export function fault(path: string, place: Place | undefined, message: string): string {
+  const line = place?.line === undefined ? "" : `:${place.line}`;
+  if (place === undefined || place.file === path) return `${path}${line}: ${message}`;
+  return `${path}: ${place.file}${line}: ${message}`;
+}
