@@ -91,7 +91,7 @@ export const rules = {
   too_many_values: rule(
     Code.ResourceExhausted,
     false,
-    (values: number, limit: number) =>
+    (values: string, limit: number) =>
       `the request has ${values} values and the limit is ${limit}: send fewer jobs at a time, long lists as bytes, or raise limits.values`,
   ),
   metadata_too_large: rule(

@@ -59,7 +59,11 @@ function sortWithin(type: DescMessage, value: unknown): unknown {
 function sorted(value: JsonValue): JsonValue {
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) return value.map(sorted);
-  return Object.fromEntries(Object.entries(sortedEntries(value)).map(([key, each]) => [key, sorted(each)]));
+  return Object.fromEntries(
+    Object.keys(value)
+      .sort()
+      .map((key) => [key, sorted(value[key] as JsonValue)]),
+  );
 }
 
 function sortedEntries<T>(object: { readonly [key: string]: T }): Record<string, T> {

@@ -31,21 +31,29 @@ const maxPath = 200;
 export function readInput(task: LoadedTask, given: GivenInput): ReadInput {
   if (given?.kind === "unreadable") return wrong("input.json", given.why);
   if (given?.kind === "json") {
-    const path = pathOfTooDeep(given.value, maxJsonDepth);
-    if (path !== null) return wrong(`input${path}`.slice(0, maxPath), tooDeep);
+    if (isDeeper(given.value, maxJsonDepth))
+      return wrong(`input${pathOfTooDeep(given.value)}`.slice(0, maxPath), tooDeep);
   }
   return task.input ? typed(task.input, given) : untyped(task, given);
 }
 
-/** The path of the first list or object within more than `levels` others, such as `.a[0]`; null: there is none. */
-function pathOfTooDeep(value: JsonValue, levels: number): string | null {
-  if (typeof value !== "object" || value === null) return null;
-  if (levels === 0) return "";
-  for (const key of Object.keys(value)) {
-    const path = pathOfTooDeep((value as { [key: string]: JsonValue })[key] as JsonValue, levels - 1);
-    if (path !== null) return (Array.isArray(value) ? `[${key}]` : `.${key}`) + path;
+/** Whether a list or an object lies within more than `levels` others. */
+function isDeeper(value: JsonValue, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((each) => isDeeper(each, levels - 1));
+}
+
+/** The path of the first that does, such as `.a[0]`. */
+function pathOfTooDeep(value: JsonValue): string {
+  let path = "";
+  let at = value;
+  for (let levels = maxJsonDepth; levels > 0; levels -= 1) {
+    const inner = Object.entries(at as object).find(([, each]) => isDeeper(each as JsonValue, levels - 1));
+    if (!inner) break;
+    path += Array.isArray(at) ? `[${inner[0]}]` : `.${inner[0]}`;
+    at = inner[1] as JsonValue;
   }
-  return null;
+  return path;
 }
 
 function typed(type: DescMessage, given: Readable): ReadInput {

@@ -12,6 +12,8 @@ export const maxJsonDepth = 30;
 export type JsonFacts = {
   /** Scalars, lists and objects, all levels together: 4 in `{"a": [1, 2]}`. */
   readonly values: number;
+  /** Members of objects, those too that come twice: 1 in `{"a": [1, 2]}`. */
+  readonly members: number;
   /** Of lists and objects: 0 for `1`, 2 for `{"a": []}`. */
   readonly depth: number;
   /** Where the first list or object begins that is deeper than `maxDepth`; -1: none is. */
@@ -20,15 +22,24 @@ export type JsonFacts = {
   readonly inexactAt: number;
 };
 
+export type ScanBounds = {
+  /** Default: `maxJsonDepth`. */
+  readonly maxDepth?: number;
+  /** Reads no further than this many values. */
+  readonly mostValues?: number;
+};
+
 /** Reads `text` once. What it says of a text that is not JSON means nothing. */
-export function scanJson(text: string, maxDepth: number = maxJsonDepth): JsonFacts {
+export function scanJson(text: string, bounds: ScanBounds = {}): JsonFacts {
+  const { maxDepth = maxJsonDepth, mostValues = Number.POSITIVE_INFINITY } = bounds;
   let values = 0;
+  let members = 0;
   let depth = 0;
   let deepest = 0;
   let tooDeepAt = -1;
   let inexactAt = -1;
   let at = 0;
-  while (at < text.length) {
+  while (at < text.length && values <= mostValues) {
     const code = text.charCodeAt(at);
     if (code === quote) {
       values += 1;
@@ -48,13 +59,14 @@ export function scanJson(text: string, maxDepth: number = maxJsonDepth): JsonFac
       if (inexactAt === -1 && end - at > surelyExact && !isExact(text.slice(at, end))) inexactAt = at;
       at = end;
     } else {
-      if (code === colon)
+      if (code === colon) {
         values -= 1; // the string before it is a name
-      else if (code === trueStart || code === falseStart || code === nullStart) values += 1;
+        members += 1;
+      } else if (code === trueStart || code === falseStart || code === nullStart) values += 1;
       at += 1;
     }
   }
-  return { values, depth: deepest, tooDeepAt, inexactAt };
+  return { values, members, depth: deepest, tooDeepAt, inexactAt };
 }
 
 /** Whether a double is what the literal says: every whole number is held to that, of others only that they are finite. */
@@ -91,7 +103,7 @@ export function pathAt(text: string, at: number): string {
     if (code === openBracket) path.push(0);
     else if (code === openBrace) path.push("");
     else if (code === closeBracket || code === closeBrace) path.pop();
-    else if (code === colon) path[path.length - 1] = JSON.parse(name) as string;
+    else if (code === colon) path[path.length - 1] = unquoted(name);
     else if (code === comma) {
       const place = path.at(-1);
       if (typeof place === "number") path[path.length - 1] = place + 1;
@@ -99,6 +111,14 @@ export function pathAt(text: string, at: number): string {
     next += 1;
   }
   return path.reduce<string>((all, place) => all + (typeof place === "number" ? `[${place}]` : dotted(all, place)), "");
+}
+
+function unquoted(name: string): string {
+  try {
+    return JSON.parse(name) as string;
+  } catch {
+    return name; // the text is not JSON
+  }
 }
 
 function dotted(before: string, name: string): string {

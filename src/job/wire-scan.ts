@@ -16,9 +16,15 @@ export const maxNesting = 400;
 /**
  * The values in the message: fields, items of lists, entries of maps; a JSON value counts once, with its name. Reads no
  * less strictly than protobuf-es, which takes a field of another wire type for what it should be, and so sees other
- * fields than were counted. Messages in an `Any` are counted when `types` has their type. Throws a WireError.
+ * fields than were counted. Messages in an `Any` are counted when `types` has their type. Counts no further than a little
+ * beyond `most`. Throws a WireError.
  */
-export function countValues(type: DescMessage, bytes: Uint8Array, types: Registry): number {
+export function countValues(
+  type: DescMessage,
+  bytes: Uint8Array,
+  types: Registry,
+  most = Number.POSITIVE_INFINITY,
+): number {
   const reader = new Reader(bytes);
   /** The messages around the innermost one. */
   const around: Open[] = [];
@@ -33,6 +39,7 @@ export function countValues(type: DescMessage, bytes: Uint8Array, types: Registr
   }
 
   for (;;) {
+    if (values > most) return values;
     while (reader.at >= open.end) {
       if (open.isGroup) throw new WireError("a group does not end");
       const outer = around.pop();

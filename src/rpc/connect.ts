@@ -56,7 +56,7 @@ import type { AnyStream, AnyUnary, Served } from "./served.ts";
 import { detailsOf, pushbackKey, toMillpondError, trailersOf } from "./status.ts";
 import { boundTimeouts } from "./timeouts.ts";
 import { trailersOnly } from "./trailers-only.ts";
-import { maxNesting } from "../job/wire-scan.ts";
+import { withUnreadJson } from "./unread-json.ts";
 
 export type ConnectOptions = OriginOptions & {
   /** 0: any free port. */
@@ -94,10 +94,12 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
   const bounds: RequestBounds = { maxValues: limits.values, types: createRegistry(...options.types) };
   const router = createConnectRouter({
     ...{ readMaxBytes: limits.messageBytes, writeMaxBytes: limits.messageBytes, ...gzip },
-    binaryOptions: { recursionLimit: maxNesting },
   });
   addRoutes(router, services, bounds, options);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  const inputs = new Map(
+    services.flatMap(({ service }) => service.methods.map(({ input }) => [input.typeName, input])),
+  );
   // what connect-node's own adapter does, but for the log: it prints the stack of each answer whose client has gone
   const serveRpc = (request: HttpRequest, response: HttpResponse) => {
     const handler = handlers.get(request.url?.split("?", 1)[0] ?? "");
@@ -109,7 +111,8 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
       ...{ budget, messageBytes: limits.messageBytes },
       isStream: handler.method.methodKind === "bidi_streaming",
     });
-    const checked = withCheckedBody({ ...universal, body }, handler.method.input, bounds, options);
+    const input = inputs.get(handler.method.input.typeName) ?? handler.method.input;
+    const checked = withCheckedBody({ ...universal, body }, input, bounds, options);
     const isStream = handler.method.methodKind !== "unary";
     void jsonRequests
       .run([], () => handler(checked))
@@ -213,7 +216,8 @@ function addRoutes(
       const call =
         method.methodKind === "unary" ? unary(implement as AnyUnary, options) : stream(implement as AnyStream, options);
       const textDecoder = { decode: (bytes: Uint8Array) => readAhead(method.input, bytes, bounds, options) };
-      router.rpc(method as never, call as never, { jsonOptions: { registry: bounds.types, textDecoder } as never });
+      const unread = { ...method, input: withUnreadJson(method.input) };
+      router.rpc(unread as never, call as never, { jsonOptions: { registry: bounds.types, textDecoder } as never });
     }
   }
 }

@@ -45,7 +45,7 @@ import { createListener } from "./listener.ts";
 import { checkBinary, type RequestBounds } from "./request-bounds.ts";
 import type { AnyStream, AnyUnary, Served } from "./served.ts";
 import { statusBytes, statusDetailsKey, toMillpondError, trailersOf } from "./status.ts";
-import { maxNesting } from "../job/wire-scan.ts";
+import { withUnreadJson } from "./unread-json.ts";
 import { createWriter } from "./writer.ts";
 
 export type GrpcOptions = {
@@ -173,7 +173,7 @@ function encode(type: DescMessage, message: Message): Buffer {
 function decode({ input }: DescMethod, bytes: Buffer, bounds: RequestBounds): Message | Unreadable {
   try {
     checkBinary(input, bytes, bounds);
-    return fromBinary(input, bytes, { recursionLimit: maxNesting });
+    return fromBinary(withUnreadJson(input), bytes);
   } catch (error) {
     if (error instanceof MillpondError) return { $unreadable: error };
     const what = `it is not a ${input.typeName}: ${messageOf(error)}`;

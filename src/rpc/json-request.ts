@@ -1,8 +1,16 @@
 /** Requests in JSON, read strictly: what cannot be read is refused like everything else, with a reason and the field. */
-import { type DescMessage, fromJsonString, type Message, type Registry } from "@bufbuild/protobuf";
-import { type FieldViolation, invalid, messageOf, MillpondError, refusal } from "../errors.ts";
+import {
+  type DescMessage,
+  fromJson,
+  fromJsonString,
+  type JsonReadOptions,
+  type Message,
+  type Registry,
+} from "@bufbuild/protobuf";
+import { type FieldViolation, invalid, messageOf, type MillpondError, refusal } from "../errors.ts";
+import type { JsonValue } from "../job/job.ts";
 import { describeInexact, pathAt, scanJson } from "../job/json-scan.ts";
-import { checkCount, type RequestBounds } from "./request-bounds.ts";
+import { checkCount, countedUpTo, type RequestBounds } from "./request-bounds.ts";
 import { maxNesting } from "../job/wire-scan.ts";
 
 /** A request that names more unknown fields than this is told of the first ones. */
@@ -23,25 +31,36 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
  */
 export function readJson(desc: DescMessage, bytes: Uint8Array, { maxValues, types }: RequestBounds): Message {
   const text = textOf(bytes);
-  const { values, tooDeepAt, inexactAt } = scanJson(text, maxNesting);
-  checkCount(values, maxValues);
-  if (tooDeepAt !== -1) throw wrong(text, tooDeepAt, `is nested deeper than ${maxNesting} levels: flatten it`);
+  const facts = scanJson(text, { maxDepth: maxNesting, mostValues: countedUpTo(maxValues) });
+  checkCount(facts.values, maxValues);
+  if (facts.tooDeepAt !== -1)
+    throw wrong(text, facts.tooDeepAt, `is nested deeper than ${maxNesting} levels: flatten it`);
+  if (facts.inexactAt !== -1) throw wrong(text, facts.inexactAt, describeInexact(text, facts.inexactAt));
+  let json: JsonValue | undefined;
   try {
-    // a field that is not known may narrow what is meant, and is most often a mistake in its name
-    const message = fromJsonString(desc, text, {
-      registry: types,
-      ignoreUnknownFields: false,
-      recursionLimit: maxNesting,
-    });
-    if (inexactAt !== -1) throw wrong(text, inexactAt, describeInexact(text, inexactAt));
-    return message;
+    json = JSON.parse(text) as JsonValue;
+    // of members that come twice `JSON.parse` keeps the last, and only `fromJsonString` refuses them
+    if (membersIn(json) < facts.members) return fromJsonString(desc, text, optionsOf(types));
+    return fromJson(desc, json, optionsOf(types));
   } catch (error) {
-    if (error instanceof MillpondError) throw error;
-    const violations = unknownFields(desc, text, types);
+    const violations = json === undefined ? [] : unknownFields(desc, json, types);
     if (violations.length > 0) throw invalid(violations);
     const what = `it is not a ${desc.typeName}: ${messageOf(error)}`.slice(0, maxMessage);
     throw refusal("malformed_request", [what], { cause: error });
   }
+}
+
+function optionsOf(types: Registry): Partial<JsonReadOptions> {
+  // a field that is not known may narrow what is meant, and is most often a mistake in its name
+  return { registry: types, ignoreUnknownFields: false, recursionLimit: maxNesting };
+}
+
+function membersIn(json: JsonValue): number {
+  if (typeof json !== "object" || json === null) return 0;
+  const parts = Object.values(json);
+  let members = Array.isArray(json) ? 0 : parts.length;
+  for (const part of parts) members += membersIn(part);
+  return members;
 }
 
 function textOf(bytes: Uint8Array): string {
@@ -57,7 +76,7 @@ function wrong(text: string, at: number, description: string): MillpondError {
 }
 
 /** The first ones, for a request may have a million. */
-function unknownFields(desc: DescMessage, text: string, types: Registry): FieldViolation[] {
+function unknownFields(desc: DescMessage, json: JsonValue, types: Registry): FieldViolation[] {
   const found: FieldViolation[] = [];
 
   function walk(type: DescMessage, value: unknown, path: string, depth: number): void {
@@ -81,11 +100,7 @@ function unknownFields(desc: DescMessage, text: string, types: Registry): FieldV
     if (type) walk(type, fields, path, depth + 1);
   }
 
-  try {
-    walk(desc, JSON.parse(text), "", 0);
-  } catch {
-    // it is no JSON, and so has no fields
-  }
+  walk(desc, json, "", 0);
   return found;
 }
 

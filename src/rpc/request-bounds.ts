@@ -15,7 +15,7 @@ export function checkBinary(type: DescMessage, bytes: Uint8Array, { maxValues, t
   if (bytes.length <= maxValues) return; // a value takes a byte at least
   let values: number;
   try {
-    values = countValues(type, bytes, types);
+    values = countValues(type, bytes, types, countedUpTo(maxValues));
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
     throw refusal("malformed_request", [`it is not a ${type.typeName}: ${error.message}`], { cause: error });
@@ -23,6 +23,13 @@ export function checkBinary(type: DescMessage, bytes: Uint8Array, { maxValues, t
   checkCount(values, maxValues);
 }
 
+/** Who sends far more is told no exact number: counting takes time too. */
+export function countedUpTo(maxValues: number): number {
+  return 10 * maxValues;
+}
+
 export function checkCount(values: number, maxValues: number): void {
-  if (values > maxValues) throw refusal("too_many_values", [values, maxValues]);
+  if (values <= maxValues) return;
+  const most = countedUpTo(maxValues);
+  throw refusal("too_many_values", [values > most ? `more than ${most}` : `${values}`, maxValues]);
 }

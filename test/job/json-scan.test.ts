@@ -43,8 +43,8 @@ test("the path of a place in a text leads to the value that stands there", () =>
 
 test("the first list or object that is too deep is found", () => {
   const text = '{"a":[[1],[[2]]]}';
-  assert.equal(scanJson(text, 4).tooDeepAt, -1);
-  assert.equal(scanJson(text, 3).tooDeepAt, text.indexOf("[2"));
+  assert.equal(scanJson(text, { maxDepth: 4 }).tooDeepAt, -1);
+  assert.equal(scanJson(text, { maxDepth: 3 }).tooDeepAt, text.indexOf("[2"));
 });
 
 test("what is as deep as allowed reaches a client, as output and as a failure's details", () => {

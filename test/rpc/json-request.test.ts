@@ -64,6 +64,15 @@ test("depth is refused with its path and does no harm", () => {
   assert.match(refused.violations[0]?.description ?? "", /^is nested deeper than 400 levels/);
 });
 
+test("a member that comes twice is refused, for which of them is meant is unknown", () => {
+  for (const text of ['{"jobs":[],"jobs":[]}', '{"jobs":[{"input":{"json":{"a":1,"b":[{"c":1,"\\u0063":2}]}}}]}']) {
+    const refused = refusalOfText(text);
+    assert.equal(refused?.reason, "malformed_request");
+    assert.match(refused.message, /duplicate object key "(?:jobs|c)"$/);
+  }
+  assert.equal(refusalOfText('{"jobs":[{"input":{"json":{"a:":":","b":{"a:":1}}}}]}'), undefined);
+});
+
 test("values beyond the bound are refused before they are read, with their number", () => {
   const list = (length: number) => `{"jobs":[{"input":{"json":[${"1,".repeat(length - 1)}1]}}]}`;
   // the request, the jobs, one job, its input, the list

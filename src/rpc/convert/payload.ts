@@ -5,6 +5,7 @@ import type { GivenInput } from "../../engine/input.ts";
 import { messageOf } from "../../errors.ts";
 import { type Payload as WirePayload, PayloadSchema } from "../../gen/millpond/v1/job_pb.ts";
 import type { JsonValue, Payload } from "../../job/job.ts";
+import { unreadJson } from "../unread-json.ts";
 
 const decoder = new TextDecoder();
 const typePrefix = "type.googleapis.com/";
@@ -21,7 +22,16 @@ export function toInput(payload: WirePayload | undefined): GivenInput {
     case "data":
       return { kind: "data", bytes: content.value };
     default:
-      return null;
+      return payload ? toUnreadInput(payload) : null;
+  }
+}
+
+function toUnreadInput(payload: WirePayload): GivenInput {
+  try {
+    const value = unreadJson(payload);
+    return value === undefined ? null : { kind: "json", value };
+  } catch (error) {
+    return { kind: "unreadable", why: messageOf(error) };
   }
 }
 
