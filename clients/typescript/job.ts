@@ -98,8 +98,9 @@ function encodeInput(task: Task, input: unknown): Encoded {
 /** As the server counts them. */
 function valuesIn(json: JsonValue): number {
   if (typeof json !== "object" || json === null) return 1;
-  let values = 1;
-  for (const each of Object.values(json)) values += valuesIn(each);
+  const parts = Object.values(json);
+  let values = 1 + (Array.isArray(json) ? 0 : parts.length); // names count too
+  for (const part of parts) values += valuesIn(part);
   return values;
 }
 

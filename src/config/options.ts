@@ -127,7 +127,7 @@ export const options = [
     integer(1_000, 10_000_000),
     20_000,
     "values",
-    "Bound on the values of one message: fields, items of lists, entries of maps, JSON values. Also of an output in JSON. " +
+    "Bound on the values of one message: fields, items of lists, names and values in maps and JSON. Also of an output in JSON. " +
       "The server does nothing else while it reads one, up to 50 ms for 20,000.",
   ),
   option(

@@ -10,7 +10,7 @@
 export const maxJsonDepth = 30;
 
 export type JsonFacts = {
-  /** Scalars, lists and objects, all levels together: 4 in `{"a": [1, 2]}`. */
+  /** Scalars, lists, objects and names of members, all levels together: 5 in `{"a": [1, 2]}`. */
   readonly values: number;
   /** Members of objects, those too that come twice: 1 in `{"a": [1, 2]}`. */
   readonly members: number;
@@ -59,10 +59,8 @@ export function scanJson(text: string, bounds: ScanBounds = {}): JsonFacts {
       if (inexactAt === -1 && end - at > surelyExact && !isExact(text.slice(at, end))) inexactAt = at;
       at = end;
     } else {
-      if (code === colon) {
-        values -= 1; // the string before it is a name
-        members += 1;
-      } else if (code === trueStart || code === falseStart || code === nullStart) values += 1;
+      if (code === colon) members += 1;
+      else if (code === trueStart || code === falseStart || code === nullStart) values += 1;
       at += 1;
     }
   }

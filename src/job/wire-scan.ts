@@ -14,7 +14,7 @@ export class WireError extends Error {
 export const maxNesting = 400;
 
 /**
- * The values in the message: fields, items of lists, entries of maps; a JSON value counts once, with its name. Reads no
+ * The values in the message: fields, items of lists, keys and values of maps and of JSON objects. Reads no
  * less strictly than protobuf-es, which takes a field of another wire type for what it should be, and so sees other
  * fields than were counted. Messages in an `Any` are counted when `types` has their type. Counts no further than a little
  * beyond `most`. Throws a WireError.
@@ -34,6 +34,7 @@ export function countValues(
   function enter(shape: Shape, end: number, isGroup: boolean): void {
     if (around.length === maxNesting) throw new WireError(`messages are nested deeper than ${maxNesting} levels`);
     around.push(open);
+    values += shape.names;
     const holding = shape.isAny ? anyHolding(typeInAny(bytes, reader.at, end, types)) : shape;
     open = { shape: holding, end, isGroup, free: holding.freeFields };
   }
@@ -87,6 +88,8 @@ type Shape = {
   readonly fields: ReadonlyMap<number, Field>;
   /** Fields that do not count, for the message itself has counted. */
   readonly freeFields: number;
+  /** What the message counts besides itself: an entry has a name, be it the default. */
+  readonly names: number;
   readonly isAny: boolean;
 };
 
@@ -102,7 +105,7 @@ const lengthDelimited = 2;
 const startGroup = 3;
 const endGroup = 4;
 
-const unknown: Shape = { name: "an unknown group", fields: new Map(), freeFields: 0, isAny: false };
+const unknown: Shape = { name: "an unknown group", fields: new Map(), freeFields: 0, names: 0, isAny: false };
 const shapes = new WeakMap<DescMessage, Shape>();
 
 function shapeOf(type: DescMessage): Shape {
@@ -112,6 +115,7 @@ function shapeOf(type: DescMessage): Shape {
     name: type.typeName,
     fields: new Map(type.fields.map((field) => [field.number, fieldOf(field)])),
     freeFields: type.typeName === "google.protobuf.Value" ? 1 : 0,
+    names: 0,
     isAny: type.typeName === "google.protobuf.Any",
   };
   shapes.set(type, shape);
@@ -128,6 +132,7 @@ function fieldOf(field: DescField): Field {
         [2, field.message ? messageField(field.message, lengthDelimited) : scalarField(field.scalar, false)],
       ]),
       freeFields: 2,
+      names: 1,
       isAny: false,
     };
     return { wire: lengthDelimited, isPackable: false, message: () => entry };
@@ -167,6 +172,7 @@ function anyHolding(type: DescMessage | undefined): Shape {
       [2, value],
     ]),
     freeFields: 0,
+    names: 0,
     isAny: false,
   };
 }

@@ -8,7 +8,9 @@ const ownFields = 15;
 export function valuesOfPayload(payload: Payload | null): number {
   if (payload?.kind !== "json") return 0;
   let values = 1;
-  for (const byte of payload.bytes) if (byte === comma || byte === openBracket || byte === openBrace) values += 1;
+  for (const byte of payload.bytes) {
+    if (byte === comma || byte === colon || byte === openBracket || byte === openBrace) values += 1;
+  }
   return values;
 }
 
@@ -18,7 +20,7 @@ export function valuesOfFailure(failure: Failure | null): number {
 
 export function valuesOfFields(labels: Labels | undefined): number {
   let values = ownFields;
-  for (const _ in labels) values += 1;
+  for (const _ in labels) values += 2;
   return values;
 }
 
@@ -44,5 +46,6 @@ function valuesOf({ output, failure, labels }: StoredResult): number {
 }
 
 const comma = 0x2c;
+const colon = 0x3a;
 const openBracket = 0x5b;
 const openBrace = 0x7b;

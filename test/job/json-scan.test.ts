@@ -14,7 +14,8 @@ function depthByWalking(value: JsonValue): number {
 
 function valuesByWalking(value: JsonValue): number {
   if (typeof value !== "object" || value === null) return 1;
-  return Object.values(value).reduce<number>((sum, each) => sum + valuesByWalking(each), 1);
+  const names = Array.isArray(value) ? 0 : Object.keys(value).length;
+  return Object.values(value).reduce<number>((sum, each) => sum + valuesByWalking(each), 1 + names);
 }
 
 test("depth and number of values read from a text are those of the value, whatever its strings hold", () => {

@@ -24,13 +24,13 @@ function count<D extends DescMessage>(type: D, init: MessageInitShape<D>): numbe
 }
 
 describe("what is counted", () => {
-  test("is every field, item and entry, and a JSON value once with its name", () => {
+  test("is every field and item, and every name and value of maps and of JSON", () => {
     const jobs = [
       { id: "a", task: "b" }, // 3 with the job itself
-      { task: "c", labels: { x: "1", y: "2" } }, // 4
-      { input: json({ a: 1, b: [true, null, "s"], c: {} }) }, // the job, its input, and 7 in the JSON
+      { task: "c", labels: { x: "1", y: "2" } }, // 6
+      { input: json({ a: 1, b: [true, null, "s"], c: {} }) }, // the job, its input, and 10 in the JSON
     ];
-    assert.equal(count(SubmitRequestSchema, { jobs }), 3 + 4 + 9);
+    assert.equal(count(SubmitRequestSchema, { jobs }), 3 + 6 + 12);
   });
 
   test("is also what an Any holds when its type is known, wherever its name stands", () => {
@@ -38,7 +38,7 @@ describe("what is counted", () => {
     const { typeUrl } = anyPack(FailInputSchema, create(FailInputSchema));
     const input = (url: string) => ({ content: { case: "message", value: { typeUrl: url, value } } }) as const;
     const known = count(JobSpecSchema, { input: input(typeUrl) });
-    assert.equal(known - count(JobSpecSchema, { input: input("x/not.Known") }), 4); // details, a, 1, 2
+    assert.equal(known - count(JobSpecSchema, { input: input("x/not.Known") }), 5); // details, a, its list, 1, 2
     const url = new BinaryWriter().tag(1, WireType.LengthDelimited).string(typeUrl).finish();
     const held = new BinaryWriter().tag(2, WireType.LengthDelimited).bytes(value).finish();
     const any = (first: Uint8Array, second: Uint8Array) => Buffer.concat([first, second]);

@@ -322,7 +322,7 @@ export type ExchangeOpened = Message<"millpond.v1.ExchangeOpened"> & {
   maxMessageBytes: number;
 
   /**
-   * The bound on the values of one message: fields, items of lists, entries of maps, JSON values.
+   * The bound on the values of one message: fields, items of lists, names and values in maps and JSON.
    *
    * @generated from field: uint32 max_values = 5;
    */
