@@ -53,11 +53,21 @@ describe("a child process", { skip, timeout: 600_000 }, () => {
   test("that is killed, as Linux does without memory, fails the attempt, which may be tried again", async () => {
     const child = nextChild();
     const work = resizeInChild(await noise(), slowPlan, { signal: never(), timeoutMs: 60_000 });
-    const outcome = assert.rejects(work, { reason: "image_process_lost", retryable: true, message: /ended: SIGKILL/ });
+    const outcome = assert.rejects(work, { reason: "image_process_lost", retryable: true, message: /: SIGKILL$/ });
 
     process.kill(await child, "SIGKILL");
 
     await outcome;
+  });
+
+  test("that does not start fails the attempt, and names nothing of the server's folders", async (t) => {
+    const { execPath } = process;
+    t.after(() => (process.execPath = execPath));
+    process.execPath = "/nowhere/node";
+
+    const work = resizeInChild(await photo(), slowPlan, { signal: never(), timeoutMs: 60_000 });
+
+    await assert.rejects(work, { reason: "image_process_lost", message: /did not start: ENOENT$/ });
   });
 
   test("ends when its server is killed with kill -9 in the midst of encoding", async () => {

@@ -44,8 +44,8 @@ export async function resizeInChild(bytes: Uint8Array, plan: Plan, { signal, tim
     reject(lost(killedBy ?? `exit code ${code}`));
     ended.resolve();
   });
-  child.once("error", (error) => {
-    reject(lost(error.message));
+  child.on("error", ({ code }: NodeJS.ErrnoException) => {
+    reject(lost(code ?? "unknown error"));
     if (child.pid === undefined) ended.resolve(); // it never began
   });
   try {
@@ -60,5 +60,5 @@ export async function resizeInChild(bytes: Uint8Array, plan: Plan, { signal, tim
 }
 
 function lost(why: string): TaskError {
-  return new TaskError("image_process_lost", `the process that resized the picture ended: ${why}`);
+  return new TaskError("image_process_lost", `the process for the picture ended or did not start: ${why}`);
 }
