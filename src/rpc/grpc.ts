@@ -116,9 +116,9 @@ export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOpt
     name: "gRPC",
     address,
     async start() {
-      streams.start();
       try {
         port = await listener.listen(host, port);
+        streams.start();
       } catch (error) {
         throw new StartError(
           `gRPC cannot listen on ${address()}: ${messageOf(error)}: is another server running? Choose another with --grpc-port`,
