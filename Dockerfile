@@ -5,6 +5,9 @@
 #     docker run -p 7717:7717 -p 7718:7718 -v millpond:/data \
 #       -e MILLPOND_GRPC_HOST=0.0.0.0 -e MILLPOND_HTTP_HOST=0.0.0.0 -e MILLPOND_ALLOW_INSECURE=true millpond
 #
+# The HTTP port then answers to addresses and to names without a dot, such as a service of the same network; other names go
+# into MILLPOND_HTTP_HOSTS.
+#
 # test/docker runs the steps of this file in clean folders, so keep to COPY and RUN with relative paths.
 
 FROM node:26-slim AS build
