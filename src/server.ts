@@ -14,6 +14,7 @@ import { createSignal, type Service as RunningPart, startAll, stopAll } from "./
 import type { Log } from "./log.ts";
 import { newId } from "./job/id.ts";
 import { maxChunk } from "./pool/chunk.ts";
+import { createIsolatedPool } from "./pool/isolated/pool.ts";
 import { createPool, type Pool, type PoolOptions } from "./pool/pool.ts";
 import { loadTasks, type Tasks } from "./pool/tasks.ts";
 import { createService } from "./rpc/service.ts";
@@ -44,6 +45,8 @@ export type RunningServer = Shutdown & {
 
 /** Threads above a pool's minimum end after this long without work. */
 const idleMs = 30_000;
+/** Suspects of a pool that run at once, each in a process of its own: a small machine has the memory for so many. */
+const maxProcesses = 4;
 /** How much larger than its text JSON may be as a `google.protobuf.Value`, at most, with room for the rest of a message. */
 const jsonGrowth = 16;
 /** A clock that is less far ahead of the machine's is not worth a line in the log. */
@@ -103,16 +106,17 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
     log.warn({ aheadMs }, "the machine's clock is behind the store's latest time: the server's goes on from that");
   }
 
-  const pools = createPools(config, tasks, log, {
+  const { pools, isolated } = createPools(config, tasks, log, {
     onSaid: (lease, said) => engine.said(lease, said),
     onReleased: (ended) => engine.released(ended),
   });
-  opened.push(...pools.map((pool) => stopOnly(`pool ${pool.name}`, () => pool.destroy())));
+  const allPools = [...pools, ...isolated];
+  opened.push(...allPools.map((pool) => stopOnly(`pool ${pool.name}`, () => pool.destroy())));
   const disk = watchDisk(config, { store, clock, log });
   const poolWatch = createPoolWatch({ pools, clock, log });
   const alerts = createAlerts({ webhook: config.alerts.webhook, fetch, clock, log });
   const engine: Engine = createEngine({
-    ...{ store, tasks, pools, clock, tracing, log },
+    ...{ store, tasks, pools, isolated, clock, tracing, log },
     checks: loaded.checks,
     ...engineSettings(config, disk),
     onDeath: alerts.died,
@@ -146,7 +150,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   await startAll([...started, engine]); // a port in use is found before any job is started
 
   const shutdown = createShutdown({
-    ...{ clock, draining, pools, engine, log },
+    ...{ clock, draining, engine, log, pools: allPools },
     ...{ drainMs: config.drainMs, graceMs: config.graceMs },
     others: [...opened, ...started],
     failed: failure.promise,
@@ -199,16 +203,18 @@ function createPools(
   config: Config,
   tasks: Tasks,
   log: Log,
-  heard: Pick<PoolOptions, "onSaid" | "onReleased">,
-): Pool[] {
-  return Object.entries(config.pools).map(([name, { work, minWorkers, maxWorkers }]) =>
-    createPool({
-      ...{ name, work, minWorkers, maxWorkers, idleMs, clock, log },
-      ...heard,
-      loadMs: config.taskLoadMs,
-      graceMs: config.graceMs,
+  { onSaid, onReleased }: Pick<PoolOptions, "onSaid" | "onReleased">,
+): { readonly pools: Pool[]; readonly isolated: Pool[] } {
+  const pools: Pool[] = [];
+  const isolated: Pool[] = [];
+  for (const [name, { work, minWorkers, maxWorkers }] of Object.entries(config.pools)) {
+    const options = {
+      ...{ name, work, clock, log, onSaid, graceMs: config.graceMs, loadMs: config.taskLoadMs },
       tasks: [...tasks.values()].filter((task) => task.pool === name),
       outputBounds: { maxBytes: config.limits.messageBytes - messageSlackBytes, maxValues: config.limits.values },
-    }),
-  );
+    };
+    pools.push(createPool({ ...options, minWorkers, maxWorkers, idleMs, onReleased }));
+    isolated.push(createIsolatedPool({ ...options, maxProcesses: Math.min(maxWorkers, maxProcesses) }));
+  }
+  return { pools, isolated };
 }

@@ -29,6 +29,8 @@ export type PoolSnapshot = {
   readonly oldestDeadAgeMs: number;
   /** No worker can run a job: those that start die or hang, and the server's log says why. */
   readonly isBroken: boolean;
+  /** Of the running jobs, those that run in a process of their own: two server processes died while they ran. */
+  readonly suspects: number;
 };
 
 /** One task's speed: counts since the server started, percentiles over the last minute or two. */
@@ -95,6 +97,7 @@ function toPoolSnapshot(row: PoolStats): PoolSnapshot {
     oldestAgeMs: toMs(row.oldestAge) ?? 0,
     oldestDeadAgeMs: toMs(row.oldestDeadAge) ?? 0,
     isBroken: row.broken,
+    suspects: row.suspects,
   };
 }
 

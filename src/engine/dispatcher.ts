@@ -1,4 +1,4 @@
-/** Leases due jobs of one pool while its workers are free, and hands them over in chunks. */
+/** Leases due jobs of one pool, the suspects or all others, while its workers are free, and hands them over in chunks. */
 import type { Clock } from "../clock.ts";
 import { messageOf } from "../errors.ts";
 import { createSignal, type Service, type Signal } from "../lifecycle.ts";
@@ -40,6 +40,8 @@ export type Dispatcher = Service & {
 
 export type DispatcherParts = {
   readonly pool: Pool;
+  /** Whether it runs the pool's suspects, and nothing else. */
+  readonly suspects: boolean;
   readonly store: Pick<Store, "lease">;
   readonly backlog: Backlog;
   readonly clock: Clock;
@@ -67,7 +69,7 @@ const maxAsking = 2;
 const lookEveryMs = 1_000;
 
 export function createDispatcher(parts: DispatcherParts): Dispatcher {
-  const { pool, store, backlog, clock, owner, settle } = parts;
+  const { pool, suspects, store, backlog, clock, owner, settle } = parts;
   const chunkSize = createChunkSize(parts.maxChunk);
   const ahead = createAhead(pool.maxWorkers, parts.maxChunk);
   const running = createRunning();
@@ -108,7 +110,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     asked += limit;
     let leased: Leased | undefined;
     try {
-      leased = await store.lease({ pool: pool.name, limit, now, owner, until: now + parts.leaseMs });
+      leased = await store.lease({ pool: pool.name, suspects, limit, now, owner, until: now + parts.leaseMs });
     } catch (error) {
       isLeasing = false;
       parts.onError(error);
@@ -182,7 +184,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
       ended = await pool.run(leases, (part) => conclude(running.endPart(chunk, part)));
     } catch (error) {
       parts.log.error({ pool: pool.name, error: messageOf(error) }, "a pool gave a chunk up: its jobs count as lost");
-      ended = leases.map((lease) => unrun(lease, { kind: "lost", crashed: false }, clock.now()));
+      ended = leases.map((lease) => unrun(lease, { kind: "lost", died: null }, clock.now()));
     }
     conclude(running.end(chunk, ended));
   }
@@ -229,7 +231,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
   }
 
   return {
-    name: `dispatcher of pool ${pool.name}`,
+    name: `dispatcher of ${suspects ? "the suspects of " : ""}pool ${pool.name}`,
     hint,
     hintAt,
     running: running.count,

@@ -1,7 +1,7 @@
 /** Wires the engine's parts: what the data passes between a front end, the store and the pools. */
 import type { Clock } from "../clock.ts";
 import { defaultRetryPolicy } from "../job/backoff.ts";
-import type { Lease } from "../job/job.ts";
+import { isSuspect, type Lease } from "../job/job.ts";
 import type { Service } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import type { Ended, Pool, Said } from "../pool/pool.ts";
@@ -33,6 +33,8 @@ export type EngineParts = {
   readonly tasks: Tasks;
   readonly checks: TaskChecks;
   readonly pools: readonly Pool[];
+  /** For each of them, under the same name, one that runs every job in a process of its own: for the pool's suspects. */
+  readonly isolated: readonly Pool[];
   readonly clock: Clock;
   readonly tracing: Tracing;
   /** This server process: unique for each start. */
@@ -88,8 +90,12 @@ export type Engine = Service & {
   readonly deadLetters: DeadLetters;
   readonly watchers: Watchers;
   readonly explain: Explain;
-  readonly pools: readonly { readonly pool: Pool; readonly dispatcher: Dispatcher }[];
+  readonly pools: readonly EnginePool[];
 };
+
+/** Jobs on their way to one kind of workers. */
+export type Lane = { readonly pool: Pool; readonly dispatcher: Dispatcher };
+export type EnginePool = Lane & { readonly suspects: Lane };
 
 export function createEngine(parts: EngineParts): Engine {
   const { store, tasks, clock, owner, leaseMs, log } = parts;
@@ -102,8 +108,14 @@ export function createEngine(parts: EngineParts): Engine {
   const readers = createResultReaders(store, { maxPerClient: resultStreams, maxBatchBytes: resultBatchBytes, room });
   const watchers = createWatchers(clock, watches);
   const sweeps = createWaitingLines();
-  const dispatchers = new Map<string, Dispatcher>();
-  const hintPool = (pool: string, dueAt: number) => dispatchers.get(pool)?.hintAt(dueAt);
+  const named = new Map<string, EnginePool>();
+  const lanesOf = (name: string): readonly Lane[] => {
+    const pool = named.get(name);
+    return pool ? [pool, pool.suspects] : [];
+  };
+  const hintPool = (pool: string, dueAt: number) => {
+    for (const { dispatcher } of lanesOf(pool)) dispatcher.hintAt(dueAt);
+  };
   let isDraining = false;
   let otherPools: readonly string[] = [];
 
@@ -113,7 +125,7 @@ export function createEngine(parts: EngineParts): Engine {
     policyOf: (task) => tasks.get(task)?.retry ?? defaultRetryPolicy,
     hintResults: readers.hint,
     onCaughtUp() {
-      for (const dispatcher of dispatchers.values()) dispatcher.hint();
+      for (const { dispatcher } of lanes) dispatcher.hint();
     },
     onSettled(ended) {
       stats.ended(ended);
@@ -123,66 +135,79 @@ export function createEngine(parts: EngineParts): Engine {
     onDeath: parts.onDeath,
   });
   const { settle, flush, isBehind } = settler;
-  const pools = parts.pools.map((pool) => {
+  const laneOf = (pool: Pool, suspects: boolean): Lane => {
     const dispatcher = createDispatcher({
-      ...{ pool, store, backlog, clock, owner, leaseMs, maxChunk: parts.maxChunk, settle, isBehind, onError, log },
+      ...{ pool, suspects, store, backlog, clock, owner, leaseMs, settle, isBehind, onError, log },
+      maxChunk: suspects ? 1 : parts.maxChunk,
       hasTask: (task) => tasks.get(task)?.pool === pool.name,
       onLeased: watchers.changed,
     });
-    dispatchers.set(pool.name, dispatcher);
     return { pool, dispatcher };
-  });
-  const held = () => pools.flatMap(({ dispatcher }) => dispatcher.held());
+  };
+  for (const pool of parts.pools) {
+    const isolated = parts.isolated.find(({ name }) => name === pool.name);
+    if (!isolated) throw new Error(`pool ${pool.name} has no processes for its suspects`);
+    named.set(pool.name, { ...laneOf(pool, false), suspects: laneOf(isolated, true) });
+  }
+  const pools = [...named.values()];
+  const lanes = pools.flatMap((pool) => [pool, pool.suspects]);
+  const held = () => lanes.flatMap(({ dispatcher }) => dispatcher.held());
+  const stopOne = (pool: string, seq: number) => {
+    for (const { dispatcher } of lanesOf(pool)) dispatcher.cancel(seq);
+  };
   const leaseKeeper = createLeaseKeeper({
     ...{ store, clock, leaseMs, held, onError, log },
-    cancel: ({ pool, seq }) => void dispatchers.get(pool)?.cancel(seq),
-    abandon: (lease) => dispatchers.get(lease.pool)?.abandon(lease),
+    cancel: ({ pool, seq }) => stopOne(pool, seq),
+    abandon(lease) {
+      for (const { dispatcher } of lanesOf(lease.pool)) dispatcher.abandon(lease);
+    },
     renewed(atMs) {
-      for (const { dispatcher } of pools) dispatcher.renewed(atMs);
+      for (const { dispatcher } of lanes) dispatcher.renewed(atMs);
     },
   });
   const reaper = createReaper({
     ...{ store, clock, owner, settle, backlog, leaseMs, held, isBehind, onError },
-    pools: () => [...dispatchers.keys(), ...otherPools],
+    pools: () => [...named.keys(), ...otherPools],
   });
   const admission = createAdmission({
     ...{ tasks, store, backlog, rateLimit, stats, clock, limits: parts.limits, newId: parts.newId, disk: parts.disk },
     checks: parts.checks,
     hint(pool) {
       pruner.submitted();
-      dispatchers.get(pool)?.hint();
+      named.get(pool)?.dispatcher.hint();
     },
   });
   const pruner = createPruner({ store, clock, retention: parts.retention, onError });
 
   function drain(): void {
     isDraining = true;
-    for (const { dispatcher } of pools) dispatcher.drain();
+    for (const { dispatcher } of lanes) dispatcher.drain();
   }
 
-  const open = (pool: string) => (dispatchers.get(pool)?.running() ?? 0) + settler.unwritten(pool);
+  const open = (pool: string) =>
+    lanesOf(pool).reduce((sum, { dispatcher }) => sum + dispatcher.running(), settler.unwritten(pool));
 
   async function ended(): Promise<void> {
     isDraining = true;
-    await Promise.all(pools.map(({ dispatcher }) => dispatcher.stop()));
+    await Promise.all(lanes.map(({ dispatcher }) => dispatcher.stop()));
     await flush();
   }
 
   return {
     name: "engine",
     ...{ admission, readers, backlog, stats, rateLimit, watchers, pools, drain, ended },
-    running: (pool) =>
-      (pool === undefined ? [...dispatchers.keys()] : [pool]).reduce((sum, name) => sum + open(name), 0),
+    running: (pool) => (pool === undefined ? [...named.keys()] : [pool]).reduce((sum, name) => sum + open(name), 0),
     canceller: createCanceller({
       ...{ store, sweeps, clock, backlog, watchers, hintResults: readers.hint },
-      stop: (pool, seq) => void dispatchers.get(pool)?.cancel(seq),
+      stop: stopOne,
     }),
     deadLetters: createDeadLetters({ store, sweeps, clock, backlog, watchers, hintPool }),
     explain: createExplain({
       ...{ store, clock, isDraining: () => isDraining },
-      poolOf(name) {
-        const { pool, dispatcher } = pools.find(({ pool }) => pool.name === name) ?? {};
-        if (!pool || !dispatcher) return undefined;
+      laneOf(job) {
+        const found = named.get(job.pool);
+        if (!found) return undefined;
+        const { pool, dispatcher } = isSuspect(job) ? found.suspects : found;
         const waiting = dispatcher.waiting().map(({ seq }) => seq);
         const { maxWorkers: workers, startingMs } = pool;
         return { running: dispatcher.running(), waiting, workers, isBroken: !pool.canRun(), startingMs };
@@ -194,7 +219,7 @@ export function createEngine(parts: EngineParts): Engine {
       watchers.log(lease, { level, text, fields, attempt: lease.attempt, at: clock.now() });
     },
     released(ended) {
-      dispatchers.get(ended[0]?.lease.pool ?? "")?.takeBack(ended.map(({ lease }) => lease));
+      named.get(ended[0]?.lease.pool ?? "")?.dispatcher.takeBack(ended.map(({ lease }) => lease));
     },
     async recover() {
       const recovered = await recoverLost({ store, clock, owner, settle, flush });
@@ -206,7 +231,7 @@ export function createEngine(parts: EngineParts): Engine {
     async start() {
       await leaseKeeper.start();
       await reaper.start();
-      for (const { dispatcher } of pools) await dispatcher.start();
+      for (const { dispatcher } of lanes) await dispatcher.start();
       await pruner.start();
     },
     async stop() {

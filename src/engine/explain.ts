@@ -1,6 +1,6 @@
 /** Says why a job is not running now. */
 import type { Clock } from "../clock.ts";
-import { isFinal, type StoredJob } from "../job/job.ts";
+import { isFinal, isSuspect, type StoredJob } from "../job/job.ts";
 import type { Store } from "../store/store.ts";
 
 export type Cause =
@@ -11,6 +11,7 @@ export type Cause =
   | "backoff"
   | "queued"
   | "workers_busy"
+  | "suspect"
   | "draining"
   | "no_pool"
   | "pool_broken"
@@ -21,11 +22,11 @@ export type Explanation = {
   /** The same in one sentence. */
   readonly text: string;
   readonly job: StoredJob;
-  /** Due jobs of its pool that start before it, counted up to `maxAhead`. */
+  /** Due jobs of its pool that start before it, counted up to `maxAhead`; of a suspect only suspects. */
   readonly ahead: number;
-  /** Jobs that its pool runs now. */
+  /** Jobs that its pool runs now; of a suspect those that run in processes of their own. */
   readonly running: number;
-  /** Threads that its pool may have. */
+  /** Threads that its pool may have; of a suspect processes of their own. */
   readonly workers: number;
 };
 
@@ -34,8 +35,8 @@ export const maxAhead = 10_000;
 /** Null when this client has no such job. */
 export type Explain = (client: string, id: string) => Promise<Explanation | null>;
 
-/** A pool as far as a waiting job is concerned. */
-export type ExplainedPool = {
+/** What runs the jobs of a pool, its suspects or all others, as far as a waiting one of them is concerned. */
+export type ExplainedLane = {
   readonly running: number;
   /** Jobs that are leased, for the store RUNNING, and wait for a worker: the next to start first. */
   readonly waiting: readonly number[];
@@ -49,12 +50,12 @@ export type ExplainedPool = {
 export type ExplainParts = {
   readonly store: Pick<Store, "get" | "ahead">;
   readonly clock: Clock;
-  /** Undefined: it is not configured. */
-  readonly poolOf: (pool: string) => ExplainedPool | undefined;
+  /** Undefined: its pool is not configured. */
+  readonly laneOf: (job: StoredJob) => ExplainedLane | undefined;
   readonly isDraining: () => boolean;
 };
 
-export function createExplain({ store, clock, poolOf, isDraining }: ExplainParts): Explain {
+export function createExplain({ store, clock, laneOf, isDraining }: ExplainParts): Explain {
   return async function explain(client, id) {
     const job = await store.get({ client, id });
     if (!job) return null;
@@ -62,14 +63,14 @@ export function createExplain({ store, clock, poolOf, isDraining }: ExplainParts
     const isDue = job.state === "QUEUED" && job.runAt <= now;
     const queued = isDue ? await store.ahead({ seq: job.seq, now, max: maxAhead }) : 0;
     if (queued === null) return explain(client, id); // it was leased, or ended, meanwhile
-    const pool = poolOf(job.pool); // only now: what a lease took out of the queue meanwhile waits here
-    const { running, workers } = pool ?? { running: 0, workers: 0 };
-    const waiting = pool?.waiting ?? [];
+    const lane = laneOf(job); // only now: what a lease took out of the queue meanwhile waits here
+    const { running, workers } = lane ?? { running: 0, workers: 0 };
+    const waiting = lane?.waiting ?? [];
     const place = waiting.indexOf(job.seq);
     const ahead = isDue && place === -1 ? Math.min(waiting.length + queued, maxAhead) : Math.max(place, 0);
-    const startingMs = job.state === "RUNNING" ? pool?.startingMs(job.seq) : undefined;
+    const startingMs = job.state === "RUNNING" ? lane?.startingMs(job.seq) : undefined;
     const hasStarted = job.state === "RUNNING" && place === -1 && startingMs === undefined;
-    const cause = causeOf(job, now, { ahead, hasStarted, startingMs, pool, isDraining: isDraining() });
+    const cause = causeOf(job, now, { ahead, hasStarted, startingMs, lane, isDraining: isDraining() });
     const text = sentence(cause, job, now, { ahead, running, workers, startingMs });
     return { cause, text, job, ahead, running, workers };
   };
@@ -79,26 +80,27 @@ type Situation = {
   readonly ahead: number;
   readonly hasStarted: boolean;
   readonly startingMs: number | undefined;
-  readonly pool: ExplainedPool | undefined;
+  readonly lane: ExplainedLane | undefined;
   readonly isDraining: boolean;
 };
 
 function causeOf(job: StoredJob, now: number, situation: Situation): Cause {
-  const { ahead, hasStarted, startingMs, pool, isDraining } = situation;
+  const { ahead, hasStarted, startingMs, lane, isDraining } = situation;
   if (isFinal(job.state)) return "final";
   if (job.isCancelling) return "cancelling";
   if (hasStarted) return "running";
-  if (!pool) return "no_pool";
+  if (!lane) return "no_pool";
   if (isDraining) return "draining";
   if (job.runAt > now) return job.attempts > 0 ? "backoff" : "delayed";
-  if (pool.isBroken) return "pool_broken";
+  if (isSuspect(job)) return "suspect";
+  if (lane.isBroken) return "pool_broken";
   if (startingMs !== undefined) return "worker_starting";
-  return ahead === 0 && pool.running >= pool.workers ? "workers_busy" : "queued";
+  return ahead === 0 && lane.running >= lane.workers ? "workers_busy" : "queued";
 }
 
 function sentence(
   cause: Cause,
-  { state, deadReason, attempts, maxAttempts, runAt, pool, failure }: StoredJob,
+  job: StoredJob,
   now: number,
   {
     ahead,
@@ -109,9 +111,10 @@ function sentence(
     readonly startingMs: number | undefined;
   },
 ): string {
+  const { state, deadReason, attempts, maxAttempts, runAt, pool, failure } = job;
   switch (cause) {
     case "running":
-      return `it runs: attempt ${attempts} of ${maxAttempts}`;
+      return `it runs${isSuspect(job) ? " in a process of its own" : ""}: attempt ${attempts} of ${maxAttempts}`;
     case "cancelling":
       return `it was cancelled and told to stop: attempt ${attempts} has not ended yet`;
     case "final":
@@ -126,6 +129,8 @@ function sentence(
         : `${ahead === maxAhead ? `${maxAhead} jobs or more` : count(ahead, "job")} of pool "${pool}" ${ahead === 1 ? "starts" : "start"} before it`;
     case "workers_busy":
       return `it is the next to start, and pool "${pool}" is busy: it runs ${count(running, "job")} on ${count(workers, "worker")}`;
+    case "suspect":
+      return `it is a suspect, for ${job.crashes} server processes died while it ran: it waits for a process of its own, of which ${running} of ${workers} run, and ${count(ahead, "suspect")} of pool "${pool}" ${ahead === 1 ? "starts" : "start"} before it`;
     case "draining":
       return "the server is shutting down and starts nothing more: it stays in the store for the next one";
     case "no_pool":
@@ -141,7 +146,7 @@ const deadReasons = {
   exhausted: "its attempts are used up",
   permanent: "trying again cannot mend why it failed",
   expired: "its deadline passed",
-  poison: "processes died while they ran it",
+  poison: "the process that ran it and nothing else died",
 } as const;
 
 const count = (number: number, noun: string) => `${number} ${noun}${number === 1 ? "" : "s"}`;

@@ -35,7 +35,7 @@ export async function recoverLost({ store, clock, owner, settle, flush }: Recove
       throw new Error(`job ${first.id} cannot be given back: its settlement was refused`);
     }
     before = first;
-    settle(leases.map((lease) => unrun(lease, { kind: "lost", crashed: true }, now)));
+    settle(leases.map((lease) => unrun(lease, { kind: "lost", died: "server" }, now)));
     await flush();
     recovered += leases.length;
   }
@@ -85,7 +85,7 @@ export function createReaper(parts: ReaperParts): Service {
       const held = new Map(parts.held().map(({ seq, fence }) => [seq, fence]));
       const lost = leases.filter(({ seq, fence }) => held.get(seq) !== fence);
       if (lost.length === 0) return;
-      settle(lost.map((lease) => unrun(lease, { kind: "lost", crashed: false }, now))); // and the next page is without them
+      settle(lost.map((lease) => unrun(lease, { kind: "lost", died: null }, now))); // and the next page is without them
       if (leases.length < page) return;
     }
   }

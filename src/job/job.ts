@@ -92,7 +92,7 @@ export type Lease = NewJob & {
   readonly attempt: number;
   /** Grows with every lease of the job; a settlement with an older one is refused. */
   readonly fence: number;
-  /** How many processes died while they ran this job. */
+  /** How many processes died while they ran this job: see `isSuspect`. */
   readonly crashes: number;
   /** Whether it was cancelled while it ran. */
   readonly isCancelling: boolean;
@@ -100,13 +100,26 @@ export type Lease = NewJob & {
   readonly damage?: Failure;
 };
 
+/** A job that was running in so many server processes that died is a suspect. Stores have an index by it. */
+export const suspectAfterCrashes = 2;
+
+/**
+ * Whether the job may be what killed the processes that ran it. Each attempt of a suspect runs in a process of its own,
+ * so that the death of that process says which job is to blame and takes no other job with it.
+ */
+export function isSuspect({ crashes }: { readonly crashes: number }): boolean {
+  return crashes >= suspectAfterCrashes;
+}
+
 /** How an attempt ended. */
 export type Outcome =
   | { readonly kind: "succeeded"; readonly output: Payload | null }
   | { readonly kind: "failed"; readonly failure: Failure }
   | { readonly kind: "timed_out"; readonly timeoutMs: number }
-  /** Nobody knows how it went. `crashed`: the process that ran it died, which counts towards poison. */
-  | { readonly kind: "lost"; readonly crashed: boolean }
+  /** Nobody knows how it went. `died`: the server process that ran it, beside others, did. */
+  | { readonly kind: "lost"; readonly died: "server" | null }
+  /** It ran in a process of its own, and that died. `how`: the name of a signal, or `exit code 3`. */
+  | { readonly kind: "lost"; readonly died: "own_process"; readonly how: string }
   /** Given back before it ended, through no fault of the job: the attempt is not counted. */
   | { readonly kind: "released" }
   | { readonly kind: "cancelled" }
@@ -182,6 +195,7 @@ export type StoredJob = {
   readonly isCancelling: boolean;
   readonly attempts: number;
   readonly maxAttempts: number;
+  readonly crashes: number;
   readonly priority: number;
   readonly submittedAt: number;
   readonly runAt: number;

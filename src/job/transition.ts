@@ -14,13 +14,12 @@
  * Beyond the table:
  * - A job that was cancelled while it ran is CANCELLED by every outcome but `succeeded`: it is never tried again.
  * - A job whose next attempt would start after its deadline is DEAD `expired` at once.
- * - A job that was running in `poisonAfterCrashes` processes that died is DEAD `poison`, whatever attempts are left, for
- *   it is likely to be what killed them.
+ * - A job that was running in `suspectAfterCrashes` server processes that died is a suspect, and runs in a process of its
+ *   own from then on. When that one dies, the job is DEAD `poison`, whatever attempts are left. The death of a server
+ *   convicts nobody, however often it comes: any of the jobs that ran may be to blame, or none.
  */
 import { backoffMs, type RetryPolicy } from "./backoff.ts";
-import type { Failure, Lease, Outcome, Payload, Settlement } from "./job.ts";
-
-export const poisonAfterCrashes = 3;
+import { type Failure, isSuspect, type Lease, type Outcome, type Payload, type Settlement } from "./job.ts";
 
 /** What an attempt holds that its settlement depends on. */
 export type Attempted = Pick<
@@ -40,17 +39,16 @@ export function transition(
   random: () => number,
 ): Settlement {
   if (outcome.kind === "succeeded") return succeeded(job, outcome.output, span);
-  const crashes = job.crashes + (outcome.kind === "lost" && outcome.crashed ? 1 : 0);
   const hasRun = !(outcome.kind === "released" || (outcome.kind === "expired" && !outcome.hasStarted));
   // of a lost attempt nobody knows how it went: its span is the moment at which the loss was found
-  const knowsStart = hasRun && outcome.kind !== "lost";
+  const knowsStart = hasRun && (outcome.kind !== "lost" || outcome.died === "own_process");
   const settled: Unsettled = {
     seq: job.seq,
     fence: job.fence,
     outcome: outcome.kind,
     deadReason: null,
     attempt: hasRun ? job.attempt : job.attempt - 1,
-    crashes,
+    crashes: job.crashes + (isBlamed(job, outcome) ? 1 : 0),
     runAt: span.finishedAt,
     output: null,
     failure: null,
@@ -70,9 +68,15 @@ export function transition(
     case "timed_out":
       return failed(settled, timedOut(outcome.timeoutMs), job, policy, random);
     case "lost":
-      if (crashes < poisonAfterCrashes) return failed(settled, lost, job, policy, random);
-      return { ...settled, state: "DEAD", deadReason: "poison", failure: poison(crashes) };
+      if (outcome.died !== "own_process") return failed(settled, lost, job, policy, random);
+      return { ...settled, state: "DEAD", deadReason: "poison", failure: poison(outcome.how) };
   }
+}
+
+/** A suspect does not run in the server's process, and has no part in the death of that. */
+function isBlamed(job: Attempted, outcome: Outcome): boolean {
+  if (outcome.kind !== "lost" || outcome.died === null) return false;
+  return outcome.died === "own_process" || !isSuspect(job);
 }
 
 /** In one piece, and not made from another, for it is what becomes of most jobs. */
@@ -136,10 +140,10 @@ function expired(hasStarted: boolean): Failure {
   return { reason: "expired", message, retryable: false };
 }
 
-function poison(crashes: number): Failure {
+function poison(how: string): Failure {
   return {
     reason: "poison",
-    message: `${crashes} processes died while they ran this job: it is not tried again`,
+    message: `the process that ran this job and nothing else died (${how}): the job is not tried again`,
     retryable: false,
   };
 }

@@ -94,7 +94,7 @@ export function createOutcomes(parts: OutcomesParts): Outcomes {
   };
 }
 
-const lost: Outcome = { kind: "lost", crashed: false };
+const lost: Outcome = { kind: "lost", died: null };
 
 /** A job whose attempt did not begin, or of which nobody knows when it did. */
 export function notBegun(lease: Lease, outcome: Outcome, now: number): Ended {

@@ -90,7 +90,8 @@ export function createPool(options: PoolOptions): Pool {
       case "unready":
         return boots.failed(note.thread, note.why);
       case "ready":
-        return boots.ready(note.thread);
+        boots.ready(note.thread);
+        return options.onReady?.();
       case "ended":
         return hearEnded(note);
       default:

@@ -61,6 +61,9 @@ export type Pool = {
   destroy(): Promise<void>;
 };
 
+/** What a worker thread needs to know of a task. Plain data. */
+export type PoolTask = Pick<LoadedTask, "name" | "file" | "settings" | "timeoutMs">;
+
 export type PoolOptions = {
   readonly name: string;
   /** `cpu` pools park their threads between jobs, which is quicker; others let timers and sockets go on. */
@@ -69,13 +72,15 @@ export type PoolOptions = {
   readonly maxWorkers: number;
   /** A thread above `minWorkers` that was idle for this long ends. */
   readonly idleMs: number;
-  readonly tasks: readonly LoadedTask[];
+  readonly tasks: readonly PoolTask[];
   readonly outputBounds: OutputBounds;
   readonly clock: Clock;
   /** How long a thread may take to load one task: one that takes longer is ended, and another tried after a pause. */
   readonly loadMs: number;
   /** How long a job may take to stop once it was told to. */
   readonly graceMs: number;
+  /** A thread has loaded its tasks. */
+  readonly onReady?: () => void;
   /** What running jobs say. Log lines are in the server's log already. */
   readonly onSaid: (lease: Lease, said: Said) => void;
   /**

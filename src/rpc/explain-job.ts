@@ -22,6 +22,7 @@ const wireCauses: Readonly<Record<Cause, WireCause>> = {
   no_pool: WireCause.NO_POOL,
   pool_broken: WireCause.POOL_BROKEN,
   worker_starting: WireCause.WORKER_STARTING,
+  suspect: WireCause.SUSPECT,
 };
 
 export function fromExplanation(explanation: Explanation, now: number): ExplainJobResponse {

@@ -3,8 +3,8 @@ import { create } from "@bufbuild/protobuf";
 import { refusal } from "../errors.ts";
 import type { Job } from "../gen/millpond/v1/job_pb.ts";
 import { type GetJobRequest, type GetJobResponse, GetJobResponseSchema } from "../gen/millpond/v1/worker_pool_pb.ts";
-import type { StoredJob, WholeJob } from "../job/job.ts";
-import type { Pool } from "../pool/pool.ts";
+import { isSuspect, type StoredJob, type WholeJob } from "../job/job.ts";
+import type { EnginePool } from "../engine/engine.ts";
 import type { Tasks } from "../pool/tasks.ts";
 import type { Store } from "../store/store.ts";
 import type { CallContext } from "./call.ts";
@@ -13,7 +13,7 @@ import { fromJob, fromWholeJob, type JobFacts, type WholeJobBounds } from "./con
 export type JobParts = {
   readonly store: Pick<Store, "get">;
   readonly tasks: Tasks;
-  readonly pools: readonly { readonly pool: Pool }[];
+  readonly pools: readonly EnginePool[];
   readonly limits: WholeJobBounds;
 };
 
@@ -41,8 +41,9 @@ export function showJob(parts: Pick<JobParts, "tasks" | "pools">, job: StoredJob
 }
 
 function factsOf({ tasks, pools }: Pick<JobParts, "tasks" | "pools">, job: StoredJob): JobFacts {
+  const { pool, suspects } = pools.find((each) => each.pool.name === job.pool) ?? {};
   return {
-    progress: pools.find(({ pool }) => pool.name === job.pool)?.pool.progressOf(job.seq),
+    progress: (isSuspect(job) ? suspects?.pool : pool)?.progressOf(job.seq),
     timeoutMs: tasks.get(job.task)?.timeoutMs,
   };
 }

@@ -1,12 +1,11 @@
 /** Puts together what `Stats` and `WatchStats` show. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Clock } from "../clock.ts";
-import type { Dispatcher } from "../engine/dispatcher.ts";
 import type { Backlog } from "../engine/backlog.ts";
+import type { EnginePool } from "../engine/engine.ts";
 import type { RateLimit } from "../engine/rate-limit.ts";
 import type { Percentiles, Stats } from "../engine/stats.ts";
 import { type Snapshot, SnapshotSchema } from "../gen/millpond/v1/stats_pb.ts";
-import type { Pool } from "../pool/pool.ts";
 import type { Store } from "../store/store.ts";
 import { durationFromMs } from "./convert/time.ts";
 
@@ -18,7 +17,7 @@ export type SnapshotParts = {
   readonly clock: Clock;
   /** Jobs of a pool that run, or have ended and that is not written yet. */
   readonly running: (pool: string) => number;
-  readonly pools: readonly { readonly pool: Pool; readonly dispatcher: Dispatcher }[];
+  readonly pools: readonly EnginePool[];
 };
 
 /** What a snapshot shows to every client alike: the expensive part. */
@@ -56,7 +55,7 @@ export async function readServerNumbers(parts: SnapshotParts): Promise<ServerNum
   return {
     uptime: durationFromMs(stats.uptimeMs()),
     store: { sizeBytes: BigInt(size.bytes), freeBytes: BigInt(size.freeBytes) },
-    pools: parts.pools.map(({ pool, dispatcher }, index) => {
+    pools: parts.pools.map(({ pool, dispatcher, suspects }, index) => {
       const count = counts.pools.find((each) => each.pool === pool.name);
       const { dueAt = null, diedAt = null } = oldest[index] ?? {};
       return {
@@ -65,13 +64,18 @@ export async function readServerNumbers(parts: SnapshotParts): Promise<ServerNum
         maxQueued: BigInt(backlog.limit(pool.name)),
         running: parts.running(pool.name),
         workers: pool.workers(),
+        suspects: suspects.dispatcher.running(),
         minWorkers: pool.minWorkers,
         maxWorkers: pool.maxWorkers,
         succeeded: BigInt(count?.SUCCEEDED ?? 0),
         dead: BigInt(count?.DEAD ?? 0),
         cancelled: BigInt(count?.CANCELLED ?? 0),
         oldestAge: durationFromMs(
-          now - dispatcher.waiting().reduce((at, { runAt }) => Math.min(at, runAt), dueAt ?? now),
+          now -
+            [...dispatcher.waiting(), ...suspects.dispatcher.waiting()].reduce(
+              (at, { runAt }) => Math.min(at, runAt),
+              dueAt ?? now,
+            ),
         ),
         oldestDeadAge: durationFromMs(diedAt === null ? 0 : now - diedAt),
         broken: !pool.canRun(),

@@ -1,5 +1,13 @@
 import { refusal } from "../errors.ts";
-import { idempotencyMs, isFinal, type JobState, maxHistory, type NewJob, type Settlement } from "../job/job.ts";
+import {
+  idempotencyMs,
+  isFinal,
+  isSuspect,
+  type JobState,
+  maxHistory,
+  type NewJob,
+  type Settlement,
+} from "../job/job.ts";
 import { ackOne, append, createChannel, detach, read } from "./memory/channel.ts";
 import {
   type Channel,
@@ -147,9 +155,11 @@ export function createMemoryStore(): Store {
   const verbs: { [K in keyof Store]: (...args: Parameters<Store[K]>) => Awaited<ReturnType<Store[K]>> } = {
     submit: (added) => added.map(add),
 
-    lease: ({ pool, limit, now, owner, until, onlyExpired = false }) => {
+    lease: ({ pool, limit, now, owner, until, onlyExpired = false, suspects = false }) => {
       heard(now);
-      const queued = queuedIn(pool).sort(inTurn);
+      const queued = queuedIn(pool)
+        .filter((job) => onlyExpired || isSuspect(job) === suspects)
+        .sort(inTurn);
       const isMeant = (job: Held) => (onlyExpired ? job.expiresAt !== null && job.expiresAt <= now : job.runAt <= now);
       const due = queued.filter(isMeant);
       if (onlyExpired) due.sort((a, b) => a.expiresAt! - b.expiresAt! || a.seq - b.seq);
@@ -221,7 +231,8 @@ export function createMemoryStore(): Store {
     ahead: ({ seq, now, max }) => {
       const asked = inOrder().find((job) => job.seq === seq);
       if (asked?.state !== "QUEUED") return null;
-      const before = queuedIn(asked.pool).filter((job) => job.runAt <= now && inTurn(job, asked) < 0);
+      const line = queuedIn(asked.pool).filter((job) => isSuspect(job) === isSuspect(asked));
+      const before = line.filter((job) => job.runAt <= now && inTurn(job, asked) < 0);
       return Math.min(before.length, max);
     },
 

@@ -54,12 +54,14 @@ export type LeaseRequest = {
   readonly until: number;
   /** Only QUEUED jobs whose deadline has passed, due or not: somebody has to settle them. */
   readonly onlyExpired?: boolean;
+  /** Only suspects (see job.ts) instead of only the other jobs; with `onlyExpired` it is both, whatever this says. */
+  readonly suspects?: boolean;
 };
 
 export type Leased = {
   readonly leases: readonly Lease[];
   /**
-   * When to look again if nobody gives a hint: the earliest `runAt` of a queued job of this pool that is not due, or
+   * When to look again if nobody gives a hint: the earliest `runAt` of a queued job that was meant and is not due, or
    * null. Only meaningful, and only not null, when fewer leases than `limit` came back.
    */
   readonly nextDueAt: number | null;
@@ -271,7 +273,10 @@ export type Store = {
   list(request: ListRequest): Promise<Listed>;
   /** Ids of jobs of this client, for `cancel`, `redrive` and `remove`. Looks at a bounded number of rows. */
   find(request: FindRequest): Promise<Found>;
-  /** How many due jobs of its pool a QUEUED job has before it, counted up to `max`; null when it is not QUEUED. */
+  /**
+   * How many due jobs of its pool a QUEUED job has before it, counted up to `max`; null when it is not QUEUED. Suspects
+   * wait in a line of their own.
+   */
   ahead(request: { readonly seq: number; readonly now: number; readonly max: number }): Promise<number | null>;
   /** A channel's results from a position on. An unknown channel is an empty one. */
   results(request: ResultsRequest): Promise<Results>;

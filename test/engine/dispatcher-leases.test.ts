@@ -335,7 +335,7 @@ describe("a pool in trouble", () => {
     await turn();
     assert.deepEqual(
       settled.map(({ outcome }) => outcome),
-      [{ kind: "lost", crashed: false }],
+      [{ kind: "lost", died: null }],
     );
     assert.equal(dispatcher.running(), 0);
     assert.deepEqual(

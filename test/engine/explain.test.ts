@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createExplain, type ExplainedPool, maxAhead } from "../../src/engine/explain.ts";
+import { createExplain, type ExplainedLane, maxAhead } from "../../src/engine/explain.ts";
 import type { Lease, NewJob, Settlement } from "../../src/job/job.ts";
 import { cancelled } from "../../src/job/transition.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
 import { leaseAll, newJob, newJobs, settlement, t0 } from "../store/sample.ts";
 
-type Facts = { readonly pool?: Partial<ExplainedPool>; readonly isDraining?: boolean };
+type Facts = { readonly pool?: Partial<ExplainedLane>; readonly isDraining?: boolean };
 
 function open({ pool: given = {}, isDraining = false }: Facts = {}) {
   const pool = { running: 0, waiting: [], workers: 2, isBroken: false, startingMs: () => undefined, ...given };
@@ -15,7 +15,7 @@ function open({ pool: given = {}, isDraining = false }: Facts = {}) {
   const clock = createFakeClock(t0);
   const explain = createExplain({
     ...{ store, clock, isDraining: () => isDraining },
-    poolOf: (name) => (name === "cpu" ? pool : undefined),
+    laneOf: (job) => (job.pool === "cpu" ? pool : undefined),
   });
   return { store, clock, explain };
 }
@@ -38,6 +38,30 @@ const settled = (overrides: Partial<Settlement>) => async (store: ReturnType<typ
   const [lease] = await leaseAll(store);
   await store.settle([settlement(lease as Lease, overrides)]);
 };
+
+test("a suspect says why it waits, and that it runs in a process of its own", async () => {
+  const waits = settled({ state: "QUEUED", outcome: "lost", crashes: 2, output: null });
+  const lane = { pool: { running: 1, workers: 1 } };
+  const [waiting, runs] = [
+    await explained({ ...lane, before: newJobs(1) }, async (store) => {
+      for (const lease of await leaseAll(store)) {
+        await store.settle([settlement(lease, { state: "QUEUED", outcome: "lost", crashes: 2, output: null })]);
+      }
+      await store.submit(newJobs(1));
+    }),
+    await explained(lane, async (store) => {
+      await waits(store);
+      await store.lease({ pool: "cpu", suspects: true, limit: 1, now: t0, owner: "boot", until: t0 + 1 });
+    }),
+  ];
+  assert.deepEqual([waiting.cause, waiting.ahead], ["suspect", 1]);
+  assert.equal(
+    waiting.text,
+    "it is a suspect, for 2 server processes died while it ran: it waits for a process of its own, of which 1 of 1 run, " +
+      'and 1 suspect of pool "cpu" starts before it',
+  );
+  assert.deepEqual([runs.cause, runs.text], ["running", "it runs in a process of its own: attempt 2 of 4"]);
+});
 
 test("a job that runs runs", async () => {
   const { cause, text } = await explained({}, (store) => leaseAll(store));
@@ -134,7 +158,7 @@ test("a job that is leased while those before it are counted waits for a worker,
           return store.ahead(request);
         },
       },
-      ...{ clock: createFakeClock(t0), isDraining: () => false, poolOf: () => pool },
+      ...{ clock: createFakeClock(t0), isDraining: () => false, laneOf: () => pool },
     });
     assert.equal((await explain("ada", job.id))?.cause, expected);
   }

@@ -4,8 +4,7 @@ import { createBacklog } from "../../src/engine/backlog.ts";
 import { createReaper, recoverLost } from "../../src/engine/reaper.ts";
 import { createSettler } from "../../src/engine/settler.ts";
 import { defaultRetryPolicy } from "../../src/job/backoff.ts";
-import type { Lease } from "../../src/job/job.ts";
-import { poisonAfterCrashes } from "../../src/job/transition.ts";
+import { type Lease, suspectAfterCrashes } from "../../src/job/job.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { createFakeClock, turn } from "../support/fake-clock.ts";
@@ -19,8 +18,8 @@ function open() {
   const clock = createFakeClock(t0);
   const calls: string[] = [];
   const backlog = createBacklog(store, new Map([["cpu", 1_000_000]]));
-  const lease = (owner: string, limit = 10_000) =>
-    store.lease({ pool: "cpu", limit, now: clock.now(), owner, until: clock.now() + leaseMs });
+  const lease = (owner: string, limit = 10_000, suspects = false) =>
+    store.lease({ pool: "cpu", suspects, limit, now: clock.now(), owner, until: clock.now() + leaseMs });
 
   const watched: Pick<Store, "settle"> = {
     async settle(settlements) {
@@ -132,17 +131,22 @@ describe("recovery at a start", () => {
     assert.equal((await store.counts()).pools[0]?.QUEUED, 2500);
   });
 
-  test("a job whose process died each time is dead as poison after the third, with attempts left", async () => {
+  test("ten deaths of servers make no job poison: it is a suspect after the second, and its attempts go on", async () => {
     const { store, clock, lease, recover } = open();
     await store.submit(newJobs(1, { maxAttempts: 100 }));
-    for (let crash = 1; crash <= poisonAfterCrashes; crash += 1) {
+    for (let death = 1; death <= 10; death += 1) {
       clock.advance(5000);
-      assert.equal((await lease(`process ${crash}`)).leases.length, 1, `it runs for the ${crash}. time`);
-      assert.equal(await recover(`process ${crash + 1}`), 1);
+      const suspects = death > suspectAfterCrashes;
+      assert.equal((await lease(`process ${death}`, 9, !suspects)).leases.length, 0, "it waits in the other line");
+      const { leases } = await lease(`process ${death}`, 9, suspects);
+      assert.deepEqual(
+        leases.map(({ attempt, crashes }) => [attempt, crashes]),
+        [[death, Math.min(death - 1, suspectAfterCrashes)]],
+      );
+      assert.equal(await recover(`process ${death + 1}`), 1);
     }
     const [job] = (await store.list(everything)).jobs;
-    assert.equal(job?.state, "DEAD");
-    assert.equal(job.failure?.reason, "poison");
+    assert.deepEqual([job?.state, job?.attempts, job?.failure?.reason], ["QUEUED", 10, "lost"]);
   });
 
   test("a job on its last attempt is dead as lost", async () => {

@@ -50,7 +50,7 @@ describe("tasks", () => {
 
   test("attempts of processes that died count as failed and have no times", () => {
     const { stats, end } = open();
-    end(2, { kind: "lost", crashed: true });
+    end(2, { kind: "lost", died: "server" });
     const [task] = stats.tasks();
     assert.equal(task?.failed, 2);
     assert.equal(task.execution, null);

@@ -29,6 +29,7 @@ export function tryDispatcher(
   let hold: Promise<void> | undefined;
   const dispatcher = createDispatcher({
     pool,
+    suspects: false,
     backlog,
     clock,
     owner: "boot",

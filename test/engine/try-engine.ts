@@ -12,6 +12,7 @@ import { createPool } from "../../src/pool/pool.ts";
 import { openStore } from "../../src/store/open.ts";
 import { untraced } from "../../src/telemetry/instruments.ts";
 import { keptLog, loadHere } from "../support/samples.ts";
+import { createFakePool } from "./fake-pool.ts";
 
 const kept = { acknowledgedMs: 3_600_000, unacknowledgedMs: 3_600_000, deadMs: 3_600_000 };
 const bounds = { finishedJobs: 1_000_000, finishedMiB: 1_000, deadJobs: 1_000_000, deadMiB: 1_000 };
@@ -42,6 +43,7 @@ export async function tryEngine(t: TestContext, overrides: Partial<EngineParts> 
   });
   const engine: Engine = createEngine({
     ...{ store, tasks, clock, log, maxChunk, pools: [pool], tracing: untraced, disk: noDiskWatch },
+    isolated: [createFakePool(1)],
     checks: loaded.checks,
     ...{ owner: "test", leaseMs: 30_000, random: Math.random, newId: () => newId(clock.now()) },
     rates: { perSecond: 0, burst: 1, clients: {} },

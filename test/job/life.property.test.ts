@@ -2,8 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { RetryPolicy } from "../../src/job/backoff.ts";
-import { isFinal, type Lease, type Outcome, type Settlement } from "../../src/job/job.ts";
-import { cancelled, poisonAfterCrashes, transition } from "../../src/job/transition.ts";
+import {
+  isFinal,
+  isSuspect,
+  type Lease,
+  type Outcome,
+  type Settlement,
+  suspectAfterCrashes,
+} from "../../src/job/job.ts";
+import { cancelled, transition } from "../../src/job/transition.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { everything, newJob, resultsOf, t0 } from "../store/sample.ts";
 
@@ -13,13 +20,15 @@ const failure = fc.record(
   { reason: fc.constant("r"), message: fc.constant("m"), retryable: fc.boolean(), retryAfterMs: fc.nat(10_000) },
   { requiredKeys: ["reason", "message", "retryable"] },
 );
+const itsOwnDeath: Outcome = { kind: "lost", died: "own_process", how: "SIGSEGV" };
+const lost = (died: "server" | null): Outcome => ({ kind: "lost", died });
 const outcomes: fc.Arbitrary<Outcome> = fc.oneof(
   { weight: 1, arbitrary: fc.constant<Outcome>({ kind: "succeeded", output: null }) },
   { weight: 1, arbitrary: fc.constant<Outcome>({ kind: "cancelled" }) },
   { weight: 4, arbitrary: failure.map((each): Outcome => ({ kind: "failed", failure: { ...each, retryable: true } })) },
   { weight: 1, arbitrary: failure.map((each): Outcome => ({ kind: "failed", failure: each })) },
   { weight: 2, arbitrary: fc.constant<Outcome>({ kind: "timed_out", timeoutMs: 10 }) },
-  { weight: 4, arbitrary: fc.boolean().map((crashed): Outcome => ({ kind: "lost", crashed })) },
+  { weight: 6, arbitrary: fc.constantFrom("server" as const, "server" as const, null).map(lost) },
   { weight: 4, arbitrary: fc.constant<Outcome>({ kind: "released" }) },
   { weight: 1, arbitrary: fc.boolean().map((hasStarted): Outcome => ({ kind: "expired", hasStarted })) },
 );
@@ -30,26 +39,40 @@ const lives = fc.record({
   deadline: fc.option(fc.integer({ min: 1, max: 3_000 })),
   /** Before the settlement of which attempt it is cancelled, if at all. */
   cancelledIn: fc.option(fc.nat(10)),
+  /** Which attempt ends its own process, if at all and if it runs in one. */
+  killsIn: fc.option(fc.nat(10)),
   random: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
 });
 type Life = typeof lives extends fc.Arbitrary<infer T> ? T : never;
 
 /** Lives one job's life against the reference store, and after each settlement tries every older one again. */
-async function live({ maxAttempts, outcomes, deadline, cancelledIn, random }: Life) {
+async function live({ maxAttempts, outcomes, deadline, cancelledIn, killsIn, random }: Life) {
   const store = createMemoryStore();
   const expiresAt = deadline === null ? null : t0 + deadline;
   const job = newJob({ maxAttempts, expiresAt });
   await store.submit([job]);
   const applied: Settlement[] = [];
+  const ended: Outcome[] = [];
+  let ownDeaths = 0;
+  let serverDeaths = 0;
   const leases: Lease[] = [];
   let now = t0;
-  const leaseAt = (now: number) => store.lease({ pool: "cpu", limit: 1, now, owner: "boot", until: now + 30_000 });
-  for (const [index, outcome] of outcomes.entries()) {
+  let suspects = false;
+  const leaseAt = (now: number, of = suspects) =>
+    store.lease({ pool: "cpu", suspects: of, limit: 1, now, owner: "boot", until: now + 30_000 });
+  for (const [index, drawn] of outcomes.entries()) {
     const early = await leaseAt(now - 1);
     assert.equal(early.leases.length, 0, "nothing is leased before its time");
+    const others = await leaseAt(now, !suspects);
+    assert.equal(others.leases.length, 0, "nothing is leased in the other line");
     const [lease] = (await leaseAt(now)).leases;
     if (!lease) break;
     leases.push(lease);
+    assert.equal(isSuspect(lease), suspects);
+    const outcome = suspects && index === killsIn ? itsOwnDeath : drawn;
+    ended.push(outcome);
+    if (outcome === itsOwnDeath) ownDeaths += 1;
+    if (outcome.kind === "lost" && outcome.died === "server") serverDeaths += 1;
     for (const old of applied) {
       const stale = { ...old, state: "SUCCEEDED" as const };
       assert.deepEqual(await store.settle([stale]), ["stale"], "an old fence is refused");
@@ -67,13 +90,15 @@ async function live({ maxAttempts, outcomes, deadline, cancelledIn, random }: Li
     assert.deepEqual(await store.settle([settlement]), ["written"]);
     assert.deepEqual(await store.settle([settlement]), ["stale"], "nothing is settled twice");
     applied.push(settlement);
+    suspects = isSuspect(settlement);
     now = Math.max(settlement.runAt, now + 1);
   }
   const [stored] = (await store.list(everything)).jobs;
   const { results } = await resultsOf(store);
   await store.close();
   assert.ok(stored);
-  return { stored, results, applied, leases, maxAttempts, outcomes, cancelledIn, expiresAt };
+  const deaths = { ownDeaths, serverDeaths };
+  return { stored, results, applied, leases, maxAttempts, outcomes: ended, cancelledIn, expiresAt, ...deaths };
 }
 
 function check(sentence: string, holds: (life: Awaited<ReturnType<typeof live>>) => void): void {
@@ -129,12 +154,12 @@ check("a job is DEAD for a reason, and nothing else has one", ({ applied }) => {
   for (const { state, deadReason } of applied) assert.equal(deadReason !== null, state === "DEAD");
 });
 
-check("a job is poison after its third crash, and never before", ({ outcomes, applied, stored }) => {
-  const crashes = outcomes.slice(0, applied.length).filter((each) => each.kind === "lost" && each.crashed).length;
-  assert.ok(crashes <= poisonAfterCrashes);
-  const isPoison = stored.deadReason === "poison";
-  assert.ok(!isPoison || crashes === poisonAfterCrashes);
-  assert.ok(crashes < poisonAfterCrashes || isPoison || stored.state === "CANCELLED");
+check("a job is poison when its own process died, and never for the deaths of servers", (life) => {
+  const { ownDeaths, serverDeaths, applied, stored } = life;
+  assert.equal(applied.filter(({ deadReason }) => deadReason === "poison").length > 0, stored.deadReason === "poison");
+  if (stored.deadReason === "poison") assert.equal(ownDeaths, 1);
+  else assert.ok(ownDeaths === 0 || stored.state === "CANCELLED");
+  assert.equal(applied.at(-1)?.crashes ?? 0, Math.min(serverDeaths, suspectAfterCrashes) + ownDeaths);
 });
 
 check("a retry waits as long as its task asked, otherwise at most the cap", ({ outcomes, applied }) => {

@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { RetryPolicy } from "../../src/job/backoff.ts";
-import type { Outcome, Settlement } from "../../src/job/job.ts";
-import { isFinal } from "../../src/job/job.ts";
-import { type Attempted, poisonAfterCrashes, transition } from "../../src/job/transition.ts";
+import { isFinal, type Outcome, type Settlement, suspectAfterCrashes } from "../../src/job/job.ts";
+import { type Attempted, transition } from "../../src/job/transition.ts";
 
 const policy: RetryPolicy = { maxAttempts: 3, baseMs: 100, factor: 2, maxBackoffMs: 5000, jitter: "none" };
 const span = { startedAt: 1000, finishedAt: 1500 };
@@ -21,8 +20,9 @@ const table: readonly (readonly [name: string, outcome: Outcome, left: string, n
   ["succeeded", { kind: "succeeded", output }, "SUCCEEDED", "SUCCEEDED"],
   ["failed, retryable", retryable, "QUEUED after 100, attempt 1", "DEAD exhausted"],
   ["timed_out", { kind: "timed_out", timeoutMs: 50 }, "QUEUED after 100, attempt 1", "DEAD exhausted"],
-  ["lost", { kind: "lost", crashed: false }, "QUEUED after 100, attempt 1", "DEAD exhausted"],
-  ["lost in a crash", { kind: "lost", crashed: true }, "QUEUED after 100, attempt 1", "DEAD exhausted"],
+  ["lost", { kind: "lost", died: null }, "QUEUED after 100, attempt 1", "DEAD exhausted"],
+  ["lost with the server", { kind: "lost", died: "server" }, "QUEUED after 100, attempt 1", "DEAD exhausted"],
+  ["lost with its own process", { kind: "lost", died: "own_process", how: "SIGSEGV" }, "DEAD poison", "DEAD poison"],
   ["failed, permanent", permanent, "DEAD permanent", "DEAD permanent"],
   ["released", { kind: "released" }, "QUEUED after 0, attempt 0", "QUEUED after 0, attempt 2"],
   ["cancelled", { kind: "cancelled" }, "CANCELLED", "CANCELLED"],
@@ -46,7 +46,8 @@ describe("the state machine, cell by cell", () => {
       const { seq, fence, outcome: kind, attempt, startedAt, finishedAt } = settle(outcome, 2);
       assert.deepEqual([seq, fence, kind, finishedAt], [7, 9, outcome.kind, span.finishedAt]);
       assert.equal(attempt, hasRun(outcome) ? 2 : 1);
-      assert.equal(startedAt, hasRun(outcome) && outcome.kind !== "lost" ? span.startedAt : null);
+      const isKnown = hasRun(outcome) && !(outcome.kind === "lost" && outcome.died !== "own_process");
+      assert.equal(startedAt, isKnown ? span.startedAt : null);
     });
   }
 });
@@ -56,7 +57,7 @@ describe("a job that was cancelled while it ran", () => {
     if (outcome.kind === "succeeded") continue;
     test(`and then ${name} is CANCELLED, whatever attempts are left`, () => {
       for (const attempt of [1, 3]) {
-        const settled = settle(outcome, attempt, { isCancelling: true, crashes: poisonAfterCrashes });
+        const settled = settle(outcome, attempt, { isCancelling: true, crashes: suspectAfterCrashes });
         assert.deepEqual(
           [settled.state, settled.outcome, settled.deadReason, settled.failure?.reason],
           ["CANCELLED", "cancelled", null, "cancelled"],
@@ -67,7 +68,7 @@ describe("a job that was cancelled while it ran", () => {
   }
 
   test("and was lost with its process does not claim when it began", () => {
-    const settled = settle({ kind: "lost", crashed: true }, 1, { isCancelling: true });
+    const settled = settle({ kind: "lost", died: "server" }, 1, { isCancelling: true });
     assert.deepEqual([settled.attempt, settled.startedAt], [1, null]);
   });
 
@@ -79,11 +80,7 @@ describe("a job that was cancelled while it ran", () => {
 
 describe("a deadline", () => {
   test("that would have passed when the next attempt may start makes the job DEAD at once, for its last failure", () => {
-    for (const outcome of [
-      retryable,
-      { kind: "timed_out", timeoutMs: 50 },
-      { kind: "lost", crashed: false },
-    ] as const) {
+    for (const outcome of [retryable, { kind: "timed_out", timeoutMs: 50 }, { kind: "lost", died: null }] as const) {
       const settled = settle(outcome, 1, { expiresAt: span.finishedAt + 100 });
       assert.deepEqual([settled.state, settled.deadReason], ["DEAD", "expired"]);
       assert.notEqual(settled.failure?.reason, "expired");
@@ -121,7 +118,7 @@ describe("what a settlement carries", () => {
 
   test("why, when Millpond ended it", () => {
     assert.equal(settle({ kind: "cancelled" }, 1).failure?.reason, "cancelled");
-    assert.equal(settle({ kind: "lost", crashed: false }, 1).failure?.reason, "lost");
+    assert.equal(settle({ kind: "lost", died: null }, 1).failure?.reason, "lost");
     const timedOut = settle({ kind: "timed_out", timeoutMs: 50 }, 3).failure;
     assert.equal(timedOut?.reason, "timed_out");
     assert.match(timedOut?.message ?? "", /50 ms/);
@@ -155,22 +152,32 @@ describe("delays", () => {
 });
 
 describe("poison", () => {
-  const crashed: Outcome = { kind: "lost", crashed: true };
+  const withServer: Outcome = { kind: "lost", died: "server" };
+  const alone: Outcome = { kind: "lost", died: "own_process", how: "SIGSEGV" };
 
-  test("a job that runs while its process dies for the third time is dead, whatever attempts are left", () => {
-    const settled = settle(crashed, 1, { crashes: poisonAfterCrashes - 1 });
-    assert.deepEqual([settled.state, settled.deadReason, settled.failure?.reason], ["DEAD", "poison", "poison"]);
-    assert.equal(settled.crashes, poisonAfterCrashes);
+  test("each death of a server counts for the jobs that ran in it, until they are suspects", () => {
+    for (let crashes = 0; crashes < suspectAfterCrashes; crashes += 1) {
+      const settled = settle(withServer, 1, { crashes });
+      assert.deepEqual([settled.state, settled.crashes], ["QUEUED", crashes + 1]);
+    }
   });
 
-  test("the crash before that is counted and retried", () => {
-    const settled = settle(crashed, 1, { crashes: poisonAfterCrashes - 2 });
-    assert.equal(settled.state, "QUEUED");
-    assert.equal(settled.crashes, poisonAfterCrashes - 1);
+  test("no number of servers' deaths convicts a suspect: it does not run in them", () => {
+    const settled = settle(withServer, 1, { crashes: suspectAfterCrashes });
+    assert.deepEqual([settled.state, settled.crashes], ["QUEUED", suspectAfterCrashes]);
+    assert.equal(settle(withServer, 3, { crashes: suspectAfterCrashes }).deadReason, "exhausted");
+  });
+
+  test("a suspect whose own process dies is dead, whatever attempts are left, and says how and when", () => {
+    const settled = settle(alone, 1, { crashes: suspectAfterCrashes });
+    assert.deepEqual([settled.state, settled.deadReason, settled.failure?.reason], ["DEAD", "poison", "poison"]);
+    assert.deepEqual([settled.crashes, settled.startedAt], [suspectAfterCrashes + 1, span.startedAt]);
+    assert.match(settled.failure?.message ?? "", /SIGSEGV/);
   });
 
   test("nothing else counts as a crash", () => {
-    for (const [, outcome] of table.filter(([name]) => name !== "lost in a crash")) {
+    const deaths = ["lost with the server", "lost with its own process"];
+    for (const [, outcome] of table.filter(([name]) => !deaths.includes(name))) {
       assert.equal(settle(outcome, 1, { crashes: 1 }).crashes, 1);
     }
   });

@@ -25,6 +25,7 @@ function openEngine() {
     tasks: new Map([["echo", loaded("echo")]]),
     checks: noChecks,
     pools: [pool],
+    isolated: [createFakePool(1)],
     clock,
     tracing: untraced,
     owner: "boot",

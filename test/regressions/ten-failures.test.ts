@@ -47,7 +47,7 @@ suite("the ten failures of job queues", () => {
       assert.ok(lease && swept?.seq === lease.seq, "the sweep has seen the job running");
       await store.settle([settlement(lease)]);
 
-      const lost = transition(swept, { kind: "lost", crashed: false }, defaultRetryPolicy, span, () => 0);
+      const lost = transition(swept, { kind: "lost", died: null }, defaultRetryPolicy, span, () => 0);
 
       assert.deepEqual(await store.settle([lost]), ["stale"]);
       assert.equal((await store.get({ client: job.client, id: job.id }))?.state, "SUCCEEDED");

@@ -140,7 +140,16 @@ describe("a result on its way out", () => {
 
 const stored: StoredJob = {
   ...{ seq: 1, id: result.id, client: "ada", task: "echo", pool: "cpu", channel: "default" },
-  ...{ state: "RUNNING", attempts: 1, maxAttempts: 4, submittedAt: 1, runAt: 2, startedAt: 3, finishedAt: null },
+  ...{
+    state: "RUNNING",
+    attempts: 1,
+    maxAttempts: 4,
+    crashes: 0,
+    submittedAt: 1,
+    runAt: 2,
+    startedAt: 3,
+    finishedAt: null,
+  },
   ...{ isCancelling: false, priority: 0, expiresAt: null, idempotencyKey: null, options: null, redrives: 0 },
   ...{ output: null, failure: null, deadReason: null, cursor: null },
 };

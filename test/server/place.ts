@@ -16,7 +16,7 @@ export type Place = {
 /** Few workers: threads are most of what a server's start costs. */
 const pools = JSON.stringify({ cpu: { workers: 1 }, io: { workers: 2 }, held: { work: "io", workers: 2 } });
 
-/** Besides the built-in tasks there are `spin`, and `gate` in a pool of its own with two workers. All ends with the test. */
+/** Besides the built-in tasks there are `spin`, and `gate` and `kill` in a pool of its own with two workers. All ends with the test. */
 export async function makePlace(t: Pick<TestContext, "after">): Promise<Place> {
   const folder = await mkdtemp(join(tmpdir(), "millpond-server-"));
   const servers: TestServer[] = [];
@@ -26,7 +26,11 @@ export async function makePlace(t: Pick<TestContext, "after">): Promise<Place> {
   });
   const tasks = join(folder, "tasks");
   await mkdir(tasks);
-  for (const [name, file] of Object.entries({ gate: "../rpc/tasks/gate.ts", spin: "./tasks/spin.ts" })) {
+  for (const [name, file] of Object.entries({
+    gate: "../rpc/tasks/gate.ts",
+    spin: "./tasks/spin.ts",
+    kill: "./tasks/kill.ts",
+  })) {
     const url = JSON.stringify(new URL(file, import.meta.url).href);
     await writeFile(join(tasks, `${name}.mjs`), `export { default } from ${url};\n`);
   }

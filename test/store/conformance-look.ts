@@ -32,7 +32,7 @@ export function lookConformance(check: Check): void {
     const job = { seq, id, client: "ada", task: "echo", pool: "cpu", channel: "x", state: "SUCCEEDED", attempts: 1 };
     const times = { submittedAt: t0, runAt: t0, startedAt: t0 + 1, finishedAt: t0 + 2 };
     const ending = { isCancelling: false, redrives: 0, failure: null, deadReason: null, cursor: 1 };
-    const expected = { ...job, ...wishes, maxAttempts: 4, ...times, ...ending };
+    const expected = { ...job, ...wishes, maxAttempts: 4, crashes: 0, ...times, ...ending };
     assert.deepEqual(
       { ...(await store.get({ client: "ada", id })) },
       { ...expected, input: data(3_000), output: data("out"), history: [] },

@@ -1,7 +1,7 @@
 /** What every store driver must do; a driver's own test hands itself in. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { idempotencyMs } from "../../src/job/job.ts";
+import { idempotencyMs, suspectAfterCrashes } from "../../src/job/job.ts";
 import type { ContentField, Store } from "../../src/store/store.ts";
 import { channelConformance } from "./conformance-channels.ts";
 import { historyConformance } from "./conformance-history.ts";
@@ -213,9 +213,37 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
       const waiting = await store.get({ client: "ada", id: old!.id });
       assert.deepEqual(waiting?.failure, failure);
       assert.deepEqual([waiting?.state, waiting?.finishedAt, waiting?.cursor], ["QUEUED", null, null]);
-      const { leases } = await store.lease({ pool: "cpu", limit: 1, now: t0 + 5, ...asBoot1 });
+      const { leases } = await store.lease({ pool: "cpu", suspects: true, limit: 1, now: t0 + 5, ...asBoot1 });
       assert.deepEqual([leases[0]?.attempt, leases[0]?.fence, leases[0]?.crashes], [2, 2, 2]);
       assert.deepEqual(await store.settle([settlement(old!), settlement(leases[0]!)]), ["stale", "written"]);
+    });
+
+    check("suspects are leased by those who ask for them, and by nobody else", async (store) => {
+      await store.submit(newJobs(3, { expiresAt: t0 + 99 }));
+      for (const [index, lease] of (await leaseAll(store)).entries()) {
+        const crashes = suspectAfterCrashes - (index === 0 ? 1 : 0);
+        await store.settle([settlement(lease, { ...retried, crashes, runAt: t0 + index })]);
+      }
+      const asked = { pool: "cpu", limit: 10, now: t0 + 1, ...asBoot1 };
+      const ahead = (seq: number) => store.ahead({ seq, now: t0 + 9, max: 10 });
+      assert.deepEqual([await ahead(1), await ahead(2), await ahead(3)], [0, 0, 1], "each line by itself");
+      assert.deepEqual((await store.oldest({ pools: ["cpu"], now: t0 + 9 }))[0]?.dueAt, t0);
+      const suspects = await store.lease({ ...asked, suspects: true });
+      assert.deepEqual(
+        [suspects.leases.map(({ seq }) => seq), suspects.nextDueAt],
+        [[2], t0 + 2],
+        "due ones, and when the next is",
+      );
+      assert.deepEqual(await store.oldest({ pools: ["cpu"], now: t0 + 9 }), [{ dueAt: t0, diedAt: null }]);
+      const others = await store.lease(asked);
+      assert.deepEqual([others.leases.map(({ seq }) => seq), others.nextDueAt], [[1], null]);
+      assert.deepEqual(await store.oldest({ pools: ["cpu"], now: t0 + 9 }), [{ dueAt: t0 + 2, diedAt: null }]);
+      const late = await store.lease({ ...asked, now: t0 + 99, onlyExpired: true });
+      assert.deepEqual(
+        late.leases.map(({ seq }) => seq),
+        [3],
+        "of the overdue, either kind",
+      );
     });
 
     check("what another owner left running is expired, oldest first, and stays so until settled", async (store) => {

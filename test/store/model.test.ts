@@ -74,19 +74,20 @@ const ending = fc.record({
   at: time,
   hasBegun: fc.constantFrom(true, true, false),
   isStartKnown: fc.constantFrom(true, true, false),
+  newCrashes: fc.constantFrom(0, 0, 1, 2),
 });
 type Ending = typeof ending extends fc.Arbitrary<infer T> ? T : never;
 
 function toSettlements(endings: readonly Ending[], seen: readonly Lease[]): Settlement[] {
   if (seen.length === 0) return [];
-  return endings.map(({ which, fenceShift, at, how, output, hasBegun, isStartKnown }) => {
+  return endings.map(({ which, fenceShift, at, how, output, hasBegun, isStartKnown, newCrashes }) => {
     const { seq, fence, attempt, crashes } = seen[which % seen.length]!;
     const times = { runAt: at, startedAt: hasBegun && isStartKnown ? at : null, finishedAt: at };
     return {
       seq,
       fence: fence + fenceShift,
       attempt: hasBegun ? attempt : attempt - 1,
-      crashes,
+      crashes: crashes + newCrashes,
       ...times,
       ...how,
       output,
@@ -118,6 +119,7 @@ const lease = step(
     owner: name,
     until: time,
     onlyExpired: fc.constantFrom(false, false, false, true),
+    suspects: fc.constantFrom(false, false, true),
   }),
   (store, request) => store.lease(request),
 );

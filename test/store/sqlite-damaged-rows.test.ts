@@ -161,7 +161,7 @@ test("a job that waits again, was told to stop or was redriven stands as it was 
   await store.submit([again, redriven]);
   const leases = await leaseAll(store);
   await store.settle([
-    settlement(leases[0]!, { ...retried, crashes: 2 }),
+    settlement(leases[0]!, { ...retried, crashes: 1 }),
     settlement(leases[1]!, { ...died, state: "DEAD" }),
   ]);
   await store.redrive({ client: "ada", now: t0, jobs: [{ id: redriven.id, runAt: t0 }] });

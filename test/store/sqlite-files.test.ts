@@ -67,7 +67,7 @@ describe("a store file is refused and left as it is", () => {
   test("when a newer version wrote it", async () => {
     await makeStore();
     alter("PRAGMA user_version = 99");
-    await assertRefused(/has version 99 .* up to 4: use the newer Millpond/);
+    await assertRefused(/has version 99 .* up to 5: use the newer Millpond/);
   });
 
   test("when a newer version wrote it and it was not closed", async () => {

@@ -114,9 +114,9 @@ export function toLease(job: Held): Lease {
 export function toStored(job: Held): StoredJob {
   const { seq, id, client, task, pool, channel, state, isCancelling, attempt, maxAttempts, priority } = job;
   const { submittedAt, runAt, expiresAt, startedAt, finishedAt, idempotencyKey, options, redrives } = job;
-  const { failure, deadReason } = job;
+  const { crashes, failure, deadReason } = job;
   return {
-    ...{ seq, id, client, task, pool, channel, state, isCancelling, attempts: attempt, maxAttempts, priority },
+    ...{ seq, id, client, task, pool, channel, state, isCancelling, attempts: attempt, maxAttempts, crashes, priority },
     ...{ submittedAt, runAt, expiresAt, startedAt, finishedAt, idempotencyKey, options, redrives },
     ...{ output: null, failure, deadReason, cursor: cursorOf(job) },
   };

@@ -7,7 +7,7 @@ import type { Tables } from "./tables.ts";
 import { readFailure, readOptions } from "./text.ts";
 
 /** What a job's description is made of. */
-export const describing = `job.seq, id, job.client, channel, task, job.pool, state, cancelling, attempt, max_attempts, priority,
+export const describing = `job.seq, id, job.client, channel, task, job.pool, state, cancelling, attempt, max_attempts, crashes, priority,
   submitted_at, run_at, expires_at, started_at, job.finished_at, idempotency_key, options, redrives, failure,
   dead_reason, cursor`;
 
@@ -63,7 +63,7 @@ function toPayload(kind: number | null, type: string | null, bytes: Uint8Array |
 
 /** Without its output. */
 export function toStored(row: Row, { channels, running }: Tables): StoredJob {
-  const { seq, id, client, task, pool, priority, redrives } = row;
+  const { seq, id, client, task, pool, crashes, priority, redrives } = row;
   const channel = channels.nameOf(row.channel);
   return {
     seq,
@@ -76,6 +76,7 @@ export function toStored(row: Row, { channels, running }: Tables): StoredJob {
     isCancelling: row.cancelling === 1,
     attempts: row.attempt,
     maxAttempts: row.max_attempts,
+    crashes,
     priority,
     submittedAt: row.submitted_at,
     runAt: row.run_at,
@@ -103,6 +104,7 @@ export type Row = Record<string, SQLOutputValue> & {
   cancelling: number;
   attempt: number;
   max_attempts: number;
+  crashes: number;
   priority: number;
   submitted_at: number;
   run_at: number;

@@ -5,7 +5,7 @@ import type { LeaseRequest } from "../store.ts";
 import { prepareQuery } from "./connection.ts";
 import type { Damaged } from "./damage.ts";
 import { type Calls, type LeaseCells, noWishes, QUEUED, RUNNING, type Wishes } from "./protocol.ts";
-import type { Ready } from "./ready.ts";
+import type { Line, Ready } from "./ready.ts";
 import { jobSum } from "./row-sum.ts";
 import type { Tables } from "./tables.ts";
 
@@ -18,11 +18,10 @@ const columns = `job.seq, attempt, fence, crashes, id, client, channel, job.pool
 /** Gives jobs to those who run them. Each query names its index: the plan must not depend on statistics. */
 export function createLeases(db: DatabaseSync, tables: Tables, ready: Ready) {
   const { channels, counters, damage, deadlines, payloads, running } = tables;
-  const due = prepareQuery<Row>(
-    db,
-    `SELECT ${columns} FROM job INDEXED BY job_ready
-     WHERE state = ${QUEUED} AND pool = ? AND priority = ? AND run_at <= ? ORDER BY run_at, seq LIMIT ?`,
-  );
+  const dueIn = ({ sql }: Line) =>
+    prepareQuery<Row>(db, `SELECT ${columns} ${sql} AND priority = ? AND run_at <= ? ORDER BY run_at, seq LIMIT ?`);
+  const due = dueIn(ready.ordinary);
+  const dueSuspects = dueIn(ready.suspects);
   const overdue = prepareQuery<Row>(
     db,
     `SELECT ${columns} FROM deadline CROSS JOIN job NOT INDEXED ON job.seq = deadline.seq
@@ -104,17 +103,18 @@ export function createLeases(db: DatabaseSync, tables: Tables, ready: Ready) {
   }
 
   function leaseDue(request: LeaseRequest, output: BytesWriter): Answer {
-    const { pool, limit, now } = request;
+    const { pool, limit, now, suspects = false } = request;
+    const [line, find] = suspects ? [ready.suspects, dueSuspects] : [ready.ordinary, due];
     const leases: LeaseCells[] = [];
     let nextDueAt = Infinity;
-    let priority = ready.nextPriority(pool);
+    let priority = line.nextPriority(pool);
     while (priority !== undefined && leases.length < limit) {
       const asked = limit - leases.length;
-      const rows = due.all(pool, priority, now, asked);
+      const rows = find.all(pool, priority, now, asked);
       take(rows, request, leases, output);
       if (rows.length === asked) break;
-      nextDueAt = Math.min(nextDueAt, ready.earliest(pool, priority) ?? Infinity);
-      priority = ready.nextPriority(pool, priority);
+      nextDueAt = Math.min(nextDueAt, line.earliest(pool, priority) ?? Infinity);
+      priority = line.nextPriority(pool, priority);
     }
     return { leases, nextDueAt: leases.length < limit && nextDueAt < Infinity ? nextDueAt : null };
   }

@@ -5,7 +5,7 @@ import type { DatabaseSync } from "node:sqlite";
 export const applicationId = 0x4d696c6c;
 
 /** The migrations in order; a file's `user_version` is the number of those it has had. */
-const migrations = ["001.sql", "002.sql", "003.sql", "004.sql"] as const;
+const migrations = ["001.sql", "002.sql", "003.sql", "004.sql", "005.sql"] as const;
 
 export const newestVersion = migrations.length;
 

@@ -29,7 +29,20 @@ const always = ["I1", "I2", "I5", "I6", "I7", "I8", "I9", "I10", "I12", "I13", "
 /** What seldom comes up is asked of this many seeds and more. */
 const manySeeds = 300;
 const inMany = [
-  ...["I3", "I4", "I11", "I15", "I20", "answer duplicate", "answer conflict", "cancel cancelled", "cancel cancelling"],
+  ...[
+    "I3",
+    "I4",
+    "I11",
+    "I15",
+    "I20",
+    "I22",
+    "servers killed by a job",
+    "own processes killed",
+    "answer duplicate",
+    "answer conflict",
+    "cancel cancelled",
+    "cancel cancelling",
+  ],
   ...[
     "redrive redriven",
     "remove removed",

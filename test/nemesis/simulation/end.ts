@@ -14,6 +14,8 @@ export type EndParts = {
   readonly content: Content;
   readonly setting: Setting;
   readonly server: Server;
+  /** Jobs that ended a process of their own. */
+  readonly convictable: ReadonlySet<string>;
   /** Whether two processes have had the store at once: then each one's count of the backlog is its own. */
   readonly isShared: boolean;
 };
@@ -66,7 +68,7 @@ async function judgeCounts({ record, ledger, content, server, isShared }: EndPar
   record.count("I19");
 }
 
-function judgeJob(entry: Entry, stored: WholeJob | null, { record, clients }: EndParts): void {
+function judgeJob(entry: Entry, stored: WholeJob | null, { record, clients, convictable }: EndParts): void {
   const { job, ends, redrives, isRemoved } = entry;
   const { id, client } = job;
   const end = ends.find((each) => each.redrives === redrives);
@@ -79,6 +81,7 @@ function judgeJob(entry: Entry, stored: WholeJob | null, { record, clients }: En
   }
   if (!stored || stored.state !== "DEAD") return;
   judgeLetter(stored, record);
+  judgePoison(stored, record, convictable);
   if (job.channel === null || redrives > 0) return;
   const history = stored.history.map(({ attempt, outcome, failure }) => ({
     number: attempt,
@@ -88,6 +91,12 @@ function judgeJob(entry: Entry, stored: WholeJob | null, { record, clients }: En
   // an attempt that was never begun counts for nothing, and its end is told all the same
   const begun = stored.deadReason === "expired" ? history.filter(({ number }) => number <= stored.attempts) : history;
   if (!entry.wasReleased) record.write({ kind: "dead-letter", client, id, attempts: stored.attempts, history: begun });
+}
+
+/** Only a job that ends its own process is poison; that of a server is no proof, however often it dies. */
+function judgePoison({ id, deadReason }: WholeJob, { check }: Record, convictable: EndParts["convictable"]): void {
+  const isRight = deadReason !== "poison" || convictable.has(id);
+  check("I22", isRight, () => "DEAD as poison, and never ended a process of its own", id);
 }
 
 /** Its last failure is why it is dead, and each attempt that counts is told. */

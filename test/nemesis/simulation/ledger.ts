@@ -137,7 +137,7 @@ export function createLedger({ world, record, isAlive, isShared }: LedgerParts):
     const leftMs = (entry.job.expiresAt ?? 0) - trueNow();
     check("I14", outcome !== "expired" || leftMs <= slackMs, () => `expired ${leftMs} ms before its deadline`, id);
     if (outcome === "released") entry.wasReleased = true;
-    if (outcome === "lost" && given) wasLost(entry, given);
+    if (outcome === "lost" && given && settlement.deadReason !== "poison") wasLost(entry, given);
     if (state === "QUEUED" && (outcome === "failed" || outcome === "timed_out" || outcome === "lost")) {
       retried(entry, settlement);
     }
@@ -145,7 +145,7 @@ export function createLedger({ world, record, isAlive, isShared }: LedgerParts):
     if (isFinal(state)) ended(entry, fence);
   }
 
-  /** Only what no living process held, or held beyond its end, is lost. */
+  /** Only what no living process held, or held beyond its end, is lost; but for what lost a process of its own. */
   function wasLost({ job }: Entry, { owner, ends }: Given): void {
     const hasEnded = ends.some(({ untilMs }, index) => untilMs <= (ends[index + 1]?.setMs ?? world.nowMs()) + slackMs);
     check("I8", !isAlive(owner) || hasEnded, () => `settled as lost while ${owner} held it`, job.id);

@@ -51,9 +51,9 @@ export type JobPlan = {
   readonly runs: readonly Behaviour[];
 };
 
-/** `die`: it takes its thread with it. `later`: it fails and asks for a delay. */
+/** `die`: it takes its thread with it. `kill`: its whole process. `later`: it fails and asks for a delay. */
 export type Behaviour = {
-  readonly how: "succeed" | "fail" | "permanent" | "later" | "die";
+  readonly how: "succeed" | "fail" | "permanent" | "later" | "die" | "kill";
   readonly ms: number;
   /** Whether it stops when it is told to. */
   readonly obeys: boolean;
@@ -168,7 +168,9 @@ function jobOf(random: Random, jobs: JobPlan[]): JobPlan {
         retry: random.isLucky(0.5)
           ? { baseMs: random.integer(1, 200), jitter: random.isLucky(0.8) ? "full" : "none" }
           : null,
-        runs: Array.from({ length: random.integer(0, 4) }, () => behaviourOf(random)),
+        runs: random.isLucky(0.03)
+          ? Array.from({ length: 10 }, () => ({ ...behaviourOf(random), how: "kill" as const }))
+          : Array.from({ length: random.integer(0, 4) }, () => behaviourOf(random)),
       };
   jobs.push(job);
   return job;

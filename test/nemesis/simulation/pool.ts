@@ -20,6 +20,8 @@ export type SimulatedPool = Pool & {
 
 export type SimulatedPoolParts = {
   readonly name: string;
+  /** Whether each job runs in a process of its own. */
+  readonly isIsolated: boolean;
   readonly workers: number;
   readonly clock: Clock;
   readonly boot: number;
@@ -32,6 +34,8 @@ export type SimulatedPoolParts = {
   /** How often a job has begun, this time not counted; counts this one. */
   readonly nextRun: (id: string) => number;
   readonly onReleased: (ended: readonly Ended[]) => void;
+  /** A job ends the process that runs it: its own, or the server's. */
+  readonly onKilled: (id: string) => void;
 };
 
 type StopReason = "cancelled" | "timed_out" | "expired" | "released";
@@ -105,6 +109,11 @@ export function createSimulatedPool(parts: SimulatedPoolParts): SimulatedPool {
     if (behaviour.how === "die") {
       if (lease.channel !== null) record.write({ kind: "murders", run, how: "throw" });
       return kill(chunk);
+    }
+    if (behaviour.how === "kill") {
+      parts.onKilled(lease.id);
+      if (parts.isIsolated) conclude(chunk, stop ? stopped(stop, lease) : ownDeath);
+      return;
     }
     const outcome = outcomeOf(behaviour, lease, run);
     conclude(chunk, stop && outcome.kind !== "succeeded" ? stopped(stop, lease) : outcome);
@@ -237,6 +246,7 @@ export function createSimulatedPool(parts: SimulatedPoolParts): SimulatedPool {
   };
 }
 
+const ownDeath: Outcome = { kind: "lost", died: "own_process", how: "SIGKILL" };
 const timeoutOf = ({ options }: Lease) => options?.timeoutMs ?? defaultTimeoutMs;
 
 function outcomeOf({ how, laterMs }: Behaviour, { input }: Lease, run: string): Outcome {

@@ -53,6 +53,8 @@ export type ServerParts = {
   readonly onServing: (server: Server) => void;
   /** Its store failed: it has to end. */
   readonly onFailed: (server: Server) => void;
+  /** A job ends the process that runs it: this one, or one of its own. */
+  readonly onKilled: (server: Server, id: string, isIsolated: boolean) => void;
 };
 
 const hourMs = 3_600_000;
@@ -93,16 +95,20 @@ export function startServer(parts: ServerParts): Server {
     onFailure: () => fail(),
   });
   const store = bug?.store?.(disk.store, world) ?? disk.store;
-  const simulated = Object.entries(setting.workers).map(([name, workers]) =>
-    createSimulatedPool({
-      ...{ name, workers, clock, boot, caller, record, ledger, graceMs: setting.graceMs },
-      ...{ random: random.fork(name), planOf: parts.planOf, nextRun: parts.nextRun },
-      onReleased: (ended) => engine.released(ended),
-    }),
-  );
-  const pools: readonly Pool[] = simulated.map((pool) => bug?.pool?.(pool) ?? pool);
+  const poolsOf = (isIsolated: boolean) =>
+    Object.entries(setting.workers).map(([name, workers]) =>
+      createSimulatedPool({
+        ...{ name, workers, isIsolated, clock, boot, caller, record, ledger, graceMs: setting.graceMs },
+        ...{ random: random.fork(`${name}${isIsolated}`), planOf: parts.planOf, nextRun: parts.nextRun },
+        onReleased: (ended) => engine.released(ended),
+        onKilled: (id) => parts.onKilled(server, id, isIsolated),
+      }),
+    );
+  const [shared, isolated] = [poolsOf(false), poolsOf(true)];
+  const simulated = [...shared, ...isolated];
+  const pools: readonly Pool[] = shared.map((pool) => bug?.pool?.(pool) ?? pool);
   const engine: Engine = code.createEngine({
-    ...{ store, tasks, pools, clock, tracing: untraced, owner, log, checks: noChecks },
+    ...{ store, tasks, pools, isolated, clock, tracing: untraced, owner, log, checks: noChecks },
     ...{ leaseMs: setting.leaseMs, maxChunk: setting.maxChunk },
     random: random.fork("backoff").next,
     newId: () =>
@@ -150,7 +156,15 @@ export function startServer(parts: ServerParts): Server {
     ended: engine.ended,
   });
   const shutdown = code.createShutdown({
-    ...{ clock, draining, pools, engine, log, drainMs: setting.drainMs, graceMs: setting.graceMs },
+    ...{
+      clock,
+      draining,
+      pools: [...pools, ...isolated],
+      engine,
+      log,
+      drainMs: setting.drainMs,
+      graceMs: setting.graceMs,
+    },
     closeStreams: () => engine.readers.closeAll(),
     others: [],
     failed: failed.promise,

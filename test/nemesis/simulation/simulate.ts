@@ -1,4 +1,5 @@
 /** Runs one simulation from its plan to its end, and judges it. */
+import { suspectAfterCrashes } from "../../../src/job/job.ts";
 import { check } from "../checker.ts";
 import type { Event } from "../history/event.ts";
 import type { Violation } from "../invariants/invariant.ts";
@@ -51,6 +52,10 @@ export async function simulate({ seed, setting, steps }: Plan, { code = ownCode,
   const jobs = new Map<string, JobPlan>();
   for (const step of steps) if (step.kind === "submit") for (const job of step.jobs) jobs.set(job.id, job);
   const runs = new Map<string, number>();
+  /** How many servers each job has ended, by its id and its life. */
+  const killsOf = new Map<string, number>();
+  /** Jobs that ended a process of their own. */
+  const convictable = new Set<string>();
   /** Every process there ever was. */
   const all = new Map<string, Server>();
   /** The one that clients speak to. */
@@ -79,6 +84,17 @@ export async function simulate({ seed, setting, steps }: Plan, { code = ownCode,
       onServing(server) {
         record.write({ kind: "serving", boot, pid: boot, tookMs: 0 });
         if (server === current) clients.connect(server);
+      },
+      onKilled(server, id, isIsolated) {
+        record.count(isIsolated ? "own processes killed" : "servers killed by a job");
+        if (isIsolated) return void convictable.add(id);
+        const life = `${id} ${ledger.entries.get(id)?.redrives}`;
+        const kills = (killsOf.get(life) ?? 0) + 1;
+        killsOf.set(life, kills);
+        const isBounded = isShared || kills <= suspectAfterCrashes;
+        record.check("I22", isBounded, () => `ended ${kills} servers, and was not a suspect`, id);
+        end(server, "SIGKILL");
+        world.after(random.next() * failedMs, () => restart(server));
       },
       onFailed(server) {
         record.count("store failures");
@@ -204,7 +220,7 @@ export async function simulate({ seed, setting, steps }: Plan, { code = ownCode,
   // what the other process wrote was no news to the readers of this one
   if (isShared) for (const client of names) clients.reopen(client);
   await world.advance(isShared ? 50 * setting.diskMs + sliceMs : sliceMs);
-  await judgeEnd({ record, ledger, clients, content, setting, server: current!, isShared });
+  await judgeEnd({ convictable, record, ledger, clients, content, setting, server: current!, isShared });
   const excepted = isShared ? exceptShared : except;
   const verdict = check(record.events, { leaseMs: setting.leaseMs, atLeast: {}, except: excepted });
   for (const [name, looked] of Object.entries(verdict.checked)) {

@@ -917,7 +917,7 @@ export const DeadReason = {
   EXPIRED: 3,
 
   /**
-   * It was running in several processes that died, and is likely to be what killed them.
+   * Two server processes died while it ran, and so did the process that then ran it and nothing else.
    *
    * @generated from enum value: DEAD_REASON_POISON = 4;
    */

@@ -1,0 +1,46 @@
+/** The entry of a process that runs one job: a pool of one worker, which does to the job what any pool does. */
+import { systemClock as clock, takeOrigin } from "../../clock.ts";
+import type { Lease } from "../../job/job.ts";
+import type { Log } from "../../log.ts";
+import { createPool, type Pool } from "../pool.ts";
+import type { FromProcess, ProcessSettings, ToProcess } from "./words.ts";
+
+/** Its one worker is never too many. */
+const idleMs = 60_000;
+
+function say(word: FromProcess): void {
+  if (process.connected) process.send?.(word);
+}
+
+const at =
+  (level: keyof Log): Log["info"] =>
+  (fields, text) =>
+    say({ kind: "log", level, fields, text });
+const log: Log = { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+
+function start({ clockOrigin, ...settings }: ProcessSettings): Pool {
+  takeOrigin(clockOrigin);
+  return createPool({
+    ...{ ...settings, minWorkers: 1, maxWorkers: 1, idleMs, clock, log },
+    onReady: () => say({ kind: "ready" }),
+    onSaid: (_, said) => say({ kind: "said", said }),
+  });
+}
+
+async function run(pool: Pool | undefined, lease: Lease): Promise<void> {
+  for (const { outcome, startedAt, finishedAt, tookMs } of (await pool?.run([lease])) ?? []) {
+    say({ kind: "ended", ended: { outcome, startedAt, finishedAt, tookMs } });
+  }
+}
+
+let pool: Pool | undefined;
+process.on("message", (word: ToProcess) => {
+  if (word.kind === "start") pool = start(word.settings);
+  else if (word.kind === "run") void run(pool, word.lease);
+  else if (word.kind === "cancel") pool?.cancel(word.seq);
+  else pool?.releaseAll();
+});
+// The server is gone, and the next one runs the job again. An exit would wait for a thread that is inside a native call.
+process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
+// A terminal and systemd send these to every process of the server: they are the server's, which gives the job its time.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});

@@ -1,0 +1,30 @@
+/** A process of its own for one job, as the server sees it. */
+import { fork } from "node:child_process";
+import { createSignal } from "../../lifecycle.ts";
+import type { FromProcess, ProcessSettings, ToProcess } from "./words.ts";
+
+export type OwnProcess = {
+  readonly pid: number | undefined;
+  send(word: ToProcess): void;
+  /** Ends it at once. */
+  kill(): void;
+  /** Resolves when it is gone, with the name of a signal, `exit code 3`, or why it could not be started. */
+  readonly gone: Promise<string>;
+};
+
+const entry = new URL(import.meta.url.endsWith(".ts") ? "./entry.ts" : "./entry.js", import.meta.url);
+
+/** Throws when the machine refuses a process in a way that Node.js does not report by an event. */
+export function startOwnProcess(settings: ProcessSettings, onWord: (word: FromProcess) => void): OwnProcess {
+  const child = fork(entry, { serialization: "advanced", stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  const gone = createSignal<string>();
+  child.on("message", onWord);
+  child.on("error", (error) => {
+    // also when a word cannot be sent any more: then its end is about to be reported
+    if (child.pid === undefined) gone.fire(error.message);
+  });
+  child.once("exit", (code, signal) => gone.fire(signal ?? `exit code ${code}`));
+  const send = (word: ToProcess) => void (child.connected && child.send(word));
+  send({ kind: "start", settings });
+  return { pid: child.pid, send, kill: () => void child.kill("SIGKILL"), gone: gone.promise };
+}

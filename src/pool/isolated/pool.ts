@@ -1,0 +1,228 @@
+/**
+ * Runs each job in a process of its own: for suspects, of which one may end the process that runs it. The death of such a
+ * process names the job that was in it, and no other job is harmed. A process has only ever one job, so that nothing that
+ * an earlier one left behind is held against a later one.
+ */
+import { originOf } from "../../clock.ts";
+import { messageOf } from "../../errors.ts";
+import type { Lease, Outcome } from "../../job/job.ts";
+import { createSignal, type Signal } from "../../lifecycle.ts";
+import { within } from "../ending.ts";
+import { notBegun } from "../outcomes.ts";
+import type { Ended, Pool, PoolOptions, Progress } from "../port.ts";
+import { type OwnProcess, startOwnProcess } from "./own-process.ts";
+import type { FromProcess } from "./words.ts";
+
+export type IsolatedPoolOptions = Pick<
+  PoolOptions,
+  "name" | "work" | "tasks" | "outputBounds" | "loadMs" | "graceMs" | "clock" | "log" | "onSaid"
+> & {
+  /** Processes at once. Each takes some 60 MiB, and what its job needs. */
+  readonly maxProcesses: number;
+};
+
+type StopReason = "cancelled" | "timed_out" | "expired" | "released";
+
+type Attempt = {
+  readonly lease: Lease;
+  readonly done: Signal<Ended>;
+  readonly leasedMs: number;
+  own: OwnProcess | undefined;
+  /** When the job was handed over to its process; null: not yet. */
+  startedAt: number | null;
+  /** Why it was told to stop. */
+  stop: StopReason | undefined;
+  progress: Progress | undefined;
+  readonly timers: (() => void)[];
+};
+
+/** How long a process may take to start, beside the loading of its task. */
+const startMs = 30_000;
+/** How much later than its own worker a process has to be ended that is told to stop: nothing moves in it any more. */
+const slackMs = 10_000;
+/**
+ * How long the server outlives a process before it blames the job: whoever kills all processes at once, such as `killall`
+ * or the end of a container, kills the server within that time.
+ */
+const verdictMs = 1_000;
+/** The pause after a process that could not be started; it doubles each time, up to the longest. */
+const pauseMs = 1_000;
+const longestPauseMs = 60_000;
+/** How long `destroy` waits for processes that were killed. */
+const endMs = 5_000;
+
+export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
+  const { name, work, tasks, outputBounds, loadMs, graceMs, clock, log, maxProcesses } = options;
+  const attempts = new Set<Attempt>();
+  const alive = new Set<OwnProcess>();
+  const timeouts = new Map(tasks.map((task) => [task.name, task.timeoutMs]));
+  let isStopping = false;
+  let failedStarts = 0;
+  let pausedUntilMs = Number.NEGATIVE_INFINITY;
+
+  const timeoutOf = (lease: Lease) => lease.options?.timeoutMs ?? timeouts.get(lease.task) ?? Number.POSITIVE_INFINITY;
+  const isPaused = () => clock.monotonicMs() < pausedUntilMs;
+  const find = (seq: number, fence?: number) =>
+    [...attempts].find(({ lease }) => lease.seq === seq && (fence ?? lease.fence) === lease.fence);
+  const later = ({ timers }: Attempt, ms: number, action: () => void) => void timers.push(clock.after(ms, action));
+
+  function runOne(lease: Lease): Promise<Ended> {
+    const attempt: Attempt = {
+      ...{ lease, done: createSignal<Ended>(), own: undefined, startedAt: null, stop: undefined },
+      ...{ progress: undefined, timers: [], leasedMs: clock.monotonicMs() },
+    };
+    if (isStopping) return Promise.resolve(notBegun(lease, { kind: "released" }, clock.now()));
+    attempts.add(attempt);
+    try {
+      begin(attempt);
+    } catch (error) {
+      cannotStart(attempt, messageOf(error));
+    }
+    return attempt.done.promise;
+  }
+
+  function begin(attempt: Attempt): void {
+    const { id, task } = attempt.lease;
+    const settings = {
+      name,
+      work,
+      outputBounds,
+      loadMs,
+      graceMs,
+      clockOrigin: originOf(),
+      tasks: tasksOf(attempt.lease),
+    };
+    const own = startOwnProcess(settings, (word) => hear(attempt, word));
+    log.info({ pool: name, job: id, task, pid: own.pid }, "a suspect runs in a process of its own");
+    attempt.own = own;
+    alive.add(own);
+    void own.gone.then((how) => {
+      alive.delete(own);
+      gone(attempt, how);
+    });
+    later(attempt, startMs + loadMs, () => own.kill());
+  }
+
+  /** Only its own: a file that cannot be loaded is no trouble of others. */
+  function tasksOf({ task }: Lease) {
+    const wanted = tasks.filter((each) => each.name === task);
+    return wanted.map(({ name, file, settings, timeoutMs }) => ({ name, file, settings, timeoutMs }));
+  }
+
+  function hear(attempt: Attempt, word: FromProcess): void {
+    if (!attempts.has(attempt)) return;
+    switch (word.kind) {
+      case "ready":
+        return handOver(attempt);
+      case "log":
+        return log[word.level](word.fields, word.text);
+      case "said":
+        if (word.said.kind === "progress") attempt.progress = word.said.progress;
+        return options.onSaid(attempt.lease, word.said);
+      case "ended":
+        return end(attempt, { lease: attempt.lease, ...word.ended });
+    }
+  }
+
+  function handOver(attempt: Attempt): void {
+    if (attempt.startedAt !== null) return; // its worker was replaced
+    const { lease, timers, own } = attempt;
+    failedStarts = 0;
+    for (const cancel of timers.splice(0)) cancel();
+    const now = clock.now();
+    attempt.startedAt = now;
+    own?.send({ kind: "run", lease });
+    const timeoutMs = timeoutOf(lease);
+    const leftMs = (lease.expiresAt ?? Number.POSITIVE_INFINITY) - now;
+    const boundMs = Math.min(timeoutMs, leftMs);
+    if (boundMs === Number.POSITIVE_INFINITY) return;
+    later(attempt, boundMs + graceMs + slackMs, () => {
+      attempt.stop ??= leftMs <= timeoutMs ? "expired" : "timed_out";
+      own?.kill();
+    });
+  }
+
+  function tellToStop(attempt: Attempt, reason: StopReason): void {
+    if (attempt.stop) return;
+    attempt.stop = reason;
+    const { lease, own, startedAt } = attempt;
+    if (startedAt === null) return end(attempt, notBegun(lease, stopped(attempt, reason), clock.now()));
+    own?.send(reason === "released" ? { kind: "release" } : { kind: "cancel", seq: lease.seq });
+    later(attempt, graceMs + slackMs, () => own?.kill());
+  }
+
+  function gone(attempt: Attempt, how: string): void {
+    if (!attempts.has(attempt)) return;
+    if (attempt.startedAt === null) return cannotStart(attempt, how);
+    if (attempt.stop) return end(attempt, endedNow(attempt, stopped(attempt, attempt.stop)));
+    // what it said last may also be on its way still
+    later(attempt, verdictMs, () => {
+      const { id, task } = attempt.lease;
+      log.error({ pool: name, job: id, task, how }, "the process that ran this job alone died: the job is poison");
+      end(attempt, endedNow(attempt, { kind: "lost", died: "own_process", how }));
+    });
+  }
+
+  /** No job is to blame: it waits until the machine has room for a process again. */
+  function cannotStart(attempt: Attempt, why: string): void {
+    const ms = Math.min(pauseMs * 2 ** failedStarts, longestPauseMs);
+    failedStarts += 1;
+    pausedUntilMs = clock.monotonicMs() + ms;
+    log.error({ pool: name, why, pauseMs: ms }, "no process of its own could be started for a suspect, which waits");
+    end(attempt, notBegun(attempt.lease, { kind: "released" }, clock.now()));
+  }
+
+  function end(attempt: Attempt, ended: Ended): void {
+    if (!attempts.delete(attempt)) return;
+    for (const cancel of attempt.timers) cancel();
+    attempt.own?.kill();
+    attempt.done.fire(ended);
+  }
+
+  function endedNow({ lease, startedAt }: Attempt, outcome: Outcome): Ended {
+    const finishedAt = clock.now();
+    const began = startedAt ?? finishedAt;
+    return { lease, outcome, startedAt: began, finishedAt, tookMs: finishedAt - began };
+  }
+
+  function stopped({ lease, startedAt }: Attempt, reason: StopReason): Outcome {
+    if (reason === "timed_out") return { kind: reason, timeoutMs: timeoutOf(lease) };
+    return reason === "expired" ? { kind: reason, hasStarted: startedAt !== null } : { kind: reason };
+  }
+
+  function releaseAll(): void {
+    isStopping = true;
+    for (const attempt of attempts) tellToStop(attempt, "released");
+  }
+
+  return {
+    name,
+    minWorkers: 0,
+    maxWorkers: maxProcesses,
+    workers: () => alive.size,
+    free: () => (isPaused() ? 0 : maxProcesses - attempts.size),
+    canRun: () => !isPaused(),
+    startingMs(seq) {
+      const attempt = find(seq);
+      return attempt?.startedAt === null ? clock.monotonicMs() - attempt.leasedMs : undefined;
+    },
+    run: (leases) => Promise.all(leases.map(runOne)),
+    progressOf: (seq) => find(seq)?.progress,
+    cancel(seq, fence) {
+      const attempt = find(seq, fence);
+      if (attempt) tellToStop(attempt, "cancelled");
+      return attempt !== undefined;
+    },
+    releaseAll,
+    async destroy() {
+      releaseAll();
+      for (const attempt of attempts) end(attempt, endedNow(attempt, { kind: "released" }));
+      const areGone = await within(
+        clock,
+        endMs,
+        Promise.all([...alive].map(({ gone }) => gone)).then(() => {}),
+      );
+      if (!areGone) log.warn({ pool: name }, "some processes of suspects do not end, and are left behind");
+    },
+  };
+}

@@ -1,0 +1,26 @@
+/** What the server and a process that runs one job say to each other, by `process.send`. */
+import type { Lease } from "../../job/job.ts";
+import type { Log, LogFields } from "../../log.ts";
+import type { Ended, PoolOptions, Said } from "../port.ts";
+
+/** What the process needs to know before it gets its job. */
+export type ProcessSettings = Pick<PoolOptions, "name" | "work" | "tasks" | "outputBounds" | "loadMs" | "graceMs"> & {
+  readonly clockOrigin: number;
+};
+
+export type ToProcess =
+  | { readonly kind: "start"; readonly settings: ProcessSettings }
+  /** Once, and only after `ready`. */
+  | { readonly kind: "run"; readonly lease: Lease }
+  | { readonly kind: "cancel"; readonly seq: number }
+  | { readonly kind: "release" };
+
+export type EndedThere = Omit<Ended, "lease">;
+
+export type FromProcess =
+  /** Its worker has loaded its tasks. */
+  | { readonly kind: "ready" }
+  | { readonly kind: "said"; readonly said: Said }
+  | { readonly kind: "log"; readonly level: keyof Log; readonly fields: LogFields; readonly text: string }
+  /** The last: how the job ended. */
+  | { readonly kind: "ended"; readonly ended: EndedThere };

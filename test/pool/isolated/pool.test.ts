@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import { suite, test, type TestContext } from "node:test";
+import { systemClock } from "../../../src/clock.ts";
+import type { Lease } from "../../../src/job/job.ts";
+import { createIsolatedPool, type IsolatedPoolOptions } from "../../../src/pool/isolated/pool.ts";
+import type { Said } from "../../../src/pool/port.ts";
+import { createFakeClock, turn } from "../../support/fake-clock.ts";
+import { keptLog } from "../../support/samples.ts";
+import { allTasks, job, maxOutputBytes, shown } from "../try-pool.ts";
+
+/** A pool whose processes end with the test. */
+function tryIsolated(t: TestContext, options: Partial<IsolatedPoolOptions> = {}) {
+  const { log, lines } = keptLog();
+  const said: Said[] = [];
+  const pool = createIsolatedPool({
+    ...{ name: "tried", work: "io", tasks: allTasks, loadMs: 60_000, graceMs: 60_000, maxProcesses: 2, log },
+    outputBounds: { maxBytes: maxOutputBytes, maxValues: 1_000 },
+    clock: systemClock,
+    onSaid: (_, each) => said.push(each),
+    ...options,
+  });
+  t.after(() => pool.destroy());
+  const until = async (isNow: () => boolean) => {
+    while (!isNow()) await turn();
+  };
+  return {
+    ...{ pool, lines, said, until },
+    run: async (lease: Lease) => (await pool.run([lease]))[0]!,
+    /** Resolves with the process in which the only job of task `names` runs. */
+    async pidOf() {
+      await until(() => lines.some(({ text }) => text === "here"));
+      return (lines.find(({ text }) => text === "here")!.fields["fields"] as { pid: number }).pid;
+    },
+  };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+suite("a job in a process of its own", () => {
+  test("ends as it does in any pool, with its settings, its log and its progress, and its process with it", async (t) => {
+    const { pool, run, said, lines, until } = tryIsolated(t);
+    const lease = job("names", "end");
+    const { outcome } = await run(lease);
+    assert.equal(outcome.kind, "succeeded");
+    const pid = Number(Buffer.from(outcome.output!.bytes).toString());
+    assert.notEqual(pid, process.pid);
+    assert.deepEqual(
+      said.map(({ kind }) => kind),
+      ["progress", "log"],
+    );
+    assert.equal(lines.find(({ text }) => text === "here")?.fields["job"], lease.id);
+    await until(() => !isAlive(pid) && pool.workers() === 0);
+    const [bytes, failure] = [await run(job("gives", "bytes")), await run(job("throws", "permanent"))];
+    assert.deepEqual([shown(bytes), shown(failure)], ["succeeded data bc", "failed too_old"]);
+  });
+
+  for (const signal of ["SIGSEGV", "SIGABRT", "SIGKILL"] as const) {
+    test(`that ends its process by ${signal} is blamed for it, and no job beside it is harmed`, async (t) => {
+      const { run, pool } = tryIsolated(t);
+      const beside = run(job("names", "wait", { seq: 1 }));
+      const { outcome, lease } = await run(job("kills", signal, { seq: 2 }));
+      assert.deepEqual([outcome, lease.seq], [{ kind: "lost", died: "own_process", how: signal }, 2]);
+      pool.cancel(1);
+      assert.equal(shown(await beside), "cancelled");
+    });
+  }
+
+  test("is not blamed before the server has outlived the process by a second: one kill may be meant for both", async (t) => {
+    const clock = createFakeClock();
+    const { pool, run, until } = tryIsolated(t, { clock });
+    let isBlamed = false;
+    const ended = run(job("kills", "SIGKILL")).finally(() => {
+      isBlamed = true;
+    });
+    await until(() => pool.workers() === 1);
+    await until(() => pool.workers() === 0);
+    clock.advance(999);
+    await turn();
+    assert.equal(isBlamed, false);
+    clock.advance(1);
+    assert.equal(shown(await ended), "lost");
+  });
+
+  test("keeps its process when the server's are told to end: the server decides", async (t) => {
+    const { run, pool, pidOf } = tryIsolated(t);
+    const ended = run(job("names", "wait", { seq: 1 }));
+    const pid = await pidOf();
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.kill(pid, signal);
+    assert.equal(pool.cancel(1, 7), false, "another attempt is meant");
+    assert.equal(pool.cancel(1), true);
+    assert.equal(shown(await ended), "cancelled");
+  });
+
+  test("that does not stop in time is ended by its process, and with it when that does not move any more", async (t) => {
+    const { run } = tryIsolated(t, { graceMs: 50 });
+    const timeoutMs = 200;
+    assert.equal(shown(await run(job("names", "stay", { options: { timeoutMs } }))), "timed_out 200");
+    const clock = createFakeClock();
+    const stopped = tryIsolated(t, { clock, graceMs: 50 });
+    const ended = stopped.run(job("names", "stay", { options: { timeoutMs: 3_600_000 } }));
+    process.kill(await stopped.pidOf(), "SIGSTOP");
+    clock.advance(3_600_000 + 50 + 10_000);
+    assert.equal(shown(await ended), "timed_out 3600000");
+  });
+
+  test("is given back when the server stops, whether it has begun or not, and no process is left", async (t) => {
+    const { pool, run, pidOf } = tryIsolated(t);
+    const running = run(job("names", "wait", { seq: 1 }));
+    const pid = await pidOf();
+    const starting = run(job("names", "wait", { seq: 2 }));
+    pool.releaseAll();
+    assert.deepEqual([shown(await running), shown(await starting)], ["released", "released"]);
+    assert.equal(shown(await run(job("names", "end"))), "released", "and so is what comes later");
+    await pool.destroy();
+    assert.deepEqual([pool.workers(), isAlive(pid)], [0, false]);
+  });
+
+  test("that obeys nothing is given back all the same when the pool ends", async (t) => {
+    const { pool, run, pidOf } = tryIsolated(t);
+    const ended = run(job("names", "stay"));
+    await pidOf();
+    await pool.destroy();
+    assert.equal(shown(await ended), "released");
+  });
+
+  test("waits, and is blamed for nothing, while no process can be started", async (t) => {
+    const clock = createFakeClock();
+    process.env["MILLPOND_TEST_BOOT"] = "hangs";
+    t.after(() => delete process.env["MILLPOND_TEST_BOOT"]);
+    const { pool, run, until, lines } = tryIsolated(t, { clock });
+    assert.equal(pool.free(), 2);
+    const lease = job("boots", null);
+    const ended = run(lease);
+    await until(() => pool.workers() === 1);
+    clock.advance(1_000);
+    assert.equal(pool.startingMs(lease.seq), 1_000);
+    clock.advance(90_000);
+    assert.equal(shown(await ended), "released");
+    assert.deepEqual([pool.canRun(), pool.free()], [false, 0]);
+    assert.match(lines.at(-1)!.text, /no process of its own could be started/);
+    clock.advance(1_000);
+    assert.deepEqual([pool.canRun(), pool.free()], [true, 2]);
+    delete process.env["MILLPOND_TEST_BOOT"];
+    assert.equal(shown(await run(job("boots", null))), 'succeeded json "booted"');
+  });
+
+  test("says how far it is", async (t) => {
+    const { pool, run, pidOf } = tryIsolated(t);
+    const ended = run(job("names", "wait", { seq: 1 }));
+    await pidOf();
+    assert.deepEqual(pool.progressOf(1), { fraction: 0.5, note: "half" });
+    pool.cancel(1);
+    await ended;
+    assert.equal(pool.progressOf(1), undefined);
+  });
+});
