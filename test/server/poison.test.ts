@@ -117,7 +117,9 @@ suite("deaths that have nothing to do with jobs", () => {
     const gate = await openedGate(t);
     const guarded = await openGuarded(t);
     const client = guarded.client("ada");
-    await client.submitAll(longJobs(gate, 50, often));
+    // the first run in every life of a server: in its workers at first, then as suspects
+    await client.submitAll(longJobs(gate, workers, { ...often, priority: 1 }));
+    await client.submitAll(longJobs(gate, 50 - workers, often));
     for (let kills = 0; kills < 10; kills += 1) {
       for (let begun = 0; begun < workers; begun += 1) await gate.next();
       await guarded.kill();
