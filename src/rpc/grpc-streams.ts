@@ -6,7 +6,7 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { Log } from "../log.ts";
-import { type Admit, guardStreams } from "./boundary.ts";
+import { type Admit, guarded, guardStreams, ignore } from "./boundary.ts";
 
 export type GrpcStreams = {
   /** Streams of this connection are guarded. */
@@ -22,7 +22,10 @@ export function createGrpcStreams(log: Log, admit: Admit): GrpcStreams {
   const mark = Symbol("guarded");
   const seen = new WeakSet();
 
-  function onCreated(published: unknown): void {
+  /** What a subscriber throws ends the process, too. */
+  const onCreated = guarded(log, "watching a session", watchSession, ignore);
+
+  function watchSession(published: unknown): void {
     const { session } = (published as { readonly stream: ServerHttp2Stream }).stream;
     if (!session || session.destroyed || seen.has(session)) return;
     seen.add(session);
