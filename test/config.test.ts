@@ -35,6 +35,8 @@ suite("values", () => {
       values: 20_000,
       requestMiB: 128,
       jobsPerSubmit: 1000,
+      connections: 10_000,
+      connectionsPerAddress: 1000,
       streams: 100,
       metadataBytes: 16_384,
       resultStreams: 10,

@@ -139,6 +139,21 @@ export const options = [
       "over yet. Near it large requests are read one after the other; what cannot be slowed down is cut.",
   ),
   option("limits.jobsPerSubmit", integer(1, 100_000), 1000, "jobs", "Bound on the jobs of one submit."),
+  option(
+    "limits.connections",
+    integer(1, 1_000_000),
+    10_000,
+    "connections",
+    "Bound on the connections, to both ports together.",
+  ),
+  option(
+    "limits.connectionsPerAddress",
+    integer(1, 1_000_000),
+    1000,
+    "connections",
+    "Bound on the connections from one address, to both ports together. Not for loopback, which all clients of this " +
+      "machine share; behind a proxy all clients have the proxy's address.",
+  ),
   option("limits.streams", integer(1, 10_000), 100, "calls", "Bound on the calls open at once on one connection."),
   option("limits.metadataBytes", integer(1024, mebibyte), 16_384, "bytes", "Bound on the metadata of one call."),
   option("limits.resultStreams", integer(1, 10_000), 10, "streams", "Bound on the result streams of one client."),

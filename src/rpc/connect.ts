@@ -33,6 +33,7 @@ import {
   parseTrace,
   traceKey,
 } from "./call.ts";
+import type { ConnectionLimits } from "./connection-limits.ts";
 import { counted } from "./arrival/http-requests.ts";
 import type { RequestBudget } from "./arrival/request-budget.ts";
 import { guarded, ignore } from "./boundary.ts";
@@ -63,6 +64,7 @@ export type ConnectOptions = OriginOptions & {
   readonly port: number;
   readonly limits: FrontEndLimits;
   readonly budget: RequestBudget;
+  readonly connections: ConnectionLimits;
   /** Types of tasks' inputs and outputs, so that they can be read and shown as JSON. */
   readonly types: readonly DescMessage[];
   /** What /healthz says: 200 when it serves, 503 when not. */
@@ -154,7 +156,14 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
   // twice what is allowed: what is a little over gets an answer of ours, and only what is far over is cut by Node
   const headerBytes = 2 * limits.metadataBytes;
   const server = createDualServer(
-    createHttp1Server({ maxHeaderSize: headerBytes }, serve),
+    createHttp1Server(
+      {
+        maxHeaderSize: headerBytes,
+        ...{ headersTimeout: limits.slowSenderMs, requestTimeout: 0 }, // the budget cuts bodies
+        connectionsCheckingInterval: limits.slowSenderMs / 10,
+      },
+      serve,
+    ),
     createHttp2Server(
       {
         maxSessionMemory: limits.sessionMemoryMiB,
@@ -162,7 +171,11 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
       },
       serve,
     ),
-    { log },
+    {
+      ...{ connections: options.connections, clock, log },
+      firstBytesMs: limits.slowSenderMs,
+      keepalive: { everyMs: limits.keepaliveMs, timeoutMs: limits.keepaliveTimeoutMs },
+    },
   );
   let port = options.port;
   const address = () => `${host.includes(":") ? `[${host}]` : host}:${port}`;

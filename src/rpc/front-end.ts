@@ -14,6 +14,11 @@ export type FrontEndLimits = {
   readonly sessionMemoryMiB: number;
   /** A response that its client does not read is cut after this long. */
   readonly slowReaderMs: number;
+  /** How long a client may take for the head of a request. */
+  readonly slowSenderMs: number;
+  /** A connection of HTTP/2 is pinged this long after the last answer, and cut when the next takes longer than `keepaliveTimeoutMs`. */
+  readonly keepaliveMs: number;
+  readonly keepaliveTimeoutMs: number;
   /** How long a stop waits for calls to end before it cuts them. */
   readonly closeMs: number;
 };
@@ -28,8 +33,3 @@ export type FrontEnd = RunningPart & {
    */
   drain(): void;
 };
-
-/** A connection of which nothing is heard for this long is asked whether it is still there. */
-export const keepaliveMs = 20_000;
-/** How long it may take to answer that; then it is cut. */
-export const keepaliveTimeoutMs = 10_000;

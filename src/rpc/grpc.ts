@@ -38,7 +38,8 @@ import {
   traceKey,
 } from "./call.ts";
 import { report } from "./boundary.ts";
-import { type FrontEnd, type FrontEndLimits, keepaliveMs, keepaliveTimeoutMs } from "./front-end.ts";
+import type { ConnectionLimits } from "./connection-limits.ts";
+import type { FrontEnd, FrontEndLimits } from "./front-end.ts";
 import { createGrpcAdmission } from "./grpc-admission.ts";
 import { createGrpcStreams } from "./grpc-streams.ts";
 import { createListener } from "./listener.ts";
@@ -54,6 +55,7 @@ export type GrpcOptions = {
   readonly port: number;
   readonly limits: FrontEndLimits;
   readonly budget: RequestBudget;
+  readonly connections: ConnectionLimits;
   /** Types of tasks' inputs, whose values count. */
   readonly types: readonly DescMessage[];
   /** Where gRPC-Web and Connect are served, for the refusal of such a call. */
@@ -73,14 +75,14 @@ type Call =
 const forEverMs = 2 ** 31 - 1;
 
 export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOptions): FrontEnd {
-  const { host, limits, budget, clock, log } = options;
+  const { host, limits, budget, connections, clock, log } = options;
   const server = new Server({
     "grpc.max_receive_message_length": limits.messageBytes,
     "grpc.max_send_message_length": limits.messageBytes,
     "grpc.max_concurrent_streams": limits.streams,
     "grpc-node.max_session_memory": limits.sessionMemoryMiB,
-    "grpc.keepalive_time_ms": keepaliveMs,
-    "grpc.keepalive_timeout_ms": keepaliveTimeoutMs,
+    "grpc.keepalive_time_ms": limits.keepaliveMs,
+    "grpc.keepalive_timeout_ms": limits.keepaliveTimeoutMs,
     "grpc.enable_channelz": 0,
   });
   // grpc-js could listen by itself, but could not cut a connection whose client reads no more, and so not always stop
@@ -98,6 +100,7 @@ export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOpt
   });
   const listener = createListener({
     allowHalfOpen: false,
+    connections,
     onConnection(socket) {
       streams.watch(socket);
       injector.injectConnection(socket);

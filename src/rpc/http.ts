@@ -5,12 +5,14 @@
 import type { Server as Http1Server, ServerResponse } from "node:http";
 import type { Http2Server, ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
+import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import { guarded, guardStreams } from "./boundary.ts";
+import type { ConnectionLimits } from "./connection-limits.ts";
+import { keepAlive, type KeepaliveOptions } from "./keepalive.ts";
 import { createListener, type Listener } from "./listener.ts";
 
 const prefaceStart = "PRI ";
-const defaultFirstBytesMs = 10_000;
 
 export type DualServer = Listener & {
   /** Tells the clients of every connection to make another one: what is under way goes on, and new ones are served. */
@@ -18,15 +20,18 @@ export type DualServer = Listener & {
 };
 
 export type DualServerOptions = {
+  readonly connections: ConnectionLimits;
+  /** A connection that has not even sent four bytes after this long is cut. */
+  readonly firstBytesMs: number;
+  readonly keepalive: Omit<KeepaliveOptions, "clock">;
+  readonly clock: Clock;
   readonly log: Log;
-  /** A connection that has not even sent four bytes after this long is cut. Default: 10 s. */
-  readonly firstBytesMs?: number;
 };
 
 export function createDualServer(
   http1: Http1Server,
   http2: Http2Server,
-  { log, firstBytesMs = defaultFirstBytesMs }: DualServerOptions,
+  { connections, firstBytesMs, keepalive, clock, log }: DualServerOptions,
 ): DualServer {
   /** Those of which is not known yet what they speak. */
   const undecided = new Set<Socket>();
@@ -45,12 +50,13 @@ export function createDualServer(
   });
   http2.on("session", (session) => {
     guardStreams(session, log);
+    keepAlive(session, { ...keepalive, clock });
     sessions.add(session);
     session.once("close", () => sessions.delete(session));
   });
 
   // half-open: a client of HTTP/1.1 may end its side as soon as its request is sent
-  const listener = createListener({ allowHalfOpen: true, onConnection: decide, log });
+  const listener = createListener({ allowHalfOpen: true, connections, onConnection: decide, log });
 
   function decide(socket: Socket): void {
     let start = Buffer.alloc(0);

@@ -3,7 +3,7 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { guarded } from "./boundary.ts";
-import { keepaliveMs } from "./front-end.ts";
+import type { ConnectionLimits } from "./connection-limits.ts";
 
 export type Listener = {
   /** Resolves with the port that was bound; rejects when it cannot be. */
@@ -19,17 +19,22 @@ export type Listener = {
 export type ListenerOptions = {
   /** A connection stays open for writing when its client has ended its side. */
   readonly allowHalfOpen: boolean;
+  readonly connections: ConnectionLimits;
   /** What it throws cuts the connection. */
   readonly onConnection: (socket: Socket) => void;
   readonly log: Log;
 };
 
-export function createListener({ allowHalfOpen, onConnection, log }: ListenerOptions): Listener {
+/** After so long without a packet the kernel asks whether the other side is still there. */
+const keepAliveInitialDelay = 20_000;
+
+export function createListener({ allowHalfOpen, connections, onConnection, log }: ListenerOptions): Listener {
   const sockets = new Set<Socket>();
-  const keepAlive = { keepAlive: true, keepAliveInitialDelay: keepaliveMs };
+  const keepAlive = { keepAlive: true, keepAliveInitialDelay };
   const cutSocket = (socket: Socket) => void socket.destroy();
   const handOver = guarded(log, "a connection's handler", onConnection, cutSocket);
   const server = createServer({ noDelay: true, allowHalfOpen, ...keepAlive }, (socket) => {
+    if (!connections.admit(socket)) return cutSocket(socket);
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
     socket.on("error", () => cutSocket(socket)); // a broken connection is the client's business

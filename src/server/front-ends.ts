@@ -3,9 +3,10 @@ import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
 import type { Log } from "../log.ts";
 import type { Tasks } from "../pool/tasks.ts";
-import { createCutLog } from "../rpc/arrival/cut-log.ts";
+import { createCutLog } from "../rpc/cut-log.ts";
 import type { CutReason } from "../rpc/arrival/request-body.ts";
 import { createRequestBudget } from "../rpc/arrival/request-budget.ts";
+import { createConnectionLimits } from "../rpc/connection-limits.ts";
 import { createConnectFrontEnd, type HealthFacts } from "../rpc/connect.ts";
 import type { FrontEnd } from "../rpc/front-end.ts";
 import { createGrpcFrontEnd } from "../rpc/grpc.ts";
@@ -25,6 +26,8 @@ export type FrontEnds = { readonly grpc: FrontEnd; readonly http: FrontEnd };
 
 /** How long connections may take to close once nothing more is to be sent. */
 const closeMs = 2_000;
+/** A silent connection is cut after half a minute at most. */
+const keepalive = { keepaliveMs: 20_000, keepaliveTimeoutMs: 10_000 };
 
 /** What the log says of requests that are cut. */
 const cutTexts: { readonly [R in CutReason]: string } = {
@@ -34,7 +37,13 @@ const cutTexts: { readonly [R in CutReason]: string } = {
 };
 
 export function createFrontEnds({ config, services, tasks, health, clock, log, random }: FrontEndParts): FrontEnds {
-  const limits = { ...config.limits, slowReaderMs: config.slowReaderMs, closeMs };
+  const limits = {
+    ...config.limits,
+    slowReaderMs: config.slowReaderMs,
+    slowSenderMs: config.slowSenderMs,
+    closeMs,
+    ...keepalive,
+  };
   const types = [...tasks.values()]
     .flatMap(({ input, output }) => [input, output])
     .filter((type) => type !== undefined);
@@ -45,7 +54,11 @@ export function createFrontEnds({ config, services, tasks, health, clock, log, r
     clock,
     onCut: (reason) => cuts.add(cutTexts[reason]),
   });
-  const common = { limits, budget, types, clock, log, random };
+  const connections = createConnectionLimits({
+    ...config.limits,
+    onRefused: (limit) => cuts.add(`connections were closed, because limits.${limit} is reached`),
+  });
+  const common = { limits, budget, connections, types, clock, log, random };
   const http = createConnectFrontEnd(services, { ...config.http, ...common, health });
   const grpc = createGrpcFrontEnd(services, { ...config.grpc, ...common, webAddress: http.address });
   return { grpc, http };

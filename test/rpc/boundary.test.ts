@@ -35,7 +35,7 @@ test("a connection whose handler throws is cut, and the next one is served", asy
     if (count === 1) throw new Error("the first one is unlucky");
     socket.end("served");
   };
-  const listener = createListener({ allowHalfOpen: false, onConnection, log });
+  const listener = createListener({ allowHalfOpen: false, connections: { admit: () => true }, onConnection, log });
   const port = await listener.listen("127.0.0.1", 0);
   t.after(() => listener.close());
   assert.equal(await text(connect(port, "127.0.0.1")), "");

@@ -7,20 +7,30 @@ import { text } from "node:stream/consumers";
 import { describe, test, type TestContext } from "node:test";
 import { createSignal } from "../../src/lifecycle.ts";
 import { ignore } from "../../src/rpc/boundary.ts";
+import { type Clock, systemClock } from "../../src/clock.ts";
 import { createDualServer } from "../../src/rpc/http.ts";
-import { turn } from "../support/fake-clock.ts";
+import { createFakeClock, turn } from "../support/fake-clock.ts";
 
 const host = "127.0.0.1";
 /** Says nothing. */
 const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+/** A client has so long for its first bytes, pings come after so long, and may wait so long for their answers. */
+const [firstBytesMs, everyMs, timeoutMs] = [60_000, 20_000, 10_000];
+const settings = (clock: Clock = systemClock) => ({
+  ...{ log, clock, firstBytesMs },
+  connections: { admit: () => true },
+  keepalive: { everyMs, timeoutMs },
+});
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const emptySettings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+/** HEADERS of stream 1 without END_HEADERS: CONTINUATION has to follow. */
+const headWithoutEnd = Buffer.from([0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82]);
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`;
 
 /** A server on both protocols; `/held` is answered only when the test says so. */
 async function open(
   t: TestContext,
-  options: { readonly firstBytesMs?: number; readonly headersTimeout?: number } = {},
+  options: { readonly firstBytesMs?: number; readonly headersTimeout?: number; readonly clock?: Clock } = {},
 ) {
   const held = createSignal<() => void>();
   const { headersTimeout = 60_000 } = options;
@@ -34,7 +44,7 @@ async function open(
     if (incoming.url === "/held") held.fire(answer);
     else answer();
   });
-  const server = createDualServer(http1, http2, { log, ...options });
+  const server = createDualServer(http1, http2, { ...settings(), ...options });
   const port = await server.listen(host, 0);
   t.after(async () => {
     const closed = server.close();
@@ -158,6 +168,35 @@ describe("a slow or broken client", () => {
     assert.match(await text(socket), /^HTTP\/1\.1 408 /);
   });
 
+  for (const [what, pieces] of [
+    ["sends the first bytes of the preface", [preface.slice(0, 4)]],
+    ["sends the preface and no SETTINGS", [preface]],
+    ["sends a head and not the rest of it", [preface, emptySettings, headWithoutEnd]],
+  ] as const) {
+    test(`of HTTP/2 that ${what} is cut when it answers no ping`, async (t) => {
+      const clock = createFakeClock();
+      const socket = await (await open(t, { clock })).dial();
+      await sendApart(socket, pieces);
+      while (clock.timers() === 0) await turn(); // its session has begun
+      clock.advance(everyMs);
+      clock.advance(timeoutMs);
+      await once(socket.resume(), "end");
+    });
+  }
+
+  test("is not cut while it answers pings, however silent it is otherwise", async (t) => {
+    const clock = createFakeClock();
+    const { client, get } = (await open(t, { clock })).session();
+    await get("/first");
+    for (let passedMs = 0; passedMs < 10 * everyMs; passedMs += timeoutMs) {
+      clock.advance(timeoutMs);
+      await get("/behind"); // the client has the ping, if there was one
+      await get("/answered"); // and the server its answer
+    }
+    assert.equal(await get("/last"), "two GET /last");
+    assert.equal(client.destroyed, false);
+  });
+
   test("that is quick at first is not cut later by the wait for its first bytes", async (t) => {
     const { dial, held } = await open(t, { firstBytesMs: 30 });
     const socket = await dial();
@@ -226,7 +265,7 @@ describe("close", () => {
   });
 
   test("of a server that never listened, and twice, is safe", async (t) => {
-    await createDualServer(createHttp1(), createHttp2(), { log }).close();
+    await createDualServer(createHttp1(), createHttp2(), settings()).close();
     const { server } = await open(t);
     await server.close();
     await server.close();
@@ -235,6 +274,6 @@ describe("close", () => {
 
 test("a port that is taken is an error", async (t) => {
   const { port } = await open(t);
-  const second = createDualServer(createHttp1(), createHttp2(), { log });
+  const second = createDualServer(createHttp1(), createHttp2(), settings());
   await assert.rejects(second.listen(host, port), /EADDRINUSE/);
 });

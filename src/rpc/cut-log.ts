@@ -1,6 +1,6 @@
 /** Lines about clients that were cut off: one at once, and then one for all that follow within a while. */
-import type { Clock } from "../../clock.ts";
-import type { Log } from "../../log.ts";
+import type { Clock } from "../clock.ts";
+import type { Log } from "../log.ts";
 
 export type CutLog = {
   /** `text` says what was cut and why; lines with the same text are counted together. */
