@@ -1,7 +1,10 @@
 /** What users put into a folder of tasks, and works or is ignored. What does neither is in task-faults.test.ts. */
 import assert from "node:assert/strict";
+import { symlink } from "node:fs/promises";
+import { join } from "node:path";
 import { suite, test } from "node:test";
-import { type Files, good, load, millpond, task } from "./try-folder.ts";
+import { loadTasks } from "../../src/pool/tasks.ts";
+import { type Files, good, load, millpond, sourcesOf, task } from "./try-folder.ts";
 
 suite("what works", { concurrency: 4 }, () => {
   const rows: readonly (readonly [what: string, files: Files, tasks: readonly string[]])[] = [
@@ -133,4 +136,13 @@ suite("what is ignored is named, with the reason", { concurrency: 4 }, () => {
     };
     assert.deepEqual((await load(t, { ...files, "good.ts": good() })).ignored, []);
   });
+});
+
+test("files behind links work, as Kubernetes mounts a ConfigMap", async (t) => {
+  const sources = await sourcesOf(t, { "..2026_01/greet.ts": good("greet") });
+  const folder = sources.folders.join();
+  await symlink("..2026_01", join(folder, "..data"));
+  await symlink("..data/greet.ts", join(folder, "greet.ts"));
+  const loaded = await loadTasks(sources);
+  assert.deepEqual([[...loaded.tasks.keys()], loaded.ignored], [["greet"], []]);
 });

@@ -17,7 +17,7 @@ export const task = (name: string, more = "") =>
 export const good = (name = "good") => millpond + task(name);
 
 /** A folder with these files, and what to load it needs. */
-async function sourcesOf(t: TestContext, files: Files, more: Partial<TaskSources> = {}): Promise<TaskSources> {
+export async function sourcesOf(t: TestContext, files: Files, more: Partial<TaskSources> = {}): Promise<TaskSources> {
   const folder = await mkdtemp(join(tmpdir(), "millpond-folder-"));
   t.after(() => rm(folder, { recursive: true }));
   for (const [path, text] of Object.entries(files)) {

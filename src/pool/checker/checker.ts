@@ -9,8 +9,7 @@ import type { Log } from "../../log.ts";
 import { within } from "../ending.ts";
 import type { FileReport } from "../tasks/report.ts";
 import { answerTo, type CheckInput, type TaskChecks } from "./checks.ts";
-import type { FromChecker } from "./protocol.ts";
-import { requestOf } from "./request.ts";
+import { type FromChecker, requestOf } from "./protocol.ts";
 import { type CheckerThread, type Started, startThread, type ThreadParts } from "./thread-start.ts";
 
 export type Checker = TaskChecks & {
@@ -56,6 +55,8 @@ const looks = 4;
 const maxBroken = 3;
 /** Threads that were told to end and do not, as native code can do to them; with so many none is started. */
 const maxEnding = 4;
+/** What an input takes besides its bytes, about. */
+const inputBytes = 200;
 const firstPauseMs = 100;
 const longestPauseMs = 10_000;
 const busyRetryMs = 1_000;
@@ -223,7 +224,7 @@ export function createChecker({ surroundings, loadMs, checkMs, clock, log }: Che
     const { promise, fire: done } = createSignal<readonly (MillpondError | null)[]>();
     const batch: Batch = {
       ...{ inputs, done, broken: 0, answers: inputs.map(() => undefined) },
-      bytes: inputs.reduce((total, { input }) => total + (input?.bytes.length ?? 0), 0),
+      bytes: inputs.reduce((total, { input }) => total + inputBytes + (input?.bytes.length ?? 0), 0),
     };
     bytes += batch.bytes;
     waiting.push(batch);

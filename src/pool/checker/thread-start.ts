@@ -48,7 +48,18 @@ export async function startThread(parts: ThreadParts): Promise<Started> {
   const { port1: port, port2 } = new MessageChannel();
   const progress = new Int32Array(new SharedArrayBuffer(8));
   const data: CheckerData = { port: port2, files, surroundings: parts.surroundings, progress };
-  const worker = new Worker(entry, { name: "millpond-checker", workerData: data, transferList: [port2] });
+  let worker: Worker;
+  try {
+    worker = new Worker(entry, { name: "millpond-checker", workerData: data, transferList: [port2] });
+  } catch (error) {
+    port.close();
+    return {
+      reports: [
+        faulty(`no thread can be started to load ${fileURLToPath(files[0] as string)}: ${textOf(error, maxWhyChars)}`),
+      ],
+      thread: undefined,
+    };
+  }
   const started = createSignal<Started>();
   const ended = createSignal();
   const reports: FileReport[] = [];
