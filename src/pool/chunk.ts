@@ -1,6 +1,7 @@
 /** What the main thread and a worker thread say to each other. All of it is plain data that survives cloning. */
 import type { Failure, JsonValue, Payload } from "../job/job.ts";
 import type { OutputBounds } from "./codec.ts";
+import type { Fault } from "./faults.ts";
 import type { Progress } from "./port.ts";
 import type { LogLevel } from "./task.ts";
 
@@ -57,6 +58,8 @@ export type Note =
   | { readonly kind: "unready"; readonly thread: number; readonly why: string }
   /** The thread has loaded its tasks. */
   | { readonly kind: "ready"; readonly thread: number }
+  /** Something failed in the thread that nobody catches, and it ends. */
+  | (Fault & { readonly kind: "fault"; readonly thread: number })
   /** How some jobs of a chunk ended that goes on: those from index `from` on. They are said again at the chunk's end. */
   | {
       readonly kind: "ended";

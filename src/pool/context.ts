@@ -4,6 +4,7 @@ import { systemClock as clock } from "../clock.ts";
 import type { JsonValue } from "../job/job.ts";
 import type { ChunkJob, Note, StopReason } from "./chunk.ts";
 import { type Flags, stopReasonOf } from "./flags.ts";
+import { type Origin, runAs } from "./faults.ts";
 import { plain, textOf } from "./plain.ts";
 import type { Progress } from "./port.ts";
 import { createReports, type Reports } from "./progress.ts";
@@ -32,6 +33,7 @@ export type Place = {
   readonly index: number;
   readonly settings: unknown;
   readonly deadlineAt: number;
+  readonly origin: Origin;
 };
 
 /** Attempts of this thread whose task asked for its signal. */
@@ -68,7 +70,8 @@ export function createContext(job: ChunkJob, place: Place): AttemptContext {
     controller = created;
     look = () => {
       const reason = toldTo();
-      if (reason) created.abort(toldToStop(reason));
+      // the bell rings in nobody's context, and a listener that fails is this job's
+      if (reason) runAs(place.origin, () => created.abort(toldToStop(reason)));
     };
     look();
     if (!hasEnded) listeners.add(look);

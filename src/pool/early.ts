@@ -6,6 +6,8 @@ import type { Chunk, ChunkOutcome, Note } from "./chunk.ts";
 export type Early = {
   /** A job is about to begin. */
   before(nowMs: number): void;
+  /** The thread ends. */
+  flush(): void;
   /** The chunk is over. */
   stop(): void;
 };
@@ -15,8 +17,6 @@ const waitMs = 5;
 /** How long an outcome waits while a job that leaves its thread's event loop alone goes on. */
 const timerMs = 20;
 
-const needless: Early = { before() {}, stop() {} };
-
 /**
  * Posts what is new in `outcomes`: before a job begins, when 5 ms have passed since the last time, and 20 ms after that
  * while it runs. At most one timer is set at a time, and one message is sent for all that is new.
@@ -24,8 +24,7 @@ const needless: Early = { before() {}, stop() {} };
  * What remains: no timer fires while a job blocks its thread. Jobs that ended within the 5 ms before it began have their
  * outcome when it ends; if its thread must be ended they are released, and run again.
  */
-export function createEarly({ slot, number: chunk, jobs }: Chunk, outcomes: readonly (ChunkOutcome | null)[]): Early {
-  if (jobs.length < 2) return needless;
+export function createEarly({ slot, number: chunk }: Chunk, outcomes: readonly (ChunkOutcome | null)[]): Early {
   let posted = 0;
   let lastMs = clock.monotonicMs();
   let cancel: (() => void) | undefined;
@@ -49,6 +48,7 @@ export function createEarly({ slot, number: chunk, jobs }: Chunk, outcomes: read
       if (nowMs - lastMs > waitMs) post(nowMs);
       else cancel ??= clock.after(timerMs, onTimer);
     },
+    flush: () => post(clock.monotonicMs()),
     stop() {
       cancel?.();
     },

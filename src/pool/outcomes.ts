@@ -2,23 +2,28 @@
 import type { Failure, Lease, Outcome } from "../job/job.ts";
 import type { ChunkOutcome, ChunkOutcomes, StopReason } from "./chunk.ts";
 import { standingOf, stopReasonOf, threadOf } from "./flags.ts";
-import { textOf } from "./plain.ts";
+import type { Fault } from "./faults.ts";
+import type { HandBacks } from "./hand-backs.ts";
+import { cut, textOf } from "./plain.ts";
 import type { Ended, Progress } from "./port.ts";
 import type { Slot } from "./slots.ts";
+import { maxMessageChars } from "./thrown.ts";
 
 export type Outcomes = {
   /** What the thread says of the jobs from `slot.known` on: all of them, or those that have ended so far. */
   ofChunk(slot: Slot, outcomes: ChunkOutcomes, now: number): readonly Ended[];
   /**
-   * The thread died or was ended, or none took the chunk. The job that was running is to blame, and the others are
-   * released. When none was running, nobody knows what killed the thread, unless the pool ends: those that had ended are
-   * lost. Jobs whose outcome is known already are left out.
+   * The thread died or was ended, or none took the chunk. A fault says whose code did that: that job has failed, and the
+   * others are released; those that had begun are, however, when it has happened to them too often. Without one the job
+   * that was running is to blame, and the others are released; when none was running, nobody knows what killed the
+   * thread, unless the pool ends: those that had ended are lost. Jobs whose outcome is known already are left out.
    */
   ofDeath(slot: Slot, error: unknown, now: number): readonly Ended[];
 };
 
 export type OutcomesParts = {
   readonly timeoutOf: (lease: Lease) => number;
+  readonly handBacks: Pick<HandBacks, "add">;
   /** Takes the last report of progress of a job that has ended. */
   readonly onProgress: (lease: Lease, last: Progress) => void;
   /** Whether jobs that were taken back have been reported, and are nobody's business here. */
@@ -28,7 +33,7 @@ export type OutcomesParts = {
 };
 
 export function createOutcomes(parts: OutcomesParts): Outcomes {
-  const { timeoutOf, onProgress, areReleasedReported, isStopping } = parts;
+  const { timeoutOf, handBacks, onProgress, areReleasedReported, isStopping } = parts;
 
   function stopped(reason: StopReason, lease: Lease, hasStarted: boolean): Outcome {
     if (reason === "timed_out") return { kind: reason, timeoutMs: timeoutOf(lease) };
@@ -53,6 +58,14 @@ export function createOutcomes(parts: OutcomesParts): Outcomes {
     return notBegun(lease, stopped(reason, lease, false), now);
   }
 
+  /** Of a job that had begun when its thread died. */
+  function outcomeOf(lease: Lease, fault: Fault | undefined, error: unknown): Outcome {
+    if (!fault) return { kind: "failed", failure: deathOf(error) };
+    if (isOf(fault, lease)) return { kind: "failed", failure: fault.failure };
+    const times = handBacks.add(lease.seq);
+    return times <= maxHandBacks ? { kind: "released" } : { kind: "failed", failure: endedTooOften(times, fault) };
+  }
+
   return {
     ofChunk(slot, outcomes, now) {
       const all: Ended[] = [];
@@ -66,7 +79,7 @@ export function createOutcomes(parts: OutcomesParts): Outcomes {
       return all;
     },
     ofDeath(slot, error, now) {
-      const { leases, flags } = slot;
+      const { leases, flags, fault } = slot;
       const standings = leases.map((_, index) => standingOf(flags, index));
       const hasCulprit = standings.includes("running");
       const isUnsendable = threadOf(flags) === 0 && isNotSent(error);
@@ -77,13 +90,13 @@ export function createOutcomes(parts: OutcomesParts): Outcomes {
             return ofWithdrawn(slot, index, now);
           case "running": {
             const reason = stopReasonOf(flags, index);
-            const outcome = reason
-              ? stopped(reason, lease, true)
-              : ({ kind: "failed", failure: deathOf(error) } as const);
+            const outcome = reason ? stopped(reason, lease, true) : outcomeOf(lease, fault, error);
+            if (outcome.kind === "released") return notBegun(lease, outcome, now);
             const startedAt = Math.min(flags.startedAt[0] as number, now); // the clocks of two threads differ a little
             return { lease, outcome, startedAt, finishedAt: now, tookMs: now - startedAt };
           }
           case "ended":
+            if (fault && !isStopping()) return notBegun(lease, outcomeOf(lease, fault, error), now);
             return notBegun(lease, hasCulprit || isStopping() ? { kind: "released" } : lost, now);
           default:
             return notBegun(lease, isUnsendable ? lost : { kind: "released" }, now);
@@ -91,6 +104,23 @@ export function createOutcomes(parts: OutcomesParts): Outcomes {
       };
       return leases.map(endedOf).filter((ended) => ended !== undefined);
     },
+  };
+}
+
+/** How often a job is handed back for what others did, before each time counts as an attempt. */
+const maxHandBacks = 5;
+
+function isOf({ origin }: Fault, { seq, attempt }: Lease): boolean {
+  return origin !== null && origin.id !== null && origin.seq === seq && origin.attempt === attempt;
+}
+
+function endedTooOften(times: number, { failure: { message, stack } }: Fault): Failure {
+  const what = `the worker ended ${times} times during this job, by errors that are not known to be its own; the last: `;
+  return {
+    reason: "worker_died",
+    message: cut(what + message, maxMessageChars),
+    retryable: true,
+    ...(stack !== undefined && { stack }),
   };
 }
 

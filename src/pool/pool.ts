@@ -9,7 +9,9 @@ import type { Lease } from "../job/job.ts";
 import { createBoots } from "./boots.ts";
 import { type ChunkOutcomes, noChunk, type Note, type ThreadData } from "./chunk.ts";
 import { createEnding, within } from "./ending.ts";
+import type { Origin } from "./faults.ts";
 import { threadOf } from "./flags.ts";
+import { createHandBacks } from "./hand-backs.ts";
 import { createNotes } from "./notes.ts";
 import { createOutcomes, notBegun } from "./outcomes.ts";
 import { textOf } from "./plain.ts";
@@ -31,6 +33,7 @@ const maxErrorChars = 4000;
 
 const noProbe = () => {};
 
+type NoteOfFault = Extract<Note, { readonly kind: "fault" }>;
 type NoteOfEnded = Extract<Note, { readonly kind: "ended" }>;
 
 export function createPool(options: PoolOptions): Pool {
@@ -74,8 +77,9 @@ export function createPool(options: PoolOptions): Pool {
     },
   });
   const isStuck = () => slots.busy.size === 0 && slots.free() === 0;
+  const handBacks = createHandBacks();
   const outcomes = createOutcomes({
-    ...{ timeoutOf, areReleasedReported: onReleased !== undefined },
+    ...{ timeoutOf, handBacks, areReleasedReported: onReleased !== undefined },
     onProgress: notes.last,
     isStopping: () => isStopping,
   });
@@ -90,10 +94,13 @@ export function createPool(options: PoolOptions): Pool {
       case "unready":
         return boots.failed(note.thread, note.why);
       case "ready":
+        for (const slot of waiting()) slot.sentMs = clock.monotonicMs();
         boots.ready(note.thread);
         return options.onReady?.();
       case "ended":
         return hearEnded(note);
+      case "fault":
+        return hearFault(note);
       default:
         return notes.hear(note);
     }
@@ -103,6 +110,11 @@ export function createPool(options: PoolOptions): Pool {
     ...{ slots, clock, timeoutOf, kill },
     graceMs: options.graceMs,
     onWithdrawn: onReleased && ((leases) => onReleased(leases.map(unstarted))),
+    onBlocked(slot) {
+      if (boots.isStarting()) return; // the chunk may wait for that one
+      log.warn({ pool: name }, "a worker takes no jobs, perhaps blocked by what a job left behind: it is ended");
+      abort(slot);
+    },
     ring: () => isDeaf || bell.postMessage(null),
   });
   const sweep = createSweep(clock, stopping.look, () => slots.busy.size > 0);
@@ -119,6 +131,7 @@ export function createPool(options: PoolOptions): Pool {
     const ended = await outcome(slot);
     slots.giveBack(slot);
     notes.forget(ended);
+    handBacks.forget(ended);
     return early.length === 0 ? ended : [...early, ...ended];
   }
 
@@ -129,7 +142,19 @@ export function createPool(options: PoolOptions): Pool {
     const ended = outcomes.ofChunk(slot, said, clock.now());
     slot.known += said.length;
     notes.forget(ended);
+    handBacks.forget(ended);
     slot.onEnded(ended);
+  }
+
+  /** The thread is about to end by itself; a handler of its exit might keep it from that. */
+  function hearFault({ thread, origin, failure }: NoteOfFault): void {
+    const slot = [...slots.busy].find(({ flags }) => threadOf(flags) === thread);
+    const { message: error, stack } = failure;
+    const job = origin?.id ?? undefined;
+    log.warn({ pool: name, job, task: origin?.task, error, stack }, faultText(origin, slot));
+    if (!slot) return;
+    slot.fault = { origin, failure };
+    endThread(slot);
   }
 
   async function outcome(slot: Slot): Promise<readonly Ended[]> {
@@ -160,6 +185,10 @@ export function createPool(options: PoolOptions): Pool {
   function kill(slot: Slot): void {
     const { id, task } = slot.leases[slot.seen] as Lease;
     log.warn({ pool: name, job: id, task }, "a job did not stop when it was told to: its worker is ended");
+    endThread(slot);
+  }
+
+  function endThread(slot: Slot): void {
     const thread = threads.threads.find(({ threadId }) => threadId === threadOf(slot.flags));
     if (thread) ending.watch(thread, slots.quarantine(slot));
     abort(slot);
@@ -241,6 +270,16 @@ export function createPool(options: PoolOptions): Pool {
     releaseAll,
     destroy: () => (destroying ??= end()),
   };
+}
+
+function faultText(origin: Origin | null, slot: Slot | undefined): string {
+  if (origin === null) return "a worker failed, nobody knows by whose code, and is ended: what it runs is handed back";
+  if (origin.id === null)
+    return "what a task's file started failed, and its worker is ended: what it runs is handed back";
+  const index = slot?.leases.findIndex(({ id, attempt }) => id === origin.id && attempt === origin.attempt) ?? -1;
+  return slot && index >= slot.known
+    ? "a job failed where nobody catches it, and its worker is ended"
+    : "what a job left behind failed, and its worker is ended: what it runs is handed back";
 }
 
 /** No thread has taken its chunk. */

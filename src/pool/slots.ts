@@ -1,5 +1,6 @@
 /** The places of a pool's chunks: each has flags in shared memory, and what the main thread knows of its chunk. */
 import type { Lease } from "../job/job.ts";
+import type { Fault } from "./faults.ts";
 import type { Ended } from "./port.ts";
 import { clear, createFlags, type Flags, flagsOf, noJob } from "./flags.ts";
 
@@ -14,7 +15,7 @@ export type Slot = {
   known: number;
   /** Takes outcomes while the chunk goes on. */
   onEnded: (ended: readonly Ended[]) => void;
-  /** When the chunk was sent, by the monotonic clock. */
+  /** When the chunk was sent, or, while it waits, a thread became ready that might take it; by the monotonic clock. */
   sentMs: number;
   /** The job that was last seen to run, and when it began by the monotonic clock. */
   seen: number;
@@ -26,6 +27,8 @@ export type Slot = {
   /** Ends the chunk, and its thread if it has one: see `abort`. */
   end: () => void;
   isAborted: boolean;
+  /** What failed in its thread that nobody caught, and ended it. */
+  fault: Fault | undefined;
 };
 
 export type Slots = {
@@ -70,6 +73,7 @@ export function createSlots(maxWorkers: number): Slots {
       slot.seen = noJob;
       slot.killMs = Number.POSITIVE_INFINITY;
       slot.isAborted = false;
+      slot.fault = undefined;
       busy.add(slot);
       return slot;
     },
@@ -99,6 +103,7 @@ function newSlot(index: number, flags: Flags): Slot {
     onEnded() {},
     end() {},
     isAborted: false,
+    fault: undefined,
   };
 }
 

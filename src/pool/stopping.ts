@@ -2,7 +2,7 @@
 import type { Clock } from "../clock.ts";
 import type { Lease } from "../job/job.ts";
 import type { StopReason } from "./chunk.ts";
-import { currentOf, noJob, standingOf, stopReasonOf, tellToStop, withdraw } from "./flags.ts";
+import { currentOf, noJob, standingOf, stopReasonOf, tellToStop, threadOf, withdraw } from "./flags.ts";
 import type { Slot, Slots } from "./slots.ts";
 
 export type Stopping = {
@@ -25,6 +25,8 @@ export type StoppingParts = {
   readonly ring: () => void;
   /** Ends the thread that runs the chunk. */
   readonly kill: (slot: Slot) => void;
+  /** No thread took the chunk for `blockedMs`. */
+  readonly onBlocked: (slot: Slot) => void;
 };
 
 /**
@@ -32,6 +34,9 @@ export type StoppingParts = {
  * less, for on a busy machine a thread is off its core for 20 ms now and then.
  */
 const slowMs = 50;
+
+/** A thread that is ready takes a chunk at once, unless what a job left behind blocks it. */
+const blockedMs = 10_000;
 
 export function createStopping(parts: StoppingParts): Stopping {
   const { slots, clock, graceMs, timeoutOf, onWithdrawn } = parts;
@@ -51,7 +56,10 @@ export function createStopping(parts: StoppingParts): Stopping {
 
   function lookAt(slot: Slot, nowMs: number): void {
     see(slot, nowMs);
-    if (slot.seen === noJob) return;
+    if (slot.seen === noJob) {
+      if (threadOf(slot.flags) === 0 && nowMs - slot.sentMs >= blockedMs) parts.onBlocked(slot);
+      return;
+    }
     if (standingOf(slot.flags, slot.seen) !== "running") return;
     const reason = overdue(slot.leases[slot.seen] as Lease, nowMs - slot.beganMs);
     if (reason && !stopReasonOf(slot.flags, slot.seen)) tell(slot, slot.seen, reason);

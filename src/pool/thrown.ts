@@ -112,6 +112,7 @@ function stackLines({ name, text, frames, parts, cause }: Told, role: string, ma
 const ownFrames = [
   new URL("./worker.", import.meta.url).href,
   new URL("./task.", import.meta.url).href,
+  new URL("./faults.", import.meta.url).href,
   "node:internal/async_local_storage/",
 ];
 

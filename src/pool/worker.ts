@@ -11,12 +11,12 @@ import { decodeInput, encodeOutput } from "./codec.ts";
 import { createContext, listenTo } from "./context.ts";
 import { createEarly } from "./early.ts";
 import { failureOf } from "./failure.ts";
+import { endAtFaults, type Fault, runAs } from "./faults.ts";
 import { begin, end, type Flags, flagsOf, leave, take, withdraw } from "./flags.ts";
 import { hookModules } from "./module-hooks.ts";
 import type { Progress } from "./port.ts";
 import type { AnyTask } from "./task.ts";
 import { importTask } from "./tasks/module.ts";
-import { thrownOf } from "./thrown.ts";
 
 type Runnable = {
   readonly definition: AnyTask;
@@ -31,14 +31,26 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
   takeOrigin(thread.clockOrigin);
   listenTo(thread.bell);
   hookModules();
+  let isReady = false;
+  let loading: string | undefined;
+  /** The outcomes of the present chunk that are not said yet. */
+  let sayOutcomes = () => {};
+  const fail = endAtFaults((fault) => {
+    sayOutcomes();
+    if (isReady) post({ kind: "fault", thread: threadId, ...fault });
+    else postUnready(fault, loading);
+  });
   const tasks = new Map<string, Runnable>();
   for (const { name, file, settings, timeoutMs } of thread.tasks) {
+    loading = name;
     post({ kind: "loading", thread: threadId, task: name });
-    tasks.set(name, { definition: await definitionOf(name, file), settings, timeoutMs });
+    tasks.set(name, { definition: await definitionOf(name, file, fail), settings, timeoutMs });
   }
+  loading = undefined;
   await new Promise((resolve) => setImmediate(resolve)); // what the files left behind and fails at once fails before a job is here
   saveCompiledCode();
   const flagsOfSlots: Flags[] = [];
+  isReady = true;
   post({ kind: "ready", thread: threadId });
   return async (chunk) => {
     if (chunk === noChunk) return [];
@@ -47,6 +59,7 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
     take(flags, threadId);
     const outcomes: (ChunkOutcome | null)[] = [];
     const early = createEarly(chunk, outcomes);
+    sayOutcomes = early.flush;
     for (let index = 0; index < jobs.length; index += 1) {
       const job = jobs[index] as ChunkJob;
       const startMs = clock.monotonicMs();
@@ -54,22 +67,28 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
       outcomes.push(await runJob(tasks, job, { flags, slot, index, startMs }));
     }
     early.stop();
+    sayOutcomes = () => {};
     leave(flags);
     return outcomes;
   };
 }
 
 /** A thread that cannot load a task ends: the import may succeed in the next one, and never again in this one. */
-async function definitionOf(name: string, file: string): Promise<AnyTask> {
+async function definitionOf(name: string, file: string, fail: (error: unknown) => never): Promise<AnyTask> {
   try {
-    const exported = await importTask(file);
+    const origin = { task: name, id: null, seq: 0, attempt: 0 };
+    const exported = await runAs(origin, () => importTask(file));
     if (exported.kind === "task" && exported.task.name === name) return exported.task;
     throw new Error("the file is no longer that of this task: restart the server");
   } catch (error) {
-    const { message, stack } = thrownOf(error);
-    post({ kind: "unready", thread: threadId, why: `task "${name}" cannot be loaded: ${stack ?? message}` });
-    process.exit(1);
+    return fail(error);
   }
+}
+
+function postUnready({ origin, failure }: Fault, loading: string | undefined): void {
+  const task = origin?.task ?? loading;
+  const what = task === undefined ? "" : `task "${task}" cannot be loaded: `;
+  post({ kind: "unready", thread: threadId, why: what + (failure.stack ?? failure.message) });
 }
 
 async function runJob(
@@ -77,18 +96,21 @@ async function runJob(
   job: ChunkJob,
   { flags, slot, index, startMs }: { flags: Flags; slot: number; index: number; startMs: number },
 ): Promise<ChunkOutcome | null> {
-  const [, , task, , payload, bounds] = job;
+  const [seq, id, task, attempt, payload, bounds] = job;
   const { definition, settings, timeoutMs } = tasks.get(task) as Runnable; // the pool sends only tasks that it was given
   const startedAt = clock.now();
   const expiresAt = bounds?.expiresAt ?? Number.POSITIVE_INFINITY;
   if (startedAt >= expiresAt) withdraw(flags, index, "expired"); // it passed while the job waited for its neighbours
   if (!begin(flags, index, startedAt)) return null;
   const deadlineAt = Math.min(startedAt + (bounds?.timeoutMs ?? timeoutMs), expiresAt);
-  const context = createContext(job, { flags, slot, index, settings, deadlineAt });
+  const origin = { task, id, seq, attempt };
+  const context = createContext(job, { flags, slot, index, settings, deadlineAt, origin });
   try {
     const input = decodeInput(definition.input, payload) as never;
     context.task.throwIfCancelled(); // a first input takes milliseconds to decode, and a large one more
-    const output = encodeOutput(definition.output, await definition.run(input, context.task), thread.outputBounds);
+    // what it returns may begin its work only when it is waited for, so that happens as its own too
+    const returned = await runAs(origin, () => Promise.resolve(definition.run(input, context.task)));
+    const output = encodeOutput(definition.output, returned, thread.outputBounds);
     const progress = context.end();
     end(flags, index);
     return withProgress([startedAt, clock.monotonicMs() - startMs, output, null], progress);

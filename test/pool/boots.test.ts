@@ -68,7 +68,8 @@ describe("a thread that dies before it is ready", () => {
   }
 
   for (const [how, why] of [
-    ["always", /^it ended while it loaded task "boots"$/],
+    ["always", /^task "boots" cannot be loaded: Error: process\.exit\(5\) was called\n +at .*tasks\/boots\.ts:/],
+    ["rejects", /^task "boots" cannot be loaded: Error: nobody handles this\n +at .*tasks\/boots\.ts:/],
     ["throws", /^task "boots" cannot be loaded: Error: connect ECONNREFUSED 192.0.2.5:5432\n +at .*tasks\/boots\.ts:/],
   ] as const) {
     test(`always (${how}): no job loses an attempt, the log says why once, the pool is broken, and a good thread mends it`, async (t) => {

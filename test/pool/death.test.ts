@@ -3,16 +3,22 @@ import { describe, test } from "node:test";
 import { job, shown, tryPool } from "./try-pool.ts";
 
 describe("a worker that dies", () => {
-  for (const how of ["exit", "uncaught", "rejection", "undefined", "oddity"]) {
-    test(`by ${how}: the job it ran has failed, may be retried, and its neighbours are released`, async (t) => {
+  for (const [how, reason, message] of [
+    ["exit", "worker_died", "the worker ended during this job: process.exit(3) was called"],
+    ["uncaught", "task_failed", "nobody catches this"],
+    ["rejection", "task_failed", "nobody handles this"],
+    ["undefined", "task_failed", "undefined"],
+    ["oddity", "task_failed", `{"toString":1,"valueOf":1}`],
+  ] as const) {
+    test(`by ${how}: the job it ran has failed with that, may be retried, and its neighbours are released`, async (t) => {
       const { pool, lines } = tryPool(t, { onReleased: undefined }); // or a slow machine takes the neighbour back before
       const ended = await pool.run([job("echo", 1), job("dies", how), job("echo", 2)]);
-      const [before = "", ...others] = ended.map(shown);
-      assert.match(before, /^(released|succeeded json 1)$/); // a slow machine leaves time to say how it ended
-      assert.deepEqual(others, ["failed worker_died", "released"]);
+      assert.deepEqual(ended.map(shown), ["succeeded json 1", `failed ${reason}`, "released"]);
       const { outcome } = ended[1] ?? {};
       assert.ok(outcome?.kind === "failed" && outcome.failure.retryable);
-      assert.equal(lines.filter(({ level }) => level === "warn").length, 1);
+      assert.equal(outcome.failure.message, message);
+      const warnings = lines.filter(({ level }) => level === "warn").map(({ text }) => text);
+      assert.deepEqual(warnings, ["a job failed where nobody catches it, and its worker is ended"]);
     });
   }
 
@@ -49,11 +55,9 @@ describe("a worker that dies", () => {
     assert.ok(finishedAt >= startedAt && tookMs === finishedAt - startedAt, `${tookMs}`);
   });
 
-  test("after its last job, before it could say how that went: those jobs are lost", async (t) => {
+  test("after its last job, before it could say how that went: it is to blame, and what ended before it keeps its outcome", async (t) => {
     const ended = await tryPool(t).pool.run([job("echo", 1), job("dies", "afterwards")]);
-    const [before = "", last] = ended.map(shown);
-    assert.match(before, /^(lost|succeeded json 1)$/);
-    assert.equal(last, "lost");
+    assert.deepEqual(ended.map(shown), ["succeeded json 1", "failed worker_died"]);
   });
 });
 

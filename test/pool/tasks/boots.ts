@@ -2,7 +2,7 @@ import { existsSync, rmSync } from "node:fs";
 import { isMainThread } from "node:worker_threads";
 import { defineTask } from "../../../src/pool/task.ts";
 
-/** What the start of a thread does to it: `once:<file>` while the file is there, `always`, `throws`, `rejects`, `hangs` or `spins`. */
+/** What the start of a thread does to it: `once:<file>` while the file is there, `always`, `throws`, `rejects`, `later`, `hangs` or `spins`. */
 const how = process.env["MILLPOND_TEST_BOOT"] ?? "";
 const mark = how.startsWith("once:") ? how.slice(5) : undefined;
 
@@ -11,6 +11,11 @@ if (!isMainThread) {
   if (how === "spins") for (;;);
   if (how === "throws") throw new Error("connect ECONNREFUSED 192.0.2.5:5432");
   if (how === "rejects") void Promise.reject(new Error("nobody handles this"));
+  if (how === "later") {
+    setTimeout(() => {
+      throw new Error("long after the import");
+    }, 100);
+  }
   const isMarked = mark !== undefined && existsSync(mark);
   if (isMarked) rmSync(mark);
   if (isMarked || how === "always") process.exit(5);

@@ -1,0 +1,65 @@
+/**
+ * Errors that nobody catches in a worker thread, and calls of `process.exit`: whose they are is known by the context in
+ * which the failing code was started (AsyncLocalStorage), also when it was left behind by a job that has ended.
+ *
+ * Unknown stays what native code calls back without a context, such as a rejected promise of sharp that nobody waits for,
+ * and finalizers. A listener that fails belongs to the job that emits.
+ */
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Failure } from "../job/job.ts";
+import { failureOf } from "./failure.ts";
+import { thrownOf } from "./thrown.ts";
+
+/** Whose code it is: a job's, or, where `id` is null, that of a task's file at its import. */
+export type Origin = {
+  readonly task: string;
+  readonly id: string | null;
+  readonly seq: number;
+  readonly attempt: number;
+};
+
+export type Fault = {
+  /** Null: nobody knows. */
+  readonly origin: Origin | null;
+  readonly failure: Failure;
+};
+
+const origins = new AsyncLocalStorage<Origin>();
+
+/** Runs code so that it, and whatever it starts, is known as this one's. */
+export function runAs<T>(origin: Origin, code: () => T): T {
+  return origins.run(origin, code);
+}
+
+/**
+ * From now on a fault in this thread is reported, and ends it: what else runs here may wait for what failed, and would
+ * wait for ever. Comes before any code of a task. Returns what ends the thread in the same way.
+ */
+export function endAtFaults(report: (fault: Fault) => void): (error: unknown) => never {
+  const exit: typeof process.exit = process.exit.bind(process);
+  let isEnding = false;
+
+  function end(failure: () => Failure, code: number | string | null | undefined): never {
+    if (!isEnding) {
+      isEnding = true; // an exit handler may fail, or exit, too
+      report({ origin: origins.getStore() ?? null, failure: failure() });
+    }
+    exit(code);
+  }
+
+  const fail = (error: unknown) => end(() => failureOf(error), 1);
+  process.on("uncaughtException", fail);
+  process.on("unhandledRejection", fail);
+  process.exit = (code) => end(() => exited(code), code);
+  return fail;
+}
+
+function exited(code: unknown): Failure {
+  const { message, stack } = thrownOf(new Error(`process.exit(${code === undefined ? "" : String(code)}) was called`));
+  return {
+    reason: "worker_died",
+    message: `the worker ended during this job: ${message}`,
+    retryable: true,
+    ...(stack !== undefined && { stack }),
+  };
+}

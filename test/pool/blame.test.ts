@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { createFakeClock } from "../support/fake-clock.ts";
+import { job, shown, tryPool } from "./try-pool.ts";
+
+const leftBehind = "what a job left behind failed, and its worker is ended: what it runs is handed back";
+const unknown = "a worker failed, nobody knows by whose code, and is ended: what it runs is handed back";
+
+describe("what a job left behind and fails during the next one", () => {
+  const all = [
+    "timer",
+    "immediate",
+    "tick",
+    "microtask",
+    "null",
+    "rejection",
+    "async",
+    "emitter",
+    "callback",
+    "fetch",
+    "exit",
+  ];
+  for (const how of all) {
+    test(`${how}: is logged under its own id, and the next one is handed back with its attempt not counted`, async (t) => {
+      const { pool, lines } = tryPool(t, { work: how === "timer" ? "cpu" : "io" });
+      const [culprit, innocent] = [job("leaves", how), job("leaves", "nothing")];
+      const ended = [...(await pool.run([culprit])), ...(await pool.run([innocent]))];
+      assert.deepEqual(ended.map(shown), ["succeeded", "released"]);
+      assert.deepEqual(
+        lines
+          .filter(({ text }) => text === leftBehind)
+          .map(({ level, fields }) => [level, fields["job"], fields["task"]]),
+        [["warn", culprit.id, "leaves"]],
+      );
+      assert.deepEqual((await pool.run([job("echo", 1)])).map(shown), ["succeeded json 1"]);
+    });
+  }
+
+  test("in one chunk: what ended before keeps its outcome, and what did not begin is handed back too", async (t) => {
+    const { pool } = tryPool(t, { onReleased: undefined });
+    const ended = await pool.run([job("leaves", "timer"), job("echo", 1), job("leaves", "nothing"), job("echo", 2)]);
+    assert.deepEqual(ended.map(shown), ["succeeded", "succeeded json 1", "released", "released"]);
+  });
+
+  test("on a thread that runs nothing: touches no job", async (t) => {
+    const { pool, heard } = tryPool(t);
+    await pool.run([job("leaves", "idle")]);
+    await heard(leftBehind);
+    let ended = await pool.run([job("echo", 1)]); // it may still have been sent to the thread that ends
+    if (shown(ended[0]!) === "released") ended = await pool.run([job("echo", 1)]);
+    assert.deepEqual(ended.map(shown), ["succeeded json 1"]);
+  });
+});
+
+describe("what fails where nobody catches it", () => {
+  const ownFailure = "a job failed where nobody catches it, and its worker is ended";
+
+  test("is the job's own when it is a listener of its signal", async (t) => {
+    const { pool, heard, lines } = tryPool(t);
+    const lease = job("strays", "signal");
+    const running = pool.run([lease]);
+    await heard("listens");
+    pool.cancel(lease.seq);
+    assert.deepEqual((await running).map(shown), ["cancelled"]);
+    assert.deepEqual(lines.find(({ text }) => text === ownFailure)?.fields["job"], lease.id);
+  });
+
+  test("is the job's own when what it returned begins its work only as it is waited for", async (t) => {
+    const [ended] = await tryPool(t).pool.run([job("strays", "thenable")]);
+    assert.ok(ended?.outcome.kind === "failed");
+    assert.equal(ended.outcome.failure.message, "its own work");
+  });
+
+  test("is nobody's when its context is lost: the job is handed back five times, and then each time counts", async (t) => {
+    const { pool, lines } = tryPool(t);
+    const lease = job("strays", "native");
+    const outcomes: string[] = [];
+    for (let tries = 1; tries <= 7; tries += 1) outcomes.push(...(await pool.run([lease])).map(shown));
+    const handedBack = Array<string>(5).fill("released");
+    assert.deepEqual(outcomes, [...handedBack, "failed worker_died", "released"]); // the next attempt begins at 0
+    assert.equal(lines.filter(({ text }) => text === unknown).length, 7);
+  });
+
+  test("is a task file's own when the file started it at its import, and no job's", async (t) => {
+    process.env["MILLPOND_TEST_BOOT"] = "later";
+    t.after(() => delete process.env["MILLPOND_TEST_BOOT"]);
+    const { pool, heard, lines } = tryPool(t);
+    const ended = pool.run([job("waits", "deaf")]);
+    await heard("what a task's file started failed, and its worker is ended: what it runs is handed back");
+    assert.deepEqual((await ended).map(shown), ["released"]);
+    const line = lines.find(({ text }) => text.startsWith("what a task's file started"));
+    assert.deepEqual([line?.fields["task"], line?.fields["error"]], ["boots", "long after the import"]);
+  });
+});
+
+test("a job whose thread is blocked by what another left behind is handed back after ten seconds, and that thread ended", async (t) => {
+  const clock = createFakeClock();
+  const { pool, heard } = tryPool(t, { clock });
+  await pool.run([job("leaves", "spin")]);
+  await heard("spins");
+  const blocked = pool.run([job("echo", 1)]);
+  clock.advance(10_000);
+  assert.deepEqual((await blocked).map(shown), ["released"]);
+  assert.deepEqual((await pool.run([job("echo", 1)])).map(shown), ["succeeded json 1"]);
+});

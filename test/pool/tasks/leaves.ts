@@ -1,0 +1,53 @@
+import { EventEmitter } from "node:events";
+import { readFile } from "node:fs";
+import { defineTask, type TaskContext } from "../../../src/pool/task.ts";
+
+const emitter = new EventEmitter();
+const boom = () => {
+  throw new Error("left behind");
+};
+let isNextRunning = false;
+/** As soon as the next job runs on this thread. */
+const later = (action: () => unknown) => {
+  const timer = setInterval(() => {
+    if (!isNextRunning) return;
+    clearInterval(timer);
+    action();
+  }, 1);
+};
+
+/** What a job leaves behind, by name; each fails once the next job runs. */
+const leaves: { readonly [how: string]: (ctx: TaskContext<undefined>) => unknown } = {
+  timer: () => later(boom),
+  immediate: () => later(() => setImmediate(boom)),
+  tick: () => later(() => process.nextTick(boom)),
+  microtask: () => later(() => queueMicrotask(boom)),
+  null: () =>
+    later(() => {
+      throw null;
+    }),
+  rejection: () => later(() => void Promise.reject(new Error("left behind"))),
+  async: () => void new Promise((resolve) => later(() => resolve(1))).then(boom),
+  emitter: () => later(() => emitter.emit("error", new Error("left behind"))),
+  callback: () => later(() => readFile("/", boom)),
+  fetch: () => later(() => fetch("nowhere:").then(boom)),
+  exit: () => later(() => process.exit(0)),
+  /** Does not wait for the next job. */
+  idle: () => void setTimeout(boom),
+  spin: (ctx) =>
+    void setTimeout(() => {
+      ctx.log.info("spins");
+      for (;;);
+    }),
+  /** The next job. */
+  nothing() {
+    isNextRunning = true;
+    return new Promise(() => setInterval(() => undefined, 60_000));
+  },
+};
+
+export default defineTask({
+  name: "leaves",
+  pool: "tried",
+  run: (how, ctx) => leaves[String(how)]?.(ctx) as never,
+});
