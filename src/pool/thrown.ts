@@ -114,6 +114,7 @@ const ownFrames = [
   new URL("./task.", import.meta.url).href,
   new URL("./faults.", import.meta.url).href,
   "node:internal/async_local_storage/",
+  "/piscina/dist/",
 ];
 
 function framesOf(error: unknown): string[] {
