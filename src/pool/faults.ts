@@ -8,6 +8,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Failure } from "../job/job.ts";
 import { failureOf } from "./failure.ts";
+import { textOf } from "./plain.ts";
 import { thrownOf } from "./thrown.ts";
 
 /** Whose code it is: a job's, or, where `id` is null, that of a task's file at its import. */
@@ -24,6 +25,8 @@ export type Fault = {
   readonly failure: Failure;
 };
 
+const maxCodeChars = 20;
+
 const origins = new AsyncLocalStorage<Origin>();
 
 /** Runs code so that it, and whatever it starts, is known as this one's. */
@@ -39,23 +42,25 @@ export function endAtFaults(report: (fault: Fault) => void): (error: unknown) =>
   const exit: typeof process.exit = process.exit.bind(process);
   let isEnding = false;
 
-  function end(failure: () => Failure, code: number | string | null | undefined): never {
+  function end(failure: () => Failure): never {
     if (!isEnding) {
       isEnding = true; // an exit handler may fail, or exit, too
       report({ origin: origins.getStore() ?? null, failure: failure() });
     }
-    exit(code);
+    exit(1); // whatever the task asked for: nobody sees the code of a thread
   }
 
-  const fail = (error: unknown) => end(() => failureOf(error), 1);
+  const fail = (error: unknown) => end(() => failureOf(error));
   process.on("uncaughtException", fail);
   process.on("unhandledRejection", fail);
-  process.exit = (code) => end(() => exited(code), code);
+  process.exit = (code) => end(() => exited(code));
   return fail;
 }
 
 function exited(code: unknown): Failure {
-  const { message, stack } = thrownOf(new Error(`process.exit(${code === undefined ? "" : String(code)}) was called`));
+  const { message, stack } = thrownOf(
+    new Error(`process.exit(${code === undefined ? "" : textOf(code, maxCodeChars)}) was called`),
+  );
   return {
     reason: "worker_died",
     message: `the worker ended during this job: ${message}`,
