@@ -82,8 +82,27 @@ describe("a request", () => {
       assert.equal(await cut, constants.NGHTTP2_ENHANCE_YOUR_CALM);
       session.destroy();
     });
+  }
 
-    test(`that is large is served on the ${name} port after those before it that stalled were cut`, async () => {
+  test("over HTTP/1.1 that stops in the middle is cut with its connection", async () => {
+    for (const sent of [0, 100, 1_000_000]) {
+      const socket = await beginHttp1(server.httpAddress, large);
+      if (sent > 0) socket.write(Buffer.alloc(sent, " "));
+      await once(socket, "close");
+    }
+  });
+});
+
+describe("after requests that stalled were cut", () => {
+  let server: TestServer;
+  before(async () => {
+    // so long that a busy machine cuts nobody who goes on
+    server = await openServer({ limits: { requestMiB: 32 }, slowSenderMs: 3_000 });
+  });
+  after(() => server.remove());
+
+  for (const [name, addressOf] of Object.entries(portOf)) {
+    test(`a large request is served that waited for their room on the ${name} port`, async () => {
       const sessions = Array.from({ length: 4 }, () => dial(addressOf(server)));
       for (const session of sessions) {
         for (let count = 0; count < 5; count += 1) begin(session).write(envelope(large, large / 2));
@@ -94,12 +113,4 @@ describe("a request", () => {
       for (const session of sessions) session.destroy();
     });
   }
-
-  test("over HTTP/1.1 that stops in the middle is cut with its connection", async () => {
-    for (const sent of [0, 100, 1_000_000]) {
-      const socket = await beginHttp1(server.httpAddress, large);
-      if (sent > 0) socket.write(Buffer.alloc(sent, " "));
-      await once(socket, "close");
-    }
-  });
 });
