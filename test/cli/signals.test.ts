@@ -10,8 +10,11 @@ import { failureText, uncleanStop } from "../../src/cli/failed.ts";
 import { startMillpond, type TestServer } from "./server.ts";
 
 const quiet = ["--log-level", "silent"];
-/** Has the task `spin`, which does not stop when it is told to. */
-const tasks = ["--tasks-dir", fileURLToPath(new URL("../server/tasks/", import.meta.url))];
+/** Has the task `spin`, which does not stop when it is told to, and one of a pool of its own. */
+const tasks = [
+  ...["--tasks-dir", fileURLToPath(new URL("../server/tasks/", import.meta.url))],
+  ...["--pools", "{held: {work: io, workers: 1}}"],
+];
 
 const clientOf = ({ serving }: TestServer) => connect({ address: serving.grpc, client: "a", retries: 0 });
 
