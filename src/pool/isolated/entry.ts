@@ -27,16 +27,19 @@ function start({ clockOrigin, ...settings }: ProcessSettings): Pool {
   });
 }
 
-async function run(pool: Pool | undefined, lease: Lease): Promise<void> {
-  for (const { outcome, startedAt, finishedAt, tookMs } of (await pool?.run([lease])) ?? []) {
+async function run(pool: Pool, lease: Lease): Promise<void> {
+  for (const { outcome, startedAt, finishedAt, tookMs } of await pool.run([lease])) {
     say({ kind: "ended", ended: { outcome, startedAt, finishedAt, tookMs } });
   }
+  await pool.destroy(); // by then all that its thread said has come
+  say({ kind: "over" });
 }
 
 let pool: Pool | undefined;
 process.on("message", (word: ToProcess) => {
   if (word.kind === "start") pool = start(word.settings);
-  else if (word.kind === "run") void run(pool, word.lease);
+  else if (word.kind === "run")
+    void run(pool as Pool, word.lease); // it is ready
   else if (word.kind === "cancel") pool?.cancel(word.seq);
   else pool?.releaseAll();
 });

@@ -33,6 +33,8 @@ type Attempt = {
   /** Why it was told to stop. */
   stop: StopReason | undefined;
   progress: Progress | undefined;
+  /** How it ended, as its process says. */
+  ended: Ended | undefined;
   readonly timers: (() => void)[];
 };
 
@@ -45,6 +47,8 @@ const slackMs = 10_000;
  * or the end of a container, kills the server within that time.
  */
 const verdictMs = 1_000;
+/** How long a process may take from the end of its job to its last word. */
+const lastWordsMs = 1_000;
 /** The pause after a process that could not be started; it doubles each time, up to the longest. */
 const pauseMs = 1_000;
 const longestPauseMs = 60_000;
@@ -69,7 +73,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
   function runOne(lease: Lease): Promise<Ended> {
     const attempt: Attempt = {
       ...{ lease, done: createSignal<Ended>(), own: undefined, startedAt: null, stop: undefined },
-      ...{ progress: undefined, timers: [], leasedMs: clock.monotonicMs() },
+      ...{ progress: undefined, ended: undefined, timers: [], leasedMs: clock.monotonicMs() },
     };
     if (isStopping) return Promise.resolve(notBegun(lease, { kind: "released" }, clock.now()));
     attempts.add(attempt);
@@ -120,7 +124,10 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
         if (word.said.kind === "progress") attempt.progress = word.said.progress;
         return options.onSaid(attempt.lease, word.said);
       case "ended":
-        return end(attempt, { lease: attempt.lease, ...word.ended });
+        attempt.ended = { lease: attempt.lease, ...word.ended };
+        return later(attempt, lastWordsMs, () => void concluded(attempt));
+      case "over":
+        return void concluded(attempt);
     }
   }
 
@@ -152,11 +159,12 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
   }
 
   function gone(attempt: Attempt, how: string): void {
-    if (!attempts.has(attempt)) return;
+    if (!attempts.has(attempt) || concluded(attempt)) return;
     if (attempt.startedAt === null) return cannotStart(attempt, how);
     if (attempt.stop) return end(attempt, endedNow(attempt, stopped(attempt, attempt.stop)));
     // what it said last may also be on its way still
     later(attempt, verdictMs, () => {
+      if (concluded(attempt)) return;
       const { id, task } = attempt.lease;
       log.error({ pool: name, job: id, task, how }, "the process that ran this job alone died: the job is poison");
       end(attempt, endedNow(attempt, { kind: "lost", died: "own_process", how }));
@@ -177,6 +185,12 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     for (const cancel of attempt.timers) cancel();
     attempt.own?.kill();
     attempt.done.fire(ended);
+  }
+
+  /** Whether the process has said how the job ended. */
+  function concluded(attempt: Attempt): boolean {
+    if (attempt.ended) end(attempt, attempt.ended);
+    return attempt.ended !== undefined;
   }
 
   function endedNow({ lease, startedAt }: Attempt, outcome: Outcome): Ended {
@@ -216,7 +230,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     releaseAll,
     async destroy() {
       releaseAll();
-      for (const attempt of attempts) end(attempt, endedNow(attempt, { kind: "released" }));
+      for (const attempt of attempts) end(attempt, attempt.ended ?? endedNow(attempt, { kind: "released" }));
       const areGone = await within(
         clock,
         endMs,

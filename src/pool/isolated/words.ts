@@ -22,5 +22,7 @@ export type FromProcess =
   | { readonly kind: "ready" }
   | { readonly kind: "said"; readonly said: Said }
   | { readonly kind: "log"; readonly level: keyof Log; readonly fields: LogFields; readonly text: string }
-  /** The last: how the job ended. */
-  | { readonly kind: "ended"; readonly ended: EndedThere };
+  /** How the job ended; what it said before may still be on its way. */
+  | { readonly kind: "ended"; readonly ended: EndedThere }
+  /** Nothing more comes. */
+  | { readonly kind: "over" };
