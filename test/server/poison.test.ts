@@ -1,6 +1,8 @@
 /** What a job that ends its process does to others, and what deaths that have nothing to do with jobs do to them: nothing. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { suite, test, type TestContext } from "node:test";
 import {
   connect,
@@ -23,7 +25,7 @@ async function openGuarded(t: TestContext) {
   t.after(() => {
     isOver = true; // before the place ends its servers
   });
-  const { start } = await makePlace(t);
+  const { folder, start } = await makePlace(t);
   let server = await start(flags);
   let next = Promise.withResolvers<void>();
   let deaths = 0;
@@ -44,6 +46,7 @@ async function openGuarded(t: TestContext) {
   }
 
   return {
+    folder,
     deaths: () => deaths,
     pid: () => server.pid,
     /** Resolves when the next server serves. */
@@ -94,8 +97,10 @@ suite("a job that ends its process", () => {
       const later = longJobs(gate, 50 - beside.length, {});
       const restarts = guarded.restarted().then(guarded.restarted);
       await ada.submitAll(beside);
-      await eve.submit("kill", { afterMs: 300, signal }, { priority: 2 });
+      const path = join(guarded.folder, "now");
+      await eve.submit("kill", { path, afterMs: 100, signal }, { priority: 2 });
       await ada.submitAll(later);
+      await writeFile(path, "");
       await restarts;
       gate.open();
 

@@ -17,7 +17,7 @@ export type IsolatedPoolOptions = Pick<
   PoolOptions,
   "name" | "work" | "tasks" | "outputBounds" | "loadMs" | "graceMs" | "clock" | "log" | "onSaid"
 > & {
-  /** Processes at once. Each takes some 60 MiB, and what its job needs. */
+  /** Processes at once. Each takes some 70 MiB, and what its job needs. */
   readonly maxProcesses: number;
 };
 
