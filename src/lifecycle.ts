@@ -19,7 +19,7 @@ export async function startAll(services: readonly Service[]): Promise<void> {
       await service.start();
       started.push(service);
     } catch (error) {
-      await stopAll(started).catch(() => undefined); // the first error is the one that tells what to mend
+      await stopAll(started).catch(() => undefined); // the first error is the one that names the cause
       throw error;
     }
   }

@@ -64,7 +64,7 @@ export async function startServer(config: Config, env: NodeJS.ProcessEnv = proce
   try {
     return await start(config, env, opened);
   } catch (error) {
-    await stopAll(opened).catch(() => undefined); // the first error is the one that tells what to mend
+    await stopAll(opened).catch(() => undefined); // the first error is the one that names the cause
     throw error;
   }
 }

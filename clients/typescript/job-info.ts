@@ -14,7 +14,7 @@ export type JobProgress = {
 
 /** One attempt that did not succeed. */
 export type AttemptInfo = {
-  /** From 1; starts anew when the job is redriven. */
+  /** From 1; starts again at 1 when the job is redriven. */
   readonly number: number;
   readonly outcome: OutcomeName;
   readonly failure: JobFailure | undefined;

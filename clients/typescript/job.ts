@@ -1,10 +1,11 @@
 import type { DescMessage, JsonValue, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
-import { create, fromJson, toBinary } from "@bufbuild/protobuf";
+import { create, createRegistry, fromJson, toBinary } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { JobSpec, Payload } from "../../src/gen/millpond/v1/job_pb.ts";
 import { JobSpecSchema, PayloadSchema } from "../../src/gen/millpond/v1/job_pb.ts";
 import { systemClock } from "./clock.ts";
 import { unfit } from "./encode.ts";
+import { countValues } from "../../src/job/wire-scan.ts";
 import { faultOfFields, findNonJson } from "../../src/json-value.ts";
 import { MillpondClientError } from "./error.ts";
 import { createIds } from "./id.ts";
@@ -62,6 +63,9 @@ function isPlain(options: JobOptions): boolean {
   return true;
 }
 
+/** Messages in an `Any` are not looked into. */
+const noTypes = createRegistry();
+
 /** As deep as the server takes it: what lies deeper could not be read in every language. */
 const maxJsonDepth = 30;
 /** An input's own keys are in a path. */
@@ -77,7 +81,8 @@ function encodeInput(task: Task, input: unknown): Encoded {
       if (fault !== null) throw unfit("input", `${fault} and must be the fields of a ${schema.typeName}`);
       const value = toBinary(schema, create(schema, input as MessageInitShape<typeof schema>));
       const message = { typeUrl: `type.googleapis.com/${schema.typeName}`, value };
-      return { payload: payloadOf({ case: "message", value: message }), sizeBytes: value.length, values: value.length };
+      const payload = payloadOf({ case: "message", value: message });
+      return { payload, sizeBytes: value.length, values: countValues(schema, value, noTypes) };
     }
     if (input === undefined) return { payload: undefined, sizeBytes: 0, values: 0 };
     if (input instanceof Uint8Array) {

@@ -64,7 +64,7 @@ export function jobLines(terminal: Terminal, found: JobInfo): string[] {
 
 const deadText: { readonly [reason in DeadReasonName]: string } = {
   exhausted: "exhausted: its attempts are used up",
-  permanent: "permanent: trying again cannot mend this failure",
+  permanent: "permanent: trying again cannot help",
   expired: "expired: its deadline passed",
   poison: "poison: it was running in several processes that died",
 };

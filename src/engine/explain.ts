@@ -144,7 +144,7 @@ function sentence(
 
 const deadReasons = {
   exhausted: "its attempts are used up",
-  permanent: "trying again cannot mend why it failed",
+  permanent: "trying again cannot help",
   expired: "its deadline passed",
   poison: "the process that ran it and nothing else died",
 } as const;

@@ -152,7 +152,7 @@ export type Settlement = {
 
 /** One attempt that did not succeed, as the job's history keeps it. */
 export type PastAttempt = {
-  /** From 1; starts anew when the job is redriven. */
+  /** From 1; starts again at 1 when the job is redriven. */
   readonly attempt: number;
   readonly outcome: Outcome["kind"];
   readonly failure: Failure;

@@ -140,7 +140,7 @@ export class TaskError extends Error {
   }
 }
 
-/** A failure that trying again cannot mend. */
+/** A failure that trying again cannot help. */
 export function permanent(reason: string, message: string, details?: { [key: string]: JsonValue }): TaskError {
   return new TaskError(reason, message, { retryable: false, ...(details && { details }) });
 }

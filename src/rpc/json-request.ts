@@ -118,5 +118,5 @@ function entriesOf(given: unknown): [place: string, value: unknown][] {
 
 function unknownTo({ typeName, fields }: DescMessage): string {
   const names = fields.map(({ name }) => name).join(", ");
-  return `is no field of ${typeName}, which has ${names || "none"}: mend its name, or leave it out`;
+  return `is no field of ${typeName}, which has ${names || "none"}: correct its name, or leave it out`;
 }

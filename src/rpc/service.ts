@@ -37,7 +37,7 @@ export type ServiceParts = SubmitParts &
 export function createService(parts: ServiceParts): readonly Served[] {
   const names = new Map([
     [WorkerPoolService.typeName, { needsPools: true }],
-    [AdminService.typeName, { needsPools: false }], // those who come to mend a pool are served
+    [AdminService.typeName, { needsPools: false }], // whoever comes to repair a pool is served
     [Health.typeName, { needsPools: false }],
   ]);
   return [

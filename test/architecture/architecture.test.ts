@@ -55,7 +55,7 @@ const rooms: readonly Room[] = [
     [...ground, ...drivers, "config", "version", "store port", "engine", "rpc"],
   ),
 
-  room("client", ["clients/typescript/"], ["gen", "json value"]),
+  room("client", ["clients/typescript/"], ["gen", "json value", "job"]),
   room(
     "cli",
     ["src/cli/"],

@@ -182,7 +182,7 @@ describe("with nothing but HTTP and JSON", async () => {
         fieldViolations.map(({ field }) => field),
         fields,
       );
-      const last = new RegExp(`${type}, which has \\w+.*: mend its name, or leave it out$`);
+      const last = new RegExp(`${type}, which has \\w+.*: correct its name, or leave it out$`);
       assert.match(refused.message, last);
     });
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { job, type MillpondClientError, sleep } from "../../../clients/typescript/index.ts";
+import { imageResize, job, type MillpondClientError, sleep } from "../../../clients/typescript/index.ts";
 
 const circle: { self?: unknown } = {};
 circle.self = circle;
@@ -42,3 +42,10 @@ test("the input of a typed task is the fields of its message, and not anything o
 function exactly(text: string): RegExp {
   return new RegExp(`^${RegExp.escape(text)}$`);
 }
+
+test("an input counts as the values it holds: a picture is one, however large", () => {
+  const picture = job(imageResize, { source: { case: "bytes", value: new Uint8Array(100_000) }, width: 320 });
+  const pause = job(sleep, { durationMs: 1 });
+
+  assert.ok(picture.values - pause.values <= 1, `${picture.values} values`);
+});

@@ -378,7 +378,7 @@ export const FieldViolationSchema: GenMessage<FieldViolation> = /*@__PURE__*/
  */
 export type Attempt = Message<"millpond.v1.Attempt"> & {
   /**
-   * From 1; starts anew when the job is redriven.
+   * From 1; starts again at 1 when the job is redriven.
    *
    * @generated from field: uint32 number = 1;
    */
@@ -903,7 +903,7 @@ export const DeadReason = {
   EXHAUSTED: 1,
 
   /**
-   * An attempt failed in a way that trying again cannot mend.
+   * An attempt failed in a way that trying again cannot help.
    *
    * @generated from enum value: DEAD_REASON_PERMANENT = 2;
    */
