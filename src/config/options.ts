@@ -151,8 +151,8 @@ export const options = [
     integer(1, 1_000_000),
     1000,
     "connections",
-    "Bound on the connections from one address, to both ports together. Not for loopback, which all clients of this " +
-      "machine share; behind a proxy all clients have the proxy's address.",
+    "Bound on the connections from one address, of IPv6 from one /64 network, to both ports together. Not for loopback, " +
+      "which all clients of this machine share; behind a proxy all clients have the proxy's address.",
   ),
   option("limits.streams", integer(1, 10_000), 100, "calls", "Bound on the calls open at once on one connection."),
   option("limits.metadataBytes", integer(1024, mebibyte), 16_384, "bytes", "Bound on the metadata of one call."),

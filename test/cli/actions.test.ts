@@ -5,6 +5,7 @@ import { after, before, suite, test } from "node:test";
 import { connect } from "../../clients/typescript/index.ts";
 import { runHere } from "./here.ts";
 import { type Ended, start, outputOf } from "./run.ts";
+import { until } from "../support/until.ts";
 import { startMillpond, type TestServer } from "./server.ts";
 
 const nowhere = "01990000-0000-7000-8000-00000000000f";
@@ -117,7 +118,7 @@ suite("commands that act", () => {
     const env = { MILLPOND_ADDRESS: server.serving.grpc, MILLPOND_CLIENT: "interrupted" };
     const running = start(["run", "sleep", '{"durationMs": 3600000}', "--id", id], { env });
     const exited = once(running, "exit");
-    while (!(await millpond("job", id)).stdout.includes("RUNNING"));
+    await until(async () => (await millpond("job", id)).stdout.includes("RUNNING"));
     running.kill("SIGINT");
     await exited;
     assert.match((await millpond("watch", id)).stdout, /^CANCELLED {2}/m);

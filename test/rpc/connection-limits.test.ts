@@ -9,6 +9,7 @@ import { createRequestBudget } from "../../src/rpc/arrival/request-budget.ts";
 import { ignore } from "../../src/rpc/boundary.ts";
 import { createConnectionLimits } from "../../src/rpc/connection-limits.ts";
 import { createGrpcFrontEnd } from "../../src/rpc/grpc.ts";
+import { until } from "../support/until.ts";
 import { openServer, type TestServer, ways } from "./fixtures.ts";
 
 async function dial(t: TestContext, address: string): Promise<Socket> {
@@ -67,6 +68,34 @@ describe("connections", () => {
     });
   }
 
+  test("from one /64 network of IPv6 share one limit, for a client has as many addresses in it as it likes", () => {
+    const network = ["2001:db8:1:2::1", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::", "2001:db8:1:2:ffff::1"];
+    const others = ["2001:db8:1:3::1", "2001:db8::1:2:3", "2001:db8:0:1::2", "fe80::1%eth0"];
+    const { admit, refused } = limits(100, 2);
+    assert.deepEqual(
+      [...network, ...others].map((address) => admit(connectionFrom(address))),
+      [true, true, false, false, true, true, true, true],
+    );
+    assert.deepEqual(refused, ["connectionsPerAddress", "connectionsPerAddress"]);
+  });
+
+  test("from an IPv4 address count together, whether it comes alone or mapped into IPv6; others do not", () => {
+    const { admit } = limits(100, 1);
+    const addresses = ["192.0.2.1", "::ffff:192.0.2.1", "::ffff:192.0.2.2", "192.0.2.2"];
+    assert.deepEqual(
+      addresses.map((address) => admit(connectionFrom(address))),
+      [true, false, true, false],
+    );
+  });
+
+  test("from one /64 network make room for others of it when they close", () => {
+    const { admit } = limits(100, 1);
+    const first = connectionFrom("2001:db8::1");
+    assert.deepEqual([admit(first), admit(connectionFrom("2001:db8::2"))], [true, false]);
+    first.emit("close");
+    assert.equal(admit(connectionFrom("2001:db8::2")), true);
+  });
+
   test("that are closed already are not counted", () => {
     const { admit, refused } = limits(1, 1);
     assert.equal(admit(connectionFrom(undefined)), false);
@@ -96,7 +125,7 @@ describe("a server", () => {
         .client(ways.connectHttp1)
         .stats({})
         .then(Boolean, () => false);
-    while (!(await isServed())); // that they closed takes a moment to get there
+    await until(isServed); // that they closed takes a moment to get there
   });
 
   test("cuts a head of HTTP/1.1 that does not end within slowSenderMs", async (t) => {

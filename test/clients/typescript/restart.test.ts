@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connect, newJobId, sleep } from "../../../clients/typescript/index.ts";
 import { startMillpond } from "../../cli/server.ts";
+import { until } from "../../support/until.ts";
 
 test("run and watch go on with the same job when their server is killed", async (t) => {
   const first = await startMillpond(["--log-level", "silent"]);
@@ -15,7 +16,7 @@ test("run and watch go on with the same job when their server is killed", async 
     const job = await client.getJob(id).catch(() => undefined);
     return job?.state === "RUNNING";
   };
-  while (!(await isRunning()));
+  await until(isRunning);
   const seen: string[] = [];
   const watching = (async () => {
     for await (const update of client.watch(id)) {
