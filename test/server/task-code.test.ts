@@ -16,10 +16,13 @@ const pools = ["--pools", "{cpu: {workers: 1}, io: {workers: 1}}"];
 const quiet = ["--store", "memory", ...pools, "--task-check-ms", "60000"];
 const ports = ["--grpc-port", "0", "--http-port", "0"];
 
-/** Runs in SQLite's own code for ever: nothing but the end of the process ends it. */
-const endless = `import { DatabaseSync } from "node:sqlite";
-const query = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT max(x) FROM c";
-const runForEver = () => new DatabaseSync(":memory:").exec(query);
+/**
+ * Runs in SQLite's own code for ever: nothing but the end of the process ends it. SQLite makes the file `begun` itself, so
+ * once that is there the thread is out of reach; code of JavaScript that says so could still be ended just after it did.
+ */
+const endless = (begun: string) => `import { DatabaseSync } from "node:sqlite";
+new DatabaseSync(":memory:").exec(\`VACUUM INTO '${begun}';
+  WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT max(x) FROM c\`);
 `;
 
 /** A task whose file does something at import, and something else when its check is asked about "now". */
@@ -118,7 +121,8 @@ suite("a file that keeps the server from starting is named, and the process ends
   });
 
   test("by native code that never returns", async (t) => {
-    const { code, stderr } = await refused(t, `${endless}runForEver();`, ["--task-load-ms", "500"]);
+    const begun = join(await folderWith(t, {}), "begun");
+    const { code, stderr } = await refused(t, endless(begun), ["--task-load-ms", "500"]);
     assert.equal(code, 2);
     assert.match(stderr, /task\.mjs: its import takes longer than 500 ms \(taskLoadMs\)/);
   });
@@ -126,14 +130,14 @@ suite("a file that keeps the server from starting is named, and the process ends
 
 suite("a third SIGTERM ends the process", () => {
   test("while an import is in native code that never returns", async (t) => {
-    const begun = 'import { writeFileSync } from "node:fs"; writeFileSync(new URL("./begun", import.meta.url), "");';
-    const folder = await folderWith(t, { "task.mjs": `${endless}${begun}\nrunForEver();` });
+    const begun = join(await folderWith(t, {}), "begun");
+    const folder = await folderWith(t, { "task.mjs": endless(begun) });
     const child = start(["serve", ...quiet, ...ports, "--tasks-dir", folder, "--task-load-ms", "600000"]);
     t.after(() => child.kill("SIGKILL"));
     const ended = once(child, "close");
     child.stdout.resume();
     child.stderr.resume();
-    while (child.exitCode === null && !existsSync(join(folder, "begun"))) await setTimeout(10);
+    while (child.exitCode === null && !existsSync(begun)) await setTimeout(10);
     for (let count = 0; count < 3; count += 1) child.kill("SIGTERM");
     // signals that come at once may be one: what counts is that they are heard
     const again = setInterval(() => child.kill("SIGTERM"), 200);
@@ -162,11 +166,14 @@ test("an error that nothing caught ends the process at once, also while a thread
 
 /** A server that starts a thread which cannot be ended on SIGUSR2, and then does this in its main thread. */
 async function withEndlessThread(t: TestContext, then: string): Promise<TestServer> {
-  const code = `data:text/javascript,${encodeURIComponent(`${endless}runForEver();`)}`;
-  const preload = `import { writeSync } from "node:fs";
+  const begun = join(await folderWith(t, {}), "begun");
+  const code = `data:text/javascript,${encodeURIComponent(endless(begun))}`;
+  const preload = `import { existsSync, writeSync } from "node:fs";
     import { isMainThread, Worker } from "node:worker_threads";
+    const whenBegun = () => { if (!existsSync(${JSON.stringify(begun)})) return setTimeout(whenBegun, 10); ${then} };
     if (isMainThread) process.once("SIGUSR2", () => {
-      new Worker(new URL(${JSON.stringify(code)})).once("online", () => setTimeout(() => { ${then} }, 300));
+      new Worker(new URL(${JSON.stringify(code)}));
+      whenBegun();
     });`;
   const env = { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(preload)}` };
   const server = await startMillpond(quiet, { env });

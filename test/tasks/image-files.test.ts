@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { realpathSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import fs, { existsSync, fstatSync, realpathSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { link, mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, writeFile } from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -53,6 +54,30 @@ for (const overwrite of [false, true]) {
 
     assert.deepEqual(await readFile(join(root, "small.jpg")), first);
     assert.deepEqual((await readdir(root)).toSorted(), ["photo.jpg", "small.jpg"]);
+  });
+}
+
+for (const overwrite of [false, true]) {
+  test(`the folder is synced once the file has its name, also when an attempt runs again (overwrite: ${overwrite})`, async (t) => {
+    const { root } = await folder(t);
+    const sync = fs.fsyncSync;
+    const synced: string[] = [];
+    const syncing = t.mock.method(fs, "fsyncSync", (file: number) => {
+      const isNamed = existsSync(join(root, "small.jpg"));
+      synced.push(`${fstatSync(file).isDirectory() ? "folder" : "file"} ${isNamed ? "with" : "without"} the name`);
+      sync(file);
+    });
+    t.after(() => {
+      syncing.mock.restore();
+      syncBuiltinESMExports();
+    });
+    syncBuiltinESMExports();
+
+    writeBelow({ ...targetAt(root, "small.jpg"), overwrite }, Buffer.from("picture"), writer);
+    assert.deepEqual(synced.splice(0), ["file without the name", "folder with the name"]);
+
+    writeBelow({ ...targetAt(root, "small.jpg"), overwrite }, Buffer.from("picture"), writer);
+    assert.equal(synced.at(-1), "folder with the name");
   });
 }
 

@@ -40,15 +40,19 @@ export function withFile<T>(root: string, path: string, use: (file: number) => T
 
 /**
  * Opens the folder of `path` below `root`, a real path itself. `use` gets a path of the open folder, which on Linux leads
- * to that very folder whatever replaces it meanwhile, and the last name of `path`.
+ * to that very folder whatever replaces it meanwhile, the last name of `path`, and the folder's descriptor.
  */
-export function withFolder<T>(root: string, path: string, use: (folder: string, name: string) => T): T {
+export function withFolder<T>(
+  root: string,
+  path: string,
+  use: (folder: string, name: string, descriptor: number) => T,
+): T {
   return onPath(path, () => {
     const real = realpathSync.native(join(root, dirname(path)));
     assertBelow(root, real, path);
     return using(openSync(real, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), (folder) => {
       assertOpenBelow(root, folder, real, path);
-      return use(descriptors ? `${descriptors}/${folder}` : real, basename(path));
+      return use(descriptors ? `${descriptors}/${folder}` : real, basename(path), folder);
     });
   });
 }

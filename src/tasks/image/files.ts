@@ -72,12 +72,12 @@ export function assertWritable(target: TargetFile): void {
 }
 
 /**
- * Writes a file below `root`. It appears whole and synced to disk or not at all: it is written under a name of the
+ * Writes a file below `root`. It appears whole and synced to disk, its name too, or not at all: it is written under a name of the
  * attempt's own, and then gets its name in one step. A file with these very bytes counts as written, so an attempt may be
  * repeated; one with others is replaced when `overwrite` says so, and fails the job with `file_exists` otherwise.
  */
 export function writeBelow(target: TargetFile, bytes: Uint8Array, writer: Writer): void {
-  withFolder(target.root, target.path, (folder, name) => {
+  withFolder(target.root, target.path, (folder, name, descriptor) => {
     const partialOf = (attempt: number) => `${folder}/.${writer.jobId}-${attempt}.partial`;
     // Left by attempts that were killed while they wrote.
     for (let attempt = 1; attempt <= writer.attempt; attempt += 1) rmSync(partialOf(attempt), { force: true });
@@ -90,8 +90,21 @@ export function writeBelow(target: TargetFile, bytes: Uint8Array, writer: Writer
     } finally {
       rmSync(partial, { force: true });
     }
+    syncFolder(descriptor);
   });
 }
+
+/** A name is an entry of its folder: without this a power cut could take it, also one that an earlier attempt made. */
+function syncFolder(folder: number): void {
+  try {
+    fsyncSync(folder);
+  } catch (error) {
+    if (!withoutSync.has((error as NodeJS.ErrnoException).code)) throw error;
+  }
+}
+
+/** Said by file systems that sync no folders, as some of networks: there is nothing more to be had of them. */
+const withoutSync: ReadonlySet<unknown> = new Set(["EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
 
 function writeNew(partial: string, bytes: Uint8Array, { root, path }: TargetFile): void {
   const file = openSync(partial, "wx");
