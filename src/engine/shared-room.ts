@@ -37,10 +37,14 @@ export function createSharedRoom(maxBytes: number): SharedRoom {
   let total = 0;
   let grants = 0;
 
-  /** Who has waited for so long that nobody else is served before. */
+  function isPassed(asked: Asking): boolean {
+    return grants - asked.since >= mostPassed;
+  }
+
+  /** Who has waited for so long that nobody else is served before. Looks at all who wait: once for each grant, no more. */
   function overdue(): Asking | undefined {
     for (const [client, [first]] of asking) {
-      if (first && !takenBy.has(client) && grants - first.since >= mostPassed) return first;
+      if (first && isPassed(first) && !takenBy.has(client)) return first;
     }
     return undefined;
   }
@@ -62,15 +66,23 @@ export function createSharedRoom(maxBytes: number): SharedRoom {
     if (line?.size === 0) asking.delete(client);
   }
 
+  /** Whether others wait because this one does: those behind it, or all when it is overdue. */
+  function holdsUp(client: string, asked: Asking): boolean {
+    const line = asking.get(client);
+    const [first] = line ?? [];
+    return first === asked && ((line?.size ?? 0) > 1 || isPassed(asked));
+  }
+
   function serve(): void {
+    let late = overdue();
     for (const [client, line] of asking) {
       const [first] = line;
-      const late = overdue();
       if (!first || (late && late !== first) || !fits(client, first.bytes)) continue;
       asking.delete(client);
       asking.set(client, line); // behind the others, where this loop comes by again
       leave(client, first);
       first.grant();
+      late = overdue();
     }
   }
 
@@ -91,14 +103,14 @@ export function createSharedRoom(maxBytes: number): SharedRoom {
           resolve();
         },
       };
-      if (!asking.has(client) && !overdue() && fits(client, bytes)) asked.grant();
+      if (!asking.has(client) && fits(client, bytes) && !overdue()) asked.grant();
       else asking.set(client, (asking.get(client) ?? new Set()).add(asked));
       return {
         granted,
         isGranted: () => isGranted && !isFree,
         resize(wanted) {
           const more = wanted - taken;
-          if (isFree || (more > 0 && overdue()) || !fits(client, more)) return false;
+          if (isFree || !fits(client, more) || (more > 0 && overdue())) return false;
           taken = wanted;
           add(client, more);
           if (more < 0) serve();
@@ -107,10 +119,11 @@ export function createSharedRoom(maxBytes: number): SharedRoom {
         free() {
           if (isFree) return;
           isFree = true;
+          const makesWay = isGranted || holdsUp(client, asked);
           leave(client, asked);
           resolve();
           add(client, -taken);
-          serve();
+          if (makesWay) serve();
         },
       };
     },

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { createSharedRoom, type Place } from "../../src/engine/shared-room.ts";
+import { countSteps } from "../support/count-steps.ts";
 import { turn } from "../support/fake-clock.ts";
 
 async function isGranted({ granted }: Place): Promise<boolean> {
@@ -101,6 +102,51 @@ describe("the room", () => {
     place.free();
     assert.equal(place.resize(10), false);
     assert.equal(room.taken(), 0);
+  });
+
+  test("a thousand clients that wait and give up cost a few steps each, whatever their order", () => {
+    const clients = 1_000;
+    for (const isNewestFirst of [false, true]) {
+      const room = createSharedRoom(100);
+      const all = room.take("all", 200);
+      const steps = countSteps(() => {
+        const places = Array.from({ length: clients }, (_, index) => room.take(`client ${index}`, 40));
+        if (isNewestFirst) places.reverse();
+        for (const place of places) place.free();
+      });
+      assert.ok(steps <= 10 * clients, `${steps} steps`);
+      all.free();
+      assert.equal(room.taken(), 0);
+    }
+  });
+
+  test("a place that is given back costs a few steps for each client that waits", () => {
+    const clients = 300;
+    const room = createSharedRoom(100);
+    const all = room.take("all", 200);
+    const places = Array.from({ length: clients }, (_, index) => room.take(`client ${index}`, 40));
+    const steps = countSteps(() => {
+      all.free(); // whoever is first is served, gives it back, and so on
+      for (const place of places) place.free();
+    });
+    assert.ok(steps <= 10 * clients * clients, `${steps} steps`);
+    assert.equal(room.taken(), 0);
+  });
+
+  test("who gives up while it waits lets those be served that waited for it", async () => {
+    const room = createSharedRoom(100);
+    room.take("ada", 30);
+    const [large, small] = [room.take("ada", 40), room.take("ada", 5)];
+    assert.equal(await isGranted(small), false);
+    large.free();
+    assert.equal(await isGranted(small), true);
+
+    const overdue = room.take("zoe", 60);
+    for (let count = 0; count < 200; count += 1) room.take(`small ${count}`, 1).free();
+    const next = room.take("next", 1);
+    assert.deepEqual([await isGranted(next), overdue.isGranted()], [false, false]);
+    overdue.free();
+    assert.equal(await isGranted(next), true);
   });
 
   test("is never exceeded by what fits into it, and all are served in the end", async () => {

@@ -76,9 +76,9 @@ export function createRequestBudget({ bytes, stallMs, clock, onCut }: RequestBud
   /** Cuts the requests of the connection that holds most outside of the room, then of the next, until the rest fits. */
   function makeSpace(): void {
     isMakingSpace = false;
-    while (outsideBytes > maxOutsideBytes) {
-      const first = [...crowd].reduce((most, each) => (each.outsideBytes > most.outsideBytes ? each : most));
-      for (const request of [...first.requests]) request.cut("crowded_out");
+    for (const connection of [...crowd].sort((one, other) => other.outsideBytes - one.outsideBytes)) {
+      if (outsideBytes <= maxOutsideBytes) return;
+      for (const request of [...connection.requests]) request.cut("crowded_out");
     }
   }
 

@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { createEnvelopes } from "../../../src/rpc/arrival/framing.ts";
 import type { Arrival } from "../../../src/rpc/arrival/request-body.ts";
 import { createRequestBudget } from "../../../src/rpc/arrival/request-budget.ts";
+import { countSteps } from "../../support/count-steps.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
 
 const kib = 1024;
@@ -204,6 +205,20 @@ describe("a request is cut", () => {
     assert.ok(cuts.length > 0 && cuts.every((reason) => reason === "crowded_out"));
     assert.ok(few.every(({ state }) => !state.isCut));
     assert.equal(many.filter(({ state }) => state.isCut).length, cuts.length);
+  });
+
+  test("at the cost of a few steps, when a thousand connections take more than they may", () => {
+    const { clock, cuts, open } = setUp();
+    const connections = 1_000;
+    const requests = Array.from({ length: connections }, () => open(0));
+    const begun = Buffer.alloc(20 * kib);
+    begun.writeUInt32BE(message, 1);
+    const steps = countSteps(() => {
+      for (const each of requests) each.received(begun);
+      clock.advance(100);
+    });
+    assert.ok(cuts.length > 900, `${cuts.length} are cut`);
+    assert.ok(steps <= 50 * connections, `${steps} steps`);
   });
 
   test("never for its end, that a polite client sends right behind it", () => {
