@@ -34,6 +34,7 @@ import {
   traceKey,
 } from "./call.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
+import { isEnveloped } from "./arrival/framing.ts";
 import { counted } from "./arrival/http-requests.ts";
 import type { RequestBudget } from "./arrival/request-budget.ts";
 import { guarded, ignore } from "./boundary.ts";
@@ -277,10 +278,10 @@ function withCheckedBody(
       throw connectError(error, options);
     }
   };
-  const isEnveloped = /^application\/(?:grpc|connect)/i.test(contentType);
   const isGzip = encodingKeys.some((key) => request.header.get(key) === "gzip");
   const body = request.body as AsyncIterable<Uint8Array>;
-  return { ...request, body: checkedBody(body, { isEnveloped, isGzip, maxBytes: options.limits.messageBytes, check }) };
+  const maxBytes = options.limits.messageBytes;
+  return { ...request, body: checkedBody(body, { isEnveloped: isEnveloped(contentType), isGzip, maxBytes, check }) };
 }
 
 /** Where the encoding of a request's messages stands: in gRPC, in streams of Connect, and in its unary calls. */

@@ -14,6 +14,13 @@ const headBytes = 5;
 const compressedFlag = 1;
 const none: readonly number[] = [];
 
+const envelopedType = /^application\/(?:grpc|connect)/i;
+
+/** Whether messages come with a head each, as in gRPC, gRPC-Web and the streams of Connect, and not one as the whole body. */
+export function isEnveloped(contentType: string): boolean {
+  return envelopedType.test(contentType);
+}
+
 /** Messages with a head each. One that is compressed may take `messageBytes`, whatever its length. */
 export function createEnvelopes(messageBytes: number): Framing {
   let headLength = 0;

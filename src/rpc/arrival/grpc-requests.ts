@@ -54,19 +54,24 @@ export function createGrpcRequests({ budget, messageBytes, streamPaths }: GrpcRe
   /** A single request is mostly small, and here in one piece with its end: it is counted when it is not. */
   function readSingle(stream: ServerHttp2Stream): void {
     let body: RequestBody | undefined;
-    let hasMessage = false;
+    let first: Uint8Array | undefined;
     const later = {
+      bytes: 0,
       open() {
         body = open(stream, "end");
+        if (first) body.received(first);
+        first = undefined;
       },
     };
     const end = () => {
       budget.forget(later);
+      first = undefined;
       body?.end();
     };
     const received = (chunk: Uint8Array) => {
-      if (!body && !hasMessage && chunk.length <= smallBytes && isOneEnvelope(chunk)) {
-        hasMessage = true;
+      if (!body && !first && chunk.length <= smallBytes && isOneEnvelope(chunk)) {
+        first = chunk;
+        budget.hold(later, chunk.length);
         return;
       }
       if (!body) {

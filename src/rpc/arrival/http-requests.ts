@@ -7,7 +7,7 @@ import type { Http2ServerRequest } from "node:http2";
 import { cutStream } from "./cut-stream.ts";
 import { refusal } from "../../errors.ts";
 import { createSignal, type Signal } from "../../lifecycle.ts";
-import { createEnvelopes, createWholeBody, type Framing } from "./framing.ts";
+import { createEnvelopes, createWholeBody, type Framing, isEnveloped } from "./framing.ts";
 import type { RequestBudget } from "./request-budget.ts";
 
 /** A window of HTTP/2, and the buffers of its stream and of the request. */
@@ -61,10 +61,8 @@ export async function* counted(
   }
 }
 
-const enveloped = /^application\/(?:grpc|connect\+)/;
-
 function framingOf({ headers }: HttpRequest, messageBytes: number): Framing {
-  if (enveloped.test(headers["content-type"] ?? "")) return createEnvelopes(messageBytes);
+  if (isEnveloped(headers["content-type"] ?? "")) return createEnvelopes(messageBytes);
   const length = Number(headers["content-length"]);
   return createWholeBody({
     messageBytes,

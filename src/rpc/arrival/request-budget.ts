@@ -12,10 +12,14 @@ export type RequestBudget = {
   open(arrival: Arrival): RequestBody;
   /** Calls `open` for a request that is still there after a while; most are gone before, and cost next to nothing. */
   openLater(request: Later): void;
+  /** What a request holds that is opened later. All such requests are opened at once when the budget has no room for this. */
+  hold(request: Later, bytes: number): void;
+  /** It is opened by its owner, or it has ended. Safe to call again. */
   forget(request: Later): void;
 };
 
-type Later = { open(): void };
+/** `bytes`: what it holds before it is opened, which only the budget changes. */
+type Later = { bytes: number; open(): void };
 
 export type RequestBudgetOptions = {
   /** Half of it is room for messages; half for what takes no room: small messages, and what is sent while others wait. */
@@ -46,6 +50,8 @@ export function createRequestBudget({ bytes, stallMs, clock, onCut }: RequestBud
   const crowd = new Set<Connection>();
   let connectionCount = 0;
   let outsideBytes = 0;
+  /** What requests hold that are opened later. */
+  let unopenedBytes = 0;
   let waiting = 0;
   let isSweeping = false;
   let isMakingSpace = false;
@@ -82,6 +88,13 @@ export function createRequestBudget({ bytes, stallMs, clock, onCut }: RequestBud
     }
   }
 
+  function openAll(requests: ReadonlySet<Later>): void {
+    for (const each of requests) {
+      unopenedBytes -= each.bytes;
+      each.open();
+    }
+  }
+
   function sweepLater(): void {
     if (isSweeping || open.size + young.size + old.size === 0) return;
     isSweeping = true;
@@ -91,7 +104,7 @@ export function createRequestBudget({ bytes, stallMs, clock, onCut }: RequestBud
       const due = old;
       old = young;
       young = new Set();
-      for (const each of due) each.open();
+      openAll(due);
       sweepLater();
     });
   }
@@ -115,8 +128,17 @@ export function createRequestBudget({ bytes, stallMs, clock, onCut }: RequestBud
       young.add(request);
       sweepLater();
     },
+    hold(request, bytes) {
+      request.bytes += bytes;
+      unopenedBytes += bytes;
+      if (outsideBytes + unopenedBytes <= maxOutsideBytes) return;
+      const due = [old, young];
+      old = new Set();
+      young = new Set();
+      for (const each of due) openAll(each);
+    },
     forget(request) {
-      if (!young.delete(request)) old.delete(request);
+      if (young.delete(request) || old.delete(request)) unopenedBytes -= request.bytes;
     },
   };
 }

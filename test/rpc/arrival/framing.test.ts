@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { createEnvelopes, createWholeBody, isOneEnvelope } from "../../../src/rpc/arrival/framing.ts";
+import { createEnvelopes, createWholeBody, isEnveloped, isOneEnvelope } from "../../../src/rpc/arrival/framing.ts";
 
 const messageBytes = 1_000;
 const headBytes = 5;
@@ -80,4 +80,12 @@ describe("a whole body", () => {
     body.read(Buffer.alloc(1));
     assert.equal(body.isTooLarge(), true);
   });
+});
+
+test("whether messages have heads is told from the content type, whatever its case", () => {
+  const enveloped = ["application/grpc", "application/grpc-web+proto", "application/connect+json"];
+  for (const type of [...enveloped, ...enveloped.map((each) => each.toUpperCase()), "Application/Connect+Proto"]) {
+    assert.equal(isEnveloped(type), true, type);
+  }
+  for (const type of ["application/proto", "application/json", ""]) assert.equal(isEnveloped(type), false, type);
 });

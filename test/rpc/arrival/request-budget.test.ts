@@ -266,7 +266,7 @@ describe("a stream of messages", () => {
 test("a request that is opened later is opened when it is still there after a while, and once", () => {
   const { clock, budget } = setUp();
   const opened: string[] = [];
-  const later = (name: string) => ({ open: () => void opened.push(name) });
+  const later = (name: string) => ({ bytes: 0, open: () => void opened.push(name) });
   const [gone, stays] = [later("gone"), later("stays")];
   budget.openLater(gone);
   budget.openLater(stays);
@@ -275,6 +275,24 @@ test("a request that is opened later is opened when it is still there after a wh
   assert.deepEqual(opened, []);
   clock.advance(stallMs);
   assert.deepEqual([opened, clock.timers()], [["stays"], 0]);
+});
+
+test("requests that are opened later are opened at once when what they hold together is beyond the budget", () => {
+  const { budget } = setUp();
+  let opened = 0;
+  const held = (bytes: number) => {
+    const later = { bytes: 0, open: () => void (opened += 1) };
+    budget.openLater(later);
+    budget.hold(later, bytes);
+    return later;
+  };
+  for (let count = 0; count < 1_000; count += 1) budget.forget(held(15 * kib)); // what has ended holds nothing
+  for (let count = 0; count < 4; count += 1) held(mib);
+  assert.equal(opened, 0);
+  held(1);
+  assert.equal(opened, 5);
+  for (let count = 0; count < 4; count += 1) held(mib); // nor is counted again what is open
+  assert.equal(opened, 5);
 });
 
 test("a budget without requests keeps no timer", () => {

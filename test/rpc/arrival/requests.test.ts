@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { constants, type ClientHttp2Stream } from "node:http2";
 import { after, before, describe, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { openServer, type TestServer, type Way, ways } from "../fixtures.ts";
 import { data, echo, fates } from "../jobs.ts";
 import { begin, beginHttp1, dial, envelope } from "./raw-requests.ts";
@@ -91,6 +92,20 @@ describe("a request", () => {
       await once(socket, "close");
     }
   });
+});
+
+test("whole small requests to the gRPC port that never end are cut when they hold more than the budget", async () => {
+  const server = await openServer({ limits: { requestMiB: 4 }, slowSenderMs: 3_600_000 });
+  const sessions = [1, 2, 3].map(() => dial(server.grpcAddress));
+  const cut = sessions.map((session) => {
+    const streams = Array.from({ length: 60 }, () => begin(session));
+    for (const stream of streams) stream.write(envelope(15_000));
+    return Promise.race(streams.map(cutOf));
+  });
+  assert.equal(await Promise.race(cut), constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  await setImmediate(); // Node aborts when a session is destroyed while it reads that streams are cut
+  for (const session of sessions) session.destroy();
+  await server.remove();
 });
 
 describe("after requests that stalled were cut", () => {
