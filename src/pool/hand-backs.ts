@@ -4,7 +4,7 @@ import type { Ended } from "./port.ts";
 export type HandBacks = {
   /** Counts one more, and gives how many there were. */
   add(seq: number): number;
-  /** These attempts have ended: those that have an outcome begin at 0 again. */
+  /** These attempts have ended: jobs that are not tried again are forgotten, and begin at 0 when they are redriven. */
   forget(ended: readonly Ended[]): void;
 };
 
@@ -23,7 +23,22 @@ export function createHandBacks(): HandBacks {
     },
     forget(ended) {
       if (counts.size === 0) return;
-      for (const { lease, outcome } of ended) if (outcome.kind !== "released") counts.delete(lease.seq);
+      for (const each of ended) if (!mayComeBack(each)) counts.delete(each.lease.seq);
     },
   };
+}
+
+/** Its deadline may still keep it from that; then it stays among the counts until others take its place. */
+function mayComeBack({ lease, outcome }: Ended): boolean {
+  switch (outcome.kind) {
+    case "released":
+      return true;
+    case "failed":
+      return outcome.failure.retryable && lease.attempt < lease.maxAttempts;
+    case "timed_out":
+    case "lost":
+      return lease.attempt < lease.maxAttempts;
+    default:
+      return false;
+  }
 }

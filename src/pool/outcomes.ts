@@ -24,6 +24,8 @@ export type Outcomes = {
 export type OutcomesParts = {
   readonly timeoutOf: (lease: Lease) => number;
   readonly handBacks: Pick<HandBacks, "add">;
+  /** How often a job is handed back for what others did, before each time counts as an attempt. */
+  readonly maxHandBacks: number;
   /** Takes the last report of progress of a job that has ended. */
   readonly onProgress: (lease: Lease, last: Progress) => void;
   /** Whether jobs that were taken back have been reported, and are nobody's business here. */
@@ -33,7 +35,7 @@ export type OutcomesParts = {
 };
 
 export function createOutcomes(parts: OutcomesParts): Outcomes {
-  const { timeoutOf, handBacks, onProgress, areReleasedReported, isStopping } = parts;
+  const { timeoutOf, handBacks, maxHandBacks, onProgress, areReleasedReported, isStopping } = parts;
 
   function stopped(reason: StopReason, lease: Lease, hasStarted: boolean): Outcome {
     if (reason === "timed_out") return { kind: reason, timeoutMs: timeoutOf(lease) };
@@ -107,15 +109,13 @@ export function createOutcomes(parts: OutcomesParts): Outcomes {
   };
 }
 
-/** How often a job is handed back for what others did, before each time counts as an attempt. */
-const maxHandBacks = 5;
-
 function isOf({ origin }: Fault, { seq, attempt }: Lease): boolean {
   return origin !== null && origin.id !== null && origin.seq === seq && origin.attempt === attempt;
 }
 
 function endedTooOften(times: number, { failure: { message, stack } }: Fault): Failure {
-  const what = `the worker ended ${times} times during this job, by errors that are not known to be its own; the last: `;
+  const often = `the worker ended ${times} times during this job, by errors that are not known to be its own; the last: `;
+  const what = times === 1 ? "the worker ended during this job: " : often;
   return {
     reason: "worker_died",
     message: cut(what + message, maxMessageChars),

@@ -30,6 +30,7 @@ const bootMs = 5_000;
 /** How long ending a pool waits for threads that were told to end. */
 const endMs = 5_000;
 const maxErrorChars = 4000;
+const defaultMaxHandBacks = 5;
 
 const noProbe = () => {};
 
@@ -80,6 +81,7 @@ export function createPool(options: PoolOptions): Pool {
   const handBacks = createHandBacks();
   const outcomes = createOutcomes({
     ...{ timeoutOf, handBacks, areReleasedReported: onReleased !== undefined },
+    maxHandBacks: options.maxHandBacks ?? defaultMaxHandBacks,
     onProgress: notes.last,
     isStopping: () => isStopping,
   });

@@ -79,6 +79,11 @@ export type PoolOptions = {
   readonly loadMs: number;
   /** How long a job may take to stop once it was told to. */
   readonly graceMs: number;
+  /**
+   * How often a job is handed back, its attempt not counted, because a fault of unknown origin ended its thread: each
+   * further time is a failed attempt. Default: 5. 0 where only one job ever runs, for there nobody else can be to blame.
+   */
+  readonly maxHandBacks?: number;
   /** A thread has loaded its tasks. */
   readonly onReady?: () => void;
   /** What running jobs say. Log lines are in the server's log already. */

@@ -14,7 +14,13 @@ function afterDeath({ isStopping }: { readonly isStopping: boolean }): readonly 
   tellToStop(slot.flags, 0, "released");
   end(slot.flags, 0);
   const outcomes = createOutcomes({
-    ...{ timeoutOf: () => 1_000, areReleasedReported: true, onProgress() {}, handBacks: { add: () => 1 } },
+    ...{
+      timeoutOf: () => 1_000,
+      areReleasedReported: true,
+      onProgress() {},
+      handBacks: { add: () => 1 },
+      maxHandBacks: 5,
+    },
     isStopping: () => isStopping,
   });
   return outcomes.ofDeath(slot, new Error("Terminating worker thread"), 1).map(({ outcome }) => outcome.kind);

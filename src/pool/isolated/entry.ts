@@ -22,6 +22,7 @@ function start({ clockOrigin, ...settings }: ProcessSettings): Pool {
   takeOrigin(clockOrigin);
   return createPool({
     ...{ ...settings, minWorkers: 1, maxWorkers: 1, idleMs, clock, log },
+    maxHandBacks: 0, // no other job ever runs here
     onReady: () => say({ kind: "ready" }),
     onSaid: (_, said) => say({ kind: "said", said }),
   });

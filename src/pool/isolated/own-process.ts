@@ -4,6 +4,7 @@ import { createSignal } from "../../lifecycle.ts";
 import type { FromProcess, ProcessSettings, ToProcess } from "./words.ts";
 
 export type OwnProcess = {
+  /** Undefined: it could not be started, as `gone` is about to say. */
   readonly pid: number | undefined;
   send(word: ToProcess): void;
   /** Ends it at once. */
@@ -14,7 +15,7 @@ export type OwnProcess = {
 
 const entry = new URL(import.meta.url.endsWith(".ts") ? "./entry.ts" : "./entry.js", import.meta.url);
 
-/** Throws when the machine refuses a process in a way that Node.js does not report by an event. */
+/** Throws, and leaves no process behind, when that cannot be started in a way that Node.js does not report by an event. */
 export function startOwnProcess(settings: ProcessSettings, onWord: (word: FromProcess) => void): OwnProcess {
   const child = fork(entry, { serialization: "advanced", stdio: ["ignore", "inherit", "inherit", "ipc"] });
   const gone = createSignal<string>();
@@ -25,6 +26,12 @@ export function startOwnProcess(settings: ProcessSettings, onWord: (word: FromPr
   });
   child.once("exit", (code, signal) => gone.fire(signal ?? `exit code ${code}`));
   const send = (word: ToProcess) => void (child.connected && child.send(word));
-  send({ kind: "start", settings });
-  return { pid: child.pid, send, kill: () => void child.kill("SIGKILL"), gone: gone.promise };
+  const kill = () => void child.kill("SIGKILL");
+  try {
+    send({ kind: "start", settings });
+  } catch (error) {
+    kill();
+    throw error;
+  }
+  return { pid: child.pid, send, kill, gone: gone.promise };
 }

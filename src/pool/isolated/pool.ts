@@ -97,14 +97,20 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
       tasks: tasksOf(attempt.lease),
     };
     const own = startOwnProcess(settings, (word) => hear(attempt, word));
-    log.info({ pool: name, job: id, task, pid: own.pid }, "a suspect runs in a process of its own");
     attempt.own = own;
     alive.add(own);
+    if (own.pid !== undefined) {
+      failedStarts = 0;
+      log.info({ pool: name, job: id, task, pid: own.pid }, "a suspect runs in a process of its own");
+    }
     void own.gone.then((how) => {
       alive.delete(own);
       gone(attempt, how);
     });
-    later(attempt, startMs + loadMs, () => own.kill());
+    const maxMs = startMs + loadMs;
+    later(attempt, maxMs, () =>
+      notStarted(attempt, `its task did not load within ${maxMs} ms: raise taskLoadMs if it may take so long`),
+    );
   }
 
   /** Only its own: a file that cannot be loaded is no trouble of others. */
@@ -124,6 +130,8 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
         if (word.said.kind === "progress") attempt.progress = word.said.progress;
         return options.onSaid(attempt.lease, word.said);
       case "ended":
+        if (word.ended.outcome.kind === "released" && !attempt.stop)
+          return notStarted(attempt, "what its task's file started at its import blocked or ended the worker");
         attempt.ended = { lease: attempt.lease, ...word.ended };
         return later(attempt, lastWordsMs, () => void concluded(attempt));
       case "over":
@@ -132,20 +140,20 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
   }
 
   function handOver(attempt: Attempt): void {
-    if (attempt.startedAt !== null) return; // its worker was replaced
     const { lease, timers, own } = attempt;
-    failedStarts = 0;
+    const isGone = !own || !alive.has(own);
+    if (attempt.startedAt !== null || isGone) return; // its worker was replaced, or its word came after its end
     for (const cancel of timers.splice(0)) cancel();
     const now = clock.now();
     attempt.startedAt = now;
-    own?.send({ kind: "run", lease });
+    own.send({ kind: "run", lease });
     const timeoutMs = timeoutOf(lease);
     const leftMs = (lease.expiresAt ?? Number.POSITIVE_INFINITY) - now;
     const boundMs = Math.min(timeoutMs, leftMs);
     if (boundMs === Number.POSITIVE_INFINITY) return;
     later(attempt, boundMs + graceMs + slackMs, () => {
       attempt.stop ??= leftMs <= timeoutMs ? "expired" : "timed_out";
-      own?.kill();
+      own.kill();
     });
   }
 
@@ -160,24 +168,37 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
 
   function gone(attempt: Attempt, how: string): void {
     if (!attempts.has(attempt) || concluded(attempt)) return;
-    if (attempt.startedAt === null) return cannotStart(attempt, how);
+    if (attempt.own?.pid === undefined) return cannotStart(attempt, how);
     if (attempt.stop) return end(attempt, endedNow(attempt, stopped(attempt, attempt.stop)));
     // what it said last may also be on its way still
     later(attempt, verdictMs, () => {
       if (concluded(attempt)) return;
+      if (attempt.startedAt === null)
+        return notStarted(attempt, `its process ended (${how}) before its task was loaded`);
       const { id, task } = attempt.lease;
       log.error({ pool: name, job: id, task, how }, "the process that ran this job alone died: the job is poison");
       end(attempt, endedNow(attempt, { kind: "lost", died: "own_process", how }));
     });
   }
 
-  /** No job is to blame: it waits until the machine has room for a process again. */
+  /** The machine has no room for a process, and no job is to blame: all suspects wait. */
   function cannotStart(attempt: Attempt, why: string): void {
     const ms = Math.min(pauseMs * 2 ** failedStarts, longestPauseMs);
     failedStarts += 1;
     pausedUntilMs = clock.monotonicMs() + ms;
-    log.error({ pool: name, why, pauseMs: ms }, "no process of its own could be started for a suspect, which waits");
+    log.error({ pool: name, why, pauseMs: ms }, "no process could be started for a suspect: all of the pool wait");
     end(attempt, notBegun(attempt.lease, { kind: "released" }, clock.now()));
+  }
+
+  /** There was a process, and the job did not begin in it: the cause is most likely in its task, so no other job waits. */
+  function notStarted(attempt: Attempt, why: string): void {
+    const { id, task } = attempt.lease;
+    log.error({ pool: name, job: id, task, why }, "a suspect did not begin in its process: the attempt has failed");
+    const message = `the job did not begin in a process of its own: ${why}`;
+    end(
+      attempt,
+      endedNow(attempt, { kind: "failed", failure: { reason: "task_not_started", message, retryable: true } }),
+    );
   }
 
   function end(attempt: Attempt, ended: Ended): void {

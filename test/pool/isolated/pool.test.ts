@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { suite, test, type TestContext } from "node:test";
 import { systemClock } from "../../../src/clock.ts";
 import type { Lease } from "../../../src/job/job.ts";
+import { startOwnProcess } from "../../../src/pool/isolated/own-process.ts";
 import { createIsolatedPool, type IsolatedPoolOptions } from "../../../src/pool/isolated/pool.ts";
+import type { ProcessSettings } from "../../../src/pool/isolated/words.ts";
 import type { Said } from "../../../src/pool/port.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
 import { keptLog } from "../../support/samples.ts";
@@ -129,25 +131,81 @@ suite("a job in a process of its own", () => {
     assert.equal(shown(await ended), "released");
   });
 
-  test("waits, and is blamed for nothing, while no process can be started", async (t) => {
+  for (const [how, execPath] of [
+    ["with an event", "/nowhere/node"],
+    ["with an exception", "/dev/null/node"],
+  ] as const) {
+    test(`waits, and is blamed for nothing, while the machine refuses processes (${how})`, async (t) => {
+      const clock = createFakeClock();
+      const { pool, run, lines } = tryIsolated(t, { clock });
+      const { execPath: real } = process;
+      t.after(() => {
+        process.execPath = real;
+      });
+      process.execPath = execPath;
+      assert.equal(shown(await run(job("names", "end"))), "released");
+      assert.deepEqual([pool.canRun(), pool.free()], [false, 0]);
+      assert.match(lines.at(-1)!.text, /no process could be started/);
+      clock.advance(1_000);
+      assert.deepEqual([pool.canRun(), pool.free()], [true, 2]);
+      process.execPath = real;
+      assert.match(shown(await run(job("names", "end"))), /^succeeded/);
+    });
+  }
+
+  test("that does not load in time has failed, and no other suspect of the pool waits for that", async (t) => {
     const clock = createFakeClock();
     process.env["MILLPOND_TEST_BOOT"] = "hangs";
     t.after(() => delete process.env["MILLPOND_TEST_BOOT"]);
     const { pool, run, until, lines } = tryIsolated(t, { clock });
-    assert.equal(pool.free(), 2);
     const lease = job("boots", null);
     const ended = run(lease);
     await until(() => pool.workers() === 1);
     clock.advance(1_000);
     assert.equal(pool.startingMs(lease.seq), 1_000);
-    clock.advance(90_000);
-    assert.equal(shown(await ended), "released");
-    assert.deepEqual([pool.canRun(), pool.free()], [false, 0]);
-    assert.match(lines.at(-1)!.text, /no process of its own could be started/);
-    clock.advance(1_000);
+    clock.advance(89_000);
+    const { outcome } = await ended;
+    assert.ok(outcome.kind === "failed");
+    const { reason, message, retryable } = outcome.failure;
+    assert.deepEqual([reason, retryable], ["task_not_started", true]);
+    assert.match(message, /its task did not load within 90000 ms: raise taskLoadMs/);
+    assert.deepEqual([lines.at(-1)!.level, lines.at(-1)!.fields["job"]], ["error", lease.id]);
     assert.deepEqual([pool.canRun(), pool.free()], [true, 2]);
-    delete process.env["MILLPOND_TEST_BOOT"];
-    assert.equal(shown(await run(job("boots", null))), 'succeeded json "booted"');
+    assert.match(shown(await run(job("names", "end"))), /^succeeded/);
+  });
+
+  test("whose process ends before its task is loaded has failed, once the server has outlived that by a second", async (t) => {
+    const clock = createFakeClock();
+    const { pool, run, until, lines } = tryIsolated(t, { clock });
+    const ended = run(job("names", "end"));
+    process.kill(lines.find(({ text }) => text.startsWith("a suspect runs"))!.fields["pid"] as number, "SIGKILL");
+    await until(() => pool.workers() === 0);
+    assert.equal(pool.free(), 1, "no verdict yet");
+    clock.advance(1_000);
+    const { outcome } = await ended;
+    assert.ok(outcome.kind === "failed");
+    assert.match(outcome.failure.message, /its process ended \(SIGKILL\) before its task was loaded/);
+    assert.deepEqual([pool.canRun(), pool.free()], [true, 2]);
+  });
+
+  test("has failed the first time that a fault of unknown origin ends its worker: nothing else ran there", async (t) => {
+    const { run } = tryIsolated(t);
+    const { outcome } = await run(job("strays", "native"));
+    assert.ok(outcome.kind === "failed");
+    assert.deepEqual([outcome.failure.reason, outcome.failure.retryable], ["worker_died", true]);
+    assert.match(outcome.failure.message, /^the worker ended during this job: /);
+  });
+
+  test("has failed when what its file left behind keeps it from beginning: it is not given back for ever", async (t) => {
+    process.env["MILLPOND_TEST_BOOT"] = "blocks";
+    t.after(() => delete process.env["MILLPOND_TEST_BOOT"]);
+    assert.equal(shown(await tryIsolated(t).run(job("boots", null))), "failed task_not_started");
+  });
+
+  test("leaves no process behind when its first word cannot be sent", { timeout: 60_000 }, async ({ signal }) => {
+    const settings = { tasks: [{ settings: () => "no data" }] } as unknown as ProcessSettings;
+    assert.throws(() => startOwnProcess(settings, () => {}), /could not be cloned/);
+    while (!signal.aborted && process.getActiveResourcesInfo().includes("ProcessWrap")) await turn();
   });
 
   test("says how far it is", async (t) => {

@@ -1,8 +1,8 @@
 import { existsSync, rmSync } from "node:fs";
-import { isMainThread } from "node:worker_threads";
+import { isMainThread, parentPort } from "node:worker_threads";
 import { defineTask } from "../../../src/pool/task.ts";
 
-/** What the start of a thread does to it: `once:<file>` while the file is there, `always`, `throws`, `rejects`, `later`, `hangs` or `spins`. */
+/** What the start of a thread does to it: `once:<file>` while the file is there, `always`, `throws`, `rejects`, `later`, `blocks`, `hangs` or `spins`. */
 const how = process.env["MILLPOND_TEST_BOOT"] ?? "";
 const mark = how.startsWith("once:") ? how.slice(5) : undefined;
 
@@ -15,6 +15,13 @@ if (!isMainThread) {
     setTimeout(() => {
       throw new Error("long after the import");
     }, 100);
+  }
+  if (how === "blocks" && parentPort) {
+    const post = parentPort.postMessage.bind(parentPort);
+    parentPort.postMessage = (note: { readonly kind?: string }) => {
+      post(note);
+      if (note.kind === "ready") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+    };
   }
   const isMarked = mark !== undefined && existsSync(mark);
   if (isMarked) rmSync(mark);
