@@ -1,6 +1,7 @@
 /** Request bodies in the wire format, held back until each message is seen to be within its bounds. */
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
+import { hasCompressedFlag, headBytes, lengthOf } from "./envelopes.ts";
 
 export type BodyCheck = {
   /** Whether messages come in envelopes, as in gRPC and in streams of Connect, and not alone. */
@@ -32,10 +33,6 @@ async function* checkWhole(body: AsyncIterable<Uint8Array>, bounds: BodyCheck): 
   yield message;
 }
 
-/** One byte of flags, of which the lowest says that the message is compressed, and its length in four. */
-const headBytes = 5;
-const compressed = 1;
-
 async function* checkEnvelopes(body: AsyncIterable<Uint8Array>, bounds: BodyCheck): AsyncGenerator<Uint8Array> {
   const { maxBytes } = bounds;
   let held: Uint8Array[] = [];
@@ -46,14 +43,14 @@ async function* checkEnvelopes(body: AsyncIterable<Uint8Array>, bounds: BodyChec
     size += bytes.length;
     while (size >= wanted) {
       const all = joined(held);
-      const length = new DataView(all.buffer, all.byteOffset).getUint32(1);
+      const length = lengthOf(all);
       wanted = headBytes + length;
       if (size < wanted && length <= maxBytes) {
         held = [all];
         break;
       }
       const message = all.subarray(0, wanted);
-      const isCompressed = ((message[0] ?? 0) & compressed) !== 0;
+      const isCompressed = hasCompressedFlag(message[0] ?? 0);
       if (length <= maxBytes) await checkMessage(message.subarray(headBytes), isCompressed, bounds);
       yield message;
       size -= message.length;

@@ -34,11 +34,11 @@ import {
   traceKey,
 } from "./call.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
-import { isEnveloped } from "./arrival/framing.ts";
 import { counted } from "./arrival/http-requests.ts";
 import type { RequestBudget } from "./arrival/request-budget.ts";
 import { guarded, ignore } from "./boundary.ts";
 import { checkedBody } from "./checked-body.ts";
+import { isEnveloped } from "./envelopes.ts";
 import type { FrontEnd, FrontEndLimits } from "./front-end.ts";
 import {
   answerError,

@@ -1,4 +1,5 @@
 /** How the body of a request is cut into messages, read without keeping any of it. */
+import { hasCompressedFlag, headBytes } from "../envelopes.ts";
 
 export type Framing = {
   /** Looks at the next bytes; returns what the messages that they complete take, one number for each. */
@@ -9,17 +10,7 @@ export type Framing = {
   isTooLarge(): boolean;
 };
 
-/** One byte of flags, four of length: gRPC, gRPC-Web and the streams of Connect. */
-const headBytes = 5;
-const compressedFlag = 1;
 const none: readonly number[] = [];
-
-const envelopedType = /^application\/(?:grpc|connect)/i;
-
-/** Whether messages come with a head each, as in gRPC, gRPC-Web and the streams of Connect, and not one as the whole body. */
-export function isEnveloped(contentType: string): boolean {
-  return envelopedType.test(contentType);
-}
 
 /** Messages with a head each. One that is compressed may take `messageBytes`, whatever its length. */
 export function createEnvelopes(messageBytes: number): Framing {
@@ -33,7 +24,7 @@ export function createEnvelopes(messageBytes: number): Framing {
 
   function readHead(byte: number): void {
     if (headLength === 0) {
-      isCompressed = (byte & compressedFlag) !== 0;
+      isCompressed = hasCompressedFlag(byte);
       length = 0;
     } else length = length * 256 + byte;
     headLength += 1;
@@ -63,12 +54,6 @@ export function createEnvelopes(messageBytes: number): Framing {
     begun: () => (headLength === headBytes ? takes() : headLength),
     isTooLarge: () => headLength === headBytes && length > messageBytes,
   };
-}
-
-/** Whether these bytes are one message with its head, not compressed, and no more. */
-export function isOneEnvelope(bytes: Uint8Array): boolean {
-  const [flags, a = 0, b = 0, c = 0, d = 0] = bytes;
-  return flags === 0 && ((a * 256 + b) * 256 + c) * 256 + d + headBytes === bytes.length;
 }
 
 export type WholeBody = {

@@ -1,7 +1,8 @@
 /** Counts the requests of grpc-js in the budget: it reads a stream until a whole message is there, and has no option that bounds this. */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { cutStream } from "./cut-stream.ts";
-import { createEnvelopes, isOneEnvelope } from "./framing.ts";
+import { isOneEnvelope } from "../envelopes.ts";
+import { createEnvelopes } from "./framing.ts";
 import { type RequestBody, smallBytes } from "./request-body.ts";
 import type { RequestBudget } from "./request-budget.ts";
 

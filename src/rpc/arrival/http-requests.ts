@@ -6,8 +6,9 @@ import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
 import { cutStream } from "./cut-stream.ts";
 import { refusal } from "../../errors.ts";
+import { isEnveloped } from "../envelopes.ts";
 import { createSignal, type Signal } from "../../lifecycle.ts";
-import { createEnvelopes, createWholeBody, type Framing, isEnveloped } from "./framing.ts";
+import { createEnvelopes, createWholeBody, type Framing } from "./framing.ts";
 import type { RequestBudget } from "./request-budget.ts";
 
 /** A window of HTTP/2, and the buffers of its stream and of the request. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { createEnvelopes, createWholeBody, isEnveloped, isOneEnvelope } from "../../../src/rpc/arrival/framing.ts";
+import { createEnvelopes, createWholeBody } from "../../../src/rpc/arrival/framing.ts";
 
 const messageBytes = 1_000;
 const headBytes = 5;
@@ -45,20 +45,6 @@ describe("envelopes", () => {
   });
 });
 
-test("one envelope is known, and what is less, more, compressed or empty is not", () => {
-  for (const length of [0, 1, 70_000]) assert.equal(isOneEnvelope(envelope(length)), true);
-  const two = Buffer.concat([envelope(3), envelope(0)]);
-  for (const bytes of [
-    Buffer.alloc(0),
-    envelope(9).subarray(0, 4),
-    envelope(9).subarray(0, 13),
-    two,
-    envelope(9, true),
-  ]) {
-    assert.equal(isOneEnvelope(bytes), false);
-  }
-});
-
 describe("a whole body", () => {
   for (const [what, length, isCompressed, takes] of [
     ["takes as much as its length says", 300, false, 300],
@@ -80,12 +66,4 @@ describe("a whole body", () => {
     body.read(Buffer.alloc(1));
     assert.equal(body.isTooLarge(), true);
   });
-});
-
-test("whether messages have heads is told from the content type, whatever its case", () => {
-  const enveloped = ["application/grpc", "application/grpc-web+proto", "application/connect+json"];
-  for (const type of [...enveloped, ...enveloped.map((each) => each.toUpperCase()), "Application/Connect+Proto"]) {
-    assert.equal(isEnveloped(type), true, type);
-  }
-  for (const type of ["application/proto", "application/json", ""]) assert.equal(isEnveloped(type), false, type);
 });

@@ -1,0 +1,26 @@
+/** Messages with a head each: one byte of flags, four of the message's length. In gRPC, gRPC-Web and the streams of Connect. */
+
+export const headBytes = 5;
+
+const compressedFlag = 1;
+const envelopedType = /^application\/(?:grpc|connect)/i;
+
+/** Whether messages of this content type have heads, and are not the whole body. */
+export function isEnveloped(contentType: string): boolean {
+  return envelopedType.test(contentType);
+}
+
+/** Whether the first byte of a head says that the message is compressed. */
+export function hasCompressedFlag(flags: number): boolean {
+  return (flags & compressedFlag) !== 0;
+}
+
+/** The length of the message without its head, of which all bytes are there. */
+export function lengthOf([, a = 0, b = 0, c = 0, d = 0]: Uint8Array): number {
+  return ((a * 256 + b) * 256 + c) * 256 + d;
+}
+
+/** Whether these bytes are one message with its head, not compressed, and no more. */
+export function isOneEnvelope(bytes: Uint8Array): boolean {
+  return bytes[0] === 0 && lengthOf(bytes) + headBytes === bytes.length;
+}
