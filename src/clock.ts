@@ -12,11 +12,14 @@ export type Clock = {
 
 const longestTimerMs = 2 ** 31 - 1;
 
+/** Held here, for the code of a task may replace the global one of its thread. */
+const sinceStartMs = performance.now.bind(performance);
+
 /** Milliseconds by a clock that never jumps and is the same in all threads of the process. */
 const sharedMs = () => Number(process.hrtime.bigint()) / 1e6;
 
 /** The wall clock's reading when the monotonic clock began. */
-let beganAt = Date.now() - performance.now();
+let beganAt = Date.now() - sinceStartMs();
 
 /**
  * The machine's clocks. The wall clock is read once, at the start of the process, or of a thread that does not `takeOrigin`; from then on `now` goes with
@@ -24,8 +27,8 @@ let beganAt = Date.now() - performance.now();
  * the next start takes the new time, but see `notBefore`.
  */
 export const systemClock: Clock = {
-  now: () => Math.floor(beganAt + performance.now()),
-  monotonicMs: () => performance.now(),
+  now: () => Math.floor(beganAt + sinceStartMs()),
+  monotonicMs: () => sinceStartMs(),
   after: (delayMs, action) => {
     const timer = setTimeout(action, Math.min(Math.max(delayMs, 0), longestTimerMs));
     timer.unref();
@@ -47,7 +50,7 @@ export function notBefore(at: number): number {
 
 /** What `now` of this thread counts from: a number for `takeOrigin` in a thread that this one starts. */
 export function originOf(): number {
-  return beganAt + performance.now() - sharedMs();
+  return beganAt + sinceStartMs() - sharedMs();
 }
 
 /**
@@ -55,7 +58,7 @@ export function originOf(): number {
  * Comes before anything in this thread asks for the time.
  */
 export function takeOrigin(origin: number): void {
-  beganAt = origin + sharedMs() - performance.now();
+  beganAt = origin + sharedMs() - sinceStartMs();
 }
 
 /**

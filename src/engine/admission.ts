@@ -2,7 +2,7 @@
 import { type Clock, pause } from "../clock.ts";
 import { invalid, MillpondError, refusal } from "../errors.ts";
 import type { NewJob } from "../job/job.ts";
-import type { TaskChecks } from "../pool/checker/checks.ts";
+import type { CheckCall, TaskChecks } from "../pool/checker/checks.ts";
 import type { Tasks } from "../pool/tasks.ts";
 import type { Store, Submitted } from "../store/store.ts";
 import type { Backlog } from "./backlog.ts";
@@ -36,9 +36,15 @@ export type AdmissionLimits = {
 export type Admission = {
   /**
    * Admits drafts; resolves once those accepted are durable, with one answer each, in order. Refusals of the request as
-   * a whole (none or too many drafts, over the rate, draining) reject.
+   * a whole (none or too many drafts, over the rate, draining) reject. Once the signal has aborted no more is checked by its
+   * task: that is refused with `cancelled`.
    */
-  admit(client: string, drafts: readonly Draft[], trace: string | null): Promise<readonly Admitted[]>;
+  admit(
+    client: string,
+    drafts: readonly Draft[],
+    trace: string | null,
+    signal?: AbortSignal,
+  ): Promise<readonly Admitted[]>;
   /**
    * Like `admit`, but waits while the client is over its rate instead of refusing. What is larger than the burst goes in
    * parts; calls of one client take turns part by part, so that a large one is not passed for ever by small ones. Never
@@ -124,10 +130,11 @@ export function createAdmission(parts: AdmissionParts): Admission {
     client: string,
     drafts: readonly Draft[],
     trace: string | null,
+    signal: AbortSignal | undefined,
   ): Promise<readonly Admitted[]> {
     const now = clock.now();
     const checked = drafts.map((draft) => check(draft, now));
-    if (checked.some(hasCheck)) await runChecks(checked);
+    if (checked.some(hasCheck)) await runChecks(checked, { client, signal });
     const diskFull = parts.disk.refusal();
     const prepared = checked.map((each, index) => {
       return each instanceof MillpondError ? each : prepare(client, drafts[index] as Draft, each, trace, now, diskFull);
@@ -145,13 +152,13 @@ export function createAdmission(parts: AdmissionParts): Admission {
   }
 
   /** Tasks' own checks, of all the jobs in one go. What they refuse takes the place of its draft. */
-  async function runChecks(checked: (CheckedDraft | MillpondError)[]): Promise<void> {
+  async function runChecks(checked: (CheckedDraft | MillpondError)[], call: CheckCall): Promise<void> {
     const indices = [...checked.keys()].filter((index) => hasCheck(checked[index] as CheckedDraft | MillpondError));
     const inputs = indices.map((index) => {
       const { task, input } = checked[index] as CheckedDraft;
       return { task: task.name, input };
     });
-    const errors = await parts.checks.check(inputs);
+    const errors = await parts.checks.check(inputs, call);
     refuseWhenClosed(); // meanwhile it may have been
     for (const [at, index] of indices.entries()) checked[index] = errors[at] ?? (checked[index] as CheckedDraft);
   }
@@ -202,14 +209,14 @@ export function createAdmission(parts: AdmissionParts): Admission {
   }
 
   return {
-    async admit(client, drafts, trace) {
+    async admit(client, drafts, trace, signal) {
       checkRequest(client, drafts);
       const waitMs = rateLimit.take(client, drafts.length);
       if (waitMs > 0) {
         stats.refused(client, drafts.length);
         throw overRate(client, drafts.length, rateLimit, waitMs);
       }
-      return admitChecked(client, drafts, trace);
+      return admitChecked(client, drafts, trace, signal);
     },
 
     async admitSlowly(client, drafts, trace, options) {
@@ -222,7 +229,7 @@ export function createAdmission(parts: AdmissionParts): Admission {
         for (let start = 0; start < drafts.length; start += atOnce) {
           const piece = drafts.slice(start, start + atOnce);
           if (hasRate) await allowance(client, piece.length, options);
-          const part = await admitChecked(client, piece, trace);
+          const part = await admitChecked(client, piece, trace, options.signal);
           admitted.push(...part);
           options.onAdmitted?.(part);
         }

@@ -132,7 +132,7 @@ function settingsWithoutTask(tasks: Tasks, { settings }: TaskSources): string[] 
 /** Checks of trusted tasks run at once, here. */
 function bothWays(own: ReadonlyMap<string, Checkable>, users: TaskChecks): TaskChecks {
   return {
-    async check(inputs) {
+    async check(inputs, call) {
       const answers: (MillpondError | null)[] = inputs.map(() => null);
       const theirs: number[] = [];
       for (const [index, { task, input }] of inputs.entries()) {
@@ -141,7 +141,10 @@ function bothWays(own: ReadonlyMap<string, Checkable>, users: TaskChecks): TaskC
         else theirs.push(index);
       }
       if (theirs.length === 0) return answers;
-      const said = await users.check(theirs.map((index) => inputs[index] as CheckInput));
+      const said = await users.check(
+        theirs.map((index) => inputs[index] as CheckInput),
+        call,
+      );
       for (const [at, index] of theirs.entries()) answers[index] = said[at] ?? null;
       return answers;
     },

@@ -73,7 +73,7 @@ function toRunDraft({ job, detach }: RunRequest, call: CallContext, now: number)
 async function submit({ admission, tracing, clock }: RunParts, draft: Draft, call: CallContext): Promise<Accepted> {
   const span = tracing.submit(call.trace, call.client);
   try {
-    const [admitted] = await admission.admit(call.client, [draft], span.trace);
+    const [admitted] = await admission.admit(call.client, [draft], span.trace, call.signal);
     const accepted = acceptedOf(admitted, "job");
     span.end({ accepted: 1, refused: 0 });
     return accepted;

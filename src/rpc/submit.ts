@@ -19,7 +19,7 @@ export async function submit(
   const span = tracing.submit(call.trace, call.client);
   try {
     const drafts = jobs.map((spec) => toDraft(spec, defaultChannel));
-    const admitted = await admission.admit(call.client, drafts, span.trace);
+    const admitted = await admission.admit(call.client, drafts, span.trace, call.signal);
     const refused = admitted.filter(({ kind }) => kind === "refused").length;
     if (refused === admitted.length) acceptedOf(admitted[0], "jobs[0]");
     span.end({ accepted: admitted.length - refused, refused });

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Draft } from "../../src/engine/draft.ts";
 import { refusal } from "../../src/errors.ts";
-import { endedOf, newLease } from "../support/samples.ts";
+import type { CheckCall } from "../../src/pool/checker/checks.ts";
+import { endedOf, loaded, newLease } from "../support/samples.ts";
 import { everything, settlement } from "../store/sample.ts";
 import { draft, drafts, refusalOf, shown, tryAdmission } from "./try-admission.ts";
 
@@ -209,4 +210,29 @@ describe("a request as a whole", () => {
     assert.equal((await refusalOf(admission.admit("ada", [draft()], null))).reason, "store_failed");
     assert.equal(stats.client("ada").accepted, 0);
   });
+});
+
+test("a task's check is told whose job it is and when nobody waits for the answer; nothing that it refuses goes to the store", async () => {
+  const calls: CheckCall[] = [];
+  const { signal } = new AbortController();
+  const { admission, hinted } = tryAdmission({
+    tasks: new Map([["checked", loaded("checked", { hasCheck: true })]]),
+    checks: {
+      async check(inputs, call) {
+        calls.push(call);
+        return inputs.map(() => refusal("cancelled", []));
+      },
+    },
+  });
+  const job = draft({ id, task: "checked" });
+  const answers = [
+    ...(await admission.admit("ada", [job], null, signal)),
+    ...(await admission.admitSlowly("bob", [job], null, { signal, onWait() {} })),
+  ];
+  assert.deepEqual(answers.map(shown), ["cancelled", "cancelled"]);
+  assert.deepEqual(calls, [
+    { client: "ada", signal },
+    { client: "bob", signal },
+  ]);
+  assert.deepEqual(hinted, []);
 });

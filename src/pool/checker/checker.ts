@@ -8,9 +8,10 @@ import { createSignal } from "../../lifecycle.ts";
 import type { Log } from "../../log.ts";
 import { within } from "../ending.ts";
 import type { FileReport } from "../tasks/report.ts";
-import { answerTo, type CheckInput, type TaskChecks } from "./checks.ts";
+import { answerTo, type CheckCall, type CheckInput, type TaskChecks } from "./checks.ts";
 import { type FromChecker, requestOf } from "./protocol.ts";
 import { type CheckerThread, type Started, startThread, type ThreadParts } from "./thread-start.ts";
+import { type Batch, createTurns } from "./turns.ts";
 
 export type Checker = TaskChecks & {
   /**
@@ -29,26 +30,20 @@ export type CheckerParts = Pick<ThreadParts, "surroundings" | "loadMs"> & {
   readonly log: Log;
 };
 
-/** Some inputs of one submit. */
-type Batch = {
-  readonly inputs: readonly CheckInput[];
-  readonly bytes: number;
-  /** Undefined: not checked yet. */
-  readonly answers: (MillpondError | null | undefined)[];
-  /** How many threads have ended over it. */
-  broken: number;
-  readonly done: (answers: readonly (MillpondError | null)[]) => void;
-};
-
 /** What the thread was given of a batch: the inputs of these indices. */
 type Sent = { readonly batch: Batch; readonly indices: readonly number[] };
 
-/** A submit with more inputs takes turns with others. */
+/** Bounds on a batch, which is copied for each turn that it takes. A single input may have more bytes. */
 const maxInputs = 256;
-/** Requests that the thread holds, so that it does not wait for the next. */
-const maxSent = 4;
-/** Bound on the inputs that wait or are checked; submits beyond it are refused. */
+const maxBatchBytes = 2 ** 20;
+/** Requests that the thread holds: the next, so that it never waits for one, and no more, for others wait behind them. */
+const maxSent = 2;
+/** Bounds on the inputs that wait or are checked, of all clients and of one; submits beyond them are refused. */
 export const maxBytes = 64 * 2 ** 20;
+export const maxClientBytes = maxBytes / 4;
+/** A batch of which no input is checked for so long is refused: the time of so many of the slowest checks, or this if it is more. */
+const maxWaitChecks = 10;
+const leastMaxWaitMs = 10_000;
 /** Looks without progress until a check is given up. Counted: time in which the whole process stood still is no fault of a check. */
 const looks = 4;
 /** Threads that may end over one batch before the rest of it is refused. */
@@ -63,7 +58,8 @@ const busyRetryMs = 1_000;
 const endMs = 1_000;
 
 export function createChecker({ surroundings, loadMs, checkMs, clock, log }: CheckerParts): Checker {
-  const waiting: Batch[] = [];
+  const maxWaitMs = Math.max(maxWaitChecks * checkMs, leastMaxWaitMs);
+  const waiting = createTurns();
   const sent = new Map<number, Sent>();
   const ending = new Set<CheckerThread>();
   const reported = new Set<string>();
@@ -74,7 +70,9 @@ export function createChecker({ surroundings, loadMs, checkMs, clock, log }: Che
   let isStopped = false;
   let failures = 0;
   let retryAtMs = 0;
+  /** Bytes of the calls under way, of all and of each client. */
   let bytes = 0;
+  const bytesOf = new Map<string, number>();
   let lastNumber = 0;
   let cancelLook: (() => void) | undefined;
   /** What the thread had done at the last look, and how many looks ago that changed. */
@@ -108,12 +106,17 @@ export function createChecker({ surroundings, loadMs, checkMs, clock, log }: Che
     failures += 1;
     retryAtMs = clock.monotonicMs() + pauseMs;
     log.error({ faults, threads: ending.size, pauseMs }, "the thread that checks inputs cannot be started again");
-    for (const batch of waiting.splice(0)) refuseRest(batch, unavailable("its thread cannot be started", pauseMs));
+    refuseWaiting(() => true, unavailable("its thread cannot be started", pauseMs));
   }
 
   function send(): void {
-    while (thread && sent.size < maxSent && waiting.length > 0) {
-      const batch = waiting.shift() as Batch;
+    while (thread && sent.size < maxSent) {
+      const batch = waiting.next();
+      if (!batch) break;
+      if (isAbandoned(batch)) {
+        refuseRest(batch, refusal("cancelled", []));
+        continue;
+      }
       const indices = [...batch.answers.keys()].filter((index) => batch.answers[index] === undefined);
       lastNumber += 1;
       sent.set(lastNumber, { batch, indices });
@@ -124,34 +127,44 @@ export function createChecker({ surroundings, loadMs, checkMs, clock, log }: Che
         ),
       );
     }
-    if (sent.size > 0) cancelLook ??= clock.after(checkMs / looks, look);
+    lookLater();
   }
 
-  function onChecked({ number, verdicts }: Extract<FromChecker, { kind: "checked" }>): void {
+  function onChecked({ number, count, verdicts }: Extract<FromChecker, { kind: "checked" }>): void {
     const found = sent.get(number);
     if (!found) return;
     sent.delete(number);
     const { batch, indices } = found;
-    for (const index of indices) batch.answers[index] = null;
+    for (const index of indices.slice(0, count)) batch.answers[index] = null;
     for (const [at, verdict] of verdicts) {
       const index = indices[at] as number;
       const { task } = batch.inputs[index] as CheckInput;
       if (typeof verdict === "string") reportOnce(task, verdict);
       batch.answers[index] = answerTo(task, verdict);
     }
-    finish(batch);
+    batch.sinceMs = clock.monotonicMs();
+    if (batch.answers.includes(undefined)) waiting.add(batch, "last");
+    else finish(batch);
     send();
+  }
+
+  function lookLater(): void {
+    if (sent.size > 0 || !waiting.isEmpty()) cancelLook ??= clock.after(checkMs / looks, look);
   }
 
   function look(): void {
     cancelLook = undefined;
-    if (sent.size === 0 || !thread) return;
-    const { number, index } = thread.progress();
-    const now = `${number} ${index} ${[...sent.keys()].join()}`;
-    stale = now === seen ? stale + 1 : 0;
-    seen = now;
-    if (stale < looks) cancelLook = clock.after(checkMs / looks, look);
-    else onBroken(`it took longer than ${checkMs} ms (taskCheckMs)`);
+    const lateMs = clock.monotonicMs() - maxWaitMs;
+    refuseWaiting(isAbandoned, refusal("cancelled", []));
+    refuseWaiting(({ sinceMs }) => sinceMs < lateMs, unavailable("checks of other inputs take too long", busyRetryMs));
+    if (sent.size > 0 && thread) {
+      const { number, index } = thread.progress();
+      const now = `${number} ${index} ${[...sent.keys()].join()}`;
+      stale = now === seen ? stale + 1 : 0;
+      seen = now;
+      if (stale >= looks) onBroken(`it took longer than ${checkMs} ms (taskCheckMs)`);
+    }
+    lookLater();
   }
 
   /** The input whose check broke the thread is refused. What else the thread had is checked by the next one. */
@@ -167,22 +180,20 @@ export function createChecker({ surroundings, loadMs, checkMs, clock, log }: Che
       const { task } = batch.inputs[at] as CheckInput;
       log.warn({ task, error: why }, "a check broke its thread, which is replaced");
       batch.answers[at] = refusal("check_failed", [task, why]);
-      putBack([batch], (batches) => waiting.push(...batches));
+      putBack([batch], "last");
     } else log.warn({ error: why }, "the thread that checks inputs broke outside of a check, and is replaced");
-    putBack(unfinished, (batches) => waiting.unshift(...batches), culprit === undefined);
-    if (waiting.length > 0) void restart();
+    putBack(unfinished, "first", culprit === undefined);
+    if (!waiting.isEmpty()) void restart();
   }
 
-  function putBack(batches: readonly Batch[], put: (batches: Batch[]) => void, isToBlame = true): void {
-    const kept = batches.filter((batch) => {
+  function putBack(batches: readonly Batch[], place: "last" | "first", isToBlame = true): void {
+    for (const batch of batches) {
       if (isToBlame) batch.broken += 1;
       if (!batch.answers.includes(undefined)) finish(batch);
       else if (batch.broken >= maxBroken)
         refuseRest(batch, unavailable("others of the same submit broke it", busyRetryMs));
-      else return true;
-      return false;
-    });
-    put(kept);
+      else waiting.add(batch, place);
+    }
   }
 
   function endThread(): void {
@@ -199,8 +210,11 @@ export function createChecker({ surroundings, loadMs, checkMs, clock, log }: Che
     finish(batch);
   }
 
+  function refuseWaiting(isMeant: (batch: Batch) => boolean, error: MillpondError): void {
+    for (const batch of waiting.remove(isMeant)) refuseRest(batch, error);
+  }
+
   function finish(batch: Batch): void {
-    bytes -= batch.bytes;
     batch.done(batch.answers as (MillpondError | null)[]);
   }
 
@@ -215,22 +229,30 @@ export function createChecker({ surroundings, loadMs, checkMs, clock, log }: Che
     if (isStopped) return unavailable("the server is shutting down", busyRetryMs);
     const pauseMs = retryAtMs - clock.monotonicMs();
     if (!thread && !isStarting && pauseMs > 0) return unavailable("its thread cannot be started", Math.ceil(pauseMs));
-    return bytes > maxBytes ? unavailable("too many inputs wait for it", busyRetryMs) : undefined;
+    return undefined;
   }
 
-  async function checkBatch(inputs: readonly CheckInput[]): Promise<readonly (MillpondError | null)[]> {
-    const error = refusalNow();
+  async function checkBatch(
+    inputs: readonly CheckInput[],
+    call: CheckCall,
+  ): Promise<readonly (MillpondError | null)[]> {
+    const error = call.signal?.aborted ? refusal("cancelled", []) : refusalNow();
     if (error) return inputs.map(() => error);
     const { promise, fire: done } = createSignal<readonly (MillpondError | null)[]>();
-    const batch: Batch = {
-      ...{ inputs, done, broken: 0, answers: inputs.map(() => undefined) },
-      bytes: inputs.reduce((total, { input }) => total + inputBytes + (input?.bytes.length ?? 0), 0),
-    };
-    bytes += batch.bytes;
-    waiting.push(batch);
+    const answers = inputs.map(() => undefined);
+    waiting.add({ call, inputs, answers, done, broken: 0, sinceMs: clock.monotonicMs() }, "last");
     if (thread) send();
     else void restart();
+    lookLater();
     return promise;
+  }
+
+  /** Counts the bytes of a call that begins, or ends. */
+  function count({ client }: CheckCall, change: number): void {
+    bytes += change;
+    const left = (bytesOf.get(client) ?? 0) + change;
+    if (left > 0) bytesOf.set(client, left);
+    else bytesOf.delete(client);
   }
 
   return {
@@ -249,20 +271,27 @@ export function createChecker({ surroundings, loadMs, checkMs, clock, log }: Che
       if (files.length === 0) endThread();
       return reports;
     },
-    async check(inputs) {
-      const answers: (MillpondError | null)[] = [];
-      for (let at = 0; at < inputs.length; at += maxInputs) {
-        answers.push(...(await checkBatch(inputs.slice(at, at + maxInputs))));
+    async check(inputs, call) {
+      if (bytes > maxBytes || (bytesOf.get(call.client) ?? 0) > maxClientBytes) {
+        return inputs.map(() => unavailable("too many inputs wait for it", busyRetryMs));
       }
+      const size = inputs.reduce((total, each) => total + sizeOf(each), 0);
+      count(call, size);
+      const answers: (MillpondError | null)[] = [];
+      while (answers.length < inputs.length) {
+        answers.push(...(await checkBatch(batchFrom(inputs, answers.length), call)));
+      }
+      count(call, -size);
       return answers;
     },
     async stop() {
       isStopped = true;
       cancelLook?.();
       endThread();
-      const all = [...[...sent.values()].map(({ batch }) => batch), ...waiting.splice(0)];
+      const error = unavailable("the server is shutting down", busyRetryMs);
+      for (const { batch } of sent.values()) refuseRest(batch, error);
       sent.clear();
-      for (const batch of all) refuseRest(batch, unavailable("the server is shutting down", busyRetryMs));
+      refuseWaiting(() => true, error);
       await within(
         clock,
         endMs,
@@ -274,4 +303,22 @@ export function createChecker({ surroundings, loadMs, checkMs, clock, log }: Che
 
 function unavailable(why: string, retryAfterMs: number): MillpondError {
   return refusal("check_unavailable", [why, retryAfterMs], { retryAfterMs });
+}
+
+function isAbandoned({ call }: Batch): boolean {
+  return call.signal?.aborted === true;
+}
+
+/** Those from `start` on that go in one batch. */
+function batchFrom(inputs: readonly CheckInput[], start: number): readonly CheckInput[] {
+  let end = start;
+  for (let size = 0; end < inputs.length && end < start + maxInputs; end += 1) {
+    size += sizeOf(inputs[end] as CheckInput);
+    if (end > start && size > maxBatchBytes) break;
+  }
+  return inputs.slice(start, end);
+}
+
+function sizeOf({ input }: CheckInput): number {
+  return inputBytes + (input?.bytes.length ?? 0);
 }

@@ -12,10 +12,18 @@ export type Verdict = readonly FieldViolation[] | string;
 /** An input as it is stored, of a task that has a check. */
 export type CheckInput = { readonly task: string; readonly input: Payload | null };
 
+/** Who asks. */
+export type CheckCall = {
+  /** Clients take turns. */
+  readonly client: string;
+  /** Aborts when nobody waits for the answer: what is not checked by then is refused with `cancelled`. */
+  readonly signal: AbortSignal | undefined;
+};
+
 /** Runs the checks of tasks. */
 export type TaskChecks = {
   /** Of each input the refusal of its job, or null; never rejects. Bounded in time and memory, whatever the checks do. */
-  check(inputs: readonly CheckInput[]): Promise<readonly (MillpondError | null)[]>;
+  check(inputs: readonly CheckInput[], call: CheckCall): Promise<readonly (MillpondError | null)[]>;
 };
 
 export type Checkable = { readonly task: AnyTask; readonly settings: unknown };

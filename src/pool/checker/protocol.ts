@@ -39,6 +39,8 @@ export type FromChecker =
   | {
       readonly kind: "checked";
       readonly number: number;
+      /** How many of the inputs, from the first on, were checked before the turn was over. */
+      readonly count: number;
       /** Of the inputs with which something is wrong. */
       readonly verdicts: readonly (readonly [index: number, verdict: Verdict])[];
     };

@@ -4,6 +4,7 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { workerData } from "node:worker_threads";
+import { systemClock as clock } from "../../clock.ts";
 import type { Payload } from "../../job/job.ts";
 import { hookModules } from "../module-hooks.ts";
 import { textOf } from "../plain.ts";
@@ -14,6 +15,8 @@ import type { CheckerData, CheckRequest, FromChecker } from "./protocol.ts";
 
 const { port, files, surroundings, progress } = workerData as CheckerData;
 const maxStackChars = 4000;
+/** A request whose checks take longer is answered in part, so that those of others get their turn. */
+const turnMs = 10;
 
 /** Index of the file whose code runs: what it starts inherits it. */
 const fileInCharge = new AsyncLocalStorage<number>();
@@ -37,8 +40,7 @@ process.on("uncaughtException", (error: unknown) => {
 hookModules();
 await load();
 port.on("message", (request: CheckRequest) => {
-  const verdicts = check(request);
-  post({ kind: "checked", number: request.number, verdicts });
+  post(check(request));
 });
 post({ kind: "ready" });
 
@@ -65,18 +67,22 @@ async function load(): Promise<void> {
   loading = null;
 }
 
-function check({ number, inputs, bytes }: CheckRequest): (readonly [number, Verdict])[] {
+function check({ number, inputs, bytes }: CheckRequest): FromChecker {
   const verdicts: (readonly [number, Verdict])[] = [];
+  const endMs = clock.monotonicMs() + turnMs;
+  let count = 0;
   let start = 0;
-  for (const [index, [name, kind, end]] of inputs.entries()) {
-    Atomics.store(progress, 1, index);
+  for (const [name, kind, end] of inputs) {
+    Atomics.store(progress, 1, count);
     Atomics.store(progress, 0, number);
     const input: Payload | null = kind === null ? null : { kind, type: "", bytes: bytes.subarray(start, end) };
     const task = tasks.get(name) as Checkable & { readonly file: number }; // it has reported each that it is asked of
     const verdict = fileInCharge.run(task.file, verdictOf, task, input);
-    if (verdict !== undefined) verdicts.push([index, verdict]);
+    if (verdict !== undefined) verdicts.push([count, verdict]);
     start = end;
+    count += 1;
+    if (clock.monotonicMs() >= endMs) break;
   }
   Atomics.store(progress, 0, 0);
-  return verdicts;
+  return { kind: "checked", number, count, verdicts };
 }
