@@ -17,6 +17,7 @@ import { maxChunk } from "./pool/chunk.ts";
 import { createIsolatedPool } from "./pool/isolated/pool.ts";
 import { createPool, type Pool, type PoolOptions } from "./pool/pool.ts";
 import { loadTasks, type Tasks } from "./pool/tasks.ts";
+import { guardTimers } from "./rpc/boundary.ts";
 import { createService } from "./rpc/service.ts";
 import { prepareStore, watchDisk } from "./server/data-folder.ts";
 import { createFrontEnds } from "./server/front-ends.ts";
@@ -133,7 +134,8 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   const notServing = AbortSignal.any([draining.signal, failed.signal]);
   const services = createService({
     ...engine,
-    ...{ store, tracing, clock, tasks, notServing, poolWatch },
+    ...{ store, tracing, tasks, notServing, poolWatch },
+    clock: guardTimers(clock, log),
     limits: { ...config.limits, slowReaderMs: config.slowReaderMs },
     drain: draining,
     draining: draining.signal,

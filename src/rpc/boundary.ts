@@ -1,9 +1,10 @@
 /**
- * The edge between the network and this program. Node calls handlers of connections, requests and streams from its event
- * loop, where an error that nobody catches ends the process. So each of them goes through here: what it throws is logged
- * and ends only what the handler was called for.
+ * The edge between the network and this program. Node calls handlers of connections, requests, streams and timers from its
+ * event loop, where an error that nobody catches ends the process. So each of them goes through here: what it throws is
+ * logged and ends only what the handler was called for.
  */
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import type { Clock } from "../clock.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 
@@ -22,6 +23,11 @@ export function guarded<Args extends readonly unknown[]>(
       end(...args);
     }
   };
+}
+
+/** The same clock, whose timers never throw. One whose error has to end something is `guarded` where it is set. */
+export function guardTimers(clock: Clock, log: Log): Clock {
+  return { ...clock, after: (delayMs, action) => clock.after(delayMs, guarded(log, "a timer", action, ignore)) };
 }
 
 /** Logs an error that should not happen, with its stack. */

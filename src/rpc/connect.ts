@@ -302,11 +302,13 @@ function unary(implement: AnyUnary, options: ConnectOptions) {
 function stream(implement: AnyStream, options: ConnectOptions) {
   const { clock, limits, log } = options;
   return async function* (request: unknown, context: HandlerContext): AsyncGenerator<Message> {
-    const cut = () => {
+    const end = () => cutOff(context.values.get(requestKey));
+    const sayAndEnd = () => {
       const client = context.requestHeader.get(clientKey) ?? anonymous;
       log.warn({ client, rpc: context.method.name }, "a client reads nothing: its call is cut");
-      cutOff(context.values.get(requestKey));
+      end();
     };
+    const cut = guarded(log, "cutting a call", sayAndEnd, end);
     try {
       const sent = isIterable(request) ? allAsSent(request) : asSent(request);
       for await (const response of implement(sent, contextOf(context, options))) {

@@ -24,7 +24,7 @@ import {
 } from "@bufbuild/protobuf";
 import type { EventEmitter } from "node:events";
 import { type Clock, msUntil } from "../clock.ts";
-import { Code, messageOf, MillpondError, refusal, StartError } from "../errors.ts";
+import { messageOf, MillpondError, refusal, StartError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { createGrpcRequests, type GrpcRequests } from "./arrival/grpc-requests.ts";
 import type { RequestBudget } from "./arrival/request-budget.ts";
@@ -88,7 +88,7 @@ export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOpt
   // grpc-js could listen by itself, but could not cut a connection whose client reads no more, and so not always stop
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const requests = createGrpcRequests({
-    budget,
+    ...{ budget, log },
     messageBytes: limits.messageBytes,
     streamPaths: streamPaths(services),
   });
@@ -214,7 +214,7 @@ function implementation({ service, functions }: Served, options: CallOptions): R
   );
 }
 
-function unary(implement: AnyUnary, output: DescMessage, options: GrpcOptions): handleUnaryCall<Message, Buffer> {
+function unary(implement: AnyUnary, output: DescMessage, options: CallOptions): handleUnaryCall<Message, Buffer> {
   return (call, callback) => {
     const answer = async () => encode(output, await implement(readable(call.request), contextOf(call, options)));
     answer()
@@ -224,7 +224,7 @@ function unary(implement: AnyUnary, output: DescMessage, options: GrpcOptions): 
       )
       .catch((error: unknown) => {
         report(options.log, "a call's answer", error);
-        callback({ code: Code.Internal, details: "the answer could not be written" });
+        options.cut(call.getPeer()); // the answer may have begun, so there cannot be another
       });
   };
 }
@@ -269,7 +269,10 @@ type StreamCall = ServerWritableStream<Message, Buffer> | ServerDuplexStream<Mes
 type Responses = () => AsyncIterable<Message>;
 
 function pipe(open: Responses, output: DescMessage, call: StreamCall, options: CallOptions): void {
-  writeAll(open, output, call, options).catch((error: unknown) => report(options.log, "a stream's end", error));
+  writeAll(open, output, call, options).catch((error: unknown) => {
+    report(options.log, "a stream's end", error);
+    if (!call.writableEnded) options.cut(call.getPeer());
+  });
 }
 
 /** Writes responses as fast as the client reads them, and cuts the connection of one that does not. */

@@ -2,12 +2,12 @@
  * HTTP/1.1 and HTTP/2 without TLS on one port. A client that speaks HTTP/2 begins with a fixed preface (RFC 9113 §3.4):
  * the first four bytes, `PRI `, are looked at and put back.
  */
-import type { Server as Http1Server, ServerResponse } from "node:http";
+import type { IncomingMessage, Server as Http1Server, ServerResponse } from "node:http";
 import type { Http2Server, ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
-import { guarded, guardStreams } from "./boundary.ts";
+import { guarded, guardStreams, ignore } from "./boundary.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
 import { keepAlive, type KeepaliveOptions } from "./keepalive.ts";
 import { createListener, type Listener } from "./listener.ts";
@@ -23,7 +23,7 @@ export type DualServerOptions = {
   readonly connections: ConnectionLimits;
   /** A connection that has not even sent four bytes after this long is cut. */
   readonly firstBytesMs: number;
-  readonly keepalive: Omit<KeepaliveOptions, "clock">;
+  readonly keepalive: Omit<KeepaliveOptions, "clock" | "log">;
   readonly clock: Clock;
   readonly log: Log;
 };
@@ -40,20 +40,25 @@ export function createDualServer(
   let isDraining = false;
   let isClosing = false;
   // before anybody answers; a connection that was busy when the server closed would be kept for a next request
-  http1.prependListener("request", (_request, response) => {
+  const onRequest = (_request: IncomingMessage, response: ServerResponse) => {
     if (isDraining) response.shouldKeepAlive = false;
     unanswered.add(response);
-    response.once("close", () => {
+    const onClose = () => {
       unanswered.delete(response);
       if (isClosing) http1.closeIdleConnections();
-    });
-  });
-  http2.on("session", (session) => {
+    };
+    response.once("close", guarded(log, "a request's end", onClose, ignore));
+  };
+  const onSession = (session: ServerHttp2Session) => {
     guardStreams(session, log);
-    keepAlive(session, { ...keepalive, clock });
+    keepAlive(session, { ...keepalive, clock, log });
     sessions.add(session);
     session.once("close", () => sessions.delete(session));
-  });
+  };
+  const cutRequest = (_request: IncomingMessage, response: ServerResponse) => void response.destroy();
+  const cutSession = (session: ServerHttp2Session) => session.destroy();
+  http1.prependListener("request", guarded(log, "a request's handler", onRequest, cutRequest));
+  http2.on("session", guarded(log, "a session's handler", onSession, cutSession));
 
   // half-open: a client of HTTP/1.1 may end its side as soon as its request is sent
   const listener = createListener({ allowHalfOpen: true, connections, onConnection: decide, log });

@@ -32,14 +32,15 @@ export function createListener({ allowHalfOpen, connections, onConnection, log }
   const sockets = new Set<Socket>();
   const keepAlive = { keepAlive: true, keepAliveInitialDelay };
   const cutSocket = (socket: Socket) => void socket.destroy();
-  const handOver = guarded(log, "a connection's handler", onConnection, cutSocket);
-  const server = createServer({ noDelay: true, allowHalfOpen, ...keepAlive }, (socket) => {
+  const take = (socket: Socket) => {
+    socket.on("error", () => cutSocket(socket)); // a broken connection is the client's business
     if (!connections.admit(socket)) return cutSocket(socket);
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
-    socket.on("error", () => cutSocket(socket)); // a broken connection is the client's business
-    handOver(socket);
-  });
+    onConnection(socket);
+  };
+  const onSocket = guarded(log, "a connection's handler", take, cutSocket);
+  const server = createServer({ noDelay: true, allowHalfOpen, ...keepAlive }, onSocket);
   return {
     listen: (host, port) =>
       new Promise((resolve, reject) => {

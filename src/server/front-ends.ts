@@ -4,6 +4,7 @@ import type { Config } from "../config.ts";
 import type { Log } from "../log.ts";
 import type { Tasks } from "../pool/tasks.ts";
 import { createCutLog } from "../rpc/cut-log.ts";
+import { guardTimers } from "../rpc/boundary.ts";
 import type { CutReason } from "../rpc/arrival/request-body.ts";
 import { createRequestBudget } from "../rpc/arrival/request-budget.ts";
 import { createConnectionLimits } from "../rpc/connection-limits.ts";
@@ -36,7 +37,8 @@ const cutTexts: { readonly [R in CutReason]: string } = {
   crowded_out: "requests were cut on the connections that held most, because limits.requestMiB was exceeded",
 };
 
-export function createFrontEnds({ config, services, tasks, health, clock, log, random }: FrontEndParts): FrontEnds {
+export function createFrontEnds({ config, services, tasks, health, log, random, ...parts }: FrontEndParts): FrontEnds {
+  const clock = guardTimers(parts.clock, log);
   const limits = {
     ...config.limits,
     slowReaderMs: config.slowReaderMs,
@@ -51,7 +53,7 @@ export function createFrontEnds({ config, services, tasks, health, clock, log, r
   const budget = createRequestBudget({
     bytes: config.limits.requestMiB * 2 ** 20,
     stallMs: config.slowSenderMs,
-    clock,
+    ...{ clock, log },
     onCut: (reason) => cuts.add(cutTexts[reason]),
   });
   const connections = createConnectionLimits({

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { connect as connectHttp2, createServer, type ServerHttp2Stream } from "node:http2";
+import { EventEmitter, once } from "node:events";
+import { connect as connectHttp2, createServer, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { describe, test, type TestContext } from "node:test";
 import type { Log } from "../../src/log.ts";
-import { type Admit, guarded, guardStreams, ignore } from "../../src/rpc/boundary.ts";
+import { type Admit, guarded, guardStreams, guardTimers, ignore } from "../../src/rpc/boundary.ts";
+import { keepAlive } from "../../src/rpc/keepalive.ts";
 import { createListener } from "../../src/rpc/listener.ts";
+import { createFakeClock } from "../support/fake-clock.ts";
 
 /** A log that keeps what is wrong. */
 function createLines(): { readonly log: Log; readonly lines: string[] } {
@@ -41,6 +43,63 @@ test("a connection whose handler throws is cut, and the next one is served", asy
   assert.equal(await text(connect(port, "127.0.0.1")), "");
   assert.equal(await text(connect(port, "127.0.0.1")), "served");
   assert.deepEqual(lines, ["a connection's handler failed: the first one is unlucky"]);
+});
+
+test("a connection whose counting throws is cut, and the next one is served", async (t) => {
+  const { log, lines } = createLines();
+  let count = 0;
+  const admit = () => {
+    count += 1;
+    if (count === 1) throw new Error("the first one cannot be counted");
+    return true;
+  };
+  const onConnection = (socket: Socket) => void socket.end("served");
+  const listener = createListener({ allowHalfOpen: false, connections: { admit }, onConnection, log });
+  const port = await listener.listen("127.0.0.1", 0);
+  t.after(() => listener.close());
+  assert.equal(await text(connect(port, "127.0.0.1")), "");
+  assert.equal(await text(connect(port, "127.0.0.1")), "served");
+  assert.deepEqual(lines, ["a connection's handler failed: the first one cannot be counted"]);
+});
+
+test("a timer that throws is logged, and the others go on", () => {
+  const { log, lines } = createLines();
+  const clock = createFakeClock();
+  const called: string[] = [];
+  const { after } = guardTimers(clock, log);
+  after(1, () => {
+    throw new Error("a mistake of ours");
+  });
+  after(2, () => called.push("second"));
+  after(2, () => called.push("cancelled"))();
+  clock.advance(2);
+  assert.deepEqual([called, lines], [["second"], ["a timer failed: a mistake of ours"]]);
+});
+
+test("a ping that throws ends its session, and those of other sessions go on", () => {
+  const { log, lines } = createLines();
+  const clock = createFakeClock();
+  const open = (ping: (answered: (error: null) => void) => void) => {
+    const state = { isDestroyed: false, pings: 0 };
+    const counted = (answered: (error: null) => void) => {
+      state.pings += 1;
+      ping(answered);
+    };
+    const session = Object.assign(new EventEmitter(), {
+      destroyed: false,
+      ping: counted,
+      destroy: () => (state.isDestroyed = true),
+    });
+    keepAlive(session as unknown as ServerHttp2Session, { clock, log, everyMs: 1_000, timeoutMs: 500 });
+    return state;
+  };
+  const faulty = open(() => {
+    throw new Error("no more pings");
+  });
+  const polite = open((answered) => answered(null));
+  clock.advance(3_000);
+  assert.deepEqual([faulty, polite.isDestroyed, polite.pings], [{ isDestroyed: true, pings: 1 }, false, 3]);
+  assert.deepEqual(lines, ["a ping failed: no more pings"]);
 });
 
 describe("the streams of a session", () => {

@@ -146,7 +146,7 @@ test("a connection to the gRPC port that answers no ping is cut: no preface, no 
   const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
   const grpc = createGrpcFrontEnd([], {
     ...{ host: "127.0.0.1", port: 0, limits, types: [], webAddress: () => "", clock: systemClock, log },
-    budget: createRequestBudget({ bytes: 1_000, stallMs: 1_000, clock: systemClock, onCut: ignore }),
+    budget: createRequestBudget({ bytes: 1_000, stallMs: 1_000, clock: systemClock, log, onCut: ignore }),
     connections: { admit: () => true },
     random: Math.random,
   });

@@ -1,5 +1,7 @@
 /** Counts the requests of grpc-js in the budget: it reads a stream until a whole message is there, and has no option that bounds this. */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { Log } from "../../log.ts";
+import { guarded } from "../boundary.ts";
 import { cutStream } from "./cut-stream.ts";
 import { isOneEnvelope } from "../envelopes.ts";
 import { createEnvelopes } from "./framing.ts";
@@ -17,6 +19,7 @@ export type GrpcRequests = {
 
 export type GrpcRequestsOptions = {
   readonly budget: RequestBudget;
+  readonly log: Log;
   readonly messageBytes: number;
   /** Paths of the methods whose requests are a stream. */
   readonly streamPaths: ReadonlySet<string>;
@@ -26,7 +29,7 @@ export type GrpcRequestsOptions = {
 const pausedBytes = 128 * 1024;
 const key = "millpond-request";
 
-export function createGrpcRequests({ budget, messageBytes, streamPaths }: GrpcRequestsOptions): GrpcRequests {
+export function createGrpcRequests({ budget, log, messageBytes, streamPaths }: GrpcRequestsOptions): GrpcRequests {
   const streams = new Map<string, RequestBody>();
   let requestCount = 0;
 
@@ -46,23 +49,26 @@ export function createGrpcRequests({ budget, messageBytes, streamPaths }: GrpcRe
   function readStream(stream: ServerHttp2Stream, name: string): void {
     const body = open(stream, "taken");
     streams.set(name, body);
-    stream.on("data", body.received).on("close", () => {
+    const end = () => {
       streams.delete(name);
       body.end();
-    });
+    };
+    stream.on("data", body.received).on("close", end); // neither throws
   }
 
   /** A single request is mostly small, and here in one piece with its end: it is counted when it is not. */
   function readSingle(stream: ServerHttp2Stream): void {
     let body: RequestBody | undefined;
     let first: Uint8Array | undefined;
+    const guard = <Args extends readonly unknown[]>(handler: (...args: Args) => void) =>
+      guarded(log, "counting a request", handler, () => stream.destroy());
     const later = {
       bytes: 0,
-      open() {
+      open: guard(() => {
         body = open(stream, "end");
         if (first) body.received(first);
         first = undefined;
-      },
+      }),
     };
     const end = () => {
       budget.forget(later);
@@ -82,7 +88,8 @@ export function createGrpcRequests({ budget, messageBytes, streamPaths }: GrpcRe
       body?.received(chunk);
     };
     budget.openLater(later);
-    stream.on("data", received).on("end", end).on("close", end);
+    const onEnd = guard(end);
+    stream.on("data", guard(received)).on("end", onEnd).on("close", onEnd);
   }
 
   return {

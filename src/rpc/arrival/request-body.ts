@@ -1,6 +1,8 @@
 /** One request whose body arrives: what it holds, whether it may be read on, and when it is cut. */
 import type { Clock } from "../../clock.ts";
 import type { Place } from "../../engine/shared-room.ts";
+import type { Log } from "../../log.ts";
+import { guarded, ignore } from "../boundary.ts";
 import type { Framing } from "./framing.ts";
 
 export type Arrival = {
@@ -24,6 +26,7 @@ export type Arrival = {
 /** Too little of it came in time; it came in too many pieces; or its connection takes most where all take too much. */
 export type CutReason = "stalled" | "fragmented" | "crowded_out";
 
+/** Nothing of it throws: an error is logged and ends this request, and no other. */
 export type RequestBody = {
   /** These bytes came, and go on to the reader. */
   received(chunk: Uint8Array): void;
@@ -39,6 +42,7 @@ export type RequestBody = {
 /** What a body needs of the budget. */
 export type Share = {
   readonly clock: Clock;
+  readonly log: Log;
   readonly stallMs: number;
   take(bytes: number): Place;
   /** What it holds outside of the room changes. */
@@ -58,7 +62,7 @@ const tinyBytes = 256;
 
 export function createRequestBody(arrival: Arrival, share: Share): RequestBody {
   const { framing, handsOver, pausedBytes } = arrival;
-  const { clock, stallMs } = share;
+  const { clock, log, stallMs } = share;
   /** Of messages that are complete and not handed over, in their order. */
   const complete: number[] = [];
   let completeBytes = 0;
@@ -72,6 +76,9 @@ export function createRequestBody(arrival: Arrival, share: Share): RequestBody {
   let isWaiting = false;
   let isPaused = false;
   let isEnded = false;
+  const guard = <Args extends readonly unknown[]>(handler: (...args: Args) => void) =>
+    guarded(log, "counting a request", handler, abandon);
+  const onGranted = guard(granted);
 
   /** Gets room for what it holds and will hold, and is read on when there is. */
   function settle(): void {
@@ -96,12 +103,14 @@ export function createRequestBody(arrival: Arrival, share: Share): RequestBody {
     placedAt = clock.monotonicMs();
     if (asked.isGranted()) return;
     setWaiting(true);
-    void asked.granted.then(() => {
-      if (place !== asked) return;
-      placedAt = clock.monotonicMs();
-      setWaiting(false);
-      settle();
-    });
+    void asked.granted.then(() => onGranted(asked));
+  }
+
+  function granted(asked: Place): void {
+    if (place !== asked) return;
+    placedAt = clock.monotonicMs();
+    setWaiting(false);
+    settle();
   }
 
   function leave(): void {
@@ -141,8 +150,8 @@ export function createRequestBody(arrival: Arrival, share: Share): RequestBody {
     isEnded = true;
     leave();
     setOutside(0);
-    setPaused(false); // what still comes is dropped by its reader
     share.onEnd();
+    setPaused(false); // what still comes is dropped by its reader
   }
 
   function cut(reason: CutReason): void {
@@ -152,10 +161,16 @@ export function createRequestBody(arrival: Arrival, share: Share): RequestBody {
     arrival.cut();
   }
 
+  /** Ends it after an error, whatever else fails. */
+  function abandon(): void {
+    guarded(log, "the end of a request", end, ignore)();
+    guarded(log, "cutting a request", arrival.cut, ignore)();
+  }
+
   return {
-    end,
-    cut,
-    received(chunk) {
+    end: guard(end),
+    cut: guard(cut),
+    received: guard((chunk: Uint8Array) => {
       if (isEnded) return;
       const wasBetween = framing.begun() === 0;
       const completed = framing.read(chunk);
@@ -168,18 +183,18 @@ export function createRequestBody(arrival: Arrival, share: Share): RequestBody {
         for (const bytes of completed) completeBytes += bytes;
       }
       settle();
-    },
-    taken() {
+    }),
+    taken: guard(() => {
       if (isEnded) return;
       completeBytes -= complete.shift() ?? 0;
       settle();
-    },
-    sweep(isCrowded) {
+    }),
+    sweep: guard((isCrowded: boolean) => {
       const isArriving = handsOver === "end" || framing.begun() > 0;
       if (isPaused || !isArriving) return;
       const now = clock.monotonicMs();
       const isInTheWay = isCrowded && placeBytes > 0 && now - placedAt >= stallMs;
       if (isInTheWay || now - progressAt >= stallMs) cut("stalled");
-    },
+    }),
   };
 }

@@ -5,6 +5,7 @@
  */
 import type { Clock } from "../../clock.ts";
 import { createSharedRoom } from "../../engine/shared-room.ts";
+import type { Log } from "../../log.ts";
 import { type Arrival, createRequestBody, type CutReason, type RequestBody } from "./request-body.ts";
 
 export type RequestBudget = {
@@ -27,6 +28,7 @@ export type RequestBudgetOptions = {
   /** A request must make progress, and a message that has room while others wait must be complete, within this time. */
   readonly stallMs: number;
   readonly clock: Clock;
+  readonly log: Log;
   /** Called for each request that is cut. */
   readonly onCut: (reason: CutReason) => void;
 };
@@ -38,7 +40,7 @@ const sweepsPerStall = 10;
 /** Requests that are complete, and end in the next packet, are gone by then. */
 const makeSpaceAfterMs = 50;
 
-export function createRequestBudget({ bytes, stallMs, clock, onCut }: RequestBudgetOptions): RequestBudget {
+export function createRequestBudget({ bytes, stallMs, clock, log, onCut }: RequestBudgetOptions): RequestBudget {
   const room = createSharedRoom(bytes / 2);
   const maxOutsideBytes = bytes / 2;
   const open = new Set<RequestBody>();
@@ -112,7 +114,7 @@ export function createRequestBudget({ bytes, stallMs, clock, onCut }: RequestBud
   return {
     open(arrival) {
       const body = createRequestBody(arrival, {
-        ...{ clock, stallMs, onCut },
+        ...{ clock, log, stallMs, onCut },
         take: (needed) => room.take(connectionOf(arrival.connection).name, needed),
         holdOutside: (from, to) => holdOutside(arrival.connection, body, from, to),
         addWaiting(change) {

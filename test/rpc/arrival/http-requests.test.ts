@@ -3,9 +3,11 @@ import { EventEmitter } from "node:events";
 import { test } from "node:test";
 import { counted, type HttpRequest } from "../../../src/rpc/arrival/http-requests.ts";
 import { createRequestBudget } from "../../../src/rpc/arrival/request-budget.ts";
+import { ignore } from "../../../src/rpc/boundary.ts";
 import { createFakeClock } from "../../support/fake-clock.ts";
 import { envelope } from "./raw-requests.ts";
 
+const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 const mib = 1024 * 1024;
 const stallMs = 30_000;
 
@@ -13,7 +15,7 @@ for (const contentType of ["application/connect+proto", "Application/Connect+pro
   test(`a stream of ${contentType} is counted beyond the size of one message, and cut when it stalls`, async () => {
     const clock = createFakeClock();
     const cuts: string[] = [];
-    const budget = createRequestBudget({ bytes: 32 * mib, stallMs, clock, onCut: (reason) => cuts.push(reason) });
+    const budget = createRequestBudget({ bytes: 32 * mib, stallMs, clock, log, onCut: (reason) => cuts.push(reason) });
     const request = Object.assign(new EventEmitter(), {
       headers: { "content-type": contentType },
       socket: { destroy: () => undefined },

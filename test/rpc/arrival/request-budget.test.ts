@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createEnvelopes } from "../../../src/rpc/arrival/framing.ts";
+import type { LogFields } from "../../../src/log.ts";
 import type { Arrival } from "../../../src/rpc/arrival/request-body.ts";
 import { createRequestBudget } from "../../../src/rpc/arrival/request-budget.ts";
 import { countSteps } from "../../support/count-steps.ts";
+import { ignore } from "../../../src/rpc/boundary.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
 
 const kib = 1024;
@@ -18,7 +20,12 @@ const pausedBytes = 100 * kib;
 function setUp() {
   const clock = createFakeClock();
   const cuts: string[] = [];
-  const budget = createRequestBudget({ bytes: 8 * mib, stallMs, clock, onCut: (reason) => cuts.push(reason) });
+  const errors: unknown[] = [];
+  const log = { debug: ignore, info: ignore, warn: ignore, error: ({ error }: LogFields) => void errors.push(error) };
+  const budget = createRequestBudget({
+    ...{ bytes: 8 * mib, stallMs, clock, log },
+    onCut: (reason) => void cuts.push(reason),
+  });
 
   /** A request with one message of this size, which its client sends piece by piece. */
   function open(length: number, arrival: Partial<Arrival> = {}) {
@@ -44,7 +51,7 @@ function setUp() {
       left: () => bytes.length,
     };
   }
-  return { clock, cuts, open, budget };
+  return { clock, cuts, errors, open, budget };
 }
 
 describe("the budget of requests", () => {
@@ -300,4 +307,61 @@ test("a budget without requests keeps no timer", () => {
   open(100).end();
   clock.advance(stallMs);
   assert.equal(clock.timers(), 0);
+});
+
+describe("an error while a request is counted ends it, and no other", () => {
+  const broken = () => {
+    throw new Error("a mistake of ours");
+  };
+
+  test("when its bytes are read", () => {
+    const { open, errors } = setUp();
+    const faulty = open(message, { framing: { ...createEnvelopes(4 * mib), read: broken } });
+    const polite = open(message);
+    faulty.send();
+    polite.send();
+    assert.deepEqual([faulty.state.isCut, polite.state], [true, { isPaused: false, isCut: false }]);
+    assert.deepEqual(errors, ["a mistake of ours"]);
+  });
+
+  test("when a timer looks at it", () => {
+    const { open, errors, clock } = setUp();
+    let isBroken = false;
+    const framing = createEnvelopes(4 * mib);
+    const begun = () => (isBroken ? broken() : framing.begun());
+    const faulty = open(message, { handsOver: "complete", framing: { ...framing, begun } });
+    const silent = open(message);
+    for (const each of [faulty, silent]) each.send(20 * kib);
+    isBroken = true;
+    clock.advance(stallMs / 10);
+    assert.deepEqual([faulty.state.isCut, silent.state.isCut, errors], [true, false, ["a mistake of ours"]]);
+    clock.advance(stallMs);
+    assert.equal(silent.state.isCut, true, "the timer goes on");
+  });
+
+  test("when it gets the room that it waited for", async () => {
+    const { open, errors } = setUp();
+    const first = [open(3 * mib), open(3 * mib)];
+    for (const each of first) each.send(20 * kib);
+    const faulty = open(3 * mib, { resume: broken });
+    faulty.send(20 * kib);
+    assert.equal(faulty.state.isPaused, true);
+    for (const each of first) each.end();
+    await turn();
+    assert.equal(faulty.state.isCut, true);
+    assert.ok(errors.length > 0);
+    const polite = open(message);
+    polite.send();
+    assert.deepEqual(polite.state, { isPaused: false, isCut: false });
+  });
+
+  test("when it is cut", () => {
+    const { open, cuts, clock } = setUp();
+    const faulty = open(message, { cut: broken });
+    const silent = open(message);
+    for (const each of [faulty, silent]) each.send(20 * kib);
+    clock.advance(2 * stallMs);
+    assert.deepEqual([silent.state.isCut, cuts], [true, ["stalled", "stalled"]]);
+    assert.equal(clock.timers(), 0);
+  });
 });
