@@ -8,6 +8,7 @@ import { saveCompiledCode } from "../code-cache.ts";
 import { type Chunk, type ChunkJob, type ChunkOutcome, type ChunkOutcomes, noChunk, type Note } from "./chunk.ts";
 import type { ThreadData } from "./chunk.ts";
 import { decodeInput, encodeOutput } from "./codec.ts";
+import { boundOutput } from "./console.ts";
 import { createContext, listenTo } from "./context.ts";
 import { createEarly } from "./early.ts";
 import { failureOf } from "./failure.ts";
@@ -31,6 +32,7 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
   takeOrigin(thread.clockOrigin);
   listenTo(thread.bell);
   hookModules();
+  for (const output of [process.stdout, process.stderr]) boundOutput(output);
   let isReady = false;
   let loading: string | undefined;
   /** The outcomes of the present chunk that are not said yet. */
