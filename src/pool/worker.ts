@@ -8,7 +8,7 @@ import { saveCompiledCode } from "../code-cache.ts";
 import { type Chunk, type ChunkJob, type ChunkOutcome, type ChunkOutcomes, noChunk, type Note } from "./chunk.ts";
 import type { ThreadData } from "./chunk.ts";
 import { decodeInput, encodeOutput } from "./codec.ts";
-import { boundOutput } from "./console.ts";
+import { boundOutput } from "./printed.ts";
 import { createContext, listenTo } from "./context.ts";
 import { createEarly } from "./early.ts";
 import { failureOf } from "./failure.ts";

@@ -12,6 +12,8 @@ export type BodyCheck = {
   readonly isGzip: boolean;
   /** Called with each message, inflated. What it throws ends the body. */
   readonly check: (message: Uint8Array) => void;
+  /** The error for a message that says that it is in gzip and cannot be inflated. */
+  readonly notGzip: (why: string) => Error;
 };
 
 export function checkedBody(body: AsyncIterable<Uint8Array>, check: BodyCheck): AsyncIterable<Uint8Array> {
@@ -63,15 +65,18 @@ async function* checkEnvelopes(body: AsyncIterable<Uint8Array>, bounds: BodyChec
 
 const inflate = promisify(gunzip);
 
-/** One that cannot be inflated, or only to more than `maxBytes`, goes on as it is: Connect refuses it when it tries. */
+/** One that inflates to more than `maxBytes` goes on as it is: Connect refuses it when it tries. */
 async function checkMessage(
   message: Uint8Array,
   isCompressed: boolean,
-  { isGzip, maxBytes, check }: BodyCheck,
+  { isGzip, maxBytes, check, notGzip }: BodyCheck,
 ): Promise<void> {
   if (!isCompressed) return check(message);
   if (!isGzip) return;
-  const inflated = await inflate(message, { maxOutputLength: maxBytes }).catch(() => null);
+  const inflated = await inflate(message, { maxOutputLength: maxBytes }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ERR_BUFFER_TOO_LARGE") return null;
+    throw notGzip(error.message);
+  });
   if (inflated) check(inflated);
 }
 

@@ -3,7 +3,7 @@
  * and /healthz. The only file that knows connect-node.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { createServer as createHttp1Server, type ServerResponse } from "node:http";
+import { createServer as createHttp1Server } from "node:http";
 import { constants as http2, createServer as createHttp2Server } from "node:http2";
 import {
   ConnectError,
@@ -106,7 +106,7 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
   // what connect-node's own adapter does, but for the log: it prints the stack of each answer whose client has gone
   const serveRpc = (request: HttpRequest, response: HttpResponse) => {
     const handler = handlers.get(request.url?.split("?", 1)[0] ?? "");
-    if (!handler) return void (response as ServerResponse).writeHead(404).end();
+    if (!handler) return answerJson(response, 404, { code: "unimplemented", message: nothingAt(request.url ?? "") });
     boundTimeouts(request.headers);
     const context = createContextValues().set(requestKey, request);
     const universal = universalRequestFromNodeRequest(request, response, undefined, context);
@@ -123,6 +123,13 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
       .then((answer) => {
         if (answer.status === 415)
           return answerError(request, response, unsupported(request, isStream), { random, status: 415 });
+        if (answer.status === 405) {
+          response.setHeader("allow", answer.header?.get("allow") ?? "POST");
+          return answerJson(response, 405, {
+            code: "unimplemented",
+            message: `${request.method} is not for RPCs: use POST`,
+          });
+        }
         if (answer.body) return universalResponseToNodeResponse(answer, response);
         return answerHeaders(response, answer.status, answer.header ?? []);
       })
@@ -270,18 +277,30 @@ function withCheckedBody(
   options: ConnectOptions,
 ): UniversalServerRequest {
   const contentType = request.header.get("content-type") ?? "";
-  if (/json/i.test(contentType)) return request;
+  const isGzip = encodingKeys.some((key) => request.header.get(key) === "gzip");
+  const isJson = /json/i.test(contentType);
+  if (isJson && !isGzip) return request;
   const check = (message: Uint8Array) => {
+    if (isJson) return;
     try {
       checkBinary(input, message, bounds);
     } catch (error) {
       throw connectError(error, options);
     }
   };
-  const isGzip = encodingKeys.some((key) => request.header.get(key) === "gzip");
   const body = request.body as AsyncIterable<Uint8Array>;
   const maxBytes = options.limits.messageBytes;
-  return { ...request, body: checkedBody(body, { isEnveloped: isEnveloped(contentType), isGzip, maxBytes, check }) };
+  const notGzip = (why: string) =>
+    connectError(refusal("malformed_request", [`it says that it is in gzip, and cannot be inflated: ${why}`]), options);
+  const checks = { isEnveloped: isEnveloped(contentType), isGzip, maxBytes, check, notGzip };
+  return { ...request, body: checkedBody(body, checks) };
+}
+
+const maxPathShown = 100;
+
+function nothingAt(path: string): string {
+  const shown = JSON.stringify(path.slice(0, maxPathShown));
+  return `nothing is served at ${shown}: RPCs are at paths such as /millpond.v1.WorkerPoolService/Submit, health at /healthz`;
 }
 
 /** Where the encoding of a request's messages stands: in gRPC, in streams of Connect, and in its unary calls. */

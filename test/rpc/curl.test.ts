@@ -1,5 +1,6 @@
 /** What a user of curl sees: plain HTTP/1.1 and JSON, without any client library. */
 import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
 import { after, describe, test } from "node:test";
 import { fromBinary } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
@@ -53,7 +54,7 @@ async function curl(
 
 async function health({ httpAddress }: Pick<TestServer, "httpAddress">) {
   const response = await fetch(`http://${httpAddress}/healthz`);
-  return { status: response.status, headers: response.headers, body: await response.json() };
+  return { status: response.status, headers: response.headers, body: (await response.json()) as { message: string } };
 }
 
 /** The job that the first receipt names, asked for until it is final. */
@@ -249,10 +250,34 @@ describe("with nothing but HTTP and JSON", async () => {
     });
   }
 
-  test("a GET of a method is answered 405, and the root 404", async () => {
-    const get = async (path: string) => (await fetch(`http://${server.httpAddress}${path}`)).status;
-    assert.deepEqual([await get("/millpond.v1.WorkerPoolService/Stats"), await get("/")], [405, 404]);
+  test("a GET of a method is answered 405, and the root 404, each with what to do instead", async () => {
+    const get = async (path: string) => {
+      const response = await fetch(`http://${server.httpAddress}${path}`);
+      return {
+        status: response.status,
+        allow: response.headers.get("allow"),
+        body: (await response.json()) as { message: string },
+      };
+    };
+    const [method, root] = [await get("/millpond.v1.WorkerPoolService/Stats"), await get("/")];
+    assert.deepEqual([method.status, method.allow, root.status], [405, "POST", 404]);
+    assert.equal(method.body.message, "GET is not for RPCs: use POST");
+    assert.match(root.body.message, /^nothing is served at "\/": RPCs are at paths such as /);
   });
+
+  for (const type of ["application/json", "application/proto"]) {
+    test(`what says that it is in gzip and is not is the caller's mistake (${type})`, async () => {
+      const headers = { "content-type": type, "content-encoding": "gzip" };
+      const whole = gzipSync(JSON.stringify({ jobs: [] }));
+      for (const body of [whole.subarray(0, 12), Buffer.from("{}")]) {
+        const url = `http://${server.httpAddress}/millpond.v1.WorkerPoolService/Submit`;
+        const response = await fetch(url, { method: "POST", headers, body });
+        const { code, message } = (await response.json()) as { code: string; message: string };
+        assert.deepEqual([response.status, code], [400, "invalid_argument"]);
+        assert.match(message, /^the request cannot be read: it says that it is in gzip, and cannot be inflated: /);
+      }
+    });
+  }
 
   test("/healthz says SERVING", async () => {
     const { status, headers, body } = await health(server);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Writable } from "node:stream";
 import { test } from "node:test";
-import { boundOutput } from "../../src/pool/console.ts";
+import { boundOutput } from "../../src/pool/printed.ts";
 
 /** A stream that writes nothing until it is let go. */
 function stuck() {
