@@ -110,6 +110,9 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
     boundTimeouts(request.headers);
     const context = createContextValues().set(requestKey, request);
     const universal = universalRequestFromNodeRequest(request, response, undefined, context);
+    // Connect takes the memory of a whole body when its length is announced, before the budget has let any of it in
+    if (Number(universal.header.get("content-length")) <= limits.messageBytes)
+      universal.header.delete("content-length");
     const body = counted(request, universal.body as AsyncIterable<Uint8Array>, {
       ...{ budget, messageBytes: limits.messageBytes },
       isStream: handler.method.methodKind === "bidi_streaming",
