@@ -86,7 +86,7 @@ export function createSimulatedPool(parts: SimulatedPoolParts): SimulatedPool {
     }
     const behaviour = parts.planOf(lease.id)?.runs[parts.nextRun(lease.id)] ?? calm;
     runs += 1;
-    const run = `${parts.boot}-${name}-${runs}`;
+    const run = `${parts.boot}-${name}-${runs}${parts.isIsolated ? "-own" : ""}`;
     const attempt: Attempt = {
       ...{ lease, index, run, behaviour, startedAt: clock.now(), beganMs: clock.monotonicMs(), stop: undefined },
     };
@@ -206,7 +206,8 @@ export function createSimulatedPool(parts: SimulatedPoolParts): SimulatedPool {
       threads += 1;
       const done = createSignal<readonly Ended[]>();
       const ends = leases.map(() => undefined);
-      const chunk: Chunk = { leases, thread: threads, done, ends, current: undefined, cancels: [] };
+      const thread = parts.isIsolated ? -threads : threads; // a pool's isolated twin has threads and runs of its own
+      const chunk: Chunk = { leases, thread, done, ends, current: undefined, cancels: [] };
       chunks.add(chunk);
       later(chunk, random.next() * 0.5, () => beginNext(chunk));
       if (leases.length > 1) record.count("chunks of several");
