@@ -1,4 +1,4 @@
-/** What JSON can hold as it is: `JSON.stringify` leaves the rest out, or makes something else of it, without a word. */
+/** What JSON can hold unchanged. `JSON.stringify` silently drops or replaces everything else. */
 import { types } from "node:util";
 
 /** What JSON cannot hold, and where: `.counts[0]`, empty for the value itself. */

@@ -100,7 +100,7 @@ export type Lease = NewJob & {
   readonly damage?: Failure;
 };
 
-/** A job that was running in so many server processes that died is a suspect. Stores have an index by it. */
+/** A job is a suspect once this many server processes have died while it ran. The stores' index of suspects rests on it. */
 export const suspectAfterCrashes = 2;
 
 /**

@@ -1,6 +1,6 @@
 /**
  * What a JSON text is made of, found out without making anything of it: `JSON.parse` takes whatever fits into a string,
- * and rounds numbers without a word.
+ * and rounds numbers silently.
  */
 
 /**

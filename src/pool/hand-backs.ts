@@ -1,4 +1,4 @@
-/** Counts how often jobs were handed back because code of somebody else ended their thread while they ran. */
+/** Counts how often each job was handed back because code of another job ended its thread while it ran. */
 import type { Ended } from "./port.ts";
 
 export type HandBacks = {

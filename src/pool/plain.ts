@@ -23,7 +23,7 @@ export function plain(details: unknown): { [key: string]: JsonValue } {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? value : { value: value ?? null };
 }
 
-/** What a value says for people, cut to so many characters. */
+/** A value as text for people, cut to `maxChars` characters. */
 export function textOf(value: unknown, maxChars: number): string {
   return cut(ownText(value), maxChars);
 }

@@ -41,14 +41,14 @@ const maxSent = 2;
 /** Bounds on the inputs that wait or are checked, of all clients and of one; submits beyond them are refused. */
 export const maxBytes = 64 * 2 ** 20;
 export const maxClientBytes = maxBytes / 4;
-/** A batch of which no input is checked for so long is refused: the time of so many of the slowest checks, or this if it is more. */
+/** A batch is refused after ten times the bound on one check without a checked input, or after `leastMaxWaitMs` if that is longer. */
 const maxWaitChecks = 10;
 const leastMaxWaitMs = 10_000;
 /** Looks without progress until a check is given up. Counted: time in which the whole process stood still is no fault of a check. */
 const looks = 4;
 /** Threads that may end over one batch before the rest of it is refused. */
 const maxBroken = 3;
-/** Threads that were told to end and do not, as native code can do to them; with so many none is started. */
+/** Bound on threads that were terminated and still run, as native code can make them: at the bound no new one is started. */
 const maxEnding = 4;
 /** What an input takes besides its bytes, about. */
 const inputBytes = 200;
