@@ -1,0 +1,102 @@
+/**
+ * The trace that a job belongs to, by W3C Trace Context (https://www.w3.org/TR/trace-context/) and W3C Baggage.
+ *
+ * The ids of a job's spans follow from the job's id and the fence of its lease. So everybody who has the job in hand
+ * knows them without being told: the main thread, which makes the spans, the worker, which hands the attempt's on to
+ * other services, and the next process after a crash.
+ */
+
+/** A trace context under the names of the headers that carry it: `fetch(url, { headers: { ...context } })`. */
+export type TraceContext = {
+  /** Version, trace id, span id and flags, such as `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`. */
+  readonly traceparent: string;
+  /** What tracing systems add for themselves, at most 512 characters. */
+  readonly tracestate?: string;
+  /** The caller's own key-value pairs, at most 4096 characters. */
+  readonly baggage?: string;
+};
+
+export type JobTrace = {
+  /** 32 hex digits. */
+  readonly traceId: string;
+  /** The span that the job's own stands under, 16 hex digits; null: the job begins its trace. */
+  readonly parentId: string | null;
+  readonly isSampled: boolean;
+  readonly tracestate?: string;
+  readonly baggage?: string;
+  /** When the job was accepted, in milliseconds since 1970 with their fraction; null: only the job's own time is known. */
+  readonly acceptedAt: number | null;
+};
+
+/** What is stored with a job: lines of `traceparent`, `tracestate`, `baggage`, time of acceptance; empty ones at the end are left out. */
+export function storedTrace({ traceparent, tracestate, baggage }: TraceContext, acceptedAt: number | null): string {
+  const lines = [traceparent, tracestate ?? "", baggage ?? "", acceptedAt === null ? "" : acceptedAt.toFixed(3)];
+  return lines.join("\n").trimEnd();
+}
+
+/** A job that was submitted without a context has a trace of its own, unsampled, whose id is the job's. */
+export function traceOf(job: { readonly id: string; readonly trace: string | null }): JobTrace {
+  if (job.trace === null) return { traceId: hexOf(job.id), parentId: null, isSampled: false, acceptedAt: null };
+  const [traceparent = "", tracestate, baggage, acceptedAt] = job.trace.split("\n");
+  return {
+    traceId: traceparent.slice(3, 35),
+    parentId: traceparent.slice(36, 52),
+    isSampled: isSampled(job.trace),
+    ...(tracestate && { tracestate }),
+    ...(baggage && { baggage }),
+    acceptedAt: acceptedAt ? Number(acceptedAt) : null,
+  };
+}
+
+/** The lowest bit of a `traceparent`'s flags, its last two digits, says "sampled". Costs next to nothing: it is asked of every job. */
+export function isSampled(trace: string | null): boolean {
+  return trace !== null && (hexDigits.indexOf(trace.charAt(54)) & 1) === 1;
+}
+
+/** The span of the job itself, under which its waits and attempts stand. */
+export function jobSpanId(jobId: string): string {
+  const hex = hexOf(jobId);
+  return mixed(hex.slice(0, 16), hex.slice(16));
+}
+
+/** `fence`: of the attempt's lease. Unlike the number of the attempt it does not start again when the job is redriven. */
+export function attemptSpanId(jobId: string, fence: number): string {
+  return childSpanId(jobSpanId(jobId), fence);
+}
+
+/** A span below another, told from its siblings by a number. */
+export function childSpanId(parentId: string, number: number): string {
+  return mixed(parentId, number.toString(16).padStart(16, "0"));
+}
+
+export function traceparentOf(traceId: string, spanId: string, sampled: boolean): string {
+  return `00-${traceId}-${spanId}-${sampled ? "01" : "00"}`;
+}
+
+const hexDigits = "0123456789abcdef";
+
+function hexOf(uuid: string): string {
+  return uuid.replaceAll("-", "");
+}
+
+/** Two numbers of 16 hex digits to one, spread evenly and never zero, which would be no span id. */
+function mixed(a: string, b: string): string {
+  const high = spread(half(a, 0) ^ spread(half(b, 0)) ^ Math.imul(half(b, 8), 0x9e3779b1));
+  const low = spread(half(a, 8) ^ spread(half(b, 8) ^ high));
+  return hex8(high) + hex8(low === 0 && high === 0 ? 1 : low);
+}
+
+function half(hex: string, from: 0 | 8): number {
+  return Number.parseInt(hex.slice(from, from + 8), 16) | 0;
+}
+
+function hex8(number: number): string {
+  return (number >>> 0).toString(16).padStart(8, "0");
+}
+
+/** The finalizer of MurmurHash3: each bit of the number changes about half of the result's. */
+function spread(number: number): number {
+  let mixing = Math.imul(number ^ (number >>> 16), 0x85ebca6b);
+  mixing = Math.imul(mixing ^ (mixing >>> 13), 0xc2b2ae35);
+  return mixing ^ (mixing >>> 16);
+}
