@@ -4,6 +4,8 @@
 export type Clock = {
   /** Wall-clock time in whole milliseconds since 1970, for what is stored and shown. The system's never goes back. */
   now(): number;
+  /** The same with its fraction, for spans. */
+  exactNow(): number;
   /** Milliseconds from a fixed but unknown start. It never jumps; use it for limits, timeouts and durations. */
   monotonicMs(): number;
   /** Calls `action` once after `delayMs` (clamped to 0..2^31-1) and does not keep the process alive. Returns its cancel. */
@@ -28,6 +30,7 @@ let beganAt = Date.now() - sinceStartMs();
  */
 export const systemClock: Clock = {
   now: () => Math.floor(beganAt + sinceStartMs()),
+  exactNow: () => beganAt + sinceStartMs(),
   monotonicMs: () => sinceStartMs(),
   after: (delayMs, action) => {
     const timer = setTimeout(action, Math.min(Math.max(delayMs, 0), longestTimerMs));

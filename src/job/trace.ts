@@ -16,6 +16,18 @@ export type TraceContext = {
   readonly baggage?: string;
 };
 
+/** A span that a task made within its attempt, as a worker hands it in. Times are milliseconds since 1970 with their fraction. */
+export type SpanRecord = {
+  readonly name: string;
+  /** Index of the span that it stands under, in the same list and before it; -1: the attempt. */
+  readonly parent: number;
+  readonly startedAt: number;
+  readonly endedAt: number;
+  readonly attributes?: { readonly [name: string]: string | number | boolean };
+  /** What it threw, in one sentence; absent: it succeeded. */
+  readonly error?: string;
+};
+
 export type JobTrace = {
   /** 32 hex digits. */
   readonly traceId: string;

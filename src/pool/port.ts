@@ -1,6 +1,7 @@
 /** What the engine knows of a pool. */
 import type { Clock } from "../clock.ts";
 import type { JsonValue, Lease, Outcome } from "../job/job.ts";
+import type { SpanRecord } from "../job/trace.ts";
 import type { Log } from "../log.ts";
 import type { OutputBounds } from "./codec.ts";
 import type { LogLevel } from "./task.ts";
@@ -13,6 +14,8 @@ export type Ended = {
   readonly startedAt: number;
   readonly finishedAt: number;
   readonly tookMs: number;
+  /** What the task made within the attempt; absent: none, as of most. */
+  readonly spans?: readonly SpanRecord[];
 };
 
 export type Progress = { readonly fraction: number; readonly note: string };

@@ -23,6 +23,7 @@ export function createFakeClock(startAt = 1_790_000_000_000): FakeClock {
 
   return {
     now: () => Math.floor(startAt + elapsedMs + jumpedMs),
+    exactNow: () => startAt + elapsedMs + jumpedMs,
     monotonicMs: () => elapsedMs,
     after(delayMs, action) {
       const timer = { at: elapsedMs + Math.max(delayMs, 0), action };

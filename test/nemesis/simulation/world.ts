@@ -100,8 +100,10 @@ export function turn(): Promise<void> {
 export function clockOf(world: World, life: Life): Clock {
   const bornMs = world.nowMs();
   const wallMs = world.wallMs();
+  const exactNow = () => wallMs + world.nowMs() - bornMs;
   return {
-    now: () => Math.floor(wallMs + world.nowMs() - bornMs),
+    now: () => Math.floor(exactNow()),
+    exactNow,
     monotonicMs: () => world.nowMs() - bornMs,
     after: (delayMs, action) => world.after(delayMs, action, life),
   };

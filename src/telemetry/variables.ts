@@ -1,0 +1,233 @@
+/**
+ * The standard variables of OpenTelemetry for traces and metrics. What is not possible is refused at the start, where the
+ * SDK would fall back to its default in silence; endpoints, headers and certificates are read by the exporters themselves.
+ * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+ */
+import { StartError } from "../errors.ts";
+
+export type Variables = { readonly [name: string]: string | undefined };
+
+const protocols = ["grpc", "http/protobuf", "http/json"] as const;
+const traceExporters = ["otlp", "console", "none"] as const;
+/** `prometheus` asks for nothing that is not there: the HTTP port always serves /metrics. */
+const metricExporters = ["otlp", "console", "prometheus", "none"] as const;
+const compressions = ["none", "gzip"] as const;
+const temporalities = ["cumulative", "delta", "lowmemory"] as const;
+const samplers = [
+  "always_on",
+  "always_off",
+  "traceidratio",
+  "parentbased_always_on",
+  "parentbased_always_off",
+  "parentbased_traceidratio",
+] as const;
+
+export type Protocol = (typeof protocols)[number];
+export type SamplerName = (typeof samplers)[number];
+/** Where a signal goes to; never empty. */
+export type Exporters = readonly ("otlp" | "console")[];
+
+export type TraceSettings = {
+  readonly exporters: Exporters;
+  readonly protocol: Protocol;
+  /** Null: the server's own, parent-based with a bound on new traces per second. */
+  readonly sampler: { readonly name: SamplerName; readonly ratio: number } | null;
+  /** Bound on the spans that wait for the exporter: what is more is dropped. */
+  readonly maxQueued: number;
+  readonly maxBatch: number;
+  /** How long a span waits for others, at most. */
+  readonly batchDelayMs: number;
+  readonly exportTimeoutMs: number;
+};
+
+export type MetricSettings = {
+  readonly exporters: Exporters;
+  readonly protocol: Protocol;
+  readonly temporality: (typeof temporalities)[number];
+  readonly intervalMs: number;
+  readonly exportTimeoutMs: number;
+};
+
+export type TelemetrySettings = {
+  /** Null: no traces are exported. */
+  readonly traces: TraceSettings | null;
+  /** Null: no metrics are pushed. */
+  readonly metrics: MetricSettings | null;
+  /** What callers' contexts are taken from. */
+  readonly propagates: { readonly trace: boolean; readonly baggage: boolean };
+  /** Who reports: `service.name` is always there. */
+  readonly resource: { readonly [name: string]: string };
+};
+
+/**
+ * Reads what the environment asks for. A signal is exported when its exporter is named, or when an endpoint is given for
+ * it or for all. Throws one StartError (exit code 2) that lists every mistake.
+ */
+export function readVariables(env: Variables): TelemetrySettings {
+  const read = createReader(env);
+  const isDisabled = read.text("OTEL_SDK_DISABLED")?.toLowerCase() === "true";
+  const settings: TelemetrySettings = {
+    traces: isDisabled ? null : tracesOf(read),
+    metrics: isDisabled ? null : metricsOf(read),
+    propagates: propagatesOf(read),
+    resource: isDisabled ? {} : resourceOf(read),
+  };
+  const { mistakes } = read;
+  if (mistakes.size > 0) {
+    throw new StartError(`the OpenTelemetry variables cannot be used:\n  ${[...mistakes].join("\n  ")}`, {
+      exitCode: 2,
+    });
+  }
+  return settings;
+}
+
+type Reader = ReturnType<typeof createReader>;
+
+function createReader(env: Variables) {
+  /** What both signals share is looked at for each. */
+  const mistakes = new Set<string>();
+  const refuse = (name: string, what: string, remedy: string) => void mistakes.add(`${name} ${what}: ${remedy}`);
+  /** An empty variable counts as not given. */
+  const text = (name: string) => env[name]?.trim() || undefined;
+
+  function oneOf<Value extends string>(name: string, known: readonly Value[]): Value | undefined {
+    const given = text(name);
+    const found = known.find((value) => value === given?.toLowerCase());
+    if (given !== undefined && found === undefined) refuse(name, `is "${shown(given)}"`, `use ${listed(known)}`);
+    return found;
+  }
+
+  function number(name: string, [min, max]: readonly [number, number], isWhole: boolean): number | undefined {
+    const given = text(name);
+    if (given === undefined) return undefined;
+    const value = Number(given);
+    if (value >= min && value <= max && (!isWhole || Number.isInteger(value))) return value;
+    refuse(name, `is "${shown(given)}"`, `use ${isWhole ? "a whole number" : "a number"} from ${min} to ${max}`);
+    return undefined;
+  }
+
+  return { mistakes, refuse, text, oneOf, number };
+}
+
+const longestMs = 3_600_000;
+
+function tracesOf(read: Reader): TraceSettings | null {
+  const exporters = exportersOf(read, "TRACES", traceExporters);
+  const name = read.oneOf("OTEL_TRACES_SAMPLER", samplers);
+  const ratio = name?.endsWith("ratio") ? read.number("OTEL_TRACES_SAMPLER_ARG", [0, 1], false) : undefined;
+  const maxQueued = read.number("OTEL_BSP_MAX_QUEUE_SIZE", [1, 1_000_000], true) ?? 16_384;
+  const settings = {
+    protocol: protocolOf(read, "TRACES"),
+    sampler: name ? { name, ratio: ratio ?? 1 } : null,
+    maxQueued,
+    maxBatch: Math.min(read.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", [1, 100_000], true) ?? 512, maxQueued),
+    batchDelayMs: read.number("OTEL_BSP_SCHEDULE_DELAY", [1, longestMs], true) ?? 5_000,
+    exportTimeoutMs: read.number("OTEL_BSP_EXPORT_TIMEOUT", [1, longestMs], true) ?? 30_000,
+  };
+  return exporters ? { exporters, ...settings } : null;
+}
+
+function metricsOf(read: Reader): MetricSettings | null {
+  const exporters = exportersOf(read, "METRICS", metricExporters);
+  const temporality = read.oneOf("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", temporalities);
+  const intervalMs = read.number("OTEL_METRIC_EXPORT_INTERVAL", [100, longestMs], true) ?? 60_000;
+  const settings = {
+    protocol: protocolOf(read, "METRICS"),
+    temporality: temporality ?? "cumulative",
+    intervalMs,
+    exportTimeoutMs: Math.min(
+      read.number("OTEL_METRIC_EXPORT_TIMEOUT", [1, longestMs], true) ?? 30_000,
+      intervalMs, // a reader refuses to wait longer than until its next turn
+    ),
+  };
+  return exporters ? { exporters, ...settings } : null;
+}
+
+type Signal = "TRACES" | "METRICS";
+
+/** Undefined: none. */
+function exportersOf(read: Reader, signal: Signal, known: readonly string[]): Exporters | undefined {
+  const name = `OTEL_${signal}_EXPORTER`;
+  const given = read.text(name);
+  const hasEndpoint = [`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`, "OTEL_EXPORTER_OTLP_ENDPOINT"].some(read.text);
+  const names = new Set((given ?? (hasEndpoint ? "otlp" : "none")).split(",").map((each) => each.trim().toLowerCase()));
+  for (const each of names) if (!known.includes(each)) read.refuse(name, `is "${shown(each)}"`, `use ${listed(known)}`);
+  if (names.has("none") && names.size > 1) read.refuse(name, `is "${shown(given ?? "")}"`, "`none` stands alone");
+  const exporters = (["otlp", "console"] as const).filter((each) => names.has(each));
+  if (exporters.includes("otlp")) checkOtlp(read, signal);
+  return exporters.length > 0 ? exporters : undefined;
+}
+
+/** The variable of one signal goes before that of all. */
+function protocolOf(read: Reader, signal: Signal): Protocol {
+  const own = read.oneOf(`OTEL_EXPORTER_OTLP_${signal}_PROTOCOL`, protocols);
+  return own ?? read.oneOf("OTEL_EXPORTER_OTLP_PROTOCOL", protocols) ?? "http/protobuf";
+}
+
+/** What the exporters would pass over with a warning. */
+function checkOtlp(read: Reader, signal: Signal): void {
+  const isGrpc = protocolOf(read, signal) === "grpc";
+  for (const prefix of [`OTEL_EXPORTER_OTLP_${signal}_`, "OTEL_EXPORTER_OTLP_"]) {
+    const endpoint = read.text(`${prefix}ENDPOINT`);
+    if (endpoint !== undefined && !isEndpoint(endpoint, isGrpc)) {
+      const example = isGrpc ? "http://127.0.0.1:4317" : "http://127.0.0.1:4318";
+      read.refuse(`${prefix}ENDPOINT`, `is "${shown(endpoint)}"`, `use a URL such as ${example}`);
+    }
+    read.oneOf(`${prefix}COMPRESSION`, compressions);
+    read.number(`${prefix}TIMEOUT`, [1, longestMs], false);
+    const headers = read.text(`${prefix}HEADERS`);
+    if (headers !== undefined && pairsOf(headers) === undefined) {
+      read.refuse(`${prefix}HEADERS`, "is not shown here", "use name=value, separated by commas, percent-encoded");
+    }
+  }
+}
+
+/** gRPC also takes a host and a port. */
+function isEndpoint(given: string, isGrpc: boolean): boolean {
+  if (isGrpc && /^[A-Za-z0-9._-]+:\d{1,5}$/.test(given)) return true;
+  return URL.canParse(given) && /^https?:$/.test(new URL(given).protocol);
+}
+
+/** Others than these two, which a fleet may name for its other services, are passed over. */
+function propagatesOf(read: Reader): TelemetrySettings["propagates"] {
+  const names = (read.text("OTEL_PROPAGATORS") ?? "tracecontext,baggage").split(",").map((name) => name.trim());
+  return { trace: names.includes("tracecontext"), baggage: names.includes("baggage") };
+}
+
+function resourceOf(read: Reader): TelemetrySettings["resource"] {
+  const name = "OTEL_RESOURCE_ATTRIBUTES";
+  const given = read.text(name);
+  const attributes = given === undefined ? {} : pairsOf(given);
+  if (attributes === undefined) {
+    read.refuse(name, `is "${shown(given ?? "")}"`, "use name=value, separated by commas, percent-encoded");
+  }
+  const serviceName = read.text("OTEL_SERVICE_NAME");
+  return {
+    "service.name": "millpond",
+    ...attributes,
+    ...(serviceName !== undefined && { "service.name": serviceName }),
+  };
+}
+
+/** Undefined: it is no list of `name=value`. */
+function pairsOf(text: string): { [name: string]: string } | undefined {
+  const pairs: [string, string][] = [];
+  for (const pair of text.split(",").filter((each) => each.trim() !== "")) {
+    const split = pair.indexOf("=");
+    if (split <= 0) return undefined;
+    try {
+      pairs.push([pair.slice(0, split).trim(), decodeURIComponent(pair.slice(split + 1).trim())]);
+    } catch {
+      return undefined; // a percent sign that begins no character
+    }
+  }
+  return Object.fromEntries(pairs);
+}
+
+function shown(text: string): string {
+  return text.slice(0, 100);
+}
+
+function listed(values: readonly string[]): string {
+  return `${values.slice(0, -1).join(", ")} or ${values.at(-1)}`;
+}
