@@ -9,6 +9,7 @@ import type { DiskWatch } from "./engine/disk.ts";
 import { createDraining } from "./engine/draining.ts";
 import { createEngine, type Engine, type EngineParts } from "./engine/engine.ts";
 import { createPoolWatch } from "./engine/pool-watch.ts";
+import { createReadiness } from "./engine/readiness.ts";
 import { messageOf } from "./errors.ts";
 import { createSignal, type Service as RunningPart, startAll, stopAll } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
@@ -78,7 +79,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   const failure = createSignal<Error>();
   const failed = new AbortController();
   const closing = new AbortController();
-  void failure.promise.then(() => failed.abort());
+  void failure.promise.then((error) => failed.abort(error));
 
   const stopTelemetry = await startTelemetry(env);
   opened.push(stopOnly("telemetry", async () => stopTelemetry?.()));
@@ -113,8 +114,9 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   });
   const allPools = [...pools, ...isolated];
   opened.push(...allPools.map((pool) => stopOnly(`pool ${pool.name}`, () => pool.destroy())));
-  const disk = watchDisk(config, { store, clock, log });
-  const poolWatch = createPoolWatch({ pools, clock, log });
+  const onChanged = () => readiness.update();
+  const disk = watchDisk(config, { store, clock, onChanged, log });
+  const poolWatch = createPoolWatch({ pools, clock, onChanged, log });
   const alerts = createAlerts({ webhook: config.alerts.webhook, fetch, clock, log });
   const engine: Engine = createEngine({
     ...{ store, tasks, pools, isolated, clock, tracing, log },
@@ -131,21 +133,20 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
     },
     ended: engine.ended,
   });
-  const notServing = AbortSignal.any([draining.signal, failed.signal]);
+  const readiness = createReadiness({
+    ...{ draining: draining.signal, failed: failed.signal },
+    ...{ diskRefusal: disk.refusal, brokenPools: poolWatch.broken },
+  });
   const services = createService({
     ...engine,
-    ...{ store, tracing, tasks, notServing, poolWatch },
+    ...{ store, tracing, tasks, readiness },
     clock: guardTimers(clock, log),
     limits: { ...config.limits, slowReaderMs: config.slowReaderMs },
     drain: draining,
     draining: draining.signal,
     closing: closing.signal,
   });
-  const health = () => {
-    const brokenPools = poolWatch.broken();
-    return { isServing: !notServing.aborted && brokenPools.length === 0, brokenPools };
-  };
-  const { grpc, http } = createFrontEnds({ config, services, tasks, health, clock, log, random: Math.random });
+  const { grpc, http } = createFrontEnds({ config, services, tasks, readiness, clock, log, random: Math.random });
 
   await engine.recover();
   const started = [disk, poolWatch, alerts, grpc, http];

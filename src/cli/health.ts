@@ -5,10 +5,10 @@ import { configFlag, loadConfig, settingFlags } from "./configuration.ts";
 const timeoutMs = 5000;
 const anyAddress: { readonly [host: string]: string } = { "0.0.0.0": "127.0.0.1", "::": "::1" };
 
-/** Asks the HTTP port whether the server serves. */
+/** Asks the HTTP port whether the server is ready. */
 export const health: Command = {
   usage: "health",
-  summary: "exit with 0 when the server on this machine serves",
+  summary: "exit with 0 when the server on this machine is ready, or say why it is not",
   notes: "Reads the same file and MILLPOND_ variables as `serve`, so it asks the server that they describe.",
   flags: [configFlag, ...settingFlags(["http.host", "http.port"]), jsonFlag],
   examples: ["millpond health", "millpond health --http-port 8080"],
@@ -16,22 +16,42 @@ export const health: Command = {
     const { flags, terminal } = invocation;
     const { http } = await loadConfig(invocation);
     const host = anyAddress[http.host] ?? http.host;
-    const url = `http://${host.includes(":") ? `[${host}]` : host}:${http.port}/healthz`;
-    const { isServing, says } = await ask(url);
-    if (isOn(flags, "--json")) terminal.print(JSON.stringify({ serving: isServing, url, says }));
-    else if (isServing) terminal.print("SERVING");
-    else terminal.complain(`millpond: ${url} is not serving: ${says}`);
-    return isServing ? 0 : 1;
+    const url = `http://${host.includes(":") ? `[${host}]` : host}:${http.port}/readyz`;
+    const { isReady, says, reasons } = await ask(url);
+    if (isOn(flags, "--json")) terminal.print(JSON.stringify({ serving: isReady, url, says, reasons }));
+    else if (isReady) terminal.print("SERVING");
+    else terminal.complain(`millpond: the server is not ready (${url}): ${says}`);
+    return isReady ? 0 : 1;
   },
 };
 
-async function ask(url: string): Promise<{ readonly isServing: boolean; readonly says: string }> {
+type Answer = {
+  readonly isReady: boolean;
+  /** For people. */
+  readonly says: string;
+  /** What the server gives as reasons; empty when it is ready, or does not answer. */
+  readonly reasons: readonly unknown[];
+};
+
+async function ask(url: string): Promise<Answer> {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
-    const text = (await response.text()).trim().slice(0, 200);
-    return { isServing: response.ok, says: text || `HTTP ${response.status}` };
+    const text = (await response.text()).trim();
+    const reasons = reasonsIn(text);
+    const says = reasons.map(({ message }) => message).join("; ") || text.slice(0, 200) || `HTTP ${response.status}`;
+    return { isReady: response.ok, says: response.ok ? "SERVING" : says, reasons };
   } catch (error) {
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    return { isServing: false, says: `${messageOf(cause)}; start it with "millpond serve"` };
+    return { isReady: false, says: `${messageOf(cause)}; start it with "millpond serve"`, reasons: [] };
+  }
+}
+
+/** Whoever listens at that port may not be Millpond. */
+function reasonsIn(text: string): readonly { readonly message: string }[] {
+  try {
+    const { reasons } = JSON.parse(text) as { readonly reasons?: unknown };
+    return Array.isArray(reasons) ? reasons.filter((each) => typeof each?.message === "string") : [];
+  } catch {
+    return [];
   }
 }

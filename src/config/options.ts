@@ -52,8 +52,14 @@ export const poolShape = shape({
 export const options = [
   option("grpc.host", hostName, "127.0.0.1", "", "Address that native gRPC listens on."),
   option("grpc.port", port, 7717, "", "Port of native gRPC. 0: any free one."),
-  option("http.host", hostName, "127.0.0.1", "", "Address that Connect, gRPC-Web and /healthz listen on."),
-  option("http.port", port, 7718, "", "Port of Connect, gRPC-Web and /healthz. 0: any free one."),
+  option(
+    "http.host",
+    hostName,
+    "127.0.0.1",
+    "",
+    "Address that Connect, gRPC-Web and the pages such as /readyz listen on.",
+  ),
+  option("http.port", port, 7718, "", "Port of Connect, gRPC-Web and the pages such as /readyz. 0: any free one."),
   option(
     "http.hosts",
     list(servedName),

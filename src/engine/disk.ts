@@ -21,6 +21,8 @@ export type DiskWatchParts = {
   readonly statfs: (path: string) => Promise<DiskSize>;
   /** Bytes inside the store's files that new jobs use before the files grow. */
   readonly freeInside: () => Promise<number>;
+  /** Called when jobs begin to be refused, and when they are taken again. */
+  readonly onChanged: () => void;
   readonly log: Log;
 };
 
@@ -45,7 +47,8 @@ export const noDiskWatch: DiskWatch = {
  * Looks about once a second, and never waits for a look: a disk that hangs holds up nobody here. What is free inside the
  * store's files counts as room, except for the reserve that the write-ahead log needs outside of them.
  */
-export function createDiskWatch({ path, leastFreeMiB, clock, statfs, freeInside, log }: DiskWatchParts): DiskWatch {
+export function createDiskWatch(parts: DiskWatchParts): DiskWatch {
+  const { path, leastFreeMiB, clock, statfs, freeInside, onChanged, log } = parts;
   let isRunning = false;
   let cancel = () => {};
   /** Free and needed MiB while there is too little. */
@@ -69,7 +72,10 @@ export function createDiskWatch({ path, leastFreeMiB, clock, statfs, freeInside,
       if (!isRunning) return;
       if (!isBlind) log.warn({ path, error: messageOf(error) }, "nobody can tell how full the disk is: jobs are taken");
       isBlind = true;
-      shortage = undefined;
+      if (shortage) {
+        shortage = undefined;
+        onChanged();
+      }
     }
     cancel = clock.after(lookEveryMs, () => void look());
   }
@@ -86,6 +92,7 @@ export function createDiskWatch({ path, leastFreeMiB, clock, statfs, freeInside,
     if (shortage && !wasShort)
       log.warn({ path, freeMiB: free, leastMiB: least }, "the disk is full: no jobs are taken");
     if (!shortage && wasShort) log.info({ path, freeMiB: free }, "the disk has room again: jobs are taken");
+    if ((shortage !== undefined) !== wasShort) onChanged();
   }
 
   return {

@@ -1,5 +1,4 @@
 /** Watches whether the pools can run jobs, so that health can say so: a pool whose threads do not start takes jobs and loses them. */
-import { EventEmitter, once } from "node:events";
 import type { Clock } from "../clock.ts";
 import type { Service } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
@@ -8,13 +7,13 @@ import type { Pool } from "../pool/pool.ts";
 export type PoolWatch = Service & {
   /** Names of the pools that cannot run jobs, in the order of the configuration. */
   broken(): readonly string[];
-  /** Resolves when `broken` has changed next, or at once when the signal aborts. */
-  changed(signal: AbortSignal): Promise<void>;
 };
 
 export type PoolWatchParts = {
   readonly pools: readonly Pick<Pool, "name" | "canRun">[];
   readonly clock: Clock;
+  /** Called when `broken` has changed. */
+  readonly onChanged: () => void;
   readonly log: Log;
 };
 
@@ -22,8 +21,7 @@ const lookEveryMs = 1_000;
 /** A pool is broken that cannot run jobs at so many looks in a row: threads that are being replaced are no news. */
 const looksUntilBroken = 2;
 
-export function createPoolWatch({ pools, clock, log }: PoolWatchParts): PoolWatch {
-  const changes = new EventEmitter().setMaxListeners(0);
+export function createPoolWatch({ pools, clock, onChanged, log }: PoolWatchParts): PoolWatch {
   const badLooks = new Map<string, number>();
   let broken: readonly string[] = [];
   let cancel = () => {};
@@ -37,16 +35,13 @@ export function createPoolWatch({ pools, clock, log }: PoolWatchParts): PoolWatc
     for (const pool of gone)
       log.error({ pool }, "the pool has no worker that could run a job: health says NOT_SERVING");
     for (const pool of back) log.info({ pool }, "the pool has workers again");
-    if (gone.length + back.length > 0) changes.emit("changed");
+    if (gone.length + back.length > 0) onChanged();
     cancel = clock.after(lookEveryMs, look);
   }
 
   return {
     name: "pool watch",
     broken: () => broken,
-    async changed(signal) {
-      if (!signal.aborted) await once(changes, "changed", { signal }).catch(() => undefined); // it was aborted
-    },
     async start() {
       look();
     },

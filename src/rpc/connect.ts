@@ -1,6 +1,6 @@
 /**
  * The HTTP front end: Connect, gRPC-Web and gRPC over HTTP/1.1 and HTTP/2 on one port, for curl, browsers and proxies,
- * and /healthz. The only file that knows connect-node.
+ * and the pages beside the RPCs. The only file that knows connect-node.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { createServer as createHttp1Server } from "node:http";
@@ -53,6 +53,7 @@ import {
 import { createDualServer } from "./http.ts";
 import { readJson } from "./json-request.ts";
 import { createOriginCheck, type OriginOptions } from "./origin.ts";
+import { answerPage, type Page, pageOf, type Pages } from "./pages.ts";
 import { checkBinary, type RequestBounds } from "./request-bounds.ts";
 import type { AnyStream, AnyUnary, Served } from "./served.ts";
 import { detailsOf, pushbackKey, toMillpondError, trailersOf } from "./status.ts";
@@ -68,17 +69,10 @@ export type ConnectOptions = OriginOptions & {
   readonly connections: ConnectionLimits;
   /** Types of tasks' inputs and outputs, so that they can be read and shown as JSON. */
   readonly types: readonly DescMessage[];
-  /** What /healthz says: 200 when it serves, 503 when not. */
-  readonly health: () => HealthFacts;
+  readonly pages: Pages;
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
-};
-
-export type HealthFacts = {
-  readonly isServing: boolean;
-  /** Names of the pools that cannot run jobs. */
-  readonly brokenPools: readonly string[];
 };
 
 /** Requests may come in gzip; responses go out as they are, and never compressed. */
@@ -92,7 +86,7 @@ const exposedHeaders = [...cors.exposedHeaders, pushbackKey];
 const requestKey = createContextKey<HttpRequest | undefined>(undefined);
 
 export function createConnectFrontEnd(services: readonly Served[], options: ConnectOptions): FrontEnd {
-  const { host, limits, budget, clock, log, random } = options;
+  const { host, limits, budget, pages, clock, log, random } = options;
   const originCheck = createOriginCheck(options);
   const bounds: RequestBounds = { maxValues: limits.values, types: createRegistry(...options.types) };
   const router = createConnectRouter({
@@ -144,14 +138,15 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
   const serve = (request: HttpRequest, response: HttpResponse) => {
     response.on("error", ignore);
     try {
-      const isHealth = request.url === "/healthz";
+      const page = pageOf(pages, request);
+      const answer = (found: Page) =>
+        void answerPage(found, request, response).catch((error: unknown) => fail(error, request, response));
       const authority = "authority" in request ? request.authority : request.headers.host;
-      // probes of HTTP/1.0 name no host, and browsers always do
-      if (isHealth && authority === undefined) return answerHealth(response, options.health());
-      const page = originCheck.admit({ host: authority, origin: request.headers.origin });
-      if (page !== null) shareWith(page, response, exposedHeaders);
-      if (page !== null && isPreflight(request)) answerPreflight(response, { ...cors, allowedHeaders });
-      else if (isHealth) answerHealth(response, options.health());
+      if (page?.isForProbes && authority === undefined) return answer(page);
+      const origin = originCheck.admit({ host: authority, origin: request.headers.origin });
+      if (origin !== null) shareWith(origin, response, exposedHeaders);
+      if (origin !== null && isPreflight(request)) answerPreflight(response, { ...cors, allowedHeaders });
+      else if (page) answer(page);
       else serveRpc(request, response);
     } catch (error) {
       fail(error, request, response);
@@ -221,11 +216,6 @@ function unsupported(request: HttpRequest, isStream: boolean): MillpondError {
   const served = `this method speaks ${connect}, application/grpc-web, application/grpc-web+proto, application/grpc`;
   const contentType = (request.headers["content-type"] ?? "").slice(0, 100);
   return refusal("unsupported_content_type", [contentType, served]);
-}
-
-function answerHealth(response: HttpResponse, { isServing, brokenPools }: HealthFacts): void {
-  const status = isServing ? "SERVING" : "NOT_SERVING";
-  answerJson(response, isServing ? 200 : 503, { status, ...(brokenPools.length > 0 && { brokenPools }) });
 }
 
 function addRoutes(
@@ -303,7 +293,7 @@ const maxPathShown = 100;
 
 function nothingAt(path: string): string {
   const shown = JSON.stringify(path.slice(0, maxPathShown));
-  return `nothing is served at ${shown}: RPCs are at paths such as /millpond.v1.WorkerPoolService/Submit, health at /healthz`;
+  return `nothing is served at ${shown}: RPCs are at paths such as /millpond.v1.WorkerPoolService/Submit, and / says what else there is`;
 }
 
 /** Where the encoding of a request's messages stands: in gRPC, in streams of Connect, and in its unary calls. */

@@ -1,37 +1,48 @@
 /** `grpc.health.v1.Health`: whether services are served, for load balancers and probes. */
 import { create } from "@bufbuild/protobuf";
-import { once } from "node:events";
-import type { PoolWatch } from "../engine/pool-watch.ts";
+import { type NotReadyReason, notReadyReasons, type Readiness } from "../engine/readiness.ts";
 import { refusal } from "../errors.ts";
 import {
   type Health as HealthService,
   type HealthCheckResponse,
   HealthCheckResponse_ServingStatus as Status,
   HealthCheckResponseSchema,
+  HealthListResponseSchema,
 } from "../gen/grpc/health/v1/health_pb.ts";
 import type { Implementation } from "./served.ts";
 
 export type HealthParts = {
-  /** Aborts when the server serves no more: it drains, or its store has failed. There is no way back. */
-  readonly notServing: AbortSignal;
+  readonly readiness: Pick<Readiness, "reasons" | "changed">;
   /** Aborts when connections are about to be closed. */
   readonly closing: AbortSignal;
-  /** While a pool is broken those services are not served that need all of them. */
-  readonly poolWatch: Pick<PoolWatch, "broken" | "changed">;
 };
 
-/** The services that may be asked for: full names, and whether one needs the pools. */
-export type HealthNames = ReadonlyMap<string, { readonly needsPools: boolean }>;
+/** What may be asked for besides the server as a whole, which is the empty name, and what makes it NOT_SERVING. */
+export type HealthNames = ReadonlyMap<string, readonly NotReadyReason[]>;
+
+/** Of what takes jobs. */
+export const takesJobs: readonly NotReadyReason[] = notReadyReasons;
+/** Of what is there for whoever comes to repair a pool or to make room. */
+export const takesNoJobs: readonly NotReadyReason[] = ["store_failed", "draining"];
+/** Of what a restart would cure: only a failed store, and its server ends by itself. */
+const alive: readonly NotReadyReason[] = ["store_failed"];
 
 export function createHealth(
-  { notServing, closing, poolWatch }: HealthParts,
-  names: HealthNames,
+  { readiness, closing }: HealthParts,
+  services: HealthNames,
 ): Implementation<typeof HealthService> {
-  /** Undefined: there is no such service. The empty name stands for all of them. */
+  const names: HealthNames = new Map([
+    ["", takesJobs],
+    ["liveness", alive], // the names that the documentation of Kubernetes gives to its two probes
+    ["readiness", takesJobs],
+    ...services,
+  ]);
+
+  /** Undefined: there is no such service. */
   function statusOf(service: string): Status | undefined {
-    const known = service === "" ? { needsPools: true } : names.get(service);
-    if (!known) return undefined;
-    const isServing = !notServing.aborted && !(known.needsPools && poolWatch.broken().length > 0);
+    const causes = names.get(service);
+    if (!causes) return undefined;
+    const isServing = readiness.reasons().every(({ reason }) => !causes.includes(reason));
     return isServing ? Status.SERVING : Status.NOT_SERVING;
   }
 
@@ -39,18 +50,23 @@ export function createHealth(
     async check({ service }) {
       const status = statusOf(service);
       if (status === undefined) {
-        throw refusal("unknown_service", [service.slice(0, 100), [...names.keys()].join(", ")]);
+        const known = [...names.keys()].filter((name) => name !== "");
+        throw refusal("unknown_service", [service.slice(0, 100), known.join(", ")]);
       }
       return answer(status);
     },
 
+    async list() {
+      const all = [...names.keys()].map((name) => [name, answer(statusOf(name) ?? Status.UNKNOWN)] as const);
+      return create(HealthListResponseSchema, { statuses: Object.fromEntries(all) });
+    },
+
     async *watch({ service }, { signal }) {
       const ended = AbortSignal.any([signal, closing]);
-      const settled = AbortSignal.any([ended, notServing]); // nothing changes after that
       let last: Status | undefined;
       while (!ended.aborted) {
         // asked for first, so that no change is missed while the answer is on its way
-        const changed = settled.aborted ? aborted(ended) : poolWatch.changed(settled);
+        const changed = readiness.changed(ended);
         const status = statusOf(service) ?? Status.SERVICE_UNKNOWN;
         if (status !== last) yield answer((last = status));
         await changed;
@@ -61,8 +77,4 @@ export function createHealth(
 
 function answer(status: Status): HealthCheckResponse {
   return create(HealthCheckResponseSchema, { status });
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (!signal.aborted) await once(signal, "abort");
 }

@@ -39,15 +39,16 @@ export function answerJson(response: HttpResponse, status: number, body: unknown
   (response as ServerResponse).writeHead(status, headers).end(`${JSON.stringify(body)}\n`);
 }
 
-/** One frame of HTTP/2 that is head and end: what gRPC calls Trailers-Only. `writeHead` would make two of it. */
+/** Without a body it is one frame of HTTP/2, head and end: what gRPC calls Trailers-Only. `writeHead` would make two of it. */
 export function answerHeaders(
   response: HttpResponse,
   status: number,
   headers: Iterable<readonly [string, string]>,
+  body?: string,
 ): void {
   response.statusCode = status;
   for (const [name, value] of headers) response.setHeader(name, value);
-  response.end();
+  (response as ServerResponse).end(body);
 }
 
 /** What an answer says to a browser, so that pages of the origin may read it (https://fetch.spec.whatwg.org/#http-cors-protocol). */

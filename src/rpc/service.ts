@@ -11,7 +11,7 @@ import { deleteJobs, redriveJobs } from "./dead-letters.ts";
 import { exchange, type ExchangeParts } from "./exchange.ts";
 import { fromExplanation } from "./explain-job.ts";
 import { getJob, jobNotFound, type JobParts, showJob } from "./find-job.ts";
-import { createHealth, type HealthParts } from "./health.ts";
+import { createHealth, type HealthParts, takesJobs, takesNoJobs } from "./health.ts";
 import { listDeadLetters, listJobs, type ListParts } from "./list-jobs.ts";
 import { describeTasks } from "./list-tasks.ts";
 import { ackResults, results, type ResultsParts } from "./results.ts";
@@ -36,9 +36,9 @@ export type ServiceParts = SubmitParts &
 /** Every service that the server has. */
 export function createService(parts: ServiceParts): readonly Served[] {
   const names = new Map([
-    [WorkerPoolService.typeName, { needsPools: true }],
-    [AdminService.typeName, { needsPools: false }], // whoever comes to repair a pool is served
-    [Health.typeName, { needsPools: false }],
+    [WorkerPoolService.typeName, takesJobs],
+    [AdminService.typeName, takesNoJobs],
+    [Health.typeName, takesNoJobs],
   ]);
   return [
     served(WorkerPoolService, createWorkerPool(parts)),

@@ -1,11 +1,9 @@
 /** Where the store's file is, and whether there is room for it. */
 import { mkdir, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
-import { createDiskWatch, type DiskWatch, noDiskWatch } from "../engine/disk.ts";
+import { createDiskWatch, type DiskWatch, type DiskWatchParts, noDiskWatch } from "../engine/disk.ts";
 import { messageOf, StartError } from "../errors.ts";
-import type { Log } from "../log.ts";
 import type { Store } from "../store/store.ts";
 
 /** Makes the data folder when it is missing. Resolves with what `openStore` takes: the file's path, or `memory`. */
@@ -37,9 +35,9 @@ async function makeFolder(path: string): Promise<void> {
 /** A store in memory fills no disk. */
 export function watchDisk(
   { store: kind, dataDir, limits }: Config,
-  { store, clock, log }: { readonly store: Pick<Store, "size">; readonly clock: Clock; readonly log: Log },
+  { store, ...parts }: { readonly store: Pick<Store, "size"> } & Pick<DiskWatchParts, "clock" | "onChanged" | "log">,
 ): DiskWatch {
   if (kind === "memory") return noDiskWatch;
   const freeInside = async () => (await store.size()).freeBytes;
-  return createDiskWatch({ path: dataDir, leastFreeMiB: limits.diskFreeMiB, clock, statfs, freeInside, log });
+  return createDiskWatch({ path: dataDir, leastFreeMiB: limits.diskFreeMiB, statfs, freeInside, ...parts });
 }

@@ -1,6 +1,7 @@
 /** The two ways into the server, over the same services. */
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
+import type { Readiness } from "../engine/readiness.ts";
 import type { Log } from "../log.ts";
 import type { Tasks } from "../pool/tasks.ts";
 import { createCutLog } from "../rpc/cut-log.ts";
@@ -8,16 +9,19 @@ import { guardTimers } from "../rpc/boundary.ts";
 import type { CutReason } from "../rpc/arrival/request-body.ts";
 import { createRequestBudget } from "../rpc/arrival/request-budget.ts";
 import { createConnectionLimits } from "../rpc/connection-limits.ts";
-import { createConnectFrontEnd, type HealthFacts } from "../rpc/connect.ts";
+import { createConnectFrontEnd } from "../rpc/connect.ts";
 import type { FrontEnd } from "../rpc/front-end.ts";
+import { createFrontPage } from "../rpc/front-page.ts";
 import { createGrpcFrontEnd } from "../rpc/grpc.ts";
+import { healthPages, type Page } from "../rpc/pages.ts";
 import type { createService } from "../rpc/service.ts";
+import { version } from "../version.ts";
 
 export type FrontEndParts = {
   readonly config: Config;
   readonly services: ReturnType<typeof createService>;
   readonly tasks: Tasks;
-  readonly health: () => HealthFacts;
+  readonly readiness: Pick<Readiness, "reasons">;
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
@@ -37,7 +41,15 @@ const cutTexts: { readonly [R in CutReason]: string } = {
   crowded_out: "requests were cut on the connections that held most, because limits.requestMiB was exceeded",
 };
 
-export function createFrontEnds({ config, services, tasks, health, log, random, ...parts }: FrontEndParts): FrontEnds {
+export function createFrontEnds({
+  config,
+  services,
+  tasks,
+  readiness,
+  log,
+  random,
+  ...parts
+}: FrontEndParts): FrontEnds {
   const clock = guardTimers(parts.clock, log);
   const limits = {
     ...config.limits,
@@ -61,7 +73,10 @@ export function createFrontEnds({ config, services, tasks, health, log, random, 
     onRefused: (limit) => cuts.add(`connections were closed, because limits.${limit} is reached`),
   });
   const common = { limits, budget, connections, types, clock, log, random };
-  const http = createConnectFrontEnd(services, { ...config.http, ...common, health });
-  const grpc = createGrpcFrontEnd(services, { ...config.grpc, ...common, webAddress: http.address });
+  const pages = new Map<string, Page>(healthPages(readiness));
+  const grpcAddress = () => grpc.address();
+  pages.set("/", createFrontPage({ version, services, tasks: [...tasks.keys()], pages, grpcAddress }));
+  const http = createConnectFrontEnd(services, { ...config.http, ...common, pages });
+  const grpc: FrontEnd = createGrpcFrontEnd(services, { ...config.grpc, ...common, webAddress: http.address });
   return { grpc, http };
 }

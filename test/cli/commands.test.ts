@@ -207,4 +207,18 @@ suite("commands against a server", () => {
     assert.equal(outputOf(await as("any", ["health"], { env: { MILLPOND_HTTP_PORT: port } })), "SERVING");
     assert.equal(JSON.parse(outputOf(await as("any", ["health", "--http-port", port, "--json"]))).serving, true);
   });
+
+  test("health says why the server is not ready", async (t) => {
+    const full = await startMillpond(["--log-level", "silent", "--limits-disk-free-mib", "1048576"]);
+    t.after(() => full.dispose());
+    const [, port = ""] = full.serving.http.split(":");
+    let { code, stderr } = await as("any", ["health", "--http-port", port]);
+    while (code === 0) ({ code, stderr } = await as("any", ["health", "--http-port", port])); // it has not looked yet
+    assert.match(
+      stderr,
+      /^millpond: the server is not ready \(http:\S+\/readyz\): the disk of the store has \d+ MiB free/,
+    );
+    const { reasons } = JSON.parse((await as("any", ["health", "--http-port", port, "--json"])).stdout);
+    assert.equal(reasons[0].reason, "disk_full");
+  });
 });

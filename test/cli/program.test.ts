@@ -183,7 +183,11 @@ suite("no server running is one line that says how to start one, with exit code 
 
   test("health", async () => {
     const env = { MILLPOND_HTTP_HOST: "0.0.0.0", MILLPOND_ALLOW_INSECURE: "true", MILLPOND_HTTP_PORT: "9" };
-    assertOneLine(await run(["health"], { env }), 1, /http:\/\/127\.0\.0\.1:9\/healthz is not serving.*millpond serve/);
+    assertOneLine(
+      await run(["health"], { env }),
+      1,
+      /is not ready \(http:\/\/127\.0\.0\.1:9\/readyz\): .*millpond serve/,
+    );
   });
 
   test("health --json says it in JSON", async () => {

@@ -4,7 +4,9 @@ import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { notReadyReasons } from "../../src/engine/readiness.ts";
 import { Code, rules } from "../../src/errors.ts";
+import { documents } from "../../src/rpc/front-page.ts";
 import { brokenLinks, documentedFailures, documentedRefusals, namedFailures, rpcNames } from "./documents.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -33,6 +35,15 @@ suite("docs", () => {
       ([, name]) => name,
     );
     assert.deepEqual(documented, inProto);
+  });
+
+  test("docs/deployment.md has every reason why a server is not ready, and no other", () => {
+    const documented = [...read("docs/deployment.md").matchAll(/^\| `([a-z_]+)` \|/gm)].map(([, reason]) => reason);
+    assert.deepEqual(documented, notReadyReasons);
+  });
+
+  test("the documents that the page at / names are there", () => {
+    for (const path of documents) assert.ok(existsSync(join(root, path)), path);
   });
 
   test("links between documents lead somewhere", () => {

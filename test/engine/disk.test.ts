@@ -32,12 +32,22 @@ async function open({
     asked.push(path);
     return answer();
   };
+  const changes: boolean[] = [];
+  const onChanged = () => void changes.push(disk.refusal() !== undefined);
   let inside = async () => insideMiB * 2 ** 20;
-  const disk = createDiskWatch({ path: "/data", leastFreeMiB, clock, statfs, freeInside: () => inside(), log });
+  const disk = createDiskWatch({
+    path: "/data",
+    leastFreeMiB,
+    clock,
+    statfs,
+    freeInside: () => inside(),
+    onChanged,
+    log,
+  });
   await disk.start();
   await turn();
   return {
-    ...{ disk, clock, lines, asked, set },
+    ...{ disk, clock, lines, asked, set, changes },
     failInside(error: Error) {
       inside = () => Promise.reject(error);
     },
@@ -110,8 +120,8 @@ test("a bound of 0 never refuses", async () => {
   assert.equal(disk.refusal(), undefined);
 });
 
-test("jobs are taken again once there is room, and the log says both once", async () => {
-  const { disk, set, look, lines, asked } = await open({ freeMiB: 10 });
+test("jobs are taken again once there is room, and health and the log are told both once", async () => {
+  const { disk, set, look, lines, asked, changes } = await open({ freeMiB: 10 });
   await look();
   assert.ok(disk.refusal());
   set(300);
@@ -123,10 +133,11 @@ test("jobs are taken again once there is room, and the log says both once", asyn
     ["warn: the disk is full: no jobs are taken", "info: the disk has room again: jobs are taken"],
   );
   assert.deepEqual(asked, ["/data", "/data", "/data", "/data"]);
+  assert.deepEqual(changes, [true, false]);
 });
 
 test("while nobody can tell how full the disk is nothing is refused, and the log says so once", async () => {
-  const { disk, fail, set, look, lines } = await open({ freeMiB: 10 });
+  const { disk, fail, set, look, lines, changes } = await open({ freeMiB: 10 });
   fail(new Error("ENOENT"));
   await look();
   await look();
@@ -138,6 +149,7 @@ test("while nobody can tell how full the disk is nothing is refused, and the log
   fail(new Error("ENOENT"));
   await look();
   assert.equal(lines.filter(({ text }) => text.startsWith("nobody can tell")).length, 2);
+  assert.deepEqual(changes, [true, false, true, false]);
 });
 
 test("a disk that does not answer is asked once, and keeps nobody from stopping", async () => {

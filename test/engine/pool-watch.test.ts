@@ -10,27 +10,25 @@ async function open(t: TestContext) {
   const { log, lines } = keptLog();
   const stuck = new Set<string>();
   const pools = ["cpu", "io", "mail"].map((name) => ({ name, canRun: () => !stuck.has(name) }));
-  const watch = createPoolWatch({ pools, clock, log });
+  let changes = 0;
+  const onChanged = () => void (changes += 1);
+  const watch = createPoolWatch({ pools, clock, onChanged, log });
   await watch.start();
   t.after(watch.stop);
   const look = () => clock.advance(1_000);
-  return { watch, clock, lines, stuck, look, forEver: new AbortController().signal };
+  return { watch, clock, lines, stuck, look, changes: () => changes };
 }
 
 test("one pool among several is broken once it could not run jobs at two looks in a row, until it can", async (t) => {
-  const { watch, stuck, look, lines, forEver } = await open(t);
+  const { watch, stuck, look, lines, changes } = await open(t);
   stuck.add("io");
-  const broke = watch.changed(forEver);
   look();
-  assert.deepEqual(watch.broken(), []);
+  assert.deepEqual([watch.broken(), changes()], [[], 0]);
   look();
-  await broke;
-  assert.deepEqual(watch.broken(), ["io"]);
-  const mended = watch.changed(forEver);
+  assert.deepEqual([watch.broken(), changes()], [["io"], 1]);
   stuck.delete("io");
   look();
-  await mended;
-  assert.deepEqual(watch.broken(), []);
+  assert.deepEqual([watch.broken(), changes()], [[], 2]);
   assert.deepEqual(
     lines.map(({ level, fields, text }) => [level, fields["pool"], text.split(":")[0]]),
     [
@@ -50,22 +48,15 @@ test("a pool whose threads are replaced in between is not broken", async (t) => 
   }
 });
 
-test("who waits for a change is told of a second pool too, and forgotten when it hangs up", async (t) => {
-  const { watch, stuck, look, forEver } = await open(t);
+test("a second pool that breaks is a change too", async (t) => {
+  const { watch, stuck, look, changes } = await open(t);
   stuck.add("mail");
   look();
   look();
   stuck.add("cpu");
-  const changed = watch.changed(forEver);
   look();
   look();
-  await changed;
-  assert.deepEqual(watch.broken(), ["cpu", "mail"]);
-  const hangUp = new AbortController();
-  const waits = watch.changed(hangUp.signal);
-  hangUp.abort();
-  await waits;
-  await watch.changed(hangUp.signal);
+  assert.deepEqual([watch.broken(), changes()], [["cpu", "mail"], 2]);
 });
 
 test("nobody looks any more after a stop", async (t) => {

@@ -31,8 +31,8 @@ test("health is NOT_SERVING while the threads of one pool among several do not s
     await server.stop();
     await folder.remove();
   });
-  const healthz = async () => {
-    const response = await fetch(`http://${server.httpAddress}/healthz`);
+  const readyz = async () => {
+    const response = await fetch(`http://${server.httpAddress}/readyz`);
     return [response.status, await response.json()];
   };
   const all = [ways.grpc, ways.connectHttp2].map((way) => createClient(Health, way.transport(server)));
@@ -43,7 +43,9 @@ test("health is NOT_SERVING while the threads of one pool among several do not s
 
   assert.deepEqual(await says(), Array(4).fill(Status.SERVING));
   assert.deepEqual(await says(), Array(4).fill(Status.NOT_SERVING));
-  assert.deepEqual(await healthz(), [503, { status: "NOT_SERVING", brokenPools: ["fragile"] }]);
+  const message = 'pool "fragile" has no worker that could run a job: the server\'s log says why';
+  const reasons = [{ reason: "pool_broken", message, pool: "fragile" }];
+  assert.deepEqual(await readyz(), [503, { status: "NOT_SERVING", reasons }]);
   for (const health of all) {
     const check = async (service: string) => (await health.check({ service })).status;
     assert.deepEqual(
@@ -62,6 +64,6 @@ test("health is NOT_SERVING while the threads of one pool among several do not s
 
   await rm(mark);
   assert.deepEqual(await says(), Array(4).fill(Status.SERVING)); // although no job asked for a thread
-  assert.deepEqual(await healthz(), [200, { status: "SERVING" }]);
+  assert.deepEqual(await readyz(), [200, { status: "SERVING" }]);
   assert.deepEqual(await brokenPools(), []);
 });

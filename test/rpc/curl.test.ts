@@ -53,8 +53,12 @@ async function curl(
 }
 
 async function health({ httpAddress }: Pick<TestServer, "httpAddress">) {
-  const response = await fetch(`http://${httpAddress}/healthz`);
-  return { status: response.status, headers: response.headers, body: (await response.json()) as { message: string } };
+  const response = await fetch(`http://${httpAddress}/readyz`);
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: (await response.json()) as { status: string; reasons?: { reason: string }[] },
+  };
 }
 
 /** The job that the first receipt names, asked for until it is final. */
@@ -259,10 +263,10 @@ describe("with nothing but HTTP and JSON", async () => {
         body: (await response.json()) as { message: string },
       };
     };
-    const [method, root] = [await get("/millpond.v1.WorkerPoolService/Stats"), await get("/")];
-    assert.deepEqual([method.status, method.allow, root.status], [405, "POST", 404]);
+    const [method, nothing] = [await get("/millpond.v1.WorkerPoolService/Stats"), await get("/metricz")];
+    assert.deepEqual([method.status, method.allow, nothing.status], [405, "POST", 404]);
     assert.equal(method.body.message, "GET is not for RPCs: use POST");
-    assert.match(root.body.message, /^nothing is served at "\/": RPCs are at paths such as /);
+    assert.match(nothing.body.message, /^nothing is served at "\/metricz": RPCs are at paths such as /);
   });
 
   for (const type of ["application/json", "application/proto"]) {
@@ -279,7 +283,7 @@ describe("with nothing but HTTP and JSON", async () => {
     });
   }
 
-  test("/healthz says SERVING", async () => {
+  test("/readyz says SERVING", async () => {
     const { status, headers, body } = await health(server);
     assert.deepEqual([status, body], [200, { status: "SERVING" }]);
     assert.deepEqual([headers.get("content-type"), headers.get("cache-control")], ["application/json", "no-store"]);
@@ -302,7 +306,10 @@ test("a server that drains says NOT_SERVING, refuses jobs with 503, and still sh
   running.pass();
   await stopped;
 
-  assert.deepEqual([unwell.status, unwell.body], [503, { status: "NOT_SERVING" }]);
+  assert.deepEqual(
+    [unwell.status, unwell.body.status, unwell.body.reasons?.map(({ reason }) => reason)],
+    [503, "NOT_SERVING", ["draining"]],
+  );
   assert.deepEqual([refused.status, refused.body.code], [503, "unavailable"]);
   assert.deepEqual(detailsOf(refused), [{ reason: "draining", domain: "millpond" }, { retryDelay: "1s" }]);
   assert.deepEqual([shown.status, shown.body.job.state], [200, "JOB_STATE_RUNNING"]);

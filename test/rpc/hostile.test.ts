@@ -175,6 +175,7 @@ const requests: { readonly [what: string]: { readonly [name: string]: string | n
   HEAD: { ":method": "HEAD" },
   GET: { ":method": "GET" },
   "/healthz": { ":method": "GET", ":path": "/healthz" },
+  "the front page": { ":method": "GET", ":path": "/", accept: "text/html" },
   "no authority": { ":authority": null },
   "Expect: 100-continue": { expect: "100-continue" },
   "another expectation": { expect: "the unexpected" },

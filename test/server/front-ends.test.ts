@@ -41,12 +41,13 @@ async function open(t: TestContext, limits: { readonly connections?: number } = 
   const health = served(Health, {
     check: async () => create(HealthCheckResponseSchema, { status: Status.SERVING }),
     watch: mistake,
+    list: mistake,
   });
   const text = JSON.stringify({ grpc: { port: 0 }, http: { port: 0 }, limits });
   const fronts = createFrontEnds({
     config: parseConfig({ file: { name: "test.yaml", text }, env: {}, flags: {}, cores: 2 }),
     ...{ services: [health], tasks: new Map(), clock, log, random: Math.random },
-    health: () => ({ isServing: true, brokenPools: [] }),
+    readiness: { reasons: () => [] },
   });
   for (const each of [fronts.grpc, fronts.http]) {
     await each.start();

@@ -97,7 +97,15 @@ suite("space in a store's file", () => {
     const bsize = 4096;
     const statfs = async () => ({ bsize, blocks: (1024 * mebibyte) / bsize, bavail: (40 * mebibyte) / bsize });
     const freeInside = async () => (await store.size()).freeBytes;
-    const disk = createDiskWatch({ path, leastFreeMiB: 50, clock, statfs, freeInside, log });
+    const disk = createDiskWatch({
+      path,
+      leastFreeMiB: 50,
+      clock,
+      statfs,
+      freeInside,
+      onChanged: () => undefined,
+      log,
+    });
     const looked = async () => {
       clock.advance(1_000);
       await store.size();

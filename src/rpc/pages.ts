@@ -1,0 +1,73 @@
+/** Pages of the HTTP port, beside its RPCs: for probes, for scrapers, and for people. */
+import type { Readiness } from "../engine/readiness.ts";
+import type { HttpRequest, HttpResponse } from "./http-answer.ts";
+import { answerHeaders, answerJson } from "./http-answer.ts";
+
+export type Page = {
+  /** What it is for, in half a sentence: `/` lists all pages. */
+  readonly summary: string;
+  /** Whether it also answers a request without a host, as probes of HTTP/1.0 send; browsers always name one. */
+  readonly isForProbes?: true;
+  /** A rejection is answered as an error of an RPC is. */
+  answer(request: HttpRequest): PageAnswer | Promise<PageAnswer>;
+};
+
+export type PageAnswer = {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+  readonly headers?: { readonly [name: string]: string };
+};
+
+/** By path. */
+export type Pages = ReadonlyMap<string, Page>;
+
+/** The page that a request is for, whatever its query. */
+export function pageOf(pages: Pages, { url = "" }: HttpRequest): Page | undefined {
+  return pages.get(url.split("?", 1)[0] ?? "");
+}
+
+/** Answers GET and HEAD, and 405 to any other method. Nothing that these pages say may be kept by a cache. */
+export async function answerPage(page: Page, request: HttpRequest, response: HttpResponse): Promise<void> {
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    response.setHeader("allow", "GET, HEAD");
+    const message = `${request.method} is not for this page: use GET or HEAD`;
+    return answerJson(response, 405, { code: "unimplemented", message });
+  }
+  const { status, contentType, body, headers = {} } = await page.answer(request);
+  const all = {
+    ...{ "content-type": contentType, "content-length": String(Buffer.byteLength(body)) },
+    ...{ "cache-control": "no-store", "x-content-type-options": "nosniff" },
+    ...headers,
+  };
+  if (response.destroyed) return; // whoever asked has gone
+  answerHeaders(response, status, Object.entries(all), request.method === "HEAD" ? undefined : body);
+}
+
+export function jsonAnswer(status: number, body: unknown): PageAnswer {
+  return { status, contentType: "application/json", body: `${JSON.stringify(body)}\n` };
+}
+
+/** Whether to restart the server, and whether to send it jobs. */
+export function healthPages(readiness: Pick<Readiness, "reasons">): Pages {
+  const says = (reasons: ReturnType<Readiness["reasons"]>) =>
+    reasons.length === 0 ? jsonAnswer(200, { status: "SERVING" }) : jsonAnswer(503, { status: "NOT_SERVING", reasons });
+  return new Map<string, Page>([
+    [
+      "/healthz",
+      {
+        summary: "whether the server is alive: 200 until its store has failed",
+        isForProbes: true,
+        answer: () => says(readiness.reasons().filter(({ reason }) => reason === "store_failed")),
+      },
+    ],
+    [
+      "/readyz",
+      {
+        summary: "whether it takes and runs jobs: 200, or 503 with the reasons",
+        isForProbes: true,
+        answer: () => says(readiness.reasons()),
+      },
+    ],
+  ]);
+}
