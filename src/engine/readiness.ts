@@ -42,15 +42,14 @@ export function createReadiness({ draining, failed, diskRefusal, brokenPools }: 
   return {
     reasons() {
       const reasons: NotReady[] = [];
-      const add = (reason: NotReadyReason, { message }: Pick<Error, "message">) =>
-        void reasons.push({ reason, message });
-      if (failed.aborted) add("store_failed", refusal("store_failed", [messageOf(failed.reason)]));
-      if (draining.aborted) add("draining", { message: "the server drains: it takes no jobs and starts none" });
+      const add = (reason: NotReadyReason, message: string, of: { readonly pool?: string } = {}) =>
+        void reasons.push({ reason, message, ...of });
+      if (failed.aborted) add("store_failed", refusal("store_failed", [messageOf(failed.reason)]).message);
+      if (draining.aborted) add("draining", "the server drains: it takes no jobs and starts none");
       const full = diskRefusal();
-      if (full) add("disk_full", full);
+      if (full) add("disk_full", full.message);
       for (const pool of brokenPools()) {
-        const message = `pool "${pool}" has no worker that could run a job: the server's log says why`;
-        reasons.push({ reason: "pool_broken", message, pool });
+        add("pool_broken", `pool "${pool}" has no worker that could run a job: the server's log says why`, { pool });
       }
       return reasons;
     },
