@@ -73,7 +73,7 @@ export async function startServer(config: Config, env: NodeJS.ProcessEnv = proce
 
 /** Puts into `opened` what has to be stopped again, as soon as it is there. */
 async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart[]): Promise<RunningServer> {
-  const log = createLog(config.log.level);
+  const log = createLog({ ...config.log, env });
   const variables = serviceLinksIn(env);
   if (variables.length > 0) log.info({ variables }, "variables of Kubernetes Services: no settings, ignored");
   const failure = createSignal<Error>();

@@ -268,6 +268,14 @@ export const options = [
     "How long a client may take for the head of a request, for each 16 KiB of its body and for its end, before it is cut; " +
       "and for a whole message, while others wait for room in `limits.requestMiB`.",
   ),
+  option(
+    "log.format",
+    oneOf("auto", "json", "pretty"),
+    "auto",
+    "",
+    "`json`: one object per line. `pretty`: for people, in colours unless NO_COLOR is set. `auto`: `pretty` when standard error " +
+      "is a terminal, else `json`.",
+  ),
   option("log.level", oneOf("debug", "info", "warn", "error", "silent"), "info", "", "The least serious lines logged."),
 ] as const;
 

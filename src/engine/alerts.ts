@@ -1,6 +1,7 @@
 /** Tells people of jobs that died: a line in the log for each, and a webhook if there is one. Never in a job's way. */
 import type { Clock } from "../clock.ts";
 import type { DeadReason, Failure } from "../job/job.ts";
+import { traceFields } from "../job/log-fields.ts";
 import type { Service } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import { createWebhook, type Fetch } from "./webhook.ts";
@@ -15,6 +16,9 @@ export type Death = {
   /** That of the last attempt. */
   readonly failure: Failure;
   readonly attempts: number;
+  /** Of its last lease, and the context that it was submitted in. */
+  readonly fence: number;
+  readonly trace: string | null;
   /** Milliseconds since 1970. */
   readonly at: number;
 };
@@ -33,6 +37,8 @@ export type AlertsParts = {
   readonly log: Log;
 };
 
+/** A failure whose message names what is wrong in an output: `millpond dead show` has it, and the log has no part of a payload. */
+const showsOutput = "bad_output";
 /** When more jobs die in one second, the others are counted. */
 const linesPerSecond = 20;
 const summaryEveryMs = 1_000;
@@ -49,9 +55,11 @@ export function createAlerts({ webhook: url, fetch, clock, log }: AlertsParts): 
       return;
     }
     lines += 1;
-    const { id, client, task, pool, deadReason, failure, attempts } = death;
+    const { id: job, client, task, pool, deadReason, failure, attempts } = death;
     const { reason, message, stack } = failure;
-    log.warn({ job: id, client, task, pool, deadReason, attempts, reason, message, stack }, "a job died");
+    const facts = { job, client, task, pool, deadReason, attempts, reason };
+    const words = reason === showsOutput ? {} : { message, stack };
+    log.warn({ ...facts, ...words, ...traceFields(death) }, "a job died");
   }
 
   function summarise(): void {

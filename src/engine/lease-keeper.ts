@@ -4,6 +4,7 @@
  */
 import type { Clock } from "../clock.ts";
 import type { Lease } from "../job/job.ts";
+import { jobFields } from "../job/log-fields.ts";
 import type { Service } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import type { Extended, Store } from "../store/store.ts";
@@ -71,8 +72,7 @@ export function createLeaseKeeper(parts: LeaseKeeperParts): LeaseKeeper {
     if (answer === "held") return;
     if (answer === "cancelling") return parts.cancel(lease);
     lost += 1;
-    const { id, task, pool, attempt } = lease;
-    parts.log.warn({ job: id, task, pool, attempt }, "the lease of a running job was lost: the attempt is stopped");
+    parts.log.warn(jobFields(lease), "the lease of a running job was lost: the attempt is stopped");
     parts.abandon(lease);
   }
 

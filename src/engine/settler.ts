@@ -146,7 +146,7 @@ function cancelling(ended: Ended): Ended {
 
 function deathOf({ lease }: Ended, { state, deadReason, failure, attempt, finishedAt }: Settlement): Death[] {
   if (state !== "DEAD") return [];
-  const { id, client, task, pool } = lease;
+  const { id, client, task, pool, fence, trace } = lease;
   const why = { deadReason: deadReason as DeadReason, failure: failure as Failure };
-  return [{ id, client, task, pool, ...why, attempts: attempt, at: finishedAt }];
+  return [{ id, client, task, pool, ...why, attempts: attempt, fence, trace, at: finishedAt }];
 }

@@ -1,5 +1,6 @@
 /** Passes on what running jobs say, and remembers how far they are. */
 import type { Lease } from "../job/job.ts";
+import { jobFields } from "../job/log-fields.ts";
 import type { Log } from "../log.ts";
 import type { Note } from "./chunk.ts";
 import type { Ended, PoolOptions, Progress } from "./port.ts";
@@ -29,7 +30,8 @@ export function createNotes(slots: Slots, log: Log, onSaid: PoolOptions["onSaid"
         return;
       }
       const { id, task, attempt, level, text, fields } = note;
-      log[level]({ job: id, task, attempt, fields }, text);
+      if (log.isWritten(level))
+        log[level]({ ...(lease ? jobFields(lease) : { job: id, task, attempt }), fields }, text);
       if (lease) onSaid(lease, { kind: "log", level, text, fields });
     },
     last(lease, report) {

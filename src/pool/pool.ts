@@ -6,11 +6,12 @@ import { randomUUID } from "node:crypto";
 import { Piscina } from "piscina";
 import { originOf } from "../clock.ts";
 import type { Lease } from "../job/job.ts";
+import { jobFields } from "../job/log-fields.ts";
 import { createBoots } from "./boots.ts";
 import { type ChunkOutcomes, noChunk, type Note, type ThreadData } from "./chunk.ts";
 import { createEnding, within } from "./ending.ts";
 import type { Origin } from "./faults.ts";
-import { threadOf } from "./flags.ts";
+import { standingOf, threadOf } from "./flags.ts";
 import { createHandBacks } from "./hand-backs.ts";
 import { createNotes } from "./notes.ts";
 import { createOutcomes, notBegun } from "./outcomes.ts";
@@ -152,8 +153,9 @@ export function createPool(options: PoolOptions): Pool {
   function hearFault({ thread, origin, failure }: NoteOfFault): void {
     const slot = [...slots.busy].find(({ flags }) => threadOf(flags) === thread);
     const { message: error, stack } = failure;
-    const job = origin?.id ?? undefined;
-    log.warn({ pool: name, job, task: origin?.task, error, stack }, faultText(origin, slot));
+    const lease = slot && leaseOf(origin, slot);
+    const whose = lease ? jobFields(lease) : { pool: name, job: origin?.id ?? undefined, task: origin?.task };
+    log.warn({ ...whose, error, stack }, faultText(origin, slot));
     if (!slot) return;
     slot.fault = { origin, failure };
     endThread(slot);
@@ -165,11 +167,17 @@ export function createPool(options: PoolOptions): Pool {
       return outcomes.ofChunk(slot, slot.known === 0 ? said : said.slice(slot.known), clock.now());
     } catch (error) {
       if (!isStopping && !slot.isAborted)
-        log.warn({ pool: name, error: textOf(error, maxErrorChars) }, "a worker died");
+        log.warn({ ...whoRan(slot), error: textOf(error, maxErrorChars) }, "a worker died");
       return outcomes.ofDeath(slot, error, clock.now());
     } finally {
       slot.known = Number.POSITIVE_INFINITY;
     }
+  }
+
+  /** What the log says of a thread that is gone: its pool, and the job that was running. */
+  function whoRan({ leases, flags }: Slot) {
+    const running = leases.find((_, index) => standingOf(flags, index) === "running");
+    return running ? jobFields(running) : { pool: name };
   }
 
   function send(slot: Slot): Promise<unknown> {
@@ -185,8 +193,7 @@ export function createPool(options: PoolOptions): Pool {
 
   /** Ends a thread whose job did not stop. Piscina replaces it at once, also when Node cannot end it. */
   function kill(slot: Slot): void {
-    const { id, task } = slot.leases[slot.seen] as Lease;
-    log.warn({ pool: name, job: id, task }, "a job did not stop when it was told to: its worker is ended");
+    log.warn(jobFields(slot.leases[slot.seen] as Lease), "a job did not stop when it was told to: its worker is ended");
     endThread(slot);
   }
 
@@ -278,10 +285,14 @@ function faultText(origin: Origin | null, slot: Slot | undefined): string {
   if (origin === null) return "a worker failed, nobody knows by whose code, and is ended: what it runs is handed back";
   if (origin.id === null)
     return "what a task's file started failed, and its worker is ended: what it runs is handed back";
-  const index = slot?.leases.findIndex(({ id, attempt }) => id === origin.id && attempt === origin.attempt) ?? -1;
-  return slot && index >= slot.known
+  const lease = slot && leaseOf(origin, slot);
+  return lease && slot.leases.indexOf(lease) >= slot.known
     ? "a job failed where nobody catches it, and its worker is ended"
     : "what a job left behind failed, and its worker is ended: what it runs is handed back";
+}
+
+function leaseOf(origin: Origin | null, { leases }: Slot): Lease | undefined {
+  return leases.find(({ id, attempt }) => id === origin?.id && attempt === origin.attempt);
 }
 
 /** No thread has taken its chunk. */

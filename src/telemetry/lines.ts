@@ -9,6 +9,8 @@ export type LineWriter = {
   write(line: string): void;
   /** Resolves once every line so far is written or lost, and after half a second in any case. */
   written(): Promise<void>;
+  /** Lines that were lost so far. */
+  lost(): number;
 };
 
 /** Characters that wait to be written, at most: lines beyond it are lost, so that a file nobody reads fills no memory. */
@@ -27,6 +29,8 @@ export function createLineWriter(fd: number, onLost: (lines: number) => void): L
   let waiting = "";
   let isWriting = false;
   let lost = 0;
+  /** Of the lost ones, those that `onLost` was told of. */
+  let told = 0;
   let idle = createSignal();
 
   async function writeAll(text: string): Promise<void> {
@@ -45,9 +49,9 @@ export function createLineWriter(fd: number, onLost: (lines: number) => void): L
         await again.promise;
       }
     }
-    const before = lost;
-    lost = 0;
-    if (before > 0) onLost(before);
+    const untold = lost - told;
+    told = lost;
+    if (untold > 0) onLost(untold);
   }
 
   async function pump(): Promise<void> {
@@ -63,6 +67,7 @@ export function createLineWriter(fd: number, onLost: (lines: number) => void): L
   }
 
   return {
+    lost: () => lost,
     write(line) {
       if (waiting.length + line.length > maxWaitingChars) lost += 1;
       else waiting += line;

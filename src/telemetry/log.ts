@@ -1,21 +1,65 @@
+import { isatty } from "node:tty";
 import { pino } from "pino";
-import type { Log } from "../log.ts";
+import { type Clock, systemClock } from "../clock.ts";
+import type { Log, LogControl, LogThreshold } from "../log.ts";
 import { visible } from "../visible.ts";
 import { createLineWriter, type LineWriter } from "./lines.ts";
+import { prettyLine } from "./pretty.ts";
+import { redacted } from "./redact.ts";
 
-export type LogThreshold = "debug" | "info" | "warn" | "error" | "silent";
+/** `auto`: `pretty` on a terminal, `json` anywhere else. */
+export type LogFormat = "auto" | "json" | "pretty";
 
-/** A log that writes in the background. */
-export type BackgroundLog = Log & Pick<LineWriter, "written">;
+export type LogOptions = {
+  /** Of the configuration: what is in force until it is changed, and after a change that ends. */
+  readonly level: LogThreshold;
+  readonly format?: LogFormat;
+  /** Default: standard error. */
+  readonly fd?: number;
+  readonly clock?: Clock;
+  /** NO_COLOR (https://no-color.org) and TERM say whether pretty lines are coloured. */
+  readonly env?: { readonly [name: string]: string | undefined };
+};
 
-/** A log that writes JSON lines to a file, standard error by default, those at `level` and above. */
-export function createLog(level: LogThreshold, fd = 2): BackgroundLog {
+/** A log that writes in the background, and can be told at any time what to write. */
+export type BackgroundLog = Log & LogControl & Pick<LineWriter, "written" | "lost">;
+
+export function createLog({
+  level,
+  format = "auto",
+  fd = 2,
+  clock = systemClock,
+  env = {},
+}: LogOptions): BackgroundLog {
   const lines = createLineWriter(fd, (lost) =>
     log.warn({ lines: lost }, "lines of the log were lost: they could not be written"),
   );
+  const isPretty = format === "pretty" || (format === "auto" && isatty(fd));
+  const hasColours = isatty(fd) && !env["NO_COLOR"] && env["TERM"] !== "dumb";
+  const shown = isPretty ? (line: string) => prettyLine(line, hasColours) : visible;
   const log = pino(
-    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    { write: (line) => lines.write(visible(line)) }, // a terminal shows it, and it says what others sent
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { log: redacted } },
+    { write: (line) => lines.write(shown(line)) }, // a terminal shows it, and it says what others sent
   );
-  return Object.assign(log, { written: lines.written });
+  let cancelEnd = () => {};
+
+  function change(to: LogThreshold, forMs?: number): void {
+    const facts = { from: log.level, to, ...(forMs !== undefined && { forMs }) };
+    const isTold = log.isLevelEnabled("info");
+    if (isTold) log.info(facts, "the level of the log changes");
+    log.level = to;
+    if (!isTold) log.info(facts, "the level of the log has changed");
+  }
+
+  return Object.assign(log, {
+    isWritten: (of: string) => log.isLevelEnabled(of),
+    threshold: () => log.level as LogThreshold,
+    setThreshold(to: LogThreshold | null, forMs?: number) {
+      cancelEnd();
+      cancelEnd = forMs === undefined ? () => {} : clock.after(forMs, () => change(level));
+      change(to ?? level, forMs);
+    },
+    written: lines.written,
+    lost: lines.lost,
+  });
 }

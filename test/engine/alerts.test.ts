@@ -2,8 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createAlerts, type Death } from "../../src/engine/alerts.ts";
 import type { Fetch } from "../../src/engine/webhook.ts";
+import { attemptSpanId } from "../../src/job/trace.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
 import { keptLog } from "../support/samples.ts";
+
+const id = "01990000-0000-7000-8000-000000000078";
 
 function deaths(count: number, overrides: Partial<Death> = {}): Death[] {
   return Array.from({ length: count }, (_, index) => ({
@@ -20,6 +23,8 @@ function deaths(count: number, overrides: Partial<Death> = {}): Death[] {
       stack: "at x",
     },
     attempts: 4,
+    fence: 7,
+    trace: null,
     at: Date.UTC(2026, 10, 24),
     ...overrides,
   }));
@@ -36,16 +41,17 @@ function open(webhook: string | null = null) {
   return { clock, lines, bodies, alerts: createAlerts({ webhook, fetch, clock, log }) };
 }
 
-test("each job that dies is a line in the log, with why it died", () => {
+test("each job that dies is a line in the log, with why it died and the span of its last attempt", () => {
   const { alerts, lines } = open();
-  alerts.died(deaths(2));
+  alerts.died(deaths(2, { id, trace: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" }));
   assert.equal(lines.length, 2);
   assert.deepEqual(lines[1], {
     level: "warn",
     text: "a job died",
     fields: {
-      ...{ job: "job-1", client: "ada", task: "echo", pool: "cpu", deadReason: "exhausted", attempts: 4 },
+      ...{ job: id, client: "ada", task: "echo", pool: "cpu", deadReason: "exhausted", attempts: 4 },
       ...{ reason: "task_failed", message: "no luck", stack: "at x" },
+      ...{ trace_id: "4bf92f3577b34da6a3ce929d0e0e4736", span_id: attemptSpanId(id, 7), trace_flags: "01" },
     },
   });
 });

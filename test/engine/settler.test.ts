@@ -183,8 +183,10 @@ describe("deaths", () => {
     assert.deepEqual(deaths, []);
     calls[0]?.answer();
     await turn();
-    const { id, client, task, pool } = lease;
-    assert.deepEqual(deaths, [{ id, client, task, pool, deadReason: "permanent", failure, attempts: 3, at: 77 }]);
+    const { id, client, task, pool, fence, trace } = lease;
+    assert.deepEqual(deaths, [
+      { id, client, task, pool, deadReason: "permanent", failure, attempts: 3, fence, trace, at: 77 },
+    ]);
   });
 
   test("of a stale settlement are not told", async () => {

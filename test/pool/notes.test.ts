@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { attemptSpanId } from "../../src/job/trace.ts";
 import { createSignal } from "../../src/lifecycle.ts";
 import { createNotes } from "../../src/pool/notes.ts";
 import type { PoolOptions } from "../../src/pool/pool.ts";
@@ -8,18 +9,44 @@ import { endedOf, keptLog } from "../support/samples.ts";
 import { job, tryPool } from "./try-pool.ts";
 
 describe("log", () => {
-  test("a line carries the job, its task, its attempt and the task's own fields", async (t) => {
+  test("a line carries the job, its task, its attempt, the span of that and the task's own fields", async (t) => {
     const { pool, lines, heard } = tryPool(t);
-    const lease = { ...job("waits", "finish"), attempt: 2 };
+    const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const lease = { ...job("waits", "finish"), attempt: 2, trace };
     const running = pool.run([lease]);
     await heard("waiting");
     pool.releaseAll();
     await running;
     assert.deepEqual(lines[0], {
       level: "info",
-      fields: { job: lease.id, task: "waits", attempt: 2, fields: {} },
+      fields: {
+        ...{ job: lease.id, task: "waits", pool: lease.pool, attempt: 2, fields: {} },
+        trace_id: "4bf92f3577b34da6a3ce929d0e0e4736",
+        span_id: attemptSpanId(lease.id, lease.fence),
+        trace_flags: "01",
+      },
       text: "waiting",
     });
+  });
+
+  test("a line that the level hides is passed on to who watches the job, and costs nothing else", () => {
+    const slots = createSlots(1);
+    const lease = job("echo", 1);
+    const traceless = {
+      ...lease,
+      get trace(): never {
+        throw new Error("the trace of a hidden line was read");
+      },
+    };
+    const slot = slots.take([traceless], 0)?.index ?? -1;
+    const { log, lines } = keptLog();
+    const said: unknown[] = [];
+    const notes = createNotes(slots, { ...log, isWritten: (level) => level !== "debug" }, (_, what) => said.push(what));
+    const { seq, id, task, attempt } = lease;
+    const words = { level: "debug", text: "hidden", fields: {} } as const;
+    notes.hear({ kind: "log", slot, index: 0, seq, id, task, attempt, ...words });
+    assert.deepEqual(lines, []);
+    assert.deepEqual(said, [{ kind: "log", ...words }]);
   });
 
   test("what is no text, and fields that are no data, are made so", async (t) => {

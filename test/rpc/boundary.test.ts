@@ -9,12 +9,13 @@ import { type Admit, guarded, guardStreams, guardTimers, ignore } from "../../sr
 import { keepAlive } from "../../src/rpc/keepalive.ts";
 import { createListener } from "../../src/rpc/listener.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
+import { keptLog } from "../support/samples.ts";
 
 /** A log that keeps what is wrong. */
 function createLines(): { readonly log: Log; readonly lines: string[] } {
   const lines: string[] = [];
   const error: Log["error"] = (fields, line) => lines.push(`${line}: ${String(fields["error"])}`);
-  return { log: { debug: ignore, info: ignore, warn: ignore, error }, lines };
+  return { log: { ...keptLog().log, error }, lines };
 }
 
 test("a handler that throws is logged, and what it was called for is ended", () => {

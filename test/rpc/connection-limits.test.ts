@@ -9,6 +9,7 @@ import { createRequestBudget } from "../../src/rpc/arrival/request-budget.ts";
 import { ignore } from "../../src/rpc/boundary.ts";
 import { createConnectionLimits } from "../../src/rpc/connection-limits.ts";
 import { createGrpcFrontEnd } from "../../src/rpc/grpc.ts";
+import { keptLog } from "../support/samples.ts";
 import { until } from "../support/until.ts";
 import { openServer, type TestServer, ways } from "./fixtures.ts";
 
@@ -143,7 +144,7 @@ test("a connection to the gRPC port that answers no ping is cut: no preface, no 
     ...{ messageBytes: 1_000, values: 1_000, streams: 1, metadataBytes: 1_024, sessionMemoryMiB: 1 },
     ...{ slowReaderMs: 1_000, slowSenderMs: 1_000, keepaliveMs: 50, keepaliveTimeoutMs: 50, closeMs: 0 },
   };
-  const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+  const { log } = keptLog();
   const grpc = createGrpcFrontEnd([], {
     ...{ host: "127.0.0.1", port: 0, limits, types: [], webAddress: () => "", clock: systemClock, log },
     budget: createRequestBudget({ bytes: 1_000, stallMs: 1_000, clock: systemClock, log, onCut: ignore }),

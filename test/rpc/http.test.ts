@@ -6,14 +6,14 @@ import { connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { describe, test, type TestContext } from "node:test";
 import { createSignal } from "../../src/lifecycle.ts";
-import { ignore } from "../../src/rpc/boundary.ts";
 import { type Clock, systemClock } from "../../src/clock.ts";
 import { createDualServer } from "../../src/rpc/http.ts";
 import { createFakeClock, turn } from "../support/fake-clock.ts";
+import { keptLog } from "../support/samples.ts";
 
 const host = "127.0.0.1";
 /** Says nothing. */
-const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+const { log } = keptLog();
 /** A client has so long for its first bytes, pings come after so long, and may wait so long for their answers. */
 const [firstBytesMs, everyMs, timeoutMs] = [60_000, 20_000, 10_000];
 const settings = (clock: Clock = systemClock) => ({

@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { systemClock } from "../../src/clock.ts";
 import type { Lease, Outcome } from "../../src/job/job.ts";
-import type { LogFields } from "../../src/log.ts";
+import type { Log, LogFields } from "../../src/log.ts";
 import type { Ended } from "../../src/pool/pool.ts";
 import type { TaskChecks } from "../../src/pool/checker/checks.ts";
 import { type LoadedTask, type LoadedTasks, loadTasks, type TaskSources } from "../../src/pool/tasks.ts";
@@ -60,5 +60,9 @@ export function loadHere(folder: URL, sources: Partial<TaskSources> = {}): Promi
 export function keptLog() {
   const lines: { readonly level: string; readonly fields: LogFields; readonly text: string }[] = [];
   const at = (level: string) => (fields: LogFields, text: string) => void lines.push({ level, fields, text });
-  return { lines, log: { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") } };
+  const log: Log = {
+    ...{ debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") },
+    isWritten: () => true,
+  };
+  return { lines, log };
 }

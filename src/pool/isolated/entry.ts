@@ -1,7 +1,7 @@
 /** The entry of a process that runs one job: a pool of one worker, which does to the job what any pool does. */
 import { systemClock as clock, takeOrigin } from "../../clock.ts";
 import type { Lease } from "../../job/job.ts";
-import type { Log } from "../../log.ts";
+import type { Log, LogLevel } from "../../log.ts";
 import { createPool, type Pool } from "../pool.ts";
 import type { FromProcess, ProcessSettings, ToProcess } from "./words.ts";
 
@@ -13,10 +13,14 @@ function say(word: FromProcess): void {
 }
 
 const at =
-  (level: keyof Log): Log["info"] =>
+  (level: LogLevel): Log["info"] =>
   (fields, text) =>
     say({ kind: "log", level, fields, text });
-const log: Log = { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+/** The server knows which of them are written. */
+const log: Log = {
+  ...{ debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") },
+  isWritten: () => true,
+};
 
 function start({ clockOrigin, ...settings }: ProcessSettings): Pool {
   takeOrigin(clockOrigin);

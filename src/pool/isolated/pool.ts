@@ -6,6 +6,7 @@
 import { originOf } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
 import type { Lease, Outcome } from "../../job/job.ts";
+import { jobFields } from "../../job/log-fields.ts";
 import { createSignal, type Signal } from "../../lifecycle.ts";
 import { within } from "../ending.ts";
 import { notBegun } from "../outcomes.ts";
@@ -86,7 +87,6 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
   }
 
   function begin(attempt: Attempt): void {
-    const { id, task } = attempt.lease;
     const settings = {
       name,
       work,
@@ -101,7 +101,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     alive.add(own);
     if (own.pid !== undefined) {
       failedStarts = 0;
-      log.info({ pool: name, job: id, task, pid: own.pid }, "a suspect runs in a process of its own");
+      log.info({ ...jobFields(attempt.lease), pid: own.pid }, "a suspect runs in a process of its own");
     }
     void own.gone.then((how) => {
       alive.delete(own);
@@ -175,8 +175,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
       if (concluded(attempt)) return;
       if (attempt.startedAt === null)
         return notStarted(attempt, `its process ended (${how}) before its task was loaded`);
-      const { id, task } = attempt.lease;
-      log.error({ pool: name, job: id, task, how }, "the process that ran this job alone died: the job is poison");
+      log.error({ ...jobFields(attempt.lease), how }, "the process that ran this job alone died: the job is poison");
       end(attempt, endedNow(attempt, { kind: "lost", died: "own_process", how }));
     });
   }
@@ -192,8 +191,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
 
   /** There was a process, and the job did not begin in it: the cause is most likely in its task, so no other job waits. */
   function notStarted(attempt: Attempt, why: string): void {
-    const { id, task } = attempt.lease;
-    log.error({ pool: name, job: id, task, why }, "a suspect did not begin in its process: the attempt has failed");
+    log.error({ ...jobFields(attempt.lease), why }, "a suspect did not begin in its process: the attempt has failed");
     const message = `the job did not begin in a process of its own: ${why}`;
     end(
       attempt,

@@ -1,6 +1,6 @@
 /** What the server and a process that runs one job say to each other, by `process.send`. */
 import type { Lease } from "../../job/job.ts";
-import type { Log, LogFields } from "../../log.ts";
+import type { LogFields, LogLevel } from "../../log.ts";
 import type { Ended, PoolOptions, Said } from "../port.ts";
 
 /** What the process needs to know before it gets its job. */
@@ -21,7 +21,7 @@ export type FromProcess =
   /** Its worker has loaded its tasks. */
   | { readonly kind: "ready" }
   | { readonly kind: "said"; readonly said: Said }
-  | { readonly kind: "log"; readonly level: keyof Log; readonly fields: LogFields; readonly text: string }
+  | { readonly kind: "log"; readonly level: LogLevel; readonly fields: LogFields; readonly text: string }
   /** How the job ended; what it said before may still be on its way. */
   | { readonly kind: "ended"; readonly ended: EndedThere }
   /** Nothing more comes. */

@@ -59,7 +59,7 @@ export type ServerParts = {
 
 const hourMs = 3_600_000;
 const bounds = { finishedJobs: 1e6, finishedMiB: 1e6, deadJobs: 1e6, deadMiB: 1e6 };
-const log: Log = { debug() {}, info() {}, warn() {}, error() {} };
+const log: Log = { debug() {}, info() {}, warn() {}, error() {}, isWritten: () => false };
 /** Tasks of the simulation, one for each pool. */
 const tasks: ReadonlyMap<string, LoadedTask> = new Map(["cpu", "io"].map((pool) => [pool, { ...loaded(pool), pool }]));
 

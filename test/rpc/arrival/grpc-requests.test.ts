@@ -7,9 +7,10 @@ import { createGrpcRequests } from "../../../src/rpc/arrival/grpc-requests.ts";
 import { createRequestBudget, type RequestBudget } from "../../../src/rpc/arrival/request-budget.ts";
 import { ignore } from "../../../src/rpc/boundary.ts";
 import { createFakeClock } from "../../support/fake-clock.ts";
+import { keptLog } from "../../support/samples.ts";
 import { envelope } from "./raw-requests.ts";
 
-const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+const { log } = keptLog();
 const kib = 1024;
 const stallMs = 30_000;
 /** A small message in one piece, as almost every single request is. */

@@ -3,11 +3,11 @@ import { EventEmitter } from "node:events";
 import { test } from "node:test";
 import { counted, type HttpRequest } from "../../../src/rpc/arrival/http-requests.ts";
 import { createRequestBudget } from "../../../src/rpc/arrival/request-budget.ts";
-import { ignore } from "../../../src/rpc/boundary.ts";
 import { createFakeClock } from "../../support/fake-clock.ts";
+import { keptLog } from "../../support/samples.ts";
 import { envelope } from "./raw-requests.ts";
 
-const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+const { log } = keptLog();
 const mib = 1024 * 1024;
 const stallMs = 30_000;
 

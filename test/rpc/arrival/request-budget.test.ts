@@ -5,8 +5,8 @@ import type { LogFields } from "../../../src/log.ts";
 import type { Arrival } from "../../../src/rpc/arrival/request-body.ts";
 import { createRequestBudget } from "../../../src/rpc/arrival/request-budget.ts";
 import { countSteps } from "../../support/count-steps.ts";
-import { ignore } from "../../../src/rpc/boundary.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
+import { keptLog } from "../../support/samples.ts";
 
 const kib = 1024;
 const mib = 1024 * kib;
@@ -21,7 +21,7 @@ function setUp() {
   const clock = createFakeClock();
   const cuts: string[] = [];
   const errors: unknown[] = [];
-  const log = { debug: ignore, info: ignore, warn: ignore, error: ({ error }: LogFields) => void errors.push(error) };
+  const log = { ...keptLog().log, error: ({ error }: LogFields) => void errors.push(error) };
   const budget = createRequestBudget({
     ...{ bytes: 8 * mib, stallMs, clock, log },
     onCut: (reason) => void cuts.push(reason),
