@@ -23,6 +23,7 @@ import { createService } from "./rpc/service.ts";
 import { prepareStore, watchDisk } from "./server/data-folder.ts";
 import { createFrontEnds } from "./server/front-ends.ts";
 import { createShutdown, type Shutdown } from "./server/shutdown.ts";
+import { createRegistry } from "./metrics/registry.ts";
 import { openStore } from "./store/open.ts";
 import { createTracing, untraced } from "./telemetry/instruments.ts";
 import { createLog } from "./telemetry/log.ts";
@@ -81,6 +82,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   const closing = new AbortController();
   void failure.promise.then((error) => failed.abort(error));
 
+  const registry = createRegistry(clock);
   const stopTelemetry = await startTelemetry(env);
   opened.push(stopOnly("telemetry", async () => stopTelemetry?.()));
   const tracing = stopTelemetry ? createTracing() : untraced;
@@ -119,7 +121,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   const poolWatch = createPoolWatch({ pools, clock, onChanged, log });
   const alerts = createAlerts({ webhook: config.alerts.webhook, fetch, clock, log });
   const engine: Engine = createEngine({
-    ...{ store, tasks, pools, isolated, clock, tracing, log },
+    ...{ store, tasks, pools, isolated, clock, tracing, registry, log },
     checks: loaded.checks,
     ...engineSettings(config, disk),
     onDeath: alerts.died,

@@ -15,6 +15,8 @@ import { systemClock } from "./clock.ts";
 import { createConnection } from "./connection.ts";
 import type { DeadLettersOptions, Deleted, DeleteOptions, RedriveOptions, Redriven } from "./dead-letters.ts";
 import { deadLetters, deleteJobs, redrive } from "./dead-letters.ts";
+import type { ListClientsOptions, ListedClients } from "./clients.ts";
+import { listClients } from "./clients.ts";
 import type { Drained, DrainOptions } from "./drain.ts";
 import { drain } from "./drain.ts";
 import type { Explanation } from "./explain.ts";
@@ -130,6 +132,8 @@ export type MillpondClient = {
   deleteJobs(jobs: JobsOrFilter, options?: DeleteOptions): Promise<Deleted>;
   /** Makes the server lease nothing more and refuse jobs, until it is started again. */
   drain(options?: DrainOptions): Promise<Drained>;
+  /** Shows the traffic of all clients, the busiest first: for those who run the server. */
+  listClients(options?: ListClientsOptions): Promise<ListedClients>;
   /** Shows what the server is doing now. */
   stats(): Promise<ServerSnapshot>;
   /** Yields a snapshot at once and then at every interval. */
@@ -188,6 +192,7 @@ export function connect(options: ConnectOptions): MillpondClient {
     redrive: (jobs, redriveOptions) => redrive(call, jobs, redriveOptions),
     deleteJobs: (jobs, deleteOptions) => deleteJobs(call, jobs, deleteOptions),
     drain: (drainOptions) => drain(call, drainOptions),
+    listClients: (listOptions) => listClients(call, listOptions),
     stats: async () => {
       const { snapshot } = await call(method.stats, create(StatsRequestSchema));
       return toServerSnapshot(snapshot);

@@ -6,6 +6,7 @@ export { connect } from "./connect.ts";
 export type { Connection, ConnectionOptions } from "./connection.ts";
 export { createConnection } from "./connection.ts";
 export type { DeadLettersOptions, Deleted, DeleteOptions, RedriveOptions, Redriven } from "./dead-letters.ts";
+export type { ListClientsOptions, ListedClients } from "./clients.ts";
 export type { Drained, DrainOptions } from "./drain.ts";
 export type { CodeName, FieldViolation } from "./error.ts";
 export { MillpondClientError } from "./error.ts";
@@ -32,7 +33,7 @@ export type {
 export type { JobFailure, JobRefusal, JobResult } from "./result.ts";
 export type { ReceivedResult, ResultsOptions } from "./results.ts";
 export type { RunOptions } from "./run.ts";
-export type { PercentilesMs, PoolSnapshot, ServerSnapshot, TaskSnapshot } from "./stats.ts";
+export type { ClientSnapshot, PercentilesMs, PoolSnapshot, ServerSnapshot, TaskSnapshot } from "./stats.ts";
 export type { JobReceipt } from "./submit.ts";
 export { echo, fail, imageResize, sleep } from "./tasks.ts";
 export type { JobLogLine, JobUpdate, WatchOptions } from "./watch.ts";

@@ -1,5 +1,7 @@
+import { create } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { Percentiles, PoolStats, Snapshot, TaskStats } from "../../src/gen/millpond/v1/stats_pb.ts";
+import { type ClientStats, ClientStatsSchema } from "../../src/gen/millpond/v1/stats_pb.ts";
 
 /** Percentiles of a duration in milliseconds; undefined when nothing was measured. */
 export type PercentilesMs = {
@@ -33,7 +35,7 @@ export type PoolSnapshot = {
   readonly suspects: number;
 };
 
-/** One task's speed: counts since the server started, percentiles over the last minute or two. */
+/** One task's traffic: counts since the server started, percentiles over the last minute or two. */
 export type TaskSnapshot = {
   readonly task: string;
   readonly pool: string;
@@ -41,8 +43,55 @@ export type TaskSnapshot = {
   /** Attempts that failed, retried ones included. */
   readonly failed: number;
   readonly attemptsPerSecond: number;
+  /** From when a job is due until its attempt starts, and from there to its end. */
   readonly queueWaitMs: PercentilesMs;
   readonly executionMs: PercentilesMs;
+  /** New jobs that were accepted. */
+  readonly accepted: number;
+  /** Attempts after which the job was queued again. */
+  readonly retries: number;
+  /** Jobs that became DEAD, and CANCELLED. */
+  readonly dead: number;
+  readonly cancelled: number;
+  /** Jobs that workers run now. */
+  readonly running: number;
+  /** Jobs that were accepted, and that became final, over the last 10 s. */
+  readonly acceptedPerSecond: number;
+  readonly finishedPerSecond: number;
+  /** From the submit of a job until its outcome is on disk; of jobs that ran. */
+  readonly endToEndMs: PercentilesMs;
+};
+
+/** One client's traffic: counts since the server started, percentiles over the last minute or two. */
+export type ClientSnapshot = {
+  readonly client: string;
+  /** New jobs that were accepted. */
+  readonly accepted: number;
+  readonly refused: number;
+  /** `refused` by reason, the most frequent first. */
+  readonly refusedBy: readonly { readonly reason: string; readonly jobs: number }[];
+  /** Jobs that were there already, under the same id or idempotency key. */
+  readonly duplicates: number;
+  /** The rate limit; `ratePerSecond` 0: there is none. */
+  readonly ratePerSecond: number;
+  readonly burst: number;
+  /** How long the jobs of open streams have waited for it, in all. */
+  readonly throttledMs: number;
+  /** Jobs that became final, by how they ended. */
+  readonly succeeded: number;
+  readonly dead: number;
+  readonly cancelled: number;
+  /** Attempts after which the job was queued again. */
+  readonly retries: number;
+  /** Jobs that workers run now. */
+  readonly running: number;
+  /** Jobs that were accepted, and that became final, over the last 10 s. */
+  readonly acceptedPerSecond: number;
+  readonly finishedPerSecond: number;
+  /** As in TaskSnapshot. Undefined values also where more clients are busy than the server keeps percentiles of. */
+  readonly queueWaitMs: PercentilesMs;
+  readonly executionMs: PercentilesMs;
+  readonly endToEndMs: PercentilesMs;
 };
 
 /** What the server is doing at one moment. */
@@ -52,18 +101,11 @@ export type ServerSnapshot = {
   readonly store: { readonly sizeBytes: number; readonly freeBytes: number };
   readonly pools: readonly PoolSnapshot[];
   readonly tasks: readonly TaskSnapshot[];
-  /** This client's own traffic. `ratePerSecond` 0: no limit. */
-  readonly client: {
-    readonly client: string;
-    readonly accepted: number;
-    readonly refused: number;
-    readonly ratePerSecond: number;
-    readonly burst: number;
-  };
+  /** This client's own traffic. */
+  readonly client: ClientSnapshot;
 };
 
 export function toServerSnapshot(snapshot: Snapshot | undefined): ServerSnapshot {
-  const client = snapshot?.client;
   return {
     uptimeMs: toMs(snapshot?.uptime) ?? 0,
     store: {
@@ -72,13 +114,30 @@ export function toServerSnapshot(snapshot: Snapshot | undefined): ServerSnapshot
     },
     pools: (snapshot?.pools ?? []).map(toPoolSnapshot),
     tasks: (snapshot?.tasks ?? []).map(toTaskSnapshot),
-    client: {
-      client: client?.client ?? "",
-      accepted: Number(client?.accepted ?? 0),
-      refused: Number(client?.refused ?? 0),
-      ratePerSecond: client?.ratePerSecond ?? 0,
-      burst: client?.burst ?? 0,
-    },
+    client: toClientSnapshot(snapshot?.client ?? create(ClientStatsSchema)),
+  };
+}
+
+export function toClientSnapshot(row: ClientStats): ClientSnapshot {
+  return {
+    client: row.client,
+    accepted: Number(row.accepted),
+    refused: Number(row.refused),
+    refusedBy: row.refusedBy.map(({ reason, jobs }) => ({ reason, jobs: Number(jobs) })),
+    duplicates: Number(row.duplicates),
+    ratePerSecond: row.ratePerSecond,
+    burst: row.burst,
+    throttledMs: toMs(row.throttled) ?? 0,
+    succeeded: Number(row.succeeded),
+    dead: Number(row.dead),
+    cancelled: Number(row.cancelled),
+    retries: Number(row.retries),
+    running: row.running,
+    acceptedPerSecond: row.acceptedPerSecond,
+    finishedPerSecond: row.finishedPerSecond,
+    queueWaitMs: toPercentiles(row.queueWait),
+    executionMs: toPercentiles(row.execution),
+    endToEndMs: toPercentiles(row.endToEnd),
   };
 }
 
@@ -110,6 +169,14 @@ function toTaskSnapshot(row: TaskStats): TaskSnapshot {
     attemptsPerSecond: row.attemptsPerSecond,
     queueWaitMs: toPercentiles(row.queueWait),
     executionMs: toPercentiles(row.execution),
+    accepted: Number(row.accepted),
+    retries: Number(row.retries),
+    dead: Number(row.dead),
+    cancelled: Number(row.cancelled),
+    running: row.running,
+    acceptedPerSecond: row.acceptedPerSecond,
+    finishedPerSecond: row.finishedPerSecond,
+    endToEndMs: toPercentiles(row.endToEnd),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { PercentilesMs, PoolSnapshot, ServerSnapshot } from "../../clients/typescript/index.ts";
+import type { ClientSnapshot, PercentilesMs, PoolSnapshot, ServerSnapshot } from "../../clients/typescript/index.ts";
 import { type Command, integerOf, type Invocation, isOn, jsonFlag } from "./command.ts";
 import { clientFlags, withClient } from "./connection.ts";
 import { duration, rate, size } from "./format.ts";
@@ -39,12 +39,13 @@ function show({ flags, terminal }: Invocation, snapshot: ServerSnapshot): void {
 
 const when = (style: Style) => (cell: string) => (cell === "0" ? undefined : style);
 
-/** A snapshot as lines: one about the server, then a table of pools and one of tasks. */
+/** A snapshot as lines: one about the server, those about the client, then a table of pools and one of tasks. */
 export function statsLines(terminal: Terminal, { uptimeMs, store, client, pools, tasks }: ServerSnapshot): string[] {
   const limit = client.ratePerSecond === 0 ? "no rate limit" : `${rate(client.ratePerSecond)}, burst ${client.burst}`;
   const disk = store.sizeBytes === 0 ? "in memory" : `${size(store.sizeBytes)}, ${size(store.freeBytes)} of it free`;
   const lines = [
     `up ${duration(uptimeMs)}; store ${disk}; client ${client.client}: ${client.accepted} accepted, ${client.refused} refused, ${limit}`,
+    ...clientLines(client),
     "",
     ...table(
       terminal,
@@ -54,6 +55,7 @@ export function statsLines(terminal: Terminal, { uptimeMs, store, client, pools,
         { title: "BOUND", align: "right" },
         { title: "OLDEST", align: "right" },
         { title: "RUNNING", align: "right" },
+        { title: "SUSPECTS", align: "right", style: when("bad") },
         { title: "WORKERS", align: "right", style: (cell) => (cell.endsWith(broken) ? "bad" : undefined) },
         { title: "SUCCEEDED", align: "right", style: when("good") },
         { title: "DEAD", align: "right", style: when("bad") },
@@ -66,6 +68,7 @@ export function statsLines(terminal: Terminal, { uptimeMs, store, client, pools,
         String(pool.maxQueued),
         pool.oldestAgeMs === 0 ? "-" : duration(pool.oldestAgeMs),
         String(pool.running),
+        String(pool.suspects),
         workersCell(pool),
         String(pool.succeeded),
         String(pool.dead),
@@ -84,19 +87,49 @@ export function statsLines(terminal: Terminal, { uptimeMs, store, client, pools,
         { title: "TASK" },
         { title: "SUCCEEDED", align: "right", style: when("good") },
         { title: "FAILED", align: "right", style: when("bad") },
-        { title: "RATE", align: "right" },
+        { title: "RETRIES", align: "right" },
+        { title: "DEAD", align: "right", style: when("bad") },
+        { title: "RUNNING", align: "right" },
+        { title: "ACCEPTED", align: "right" },
+        { title: "FINISHED", align: "right" },
         { title: "WAIT P50/P90/P99", align: "right" },
         { title: "RUN P50/P90/P99", align: "right" },
+        { title: "IN ALL P50/P90/P99", align: "right" },
       ],
-      tasks.map(({ task, succeeded, failed, attemptsPerSecond, queueWaitMs, executionMs }) => [
-        task,
-        String(succeeded),
-        String(failed),
-        rate(attemptsPerSecond),
-        percentiles(queueWaitMs),
-        percentiles(executionMs),
+      tasks.map((task) => [
+        task.task,
+        String(task.succeeded),
+        String(task.failed),
+        String(task.retries),
+        String(task.dead),
+        String(task.running),
+        rate(task.acceptedPerSecond),
+        rate(task.finishedPerSecond),
+        percentiles(task.queueWaitMs),
+        percentiles(task.executionMs),
+        percentiles(task.endToEndMs),
       ]),
     ),
+  ];
+}
+
+/** What became of the client's jobs, how long they took, and why some were refused. */
+function clientLines(client: ClientSnapshot): string[] {
+  const { duplicates, running, succeeded, dead, cancelled, retries, throttledMs, refusedBy } = client;
+  const ends = `${succeeded} succeeded, ${dead} dead, ${cancelled} cancelled`;
+  const throttled = throttledMs === 0 ? "" : `, throttled for ${duration(throttledMs)}`;
+  const reasons = refusedBy.map(({ reason, jobs }) => `${jobs} ${reason}`).join(", ");
+  const times = [
+    ["wait", client.queueWaitMs],
+    ["run", client.executionMs],
+    ["in all", client.endToEndMs],
+  ] as const;
+  return [
+    `your jobs: ${running} running, ${ends}, ${retries} retries, ${duplicates} duplicates${throttled}`,
+    ...(refusedBy.length === 0 ? [] : [`refused: ${reasons}`]),
+    ...(client.endToEndMs.p50 === undefined
+      ? []
+      : [`p50/p90/p99: ${times.map(([name, ms]) => `${name} ${percentiles(ms)}`).join(", ")}`]),
   ];
 }
 

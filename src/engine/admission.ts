@@ -75,7 +75,7 @@ export type AdmissionParts = {
   readonly store: Pick<Store, "submit">;
   readonly backlog: Backlog;
   readonly rateLimit: RateLimit;
-  readonly stats: Pick<Stats, "admitted" | "refused" | "attemptsPerSecond">;
+  readonly stats: Pick<Stats, "admitted" | "refused" | "throttled" | "attemptsPerSecond">;
   readonly disk: Pick<DiskWatch, "refusal">;
   readonly clock: Clock;
   readonly limits: AdmissionLimits;
@@ -97,10 +97,9 @@ export function createAdmission(parts: AdmissionParts): Admission {
     if (isClosed) throw refusal("draining", [], { retryAfterMs: drainingRetryMs });
   }
 
-  function checkRequest(client: string, drafts: readonly Draft[]): void {
+  function checkRequest(drafts: readonly Draft[]): void {
     refuseWhenClosed();
     if (drafts.length === 0 || drafts.length > limits.jobsPerSubmit) {
-      stats.refused(client, drafts.length);
       const description = `has ${drafts.length} jobs, it takes 1 to ${limits.jobsPerSubmit} (limits.jobsPerSubmit)`;
       throw invalid([{ field: "jobs", description }]);
     }
@@ -109,14 +108,18 @@ export function createAdmission(parts: AdmissionParts): Admission {
   /** Resolves once the client may submit this many jobs more. */
   async function allowance(client: string, jobs: number, { signal, onWait }: SlowOptions): Promise<void> {
     const leave = await lines.enter(client, signal);
+    const since = clock.monotonicMs();
+    let hasWaited = false;
     try {
       refuseWhenGone(signal);
       for (let waitMs = rateLimit.take(client, jobs); waitMs > 0; waitMs = rateLimit.take(client, jobs)) {
         onWait(waitMs);
+        hasWaited = true;
         await pause(clock, waitMs, signal);
         refuseWhenGone(signal);
       }
     } finally {
+      if (hasWaited) stats.throttled(client, jobs, clock.monotonicMs() - since);
       leave();
     }
   }
@@ -145,10 +148,16 @@ export function createAdmission(parts: AdmissionParts): Admission {
     const admitted = prepared.map((each): Admitted => {
       return "id" in each ? admittedOf(each, answers[next++] as Submitted) : { kind: "refused", error: each };
     });
-    const refused = admitted.filter(({ kind }) => kind === "refused").length;
-    stats.admitted(client, admitted.length - refused);
-    if (refused > 0) stats.refused(client, refused);
+    for (const [index, answer] of admitted.entries()) {
+      if (answer.kind === "refused") stats.refused(client, answer.error.reason, 1);
+      else stats.admitted(client, prepared[index] as NewJob, answer.kind);
+    }
     return admitted;
+  }
+
+  /** Counts jobs that are refused all together. */
+  function countRefusal(client: string, jobs: number, error: unknown): void {
+    if (error instanceof MillpondError) stats.refused(client, error.reason, jobs);
   }
 
   /** Tasks' own checks, of all the jobs in one go. What they refuse takes the place of its draft. */
@@ -210,13 +219,15 @@ export function createAdmission(parts: AdmissionParts): Admission {
 
   return {
     async admit(client, drafts, trace, signal) {
-      checkRequest(client, drafts);
-      const waitMs = rateLimit.take(client, drafts.length);
-      if (waitMs > 0) {
-        stats.refused(client, drafts.length);
-        throw overRate(client, drafts.length, rateLimit, waitMs);
+      try {
+        checkRequest(drafts);
+        const waitMs = rateLimit.take(client, drafts.length);
+        if (waitMs > 0) throw overRate(client, drafts.length, rateLimit, waitMs);
+        return await admitChecked(client, drafts, trace, signal);
+      } catch (error) {
+        countRefusal(client, drafts.length, error);
+        throw error;
       }
-      return admitChecked(client, drafts, trace, signal);
     },
 
     async admitSlowly(client, drafts, trace, options) {
@@ -225,7 +236,7 @@ export function createAdmission(parts: AdmissionParts): Admission {
       const atOnce = hasRate ? burst : Math.max(drafts.length, 1);
       const admitted: Admitted[] = [];
       try {
-        checkRequest(client, drafts);
+        checkRequest(drafts);
         for (let start = 0; start < drafts.length; start += atOnce) {
           const piece = drafts.slice(start, start + atOnce);
           if (hasRate) await allowance(client, piece.length, options);
@@ -234,6 +245,7 @@ export function createAdmission(parts: AdmissionParts): Admission {
           options.onAdmitted?.(part);
         }
       } catch (error) {
+        countRefusal(client, drafts.length - admitted.length, error);
         const isOfAll = drafts.length === 0; // there is no job to answer for
         if (!(error instanceof MillpondError) || error.reason === "store_failed" || isOfAll) throw error;
         for (let left = drafts.length - admitted.length; left > 0; left -= 1) admitted.push({ kind: "refused", error });

@@ -4,6 +4,7 @@ import { cancelled as asCancelled } from "../job/transition.ts";
 import type { Cancelled, JobFilter, Store } from "../store/store.ts";
 import type { Backlog } from "./backlog.ts";
 import { eachPage, type Sweep } from "./pages.ts";
+import type { Stats } from "./stats.ts";
 import type { WaitingLines } from "./waiting-lines.ts";
 import type { Watchers } from "./watchers.ts";
 
@@ -21,6 +22,7 @@ export type CancellerParts = {
   readonly sweeps: WaitingLines;
   readonly clock: Clock;
   readonly backlog: Pick<Backlog, "change">;
+  readonly stats: Pick<Stats, "cancelled">;
   readonly watchers: Pick<Watchers, "isWatched" | "changed">;
   readonly hintResults: (client: string, channel: string) => void;
   /** Tells a job of this pool to stop, if it runs here. */
@@ -28,7 +30,7 @@ export type CancellerParts = {
 };
 
 export function createCanceller(parts: CancellerParts): Canceller {
-  const { store, clock, backlog, watchers } = parts;
+  const { store, clock, backlog, stats, watchers } = parts;
 
   async function cancel(client: string, ids: readonly string[]): Promise<readonly Cancelled[]> {
     const answers = await store.cancel({ client, ids, now: clock.now(), failure: asCancelled });
@@ -37,6 +39,7 @@ export function createCanceller(parts: CancellerParts): Canceller {
       if (answer.kind === "cancelling") parts.stop(answer.pool, answer.seq);
       if (answer.kind !== "cancelled") continue;
       backlog.change(answer.pool, -1);
+      stats.cancelled(client, answer);
       if (answer.channel !== null) channels.add(answer.channel);
     }
     for (const channel of channels) parts.hintResults(client, channel);

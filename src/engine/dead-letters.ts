@@ -3,6 +3,7 @@ import type { Clock } from "../clock.ts";
 import type { JobFilter, Redriven, Removed, Store } from "../store/store.ts";
 import type { Backlog } from "./backlog.ts";
 import { eachPage, type Sweep } from "./pages.ts";
+import type { Stats } from "./stats.ts";
 import type { WaitingLines } from "./waiting-lines.ts";
 import type { Watchers } from "./watchers.ts";
 
@@ -30,13 +31,14 @@ export type DeadLettersParts = {
   readonly sweeps: WaitingLines;
   readonly clock: Clock;
   readonly backlog: Pick<Backlog, "change">;
+  readonly stats: Pick<Stats, "redriven">;
   readonly watchers: Pick<Watchers, "isWatched" | "changed">;
   /** Jobs of this pool wait again; the first is due at this time. */
   readonly hintPool: (pool: string, dueAt: number) => void;
 };
 
 export function createDeadLetters(parts: DeadLettersParts): DeadLetters {
-  const { store, clock, backlog, watchers } = parts;
+  const { store, clock, backlog, stats, watchers } = parts;
   const states = ["DEAD"] as const;
 
   function changed(client: string, ids: readonly string[]): void {
@@ -56,6 +58,7 @@ export function createDeadLetters(parts: DeadLettersParts): DeadLetters {
     for (const [index, answer] of answers.entries()) {
       if (answer.kind !== "redriven") continue;
       backlog.change(answer.pool, 1);
+      stats.redriven(answer.pool);
       const runAt = jobs[index]?.runAt ?? startAt;
       dueAt.set(answer.pool, Math.min(runAt, dueAt.get(answer.pool) ?? runAt));
     }

@@ -21,6 +21,8 @@ export type Dispatcher = Service & {
   running(): number;
   /** What this process has leased of this pool and not settled: jobs that run, and those that wait for a worker. */
   held(): Lease[];
+  /** Of these, those that workers run. */
+  started(): readonly Lease[];
   /** Of these, those that wait for a worker, the next to start first. */
   waiting(): readonly Lease[];
   /**
@@ -236,6 +238,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     hintAt,
     running: running.count,
     held: () => [...line, ...running.leases()],
+    started: running.leases,
     waiting: () => line,
     cancel(seq) {
       const index = line.findIndex((lease) => lease.seq === seq);

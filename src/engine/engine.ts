@@ -4,6 +4,7 @@ import { defaultRetryPolicy } from "../job/backoff.ts";
 import { isSuspect, type Lease } from "../job/job.ts";
 import type { Service } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
+import type { Registry } from "../metrics/registry.ts";
 import type { Ended, Pool, Said } from "../pool/pool.ts";
 import type { TaskChecks } from "../pool/checker/checks.ts";
 import type { Tasks } from "../pool/tasks.ts";
@@ -15,9 +16,11 @@ import { type Backlog, createBacklog } from "./backlog.ts";
 import { type Canceller, createCanceller } from "./canceller.ts";
 import { createDeadLetters, type DeadLetters } from "./dead-letters.ts";
 import type { DiskWatch } from "./disk.ts";
-import { createDispatcher, type Dispatcher } from "./dispatcher.ts";
+import { createDispatcher } from "./dispatcher.ts";
 import { createExplain, type Explain } from "./explain.ts";
+import type { EnginePool, Lane } from "./lane.ts";
 import { createLeaseKeeper } from "./lease-keeper.ts";
+import { createNumbers, type Numbers, observeNumbers } from "./numbers.ts";
 import { createPruner, type Retention } from "./pruner.ts";
 import { createRateLimit, type RateLimit, type Rates } from "./rate-limit.ts";
 import { createReaper, recoverLost } from "./reaper.ts";
@@ -37,6 +40,7 @@ export type EngineParts = {
   readonly isolated: readonly Pool[];
   readonly clock: Clock;
   readonly tracing: Tracing;
+  readonly registry: Registry;
   /** This server process: unique for each start. */
   readonly owner: string;
   /** How long a lease lasts unless it is renewed. */
@@ -85,6 +89,7 @@ export type Engine = Service & {
   readonly readers: ResultReaders;
   readonly backlog: Backlog;
   readonly stats: Stats;
+  readonly numbers: Numbers;
   readonly rateLimit: RateLimit;
   readonly canceller: Canceller;
   readonly deadLetters: DeadLetters;
@@ -93,15 +98,11 @@ export type Engine = Service & {
   readonly pools: readonly EnginePool[];
 };
 
-/** Jobs on their way to one kind of workers. */
-export type Lane = { readonly pool: Pool; readonly dispatcher: Dispatcher };
-export type EnginePool = Lane & { readonly suspects: Lane };
-
 export function createEngine(parts: EngineParts): Engine {
   const { store, tasks, clock, owner, leaseMs, log } = parts;
   const onError = (error: unknown) => parts.onError(error instanceof Error ? error : new Error(String(error)));
   const backlog = createBacklog(store, parts.maxQueued);
-  const stats = createStats(clock);
+  const stats = createStats(clock, parts.registry);
   const rateLimit = createRateLimit(parts.rates, clock);
   const { resultStreams, resultBatchBytes, resultRoomBytes, watches } = parts.limits;
   const room = createSharedRoom(resultRoomBytes);
@@ -127,8 +128,8 @@ export function createEngine(parts: EngineParts): Engine {
     onCaughtUp() {
       for (const { dispatcher } of lanes) dispatcher.hint();
     },
-    onSettled(ended) {
-      stats.ended(ended);
+    onSettled(ended, settlements) {
+      stats.ended(ended, settlements);
       pruner.ended(ended.length);
       for (const each of ended) if (each.lease.trace !== null) parts.tracing.attempt(traced(each));
     },
@@ -187,6 +188,14 @@ export function createEngine(parts: EngineParts): Engine {
   const open = (pool: string) =>
     lanesOf(pool).reduce((sum, { dispatcher }) => sum + dispatcher.running(), settler.unwritten(pool));
 
+  const numbers = createNumbers({ store, backlog, clock, running: open, pools });
+  observeNumbers(parts.registry, numbers);
+  parts.registry.observed((observe) => {
+    observe("millpond.result.readers", readers.count());
+    observe("millpond.result.unread", room.taken());
+    observe("millpond.result.limit", resultRoomBytes);
+  });
+
   async function ended(): Promise<void> {
     isDraining = true;
     await Promise.all(lanes.map(({ dispatcher }) => dispatcher.stop()));
@@ -195,13 +204,13 @@ export function createEngine(parts: EngineParts): Engine {
 
   return {
     name: "engine",
-    ...{ admission, readers, backlog, stats, rateLimit, watchers, pools, drain, ended },
+    ...{ admission, readers, backlog, stats, numbers, rateLimit, watchers, pools, drain, ended },
     running: (pool) => (pool === undefined ? [...named.keys()] : [pool]).reduce((sum, name) => sum + open(name), 0),
     canceller: createCanceller({
-      ...{ store, sweeps, clock, backlog, watchers, hintResults: readers.hint },
+      ...{ store, sweeps, clock, backlog, stats, watchers, hintResults: readers.hint },
       stop: stopOne,
     }),
-    deadLetters: createDeadLetters({ store, sweeps, clock, backlog, watchers, hintPool }),
+    deadLetters: createDeadLetters({ store, sweeps, clock, backlog, stats, watchers, hintPool }),
     explain: createExplain({
       ...{ store, clock, isDraining: () => isDraining },
       laneOf(job) {

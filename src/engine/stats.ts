@@ -1,179 +1,114 @@
-/** What the server counts while it runs. In memory only: it starts from zero at every start. */
-import { createHistogram, type RecordableHistogram } from "node:perf_hooks";
+/**
+ * What the server counts of jobs while it runs, in the registry of metrics, and by client beside it. In memory only: it
+ * starts from zero at every start.
+ */
 import type { Clock } from "../clock.ts";
-import type { Outcome } from "../job/job.ts";
+import type { Outcome, Settlement } from "../job/job.ts";
+import type { Registry } from "../metrics/registry.ts";
 import type { Ended } from "../pool/pool.ts";
-
-/** Durations in milliseconds; null when nothing was measured. */
-export type Percentiles = { readonly p50: number; readonly p90: number; readonly p99: number } | null;
-
-export type TaskNumbers = {
-  readonly task: string;
-  readonly pool: string;
-  readonly succeeded: number;
-  readonly failed: number;
-  readonly attemptsPerSecond: number;
-  readonly queueWait: Percentiles;
-  readonly execution: Percentiles;
-};
-
-export type ClientNumbers = { readonly accepted: number; readonly refused: number };
+import { type ClientMeters, type ClientNumbers, createClientMeters } from "./client-meters.ts";
+import { createTaskMeter, type OfTask, type TaskMeter, type TaskNumbers, type Written } from "./task-meter.ts";
 
 export type Stats = {
-  admitted(client: string, jobs: number): void;
-  refused(client: string, jobs: number): void;
-  /** Attempts that ended and were written. */
-  ended(attempts: readonly Ended[]): void;
+  admitted(client: string, job: OfTask, outcome: "accepted" | "duplicate"): void;
+  refused(client: string, reason: string, jobs: number): void;
+  /** So many jobs wait so long for their client's rate. */
+  throttled(client: string, jobs: number, waitMs: number): void;
+  /** Attempts that ended, with what was written for them. */
+  ended(attempts: readonly Ended[], settlements: readonly Settlement[]): void;
+  /** A job that waited was cancelled. */
+  cancelled(client: string, job: OfTask): void;
+  redriven(pool: string): void;
   tasks(): readonly TaskNumbers[];
   client(client: string): ClientNumbers;
-  /** Attempts of a pool that ended per second, over the last 10 s. */
-  attemptsPerSecond(pool: string): number;
-  uptimeMs(): number;
-};
+} & Pick<ClientMeters, "known"> & {
+    busiest(limit: number): readonly ClientNumbers[];
+    /** Attempts of a pool that ended per second, over the last 10 s. */
+    attemptsPerSecond(pool: string): number;
+    uptimeMs(): number;
+  };
 
-/** Clients beyond this many are counted together, under the last name, so that names cannot fill the memory. */
-const maxClients = 10_000;
-const otherClients = "(others)";
-/** Percentiles cover the present window and the one before. */
-const windowMs = 60_000;
+/** Tasks beyond this many, as of jobs that earlier versions stored, are counted together. */
+const maxTasks = 1_000;
+const otherTasks: OfTask = { task: "(others)", pool: "(others)" };
 
-export function createStats(clock: Clock): Stats {
+export function createStats(clock: Clock, registry: Registry): Stats {
   const startedAt = clock.monotonicMs();
   const tasks = new Map<string, TaskMeter>();
-  const clients = new Map<string, { accepted: number; refused: number }>();
+  const clients = createClientMeters();
+  const throttledSeconds = registry.counter("millpond.throttle.time");
+  const throttledJobs = registry.counter("millpond.throttle.jobs");
 
-  function clientOf(client: string): { accepted: number; refused: number } {
-    const name = clients.has(client) || clients.size < maxClients ? client : otherClients;
-    const numbers = clients.get(name) ?? { accepted: 0, refused: 0 };
-    clients.set(name, numbers);
-    return numbers;
+  function meterOf(job: OfTask): TaskMeter {
+    const known = tasks.get(job.task);
+    if (known) return known;
+    const own = tasks.size < maxTasks ? job : otherTasks;
+    const meter = tasks.get(own.task) ?? createTaskMeter(own, registry, clock.monotonicMs());
+    tasks.set(own.task, meter);
+    return meter;
   }
 
   return {
-    admitted(client, jobs) {
-      clientOf(client).accepted += jobs;
-    },
-    refused(client, jobs) {
-      clientOf(client).refused += jobs;
-    },
-    ended(attempts) {
+    admitted(client, job, outcome) {
       const now = clock.monotonicMs();
-      for (const ended of attempts) {
-        if (!hasRun(ended.outcome)) continue;
-        const { task, pool } = ended.lease;
-        let meter = tasks.get(task);
-        if (!meter) tasks.set(task, (meter = createTaskMeter(task, pool, now)));
-        meter.record(ended, now);
+      meterOf(job).admitted(outcome, now);
+      clients.admitted(client, outcome, now);
+    },
+    refused(client, reason, jobs) {
+      registry.counter("millpond.jobs.refused", { reason }).value += jobs;
+      clients.refused(client, reason, jobs);
+    },
+    throttled(client, jobs, waitMs) {
+      throttledJobs.value += jobs;
+      throttledSeconds.value += waitMs / 1000;
+      clients.throttled(client, waitMs);
+    },
+    ended(attempts, settlements) {
+      const now = clock.monotonicMs();
+      const at = clock.now();
+      for (const [index, ended] of attempts.entries()) {
+        const written = writtenOf(ended, settlements[index]!, at);
+        if (!written.hasRun && written.settlement.state === "QUEUED") continue;
+        meterOf(ended.lease).written(written, now);
+        clients.written(ended.lease.client, written, now);
       }
     },
+    cancelled(client, job) {
+      const now = clock.monotonicMs();
+      meterOf(job).cancelled(now);
+      clients.cancelled(client, now);
+    },
+    redriven(pool) {
+      registry.counter("millpond.jobs.redriven", { pool }).value += 1;
+    },
     tasks: () => [...tasks.values()].map((meter) => meter.read(clock.monotonicMs())),
-    client: (client) => clients.get(client) ?? { accepted: 0, refused: 0 },
+    client: (client) => clients.read(client, clock.monotonicMs()),
+    busiest: (limit) => clients.busiest(limit, clock.monotonicMs()),
+    known: clients.known,
     attemptsPerSecond(pool) {
       const now = clock.monotonicMs();
       return [...tasks.values()]
         .filter((meter) => meter.pool === pool)
-        .reduce((sum, meter) => sum + meter.rate(now), 0);
+        .reduce((sum, meter) => sum + meter.attemptsPerSecond(now), 0);
     },
     uptimeMs: () => clock.monotonicMs() - startedAt,
   };
 }
 
+function writtenOf(ended: Ended, settlement: Settlement, at: number): Written {
+  const { lease, outcome, startedAt, tookMs } = ended;
+  const hasRun = isAttempt(outcome);
+  const isTimed = hasRun && outcome.kind !== "lost"; // that was found at a start, long after it ended
+  const isFinal = settlement.state !== "QUEUED";
+  return {
+    ...{ ended, settlement, hasRun, tookMs: Math.max(tookMs, 0) },
+    isRetry: hasRun && !isFinal,
+    waitedMs: isTimed ? Math.max(startedAt - lease.runAt, 0) : null,
+    endToEndMs: isTimed && isFinal ? Math.max(at - lease.submittedAt, 0) : null,
+  };
+}
+
 /** Neither what was given back nor what came too late to be started was an attempt. */
-function hasRun(outcome: Outcome): boolean {
+function isAttempt(outcome: Outcome): boolean {
   return outcome.kind !== "released" && (outcome.kind !== "expired" || outcome.hasStarted);
-}
-
-type TaskMeter = {
-  readonly pool: string;
-  record(ended: Ended, now: number): void;
-  rate(now: number): number;
-  read(now: number): TaskNumbers;
-};
-
-function createTaskMeter(task: string, pool: string, startedAt: number): TaskMeter {
-  const queueWait = createWindowed(startedAt);
-  const execution = createWindowed(startedAt);
-  const rate = createRateMeter();
-  let succeeded = 0;
-  let failed = 0;
-  return {
-    pool,
-    record({ lease, outcome, startedAt: began, tookMs }, now) {
-      if (outcome.kind === "succeeded") succeeded += 1;
-      else if (outcome.kind !== "cancelled") failed += 1; // somebody's wish is no failure
-      if (outcome.kind === "lost") return; // found at a start, long after it ended: it has no times
-      rate.count(now);
-      queueWait.record(began - lease.runAt, now);
-      execution.record(tookMs, now);
-    },
-    rate: rate.read,
-    read: (now) => ({
-      task,
-      pool,
-      succeeded,
-      failed,
-      attemptsPerSecond: rate.read(now),
-      queueWait: queueWait.percentiles(now),
-      execution: execution.percentiles(now),
-    }),
-  };
-}
-
-type Windowed = { record(ms: number, now: number): void; percentiles(now: number): Percentiles };
-
-/** Percentiles over the last one to two windows, from two histograms (https://hdrhistogram.org) in turn. */
-function createWindowed(startedAt: number): Windowed {
-  let current = createHistogram();
-  let previous = createHistogram();
-  let windowEndsAt = startedAt + windowMs;
-
-  function turn(now: number): void {
-    if (now < windowEndsAt) return;
-    const isOver = now >= windowEndsAt + windowMs;
-    previous = isOver ? createHistogram() : current;
-    current = createHistogram();
-    windowEndsAt = isOver ? now + windowMs : windowEndsAt + windowMs;
-  }
-
-  return {
-    record(ms, now) {
-      turn(now);
-      current.record(Math.max(1, Math.round(ms * 1000))); // microseconds: the histogram takes whole numbers from 1
-    },
-    percentiles(now) {
-      turn(now);
-      const both: RecordableHistogram = createHistogram();
-      both.add(previous);
-      both.add(current);
-      if (both.count === 0) return null;
-      return { p50: both.percentile(50) / 1000, p90: both.percentile(90) / 1000, p99: both.percentile(99) / 1000 };
-    },
-  };
-}
-
-const rateSeconds = 10;
-
-/** Events per second over the last ten whole seconds, in one counter for each. */
-function createRateMeter(): { count(now: number): void; read(now: number): number } {
-  const counts = new Array<number>(rateSeconds + 1).fill(0);
-  let second = 0;
-
-  function turn(now: number): void {
-    const present = Math.floor(now / 1000);
-    const passed = Math.min(present - second, counts.length);
-    for (let step = 1; step <= passed; step += 1) counts[(second + step) % counts.length] = 0;
-    second = Math.max(present, second);
-  }
-
-  return {
-    count(now) {
-      turn(now);
-      counts[second % counts.length] = (counts[second % counts.length] ?? 0) + 1;
-    },
-    read(now) {
-      turn(now);
-      const present = counts[second % counts.length] ?? 0;
-      return (counts.reduce((sum, count) => sum + count, 0) - present) / rateSeconds;
-    },
-  };
 }

@@ -1,93 +1,114 @@
-/** Puts together what `Stats` and `WatchStats` show. */
+/** Puts together what `Stats`, `WatchStats` and `ListClients` show. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import type { Clock } from "../clock.ts";
-import type { Backlog } from "../engine/backlog.ts";
-import type { EnginePool } from "../engine/engine.ts";
+import type { ClientNumbers } from "../engine/client-meters.ts";
+import type { Numbers } from "../engine/numbers.ts";
+import type { Percentiles } from "../engine/percentiles.ts";
 import type { RateLimit } from "../engine/rate-limit.ts";
-import type { Percentiles, Stats } from "../engine/stats.ts";
-import { type Snapshot, SnapshotSchema } from "../gen/millpond/v1/stats_pb.ts";
-import type { Store } from "../store/store.ts";
+import type { Stats } from "../engine/stats.ts";
+import type { TaskNumbers } from "../engine/task-meter.ts";
+import {
+  type ClientStatsSchema,
+  type Snapshot,
+  SnapshotSchema,
+  type TaskStatsSchema,
+} from "../gen/millpond/v1/stats_pb.ts";
 import { durationFromMs } from "./convert/time.ts";
 
-export type SnapshotParts = {
-  readonly store: Pick<Store, "counts" | "oldest" | "size">;
-  readonly stats: Stats;
-  readonly backlog: Backlog;
-  readonly rateLimit: RateLimit;
-  readonly clock: Clock;
-  /** Jobs of a pool that run, or have ended and that is not written yet. */
-  readonly running: (pool: string) => number;
-  readonly pools: readonly EnginePool[];
-};
+export type SnapshotParts = ClientStatsParts & { readonly numbers: Numbers };
+export type ClientStatsParts = { readonly stats: Stats; readonly rateLimit: RateLimit };
 
 /** What a snapshot shows to every client alike: the expensive part. */
-export type ServerNumbers = Pick<MessageInitShape<typeof SnapshotSchema>, "uptime" | "pools" | "tasks" | "store">;
+export type ServerNumbers = Pick<MessageInitShape<typeof SnapshotSchema>, "uptime" | "pools" | "tasks" | "store"> & {
+  /** Jobs that run, by client. */
+  readonly runningOf: ReadonlyMap<string, number>;
+};
 
 export async function takeSnapshot(parts: SnapshotParts, client: string): Promise<Snapshot> {
   return snapshotFor(parts, await readServerNumbers(parts), client);
 }
 
 /** The snapshot of one client, from numbers that may serve several. */
-export function snapshotFor(
-  { stats, rateLimit }: Pick<SnapshotParts, "stats" | "rateLimit">,
-  numbers: ServerNumbers,
-  client: string,
-): Snapshot {
-  const { perSecond, burst } = rateLimit.rateOf(client);
-  const { accepted, refused } = stats.client(client);
-  return create(SnapshotSchema, {
-    ...numbers,
-    client: {
-      client,
-      accepted: BigInt(accepted),
-      refused: BigInt(refused),
-      ratePerSecond: perSecond,
-      burst: perSecond === 0 ? 0 : burst,
-    },
-  });
+export function snapshotFor(parts: ClientStatsParts, numbers: ServerNumbers, client: string): Snapshot {
+  const { runningOf, ...shared } = numbers;
+  const own = clientStats(parts, parts.stats.client(client), runningOf);
+  return create(SnapshotSchema, { ...shared, client: own });
 }
 
-export async function readServerNumbers(parts: SnapshotParts): Promise<ServerNumbers> {
-  const { store, stats, backlog, clock } = parts;
-  const now = clock.now();
-  const names = parts.pools.map(({ pool }) => pool.name);
-  const [counts, oldest, size] = await Promise.all([store.counts(), store.oldest({ pools: names, now }), store.size()]);
+export async function readServerNumbers({ stats, numbers }: SnapshotParts): Promise<ServerNumbers> {
+  const { size, pools: stored } = await numbers.stored();
+  const started = numbers.started();
+  const runningOfTask = countBy(started, ({ task }) => task);
   return {
     uptime: durationFromMs(stats.uptimeMs()),
     store: { sizeBytes: BigInt(size.bytes), freeBytes: BigInt(size.freeBytes) },
-    pools: parts.pools.map(({ pool, dispatcher, suspects }, index) => {
-      const count = counts.pools.find((each) => each.pool === pool.name);
-      const { dueAt = null, diedAt = null } = oldest[index] ?? {};
+    pools: numbers.pools().map(({ isBroken, queued, maxQueued, ...pool }, index) => {
+      const { jobs, oldestAgeMs = 0, oldestDeadAgeMs = 0 } = stored[index] ?? {};
       return {
-        pool: pool.name,
-        queued: BigInt(backlog.queued(pool.name)),
-        maxQueued: BigInt(backlog.limit(pool.name)),
-        running: parts.running(pool.name),
-        workers: pool.workers(),
-        suspects: suspects.dispatcher.running(),
-        minWorkers: pool.minWorkers,
-        maxWorkers: pool.maxWorkers,
-        succeeded: BigInt(count?.SUCCEEDED ?? 0),
-        dead: BigInt(count?.DEAD ?? 0),
-        cancelled: BigInt(count?.CANCELLED ?? 0),
-        oldestAge: durationFromMs(
-          now -
-            [...dispatcher.waiting(), ...suspects.dispatcher.waiting()].reduce(
-              (at, { runAt }) => Math.min(at, runAt),
-              dueAt ?? now,
-            ),
-        ),
-        oldestDeadAge: durationFromMs(diedAt === null ? 0 : now - diedAt),
-        broken: !pool.canRun(),
+        ...pool,
+        queued: BigInt(queued),
+        maxQueued: BigInt(maxQueued),
+        succeeded: BigInt(jobs?.SUCCEEDED ?? 0),
+        dead: BigInt(jobs?.DEAD ?? 0),
+        cancelled: BigInt(jobs?.CANCELLED ?? 0),
+        oldestAge: durationFromMs(oldestAgeMs),
+        oldestDeadAge: durationFromMs(oldestDeadAgeMs),
+        broken: isBroken,
       };
     }),
-    tasks: stats.tasks().map(({ succeeded, failed, queueWait, execution, ...task }) => ({
-      ...task,
-      succeeded: BigInt(succeeded),
-      failed: BigInt(failed),
-      ...(queueWait && { queueWait: fromPercentiles(queueWait) }),
-      ...(execution && { execution: fromPercentiles(execution) }),
-    })),
+    tasks: stats.tasks().map((task) => taskStats(task, runningOfTask.get(task.task) ?? 0)),
+    runningOf: runningByClient(numbers),
+  };
+}
+
+export function runningByClient(numbers: Pick<Numbers, "started">): ReadonlyMap<string, number> {
+  return countBy(numbers.started(), ({ client }) => client);
+}
+
+function taskStats(numbers: TaskNumbers, running: number): MessageInitShape<typeof TaskStatsSchema> {
+  const { accepted, succeeded, failed, retries, dead, cancelled, queueWait, execution, endToEnd, ...rest } = numbers;
+  return {
+    ...rest,
+    ...bigInts({ accepted, succeeded, failed, retries, dead, cancelled }),
+    ...percentiles({ queueWait, execution, endToEnd }),
+    running,
+  };
+}
+
+export function clientStats(
+  { rateLimit }: Pick<ClientStatsParts, "rateLimit">,
+  numbers: ClientNumbers,
+  runningOf: ReadonlyMap<string, number>,
+): MessageInitShape<typeof ClientStatsSchema> {
+  const { client, refusedBy, throttledMs, acceptedPerSecond, finishedPerSecond, ...rest } = numbers;
+  const { queueWait, execution, endToEnd, ...counts } = rest;
+  const { perSecond, burst } = rateLimit.rateOf(client);
+  return {
+    ...{ client, acceptedPerSecond, finishedPerSecond },
+    ...bigInts(counts),
+    ...percentiles({ queueWait, execution, endToEnd }),
+    refusedBy: refusedBy.map(({ reason, jobs }) => ({ reason, jobs: BigInt(jobs) })),
+    throttled: durationFromMs(throttledMs),
+    running: runningOf.get(client) ?? 0,
+    ratePerSecond: perSecond,
+    burst: perSecond === 0 ? 0 : burst,
+  };
+}
+
+function countBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const item of items) counts.set(keyOf(item), (counts.get(keyOf(item)) ?? 0) + 1);
+  return counts;
+}
+
+function bigInts<K extends string>(counts: { readonly [N in K]: number }): { [N in K]: bigint } {
+  const all = Object.entries<number>(counts).map(([name, count]) => [name, BigInt(count)]);
+  return Object.fromEntries(all) as { [N in K]: bigint };
+}
+
+function percentiles<K extends string>(windows: { readonly [N in K]: Percentiles }) {
+  const measured = Object.entries<Percentiles>(windows).filter(([, found]) => found !== null);
+  return Object.fromEntries(measured.map(([name, found]) => [name, fromPercentiles(found!)])) as {
+    [N in K]?: ReturnType<typeof fromPercentiles>;
   };
 }
 

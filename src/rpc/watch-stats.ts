@@ -1,6 +1,6 @@
 /** `WatchStats`: snapshots at an interval. However many clients watch, the server's numbers are read once for all of them. */
 import { create } from "@bufbuild/protobuf";
-import { pause } from "../clock.ts";
+import { type Clock, pause } from "../clock.ts";
 import { invalid, refusal } from "../errors.ts";
 import {
   type WatchStatsRequest,
@@ -13,6 +13,7 @@ import { readServerNumbers, type ServerNumbers, snapshotFor, type SnapshotParts 
 export type StatsWatchParts = SnapshotParts & {
   /** `statsWatches`: bound on the calls that one client has open. */
   readonly limits: { readonly statsWatches: number };
+  readonly clock: Clock;
   /** Aborts when connections are about to be closed. */
   readonly closing: AbortSignal;
 };

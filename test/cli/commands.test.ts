@@ -178,7 +178,10 @@ suite("commands against a server", () => {
 
     const text = outputOf(await as("counter", ["stats"]));
     assert.match(text, /client counter: 1 accepted, 0 refused, no rate limit/);
+    assert.match(text, /^your jobs: 0 running, 1 succeeded, 0 dead, 0 cancelled, 0 retries, 0 duplicates$/m);
+    assert.match(text, /^p50\/p90\/p99: wait .* ms, run .* ms, in all .* ms$/m);
     assert.match(text, /^cpu +0 +100000 /m);
+    assert.match(text, /SUSPECTS/);
     assert.match(text, /^echo +\d+ +0 /m);
     const { client, pools } = JSON.parse(outputOf(await as("counter", ["stats", "--json"])));
     assert.equal(client.accepted, 1);

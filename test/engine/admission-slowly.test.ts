@@ -40,7 +40,9 @@ test("more than the burst goes in pieces, in order, each once its time has come"
   }
   assert.deepEqual(queued, [0, 0, 0, 0, 5, 5, 5, 5, 5, 10, 10, 12, 12]);
   assert.equal((await answer).length, 12);
-  assert.equal(stats.client("ada").accepted, 12);
+  const { accepted, throttledMs } = stats.client("ada");
+  assert.equal(accepted, 12);
+  assert.ok(throttledMs >= 1_100 && throttledMs <= 1_200, `${throttledMs} ms`); // it asked within the first step
 });
 
 test("calls of one client take turns part by part: a large one is not passed for ever by small ones", async () => {

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import type { Draft } from "../../src/engine/draft.ts";
 import { refusal } from "../../src/errors.ts";
 import type { CheckCall } from "../../src/pool/checker/checks.ts";
-import { endedOf, loaded, newLease } from "../support/samples.ts";
+import { endedOf, loaded, newLease, settlementOf } from "../support/samples.ts";
 import { everything, settlement } from "../store/sample.ts";
 import { draft, drafts, refusalOf, shown, tryAdmission } from "./try-admission.ts";
 
@@ -86,7 +86,8 @@ describe("one job", () => {
       assert.match(answers[1]?.kind === "refused" ? answers[1].error.message : "", said);
       assert.equal((await store.list(everything)).jobs.length, 2);
       assert.equal(backlog.queued("cpu"), 2);
-      assert.deepEqual(stats.client("ada"), { accepted: 2, refused: 1 });
+      const { accepted, refused, refusedBy } = stats.client("ada");
+      assert.deepEqual([accepted, refused, refusedBy], [2, 1, [{ reason, jobs: 1 }]]);
     });
   }
 
@@ -138,7 +139,8 @@ describe("the queue's bound", () => {
         maxQueued: 5000,
         limits: { jobsPerSubmit: 9000, inputBytes: 9 },
       });
-      stats.ended(Array.from({ length: attempts }, () => endedOf(newLease())));
+      const ended = Array.from({ length: attempts }, () => endedOf(newLease()));
+      stats.ended(ended, ended.map(settlementOf));
       clock.advance(1000);
       const answers = await admission.admit("ada", drafts(5001), null);
       const last = answers.at(-1);
@@ -208,7 +210,38 @@ describe("a request as a whole", () => {
     const submit = () => Promise.reject(refusal("store_failed", ["disk full"]));
     const { admission, stats } = tryAdmission({ store: { submit } });
     assert.equal((await refusalOf(admission.admit("ada", [draft()], null))).reason, "store_failed");
-    assert.equal(stats.client("ada").accepted, 0);
+    const { accepted, refusedBy } = stats.client("ada");
+    assert.deepEqual([accepted, refusedBy], [0, [{ reason: "store_failed", jobs: 1 }]]);
+  });
+
+  test("whatever a request is refused for as a whole, each of its jobs counts as refused for that", async () => {
+    const rates = { perSecond: 10, burst: 5, clients: {} };
+    const { admission, stats } = tryAdmission({ rates });
+    await refusalOf(admission.admit("ada", drafts(21), null));
+    await refusalOf(admission.admit("ada", drafts(6), null));
+    await refusalOf(admission.admit("ada", drafts(2), null));
+    admission.close();
+    await refusalOf(admission.admit("ada", drafts(3), null));
+    const signal = new AbortController().signal;
+    await admission.admitSlowly("ada", drafts(4), null, { signal, onWait() {} });
+
+    const { refused, refusedBy } = stats.client("ada");
+    assert.equal(refused, 36);
+    assert.deepEqual(refusedBy, [
+      { reason: "invalid_argument", jobs: 21 },
+      { reason: "draining", jobs: 7 },
+      { reason: "over_burst", jobs: 6 },
+      { reason: "rate_limited", jobs: 2 },
+    ]);
+  });
+
+  test("a job that was there counts as a duplicate, and not as accepted", async () => {
+    const { admission, stats } = tryAdmission();
+    const twice = draft({ id });
+    await admission.admit("ada", [twice], null);
+    await admission.admit("ada", [twice], null);
+    const { accepted, duplicates } = stats.client("ada");
+    assert.deepEqual([accepted, duplicates, stats.tasks()[0]?.accepted], [1, 1, 1]);
   });
 });
 

@@ -15,9 +15,11 @@ async function open(jobs: readonly NewJob[] = []) {
   await backlog.load();
   const stopped: string[] = [];
   const hints: string[] = [];
+  const counted: string[] = [];
   let isWatched = true;
   const canceller = createCanceller({
     ...{ store, sweeps: createWaitingLines(), backlog, clock: createFakeClock(t0) },
+    stats: { cancelled: (client, { task, pool }) => void counted.push(`${client}/${task}/${pool}`) },
     hintResults: (client, channel) => void hints.push(`results ${client}/${channel}`),
     watchers: {
       isWatched: () => isWatched,
@@ -28,7 +30,7 @@ async function open(jobs: readonly NewJob[] = []) {
   const unwatch = () => {
     isWatched = false;
   };
-  return { store, backlog, canceller, stopped, hints, unwatch };
+  return { store, backlog, canceller, stopped, hints, counted, unwatch };
 }
 
 const sweep = (overrides = {}) => ({ dryRun: false, signal: new AbortController().signal, ...overrides });
@@ -36,7 +38,7 @@ const sweep = (overrides = {}) => ({ dryRun: false, signal: new AbortController(
 describe("by id", () => {
   test("a job that waits is CANCELLED: its line is shorter, its result's readers and its watchers are told", async () => {
     const jobs = [...newJobs(2), ...newJobs(1, { channel: null }), ...newJobs(1, { channel: "other" })];
-    const { canceller, backlog, hints, stopped } = await open(jobs);
+    const { canceller, backlog, hints, counted, stopped } = await open(jobs);
     const ids = jobs.map(({ id }) => id);
     const answers = await canceller.cancel("ada", ids);
     assert.ok(answers.every(({ kind }) => kind === "cancelled"));
@@ -47,16 +49,18 @@ describe("by id", () => {
       `changed ${ids.map((id) => `ada/${id}`).join()}`,
     ]);
     assert.deepEqual(stopped, []);
+    assert.deepEqual(counted, Array(4).fill("ada/echo/cpu"));
   });
 
   test("a job that runs is told to stop once the wish is durable", async () => {
     const jobs = newJobs(1);
-    const { canceller, store, stopped, backlog } = await open(jobs);
+    const { canceller, store, stopped, counted, backlog } = await open(jobs);
     const [lease] = await leaseAll(store);
     backlog.change("cpu", -1);
     const [answer] = await canceller.cancel("ada", [jobs[0]!.id]);
     assert.equal(answer?.kind, "cancelling");
     assert.deepEqual(stopped, [`cpu ${lease?.seq}`]);
+    assert.deepEqual(counted, []); // its attempt will be
     assert.equal(backlog.queued("cpu"), 0);
     assert.deepEqual(await store.extend({ leases: [lease!], until: t0 }), ["cancelling"]);
   });

@@ -19,8 +19,10 @@ async function open(dead: readonly NewJob[] = []) {
   }
   const backlog = createBacklog(store, new Map([["cpu", 1_000_000]]));
   const hints: string[] = [];
+  const counted: string[] = [];
   const deadLetters = createDeadLetters({
     ...{ store, sweeps: createWaitingLines(), backlog, clock: createFakeClock(t0) },
+    stats: { redriven: (pool) => void counted.push(pool) },
     hintPool: (pool, dueAt) => void hints.push(`pool ${pool} at ${dueAt - t0}`),
     watchers: { isWatched: () => true, changed: (jobs) => void hints.push(`changed ${jobs.length}`) },
   });
@@ -29,7 +31,7 @@ async function open(dead: readonly NewJob[] = []) {
     const { jobs } = await store.list({ ...everything, filter });
     return jobs.map(({ runAt }) => runAt - t0).toReversed();
   };
-  return { store, backlog, deadLetters, hints, due };
+  return { store, backlog, deadLetters, hints, counted, due };
 }
 
 const idsOf = (jobs: readonly NewJob[]) => jobs.map(({ id }) => id);
@@ -38,11 +40,12 @@ const sweep = (overrides = {}) => ({ dryRun: false, signal: new AbortController(
 describe("redrive by id", () => {
   test("jobs wait again, their pools and watchers are told", async () => {
     const jobs = newJobs(3);
-    const { deadLetters, backlog, hints, store } = await open(jobs);
+    const { deadLetters, backlog, hints, counted, store } = await open(jobs);
     const answers = await deadLetters.redrive("ada", idsOf(jobs), 0);
     assert.ok(answers.every(({ kind }) => kind === "redriven"));
     assert.equal(backlog.queued("cpu"), 3);
     assert.deepEqual(hints, ["pool cpu at 0", "changed 3"]);
+    assert.deepEqual(counted, ["cpu", "cpu", "cpu"]);
     assert.equal((await store.counts()).pools[0]?.QUEUED, 3);
   });
 

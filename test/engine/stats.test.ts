@@ -4,15 +4,18 @@ import fc from "fast-check";
 import { createStats } from "../../src/engine/stats.ts";
 import type { Outcome } from "../../src/job/job.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
-import { endedOf, failedOnce, newLease, succeeded } from "../support/samples.ts";
+import { createRegistry } from "../../src/metrics/registry.ts";
+import type { Ended } from "../../src/pool/pool.ts";
+import { endedOf, failedOnce, newLease, settlementOf, succeeded } from "../support/samples.ts";
 import { t0 } from "../store/sample.ts";
 
 function open() {
   const clock = createFakeClock();
-  const stats = createStats(clock);
+  const stats = createStats(clock, createRegistry(clock));
+  const endAll = (ended: readonly Ended[]) => stats.ended(ended, ended.map(settlementOf));
   const end = (count: number, outcome: Outcome = succeeded, tookMs = 3, lease = {}) =>
-    stats.ended(Array.from({ length: count }, () => endedOf(newLease(lease), outcome, { tookMs })));
-  return { clock, stats, end };
+    endAll(Array.from({ length: count }, () => endedOf(newLease(lease), outcome, { tookMs })));
+  return { clock, stats, end, endAll };
 }
 
 describe("tasks", () => {
@@ -30,11 +33,40 @@ describe("tasks", () => {
     ]);
   });
 
-  test("a task whose attempts were all given back, or came too late to be started, is not listed", () => {
+  test("a task whose attempts were all given back is not listed", () => {
     const { stats, end } = open();
     end(4, { kind: "released" });
-    end(4, { kind: "expired", hasStarted: false });
     assert.deepEqual(stats.tasks(), []);
+    assert.equal(stats.known(), 0);
+  });
+
+  test("a job that came too late to be started is dead, and had no attempt", () => {
+    const { stats, end } = open();
+    end(4, { kind: "expired", hasStarted: false });
+    const [task] = stats.tasks();
+    assert.deepEqual([task?.dead, task?.failed, task?.execution, task?.endToEnd], [4, 0, null, null]);
+  });
+
+  test("jobs are counted as they are accepted, tried again, and become final", () => {
+    const { stats, end, clock } = open();
+    const job = { task: "echo", pool: "cpu" };
+    for (let count = 0; count < 9; count += 1) stats.admitted("ada", job, "accepted");
+    stats.admitted("ada", job, "duplicate");
+    end(2);
+    end(3, failedOnce);
+    end(1, failedOnce, 3, { maxAttempts: 1 });
+    stats.cancelled("ada", job);
+    clock.advance(1000);
+    const [task] = stats.tasks();
+    assert.deepEqual([task?.accepted, task?.retries, task?.dead, task?.cancelled], [9, 3, 1, 1]);
+    assert.deepEqual([task?.acceptedPerSecond, task?.finishedPerSecond], [0.9, 0.4]);
+  });
+
+  test("beyond a thousand, as of jobs that earlier versions stored, are counted together", () => {
+    const { stats } = open();
+    for (let task = 0; task < 1_010; task += 1) stats.admitted("ada", { task: `t${task}`, pool: "cpu" }, "accepted");
+    assert.equal(stats.tasks().length, 1_001);
+    assert.deepEqual([stats.tasks().at(-1)?.task, stats.tasks().at(-1)?.accepted], ["(others)", 10]);
   });
 
   test("an attempt that its deadline ended has failed; one that was cancelled ended, and has not", () => {
@@ -124,15 +156,17 @@ describe("percentiles", () => {
     );
 
   test("of execution and of waiting, in milliseconds", () => {
-    const { stats } = open();
+    const { stats, endAll, clock } = open();
     for (let ms = 1; ms <= 100; ms += 1) {
-      stats.ended([endedOf(newLease({ runAt: t0 - ms }), succeeded, { startedAt: t0, tookMs: ms / 10 })]);
+      const lease = newLease({ runAt: t0 - ms, submittedAt: clock.now() - 1000 * ms });
+      endAll([endedOf(lease, succeeded, { startedAt: t0, tookMs: ms / 10 })]);
     }
     const [task] = stats.tasks();
     near(task?.execution?.p50, 5);
     near(task?.execution?.p90, 9);
     near(task?.execution?.p99, 9.9);
     near(task?.queueWait?.p50, 50);
+    near(task?.endToEnd?.p90, 90_000);
   });
 
   test("take in all of the last minute and nothing older than two", () => {
@@ -165,30 +199,83 @@ describe("percentiles", () => {
   });
 
   test("bear a wait that clocks made negative", () => {
-    const { stats } = open();
-    stats.ended([endedOf(newLease({ runAt: t0 + 1000 }), succeeded, { startedAt: t0, tookMs: -5 })]);
+    const { stats, endAll } = open();
+    endAll([endedOf(newLease({ runAt: t0 + 1000 }), succeeded, { startedAt: t0, tookMs: -5 })]);
     assert.deepEqual(stats.tasks()[0]?.queueWait, { p50: 0.001, p90: 0.001, p99: 0.001 });
   });
 });
 
 describe("clients", () => {
+  const job = { task: "echo", pool: "cpu" };
+  const shown = ({ accepted, refused }: { readonly accepted: number; readonly refused: number }) => [accepted, refused];
+
   test("each has its own numbers; one that was never heard of has zeros", () => {
-    const { stats } = open();
-    stats.admitted("ada", 3);
-    stats.refused("ada", 1);
-    stats.admitted("bob", 1);
-    assert.deepEqual(stats.client("ada"), { accepted: 3, refused: 1 });
-    assert.deepEqual(stats.client("bob"), { accepted: 1, refused: 0 });
-    assert.deepEqual(stats.client("eve"), { accepted: 0, refused: 0 });
+    const { stats, end, clock } = open();
+    for (let count = 0; count < 3; count += 1) stats.admitted("ada", job, "accepted");
+    stats.admitted("ada", job, "duplicate");
+    stats.refused("ada", "queue_full", 1);
+    stats.refused("ada", "rate_limited", 4);
+    stats.throttled("ada", 2, 1500);
+    stats.admitted("bob", job, "accepted");
+    stats.cancelled("bob", job);
+    end(2, succeeded, 7, { client: "ada" });
+    end(1, failedOnce, 7, { client: "ada", maxAttempts: 1 });
+    end(1, failedOnce, 7, { client: "ada" });
+    clock.advance(1000);
+
+    const ada = stats.client("ada");
+    assert.deepEqual(
+      [ada.accepted, ada.duplicates, ada.refused, ada.succeeded, ada.dead, ada.cancelled, ada.retries, ada.throttledMs],
+      [3, 1, 5, 2, 1, 0, 1, 1500],
+    );
+    assert.deepEqual(ada.refusedBy, [
+      { reason: "rate_limited", jobs: 4 },
+      { reason: "queue_full", jobs: 1 },
+    ]);
+    assert.deepEqual([ada.acceptedPerSecond, ada.finishedPerSecond], [0.3, 0.3]);
+    assert.ok(ada.execution && ada.execution.p50 > 6.5 && ada.execution.p50 < 7.5);
+    assert.ok(ada.queueWait && ada.endToEnd);
+    const bob = stats.client("bob");
+    assert.deepEqual([bob.accepted, bob.cancelled, bob.execution], [1, 1, null]);
+    assert.deepEqual(shown(stats.client("eve")), [0, 0]);
   });
 
   test("beyond ten thousand are counted together, and those before keep their own", () => {
     const { stats } = open();
-    for (let client = 0; client < 10_050; client += 1) stats.admitted(`client ${client}`, 1);
-    stats.admitted("client 1", 1);
-    assert.deepEqual(stats.client("client 1"), { accepted: 2, refused: 0 });
-    assert.deepEqual(stats.client("client 10049"), { accepted: 0, refused: 0 });
-    assert.deepEqual(stats.client("(others)"), { accepted: 50, refused: 0 });
+    for (let client = 0; client < 10_050; client += 1) stats.admitted(`client ${client}`, job, "accepted");
+    stats.admitted("client 1", job, "accepted");
+    assert.deepEqual(shown(stats.client("client 1")), [2, 0]);
+    assert.deepEqual(shown(stats.client("client 10049")), [0, 0]);
+    assert.deepEqual(shown(stats.client("(others)")), [50, 0]);
+    assert.equal(stats.known(), 10_001);
+  });
+
+  test("percentiles and rates are of the thousand that were busy last; the counts of all are kept", () => {
+    const { stats, end, clock } = open();
+    for (let client = 0; client < 1_001; client += 1) end(1, succeeded, 3, { client: `client ${client}` });
+    clock.advance(1000);
+    assert.equal(stats.client("client 0").execution, null);
+    assert.deepEqual([stats.client("client 0").succeeded, stats.client("client 0").finishedPerSecond], [1, 0]);
+    assert.ok(stats.client("client 1").execution);
+    end(1, succeeded, 3, { client: "client 1" }); // so the next to go is another
+    end(1, succeeded, 3, { client: "client 0" });
+    assert.ok(stats.client("client 1").execution && stats.client("client 0").execution);
+    assert.equal(stats.client("client 2").execution, null);
+  });
+
+  test("the busiest are those with the most jobs now, then since the start", () => {
+    const { stats, clock } = open();
+    const submit = (client: string, jobs: number) => {
+      for (let count = 0; count < jobs; count += 1) stats.admitted(client, job, "accepted");
+    };
+    submit("early", 100);
+    submit("earlier", 200);
+    clock.advance(60_000);
+    submit("now", 2);
+    clock.advance(1_000);
+    const names = (limit: number) => stats.busiest(limit).map(({ client }) => client);
+    assert.deepEqual(names(10), ["now", "earlier", "early"]);
+    assert.deepEqual(names(2), ["now", "earlier"]);
   });
 });
 

@@ -8,6 +8,7 @@ import { createStats } from "../../src/engine/stats.ts";
 import { MillpondError } from "../../src/errors.ts";
 import { SleepInputSchema } from "../../src/gen/millpond/tasks/v1/diagnostic_pb.ts";
 import { newId } from "../../src/job/id.ts";
+import { createRegistry } from "../../src/metrics/registry.ts";
 import type { Tasks } from "../../src/pool/tasks.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
@@ -30,7 +31,7 @@ export function tryAdmission({
     ["io", maxQueued],
   ]);
   const backlog = createBacklog(store, limits);
-  const stats = createStats(clock);
+  const stats = createStats(clock, createRegistry(clock));
   const hinted: string[] = [];
   const tasks: Tasks = new Map([
     ["echo", echo],

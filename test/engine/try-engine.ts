@@ -7,6 +7,7 @@ import { systemClock as clock } from "../../src/clock.ts";
 import { noDiskWatch } from "../../src/engine/disk.ts";
 import { createEngine, type Engine, type EngineParts } from "../../src/engine/engine.ts";
 import { newId } from "../../src/job/id.ts";
+import { createRegistry } from "../../src/metrics/registry.ts";
 import { maxChunk } from "../../src/pool/chunk.ts";
 import { createPool } from "../../src/pool/pool.ts";
 import { openStore } from "../../src/store/open.ts";
@@ -43,6 +44,7 @@ export async function tryEngine(t: TestContext, overrides: Partial<EngineParts> 
   });
   const engine: Engine = createEngine({
     ...{ store, tasks, clock, log, maxChunk, pools: [pool], tracing: untraced, disk: noDiskWatch },
+    registry: createRegistry(clock),
     isolated: [createFakePool(1)],
     checks: loaded.checks,
     ...{ owner: "test", leaseMs: 30_000, random: Math.random, newId: () => newId(clock.now()) },

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { noDiskWatch } from "../../src/engine/disk.ts";
 import { createEngine } from "../../src/engine/engine.ts";
 import { newId } from "../../src/job/id.ts";
+import { createRegistry } from "../../src/metrics/registry.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { untraced } from "../../src/telemetry/instruments.ts";
 import { createFakePool } from "../engine/fake-pool.ts";
@@ -28,6 +29,7 @@ function openEngine() {
     isolated: [createFakePool(1)],
     clock,
     tracing: untraced,
+    registry: createRegistry(clock),
     owner: "boot",
     leaseMs,
     maxChunk: 128,

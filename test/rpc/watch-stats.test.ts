@@ -1,9 +1,12 @@
 /** `WatchStats` without a transport: what a watch costs, and how many there may be. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { createBacklog } from "../../src/engine/backlog.ts";
+import { createNumbers } from "../../src/engine/numbers.ts";
 import { createStats } from "../../src/engine/stats.ts";
 import { MillpondError } from "../../src/errors.ts";
 import type { WatchStatsResponse } from "../../src/gen/millpond/v1/worker_pool_pb.ts";
+import { createRegistry } from "../../src/metrics/registry.ts";
 import { createStatsWatch, type StatsWatchParts } from "../../src/rpc/watch-stats.ts";
 import { createFakeClock, turn } from "../support/fake-clock.ts";
 
@@ -14,9 +17,11 @@ function setUp(statsWatches = 10_000) {
     reads += 1;
     return { pools: [] };
   };
+  const store = { counts, oldest: async () => [], size: async () => ({ bytes: 0, freeBytes: 0 }) };
   const parts = {
-    ...{ clock, stats: createStats(clock), pools: [], limits: { statsWatches }, closing: new AbortController().signal },
-    store: { counts, oldest: async () => [], size: async () => ({ bytes: 0, freeBytes: 0 }) },
+    ...{ clock, stats: createStats(clock, createRegistry(clock)), limits: { statsWatches } },
+    closing: new AbortController().signal,
+    numbers: createNumbers({ store, clock, pools: [], running: () => 0, backlog: createBacklog(store, new Map()) }),
     rateLimit: { rateOf: () => ({ perSecond: 0, burst: 0 }) },
   } as unknown as StatsWatchParts;
   const watchStats = createStatsWatch(parts);

@@ -36,10 +36,10 @@ export function lettersConformance(check: Check): void {
     const ids = [waiting.id, done!.id, running.id, discarding.id, other.id, missing, waiting.id, running.id];
     const cancelling = { kind: "cancelling", pool: "cpu", seq: lease!.seq };
     assert.deepEqual(await store.cancel({ client: "ada", ids, now: t0 + 5, failure }), [
-      { kind: "cancelled", pool: "cpu", channel: "x" },
+      { kind: "cancelled", task: "echo", pool: "cpu", channel: "x" },
       { kind: "final", state: "SUCCEEDED" },
       cancelling,
-      { kind: "cancelled", pool: "cpu", channel: null },
+      { kind: "cancelled", task: "echo", pool: "cpu", channel: null },
       { kind: "not_found" },
       { kind: "not_found" },
       { kind: "final", state: "CANCELLED" },

@@ -1,7 +1,8 @@
 /** Leases and ended attempts for tests that need some, and do not care much which. */
 import { fileURLToPath } from "node:url";
 import { systemClock } from "../../src/clock.ts";
-import type { Lease, Outcome } from "../../src/job/job.ts";
+import type { Lease, Outcome, Settlement } from "../../src/job/job.ts";
+import { transition } from "../../src/job/transition.ts";
 import type { Log, LogFields } from "../../src/log.ts";
 import type { Ended } from "../../src/pool/pool.ts";
 import type { TaskChecks } from "../../src/pool/checker/checks.ts";
@@ -25,6 +26,11 @@ export const failedOnce: Outcome = {
 /** An attempt that took 3 ms, 5 ms after its job was due. */
 export function endedOf(lease: Lease, outcome: Outcome = succeeded, overrides: Partial<Ended> = {}): Ended {
   return { lease, outcome, startedAt: t0 + 5, finishedAt: t0 + 8, tookMs: 3, ...overrides };
+}
+
+/** What is written for an attempt, by the default policy. */
+export function settlementOf({ lease, outcome, startedAt, finishedAt }: Ended): Settlement {
+  return transition(lease, outcome, defaultRetryPolicy, { startedAt, finishedAt }, () => 0);
 }
 
 /** A task as the loader makes it, in pool `cpu`. */

@@ -37,7 +37,7 @@ export function createAlterations(db: DatabaseSync, tables: Tables, endQueued: E
     if (state !== QUEUED) return { kind: "final", state: states[state] as FinalState };
     counters.stored(now);
     const { name: channel } = endQueued(job, CANCELLED, null, failure, now);
-    return { kind: "cancelled", pool, channel };
+    return { kind: "cancelled", task: job[6], pool, channel };
   }
 
   function redriveOne(client: string, id: string, runAt: number, now: number): Redriven {

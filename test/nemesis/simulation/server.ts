@@ -4,6 +4,7 @@ import type { Draft } from "../../../src/engine/draft.ts";
 import type { Engine } from "../../../src/engine/engine.ts";
 import { createSignal } from "../../../src/lifecycle.ts";
 import type { Log } from "../../../src/log.ts";
+import { createRegistry } from "../../../src/metrics/registry.ts";
 import type { LoadedTask } from "../../../src/pool/tasks.ts";
 import type { Pool } from "../../../src/pool/port.ts";
 import type { Store } from "../../../src/store/store.ts";
@@ -109,6 +110,7 @@ export function startServer(parts: ServerParts): Server {
   const pools: readonly Pool[] = shared.map((pool) => bug?.pool?.(pool) ?? pool);
   const engine: Engine = code.createEngine({
     ...{ store, tasks, pools, isolated, clock, tracing: untraced, owner, log, checks: noChecks },
+    registry: createRegistry(clock),
     ...{ leaseMs: setting.leaseMs, maxChunk: setting.maxChunk },
     random: random.fork("backoff").next,
     newId: () =>

@@ -6,13 +6,15 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
+import type { ClientStats } from "./stats_pb.ts";
+import { file_millpond_v1_stats } from "./stats_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file millpond/v1/admin.proto.
  */
 export const file_millpond_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChdtaWxscG9uZC92MS9hZG1pbi5wcm90bxILbWlsbHBvbmQudjEiNwoMRHJhaW5SZXF1ZXN0EicKBHdhaXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iMAoNRHJhaW5SZXNwb25zZRIPCgdydW5uaW5nGAEgASgNEg4KBnF1ZXVlZBgCIAEoBDJOCgxBZG1pblNlcnZpY2USPgoFRHJhaW4SGS5taWxscG9uZC52MS5EcmFpblJlcXVlc3QaGi5taWxscG9uZC52MS5EcmFpblJlc3BvbnNlQn0KDmlvLm1pbGxwb25kLnYxUAFaPmdpdGh1Yi5jb20vbWlsbHBvbmQvbWlsbHBvbmQvY2xpZW50cy9nby9taWxscG9uZC92MTttaWxscG9uZHYxqgILTWlsbHBvbmQuVjHKAgtNaWxscG9uZFxWMeoCDE1pbGxwb25kOjpWMWIGcHJvdG8z", [file_google_protobuf_duration]);
+  fileDesc("ChdtaWxscG9uZC92MS9hZG1pbi5wcm90bxILbWlsbHBvbmQudjEiNwoMRHJhaW5SZXF1ZXN0EicKBHdhaXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iMAoNRHJhaW5SZXNwb25zZRIPCgdydW5uaW5nGAEgASgNEg4KBnF1ZXVlZBgCIAEoBCIjChJMaXN0Q2xpZW50c1JlcXVlc3QSDQoFbGltaXQYASABKA0iTwoTTGlzdENsaWVudHNSZXNwb25zZRIpCgdjbGllbnRzGAEgAygLMhgubWlsbHBvbmQudjEuQ2xpZW50U3RhdHMSDQoFa25vd24YAiABKA0yoAEKDEFkbWluU2VydmljZRI+CgVEcmFpbhIZLm1pbGxwb25kLnYxLkRyYWluUmVxdWVzdBoaLm1pbGxwb25kLnYxLkRyYWluUmVzcG9uc2USUAoLTGlzdENsaWVudHMSHy5taWxscG9uZC52MS5MaXN0Q2xpZW50c1JlcXVlc3QaIC5taWxscG9uZC52MS5MaXN0Q2xpZW50c1Jlc3BvbnNlQn0KDmlvLm1pbGxwb25kLnYxUAFaPmdpdGh1Yi5jb20vbWlsbHBvbmQvbWlsbHBvbmQvY2xpZW50cy9nby9taWxscG9uZC92MTttaWxscG9uZHYxqgILTWlsbHBvbmQuVjHKAgtNaWxscG9uZFxWMeoCDE1pbGxwb25kOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_millpond_v1_stats]);
 
 /**
  * @generated from message millpond.v1.DrainRequest
@@ -60,6 +62,49 @@ export const DrainResponseSchema: GenMessage<DrainResponse> = /*@__PURE__*/
   messageDesc(file_millpond_v1_admin, 1);
 
 /**
+ * @generated from message millpond.v1.ListClientsRequest
+ */
+export type ListClientsRequest = Message<"millpond.v1.ListClientsRequest"> & {
+  /**
+   * At most this many clients, 1 to 1000; 0: 100.
+   *
+   * @generated from field: uint32 limit = 1;
+   */
+  limit: number;
+};
+
+/**
+ * Describes the message millpond.v1.ListClientsRequest.
+ * Use `create(ListClientsRequestSchema)` to create a new message.
+ */
+export const ListClientsRequestSchema: GenMessage<ListClientsRequest> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_admin, 2);
+
+/**
+ * @generated from message millpond.v1.ListClientsResponse
+ */
+export type ListClientsResponse = Message<"millpond.v1.ListClientsResponse"> & {
+  /**
+   * @generated from field: repeated millpond.v1.ClientStats clients = 1;
+   */
+  clients: ClientStats[];
+
+  /**
+   * How many clients the server has numbers of. Beyond 10,000 the others are counted together, as `(others)`.
+   *
+   * @generated from field: uint32 known = 2;
+   */
+  known: number;
+};
+
+/**
+ * Describes the message millpond.v1.ListClientsResponse.
+ * Use `create(ListClientsResponseSchema)` to create a new message.
+ */
+export const ListClientsResponseSchema: GenMessage<ListClientsResponse> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_admin, 3);
+
+/**
  * For those who run the server.
  *
  * @generated from service millpond.v1.AdminService
@@ -76,6 +121,17 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof DrainRequestSchema;
     output: typeof DrainResponseSchema;
+  },
+  /**
+   * The traffic of the busiest clients: those with the most jobs accepted and finished in the last 10 s first, then those
+   * with the most since the server started.
+   *
+   * @generated from rpc millpond.v1.AdminService.ListClients
+   */
+  listClients: {
+    methodKind: "unary";
+    input: typeof ListClientsRequestSchema;
+    output: typeof ListClientsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_millpond_v1_admin, 0);

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file millpond/v1/stats.proto.
  */
 export const file_millpond_v1_stats: GenFile = /*@__PURE__*/
-  fileDesc("ChdtaWxscG9uZC92MS9zdGF0cy5wcm90bxILbWlsbHBvbmQudjEi1QEKCFNuYXBzaG90EiUKBXBvb2xzGAEgAygLMhYubWlsbHBvbmQudjEuUG9vbFN0YXRzEiUKBXRhc2tzGAIgAygLMhYubWlsbHBvbmQudjEuVGFza1N0YXRzEigKBmNsaWVudBgDIAEoCzIYLm1pbGxwb25kLnYxLkNsaWVudFN0YXRzEikKBnVwdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgVzdG9yZRgFIAEoCzIXLm1pbGxwb25kLnYxLlN0b3JlU3RhdHMiNAoKU3RvcmVTdGF0cxISCgpzaXplX2J5dGVzGAEgASgEEhIKCmZyZWVfYnl0ZXMYAiABKAQiwgIKCVBvb2xTdGF0cxIMCgRwb29sGAEgASgJEg4KBnF1ZXVlZBgCIAEoBBISCgptYXhfcXVldWVkGAMgASgEEg8KB3J1bm5pbmcYBCABKA0SDwoHd29ya2VycxgFIAEoDRITCgttaW5fd29ya2VycxgGIAEoDRITCgttYXhfd29ya2VycxgHIAEoDRIRCglzdWNjZWVkZWQYCCABKAQSDAoEZGVhZBgJIAEoBBIRCgljYW5jZWxsZWQYCiABKAQSLQoKb2xkZXN0X2FnZRgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIyCg9vbGRlc3RfZGVhZF9hZ2UYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGYnJva2VuGA0gASgIEhAKCHN1c3BlY3RzGA4gASgNIsIBCglUYXNrU3RhdHMSDAoEdGFzaxgBIAEoCRIMCgRwb29sGAIgASgJEhEKCXN1Y2NlZWRlZBgDIAEoBBIOCgZmYWlsZWQYBCABKAQSGwoTYXR0ZW1wdHNfcGVyX3NlY29uZBgFIAEoARIsCgpxdWV1ZV93YWl0GAYgASgLMhgubWlsbHBvbmQudjEuUGVyY2VudGlsZXMSKwoJZXhlY3V0aW9uGAcgASgLMhgubWlsbHBvbmQudjEuUGVyY2VudGlsZXMihQEKC1BlcmNlbnRpbGVzEiYKA3A1MBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgNwOTAYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJgoDcDk5GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uImgKC0NsaWVudFN0YXRzEg4KBmNsaWVudBgBIAEoCRIQCghhY2NlcHRlZBgCIAEoBBIPCgdyZWZ1c2VkGAMgASgEEhcKD3JhdGVfcGVyX3NlY29uZBgEIAEoARINCgVidXJzdBgFIAEoDUJ9Cg5pby5taWxscG9uZC52MVABWj5naXRodWIuY29tL21pbGxwb25kL21pbGxwb25kL2NsaWVudHMvZ28vbWlsbHBvbmQvdjE7bWlsbHBvbmR2MaoCC01pbGxwb25kLlYxygILTWlsbHBvbmRcVjHqAgxNaWxscG9uZDo6VjFiBnByb3RvMw", [file_google_protobuf_duration]);
+  fileDesc("ChdtaWxscG9uZC92MS9zdGF0cy5wcm90bxILbWlsbHBvbmQudjEi1QEKCFNuYXBzaG90EiUKBXBvb2xzGAEgAygLMhYubWlsbHBvbmQudjEuUG9vbFN0YXRzEiUKBXRhc2tzGAIgAygLMhYubWlsbHBvbmQudjEuVGFza1N0YXRzEigKBmNsaWVudBgDIAEoCzIYLm1pbGxwb25kLnYxLkNsaWVudFN0YXRzEikKBnVwdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgVzdG9yZRgFIAEoCzIXLm1pbGxwb25kLnYxLlN0b3JlU3RhdHMiNAoKU3RvcmVTdGF0cxISCgpzaXplX2J5dGVzGAEgASgEEhIKCmZyZWVfYnl0ZXMYAiABKAQiwgIKCVBvb2xTdGF0cxIMCgRwb29sGAEgASgJEg4KBnF1ZXVlZBgCIAEoBBISCgptYXhfcXVldWVkGAMgASgEEg8KB3J1bm5pbmcYBCABKA0SDwoHd29ya2VycxgFIAEoDRITCgttaW5fd29ya2VycxgGIAEoDRITCgttYXhfd29ya2VycxgHIAEoDRIRCglzdWNjZWVkZWQYCCABKAQSDAoEZGVhZBgJIAEoBBIRCgljYW5jZWxsZWQYCiABKAQSLQoKb2xkZXN0X2FnZRgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIyCg9vbGRlc3RfZGVhZF9hZ2UYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGYnJva2VuGA0gASgIEhAKCHN1c3BlY3RzGA4gASgNIv8CCglUYXNrU3RhdHMSDAoEdGFzaxgBIAEoCRIMCgRwb29sGAIgASgJEhEKCXN1Y2NlZWRlZBgDIAEoBBIOCgZmYWlsZWQYBCABKAQSGwoTYXR0ZW1wdHNfcGVyX3NlY29uZBgFIAEoARIsCgpxdWV1ZV93YWl0GAYgASgLMhgubWlsbHBvbmQudjEuUGVyY2VudGlsZXMSKwoJZXhlY3V0aW9uGAcgASgLMhgubWlsbHBvbmQudjEuUGVyY2VudGlsZXMSEAoIYWNjZXB0ZWQYCCABKAQSDwoHcmV0cmllcxgJIAEoBBIMCgRkZWFkGAogASgEEhEKCWNhbmNlbGxlZBgLIAEoBBIPCgdydW5uaW5nGAwgASgNEhsKE2FjY2VwdGVkX3Blcl9zZWNvbmQYDSABKAESGwoTZmluaXNoZWRfcGVyX3NlY29uZBgOIAEoARIsCgplbmRfdG9fZW5kGA8gASgLMhgubWlsbHBvbmQudjEuUGVyY2VudGlsZXMihQEKC1BlcmNlbnRpbGVzEiYKA3A1MBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgNwOTAYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJgoDcDk5GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIvEDCgtDbGllbnRTdGF0cxIOCgZjbGllbnQYASABKAkSEAoIYWNjZXB0ZWQYAiABKAQSDwoHcmVmdXNlZBgDIAEoBBIXCg9yYXRlX3Blcl9zZWNvbmQYBCABKAESDQoFYnVyc3QYBSABKA0SLAoKcmVmdXNlZF9ieRgGIAMoCzIYLm1pbGxwb25kLnYxLlJlZnVzZWRKb2JzEhIKCmR1cGxpY2F0ZXMYByABKAQSEQoJc3VjY2VlZGVkGAggASgEEgwKBGRlYWQYCSABKAQSEQoJY2FuY2VsbGVkGAogASgEEg8KB3JldHJpZXMYCyABKAQSDwoHcnVubmluZxgMIAEoDRIbChNhY2NlcHRlZF9wZXJfc2Vjb25kGA0gASgBEhsKE2ZpbmlzaGVkX3Blcl9zZWNvbmQYDiABKAESLAoKcXVldWVfd2FpdBgPIAEoCzIYLm1pbGxwb25kLnYxLlBlcmNlbnRpbGVzEisKCWV4ZWN1dGlvbhgQIAEoCzIYLm1pbGxwb25kLnYxLlBlcmNlbnRpbGVzEiwKCmVuZF90b19lbmQYESABKAsyGC5taWxscG9uZC52MS5QZXJjZW50aWxlcxIsCgl0aHJvdHRsZWQYEiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iKwoLUmVmdXNlZEpvYnMSDgoGcmVhc29uGAEgASgJEgwKBGpvYnMYAiABKARCfQoOaW8ubWlsbHBvbmQudjFQAVo+Z2l0aHViLmNvbS9taWxscG9uZC9taWxscG9uZC9jbGllbnRzL2dvL21pbGxwb25kL3YxO21pbGxwb25kdjGqAgtNaWxscG9uZC5WMcoCC01pbGxwb25kXFYx6gIMTWlsbHBvbmQ6OlYxYgZwcm90bzM", [file_google_protobuf_duration]);
 
 /**
  * What the server is doing at one moment.
@@ -26,7 +26,7 @@ export type Snapshot = Message<"millpond.v1.Snapshot"> & {
   pools: PoolStats[];
 
   /**
-   * One row for each task that finished a job since the server started.
+   * One row for each task that was asked for, or had an attempt, since the server started.
    *
    * @generated from field: repeated millpond.v1.TaskStats tasks = 2;
    */
@@ -228,14 +228,70 @@ export type TaskStats = Message<"millpond.v1.TaskStats"> & {
   attemptsPerSecond: number;
 
   /**
+   * From when a job is due until its attempt starts.
+   *
    * @generated from field: millpond.v1.Percentiles queue_wait = 6;
    */
   queueWait?: Percentiles | undefined;
 
   /**
+   * From the start of an attempt to its end.
+   *
    * @generated from field: millpond.v1.Percentiles execution = 7;
    */
   execution?: Percentiles | undefined;
+
+  /**
+   * New jobs that were accepted.
+   *
+   * @generated from field: uint64 accepted = 8;
+   */
+  accepted: bigint;
+
+  /**
+   * Attempts after which the job was queued again.
+   *
+   * @generated from field: uint64 retries = 9;
+   */
+  retries: bigint;
+
+  /**
+   * Jobs that became DEAD, and CANCELLED.
+   *
+   * @generated from field: uint64 dead = 10;
+   */
+  dead: bigint;
+
+  /**
+   * @generated from field: uint64 cancelled = 11;
+   */
+  cancelled: bigint;
+
+  /**
+   * Jobs that workers run now.
+   *
+   * @generated from field: uint32 running = 12;
+   */
+  running: number;
+
+  /**
+   * Jobs that were accepted, and that became final, per second over the last 10 s.
+   *
+   * @generated from field: double accepted_per_second = 13;
+   */
+  acceptedPerSecond: number;
+
+  /**
+   * @generated from field: double finished_per_second = 14;
+   */
+  finishedPerSecond: number;
+
+  /**
+   * From the submit of a job until its outcome is on disk; of jobs that ran.
+   *
+   * @generated from field: millpond.v1.Percentiles end_to_end = 15;
+   */
+  endToEnd?: Percentiles | undefined;
 };
 
 /**
@@ -275,7 +331,7 @@ export const PercentilesSchema: GenMessage<Percentiles> = /*@__PURE__*/
   messageDesc(file_millpond_v1_stats, 4);
 
 /**
- * One client's traffic since the server started.
+ * One client's traffic. Counts are since the server started, percentiles over the last minute or two.
  *
  * @generated from message millpond.v1.ClientStats
  */
@@ -286,11 +342,15 @@ export type ClientStats = Message<"millpond.v1.ClientStats"> & {
   client: string;
 
   /**
+   * New jobs that were accepted.
+   *
    * @generated from field: uint64 accepted = 2;
    */
   accepted: bigint;
 
   /**
+   * Jobs that were refused, for any reason.
+   *
    * @generated from field: uint64 refused = 3;
    */
   refused: bigint;
@@ -306,6 +366,87 @@ export type ClientStats = Message<"millpond.v1.ClientStats"> & {
    * @generated from field: uint32 burst = 5;
    */
   burst: number;
+
+  /**
+   * `refused` by reason, the most frequent first. Reasons are those of the error details.
+   *
+   * @generated from field: repeated millpond.v1.RefusedJobs refused_by = 6;
+   */
+  refusedBy: RefusedJobs[];
+
+  /**
+   * Jobs that were there already, under the same id or idempotency key.
+   *
+   * @generated from field: uint64 duplicates = 7;
+   */
+  duplicates: bigint;
+
+  /**
+   * Jobs that became final, by how they ended.
+   *
+   * @generated from field: uint64 succeeded = 8;
+   */
+  succeeded: bigint;
+
+  /**
+   * @generated from field: uint64 dead = 9;
+   */
+  dead: bigint;
+
+  /**
+   * @generated from field: uint64 cancelled = 10;
+   */
+  cancelled: bigint;
+
+  /**
+   * Attempts after which the job was queued again.
+   *
+   * @generated from field: uint64 retries = 11;
+   */
+  retries: bigint;
+
+  /**
+   * Jobs that workers run now.
+   *
+   * @generated from field: uint32 running = 12;
+   */
+  running: number;
+
+  /**
+   * Jobs that were accepted, and that became final, per second over the last 10 s.
+   *
+   * @generated from field: double accepted_per_second = 13;
+   */
+  acceptedPerSecond: number;
+
+  /**
+   * @generated from field: double finished_per_second = 14;
+   */
+  finishedPerSecond: number;
+
+  /**
+   * As in TaskStats, of this client's jobs. Absent where more clients are busy than the server keeps percentiles of.
+   *
+   * @generated from field: millpond.v1.Percentiles queue_wait = 15;
+   */
+  queueWait?: Percentiles | undefined;
+
+  /**
+   * @generated from field: millpond.v1.Percentiles execution = 16;
+   */
+  execution?: Percentiles | undefined;
+
+  /**
+   * @generated from field: millpond.v1.Percentiles end_to_end = 17;
+   */
+  endToEnd?: Percentiles | undefined;
+
+  /**
+   * How long the jobs of open streams have waited for the client's rate, in all.
+   *
+   * @generated from field: google.protobuf.Duration throttled = 18;
+   */
+  throttled?: Duration | undefined;
 };
 
 /**
@@ -314,4 +455,30 @@ export type ClientStats = Message<"millpond.v1.ClientStats"> & {
  */
 export const ClientStatsSchema: GenMessage<ClientStats> = /*@__PURE__*/
   messageDesc(file_millpond_v1_stats, 5);
+
+/**
+ * Jobs that were refused for one reason.
+ *
+ * @generated from message millpond.v1.RefusedJobs
+ */
+export type RefusedJobs = Message<"millpond.v1.RefusedJobs"> & {
+  /**
+   * Such as `queue_full`.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: uint64 jobs = 2;
+   */
+  jobs: bigint;
+};
+
+/**
+ * Describes the message millpond.v1.RefusedJobs.
+ * Use `create(RefusedJobsSchema)` to create a new message.
+ */
+export const RefusedJobsSchema: GenMessage<RefusedJobs> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_stats, 6);
 

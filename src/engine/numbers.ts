@@ -1,0 +1,113 @@
+/** What the server is doing now: read for `Stats`, and into the registry of metrics. */
+import type { Clock } from "../clock.ts";
+import type { JobState, Lease } from "../job/job.ts";
+import type { Registry } from "../metrics/registry.ts";
+import type { Store, StoreSize } from "../store/store.ts";
+import type { Backlog } from "./backlog.ts";
+import type { EnginePool } from "./lane.ts";
+
+/** A pool's queue and workers, as they are in memory. */
+export type PoolNow = {
+  readonly pool: string;
+  readonly queued: number;
+  readonly maxQueued: number;
+  readonly running: number;
+  readonly suspects: number;
+  readonly workers: number;
+  readonly minWorkers: number;
+  readonly maxWorkers: number;
+  readonly isBroken: boolean;
+};
+
+/** What the store knows of a pool. */
+export type PoolStored = {
+  readonly pool: string;
+  readonly jobs: { readonly [S in JobState]: number };
+  /** How long the oldest due job has waited, and how long ago the oldest DEAD job died; 0: there is none. */
+  readonly oldestAgeMs: number;
+  readonly oldestDeadAgeMs: number;
+};
+
+export type Numbers = {
+  pools(): readonly PoolNow[];
+  /** In the same order. Rejects when the store has failed. */
+  stored(): Promise<{ readonly size: StoreSize; readonly pools: readonly PoolStored[] }>;
+  /** Jobs that workers run now. */
+  started(): readonly Lease[];
+};
+
+export type NumbersParts = {
+  readonly store: Pick<Store, "counts" | "oldest" | "size">;
+  readonly backlog: Pick<Backlog, "queued" | "limit">;
+  readonly clock: Clock;
+  /** Jobs of a pool that run, or have ended and that is not written yet. */
+  readonly running: (pool: string) => number;
+  readonly pools: readonly EnginePool[];
+};
+
+const noJobs = { QUEUED: 0, RUNNING: 0, SUCCEEDED: 0, DEAD: 0, CANCELLED: 0 } as const;
+
+export function createNumbers({ store, backlog, clock, running, pools }: NumbersParts): Numbers {
+  return {
+    pools: () =>
+      pools.map(({ pool, suspects }) => ({
+        pool: pool.name,
+        queued: backlog.queued(pool.name),
+        maxQueued: backlog.limit(pool.name),
+        running: running(pool.name),
+        suspects: suspects.dispatcher.running(),
+        workers: pool.workers(),
+        minWorkers: pool.minWorkers,
+        maxWorkers: pool.maxWorkers,
+        isBroken: !pool.canRun(),
+      })),
+    async stored() {
+      const now = clock.now();
+      const names = pools.map(({ pool }) => pool.name);
+      const asked = [store.counts(), store.oldest({ pools: names, now }), store.size()] as const;
+      const [counts, oldest, size] = await Promise.all(asked);
+      return {
+        size,
+        pools: pools.map(({ pool: { name: pool }, dispatcher, suspects }, index) => {
+          const { dueAt = null, diedAt = null } = oldest[index] ?? {};
+          const held = [...dispatcher.waiting(), ...suspects.dispatcher.waiting()];
+          return {
+            pool,
+            jobs: counts.pools.find((each) => each.pool === pool) ?? noJobs,
+            oldestAgeMs: Math.max(now - held.reduce((at, { runAt }) => Math.min(at, runAt), dueAt ?? now), 0),
+            oldestDeadAgeMs: Math.max(now - (diedAt ?? now), 0),
+          };
+        }),
+      };
+    },
+    started: () =>
+      pools.flatMap(({ dispatcher, suspects }) => [...dispatcher.started(), ...suspects.dispatcher.started()]),
+  };
+}
+
+export function observeNumbers(registry: Registry, numbers: Numbers): void {
+  registry.observed((observe) => {
+    for (const each of numbers.pools()) {
+      const of = { pool: each.pool };
+      observe("millpond.queue.depth", each.queued, of);
+      observe("millpond.queue.limit", each.maxQueued, of);
+      observe("millpond.jobs.running", each.running, of);
+      observe("millpond.jobs.suspects", each.suspects, of);
+      observe("millpond.pool.workers", each.workers, of);
+      observe("millpond.pool.min_workers", each.minWorkers, of);
+      observe("millpond.pool.max_workers", each.maxWorkers, of);
+      observe("millpond.pool.broken", each.isBroken ? 1 : 0, of);
+    }
+  });
+  registry.observed(async (observe) => {
+    const { size, pools } = await numbers.stored();
+    observe("millpond.store.size", size.bytes);
+    observe("millpond.store.free", size.freeBytes);
+    for (const { pool, jobs, oldestAgeMs } of pools) {
+      observe("millpond.queue.oldest_age", oldestAgeMs / 1000, { pool });
+      for (const state of Object.keys(noJobs) as JobState[]) {
+        observe("millpond.jobs.stored", jobs[state], { pool, state: state.toLowerCase() });
+      }
+    }
+  });
+}

@@ -1,0 +1,84 @@
+/** Percentiles of durations over a sliding window. */
+
+/** Durations in milliseconds; null when nothing was measured. */
+export type Percentiles = { readonly p50: number; readonly p90: number; readonly p99: number } | null;
+
+export type DurationWindow = {
+  /** `now` is monotonic. */
+  record(ms: number, now: number): void;
+  /** Of all that was recorded in the last minute, and of nothing older than two. */
+  percentiles(now: number): Percentiles;
+};
+
+/** Percentiles cover the present window and the one before. */
+const windowMs = 60_000;
+/** Longer durations count as this one: 19 hours. */
+const longestMicros = 2 ** 36;
+
+type Counted = { readonly counts: Uint32Array; total: number };
+
+/** Shorter ones, and those that clocks made negative, count as this one. */
+const shortestMicros = 1;
+
+/**
+ * Buckets as of HdrHistogram (https://hdrhistogram.org): each power of two of microseconds is cut into `2 ** bits` equal parts,
+ * so that a percentile is wrong by `1 / 2 ** (bits + 1)` of its value at most. A quiet window holds no memory.
+ */
+export function createDurationWindow(bits: number, startedAt: number): DurationWindow {
+  let current: Counted | null = null;
+  let previous: Counted | null = null;
+  let windowEndsAt = startedAt + windowMs;
+
+  function turn(now: number): void {
+    if (now < windowEndsAt) return;
+    const isOver = now >= windowEndsAt + windowMs;
+    previous = isOver ? null : current;
+    current = null;
+    windowEndsAt = isOver ? now + windowMs : windowEndsAt + windowMs;
+  }
+
+  return {
+    record(ms, now) {
+      turn(now);
+      current ??= { counts: new Uint32Array(indexOf(longestMicros, bits) + 1), total: 0 };
+      const micros = Math.min(Math.max(shortestMicros, Math.round(ms * 1000)), longestMicros);
+      current.counts[indexOf(micros, bits)]! += 1;
+      current.total += 1;
+    },
+    percentiles(now) {
+      turn(now);
+      const windows = [current, previous].filter((each) => each !== null);
+      if (windows.length === 0) return null;
+      const total = windows.reduce((sum, each) => sum + each.total, 0);
+      const [p50 = 0, p90 = 0, p99 = 0] = ranked(windows, [0.5 * total, 0.9 * total, 0.99 * total], bits);
+      return { p50, p90, p99 };
+    },
+  };
+}
+
+/** The values below which so many of all counted are, for rising ranks. */
+function ranked(windows: readonly Counted[], ranks: readonly number[], bits: number): number[] {
+  const values: number[] = [];
+  const length = windows[0]?.counts.length ?? 0;
+  let seen = 0;
+  for (let index = 0; index < length && values.length < ranks.length; index += 1) {
+    for (const { counts } of windows) seen += counts[index]!;
+    while (values.length < ranks.length && seen >= ranks[values.length]!) values.push(middleOf(index, bits) / 1000);
+  }
+  return values;
+}
+
+function indexOf(micros: number, bits: number): number {
+  const exponent = micros < 2 ** 32 ? 31 - Math.clz32(micros) : 63 - Math.clz32(micros / 2 ** 32);
+  if (exponent <= bits) return micros;
+  const part = 2 ** (exponent - bits);
+  return (exponent - bits) * 2 ** bits + Math.floor(micros / part);
+}
+
+function middleOf(index: number, bits: number): number {
+  const parts = 2 ** bits;
+  if (index < 2 * parts) return index;
+  const shift = Math.floor(index / parts) - 1;
+  const size = 2 ** shift;
+  return (index - shift * parts) * size + (size - 1) / 2;
+}

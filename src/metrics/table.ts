@@ -1,0 +1,392 @@
+/**
+ * Every metric of the server, in one table: docs/metrics.md, `/metrics` and OTLP follow from it. Names and units are
+ * OpenTelemetry's (https://opentelemetry.io/docs/specs/semconv/general/metrics/): seconds, bytes, and `{what}` for counts.
+ */
+export type MetricKind = "counter" | "gauge" | "histogram";
+
+export type Metric = {
+  readonly name: MetricName;
+  readonly kind: MetricKind;
+  readonly unit: string;
+  readonly attributes: readonly string[];
+  readonly description: string;
+  /** What a value that stands out means for whoever runs the server; empty: nothing. */
+  readonly advice: string;
+  /** Upper bounds of a histogram's buckets. */
+  readonly bounds: readonly number[];
+};
+
+type Row = {
+  readonly kind: MetricKind;
+  readonly unit: string;
+  readonly attributes?: readonly string[];
+  readonly description: string;
+  readonly advice?: string;
+  readonly bounds?: readonly number[];
+};
+
+/** From half a millisecond to an hour. */
+const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600];
+const shortSeconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+const powersOfTwo = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
+
+const ofTask = ["task", "pool"] as const;
+
+const rows = {
+  "millpond.jobs.admitted": {
+    kind: "counter",
+    unit: "{job}",
+    attributes: [...ofTask, "outcome"],
+    description:
+      "Jobs that were submitted and not refused. `outcome`: `accepted`, or `duplicate` of one that was there.",
+    advice: "Many duplicates: clients repeat submits, because answers are lost or come too late.",
+  },
+  "millpond.jobs.refused": {
+    kind: "counter",
+    unit: "{job}",
+    attributes: ["reason"],
+    description: "Jobs that were refused, by reason.",
+    advice:
+      "[errors.md](errors.md) has the reasons. `queue_full`: add workers or raise `pools.<name>.maxQueued`; `rate_limited`: see `rate`; `disk_full`: make room.",
+  },
+  "millpond.jobs.finished": {
+    kind: "counter",
+    unit: "{job}",
+    attributes: [...ofTask, "state"],
+    description: "Jobs that became final. `state`: `succeeded`, `dead` or `cancelled`.",
+    advice: "Its rate is the server's throughput.",
+  },
+  "millpond.jobs.dead": {
+    kind: "counter",
+    unit: "{job}",
+    attributes: [...ofTask, "reason"],
+    description: "Jobs that became dead letters. `reason`: `exhausted`, `permanent`, `expired` or `poison`.",
+    advice:
+      "`millpond dead list` shows what they died of, `millpond dead redrive` puts them back once the cause is gone.",
+  },
+  "millpond.jobs.redriven": {
+    kind: "counter",
+    unit: "{job}",
+    attributes: ["pool"],
+    description: "Dead letters that were put back into the queue.",
+  },
+  "millpond.jobs.stored": {
+    kind: "gauge",
+    unit: "{job}",
+    attributes: ["pool", "state"],
+    description: "Jobs in the store. `state`: `queued`, `running`, `succeeded`, `dead` or `cancelled`.",
+    advice: "Dead letters that stay want somebody to look; results that nobody acknowledges stay for `retention`.",
+  },
+  "millpond.jobs.running": {
+    kind: "gauge",
+    unit: "{job}",
+    attributes: ["pool"],
+    description: "Jobs that run, or have ended and whose outcome is not on disk yet.",
+  },
+  "millpond.jobs.suspects": {
+    kind: "gauge",
+    unit: "{job}",
+    attributes: ["pool"],
+    description: "Jobs that run in a process of their own, because two server processes died while they ran.",
+    advice: 'Above 0: some task kills its process. See "Who killed the process" in [guarantees.md](guarantees.md).',
+  },
+  "millpond.job.duration": {
+    kind: "histogram",
+    unit: "s",
+    attributes: ofTask,
+    description: "From the submit of a job until its outcome is on disk, of jobs that ran and became final.",
+    bounds: seconds,
+  },
+  "millpond.queue.depth": {
+    kind: "gauge",
+    unit: "{job}",
+    attributes: ["pool"],
+    description: "Jobs that wait, also those whose time has not come and those that are leased and wait for a worker.",
+    advice: "Grows: jobs come faster than workers finish them.",
+  },
+  "millpond.queue.limit": {
+    kind: "gauge",
+    unit: "{job}",
+    attributes: ["pool"],
+    description: "Bound on `millpond.queue.depth`: submits beyond it are refused with `queue_full`.",
+  },
+  "millpond.queue.oldest_age": {
+    kind: "gauge",
+    unit: "s",
+    attributes: ["pool"],
+    description: "How long the oldest due job has waited; 0 when none is due.",
+    advice: "Grows while the depth does not: a low priority starves, or the pool's workers are stuck in long jobs.",
+  },
+  "millpond.queue.wait": {
+    kind: "histogram",
+    unit: "s",
+    attributes: ofTask,
+    description: "From when a job is due until its attempt starts.",
+    advice: "Grows with idle workers: the store is slow, see `millpond.store.commit.duration`.",
+    bounds: seconds,
+  },
+  "millpond.attempts": {
+    kind: "counter",
+    unit: "{attempt}",
+    attributes: [...ofTask, "outcome"],
+    description:
+      "Attempts that ended. `outcome`: `succeeded`, `failed`, `timed_out`, `cancelled`, `expired` or `lost`; what was given back was no attempt.",
+    advice: "`lost`: threads or processes die while they run this task.",
+  },
+  "millpond.attempt.duration": {
+    kind: "histogram",
+    unit: "s",
+    attributes: ofTask,
+    description: "From the start of an attempt to its end.",
+    bounds: seconds,
+  },
+  "millpond.retries": {
+    kind: "counter",
+    unit: "{attempt}",
+    attributes: ofTask,
+    description: "Attempts after which the job was queued again.",
+    advice: "Rises before dead letters do: what the task depends on is in trouble.",
+  },
+  "millpond.pool.workers": {
+    kind: "gauge",
+    unit: "{thread}",
+    attributes: ["pool"],
+    description: "Worker threads that exist.",
+  },
+  "millpond.pool.min_workers": {
+    kind: "gauge",
+    unit: "{thread}",
+    attributes: ["pool"],
+    description: "Worker threads that are kept when idle.",
+  },
+  "millpond.pool.max_workers": {
+    kind: "gauge",
+    unit: "{thread}",
+    attributes: ["pool"],
+    description: "Worker threads that there may be.",
+    advice: "Running jobs stay at this number while the queue grows: the pool is at its limit.",
+  },
+  "millpond.pool.broken": {
+    kind: "gauge",
+    unit: "",
+    attributes: ["pool"],
+    description: "1 while no worker of the pool can run a job, else 0.",
+    advice: "Threads die or hang while they load tasks; the server's log says why.",
+  },
+  "millpond.throttle.time": {
+    kind: "counter",
+    unit: "s",
+    description: "How long submits on open streams have waited for their client's rate, in all.",
+    advice: "Clients want more than `rate` allows; `millpond top` shows which.",
+  },
+  "millpond.throttle.jobs": {
+    kind: "counter",
+    unit: "{job}",
+    description: "Jobs that waited so.",
+  },
+  "millpond.store.commit.duration": {
+    kind: "histogram",
+    unit: "s",
+    description: "One transaction of the store, from its begin until it is durable. None for a store in memory.",
+    advice: "The disk's sync is most of it: above some 20 ms everything that clients wait for is slow.",
+    bounds: shortSeconds,
+  },
+  "millpond.store.commit.size": {
+    kind: "histogram",
+    unit: "{call}",
+    description: "Calls to the store that shared one transaction.",
+    advice: "Large under load is right: that is how many share one sync.",
+    bounds: powersOfTwo,
+  },
+  "millpond.store.size": {
+    kind: "gauge",
+    unit: "By",
+    description: "What the store's files take on the disk.",
+  },
+  "millpond.store.free": {
+    kind: "gauge",
+    unit: "By",
+    description: "What of it is free: new jobs use it before the files grow.",
+  },
+  "millpond.disk.free": {
+    kind: "gauge",
+    unit: "By",
+    description: "Free space on the store's disk. None for a store in memory.",
+    advice: "Below `millpond.disk.least` submits are refused with `disk_full`.",
+  },
+  "millpond.disk.least": {
+    kind: "gauge",
+    unit: "By",
+    description: "Free space, with that inside the store, below which submits are refused.",
+  },
+  "millpond.rpc.calls": {
+    kind: "counter",
+    unit: "{call}",
+    attributes: ["rpc.method", "rpc.response.status_code"],
+    description: "Calls that ended, by method and gRPC status; streams count once, when they end.",
+    advice:
+      "`INTERNAL` is a bug: the server's log has it. `UNAVAILABLE` after a failure of the store, or while draining.",
+  },
+  "millpond.rpc.open_calls": {
+    kind: "gauge",
+    unit: "{call}",
+    attributes: ["rpc.method"],
+    description: "Calls and streams that are open now.",
+  },
+  "millpond.connection.open": {
+    kind: "gauge",
+    unit: "{connection}",
+    description: "Connections on both ports.",
+  },
+  "millpond.connection.limit": {
+    kind: "gauge",
+    unit: "{connection}",
+    description: "Bound on `millpond.connection.open`, `limits.connections`.",
+  },
+  "millpond.connection.refused": {
+    kind: "counter",
+    unit: "{connection}",
+    attributes: ["limit"],
+    description: "Connections that were closed at once. `limit`: `connections` or `connectionsPerAddress`.",
+  },
+  "millpond.request.held": {
+    kind: "gauge",
+    unit: "By",
+    description: "Bytes of requests that are arriving.",
+  },
+  "millpond.request.limit": {
+    kind: "gauge",
+    unit: "By",
+    description: "Bound on `millpond.request.held`, `limits.requestMiB`.",
+  },
+  "millpond.request.cut": {
+    kind: "counter",
+    unit: "{request}",
+    attributes: ["reason"],
+    description: "Requests that were cut while they arrived. `reason`: `stalled`, `fragmented` or `crowded_out`.",
+    advice: "Clients that hang, or an attack.",
+  },
+  "millpond.result.readers": {
+    kind: "gauge",
+    unit: "{stream}",
+    description: "Streams that follow a channel's results.",
+  },
+  "millpond.result.unread": {
+    kind: "gauge",
+    unit: "By",
+    description: "Results in memory that were read from the store and that no client has taken yet.",
+    advice: "Near its limit: clients read slowly, and others wait for room.",
+  },
+  "millpond.result.limit": {
+    kind: "gauge",
+    unit: "By",
+    description: "Bound on `millpond.result.unread`, `limits.unreadMiB`.",
+  },
+  "millpond.log.dropped": {
+    kind: "counter",
+    unit: "{line}",
+    description: "Lines of the server's log that could not be written.",
+    advice: "Whatever reads standard error is too slow, or its disk is full.",
+  },
+  "millpond.span.dropped": {
+    kind: "counter",
+    unit: "{span}",
+    description: "Spans that were not exported: too many waited, or the collector did not take them.",
+    advice: "The collector of `OTEL_EXPORTER_OTLP_ENDPOINT` is away or too slow. No job suffers.",
+  },
+  "millpond.trace_context.malformed": {
+    kind: "counter",
+    unit: "{context}",
+    description: "Trace contexts of callers that could not be read, and were ignored.",
+  },
+  "millpond.metric.failed_exports": {
+    kind: "counter",
+    unit: "{export}",
+    description: "Pushes of metrics over OTLP that failed.",
+  },
+  "millpond.info": {
+    kind: "gauge",
+    unit: "",
+    attributes: ["version", "nodejs_version", "store"],
+    description: "Always 1, with what runs. `store`: `sqlite` or `memory`.",
+  },
+  "process.uptime": {
+    kind: "gauge",
+    unit: "s",
+    description: "Time since the server started.",
+    advice: "Falls: it was restarted.",
+  },
+  "process.cpu.time": {
+    kind: "counter",
+    unit: "s",
+    attributes: ["cpu.mode"],
+    description: "CPU time of all threads. `cpu.mode`: `user` or `system`.",
+  },
+  "process.memory.usage": {
+    kind: "gauge",
+    unit: "By",
+    description: "Resident memory of the process, all threads included.",
+  },
+  "process.unix.file_descriptor.count": {
+    kind: "gauge",
+    unit: "{file_descriptor}",
+    description: "Open files and sockets. On Linux only.",
+  },
+  "nodejs.eventloop.utilization": {
+    kind: "gauge",
+    unit: "1",
+    description: "Share of the last seconds in which the main thread was busy.",
+    advice: "Near 1 the server is at its limit; its workers may not be.",
+  },
+  "nodejs.eventloop.delay.p50": {
+    kind: "gauge",
+    unit: "s",
+    description: "Delay of the main thread's event loop in the last seconds, median.",
+  },
+  "nodejs.eventloop.delay.p99": {
+    kind: "gauge",
+    unit: "s",
+    description: "The same, 99th percentile.",
+    advice: "Above 0.1 every call waits so long now and then: `millpond profile` or a larger machine.",
+  },
+  "nodejs.eventloop.delay.max": {
+    kind: "gauge",
+    unit: "s",
+    description: "The same, the longest.",
+  },
+  "v8js.memory.heap.used": {
+    kind: "gauge",
+    unit: "By",
+    attributes: ["v8js.heap.space.name"],
+    description: "JavaScript heap of the main thread in use.",
+  },
+  "v8js.memory.heap.limit": {
+    kind: "gauge",
+    unit: "By",
+    description: "Bound on the heap of the main thread, beyond which the process ends.",
+  },
+  "v8js.gc.duration": {
+    kind: "histogram",
+    unit: "s",
+    attributes: ["v8js.gc.type"],
+    description: "Garbage collections of the main thread. `v8js.gc.type`: `minor`, `major`, `incremental` or `weakcb`.",
+    bounds: [0.01, 0.1, 1, 10],
+  },
+} as const satisfies { readonly [name: string]: Row };
+
+export type MetricName = keyof typeof rows;
+type NameOf<K extends MetricKind> = { [N in MetricName]: (typeof rows)[N]["kind"] extends K ? N : never }[MetricName];
+export type CounterName = NameOf<"counter">;
+export type HistogramName = NameOf<"histogram">;
+export type ObservedName = NameOf<"counter" | "gauge">;
+
+/** In the order in which they are shown. */
+export const metrics: readonly Metric[] = Object.entries<Row>(rows).map(([name, row]) => ({
+  name: name as MetricName,
+  kind: row.kind,
+  unit: row.unit,
+  attributes: row.attributes ?? [],
+  description: row.description,
+  advice: row.advice ?? "",
+  bounds: row.bounds ?? [],
+}));
