@@ -2,10 +2,12 @@
 export type { FieldViolation } from "./errors.ts";
 export type { RetryPolicy } from "./job/backoff.ts";
 export type { JsonValue } from "./job/job.ts";
+export type { TraceContext } from "./job/trace.ts";
 export {
   defineTask,
   type LogLevel,
   permanent,
+  type SpanAttributes,
   type TaskContext,
   type TaskDefinition,
   TaskError,

@@ -111,6 +111,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   }
 
   const { pools, isolated } = createPools(config, tasks, log, {
+    isTraced: stopTelemetry !== null,
     onSaid: (lease, said) => engine.said(lease, said),
     onReleased: (ended) => engine.released(ended),
   });
@@ -208,13 +209,13 @@ function createPools(
   config: Config,
   tasks: Tasks,
   log: Log,
-  { onSaid, onReleased }: Pick<PoolOptions, "onSaid" | "onReleased">,
+  { onReleased, ...shared }: Pick<PoolOptions, "onSaid" | "onReleased" | "isTraced">,
 ): { readonly pools: Pool[]; readonly isolated: Pool[] } {
   const pools: Pool[] = [];
   const isolated: Pool[] = [];
   for (const [name, { work, minWorkers, maxWorkers }] of Object.entries(config.pools)) {
     const options = {
-      ...{ name, work, clock, log, onSaid, graceMs: config.graceMs, loadMs: config.taskLoadMs },
+      ...{ ...shared, name, work, clock, log, graceMs: config.graceMs, loadMs: config.taskLoadMs },
       tasks: [...tasks.values()].filter((task) => task.pool === name),
       outputBounds: { maxBytes: config.limits.messageBytes - messageSlackBytes, maxValues: config.limits.values },
     };

@@ -64,7 +64,8 @@ export function createSettler(parts: SettlerParts): Settler {
   function settlementOf({ lease, outcome, startedAt, finishedAt }: Ended): Settlement {
     const policy = policyOf(lease.task);
     const own = lease.options?.retry;
-    return transition(lease, outcome, own ? { ...policy, ...own } : policy, { startedAt, finishedAt }, random);
+    const stored = { startedAt: Math.floor(startedAt), finishedAt: Math.floor(finishedAt) }; // whole milliseconds
+    return transition(lease, outcome, own ? { ...policy, ...own } : policy, stored, random);
   }
 
   async function write(ended: readonly Ended[], settlements: readonly Settlement[]): Promise<void> {

@@ -1,5 +1,6 @@
 /** What the main thread and a worker thread say to each other. All of it is plain data that survives cloning. */
 import type { Failure, JsonValue, Payload } from "../job/job.ts";
+import type { SpanRecord } from "../job/trace.ts";
 import type { OutputBounds } from "./codec.ts";
 import type { Fault } from "./faults.ts";
 import type { Progress } from "./port.ts";
@@ -32,11 +33,15 @@ export type ChunkJob = readonly [
   input: Payload | null,
   /** Null for the many jobs that have neither a timeout of their own nor a deadline. */
   bounds: { readonly timeoutMs: number | undefined; readonly expiresAt: number | null } | null,
+  /** As stored with the job: see job/trace.ts. Absent, with the fence, for the many jobs without one. */
+  trace?: string | null,
+  /** Of the job's lease. Absent: it equals the attempt's number, as nearly always. */
+  fence?: number,
 ];
 
 /** How one job that began ended. */
 export type ChunkOutcome = readonly [
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970, with their fraction. */
   startedAt: number,
   /** By the thread's monotonic clock, in milliseconds. */
   tookMs: number,
@@ -44,8 +49,17 @@ export type ChunkOutcome = readonly [
   /** Why it did not succeed: how it failed, or what it was told when it was told to stop. */
   fault: Failure | StopReason | null,
   /** The last report, of a job that made any: as a note it might be overtaken by the outcome. */
-  progress?: Progress,
+  progress?: Progress | undefined,
+  /** Of a job whose task recorded any, when somebody will see them. */
+  spans?: RecordedSpans | undefined,
 ];
+
+/** What a task recorded with `ctx.span`. */
+export type RecordedSpans = {
+  readonly records: readonly SpanRecord[];
+  /** Spans beyond the bounds. */
+  readonly dropped: number;
+};
 
 /** Of each job of a chunk, in its order; null: it did not begin, and its flags say why. */
 export type ChunkOutcomes = readonly (ChunkOutcome | null)[];
@@ -94,6 +108,8 @@ export type ThreadData = {
   }[];
   /** The flags of all chunks: see flags.ts. */
   readonly flags: SharedArrayBuffer;
+  /** The logs of all slots' spans, see span-log.ts; null: nothing is recorded, for nobody would see it. */
+  readonly spanLogs: SharedArrayBuffer | null;
   /** Name of the BroadcastChannel that says "look at your flags" to threads that wait for something else. */
   readonly bell: string;
   /** A larger output fails the job. */

@@ -2,13 +2,16 @@
 import { parentPort } from "node:worker_threads";
 import { systemClock as clock } from "../clock.ts";
 import type { JsonValue } from "../job/job.ts";
-import type { ChunkJob, Note, StopReason } from "./chunk.ts";
+import type { ChunkJob, Note, RecordedSpans, StopReason } from "./chunk.ts";
 import { type Flags, stopReasonOf } from "./flags.ts";
 import { type Origin, runAs } from "./faults.ts";
 import { plain, textOf } from "./plain.ts";
 import type { Progress } from "./port.ts";
 import { createReports, type Reports } from "./progress.ts";
+import type { SpanLog } from "./span-log.ts";
+import { createSpans, type Spans } from "./spans.ts";
 import { type LogLevel, TaskError, type TaskContext } from "./task.ts";
+import { traceToHandOn } from "./trace-to-hand-on.ts";
 
 /** Log lines of one attempt; further ones are dropped. One line says so at once, and one at the end how many they were. */
 const maxLogLines = 200;
@@ -20,15 +23,21 @@ const levels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 export type AttemptContext = {
   readonly task: TaskContext<never>;
   /**
-   * Says how many lines were dropped, lets go of what waits for a word to stop, and gives the last report of progress;
-   * undefined: there was none. Whatever the attempt left running is told to stop from now on, and its reports are dropped.
+   * Says how many lines were dropped, lets go of what waits for a word to stop, and gives what has to go back with the
+   * outcome; undefined: nothing, as of most. Whatever the attempt left running is told to stop from now on, and its
+   * reports and spans are dropped.
    */
-  end(): Progress | undefined;
+  end(): AttemptEnd | undefined;
 };
+
+/** The last report of progress, and the spans. */
+export type AttemptEnd = { readonly progress: Progress | undefined; readonly spans: RecordedSpans | undefined };
 
 /** Where the attempt is in its chunk, and what bounds it. */
 export type Place = {
   readonly flags: Flags;
+  /** Null: nobody would see spans. */
+  readonly spanLog: SpanLog | null;
   readonly slot: number;
   readonly index: number;
   readonly settings: unknown;
@@ -52,9 +61,10 @@ export function listenTo(bell: string): void {
 }
 
 export function createContext(job: ChunkJob, place: Place): AttemptContext {
-  const { flags, slot, index } = place;
+  const { flags, spanLog, slot, index } = place;
   const [seq, id, task, attempt] = job;
   let reports: Reports | undefined;
+  let spans: Spans | undefined;
   let lines = 0;
   let hasEnded = false;
   let controller: AbortController | undefined;
@@ -114,6 +124,14 @@ export function createContext(job: ChunkJob, place: Place): AttemptContext {
         reports ??= createReports(clock, (report) => post({ kind: "progress", slot, index, seq, ...report }));
         reports.add({ fraction: clamped, note: textOf(note, maxNoteChars) });
       },
+      span(name, code, attributes) {
+        if (!spanLog || hasEnded) return code();
+        spans ??= createSpans(spanLog, index);
+        return spans.around(name, code, attributes);
+      },
+      get trace() {
+        return traceToHandOn(job, spanLog === null ? undefined : (spans?.innermost() ?? -1));
+      },
       get log() {
         return (written ??= createLog()); // most attempts write none
       },
@@ -122,7 +140,8 @@ export function createContext(job: ChunkJob, place: Place): AttemptContext {
       if (lines > maxLogLines) postLine("warn", `${lines - maxLogLines} log lines of this attempt were dropped`, {});
       hasEnded = true;
       listeners.delete(look);
-      return reports?.end();
+      if (reports || spans) return { progress: reports?.end(), spans: spans?.end() };
+      return undefined;
     },
   };
 }

@@ -1,10 +1,12 @@
 /** What became of the jobs of a chunk: as its thread says, or as its flags say when the thread died. */
 import type { Failure, Lease, Outcome } from "../job/job.ts";
-import type { ChunkOutcome, ChunkOutcomes, StopReason } from "./chunk.ts";
+import type { ChunkOutcome, ChunkOutcomes, RecordedSpans, StopReason } from "./chunk.ts";
 import { standingOf, stopReasonOf, threadOf } from "./flags.ts";
 import type { Fault } from "./faults.ts";
 import type { HandBacks } from "./hand-backs.ts";
 import { cut, textOf } from "./plain.ts";
+import { loggedSpans } from "./span-log.ts";
+import { unfinished } from "./spans.ts";
 import type { Ended, Progress } from "./port.ts";
 import type { Slot } from "./slots.ts";
 import { maxMessageChars } from "./thrown.ts";
@@ -43,13 +45,14 @@ export function createOutcomes(parts: OutcomesParts): Outcomes {
   }
 
   function ofAttempt(lease: Lease, ended: ChunkOutcome): Ended {
-    const [startedAt, tookMs, output, fault, progress] = ended;
+    const [startedAt, tookMs, output, fault, progress, spans] = ended;
     if (progress) onProgress(lease, progress);
     let outcome: Outcome;
     if (fault === null) outcome = { kind: "succeeded", output };
     else if (typeof fault === "string") outcome = stopped(fault, lease, true);
     else outcome = { kind: "failed", failure: fault };
-    return { lease, outcome, startedAt, finishedAt: Math.round(startedAt + tookMs), tookMs };
+    const facts = { lease, outcome, startedAt, finishedAt: startedAt + tookMs, tookMs };
+    return spans ? { ...facts, ...handedIn(spans) } : facts;
   }
 
   /** A job that did not begin because it was withdrawn; undefined: that was reported when it was. */
@@ -95,7 +98,14 @@ export function createOutcomes(parts: OutcomesParts): Outcomes {
             const outcome = reason ? stopped(reason, lease, true) : outcomeOf(lease, fault, error);
             if (outcome.kind === "released") return notBegun(lease, outcome, now);
             const startedAt = Math.min(flags.startedAt[0] as number, now); // the clocks of two threads differ a little
-            return { lease, outcome, startedAt, finishedAt: now, tookMs: now - startedAt };
+            return {
+              lease,
+              outcome,
+              startedAt,
+              finishedAt: now,
+              tookMs: now - startedAt,
+              ...spansOfDead(slot, index, now),
+            };
           }
           case "ended":
             if (fault && !isStopping()) return notBegun(lease, outcomeOf(lease, fault, error), now);
@@ -122,6 +132,18 @@ function endedTooOften(times: number, { failure: { message, stack } }: Fault): F
     retryable: true,
     ...(stack !== undefined && { stack }),
   };
+}
+
+function handedIn({ records, dropped }: RecordedSpans): Pick<Ended, "spans" | "droppedSpans"> {
+  return { spans: records, ...(dropped > 0 && { droppedSpans: dropped }) };
+}
+
+/** What the job's thread had recorded when it died; those that were open end now. */
+function spansOfDead({ spanLog }: Slot, index: number, now: number): Pick<Ended, "spans" | "droppedSpans"> {
+  const { records, dropped } = spanLog ? loggedSpans(spanLog, index) : { records: [], dropped: 0 };
+  if (records.length === 0) return {};
+  const ended = records.map((span) => (span.endedAt === 0 ? { ...span, endedAt: now, attributes: unfinished } : span));
+  return handedIn({ records: ended, dropped });
 }
 
 const lost: Outcome = { kind: "lost", died: null };

@@ -55,7 +55,9 @@ function ownText(value: unknown): string {
   }
   const data = valueOf(value, { left: maxPlainChars, above: [] });
   const json = typeof data === "string" ? data : JSON.stringify(data);
-  return json === "{}" ? `[${String(read(read(value, "constructor"), "name"))}]` : json;
+  if (json !== "{}") return json;
+  const name = read(read(value, "constructor"), "name");
+  return typeof name === "string" ? `[${name}]` : "[object]"; // a class may have a `name` of its own that is no text
 }
 
 /** Undefined for what JSON leaves out. */

@@ -40,14 +40,14 @@ type NoteOfEnded = Extract<Note, { readonly kind: "ended" }>;
 
 export function createPool(options: PoolOptions): Pool {
   const { name, work, minWorkers, maxWorkers, clock, log, onReleased } = options;
-  const slots = createSlots(maxWorkers);
+  const slots = createSlots(maxWorkers, options.isTraced);
   const notes = createNotes(slots, log, options.onSaid);
   const ending = createEnding();
   const bell = new BroadcastChannel(`millpond-pool-${randomUUID()}`);
   bell.unref();
   const timeouts = new Map(options.tasks.map((task) => [task.name, task.timeoutMs]));
   const timeoutOf = (lease: Lease) => lease.options?.timeoutMs ?? timeouts.get(lease.task) ?? Number.POSITIVE_INFINITY;
-  const unstarted = (lease: Lease) => notBegun(lease, { kind: "released" }, clock.now());
+  const unstarted = (lease: Lease) => notBegun(lease, { kind: "released" }, clock.exactNow());
   let isStopping = false;
   let isDeaf = false;
   /** Takes back the probe that waits for a thread. */
@@ -66,6 +66,7 @@ export function createPool(options: PoolOptions): Pool {
       clockOrigin: originOf(),
       tasks: options.tasks.map(({ name, file, settings, timeoutMs }) => ({ name, file, settings, timeoutMs })),
       flags: slots.shared,
+      spanLogs: slots.spanLogs,
       bell: bell.name,
       outputBounds: options.outputBounds,
     } satisfies ThreadData,
@@ -142,7 +143,7 @@ export function createPool(options: PoolOptions): Pool {
   function hearEnded({ slot: index, chunk, from, outcomes: said }: NoteOfEnded): void {
     const slot = slots.at(index);
     if (!slot || slot.number !== chunk || slot.known !== from) return;
-    const ended = outcomes.ofChunk(slot, said, clock.now());
+    const ended = outcomes.ofChunk(slot, said, clock.exactNow());
     slot.known += said.length;
     notes.forget(ended);
     handBacks.forget(ended);
@@ -164,11 +165,11 @@ export function createPool(options: PoolOptions): Pool {
   async function outcome(slot: Slot): Promise<readonly Ended[]> {
     try {
       const said = (await send(slot)) as ChunkOutcomes;
-      return outcomes.ofChunk(slot, slot.known === 0 ? said : said.slice(slot.known), clock.now());
+      return outcomes.ofChunk(slot, slot.known === 0 ? said : said.slice(slot.known), clock.exactNow());
     } catch (error) {
       if (!isStopping && !slot.isAborted)
         log.warn({ ...whoRan(slot), error: textOf(error, maxErrorChars) }, "a worker died");
-      return outcomes.ofDeath(slot, error, clock.now());
+      return outcomes.ofDeath(slot, error, clock.exactNow());
     } finally {
       slot.known = Number.POSITIVE_INFINITY;
     }

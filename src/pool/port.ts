@@ -16,6 +16,8 @@ export type Ended = {
   readonly tookMs: number;
   /** What the task made within the attempt; absent: none, as of most. */
   readonly spans?: readonly SpanRecord[];
+  /** Spans beyond the bounds, of which nothing else is known. */
+  readonly droppedSpans?: number;
 };
 
 export type Progress = { readonly fraction: number; readonly note: string };
@@ -78,6 +80,8 @@ export type PoolOptions = {
   readonly tasks: readonly PoolTask[];
   readonly outputBounds: OutputBounds;
   readonly clock: Clock;
+  /** Whether what tasks record with `ctx.span` is handed in. Default: false, for somebody has to export it. */
+  readonly isTraced?: boolean;
   /** How long a thread may take to load one task: one that takes longer is ended, and another tried after a pause. */
   readonly loadMs: number;
   /** How long a job may take to stop once it was told to. */

@@ -10,10 +10,11 @@ export function chunkOf({ index: slot, number, leases }: Pick<Slot, "index" | "n
   return { slot, number, jobs: leases.map(jobOf) };
 }
 
-function jobOf({ seq, id, task, attempt, input, options, expiresAt }: Lease): ChunkJob {
+function jobOf({ seq, id, task, attempt, input, options, expiresAt, trace, fence }: Lease): ChunkJob {
   const timeoutMs = options?.timeoutMs;
   const bounds = timeoutMs === undefined && expiresAt === null ? null : { timeoutMs, expiresAt };
-  return [seq, id, task, attempt, input, bounds];
+  if (trace === null && fence === attempt) return [seq, id, task, attempt, input, bounds];
+  return [seq, id, task, attempt, input, bounds, trace, fence];
 }
 
 /**

@@ -3,10 +3,13 @@ import type { Lease } from "../job/job.ts";
 import type { Fault } from "./faults.ts";
 import type { Ended } from "./port.ts";
 import { clear, createFlags, type Flags, flagsOf, noJob } from "./flags.ts";
+import { clearLog, createSpanLogs, type SpanLog, spanLogOf } from "./span-log.ts";
 
 export type Slot = {
   readonly index: number;
   readonly flags: Flags;
+  /** Undefined: tasks record no spans. */
+  readonly spanLog: SpanLog | undefined;
   /** Those of the chunk that runs here, or ran here last: words of a job may be heard after its end. */
   leases: readonly Lease[];
   /** Which chunk it is, or was last. */
@@ -34,6 +37,8 @@ export type Slot = {
 export type Slots = {
   /** The shared memory of all flags. */
   readonly shared: SharedArrayBuffer;
+  /** The same of all logs of spans; null: there are none. */
+  readonly spanLogs: SharedArrayBuffer | null;
   /** The slot with this index. */
   at(index: number): Slot | undefined;
   /** Slots that have a chunk now. */
@@ -48,9 +53,12 @@ export type Slots = {
 };
 
 /** As many slots as workers may be busy at once. As many again stand by for those that wait for a thread to end. */
-export function createSlots(maxWorkers: number): Slots {
+export function createSlots(maxWorkers: number, isTraced = false): Slots {
   const shared = createFlags(2 * maxWorkers);
-  const all = Array.from({ length: 2 * maxWorkers }, (_, index) => newSlot(index, flagsOf(shared, index)));
+  const spanLogs = isTraced ? createSpanLogs(2 * maxWorkers) : null;
+  const all = Array.from({ length: 2 * maxWorkers }, (_, index) =>
+    newSlot(index, flagsOf(shared, index), spanLogs ? spanLogOf(spanLogs, index) : undefined),
+  );
   const idle = [...all];
   const busy = new Set<Slot>();
   const quarantined = new Set<Slot>();
@@ -58,6 +66,7 @@ export function createSlots(maxWorkers: number): Slots {
   const free = () => Math.min(idle.length, maxWorkers - busy.size);
   return {
     shared,
+    spanLogs,
     at: (index) => all[index],
     busy,
     free,
@@ -65,6 +74,7 @@ export function createSlots(maxWorkers: number): Slots {
       const slot = free() > 0 ? idle.pop() : undefined;
       if (!slot) return undefined;
       clear(slot.flags, leases.length);
+      if (slot.spanLog) clearLog(slot.spanLog);
       slot.leases = leases;
       slot.number += 1;
       slot.known = 0;
@@ -90,11 +100,12 @@ export function createSlots(maxWorkers: number): Slots {
   };
 }
 
-function newSlot(index: number, flags: Flags): Slot {
+function newSlot(index: number, flags: Flags, spanLog: SpanLog | undefined): Slot {
   const times = { sentMs: 0, beganMs: 0, lookedMs: 0, killMs: Number.POSITIVE_INFINITY };
   return {
     index,
     flags,
+    spanLog,
     leases: [],
     number: 0,
     known: 0,

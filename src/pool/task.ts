@@ -14,6 +14,7 @@ import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/prot
 import type { FieldViolation } from "../errors.ts";
 import type { JsonValue } from "../job/job.ts";
 import type { RetryPolicy } from "../job/backoff.ts";
+import type { TraceContext } from "../job/trace.ts";
 
 /** What a running attempt may use; `S` are the task's settings. */
 export type TaskContext<S = unknown> = {
@@ -36,9 +37,23 @@ export type TaskContext<S = unknown> = {
    * At most one report per 100 ms is sent: a newer one takes the place of one that waits, and the last is always sent.
    */
   progress(fraction: number, note?: string): void;
+  /**
+   * Runs code, gives what it gives, and shows it in the job's trace as a span of this name: how long it took, or the
+   * promise that it returned, and what it threw. Spans begun inside stand below it. Attributes are read at its end; those
+   * that are no text, number or boolean become texts. At most 128 spans of an attempt are kept, and 32 attributes of each.
+   * Costs nearly nothing while the server exports no traces.
+   */
+  span<T>(name: string, code: () => T, attributes?: SpanAttributes): T;
+  /**
+   * The trace that the attempt belongs to, for what it calls: headers of an HTTP request, `TRACEPARENT` of a child
+   * process. Its span is the innermost of `span`, or the attempt's own.
+   */
+  readonly trace: TraceContext;
   /** Writes to the server's log, with the job's id, task and attempt. Text beyond 4096 characters is cut. */
   readonly log: Readonly<Record<LogLevel, (text: string, fields?: { readonly [key: string]: JsonValue }) => void>>;
 };
+
+export type SpanAttributes = { readonly [name: string]: JsonValue | undefined };
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 

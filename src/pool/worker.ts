@@ -5,17 +5,18 @@
 import { parentPort, threadId, workerData } from "node:worker_threads";
 import { systemClock as clock, takeOrigin } from "../clock.ts";
 import { saveCompiledCode } from "../code-cache.ts";
+import { isSampled } from "../job/trace.ts";
 import { type Chunk, type ChunkJob, type ChunkOutcome, type ChunkOutcomes, noChunk, type Note } from "./chunk.ts";
 import type { ThreadData } from "./chunk.ts";
 import { decodeInput, encodeOutput } from "./codec.ts";
 import { boundOutput } from "./printed.ts";
-import { createContext, listenTo } from "./context.ts";
+import { type AttemptEnd, createContext, listenTo } from "./context.ts";
 import { createEarly } from "./early.ts";
 import { failureOf } from "./failure.ts";
 import { endAtFaults, type Fault, runAs } from "./faults.ts";
 import { begin, end, type Flags, flagsOf, leave, take, withdraw } from "./flags.ts";
 import { hookModules } from "./module-hooks.ts";
-import type { Progress } from "./port.ts";
+import { spanLogOf, type SpanLog } from "./span-log.ts";
 import type { AnyTask } from "./task.ts";
 import { importTask } from "./tasks/module.ts";
 
@@ -52,12 +53,14 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
   await new Promise((resolve) => setImmediate(resolve)); // what the files left behind and fails at once fails before a job is here
   saveCompiledCode();
   const flagsOfSlots: Flags[] = [];
+  const spanLogsOfSlots: SpanLog[] = [];
   isReady = true;
   post({ kind: "ready", thread: threadId });
   return async (chunk) => {
     if (chunk === noChunk) return [];
     const { slot, jobs } = chunk;
     const flags = (flagsOfSlots[slot] ??= flagsOf(thread.flags, slot));
+    const spanLog = thread.spanLogs ? (spanLogsOfSlots[slot] ??= spanLogOf(thread.spanLogs, slot)) : null;
     take(flags, threadId);
     const outcomes: (ChunkOutcome | null)[] = [];
     const early = createEarly(chunk, outcomes);
@@ -66,7 +69,7 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
       const job = jobs[index] as ChunkJob;
       const startMs = clock.monotonicMs();
       early.before(startMs);
-      outcomes.push(await runJob(tasks, job, { flags, slot, index, startMs }));
+      outcomes.push(await runJob(tasks, job, { flags, spanLog, slot, index, startMs }));
     }
     early.stop();
     sayOutcomes = () => {};
@@ -96,39 +99,46 @@ function postUnready({ origin, failure }: Fault, loading: string | undefined): v
 async function runJob(
   tasks: ReadonlyMap<string, Runnable>,
   job: ChunkJob,
-  { flags, slot, index, startMs }: { flags: Flags; slot: number; index: number; startMs: number },
+  place: { flags: Flags; spanLog: SpanLog | null; slot: number; index: number; startMs: number },
 ): Promise<ChunkOutcome | null> {
+  const { flags, index, startMs } = place;
   const [seq, id, task, attempt, payload, bounds] = job;
   const { definition, settings, timeoutMs } = tasks.get(task) as Runnable; // the pool sends only tasks that it was given
-  const startedAt = clock.now();
+  const startedAt = clock.exactNow();
   const expiresAt = bounds?.expiresAt ?? Number.POSITIVE_INFINITY;
   if (startedAt >= expiresAt) withdraw(flags, index, "expired"); // it passed while the job waited for its neighbours
   if (!begin(flags, index, startedAt)) return null;
-  const deadlineAt = Math.min(startedAt + (bounds?.timeoutMs ?? timeoutMs), expiresAt);
+  const deadlineAt = Math.min(Math.floor(startedAt) + (bounds?.timeoutMs ?? timeoutMs), expiresAt);
   const origin = { task, id, seq, attempt };
-  const context = createContext(job, { flags, slot, index, settings, deadlineAt, origin });
+  const context = createContext(job, { ...place, settings, deadlineAt, origin });
   try {
     const input = decodeInput(definition.input, payload) as never;
     context.task.throwIfCancelled(); // a first input takes milliseconds to decode, and a large one more
     // what it returns may begin its work only when it is waited for, so that happens as its own too
     const returned = await runAs(origin, () => Promise.resolve(definition.run(input, context.task)));
     const output = encodeOutput(definition.output, returned, thread.outputBounds);
-    const progress = context.end();
+    const left = context.end();
     end(flags, index);
-    return withProgress([startedAt, clock.monotonicMs() - startMs, output, null], progress);
+    return withRest([startedAt, clock.monotonicMs() - startMs, output, null], job, left);
   } catch (error) {
     const failure = failureOf(error); // while the job still counts as running: an error may have getters that never return
-    const progress = context.end();
+    const left = context.end();
     const fault = end(flags, index) ?? failure;
-    return withProgress([startedAt, clock.monotonicMs() - startMs, null, fault], progress);
+    return withRest([startedAt, clock.monotonicMs() - startMs, null, fault], job, left);
   }
 }
 
-/** Most jobs report no progress, and their outcomes stay as short as they can be. */
-function withProgress(outcome: ChunkOutcome, progress: Progress | undefined): ChunkOutcome {
-  if (!progress) return outcome;
+/** Most jobs report no progress and record no spans, and their outcomes stay as short as they can be. */
+function withRest(outcome: ChunkOutcome, job: ChunkJob, left: AttemptEnd | undefined): ChunkOutcome {
+  if (!left) return outcome;
   const [startedAt, tookMs, output, fault] = outcome;
-  return [startedAt, tookMs, output, fault, progress];
+  return [startedAt, tookMs, output, fault, left.progress, isSeen(job, fault) ? left.spans : undefined];
+}
+
+/** Spans are exported when the job's trace is sampled, and when the attempt fails. */
+function isSeen([, , , , , , trace]: ChunkJob, fault: ChunkOutcome[3]): boolean {
+  if (trace && isSampled(trace)) return true;
+  return fault !== null && fault !== "cancelled" && fault !== "released";
 }
 
 function post(note: Note): void {

@@ -113,7 +113,7 @@ describe("ctx.deadlineAt", () => {
       const [ended] = await pool.run([job("tells", null, { options, expiresAt })]);
       assert.equal(ended?.outcome.kind, "succeeded");
       const { deadlineAt } = JSON.parse(Buffer.from(ended.outcome.output?.bytes ?? []).toString());
-      assert.equal(deadlineAt, expectedMs === null ? expiresAt : ended.startedAt + expectedMs);
+      assert.equal(deadlineAt, expectedMs === null ? expiresAt : Math.floor(ended.startedAt) + expectedMs);
     });
   }
 });

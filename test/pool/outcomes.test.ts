@@ -152,11 +152,14 @@ describe("what comes back", () => {
     );
   });
 
-  test("times: whole milliseconds since 1970, and a duration that is measured", async (t) => {
-    const { startedAt, finishedAt, tookMs } = await tryPool(t).run("echo", 1);
-    assert.ok(Number.isInteger(startedAt) && Number.isInteger(finishedAt));
-    assert.ok(finishedAt >= startedAt && startedAt > Date.UTC(2020));
-    assert.ok(tookMs > 0);
+  test("times: milliseconds since 1970 with their fraction, and the duration that lies between them", async (t) => {
+    const { pool } = tryPool(t);
+    const ended = await pool.run([job("echo", 1), job("echo", 2), job("echo", 3)]);
+    assert.ok(ended.some(({ startedAt }) => !Number.isInteger(startedAt)));
+    for (const { startedAt, finishedAt, tookMs } of ended) {
+      assert.ok(startedAt > Date.UTC(2020) && tookMs > 0);
+      assert.equal(finishedAt, startedAt + tookMs);
+    }
   });
 
   test("a job that cannot be sent to a thread is lost; nothing is rejected and the thread goes on", async (t) => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { maxPlainChars, plain } from "../../src/pool/plain.ts";
+import { maxPlainChars, plain, textOf } from "../../src/pool/plain.ts";
 
 const list = (length: number) => Array.from({ length }, (_, at) => at);
 const trap = () => {
@@ -37,6 +37,11 @@ describe("details of a failure and fields of a log line", () => {
       ...{ bytes: "[Uint8Array of 3 bytes]", error: "RangeError: m", point: { x: 1 }, list: [null, null] },
       ...{ json: "[cannot be read]", circle: { self: "[circular]" }, getter: "[cannot be read]" },
     });
+  });
+
+  test("of a class whose name is no text do not fail", () => {
+    const odd = Object.create({ constructor: { name: Object.create(null) } });
+    assert.equal(textOf(odd, 100), "[object]");
   });
 
   test("that are no object become one", () => {

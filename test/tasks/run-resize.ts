@@ -35,6 +35,8 @@ export function fakeContext<S>(
     signal,
     throwIfCancelled: () => signal.throwIfAborted(),
     progress: silent,
+    span: (_name, code) => code(),
+    trace: { traceparent: `00-${"1".repeat(32)}-${"2".repeat(16)}-00` },
     log: { debug: silent, info: silent, warn: silent, error: silent },
   };
 }

@@ -33,9 +33,7 @@ function start({ clockOrigin, ...settings }: ProcessSettings): Pool {
 }
 
 async function run(pool: Pool, lease: Lease): Promise<void> {
-  for (const { outcome, startedAt, finishedAt, tookMs } of await pool.run([lease])) {
-    say({ kind: "ended", ended: { outcome, startedAt, finishedAt, tookMs } });
-  }
+  for (const { lease: _, ...ended } of await pool.run([lease])) say({ kind: "ended", ended });
   await pool.destroy(); // by then all that its thread said has come
   say({ kind: "over" });
 }

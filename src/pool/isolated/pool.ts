@@ -16,7 +16,7 @@ import type { FromProcess } from "./words.ts";
 
 export type IsolatedPoolOptions = Pick<
   PoolOptions,
-  "name" | "work" | "tasks" | "outputBounds" | "loadMs" | "graceMs" | "clock" | "log" | "onSaid"
+  "name" | "work" | "tasks" | "outputBounds" | "loadMs" | "graceMs" | "isTraced" | "clock" | "log" | "onSaid"
 > & {
   /** Processes at once. Each takes some 70 MiB, and what its job needs. */
   readonly maxProcesses: number;
@@ -57,7 +57,7 @@ const longestPauseMs = 60_000;
 const endMs = 5_000;
 
 export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
-  const { name, work, tasks, outputBounds, loadMs, graceMs, clock, log, maxProcesses } = options;
+  const { name, work, tasks, outputBounds, loadMs, graceMs, isTraced = false, clock, log, maxProcesses } = options;
   const attempts = new Set<Attempt>();
   const alive = new Set<OwnProcess>();
   const timeouts = new Map(tasks.map((task) => [task.name, task.timeoutMs]));
@@ -76,7 +76,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
       ...{ lease, done: createSignal<Ended>(), own: undefined, startedAt: null, stop: undefined },
       ...{ progress: undefined, ended: undefined, timers: [], leasedMs: clock.monotonicMs() },
     };
-    if (isStopping) return Promise.resolve(notBegun(lease, { kind: "released" }, clock.now()));
+    if (isStopping) return Promise.resolve(notBegun(lease, { kind: "released" }, clock.exactNow()));
     attempts.add(attempt);
     try {
       begin(attempt);
@@ -93,6 +93,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
       outputBounds,
       loadMs,
       graceMs,
+      isTraced,
       clockOrigin: originOf(),
       tasks: tasksOf(attempt.lease),
     };
@@ -144,7 +145,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     const isGone = !own || !alive.has(own);
     if (attempt.startedAt !== null || isGone) return; // its worker was replaced, or its word came after its end
     for (const cancel of timers.splice(0)) cancel();
-    const now = clock.now();
+    const now = clock.exactNow();
     attempt.startedAt = now;
     own.send({ kind: "run", lease });
     const timeoutMs = timeoutOf(lease);
@@ -161,7 +162,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     if (attempt.stop) return;
     attempt.stop = reason;
     const { lease, own, startedAt } = attempt;
-    if (startedAt === null) return end(attempt, notBegun(lease, stopped(attempt, reason), clock.now()));
+    if (startedAt === null) return end(attempt, notBegun(lease, stopped(attempt, reason), clock.exactNow()));
     own?.send(reason === "released" ? { kind: "release" } : { kind: "cancel", seq: lease.seq });
     later(attempt, graceMs + slackMs, () => own?.kill());
   }
@@ -186,7 +187,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     failedStarts += 1;
     pausedUntilMs = clock.monotonicMs() + ms;
     log.error({ pool: name, why, pauseMs: ms }, "no process could be started for a suspect: all of the pool wait");
-    end(attempt, notBegun(attempt.lease, { kind: "released" }, clock.now()));
+    end(attempt, notBegun(attempt.lease, { kind: "released" }, clock.exactNow()));
   }
 
   /** There was a process, and the job did not begin in it: the cause is most likely in its task, so no other job waits. */
@@ -213,7 +214,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
   }
 
   function endedNow({ lease, startedAt }: Attempt, outcome: Outcome): Ended {
-    const finishedAt = clock.now();
+    const finishedAt = clock.exactNow();
     const began = startedAt ?? finishedAt;
     return { lease, outcome, startedAt: began, finishedAt, tookMs: finishedAt - began };
   }

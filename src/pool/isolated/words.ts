@@ -4,7 +4,10 @@ import type { LogFields, LogLevel } from "../../log.ts";
 import type { Ended, PoolOptions, Said } from "../port.ts";
 
 /** What the process needs to know before it gets its job. */
-export type ProcessSettings = Pick<PoolOptions, "name" | "work" | "tasks" | "outputBounds" | "loadMs" | "graceMs"> & {
+export type ProcessSettings = Pick<
+  PoolOptions,
+  "name" | "work" | "tasks" | "outputBounds" | "loadMs" | "graceMs" | "isTraced"
+> & {
   readonly clockOrigin: number;
 };
 

@@ -62,6 +62,26 @@ suite("a job in a process of its own", () => {
     assert.deepEqual([shown(bytes), shown(failure)], ["succeeded data bc", "failed too_old"]);
   });
 
+  test("hands in the spans of its task, also when its worker is ended", async (t) => {
+    const { pool, run, lines, until } = tryIsolated(t, { isTraced: true, graceMs: 50 });
+    const ended = await run(job("traces", "throws"));
+    assert.deepEqual(
+      ended.spans?.map(({ name, error }) => [name, error]),
+      [
+        ["outer", "too far"],
+        ["quick", undefined],
+      ],
+    );
+    const lease = job("traces", "spins");
+    const running = run(lease);
+    await until(() => lines.some(({ text }) => text === "waiting"));
+    pool.cancel(lease.seq);
+    assert.deepEqual(
+      (await running).spans?.map(({ name }) => name),
+      ["done", "work", "never ends"],
+    );
+  });
+
   for (const signal of ["SIGSEGV", "SIGABRT", "SIGKILL"] as const) {
     test(`that ends its process by ${signal} is blamed for it, and no job beside it is harmed`, async (t) => {
       const { run, pool } = tryIsolated(t);

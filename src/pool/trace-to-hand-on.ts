@@ -1,0 +1,20 @@
+/** What `ctx.trace` gives. */
+import { attemptSpanId, childSpanId, traceOf, traceparentOf, type TraceContext } from "../job/trace.ts";
+import type { ChunkJob } from "./chunk.ts";
+
+/**
+ * `span`: the index of the task's span that whatever it calls stands under; -1: the attempt itself; undefined: this server
+ * exports nothing, so the trace goes on from the caller's span, for the attempt's would be missing in it.
+ */
+export function traceToHandOn(job: ChunkJob, span: number | undefined): TraceContext {
+  const [, id, , attempt, , , stored = null, fence = attempt] = job;
+  const { traceId, isSampled, tracestate, baggage } = traceOf({ id, trace: stored });
+  const own = attemptSpanId(id, fence);
+  const ofServer = () =>
+    traceparentOf(traceId, span === undefined || span < 0 ? own : childSpanId(own, span), isSampled);
+  return {
+    traceparent: span === undefined && stored !== null ? (stored.split("\n", 1)[0] as string) : ofServer(),
+    ...(tracestate !== undefined && { tracestate }),
+    ...(baggage !== undefined && { baggage }),
+  };
+}
