@@ -19,6 +19,8 @@ import { createIsolatedPool } from "./pool/isolated/pool.ts";
 import { createPool, type Pool, type PoolOptions } from "./pool/pool.ts";
 import { loadTasks, type Tasks } from "./pool/tasks.ts";
 import { guardTimers } from "./rpc/boundary.ts";
+import { describeFiles } from "./rpc/reflection/described-files.ts";
+import { ownFiles } from "./rpc/reflection/own-files.ts";
 import { createService } from "./rpc/service.ts";
 import { prepareStore, watchDisk } from "./server/data-folder.ts";
 import { createFrontEnds } from "./server/front-ends.ts";
@@ -140,9 +142,11 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
     ...{ draining: draining.signal, failed: failed.signal },
     ...{ diskRefusal: disk.refusal, brokenPools: poolWatch.broken },
   });
+  const described = describeFiles(ownFiles, tasks);
+  for (const { task, why } of described.leftOut) log.warn({ task, why }, "reflection and ListTasks leave a type out");
   const services = createService({
     ...engine,
-    ...{ store, tracing, tasks, readiness },
+    ...{ store, tracing, tasks, described, readiness },
     clock: guardTimers(clock, log),
     limits: { ...config.limits, slowReaderMs: config.slowReaderMs },
     drain: draining,

@@ -3,6 +3,8 @@ import { create } from "@bufbuild/protobuf";
 import type { DeadLetters } from "../engine/dead-letters.ts";
 import type { Explain } from "../engine/explain.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
+import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as ServerReflectionV1Alpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { AdminService } from "../gen/millpond/v1/admin_pb.ts";
 import { StatsResponseSchema, WorkerPoolService } from "../gen/millpond/v1/worker_pool_pb.ts";
 import { type AdminParts, createAdmin } from "./admin.ts";
@@ -14,6 +16,9 @@ import { getJob, jobNotFound, type JobParts, showJob } from "./find-job.ts";
 import { createHealth, type HealthParts, takesJobs, takesNoJobs } from "./health.ts";
 import { listDeadLetters, listJobs, type ListParts } from "./list-jobs.ts";
 import { describeTasks } from "./list-tasks.ts";
+import type { DescribedFiles } from "./reflection/described-files.ts";
+import { createLookups } from "./reflection/lookups.ts";
+import { createReflection } from "./reflection/reflection.ts";
 import { ackResults, results, type ResultsParts } from "./results.ts";
 import { run, type RunParts } from "./run.ts";
 import { type Implementation, type Served, served } from "./served.ts";
@@ -31,19 +36,27 @@ export type ServiceParts = SubmitParts &
   WatchParts &
   AdminParts &
   HealthParts &
-  Pick<ListParts, "store"> & { readonly deadLetters: DeadLetters; readonly explain: Explain };
+  Pick<ListParts, "store"> & {
+    readonly deadLetters: DeadLetters;
+    readonly explain: Explain;
+    readonly described: DescribedFiles;
+  };
 
 /** Every service that the server has. */
 export function createService(parts: ServiceParts): readonly Served[] {
-  const names = new Map([
-    [WorkerPoolService.typeName, takesJobs],
-    [AdminService.typeName, takesNoJobs],
-    [Health.typeName, takesNoJobs],
-  ]);
+  const names = new Map(
+    [
+      [WorkerPoolService, takesJobs] as const,
+      ...[AdminService, Health, ServerReflection, ServerReflectionV1Alpha].map((each) => [each, takesNoJobs] as const),
+    ].map(([{ typeName }, reasons]) => [typeName, reasons]),
+  );
+  const reflection = createReflection(createLookups(parts.described, [...names.keys()]), parts.closing);
   return [
     served(WorkerPoolService, createWorkerPool(parts)),
     served(AdminService, createAdmin(parts)),
     served(Health, createHealth(parts, names)),
+    served(ServerReflection, reflection.v1),
+    served(ServerReflectionV1Alpha, reflection.v1alpha),
   ];
 }
 
@@ -74,7 +87,7 @@ function createWorkerPool(parts: ServiceParts): Implementation<typeof WorkerPool
     redriveJobs: (request, call) => redriveJobs(deadLetters, request, call),
     deleteJobs: (request, call) => deleteJobs(deadLetters, request, call),
     async listTasks() {
-      return describeTasks(parts.tasks);
+      return describeTasks(parts.tasks, parts.described);
     },
   };
 }

@@ -188,6 +188,7 @@ const requests: { readonly [what: string]: { readonly [name: string]: string | n
   "metadata that is no base64": { "x-bin": "!!!" },
   "a stream of results": { ":path": "/millpond.v1.WorkerPoolService/Results" },
   "an exchange": { ":path": "/millpond.v1.WorkerPoolService/Exchange" },
+  reflection: { ":path": "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo" },
   JSON: { "content-type": "application/json" },
 };
 

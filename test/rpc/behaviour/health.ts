@@ -7,7 +7,16 @@ import { refused } from "../refused.ts";
 
 export function healthCases(way: Way, server: () => TestServer): void {
   const health = () => server().clientOf(Health, way);
-  const services = ["", "millpond.v1.WorkerPoolService", "millpond.v1.AdminService", "grpc.health.v1.Health"];
+  const services = [
+    "",
+    "millpond.v1.WorkerPoolService",
+    "millpond.v1.AdminService",
+    "grpc.health.v1.Health",
+    "liveness",
+    "readiness",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+  ];
 
   test("the server as a whole and each of its services is SERVING", async () => {
     for (const service of services) assert.equal((await health().check({ service })).status, Status.SERVING, service);

@@ -1,0 +1,116 @@
+/**
+ * The files that describe all types of the server, Millpond's own and those of the tasks, as one set that fits together:
+ * no name of a file and no symbol is in it twice. That is what tools need that load all of it.
+ */
+import { type DescFile, type DescMessage, clone, toBinary } from "@bufbuild/protobuf";
+import { nestedTypes } from "@bufbuild/protobuf/reflect";
+import { type FileDescriptorProto, FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
+import type { Tasks } from "../../pool/tasks.ts";
+
+export type DescribedFile = {
+  readonly proto: FileDescriptorProto;
+  /** `proto` on the wire. */
+  readonly bytes: Uint8Array;
+  readonly imports: readonly DescribedFile[];
+  /** Full names of what the file declares: types, services, extensions, and their fields, values and methods. */
+  readonly symbols: readonly string[];
+  readonly extensions: readonly { readonly extendee: string; readonly number: number }[];
+};
+
+export type DescribedFiles = {
+  /** By name; each after those it imports. */
+  readonly files: ReadonlyMap<string, DescribedFile>;
+  /** The file with a task's type; undefined: it was left out. */
+  fileOf(type: DescMessage): DescribedFile | undefined;
+  /** Types of tasks that do not fit to those before them, and why. */
+  readonly leftOut: readonly { readonly task: string; readonly why: string }[];
+};
+
+/**
+ * Files of tasks come with any name, and `input.proto` is a good name in more than one folder: a second file of a name gets
+ * the task's name in front of its own. A symbol cannot be renamed: what declares one for the second time is left out. Of
+ * files that Millpond has itself, as those of google.protobuf, its own are taken.
+ */
+export function describeFiles(own: readonly DescFile[], tasks: Tasks): DescribedFiles {
+  const files = new Map<string, DescribedFile>();
+  const owners = new Map<string, string>();
+  const placed = new Map<DescFile, DescribedFile>();
+  const ownNames = new Set<string>();
+  const leftOut: { task: string; why: string }[] = [];
+
+  function place(file: DescFile, task: string | undefined): DescribedFile {
+    const present = placed.get(file) ?? find(file, task);
+    placed.set(file, present);
+    return present;
+  }
+
+  function find(file: DescFile, task: string | undefined): DescribedFile {
+    const imports = file.dependencies.map((each) => place(each, task));
+    const described = describe(file, file.proto.name, imports);
+    const twin = files.get(file.proto.name);
+    if (!twin) return add(described);
+    const declared = new Set(twin.symbols);
+    const isSame = Buffer.from(twin.bytes).equals(described.bytes);
+    if (isSame || (ownNames.has(file.proto.name) && described.symbols.every((each) => declared.has(each)))) return twin;
+    return add(describe(file, freeName(`${task}/${file.proto.name}`), imports));
+  }
+
+  function freeName(wanted: string): string {
+    let name = wanted;
+    for (let count = 2; files.has(name); count += 1) name = `${count}/${wanted}`;
+    return name;
+  }
+
+  function add(described: DescribedFile): DescribedFile {
+    const { name } = described.proto;
+    const taken = described.symbols.find((symbol) => owners.has(symbol));
+    if (taken !== undefined) throw new Error(`${name} declares ${taken}, and so does ${owners.get(taken)}`);
+    for (const symbol of described.symbols) owners.set(symbol, name);
+    files.set(name, described);
+    return described;
+  }
+
+  for (const file of own) place(file, undefined);
+  for (const name of files.keys()) ownNames.add(name);
+  for (const { name: task, input, output } of tasks.values()) {
+    for (const type of [input, output]) {
+      try {
+        if (type) place(type.file, task);
+      } catch (error) {
+        leftOut.push({ task, why: (error as Error).message });
+      }
+    }
+  }
+  return { files, fileOf: ({ file }) => placed.get(file), leftOut };
+}
+
+/** A file and all that it imports: itself first, then the nearer ones. */
+export function withImports(file: DescribedFile): readonly DescribedFile[] {
+  const all = new Set([file]);
+  for (const each of all) for (const imported of each.imports) all.add(imported);
+  return [...all];
+}
+
+function describe(file: DescFile, name: string, imports: readonly DescribedFile[]): DescribedFile {
+  const dependency = imports.map(({ proto }) => proto.name);
+  const isAsItWas = name === file.proto.name && dependency.every((each, at) => each === file.proto.dependency[at]);
+  const proto = isAsItWas
+    ? file.proto
+    : Object.assign(clone(FileDescriptorProtoSchema, file.proto), { name, dependency });
+  const extensions = [];
+  const symbols: string[] = [];
+  for (const type of nestedTypes(file)) {
+    symbols.push(type.typeName);
+    const within = (names: readonly { readonly name: string }[]) =>
+      symbols.push(...names.map((each) => `${type.typeName}.${each.name}`));
+    if (type.kind === "message") within([...type.fields, ...type.oneofs]);
+    else if (type.kind === "service") within(type.methods);
+    else if (type.kind === "extension") extensions.push({ extendee: type.extendee.typeName, number: type.number });
+    else {
+      // a value is named beside its enum, and not below it
+      const scope = type.typeName.slice(0, type.typeName.lastIndexOf(".") + 1);
+      symbols.push(...type.values.map((value) => scope + value.name));
+    }
+  }
+  return { proto, bytes: toBinary(FileDescriptorProtoSchema, proto), imports, symbols, extensions };
+}
