@@ -23,12 +23,14 @@ import { describeFiles } from "./rpc/reflection/described-files.ts";
 import { ownFiles } from "./rpc/reflection/own-files.ts";
 import { createService } from "./rpc/service.ts";
 import { prepareStore, watchDisk } from "./server/data-folder.ts";
+import { countCommits, observeServer } from "./server/metrics.ts";
 import { createFrontEnds } from "./server/front-ends.ts";
 import { createShutdown, type Shutdown } from "./server/shutdown.ts";
 import { createRegistry } from "./metrics/registry.ts";
 import { openStore } from "./store/open.ts";
 import { createTracing, untraced } from "./telemetry/instruments.ts";
 import { createLog } from "./telemetry/log.ts";
+import { createProcessMetrics } from "./telemetry/process.ts";
 import { startTelemetry } from "./telemetry/sdk.ts";
 
 /** A server that is serving. */
@@ -102,6 +104,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
       log.error({ error: messageOf(error) }, "the store failed");
       failure.fire(error);
     },
+    onCommit: countCommits(registry),
     onDamage: (damage) => log.error({ damage }, "the store is damaged"),
     onUpgrade: ({ from, to, tookMs }) =>
       log.info({ store: storePath }, `store upgraded from version ${from} to ${to} in ${tookMs} ms`),
@@ -121,6 +124,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   opened.push(...allPools.map((pool) => stopOnly(`pool ${pool.name}`, () => pool.destroy())));
   const onChanged = () => readiness.update();
   const disk = watchDisk(config, { store, clock, onChanged, log });
+  observeServer(registry, { disk, log, store: config.store });
   const poolWatch = createPoolWatch({ pools, clock, onChanged, log });
   const alerts = createAlerts({ webhook: config.alerts.webhook, fetch, clock, log });
   const engine: Engine = createEngine({
@@ -153,10 +157,13 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
     draining: draining.signal,
     closing: closing.signal,
   });
-  const { grpc, http } = createFrontEnds({ config, services, tasks, readiness, clock, log, random: Math.random });
+  const { grpc, http } = createFrontEnds({
+    ...{ config, services, tasks, readiness, registry, clock, log },
+    random: Math.random,
+  });
 
   await engine.recover();
-  const started = [disk, poolWatch, alerts, grpc, http];
+  const started = [createProcessMetrics(registry, clock), disk, poolWatch, alerts, grpc, http];
   await startAll([...started, engine]); // a port in use is found before any job is started
 
   const shutdown = createShutdown({

@@ -7,6 +7,8 @@ import type { Log } from "../log.ts";
 export type DiskWatch = Service & {
   /** `disk_full` while there is too little room; undefined otherwise, and while nobody can tell how much there is. */
   refusal(): MillpondError | undefined;
+  /** Bytes at the last look; undefined: nobody could tell, or there is no disk. */
+  room(): { readonly freeBytes: number; readonly leastBytes: number } | undefined;
 };
 
 /** What `statfs` says of a file system: blocks of `bsize` bytes, `bavail` of them free for this user. */
@@ -41,6 +43,7 @@ export const noDiskWatch: DiskWatch = {
   start: async () => {},
   stop: async () => {},
   refusal: () => undefined,
+  room: () => undefined,
 };
 
 /**
@@ -54,6 +57,7 @@ export function createDiskWatch(parts: DiskWatchParts): DiskWatch {
   /** Free and needed MiB while there is too little. */
   let shortage: { readonly free: number; readonly least: number } | undefined;
   let isBlind = false;
+  let room: ReturnType<DiskWatch["room"]>;
 
   async function look(): Promise<void> {
     try {
@@ -65,6 +69,7 @@ export function createDiskWatch(parts: DiskWatchParts): DiskWatch {
       isBlind = false;
       const least = leastFreeMiB === null ? usualLeast(blocks * bsize) : leastFreeMiB * mebibyte;
       const outside = bavail * bsize;
+      room = { freeBytes: outside, leastBytes: least };
       const reserve = Math.min(reserveMiB * mebibyte, least);
       if (outside < reserve) judge(outside, reserve);
       else judge(outside + inside, least);
@@ -72,6 +77,7 @@ export function createDiskWatch(parts: DiskWatchParts): DiskWatch {
       if (!isRunning) return;
       if (!isBlind) log.warn({ path, error: messageOf(error) }, "nobody can tell how full the disk is: jobs are taken");
       isBlind = true;
+      room = undefined;
       if (shortage) {
         shortage = undefined;
         onChanged();
@@ -106,6 +112,7 @@ export function createDiskWatch(parts: DiskWatchParts): DiskWatch {
       shortage = undefined;
       cancel();
     },
+    room: () => room,
     refusal: () => shortage && refusal("disk_full", [shortage.free, shortage.least], { retryAfterMs }),
   };
 }

@@ -5,6 +5,8 @@
 import type { Attributes, Collected, HistogramPoint, NumberPoint } from "./registry.ts";
 import type { Metric } from "./table.ts";
 
+export const prometheusContentType = "text/plain; version=0.0.4; charset=utf-8";
+
 export function toPrometheus(collected: readonly Collected[]): string {
   const lines: string[] = [];
   for (const metric of collected) {

@@ -327,7 +327,7 @@ const rows = {
     unit: "By",
     description: "Resident memory of the process, all threads included.",
   },
-  "process.unix.file_descriptor.count": {
+  "process.open_fds": {
     kind: "gauge",
     unit: "{file_descriptor}",
     description: "Open files and sockets. On Linux only.",

@@ -66,7 +66,7 @@ export type ConnectOptions = OriginOptions & {
   readonly port: number;
   readonly limits: FrontEndLimits;
   readonly budget: RequestBudget;
-  readonly connections: ConnectionLimits;
+  readonly connections: Pick<ConnectionLimits, "admit">;
   /** Types of tasks' inputs and outputs, so that they can be read and shown as JSON. */
   readonly types: readonly DescMessage[];
   readonly pages: Pages;

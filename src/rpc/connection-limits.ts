@@ -4,6 +4,8 @@ import { BlockList, isIPv6, type Socket } from "node:net";
 export type ConnectionLimits = {
   /** Whether this connection may stay; then it counts until it closes. */
   admit(socket: Socket): boolean;
+  /** Connections that are open now. */
+  open(): number;
 };
 
 export type ConnectionLimitsOptions = {
@@ -33,6 +35,7 @@ export function createConnectionLimits(options: ConnectionLimitsOptions): Connec
   }
 
   return {
+    open: () => open,
     admit(socket) {
       const { remoteAddress: address } = socket;
       if (address === undefined) return false; // it is closed already

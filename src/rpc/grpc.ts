@@ -55,7 +55,7 @@ export type GrpcOptions = {
   readonly port: number;
   readonly limits: FrontEndLimits;
   readonly budget: RequestBudget;
-  readonly connections: ConnectionLimits;
+  readonly connections: Pick<ConnectionLimits, "admit">;
   /** Types of tasks' inputs, whose values count. */
   readonly types: readonly DescMessage[];
   /** Where gRPC-Web and Connect are served, for the refusal of such a call. */

@@ -20,7 +20,7 @@ export type DualServer = Listener & {
 };
 
 export type DualServerOptions = {
-  readonly connections: ConnectionLimits;
+  readonly connections: Pick<ConnectionLimits, "admit">;
   /** A connection that has not even sent four bytes after this long is cut. */
   readonly firstBytesMs: number;
   readonly keepalive: Omit<KeepaliveOptions, "clock" | "log">;

@@ -19,7 +19,7 @@ export type Listener = {
 export type ListenerOptions = {
   /** A connection stays open for writing when its client has ended its side. */
   readonly allowHalfOpen: boolean;
-  readonly connections: ConnectionLimits;
+  readonly connections: Pick<ConnectionLimits, "admit">;
   /** What it throws cuts the connection. */
   readonly onConnection: (socket: Socket) => void;
   readonly log: Log;

@@ -3,6 +3,7 @@ import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
 import type { Readiness } from "../engine/readiness.ts";
 import type { Log } from "../log.ts";
+import type { Registry } from "../metrics/registry.ts";
 import type { Tasks } from "../pool/tasks.ts";
 import { createCutLog } from "../rpc/cut-log.ts";
 import { guardTimers } from "../rpc/boundary.ts";
@@ -10,9 +11,11 @@ import type { CutReason } from "../rpc/arrival/request-body.ts";
 import { createRequestBudget } from "../rpc/arrival/request-budget.ts";
 import { createConnectionLimits } from "../rpc/connection-limits.ts";
 import { createConnectFrontEnd } from "../rpc/connect.ts";
+import { countCalls } from "../rpc/count-calls.ts";
 import type { FrontEnd } from "../rpc/front-end.ts";
 import { createFrontPage } from "../rpc/front-page.ts";
 import { createGrpcFrontEnd } from "../rpc/grpc.ts";
+import { metricsPage } from "../rpc/metrics-page.ts";
 import { healthPages, type Page } from "../rpc/pages.ts";
 import type { createService } from "../rpc/service.ts";
 import { version } from "../version.ts";
@@ -22,6 +25,7 @@ export type FrontEndParts = {
   readonly services: ReturnType<typeof createService>;
   readonly tasks: Tasks;
   readonly readiness: Pick<Readiness, "reasons">;
+  readonly registry: Registry;
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
@@ -43,14 +47,15 @@ const cutTexts: { readonly [R in CutReason]: string } = {
 
 export function createFrontEnds({
   config,
-  services,
   tasks,
   readiness,
+  registry,
   log,
   random,
   ...parts
 }: FrontEndParts): FrontEnds {
   const clock = guardTimers(parts.clock, log);
+  const services = countCalls(parts.services, registry);
   const limits = {
     ...config.limits,
     slowReaderMs: config.slowReaderMs,
@@ -66,14 +71,27 @@ export function createFrontEnds({
     bytes: config.limits.requestMiB * 2 ** 20,
     stallMs: config.slowSenderMs,
     ...{ clock, log },
-    onCut: (reason) => cuts.add(cutTexts[reason]),
+    onCut(reason) {
+      cuts.add(cutTexts[reason]);
+      registry.counter("millpond.request.cut", { reason }).value += 1;
+    },
   });
   const connections = createConnectionLimits({
     ...config.limits,
-    onRefused: (limit) => cuts.add(`connections were closed, because limits.${limit} is reached`),
+    onRefused(limit) {
+      cuts.add(`connections were closed, because limits.${limit} is reached`);
+      registry.counter("millpond.connection.refused", { limit }).value += 1;
+    },
+  });
+  registry.observed((observe) => {
+    observe("millpond.connection.open", connections.open());
+    observe("millpond.connection.limit", config.limits.connections);
+    observe("millpond.request.held", budget.heldBytes());
+    observe("millpond.request.limit", config.limits.requestMiB * 2 ** 20);
   });
   const common = { limits, budget, connections, types, clock, log, random };
   const pages = new Map<string, Page>(healthPages(readiness));
+  pages.set("/metrics", metricsPage(registry));
   const grpcAddress = () => grpc.address();
   pages.set("/", createFrontPage({ version, services, tasks: [...tasks.keys()], pages, grpcAddress }));
   const http = createConnectFrontEnd(services, { ...config.http, ...common, pages });

@@ -1,7 +1,7 @@
 import type { MillpondError } from "../errors.ts";
 import { createMemoryStore } from "./memory.ts";
 import { openSqliteStore } from "./sqlite.ts";
-import type { Upgrade } from "./sqlite/protocol.ts";
+import type { Commit, Upgrade } from "./sqlite/protocol.ts";
 import type { Store } from "./store.ts";
 
 export type StoreOptions = {
@@ -11,6 +11,8 @@ export type StoreOptions = {
   readonly onDamage?: (sentence: string) => void;
   /** Called once, before this resolves, when the store was of an older version. */
   readonly onUpgrade?: (upgrade: Upgrade) => void;
+  /** Told of each transaction that wrote something. Never of a store in memory. */
+  readonly onCommit?: (commit: Commit) => void;
 };
 
 /**

@@ -4,7 +4,7 @@ import { type MillpondError, messageOf, refusal, StartError } from "../errors.ts
 import { createSignal } from "../lifecycle.ts";
 import { createBatches } from "./sqlite/batches.ts";
 import { createCalls } from "./sqlite/calls.ts";
-import type { FromThread, ToThread, Upgrade } from "./sqlite/protocol.ts";
+import type { Commit, FromThread, ToThread, Upgrade } from "./sqlite/protocol.ts";
 import type { Store } from "./store.ts";
 
 export type SqliteStoreOptions = {
@@ -16,6 +16,8 @@ export type SqliteStoreOptions = {
   readonly onDamage?: (sentence: string) => void;
   /** Called once, before the store is open, when it was of an older version. */
   readonly onUpgrade?: (upgrade: Upgrade) => void;
+  /** Told of each transaction that wrote something. */
+  readonly onCommit?: (commit: Commit) => void;
 };
 
 /**
@@ -26,7 +28,13 @@ export type SqliteStoreOptions = {
  * When leases end and when running attempts began is in the thread's memory only: opened again, all leases have ended at
  * once, and jobs that were running do not say since when until they are settled.
  */
-export async function openSqliteStore({ path, onFailure, onDamage, onUpgrade }: SqliteStoreOptions): Promise<Store> {
+export async function openSqliteStore({
+  path,
+  onFailure,
+  onDamage,
+  onUpgrade,
+  onCommit,
+}: SqliteStoreOptions): Promise<Store> {
   // Built files end in .js, and so does the thread's.
   const entry = new URL(`./sqlite/thread${extname(import.meta.url)}`, import.meta.url);
   const thread = new Worker(entry, { workerData: { path }, name: "store" });
@@ -51,8 +59,10 @@ export async function openSqliteStore({ path, onFailure, onDamage, onUpgrade }: 
     if (said === "ready") {
       isReady = true;
       ready.fire();
-    } else if ("answers" in said) batches.answered(said);
-    else if ("damaged" in said) onDamage?.(said.damaged);
+    } else if ("answers" in said) {
+      if (said.commit) onCommit?.(said.commit);
+      batches.answered(said);
+    } else if ("damaged" in said) onDamage?.(said.damaged);
     else if ("upgraded" in said) onUpgrade?.(said.upgraded);
     else if ("refused" in said) ready.fail(new StartError(said.refused));
     else fail(said.failed);

@@ -87,7 +87,7 @@ describe("the page at /", () => {
     const facts = JSON.parse(body);
     assert.equal(response.headers.get("content-type"), "application/json");
     assert.equal(facts.version, version);
-    assert.deepEqual(Object.keys(facts.pages), ["/healthz", "/readyz", "/"]);
+    assert.deepEqual(Object.keys(facts.pages), ["/healthz", "/readyz", "/metrics", "/"]);
     assert.deepEqual(new Set(facts.tasks).size, facts.tasks.length);
     for (const name of idleTasks) assert.ok(facts.tasks.includes(name));
     for (const name of services) assert.ok(facts.services.some((service: { name: string }) => service.name === name));

@@ -8,6 +8,7 @@ import { createReadiness, type Readiness } from "../../src/engine/readiness.ts";
 import { HealthCheckResponse_ServingStatus as Status, Health } from "../../src/gen/grpc/health/v1/health_pb.ts";
 import { createHealth, takesJobs, takesNoJobs } from "../../src/rpc/health.ts";
 import { served } from "../../src/rpc/served.ts";
+import { createRegistry } from "../../src/metrics/registry.ts";
 import { createFrontEnds } from "../../src/server/front-ends.ts";
 import { createFakeClock, turn } from "../support/fake-clock.ts";
 import { keptLog } from "../support/samples.ts";
@@ -48,6 +49,7 @@ async function open(t: TestContext) {
       cores: 2,
     }),
     ...{ services: [health], tasks: new Map(), readiness, clock, log, random: Math.random },
+    registry: createRegistry(clock),
   });
   await disk.start();
   for (const each of [fronts.grpc, fronts.http]) await each.start();

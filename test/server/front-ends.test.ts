@@ -16,6 +16,7 @@ import {
 import type { Log, LogFields } from "../../src/log.ts";
 import { ignore } from "../../src/rpc/boundary.ts";
 import { served } from "../../src/rpc/served.ts";
+import { createRegistry } from "../../src/metrics/registry.ts";
 import { createFrontEnds } from "../../src/server/front-ends.ts";
 import { type Way, ways } from "../rpc/fixtures.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
@@ -48,6 +49,7 @@ async function open(t: TestContext, limits: { readonly connections?: number } = 
     config: parseConfig({ file: { name: "test.yaml", text }, env: {}, flags: {}, cores: 2 }),
     ...{ services: [health], tasks: new Map(), clock, log, random: Math.random },
     readiness: { reasons: () => [] },
+    registry: createRegistry(clock),
   });
   for (const each of [fronts.grpc, fronts.http]) {
     await each.start();

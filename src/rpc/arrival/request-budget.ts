@@ -17,6 +17,8 @@ export type RequestBudget = {
   hold(request: Later, bytes: number): void;
   /** It is opened by its owner, or it has ended. Safe to call again. */
   forget(request: Later): void;
+  /** Bytes that all requests hold now. */
+  heldBytes(): number;
 };
 
 /** `bytes`: what it holds before it is opened, which only the budget changes. */
@@ -139,6 +141,7 @@ export function createRequestBudget({ bytes, stallMs, clock, log, onCut }: Reque
       young = new Set();
       for (const each of due) openAll(each);
     },
+    heldBytes: () => room.taken() + outsideBytes + unopenedBytes,
     forget(request) {
       if (young.delete(request) || old.delete(request)) unopenedBytes -= request.bytes;
     },

@@ -130,7 +130,14 @@ export type Command = { [K in Call]: { readonly call: K; readonly request: Calls
 
 /** Commands that take effect in order, and are answered together. `bytes`: their payloads, end to end. */
 export type Batch = { readonly commands: readonly Command[]; readonly bytes: Uint8Array<ArrayBuffer> };
-export type Answers = { readonly answers: readonly unknown[]; readonly bytes: Uint8Array<ArrayBuffer> };
+export type Answers = {
+  readonly answers: readonly unknown[];
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The transaction that they share with the next ones, if it wrote anything; with the first of them only. */
+  readonly commit?: Commit;
+};
+/** A transaction: how long it took until it was durable, and how many calls shared it. */
+export type Commit = { readonly tookMs: number; readonly calls: number };
 
 /** What the store's thread may be told. */
 export type ToThread = Batch | "close";

@@ -12,7 +12,7 @@ import { assertUsable } from "./inspect.ts";
 import { type FileLock, lockFile } from "./lock.ts";
 import { type Mark, openMark } from "./mark.ts";
 import { migrate, newestVersion } from "./migrate.ts";
-import type { Batch, FromThread, ToThread } from "./protocol.ts";
+import type { Answers, Batch, FromThread, ToThread } from "./protocol.ts";
 
 const port = parentPort!;
 const say = (said: FromThread, transfer: ArrayBuffer[] = []) => port.postMessage(said, transfer);
@@ -29,7 +29,14 @@ function close({ db, mark, lock }: Partial<Opened>): void {
 }
 
 function serve(opened: Opened, witness: DatabaseSync): void {
-  const executor = createExecutor(opened.db, { onCommit: opened.mark.write, onDamage });
+  let hasCommitted = false;
+  const executor = createExecutor(opened.db, {
+    onCommit(commits) {
+      opened.mark.write(commits);
+      hasCommitted = true;
+    },
+    onDamage,
+  });
   const checkpoint = createCheckpoint(opened.db);
   executor.record();
   opened.mark.sync();
@@ -46,10 +53,19 @@ function serve(opened: Opened, witness: DatabaseSync): void {
     end();
   }
 
+  function execute(batches: readonly Batch[]): Answers[] {
+    hasCommitted = false;
+    const startedMs = systemClock.monotonicMs();
+    const [first, ...others] = executor.execute(batches);
+    if (!first || !hasCommitted) return first ? [first, ...others] : [];
+    const calls = batches.reduce((sum, { commands }) => sum + commands.length, 0);
+    return [{ ...first, commit: { tookMs: systemClock.monotonicMs() - startedMs, calls } }, ...others];
+  }
+
   function answer(said: readonly ToThread[]): void {
     const batches = said.filter((one): one is Batch => one !== "close");
     // What has arrived by now shares one commit.
-    if (batches.length > 0) for (const answers of executor.execute(batches)) say(answers, [answers.bytes.buffer]);
+    if (batches.length > 0) for (const answers of execute(batches)) say(answers, [answers.bytes.buffer]);
     checkpoint.whenLong();
     if (!said.includes("close")) return;
     executor.record();

@@ -76,7 +76,7 @@ function count(budget: Partial<RequestBudget>) {
   const error = (fields: LogFields) => void errors.push(fields["error"]);
   const requests = createGrpcRequests({
     ...{ log: { ...log, error }, messageBytes: 1_000_000, streamPaths: new Set<string>() },
-    budget: { open: mistake, openLater: ignore, hold: ignore, forget: ignore, ...budget },
+    budget: { open: mistake, openLater: ignore, hold: ignore, forget: ignore, heldBytes: () => 0, ...budget },
   });
   const stream = Object.assign(new EventEmitter(), {
     isDestroyed: false,

@@ -1,0 +1,98 @@
+/** Counts calls by method and status, around the functions of every service: the same for all ways in. */
+import { Code, MillpondError } from "../errors.ts";
+import type { Counter, Registry } from "../metrics/registry.ts";
+import type { CallContext } from "./call.ts";
+import type { AnyStream, AnyUnary, Served } from "./served.ts";
+
+type Meter = { begin(): void; end(status: string): void };
+
+export function countCalls(services: readonly Served[], registry: Registry): readonly Served[] {
+  return services.map(({ service, functions }) => ({
+    service,
+    functions: Object.fromEntries(
+      service.methods.map(({ name, localName, methodKind }) => {
+        const meter = createMeter(registry, `${service.typeName}/${name}`);
+        const call = functions[localName];
+        return [localName, methodKind === "unary" ? unary(call as AnyUnary, meter) : stream(call as AnyStream, meter)];
+      }),
+    ),
+  }));
+}
+
+function createMeter(registry: Registry, method: string): Meter {
+  const ends = new Map<string, Counter>();
+  const of = { "rpc.method": method };
+  let open = 0;
+  registry.observed((observe) => observe("millpond.rpc.open_calls", open, of));
+  return {
+    begin() {
+      open += 1;
+    },
+    end(status) {
+      open -= 1;
+      let counter = ends.get(status);
+      if (!counter) {
+        counter = registry.counter("millpond.rpc.calls", { ...of, "rpc.response.status_code": status });
+        ends.set(status, counter);
+      }
+      counter.value += 1;
+    },
+  };
+}
+
+function unary(call: AnyUnary, meter: Meter): AnyUnary {
+  return async (request, context) => {
+    meter.begin();
+    let status = "OK";
+    try {
+      return await call(request, context);
+    } catch (error) {
+      status = statusOf(error, context);
+      throw error;
+    } finally {
+      meter.end(status);
+    }
+  };
+}
+
+/** Responses pass through by one promise more; who stops reading before the end has cancelled. */
+function stream(call: AnyStream, meter: Meter): AnyStream {
+  return (request, context) => ({
+    [Symbol.asyncIterator]() {
+      const responses = call(request, context)[Symbol.asyncIterator]();
+      let isOpen = true;
+      meter.begin();
+      const end = (status: string) => {
+        if (isOpen) meter.end(status);
+        isOpen = false;
+      };
+      return {
+        async next() {
+          try {
+            const next = await responses.next();
+            if (next.done) end(context.signal.aborted ? "CANCELLED" : "OK");
+            return next;
+          } catch (error) {
+            end(statusOf(error, context));
+            throw error;
+          }
+        },
+        async return(value: unknown) {
+          end("CANCELLED");
+          await responses.return?.(value);
+          return { done: true, value };
+        },
+      };
+    },
+  });
+}
+
+const statusNames = new Map<number, string>(
+  Object.entries(Code).map(([name, code]) => [code, name.replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase()]),
+);
+
+/** The name of the gRPC status that an error is answered with; what is no error of ours is answered with INTERNAL. */
+function statusOf(error: unknown, { signal }: CallContext): string {
+  if (error instanceof MillpondError) return statusNames.get(error.code) ?? String(error.code);
+  return signal.aborted ? "CANCELLED" : "INTERNAL";
+}

@@ -1,0 +1,31 @@
+/** Brings into the registry of metrics what the parts of the server know that know nothing of it. */
+import type { DiskWatch } from "../engine/disk.ts";
+import type { Registry } from "../metrics/registry.ts";
+import type { StoreOptions } from "../store/open.ts";
+import type { BackgroundLog } from "../telemetry/log.ts";
+import { version } from "../version.ts";
+
+export type Observed = {
+  readonly disk: Pick<DiskWatch, "room">;
+  readonly log: Pick<BackgroundLog, "lost">;
+  readonly store: "sqlite" | "memory";
+};
+
+export function observeServer(registry: Registry, { disk, log, store }: Observed): void {
+  const info = { version, nodejs_version: process.versions.node, store };
+  registry.observed((observe) => {
+    observe("millpond.info", 1, info);
+    observe("millpond.log.dropped", log.lost());
+    const room = disk.room();
+    if (!room) return;
+    observe("millpond.disk.free", room.freeBytes);
+    observe("millpond.disk.least", room.leastBytes);
+  });
+}
+
+export function countCommits(registry: Registry): NonNullable<StoreOptions["onCommit"]> {
+  return ({ tookMs, calls }) => {
+    registry.histogram("millpond.store.commit.duration").record(tookMs / 1000);
+    registry.histogram("millpond.store.commit.size").record(calls);
+  };
+}
