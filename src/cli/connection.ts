@@ -1,5 +1,5 @@
 /** Brings a command to a server: the flags that name it, and what to say when it does not answer. */
-import type { MillpondClient } from "../../clients/typescript/index.ts";
+import type { ConnectOptions, MillpondClient } from "../../clients/typescript/index.ts";
 import { type Flag, type Invocation, textOf, UsageError } from "./command.ts";
 
 const defaultAddress = "127.0.0.1:7717";
@@ -19,6 +19,7 @@ export const clientFlags: readonly Flag[] = [
 export async function withClient<T>(
   { flags, env }: Invocation,
   action: (client: MillpondClient) => Promise<T>,
+  options: Pick<ConnectOptions, "reconnectMs"> = {},
 ): Promise<T> {
   const address = textOf(flags, "--address") ?? (env.MILLPOND_ADDRESS || defaultAddress);
   if (!/^[^\s/]+:\d{1,5}$/.test(address)) {
@@ -29,7 +30,7 @@ export async function withClient<T>(
     throw new UsageError(`--client is "${name}": must be 1 to 100 characters of [A-Za-z0-9._@-]`);
   }
   const { connect, MillpondClientError } = await import("../../clients/typescript/index.ts");
-  const client = connect({ address, client: name, retries });
+  const client = connect({ address, client: name, retries, ...options });
   try {
     return await action(client);
   } catch (error) {

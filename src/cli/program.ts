@@ -20,11 +20,12 @@ import { stats } from "./stats.ts";
 import { submit } from "./submit.ts";
 import { tasks } from "./tasks.ts";
 import { printable, type Terminal } from "./terminal.ts";
+import { top } from "./top.ts";
 import { watch } from "./watch.ts";
 
 /** Every command, in the order of `millpond --help`. */
 export const commands: readonly Command[] = [
-  ...[serve, submit, run, results, stats, tasks, job, jobs, watch, explain, cancel],
+  ...[serve, submit, run, results, stats, top, tasks, job, jobs, watch, explain, cancel],
   ...[deadList, deadShow, deadRedrive, deadDelete, drain, health],
 ];
 

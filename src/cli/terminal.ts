@@ -1,6 +1,7 @@
 /** Where commands write: lines, aligned tables, and colours where a person looks at them. */
 import { type InspectColor, styleText } from "node:util";
 import { visible } from "../visible.ts";
+import { openScreen, type Screen, type ScreenListener } from "./screen.ts";
 
 /** Standard output and standard error of a command. Nothing that is written can steer a terminal, but for the colours of `style`. */
 export type Terminal = {
@@ -14,6 +15,8 @@ export type Terminal = {
   clear(): void;
   /** Colours a text when a person looks at it and has not set NO_COLOR. */
   style(style: Style, text: string): string;
+  /** Takes the whole screen when a person sits at it; undefined otherwise. The caller closes it. */
+  openScreen(listener: ScreenListener): Screen | undefined;
   /** From now on the process ends, quietly, once nobody reads its output any more, as in `millpond jobs | head -1`. */
   endWithReader(): void;
 };
@@ -29,12 +32,14 @@ const colours = { good: "green", bad: "red", waiting: "yellow", quiet: "gray", h
 /** What `style` puts around a text. */
 const colourCodes = /(\u001b\[(?:1|22|3[1-3]|39|90)m)/;
 
-/** A terminal on two streams; `exit` ends the process. */
+/** A terminal on the streams of a process; `exit` ends the process. */
 export function createTerminal({
+  stdin,
   stdout,
   stderr,
   exit,
 }: {
+  readonly stdin: NodeJS.ReadStream;
   readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;
   exit(exitCode: number): void;
@@ -55,6 +60,7 @@ export function createTerminal({
     },
     clear: () => void (stdout.isTTY && stdout.write("\u001b[H\u001b[2J")),
     style: (style, text) => styleText(colours[style], text, { stream: stdout }),
+    openScreen: (listener) => openScreen({ stdin, stdout, safe: withColours }, listener),
     endWithReader: () => {
       endsWithReader = true;
     },

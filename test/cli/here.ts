@@ -12,7 +12,9 @@ export async function runHere(
   const streams = { stdout: new PassThrough(), stderr: new PassThrough() };
   const written = Promise.all([text(streams.stdout), text(streams.stderr)]);
   const { stdout, stderr } = streams as unknown as Record<keyof typeof streams, NodeJS.WriteStream>;
-  const code = await runProgram({ args, env, terminal: createTerminal({ stdout, stderr, exit: () => undefined }) });
+  const { stdin } = process;
+  const terminal = createTerminal({ stdin, stdout, stderr, exit: () => undefined });
+  const code = await runProgram({ args, env, terminal });
   for (const stream of Object.values(streams)) stream.end();
   const [out, err] = await written;
   return { code, stdout: out, stderr: err };

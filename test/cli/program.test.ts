@@ -70,6 +70,7 @@ suite("a command line that makes no sense is one line, with exit code 2", { conc
     ["a flag without its value", ["jobs", "--limit"], /--limit <count>/],
     ["a number that is none", ["jobs", "--limit", "many"], /--limit is "many": must be an integer from 1 to 1000/],
     ["a number out of bounds", ["stats", "--watch", "--interval", "5"], /--interval is "5": .* 100 to 60000/],
+    ["a count of none", ["top", "--count", "0"], /--count is "0": must be an integer from 1 to /],
     ["an unknown state", ["jobs", "--state", "DONE"], /--state is "DONE": must be one of QUEUED, /],
     ["an unknown command of a group", ["dead", "lst"], /'lst'.*mean list.*see millpond dead --help/],
     [
@@ -154,6 +155,7 @@ suite("no server running is one line that says how to start one, with exit code 
     ["results", "--follow"],
     ["stats"],
     ["stats", "--watch"],
+    ["top"],
     ["tasks", "--json"],
     ["job", "x"],
     ["jobs"],

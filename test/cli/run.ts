@@ -4,7 +4,8 @@ import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 
-const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+/** The file of the command. */
+export const mainFile = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
 /** How a process ended. */
 export type Ended = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
@@ -21,7 +22,7 @@ export function start(args: readonly string[], { env = {}, input, before }: RunO
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(MILLPOND_|NODE_OPTIONS$|FORCE_COLOR$)/.test(name),
   );
-  const command = [process.execPath, main, ...args];
+  const command = [process.execPath, mainFile, ...args];
   const shell = before === undefined ? [] : ["sh", "-c", `${before}; exec "$0" "$@"`];
   const [file, ...rest] = [...shell, ...command] as [string, ...string[]];
   const child = spawn(file, rest, { env: { ...Object.fromEntries(inherited), ...env } });

@@ -13,7 +13,8 @@ const open = ({
 } = {}) => {
   const stream = () => Object.assign(new PassThrough(), { isTTY }) as unknown as NodeJS.WriteStream;
   const streams = { stdout: stream(), stderr: stream() };
-  return { ...streams, terminal: createTerminal({ ...streams, exit }) };
+  const stdin = Object.assign(new PassThrough(), { isTTY: false }) as unknown as NodeJS.ReadStream;
+  return { ...streams, terminal: createTerminal({ ...streams, stdin, exit }) };
 };
 
 suite("status", () => {

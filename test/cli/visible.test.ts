@@ -80,6 +80,7 @@ suite("text from outside", () => {
       ["dead", "show", dead],
       ["tasks"],
       ["stats"],
+      ["top", "--count", "1"],
       ["explain", dead],
     ];
     const mistakes = [

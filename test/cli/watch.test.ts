@@ -12,6 +12,7 @@ const terminal = {
   status: () => undefined,
   clear: () => undefined,
   style: (style: string, text: string) => `<${style}>${text}`,
+  openScreen: () => undefined,
   endWithReader: () => undefined,
 };
 const lineOf = (update: JobUpdate) => updateLine(terminal, update);

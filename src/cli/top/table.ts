@@ -1,0 +1,76 @@
+/** The tables of `millpond top`: sorted, and cut to the width of a screen. */
+import { shortened } from "../format.ts";
+import { type Column, line, printable, type Terminal } from "../terminal.ts";
+import type { Choice, Sorting } from "./keys.ts";
+import { type Row, type Section, sections, type Shown } from "./sections.ts";
+
+export type Table = {
+  readonly section: Section;
+  readonly sorting: Sorting;
+  readonly isChosen: boolean;
+  readonly found: readonly Row[];
+};
+
+/** All tables, each in the order that was chosen for it. */
+export function tablesOf(shown: Shown, choice: Choice): readonly Table[] {
+  return sections.map((section, at) => {
+    const sorting = choice.sortings[at] ?? { column: 0, isReversed: false };
+    return { section, sorting, isChosen: at === choice.section, found: inOrder(section.rowsOf(shown), sorting) };
+  });
+}
+
+/** The heading, marked when it is of the chosen table, and a line for each row, of at most `columns` characters. */
+export function tableLines(terminal: Terminal, table: Table, columns: number): string[] {
+  const { section, sorting, isChosen, found } = table;
+  const all = section.columns.map((column, at) => {
+    const arrow = at === sorting.column ? (sorting.isReversed ? "↑" : "↓") : "";
+    const cells = found.map(({ cells }) => printable(cells[at] ?? ""));
+    const width = Math.max(column.title.length + 1, column.width ?? 0, ...cells.map((cell) => cell.length));
+    return { ...column, rank: arrow === "" ? column.rank : 0, title: column.title + arrow, width, cells };
+  });
+  const kept = fitting(all, columns - mark.length);
+  const titleStyle = isChosen ? "head" : "quiet";
+  const titles = kept.map((column): Column => ({ ...column, style: () => titleStyle }));
+  const heading = line(
+    terminal,
+    titles,
+    titles.map(({ title }) => title),
+  );
+  const rows = found.map((_, at) => kept.map(({ cells }) => cells[at] ?? ""));
+  return [(isChosen ? mark : unmarked) + heading, ...rows.map((row) => unmarked + line(terminal, kept, row))];
+}
+
+const mark = "> ";
+const unmarked = "  ";
+
+type Measured = Column & { readonly rank: number; readonly width: number; readonly cells: readonly string[] };
+
+/** The columns that fit into `width`: those of the highest rank are left out first, then the first one is shortened. */
+function fitting(columns: readonly Measured[], width: number): readonly Measured[] {
+  const excess = columns.reduce((sum, column) => sum + column.width + 2, -2) - width;
+  if (excess <= 0) return columns;
+  const last = columns.reduce((highest, column) => (column.rank > highest.rank ? column : highest));
+  if (last.rank > 0) {
+    return fitting(
+      columns.filter((column) => column !== last),
+      width,
+    );
+  }
+  return columns.map((column, at) => {
+    if (at > 0) return column;
+    const least = Math.max(4, column.width - excess);
+    const short = (text: string) => shortened(text, least);
+    return { ...column, width: least, title: short(column.title), cells: column.cells.map(short) };
+  });
+}
+
+/** Numbers from the largest, texts from the first; rows that are equal by their first column. */
+function inOrder(rows: readonly Row[], { column, isReversed }: Sorting): readonly Row[] {
+  const ordered = rows.toSorted((a, b) => compare(a.keys[column], b.keys[column]) || compare(a.keys[0], b.keys[0]));
+  return isReversed ? ordered.reverse() : ordered;
+}
+
+function compare(a: string | number | undefined, b: string | number | undefined): number {
+  if (typeof a === "number" && typeof b === "number") return b - a;
+  return String(a) < String(b) ? -1 : Number(a !== b);
+}
