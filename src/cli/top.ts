@@ -1,11 +1,11 @@
 import { systemClock } from "../../clients/typescript/clock.ts";
-import type { ServerSnapshot } from "../../clients/typescript/index.ts";
+import type { ClientSnapshot, MillpondClient } from "../../clients/typescript/index.ts";
 import { type Command, integerOf, isOn, jsonFlag } from "./command.ts";
 import { clientFlags, withClient } from "./connection.ts";
 import type { Terminal } from "./terminal.ts";
 import { frame, plainLines } from "./top/frame.ts";
 import { afterKey, firstChoice, keyHelp } from "./top/keys.ts";
-import { type Shown, toShown } from "./top/sections.ts";
+import type { Shown } from "./top/sections.ts";
 
 /** How long a server may be late with a snapshot before it counts as silent, and how often that is looked at. */
 const lateMs = 1_000;
@@ -17,7 +17,7 @@ export const top: Command = {
   notes:
     `Keys: ${keyHelp.map(([keys, effect]) => `${keys} (${effect})`).join("; ")}. When the server goes away, top goes on as ` +
     "soon as it is back. Where no person looks on, as in a pipe, each snapshot is printed in lines, with --json in one. " +
-    "Percentiles are over the last minute or two, rates over the last 10 s.",
+    "Percentiles are over the last minute or two, rates over the last 10 s; of clients there are the 100 busiest.",
   flags: [
     { usage: "--interval <ms>", doc: "between two snapshots, 100 to 60000 (default: 1000)" },
     { usage: "--count <number>", doc: "end after this many snapshots" },
@@ -33,14 +33,15 @@ export const top: Command = {
         const intervalMs = integerOf(flags, "--interval", { min: 100, max: 60_000, fallback: 1000 });
         const count = integerOf(flags, "--count", { min: 1, max: Number.MAX_SAFE_INTEGER, fallback: Infinity });
         const stop = new AbortController();
-        let before: ServerSnapshot | undefined;
+        const stopped = new Promise<void>((resolve) => stop.signal.addEventListener("abort", () => resolve()));
         let view: View | undefined;
         let seen = 0;
         try {
-          for await (const snapshot of client.watchStats({ intervalMs, signal: stop.signal })) {
+          for await (const server of client.watchStats({ intervalMs, signal: stop.signal })) {
+            const clients = (await Promise.race([busiestClients(client), stopped])) ?? [server.client];
+            if (stop.signal.aborted) break;
             view ??= isOn(flags, "--json") ? jsonView(terminal) : viewOf(terminal, intervalMs, () => stop.abort());
-            view.show(toShown(snapshot, before));
-            before = snapshot;
+            view.show({ server, clients });
             if (++seen >= count) break;
           }
         } finally {
@@ -52,13 +53,25 @@ export const top: Command = {
     ),
 };
 
+/** Undefined when the server does not list them: it is older, this client may not ask, or it has just gone. */
+async function busiestClients(client: MillpondClient): Promise<readonly ClientSnapshot[] | undefined> {
+  try {
+    return (await client.listClients()).clients;
+  } catch {
+    return undefined;
+  }
+}
+
 type View = {
   show(shown: Shown): void;
   close(): void;
 };
 
 function jsonView(terminal: Terminal): View {
-  return { show: ({ server }) => terminal.print(JSON.stringify(server)), close: () => undefined };
+  return {
+    show: ({ server, clients }) => terminal.print(JSON.stringify({ ...server, clients })),
+    close: () => undefined,
+  };
 }
 
 /** The screen of the person who looks on, or lines where nobody does. `quit` is called once. */

@@ -1,26 +1,19 @@
 /** What `millpond top` shows of a snapshot: tables of pools, tasks and clients, their cells and what they are sorted by. */
-import type { PoolSnapshot, ServerSnapshot, TaskSnapshot } from "../../../clients/typescript/index.ts";
+import type {
+  ClientSnapshot,
+  PercentilesMs,
+  PoolSnapshot,
+  ServerSnapshot,
+  TaskSnapshot,
+} from "../../../clients/typescript/index.ts";
 import { duration, rate } from "../format.ts";
 import type { Style } from "../terminal.ts";
 
-/** One client's traffic since the server started. */
-type ClientRow = ServerSnapshot["client"] & {
-  /** Accepted jobs since the snapshot before. */
-  readonly acceptedPerSecond: number;
-};
-
-/** A snapshot with what follows from the one before it. */
+/** A snapshot, and the busiest clients at that moment. */
 export type Shown = {
   readonly server: ServerSnapshot;
-  readonly clients: readonly ClientRow[];
+  readonly clients: readonly ClientSnapshot[];
 };
-
-/** Rates are 0 without a snapshot before, and after a restart of the server. */
-export function toShown(server: ServerSnapshot, before: ServerSnapshot | undefined): Shown {
-  const seconds = before === undefined ? 0 : (server.uptimeMs - before.uptimeMs) / 1000;
-  const accepted = server.client.accepted - (before?.client.accepted ?? 0);
-  return { server, clients: [{ ...server.client, acceptedPerSecond: seconds > 0 ? accepted / seconds : 0 }] };
-}
 
 export type Row = {
   /** One for each column. */
@@ -123,7 +116,7 @@ const tasks = section<TaskSnapshot>({
   rowsOf: ({ server }) => server.tasks,
 });
 
-const clients = section<ClientRow>({
+const clients = section<ClientSnapshot>({
   sortedBy: "RATE",
   columns: [
     { title: "CLIENT", width: 12, rank: 0, key: ({ client }) => client },
@@ -141,10 +134,13 @@ const clients = section<ClientRow>({
       title: "LIMIT",
       ...number,
       width: 9,
-      rank: 4,
+      rank: 7,
       key: ({ ratePerSecond }) => ratePerSecond,
       text: ({ ratePerSecond }) => (ratePerSecond === 0 ? "-" : rate(ratePerSecond)),
     },
+    { title: "RUNNING", ...number, rank: 4, key: ({ running }) => running },
+    percentile("WAIT P99", 5, ({ queueWaitMs }) => queueWaitMs.p99),
+    { title: "DEAD", ...number, width: 6, rank: 6, style: when("bad"), key: ({ dead }) => dead },
   ],
   rowsOf: (shown) => shown.clients,
 });
@@ -152,11 +148,7 @@ const clients = section<ClientRow>({
 /** From top to bottom. */
 export const sections: readonly Section[] = [pools, tasks, clients];
 
-function percentile(
-  title: string,
-  rank: number,
-  of: (row: TaskSnapshot) => number | undefined,
-): ColumnOf<TaskSnapshot> {
+function percentile<T>(title: string, rank: number, of: (row: T) => PercentilesMs[keyof PercentilesMs]): ColumnOf<T> {
   return { title, ...number, width: 8, rank, key: (row) => of(row) ?? -1, text: (row) => duration(of(row)) };
 }
 

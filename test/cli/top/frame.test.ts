@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import type { ServerSnapshot } from "../../../clients/typescript/index.ts";
 import { frame, plainLines } from "../../../src/cli/top/frame.ts";
 import { afterKey, type Choice, firstChoice } from "../../../src/cli/top/keys.ts";
-import { type Shown, toShown } from "../../../src/cli/top/sections.ts";
-import { colourless, poolRow, snapshot, taskRow } from "./shown.ts";
+import type { Shown } from "../../../src/cli/top/sections.ts";
+import { clientRow, colourless, poolRow, snapshot, taskRow } from "./shown.ts";
 
 const measured = { p50: 1, p90: 20, p99: 345 };
-const busy = toShown(
+const shownOf = (server: ServerSnapshot, clients = [server.client]): Shown => ({ server, clients });
+const busy = shownOf(
   snapshot({
     pools: [
       poolRow("cpu", { queued: 5, running: 2, oldestAgeMs: 1200, dead: 3 }),
@@ -18,10 +20,9 @@ const busy = toShown(
       taskRow("mail", { pool: "io", attemptsPerSecond: 1 }),
     ],
   }),
-  undefined,
 );
 const tasks = (count: number) => Array.from({ length: count }, (_, at) => taskRow(`task${at}`, { failed: at }));
-const many = toShown(snapshot({ pools: [poolRow("cpu")], tasks: tasks(40) }), undefined);
+const many = shownOf(snapshot({ pools: [poolRow("cpu")], tasks: tasks(40) }));
 
 type Options = { shown?: Shown; keys?: readonly string[]; columns?: number; rows?: number; silentMs?: number };
 
@@ -50,17 +51,11 @@ suite("a frame", () => {
     assert.match(resize ?? "", /^resize cpu 12\.5\/s 1 ms 345 ms 1 ms 345 ms 4 0$/);
   });
 
-  test("shows of the client what was accepted and refused, its rate and its limit", () => {
-    const client = { client: "thumbs", accepted: 100, refused: 2, ratePerSecond: 50, burst: 10 };
-    const before = snapshot({ client: { ...client, accepted: 40 }, uptimeMs: 58_000 });
-    const { lines } = show({ shown: toShown(snapshot({ client }), before) });
-    assert.deepEqual(rowsOf(lines, "CLIENT"), ["thumbs 100 2 30/s 50/s"]);
-  });
-
-  test("has no rate of a client right after the server was started again", () => {
-    const client = { client: "thumbs", accepted: 1, refused: 0, ratePerSecond: 0, burst: 0 };
-    const before = snapshot({ client: { ...client, accepted: 5000 } });
-    assert.equal(toShown(snapshot({ client, uptimeMs: 100 }), before).clients[0]?.acceptedPerSecond, 0);
+  test("shows of each client what was accepted and refused, its rate, limit, running jobs and wait", () => {
+    const thumbs = { accepted: 100, refused: 2, acceptedPerSecond: 30, ratePerSecond: 50, running: 4, dead: 1 };
+    const clients = [clientRow("idle"), clientRow("thumbs", { ...thumbs, queueWaitMs: measured })];
+    const { lines } = show({ shown: shownOf(snapshot(), clients) });
+    assert.deepEqual(rowsOf(lines, "CLIENT"), ["thumbs 100 2 30/s 50/s 4 345 ms 1", "idle 0 0 0/s - 0 - 0"]);
   });
 
   test("sums pools and tasks up in its first line", () => {
@@ -83,9 +78,8 @@ suite("a frame", () => {
   });
 
   test("is exactly as high as the screen, and never wider unless that has less than 24 columns, where the terminal cuts it", () => {
-    const evil = toShown(
+    const evil = shownOf(
       snapshot({ pools: [poolRow("cpu\u001b[2J".repeat(9))], tasks: [...tasks(30), taskRow("x".repeat(100))] }),
-      undefined,
     );
     for (const rows of [1, 2, 5, 8, 12, 15, 24, 60]) {
       for (const columns of [4, 12, 24, 40, 60, 80, 120, 200]) {
@@ -137,13 +131,12 @@ suite("a frame", () => {
 
   test("cannot be steered by names from outside", () => {
     const evil = "a\u001b[2J\u009bb\nc";
-    const shown = toShown(
+    const shown = shownOf(
       snapshot({
         pools: [poolRow(evil)],
         tasks: [taskRow(evil, { pool: evil })],
-        client: { client: evil, accepted: 0, refused: 0, ratePerSecond: 0, burst: 0 },
+        client: clientRow(evil),
       }),
-      undefined,
     );
     for (const line of show({ shown }).lines) assert.doesNotMatch(line, /[\u0000-\u001f\u007f-\u009f]/);
   });

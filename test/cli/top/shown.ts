@@ -1,5 +1,5 @@
 /** Snapshots for the tests of `millpond top`. */
-import type { PoolSnapshot, ServerSnapshot, TaskSnapshot } from "../../../clients/typescript/index.ts";
+import type { ClientSnapshot, PoolSnapshot, ServerSnapshot, TaskSnapshot } from "../../../clients/typescript/index.ts";
 
 export function poolRow(pool: string, facts: Partial<PoolSnapshot> = {}): PoolSnapshot {
   return {
@@ -9,13 +9,18 @@ export function poolRow(pool: string, facts: Partial<PoolSnapshot> = {}): PoolSn
   };
 }
 
+const unmeasured = { p50: undefined, p90: undefined, p99: undefined };
+const durations = { queueWaitMs: unmeasured, executionMs: unmeasured, endToEndMs: unmeasured };
+const counts = { accepted: 0, succeeded: 0, dead: 0, cancelled: 0, retries: 0, running: 0 };
+const rates = { acceptedPerSecond: 0, finishedPerSecond: 0 };
+
 export function taskRow(task: string, facts: Partial<TaskSnapshot> = {}): TaskSnapshot {
-  const unmeasured = { p50: undefined, p90: undefined, p99: undefined };
-  return {
-    ...{ task, pool: "cpu", succeeded: 0, failed: 0, attemptsPerSecond: 0 },
-    ...{ queueWaitMs: unmeasured, executionMs: unmeasured },
-    ...facts,
-  };
+  return { task, pool: "cpu", ...counts, failed: 0, ...rates, attemptsPerSecond: 0, ...durations, ...facts };
+}
+
+export function clientRow(client: string, facts: Partial<ClientSnapshot> = {}): ClientSnapshot {
+  const admission = { refused: 0, refusedBy: [], duplicates: 0, ratePerSecond: 0, burst: 0, throttledMs: 0 };
+  return { client, ...counts, ...admission, ...rates, ...durations, ...facts };
 }
 
 export function snapshot(facts: Partial<ServerSnapshot> = {}): ServerSnapshot {
@@ -24,7 +29,7 @@ export function snapshot(facts: Partial<ServerSnapshot> = {}): ServerSnapshot {
     store: { sizeBytes: 0, freeBytes: 0 },
     pools: [],
     tasks: [],
-    client: { client: "a", accepted: 0, refused: 0, ratePerSecond: 0, burst: 0 },
+    client: clientRow("a"),
     ...facts,
   };
 }

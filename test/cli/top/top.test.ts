@@ -72,6 +72,21 @@ suite("top at a terminal", { skip: withoutTerminal }, () => {
     });
   }
 
+  test("q quits it at once while the server does not answer", async (t) => {
+    const { server, run } = await startTop(t);
+    const asked = new Promise<void>((resolve) => {
+      server.behaviour.onUnary.listClients = () => {
+        resolve();
+        return new Promise(() => undefined);
+      };
+    });
+    server.cut();
+    await asked;
+    run.press("q");
+    assert.equal(await run.ended, 0);
+    assertRestored(run);
+  });
+
   test("an error ends it in one line below what stood there, and leaves the terminal as it was", async (t) => {
     const { server, run } = await startTop(t);
     server.cut(7);
@@ -114,7 +129,16 @@ suite("top in a pipe", () => {
   test("prints a line of JSON for each snapshot with --json", async (t) => {
     const lines = (await piped(t, "--json")).split("\n");
     assert.equal(lines.length, 1);
-    assert.equal(JSON.parse(lines[0] ?? "").pools[0].queued, 12);
+    const { pools, clients } = JSON.parse(lines[0] ?? "");
+    assert.equal(pools[0].queued, 12);
+    assert.equal(clients.length, 1, "its own: this server does not list the others");
+  });
+
+  test("shows the busiest clients of a server that lists them", async (t) => {
+    const server = await startServer(t);
+    server.behaviour.onUnary.listClients = () => ({ clients: [{ client: "a", accepted: 3n }, { client: "b" }] });
+    const output = outputOf(await runHere(["top", "--count", "1", "--address", server.address]));
+    assert.match(output, /^ {2}a +3 +0 .*\n {2}b +0 +0 /m);
   });
 
   test("goes on over a lost connection, and ends after --count snapshots", async (t) => {
