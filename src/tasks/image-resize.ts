@@ -12,14 +12,14 @@ import {
   ImageResizeInputSchema,
   ImageResizeOutputSchema,
 } from "../gen/millpond/tasks/v1/image_pb.ts";
-import { defineTask, permanent, TaskError } from "../pool/task.ts";
+import { defineTask, permanent, type TaskContext, TaskError } from "../pool/task.ts";
 import type { FileId } from "./image/below.ts";
 import { checkInput } from "./image/check.ts";
 import { resizeInChild } from "./image/child-process.ts";
 import { isQuick, maxSeconds, timedOut } from "./image/cost.ts";
 import { assertWritable, readBelow, type TargetFile, writeBelow, type Writer } from "./image/files.ts";
 import { formatOf, unsupported } from "./image/format.ts";
-import { readHeader, resizePicture } from "./image/picture.ts";
+import { hasSteps, readHeader, type Resized, resizePicture } from "./image/picture.ts";
 import { planOf, type Source } from "./image/plan.ts";
 import { type ImageSettings, readSettings } from "./image/settings.ts";
 import { assertSidesFit } from "./image/size.ts";
@@ -43,21 +43,22 @@ export default defineTask({
     const { settings } = ctx;
     const startedMs = systemClock.monotonicMs();
     assertSidesFit({ width: input.width, height: input.height }, settings);
-    const { bytes, id } = readSource(input, settings);
+    const { bytes, id } = readSource(input, ctx);
     const target = targetFileOf(input, settings, id);
     if (target) assertWritable(target);
     const source = await decoding(startedMs, () => inspect(bytes));
     const plan = planOf(input, source, settings);
     ctx.throwIfCancelled();
     ctx.progress(0.2, `${source.width}x${source.height} to ${plan.width}x${plan.height}`);
-    const resized = await decoding(startedMs, () => {
-      if (isQuick(source, plan)) return resizePicture(bytes, plan);
+    const work = (onScaled?: () => void) => {
+      if (isQuick(source, plan)) return resizePicture(bytes, plan, onScaled);
       const timeoutMs = maxSeconds * 1000 - (systemClock.monotonicMs() - startedMs);
-      return resizeInChild(bytes, plan, { signal: ctx.signal, timeoutMs });
-    });
+      return resizeInChild(bytes, plan, { signal: ctx.signal, timeoutMs, onScaled });
+    };
+    const resized = await decoding(startedMs, () => (hasSteps(plan) ? inSteps(ctx, work) : ctx.span("resize", work)));
     ctx.throwIfCancelled();
     return {
-      target: target ? write(target, resized.data, ctx) : inline(resized.data),
+      target: target ? ctx.span("write", () => write(target, resized.data, ctx)) : inline(resized.data),
       width: resized.width,
       height: resized.height,
       format: enumOf[plan.format],
@@ -70,9 +71,19 @@ export default defineTask({
   },
 });
 
-function readSource({ source }: ImageResizeInput, settings: ImageSettings): { bytes: Uint8Array; id?: FileId } {
+type Context = TaskContext<ImageSettings>;
+
+function readSource({ source }: ImageResizeInput, ctx: Context): { bytes: Uint8Array; id?: FileId } {
   if (source.case === "bytes") return { bytes: source.value };
-  return readBelow(rootOf(settings), source.value ?? "", maxSourceBytes);
+  return ctx.span("read", () => readBelow(rootOf(ctx.settings), source.value ?? "", maxSourceBytes));
+}
+
+/** Shows the steps as spans. The resizer pulls strip after strip from the decoder, so these two take the same time. */
+async function inSteps(ctx: Context, work: (onScaled?: () => void) => Promise<Resized>): Promise<Resized> {
+  const scaled = Promise.withResolvers<void>();
+  const working = work(scaled.resolve);
+  await ctx.span("resize", () => ctx.span("decode", () => Promise.race([scaled.promise, working])));
+  return ctx.span("encode", () => working);
 }
 
 /** What the picture is, by its header and its parts. Nothing is decoded. */

@@ -36,6 +36,19 @@ for (const bigtiff of [false, true]) {
   });
 }
 
+for (const format of ["PNG", "WEBP", "AVIF"] as const) {
+  test(`half-transparent colours stay as they are in a ${format}`, async () => {
+    const colour = { r: 180, g: 140, b: 120, alpha: 0.5 };
+    const picture = sharp({ create: { width: 60, height: 40, channels: 4, background: colour } });
+    const source = bytes(await picture.png().toBuffer());
+    const output = await resize({ source, width: 30, format: ImageFormat[format], quality: 100 });
+    const pixels = await sharp(bytesOf(output)).ensureAlpha().raw().toBuffer();
+    for (const [at, value] of [180, 140, 120, 127].entries()) {
+      assert.ok(Math.abs((pixels[at] as number) - value) <= 4, `${at}: ${pixels[at]} and not ${value}`);
+    }
+  });
+}
+
 for (const from of ["gif", "webp"] as const) {
   for (const [to, format] of [
     ["gif", ImageFormat.GIF],

@@ -9,14 +9,14 @@ import { type Resized, resizePicture } from "./picture.ts";
 import type { Plan } from "./plan.ts";
 
 export type Request = { readonly bytes: Uint8Array; readonly plan: Plan };
-export type Answer = { readonly resized: Resized } | { readonly fault: string };
+export type Answer = { readonly resized: Resized } | { readonly fault: string } | "scaled";
 
 process.once("disconnect", end);
 if (!process.connected) end();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
 endFirst();
 process.once("message", ({ bytes, plan }: Request) => {
-  resizePicture(bytes, plan).then(
+  resizePicture(bytes, plan, () => answer("scaled")).then(
     (resized) => answer({ resized }),
     (error: unknown) => answer({ fault: messageOf(error) }),
   );

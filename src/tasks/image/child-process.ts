@@ -15,13 +15,22 @@ import type { Plan } from "./plan.ts";
 
 const entry = fileURLToPath(new URL(`./child-entry${extname(import.meta.url)}`, import.meta.url));
 
-export type Bounds = { readonly signal: AbortSignal; readonly timeoutMs: number };
+export type Bounds = {
+  readonly signal: AbortSignal;
+  readonly timeoutMs: number;
+  /** As `resizePicture` has it. */
+  readonly onScaled?: (() => void) | undefined;
+};
 
 /**
  * Rejects with the signal's reason, with `resize_timed_out`, with `image_process_lost` when the process dies, or with what
  * the decoder says. The process has ended before this settles, so each caller has one at most.
  */
-export async function resizeInChild(bytes: Uint8Array, plan: Plan, { signal, timeoutMs }: Bounds): Promise<Resized> {
+export async function resizeInChild(
+  bytes: Uint8Array,
+  plan: Plan,
+  { signal, timeoutMs, onScaled }: Bounds,
+): Promise<Resized> {
   signal.throwIfAborted();
   const { PATH, LD_LIBRARY_PATH } = process.env;
   const child = fork(entry, {
@@ -36,8 +45,9 @@ export async function resizeInChild(bytes: Uint8Array, plan: Plan, { signal, tim
   const onAbort = () => reject(signal.reason as Error);
   signal.addEventListener("abort", onAbort, { once: true });
   const cancelTimer = systemClock.after(timeoutMs, () => reject(timedOut()));
-  child.once("message", (answer: Answer) => {
-    if ("fault" in answer) reject(new Error(answer.fault));
+  child.on("message", (answer: Answer) => {
+    if (answer === "scaled") onScaled?.();
+    else if ("fault" in answer) reject(new Error(answer.fault));
     else resolve(answer.resized);
   });
   child.once("exit", (code, killedBy) => {
