@@ -30,8 +30,11 @@ import { createRegistry } from "./metrics/registry.ts";
 import { openStore } from "./store/open.ts";
 import { createTracing, untraced } from "./telemetry/instruments.ts";
 import { createLog } from "./telemetry/log.ts";
+import { startMetricPush } from "./telemetry/metric-push.ts";
 import { createProcessMetrics } from "./telemetry/process.ts";
 import { startTelemetry } from "./telemetry/sdk.ts";
+import { readVariables } from "./telemetry/variables.ts";
+import { version } from "./version.ts";
 
 /** A server that is serving. */
 export type RunningServer = Shutdown & {
@@ -87,6 +90,9 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   void failure.promise.then((error) => failed.abort(error));
 
   const registry = createRegistry(clock);
+  const { metrics, resource } = readVariables(env);
+  const stopPush = await startMetricPush(metrics, { registry, resource, version, clock, log });
+  opened.push(stopOnly("the push of metrics", stopPush));
   const stopTelemetry = await startTelemetry(env);
   opened.push(stopOnly("telemetry", async () => stopTelemetry?.()));
   const tracing = stopTelemetry ? createTracing() : untraced;

@@ -43,7 +43,6 @@ export type TraceSettings = {
 export type MetricSettings = {
   readonly exporters: Exporters;
   readonly protocol: Protocol;
-  readonly temporality: (typeof temporalities)[number];
   readonly intervalMs: number;
   readonly exportTimeoutMs: number;
 };
@@ -129,11 +128,17 @@ function tracesOf(read: Reader): TraceSettings | null {
 
 function metricsOf(read: Reader): MetricSettings | null {
   const exporters = exportersOf(read, "METRICS", metricExporters);
-  const temporality = read.oneOf("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", temporalities);
+  const preference = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+  const temporality = read.oneOf(preference, temporalities) ?? "cumulative";
+  if (exporters && temporality !== "cumulative")
+    read.refuse(
+      preference,
+      `is "${temporality}"`,
+      "use cumulative: that is how this server counts, and a collector can convert",
+    );
   const intervalMs = read.number("OTEL_METRIC_EXPORT_INTERVAL", [100, longestMs], true) ?? 60_000;
   const settings = {
     protocol: protocolOf(read, "METRICS"),
-    temporality: temporality ?? "cumulative",
     intervalMs,
     exportTimeoutMs: Math.min(
       read.number("OTEL_METRIC_EXPORT_TIMEOUT", [1, longestMs], true) ?? 30_000,

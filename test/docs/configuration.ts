@@ -76,7 +76,7 @@ URL than its host.
 
 ${table(["Variable", "Meaning"], variables)}
 
-The standard \`OTEL_*\` variables turn on traces.
+The standard \`OTEL_*\` variables turn on traces, and the push of [metrics](metrics.md#otlp).
 `;
 }
 

@@ -59,7 +59,11 @@ const attribute = (span: Span, key: string) =>
 test("a job's spans continue its caller's trace and are exported before the process ends", async (t) => {
   const receiver = await openReceiver(t);
   const { start } = await makePlace(t);
-  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_EXPORTER_OTLP_PROTOCOL: "http/json" };
+  const env = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+    OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+    OTEL_METRICS_EXPORTER: "none",
+  };
   const server = await start([], env);
   const client = clientAt(server);
   const channel = newChannel();
@@ -98,7 +102,11 @@ test("without the standard variables nothing is exported, and the caller's trace
   const receiver = await openReceiver(t);
   const { start } = await makePlace(t);
   // an endpoint alone would turn traces on: these say that they are off
-  const server = await start([], { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_TRACES_EXPORTER: "none" });
+  const server = await start([], {
+    OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+    OTEL_TRACES_EXPORTER: "none",
+    OTEL_METRICS_EXPORTER: "none",
+  });
   const client = clientAt(server);
   const channel = newChannel();
   await client.submit({ jobs: [echo("untraced", { channel })] }, { headers: { traceparent } });

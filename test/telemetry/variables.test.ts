@@ -133,6 +133,11 @@ suite("refused at the start, with the variable, the value and what is possible, 
     ],
     ["an unknown compression", { ...endpoint, OTEL_EXPORTER_OTLP_COMPRESSION: "zstd" }, /COMPRESSION is "zstd"/],
     ["a timeout that is no number", { ...endpoint, OTEL_EXPORTER_OTLP_TIMEOUT: "10s" }, /TIMEOUT is "10s"/],
+    [
+      "deltas, which this server does not count in",
+      { ...endpoint, OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: "delta" },
+      /TEMPORALITY_PREFERENCE is "delta": use cumulative/,
+    ],
     ["a resource that is no list", { OTEL_RESOURCE_ATTRIBUTES: "a=1,b" }, /OTEL_RESOURCE_ATTRIBUTES is "a=1,b"/],
   ];
   for (const [what, env, message] of refused) test(what, () => assert.match(mistakesIn(env), message));
@@ -146,6 +151,11 @@ suite("refused at the start, with the variable, the value and what is possible, 
     assert.equal(message.split("\n").length, 3);
     assert.match(message, /OTEL_EXPORTER_OTLP_HEADERS is not shown here: use name=value/);
     assert.doesNotMatch(message, /secret-token/);
+  });
+
+  test("not deltas where no metrics are pushed", () => {
+    const preference = { OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: "delta" };
+    assert.equal(readVariables({ ...endpoint, OTEL_METRICS_EXPORTER: "none", ...preference }).metrics, null);
   });
 
   test("not a host with a port, which gRPC takes as it is", () => {

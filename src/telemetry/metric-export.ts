@@ -1,0 +1,166 @@
+/** From the registry to collectors of metrics: the only file that knows the SDK for them, and loaded only when they are pushed. */
+import { ValueType } from "@opentelemetry/api";
+import { resourceFromAttributes } from "@opentelemetry/resources";
+import {
+  AggregationTemporality,
+  ConsoleMetricExporter,
+  DataPointType,
+  type MetricData,
+  type MetricProducer,
+  PeriodicExportingMetricReader,
+  type PushMetricExporter,
+} from "@opentelemetry/sdk-metrics";
+import type { Clock } from "../clock.ts";
+import { messageOf } from "../errors.ts";
+import { createSignal } from "../lifecycle.ts";
+import type { Log } from "../log.ts";
+import type { Collected, HistogramPoint, NumberPoint, Registry } from "../metrics/registry.ts";
+import type { MetricSettings } from "./variables.ts";
+
+export type MetricPushParts = {
+  readonly registry: Registry;
+  /** Who reports. */
+  readonly resource: { readonly [name: string]: string | number };
+  /** Of this server. */
+  readonly version: string;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+/** How long the last push may take. */
+const longestFlushMs = 2_000;
+/** A collector that is away is worth a line this often. */
+const complainEveryMs = 60_000;
+/** How an exporter says that it went well. */
+const taken = 0;
+/** What a collector answers that has no place for metrics: HTTP 404 and gRPC UNIMPLEMENTED. */
+const takesNone: ReadonlySet<unknown> = new Set([404, 12]);
+
+export async function openMetricExport(settings: MetricSettings, parts: MetricPushParts): Promise<() => Promise<void>> {
+  const { clock, log } = parts;
+  const producer = createProducer(parts);
+  const exporters = await Promise.all(settings.exporters.map((name) => openExporter(name, settings.protocol)));
+  const readers = exporters.map((exporter) => {
+    const reader = new PeriodicExportingMetricReader({
+      exporter: countFailures(exporter, parts),
+      exportIntervalMillis: settings.intervalMs,
+      exportTimeoutMillis: settings.exportTimeoutMs,
+    });
+    reader.setMetricProducer(producer);
+    return reader;
+  });
+
+  return async () => {
+    const over = createSignal();
+    const cancel = clock.after(longestFlushMs, over.fire);
+    const flushed = Promise.allSettled(readers.map((reader) => reader.shutdown()));
+    const isFlushed = await Promise.race([flushed.then(() => true), over.promise.then(() => false)]);
+    cancel();
+    if (!isFlushed) log.warn({}, "the last push of metrics was given up: the collector did not take it in time");
+  };
+}
+
+/** The exporters read endpoint, headers, timeouts and certificates from the environment themselves. */
+async function openExporter(
+  name: MetricSettings["exporters"][number],
+  protocol: MetricSettings["protocol"],
+): Promise<PushMetricExporter> {
+  if (name === "console") return new ConsoleMetricExporter();
+  switch (protocol) {
+    case "grpc":
+      return new (await import("@opentelemetry/exporter-metrics-otlp-grpc")).OTLPMetricExporter();
+    case "http/protobuf":
+      return new (await import("@opentelemetry/exporter-metrics-otlp-proto")).OTLPMetricExporter();
+    case "http/json":
+      return new (await import("@opentelemetry/exporter-metrics-otlp-http")).OTLPMetricExporter();
+  }
+}
+
+function countFailures(
+  exporter: PushMetricExporter,
+  { registry, clock, log }: { readonly registry: Registry; readonly clock: Clock; readonly log: Log },
+): PushMetricExporter {
+  const failures = registry.counter("millpond.metric.failed_exports");
+  let complainAtMs = clock.monotonicMs();
+
+  function complain(error: Error | undefined): void {
+    if (clock.monotonicMs() < complainAtMs) return;
+    const hasNoPlace = takesNone.has((error as { readonly code?: unknown } | undefined)?.code);
+    complainAtMs = hasNoPlace ? Number.POSITIVE_INFINITY : clock.monotonicMs() + complainEveryMs;
+    if (hasNoPlace)
+      log.info({}, "the collector takes no metrics, as one for traces: OTEL_METRICS_EXPORTER=none pushes none");
+    else
+      log.warn({ failed: failures.value, error: error && messageOf(error) }, "metrics are not taken by the collector");
+  }
+
+  return {
+    selectAggregationTemporality: () => AggregationTemporality.CUMULATIVE,
+    export(metrics, done) {
+      exporter.export(metrics, ({ code, error }: { readonly code: number; readonly error?: Error }) => {
+        if (code !== taken) {
+          failures.value += 1;
+          complain(error);
+        }
+        done({ code: taken }); // it is counted and said here
+      });
+    },
+    forceFlush: () => exporter.forceFlush(),
+    shutdown: () => exporter.shutdown(),
+  };
+}
+
+function createProducer({ registry, resource, version, clock }: MetricPushParts): MetricProducer {
+  const startTime = timeOf(registry.startedAt);
+  const scope = { name: "millpond", version };
+  const reports = resourceFromAttributes({ ...resource });
+  return {
+    async collect() {
+      const collected = await registry.collect();
+      const endTime = timeOf(clock.now());
+      const metrics = collected
+        .filter(({ points }) => points.length > 0)
+        .map((metric) => toMetricData(metric, startTime, endTime));
+      return { resourceMetrics: { resource: reports, scopeMetrics: [{ scope, metrics }] }, errors: [] };
+    },
+  };
+}
+
+type Time = [seconds: number, nanos: number];
+
+function toMetricData(metric: Collected, startTime: Time, endTime: Time): MetricData {
+  const { name, description, unit, kind, bounds } = metric;
+  const isWhole = unit !== "s" && unit !== "1";
+  const head = {
+    descriptor: { name, description, unit, valueType: isWhole ? ValueType.INT : ValueType.DOUBLE },
+    aggregationTemporality: AggregationTemporality.CUMULATIVE,
+  };
+  const at = { startTime, endTime };
+  switch (kind) {
+    case "histogram":
+      return {
+        ...head,
+        dataPointType: DataPointType.HISTOGRAM,
+        dataPoints: (metric.points as readonly HistogramPoint[]).map(({ attributes, counts, sum, count }) => ({
+          ...{ ...at, attributes: { ...attributes } },
+          value: { buckets: { boundaries: [...bounds], counts: [...counts] }, sum, count },
+        })),
+      };
+    case "counter":
+      return { ...head, dataPointType: DataPointType.SUM, isMonotonic: true, dataPoints: numbers(metric, at) };
+    case "gauge":
+      return { ...head, dataPointType: DataPointType.GAUGE, dataPoints: numbers(metric, at) };
+  }
+}
+
+function numbers({ points }: Collected, at: { readonly startTime: Time; readonly endTime: Time }) {
+  return (points as readonly NumberPoint[]).map(({ attributes, value }) => ({
+    ...at,
+    attributes: { ...attributes },
+    value,
+  }));
+}
+
+function timeOf(ms: number): Time {
+  const seconds = Math.floor(ms / 1_000);
+  return [seconds, (ms - seconds * 1_000) * 1_000_000];
+}
