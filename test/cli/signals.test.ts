@@ -3,10 +3,13 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
+import { createClient } from "@connectrpc/connect";
 import { fileURLToPath } from "node:url";
 import { connect, job, type JobInfo, sleep } from "../../clients/typescript/index.ts";
 import { MillpondError, refusal } from "../../src/errors.ts";
+import { HealthCheckResponse_ServingStatus as Status, Health } from "../../src/gen/grpc/health/v1/health_pb.ts";
 import { failureText, uncleanStop } from "../../src/cli/failed.ts";
+import { ways } from "../rpc/fixtures.ts";
 import { startMillpond, type TestServer } from "./server.ts";
 
 const quiet = ["--log-level", "silent"];
@@ -111,19 +114,23 @@ suite("a server whose store fails", () => {
     const path = join(server.folder, "let-go");
     await client.submitAll([job("spin", { path }), job(sleep, { durationMs: 3_600_000 })]); // nobody waits for them
     while (!existsSync(`${path}.begun`)) await client.stats();
+    const health = createClient(Health, ways.grpc.transport({ grpcAddress: server.serving.grpc, httpAddress: "" }));
+    const statuses = health.watch({})[Symbol.asyncIterator]();
+    assert.equal((await statuses.next()).value?.status, Status.SERVING);
     const input = "x".repeat(900_000);
     const submitting = (async () => {
       for (let count = 0; count < 20; count++) await client.submit("echo", input);
     })();
     await assert.rejects(submitting, { codeName: "UNAVAILABLE" });
     const failedAt = performance.now();
+    const last = (await statuses.next()).value?.status; // it was sent before the process ended
     const { code, stderr } = await server.ended;
     const tookMs = performance.now() - failedAt;
 
+    assert.equal(last, Status.NOT_SERVING);
     assert.equal(code, 70);
-    const last = stderr.trimEnd().split("\n").at(-1) ?? "";
     assert.match(
-      last,
+      stderr.trimEnd().split("\n").at(-1) ?? "",
       /^millpond: the store failed .*; make sure that \S+millpond\.sqlite can be written and its disk/,
     );
     t.diagnostic(`ended ${Math.round(tookMs)} ms after the failure`);
