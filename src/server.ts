@@ -28,11 +28,10 @@ import { createFrontEnds } from "./server/front-ends.ts";
 import { createShutdown, type Shutdown } from "./server/shutdown.ts";
 import { createRegistry } from "./metrics/registry.ts";
 import { openStore } from "./store/open.ts";
-import { createTracing, untraced } from "./telemetry/instruments.ts";
 import { createLog } from "./telemetry/log.ts";
 import { startMetricPush } from "./telemetry/metric-push.ts";
 import { createProcessMetrics } from "./telemetry/process.ts";
-import { startTelemetry } from "./telemetry/sdk.ts";
+import { openTracing } from "./telemetry/tracing.ts";
 import { readVariables } from "./telemetry/variables.ts";
 import { version } from "./version.ts";
 
@@ -84,18 +83,26 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   const log = createLog({ ...config.log, env });
   const variables = serviceLinksIn(env);
   if (variables.length > 0) log.info({ variables }, "variables of Kubernetes Services: no settings, ignored");
+  const owner = randomUUID();
   const failure = createSignal<Error>();
   const failed = new AbortController();
   const closing = new AbortController();
   void failure.promise.then((error) => failed.abort(error));
 
   const registry = createRegistry(clock);
-  const { metrics, resource } = readVariables(env);
-  const stopPush = await startMetricPush(metrics, { registry, resource, version, clock, log });
+  const telemetry = readVariables(env);
+  const stopPush = await startMetricPush(telemetry.metrics, {
+    registry,
+    resource: telemetry.resource,
+    version,
+    clock,
+    log,
+  });
   opened.push(stopOnly("the push of metrics", stopPush));
-  const stopTelemetry = await startTelemetry(env);
-  opened.push(stopOnly("telemetry", async () => stopTelemetry?.()));
-  const tracing = stopTelemetry ? createTracing() : untraced;
+  const { jobsPerSecond } = config.tracing;
+  const traces = await openTracing(telemetry, { jobsPerSecond, version, instance: owner, clock, log });
+  const { tracing } = traces;
+  opened.push(stopOnly("tracing", traces.stop));
   const loaded = await loadTasks({
     ...{ builtIn: [builtInTasks], folders: config.tasksDir === null ? [] : [config.tasksDir] },
     ...{ pools: Object.keys(config.pools), settings: config.tasks },
@@ -122,7 +129,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   }
 
   const { pools, isolated } = createPools(config, tasks, log, {
-    isTraced: stopTelemetry !== null,
+    isTraced: telemetry.traces !== null,
     onSaid: (lease, said) => engine.said(lease, said),
     onReleased: (ended) => engine.released(ended),
   });
@@ -130,13 +137,13 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   opened.push(...allPools.map((pool) => stopOnly(`pool ${pool.name}`, () => pool.destroy())));
   const onChanged = () => readiness.update();
   const disk = watchDisk(config, { store, clock, onChanged, log });
-  observeServer(registry, { disk, log, store: config.store });
+  observeServer(registry, { disk, log, tracing, store: config.store });
   const poolWatch = createPoolWatch({ pools, clock, onChanged, log });
   const alerts = createAlerts({ webhook: config.alerts.webhook, fetch, clock, log });
   const engine: Engine = createEngine({
     ...{ store, tasks, pools, isolated, clock, tracing, registry, log },
     checks: loaded.checks,
-    ...engineSettings(config, disk),
+    ...{ ...engineSettings(config, disk), owner },
     onDeath: alerts.died,
     onError: failure.fire,
   });
@@ -205,7 +212,6 @@ function stopOnly(name: string, stop: () => Promise<void>): RunningPart {
 
 function engineSettings(config: Config, disk: DiskWatch) {
   return {
-    owner: randomUUID(),
     leaseMs: config.leaseMs,
     maxChunk,
     random: Math.random,

@@ -276,6 +276,13 @@ export const options = [
     "`json`: one object per line. `pretty`: for people, in colours unless NO_COLOR is set. `auto`: `pretty` when standard error " +
       "is a terminal, else `json`.",
   ),
+  option(
+    "tracing.jobsPerSecond",
+    integer(0, 1_000_000),
+    100,
+    "jobs/s",
+    "Jobs traced per second, at most, of those whose callers send no trace context, where traces are exported. 0: none.",
+  ),
   option("log.level", oneOf("debug", "info", "warn", "error", "silent"), "info", "", "The least serious lines logged."),
 ] as const;
 

@@ -5,6 +5,7 @@ import type { NewJob } from "../job/job.ts";
 import type { CheckCall, TaskChecks } from "../pool/checker/checks.ts";
 import type { Tasks } from "../pool/tasks.ts";
 import type { Store, Submitted } from "../store/store.ts";
+import type { Tracing } from "../tracing.ts";
 import type { Backlog } from "./backlog.ts";
 import type { DiskWatch } from "./disk.ts";
 import { type CheckedDraft, createDraftCheck, defaultChannel, type Draft } from "./draft.ts";
@@ -39,23 +40,13 @@ export type Admission = {
    * a whole (none or too many drafts, over the rate, draining) reject. Once the signal has aborted no more is checked by its
    * task: that is refused with `cancelled`.
    */
-  admit(
-    client: string,
-    drafts: readonly Draft[],
-    trace: string | null,
-    signal?: AbortSignal,
-  ): Promise<readonly Admitted[]>;
+  admit(client: string, drafts: readonly Draft[], signal?: AbortSignal): Promise<readonly Admitted[]>;
   /**
    * Like `admit`, but waits while the client is over its rate instead of refusing. What is larger than the burst goes in
    * parts; calls of one client take turns part by part, so that a large one is not passed for ever by small ones. Never
    * rejects for a refusal: what is refused as a whole is refused job by job, for a part may have been admitted before.
    */
-  admitSlowly(
-    client: string,
-    drafts: readonly Draft[],
-    trace: string | null,
-    options: SlowOptions,
-  ): Promise<readonly Admitted[]>;
+  admitSlowly(client: string, drafts: readonly Draft[], options: SlowOptions): Promise<readonly Admitted[]>;
   /** From now on everything is refused with `draining`. */
   close(): void;
 };
@@ -77,6 +68,7 @@ export type AdmissionParts = {
   readonly rateLimit: RateLimit;
   readonly stats: Pick<Stats, "admitted" | "refused" | "throttled" | "attemptsPerSecond">;
   readonly disk: Pick<DiskWatch, "refusal">;
+  readonly tracing: Pick<Tracing, "accepted">;
   readonly clock: Clock;
   readonly limits: AdmissionLimits;
   readonly newId: () => string;
@@ -88,7 +80,7 @@ export type AdmissionParts = {
 export const drainingRetryMs = 1_000;
 
 export function createAdmission(parts: AdmissionParts): Admission {
-  const { store, backlog, rateLimit, stats, clock, limits, hint } = parts;
+  const { store, backlog, rateLimit, stats, tracing, clock, limits, hint } = parts;
   const check = createDraftCheck(parts.tasks, limits.inputBytes);
   const lines = createWaitingLines();
   let isClosed = false;
@@ -132,7 +124,6 @@ export function createAdmission(parts: AdmissionParts): Admission {
   async function admitChecked(
     client: string,
     drafts: readonly Draft[],
-    trace: string | null,
     signal: AbortSignal | undefined,
   ): Promise<readonly Admitted[]> {
     const now = clock.now();
@@ -140,7 +131,7 @@ export function createAdmission(parts: AdmissionParts): Admission {
     if (checked.some(hasCheck)) await runChecks(checked, { client, signal });
     const diskFull = parts.disk.refusal();
     const prepared = checked.map((each, index) => {
-      return each instanceof MillpondError ? each : prepare(client, drafts[index] as Draft, each, trace, now, diskFull);
+      return each instanceof MillpondError ? each : prepare(client, drafts[index] as Draft, each, now, diskFull);
     });
     const jobs = prepared.filter((each) => "id" in each);
     const answers = jobs.length > 0 ? await submit(jobs) : [];
@@ -180,6 +171,8 @@ export function createAdmission(parts: AdmissionParts): Admission {
     for (const [index, { kind }] of submitted.entries()) {
       if (kind !== "accepted") backlog.change((jobs[index] as NewJob).pool, -1);
     }
+    const isNew = submitted.every(({ kind }) => kind === "accepted");
+    tracing.accepted(isNew ? jobs : jobs.filter((_, index) => submitted[index]?.kind === "accepted"));
     return submitted;
   }
 
@@ -187,7 +180,6 @@ export function createAdmission(parts: AdmissionParts): Admission {
     client: string,
     draft: Draft,
     { task, input, maxAttempts, runAt, options }: CheckedDraft,
-    trace: string | null,
     now: number,
     diskFull: MillpondError | undefined,
   ): NewJob | MillpondError {
@@ -205,7 +197,7 @@ export function createAdmission(parts: AdmissionParts): Admission {
       runAt,
       expiresAt: draft.expiresAt,
       submittedAt: now,
-      trace,
+      trace: draft.trace,
       idempotencyKey: draft.idempotencyKey || null,
       options,
     };
@@ -218,19 +210,19 @@ export function createAdmission(parts: AdmissionParts): Admission {
   }
 
   return {
-    async admit(client, drafts, trace, signal) {
+    async admit(client, drafts, signal) {
       try {
         checkRequest(drafts);
         const waitMs = rateLimit.take(client, drafts.length);
         if (waitMs > 0) throw overRate(client, drafts.length, rateLimit, waitMs);
-        return await admitChecked(client, drafts, trace, signal);
+        return await admitChecked(client, drafts, signal);
       } catch (error) {
         countRefusal(client, drafts.length, error);
         throw error;
       }
     },
 
-    async admitSlowly(client, drafts, trace, options) {
+    async admitSlowly(client, drafts, options) {
       const { perSecond, burst } = rateLimit.rateOf(client);
       const hasRate = perSecond > 0;
       const atOnce = hasRate ? burst : Math.max(drafts.length, 1);
@@ -240,7 +232,7 @@ export function createAdmission(parts: AdmissionParts): Admission {
         for (let start = 0; start < drafts.length; start += atOnce) {
           const piece = drafts.slice(start, start + atOnce);
           if (hasRate) await allowance(client, piece.length, options);
-          const part = await admitChecked(client, piece, trace, options.signal);
+          const part = await admitChecked(client, piece, options.signal);
           admitted.push(...part);
           options.onAdmitted?.(part);
         }

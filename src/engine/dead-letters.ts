@@ -1,6 +1,7 @@
 /** What one may do with jobs that are DEAD: put them back into the queue, or remove them. */
 import type { Clock } from "../clock.ts";
 import type { JobFilter, Redriven, Removed, Store } from "../store/store.ts";
+import type { LinkedJob } from "../tracing.ts";
 import type { Backlog } from "./backlog.ts";
 import { eachPage, type Sweep } from "./pages.ts";
 import type { Stats } from "./stats.ts";
@@ -14,7 +15,11 @@ export type DeadLetters = {
   redriveWhere(
     client: string,
     filter: JobFilter,
-    options: Sweep & { readonly perSecond: number },
+    options: Sweep & {
+      readonly perSecond: number;
+      /** Told of what was redriven, page by page. */
+      readonly onRedriven?: (jobs: readonly LinkedJob[]) => void;
+    },
   ): Promise<{ readonly matched: number; readonly redriven: number }>;
   /** Final jobs of any state; one answer for each id, in order. */
   remove(client: string, ids: readonly string[]): Promise<readonly Removed[]>;
@@ -75,13 +80,15 @@ export function createDeadLetters(parts: DeadLettersParts): DeadLetters {
 
   return {
     redrive: (client, ids, perSecond) => redrive(client, ids, clock.now(), intervalOf(perSecond)),
-    async redriveWhere(client, filter, { perSecond, ...sweep }) {
+    async redriveWhere(client, filter, { perSecond, onRedriven, ...sweep }) {
       const startAt = clock.now();
       const intervalMs = intervalOf(perSecond);
       let redriven = 0;
       const matched = await eachPage(parts, { client, filter, states }, sweep, async (ids) => {
         const answers = await redrive(client, ids, startAt + redriven * intervalMs, intervalMs);
-        redriven += answers.filter(({ kind }) => kind === "redriven").length;
+        const jobs = redrivenOf(ids, answers);
+        redriven += jobs.length;
+        onRedriven?.(jobs);
       });
       return { matched, redriven };
     },
@@ -95,6 +102,13 @@ export function createDeadLetters(parts: DeadLettersParts): DeadLetters {
       return { matched, removed };
     },
   };
+}
+
+/** Those of these jobs that were redriven. */
+export function redrivenOf(ids: readonly string[], answers: readonly Redriven[]): LinkedJob[] {
+  return answers.flatMap((answer, index) => {
+    return answer.kind === "redriven" ? [{ id: ids[index] as string, trace: answer.trace }] : [];
+  });
 }
 
 const intervalOf = (perSecond: number) => (perSecond === 0 ? 0 : 1_000 / perSecond);

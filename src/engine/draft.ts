@@ -28,6 +28,8 @@ export type Draft = {
   readonly retry: GivenRetry;
   readonly labels: Labels;
   readonly discardResult: boolean;
+  /** The trace that it belongs to, as it is stored: see `storedTrace`. Not a part of what makes it the same job. */
+  readonly trace: string | null;
 };
 
 /** A draft that may be stored, but for its task's own check, with what its task decides filled in. */

@@ -9,7 +9,7 @@ import type { Ended, Pool, Said } from "../pool/pool.ts";
 import type { TaskChecks } from "../pool/checker/checks.ts";
 import type { Tasks } from "../pool/tasks.ts";
 import type { Store } from "../store/store.ts";
-import type { Tracing } from "../telemetry/instruments.ts";
+import type { Tracing } from "../tracing.ts";
 import { type Admission, type AdmissionLimits, createAdmission } from "./admission.ts";
 import type { Death } from "./alerts.ts";
 import { type Backlog, createBacklog } from "./backlog.ts";
@@ -99,7 +99,7 @@ export type Engine = Service & {
 };
 
 export function createEngine(parts: EngineParts): Engine {
-  const { store, tasks, clock, owner, leaseMs, log } = parts;
+  const { store, tasks, tracing, clock, owner, leaseMs, log } = parts;
   const onError = (error: unknown) => parts.onError(error instanceof Error ? error : new Error(String(error)));
   const backlog = createBacklog(store, parts.maxQueued);
   const stats = createStats(clock, parts.registry);
@@ -131,7 +131,7 @@ export function createEngine(parts: EngineParts): Engine {
     onSettled(ended, settlements) {
       stats.ended(ended, settlements);
       pruner.ended(ended.length);
-      for (const each of ended) if (each.lease.trace !== null) parts.tracing.attempt(traced(each));
+      tracing.settled(ended, settlements);
     },
     onDeath: parts.onDeath,
   });
@@ -171,7 +171,8 @@ export function createEngine(parts: EngineParts): Engine {
     pools: () => [...named.keys(), ...otherPools],
   });
   const admission = createAdmission({
-    ...{ tasks, store, backlog, rateLimit, stats, clock, limits: parts.limits, newId: parts.newId, disk: parts.disk },
+    ...{ tasks, store, backlog, rateLimit, stats, tracing, clock, limits: parts.limits, newId: parts.newId },
+    disk: parts.disk,
     checks: parts.checks,
     hint(pool) {
       pruner.submitted();
@@ -249,15 +250,5 @@ export function createEngine(parts: EngineParts): Engine {
       await leaseKeeper.stop();
       await flush();
     },
-  };
-}
-
-function traced({ lease, outcome, startedAt, finishedAt }: Ended) {
-  const { trace, id, client, task, pool, attempt, runAt } = lease;
-  return {
-    ...{ trace, jobId: id, client, task, pool, attempt, startedAt, finishedAt },
-    dueAt: runAt,
-    outcome: outcome.kind,
-    ...(outcome.kind === "failed" && { error: outcome.failure.message }),
   };
 }

@@ -64,7 +64,7 @@ export type NewJob = {
   /** No attempt starts after this time, and none goes on beyond it. Null: no deadline. */
   readonly expiresAt: number | null;
   readonly submittedAt: number;
-  /** W3C `traceparent` of whoever submitted it. */
+  /** The trace that it belongs to, as `storedTrace` writes it; stores do not look into it. Null: one of its own. */
   readonly trace: string | null;
   /** The client's own name for the job, remembered for `idempotencyMs`. */
   readonly idempotencyKey: string | null;
@@ -94,6 +94,8 @@ export type Lease = NewJob & {
   readonly fence: number;
   /** How many processes died while they ran this job: see `isSuspect`. */
   readonly crashes: number;
+  /** How often it was put back into the queue after it was DEAD. */
+  readonly redrives: number;
   /** Whether it was cancelled while it ran. */
   readonly isCancelling: boolean;
   /** Set when something stored of it is not what was written: what it has to say instead of being run. Its input is null. */

@@ -50,15 +50,19 @@ export function storedTrace({ traceparent, tracestate, baggage }: TraceContext, 
 export function traceOf(job: { readonly id: string; readonly trace: string | null }): JobTrace {
   if (job.trace === null) return { traceId: hexOf(job.id), parentId: null, isSampled: false, acceptedAt: null };
   const [traceparent = "", tracestate, baggage, acceptedAt] = job.trace.split("\n");
+  const parentId = traceparent.slice(36, 52);
   return {
     traceId: traceparent.slice(3, 35),
-    parentId: traceparent.slice(36, 52),
+    parentId: parentId === noParent ? null : parentId,
     isSampled: isSampled(job.trace),
     ...(tracestate && { tracestate }),
     ...(baggage && { baggage }),
     acceptedAt: acceptedAt ? Number(acceptedAt) : null,
   };
 }
+
+/** Stands for a parent where there is none, but baggage is. */
+export const noParent = "0".repeat(16);
 
 /** The lowest bit of a `traceparent`'s flags, its last two digits, says "sampled". Costs next to nothing: it is asked of every job. */
 export function isSampled(trace: string | null): boolean {

@@ -1,25 +1,23 @@
 /** What a front end knows of a call, whatever it speaks. */
 import { invalid, refusal } from "../errors.ts";
+import type { GivenContext } from "../job/trace-context.ts";
+import type { Caller } from "../tracing.ts";
 
-export type CallContext = {
-  /** Who calls. */
-  readonly client: string;
+/** Who calls, and how. */
+export type CallContext = Caller & {
   /** Aborts when the caller is gone, cancels, or its deadline has passed. */
   readonly signal: AbortSignal;
   /** When the caller's deadline passes, in milliseconds since 1970. Null: it has none. */
   readonly deadlineAt: number | null;
-  /** W3C `traceparent` of the caller. */
-  readonly trace: string | null;
 };
 
 /** Metadata that names the client while no authentication is configured. */
 export const clientKey = "millpond-client";
 export const anonymous = "anonymous";
-/** Metadata with the caller's trace, of W3C Trace Context. */
-export const traceKey = "traceparent";
+/** Metadata with the caller's context, by W3C Trace Context and W3C Baggage. */
+export const traceKeys = ["traceparent", "tracestate", "baggage"] as const;
 
 const clientName = /^[A-Za-z0-9._@-]{1,100}$/;
-const traceparent = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 /** The client's name from its metadata; refused when it is not a name. */
 export function parseClient(value: string | null | undefined): string {
@@ -29,9 +27,10 @@ export function parseClient(value: string | null | undefined): string {
   throw invalid([{ field: `metadata ${clientKey}`, description }]);
 }
 
-/** A malformed `traceparent` is no trace: the specification says to ignore it. */
-export function parseTrace(value: string | null | undefined): string | null {
-  return value && traceparent.test(value) ? value : null;
+/** The caller's context as it came; what of it is malformed is found out where it is used. */
+export function traceOfCall(value: (key: string) => string | null | undefined): GivenContext {
+  const [traceparent, tracestate, baggage] = traceKeys.map((key) => value(key) ?? undefined);
+  return { traceparent, tracestate, baggage };
 }
 
 /** Refuses metadata over `limit` bytes, counted as HTTP/2 does: name, value and 32 for each entry. */

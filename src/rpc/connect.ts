@@ -30,8 +30,8 @@ import {
   clientKey,
   parseClient,
   parseDeadline,
-  parseTrace,
-  traceKey,
+  traceKeys,
+  traceOfCall,
 } from "./call.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
 import { counted } from "./arrival/http-requests.ts";
@@ -79,7 +79,7 @@ export type ConnectOptions = OriginOptions & {
 const gzip = { acceptCompression: [compressionGzip], compressMinBytes: 0xffff_ffff };
 
 /** What pages of other origins may send and read, where they may call at all. */
-const allowedHeaders = [...cors.allowedHeaders, clientKey, traceKey];
+const allowedHeaders = [...cors.allowedHeaders, clientKey, ...traceKeys];
 const exposedHeaders = [...cors.exposedHeaders, pushbackKey];
 
 /** The request that a call came with. */
@@ -350,14 +350,15 @@ function cutOff(request: HttpRequest | undefined): void {
 }
 
 function contextOf(
-  { requestHeader, signal, timeoutMs }: HandlerContext,
+  { requestHeader, protocolName, signal, timeoutMs }: HandlerContext,
   { limits, clock }: ConnectOptions,
 ): CallContext {
   checkMetadata(requestHeader.entries(), limits.metadataBytes);
   const leftMs = timeoutMs();
   return {
     client: parseClient(requestHeader.get(clientKey)),
-    trace: parseTrace(requestHeader.get(traceKey)),
+    rpcSystem: protocolName === "connect" ? "connectrpc" : "grpc",
+    trace: traceOfCall((key) => requestHeader.get(key)),
     signal,
     deadlineAt: parseDeadline(leftMs === undefined ? undefined : clock.now() + leftMs),
   };

@@ -1,6 +1,6 @@
 /** What is done with jobs that are DEAD: `RedriveJobs` and `DeleteJobs`. */
 import { create } from "@bufbuild/protobuf";
-import type { DeadLetters } from "../engine/dead-letters.ts";
+import { type DeadLetters, redrivenOf } from "../engine/dead-letters.ts";
 import { invalid, type MillpondError, refusal } from "../errors.ts";
 import { JobState } from "../gen/millpond/v1/job_pb.ts";
 import {
@@ -16,17 +16,37 @@ import {
   RedriveJobsResponseSchema,
 } from "../gen/millpond/v1/worker_pool_pb.ts";
 import type { Redriven, Removed } from "../store/store.ts";
+import type { LinkedJob, Tracing } from "../tracing.ts";
 import type { CallContext } from "./call.ts";
 import { fromState } from "./convert/state.ts";
 import { toSelection } from "./filter.ts";
+
+export type DeadLettersParts = { readonly deadLetters: DeadLetters; readonly tracing: Pick<Tracing, "operation"> };
 
 const minPerSecond = 0.01;
 const maxPerSecond = 1_000_000;
 
 export async function redriveJobs(
+  { deadLetters, tracing }: DeadLettersParts,
+  request: RedriveJobsRequest,
+  call: CallContext,
+): Promise<RedriveJobsResponse> {
+  const operation = tracing.operation(call, "RedriveJobs", "redrive");
+  try {
+    const response = await redrive(deadLetters, request, call, operation.link);
+    operation.end();
+    return response;
+  } catch (error) {
+    operation.fail(error);
+    throw error;
+  }
+}
+
+async function redrive(
   deadLetters: DeadLetters,
   request: RedriveJobsRequest,
   { client, signal }: CallContext,
+  onRedriven: (jobs: readonly LinkedJob[]) => void,
 ): Promise<RedriveJobsResponse> {
   const selection = toSelection(RedriveJobsRequestSchema, request);
   const { perSecond } = request;
@@ -36,11 +56,17 @@ export async function redriveJobs(
   }
   if (selection.kind === "filter") {
     const { filter, dryRun } = selection;
-    const { matched, redriven } = await deadLetters.redriveWhere(client, filter, { dryRun, signal, perSecond });
+    const { matched, redriven } = await deadLetters.redriveWhere(client, filter, {
+      dryRun,
+      signal,
+      perSecond,
+      onRedriven,
+    });
     return create(RedriveJobsResponseSchema, { matched: BigInt(matched), redriven: BigInt(redriven) });
   }
   const { ids } = selection;
   const redriven = await deadLetters.redrive(client, ids, perSecond);
+  onRedriven(redrivenOf(ids, redriven));
   refuseSingle(ids, redriven, refusalOfRedrive);
   return create(RedriveJobsResponseSchema, {
     answers: redriven.map((each, index) => ({ jobId: ids[index] ?? "", ...redriveAnswer(each) })),

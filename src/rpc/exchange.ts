@@ -11,7 +11,7 @@ import {
 } from "../gen/millpond/v1/worker_pool_pb.ts";
 import { createSignal } from "../lifecycle.ts";
 import type { Store } from "../store/store.ts";
-import type { Tracing } from "../telemetry/instruments.ts";
+import type { Tracing } from "../tracing.ts";
 import type { CallContext } from "./call.ts";
 import { createAcks } from "./exchange/acks.ts";
 import { createAwaited } from "./exchange/awaited.ts";
@@ -28,7 +28,7 @@ export type ExchangeParts = {
   readonly canceller: Canceller;
   readonly readers: ResultReaders;
   readonly store: Pick<Store, "ack" | "get">;
-  readonly tracing: Tracing;
+  readonly tracing: Pick<Tracing, "submission" | "delivered">;
   readonly clock: Clock;
   readonly limits: {
     readonly jobsPerSubmit: number;

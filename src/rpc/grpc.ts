@@ -28,15 +28,7 @@ import { messageOf, MillpondError, refusal, StartError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { createGrpcRequests, type GrpcRequests } from "./arrival/grpc-requests.ts";
 import type { RequestBudget } from "./arrival/request-budget.ts";
-import {
-  type CallContext,
-  checkMetadata,
-  clientKey,
-  parseClient,
-  parseDeadline,
-  parseTrace,
-  traceKey,
-} from "./call.ts";
+import { type CallContext, checkMetadata, clientKey, parseClient, parseDeadline, traceOfCall } from "./call.ts";
 import { report } from "./boundary.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
 import type { FrontEnd, FrontEndLimits } from "./front-end.ts";
@@ -318,7 +310,8 @@ function contextOf(call: Call, { limits, clock }: GrpcOptions): CallContext {
   const deadline = Number(call.getDeadline());
   return {
     client: parseClient(value(clientKey)),
-    trace: parseTrace(value(traceKey)),
+    rpcSystem: "grpc",
+    trace: traceOfCall(value),
     signal: goneSignal(call),
     deadlineAt: parseDeadline(clock.now() + msUntil(deadline)),
   };

@@ -13,6 +13,7 @@ import {
   ResultsResponseSchema,
 } from "../gen/millpond/v1/worker_pool_pb.ts";
 import type { AckRequest, Store } from "../store/store.ts";
+import type { Tracing } from "../tracing.ts";
 import type { CallContext } from "./call.ts";
 import { fromResult } from "./convert/job.ts";
 import { toChannel } from "./names.ts";
@@ -23,6 +24,7 @@ import { piecesOf } from "./values.ts";
 export type ResultsParts = {
   readonly readers: ResultReaders;
   readonly store: Pick<Store, "ack">;
+  readonly tracing: Pick<Tracing, "delivered">;
   readonly clock: Clock;
   readonly limits: { readonly slowReaderMs: number; readonly values: number };
 };
@@ -36,7 +38,7 @@ export function results(
 }
 
 async function open(
-  { readers, clock, limits: { slowReaderMs, values } }: ResultsParts,
+  { readers, tracing, clock, limits: { slowReaderMs, values } }: ResultsParts,
   { channel, afterCursor, stopAtEnd }: ResultsRequest,
   call: CallContext,
 ): Promise<AsyncIterator<ResultsResponse>> {
@@ -53,9 +55,11 @@ async function open(
   const sendNext = async () => {
     const batch = await reader.next(maxBatch);
     if (batch.length === 0) return false;
+    const readAt = clock.exactNow();
     for (const piece of piecesOf(batch, values)) {
       const cursor = BigInt(piece.at(-1)?.cursor ?? 0);
       await outbox.push(create(ResultsResponseSchema, { results: piece.map(fromResult), cursor }));
+      tracing.delivered(piece, readAt);
     }
     return true;
   };

@@ -10,7 +10,7 @@ import { type RunRequest, type RunResponse, RunResponseSchema } from "../gen/mil
 import { newId } from "../job/id.ts";
 import type { StoredResult } from "../job/job.ts";
 import type { Store } from "../store/store.ts";
-import type { Tracing } from "../telemetry/instruments.ts";
+import type { Tracing } from "../tracing.ts";
 import type { CallContext } from "./call.ts";
 import { fromResult, resultOf } from "./convert/job.ts";
 import { toDraft } from "./convert/spec.ts";
@@ -22,7 +22,7 @@ export type RunParts = {
   readonly watchers: Watchers;
   readonly canceller: Canceller;
   readonly store: Pick<Store, "get">;
-  readonly tracing: Tracing;
+  readonly tracing: Pick<Tracing, "submission" | "delivered">;
   readonly clock: Clock;
   /** Aborts when the server begins to drain. */
   readonly draining: AbortSignal;
@@ -32,21 +32,24 @@ export type RunParts = {
 const timerSlackMs = 2;
 
 export async function run(parts: RunParts, request: RunRequest, call: CallContext): Promise<RunResponse> {
-  const { watchers, clock, canceller } = parts;
+  const { watchers, clock, canceller, tracing } = parts;
   const draft = toRunDraft(request, call, clock.now());
   // before the job is submitted, so that no change of its state is missed
   let watch = watchers.open(call.client, draft.id, 0);
   const close = () => watch.close();
   call.signal.addEventListener("abort", close, { once: true });
   try {
-    const job = await submit(parts, draft, call);
+    const job = await submit(parts, draft, request, call);
     if (job.id !== draft.id) {
       watch.close(); // its idempotency key belongs to a job of another id
       watch = watchers.open(call.client, job.id, 0);
       if (call.signal.aborted) watch.close();
     }
     const result = await whenFinal(parts, job, watch, call.client);
-    if (result) return create(RunResponseSchema, { result: fromResult(result) });
+    if (result) {
+      tracing.delivered([result], clock.exactNow());
+      return create(RunResponseSchema, { result: fromResult(result) });
+    }
     const isRepeatable = request.job?.id !== "" || request.job.idempotencyKey !== "";
     if (!request.detach && endsJob(call, clock.now(), isRepeatable)) await canceller.cancel(call.client, [job.id]);
     throw endOf(call, clock.now());
@@ -59,7 +62,7 @@ export async function run(parts: RunParts, request: RunRequest, call: CallContex
 function toRunDraft({ job, detach }: RunRequest, call: CallContext, now: number): Draft {
   if (!job) throw invalid([{ field: "job", description: "is missing" }]);
   if (call.signal.aborted || isPast(call, now)) throw endOf(call, now);
-  const draft = { ...toDraft(job, defaultChannel), id: job.id.toLowerCase() || newId(now) };
+  const draft = { ...toDraft(job, defaultChannel, null), id: job.id.toLowerCase() || newId(now) };
   if (detach) return draft;
   const violations: FieldViolation[] = [];
   const description = "is set without `detach`: the call answers with the result, and no channel gets it";
@@ -70,15 +73,21 @@ function toRunDraft({ job, detach }: RunRequest, call: CallContext, now: number)
   return { ...draft, channel: "", discardResult: true, expiresAt: ends.length > 0 ? Math.min(...ends) : null };
 }
 
-async function submit({ admission, tracing, clock }: RunParts, draft: Draft, call: CallContext): Promise<Accepted> {
-  const span = tracing.submit(call.trace, call.client);
+async function submit(
+  { admission, tracing, clock }: RunParts,
+  draft: Draft,
+  { job }: RunRequest,
+  call: CallContext,
+): Promise<Accepted> {
+  const submission = tracing.submission(call, "Run");
   try {
-    const [admitted] = await admission.admit(call.client, [draft], span.trace, call.signal);
-    const accepted = acceptedOf(admitted, "job");
-    span.end({ accepted: 1, refused: 0 });
+    const drafts = [{ ...draft, trace: submission.next(job?.traceContext) }];
+    const admitted = await admission.admit(call.client, drafts, call.signal);
+    const accepted = acceptedOf(admitted[0], "job");
+    submission.end(admitted);
     return accepted;
   } catch (error) {
-    span.end({ error: String(error) });
+    submission.fail(error);
     throw isPast(call, clock.now()) ? endOf(call, clock.now()) : error; // not "expires_at", which nobody may have set
   }
 }

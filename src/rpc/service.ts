@@ -1,6 +1,5 @@
 /** The services without a transport: the same functions behind every front end. */
 import { create } from "@bufbuild/protobuf";
-import type { DeadLetters } from "../engine/dead-letters.ts";
 import type { Explain } from "../engine/explain.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
@@ -9,7 +8,7 @@ import { AdminService } from "../gen/millpond/v1/admin_pb.ts";
 import { StatsResponseSchema, WorkerPoolService } from "../gen/millpond/v1/worker_pool_pb.ts";
 import { type AdminParts, createAdmin } from "./admin.ts";
 import { cancelJobs } from "./cancel-jobs.ts";
-import { deleteJobs, redriveJobs } from "./dead-letters.ts";
+import { type DeadLettersParts, deleteJobs, redriveJobs } from "./dead-letters.ts";
 import { exchange, type ExchangeParts } from "./exchange.ts";
 import { fromExplanation } from "./explain-job.ts";
 import { getJob, jobNotFound, type JobParts, showJob } from "./find-job.ts";
@@ -36,8 +35,8 @@ export type ServiceParts = SubmitParts &
   WatchParts &
   AdminParts &
   HealthParts &
+  DeadLettersParts &
   Pick<ListParts, "store"> & {
-    readonly deadLetters: DeadLetters;
     readonly explain: Explain;
     readonly described: DescribedFiles;
   };
@@ -84,7 +83,7 @@ function createWorkerPool(parts: ServiceParts): Implementation<typeof WorkerPool
       return fromExplanation(explanation, clock.now());
     },
     listDeadLetters: (request, { client }) => listDeadLetters(listParts, client, request),
-    redriveJobs: (request, call) => redriveJobs(deadLetters, request, call),
+    redriveJobs: (request, call) => redriveJobs(parts, request, call),
     deleteJobs: (request, call) => deleteJobs(deadLetters, request, call),
     async listTasks() {
       return describeTasks(parts.tasks, parts.described);

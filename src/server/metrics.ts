@@ -3,19 +3,24 @@ import type { DiskWatch } from "../engine/disk.ts";
 import type { Registry } from "../metrics/registry.ts";
 import type { StoreOptions } from "../store/open.ts";
 import type { BackgroundLog } from "../telemetry/log.ts";
+import type { Tracing } from "../tracing.ts";
 import { version } from "../version.ts";
 
 export type Observed = {
   readonly disk: Pick<DiskWatch, "room">;
   readonly log: Pick<BackgroundLog, "lost">;
   readonly store: "sqlite" | "memory";
+  readonly tracing: Pick<Tracing, "numbers">;
 };
 
-export function observeServer(registry: Registry, { disk, log, store }: Observed): void {
+export function observeServer(registry: Registry, { disk, log, store, tracing }: Observed): void {
   const info = { version, nodejs_version: process.versions.node, store };
   registry.observed((observe) => {
     observe("millpond.info", 1, info);
     observe("millpond.log.dropped", log.lost());
+    const { dropped, droppedContexts } = tracing.numbers();
+    observe("millpond.span.dropped", dropped);
+    observe("millpond.trace_context.malformed", droppedContexts);
     const room = disk.room();
     if (!room) return;
     observe("millpond.disk.free", room.freeBytes);

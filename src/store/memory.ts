@@ -136,7 +136,7 @@ export function createMemoryStore(): Store {
     Object.assign(job, { state: "QUEUED", runAt, attempt: 0, crashes: 0, expiresAt: null, cursor: null });
     Object.assign(job, { startedAt: null, finishedAt: null, output: null, failure: null, deadReason: null });
     job.redrives += 1;
-    return { kind: "redriven", pool: job.pool };
+    return { kind: "redriven", pool: job.pool, trace: job.trace };
   }
 
   function removeOne(job: Held | undefined): Removed {

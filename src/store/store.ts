@@ -141,7 +141,7 @@ export type RedriveRequest = {
 
 export type Redriven =
   /** QUEUED, with no attempt and no crash counted, without a deadline; its history and its former result are kept. */
-  | { readonly kind: "redriven"; readonly pool: string }
+  | { readonly kind: "redriven"; readonly pool: string; readonly trace: string | null }
   | { readonly kind: "not_dead"; readonly state: JobState }
   | { readonly kind: "not_found" };
 

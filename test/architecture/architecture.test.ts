@@ -19,7 +19,7 @@ const room = (name: string, files: readonly string[], mayImport: readonly string
   files,
   mayImport,
 });
-const ground = ["errors", "clock", "lifecycle", "log", "visible text", "json value", "job", "instruments", "metrics"];
+const ground = ["errors", "clock", "lifecycle", "log", "visible text", "json value", "job", "tracing", "metrics"];
 const drivers = ["stores", "pool", "tasks", "telemetry"];
 
 /** From the ground up. What a row does not name it may not import; rooms on one floor never meet. */
@@ -34,7 +34,7 @@ const rooms: readonly Room[] = [
   room("code cache", ["src/code-cache.ts"], []),
   room("job", ["src/job/"], []),
   room("gen", ["src/gen/"], []),
-  room("instruments", ["src/telemetry/instruments.ts"], []),
+  room("tracing", ["src/tracing.ts"], ["errors", "job"]),
   room("metrics", ["src/metrics/"], ["clock"]),
 
   room("config", ["src/config.ts", "src/config/"], ["errors"]),
@@ -72,13 +72,17 @@ const homes = {
   "@connectrpc/connect": ["src/rpc/connect.ts"],
   "@connectrpc/connect-node": ["src/rpc/connect.ts"],
   "@grpc/grpc-js": ["src/rpc/grpc.ts", "clients/typescript/connection.ts"],
-  "@opentelemetry/api": ["src/telemetry/instruments.ts", "src/telemetry/metric-export.ts"],
+  "@opentelemetry/api": ["src/telemetry/diagnostics.ts", "src/telemetry/export.ts", "src/telemetry/metric-export.ts"],
+  "@opentelemetry/core": ["src/telemetry/export.ts"],
   "@opentelemetry/exporter-metrics-otlp-grpc": ["src/telemetry/metric-export.ts"],
   "@opentelemetry/exporter-metrics-otlp-http": ["src/telemetry/metric-export.ts"],
   "@opentelemetry/exporter-metrics-otlp-proto": ["src/telemetry/metric-export.ts"],
-  "@opentelemetry/resources": ["src/telemetry/metric-export.ts"],
+  "@opentelemetry/exporter-trace-otlp-grpc": ["src/telemetry/export.ts"],
+  "@opentelemetry/exporter-trace-otlp-http": ["src/telemetry/export.ts"],
+  "@opentelemetry/exporter-trace-otlp-proto": ["src/telemetry/export.ts"],
+  "@opentelemetry/resources": ["src/telemetry/export.ts", "src/telemetry/metric-export.ts"],
   "@opentelemetry/sdk-metrics": ["src/telemetry/metric-export.ts"],
-  "@opentelemetry/sdk-node": ["src/telemetry/sdk.ts"],
+  "@opentelemetry/sdk-trace": ["src/telemetry/export.ts"],
   "node:sqlite": ["src/store/sqlite/"],
   commander: ["src/cli/program.ts"],
   pino: ["src/telemetry/log.ts"],

@@ -24,7 +24,7 @@ function open(answer: Submitted = { kind: "accepted" }) {
     ...tried,
     stored,
     async submit(overrides: Partial<Draft>): Promise<Admitted | undefined> {
-      return (await tried.admission.admit("ada", [draft(overrides)], null))[0];
+      return (await tried.admission.admit("ada", [draft(overrides)]))[0];
     },
   };
 }
@@ -92,7 +92,7 @@ describe("a job that was there before", () => {
   test("is known by its key in the memory store too, whatever the order of its JSON and labels", async () => {
     const { admission, store } = tryAdmission();
     const submit = (overrides: Partial<Draft>) =>
-      admission.admit("ada", [draft({ idempotencyKey: "k", ...overrides })], null);
+      admission.admit("ada", [draft({ idempotencyKey: "k", ...overrides })]);
     const [first] = await submit({ input: { kind: "json", value: { a: 1, b: 2 } }, labels: { x: "1", y: "2" } });
     const [again] = await submit({ input: { kind: "json", value: { b: 2, a: 1 } }, labels: { y: "2", x: "1" } });
     assert.equal(again?.kind, "duplicate");
@@ -108,7 +108,7 @@ describe("while the disk is full", () => {
 
   test("each good job is refused by itself with a time to come back, and nothing is stored or booked", async () => {
     const { admission, store, backlog, stats } = tryAdmission({ disk: { refusal: () => full } });
-    const answers = await admission.admit("ada", [draft(), draft({ priority: 101 }), draft()], null);
+    const answers = await admission.admit("ada", [draft(), draft({ priority: 101 }), draft()]);
     assert.deepEqual(answers.map(shown), ["disk_full", "invalid_argument", "disk_full"]);
     assert.equal(answers[0]?.kind === "refused" && answers[0].error.retryAfterMs, 10_000);
     assert.deepEqual((await store.list(everything)).jobs, []);
@@ -120,9 +120,9 @@ describe("while the disk is full", () => {
   test("the next job is taken once there is room", async () => {
     let now: typeof full | undefined = full;
     const { admission } = tryAdmission({ disk: { refusal: () => now } });
-    await admission.admit("ada", [draft()], null);
+    await admission.admit("ada", [draft()]);
     now = undefined;
-    assert.deepEqual((await admission.admit("ada", [draft()], null)).map(shown), ["accepted"]);
+    assert.deepEqual((await admission.admit("ada", [draft()])).map(shown), ["accepted"]);
   });
 });
 
@@ -130,13 +130,13 @@ describe("a job that is submitted again after its deadline", () => {
   test("is the same job: only one that is new is refused for it", async () => {
     const { admission, clock } = tryAdmission();
     const job = draft({ id, start: { delayMs: 300 }, expiresAt: clock.now() + 500 });
-    const admit = async (each: Draft) => (await admission.admit("ada", [each], null)).map(shown);
+    const admit = async (each: Draft) => (await admission.admit("ada", [each])).map(shown);
     assert.deepEqual(await admit(job), ["accepted"]);
     clock.advance(400); // the same delay would lead behind the deadline now
     assert.deepEqual(await admit(job), ["duplicate"]);
     clock.advance(400);
     assert.deepEqual(await admit(job), ["duplicate"]);
-    const [other] = await admission.admit("ada", [{ ...job, id: id2 }], null);
+    const [other] = await admission.admit("ada", [{ ...job, id: id2 }]);
     const error = other?.kind === "refused" ? other.error : assert.fail("it was taken");
     assert.deepEqual([error.reason, error.violations.map(({ field }) => field)], ["invalid_argument", ["expires_at"]]);
   });

@@ -11,7 +11,7 @@ function start(count: number, overrides: Parameters<typeof tryAdmission>[0] = {}
   const waits: number[] = [];
   const stop = new AbortController();
   const options = { signal: stop.signal, onWait: (waitMs: number) => void waits.push(waitMs) };
-  const answer = tried.admission.admitSlowly("ada", drafts(count), null, options);
+  const answer = tried.admission.admitSlowly("ada", drafts(count), options);
   return { ...tried, waits, stop, answer };
 }
 
@@ -50,7 +50,7 @@ test("calls of one client take turns part by part: a large one is not passed for
   const order: string[] = [];
   const submit = (name: string, count: number, client = "ada") => {
     const onAdmitted = (part: readonly unknown[]) => void order.push(`${name} ${part.length}`);
-    return admission.admitSlowly(client, drafts(count), null, {
+    return admission.admitSlowly(client, drafts(count), {
       signal: new AbortController().signal,
       onWait: () => undefined,
       onAdmitted,
@@ -70,7 +70,7 @@ test("calls of one client take turns part by part: a large one is not passed for
 test("who goes away while others of its client wait before it is let go at once", async () => {
   const { clock, admission, store } = start(5);
   const gone = new AbortController();
-  const answer = admission.admitSlowly("ada", drafts(1), null, { signal: gone.signal, onWait: () => undefined });
+  const answer = admission.admitSlowly("ada", drafts(1), { signal: gone.signal, onWait: () => undefined });
   await turn();
   gone.abort();
   assert.deepEqual((await answer).map(shown), ["cancelled"]);
@@ -110,7 +110,7 @@ test("what a call would be refused for as a whole is refused job by job", async 
   const { admission } = tryAdmission({ rates });
   admission.close();
   const options = { signal: new AbortController().signal, onWait: () => undefined };
-  assert.deepEqual((await admission.admitSlowly("ada", drafts(1), null, options)).map(shown), ["draining"]);
+  assert.deepEqual((await admission.admitSlowly("ada", drafts(1), options)).map(shown), ["draining"]);
 });
 
 test("an empty request is refused as a whole: there is no job to answer for", async () => {

@@ -12,11 +12,9 @@ const id = "0198a3b4-0000-7000-8000-00000000000a";
 describe("an accepted job", () => {
   test("is in the store when the answer comes, as its task wants it", async () => {
     const { admission, store, clock } = tryAdmission();
-    const [first] = await admission.admit(
-      "ada",
-      [draft({ id, task: "sleep", input: { kind: "json", value: {} } })],
-      "trace",
-    );
+    const [first] = await admission.admit("ada", [
+      draft({ id, task: "sleep", input: { kind: "json", value: {} }, trace: "trace" }),
+    ]);
     assert.deepEqual(first, { kind: "accepted", id, channel: "default" });
     const now = clock.now();
     const [lease] = (await store.lease({ pool: "io", limit: 1, now, owner: "boot", until: now + 1 })).leases;
@@ -36,18 +34,14 @@ describe("an accepted job", () => {
 
   test("gets an id when the client chose none, and keeps the client's in lower case", async () => {
     const { admission } = tryAdmission();
-    const [made, kept] = await admission.admit("ada", [draft(), draft({ id: id.toUpperCase() })], null);
+    const [made, kept] = await admission.admit("ada", [draft(), draft({ id: id.toUpperCase() })]);
     assert.match(made?.kind === "accepted" ? made.id : "", /^[0-9a-f-]{36}$/);
     assert.equal(kept?.kind === "accepted" && kept.id, id);
   });
 
   test("its pool is hinted while the job is on its way, once for all jobs of a call", async () => {
     const { admission, hinted } = tryAdmission();
-    const answer = admission.admit(
-      "ada",
-      [...drafts(3), draft({ task: "sleep", input: { kind: "json", value: {} } })],
-      null,
-    );
+    const answer = admission.admit("ada", [...drafts(3), draft({ task: "sleep", input: { kind: "json", value: {} } })]);
     assert.deepEqual(hinted, ["cpu", "io"]);
     await answer;
     assert.deepEqual(hinted, ["cpu", "io"]);
@@ -55,13 +49,13 @@ describe("an accepted job", () => {
 
   test("submitted again is a duplicate, and says where its result is", async () => {
     const { admission, store, clock } = tryAdmission();
-    await admission.admit("ada", [draft({ id })], null);
-    const [before] = await admission.admit("ada", [draft({ id })], null);
+    await admission.admit("ada", [draft({ id })]);
+    const [before] = await admission.admit("ada", [draft({ id })]);
     assert.deepEqual(before, { kind: "duplicate", id, channel: "default", finalCursor: null });
     const now = clock.now();
     const { leases } = await store.lease({ pool: "cpu", limit: 9, now, owner: "boot", until: now + 1 });
     await store.settle(leases.map((lease) => settlement(lease)));
-    const [after] = await admission.admit("ada", [draft({ id })], null);
+    const [after] = await admission.admit("ada", [draft({ id })]);
     assert.equal(after?.kind === "duplicate" && after.finalCursor, 1);
   });
 });
@@ -81,7 +75,7 @@ describe("one job", () => {
   for (const [what, bad, reason, said] of cases) {
     test(`${what}: ${reason}, and its neighbours are accepted`, async () => {
       const { admission, store, backlog, stats } = tryAdmission();
-      const answers = await admission.admit("ada", [draft(), draft(bad), draft()], null);
+      const answers = await admission.admit("ada", [draft(), draft(bad), draft()]);
       assert.deepEqual(answers.map(shown), ["accepted", reason, "accepted"]);
       assert.match(answers[1]?.kind === "refused" ? answers[1].error.message : "", said);
       assert.equal((await store.list(everything)).jobs.length, 2);
@@ -93,7 +87,7 @@ describe("one job", () => {
 
   test("every mistake of a job is listed", async () => {
     const bad = draft({ id: "x", channel: "a b", task: "sleep", input: { kind: "json", value: { speed: 1 } } });
-    const [answer] = await tryAdmission().admission.admit("ada", [bad], null);
+    const [answer] = await tryAdmission().admission.admit("ada", [bad]);
     const fields = answer?.kind === "refused" ? answer.error.violations.map(({ field }) => field) : [];
     assert.deepEqual(fields, ["id", "channel", "input.speed"]);
   });
@@ -106,18 +100,17 @@ describe("one job", () => {
     const answers = await tryAdmission().admission.admit(
       "ada",
       inputs.map((input) => draft({ input })),
-      null,
     );
     assert.deepEqual(answers.map(shown), ["accepted", "accepted"]);
   });
 
   test("an id with other content, or of another client, is refused without naming that client", async () => {
     const { admission } = tryAdmission();
-    await admission.admit("ada", [draft({ id })], null);
-    const [conflict] = await admission.admit("ada", [draft({ id, channel: "other" })], null);
+    await admission.admit("ada", [draft({ id })]);
+    const [conflict] = await admission.admit("ada", [draft({ id, channel: "other" })]);
     assert.ok(conflict?.kind === "refused" && conflict.error.reason === "already_exists");
     assert.match(conflict.error.message, /differs in channel/);
-    const [taken] = await admission.admit("eve", [draft({ id })], null);
+    const [taken] = await admission.admit("eve", [draft({ id })]);
     assert.ok(taken?.kind === "refused" && taken.error.reason === "id_taken");
     assert.doesNotMatch(taken.error.message, /ada/);
   });
@@ -126,11 +119,11 @@ describe("one job", () => {
 describe("the queue's bound", () => {
   test("is exact, within one call and over several, and each pool has its own", async () => {
     const { admission } = tryAdmission({ maxQueued: 5 });
-    const first = await admission.admit("ada", drafts(7), null);
+    const first = await admission.admit("ada", drafts(7));
     assert.deepEqual(first.map(shown), [...Array(5).fill("accepted"), "queue_full", "queue_full"]);
-    assert.deepEqual((await admission.admit("bob", [draft()], null)).map(shown), ["queue_full"]);
+    assert.deepEqual((await admission.admit("bob", [draft()])).map(shown), ["queue_full"]);
     const other = draft({ task: "sleep", input: { kind: "json", value: {} } });
-    assert.deepEqual((await admission.admit("bob", [other], null)).map(shown), ["accepted"]);
+    assert.deepEqual((await admission.admit("bob", [other])).map(shown), ["accepted"]);
   });
 
   test("a refusal says how full it is and when to come back: later the slower the pool is", async () => {
@@ -142,7 +135,7 @@ describe("the queue's bound", () => {
       const ended = Array.from({ length: attempts }, () => endedOf(newLease()));
       stats.ended(ended, ended.map(settlementOf));
       clock.advance(1000);
-      const answers = await admission.admit("ada", drafts(5001), null);
+      const answers = await admission.admit("ada", drafts(5001));
       const last = answers.at(-1);
       assert.ok(last?.kind === "refused");
       assert.match(last.error.message, /pool "cpu" holds 5000 jobs and its limit is 5000/);
@@ -155,15 +148,15 @@ describe("the queue's bound", () => {
 
   test("duplicates, conflicts and taken ids give their room back", async () => {
     const { admission, backlog } = tryAdmission({ maxQueued: 3 });
-    await admission.admit("ada", [draft({ id })], null);
-    await admission.admit("ada", [draft({ id }), draft({ id, channel: "other" })], null);
-    await admission.admit("eve", [draft({ id })], null);
+    await admission.admit("ada", [draft({ id })]);
+    await admission.admit("ada", [draft({ id }), draft({ id, channel: "other" })]);
+    await admission.admit("eve", [draft({ id })]);
     assert.equal(backlog.queued("cpu"), 1);
   });
 
   test("bad jobs take no room", async () => {
     const { admission } = tryAdmission({ maxQueued: 1 });
-    const answers = await admission.admit("ada", [draft({ id: "x" }), draft()], null);
+    const answers = await admission.admit("ada", [draft({ id: "x" }), draft()]);
     assert.deepEqual(answers.map(shown), ["invalid_argument", "accepted"]);
   });
 });
@@ -172,18 +165,18 @@ describe("a request as a whole", () => {
   test("needs a job, and has a bound", async () => {
     const { admission, stats } = tryAdmission();
     for (const count of [0, 21]) {
-      const { reason, violations } = await refusalOf(admission.admit("ada", drafts(count), null));
+      const { reason, violations } = await refusalOf(admission.admit("ada", drafts(count)));
       assert.equal(reason, "invalid_argument");
       assert.equal(violations[0]?.field, "jobs");
     }
-    assert.equal((await admission.admit("ada", drafts(20, { id: "x" }), null)).length, 20);
+    assert.equal((await admission.admit("ada", drafts(20, { id: "x" }))).length, 20);
     assert.equal(stats.client("ada").refused, 41);
   });
 
   test("is refused while the server drains, with advice to come back", async () => {
     const { admission, store } = tryAdmission();
     admission.close();
-    const { reason, retryAfterMs } = await refusalOf(admission.admit("ada", [draft()], null));
+    const { reason, retryAfterMs } = await refusalOf(admission.admit("ada", [draft()]));
     assert.equal(reason, "draining");
     assert.equal(retryAfterMs, 1000);
     assert.deepEqual((await store.list(everything)).jobs, []);
@@ -191,17 +184,17 @@ describe("a request as a whole", () => {
 
   test("over the rate is refused as a whole, with the time after which it is granted", async () => {
     const { admission, clock, stats } = tryAdmission({ rates: { perSecond: 10, burst: 5, clients: {} } });
-    const { reason, retryAfterMs } = await refusalOf(admission.admit("ada", drafts(2), null));
+    const { reason, retryAfterMs } = await refusalOf(admission.admit("ada", drafts(2)));
     assert.equal(reason, "rate_limited");
     assert.equal(retryAfterMs, 200);
     assert.equal(stats.client("ada").refused, 2);
     clock.advance(200);
-    assert.deepEqual((await admission.admit("ada", drafts(2), null)).map(shown), ["accepted", "accepted"]);
+    assert.deepEqual((await admission.admit("ada", drafts(2))).map(shown), ["accepted", "accepted"]);
   });
 
   test("over the burst is refused for good: no advice to retry", async () => {
     const { admission } = tryAdmission({ rates: { perSecond: 10, burst: 5, clients: {} } });
-    const { reason, retryAfterMs } = await refusalOf(admission.admit("ada", drafts(6), null));
+    const { reason, retryAfterMs } = await refusalOf(admission.admit("ada", drafts(6)));
     assert.equal(reason, "over_burst");
     assert.equal(retryAfterMs, undefined);
   });
@@ -209,7 +202,7 @@ describe("a request as a whole", () => {
   test("fails when the store does: nothing was accepted", async () => {
     const submit = () => Promise.reject(refusal("store_failed", ["disk full"]));
     const { admission, stats } = tryAdmission({ store: { submit } });
-    assert.equal((await refusalOf(admission.admit("ada", [draft()], null))).reason, "store_failed");
+    assert.equal((await refusalOf(admission.admit("ada", [draft()]))).reason, "store_failed");
     const { accepted, refusedBy } = stats.client("ada");
     assert.deepEqual([accepted, refusedBy], [0, [{ reason: "store_failed", jobs: 1 }]]);
   });
@@ -217,13 +210,13 @@ describe("a request as a whole", () => {
   test("whatever a request is refused for as a whole, each of its jobs counts as refused for that", async () => {
     const rates = { perSecond: 10, burst: 5, clients: {} };
     const { admission, stats } = tryAdmission({ rates });
-    await refusalOf(admission.admit("ada", drafts(21), null));
-    await refusalOf(admission.admit("ada", drafts(6), null));
-    await refusalOf(admission.admit("ada", drafts(2), null));
+    await refusalOf(admission.admit("ada", drafts(21)));
+    await refusalOf(admission.admit("ada", drafts(6)));
+    await refusalOf(admission.admit("ada", drafts(2)));
     admission.close();
-    await refusalOf(admission.admit("ada", drafts(3), null));
+    await refusalOf(admission.admit("ada", drafts(3)));
     const signal = new AbortController().signal;
-    await admission.admitSlowly("ada", drafts(4), null, { signal, onWait() {} });
+    await admission.admitSlowly("ada", drafts(4), { signal, onWait() {} });
 
     const { refused, refusedBy } = stats.client("ada");
     assert.equal(refused, 36);
@@ -238,8 +231,8 @@ describe("a request as a whole", () => {
   test("a job that was there counts as a duplicate, and not as accepted", async () => {
     const { admission, stats } = tryAdmission();
     const twice = draft({ id });
-    await admission.admit("ada", [twice], null);
-    await admission.admit("ada", [twice], null);
+    await admission.admit("ada", [twice]);
+    await admission.admit("ada", [twice]);
     const { accepted, duplicates } = stats.client("ada");
     assert.deepEqual([accepted, duplicates, stats.tasks()[0]?.accepted], [1, 1, 1]);
   });
@@ -259,8 +252,8 @@ test("a task's check is told whose job it is and when nobody waits for the answe
   });
   const job = draft({ id, task: "checked" });
   const answers = [
-    ...(await admission.admit("ada", [job], null, signal)),
-    ...(await admission.admitSlowly("bob", [job], null, { signal, onWait() {} })),
+    ...(await admission.admit("ada", [job], signal)),
+    ...(await admission.admitSlowly("bob", [job], { signal, onWait() {} })),
   ];
   assert.deepEqual(answers.map(shown), ["cancelled", "cancelled"]);
   assert.deepEqual(calls, [

@@ -60,6 +60,7 @@ const anyDraft: fc.Arbitrary<Draft> = fc.record({
   timeoutMs: fc.option(whole(1, 3_600_000)),
   labels: mostly(fc.dictionary(fc.stringMatching(/^[a-z/]{1,9}$/), name), fc.dictionary(text, text, { maxKeys: 20 })),
   discardResult: fc.boolean(),
+  trace: fc.constant(null),
 });
 
 test("whatever a client describes is either taken within all bounds or refused by the paths of its fields", () => {

@@ -11,7 +11,7 @@ import { tryEngine } from "./try-engine.ts";
 
 const blank: Draft = {
   ...{ id: "", task: "echo", channel: "", input: null, idempotencyKey: "", priority: 0, start: null, expiresAt: null },
-  ...{ timeoutMs: null, retry: {}, labels: {}, discardResult: false },
+  ...{ timeoutMs: null, retry: {}, labels: {}, discardResult: false, trace: null },
 };
 
 function typed(task: string, type: string, bytes: Uint8Array): Draft {
@@ -31,7 +31,7 @@ async function open(t: TestContext, overrides: Partial<EngineParts> = {}) {
   await engine.start();
   const reader = await engine.readers.open({ client: "ada", channel: "default", afterCursor: 0, stopAtEnd: false });
   const submit = async (...drafts: readonly Draft[]) => {
-    const admitted = await engine.admission.admit("ada", drafts, null);
+    const admitted = await engine.admission.admit("ada", drafts);
     return admitted.map((each) => (each.kind === "refused" ? assert.fail(each.error) : each.id));
   };
   const next = async () => (await reader.next(1))[0];
@@ -83,7 +83,7 @@ test("a dead letter is redriven, and dies again with its history", async (t) => 
   const { engine, submit, next, store } = await open(t);
   const [id] = await submit(failing());
   assert.equal((await next())?.deadReason, "permanent");
-  assert.deepEqual(await engine.deadLetters.redrive("ada", [id!], 0), [{ kind: "redriven", pool: "cpu" }]);
+  assert.deepEqual(await engine.deadLetters.redrive("ada", [id!], 0), [{ kind: "redriven", pool: "cpu", trace: null }]);
   const again = await next();
   assert.deepEqual([again?.id, again?.state, again?.redrives], [id, "DEAD", 1]);
   assert.equal((await store.get({ client: "ada", id: id! }))?.history.length, 2);

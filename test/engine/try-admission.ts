@@ -12,7 +12,7 @@ import { createRegistry } from "../../src/metrics/registry.ts";
 import type { Tasks } from "../../src/pool/tasks.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
-import { loaded, noChecks } from "../support/samples.ts";
+import { loaded, noChecks, untraced } from "../support/samples.ts";
 
 export const unlimited: Rates = { perSecond: 0, burst: 1, clients: {} };
 
@@ -45,6 +45,7 @@ export function tryAdmission({
     rateLimit: createRateLimit(rates, clock),
     stats,
     disk: noDiskWatch,
+    tracing: untraced,
     clock,
     limits: { jobsPerSubmit: 20, inputBytes: 100 },
     newId: () => newId(clock.now()),
@@ -68,6 +69,7 @@ export function draft(overrides: Partial<Draft> = {}): Draft {
     retry: {},
     labels: {},
     discardResult: false,
+    trace: null,
     ...overrides,
   };
 }

@@ -11,8 +11,7 @@ import { createRegistry } from "../../src/metrics/registry.ts";
 import { maxChunk } from "../../src/pool/chunk.ts";
 import { createPool } from "../../src/pool/pool.ts";
 import { openStore } from "../../src/store/open.ts";
-import { untraced } from "../../src/telemetry/instruments.ts";
-import { keptLog, loadHere } from "../support/samples.ts";
+import { keptLog, loadHere, untraced } from "../support/samples.ts";
 import { createFakePool } from "./fake-pool.ts";
 
 const kept = { acknowledgedMs: 3_600_000, unacknowledgedMs: 3_600_000, deadMs: 3_600_000 };

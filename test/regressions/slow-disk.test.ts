@@ -6,11 +6,10 @@ import { createEngine } from "../../src/engine/engine.ts";
 import { newId } from "../../src/job/id.ts";
 import { createRegistry } from "../../src/metrics/registry.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
-import { untraced } from "../../src/telemetry/instruments.ts";
 import { createFakePool } from "../engine/fake-pool.ts";
 import { draft, drafts, unlimited } from "../engine/try-admission.ts";
 import { createFakeClock, turn } from "../support/fake-clock.ts";
-import { keptLog, loaded, noChecks } from "../support/samples.ts";
+import { keptLog, loaded, noChecks, untraced } from "../support/samples.ts";
 import { createSlowDisk } from "./slow-disk.ts";
 
 const leaseMs = 1_000;
@@ -71,7 +70,7 @@ test("7. outcomes that wait for a slow disk are not run again, and no job starts
     pool.endAll();
     await engine.stop();
   });
-  const [admitted] = await engine.admission.admit("ada", [draft()], null);
+  const [admitted] = await engine.admission.admit("ada", [draft()]);
   const id = admitted?.kind === "accepted" ? admitted.id : assert.fail();
   await settle();
   const [running] = pool.held;
@@ -95,7 +94,7 @@ test("7. outcomes that wait for a slow disk are not run again, and no job starts
 test("7. as many outcomes as may wait for a slow disk stop the leasing, until they are written", async (t) => {
   const { clock, disk, pool, errors, engine } = openEngine();
   await engine.recover();
-  for (let sent = 0; sent < 10_000; sent += 1_000) await engine.admission.admit("ada", drafts(1_000), null);
+  for (let sent = 0; sent < 10_000; sent += 1_000) await engine.admission.admit("ada", drafts(1_000));
   await engine.start();
   t.after(() => engine.stop());
   await settle();

@@ -41,17 +41,17 @@ const sent = (stored: StoredResult) => fromBinary(ResultSchema, toBinary(ResultS
 
 /** The content of an input as a draft has it. */
 function inputOf(content: Parameters<typeof create<typeof JobSpecSchema>>[1] & object) {
-  return toDraft(create(JobSpecSchema, content), "results").input;
+  return toDraft(create(JobSpecSchema, content), "results", null).input;
 }
 
 describe("a job on its way in", () => {
   test("keeps its names, and gets the stream's channel when it names none", () => {
     const spec = create(JobSpecSchema, { id: "i", task: "t" });
-    assert.deepEqual(toDraft(spec, "results"), {
+    assert.deepEqual(toDraft(spec, "results", null), {
       ...{ id: "i", task: "t", channel: "results", input: null, idempotencyKey: "", priority: 0, start: null },
-      ...{ expiresAt: null, timeoutMs: null, retry: {}, labels: {}, discardResult: false },
+      ...{ expiresAt: null, timeoutMs: null, retry: {}, labels: {}, discardResult: false, trace: null },
     });
-    assert.equal(toDraft(create(JobSpecSchema, { channel: "own" }), "results").channel, "own");
+    assert.equal(toDraft(create(JobSpecSchema, { channel: "own" }), "results", null).channel, "own");
   });
 
   test("may bring a message, by the last part of its type's address", () => {
@@ -323,12 +323,16 @@ describe("times and durations on their way in", () => {
       timeout: { nanos: 5_000_000 },
       retry: { maxAttempts: 7, base: { seconds: 1n }, factor: 3, maxBackoff: { seconds: 4n }, jitter: Jitter.NONE },
     });
-    const { start, expiresAt, timeoutMs, retry, priority, labels, discardResult, idempotencyKey } = toDraft(spec, "c");
+    const { start, expiresAt, timeoutMs, retry, priority, labels, discardResult, idempotencyKey } = toDraft(
+      spec,
+      "c",
+      null,
+    );
     assert.deepEqual([start, expiresAt, timeoutMs], [{ delayMs: 2000 }, 9000, 5]);
     assert.deepEqual(retry, { maxAttempts: 7, baseMs: 1000, factor: 3, maxBackoffMs: 4000, jitter: "none" });
     assert.deepEqual([priority, labels, discardResult, idempotencyKey], [-3, { a: "b" }, true, "invoice-1"]);
     const at = create(JobSpecSchema, { start: { case: "runAt", value: { seconds: 2n } }, retry: {} });
-    assert.deepEqual([toDraft(at, "c").start, toDraft(at, "c").retry], [{ at: 2000 }, {}]);
+    assert.deepEqual([toDraft(at, "c", null).start, toDraft(at, "c", null).retry], [{ at: 2000 }, {}]);
   });
 });
 

@@ -31,7 +31,7 @@ function setUp(statsWatches = 10_000) {
     const hangUp = new AbortController();
     const snapshots: WatchStatsResponse[] = [];
     const read = async () => {
-      const call = { client, signal: hangUp.signal, trace: null, deadlineAt: null };
+      const call = { client, signal: hangUp.signal, trace: {}, rpcSystem: "grpc" as const, deadlineAt: null };
       for await (const each of watchStats({ $typeName: "millpond.v1.WatchStatsRequest", intervalMs }, call)) {
         snapshots.push(each);
       }

@@ -84,7 +84,7 @@ export function lettersConformance(check: Check): void {
     const [lease] = await finish(store, [newJob({ expiresAt: t0 + 1, input: data(3_000) })], { ...died, crashes: 2 });
     const { id } = lease!;
     const redrive = (runAt: number) => store.redrive({ client: "ada", now: t0, jobs: [{ id, runAt }] });
-    assert.deepEqual(await redrive(t0 + 7), [{ kind: "redriven", pool: "cpu" }]);
+    assert.deepEqual(await redrive(t0 + 7), [{ kind: "redriven", pool: "cpu", trace: null }]);
     const job = (await store.get({ client: "ada", id }))!;
     assert.deepEqual([job.state, job.attempts, job.runAt, job.expiresAt, job.redrives], ["QUEUED", 0, t0 + 7, null, 1]);
     assert.deepEqual([job.cursor, job.startedAt, job.finishedAt, job.failure, job.deadReason], Array(5).fill(null));
@@ -94,13 +94,14 @@ export function lettersConformance(check: Check): void {
     );
     assert.deepEqual((await store.lease({ pool: "cpu", limit: 1, now: t0, owner: "b", until: t0 })).nextDueAt, t0 + 7);
     const again = (await store.lease({ pool: "cpu", limit: 1, now: t0 + 7, owner: "b", until: t0 + 9 })).leases[0]!;
-    assert.deepEqual([again.attempt, again.crashes, again.fence, again.input], [1, 0, 2, data(3_000)]);
+    assert.deepEqual([again.attempt, again.crashes, again.redrives, again.fence], [1, 0, 1, 2]);
+    assert.deepEqual(again.input, data(3_000));
     assert.deepEqual(await redrive(t0), [{ kind: "not_dead", state: "RUNNING" }]);
     assert.deepEqual(await store.settle([settlement(lease!), settlement(again)]), ["stale", "written"]);
   });
 
   check("redriving says of each job by itself what it is", async (store) => {
-    const [dead] = await finish(store, newJobs(1), died);
+    const [dead] = await finish(store, newJobs(1, { trace: "00-1-2-01" }), died);
     const [done] = await finish(store, newJobs(1));
     const [other] = await finish(store, newJobs(1, { client: "eve" }), died);
     const ids = [done!.id, nextId(), other!.id, dead!.id, dead!.id];
@@ -108,7 +109,7 @@ export function lettersConformance(check: Check): void {
       { kind: "not_dead", state: "SUCCEEDED" },
       { kind: "not_found" },
       { kind: "not_found" },
-      { kind: "redriven", pool: "cpu" },
+      { kind: "redriven", pool: "cpu", trace: "00-1-2-01" },
       { kind: "not_dead", state: "QUEUED" },
     ]);
   });

@@ -145,7 +145,15 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
       );
       assert.deepEqual(
         leases,
-        jobs.map((job, index) => ({ ...job, seq: seqs[index], attempt: 1, fence: 1, crashes: 0, isCancelling: false })),
+        jobs.map((job, index) => ({
+          ...job,
+          seq: seqs[index],
+          attempt: 1,
+          fence: 1,
+          crashes: 0,
+          redrives: 0,
+          isCancelling: false,
+        })),
       );
     });
 

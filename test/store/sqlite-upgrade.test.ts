@@ -104,7 +104,7 @@ test("a file of version 1 keeps its jobs, results and counts, and can do everyth
     [21, 7, 8],
   );
   assert.deepEqual(await store.redrive({ client: "ada", now: t0, jobs: [{ id: idOf(3), runAt: t0 }] }), [
-    { kind: "redriven", pool: "cpu" },
+    { kind: "redriven", pool: "cpu", trace: null },
   ]);
   assert.deepEqual(await store.remove({ client: "ada", ids: [idOf(1)] }), [{ kind: "removed" }]);
   const all = { acknowledgedBefore: t0 * 2, unacknowledgedBefore: t0 * 2, deadBefore: t0 * 2 };

@@ -2,19 +2,24 @@
 import { fileURLToPath } from "node:url";
 import { systemClock } from "../../src/clock.ts";
 import type { Lease, Outcome, Settlement } from "../../src/job/job.ts";
+import { createContexts } from "../../src/job/trace-context.ts";
 import { transition } from "../../src/job/transition.ts";
 import type { Log, LogFields } from "../../src/log.ts";
 import type { Ended } from "../../src/pool/pool.ts";
 import type { TaskChecks } from "../../src/pool/checker/checks.ts";
 import { type LoadedTask, type LoadedTasks, loadTasks, type TaskSources } from "../../src/pool/tasks.ts";
 import { defaultRetryPolicy } from "../../src/job/backoff.ts";
+import { createUntraced } from "../../src/tracing.ts";
 import { newJob, t0 } from "../store/sample.ts";
+
+/** Where nothing is exported. */
+export const untraced = createUntraced(createContexts({ trace: true, baggage: true }));
 
 let leased = 0;
 
 export function newLease(overrides: Partial<Lease> = {}): Lease {
   leased += 1;
-  return { ...newJob(), seq: leased, attempt: 1, fence: 1, crashes: 0, isCancelling: false, ...overrides };
+  return { ...newJob(), seq: leased, attempt: 1, fence: 1, crashes: 0, redrives: 0, isCancelling: false, ...overrides };
 }
 
 export const succeeded: Outcome = { kind: "succeeded", output: null };

@@ -1,117 +1,334 @@
-/** A real server process that exports to a receiver in this one. */
+/** A real server process that exports to a receiver in this one, by each protocol. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer, type IncomingMessage } from "node:http";
-import type { AddressInfo } from "node:net";
-import { type TestContext, test } from "node:test";
+import { randomUUID } from "node:crypto";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { suite, type TestContext, test } from "node:test";
+import { attemptSpanId, jobSpanId } from "../../src/job/trace.ts";
 import { ways } from "../rpc/fixtures.ts";
-import { echo, exchange, follow, json, newChannel } from "../rpc/jobs.ts";
+import { echo, exchange, fates, follow, idsOf, type JobInit, json, later, newChannel, whenFinal } from "../rpc/jobs.ts";
 import { clientAt, makePlace } from "../server/place.ts";
+import { one, openGrpcReceiver, openReceiver, type Receiver, type Span, treeOf } from "./receiver.ts";
 
-/** A span as OTLP/HTTP carries it in JSON. */
-type Span = {
-  readonly name: string;
-  readonly traceId: string;
-  readonly spanId: string;
-  readonly parentSpanId?: string;
-  readonly startTimeUnixNano: string;
-  readonly endTimeUnixNano: string;
-  readonly status: { readonly code?: number; readonly message?: string };
-  readonly attributes: readonly { readonly key: string; readonly value: { readonly [type: string]: unknown } }[];
-};
-type Traces = {
-  readonly resourceSpans: readonly { readonly scopeSpans: readonly { readonly spans: readonly Span[] }[] }[];
-};
+const newTrace = () => ({ traceId: randomUUID().replaceAll("-", ""), parentId: "b7ad6b7169203331" });
+type NewTrace = ReturnType<typeof newTrace>;
+const traceparentOf = ({ traceId, parentId }: NewTrace, flags = "01") => `00-${traceId}-${parentId}-${flags}`;
+const headersOf = (trace: NewTrace) => ({ headers: { traceparent: traceparentOf(trace) } });
+const otlp = (receiver: Receiver, protocol = "http/protobuf") => ({
+  OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+  OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
+  OTEL_METRICS_EXPORTER: "none",
+});
+const fails = (message: string, more: object = {}): JobInit => ({ task: "fail", input: json({ message, ...more }) });
+const msOf = (span: Span) => Number(span.endedAt - span.startedAt) / 1e6;
 
-async function openReceiver(t: TestContext) {
-  const spans: Span[] = [];
-  const paths: string[] = [];
-  const receive = async (request: IncomingMessage): Promise<void> => {
-    paths.push(request.url ?? "");
-    const parts: Buffer[] = [];
-    for await (const part of request) parts.push(part as Buffer);
-    const { resourceSpans } = JSON.parse(Buffer.concat(parts).toString()) as Traces;
-    spans.push(...resourceSpans.flatMap(({ scopeSpans }) => scopeSpans).flatMap((scope) => scope.spans));
-  };
-  const server = createServer((request, response) => {
-    void receive(request).then(() => response.setHeader("content-type", "application/json").end("{}"));
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { spans, paths, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
-}
+const whole = ["submit", "  echo publish", "    queue wait", "    attempt", "    settle", "    deliver"];
 
-const traceId = "0af7651916cd43dd8448eb211c80319c";
-const callerId = "b7ad6b7169203331";
-const traceparent = `00-${traceId}-${callerId}-01`;
-const one = (spans: readonly Span[], name: string, trace: string): Span => {
-  const found = spans.filter((span) => span.name === name && span.traceId === trace);
-  assert.equal(found.length, 1, `${name} of ${trace}`);
-  return found[0]!;
-};
-const attribute = (span: Span, key: string) =>
-  Object.values(span.attributes.find((each) => each.key === key)?.value ?? {})[0];
+suite("a job is one trace", () => {
+  const protocols = [
+    ["http/protobuf", openReceiver, "/v1/traces application/x-protobuf"],
+    ["http/json", openReceiver, "/v1/traces application/json"],
+    ["grpc", openGrpcReceiver, "/opentelemetry.proto.collector.trace.v1.TraceService/Export application/grpc"],
+  ] as const;
+  for (const [protocol, open, request] of protocols) {
+    test(`from submit to deliver, below the caller's span, with times that add up, by ${protocol}`, async (t) => {
+      const receiver = await open(t);
+      const { start } = await makePlace(t);
+      const server = await start([], { ...otlp(receiver, protocol), OTEL_SERVICE_NAME: "mill" });
+      const client = clientAt(server);
+      const channel = newChannel();
+      const trace = newTrace();
+      const id = randomUUID();
+      const before = BigInt(Date.now()) * 1_000_000n;
+      await client.submit({ jobs: [echo("traced", { id, channel })] }, headersOf(trace));
+      await follow(client, { channel }, 1);
+      const seenNs = BigInt(Date.now() + 1) * 1_000_000n - before;
+      assert.equal((await server.signal("SIGTERM")).code, 0);
 
-test("a job's spans continue its caller's trace and are exported before the process ends", async (t) => {
-  const receiver = await openReceiver(t);
-  const { start } = await makePlace(t);
-  const env = {
-    OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
-    OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
-    OTEL_METRICS_EXPORTER: "none",
-  };
-  const server = await start([], env);
-  const client = clientAt(server);
-  const channel = newChannel();
-  const before = Date.now();
-  await client.submit({ jobs: [echo("traced", { channel })] }, { headers: { traceparent } });
-  const fails = { task: "fail", input: json({ message: "no luck" }), channel };
-  const [ownTrace, ownParent] = ["1".repeat(32), "2".repeat(16)];
-  const stream = exchange(clientAt(server, ways.grpc), { channel: newChannel() });
-  stream.submit(1, [{ ...fails, channel: "" }], `00-${ownTrace}-${ownParent}-01`);
-  stream.end();
-  await stream.rest();
-  const [result] = await follow(client, { channel }, 1);
-  assert.equal((await server.signal("SIGTERM")).code, 0);
-  const after = Date.now();
+      const { spans } = receiver;
+      assert.ok(
+        receiver.requests.length > 0 && receiver.requests.every((each) => each === request),
+        receiver.requests.join(),
+      );
+      assert.deepEqual(treeOf(spans, trace.traceId), whole);
+      const [submit, publish, wait, attempt, settle, deliver] = whole.map((name) =>
+        one(spans, name.trim(), trace.traceId),
+      );
+      assert.ok(submit && publish && wait && attempt && settle && deliver);
+      assert.equal(submit.parentId, trace.parentId);
+      assert.deepEqual([publish.spanId, attempt.spanId], [jobSpanId(id), attemptSpanId(id, 1)]);
+      const kinds = [submit, publish, wait, attempt, settle, deliver].map(({ kind }) => kind);
+      assert.deepEqual(kinds, ["server", "producer", "internal", "consumer", "internal", "internal"]);
+      assert.equal(submit.resource["service.name"], "mill");
 
-  const { spans } = receiver;
-  assert.ok(receiver.paths.every((path) => path === "/v1/traces"));
-  const submit = one(spans, "submit", traceId);
-  assert.equal(submit.parentSpanId, callerId);
-  for (const name of ["queue wait", "attempt"]) {
-    const span = one(spans, name, traceId);
-    assert.equal(span.parentSpanId, submit.spanId);
-    assert.equal(attribute(span, "messaging.message.id"), result?.jobId);
-    const [begun, ended] = [Number(span.startTimeUnixNano) / 1e6, Number(span.endTimeUnixNano) / 1e6];
-    assert.ok(begun >= before - 1 && begun <= ended && ended <= after + 1, `${name}: ${begun} to ${ended}`);
+      assert.ok(publish.startedAt >= submit.startedAt && publish.endedAt <= submit.endedAt, "publish is within submit");
+      assert.equal(wait.startedAt, publish.startedAt);
+      assert.equal(wait.endedAt, attempt.startedAt);
+      assert.ok(settle.startedAt === attempt.endedAt && settle.endedAt >= settle.startedAt);
+      assert.ok(deliver.startedAt >= attempt.endedAt && deliver.endedAt >= deliver.startedAt);
+      assert.ok(spans.every((span) => span.startedAt >= before - 1_000_000n && span.endedAt >= span.startedAt));
+      const spentNs = wait.endedAt - wait.startedAt + (attempt.endedAt - attempt.startedAt);
+      assert.ok(spentNs > 0n && spentNs <= seenNs, `${spentNs} ns were spent, and the client saw ${seenNs}`);
+
+      const { attributes } = attempt;
+      const { "messaging.message.id": jobId, "messaging.destination.name": pool, "millpond.task": task } = attributes;
+      assert.deepEqual([jobId, pool, task], [id, "cpu", "echo"]);
+      assert.deepEqual([attributes["millpond.outcome"], attributes["millpond.attempt"]], ["succeeded", 1]);
+      const { "rpc.method": method, "rpc.system.name": system, "rpc.status_code": status } = submit.attributes;
+      assert.deepEqual([method, system, status], ["millpond.v1.WorkerPoolService/Submit", "grpc", "OK"]);
+      assert.deepEqual(
+        [submit.attributes["messaging.client.id"], submit.attributes["millpond.jobs.accepted"]],
+        ["ada", 1],
+      );
+    });
   }
-  assert.equal(attribute(one(spans, "attempt", traceId), "millpond.outcome"), "succeeded");
 
-  assert.equal(one(spans, "submit", ownTrace).parentSpanId, ownParent);
-  const failed = one(spans, "attempt", ownTrace);
-  assert.equal(failed.parentSpanId, one(spans, "submit", ownTrace).spanId);
-  assert.deepEqual(failed.status, { code: 2, message: "no luck" });
+  test("with every attempt of a retry, a timeout and a cancel in it, each with how it ended", async (t) => {
+    const receiver = await openReceiver(t);
+    const { start } = await makePlace(t);
+    const server = await start([], otlp(receiver));
+    const client = clientAt(server);
+    const traces = { retry: newTrace(), dead: newTrace(), timeout: newTrace(), cancel: newTrace() };
+    const submit = async (job: JobInit, trace: NewTrace) => {
+      const { receipts } = await client.submit({ jobs: [job] }, headersOf(trace));
+      return idsOf(receipts)[0]!;
+    };
+    const soon = { base: { nanos: 1_000_000 }, maxBackoff: { nanos: 1_000_000 } };
+    const ids = [
+      await submit({ ...fails("not yet", { times: 2 }), retry: { maxAttempts: 3, ...soon } }, traces.retry),
+      await submit(fails("no luck", { reason: "broken" }), traces.dead),
+      await submit(
+        {
+          task: "sleep",
+          input: json({ durationMs: 60_000 }),
+          timeout: { nanos: 50_000_000 },
+          retry: { maxAttempts: 1 },
+        },
+        traces.timeout,
+      ),
+    ];
+    const cancelled = await submit({ task: "sleep", input: json({ durationMs: 60_000 }) }, traces.cancel);
+    await whenFinal(client, cancelled, ({ startedAt }) => startedAt !== undefined);
+    await client.cancelJobs({ jobIds: [cancelled] });
+    for (const id of [...ids, cancelled]) await whenFinal(client, id);
+    assert.equal((await server.signal("SIGTERM")).code, 0);
+
+    const attemptsOf = ({ traceId }: NewTrace) =>
+      receiver.spans
+        .filter((span) => span.traceId === traceId && span.name === "attempt")
+        .sort((a, b) => Number(a.startedAt - b.startedAt));
+    const retried = attemptsOf(traces.retry);
+    assert.deepEqual(
+      retried.map(({ isError, message, attributes }) => [attributes["millpond.attempt"], isError, message]),
+      [
+        [1, true, "not yet"],
+        [2, true, "not yet"],
+        [3, false, ""],
+      ],
+    );
+    assert.deepEqual([...new Set(retried.map(({ parentId }) => parentId))], [jobSpanId(ids[0]!)]);
+    assert.equal(
+      receiver.spans.filter((span) => span.traceId === traces.retry.traceId && span.name === "queue wait").length,
+      3,
+    );
+
+    const [dead] = attemptsOf(traces.dead);
+    assert.deepEqual(
+      [dead?.isError, dead?.attributes["error.type"], dead?.attributes["millpond.state"]],
+      [true, "broken", "DEAD"],
+    );
+    assert.equal(dead?.attributes["millpond.dead_reason"], "permanent");
+    const [event] = dead?.events ?? [];
+    assert.deepEqual([event?.name, event?.attributes["exception.type"]], ["exception", "broken"]);
+    assert.equal(event?.attributes["exception.message"], "no luck");
+
+    const [late] = attemptsOf(traces.timeout);
+    assert.deepEqual([late?.isError, late?.attributes["error.type"]], [true, "timed_out"]);
+    assert.ok(late && msOf(late) >= 45, `${late && msOf(late)} ms`);
+    const [stopped] = attemptsOf(traces.cancel);
+    assert.deepEqual([stopped?.isError, stopped?.attributes["millpond.outcome"]], [false, "cancelled"]);
+    assert.deepEqual(
+      stopped?.events.map(({ name }) => name),
+      ["cancelled"],
+    );
+  });
+
+  test("250 jobs of one message have one submit, and 250 with contexts of their own have one each", async (t) => {
+    const receiver = await openReceiver(t);
+    const { start } = await makePlace(t);
+    const server = await start([], { ...otlp(receiver) });
+    const client = clientAt(server);
+    const channel = newChannel();
+    const [together, others] = [newTrace(), Array.from({ length: 250 }, newTrace)];
+    const jobs = others.map((_, index) => echo(index, { channel }));
+    const stream = exchange(clientAt(server, ways.grpc), { channel });
+    stream.submit(1, jobs, traceparentOf(together));
+    stream.submit(
+      2,
+      others.map((trace, index) => echo(index, { channel, traceContext: { traceparent: traceparentOf(trace) } })),
+      traceparentOf(newTrace()),
+    );
+    await stream.results(500);
+    stream.ack(500n);
+    stream.end();
+    await stream.rest();
+    await client.listTasks({});
+    assert.equal((await server.signal("SIGTERM")).code, 0);
+
+    const { spans } = receiver;
+    const submit = one(spans, "submit", together.traceId);
+    assert.equal(submit.attributes["millpond.jobs.accepted"], 250);
+    const published = spans.filter((span) => span.traceId === together.traceId && span.name === "echo publish");
+    assert.equal(published.length, 250);
+    assert.ok(published.every(({ parentId }) => parentId === submit.spanId));
+    assert.equal(new Set(published.map(({ spanId }) => spanId)).size, 250);
+    for (const { traceId, parentId } of others) {
+      assert.deepEqual(treeOf(spans, traceId), whole);
+      assert.equal(one(spans, "submit", traceId).parentId, parentId);
+    }
+    assert.equal(spans.length, 1 + 250 * 5 + 250 * 6);
+  });
+
+  test("what is refused is an error of submit, and an event where others of the request are accepted", async (t) => {
+    const receiver = await openReceiver(t);
+    const { start } = await makePlace(t);
+    const server = await start([], otlp(receiver));
+    const client = clientAt(server);
+    const [alone, beside] = [newTrace(), newTrace()];
+    await assert.rejects(client.submit({ jobs: [{ task: "nonesuch" }] }, headersOf(alone)));
+    const { receipts } = await client.submit(
+      { jobs: [echo(1, later), { task: "nonesuch" }, { task: "none" }] },
+      headersOf(beside),
+    );
+    assert.deepEqual(fates(receipts), ["accepted", "unknown_task", "unknown_task"]);
+    assert.equal((await server.signal("SIGTERM")).code, 0);
+
+    const refused = one(receiver.spans, "submit", alone.traceId);
+    assert.deepEqual([refused.isError, refused.attributes["error.type"]], [true, "unknown_task"]);
+    assert.equal(refused.attributes["rpc.status_code"], "NOT_FOUND");
+    const partly = one(receiver.spans, "submit", beside.traceId);
+    assert.deepEqual([partly.isError, partly.attributes["millpond.jobs.refused"]], [false, 2]);
+    const [event] = partly.events;
+    assert.deepEqual(
+      [event?.name, event?.attributes["error.type"], event?.attributes["millpond.jobs"]],
+      ["refused", "unknown_task", 2],
+    );
+  });
+
+  test("across a kill and a restart: the lost attempt is an error in it, and context and baggage are still there", async (t) => {
+    const receiver = await openReceiver(t);
+    const { folder, start } = await makePlace(t);
+    const [trace, id, path] = [newTrace(), randomUUID(), join(folder, "go")];
+    const first = await start([], otlp(receiver));
+    const job = { id, task: "kill", input: json({ path, afterMs: 1, signal: "SIGKILL" }), retry: { maxAttempts: 1 } };
+    const traceContext = { traceparent: traceparentOf(trace), tracestate: "vendor=1", baggage: "user=ada" };
+    await clientAt(first).submit({ jobs: [{ ...job, traceContext }] });
+    await whenFinal(clientAt(first), id, ({ startedAt }) => startedAt !== undefined);
+    writeFileSync(path, "");
+    assert.ok(existsSync(path));
+    await first.ended;
+    const second = await start([], otlp(receiver));
+    const { receipts } = await clientAt(second).submit({ jobs: [{ ...job, traceContext: { traceparent: "again" } }] });
+    assert.deepEqual(fates(receipts), ["duplicate"]);
+    const { result } = await whenFinal(clientAt(second), id);
+    assert.equal(result?.failure?.reason, "lost");
+    assert.equal((await second.signal("SIGTERM")).code, 0);
+
+    const attempt = one(receiver.spans, "attempt", trace.traceId);
+    assert.deepEqual([attempt.isError, attempt.attributes["error.type"]], [true, "lost"]);
+    assert.deepEqual([attempt.spanId, attempt.parentId], [attemptSpanId(id, 1), jobSpanId(id)]);
+    assert.equal(attempt.tracestate, "vendor=1");
+  });
+
+  test("a redrive is linked to the traces of its jobs, and the attempts after it say so", async (t) => {
+    const receiver = await openReceiver(t);
+    const { start } = await makePlace(t);
+    const server = await start([], otlp(receiver));
+    const client = clientAt(server);
+    const [trace, redrive, id] = [newTrace(), newTrace(), randomUUID()];
+    await client.submit({ jobs: [{ id, ...fails("no luck") }] }, headersOf(trace));
+    await whenFinal(client, id);
+    await client.redriveJobs({ jobIds: [id] }, headersOf(redrive));
+    await whenFinal(client, id, ({ redrives, result }) => redrives === 1 && result !== undefined);
+    assert.equal((await server.signal("SIGTERM")).code, 0);
+
+    const span = one(receiver.spans, "redrive", redrive.traceId);
+    assert.deepEqual([span.kind, span.parentId, span.attributes["millpond.jobs"]], ["server", redrive.parentId, 1]);
+    assert.deepEqual(span.links, [{ traceId: trace.traceId, spanId: jobSpanId(id) }]);
+    const attempts = receiver.spans.filter(({ name, traceId }) => name === "attempt" && traceId === trace.traceId);
+    assert.deepEqual(
+      attempts.map(({ attributes }) => attributes["millpond.redrives"]),
+      [undefined, 1],
+    );
+    assert.equal(receiver.spans.filter(({ name }) => name === "fail publish").length, 1);
+  });
 });
 
-test("without the standard variables nothing is exported, and the caller's trace is passed on untouched", async (t) => {
+suite("a job that nobody traces", () => {
+  async function spansOf(t: TestContext, flags: readonly string[], env: object, jobs: JobInit[], trace?: NewTrace) {
+    const receiver = await openReceiver(t);
+    const { start } = await makePlace(t);
+    const server = await start(flags, { ...otlp(receiver), ...env });
+    const client = clientAt(server);
+    const unsampled = trace && { headers: { traceparent: traceparentOf(trace, "00") } };
+    const { receipts } = await client.submit({ jobs }, unsampled);
+    for (const id of idsOf(receipts)) await whenFinal(client, id);
+    assert.equal((await server.signal("SIGTERM")).code, 0);
+    return { spans: receiver.spans, ids: idsOf(receipts) };
+  }
+
+  test("has no span, and its attempts that fail are exported all the same, in a trace of their own", async (t) => {
+    const twice = { ...fails("no luck", { retryable: true }), retry: { maxAttempts: 2, base: { nanos: 1_000_000 } } };
+    const { spans, ids } = await spansOf(t, ["--tracing-jobs-per-second", "0"], {}, [echo(1), twice]);
+    const traceId = ids[1]!.replaceAll("-", "");
+    const attempt = ["  queue wait", "  attempt", "  settle"];
+    // a retry may be due at once, while the attempt before it is still being settled
+    assert.deepEqual(treeOf(spans, traceId).toSorted(), ["fail publish", ...attempt, ...attempt].toSorted());
+    assert.ok(spans.every((span) => span.traceId === traceId));
+  });
+
+  test("and whose caller has a trace, unsampled, fails in the caller's", async (t) => {
+    const trace = newTrace();
+    const { spans } = await spansOf(t, [], {}, [echo(1), fails("no luck")], trace);
+    assert.deepEqual(treeOf(spans, trace.traceId), ["fail publish", "  queue wait", "  attempt", "  settle"]);
+    assert.equal(one(spans, "fail publish", trace.traceId).parentId, trace.parentId);
+  });
+
+  test("is traced while few are: the bound is on jobs, also of one request", async (t) => {
+    const jobs = Array.from({ length: 5 }, (_, index) => echo(index));
+    const { spans } = await spansOf(t, ["--tracing-jobs-per-second", "2"], {}, jobs);
+    const [submit] = spans.filter(({ name }) => name === "submit");
+    assert.equal(submit?.parentId, "");
+    assert.equal(spans.filter(({ name }) => name === "echo publish").length, 2);
+    assert.equal(spans.filter(({ name }) => name === "attempt").length, 2);
+  });
+
+  test("is traced as OTEL_TRACES_SAMPLER says", async (t) => {
+    const jobs = Array.from({ length: 5 }, (_, index) => echo(index));
+    const flags = ["--tracing-jobs-per-second", "0"];
+    const all = await spansOf(t, flags, { OTEL_TRACES_SAMPLER: "always_on" }, jobs);
+    assert.equal(all.spans.filter(({ name }) => name === "attempt").length, 5);
+    const none = await spansOf(t, [], { OTEL_TRACES_SAMPLER: "always_off" }, [...jobs, fails("no luck")]);
+    assert.deepEqual(none.spans, []);
+  });
+});
+
+test("without the standard variables nothing is exported", async (t) => {
   const receiver = await openReceiver(t);
   const { start } = await makePlace(t);
   // an endpoint alone would turn traces on: these say that they are off
-  const server = await start([], {
-    OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
-    OTEL_TRACES_EXPORTER: "none",
-    OTEL_METRICS_EXPORTER: "none",
-  });
+  const server = await start([], { ...otlp(receiver), OTEL_TRACES_EXPORTER: "none" });
   const client = clientAt(server);
   const channel = newChannel();
-  await client.submit({ jobs: [echo("untraced", { channel })] }, { headers: { traceparent } });
+  await client.submit({ jobs: [echo("untraced", { channel })] }, headersOf(newTrace()));
   await follow(client, { channel }, 1);
   await server.signal("SIGTERM");
 
-  assert.deepEqual(receiver.paths, []);
+  assert.deepEqual(receiver.requests, []);
+});
+
+test("an unknown protocol is refused at the start, with the variable, the value and what is possible", async (t) => {
+  const { start } = await makePlace(t);
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318", OTEL_EXPORTER_OTLP_PROTOCOL: "http" };
+  await assert.rejects(start([], env), /OTEL_EXPORTER_OTLP_PROTOCOL is "http": use grpc, http\/protobuf or http\/json/);
 });

@@ -16,8 +16,11 @@ import { durationFromMs, durationToMs, timestampToMs } from "./time.ts";
 
 const tasksOwn: Draft["retry"] = {};
 
-/** `channel` is what a job that names none gets. A time or a duration that is none becomes NaN, which is out of bounds. */
-export function toDraft(spec: JobSpec, channel: string): Draft {
+/**
+ * `channel` is what a job that names none gets, `trace` what is stored of its trace. A time or a duration that is none
+ * becomes NaN, which is out of bounds.
+ */
+export function toDraft(spec: JobSpec, channel: string, trace: string | null): Draft {
   return {
     id: spec.id,
     task: spec.task,
@@ -31,6 +34,7 @@ export function toDraft(spec: JobSpec, channel: string): Draft {
     retry: spec.retry ? toRetry(spec.retry) : tasksOwn,
     labels: spec.labels,
     discardResult: spec.discardResult,
+    trace,
   };
 }
 

@@ -1,4 +1,5 @@
 /** Both directions of an open stream: requests are read and answered, results are sent, each slowed by the other side. */
+import type { Clock } from "../../clock.ts";
 import { drainingRetryMs } from "../../engine/admission.ts";
 import type { Canceller } from "../../engine/canceller.ts";
 import { maxBatch, type ResultReader } from "../../engine/results.ts";
@@ -9,6 +10,7 @@ import type {
   ExchangeResponse,
   ExchangeSubmit,
 } from "../../gen/millpond/v1/worker_pool_pb.ts";
+import type { Tracing } from "../../tracing.ts";
 import { cancelById } from "../cancel-jobs.ts";
 import { toIds } from "../names.ts";
 import type { Outbox } from "../outbox.ts";
@@ -29,6 +31,8 @@ export type StreamParts = {
   readonly awaited: Awaited;
   readonly unacked: Unacked;
   readonly canceller: Canceller;
+  readonly tracing: Pick<Tracing, "delivered">;
+  readonly clock: Pick<Clock, "exactNow">;
   /** Bound on the values of one response. */
   readonly maxValues: number;
   /** Submits are read while fewer jobs than this are awaited. */
@@ -52,6 +56,7 @@ const maxUnderWay = 8;
 
 export function createStream(parts: StreamParts): Stream {
   const { client, reader, outbox, submits, acks, awaited, unacked, canceller, maxValues, maxAwaited, closing } = parts;
+  const { tracing, clock } = parts;
   let underWay = 0;
   const answered = createChange();
   let isHalfClosed = false;
@@ -137,11 +142,13 @@ export function createStream(parts: StreamParts): Stream {
     if (!first) return false;
     // what is missing was acknowledged or pruned before
     if (first.cursor > before + 1) unacked.acknowledged(first.cursor - 1);
+    const readAt = clock.exactNow();
     for (const piece of piecesOf(results, maxValues)) {
       const passedOn = outbox.push(delivered(piece));
       awaited.sent(piece);
       endIfDone();
       await passedOn;
+      tracing.delivered(piece, readAt);
     }
     reader.passedOn(); // the client may take any time before it acknowledges and wants more
     return true;

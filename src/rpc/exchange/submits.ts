@@ -2,8 +2,8 @@
 import type { Admission, Admitted } from "../../engine/admission.ts";
 import type { Draft } from "../../engine/draft.ts";
 import type { ExchangeSubmit } from "../../gen/millpond/v1/worker_pool_pb.ts";
-import type { Tracing } from "../../telemetry/instruments.ts";
-import { type CallContext, parseTrace } from "../call.ts";
+import type { Submission, Tracing } from "../../tracing.ts";
+import type { CallContext } from "../call.ts";
 import { toDraft } from "../convert/spec.ts";
 import type { Awaited } from "./awaited.ts";
 
@@ -19,7 +19,7 @@ export type Submits = {
 
 export type SubmitsParts = {
   readonly admission: Admission;
-  readonly tracing: Tracing;
+  readonly tracing: Pick<Tracing, "submission">;
   readonly call: CallContext;
   /** That of jobs which name none. */
   readonly channel: string;
@@ -33,26 +33,28 @@ export function createSubmits({ admission, tracing, call, channel, awaited, onTh
   const underWay = new Map<readonly string[], Promise<unknown>>();
   let isThrottled = false;
 
-  function onWait(waitMs: number): void {
+  function throttle(waitMs: number): void {
     if (!isThrottled) onThrottled(waitMs);
     isThrottled = true;
   }
 
-  async function admit(drafts: readonly Draft[], traceparent: string): Promise<readonly Admitted[]> {
-    const span = tracing.submit(parseTrace(traceparent) ?? call.trace, call.client);
+  async function admit(drafts: readonly Draft[], submission: Submission): Promise<readonly Admitted[]> {
+    const onWait = (waitMs: number) => {
+      throttle(waitMs);
+      submission.throttled(waitMs);
+    };
     try {
       const repeated: string[] = [];
       // at once, piece by piece: while a client over its rate waits for the rest, results of the first already come
       const onAdmitted = (piece: readonly Admitted[]) => void repeated.push(...awaited.expect(piece));
       const options = { signal: call.signal, onWait, onAdmitted };
-      const admitted = await admission.admitSlowly(call.client, drafts, span.trace, options);
+      const admitted = await admission.admitSlowly(call.client, drafts, options);
       isThrottled = false;
-      const refused = admitted.filter(({ kind }) => kind === "refused").length;
-      span.end({ accepted: admitted.length - refused, refused });
+      submission.end(admitted);
       await awaited.forgetFinal(repeated);
       return admitted;
     } catch (error) {
-      span.end({ error: String(error) });
+      submission.fail(error);
       throw error;
     }
   }
@@ -61,10 +63,9 @@ export function createSubmits({ admission, tracing, call, channel, awaited, onTh
     submit({ jobs, traceparent }) {
       const ids = jobs.map(({ id }) => id);
       const forget = () => void underWay.delete(ids);
-      const answer = admit(
-        jobs.map((spec) => toDraft(spec, channel)),
-        traceparent,
-      );
+      const submission = tracing.submission(call, "Exchange", { traceparent });
+      const drafts = jobs.map((spec) => toDraft(spec, channel, submission.next(spec.traceContext)));
+      const answer = admit(drafts, submission);
       underWay.set(ids, answer);
       answer.then(forget, forget);
       return answer;

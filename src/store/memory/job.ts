@@ -103,10 +103,10 @@ export function cursorOf(job: Held): number | null {
 
 export function toLease(job: Held): Lease {
   const { id, client, task, pool, channel, input, maxAttempts, priority, runAt, expiresAt, submittedAt } = job;
-  const { trace, idempotencyKey, options, seq, attempt, fence, crashes, isCancelling } = job;
+  const { trace, idempotencyKey, options, seq, attempt, fence, crashes, redrives, isCancelling } = job;
   return {
     ...{ id, client, task, pool, channel, input: copyOf(input), maxAttempts, priority, runAt, expiresAt, submittedAt },
-    ...{ trace, idempotencyKey, options, seq, attempt, fence, crashes, isCancelling },
+    ...{ trace, idempotencyKey, options, seq, attempt, fence, crashes, redrives, isCancelling },
   };
 }
 

@@ -44,6 +44,7 @@ export function createAlterations(db: DatabaseSync, tables: Tables, endQueued: E
     const job = find.get(id, client);
     if (!job) return { kind: "not_found" };
     const [seq, state, pool] = job;
+    const trace = job[15];
     if (state !== DEAD) return { kind: "not_dead", state: states[state]! };
     const row = findFinal.get(seq)!;
     parting.fromResult(row);
@@ -54,7 +55,7 @@ export function createAlterations(db: DatabaseSync, tables: Tables, endQueued: E
     counters.addBytes(DEAD, -row[6]);
     counters.add(pool, DEAD, -1);
     counters.add(pool, QUEUED, 1);
-    return { kind: "redriven", pool };
+    return { kind: "redriven", pool, trace };
   }
 
   function removeOne(client: string, id: string): Removed {

@@ -23,9 +23,10 @@ export type QueuedRow = [
   redrives: number,
   options: string | null,
   isRight: number,
+  trace: string | null,
 ];
 export const queuedColumns = `seq, state, pool, channel, id, client, task, ${bytesOfQueued}, expires_at, attempt,
-  started_at, submitted_at, redrives, options, ${jobSum.isRight}`;
+  started_at, submitted_at, redrives, options, ${jobSum.isRight}, trace`;
 
 /** Makes a QUEUED job final, with a result, although no attempt of it ended. `failure` is JSON. Gives the result's channel. */
 export type EndQueued = (

@@ -54,7 +54,7 @@ export function createLeases(db: DatabaseSync, tables: Tables, ready: Ready) {
     // biome-ignore format: as in the type
     return [seq, attempt + raised, fence + raised, crashes, id, client, channels.nameOf(channel), pool, task,
       maxAttempts, runAt, submittedAt, trace, kind, type, bytes === null ? 0 : bytes.length,
-      wishes, typeof input === "string" ? JSON.stringify(damage.found(input, id)) : null];
+      wishes, typeof input === "string" ? JSON.stringify(damage.found(input, id)) : null, row[18]];
   }
 
   /** A damaged job is to end without harm to others: its deadline is looked for, and its channel is one of its client's. */

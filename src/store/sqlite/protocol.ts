@@ -70,6 +70,7 @@ export type LeaseCells = readonly [
   wishes: Wishes,
   /** A failure as JSON: something of the job is not what was written, and its input is left out. */
   damage: string | null,
+  redrives: number,
 ];
 
 export type ExpiredCells = { readonly lease: LeaseCells; readonly isCancelling: boolean; readonly owner: string };

@@ -64,6 +64,7 @@ export function toLease(cells: LeaseCells, bytes: BytesReader): Lease {
     attempt,
     fence,
     crashes,
+    redrives: cells[18],
     isCancelling: false,
     ...(damage !== null && { damage: readFailure(damage) }),
   };

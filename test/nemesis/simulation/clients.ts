@@ -92,7 +92,7 @@ export function createClients({ world, record, random, prunes, onSent }: Clients
         onSent(id, to.trueNow() + delayMs);
       }
       const drafts = jobs.map((job) => draftOf(job, firstSent.get(job.id)!));
-      const answers = await to.engine.admission.admit(client, drafts, null).catch(refusalOf);
+      const answers = await to.engine.admission.admit(client, drafts).catch(refusalOf);
       if (isRefusal(answers)) return refusedAll(client, jobs, answers);
       let passed = 0;
       for (const [index, answer] of answers.entries()) passed += answered(client, jobs[index]!, answer) ? 1 : 0;

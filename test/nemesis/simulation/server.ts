@@ -8,8 +8,7 @@ import { createRegistry } from "../../../src/metrics/registry.ts";
 import type { LoadedTask } from "../../../src/pool/tasks.ts";
 import type { Pool } from "../../../src/pool/port.ts";
 import type { Store } from "../../../src/store/store.ts";
-import { untraced } from "../../../src/telemetry/instruments.ts";
-import { loaded, noChecks } from "../../support/samples.ts";
+import { loaded, noChecks, untraced } from "../../support/samples.ts";
 import type { Random } from "../random.ts";
 import type { Bug } from "./bug.ts";
 import { type Content, createDisk, type Disk } from "./disk.ts";
@@ -71,6 +70,7 @@ export const draftOf = (plan: JobPlan, now: number): Draft => ({
   expiresAt: plan.deadlineMs === null ? null : now + plan.delayMs + plan.deadlineMs,
   retry: { maxAttempts: plan.maxAttempts, ...plan.retry },
   discardResult: plan.channel === null,
+  trace: null,
 });
 
 /** Starts a process. It recovers by itself, in its own time. */

@@ -9,8 +9,8 @@ import { createResultReaders } from "../../../src/engine/results.ts";
 import { ExchangeRequestSchema } from "../../../src/gen/millpond/v1/worker_pool_pb.ts";
 import type { StoredResult } from "../../../src/job/job.ts";
 import { exchange, type ExchangeParts } from "../../../src/rpc/exchange.ts";
-import { untraced } from "../../../src/telemetry/instruments.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
+import { untraced } from "../../support/samples.ts";
 
 type RequestInit = NonNullable<Parameters<typeof create<typeof ExchangeRequestSchema>>[1]>;
 
@@ -34,7 +34,7 @@ function open(awaitedJobs: number) {
   const readers = createResultReaders(store, { maxPerClient: 1, maxBatchBytes: 1e6, room });
   const admission: ExchangeParts["admission"] = {
     admit: async () => [],
-    async admitSlowly(_client, drafts, _trace, { onAdmitted }) {
+    async admitSlowly(_client, drafts, { onAdmitted }) {
       submits += 1;
       const admitted = drafts.map(({ id, channel }): Admitted => ({ kind: "accepted", id, channel }));
       onAdmitted?.(admitted);
@@ -60,7 +60,7 @@ function open(awaitedJobs: number) {
       for (const request of requests) yield create(ExchangeRequestSchema, { request: request as never });
       await new Promise(() => undefined);
     }
-    const call = { client: "ada", signal: never, deadlineAt: null, trace: null };
+    const call = { client: "ada", signal: never, deadlineAt: null, trace: {}, rpcSystem: "grpc" as const };
     const responses = exchange(parts, incoming(), call);
     const seen: string[] = [];
     void (async () => {

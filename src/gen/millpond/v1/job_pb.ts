@@ -12,7 +12,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file millpond/v1/job.proto.
  */
 export const file_millpond_v1_job: GenFile = /*@__PURE__*/
-  fileDesc("ChVtaWxscG9uZC92MS9qb2IucHJvdG8SC21pbGxwb25kLnYxInUKB1BheWxvYWQSJwoHbWVzc2FnZRgBIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnlIABImCgRqc29uGAIgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlSAASDgoEZGF0YRgDIAEoDEgAQgkKB2NvbnRlbnQi5QMKB0pvYlNwZWMSCgoCaWQYASABKAkSDAoEdGFzaxgCIAEoCRIjCgVpbnB1dBgDIAEoCzIULm1pbGxwb25kLnYxLlBheWxvYWQSDwoHY2hhbm5lbBgEIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYBSABKAkSEAoIcHJpb3JpdHkYBiABKBESLAoGcnVuX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEioKBWRlbGF5GAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uSAASLgoKZXhwaXJlc19hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKgoHdGltZW91dBgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhInCgVyZXRyeRgLIAEoCzIYLm1pbGxwb25kLnYxLlJldHJ5UG9saWN5EjAKBmxhYmVscxgMIAMoCzIgLm1pbGxwb25kLnYxLkpvYlNwZWMuTGFiZWxzRW50cnkSFgoOZGlzY2FyZF9yZXN1bHQYDSABKAgaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIHCgVzdGFydCKnAgoLUmV0cnlQb2xpY3kSGQoMbWF4X2F0dGVtcHRzGAEgASgNSACIAQESJwoEYmFzZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgZmYWN0b3IYAyABKAFIAYgBARIuCgttYXhfYmFja29mZhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgZqaXR0ZXIYBSABKA4yHy5taWxscG9uZC52MS5SZXRyeVBvbGljeS5KaXR0ZXIiQgoGSml0dGVyEhYKEkpJVFRFUl9VTlNQRUNJRklFRBAAEg8KC0pJVFRFUl9GVUxMEAESDwoLSklUVEVSX05PTkUQAkIPCg1fbWF4X2F0dGVtcHRzQgkKB19mYWN0b3IiZwoHUmVjZWlwdBIQCgZqb2JfaWQYASABKAlIABIWCgxkdXBsaWNhdGVfb2YYAiABKAlIABInCgdyZWZ1c2FsGAMgASgLMhQubWlsbHBvbmQudjEuUmVmdXNhbEgAQgkKB3JlY2VpcHQikQEKB1JlZnVzYWwSDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSLgoLcmV0cnlfYWZ0ZXIYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNQoQZmllbGRfdmlvbGF0aW9ucxgEIAMoCzIbLm1pbGxwb25kLnYxLkZpZWxkVmlvbGF0aW9uIjQKDkZpZWxkVmlvbGF0aW9uEg0KBWZpZWxkGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJIs8BCgdBdHRlbXB0Eg4KBm51bWJlchgBIAEoDRIsCgdvdXRjb21lGAIgASgOMhsubWlsbHBvbmQudjEuQXR0ZW1wdE91dGNvbWUSJQoHZmFpbHVyZRgDIAEoCzIULm1pbGxwb25kLnYxLkZhaWx1cmUSLgoKc3RhcnRlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInYKB0ZhaWx1cmUSDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSEQoJcmV0cnlhYmxlGAMgASgIEigKB2RldGFpbHMYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Eg0KBXN0YWNrGAUgASgJIu4DCgZSZXN1bHQSDgoGY3Vyc29yGAEgASgEEg4KBmpvYl9pZBgCIAEoCRIMCgR0YXNrGAMgASgJEiQKBXN0YXRlGAQgASgOMhUubWlsbHBvbmQudjEuSm9iU3RhdGUSJAoGb3V0cHV0GAUgASgLMhQubWlsbHBvbmQudjEuUGF5bG9hZBIlCgdmYWlsdXJlGAYgASgLMhQubWlsbHBvbmQudjEuRmFpbHVyZRIQCghhdHRlbXB0cxgHIAEoDRIwCgxzdWJtaXR0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0ZWRfYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCgtkZWFkX3JlYXNvbhgLIAEoDjIXLm1pbGxwb25kLnYxLkRlYWRSZWFzb24SLwoGbGFiZWxzGAwgAygLMh8ubWlsbHBvbmQudjEuUmVzdWx0LkxhYmVsc0VudHJ5EhAKCHJlZHJpdmVzGA0gASgNGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiyQYKA0pvYhIKCgJpZBgBIAEoCRIMCgR0YXNrGAIgASgJEgwKBHBvb2wYAyABKAkSDwoHY2hhbm5lbBgEIAEoCRIkCgVzdGF0ZRgFIAEoDjIVLm1pbGxwb25kLnYxLkpvYlN0YXRlEhAKCGF0dGVtcHRzGAYgASgNEhQKDG1heF9hdHRlbXB0cxgHIAEoDRIwCgxzdWJtaXR0ZWRfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKBnJ1bl9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZmluaXNoZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEicKCHByb2dyZXNzGAwgASgLMhUubWlsbHBvbmQudjEuUHJvZ3Jlc3MSIwoGcmVzdWx0GA0gASgLMhMubWlsbHBvbmQudjEuUmVzdWx0EioKDGxhc3RfZmFpbHVyZRgOIAEoCzIULm1pbGxwb25kLnYxLkZhaWx1cmUSEAoIcHJpb3JpdHkYDyABKBESLAoGbGFiZWxzGBAgAygLMhwubWlsbHBvbmQudjEuSm9iLkxhYmVsc0VudHJ5EhcKD2lkZW1wb3RlbmN5X2tleRgRIAEoCRIuCgpleHBpcmVzX2F0GBIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCgd0aW1lb3V0GBMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCmNhbmNlbGxpbmcYFCABKAgSEAoIcmVkcml2ZXMYFSABKA0SLAoLZGVhZF9yZWFzb24YFiABKA4yFy5taWxscG9uZC52MS5EZWFkUmVhc29uEiUKB2hpc3RvcnkYFyADKAsyFC5taWxscG9uZC52MS5BdHRlbXB0EiMKBWlucHV0GBggASgLMhQubWlsbHBvbmQudjEuUGF5bG9hZBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBItkCCglKb2JGaWx0ZXISCwoDYWxsGAEgASgIEgwKBHRhc2sYAiABKAkSDAoEcG9vbBgDIAEoCRIPCgdjaGFubmVsGAQgASgJEjIKBmxhYmVscxgFIAMoCzIiLm1pbGxwb25kLnYxLkpvYkZpbHRlci5MYWJlbHNFbnRyeRIzCg9zdWJtaXR0ZWRfYWZ0ZXIYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEHN1Ym1pdHRlZF9iZWZvcmUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKC2RlYWRfcmVhc29uGAggASgOMhcubWlsbHBvbmQudjEuRGVhZFJlYXNvbhIWCg5mYWlsdXJlX3JlYXNvbhgJIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIioKCFByb2dyZXNzEhAKCGZyYWN0aW9uGAEgASgBEgwKBG5vdGUYAiABKAkqmAEKCEpvYlN0YXRlEhkKFUpPQl9TVEFURV9VTlNQRUNJRklFRBAAEhQKEEpPQl9TVEFURV9RVUVVRUQQARIVChFKT0JfU1RBVEVfUlVOTklORxACEhcKE0pPQl9TVEFURV9TVUNDRUVERUQQAxISCg5KT0JfU1RBVEVfREVBRBAEEhcKE0pPQl9TVEFURV9DQU5DRUxMRUQQBSqQAQoKRGVhZFJlYXNvbhIbChdERUFEX1JFQVNPTl9VTlNQRUNJRklFRBAAEhkKFURFQURfUkVBU09OX0VYSEFVU1RFRBABEhkKFURFQURfUkVBU09OX1BFUk1BTkVOVBACEhcKE0RFQURfUkVBU09OX0VYUElSRUQQAxIWChJERUFEX1JFQVNPTl9QT0lTT04QBCrhAQoOQXR0ZW1wdE91dGNvbWUSHwobQVRURU1QVF9PVVRDT01FX1VOU1BFQ0lGSUVEEAASHQoZQVRURU1QVF9PVVRDT01FX1NVQ0NFRURFRBABEhoKFkFUVEVNUFRfT1VUQ09NRV9GQUlMRUQQAhIdChlBVFRFTVBUX09VVENPTUVfVElNRURfT1VUEAMSHQoZQVRURU1QVF9PVVRDT01FX0NBTkNFTExFRBAEEhgKFEFUVEVNUFRfT1VUQ09NRV9MT1NUEAUSGwoXQVRURU1QVF9PVVRDT01FX0VYUElSRUQQBkJ9Cg5pby5taWxscG9uZC52MVABWj5naXRodWIuY29tL21pbGxwb25kL21pbGxwb25kL2NsaWVudHMvZ28vbWlsbHBvbmQvdjE7bWlsbHBvbmR2MaoCC01pbGxwb25kLlYxygILTWlsbHBvbmRcVjHqAgxNaWxscG9uZDo6VjFiBnByb3RvMw", [file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChVtaWxscG9uZC92MS9qb2IucHJvdG8SC21pbGxwb25kLnYxInUKB1BheWxvYWQSJwoHbWVzc2FnZRgBIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnlIABImCgRqc29uGAIgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlSAASDgoEZGF0YRgDIAEoDEgAQgkKB2NvbnRlbnQilwQKB0pvYlNwZWMSCgoCaWQYASABKAkSDAoEdGFzaxgCIAEoCRIjCgVpbnB1dBgDIAEoCzIULm1pbGxwb25kLnYxLlBheWxvYWQSDwoHY2hhbm5lbBgEIAEoCRIXCg9pZGVtcG90ZW5jeV9rZXkYBSABKAkSEAoIcHJpb3JpdHkYBiABKBESLAoGcnVuX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEioKBWRlbGF5GAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uSAASLgoKZXhwaXJlc19hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKgoHdGltZW91dBgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhInCgVyZXRyeRgLIAEoCzIYLm1pbGxwb25kLnYxLlJldHJ5UG9saWN5EjAKBmxhYmVscxgMIAMoCzIgLm1pbGxwb25kLnYxLkpvYlNwZWMuTGFiZWxzRW50cnkSFgoOZGlzY2FyZF9yZXN1bHQYDSABKAgSMAoNdHJhY2VfY29udGV4dBgOIAEoCzIZLm1pbGxwb25kLnYxLlRyYWNlQ29udGV4dBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgcKBXN0YXJ0IkgKDFRyYWNlQ29udGV4dBITCgt0cmFjZXBhcmVudBgBIAEoCRISCgp0cmFjZXN0YXRlGAIgASgJEg8KB2JhZ2dhZ2UYAyABKAkipwIKC1JldHJ5UG9saWN5EhkKDG1heF9hdHRlbXB0cxgBIAEoDUgAiAEBEicKBGJhc2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoGZmFjdG9yGAMgASgBSAGIAQESLgoLbWF4X2JhY2tvZmYYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLwoGaml0dGVyGAUgASgOMh8ubWlsbHBvbmQudjEuUmV0cnlQb2xpY3kuSml0dGVyIkIKBkppdHRlchIWChJKSVRURVJfVU5TUEVDSUZJRUQQABIPCgtKSVRURVJfRlVMTBABEg8KC0pJVFRFUl9OT05FEAJCDwoNX21heF9hdHRlbXB0c0IJCgdfZmFjdG9yImcKB1JlY2VpcHQSEAoGam9iX2lkGAEgASgJSAASFgoMZHVwbGljYXRlX29mGAIgASgJSAASJwoHcmVmdXNhbBgDIAEoCzIULm1pbGxwb25kLnYxLlJlZnVzYWxIAEIJCgdyZWNlaXB0IpEBCgdSZWZ1c2FsEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEi4KC3JldHJ5X2FmdGVyGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjUKEGZpZWxkX3Zpb2xhdGlvbnMYBCADKAsyGy5taWxscG9uZC52MS5GaWVsZFZpb2xhdGlvbiI0Cg5GaWVsZFZpb2xhdGlvbhINCgVmaWVsZBgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCSLPAQoHQXR0ZW1wdBIOCgZudW1iZXIYASABKA0SLAoHb3V0Y29tZRgCIAEoDjIbLm1pbGxwb25kLnYxLkF0dGVtcHRPdXRjb21lEiUKB2ZhaWx1cmUYAyABKAsyFC5taWxscG9uZC52MS5GYWlsdXJlEi4KCnN0YXJ0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ2CgdGYWlsdXJlEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKCXJldHJ5YWJsZRgDIAEoCBIoCgdkZXRhaWxzGAQgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBINCgVzdGFjaxgFIAEoCSLuAwoGUmVzdWx0Eg4KBmN1cnNvchgBIAEoBBIOCgZqb2JfaWQYAiABKAkSDAoEdGFzaxgDIAEoCRIkCgVzdGF0ZRgEIAEoDjIVLm1pbGxwb25kLnYxLkpvYlN0YXRlEiQKBm91dHB1dBgFIAEoCzIULm1pbGxwb25kLnYxLlBheWxvYWQSJQoHZmFpbHVyZRgGIAEoCzIULm1pbGxwb25kLnYxLkZhaWx1cmUSEAoIYXR0ZW1wdHMYByABKA0SMAoMc3VibWl0dGVkX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hlZF9hdBgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoLZGVhZF9yZWFzb24YCyABKA4yFy5taWxscG9uZC52MS5EZWFkUmVhc29uEi8KBmxhYmVscxgMIAMoCzIfLm1pbGxwb25kLnYxLlJlc3VsdC5MYWJlbHNFbnRyeRIQCghyZWRyaXZlcxgNIAEoDRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIskGCgNKb2ISCgoCaWQYASABKAkSDAoEdGFzaxgCIAEoCRIMCgRwb29sGAMgASgJEg8KB2NoYW5uZWwYBCABKAkSJAoFc3RhdGUYBSABKA4yFS5taWxscG9uZC52MS5Kb2JTdGF0ZRIQCghhdHRlbXB0cxgGIAEoDRIUCgxtYXhfYXR0ZW1wdHMYByABKA0SMAoMc3VibWl0dGVkX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCgZydW5fYXQYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCghwcm9ncmVzcxgMIAEoCzIVLm1pbGxwb25kLnYxLlByb2dyZXNzEiMKBnJlc3VsdBgNIAEoCzITLm1pbGxwb25kLnYxLlJlc3VsdBIqCgxsYXN0X2ZhaWx1cmUYDiABKAsyFC5taWxscG9uZC52MS5GYWlsdXJlEhAKCHByaW9yaXR5GA8gASgREiwKBmxhYmVscxgQIAMoCzIcLm1pbGxwb25kLnYxLkpvYi5MYWJlbHNFbnRyeRIXCg9pZGVtcG90ZW5jeV9rZXkYESABKAkSLgoKZXhwaXJlc19hdBgSIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKgoHdGltZW91dBgTIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgpjYW5jZWxsaW5nGBQgASgIEhAKCHJlZHJpdmVzGBUgASgNEiwKC2RlYWRfcmVhc29uGBYgASgOMhcubWlsbHBvbmQudjEuRGVhZFJlYXNvbhIlCgdoaXN0b3J5GBcgAygLMhQubWlsbHBvbmQudjEuQXR0ZW1wdBIjCgVpbnB1dBgYIAEoCzIULm1pbGxwb25kLnYxLlBheWxvYWQaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLZAgoJSm9iRmlsdGVyEgsKA2FsbBgBIAEoCBIMCgR0YXNrGAIgASgJEgwKBHBvb2wYAyABKAkSDwoHY2hhbm5lbBgEIAEoCRIyCgZsYWJlbHMYBSADKAsyIi5taWxscG9uZC52MS5Kb2JGaWx0ZXIuTGFiZWxzRW50cnkSMwoPc3VibWl0dGVkX2FmdGVyGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI0ChBzdWJtaXR0ZWRfYmVmb3JlGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCgtkZWFkX3JlYXNvbhgIIAEoDjIXLm1pbGxwb25kLnYxLkRlYWRSZWFzb24SFgoOZmFpbHVyZV9yZWFzb24YCSABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIqCghQcm9ncmVzcxIQCghmcmFjdGlvbhgBIAEoARIMCgRub3RlGAIgASgJKpgBCghKb2JTdGF0ZRIZChVKT0JfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBKT0JfU1RBVEVfUVVFVUVEEAESFQoRSk9CX1NUQVRFX1JVTk5JTkcQAhIXChNKT0JfU1RBVEVfU1VDQ0VFREVEEAMSEgoOSk9CX1NUQVRFX0RFQUQQBBIXChNKT0JfU1RBVEVfQ0FOQ0VMTEVEEAUqkAEKCkRlYWRSZWFzb24SGwoXREVBRF9SRUFTT05fVU5TUEVDSUZJRUQQABIZChVERUFEX1JFQVNPTl9FWEhBVVNURUQQARIZChVERUFEX1JFQVNPTl9QRVJNQU5FTlQQAhIXChNERUFEX1JFQVNPTl9FWFBJUkVEEAMSFgoSREVBRF9SRUFTT05fUE9JU09OEAQq4QEKDkF0dGVtcHRPdXRjb21lEh8KG0FUVEVNUFRfT1VUQ09NRV9VTlNQRUNJRklFRBAAEh0KGUFUVEVNUFRfT1VUQ09NRV9TVUNDRUVERUQQARIaChZBVFRFTVBUX09VVENPTUVfRkFJTEVEEAISHQoZQVRURU1QVF9PVVRDT01FX1RJTUVEX09VVBADEh0KGUFUVEVNUFRfT1VUQ09NRV9DQU5DRUxMRUQQBBIYChRBVFRFTVBUX09VVENPTUVfTE9TVBAFEhsKF0FUVEVNUFRfT1VUQ09NRV9FWFBJUkVEEAZCfQoOaW8ubWlsbHBvbmQudjFQAVo+Z2l0aHViLmNvbS9taWxscG9uZC9taWxscG9uZC9jbGllbnRzL2dvL21pbGxwb25kL3YxO21pbGxwb25kdjGqAgtNaWxscG9uZC5WMcoCC01pbGxwb25kXFYx6gIMTWlsbHBvbmQ6OlYxYgZwcm90bzM", [file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * What a job takes in or gives out. Exactly one form is set; none means "nothing".
@@ -167,6 +167,13 @@ export type JobSpec = Message<"millpond.v1.JobSpec"> & {
    * @generated from field: bool discard_result = 13;
    */
   discardResult: boolean;
+
+  /**
+   * The trace that the job belongs to. Absent: that of the call. Not a part of what makes it the same job.
+   *
+   * @generated from field: millpond.v1.TraceContext trace_context = 14;
+   */
+  traceContext?: TraceContext | undefined;
 };
 
 /**
@@ -175,6 +182,42 @@ export type JobSpec = Message<"millpond.v1.JobSpec"> & {
  */
 export const JobSpecSchema: GenMessage<JobSpec> = /*@__PURE__*/
   messageDesc(file_millpond_v1_job, 1);
+
+/**
+ * Where in a trace something happens, as the headers of the same names say it. What is malformed, or longer than its bound,
+ * is ignored.
+ *
+ * @generated from message millpond.v1.TraceContext
+ */
+export type TraceContext = Message<"millpond.v1.TraceContext"> & {
+  /**
+   * By W3C Trace Context, such as `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`.
+   *
+   * @generated from field: string traceparent = 1;
+   */
+  traceparent: string;
+
+  /**
+   * What tracing systems add for themselves: at most 512 visible ASCII characters.
+   *
+   * @generated from field: string tracestate = 2;
+   */
+  tracestate: string;
+
+  /**
+   * The caller's own key-value pairs, by W3C Baggage: at most 4096 visible ASCII characters.
+   *
+   * @generated from field: string baggage = 3;
+   */
+  baggage: string;
+};
+
+/**
+ * Describes the message millpond.v1.TraceContext.
+ * Use `create(TraceContextSchema)` to create a new message.
+ */
+export const TraceContextSchema: GenMessage<TraceContext> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_job, 2);
 
 /**
  * How often a job is tried and how long it waits in between. What is absent is the task's.
@@ -221,7 +264,7 @@ export type RetryPolicy = Message<"millpond.v1.RetryPolicy"> & {
  * Use `create(RetryPolicySchema)` to create a new message.
  */
 export const RetryPolicySchema: GenMessage<RetryPolicy> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_job, 2);
+  messageDesc(file_millpond_v1_job, 3);
 
 /**
  * @generated from enum millpond.v1.RetryPolicy.Jitter
@@ -256,7 +299,7 @@ export type RetryPolicy_Jitter = (typeof RetryPolicy_Jitter)[keyof typeof RetryP
  * Describes the enum millpond.v1.RetryPolicy.Jitter.
  */
 export const RetryPolicy_JitterSchema: GenEnum<RetryPolicy_Jitter> = /*@__PURE__*/
-  enumDesc(file_millpond_v1_job, 2, 0);
+  enumDesc(file_millpond_v1_job, 3, 0);
 
 /**
  * The answer to one submitted job; receipts stand in the order of the jobs.
@@ -299,7 +342,7 @@ export type Receipt = Message<"millpond.v1.Receipt"> & {
  * Use `create(ReceiptSchema)` to create a new message.
  */
 export const ReceiptSchema: GenMessage<Receipt> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_job, 3);
+  messageDesc(file_millpond_v1_job, 4);
 
 /**
  * Why a job was not accepted.
@@ -341,7 +384,7 @@ export type Refusal = Message<"millpond.v1.Refusal"> & {
  * Use `create(RefusalSchema)` to create a new message.
  */
 export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_job, 4);
+  messageDesc(file_millpond_v1_job, 5);
 
 /**
  * One field that breaks its contract.
@@ -369,7 +412,7 @@ export type FieldViolation = Message<"millpond.v1.FieldViolation"> & {
  * Use `create(FieldViolationSchema)` to create a new message.
  */
 export const FieldViolationSchema: GenMessage<FieldViolation> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_job, 5);
+  messageDesc(file_millpond_v1_job, 6);
 
 /**
  * One attempt that did not succeed.
@@ -412,7 +455,7 @@ export type Attempt = Message<"millpond.v1.Attempt"> & {
  * Use `create(AttemptSchema)` to create a new message.
  */
 export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_job, 6);
+  messageDesc(file_millpond_v1_job, 7);
 
 /**
  * Why a job failed.
@@ -463,7 +506,7 @@ export type Failure = Message<"millpond.v1.Failure"> & {
  * Use `create(FailureSchema)` to create a new message.
  */
 export const FailureSchema: GenMessage<Failure> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_job, 7);
+  messageDesc(file_millpond_v1_job, 8);
 
 /**
  * The final outcome of a job as its client sees it. One per job.
@@ -560,7 +603,7 @@ export type Result = Message<"millpond.v1.Result"> & {
  * Use `create(ResultSchema)` to create a new message.
  */
 export const ResultSchema: GenMessage<Result> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_job, 8);
+  messageDesc(file_millpond_v1_job, 9);
 
 /**
  * A job as the server knows it.
@@ -726,7 +769,7 @@ export type Job = Message<"millpond.v1.Job"> & {
  * Use `create(JobSchema)` to create a new message.
  */
 export const JobSchema: GenMessage<Job> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_job, 9);
+  messageDesc(file_millpond_v1_job, 10);
 
 /**
  * Which jobs of the caller are meant: those that match everything that is set. An empty filter matches nothing, so that
@@ -794,7 +837,7 @@ export type JobFilter = Message<"millpond.v1.JobFilter"> & {
  * Use `create(JobFilterSchema)` to create a new message.
  */
 export const JobFilterSchema: GenMessage<JobFilter> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_job, 10);
+  messageDesc(file_millpond_v1_job, 11);
 
 /**
  * How far a running attempt says it is.
@@ -822,7 +865,7 @@ export type Progress = Message<"millpond.v1.Progress"> & {
  * Use `create(ProgressSchema)` to create a new message.
  */
 export const ProgressSchema: GenMessage<Progress> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_job, 11);
+  messageDesc(file_millpond_v1_job, 12);
 
 /**
  * Where a job stands. A job that waits for its time or for a retry is QUEUED.

@@ -1,0 +1,91 @@
+/** Reads the trace contexts that callers send: headers, metadata, and fields of a job. None of it is trusted. */
+import { randomUUID } from "node:crypto";
+import { noParent, type TraceContext } from "./trace.ts";
+
+/** A trace context as it came; what is absent or empty is not there. */
+export type GivenContext = {
+  readonly traceparent?: string | undefined;
+  readonly tracestate?: string | undefined;
+  readonly baggage?: string | undefined;
+};
+
+export type Contexts = {
+  /** The first of these that says something; null: none does. What is malformed or too long counts as not there. */
+  read(...given: readonly (GivenContext | undefined)[]): TraceContext | null;
+  /** Malformed or oversized parts so far, each counted once. */
+  dropped(): number;
+};
+
+/** Bounds of the recommendations: a longer `tracestate` may be dropped as a whole, and so may a longer `baggage`. */
+export const maxTracestate = 512;
+export const maxBaggage = 4096;
+
+/** Version 00, or a later one with more behind it. https://www.w3.org/TR/trace-context/#traceparent-header */
+const traceparentForm =
+  /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.{0,512})?$/;
+/** No control characters, and nothing beyond ASCII: the two must fit into headers again, and are stored as lines. */
+const visibleText = /^[\x20-\x7e]*$/;
+
+/** `propagates`: what of a context is looked at at all. */
+export function createContexts(propagates: { readonly trace: boolean; readonly baggage: boolean }): Contexts {
+  let dropped = 0;
+  /** A call's context is read for each of its messages, and what is wrong with it counts once. */
+  const known = new WeakMap<GivenContext, TraceContext | null>();
+
+  /** Undefined also of text that is empty. */
+  function bounded(text: string | undefined, maxChars: number): string | undefined {
+    if (!text) return undefined;
+    if (text.length <= maxChars && visibleText.test(text)) return text.trim() || undefined;
+    dropped += 1;
+    return undefined;
+  }
+
+  function parse(given: GivenContext): TraceContext | null {
+    const baggage = propagates.baggage ? bounded(given.baggage, maxBaggage) : undefined;
+    const form = propagates.trace && given.traceparent ? traceparentForm.exec(given.traceparent) : undefined;
+    const isMalformed = form === null || (form?.[1] === "00" && form[5] !== undefined);
+    if (isMalformed) dropped += 1;
+    if (!form || isMalformed) {
+      if (baggage === undefined) return null;
+      return { traceparent: `00-${newTraceId()}-${noParent}-00`, baggage };
+    }
+    const [, , traceId, spanId, flags] = form;
+    const tracestate = bounded(given.tracestate, maxTracestate);
+    return {
+      traceparent: `00-${traceId}-${spanId}-${flags}`,
+      ...(tracestate !== undefined && { tracestate }),
+      ...(baggage !== undefined && { baggage }),
+    };
+  }
+
+  function readOne(given: GivenContext): TraceContext | null {
+    if (!given.traceparent && !given.baggage) return null;
+    const before = known.get(given);
+    if (before !== undefined) return before;
+    const context = parse(given);
+    known.set(given, context);
+    return context;
+  }
+
+  return {
+    read(...given) {
+      for (const each of given) {
+        const context = each && readOne(each);
+        if (context) return context;
+      }
+      return null;
+    },
+    dropped: () => dropped,
+  };
+}
+
+/** 32 hex digits, nearly all of them random. */
+export function newTraceId(): string {
+  return randomUUID().replaceAll("-", "");
+}
+
+/** 16 hex digits, likewise. */
+export function newSpanId(): string {
+  const uuid = randomUUID();
+  return uuid.slice(0, 8) + uuid.slice(28);
+}

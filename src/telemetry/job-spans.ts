@@ -1,0 +1,166 @@
+/**
+ * The spans of a job after its `submit`: `<task> publish`, and below it `queue wait`, `attempt` with the task's own,
+ * `settle` and `deliver`. All are made afterwards, from the times that came back with the outcome.
+ */
+import type { Clock } from "../clock.ts";
+import { isFinal, type Lease, type NewJob, type Settlement } from "../job/job.ts";
+import { attemptSpanId, childSpanId, isSampled, jobSpanId, type JobTrace, traceOf } from "../job/trace.ts";
+import { newSpanId } from "../job/trace-context.ts";
+import type { TracedAttempt, Tracing } from "../tracing.ts";
+import { attributesOfJob, attributesOfOperation } from "./attributes.ts";
+import { type Attributes, exceptionEvent, type Span, type SpanError, type SpanEvent } from "./span.ts";
+
+export type SpanSink = {
+  /** Whether there is room for more spans; if not, as many as are named count as dropped, and need not be made. */
+  hasRoom(spans: number): boolean;
+  give(span: Span): void;
+};
+
+export type JobSpans = Pick<Tracing, "accepted" | "settled" | "delivered">;
+
+/** Traced jobs that are final and whose result no client has read yet; beyond it the oldest has no `deliver`. */
+const maxUndelivered = 10_000;
+
+/** Outcomes that nobody wished for. */
+const failures: ReadonlySet<string> = new Set(["failed", "timed_out", "expired", "lost"]);
+
+export function createJobSpans(sink: SpanSink, clock: Clock, keepsFailures: boolean): JobSpans {
+  /** By id: what `deliver` needs to know. */
+  const undelivered = new Map<string, Lease>();
+
+  function publish(job: NewJob, trace: JobTrace, endedAt: number): void {
+    const startedAt = trace.acceptedAt ?? job.submittedAt;
+    sink.give({
+      ...{ name: `${job.task} publish`, kind: "producer", traceId: trace.traceId, spanId: jobSpanId(job.id) },
+      ...{ parentId: trace.parentId, tracestate: trace.tracestate },
+      ...{ startedAt, endedAt: Math.max(endedAt, startedAt) },
+      attributes: { ...attributesOfJob(job), ...attributesOfOperation("publish", "send") },
+    });
+  }
+
+  function settle(attempt: TracedAttempt, settlement: Settlement, now: number): void {
+    const { lease } = attempt;
+    const isTraced = isSampled(lease.trace);
+    const isFailure = failures.has(settlement.outcome);
+    if (!isTraced && !(keepsFailures && isFailure)) return;
+    if (!sink.hasRoom(3 + (attempt.spans?.length ?? 0))) return;
+    const trace = traceOf(lease);
+    // of one that is not traced the job's own span is made with its first failure, and is there for those that follow
+    if (!isTraced && lease.attempt === 1 && lease.redrives === 0)
+      publish(lease, trace, trace.acceptedAt ?? lease.submittedAt);
+    giveAttempt(attempt, settlement, trace, now);
+    if (isTraced && isFinal(settlement.state)) remember(lease);
+  }
+
+  function giveAttempt(attempt: TracedAttempt, settlement: Settlement, trace: JobTrace, now: number): void {
+    const { lease, startedAt, finishedAt, tookMs, spans } = attempt;
+    const parentId = jobSpanId(lease.id);
+    const common = { traceId: trace.traceId, tracestate: trace.tracestate };
+    const attributes = { ...attributesOfJob(lease), ...numbersOf(lease) };
+    const error = errorOf(settlement);
+    const ending = { ...attributes, ...endingOf(settlement, error) };
+    const dueAt = dueAtOf(lease, trace);
+    const isLost = settlement.outcome === "lost" && settlement.startedAt === null;
+    const hasRun = tookMs > 0 || isLost;
+    if (!isLost) {
+      // of an attempt that did not begin this is all there is, so it says how it ended
+      const end = Math.max(startedAt, dueAt);
+      sink.give({
+        ...{ ...common, name: "queue wait", kind: "internal", spanId: newSpanId(), parentId },
+        ...{ startedAt: dueAt, endedAt: end },
+        ...(hasRun ? { attributes } : { attributes: ending, error, events: eventsOf(settlement, error, end) }),
+      });
+    }
+    if (hasRun) {
+      const spanId = attemptSpanId(lease.id, lease.fence);
+      sink.give({
+        ...{ ...common, name: "attempt", kind: "consumer", spanId, parentId, startedAt, endedAt: finishedAt },
+        attributes: { ...ending, ...attributesOfOperation("attempt", "process") },
+        ...{ error, events: eventsOf(settlement, error, finishedAt) },
+      });
+      for (const [index, record] of (spans ?? []).entries()) {
+        const { name, startedAt: from, endedAt: to } = record;
+        const failed = record.error === undefined ? undefined : { type: "exception", message: record.error };
+        sink.give({
+          ...{ ...common, name, kind: "internal", spanId: childSpanId(spanId, index) },
+          ...{ parentId: record.parent < 0 ? spanId : childSpanId(spanId, record.parent) },
+          ...{ startedAt: from, endedAt: to, attributes: record.attributes ?? {} },
+          ...(failed && { error: failed, events: [exceptionEvent(failed, to)] }),
+        });
+      }
+    }
+    sink.give({
+      ...{ ...common, name: "settle", kind: "internal", spanId: newSpanId(), parentId },
+      ...{ startedAt: Math.min(finishedAt, now), endedAt: now },
+      attributes: { ...attributes, ...attributesOfOperation("settle", "settle"), "millpond.state": settlement.state },
+    });
+  }
+
+  function remember(lease: Lease): void {
+    undelivered.set(lease.id, { ...lease, input: null });
+    if (undelivered.size <= maxUndelivered) return;
+    for (const [oldest] of undelivered) return void undelivered.delete(oldest);
+  }
+
+  function deliver(lease: Lease, readAt: number, now: number): void {
+    if (!sink.hasRoom(1)) return;
+    const { traceId, tracestate } = traceOf(lease);
+    sink.give({
+      ...{ name: "deliver", kind: "internal", traceId, spanId: newSpanId(), parentId: jobSpanId(lease.id) },
+      ...{ tracestate, startedAt: readAt, endedAt: Math.max(now, readAt) },
+      attributes: { ...attributesOfJob(lease), ...attributesOfOperation("deliver", "deliver") },
+    });
+  }
+
+  return {
+    accepted(jobs) {
+      if (!jobs.some(({ trace }) => isSampled(trace))) return;
+      const now = clock.exactNow();
+      for (const job of jobs) if (isSampled(job.trace) && sink.hasRoom(1)) publish(job, traceOf(job), now);
+    },
+    settled(attempts, settlements) {
+      const now = clock.exactNow();
+      for (const [index, attempt] of attempts.entries()) settle(attempt, settlements[index] as Settlement, now);
+    },
+    delivered(results, readAt) {
+      if (undelivered.size === 0) return;
+      const now = clock.exactNow();
+      for (const { id } of results) {
+        const lease = undelivered.get(id);
+        if (!lease) continue;
+        undelivered.delete(id);
+        deliver(lease, readAt, now);
+      }
+    },
+  };
+}
+
+/** From when on it waits: one that was due at once does so from the moment when the server had it, which is known exactly. */
+function dueAtOf({ runAt, submittedAt, fence }: Lease, { acceptedAt }: JobTrace): number {
+  return acceptedAt !== null && fence === 1 && runAt === submittedAt ? acceptedAt : runAt;
+}
+
+function numbersOf({ attempt, redrives }: Lease): Attributes {
+  return { "millpond.attempt": attempt, ...(redrives > 0 && { "millpond.redrives": redrives }) };
+}
+
+function endingOf({ outcome, state, deadReason }: Settlement, error: SpanError | undefined): Attributes {
+  return {
+    "millpond.outcome": outcome,
+    "millpond.state": state,
+    ...(deadReason !== null && { "millpond.dead_reason": deadReason }),
+    ...(error && { "error.type": error.type }),
+  };
+}
+
+function errorOf({ outcome, failure }: Settlement): SpanError | undefined {
+  if (!failures.has(outcome) || failure === null) return undefined;
+  const { reason, message, stack } = failure;
+  return { type: reason, message, stack };
+}
+
+/** A cancel is somebody's wish and no error, and still worth seeing. */
+function eventsOf({ outcome }: Settlement, error: SpanError | undefined, at: number): readonly SpanEvent[] {
+  if (error) return [exceptionEvent(error, at)];
+  return outcome === "cancelled" || outcome === "released" ? [{ name: outcome, at, attributes: {} }] : [];
+}

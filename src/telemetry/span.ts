@@ -1,0 +1,45 @@
+/** A span as plain data, before the SDK sees it. */
+import type { MillpondError } from "../errors.ts";
+
+/** The numbers of OpenTelemetry's SpanKind. */
+export const spanKinds = { internal: 0, server: 1, client: 2, producer: 3, consumer: 4 } as const;
+
+export type Attributes = { readonly [name: string]: string | number | boolean };
+export type SpanEvent = { readonly name: string; readonly at: number; readonly attributes: Attributes };
+export type SpanLink = { readonly traceId: string; readonly spanId: string; readonly isSampled: boolean };
+
+/** Why a span failed. `type` is a stable word. */
+export type SpanError = { readonly type: string; readonly message: string; readonly stack?: string | undefined };
+
+export type Span = {
+  readonly name: string;
+  readonly kind: keyof typeof spanKinds;
+  readonly traceId: string;
+  readonly spanId: string;
+  /** Null: it begins the trace. */
+  readonly parentId: string | null;
+  /** The parent is the caller's. */
+  readonly isParentRemote?: boolean;
+  readonly tracestate?: string | undefined;
+  /** Milliseconds since 1970 with their fraction. */
+  readonly startedAt: number;
+  readonly endedAt: number;
+  readonly attributes: Attributes;
+  readonly events?: readonly SpanEvent[];
+  readonly links?: readonly SpanLink[];
+  /** Links beyond the bound. */
+  readonly droppedLinks?: number;
+  /** Absent: it did not fail. */
+  readonly error?: SpanError | undefined;
+};
+
+/** The error of a request that was refused. */
+export function errorOfRefusal({ reason, message }: MillpondError): SpanError {
+  return { type: reason, message };
+}
+
+/** An event by the conventions for exceptions, at the end of the span. */
+export function exceptionEvent({ type, message, stack }: SpanError, at: number): SpanEvent {
+  const trace = stack === undefined ? {} : { "exception.stacktrace": stack };
+  return { name: "exception", at, attributes: { "exception.type": type, "exception.message": message, ...trace } };
+}
