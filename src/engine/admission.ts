@@ -139,11 +139,23 @@ export function createAdmission(parts: AdmissionParts): Admission {
     const admitted = prepared.map((each): Admitted => {
       return "id" in each ? admittedOf(each, answers[next++] as Submitted) : { kind: "refused", error: each };
     });
-    for (const [index, answer] of admitted.entries()) {
-      if (answer.kind === "refused") stats.refused(client, answer.error.reason, 1);
-      else stats.admitted(client, prepared[index] as NewJob, answer.kind);
-    }
+    count(client, prepared, admitted);
     return admitted;
+  }
+
+  /** Neighbours with the same task and the same answer, as most are, count together. */
+  function count(client: string, prepared: readonly (NewJob | MillpondError)[], admitted: readonly Admitted[]): void {
+    for (let start = 0, end = 0; start < admitted.length; start = end) {
+      const answer = admitted[start] as Admitted;
+      if (answer.kind === "refused") {
+        stats.refused(client, answer.error.reason, 1);
+        end = start + 1;
+        continue;
+      }
+      const job = prepared[start] as NewJob;
+      while (admitted[end]?.kind === answer.kind && (prepared[end] as NewJob).task === job.task) end += 1;
+      stats.admitted(client, job, answer.kind, end - start);
+    }
   }
 
   /** Counts jobs that are refused all together. */

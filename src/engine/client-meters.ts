@@ -29,7 +29,7 @@ type Counts = {
 };
 
 export type ClientMeters = {
-  admitted(client: string, outcome: "accepted" | "duplicate", now: number): void;
+  admitted(client: string, outcome: "accepted" | "duplicate", jobs: number, now: number): void;
   refused(client: string, reason: string, jobs: number): void;
   throttled(client: string, ms: number): void;
   written(client: string, written: Written, now: number): void;
@@ -49,94 +49,79 @@ const maxSpeeds = 1_000;
 /** Percentiles are off by 6 % at most. */
 const bits = 3;
 
-type Meter = { -readonly [K in keyof Counts]: Counts[K] } & { readonly refusedBy: Map<string, number> };
+type Meter = {
+  readonly client: string;
+  readonly counts: { -readonly [K in keyof Counts]: Counts[K] };
+  readonly refusedBy: Map<string, number>;
+  /** Null while it is none of those that were busy last. */
+  speed: Speed | null;
+  busyAt: number;
+};
 type Speed = {
   readonly accepted: RateMeter;
   readonly finished: RateMeter;
   readonly queueWait: DurationWindow;
   readonly execution: DurationWindow;
   readonly endToEnd: DurationWindow;
-  usedAt: number;
 };
 
-/** How long a speed may be out of its place in the order of use. */
+/** How long a client may be out of its place in the order of use. */
 const orderMs = 1_000;
 
 export function createClientMeters(): ClientMeters {
   const meters = new Map<string, Meter>();
-  /** The one that was used last is the last. */
-  const speeds = new Map<string, Speed>();
-
-  function nameOf(client: string): string {
-    return meters.has(client) || meters.size < maxClients ? client : otherClients;
-  }
+  /** Those that have a speed, the one that was busy last at the end. */
+  const busy = new Set<Meter>();
+  /** Jobs of one client often come together. */
+  let last = createMeter("");
 
   function meterOf(client: string): Meter {
-    const name = nameOf(client);
+    if (last.client === client) return last;
+    const name = meters.has(client) || meters.size < maxClients ? client : otherClients;
     let meter = meters.get(name);
-    if (!meter) meters.set(name, (meter = createMeter()));
+    if (!meter) meters.set(name, (meter = createMeter(name)));
+    last = meter;
     return meter;
   }
 
-  function speedOf(client: string, now: number): Speed {
-    const name = nameOf(client);
-    let speed = speeds.get(name);
-    if (speed && now - speed.usedAt < orderMs) return speed;
-    speed ??= createSpeed(now);
-    speed.usedAt = now;
-    speeds.delete(name);
-    speeds.set(name, speed);
-    const [oldest] = speeds.keys();
-    if (speeds.size > maxSpeeds && oldest !== undefined) speeds.delete(oldest);
-    return speed;
-  }
-
-  function read(client: string, now: number): ClientNumbers {
-    const { refusedBy, ...counts } = meters.get(client) ?? createMeter();
-    const speed = speeds.get(client);
-    return {
-      client,
-      ...counts,
-      refusedBy: [...refusedBy].map(([reason, jobs]) => ({ reason, jobs })).sort((one, other) => other.jobs - one.jobs),
-      acceptedPerSecond: speed?.accepted.read(now) ?? 0,
-      finishedPerSecond: speed?.finished.read(now) ?? 0,
-      queueWait: speed?.queueWait.percentiles(now) ?? null,
-      execution: speed?.execution.percentiles(now) ?? null,
-      endToEnd: speed?.endToEnd.percentiles(now) ?? null,
-    };
-  }
-
-  /** The higher, the busier: what happens now counts first. */
-  function activity(client: string, { accepted, succeeded, dead, cancelled, refused }: Meter, now: number) {
-    const speed = speeds.get(client);
-    const perSecond = speed ? speed.accepted.read(now) + speed.finished.read(now) : 0;
-    return { client, perSecond, jobs: accepted + succeeded + dead + cancelled + refused };
+  function speedOf(meter: Meter, now: number): Speed {
+    if (meter.speed && now - meter.busyAt < orderMs) return meter.speed;
+    meter.speed ??= createSpeed(now);
+    meter.busyAt = now;
+    busy.delete(meter);
+    busy.add(meter);
+    const [oldest] = busy;
+    if (busy.size > maxSpeeds && oldest) {
+      busy.delete(oldest);
+      oldest.speed = null;
+    }
+    return meter.speed;
   }
 
   return {
-    admitted(client, outcome, now) {
+    admitted(client, outcome, jobs, now) {
       const meter = meterOf(client);
-      if (outcome === "duplicate") meter.duplicates += 1;
+      if (outcome === "duplicate") meter.counts.duplicates += jobs;
       else {
-        meter.accepted += 1;
-        speedOf(client, now).accepted.count(now);
+        meter.counts.accepted += jobs;
+        speedOf(meter, now).accepted.count(now, jobs);
       }
     },
     refused(client, reason, jobs) {
-      const meter = meterOf(client);
-      meter.refused += jobs;
-      meter.refusedBy.set(reason, (meter.refusedBy.get(reason) ?? 0) + jobs);
+      const { counts, refusedBy } = meterOf(client);
+      counts.refused += jobs;
+      refusedBy.set(reason, (refusedBy.get(reason) ?? 0) + jobs);
     },
     throttled(client, ms) {
-      meterOf(client).throttledMs += ms;
+      meterOf(client).counts.throttledMs += ms;
     },
     written(client, { settlement: { state }, isRetry, waitedMs, tookMs, endToEndMs }, now) {
       const meter = meterOf(client);
-      if (isRetry) meter.retries += 1;
-      const speed = speedOf(client, now);
+      if (isRetry) meter.counts.retries += 1;
+      const speed = speedOf(meter, now);
       if (state !== "QUEUED") {
-        meter[state === "SUCCEEDED" ? "succeeded" : state === "DEAD" ? "dead" : "cancelled"] += 1;
-        speed.finished.count(now);
+        meter.counts[state === "SUCCEEDED" ? "succeeded" : state === "DEAD" ? "dead" : "cancelled"] += 1;
+        speed.finished.count(now, 1);
       }
       if (waitedMs === null) return;
       speed.queueWait.record(waitedMs, now);
@@ -144,25 +129,55 @@ export function createClientMeters(): ClientMeters {
       if (endToEndMs !== null) speed.endToEnd.record(endToEndMs, now);
     },
     cancelled(client, now) {
-      meterOf(client).cancelled += 1;
-      speedOf(client, now).finished.count(now);
+      const meter = meterOf(client);
+      meter.counts.cancelled += 1;
+      speedOf(meter, now).finished.count(now, 1);
     },
-    read,
+    read: (client, now) => numbersOf(meters.get(client) ?? createMeter(client), now),
     busiest: (limit, now) =>
-      [...meters]
-        .map(([client, meter]) => activity(client, meter, now))
+      [...meters.values()]
+        .map((meter) => ({ meter, ...activityOf(meter, now) }))
         .sort((one, other) => other.perSecond - one.perSecond || other.jobs - one.jobs)
         .slice(0, limit)
-        .map(({ client }) => read(client, now)),
+        .map(({ meter }) => numbersOf(meter, now)),
     known: () => meters.size,
   };
 }
 
-function createMeter(): Meter {
+function numbersOf({ client, counts, refusedBy, speed }: Meter, now: number): ClientNumbers {
   return {
-    ...{ accepted: 0, duplicates: 0, refused: 0, succeeded: 0, dead: 0, cancelled: 0, retries: 0, throttledMs: 0 },
-    refusedBy: new Map(),
+    client,
+    ...counts,
+    refusedBy: [...refusedBy].map(([reason, jobs]) => ({ reason, jobs })).sort((one, other) => other.jobs - one.jobs),
+    acceptedPerSecond: speed?.accepted.read(now) ?? 0,
+    finishedPerSecond: speed?.finished.read(now) ?? 0,
+    queueWait: speed?.queueWait.percentiles(now) ?? null,
+    execution: speed?.execution.percentiles(now) ?? null,
+    endToEnd: speed?.endToEnd.percentiles(now) ?? null,
   };
+}
+
+/** The higher, the busier: what happens now counts first. */
+function activityOf({ counts, speed }: Meter, now: number) {
+  const { accepted, succeeded, dead, cancelled, refused } = counts;
+  return {
+    perSecond: speed ? speed.accepted.read(now) + speed.finished.read(now) : 0,
+    jobs: accepted + succeeded + dead + cancelled + refused,
+  };
+}
+
+function createMeter(client: string): Meter {
+  const counts = {
+    accepted: 0,
+    duplicates: 0,
+    refused: 0,
+    succeeded: 0,
+    dead: 0,
+    cancelled: 0,
+    retries: 0,
+    throttledMs: 0,
+  };
+  return { client, counts, refusedBy: new Map(), speed: null, busyAt: 0 };
 }
 
 function createSpeed(now: number): Speed {
@@ -172,6 +187,5 @@ function createSpeed(now: number): Speed {
     queueWait: createDurationWindow(bits, now),
     execution: createDurationWindow(bits, now),
     endToEnd: createDurationWindow(bits, now),
-    usedAt: now,
   };
 }

@@ -39,7 +39,7 @@ export function createDurationWindow(bits: number, startedAt: number): DurationW
 
   return {
     record(ms, now) {
-      turn(now);
+      if (now >= windowEndsAt) turn(now);
       current ??= { counts: new Uint32Array(indexOf(longestMicros, bits) + 1), total: 0 };
       const micros = Math.min(Math.max(shortestMicros, Math.round(ms * 1000)), longestMicros);
       current.counts[indexOf(micros, bits)]! += 1;
@@ -69,10 +69,12 @@ function ranked(windows: readonly Counted[], ranks: readonly number[], bits: num
 }
 
 function indexOf(micros: number, bits: number): number {
-  const exponent = micros < 2 ** 32 ? 31 - Math.clz32(micros) : 63 - Math.clz32(micros / 2 ** 32);
-  if (exponent <= bits) return micros;
-  const part = 2 ** (exponent - bits);
-  return (exponent - bits) * 2 ** bits + Math.floor(micros / part);
+  if (micros >= 2 ** 32) {
+    const far = 63 - Math.clz32(micros / 2 ** 32) - bits; // shifts work on 32 bits
+    return (far << bits) + Math.floor(micros / 2 ** far);
+  }
+  const shift = 31 - Math.clz32(micros) - bits;
+  return shift <= 0 ? micros : (shift << bits) + (micros >>> shift);
 }
 
 function middleOf(index: number, bits: number): number {

@@ -10,7 +10,7 @@ import { type ClientMeters, type ClientNumbers, createClientMeters } from "./cli
 import { createTaskMeter, type OfTask, type TaskMeter, type TaskNumbers, type Written } from "./task-meter.ts";
 
 export type Stats = {
-  admitted(client: string, job: OfTask, outcome: "accepted" | "duplicate"): void;
+  admitted(client: string, job: OfTask, outcome: "accepted" | "duplicate", jobs: number): void;
   refused(client: string, reason: string, jobs: number): void;
   /** So many jobs wait so long for their client's rate. */
   throttled(client: string, jobs: number, waitMs: number): void;
@@ -36,23 +36,25 @@ export function createStats(clock: Clock, registry: Registry): Stats {
   const startedAt = clock.monotonicMs();
   const tasks = new Map<string, TaskMeter>();
   const clients = createClientMeters();
+  /** Jobs of one task often come together. */
+  let last: TaskMeter | undefined;
   const throttledSeconds = registry.counter("millpond.throttle.time");
   const throttledJobs = registry.counter("millpond.throttle.jobs");
 
   function meterOf(job: OfTask): TaskMeter {
-    const known = tasks.get(job.task);
-    if (known) return known;
-    const own = tasks.size < maxTasks ? job : otherTasks;
-    const meter = tasks.get(own.task) ?? createTaskMeter(own, registry, clock.monotonicMs());
-    tasks.set(own.task, meter);
+    if (last?.task === job.task) return last;
+    const own = tasks.has(job.task) || tasks.size < maxTasks ? job : otherTasks;
+    let meter = tasks.get(own.task);
+    if (!meter) tasks.set(own.task, (meter = createTaskMeter(own, registry, clock.monotonicMs())));
+    last = meter;
     return meter;
   }
 
   return {
-    admitted(client, job, outcome) {
+    admitted(client, job, outcome, jobs) {
       const now = clock.monotonicMs();
-      meterOf(job).admitted(outcome, now);
-      clients.admitted(client, outcome, now);
+      meterOf(job).admitted(outcome, jobs, now);
+      clients.admitted(client, outcome, jobs, now);
     },
     refused(client, reason, jobs) {
       registry.counter("millpond.jobs.refused", { reason }).value += jobs;
@@ -101,7 +103,10 @@ function writtenOf(ended: Ended, settlement: Settlement, at: number): Written {
   const isTimed = hasRun && outcome.kind !== "lost"; // that was found at a start, long after it ended
   const isFinal = settlement.state !== "QUEUED";
   return {
-    ...{ ended, settlement, hasRun, tookMs: Math.max(tookMs, 0) },
+    ended,
+    settlement,
+    hasRun,
+    tookMs: Math.max(tookMs, 0),
     isRetry: hasRun && !isFinal,
     waitedMs: isTimed ? Math.max(startedAt - lease.runAt, 0) : null,
     endToEndMs: isTimed && isFinal ? Math.max(at - lease.submittedAt, 0) : null,

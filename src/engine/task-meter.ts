@@ -37,7 +37,7 @@ export type Written = {
 };
 
 export type TaskMeter = OfTask & {
-  admitted(outcome: "accepted" | "duplicate", now: number): void;
+  admitted(outcome: "accepted" | "duplicate", jobs: number, now: number): void;
   written(written: Written, now: number): void;
   /** It was cancelled while it waited. */
   cancelled(now: number): void;
@@ -69,20 +69,20 @@ export function createTaskMeter({ task, pool }: OfTask, registry: Registry, star
 
   return {
     ...of,
-    admitted(outcome, now) {
-      admitted.of(outcome).value += 1;
-      if (outcome === "accepted") acceptedRate.count(now);
+    admitted(outcome, jobs, now) {
+      admitted.of(outcome).value += jobs;
+      if (outcome === "accepted") acceptedRate.count(now, jobs);
     },
     written({ ended, settlement, hasRun, isRetry, waitedMs, tookMs, endToEndMs }, now) {
       if (hasRun) attempts.of(ended.outcome.kind).value += 1;
       if (isRetry) retries.value += 1;
       if (settlement.state !== "QUEUED") {
         finished.of(settlement.state).value += 1;
-        finishedRate.count(now);
+        finishedRate.count(now, 1);
       }
       if (settlement.deadReason !== null) dead.of(settlement.deadReason).value += 1;
       if (waitedMs === null) return;
-      attemptRate.count(now);
+      attemptRate.count(now, 1);
       waits.record(waitedMs / 1000);
       queueWait.record(waitedMs, now);
       executions.record(tookMs / 1000);
@@ -93,7 +93,7 @@ export function createTaskMeter({ task, pool }: OfTask, registry: Registry, star
     },
     cancelled(now) {
       finished.of("CANCELLED").value += 1;
-      finishedRate.count(now);
+      finishedRate.count(now, 1);
     },
     attemptsPerSecond: attemptRate.read,
     read: (now) => ({
@@ -121,10 +121,14 @@ function counters(
   attributesOf: (key: string) => { readonly [name: string]: string },
 ) {
   const known = new Map<string, Counter>();
+  /** The one that was asked for last, as most often it is again. */
+  let last: { readonly key: string; readonly counter: Counter } | undefined;
   return {
     of(key: string): Counter {
+      if (last?.key === key) return last.counter;
       let counter = known.get(key);
       if (!counter) known.set(key, (counter = registry.counter(name, attributesOf(key))));
+      last = { key, counter };
       return counter;
     },
     count: (key: string) => known.get(key)?.value ?? 0,

@@ -50,8 +50,8 @@ describe("tasks", () => {
   test("jobs are counted as they are accepted, tried again, and become final", () => {
     const { stats, end, clock } = open();
     const job = { task: "echo", pool: "cpu" };
-    for (let count = 0; count < 9; count += 1) stats.admitted("ada", job, "accepted");
-    stats.admitted("ada", job, "duplicate");
+    for (let count = 0; count < 9; count += 1) stats.admitted("ada", job, "accepted", 1);
+    stats.admitted("ada", job, "duplicate", 1);
     end(2);
     end(3, failedOnce);
     end(1, failedOnce, 3, { maxAttempts: 1 });
@@ -64,7 +64,7 @@ describe("tasks", () => {
 
   test("beyond a thousand, as of jobs that earlier versions stored, are counted together", () => {
     const { stats } = open();
-    for (let task = 0; task < 1_010; task += 1) stats.admitted("ada", { task: `t${task}`, pool: "cpu" }, "accepted");
+    for (let task = 0; task < 1_010; task += 1) stats.admitted("ada", { task: `t${task}`, pool: "cpu" }, "accepted", 1);
     assert.equal(stats.tasks().length, 1_001);
     assert.deepEqual([stats.tasks().at(-1)?.task, stats.tasks().at(-1)?.accepted], ["(others)", 10]);
   });
@@ -211,12 +211,12 @@ describe("clients", () => {
 
   test("each has its own numbers; one that was never heard of has zeros", () => {
     const { stats, end, clock } = open();
-    for (let count = 0; count < 3; count += 1) stats.admitted("ada", job, "accepted");
-    stats.admitted("ada", job, "duplicate");
+    for (let count = 0; count < 3; count += 1) stats.admitted("ada", job, "accepted", 1);
+    stats.admitted("ada", job, "duplicate", 1);
     stats.refused("ada", "queue_full", 1);
     stats.refused("ada", "rate_limited", 4);
     stats.throttled("ada", 2, 1500);
-    stats.admitted("bob", job, "accepted");
+    stats.admitted("bob", job, "accepted", 1);
     stats.cancelled("bob", job);
     end(2, succeeded, 7, { client: "ada" });
     end(1, failedOnce, 7, { client: "ada", maxAttempts: 1 });
@@ -242,8 +242,8 @@ describe("clients", () => {
 
   test("beyond ten thousand are counted together, and those before keep their own", () => {
     const { stats } = open();
-    for (let client = 0; client < 10_050; client += 1) stats.admitted(`client ${client}`, job, "accepted");
-    stats.admitted("client 1", job, "accepted");
+    for (let client = 0; client < 10_050; client += 1) stats.admitted(`client ${client}`, job, "accepted", 1);
+    stats.admitted("client 1", job, "accepted", 1);
     assert.deepEqual(shown(stats.client("client 1")), [2, 0]);
     assert.deepEqual(shown(stats.client("client 10049")), [0, 0]);
     assert.deepEqual(shown(stats.client("(others)")), [50, 0]);
@@ -266,7 +266,7 @@ describe("clients", () => {
   test("the busiest are those with the most jobs now, then since the start", () => {
     const { stats, clock } = open();
     const submit = (client: string, jobs: number) => {
-      for (let count = 0; count < jobs; count += 1) stats.admitted(client, job, "accepted");
+      for (let count = 0; count < jobs; count += 1) stats.admitted(client, job, "accepted", 1);
     };
     submit("early", 100);
     submit("earlier", 200);

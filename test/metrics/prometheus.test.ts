@@ -74,7 +74,7 @@ test("with 1,000 clients and 200 tasks a scrape takes 20 ms of the main thread, 
   for (let index = 0; index < 1_000; index += 1) {
     const of = { client: `client ${index}`, task: `task ${index % 200}` };
     const ended = endedOf(newLease(of));
-    stats.admitted(of.client, ended.lease, "accepted");
+    stats.admitted(of.client, ended.lease, "accepted", 1);
     stats.refused(of.client, "queue_full", 1);
     stats.ended([ended], [settlementOf(ended)]);
   }
