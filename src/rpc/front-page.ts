@@ -31,6 +31,7 @@ export const documents = [
   "docs/protocol.md",
   "docs/errors.md",
   "docs/configuration.md",
+  "docs/metrics.md",
   "docs/deployment.md",
 ];
 const maxTasksShown = 100;

@@ -5,6 +5,7 @@
 import { type DescFile, type DescMessage, clone, toBinary } from "@bufbuild/protobuf";
 import { nestedTypes } from "@bufbuild/protobuf/reflect";
 import { type FileDescriptorProto, FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
+import { messageOf } from "../../errors.ts";
 import type { Tasks } from "../../pool/tasks.ts";
 
 export type DescribedFile = {
@@ -77,7 +78,7 @@ export function describeFiles(own: readonly DescFile[], tasks: Tasks): Described
       try {
         if (type) place(type.file, task);
       } catch (error) {
-        leftOut.push({ task, why: (error as Error).message });
+        leftOut.push({ task, why: messageOf(error) });
       }
     }
   }
