@@ -37,6 +37,6 @@ USER node
 VOLUME /data
 EXPOSE 7717 7718
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=6s --start-period=10s --retries=3 CMD ["node", "dist/src/main.js", "health"]
+HEALTHCHECK --interval=10s --timeout=6s --start-period=10s --retries=3 CMD ["node", "dist/src/main.js", "health", "--alive"]
 ENTRYPOINT ["node", "dist/src/main.js"]
 CMD ["serve"]

@@ -221,6 +221,7 @@ suite("commands against a server", () => {
       stderr,
       /^millpond: the server is not ready \(http:\S+\/readyz\): the disk of the store has \d+ MiB free/,
     );
+    assert.equal(outputOf(await as("any", ["health", "--alive", "--http-port", port])), "SERVING");
     const { reasons } = JSON.parse((await as("any", ["health", "--http-port", port, "--json"])).stdout);
     assert.equal(reasons[0].reason, "disk_full");
   });
