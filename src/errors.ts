@@ -183,6 +183,11 @@ export const rules = {
     false,
     (origin: string) => `web pages of "${origin}" may not call this server: add their origin to http.origins`,
   ),
+  profile_running: rule(
+    Code.ResourceExhausted,
+    true,
+    () => "another profile is being taken, and there is one at a time: retry when it is written",
+  ),
   draining: rule(Code.Unavailable, true, () => "the server is shutting down: retry, or send it to another"),
   store_failed: rule(
     Code.Unavailable,

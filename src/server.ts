@@ -1,6 +1,7 @@
 /** Puts the parts together and starts them in order. */
 import { randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
+import type { Worker } from "node:worker_threads";
 import { notBefore, systemClock as clock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { serviceLinksIn } from "./config/service-links.ts";
@@ -16,7 +17,7 @@ import type { Log } from "./log.ts";
 import { newId } from "./job/id.ts";
 import { maxChunk } from "./pool/chunk.ts";
 import { createIsolatedPool } from "./pool/isolated/pool.ts";
-import { createPool, type Pool, type PoolOptions } from "./pool/pool.ts";
+import { createPool, type Pool, type PoolOptions, type ThreadPool } from "./pool/pool.ts";
 import { loadTasks, type Tasks } from "./pool/tasks.ts";
 import { guardTimers } from "./rpc/boundary.ts";
 import { describeFiles } from "./rpc/reflection/described-files.ts";
@@ -25,6 +26,7 @@ import { createService } from "./rpc/service.ts";
 import { prepareStore, watchDisk } from "./server/data-folder.ts";
 import { countCommits, observeServer } from "./server/metrics.ts";
 import { createFrontEnds } from "./server/front-ends.ts";
+import { createServerProfiler, profileAll } from "./server/profiler.ts";
 import { createShutdown, type Shutdown } from "./server/shutdown.ts";
 import { createRegistry } from "./metrics/registry.ts";
 import { openStore } from "./store/open.ts";
@@ -50,6 +52,8 @@ export type RunningServer = Shutdown & {
   readonly failed: Promise<Error>;
   /** Resolves once every line of the log so far is written, and after half a second in any case. */
   logged(): Promise<void>;
+  /** Records for ten seconds what all threads spend their time on; the log says where it is written, or why not. */
+  profile(): Promise<void>;
 };
 
 /** Threads above a pool's minimum end after this long without work. */
@@ -112,11 +116,13 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   const { tasks, ignored } = loaded;
   for (const { path, why } of ignored.slice(0, maxIgnoredShown)) log.info({ path, why }, "not a task");
   const storePath = await prepareStore(config);
+  const storeThreads: Worker[] = [];
   const store = await openStore(storePath, {
     onFailure(error) {
       log.error({ error: messageOf(error) }, "the store failed");
       failure.fire(error);
     },
+    onThread: (thread) => void storeThreads.push(thread),
     onCommit: countCommits(registry),
     onDamage: (damage) => log.error({ damage }, "the store is damaged"),
     onUpgrade: ({ from, to, tookMs }) =>
@@ -159,11 +165,12 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
     ...{ draining: draining.signal, failed: failed.signal },
     ...{ diskRefusal: disk.refusal, brokenPools: poolWatch.broken },
   });
+  const profiler = createServerProfiler(config, { pools, storeThreads, diskRefusal: disk.refusal, clock, log });
   const described = describeFiles(ownFiles, tasks);
   for (const { task, why } of described.leftOut) log.warn({ task, why }, "reflection and ListTasks leave a type out");
   const services = createService({
     ...engine,
-    ...{ store, tracing, tasks, described, readiness },
+    ...{ store, tracing, tasks, described, readiness, profiler, logControl: log },
     clock: guardTimers(clock, log),
     limits: { ...config.limits, slowReaderMs: config.slowReaderMs },
     drain: draining,
@@ -176,7 +183,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   });
 
   await engine.recover();
-  const started = [createProcessMetrics(registry, clock), disk, poolWatch, alerts, grpc, http];
+  const started = [createProcessMetrics(registry, clock), disk, poolWatch, alerts, profiler, grpc, http];
   await startAll([...started, engine]); // a port in use is found before any job is started
 
   const shutdown = createShutdown({
@@ -200,6 +207,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
     ignored,
     failed: failure.promise,
     logged: log.written,
+    profile: () => profileAll(profiler, log),
   };
 }
 
@@ -233,8 +241,8 @@ function createPools(
   tasks: Tasks,
   log: Log,
   { onReleased, ...shared }: Pick<PoolOptions, "onSaid" | "onReleased" | "isTraced">,
-): { readonly pools: Pool[]; readonly isolated: Pool[] } {
-  const pools: Pool[] = [];
+): { readonly pools: ThreadPool[]; readonly isolated: Pool[] } {
+  const pools: ThreadPool[] = [];
   const isolated: Pool[] = [];
   for (const [name, { work, minWorkers, maxWorkers }] of Object.entries(config.pools)) {
     const options = {

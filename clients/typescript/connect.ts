@@ -19,6 +19,9 @@ import type { ListClientsOptions, ListedClients } from "./clients.ts";
 import { listClients } from "./clients.ts";
 import type { Drained, DrainOptions } from "./drain.ts";
 import { drain } from "./drain.ts";
+import { type LogLevelChange, setLogLevel, type SetLogLevelOptions } from "./log-level.ts";
+import type { LogThresholdName } from "./names.ts";
+import { profile, type ProfileInfo, type ProfileOptions } from "./profile.ts";
 import type { Explanation } from "./explain.ts";
 import { explainJob } from "./explain.ts";
 import type { JobsOrFilter } from "./filter.ts";
@@ -132,6 +135,10 @@ export type MillpondClient = {
   deleteJobs(jobs: JobsOrFilter, options?: DeleteOptions): Promise<Deleted>;
   /** Makes the server lease nothing more and refuse jobs, until it is started again. */
   drain(options?: DrainOptions): Promise<Drained>;
+  /** Changes which lines the server's log has; `configured`: those of its configuration. */
+  setLogLevel(level: LogThresholdName | "configured", options?: SetLogLevelOptions): Promise<LogLevelChange>;
+  /** Profiles threads of the server, into files on its disk. Throws `profile_running`: there is one at a time. */
+  profile(options?: ProfileOptions): Promise<ProfileInfo[]>;
   /** Shows the traffic of all clients, the busiest first: for those who run the server. */
   listClients(options?: ListClientsOptions): Promise<ListedClients>;
   /** Shows what the server is doing now. */
@@ -192,6 +199,8 @@ export function connect(options: ConnectOptions): MillpondClient {
     redrive: (jobs, redriveOptions) => redrive(call, jobs, redriveOptions),
     deleteJobs: (jobs, deleteOptions) => deleteJobs(call, jobs, deleteOptions),
     drain: (drainOptions) => drain(call, drainOptions),
+    setLogLevel: (level, levelOptions) => setLogLevel(call, level, levelOptions),
+    profile: (profileOptions) => profile(call, profileOptions),
     listClients: (listOptions) => listClients(call, listOptions),
     stats: async () => {
       const { snapshot } = await call(method.stats, create(StatsRequestSchema));

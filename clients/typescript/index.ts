@@ -19,6 +19,7 @@ export { job, newJobId } from "./job.ts";
 export type { AttemptInfo, JobInfo, JobProgress } from "./job-info.ts";
 export type { ExecutionOptions, JobOptions, RetryOptions } from "./job-options.ts";
 export type { GetJobOptions, ListJobsOptions } from "./jobs.ts";
+export type { LogLevelChange, SetLogLevelOptions } from "./log-level.ts";
 export type { Done, MapOptions } from "./map.ts";
 export type {
   CancelKind,
@@ -27,9 +28,11 @@ export type {
   DeleteKind,
   JobStateName,
   LogLevelName,
+  LogThresholdName,
   OutcomeName,
   RedriveKind,
 } from "./names.ts";
+export type { ProfileInfo, ProfileOptions } from "./profile.ts";
 export type { JobFailure, JobRefusal, JobResult } from "./result.ts";
 export type { ReceivedResult, ResultsOptions } from "./results.ts";
 export type { RunOptions } from "./run.ts";

@@ -1,4 +1,5 @@
 /** The protocol's numbers as words. */
+import { LogLevel } from "../../src/gen/millpond/v1/admin_pb.ts";
 import { AttemptOutcome, DeadReason, JobState } from "../../src/gen/millpond/v1/job_pb.ts";
 import {
   CancelAnswer_Kind,
@@ -18,6 +19,8 @@ export type OutcomeName = Lowercase<Named<typeof AttemptOutcome>>;
 export type CauseName = Lowercase<Named<typeof ExplainJobResponse_Cause>>;
 /** How much a line of a log matters. */
 export type LogLevelName = Lowercase<Named<typeof LogLine_Level>>;
+/** The least serious lines of a log that are written. */
+export type LogThresholdName = Lowercase<Named<typeof LogLevel>>;
 /** What became of a job that was to be cancelled. */
 export type CancelKind = Lowercase<Named<typeof CancelAnswer_Kind>>;
 /** What became of a job that was to be redriven. */
@@ -33,6 +36,7 @@ export const deadReasonNames: ReadonlyMap<number, DeadReasonName> = namesOf(Dead
 export const outcomeNames: ReadonlyMap<number, OutcomeName> = namesOf(AttemptOutcome, lower);
 export const causeNames: ReadonlyMap<number, CauseName> = namesOf(ExplainJobResponse_Cause, lower);
 export const logLevelNames: ReadonlyMap<number, LogLevelName> = namesOf(LogLine_Level, lower);
+export const logThresholdNames: ReadonlyMap<number, LogThresholdName> = namesOf(LogLevel, lower);
 export const cancelKinds: ReadonlyMap<number, CancelKind> = namesOf(CancelAnswer_Kind, lower);
 export const redriveKinds: ReadonlyMap<number, RedriveKind> = namesOf(RedriveAnswer_Kind, lower);
 export const deleteKinds: ReadonlyMap<number, DeleteKind> = namesOf(DeleteAnswer_Kind, lower);

@@ -13,6 +13,8 @@ import { explain } from "./explain.ts";
 import { health } from "./health.ts";
 import { job } from "./job.ts";
 import { jobs } from "./jobs.ts";
+import { logLevel } from "./log-level.ts";
+import { profile } from "./profile.ts";
 import { results } from "./results.ts";
 import { run } from "./run.ts";
 import { serve } from "./serve.ts";
@@ -26,7 +28,7 @@ import { watch } from "./watch.ts";
 /** Every command, in the order of `millpond --help`. */
 export const commands: readonly Command[] = [
   ...[serve, submit, run, results, stats, top, tasks, job, jobs, watch, explain, cancel],
-  ...[deadList, deadShow, deadRedrive, deadDelete, drain, health],
+  ...[deadList, deadShow, deadRedrive, deadDelete, drain, logLevel, profile, health],
 ];
 
 /** First words of commands whose names have two. */

@@ -22,7 +22,8 @@ export const serve: Command = {
   notes:
     "Every setting is a flag, a MILLPOND_ variable, or a key of the file; docs/configuration.md describes them. SIGINT, " +
     "SIGTERM and SIGHUP let running jobs finish, for drainMs at most; a second one tells them to stop at once and hands " +
-    "them back; a third ends the process as it is, and what ran is tried again after the next start. Exit codes: 0 stopped, " +
+    "them back; a third ends the process as it is, and what ran is tried again after the next start. SIGUSR2 takes a CPU " +
+    "profile of all threads for ten seconds; the log says where. Exit codes: 0 stopped, " +
     "2 wrong configuration, 1 cannot start, 70 failed while running, 129, 130 or 143 ended by a third signal.",
   flags: [configFlag, jsonFlag, ...settingFlags()],
   examples: ["millpond serve", "millpond serve --data-dir /var/lib/millpond --pools '{cpu: {workers: 4}}'"],
@@ -41,11 +42,15 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
   );
   process.once("uncaughtException", (error) => endBroken(error, terminal)); // Node.js itself would wait for all threads
   const { startServer } = await import("../server.ts");
+  let profile = () => {};
+  process.on("SIGUSR2", () => profile()); // also before there is anything to profile: by itself it would end the process
   const server = await startServer(config).catch((error: unknown) => {
     endSoon(error instanceof StartError ? error.exitCode : 1);
     throw error;
   });
   saveCompiledCode(); // before it says that it serves: the first start writes files here, later ones none
+
+  profile = () => void server.profile();
 
   await server.logged(); // what the log and standard output say stands in the order in which it happened
   const { grpcAddress, httpAddress, store, pools, tasks, ignored } = server;

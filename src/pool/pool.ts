@@ -3,6 +3,7 @@
  * when a worker is free.
  */
 import { randomUUID } from "node:crypto";
+import type { Worker } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { originOf } from "../clock.ts";
 import type { Lease } from "../job/job.ts";
@@ -38,7 +39,13 @@ const noProbe = () => {};
 type NoteOfFault = Extract<Note, { readonly kind: "fault" }>;
 type NoteOfEnded = Extract<Note, { readonly kind: "ended" }>;
 
-export function createPool(options: PoolOptions): Pool {
+/** A pool whose workers are threads of this process. */
+export type ThreadPool = Pool & {
+  /** Those that exist now. */
+  threads(): readonly Worker[];
+};
+
+export function createPool(options: PoolOptions): ThreadPool {
   const { name, work, minWorkers, maxWorkers, clock, log, onReleased } = options;
   const slots = createSlots(maxWorkers, options.isTraced);
   const notes = createNotes(slots, log, options.onSaid);
@@ -266,6 +273,7 @@ export function createPool(options: PoolOptions): Pool {
     minWorkers,
     maxWorkers,
     workers: () => threads.threads.length,
+    threads: () => threads.threads,
     free,
     canRun: () => !isStuck() && !boots.isBroken(),
     startingMs(seq) {

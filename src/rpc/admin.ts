@@ -5,8 +5,17 @@ import { type Clock, pause } from "../clock.ts";
 import type { Draining } from "../engine/draining.ts";
 import type { Numbers } from "../engine/numbers.ts";
 import { invalid } from "../errors.ts";
-import { type AdminService, DrainResponseSchema, ListClientsResponseSchema } from "../gen/millpond/v1/admin_pb.ts";
+import {
+  type AdminService,
+  DrainResponseSchema,
+  ListClientsResponseSchema,
+  ProfileResponseSchema,
+  SetLogLevelResponseSchema,
+} from "../gen/millpond/v1/admin_pb.ts";
+import type { LogControl } from "../log.ts";
+import type { Profiler } from "../profile.ts";
 import type { Store } from "../store/store.ts";
+import { fromLogThreshold, toLogThreshold, toProfileKind } from "./convert/admin.ts";
 import { durationToMs } from "./convert/time.ts";
 import type { Implementation } from "./served.ts";
 import { clientStats, type ClientStatsParts, runningByClient } from "./snapshot.ts";
@@ -17,18 +26,22 @@ export type AdminParts = ClientStatsParts & {
   readonly running: () => number;
   readonly store: Pick<Store, "counts">;
   readonly numbers: Pick<Numbers, "started">;
+  readonly logControl: LogControl;
+  readonly profiler: Profiler;
   readonly clock: Clock;
 };
 
 const maxWaitMs = 3_600_000;
+const [shortestLogChangeMs, longestLogChangeMs] = [1_000, 86_400_000];
+const [shortestProfileMs, usualProfileMs, longestProfileMs] = [1_000, 10_000, 60_000];
 const maxClients = 1_000;
 const usualClients = 100;
 
 export function createAdmin(parts: AdminParts): Implementation<typeof AdminService> {
-  const { drain, running, store, stats, numbers, clock } = parts;
+  const { drain, running, store, stats, numbers, logControl, profiler, clock } = parts;
   return {
     async drain({ wait }, { signal }) {
-      const waitMs = toWaitMs(wait);
+      const waitMs = boundedMs(wait, "wait", 0, maxWaitMs) ?? 0;
       drain.start();
       if (waitMs > 0) {
         const enough = new AbortController();
@@ -47,11 +60,26 @@ export function createAdmin(parts: AdminParts): Implementation<typeof AdminServi
       const clients = stats.busiest(limit || usualClients).map((each) => clientStats(parts, each, runningOf));
       return create(ListClientsResponseSchema, { clients, known: stats.known() });
     },
+    async setLogLevel({ level, duration }) {
+      const forMs = boundedMs(duration, "duration", shortestLogChangeMs, longestLogChangeMs);
+      const threshold = toLogThreshold(level);
+      const previous = fromLogThreshold(logControl.threshold());
+      logControl.setThreshold(threshold, forMs);
+      return create(SetLogLevelResponseSchema, { level: fromLogThreshold(logControl.threshold()), previous });
+    },
+    async profile({ kind, target, duration }, { signal }) {
+      const durationMs = boundedMs(duration, "duration", shortestProfileMs, longestProfileMs) ?? usualProfileMs;
+      const profiles = await profiler.profile({ kind: toProfileKind(kind), target, durationMs }, signal);
+      return create(ProfileResponseSchema, {
+        profiles: profiles.map((each) => ("path" in each ? { ...each, bytes: BigInt(each.bytes) } : each)),
+      });
+    },
   };
 }
 
-function toWaitMs(wait: Duration | undefined): number {
-  const waitMs = wait ? durationToMs(wait) : 0;
-  if (waitMs >= 0 && waitMs <= maxWaitMs) return waitMs;
-  throw invalid([{ field: "wait", description: `is ${waitMs} ms and must be 0 to ${maxWaitMs} ms` }]);
+function boundedMs(duration: Duration | undefined, field: string, min: number, max: number): number | undefined {
+  if (!duration) return undefined;
+  const ms = durationToMs(duration);
+  if (ms >= min && ms <= max) return ms;
+  throw invalid([{ field, description: `is ${ms} ms and must be ${min} to ${max} ms` }]);
 }

@@ -1,3 +1,4 @@
+import type { Worker } from "node:worker_threads";
 import type { MillpondError } from "../errors.ts";
 import { createMemoryStore } from "./memory.ts";
 import { openSqliteStore } from "./sqlite.ts";
@@ -9,6 +10,8 @@ export type StoreOptions = {
   readonly onFailure: (error: MillpondError) => void;
   /** Told of what on the disk is not what was written, in one sentence: the operator has to know. */
   readonly onDamage?: (sentence: string) => void;
+  /** Takes the thread of a store that has one, for those who measure it. */
+  readonly onThread?: (thread: Worker) => void;
   /** Called once, before this resolves, when the store was of an older version. */
   readonly onUpgrade?: (upgrade: Upgrade) => void;
   /** Told of each transaction that wrote something. Never of a store in memory. */

@@ -14,6 +14,8 @@ export type SqliteStoreOptions = {
   readonly onFailure: (error: MillpondError) => void;
   /** Told, in one sentence, of each job, or file beside the store, that is not what was written. The store goes on. */
   readonly onDamage?: (sentence: string) => void;
+  /** Takes the store's thread, for those who measure it. */
+  readonly onThread?: ((thread: Worker) => void) | undefined;
   /** Called once, before the store is open, when it was of an older version. */
   readonly onUpgrade?: (upgrade: Upgrade) => void;
   /** Told of each transaction that wrote something. */
@@ -30,6 +32,7 @@ export type SqliteStoreOptions = {
  */
 export async function openSqliteStore({
   path,
+  onThread,
   onFailure,
   onDamage,
   onUpgrade,
@@ -38,6 +41,7 @@ export async function openSqliteStore({
   // Built files end in .js, and so does the thread's.
   const entry = new URL(`./sqlite/thread${extname(import.meta.url)}`, import.meta.url);
   const thread = new Worker(entry, { workerData: { path }, name: "store" });
+  onThread?.(thread);
   const post = (said: ToThread, transfer: ArrayBuffer[]) => thread.postMessage(said, transfer);
   const ready = createSignal();
   const exited = createSignal();

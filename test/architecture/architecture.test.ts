@@ -19,7 +19,18 @@ const room = (name: string, files: readonly string[], mayImport: readonly string
   files,
   mayImport,
 });
-const ground = ["errors", "clock", "lifecycle", "log", "visible text", "json value", "job", "tracing", "metrics"];
+const ground = [
+  "errors",
+  "clock",
+  "lifecycle",
+  "log",
+  "profile",
+  "visible text",
+  "json value",
+  "job",
+  "tracing",
+  "metrics",
+];
 const drivers = ["stores", "pool", "tasks", "telemetry"];
 
 /** From the ground up. What a row does not name it may not import; rooms on one floor never meet. */
@@ -28,6 +39,7 @@ const rooms: readonly Room[] = [
   room("clock", ["src/clock.ts"], []),
   room("lifecycle", ["src/lifecycle.ts"], []),
   room("log", ["src/log.ts"], []),
+  room("profile", ["src/profile.ts"], []),
   room("visible text", ["src/visible.ts"], []),
   room("json value", ["src/json-value.ts"], []),
   room("version", ["src/version.ts"], []),
@@ -83,6 +95,7 @@ const homes = {
   "@opentelemetry/resources": ["src/telemetry/export.ts", "src/telemetry/metric-export.ts"],
   "@opentelemetry/sdk-metrics": ["src/telemetry/metric-export.ts"],
   "@opentelemetry/sdk-trace": ["src/telemetry/export.ts"],
+  "node:inspector": ["src/telemetry/inspector.ts"],
   "node:sqlite": ["src/store/sqlite/"],
   commander: ["src/cli/program.ts"],
   pino: ["src/telemetry/log.ts"],

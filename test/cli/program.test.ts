@@ -117,6 +117,10 @@ suite("a command line that makes no sense is one line, with exit code 2", { conc
     ],
     ["a duration out of bounds", ["submit", "echo", "--timeout", "8d"], /--timeout is "8d": .* from 1ms to 7d/],
     ["a deadline out of bounds", ["run", "echo", "--deadline", "25d"], /--deadline is "25d": .* from 1ms to 24d/],
+    ["an unknown level of the log", ["log-level", "loud"], /the level is "loud": must be one of debug, info, /],
+    ["a profile that is too long", ["profile", "--for", "2m"], /--for is "2m": .* from 1s to 1m/],
+    ["two kinds of profile", ["profile", "--heap", "--cpu"], /--cpu and --heap exclude each other/],
+    ["a heap snapshot of nobody knows whom", ["profile", "--heap"], /--heap needs --thread: main, store, or a pool/],
     ["a wait out of bounds", ["drain", "--wait", "2h"], /--wait is "2h": .* from 0s to 1h/],
     ["a time that is none", ["submit", "echo", "--at", "tomorrow"], /--at is "tomorrow": must be a time such as 2026/],
     [
@@ -168,6 +172,8 @@ suite("no server running is one line that says how to start one, with exit code 
     ["dead", "redrive", "x"],
     ["dead", "delete", "--all"],
     ["drain"],
+    ["log-level", "debug"],
+    ["profile"],
   ];
   for (const args of cases) {
     test(args.join(" "), async () => {

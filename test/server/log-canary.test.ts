@@ -99,8 +99,10 @@ test("no input, output, label or metadata stands in the log, whatever goes wrong
   const aboutJobs = lines.filter(({ job }) => job !== undefined);
   assert.ok(aboutJobs.some(({ msg }) => msg === "a job did not stop when it was told to: its worker is ended"));
   assert.ok(aboutJobs.some(({ msg }) => msg === "a job failed where nobody catches it, and its worker is ended"));
+  const traces = new Map<unknown, unknown>();
   for (const { job, trace_id, span_id, trace_flags } of aboutJobs) {
-    assert.equal(trace_id, String(job).replaceAll("-", ""), "that of the job, for the caller's is none");
-    assert.match(`${String(span_id)} ${String(trace_flags)}`, /^[0-9a-f]{16} 00$/);
+    assert.match(`${String(trace_id)} ${String(span_id)} ${String(trace_flags)}`, /^[0-9a-f]{32} [0-9a-f]{16} 00$/);
+    assert.equal(trace_id, traces.get(job) ?? trace_id, "one job, one trace");
+    traces.set(job, trace_id);
   }
 });

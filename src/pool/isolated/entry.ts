@@ -49,4 +49,4 @@ process.on("message", (word: ToProcess) => {
 // The server is gone, and the next one runs the job again. An exit would wait for a thread that is inside a native call.
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 // A terminal and systemd send these to every process of the server: they are the server's, which gives the job its time.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2"] as const) process.on(signal, () => {});

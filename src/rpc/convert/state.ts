@@ -47,7 +47,8 @@ export function toDeadReason(reason: WireReason, field: string): DeadReason | nu
   return fromWire(wireReasons, reason, field, "a reason");
 }
 
-function fromWire<K extends string>(
+/** The word of an enum's number: null when unspecified; refused, as `field`, when there is no such number. */
+export function fromWire<K extends string>(
   words: Readonly<Record<K, number>>,
   given: number,
   field: string,

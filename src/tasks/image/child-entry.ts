@@ -13,7 +13,7 @@ export type Answer = { readonly resized: Resized } | { readonly fault: string } 
 
 process.once("disconnect", end);
 if (!process.connected) end();
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2"] as const) process.on(signal, () => {});
 endFirst();
 process.once("message", ({ bytes, plan }: Request) => {
   resizePicture(bytes, plan, () => answer("scaled")).then(

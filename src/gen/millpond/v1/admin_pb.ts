@@ -2,19 +2,19 @@
 // @generated from file millpond/v1/admin.proto (package millpond.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
 import type { ClientStats } from "./stats_pb.ts";
 import { file_millpond_v1_stats } from "./stats_pb.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file millpond/v1/admin.proto.
  */
 export const file_millpond_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChdtaWxscG9uZC92MS9hZG1pbi5wcm90bxILbWlsbHBvbmQudjEiNwoMRHJhaW5SZXF1ZXN0EicKBHdhaXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iMAoNRHJhaW5SZXNwb25zZRIPCgdydW5uaW5nGAEgASgNEg4KBnF1ZXVlZBgCIAEoBCIjChJMaXN0Q2xpZW50c1JlcXVlc3QSDQoFbGltaXQYASABKA0iTwoTTGlzdENsaWVudHNSZXNwb25zZRIpCgdjbGllbnRzGAEgAygLMhgubWlsbHBvbmQudjEuQ2xpZW50U3RhdHMSDQoFa25vd24YAiABKA0yoAEKDEFkbWluU2VydmljZRI+CgVEcmFpbhIZLm1pbGxwb25kLnYxLkRyYWluUmVxdWVzdBoaLm1pbGxwb25kLnYxLkRyYWluUmVzcG9uc2USUAoLTGlzdENsaWVudHMSHy5taWxscG9uZC52MS5MaXN0Q2xpZW50c1JlcXVlc3QaIC5taWxscG9uZC52MS5MaXN0Q2xpZW50c1Jlc3BvbnNlQn0KDmlvLm1pbGxwb25kLnYxUAFaPmdpdGh1Yi5jb20vbWlsbHBvbmQvbWlsbHBvbmQvY2xpZW50cy9nby9taWxscG9uZC92MTttaWxscG9uZHYxqgILTWlsbHBvbmQuVjHKAgtNaWxscG9uZFxWMeoCDE1pbGxwb25kOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_millpond_v1_stats]);
+  fileDesc("ChdtaWxscG9uZC92MS9hZG1pbi5wcm90bxILbWlsbHBvbmQudjEiNwoMRHJhaW5SZXF1ZXN0EicKBHdhaXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iMAoNRHJhaW5SZXNwb25zZRIPCgdydW5uaW5nGAEgASgNEg4KBnF1ZXVlZBgCIAEoBCIjChJMaXN0Q2xpZW50c1JlcXVlc3QSDQoFbGltaXQYASABKA0iTwoTTGlzdENsaWVudHNSZXNwb25zZRIpCgdjbGllbnRzGAEgAygLMhgubWlsbHBvbmQudjEuQ2xpZW50U3RhdHMSDQoFa25vd24YAiABKA0iZwoSU2V0TG9nTGV2ZWxSZXF1ZXN0EiQKBWxldmVsGAEgASgOMhUubWlsbHBvbmQudjEuTG9nTGV2ZWwSKwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iZAoTU2V0TG9nTGV2ZWxSZXNwb25zZRIkCgVsZXZlbBgBIAEoDjIVLm1pbGxwb25kLnYxLkxvZ0xldmVsEicKCHByZXZpb3VzGAIgASgOMhUubWlsbHBvbmQudjEuTG9nTGV2ZWwizgEKDlByb2ZpbGVSZXF1ZXN0Ei4KBGtpbmQYASABKA4yIC5taWxscG9uZC52MS5Qcm9maWxlUmVxdWVzdC5LaW5kEg4KBnRhcmdldBgCIAEoCRIrCghkdXJhdGlvbhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJPCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIMCghLSU5EX0NQVRABEhQKEEtJTkRfQUxMT0NBVElPTlMQAhINCglLSU5EX0hFQVAQAyI5Cg9Qcm9maWxlUmVzcG9uc2USJgoIcHJvZmlsZXMYASADKAsyFC5taWxscG9uZC52MS5Qcm9maWxlIkUKB1Byb2ZpbGUSDgoGdGhyZWFkGAEgASgJEgwKBHBhdGgYAiABKAkSDQoFYnl0ZXMYAyABKAQSDQoFZXJyb3IYBCABKAkqjQEKCExvZ0xldmVsEhkKFUxPR19MRVZFTF9VTlNQRUNJRklFRBAAEhMKD0xPR19MRVZFTF9ERUJVRxABEhIKDkxPR19MRVZFTF9JTkZPEAISEgoOTE9HX0xFVkVMX1dBUk4QAxITCg9MT0dfTEVWRUxfRVJST1IQBBIUChBMT0dfTEVWRUxfU0lMRU5UEAUyuAIKDEFkbWluU2VydmljZRI+CgVEcmFpbhIZLm1pbGxwb25kLnYxLkRyYWluUmVxdWVzdBoaLm1pbGxwb25kLnYxLkRyYWluUmVzcG9uc2USUAoLTGlzdENsaWVudHMSHy5taWxscG9uZC52MS5MaXN0Q2xpZW50c1JlcXVlc3QaIC5taWxscG9uZC52MS5MaXN0Q2xpZW50c1Jlc3BvbnNlElAKC1NldExvZ0xldmVsEh8ubWlsbHBvbmQudjEuU2V0TG9nTGV2ZWxSZXF1ZXN0GiAubWlsbHBvbmQudjEuU2V0TG9nTGV2ZWxSZXNwb25zZRJECgdQcm9maWxlEhsubWlsbHBvbmQudjEuUHJvZmlsZVJlcXVlc3QaHC5taWxscG9uZC52MS5Qcm9maWxlUmVzcG9uc2VCfQoOaW8ubWlsbHBvbmQudjFQAVo+Z2l0aHViLmNvbS9taWxscG9uZC9taWxscG9uZC9jbGllbnRzL2dvL21pbGxwb25kL3YxO21pbGxwb25kdjGqAgtNaWxscG9uZC5WMcoCC01pbGxwb25kXFYx6gIMTWlsbHBvbmQ6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_millpond_v1_stats]);
 
 /**
  * @generated from message millpond.v1.DrainRequest
@@ -105,6 +105,239 @@ export const ListClientsResponseSchema: GenMessage<ListClientsResponse> = /*@__P
   messageDesc(file_millpond_v1_admin, 3);
 
 /**
+ * @generated from message millpond.v1.SetLogLevelRequest
+ */
+export type SetLogLevelRequest = Message<"millpond.v1.SetLogLevelRequest"> & {
+  /**
+   * @generated from field: millpond.v1.LogLevel level = 1;
+   */
+  level: LogLevel;
+
+  /**
+   * After this long the level of the configuration comes back: a second to a day. Absent: it stays.
+   *
+   * @generated from field: google.protobuf.Duration duration = 2;
+   */
+  duration?: Duration | undefined;
+};
+
+/**
+ * Describes the message millpond.v1.SetLogLevelRequest.
+ * Use `create(SetLogLevelRequestSchema)` to create a new message.
+ */
+export const SetLogLevelRequestSchema: GenMessage<SetLogLevelRequest> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_admin, 4);
+
+/**
+ * @generated from message millpond.v1.SetLogLevelResponse
+ */
+export type SetLogLevelResponse = Message<"millpond.v1.SetLogLevelResponse"> & {
+  /**
+   * @generated from field: millpond.v1.LogLevel level = 1;
+   */
+  level: LogLevel;
+
+  /**
+   * @generated from field: millpond.v1.LogLevel previous = 2;
+   */
+  previous: LogLevel;
+};
+
+/**
+ * Describes the message millpond.v1.SetLogLevelResponse.
+ * Use `create(SetLogLevelResponseSchema)` to create a new message.
+ */
+export const SetLogLevelResponseSchema: GenMessage<SetLogLevelResponse> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_admin, 5);
+
+/**
+ * @generated from message millpond.v1.ProfileRequest
+ */
+export type ProfileRequest = Message<"millpond.v1.ProfileRequest"> & {
+  /**
+   * @generated from field: millpond.v1.ProfileRequest.Kind kind = 1;
+   */
+  kind: ProfileRequest_Kind;
+
+  /**
+   * `main`, `store`, or a pool's name for all of its threads. Empty: all threads; for KIND_HEAP one has to be named.
+   *
+   * @generated from field: string target = 2;
+   */
+  target: string;
+
+  /**
+   * How long to record, a second to a minute; absent: 10 seconds. Of no meaning for KIND_HEAP.
+   *
+   * @generated from field: google.protobuf.Duration duration = 3;
+   */
+  duration?: Duration | undefined;
+};
+
+/**
+ * Describes the message millpond.v1.ProfileRequest.
+ * Use `create(ProfileRequestSchema)` to create a new message.
+ */
+export const ProfileRequestSchema: GenMessage<ProfileRequest> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_admin, 6);
+
+/**
+ * @generated from enum millpond.v1.ProfileRequest.Kind
+ */
+export const ProfileRequest_Kind = {
+  /**
+   * A CPU profile.
+   *
+   * @generated from enum value: KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * What the threads spend their time on: `.cpuprofile`.
+   *
+   * @generated from enum value: KIND_CPU = 1;
+   */
+  CPU: 1,
+
+  /**
+   * Which functions allocated the memory that is in use, by samples: `.heapprofile`.
+   *
+   * @generated from enum value: KIND_ALLOCATIONS = 2;
+   */
+  ALLOCATIONS: 2,
+
+  /**
+   * All that is in a thread's memory, payloads too: `.heapsnapshot`. The thread stands still until it is written, for
+   * about a second for every 20 MiB.
+   *
+   * @generated from enum value: KIND_HEAP = 3;
+   */
+  HEAP: 3,
+} as const;
+
+/**
+ * @generated from enum millpond.v1.ProfileRequest.Kind
+ */
+export type ProfileRequest_Kind = (typeof ProfileRequest_Kind)[keyof typeof ProfileRequest_Kind] | UnknownEnum;
+
+/**
+ * Describes the enum millpond.v1.ProfileRequest.Kind.
+ */
+export const ProfileRequest_KindSchema: GenEnum<ProfileRequest_Kind> = /*@__PURE__*/
+  enumDesc(file_millpond_v1_admin, 6, 0);
+
+/**
+ * @generated from message millpond.v1.ProfileResponse
+ */
+export type ProfileResponse = Message<"millpond.v1.ProfileResponse"> & {
+  /**
+   * @generated from field: repeated millpond.v1.Profile profiles = 1;
+   */
+  profiles: Profile[];
+};
+
+/**
+ * Describes the message millpond.v1.ProfileResponse.
+ * Use `create(ProfileResponseSchema)` to create a new message.
+ */
+export const ProfileResponseSchema: GenMessage<ProfileResponse> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_admin, 7);
+
+/**
+ * Of one thread.
+ *
+ * @generated from message millpond.v1.Profile
+ */
+export type Profile = Message<"millpond.v1.Profile"> & {
+  /**
+   * `main`, `store`, or a pool's name and a number.
+   *
+   * @generated from field: string thread = 1;
+   */
+  thread: string;
+
+  /**
+   * The file on the server's disk; empty: there is none.
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+
+  /**
+   * @generated from field: uint64 bytes = 3;
+   */
+  bytes: bigint;
+
+  /**
+   * Why there is no file, as when the thread ended meanwhile.
+   *
+   * @generated from field: string error = 4;
+   */
+  error: string;
+};
+
+/**
+ * Describes the message millpond.v1.Profile.
+ * Use `create(ProfileSchema)` to create a new message.
+ */
+export const ProfileSchema: GenMessage<Profile> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_admin, 8);
+
+/**
+ * The least serious lines that are written.
+ *
+ * @generated from enum millpond.v1.LogLevel
+ */
+export const LogLevel = {
+  /**
+   * As the server's configuration has it.
+   *
+   * @generated from enum value: LOG_LEVEL_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: LOG_LEVEL_DEBUG = 1;
+   */
+  DEBUG: 1,
+
+  /**
+   * @generated from enum value: LOG_LEVEL_INFO = 2;
+   */
+  INFO: 2,
+
+  /**
+   * @generated from enum value: LOG_LEVEL_WARN = 3;
+   */
+  WARN: 3,
+
+  /**
+   * @generated from enum value: LOG_LEVEL_ERROR = 4;
+   */
+  ERROR: 4,
+
+  /**
+   * No lines at all.
+   *
+   * @generated from enum value: LOG_LEVEL_SILENT = 5;
+   */
+  SILENT: 5,
+} as const;
+
+/**
+ * The least serious lines that are written.
+ *
+ * @generated from enum millpond.v1.LogLevel
+ */
+export type LogLevel = (typeof LogLevel)[keyof typeof LogLevel] | UnknownEnum;
+
+/**
+ * Describes the enum millpond.v1.LogLevel.
+ */
+export const LogLevelSchema: GenEnum<LogLevel> = /*@__PURE__*/
+  enumDesc(file_millpond_v1_admin, 0);
+
+/**
  * For those who run the server.
  *
  * @generated from service millpond.v1.AdminService
@@ -132,6 +365,27 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof ListClientsRequestSchema;
     output: typeof ListClientsResponseSchema;
+  },
+  /**
+   * Changes which lines the server's log has, until the next change, the end of `duration`, or a restart.
+   *
+   * @generated from rpc millpond.v1.AdminService.SetLogLevel
+   */
+  setLogLevel: {
+    methodKind: "unary";
+    input: typeof SetLogLevelRequestSchema;
+    output: typeof SetLogLevelResponseSchema;
+  },
+  /**
+   * Records what threads of the server do, or writes what is in their memory, into files on the server's disk, which tools
+   * such as Chrome DevTools read. One at a time; answers when the files are written.
+   *
+   * @generated from rpc millpond.v1.AdminService.Profile
+   */
+  profile: {
+    methodKind: "unary";
+    input: typeof ProfileRequestSchema;
+    output: typeof ProfileResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_millpond_v1_admin, 0);

@@ -1,0 +1,30 @@
+import { create } from "@bufbuild/protobuf";
+import { AdminService, type LogLevel, SetLogLevelRequestSchema } from "../../src/gen/millpond/v1/admin_pb.ts";
+import type { Call } from "./call.ts";
+import { toDuration } from "./encode.ts";
+import { type LogThresholdName, logThresholdNames } from "./names.ts";
+
+export type SetLogLevelOptions = {
+  /** After so many milliseconds the level of the server's configuration comes back, 1 s to 24 h. Default: it stays. */
+  readonly forMs?: number | undefined;
+};
+
+export type LogLevelChange = { readonly level: LogThresholdName; readonly previous: LogThresholdName };
+
+export async function setLogLevel(
+  call: Call,
+  level: LogThresholdName | "configured",
+  { forMs }: SetLogLevelOptions = {},
+): Promise<LogLevelChange> {
+  const number = [...logThresholdNames].find(([, name]) => name === level)?.[0] ?? 0;
+  const request = create(SetLogLevelRequestSchema, {
+    level: number as LogLevel,
+    duration: toDuration(forMs, "duration"),
+  });
+  const changed = await call(AdminService.method.setLogLevel, request);
+  return { level: nameOf(changed.level), previous: nameOf(changed.previous) };
+}
+
+function nameOf(level: LogLevel): LogThresholdName {
+  return logThresholdNames.get(level) ?? "silent";
+}

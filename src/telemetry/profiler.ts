@@ -1,0 +1,201 @@
+/** Takes profiles of this process's threads on demand, one at a time. */
+import { rm, rmdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Worker } from "node:worker_threads";
+import { type Clock, pause } from "../clock.ts";
+import { invalid, type MillpondError, messageOf, refusal } from "../errors.ts";
+import { createSignal, type Service } from "../lifecycle.ts";
+import type { Log } from "../log.ts";
+import type { Profile, ProfileKind, Profiler, ProfileRequest } from "../profile.ts";
+import { heapBytes, recordAllocations, recordCpu, type Recording, type Thread, writeHeap } from "./inspector.ts";
+import { freeBytes, type ProfileFolder, wholeBytes, writePrivate } from "./profile-folder.ts";
+
+export type ProfilerParts = {
+  readonly folder: ProfileFolder;
+  /**
+   * The threads besides the main one, under the names by which they are asked for: `store`, or that of a pool, which may be
+   * `store` or `main` too: both are meant then.
+   */
+  readonly targets: readonly (readonly [name: string, threads: () => readonly Worker[]])[];
+  /** Why nothing may be written to the disk now; undefined: it may. */
+  readonly diskRefusal: () => MillpondError | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+/** How long a thread may take to begin or end a recording: one inside a native call does not hear of it before it returns. */
+const answerMs = 5_000;
+/** How long one thread's heap may take. */
+const longestHeapMs = 120_000;
+/** How long `stop` waits for what is being taken. */
+const stopMs = 3_000;
+/** What a heap snapshot takes on the disk, as a multiple of the heap, at most; and what is left free beside it. */
+const heapGrowth = 2;
+const reserveBytes = 64 * 2 ** 20;
+
+const main = "main";
+const extensions = { cpu: "cpuprofile", allocations: "heapprofile", heap: "heapsnapshot" } as const;
+
+type Named = { readonly name: string; readonly thread: Thread | undefined };
+
+/** `stop` ends what is being recorded, and gives it three seconds to be written. */
+export function createProfiler({ folder, targets, diskRefusal, clock, log }: ProfilerParts): Profiler & Service {
+  const stopping = new AbortController();
+  let running: { readonly done: Promise<unknown>; readonly endsMs: number } | undefined;
+
+  function threadsOf({ kind, target }: ProfileRequest): readonly Named[] {
+    const known = [...new Set([main, ...targets.map(([name]) => name)])];
+    if (target === "" ? kind === "heap" : !known.includes(target)) {
+      const or = kind === "heap" ? "" : ", or empty for all threads";
+      throw invalid([{ field: "target", description: `is "${target}" and must be one of ${known.join(", ")}${or}` }]);
+    }
+    const asked = targets.filter(([name]) => target === "" || target === name);
+    const workers = asked.flatMap(([name, threads]): Named[] => {
+      const all = threads().map((thread) => ({
+        name: thread.threadName === name ? name : `${name}-${thread.threadId}`,
+        thread,
+      }));
+      return all.length > 0 ? all : [{ name, thread: undefined }];
+    });
+    return target === "" || target === main ? [{ name: main, thread: null }, ...workers] : workers;
+  }
+
+  /** What rejects, or takes too long, is said of its thread; the others go on. */
+  async function attempt(name: string, taking: () => Promise<Profile>): Promise<Profile> {
+    try {
+      return await taking();
+    } catch (error) {
+      log.warn({ thread: name, error: messageOf(error) }, "a thread could not be profiled");
+      return { thread: name, error: messageOf(error) };
+    }
+  }
+
+  async function answered<T>(answer: Promise<T>): Promise<T> {
+    const late = createSignal<never>();
+    const cancel = clock.after(answerMs, () =>
+      late.fail(new Error(`it did not answer within ${answerMs} ms: perhaps it is inside native code`)),
+    );
+    try {
+      return await Promise.race([answer, late.promise]);
+    } finally {
+      cancel();
+    }
+  }
+
+  async function record(kind: "cpu" | "allocations", threads: readonly Named[], path: PathOf, until: Promise<void>) {
+    const begin = kind === "cpu" ? recordCpu : recordAllocations;
+    return Promise.all(
+      threads.map(({ name, thread }) =>
+        attempt(name, async () => {
+          const recording = await begun(begin(present(thread)));
+          await until;
+          const text = await answered(recording.stop());
+          return { thread: name, path: path(name), bytes: await writePrivate(path(name), text) };
+        }),
+      ),
+    );
+  }
+
+  async function begun(starting: Promise<Recording>): Promise<Recording> {
+    try {
+      return await answered(starting);
+    } catch (error) {
+      starting.then((late) => late.stop()).catch(() => undefined); // a thread that hears of it later does not record for ever
+      throw error;
+    }
+  }
+
+  /** One after the other: each is as large as the heap, and its thread stands still. */
+  async function takeHeaps(threads: readonly Named[], path: PathOf, signal: AbortSignal): Promise<Profile[]> {
+    const profiles: Profile[] = [];
+    for (const { name, thread } of threads)
+      profiles.push(await attempt(name, () => takeHeap(name, thread, path(name), signal)));
+    return profiles;
+  }
+
+  async function takeHeap(
+    name: string,
+    given: Thread | undefined,
+    path: string,
+    signal: AbortSignal,
+  ): Promise<Profile> {
+    const thread = present(given);
+    const neededBytes = (await answered(heapBytes(thread))) * heapGrowth;
+    const roomBytes = (await freeBytes(dirname(path))) - reserveBytes;
+    if (roomBytes < neededBytes) {
+      throw new Error(
+        `its heap may take ${mib(neededBytes)} MiB, and the disk has room for ${mib(Math.max(roomBytes, 0))}`,
+      );
+    }
+    const over = new AbortController();
+    const cancel = clock.after(longestHeapMs, () => over.abort());
+    try {
+      await writeHeap(thread, path, AbortSignal.any([signal, over.signal]));
+      return { thread: name, path, bytes: await wholeBytes(path) };
+    } catch (error) {
+      await rm(path, { force: true });
+      throw error;
+    } finally {
+      cancel();
+    }
+  }
+
+  async function take(request: ProfileRequest, threads: readonly Named[], signal: AbortSignal) {
+    const { kind, durationMs } = request;
+    const at = await folder.make(kind, clock.now());
+    const path: PathOf = (name) => join(at, `${name}.${extensions[kind]}`);
+    log.info({ kind, folder: at, threads: threads.map(({ name }) => name) }, begins[kind]);
+    const profiles =
+      kind === "heap"
+        ? await takeHeaps(threads, path, signal)
+        : await record(kind, threads, path, pause(clock, durationMs, signal));
+    const bytes = profiles.reduce((sum, profile) => sum + ("bytes" in profile ? profile.bytes : 0), 0);
+    if (bytes > 0) log.info({ kind, folder: at, bytes }, "a profile is written");
+    else await rmdir(at).catch(() => undefined);
+    return profiles;
+  }
+
+  return {
+    name: "profiler",
+    async profile(request, signal) {
+      const threads = threadsOf(request);
+      const full = diskRefusal();
+      if (full) throw full;
+      if (running) {
+        const retryAfterMs = Math.max(running.endsMs - clock.monotonicMs(), 1_000);
+        throw refusal("profile_running", [], { retryAfterMs });
+      }
+      if (stopping.signal.aborted) throw refusal("draining", []);
+      const done = take(request, threads, AbortSignal.any([signal, stopping.signal]));
+      running = { done, endsMs: clock.monotonicMs() + request.durationMs };
+      return done.finally(() => {
+        running = undefined;
+      });
+    },
+    async start() {},
+    async stop() {
+      stopping.abort();
+      const over = new AbortController();
+      const late = pause(clock, stopMs, over.signal);
+      await Promise.race([running?.done.catch(() => undefined), late]);
+      over.abort();
+    },
+  };
+}
+
+type PathOf = (name: string) => string;
+
+const begins: { readonly [K in ProfileKind]: string } = {
+  cpu: "a CPU profile is being taken",
+  allocations: "a profile of allocations is being taken",
+  heap: "a heap snapshot is being taken: its thread stands still meanwhile",
+};
+
+function present(thread: Thread | undefined): Thread {
+  if (thread === undefined) throw new Error("it has no thread now");
+  return thread;
+}
+
+function mib(bytes: number): number {
+  return Math.ceil(bytes / 2 ** 20);
+}
