@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { existsSync, writeFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { join } from "node:path";
 import { suite, type TestContext, test } from "node:test";
 import { attemptSpanId, jobSpanId } from "../../src/job/trace.ts";
@@ -60,6 +61,10 @@ suite("a job is one trace", () => {
       const kinds = [submit, publish, wait, attempt, settle, deliver].map(({ kind }) => kind);
       assert.deepEqual(kinds, ["server", "producer", "internal", "consumer", "internal", "internal"]);
       assert.equal(submit.resource["service.name"], "mill");
+      assert.ok(
+        isIP(String(submit.resource.ip)),
+        "without it Jaeger moves spans, for it takes the host's clock for wrong",
+      );
 
       assert.ok(publish.startedAt >= submit.startedAt && publish.endedAt <= submit.endedAt, "publish is within submit");
       assert.equal(wait.startedAt, publish.startedAt);
