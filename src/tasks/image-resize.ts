@@ -19,7 +19,7 @@ import { resizeInChild } from "./image/child-process.ts";
 import { isQuick, maxSeconds, timedOut } from "./image/cost.ts";
 import { assertWritable, readBelow, type TargetFile, writeBelow, type Writer } from "./image/files.ts";
 import { formatOf, unsupported } from "./image/format.ts";
-import { hasSteps, readHeader, type Resized, resizePicture } from "./image/picture.ts";
+import { readHeader, resizePicture, type Step } from "./image/picture.ts";
 import { planOf, type Source } from "./image/plan.ts";
 import { type ImageSettings, readSettings } from "./image/settings.ts";
 import { assertSidesFit } from "./image/size.ts";
@@ -50,12 +50,12 @@ export default defineTask({
     const plan = planOf(input, source, settings);
     ctx.throwIfCancelled();
     ctx.progress(0.2, `${source.width}x${source.height} to ${plan.width}x${plan.height}`);
-    const work = (onScaled?: () => void) => {
-      if (isQuick(source, plan)) return resizePicture(bytes, plan, onScaled);
+    const step = stepsOf(ctx);
+    const resized = await decoding(startedMs, () => {
+      if (isQuick(source, plan)) return resizePicture(bytes, plan, step);
       const timeoutMs = maxSeconds * 1000 - (systemClock.monotonicMs() - startedMs);
-      return resizeInChild(bytes, plan, { signal: ctx.signal, timeoutMs, onScaled });
-    };
-    const resized = await decoding(startedMs, () => (hasSteps(plan) ? inSteps(ctx, work) : ctx.span("resize", work)));
+      return resizeInChild(bytes, plan, step, { signal: ctx.signal, timeoutMs });
+    });
     ctx.throwIfCancelled();
     return {
       target: target ? ctx.span("write", () => write(target, resized.data, ctx)) : inline(resized.data),
@@ -79,11 +79,11 @@ function readSource({ source }: ImageResizeInput, ctx: Context): { bytes: Uint8A
 }
 
 /** Shows the steps as spans. The resizer pulls strip after strip from the decoder, so these two take the same time. */
-async function inSteps(ctx: Context, work: (onScaled?: () => void) => Promise<Resized>): Promise<Resized> {
-  const scaled = Promise.withResolvers<void>();
-  const working = work(scaled.resolve);
-  await ctx.span("resize", () => ctx.span("decode", () => Promise.race([scaled.promise, working])));
-  return ctx.span("encode", () => working);
+function stepsOf(ctx: Context): Step {
+  return (name, work) => {
+    if (name === "all") return ctx.span("resize", work);
+    return name === "decode" ? ctx.span("resize", () => ctx.span(name, work)) : ctx.span(name, work);
+  };
 }
 
 /** What the picture is, by its header and its parts. Nothing is decoded. */

@@ -5,22 +5,27 @@
  */
 import { writeFileSync } from "node:fs";
 import { messageOf } from "../../errors.ts";
-import { type Resized, resizePicture } from "./picture.ts";
+import { type Resized, resizePicture, type Step } from "./picture.ts";
 import type { Plan } from "./plan.ts";
 
 export type Request = { readonly bytes: Uint8Array; readonly plan: Plan };
-export type Answer = { readonly resized: Resized } | { readonly fault: string } | "scaled";
+export type Answer = { readonly resized: Resized } | { readonly fault: string } | "encoding";
 
 process.once("disconnect", end);
 if (!process.connected) end();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2"] as const) process.on(signal, () => {});
 endFirst();
 process.once("message", ({ bytes, plan }: Request) => {
-  resizePicture(bytes, plan, () => answer("scaled")).then(
+  resizePicture(bytes, plan, tellStep).then(
     (resized) => answer({ resized }),
     (error: unknown) => answer({ fault: messageOf(error) }),
   );
 });
+
+const tellStep: Step = (name, work) => {
+  if (name === "encode") answer("encoding");
+  return work();
+};
 
 function end(): void {
   process.kill(process.pid, "SIGKILL");

@@ -10,26 +10,35 @@ import { systemClock } from "../../clock.ts";
 import { TaskError } from "../../pool/task.ts";
 import type { Answer, Request } from "./child-entry.ts";
 import { timedOut } from "./cost.ts";
-import type { Resized } from "./picture.ts";
+import { hasSteps, type Resized, type Step } from "./picture.ts";
 import type { Plan } from "./plan.ts";
 
 const entry = fileURLToPath(new URL(`./child-entry${extname(import.meta.url)}`, import.meta.url));
 
-export type Bounds = {
-  readonly signal: AbortSignal;
-  readonly timeoutMs: number;
-  /** As `resizePicture` has it. */
-  readonly onScaled?: (() => void) | undefined;
-};
+export type Bounds = { readonly signal: AbortSignal; readonly timeoutMs: number };
+
+/** `resizePicture` in there. The steps are run here, and take the time that they take there. */
+export async function resizeInChild(bytes: Uint8Array, plan: Plan, step: Step, bounds: Bounds): Promise<Resized> {
+  const encoding = Promise.withResolvers<void>();
+  const resize = () => runChild(bytes, plan, bounds, encoding.resolve);
+  if (!hasSteps(plan)) return step("all", resize);
+  const { resized } = await step("decode", async () => {
+    const resized = resize();
+    await Promise.race([encoding.promise, resized]);
+    return { resized };
+  });
+  return step("encode", () => resized);
+}
 
 /**
  * Rejects with the signal's reason, with `resize_timed_out`, with `image_process_lost` when the process dies, or with what
  * the decoder says. The process has ended before this settles, so each caller has one at most.
  */
-export async function resizeInChild(
+async function runChild(
   bytes: Uint8Array,
   plan: Plan,
-  { signal, timeoutMs, onScaled }: Bounds,
+  { signal, timeoutMs }: Bounds,
+  onEncoding: () => void,
 ): Promise<Resized> {
   signal.throwIfAborted();
   const { PATH, LD_LIBRARY_PATH } = process.env;
@@ -46,7 +55,7 @@ export async function resizeInChild(
   signal.addEventListener("abort", onAbort, { once: true });
   const cancelTimer = systemClock.after(timeoutMs, () => reject(timedOut()));
   child.on("message", (answer: Answer) => {
-    if (answer === "scaled") onScaled?.();
+    if (answer === "encoding") onEncoding();
     else if ("fault" in answer) reject(new Error(answer.fault));
     else resolve(answer.resized);
   });

@@ -34,8 +34,10 @@ export function hasSteps({ width, height, frames }: Plan): boolean {
   return frames === 1 && width * height <= maxKeptPixels;
 }
 
-/** `onScaled`: called when a picture that has steps is decoded and has its size. */
-export async function resizePicture(bytes: Uint8Array, plan: Plan, onScaled?: () => void): Promise<Resized> {
+/** Runs a part of the work, and may look how long it takes. `all`: of a picture without steps. */
+export type Step = <T>(name: "decode" | "encode" | "all", work: () => Promise<T>) => Promise<T>;
+
+export async function resizePicture(bytes: Uint8Array, plan: Plan, step: Step): Promise<Resized> {
   const { width, height, fit, format, frames, maxPixels } = plan;
   const background = format === "jpeg" ? "#ffffffff" : "#ffffff00";
   const scaled = sharp(bytes, { limitInputPixels: maxPixels, failOn: "error", pages: frames })
@@ -43,12 +45,11 @@ export async function resizePicture(bytes: Uint8Array, plan: Plan, onScaled?: ()
     .autoOrient()
     .resize({ width, height, fit, background });
   if (format === "jpeg") scaled.flatten({ background });
-  if (!hasSteps(plan)) return encoded(scaled, plan);
-  const { data, info } = await scaled.raw().toBuffer({ resolveWithObject: true });
-  onScaled?.();
+  if (!hasSteps(plan)) return step("all", () => encoded(scaled, plan));
+  const { data, info } = await step("decode", () => scaled.raw().toBuffer({ resolveWithObject: true }));
   // not all of `info`: it says that colours are premultiplied, and they no longer are
   const raw = { width: info.width, height: info.height, channels: info.channels };
-  return encoded(sharp(data, { raw }).timeout({ seconds: maxSeconds }), plan);
+  return step("encode", () => encoded(sharp(data, { raw }).timeout({ seconds: maxSeconds }), plan));
 }
 
 /** Files by effort 3 of GIF are 3 % larger than by 7, sharp's default, and take half the time. */
