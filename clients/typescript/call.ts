@@ -4,6 +4,7 @@ import type { Clock } from "./clock.ts";
 import type { Connection } from "./connection.ts";
 import type { MillpondClientError } from "./error.ts";
 import { clientClosed, isPassing, wasNotBegun } from "./error.ts";
+import type { Tracing } from "./tracing.ts";
 
 /** Makes a call that answers with one message, and tries again where that may help. */
 export type Call = <I extends DescMessage, O extends DescMessage>(
@@ -32,6 +33,7 @@ export type CallOptions = {
   readonly deadlineMs: number;
   /** Tries after the first. */
   readonly retries: number;
+  readonly tracing: Pick<Tracing, "metadata">;
 };
 
 /**
@@ -39,14 +41,16 @@ export type CallOptions = {
  * `isRepeatable` says which do not. The server's advice says when; without it the delay is drawn at random. A delay that
  * the deadline does not allow is not begun: the error comes at once. Closing the connection ends the wait.
  */
-export function createCall({ connection, clock, random, deadlineMs, retries }: CallOptions): Call {
+export function createCall({ connection, clock, random, deadlineMs, retries, tracing }: CallOptions): Call {
   return async (method, request, terms = {}) => {
     const { signal, isRepeatable = true, onRetry } = terms;
+    const traced = tracing.metadata();
+    const headers = traced && (await traced);
     const deadlineAt = clock.now() + (terms.deadlineMs ?? deadlineMs);
     for (let attempt = 0; ; attempt++) {
       signal?.throwIfAborted();
       try {
-        return await connection.unary(method, request, deadlineAt - clock.now(), signal);
+        return await connection.unary(method, request, deadlineAt - clock.now(), signal, headers);
       } catch (error) {
         signal?.throwIfAborted();
         if (!isPassing(error) || attempt >= retries || (!isRepeatable && !wasNotBegun(error))) throw error;

@@ -44,6 +44,7 @@ import type { ServerSnapshot } from "./stats.ts";
 import { toServerSnapshot } from "./stats.ts";
 import type { JobReceipt } from "./submit.ts";
 import { submitAll, submitOne } from "./submit.ts";
+import { createTracing } from "./tracing.ts";
 import type { JobUpdate, WatchOptions } from "./watch.ts";
 import { watch } from "./watch.ts";
 
@@ -163,7 +164,8 @@ export function connect(options: ConnectOptions): MillpondClient {
     client,
     keepaliveMs: keepaliveMs > 0 ? Math.max(keepaliveMs, shortestKeepaliveMs) : 0,
   });
-  const settings = { connection, clock, random, deadlineMs, retries, reconnectMs };
+  const tracing = createTracing(address, client);
+  const settings = { connection, clock, random, deadlineMs, retries, reconnectMs, tracing };
   const call = createCall(settings);
   const context = { ...settings, call };
   const { method } = WorkerPoolService;
@@ -180,14 +182,14 @@ export function connect(options: ConnectOptions): MillpondClient {
   const close = async () => connection.close();
 
   return {
-    submit: async (task, input, jobOptions) => submitOne(call, job(task, input, jobOptions)),
-    submitAll: (jobs) => submitAll(call, jobs),
+    submit: async (task, input, jobOptions) => submitOne(context, job(task, input, jobOptions)),
+    submitAll: (jobs) => submitAll(context, jobs),
     map: (task, inputs, mapOptions) => map(context, task, inputs, mapOptions),
     results: (resultsOptions) => results({ connection, call, reconnect: createReconnect(context) }, resultsOptions),
     ack: (channel, cursor) => acknowledge(call, channel, cursor),
     run: async (task, input, runOptions = {}) => {
       const { deadlineMs: boundMs, signal, detach, ...jobOptions } = runOptions;
-      const result = await run(call, job(task, input, jobOptions), task, { deadlineMs: boundMs, signal, detach });
+      const result = await run(context, job(task, input, jobOptions), task, { deadlineMs: boundMs, signal, detach });
       return result as JobResult<OutputOf<typeof task>>; // its output was checked against the task's own type
     },
     cancel: (jobs, cancelOptions) => cancelJobs(call, jobs, cancelOptions),

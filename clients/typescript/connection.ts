@@ -58,6 +58,8 @@ export type Connection = {
     request: MessageShape<I>,
     timeoutMs: number,
     signal?: AbortSignal,
+    /** Metadata of this call; what is empty is not sent. */
+    headers?: { readonly [name: string]: string },
   ): Promise<MessageShape<O>>;
   /** Starts a call that answers with many messages. Reading throws a MillpondClientError. */
   serverStream<I extends DescMessage, O extends DescMessage>(
@@ -121,9 +123,10 @@ export function createConnection({
     return asked;
   }
 
-  const metadata = () => {
+  const metadata = (headers: { readonly [name: string]: string } = {}) => {
     const sent = new Metadata();
     if (client !== undefined) sent.set("millpond-client", client);
+    for (const [name, value] of Object.entries(headers)) if (value !== "") sent.set(name, value);
     return sent;
   };
 
@@ -150,7 +153,7 @@ export function createConnection({
     address,
     closed: closing.signal,
 
-    unary: (method, request, timeoutMs, signal) =>
+    unary: (method, request, timeoutMs, signal, headers) =>
       new Promise((resolve, reject) => {
         if (closing.signal.aborted) throw clientClosed();
         const call = connected().makeUnaryRequest(
@@ -158,7 +161,7 @@ export function createConnection({
           (message: typeof request) => toBuffer(toBinary(method.input, message)),
           (bytes) => read(method.output, bytes),
           request,
-          metadata(),
+          metadata(headers),
           timeoutMs === Number.POSITIVE_INFINITY
             ? {}
             : { deadline: systemClock.now() + Math.min(timeoutMs, longestDeadlineMs) },

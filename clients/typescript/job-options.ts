@@ -1,4 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { TraceContext } from "../../src/job/trace.ts";
 import type { JobSpecSchema } from "../../src/gen/millpond/v1/job_pb.ts";
 import { RetryPolicy_Jitter } from "../../src/gen/millpond/v1/job_pb.ts";
 import { toDuration, toInteger, toTexts, toTimestamp, unfit } from "./encode.ts";
@@ -33,6 +34,11 @@ export type ExecutionOptions = {
   readonly retry?: RetryOptions | undefined;
   /** Names and values for your own use: at most 16. They come with the result, and filters find jobs by them. */
   readonly labels?: { readonly [name: string]: string } | undefined;
+  /**
+   * The trace that the job belongs to, such as `ctx.trace` of a task. Default: that of the active span, in a program that has
+   * registered an OpenTelemetry SDK.
+   */
+  readonly trace?: TraceContext | undefined;
 };
 
 /** What may be said of a job besides its task and its input. */
@@ -54,7 +60,16 @@ export type JobOptions = ExecutionOptions & {
 
 /** The options as fields of a JobSpec. Throws `invalid_argument` for what cannot be sent. */
 export function toSpecFields(options: Omit<JobOptions, "id" | "channel">): MessageInitShape<typeof JobSpecSchema> {
-  const { idempotencyKey = "", priority = 0, expiresAt, timeoutMs, retry, labels, discardResult = false } = options;
+  const {
+    idempotencyKey = "",
+    priority = 0,
+    expiresAt,
+    timeoutMs,
+    retry,
+    labels,
+    trace,
+    discardResult = false,
+  } = options;
   return {
     idempotencyKey,
     priority: toInteger(priority, "priority", -0x80000000),
@@ -63,6 +78,7 @@ export function toSpecFields(options: Omit<JobOptions, "id" | "channel">): Messa
     timeout: toDuration(timeoutMs, "timeout"),
     retry: retry && retryOf(retry),
     labels: toTexts(labels, "labels"),
+    ...(trace && { traceContext: toTexts({ ...trace }, "trace") }),
     discardResult,
   };
 }

@@ -14,6 +14,8 @@ import { createPendingJobs } from "./pending-jobs.ts";
 import type { Reconnect } from "./reconnect.ts";
 import type { JobRefusal } from "./result.ts";
 import { toRefusal } from "./result.ts";
+import type { JobTracer, TracedJob } from "./tracing.ts";
+import { endOf, endOfLost } from "./tracing.ts";
 
 /** How long the server may take to confirm the last acknowledgement; nothing is lost when it does not. */
 const finishTimeoutMs = 2_000;
@@ -37,6 +39,7 @@ type Pending<I> = ExchangeJob & {
   isWaiting: boolean;
   /** The server had it before, so it need not be sent again. */
   isKnown: boolean;
+  readonly traced: TracedJob | undefined;
 };
 
 export type MapRunOptions<I> = {
@@ -44,6 +47,8 @@ export type MapRunOptions<I> = {
   readonly clock: Clock;
   readonly reconnect: Reconnect;
   readonly call: Call;
+  /** Undefined: jobs have no spans. */
+  readonly tracer: JobTracer | undefined;
   readonly deadlineMs: number;
   readonly task: Task;
   readonly jobOptions: (input: I, index: number) => JobOptions | undefined;
@@ -73,7 +78,7 @@ export type MapRun<I> = {
  * up by then travels together, and an idle stream waits for nothing.
  */
 export function createMapRun<I>(options: MapRunOptions<I>): MapRun<I> {
-  const { connection, clock, reconnect, task, jobOptions, concurrency, channel } = options;
+  const { connection, clock, reconnect, tracer, task, jobOptions, concurrency, channel } = options;
   const stopping = new AbortController();
   const pending = createPendingJobs<Pending<I>>();
   let unsent: Pending<I>[] = [];
@@ -117,7 +122,9 @@ export function createMapRun<I>(options: MapRunOptions<I>): MapRun<I> {
   function add(input: I, index: number): void {
     try {
       const ready = job(task, input as InputOf<Task>, jobOptions(input, index));
-      const made = { ...ready, index, input, jobId: ready.spec.id, isWaiting: false, isKnown: false };
+      const traced = tracer?.begin(ready.spec);
+      const spec = traced?.spec ?? ready.spec;
+      const made = { ...ready, spec, traced, index, input, jobId: spec.id, isWaiting: false, isKnown: false };
       pending.add(made);
       unsent.push(made);
     } catch (error) {
@@ -127,7 +134,9 @@ export function createMapRun<I>(options: MapRunOptions<I>): MapRun<I> {
     }
   }
 
-  function refuse({ index, input }: Pick<Pending<I>, "index" | "input">, refusal: JobRefusal): void {
+  function refuse(one: Pick<Pending<I>, "index" | "input"> & Partial<Pending<I>>, refusal: JobRefusal): void {
+    const { index, input, traced } = one;
+    traced?.end({ failure: refusal });
     finish({ index, input, cursor: 0, refusal });
   }
 
@@ -139,7 +148,10 @@ export function createMapRun<I>(options: MapRunOptions<I>): MapRun<I> {
   /** Hands a result to the inputs that wait for it. */
   function settle(result: Result, cursor: number): void {
     const waiting = pending.take(result.jobId);
-    for (const { index, input } of waiting) finish({ index, input, cursor, result });
+    for (const { index, input, traced } of waiting) {
+      traced?.end(endOf(result));
+      finish({ index, input, cursor, result });
+    }
     if (waiting.length === 0 && cursor > 0) finish({ cursor });
   }
 
@@ -284,6 +296,8 @@ export function createMapRun<I>(options: MapRunOptions<I>): MapRun<I> {
     },
     stop: async () => {
       stopping.abort();
+      const why = failure ? failure.error : new Error("the loop ended before the job's result came");
+      for (const { traced } of pending.all()) traced?.end(endOfLost(why));
       await inputs.stop();
     },
   };

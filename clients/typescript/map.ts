@@ -9,6 +9,7 @@ import { createMapRun, isPassed } from "./map-run.ts";
 import { createReconnect } from "./reconnect.ts";
 import type { JobRefusal, JobResult } from "./result.ts";
 import { toJobResult } from "./result.ts";
+import type { Tracing } from "./tracing.ts";
 
 export type MapOptions<Input = unknown> = {
   /** Bound on jobs that are not finished or not yet taken from the loop: 1 to 10000. Default 500. */
@@ -45,6 +46,7 @@ export type Done<Input, Output> = {
 export type MapContext = {
   readonly connection: Connection;
   readonly call: Call;
+  readonly tracing: Tracing;
   readonly clock: Clock;
   readonly random: () => number;
   readonly deadlineMs: number;
@@ -73,9 +75,11 @@ export async function* map<T extends Task, I extends InputOf<T>>(
   if (isRepeatable && channel === undefined) {
     throw new TypeError("map is given an idempotencyKey or id and no channel: name one, the same each time");
   }
-  signal?.throwIfAborted();
+  const tracer = await context.tracing.tracer();
+  signal?.throwIfAborted(); // from here on nothing is waited for until the signal is listened to
   const run = createMapRun<I>({
     ...context,
+    tracer,
     task,
     jobOptions: jobOptionsOf(options),
     isRepeatable,

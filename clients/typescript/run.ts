@@ -9,6 +9,8 @@ import type { JobOptions } from "./job-options.ts";
 import type { JobResult } from "./result.ts";
 import { toJobResult } from "./result.ts";
 import { aboutOneJob } from "./submit.ts";
+import type { Tracing } from "./tracing.ts";
+import { endOf, endOfLost } from "./tracing.ts";
 
 export type RunOptions = JobOptions & {
   /**
@@ -28,19 +30,25 @@ export type RunOptions = JobOptions & {
  * the job, it throws `connection_lost`.
  */
 export async function run(
-  call: Call,
+  { call, tracing }: { readonly call: Call; readonly tracing: Tracing },
   { spec }: Job,
   task: Task,
   { deadlineMs = Number.POSITIVE_INFINITY, signal, detach = false }: RunOptions,
 ): Promise<JobResult> {
-  const request = create(RunRequestSchema, { job: spec, detach });
+  const traced = (await tracing.tracer())?.begin(spec);
+  const request = create(RunRequestSchema, { job: traced?.spec ?? spec, detach });
   let lost: MillpondClientError | undefined;
   const onRetry = (error: MillpondClientError) => {
     if (!wasNotBegun(error)) lost ??= error;
   };
   const result = await call(WorkerPoolService.method.run, request, { deadlineMs, signal, onRetry }).then(
-    (response) => toJobResult(response.result as Result, task), // an answer that is OK has one
+    (response) => {
+      const ended = response.result as Result; // an answer that is OK has one
+      traced?.end(endOf(ended));
+      return toJobResult(ended, task);
+    },
     (error: unknown) => {
+      traced?.end(endOfLost(error));
       throw aboutOneJob(error, "job.");
     },
   );

@@ -5,6 +5,8 @@ import { MillpondClientError } from "./error.ts";
 import type { Job } from "./job.ts";
 import type { JobRefusal } from "./result.ts";
 import { toRefusal } from "./result.ts";
+import type { Tracing } from "./tracing.ts";
+import { endOfLost } from "./tracing.ts";
 
 /** The bounds on one call: those of a server with default limits, and well below its bound on a message. */
 const maxJobs = 1_000;
@@ -17,10 +19,13 @@ export type JobReceipt =
   | { readonly jobId: string; readonly isDuplicate: boolean; readonly refusal?: undefined }
   | { readonly jobId?: undefined; readonly isDuplicate?: undefined; readonly refusal: JobRefusal };
 
+/** What submitting works with. */
+export type Submitting = { readonly call: Call; readonly tracing: Tracing };
+
 /** Submits one job; its id once it is on disk. Throws a MillpondClientError when it is refused. */
-export async function submitOne(call: Call, job: Job): Promise<string> {
+export async function submitOne({ call, tracing }: Submitting, job: Job): Promise<string> {
   try {
-    const [receipt] = await callSubmit(call, [job]);
+    const [receipt] = await traced(tracing, [job], (jobs) => callSubmit(call, jobs));
     return receipt?.jobId ?? job.spec.id;
   } catch (error) {
     throw aboutOneJob(error, "jobs[0].");
@@ -34,12 +39,32 @@ export function aboutOneJob(error: unknown, prefix: string): unknown {
 }
 
 /** Submits jobs in as few calls as the limits allow; one receipt for each, in their order. */
-export async function submitAll(call: Call, jobs: readonly Job[]): Promise<JobReceipt[]> {
+export async function submitAll({ call, tracing }: Submitting, jobs: readonly Job[]): Promise<JobReceipt[]> {
   const receipts: JobReceipt[] = [];
   for (let start = 0; start < jobs.length; start = receipts.length) {
-    receipts.push(...(await submitSome(call, jobs.slice(start, endOfCall(jobs, start)))));
+    const some = jobs.slice(start, endOfCall(jobs, start));
+    receipts.push(...(await traced(tracing, some, (each) => submitSome(call, each))));
   }
   return receipts;
+}
+
+/** Their spans end with the receipts: who reads the results, and when, is not known here. */
+async function traced(
+  tracing: Tracing,
+  jobs: readonly Job[],
+  send: (jobs: readonly Job[]) => Promise<JobReceipt[]>,
+): Promise<JobReceipt[]> {
+  const tracer = await tracing.tracer();
+  if (!tracer) return send(jobs);
+  const begun = jobs.map((job) => tracer.begin(job.spec));
+  try {
+    const receipts = await send(begun.map(({ spec }, at) => ({ ...(jobs[at] as Job), spec })));
+    for (const [at, { refusal }] of receipts.entries()) begun[at]?.end({ failure: refusal });
+    return receipts;
+  } catch (error) {
+    for (const each of begun) each.end(endOfLost(error));
+    throw error;
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 /** What can be said of a job on the command line, besides its task and its input. */
-import type { JobOptions } from "../../clients/typescript/index.ts";
-import { type Flag, type FlagValues, integerOf, isOn, textOf, UsageError } from "./command.ts";
+import type { JobOptions, TraceContext } from "../../clients/typescript/index.ts";
+import { type Flag, type FlagValues, integerOf, type Invocation, isOn, textOf, UsageError } from "./command.ts";
 import { labelFlag, labelsOf } from "./labels.ts";
 import { durationOf, momentAheadOf, momentOf } from "./times.ts";
 
@@ -18,8 +18,11 @@ export const jobFlags: readonly Flag[] = [
   { usage: "--discard", doc: "fire and forget: the result goes to no channel" },
 ];
 
-/** The options that the flags say. Throws a UsageError that names the value and the bound. */
-export function jobOptionsOf(flags: FlagValues): JobOptions {
+/** For the notes of a command. */
+export const traceNote = "TRACEPARENT, TRACESTATE and BAGGAGE in the environment say which trace the job belongs to.";
+
+/** The options that the flags and the environment say. Throws a UsageError that names the value and the bound. */
+export function jobOptionsOf(flags: FlagValues, env: Invocation["env"]): JobOptions {
   const runAt = momentOf(flags, "--at");
   const delayMs = durationOf(flags, "--delay", { min: "0s", max: "365d" });
   if (runAt !== undefined && delayMs !== undefined)
@@ -41,5 +44,15 @@ export function jobOptionsOf(flags: FlagValues): JobOptions {
     retry: maxAttempts === undefined ? undefined : { maxAttempts },
     labels: labelsOf(flags),
     discardResult: isOn(flags, "--discard"),
+    trace: traceIn(env),
   };
+}
+
+/**
+ * Where a traced program says in whose trace the command runs that it starts. The server ignores what is malformed.
+ * https://opentelemetry.io/docs/specs/otel/context/env-carriers/
+ */
+function traceIn({ TRACEPARENT = "", TRACESTATE = "", BAGGAGE = "" }: Invocation["env"]): TraceContext | undefined {
+  if (TRACEPARENT === "" && BAGGAGE === "") return undefined;
+  return { traceparent: TRACEPARENT, tracestate: TRACESTATE, baggage: BAGGAGE };
 }

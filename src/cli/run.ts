@@ -1,7 +1,7 @@
 import { type Command, isOn, jsonFlag } from "./command.ts";
 import { clientFlags, withClient } from "./connection.ts";
 import { inputFlags, readInput } from "./input.ts";
-import { jobFlags, jobOptionsOf } from "./job-flags.ts";
+import { jobFlags, jobOptionsOf, traceNote } from "./job-flags.ts";
 import { outputAsText } from "./output.ts";
 import { resultAsJson } from "./results.ts";
 import { durationOf } from "./times.ts";
@@ -13,7 +13,7 @@ export const run: Command = {
   notes:
     "The input is JSON; one that begins with a dash stands behind `--`. The deadline covers the wait for a worker and all " +
     "attempts. Interrupting the command cancels the job, unless --detach is given; then its result goes to its channel. " +
-    "The exit code is 1 when the job did not succeed.",
+    `The exit code is 1 when the job did not succeed. ${traceNote}`,
   flags: [
     {
       usage: "--deadline <duration>",
@@ -30,10 +30,10 @@ export const run: Command = {
     'millpond run image.resize \'{"path": "cat.jpg", "width": 640}\' --deadline 30s',
   ],
   run: async (invocation) => {
-    const { args, flags, terminal } = invocation;
+    const { args, flags, env, terminal } = invocation;
     const [task = "", ...given] = args;
     const input = await readInput(given, "the argument", flags);
-    const { discardResult: _never, ...options } = jobOptionsOf(flags);
+    const { discardResult: _never, ...options } = jobOptionsOf(flags, env);
     const deadlineMs = durationOf(flags, "--deadline", { min: "1ms", max: "24d" });
     return withClient(invocation, async (client) => {
       const result = await client.run(task, input, { ...options, deadlineMs, detach: isOn(flags, "--detach") });

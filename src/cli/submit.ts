@@ -3,7 +3,7 @@ import type { JobInfo, MillpondClient } from "../../clients/typescript/index.ts"
 import { type Command, type Invocation, isOn, listOf, textOf, UsageError } from "./command.ts";
 import { clientFlags, withClient } from "./connection.ts";
 import { inputFlags, readInput } from "./input.ts";
-import { jobFlags, jobOptionsOf } from "./job-flags.ts";
+import { jobFlags, jobOptionsOf, traceNote } from "./job-flags.ts";
 import { outputAsText } from "./output.ts";
 import { resultAsJson } from "./results.ts";
 import { runLines } from "./run-lines.ts";
@@ -25,7 +25,7 @@ export const submit: Command = {
     "id, and the exit code is 1 when the job did not succeed; the result stays in its channel until acknowledged. With " +
     "--json-lines there is a job for each line, all with the same options; --key nightly means the keys nightly-1, " +
     "nightly-2 and so on by line, so that the file can be submitted again. A line that is refused is named, and the " +
-    "others go on. With --wait its results are acknowledged as they are printed.",
+    `others go on. With --wait its results are acknowledged as they are printed. ${traceNote}`,
   flags: [
     { usage: "--json [input]", doc: "the input as JSON; without a value: print JSON", bare: bareJson, repeats: true },
     ...inputFlags,
@@ -42,7 +42,7 @@ export const submit: Command = {
     "millpond submit sleep --json '{\"durationMs\": 500}' --key invoice-4711 --delay 5m --max-attempts 3 --label customer=17",
   ],
   run: async (invocation) => {
-    const { args, flags, terminal } = invocation;
+    const { args, flags, env, terminal } = invocation;
     const given = listOf(flags, "--json");
     const isJson = given.includes(bareJson);
     const lines = textOf(flags, "--json-lines");
@@ -52,7 +52,7 @@ export const submit: Command = {
       "--json",
       flags,
     );
-    const options = jobOptionsOf(flags);
+    const options = jobOptionsOf(flags, env);
     return withClient(invocation, async (client) => {
       const id = await client.submit(args[0] as string, input, options);
       if (!isOn(flags, "--wait")) {
@@ -69,7 +69,7 @@ export const submit: Command = {
 };
 
 async function submitAllLines(invocation: Invocation, file: string, isJson: boolean): Promise<number> {
-  const { args, flags, terminal } = invocation;
+  const { args, flags, env, terminal } = invocation;
   const isWaiting = isOn(flags, "--wait");
   const given = listOf(flags, "--json").filter((value) => value !== bareJson);
   const taboo = ["--json-file", "--file", "--id"].filter((flag) => textOf(flags, flag) !== undefined);
@@ -79,7 +79,7 @@ async function submitAllLines(invocation: Invocation, file: string, isJson: bool
     const what = isWaiting ? "--json-lines with --wait" : "--json-lines";
     throw new UsageError(`${what} does not go with ${taboo.join(", ")}: keep one of them`);
   }
-  const options = jobOptionsOf(flags);
+  const options = jobOptionsOf(flags, env);
   return withClient(invocation, (client) => {
     const all = { client, task: args[0] as string, file, options, isJson, terminal };
     return isWaiting ? runLines(all) : submitLines(all);

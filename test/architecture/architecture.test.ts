@@ -84,7 +84,12 @@ const homes = {
   "@connectrpc/connect": ["src/rpc/connect.ts"],
   "@connectrpc/connect-node": ["src/rpc/connect.ts"],
   "@grpc/grpc-js": ["src/rpc/grpc.ts", "clients/typescript/connection.ts"],
-  "@opentelemetry/api": ["src/telemetry/diagnostics.ts", "src/telemetry/export.ts", "src/telemetry/metric-export.ts"],
+  "@opentelemetry/api": [
+    "src/telemetry/diagnostics.ts",
+    "src/telemetry/export.ts",
+    "src/telemetry/metric-export.ts",
+    "clients/typescript/tracing.ts",
+  ],
   "@opentelemetry/core": ["src/telemetry/export.ts"],
   "@opentelemetry/exporter-metrics-otlp-grpc": ["src/telemetry/metric-export.ts"],
   "@opentelemetry/exporter-metrics-otlp-http": ["src/telemetry/metric-export.ts"],
