@@ -8,13 +8,17 @@ import type { ChunkJob } from "./chunk.ts";
  */
 export function traceToHandOn(job: ChunkJob, span: number | undefined): TraceContext {
   const [, id, , attempt, , , stored = null, fence = attempt] = job;
-  const { traceId, isSampled, tracestate, baggage } = traceOf({ id, trace: stored });
+  const { traceId, parentId, isSampled, tracestate, baggage } = traceOf({ id, trace: stored });
   const own = attemptSpanId(id, fence);
   const ofServer = () =>
     traceparentOf(traceId, span === undefined || span < 0 ? own : childSpanId(own, span), isSampled);
   return {
-    traceparent: span === undefined && stored !== null ? (stored.split("\n", 1)[0] as string) : ofServer(),
+    traceparent: span === undefined && stored !== null && parentId !== null ? callers(stored) : ofServer(),
     ...(tracestate !== undefined && { tracestate }),
     ...(baggage !== undefined && { baggage }),
   };
+}
+
+function callers(stored: string): string {
+  return stored.split("\n", 1)[0] as string;
 }
