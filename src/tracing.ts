@@ -24,6 +24,7 @@ export type TracedAttempt = {
   /** 0: it did not begin. */
   readonly tookMs: number;
   readonly spans?: readonly SpanRecord[];
+  readonly droppedSpans?: number;
 };
 
 /** What became of a job that was submitted. */

@@ -98,7 +98,10 @@ export async function openExport({ settings, resource, version, clock, log }: Ex
 }
 
 /** The exporters read endpoint, headers, timeouts and certificates from the environment themselves. */
-async function openExporter(name: "otlp" | "console", protocol: TraceSettings["protocol"]): Promise<SpanExporter> {
+export async function openExporter(
+  name: "otlp" | "console",
+  protocol: TraceSettings["protocol"],
+): Promise<SpanExporter> {
   if (name === "console") return new ConsoleSpanExporter();
   switch (protocol) {
     case "grpc":

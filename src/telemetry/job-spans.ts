@@ -53,7 +53,7 @@ export function createJobSpans(sink: SpanSink, clock: Clock, keepsFailures: bool
   }
 
   function giveAttempt(attempt: TracedAttempt, settlement: Settlement, trace: JobTrace, now: number): void {
-    const { lease, startedAt, finishedAt, tookMs, spans } = attempt;
+    const { lease, startedAt, finishedAt, tookMs, spans, droppedSpans } = attempt;
     const parentId = jobSpanId(lease.id);
     const common = { traceId: trace.traceId, tracestate: trace.tracestate };
     const attributes = { ...attributesOfJob(lease), ...numbersOf(lease) };
@@ -75,7 +75,10 @@ export function createJobSpans(sink: SpanSink, clock: Clock, keepsFailures: bool
       const spanId = attemptSpanId(lease.id, lease.fence);
       sink.give({
         ...{ ...common, name: "attempt", kind: "consumer", spanId, parentId, startedAt, endedAt: finishedAt },
-        attributes: { ...ending, ...attributesOfOperation("attempt", "process") },
+        attributes: {
+          ...{ ...ending, ...attributesOfOperation("attempt", "process") },
+          ...(droppedSpans !== undefined && { "millpond.spans.dropped": droppedSpans }),
+        },
         ...{ error, events: eventsOf(settlement, error, finishedAt) },
       });
       for (const [index, record] of (spans ?? []).entries()) {

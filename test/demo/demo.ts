@@ -12,6 +12,7 @@ import { type DemoJob, inputsOf, planJobs } from "./jobs.ts";
 import { makeBrokenPicture, makePictures, type Picture } from "./pictures.ts";
 import { startServer } from "./server.ts";
 import { createProgress, type Row, say, showRows, showStats } from "./show.ts";
+import { startTracing } from "./tracing.ts";
 import { type Finished, findFaults } from "./verify.ts";
 
 const interrupted = new AbortController();
@@ -42,6 +43,7 @@ async function demonstrate(root: string, signal: AbortSignal): Promise<string[]>
   const folders = { pictures: join(root, "pictures"), resized: join(root, "resized") };
   for (const folder of Object.values(folders)) await mkdir(folder);
   const jobs = await prepare(folders.pictures);
+  const tracing = await startTracing(process.env);
 
   const server = await startServer(root, signal);
   say(`\nA server on ${server.address}, its jobs in an SQLite file, one worker for each core`, "head");
@@ -68,8 +70,10 @@ async function demonstrate(root: string, signal: AbortSignal): Promise<string[]>
     faults.push(...(await findFaults({ jobs, finished, listed, snapshot, folder: folders.resized })));
     faults.push(...(await showEndings(client, root, signal)));
     say(`\nThe resized pictures are in ${folders.resized}; all of it took ${duration(tookMs)}`);
+    if (tracing) say(tracing.notice);
   } finally {
     await client.close();
+    await tracing?.stop();
     const exitCode = await server.stop();
     if (exitCode !== 0 && !signal.aborted) faults.push(`the server ended with ${exitCode} instead of 0 after SIGTERM`);
   }
