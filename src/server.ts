@@ -95,16 +95,12 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
 
   const registry = createRegistry(clock);
   const telemetry = readVariables(env);
-  const stopPush = await startMetricPush(telemetry.metrics, {
-    registry,
-    resource: telemetry.resource,
-    version,
-    clock,
-    log,
-  });
+  const { metrics, resource } = telemetry;
+  const reporter = { version, instance: owner, clock, log };
+  const stopPush = await startMetricPush(metrics, { registry, resource, ...reporter });
   opened.push(stopOnly("the push of metrics", stopPush));
   const { jobsPerSecond } = config.tracing;
-  const traces = await openTracing(telemetry, { jobsPerSecond, version, instance: owner, clock, log });
+  const traces = await openTracing(telemetry, { jobsPerSecond, ...reporter });
   const { tracing } = traces;
   opened.push(stopOnly("tracing", traces.stop));
   const loaded = await loadTasks({

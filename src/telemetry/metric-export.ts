@@ -15,22 +15,20 @@ import { messageOf } from "../errors.ts";
 import { createSignal } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import type { Collected, HistogramPoint, NumberPoint, Registry } from "../metrics/registry.ts";
+import { type Reporter, resourceOf } from "./resource.ts";
+import { createSeldom } from "./seldom.ts";
 import type { MetricSettings } from "./variables.ts";
 
-export type MetricPushParts = {
+export type MetricPushParts = Reporter & {
   readonly registry: Registry;
-  /** Who reports. */
-  readonly resource: { readonly [name: string]: string | number };
-  /** Of this server. */
-  readonly version: string;
+  /** What the environment says about who reports. */
+  readonly resource: { readonly [name: string]: string };
   readonly clock: Clock;
   readonly log: Log;
 };
 
 /** How long the last push may take. */
-const longestFlushMs = 2_000;
-/** A collector that is away is worth a line this often. */
-const complainEveryMs = 60_000;
+const longestFlushMs = 3_000;
 /** How an exporter says that it went well. */
 const taken = 0;
 /** What a collector answers that has no place for metrics: HTTP 404 and gRPC UNIMPLEMENTED. */
@@ -81,16 +79,18 @@ function countFailures(
   { registry, clock, log }: { readonly registry: Registry; readonly clock: Clock; readonly log: Log },
 ): PushMetricExporter {
   const failures = registry.counter("millpond.metric.failed_exports");
-  let complainAtMs = clock.monotonicMs();
+  const seldom = createSeldom(clock);
+  let hasToldWhy = false;
 
   function complain(error: Error | undefined): void {
-    if (clock.monotonicMs() < complainAtMs) return;
-    const hasNoPlace = takesNone.has((error as { readonly code?: unknown } | undefined)?.code);
-    complainAtMs = hasNoPlace ? Number.POSITIVE_INFINITY : clock.monotonicMs() + complainEveryMs;
-    if (hasNoPlace)
-      log.info({}, "the collector takes no metrics, as one for traces: OTEL_METRICS_EXPORTER=none pushes none");
-    else
-      log.warn({ failed: failures.value, error: error && messageOf(error) }, "metrics are not taken by the collector");
+    if (takesNone.has((error as { readonly code?: unknown } | undefined)?.code)) {
+      const what = "the collector takes no metrics, as one for traces: OTEL_METRICS_EXPORTER=none pushes none";
+      if (!hasToldWhy) log.info({}, what);
+      hasToldWhy = true;
+    } else {
+      const facts = { failed: failures.value, error: error && messageOf(error) };
+      seldom(() => log.warn(facts, "metrics are not taken by the collector"));
+    }
   }
 
   return {
@@ -109,10 +109,11 @@ function countFailures(
   };
 }
 
-function createProducer({ registry, resource, version, clock }: MetricPushParts): MetricProducer {
+function createProducer(parts: MetricPushParts): MetricProducer {
+  const { registry, clock, version } = parts;
   const startTime = timeOf(registry.startedAt);
   const scope = { name: "millpond", version };
-  const reports = resourceFromAttributes({ ...resource });
+  const reports = resourceFromAttributes({ ...resourceOf(parts), ...parts.resource });
   return {
     async collect() {
       const collected = await registry.collect();

@@ -80,6 +80,7 @@ test("Stats, /metrics and OTLP say the same of known work", async (t) => {
   assert.ok(
     resource.attributes.some(({ key: name, value }) => name === "service.name" && value.stringValue === "millpond"),
   );
+  assert.ok(resource.attributes.some(({ key: name }) => name === "service.instance.id"));
   assert.equal(scopeMetrics[0]?.scope.name, "millpond");
   const cumulative = 2;
   assert.equal(metricsOf(push).get("millpond.jobs.admitted")?.sum?.aggregationTemporality, cumulative);
