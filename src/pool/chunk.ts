@@ -2,7 +2,7 @@
 import type { Failure, JsonValue, Payload } from "../job/job.ts";
 import type { SpanRecord } from "../job/trace.ts";
 import type { OutputBounds } from "./codec.ts";
-import type { Fault } from "./faults.ts";
+import type { AttemptOrigin, Fault } from "./faults.ts";
 import type { Progress } from "./port.ts";
 import type { LogLevel } from "./task.ts";
 
@@ -83,15 +83,13 @@ export type Note =
       readonly outcomes: ChunkOutcomes;
     }
   | (NoteOfJob & { readonly kind: "progress"; readonly fraction: number; readonly note: string })
-  | (NoteOfJob & {
-      readonly kind: "log";
-      readonly id: string;
-      readonly task: string;
-      readonly attempt: number;
-      readonly level: LogLevel;
-      readonly text: string;
-      readonly fields: { readonly [key: string]: JsonValue };
-    });
+  | (NoteOfJob &
+      AttemptOrigin & {
+        readonly kind: "log";
+        readonly level: LogLevel;
+        readonly text: string;
+        readonly fields: { readonly [key: string]: JsonValue };
+      });
 
 /** Where the job is that says something: a slot may have another chunk by the time it is heard. */
 type NoteOfJob = { readonly slot: number; readonly index: number; readonly seq: number };

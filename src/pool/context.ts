@@ -4,7 +4,7 @@ import { systemClock as clock } from "../clock.ts";
 import type { JsonValue } from "../job/job.ts";
 import type { ChunkJob, Note, RecordedSpans, StopReason } from "./chunk.ts";
 import { type Flags, stopReasonOf } from "./flags.ts";
-import { type Origin, runAs } from "./faults.ts";
+import { type AttemptOrigin, runAs } from "./faults.ts";
 import { plain, textOf } from "./plain.ts";
 import type { Progress } from "./port.ts";
 import { createReports, type Reports } from "./progress.ts";
@@ -42,7 +42,7 @@ export type Place = {
   readonly index: number;
   readonly settings: unknown;
   readonly deadlineAt: number;
-  readonly origin: Origin;
+  readonly origin: AttemptOrigin;
 };
 
 /** Attempts of this thread whose task asked for its signal. */
@@ -62,7 +62,7 @@ export function listenTo(bell: string): void {
 
 export function createContext(job: ChunkJob, place: Place): AttemptContext {
   const { flags, spanLog, slot, index } = place;
-  const [seq, id, task, attempt] = job;
+  const [seq, id, , attempt] = job;
   let reports: Reports | undefined;
   let spans: Spans | undefined;
   let lines = 0;
@@ -97,7 +97,7 @@ export function createContext(job: ChunkJob, place: Place): AttemptContext {
   }
 
   function postLine(level: LogLevel, text: string, fields: { readonly [key: string]: JsonValue }): void {
-    post({ kind: "log", slot, index, seq, id, task, attempt, level, text, fields });
+    post({ kind: "log", slot, index, ...place.origin, level, text, fields });
   }
 
   function createLog(): TaskContext["log"] {

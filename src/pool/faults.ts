@@ -6,18 +6,16 @@
  * and finalizers. A listener that fails belongs to the job that emits.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import type { Failure } from "../job/job.ts";
+import type { Failure, Lease } from "../job/job.ts";
 import { failureOf } from "./failure.ts";
 import { textOf } from "./plain.ts";
 import { thrownOf } from "./thrown.ts";
 
 /** Whose code it is: a job's, or, where `id` is null, that of a task's file at its import. */
-export type Origin = {
-  readonly task: string;
-  readonly id: string | null;
-  readonly seq: number;
-  readonly attempt: number;
-};
+export type Origin = AttemptOrigin | { readonly task: string; readonly id: null };
+
+/** Of one attempt: what tells it from all others, and names its span. */
+export type AttemptOrigin = Pick<Lease, "task" | "id" | "seq" | "attempt" | "fence" | "trace">;
 
 export type Fault = {
   /** Null: nobody knows. */

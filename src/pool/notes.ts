@@ -15,7 +15,7 @@ export type Notes = {
   forget(ended: readonly Ended[]): void;
 };
 
-export function createNotes(slots: Slots, log: Log, onSaid: PoolOptions["onSaid"]): Notes {
+export function createNotes(pool: string, slots: Slots, log: Log, onSaid: PoolOptions["onSaid"]): Notes {
   const progress = new Map<number, Progress>();
   return {
     hear(note) {
@@ -29,9 +29,8 @@ export function createNotes(slots: Slots, log: Log, onSaid: PoolOptions["onSaid"
         onSaid(lease, { kind: "progress", progress: said });
         return;
       }
-      const { id, task, attempt, level, text, fields } = note;
-      if (log.isWritten(level))
-        log[level]({ ...(lease ? jobFields(lease) : { job: id, task, attempt }), fields }, text);
+      const { level, text, fields } = note;
+      if (log.isWritten(level)) log[level]({ ...jobFields({ ...note, pool }), fields }, text);
       if (lease) onSaid(lease, { kind: "log", level, text, fields });
     },
     last(lease, report) {

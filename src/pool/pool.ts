@@ -48,7 +48,7 @@ export type ThreadPool = Pool & {
 export function createPool(options: PoolOptions): ThreadPool {
   const { name, work, minWorkers, maxWorkers, clock, log, onReleased } = options;
   const slots = createSlots(maxWorkers, options.isTraced);
-  const notes = createNotes(slots, log, options.onSaid);
+  const notes = createNotes(name, slots, log, options.onSaid);
   const ending = createEnding();
   const bell = new BroadcastChannel(`millpond-pool-${randomUUID()}`);
   bell.unref();
@@ -161,8 +161,8 @@ export function createPool(options: PoolOptions): ThreadPool {
   function hearFault({ thread, origin, failure }: NoteOfFault): void {
     const slot = [...slots.busy].find(({ flags }) => threadOf(flags) === thread);
     const { message: error, stack } = failure;
-    const lease = slot && leaseOf(origin, slot);
-    const whose = lease ? jobFields(lease) : { pool: name, job: origin?.id ?? undefined, task: origin?.task };
+    const isJob = origin !== null && origin.id !== null;
+    const whose = isJob ? jobFields({ ...origin, pool: name }) : { pool: name, task: origin?.task };
     log.warn({ ...whose, error, stack }, faultText(origin, slot));
     if (!slot) return;
     slot.fault = { origin, failure };
@@ -294,14 +294,10 @@ function faultText(origin: Origin | null, slot: Slot | undefined): string {
   if (origin === null) return "a worker failed, nobody knows by whose code, and is ended: what it runs is handed back";
   if (origin.id === null)
     return "what a task's file started failed, and its worker is ended: what it runs is handed back";
-  const lease = slot && leaseOf(origin, slot);
-  return lease && slot.leases.indexOf(lease) >= slot.known
+  const index = slot?.leases.findIndex(({ id, attempt }) => id === origin.id && attempt === origin.attempt) ?? -1;
+  return slot && index >= slot.known
     ? "a job failed where nobody catches it, and its worker is ended"
     : "what a job left behind failed, and its worker is ended: what it runs is handed back";
-}
-
-function leaseOf(origin: Origin | null, { leases }: Slot): Lease | undefined {
-  return leases.find(({ id, attempt }) => id === origin?.id && attempt === origin.attempt);
 }
 
 /** No thread has taken its chunk. */

@@ -81,7 +81,7 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
 /** A thread that cannot load a task ends: the import may succeed in the next one, and never again in this one. */
 async function definitionOf(name: string, file: string, fail: (error: unknown) => never): Promise<AnyTask> {
   try {
-    const origin = { task: name, id: null, seq: 0, attempt: 0 };
+    const origin = { task: name, id: null };
     const exported = await runAs(origin, () => importTask(file));
     if (exported.kind === "task" && exported.task.name === name) return exported.task;
     throw new Error("the file is no longer that of this task: restart the server");
@@ -102,14 +102,14 @@ async function runJob(
   place: { flags: Flags; spanLog: SpanLog | null; slot: number; index: number; startMs: number },
 ): Promise<ChunkOutcome | null> {
   const { flags, index, startMs } = place;
-  const [seq, id, task, attempt, payload, bounds] = job;
+  const [seq, id, task, attempt, payload, bounds, trace = null, fence = attempt] = job;
   const { definition, settings, timeoutMs } = tasks.get(task) as Runnable; // the pool sends only tasks that it was given
   const startedAt = clock.exactNow();
   const expiresAt = bounds?.expiresAt ?? Number.POSITIVE_INFINITY;
   if (startedAt >= expiresAt) withdraw(flags, index, "expired"); // it passed while the job waited for its neighbours
   if (!begin(flags, index, startedAt)) return null;
   const deadlineAt = Math.min(Math.floor(startedAt) + (bounds?.timeoutMs ?? timeoutMs), expiresAt);
-  const origin = { task, id, seq, attempt };
+  const origin = { task, id, seq, attempt, fence, trace };
   const context = createContext(job, { ...place, settings, deadlineAt, origin });
   try {
     const input = decodeInput(definition.input, payload) as never;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { attemptSpanId } from "../../src/job/trace.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
 import { job, shown, tryPool } from "./try-pool.ts";
 
@@ -29,8 +30,8 @@ describe("what a job left behind and fails during the next one", () => {
       assert.deepEqual(
         lines
           .filter(({ text }) => text === leftBehind)
-          .map(({ level, fields }) => [level, fields["job"], fields["task"]]),
-        [["warn", culprit.id, "leaves"]],
+          .map(({ level, fields }) => [level, fields["job"], fields["task"], fields["span_id"]]),
+        [["warn", culprit.id, "leaves", attemptSpanId(culprit.id, culprit.fence)]],
       );
       assert.deepEqual((await pool.run([job("echo", 1)])).map(shown), ["succeeded json 1"]);
     });

@@ -32,19 +32,22 @@ describe("log", () => {
   test("a line that the level hides is passed on to who watches the job, and costs nothing else", () => {
     const slots = createSlots(1);
     const lease = job("echo", 1);
-    const traceless = {
-      ...lease,
+    const slot = slots.take([lease], 0)?.index ?? -1;
+    const { log, lines } = keptLog();
+    const said: unknown[] = [];
+    const notes = createNotes("tried", slots, { ...log, isWritten: (level) => level !== "debug" }, (_, what) =>
+      said.push(what),
+    );
+    const { seq, id, task, attempt, fence } = lease;
+    const words = { level: "debug", text: "hidden", fields: {} } as const;
+    const note = {
+      ...{ slot, index: 0, seq, id, task, attempt, fence, ...words },
+      kind: "log" as const,
       get trace(): never {
         throw new Error("the trace of a hidden line was read");
       },
     };
-    const slot = slots.take([traceless], 0)?.index ?? -1;
-    const { log, lines } = keptLog();
-    const said: unknown[] = [];
-    const notes = createNotes(slots, { ...log, isWritten: (level) => level !== "debug" }, (_, what) => said.push(what));
-    const { seq, id, task, attempt } = lease;
-    const words = { level: "debug", text: "hidden", fields: {} } as const;
-    notes.hear({ kind: "log", slot, index: 0, seq, id, task, attempt, ...words });
+    notes.hear(note);
     assert.deepEqual(lines, []);
     assert.deepEqual(said, [{ kind: "log", ...words }]);
   });
@@ -153,7 +156,8 @@ describe("progress", () => {
     const [leaves, waits] = [job("talks", "late"), job("waits", "finish")];
     const running = pool.run([leaves, waits]);
     await heard("late");
-    assert.deepEqual(lines.find(({ text }) => text === "late")?.fields["job"], leaves.id);
+    const late = lines.find(({ text }) => text === "late")?.fields;
+    assert.deepEqual([late?.["job"], late?.["span_id"]], [leaves.id, attemptSpanId(leaves.id, leaves.fence)]);
     assert.deepEqual(
       said.filter(({ said: { kind } }) => kind === "progress"),
       [],
@@ -165,7 +169,7 @@ describe("progress", () => {
   test("a word that comes after the job's end is not kept, also before its place has another chunk", () => {
     const slots = createSlots(1);
     const said: unknown[] = [];
-    const notes = createNotes(slots, keptLog().log, (_, each) => said.push(each));
+    const notes = createNotes("tried", slots, keptLog().log, (_, each) => said.push(each));
     const [first, second] = [job("talks", "late"), job("echo", 1)];
     const slot = slots.take([first], 0);
     assert.ok(slot);
