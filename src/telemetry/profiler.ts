@@ -25,6 +25,8 @@ export type ProfilerParts = {
 
 /** How long a thread may take to begin or end a recording: one inside a native call does not hear of it before it returns. */
 const answerMs = 5_000;
+/** A thread that starts is asked again after so long. */
+const retryMs = 50;
 /** How long one thread's heap may take. */
 const longestHeapMs = 120_000;
 /** How long `stop` waits for what is being taken. */
@@ -82,12 +84,27 @@ export function createProfiler({ folder, targets, diskRefusal, clock, log }: Pro
     }
   }
 
+  /** A thread that starts cannot be asked before it runs: it is asked again, for as long as it may take to answer. */
+  async function whenRunning<T>(thread: Thread, ask: (thread: Thread) => Promise<T>): Promise<T> {
+    const endMs = clock.monotonicMs() + answerMs;
+    for (;;) {
+      try {
+        return await ask(thread);
+      } catch (error) {
+        const isNotRunning = (error as NodeJS.ErrnoException).code === "ERR_WORKER_NOT_RUNNING";
+        const isOver = thread?.threadId === -1 || stopping.signal.aborted || clock.monotonicMs() >= endMs;
+        if (!isNotRunning || isOver) throw error;
+      }
+      await pause(clock, retryMs, stopping.signal);
+    }
+  }
+
   async function record(kind: "cpu" | "allocations", threads: readonly Named[], path: PathOf, until: Promise<void>) {
     const begin = kind === "cpu" ? recordCpu : recordAllocations;
     return Promise.all(
       threads.map(({ name, thread }) =>
         attempt(name, async () => {
-          const recording = await begun(begin(present(thread)));
+          const recording = await begun(whenRunning(present(thread), begin));
           await until;
           const text = await answered(recording.stop());
           return { thread: name, path: path(name), bytes: await writePrivate(path(name), text) };
@@ -120,7 +137,7 @@ export function createProfiler({ folder, targets, diskRefusal, clock, log }: Pro
     signal: AbortSignal,
   ): Promise<Profile> {
     const thread = present(given);
-    const neededBytes = (await answered(heapBytes(thread))) * heapGrowth;
+    const neededBytes = (await answered(whenRunning(thread, heapBytes))) * heapGrowth;
     const roomBytes = (await freeBytes(dirname(path))) - reserveBytes;
     if (roomBytes < neededBytes) {
       throw new Error(

@@ -135,6 +135,14 @@ suite("a profile", () => {
     assert.equal(told.length, 3);
   });
 
+  test("is taken of a thread that is only starting, too", async (t) => {
+    const starting = new Worker(idle, { eval: true });
+    t.after(() => starting.terminate());
+    const { profiler } = open(t, { targets: [["cpu", () => [starting]]] });
+    const [profile] = await profiler.profile({ kind: "cpu", target: "cpu", durationMs: 50 }, never);
+    assert.ok(jsonAt(pathOf(profile)));
+  });
+
   test("of a heap whose thread ends meanwhile is whole, or leaves neither a file nor a folder", async (t) => {
     for (let waitMs = 0; waitMs < 250; waitMs += 50) {
       const worker = await startThread(t, idle);
