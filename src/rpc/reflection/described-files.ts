@@ -34,6 +34,8 @@ export type DescribedFiles = {
  */
 export function describeFiles(own: readonly DescFile[], tasks: Tasks): DescribedFiles {
   const files = new Map<string, DescribedFile>();
+  /** Files by the name that they came with, and their bytes under it. */
+  const arrived = new Map<string, readonly { readonly bytes: Uint8Array; readonly file: DescribedFile }[]>();
   const owners = new Map<string, string>();
   const placed = new Map<DescFile, DescribedFile>();
   const ownNames = new Set<string>();
@@ -46,14 +48,17 @@ export function describeFiles(own: readonly DescFile[], tasks: Tasks): Described
   }
 
   function find(file: DescFile, task: string | undefined): DescribedFile {
+    const { name } = file.proto;
     const imports = file.dependencies.map((each) => place(each, task));
-    const described = describe(file, file.proto.name, imports);
-    const twin = files.get(file.proto.name);
-    if (!twin) return add(described);
-    const declared = new Set(twin.symbols);
-    const isSame = Buffer.from(twin.bytes).equals(described.bytes);
-    if (isSame || (ownNames.has(file.proto.name) && described.symbols.every((each) => declared.has(each)))) return twin;
-    return add(describe(file, freeName(`${task}/${file.proto.name}`), imports));
+    const described = describe(file, name, imports);
+    const others = arrived.get(name) ?? [];
+    const same = others.find(({ bytes }) => Buffer.from(bytes).equals(described.bytes));
+    if (same) return same.file;
+    const twin = files.get(name);
+    if (twin && ownNames.has(name) && declaresAll(twin, described.symbols)) return twin;
+    const added = add(twin ? describe(file, freeName(`${task}/${name}`), imports) : described);
+    arrived.set(name, [...others, { bytes: described.bytes, file: added }]);
+    return added;
   }
 
   function freeName(wanted: string): string {
@@ -90,6 +95,11 @@ export function withImports(file: DescribedFile): readonly DescribedFile[] {
   const all = new Set([file]);
   for (const each of all) for (const imported of each.imports) all.add(imported);
   return [...all];
+}
+
+function declaresAll(file: DescribedFile, symbols: readonly string[]): boolean {
+  const declared = new Set(file.symbols);
+  return symbols.every((symbol) => declared.has(symbol));
 }
 
 function describe(file: DescFile, name: string, imports: readonly DescribedFile[]): DescribedFile {

@@ -58,6 +58,21 @@ suite("files of tasks' types", () => {
     for (const type of ["mail.Input", "scan.Input"]) assert.ok(registry.getMessage(type), `ListTasks has ${type}`);
   });
 
+  test("are once under their new name too, where several tasks share them", () => {
+    const shared = () => fileOf("input.proto", "scan", ["Input"]);
+    const own = fileOf("own.proto", "own", [], {
+      dependency: ["input.proto"],
+      messageType: [{ name: "Input", field: [messageField("of", 1, ".scan.Input")] }],
+    });
+    const mail = typed(lastOf([fileOf("input.proto", "mail", ["Input"])]));
+    const described = describe(
+      tasksWith({ mail, scan: typed(lastOf([shared()])), other: typed(lastOf([shared(), own])) }),
+    );
+    assert.deepEqual(described.leftOut, []);
+    assert.deepEqual(names(described), ["input.proto", "scan/input.proto", "own.proto"]);
+    assert.deepEqual(described.files.get("own.proto")?.proto.dependency, ["scan/input.proto"]);
+  });
+
   test("that declare a symbol for the second time are left out with what is in both, and the others stay", () => {
     const first = lastOf([fileOf("first.proto", "shop", ["Input"])]);
     const second = lastOf([fileOf("second.proto", "shop", ["Input", "Other"])]);
