@@ -46,7 +46,7 @@ export default defineTask({
     const { bytes, id } = readSource(input, ctx);
     const target = targetFileOf(input, settings, id);
     if (target) assertWritable(target);
-    const source = await decoding(startedMs, () => inspect(bytes));
+    const source = await decoding(startedMs, () => ctx.span("inspect", () => inspect(bytes)));
     const plan = planOf(input, source, settings);
     ctx.throwIfCancelled();
     ctx.progress(0.2, `${source.width}x${source.height} to ${plan.width}x${plan.height}`);

@@ -1,5 +1,8 @@
 /** Shows each picture as one trace, when the environment says where traces go (`OTEL_EXPORTER_OTLP_ENDPOINT`). */
+import { randomUUID } from "node:crypto";
+import { resourceOf } from "../../src/telemetry/resource.ts";
 import { readVariables, type Variables } from "../../src/telemetry/variables.ts";
+import { version } from "../../src/version.ts";
 
 export type DemoTracing = {
   /** Where to look for what. */
@@ -16,9 +19,10 @@ export async function startTracing(env: Variables): Promise<DemoTracing | undefi
   const { resourceFromAttributes } = await import("@opentelemetry/resources");
   const { BatchSpanProcessor, TracerProvider } = await import("@opentelemetry/sdk-trace");
   const { openExporter } = await import("../../src/telemetry/export.ts");
+  const reporter = resourceOf({ version, instance: randomUUID() });
   const exporters = await Promise.all(traces.exporters.map((name) => openExporter(name, traces.protocol)));
   const provider = new TracerProvider({
-    resource: resourceFromAttributes({ "service.name": "millpond-demo" }),
+    resource: resourceFromAttributes({ ...reporter, "service.name": "millpond-demo" }),
     spanProcessors: exporters.map((exporter) => new BatchSpanProcessor({ exporter })),
   });
   trace.setGlobalTracerProvider(provider);

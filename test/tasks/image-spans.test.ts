@@ -26,6 +26,7 @@ async function spansOf(input: Input, given: { readonly [key: string]: unknown } 
 }
 
 const steps = [
+  ["inspect", "attempt"],
   ["resize", "attempt"],
   ["decode", "resize"],
   ["encode", "attempt"],
@@ -38,7 +39,7 @@ suite("the spans of image.resize", () => {
     await writeFile(join(root, "a.jpg"), await photo());
     const { shown, records } = await spansOf({ source: path("a.jpg"), width: 60, outputPath: "b.webp" }, { root });
     assert.deepEqual(shown, [["read", "attempt"], ...steps, ["write", "attempt"]]);
-    const [, resize, decode, encode, write] = records;
+    const [, , resize, decode, encode, write] = records;
     assert.ok(decode!.startedAt >= resize!.startedAt && decode!.endedAt <= resize!.endedAt);
     assert.ok(encode!.startedAt >= resize!.endedAt && write!.startedAt >= encode!.endedAt);
   });
@@ -47,7 +48,7 @@ suite("the spans of image.resize", () => {
     const source = bytes(await photoAs("avif"));
     const { shown, records } = await spansOf({ source, width: 300, format: ImageFormat.PNG });
     assert.deepEqual(shown, steps);
-    const encode = records[2]!;
+    const encode = records[3]!;
     assert.ok(encode.endedAt > encode.startedAt);
   });
 
@@ -58,6 +59,7 @@ suite("the spans of image.resize", () => {
     assert.deepEqual(
       shown.map(([name, , error]) => [name, error !== undefined]),
       [
+        ["inspect", false],
         ["resize", true],
         ["decode", true],
       ],
@@ -73,6 +75,9 @@ suite("the spans of image.resize", () => {
         .gif()
         .toBuffer(),
     );
-    assert.deepEqual((await spansOf({ source, width: 30 })).shown, [["resize", "attempt"]]);
+    assert.deepEqual((await spansOf({ source, width: 30 })).shown, [
+      ["inspect", "attempt"],
+      ["resize", "attempt"],
+    ]);
   });
 });
