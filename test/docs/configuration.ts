@@ -76,7 +76,7 @@ URL than its host.
 
 ${table(["Variable", "Meaning"], variables)}
 
-The standard \`OTEL_*\` variables turn on traces, and the push of [metrics](metrics.md#otlp). What they name and is not known, such as
+The standard \`OTEL_*\` variables turn on [traces](tracing.md), and the push of [metrics](metrics.md#otlp). What they name and is not known, such as
 an exporter, a protocol or a sampler, is refused at the start.
 `;
 }

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { suite, type TestContext, test } from "node:test";
 import { attemptSpanId, jobSpanId } from "../../src/job/trace.ts";
 import { ways } from "../rpc/fixtures.ts";
+import { openGate } from "../rpc/gate.ts";
 import { echo, exchange, fates, follow, idsOf, type JobInit, json, later, newChannel, whenFinal } from "../rpc/jobs.ts";
 import { clientAt, makePlace } from "../server/place.ts";
 import { one, openGrpcReceiver, openReceiver, type Receiver, type Span, treeOf } from "./receiver.ts";
@@ -112,8 +113,10 @@ suite("a job is one trace", () => {
         traces.timeout,
       ),
     ];
-    const cancelled = await submit({ task: "sleep", input: json({ durationMs: 60_000 }) }, traces.cancel);
-    await whenFinal(client, cancelled, ({ startedAt }) => startedAt !== undefined);
+    const gate = await openGate();
+    t.after(gate.close);
+    const cancelled = await submit({ task: "gate", input: json({ port: gate.port }) }, traces.cancel);
+    await gate.next(); // before it runs a cancel would end its wait
     await client.cancelJobs({ jobIds: [cancelled] });
     for (const id of [...ids, cancelled]) await whenFinal(client, id);
     assert.equal((await server.signal("SIGTERM")).code, 0);
@@ -218,6 +221,43 @@ suite("a job is one trace", () => {
       [event?.name, event?.attributes["error.type"], event?.attributes["millpond.jobs"]],
       ["refused", "unknown_task", 2],
     );
+  });
+
+  test("by Connect as by gRPC, and one that is malformed is ignored and counted", async (t) => {
+    const receiver = await openReceiver(t);
+    const { start } = await makePlace(t);
+    const server = await start([], otlp(receiver));
+    const client = clientAt(server, ways.connectHttp1);
+    const trace = newTrace();
+    const headers = { traceparent: traceparentOf(trace), tracestate: "vendor=1", baggage: "user=ada" };
+    const { result } = await client.run({ job: echo(1) }, { headers });
+    await client.run({ job: echo(2) }, { headers: { traceparent: "00-nonsense" } });
+    const metrics = await (await fetch(`http://${server.serving.http}/metrics`)).text();
+    assert.match(metrics, /^millpond_trace_context_malformed_total(?:\{.*\})? 1$/m);
+    assert.equal((await server.signal("SIGTERM")).code, 0);
+
+    assert.deepEqual(treeOf(receiver.spans, trace.traceId), whole);
+    const submit = one(receiver.spans, "submit", trace.traceId);
+    const { "rpc.system.name": system, "rpc.method": method } = submit.attributes;
+    assert.deepEqual([system, method], ["connectrpc", "millpond.v1.WorkerPoolService/Run"]);
+    const attempt = one(receiver.spans, "attempt", trace.traceId);
+    assert.deepEqual([attempt.tracestate, attempt.attributes["messaging.message.id"]], ["vendor=1", result?.jobId]);
+  });
+
+  test("says when the jobs of a stream were read more slowly", async (t) => {
+    const receiver = await openReceiver(t);
+    const { start } = await makePlace(t);
+    const server = await start(["--rate-per-second", "2", "--rate-burst", "1"], otlp(receiver));
+    const trace = newTrace();
+    const stream = exchange(clientAt(server, ways.grpc), { channel: newChannel() });
+    stream.submit(1, [echo(1), echo(2)], traceparentOf(trace));
+    stream.end();
+    await stream.rest();
+    assert.equal((await server.signal("SIGTERM")).code, 0);
+
+    const [event] = one(receiver.spans, "submit", trace.traceId).events;
+    assert.equal(event?.name, "throttled");
+    assert.ok(Number(event?.attributes["millpond.wait_ms"]) > 20);
   });
 
   test("across a kill and a restart: the lost attempt is an error in it, and context and baggage are still there", async (t) => {

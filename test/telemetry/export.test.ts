@@ -1,0 +1,90 @@
+/** What happens to spans when the collector is away, slow, or says no. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { suite, type TestContext, test } from "node:test";
+import { systemClock } from "../../src/clock.ts";
+import { openExport } from "../../src/telemetry/export.ts";
+import type { Span } from "../../src/telemetry/span.ts";
+import { readVariables } from "../../src/telemetry/variables.ts";
+import { createFakeClock } from "../support/fake-clock.ts";
+import { keptLog } from "../support/samples.ts";
+import { until } from "../support/until.ts";
+
+const span: Span = {
+  ...{ name: "attempt", kind: "consumer", traceId: "b".repeat(32), spanId: "c".repeat(16), parentId: null },
+  ...{ startedAt: 1_790_000_000_000.25, endedAt: 1_790_000_000_001.5, attributes: { "millpond.attempt": 1 } },
+};
+
+async function listen(t: TestContext, server: Server): Promise<string> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** The exporters read their endpoint from the environment of the process. */
+async function open(t: TestContext, url: string, more: object = {}, clock = createFakeClock()) {
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: url, OTEL_EXPORTER_OTLP_TIMEOUT: "1000", ...more };
+  const before = { ...process.env };
+  Object.assign(process.env, env);
+  t.after(() => {
+    for (const name of Object.keys(env)) delete process.env[name];
+    Object.assign(process.env, before);
+  });
+  const { log, lines } = keptLog();
+  const settings = readVariables(env).traces;
+  assert.ok(settings);
+  const sink = await openExport({ settings, resource: { "service.name": "mill" }, version: "1", clock, log });
+  return { sink, lines, clock };
+}
+
+suite("spans", () => {
+  test("beyond the bound are dropped before they are made, counted, and told of once in a minute", async (t) => {
+    const { sink, lines, clock } = await open(t, await listen(t, createServer()), { OTEL_BSP_MAX_QUEUE_SIZE: "10" });
+    for (let count = 0; count < 25; count += 1) if (sink.hasRoom(1)) sink.give(span);
+    assert.deepEqual(sink.numbers(), { exported: 0, dropped: 15, waiting: 10 });
+    assert.equal(lines.length, 1);
+    clock.advance(59_000);
+    assert.equal(sink.hasRoom(4), false);
+    assert.equal(lines.length, 1);
+    clock.advance(1_000);
+    assert.equal(sink.hasRoom(1), false);
+    assert.equal(lines.length, 2);
+    assert.equal(sink.numbers().dropped, 20);
+  });
+
+  test("that a collector refuses are dropped, counted and told of, and nothing is printed", async (t) => {
+    const refusing = createServer((_, response) => response.writeHead(400).end());
+    const { sink, lines } = await open(t, await listen(t, refusing), { OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "2" });
+    sink.give(span);
+    sink.give(span);
+    await until(() => sink.numbers().dropped === 2);
+    assert.deepEqual(sink.numbers(), { exported: 0, dropped: 2, waiting: 0 });
+    assert.equal(lines.length, 1);
+  });
+
+  test("that nobody takes hold a stop up for three seconds, and no longer", async (t) => {
+    const { sink, lines, clock } = await open(t, await listen(t, createServer()), {
+      OTEL_EXPORTER_OTLP_TIMEOUT: "4000",
+    });
+    sink.give(span);
+    const stopped = sink.stop();
+    clock.advance(3_000);
+    await stopped;
+    assert.equal(lines.length, 1);
+  });
+
+  test("are handed over at a stop, and counted as exported", async (t) => {
+    const taking = createServer((request, response) => request.resume().on("end", () => response.end()));
+    const { sink, lines } = await open(t, await listen(t, taking), {}, { ...createFakeClock(), ...systemClock });
+    sink.give(span);
+    await sink.stop();
+    assert.deepEqual(sink.numbers(), { exported: 1, dropped: 0, waiting: 0 });
+    assert.deepEqual(lines, []);
+  });
+});
