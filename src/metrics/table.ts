@@ -223,7 +223,8 @@ const rows = {
     kind: "counter",
     unit: "{call}",
     attributes: ["rpc.method", "rpc.response.status_code"],
-    description: "Calls that ended, by method and gRPC status; streams count once, when they end.",
+    description:
+      "Calls that could be read and have ended, by method and gRPC status; streams count once, when they end.",
     advice:
       "`INTERNAL` is a bug: the server's log has it. `UNAVAILABLE` after a failure of the store, or while draining.",
   },

@@ -142,9 +142,11 @@ test("while nobody can tell how full the disk is nothing is refused, and the log
   await look();
   await look();
   assert.equal(disk.refusal(), undefined);
+  assert.equal(disk.room(), undefined);
   assert.equal(lines.filter(({ text }) => text.startsWith("nobody can tell")).length, 1);
   set(10);
   await look();
+  assert.deepEqual(disk.room(), { freeBytes: 10 * 2 ** 20, leastBytes: 256 * 2 ** 20 });
   assert.equal(disk.refusal()?.reason, "disk_full");
   fail(new Error("ENOENT"));
   await look();

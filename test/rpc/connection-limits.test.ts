@@ -28,19 +28,21 @@ const connectionFrom = (remoteAddress: string | undefined) =>
 describe("connections", () => {
   function limits(connections: number, connectionsPerAddress: number) {
     const refused: string[] = [];
-    const { admit } = createConnectionLimits({
+    const { admit, open } = createConnectionLimits({
       ...{ connections, connectionsPerAddress },
       onRefused: (limit) => refused.push(limit),
     });
-    return { refused, admit };
+    return { refused, admit, open };
   }
 
   test("beyond what one address may have are refused until one closes; other addresses are not", () => {
-    const { refused, admit } = limits(10, 2);
+    const { refused, admit, open } = limits(10, 2);
     const first = connectionFrom("192.0.2.1");
     assert.deepEqual([first, connectionFrom("192.0.2.1"), connectionFrom("192.0.2.1")].map(admit), [true, true, false]);
     assert.equal(admit(connectionFrom("192.0.2.2")), true);
+    assert.equal(open(), 3);
     first.emit("close");
+    assert.equal(open(), 2);
     assert.equal(admit(connectionFrom("192.0.2.1")), true);
     assert.deepEqual(refused, ["connectionsPerAddress"]);
   });

@@ -1,6 +1,8 @@
 /** `/metrics` of a real server. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import { prometheusName } from "../../src/metrics/prometheus.ts";
+import { metrics } from "../../src/metrics/table.ts";
 import { parseExposition, valueOf } from "../metrics/exposition.ts";
 import { openServer, ways } from "./fixtures.ts";
 import { until } from "../support/until.ts";
@@ -95,6 +97,20 @@ test("calls are counted by method and status, streams when they end; commits are
     valueOf(during, "millpond_store_commit_size_count"),
     valueOf(during, "millpond_store_commit_duration_seconds_count"),
   );
+});
+
+test("each series has the attributes that docs/metrics.md names, and no other", async () => {
+  const families = await scrape();
+  const documented = new Map(metrics.map((metric) => [prometheusName(metric), metric]));
+  for (const { name, type, help, samples } of families.values()) {
+    const metric = documented.get(name);
+    assert.deepEqual([type, help], [metric?.kind, metric?.description], name);
+    const wanted = (metric?.attributes ?? []).map((attribute) => attribute.replaceAll(".", "_"));
+    for (const { labels } of samples) {
+      const { le: _, ...own } = labels;
+      assert.deepEqual(Object.keys(own).toSorted(), wanted.toSorted(), name);
+    }
+  }
 });
 
 test("no metric names a client", async () => {

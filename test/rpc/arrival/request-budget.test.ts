@@ -294,8 +294,10 @@ test("requests that are opened later are opened at once when what they hold toge
     return later;
   };
   for (let count = 0; count < 1_000; count += 1) budget.forget(held(15 * kib)); // what has ended holds nothing
+  assert.equal(budget.heldBytes(), 0);
   for (let count = 0; count < 4; count += 1) held(mib);
   assert.equal(opened, 0);
+  assert.equal(budget.heldBytes(), 4 * mib);
   held(1);
   assert.equal(opened, 5);
   for (let count = 0; count < 4; count += 1) held(mib); // nor is counted again what is open
