@@ -21,7 +21,7 @@ const bin = join(root, "node_modules", ".bin");
 const isWindows = process.platform === "win32";
 
 /** What folders under test/ must be called for `--test` without arguments to leave them to .ci/run. */
-const slowTests = "docker|codegen|grpcurl";
+const slowTests = "docker|codegen|grpcurl|jaeger";
 
 if (!isInstalled()) install();
 linkCommand();
