@@ -10,25 +10,26 @@ import type { JaegerSpan } from "./spans.ts";
 import { openStage, startPictureServer } from "./stage.ts";
 
 const file = new URL("../../docs/trace.svg", import.meta.url);
-const rehearsals = 3;
+/** The quickest is drawn: the first loads what the others have, and the machine may do other things meanwhile. */
+const runs = 12;
 /** What comes last of the program, of the client and of the server. */
 const ends = ["POST /pictures", "thumbnail job", "deliver"];
 
 buildJaeger();
 const stage = await openStage();
 try {
-  let traceId = "";
-  for (let run = 0; run <= rehearsals; run++) {
-    // the first ones load what the others have already: the last is as it is every day
+  const traceIds: string[] = [];
+  for (let run = 0; run < runs; run++) {
     const pictures = await startPictureServer(1);
     const job = () => stage.client.run("thumbnail", { url: pictures.url, width: 320 });
-    ({ traceId } = await stage.program.traced("POST /pictures", job));
+    traceIds.push((await stage.program.traced("POST /pictures", job)).traceId);
     await pictures.stop();
   }
   await stage.program.flush();
-  const isWhole = (found: readonly JaegerSpan[]) => ends.every((name) => found.some((span) => span.name === name));
-  const spans = await stage.jaeger.traceOnce(traceId, isWhole);
-  assert.ok(isWhole(spans), `Jaeger has no more than ${spans.map(({ name }) => name).join(", ")}`);
+  const traces = await Promise.all(traceIds.map((traceId) => stage.jaeger.traceOnce(traceId, isWhole)));
+  assert.ok(traces.every(isWhole), "a trace has not come whole");
+  const lengthOf = ([first]: readonly JaegerSpan[]) => first?.tookMs ?? Infinity;
+  const spans = traces.reduce((quickest, trace) => (lengthOf(trace) < lengthOf(quickest) ? trace : quickest));
   const drawn = spans.map((span) => ({
     ...span,
     note: span.isError ? String(span.tags["error.type"] ?? "") : undefined,
@@ -36,4 +37,8 @@ try {
   await writeFile(file, drawTrace(drawn, "A job with two attempts, as Jaeger has it"));
 } finally {
   await stage.stop();
+}
+
+function isWhole(spans: readonly JaegerSpan[]): boolean {
+  return ends.every((name) => spans.some((span) => span.name === name));
 }

@@ -45,7 +45,7 @@ export type JaegerSpan = {
   readonly warnings: readonly string[];
 };
 
-/** In the order in which they began. */
+/** In the order in which they began; of those that began at once the one that ended first. */
 export function toSpans({ data }: ApiTrace): readonly JaegerSpan[] {
   const spans = data.flatMap(({ spans, processes }) =>
     spans.map((span): JaegerSpan => {
@@ -74,7 +74,7 @@ export function toSpans({ data }: ApiTrace): readonly JaegerSpan[] {
       };
     }),
   );
-  return spans.toSorted((a, b) => a.startedAt - b.startedAt);
+  return spans.toSorted((a, b) => a.startedAt - b.startedAt || a.tookMs - b.tookMs);
 }
 
 function valuesOf(tags: readonly Tag[]): Values {
