@@ -59,7 +59,7 @@ async function traced(
   const begun = jobs.map((job) => tracer.begin(job.spec));
   try {
     const receipts = await send(begun.map(({ spec }, at) => ({ ...(jobs[at] as Job), spec })));
-    for (const [at, { refusal }] of receipts.entries()) begun[at]?.end({ failure: refusal });
+    for (const [at, each] of begun.entries()) each.end({ failure: receipts[at]?.refusal });
     return receipts;
   } catch (error) {
     for (const each of begun) each.end(endOfLost(error));

@@ -97,8 +97,11 @@ export function createTracing(address: string, client: string | undefined): Trac
 }
 
 /** The end of a job that has a result. */
-export function endOf({ state, failure }: Result): JobEnd {
-  return { state: stateNames.get(state), failure };
+export function endOf(result: Result): JobEnd {
+  const state = stateNames.get(result.state);
+  if (state === "SUCCEEDED") return { state };
+  const unsaid = { reason: String(state).toLowerCase(), message: `the job is ${state}` };
+  return { state, failure: result.failure ?? unsaid };
 }
 
 /** The end of a job that its client knows no more of. */
