@@ -54,6 +54,17 @@ suite("the spans of a job", () => {
     assert.equal(decode?.events?.[0]?.name, "exception");
   });
 
+  test("that are more than an attempt keeps are counted on it", () => {
+    const { settle, given } = open();
+    settle(newLease({ trace }), succeeded, { spans: [], droppedSpans: 7 });
+    settle(newLease({ trace }), succeeded);
+    const attempts = given.filter(({ name }) => name === "attempt");
+    assert.deepEqual(
+      attempts.map(({ attributes }) => attributes["millpond.spans.dropped"]),
+      [7, undefined],
+    );
+  });
+
   test("are none of a job that is not traced and does not fail", () => {
     const { settle, accepted, names } = open();
     accepted([newLease(), newLease({ trace: trace.replace(/1$/, "0") })]);

@@ -123,8 +123,9 @@ const ways: { readonly [way: string]: (ctx: TaskContext) => unknown } = {
   },
   async told(ctx) {
     await ctx.span("waits", () => {
-      ctx.log.info("waiting");
-      return new Promise((_, reject) => ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason)));
+      const told = new Promise((_, reject) => ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason)));
+      ctx.log.info("waiting"); // only now: whoever hears it may tell it to stop
+      return told;
     });
   },
 };
