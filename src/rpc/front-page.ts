@@ -32,6 +32,8 @@ export const documents = [
   "docs/errors.md",
   "docs/configuration.md",
   "docs/metrics.md",
+  "docs/tracing.md",
+  "docs/operations.md",
   "docs/deployment.md",
 ];
 const maxTasksShown = 100;
