@@ -20,8 +20,11 @@ const sinceStartMs = performance.now.bind(performance);
 /** Milliseconds by a clock that never jumps and is the same in all threads of the process. */
 const sharedMs = () => Number(process.hrtime.bigint()) / 1e6;
 
-/** The wall clock's reading when the monotonic clock began. */
-let beganAt = Date.now() - sinceStartMs();
+/**
+ * The wall clock's reading when the monotonic clock began, to the microsecond. `Date.now` would be early by up to a
+ * millisecond, so that spans here would begin before those of their callers.
+ */
+let beganAt = performance.timeOrigin;
 
 /**
  * The machine's clocks. The wall clock is read once, at the start of the process, or of a thread that does not `takeOrigin`; from then on `now` goes with

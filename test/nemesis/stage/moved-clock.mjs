@@ -1,6 +1,6 @@
 /**
  * Loaded into every thread of a server before its own code: `Date` is off by as many milliseconds as the file
- * NEMESIS_CLOCK says. `performance.now()` and timers stay as they are, as on a machine whose wall clock is set.
+ * NEMESIS_CLOCK says, and `performance.timeOrigin` by as many as it says now. `performance.now()` and timers stay as they are, as on a machine whose wall clock is set.
  * Plain JavaScript, because it is loaded before anything else.
  */
 import { readFileSync } from "node:fs";
@@ -30,3 +30,5 @@ globalThis.Date = class Date extends Real {
     return moved();
   }
 };
+
+Object.defineProperty(performance, "timeOrigin", { value: performance.timeOrigin + moved() - Real.now() });
