@@ -88,6 +88,8 @@ export function createRequestSpans({
     let jobs = 0;
     let waited: { readonly at: number; ms: number } | undefined;
     let hasEnded = false;
+    /** No more of the jobs without a context are traced, and nothing is asked for each of them. */
+    let areOthersUntraced = false;
     sampler.refresh();
 
     function groupOf(context: TraceContext): Group | string {
@@ -105,11 +107,12 @@ export function createRequestSpans({
 
     /** Each job takes a place of its own among those that may be traced although nobody asks for it. */
     function groupOfNone(): Group | null {
+      if (areOthersUntraced) return null;
       const known = groups.get("") as Group | undefined;
-      if (known) return sampler.begins(known.traceId) ? known : null;
-      const root = rootOf(null);
-      if (!root) return null;
-      const group = groupAt(root, startedAt);
+      const root = known ? null : rootOf(null);
+      areOthersUntraced = known ? !sampler.begins(known.traceId) : root === null;
+      if (areOthersUntraced) return null;
+      const group = known ?? groupAt(root as Root, startedAt);
       groups.set("", group);
       return group;
     }

@@ -114,7 +114,7 @@ function tracesOf(read: Reader): TraceSettings | null {
   const exporters = exportersOf(read, "TRACES", traceExporters);
   const name = read.oneOf("OTEL_TRACES_SAMPLER", samplers);
   const ratio = name?.endsWith("ratio") ? read.number("OTEL_TRACES_SAMPLER_ARG", [0, 1], false) : undefined;
-  const maxQueued = read.number("OTEL_BSP_MAX_QUEUE_SIZE", [1, 1_000_000], true) ?? 16_384;
+  const maxQueued = read.number("OTEL_BSP_MAX_QUEUE_SIZE", [1, 1_000_000], true) ?? 8_192;
   const settings = {
     protocol: protocolOf(read, "TRACES"),
     sampler: name ? { name, ratio: ratio ?? 1 } : null,

@@ -10,17 +10,19 @@ import { ways } from "../rpc/fixtures.ts";
 import { openGate } from "../rpc/gate.ts";
 import { echo, exchange, fates, follow, idsOf, type JobInit, json, later, newChannel, whenFinal } from "../rpc/jobs.ts";
 import { clientAt, makePlace } from "../server/place.ts";
-import { one, openGrpcReceiver, openReceiver, type Receiver, type Span, treeOf } from "./receiver.ts";
+import {
+  headersOf,
+  type NewTrace,
+  newTrace,
+  one,
+  openGrpcReceiver,
+  openReceiver,
+  otlp,
+  type Span,
+  traceparentOf,
+  treeOf,
+} from "./receiver.ts";
 
-const newTrace = () => ({ traceId: randomUUID().replaceAll("-", ""), parentId: "b7ad6b7169203331" });
-type NewTrace = ReturnType<typeof newTrace>;
-const traceparentOf = ({ traceId, parentId }: NewTrace, flags = "01") => `00-${traceId}-${parentId}-${flags}`;
-const headersOf = (trace: NewTrace) => ({ headers: { traceparent: traceparentOf(trace) } });
-const otlp = (receiver: Receiver, protocol = "http/protobuf") => ({
-  OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
-  OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
-  OTEL_METRICS_EXPORTER: "none",
-});
 const fails = (message: string, more: object = {}): JobInit => ({ task: "fail", input: json({ message, ...more }) });
 const msOf = (span: Span) => Number(span.endedAt - span.startedAt) / 1e6;
 
@@ -356,24 +358,4 @@ suite("a job that nobody traces", () => {
     const none = await spansOf(t, [], { OTEL_TRACES_SAMPLER: "always_off" }, [...jobs, fails("no luck")]);
     assert.deepEqual(none.spans, []);
   });
-});
-
-test("without the standard variables nothing is exported", async (t) => {
-  const receiver = await openReceiver(t);
-  const { start } = await makePlace(t);
-  // an endpoint alone would turn traces on: these say that they are off
-  const server = await start([], { ...otlp(receiver), OTEL_TRACES_EXPORTER: "none" });
-  const client = clientAt(server);
-  const channel = newChannel();
-  await client.submit({ jobs: [echo("untraced", { channel })] }, headersOf(newTrace()));
-  await follow(client, { channel }, 1);
-  await server.signal("SIGTERM");
-
-  assert.deepEqual(receiver.requests, []);
-});
-
-test("an unknown protocol is refused at the start, with the variable, the value and what is possible", async (t) => {
-  const { start } = await makePlace(t);
-  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318", OTEL_EXPORTER_OTLP_PROTOCOL: "http" };
-  await assert.rejects(start([], env), /OTEL_EXPORTER_OTLP_PROTOCOL is "http": use grpc, http\/protobuf or http\/json/);
 });

@@ -1,5 +1,6 @@
 /** A collector in this process: takes OTLP by each of its protocols, and keeps the spans as plain data. */
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -225,3 +226,15 @@ export function treeOf(spans: readonly Span[], traceId: string): string[] {
       .flatMap((span) => [`${"  ".repeat(depth)}${span.name}`, ...below(span.spanId, depth + 1)]);
   return below("", 0);
 }
+
+/** A trace that a caller has begun. */
+export const newTrace = () => ({ traceId: randomUUID().replaceAll("-", ""), parentId: "b7ad6b7169203331" });
+export type NewTrace = ReturnType<typeof newTrace>;
+export const traceparentOf = ({ traceId, parentId }: NewTrace, flags = "01") => `00-${traceId}-${parentId}-${flags}`;
+export const headersOf = (trace: NewTrace) => ({ headers: { traceparent: traceparentOf(trace) } });
+/** Variables of a server that exports its traces there. */
+export const otlp = (receiver: Receiver, protocol = "http/protobuf") => ({
+  OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+  OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
+  OTEL_METRICS_EXPORTER: "none",
+});
