@@ -56,7 +56,7 @@ export function notBefore(at: number): number {
 
 /** What `now` of this thread counts from: a number for `takeOrigin` in a thread that this one starts. */
 export function originOf(): number {
-  return beganAt + sinceStartMs() - sharedMs();
+  return beganAt - sharedAheadMs();
 }
 
 /**
@@ -64,7 +64,27 @@ export function originOf(): number {
  * Comes before anything in this thread asks for the time.
  */
 export function takeOrigin(origin: number): void {
-  beganAt = origin + sharedMs() - sinceStartMs();
+  beganAt = origin + sharedAheadMs();
+}
+
+const looks = 10;
+
+/**
+ * How far the shared clock is ahead of this thread's own. A thread that is paused between its looks at the two would be
+ * wrong for good, so the quickest of several looks counts.
+ */
+function sharedAheadMs(): number {
+  let quickestMs = Infinity;
+  let aheadMs = 0;
+  for (let look = 0; look < looks; look++) {
+    const before = sinceStartMs();
+    const shared = sharedMs();
+    const tookMs = sinceStartMs() - before;
+    if (tookMs >= quickestMs) continue;
+    quickestMs = tookMs;
+    aheadMs = shared - before - tookMs / 2;
+  }
+  return aheadMs;
 }
 
 /**

@@ -51,6 +51,18 @@ test("a thread that takes the origin tells the same time, also when the machine'
   assert.ok(agreed >= before - 1 && agreed <= after + 1, `${before} ${agreed} ${after}`);
 });
 
+test("a thread that is paused while it compares the clocks tells the same time all the same", (t) => {
+  const origin = originOf();
+  const { bigint } = process.hrtime;
+  const slowly = () => {
+    for (const until = performance.now() + 20; performance.now() < until; );
+    return bigint();
+  };
+  t.mock.method(process.hrtime, "bigint", slowly, { times: 2 });
+  const off = originOf() - origin;
+  assert.ok(Math.abs(off) < 1, `${off} ms`);
+});
+
 test("the wall clock can be kept from reading less than a time, and then goes on from there in new threads too", async (t) => {
   const clockUrl = JSON.stringify(new URL("../src/clock.ts", import.meta.url).href);
   const source = `
