@@ -1,6 +1,6 @@
 /**
  * A short report for node:test: one line for each file, failures in full, and at the end how many passed and failed.
- * A run in which no test was found fails: it is a mistyped name.
+ * A run in which no test was found, and none skipped, fails: it is a mistyped name.
  */
 import { relative } from "node:path";
 import type { EventData } from "node:test";
@@ -8,13 +8,16 @@ import type { TestEvent } from "node:test/reporters";
 import { inspect } from "node:util";
 
 export default async function* report(events: AsyncIterable<TestEvent>): AsyncGenerator<string> {
+  /** Of a suite that is skipped its tests are not known, and not counted. */
+  let skippedSuites = 0;
   for await (const { type, data } of events) {
+    if (type === "test:pass" && typeof data.skip === "string" && data.details.type === "suite") skippedSuites++;
     if (type === "test:stdout" || type === "test:stderr") yield data.message;
     if (type === "test:fail" && isOwnFailure(data)) yield failure(data);
     if (type === "test:pass" && typeof data.skip === "string") yield `  skipped: ${data.name}: ${data.skip}\n`;
     if (type === "test:interrupted")
       yield data.tests.map((test) => `  stopped: ${shown(test.file)}: ${test.name}\n`).join("");
-    if (type === "test:summary") yield data.file === undefined ? total(data) : line(data);
+    if (type === "test:summary") yield data.file === undefined ? total(data, skippedSuites) : line(data);
   }
 }
 
@@ -32,13 +35,14 @@ function line({ file, success, counts, duration_ms: durationMs }: EventData.Test
   return `${success ? "ok    " : "FAILED"}  ${shown(file)}  ${counts.tests} tests, ${seconds(durationMs)}\n`;
 }
 
-function total({ counts, duration_ms: durationMs }: EventData.TestSummary): string {
-  if (counts.tests === 0) {
+function total({ counts, duration_ms: durationMs }: EventData.TestSummary, skippedSuites: number): string {
+  if (counts.tests + skippedSuites === 0) {
     process.exitCode = 1;
     return "no test was found\n";
   }
   const failed = counts.tests - counts.passed - counts.skipped - counts.todo;
-  const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : "";
+  const skippedOnes = counts.skipped + skippedSuites;
+  const skipped = skippedOnes > 0 ? `, ${skippedOnes} skipped` : "";
   return `took ${seconds(durationMs)}\n${counts.passed} passed, ${failed} failed${skipped}\n`;
 }
 
