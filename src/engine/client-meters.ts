@@ -1,11 +1,15 @@
 /** What is counted of each client. Bounded, because clients name themselves. */
 import { createDurationWindow, type DurationWindow, type Percentiles } from "./percentiles.ts";
 import { createRateMeter, type RateMeter } from "./rate-meter.ts";
+import { createRecent } from "./recent.ts";
 import type { Written } from "./task-meter.ts";
 
 export type RefusedJobs = { readonly reason: string; readonly jobs: number };
 
-/** Counts since the start of the server, rates over the last ten seconds, percentiles over the last minute or two. */
+/**
+ * Counts since the start of the server, or since the client came back to those whose numbers are kept; rates over the last ten
+ * seconds, percentiles over the last minute or two.
+ */
 export type ClientNumbers = Counts & {
   readonly client: string;
   /** The most frequent first. */
@@ -30,8 +34,8 @@ type Counts = {
 
 export type ClientMeters = {
   admitted(client: string, outcome: "accepted" | "duplicate", jobs: number, now: number): void;
-  refused(client: string, reason: string, jobs: number): void;
-  throttled(client: string, ms: number): void;
+  refused(client: string, reason: string, jobs: number, now: number): void;
+  throttled(client: string, ms: number, now: number): void;
   written(client: string, written: Written, now: number): void;
   cancelled(client: string, now: number): void;
   read(client: string, now: number): ClientNumbers;
@@ -41,10 +45,11 @@ export type ClientMeters = {
   known(): number;
 };
 
-/** Clients beyond this many are counted together, under the last name, so that names cannot fill the memory. */
+/** Clients whose numbers are kept, of those that had jobs last: clients name themselves, and names must not fill the memory. */
 const maxClients = 10_000;
-const otherClients = "(others)";
-/** Rates and percentiles, some 8 KiB, are kept of those clients that were busy last. */
+/** As many of those that never had a job. They are kept apart, so that names whose jobs are refused end nobody's numbers. */
+const maxOnlyRefused = 1_000;
+/** Rates and percentiles, some 8 KiB, are kept of those clients that had jobs last. */
 const maxSpeeds = 1_000;
 /** Percentiles are off by 6 % at most. */
 const bits = 3;
@@ -53,9 +58,6 @@ type Meter = {
   readonly client: string;
   readonly counts: { -readonly [K in keyof Counts]: Counts[K] };
   readonly refusedBy: Map<string, number>;
-  /** Null while it is none of those that were busy last. */
-  speed: Speed | null;
-  busyAt: number;
 };
 type Speed = {
   readonly accepted: RateMeter;
@@ -65,62 +67,38 @@ type Speed = {
   readonly endToEnd: DurationWindow;
 };
 
-/** How long a client may be out of its place in the order of use. */
-const orderMs = 1_000;
-
 export function createClientMeters(): ClientMeters {
-  const meters = new Map<string, Meter>();
-  /** Those that have a speed, the one that was busy last at the end. */
-  const busy = new Set<Meter>();
-  /** Jobs of one client often come together. */
-  let last = createMeter("");
+  const onlyRefused = createRecent(maxOnlyRefused, createMeter);
+  const meters = createRecent(maxClients, (client) => onlyRefused.take(client) ?? createMeter(client));
+  const speeds = createRecent(maxSpeeds, (_client, now) => createSpeed(now));
 
-  function meterOf(client: string): Meter {
-    if (last.client === client) return last;
-    const name = meters.has(client) || meters.size < maxClients ? client : otherClients;
-    let meter = meters.get(name);
-    if (!meter) meters.set(name, (meter = createMeter(name)));
-    last = meter;
-    return meter;
-  }
-
-  function speedOf(meter: Meter, now: number): Speed {
-    if (meter.speed && now - meter.busyAt < orderMs) return meter.speed;
-    meter.speed ??= createSpeed(now);
-    meter.busyAt = now;
-    busy.delete(meter);
-    busy.add(meter);
-    const [oldest] = busy;
-    if (busy.size > maxSpeeds && oldest) {
-      busy.delete(oldest);
-      oldest.speed = null;
-    }
-    return meter.speed;
-  }
+  /** Of a client that may never have had a job. */
+  const callerOf = (client: string, now: number) => (meters.get(client) ? meters : onlyRefused).use(client, now);
+  const all = () => [...meters.values(), ...onlyRefused.values()];
 
   return {
     admitted(client, outcome, jobs, now) {
-      const meter = meterOf(client);
-      if (outcome === "duplicate") meter.counts.duplicates += jobs;
+      const { counts } = meters.use(client, now);
+      if (outcome === "duplicate") counts.duplicates += jobs;
       else {
-        meter.counts.accepted += jobs;
-        speedOf(meter, now).accepted.count(now, jobs);
+        counts.accepted += jobs;
+        speeds.use(client, now).accepted.count(now, jobs);
       }
     },
-    refused(client, reason, jobs) {
-      const { counts, refusedBy } = meterOf(client);
+    refused(client, reason, jobs, now) {
+      const { counts, refusedBy } = callerOf(client, now);
       counts.refused += jobs;
       refusedBy.set(reason, (refusedBy.get(reason) ?? 0) + jobs);
     },
-    throttled(client, ms) {
-      meterOf(client).counts.throttledMs += ms;
+    throttled(client, ms, now) {
+      callerOf(client, now).counts.throttledMs += ms;
     },
     written(client, { settlement: { state }, isRetry, waitedMs, tookMs, endToEndMs }, now) {
-      const meter = meterOf(client);
-      if (isRetry) meter.counts.retries += 1;
-      const speed = speedOf(meter, now);
+      const { counts } = meters.use(client, now);
+      if (isRetry) counts.retries += 1;
+      const speed = speeds.use(client, now);
       if (state !== "QUEUED") {
-        meter.counts[state === "SUCCEEDED" ? "succeeded" : state === "DEAD" ? "dead" : "cancelled"] += 1;
+        counts[state === "SUCCEEDED" ? "succeeded" : state === "DEAD" ? "dead" : "cancelled"] += 1;
         speed.finished.count(now, 1);
       }
       if (waitedMs === null) return;
@@ -129,22 +107,22 @@ export function createClientMeters(): ClientMeters {
       if (endToEndMs !== null) speed.endToEnd.record(endToEndMs, now);
     },
     cancelled(client, now) {
-      const meter = meterOf(client);
-      meter.counts.cancelled += 1;
-      speedOf(meter, now).finished.count(now, 1);
+      meters.use(client, now).counts.cancelled += 1;
+      speeds.use(client, now).finished.count(now, 1);
     },
-    read: (client, now) => numbersOf(meters.get(client) ?? createMeter(client), now),
+    read: (client, now) =>
+      numbersOf(meters.get(client) ?? onlyRefused.get(client) ?? createMeter(client), speeds.get(client), now),
     busiest: (limit, now) =>
-      [...meters.values()]
-        .map((meter) => ({ meter, ...activityOf(meter, now) }))
+      all()
+        .map((meter) => ({ meter, ...activityOf(meter, speeds.get(meter.client), now) }))
         .sort((one, other) => other.perSecond - one.perSecond || other.jobs - one.jobs)
         .slice(0, limit)
-        .map(({ meter }) => numbersOf(meter, now)),
-    known: () => meters.size,
+        .map(({ meter }) => numbersOf(meter, speeds.get(meter.client), now)),
+    known: () => meters.size() + onlyRefused.size(),
   };
 }
 
-function numbersOf({ client, counts, refusedBy, speed }: Meter, now: number): ClientNumbers {
+function numbersOf({ client, counts, refusedBy }: Meter, speed: Speed | undefined, now: number): ClientNumbers {
   return {
     client,
     ...counts,
@@ -158,7 +136,7 @@ function numbersOf({ client, counts, refusedBy, speed }: Meter, now: number): Cl
 }
 
 /** The higher, the busier: what happens now counts first. */
-function activityOf({ counts, speed }: Meter, now: number) {
+function activityOf({ counts }: Meter, speed: Speed | undefined, now: number) {
   const { accepted, succeeded, dead, cancelled, refused } = counts;
   return {
     perSecond: speed ? speed.accepted.read(now) + speed.finished.read(now) : 0,
@@ -177,7 +155,7 @@ function createMeter(client: string): Meter {
     retries: 0,
     throttledMs: 0,
   };
-  return { client, counts, refusedBy: new Map(), speed: null, busyAt: 0 };
+  return { client, counts, refusedBy: new Map() };
 }
 
 function createSpeed(now: number): Speed {

@@ -28,7 +28,7 @@ export type Stats = {
     uptimeMs(): number;
   };
 
-/** Tasks beyond this many, as of jobs that earlier versions stored, are counted together. */
+/** Tasks beyond this many, as of jobs that earlier versions stored, are counted together. Their series fit into `maxSeries`. */
 const maxTasks = 1_000;
 const otherTasks: OfTask = { task: "(others)", pool: "(others)" };
 
@@ -58,12 +58,12 @@ export function createStats(clock: Clock, registry: Registry): Stats {
     },
     refused(client, reason, jobs) {
       registry.counter("millpond.jobs.refused", { reason }).value += jobs;
-      clients.refused(client, reason, jobs);
+      clients.refused(client, reason, jobs, clock.monotonicMs());
     },
     throttled(client, jobs, waitMs) {
       throttledJobs.value += jobs;
       throttledSeconds.value += waitMs / 1000;
-      clients.throttled(client, waitMs);
+      clients.throttled(client, waitMs, clock.monotonicMs());
     },
     ended(attempts, settlements) {
       const now = clock.monotonicMs();

@@ -51,7 +51,7 @@ so once a minute at most, and \`millpond.metric.failed_exports\` counts it.
 ## Bounds
 
 No metric names a client: \`millpond stats\` shows a client its own numbers, and \`millpond top\` those of the busiest. \`task\`
-and \`pool\` are those that are loaded, \`reason\` one of [errors.md](errors.md). Beyond 2,000 series of one metric, what is new is
+and \`pool\` are those that are loaded, \`reason\` one of [errors.md](errors.md). Beyond 8,000 series of one metric, what is new is
 counted together in one with the attribute \`otel.metric.overflow\`. Numbers of the store are left out of an answer when it
 has failed, or does not say them within a second.
 

@@ -69,6 +69,26 @@ describe("tasks", () => {
     assert.deepEqual([stats.tasks().at(-1)?.task, stats.tasks().at(-1)?.accepted], ["(others)", 10]);
   });
 
+  test("each of a thousand has its own numbers, whatever its attempts come to", () => {
+    const { stats, end } = open();
+    const outcomes: readonly Outcome[] = [
+      succeeded,
+      failedOnce,
+      { kind: "timed_out", timeoutMs: 5 },
+      { kind: "expired", hasStarted: true },
+      { kind: "lost", died: "server" },
+      { kind: "cancelled" },
+    ];
+    for (let task = 0; task < 1_000; task += 1) {
+      for (const outcome of outcomes) end(1, outcome, 3, { task: `t${task}` });
+    }
+    const numbers = stats.tasks().map(({ succeeded: good, failed, dead, cancelled, retries }) => {
+      return [good, failed, dead, cancelled, retries].join(" ");
+    });
+    assert.equal(numbers.length, 1_000);
+    assert.deepEqual([...new Set(numbers)], ["1 4 1 1 3"]);
+  });
+
   test("an attempt that its deadline ended has failed; one that was cancelled ended, and has not", () => {
     const { stats, end, clock } = open();
     end(1, { kind: "expired", hasStarted: true });
@@ -240,14 +260,42 @@ describe("clients", () => {
     assert.deepEqual(shown(stats.client("eve")), [0, 0]);
   });
 
-  test("beyond ten thousand are counted together, and those before keep their own", () => {
+  test("the counts of the ten thousand that had jobs last are kept, and no more", () => {
+    const { stats, clock } = open();
+    const submit = (client: number) => stats.admitted(`client ${client}`, job, "accepted", 1);
+    for (let client = 0; client < 10_000; client += 1) submit(client);
+    clock.advance(1_000);
+    submit(0);
+    submit(10_000);
+    assert.deepEqual(shown(stats.client("client 0")), [2, 0]);
+    assert.deepEqual(shown(stats.client("client 1")), [0, 0]); // it had its job longest ago
+    assert.deepEqual(shown(stats.client("client 10000")), [1, 0]);
+    assert.equal(stats.known(), 10_000);
+    submit(1);
+    assert.deepEqual(shown(stats.client("client 1")), [1, 0]);
+  });
+
+  test("made-up names whose jobs are refused end the numbers of nobody who had a job", () => {
     const { stats } = open();
-    for (let client = 0; client < 10_050; client += 1) stats.admitted(`client ${client}`, job, "accepted", 1);
-    stats.admitted("client 1", job, "accepted", 1);
-    assert.deepEqual(shown(stats.client("client 1")), [2, 0]);
-    assert.deepEqual(shown(stats.client("client 10049")), [0, 0]);
-    assert.deepEqual(shown(stats.client("(others)")), [50, 0]);
-    assert.equal(stats.known(), 10_001);
+    stats.admitted("ada", job, "accepted", 5);
+    for (let name = 0; name < 10_050; name += 1) stats.refused(`name ${name}`, "unknown_task", 1);
+    stats.refused("ada", "queue_full", 2);
+    stats.admitted("bob", job, "accepted", 3);
+    assert.deepEqual(shown(stats.client("ada")), [5, 2]);
+    assert.deepEqual(shown(stats.client("bob")), [3, 0]);
+    assert.deepEqual(shown(stats.client("name 10049")), [0, 1]);
+    assert.equal(stats.known(), 1_002);
+  });
+
+  test("what a client was refused before its first job is counted with what comes after", () => {
+    const { stats } = open();
+    stats.refused("ada", "unknown_task", 1);
+    stats.throttled("ada", 1, 20);
+    stats.admitted("ada", job, "accepted", 1);
+    stats.refused("ada", "unknown_task", 1);
+    assert.deepEqual(shown(stats.client("ada")), [1, 2]);
+    assert.equal(stats.client("ada").throttledMs, 20);
+    assert.equal(stats.known(), 1);
   });
 
   test("percentiles and rates are of the thousand that were busy last; the counts of all are kept", () => {

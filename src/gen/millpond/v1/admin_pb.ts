@@ -90,7 +90,8 @@ export type ListClientsResponse = Message<"millpond.v1.ListClientsResponse"> & {
   clients: ClientStats[];
 
   /**
-   * How many clients the server has numbers of. Beyond 10,000 the others are counted together, as `(others)`.
+   * How many clients the server has numbers of: the 10,000 that had jobs last, and the 1000 that were refused last of those
+   * that never had any.
    *
    * @generated from field: uint32 known = 2;
    */

@@ -331,7 +331,8 @@ export const PercentilesSchema: GenMessage<Percentiles> = /*@__PURE__*/
   messageDesc(file_millpond_v1_stats, 4);
 
 /**
- * One client's traffic. Counts are since the server started, percentiles over the last minute or two.
+ * One client's traffic. Counts are since the server started, percentiles over the last minute or two. Counts begin again for a
+ * client that comes back after 10,000 others had jobs.
  *
  * @generated from message millpond.v1.ClientStats
  */
