@@ -40,76 +40,104 @@ const longestFlushMs = 3_000;
 export async function openExport({ settings, resource, version, clock, log }: ExportParts): Promise<Export> {
   const { maxQueued, maxBatch, batchDelayMs, exportTimeoutMs } = settings;
   const seldom = createSeldom(clock);
-  let [exported, dropped, waiting] = [0, 0, 0];
+  let [exported, dropped] = [0, 0];
 
   function drop(spans: number, why: string): void {
     dropped += spans;
-    seldom(() => log.warn({ dropped, why }, "spans are dropped: the collector is away, slow, or refuses them"));
+    seldom(() => log.warn({ dropped, why }, "spans are dropped"));
   }
 
   /** The processor would drop in silence what is over its bound, and shout about exports that fail. */
-  const counted = (exporter: SpanExporter): SpanExporter => ({
-    export(spans, done) {
-      exporter.export(spans, ({ code, error }) => {
-        waiting -= spans.length;
-        if (code !== ExportResultCode.SUCCESS) drop(spans.length, error ? messageOf(error) : "the export failed");
-        else exported += spans.length;
-        done({ code: ExportResultCode.SUCCESS });
-      });
-    },
-    shutdown: () => exporter.shutdown(),
-  });
+  function createQueue(exporter: SpanExporter): Queue {
+    let waiting = 0;
+    const counted: SpanExporter = {
+      export(spans, done) {
+        exportTo(exporter, spans, (error) => {
+          waiting -= spans.length;
+          if (error) drop(spans.length, `the collector is away, slow, or refuses them: ${messageOf(error)}`);
+          else exported += spans.length;
+          done({ code: ExportResultCode.SUCCESS });
+        });
+      },
+      shutdown: () => exporter.shutdown(),
+    };
+    const processor = new BatchSpanProcessor({
+      exporter: counted,
+      ...{ maxQueueSize: maxQueued, maxExportBatchSize: maxBatch },
+      ...{ scheduledDelayMillis: batchDelayMs, exportTimeoutMillis: exportTimeoutMs },
+    });
+    return {
+      waiting: () => waiting,
+      add(span) {
+        waiting += 1;
+        processor.onEnd(span);
+      },
+      flush: () => processor.shutdown(),
+    };
+  }
 
-  const exporters = await Promise.all(settings.exporters.map((name) => openExporter(name, settings.protocol)));
-  const processors = exporters.map(
-    (exporter) =>
-      new BatchSpanProcessor({
-        exporter: counted(exporter),
-        ...{ maxQueueSize: maxQueued, maxExportBatchSize: maxBatch },
-        ...{ scheduledDelayMillis: batchDelayMs, exportTimeoutMillis: exportTimeoutMs },
-      }),
-  );
+  const exporters = await Promise.all(settings.exporters.map((name) => openExporter(name, settings)));
+  const queues = exporters.map(createQueue);
+  const waiting = () => Math.max(...queues.map((queue) => queue.waiting()));
   const toReadable = createReadable(resource, version);
 
   return {
     hasRoom(spans) {
-      if (waiting < maxQueued) return true;
-      drop(spans, `${maxQueued} spans wait (OTEL_BSP_MAX_QUEUE_SIZE)`);
+      const before = waiting();
+      if (before + spans <= maxQueued) return true;
+      drop(spans, `${before} wait for the collector, and at most ${maxQueued} may (OTEL_BSP_MAX_QUEUE_SIZE)`);
       return false;
     },
     give(span) {
       const readable = toReadable(span);
-      for (const processor of processors) {
-        waiting += 1;
-        processor.onEnd(readable);
-      }
+      for (const queue of queues) queue.add(readable);
     },
-    numbers: () => ({ exported, dropped, waiting }),
+    numbers: () => ({ exported, dropped, waiting: waiting() }),
     async stop() {
       const over = createSignal();
       const cancel = clock.after(longestFlushMs, over.fire);
-      const flushed = Promise.allSettled(processors.map((processor) => processor.shutdown()));
-      await Promise.race([flushed, over.promise]);
+      await Promise.race([Promise.allSettled(queues.map((queue) => queue.flush())), over.promise]);
       cancel();
-      if (waiting > 0)
-        log.warn({ spans: waiting }, "spans were lost at the end: the collector did not take them in time");
+      const lost = waiting();
+      if (lost > 0) log.warn({ spans: lost }, "spans were lost at the end: the collector did not take them in time");
     },
   };
+}
+
+/** What waits for one exporter. */
+type Queue = {
+  /** Spans, those under way among them. */
+  waiting(): number;
+  add(span: ReadableSpan): void;
+  flush(): Promise<void>;
+};
+
+/** One that throws has failed. */
+function exportTo(exporter: SpanExporter, spans: ReadableSpan[], done: (error?: unknown) => void): void {
+  try {
+    exporter.export(spans, ({ code, error }) =>
+      done(code === ExportResultCode.SUCCESS ? undefined : (error ?? new Error("no reason is given"))),
+    );
+  } catch (error) {
+    done(error);
+  }
 }
 
 /** The exporters read endpoint, headers, timeouts and certificates from the environment themselves. */
 export async function openExporter(
   name: "otlp" | "console",
-  protocol: TraceSettings["protocol"],
+  { protocol, maxQueued, maxBatch }: Pick<TraceSettings, "protocol" | "maxQueued" | "maxBatch">,
 ): Promise<SpanExporter> {
   if (name === "console") return new ConsoleSpanExporter();
+  // a stop sends all batches at once, and the exporter refuses those over its limit, which is 30
+  const options = { concurrencyLimit: Math.ceil(maxQueued / maxBatch) + 1 };
   switch (protocol) {
     case "grpc":
-      return new (await import("@opentelemetry/exporter-trace-otlp-grpc")).OTLPTraceExporter();
+      return new (await import("@opentelemetry/exporter-trace-otlp-grpc")).OTLPTraceExporter(options);
     case "http/protobuf":
-      return new (await import("@opentelemetry/exporter-trace-otlp-proto")).OTLPTraceExporter();
+      return new (await import("@opentelemetry/exporter-trace-otlp-proto")).OTLPTraceExporter(options);
     case "http/json":
-      return new (await import("@opentelemetry/exporter-trace-otlp-http")).OTLPTraceExporter();
+      return new (await import("@opentelemetry/exporter-trace-otlp-http")).OTLPTraceExporter(options);
   }
 }
 

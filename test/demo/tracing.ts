@@ -20,7 +20,7 @@ export async function startTracing(env: Variables): Promise<DemoTracing | undefi
   const { BatchSpanProcessor, TracerProvider } = await import("@opentelemetry/sdk-trace");
   const { openExporter } = await import("../../src/telemetry/export.ts");
   const reporter = resourceOf({ version, instance: randomUUID() });
-  const exporters = await Promise.all(traces.exporters.map((name) => openExporter(name, traces.protocol)));
+  const exporters = await Promise.all(traces.exporters.map((name) => openExporter(name, traces)));
   const provider = new TracerProvider({
     resource: resourceFromAttributes({ ...reporter, "service.name": "millpond-demo" }),
     spanProcessors: exporters.map((exporter) => new BatchSpanProcessor({ exporter })),
