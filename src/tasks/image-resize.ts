@@ -19,7 +19,7 @@ import { resizeInChild } from "./image/child-process.ts";
 import { isQuick, maxSeconds, timedOut } from "./image/cost.ts";
 import { assertWritable, readBelow, type TargetFile, writeBelow, type Writer } from "./image/files.ts";
 import { formatOf, unsupported } from "./image/format.ts";
-import { readHeader, resizePicture, type Step } from "./image/picture.ts";
+import { hasSteps, readHeader, resizePicture } from "./image/picture.ts";
 import { planOf, type Source } from "./image/plan.ts";
 import { type ImageSettings, readSettings } from "./image/settings.ts";
 import { assertSidesFit } from "./image/size.ts";
@@ -50,12 +50,14 @@ export default defineTask({
     const plan = planOf(input, source, settings);
     ctx.throwIfCancelled();
     ctx.progress(0.2, `${source.width}x${source.height} to ${plan.width}x${plan.height}`);
-    const step = stepsOf(ctx);
-    const resized = await decoding(startedMs, () => {
-      if (isQuick(source, plan)) return resizePicture(bytes, plan, step);
-      const timeoutMs = maxSeconds * 1000 - (systemClock.monotonicMs() - startedMs);
-      return resizeInChild(bytes, plan, step, { signal: ctx.signal, timeoutMs });
-    });
+    const resized = await decoding(startedMs, () =>
+      inSpan(ctx, "resize", (isSeen) => {
+        const step = isSeen && hasSteps(plan) ? ctx.span : undefined;
+        if (isQuick(source, plan)) return resizePicture(bytes, plan, step);
+        const timeoutMs = maxSeconds * 1000 - (systemClock.monotonicMs() - startedMs);
+        return resizeInChild(bytes, plan, { signal: ctx.signal, timeoutMs }, step);
+      }),
+    );
     ctx.throwIfCancelled();
     return {
       target: target ? ctx.span("write", () => write(target, resized.data, ctx)) : inline(resized.data),
@@ -78,12 +80,11 @@ function readSource({ source }: ImageResizeInput, ctx: Context): { bytes: Uint8A
   return ctx.span("read", () => readBelow(rootOf(ctx.settings), source.value ?? "", maxSourceBytes));
 }
 
-/** Shows the steps as spans. The resizer pulls strip after strip from the decoder, so these two take the same time. */
-function stepsOf(ctx: Context): Step {
-  return (name, work) => {
-    if (name === "all") return ctx.span("resize", work);
-    return name === "decode" ? ctx.span("resize", () => ctx.span(name, work)) : ctx.span(name, work);
-  };
+/** Tells the code whether its span will be seen: the trace is sampled, and what is called here stands below the span. */
+function inSpan<T>(ctx: Context, name: string, code: (isSeen: boolean) => T): T {
+  const above = ctx.trace.traceparent;
+  const isSampled = (Number.parseInt(above.slice(53, 55), 16) & 1) === 1; // W3C Trace Context, trace-flags
+  return ctx.span(name, () => code(isSampled && ctx.trace.traceparent !== above));
 }
 
 /** What the picture is, by its header and its parts. Nothing is decoded. */

@@ -19,7 +19,7 @@ const ofPicture = [
   "        inspect",
   "        resize",
   "          decode",
-  "        encode",
+  "          encode",
   "      settle",
   "      deliver",
 ].toSorted();

@@ -9,7 +9,7 @@ import sharp from "sharp";
 import { ImageFit, ImageFormat } from "../../src/gen/millpond/tasks/v1/image_pb.ts";
 import { resizeInChild } from "../../src/tasks/image/child-process.ts";
 import { bytes, bytesOf, photo, photoAs, resize } from "./run-resize.ts";
-import { atOnce, busy, cpuTicks, gone, nextChild, noise, slowPlan } from "./slow-resize.ts";
+import { busy, cpuTicks, gone, nextChild, noise, slowPlan } from "./slow-resize.ts";
 
 const square = (side: number) => ({ width: side, height: side, fit: ImageFit.FILL });
 const never = () => new AbortController().signal;
@@ -19,7 +19,7 @@ describe("a child process", { skip, timeout: 600_000 }, () => {
   test("has ended when a cancelled resize settles, in the midst of encoding, and the reason is the signal's", async () => {
     const stop = new AbortController();
     const child = nextChild();
-    const work = resizeInChild(await noise(), slowPlan, atOnce, { signal: stop.signal, timeoutMs: 60_000 });
+    const work = resizeInChild(await noise(), slowPlan, { signal: stop.signal, timeoutMs: 60_000 });
     const outcome = assert.rejects(work, /given up/);
     const pid = await child;
     await busy(pid);
@@ -32,7 +32,7 @@ describe("a child process", { skip, timeout: 600_000 }, () => {
 
   test("has ended when the time is over", async () => {
     const child = nextChild();
-    const work = resizeInChild(await noise(), slowPlan, atOnce, { signal: never(), timeoutMs: 300 });
+    const work = resizeInChild(await noise(), slowPlan, { signal: never(), timeoutMs: 300 });
 
     await assert.rejects(work, { reason: "resize_timed_out", retryable: true, message: /longer than 60 s/ });
 
@@ -44,7 +44,7 @@ describe("a child process", { skip, timeout: 600_000 }, () => {
       const child = nextChild();
       const plan = { ...slowPlan, width: 10, height: 10 };
 
-      await resizeInChild(source, plan, atOnce, { signal: never(), timeoutMs: 60_000 }).catch(() => undefined);
+      await resizeInChild(source, plan, { signal: never(), timeoutMs: 60_000 }).catch(() => undefined);
 
       assert.equal(cpuTicks(await child), undefined);
     }
@@ -52,7 +52,7 @@ describe("a child process", { skip, timeout: 600_000 }, () => {
 
   test("that is killed, as Linux does without memory, fails the attempt, which may be tried again", async () => {
     const child = nextChild();
-    const work = resizeInChild(await noise(), slowPlan, atOnce, { signal: never(), timeoutMs: 60_000 });
+    const work = resizeInChild(await noise(), slowPlan, { signal: never(), timeoutMs: 60_000 });
     const outcome = assert.rejects(work, { reason: "image_process_lost", retryable: true, message: /: SIGKILL$/ });
 
     process.kill(await child, "SIGKILL");
@@ -65,7 +65,7 @@ describe("a child process", { skip, timeout: 600_000 }, () => {
     t.after(() => (process.execPath = execPath));
     process.execPath = "/nowhere/node";
 
-    const work = resizeInChild(await photo(), slowPlan, atOnce, { signal: never(), timeoutMs: 60_000 });
+    const work = resizeInChild(await photo(), slowPlan, { signal: never(), timeoutMs: 60_000 });
 
     await assert.rejects(work, { reason: "image_process_lost", message: /did not start: ENOENT$/ });
   });
@@ -93,7 +93,7 @@ describe("a child process", { skip, timeout: 600_000 }, () => {
   test("leaves Ctrl-C and SIGTERM to the whole process group to the server, which drains", async () => {
     const child = nextChild();
     const plan = { ...slowPlan, width: 3000, height: 3000 };
-    const work = resizeInChild(await noise(), plan, atOnce, { signal: never(), timeoutMs: 60_000 });
+    const work = resizeInChild(await noise(), plan, { signal: never(), timeoutMs: 60_000 });
     const pid = await child;
     await busy(pid);
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.kill(pid, signal);

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { crc32 } from "node:zlib";
 import sharp from "sharp";
 import { ImageFit, ImageFormat } from "../../src/gen/millpond/tasks/v1/image_pb.ts";
+import { resizePicture, type Step } from "../../src/tasks/image/picture.ts";
 import { bytes, bytesOf, photo, resize } from "./run-resize.ts";
 
 for (const [outputPath, written] of [
@@ -36,13 +37,17 @@ for (const bigtiff of [false, true]) {
   });
 }
 
-for (const format of ["PNG", "WEBP", "AVIF"] as const) {
-  test(`half-transparent colours stay as they are in a ${format}`, async () => {
+const stepByStep: Step = (_, work) => work();
+for (const [format, step] of (["png", "webp", "avif"] as const).flatMap((each) => [
+  [each, undefined] as const,
+  [each, stepByStep] as const,
+])) {
+  test(`half-transparent colours stay as they are in a ${format}${step ? " that is made step by step" : ""}`, async () => {
     const colour = { r: 180, g: 140, b: 120, alpha: 0.5 };
     const picture = sharp({ create: { width: 60, height: 40, channels: 4, background: colour } });
-    const source = bytes(await picture.png().toBuffer());
-    const output = await resize({ source, width: 30, format: ImageFormat[format], quality: 100 });
-    const pixels = await sharp(bytesOf(output)).ensureAlpha().raw().toBuffer();
+    const size = { width: 30, height: 20, fit: "fill", frames: 1, maxPixels: 10_000 } as const;
+    const { data } = await resizePicture(await picture.png().toBuffer(), { ...size, format, quality: 100 }, step);
+    const pixels = await sharp(data).ensureAlpha().raw().toBuffer();
     for (const [at, value] of [180, 140, 120, 127].entries()) {
       assert.ok(Math.abs((pixels[at] as number) - value) <= 4, `${at}: ${pixels[at]} and not ${value}`);
     }

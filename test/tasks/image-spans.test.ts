@@ -12,10 +12,21 @@ import imageResize from "../../src/tasks/image-resize.ts";
 import { bytes, fakeContext, type Input, inputOf, path, photo, photoAs } from "./run-resize.ts";
 
 /** Name, name of the span above, and error of each span of one attempt. */
-async function spansOf(input: Input, given: { readonly [key: string]: unknown } = {}) {
+async function spansOf(
+  input: Input,
+  given: { readonly [key: string]: unknown } = {},
+  { flags = "01", isExported = true } = {},
+) {
   const spans = createSpans(spanLogOf(createSpanLogs(1), 0), 0);
   const span = spans.around;
-  const ctx = { ...fakeContext(readSettings(given)), span };
+  const ctx = {
+    ...fakeContext(readSettings(given)),
+    span,
+    get trace() {
+      const id = isExported ? String(spans.innermost() + 2).padStart(16, "0") : "f".repeat(16);
+      return { traceparent: `00-${"1".repeat(32)}-${id}-${flags}` };
+    },
+  };
   await Promise.resolve(imageResize.run(inputOf(input), ctx)).catch(() => undefined);
   const { records } = spans.end();
   const shown = records.map(({ name, parent, error }) => {
@@ -29,7 +40,12 @@ const steps = [
   ["inspect", "attempt"],
   ["resize", "attempt"],
   ["decode", "resize"],
-  ["encode", "attempt"],
+  ["encode", "resize"],
+];
+/** Those of a picture that goes through all of it at once. */
+const atOnce = [
+  ["inspect", "attempt"],
+  ["resize", "attempt"],
 ];
 
 suite("the spans of image.resize", () => {
@@ -40,8 +56,8 @@ suite("the spans of image.resize", () => {
     const { shown, records } = await spansOf({ source: path("a.jpg"), width: 60, outputPath: "b.webp" }, { root });
     assert.deepEqual(shown, [["read", "attempt"], ...steps, ["write", "attempt"]]);
     const [, , resize, decode, encode, write] = records;
-    assert.ok(decode!.startedAt >= resize!.startedAt && decode!.endedAt <= resize!.endedAt);
-    assert.ok(encode!.startedAt >= resize!.endedAt && write!.startedAt >= encode!.endedAt);
+    assert.ok(decode!.startedAt >= resize!.startedAt && decode!.endedAt <= encode!.startedAt);
+    assert.ok(encode!.endedAt <= resize!.endedAt && resize!.endedAt <= write!.startedAt);
   });
 
   test("are the same when a process of its own does the work, and the times are those in there", async () => {
@@ -75,9 +91,18 @@ suite("the spans of image.resize", () => {
         .gif()
         .toBuffer(),
     );
-    assert.deepEqual((await spansOf({ source, width: 30 })).shown, [
-      ["inspect", "attempt"],
-      ["resize", "attempt"],
-    ]);
+    assert.deepEqual((await spansOf({ source, width: 30 })).shown, atOnce);
   });
+
+  for (const [what, trace] of [
+    ["is not sampled", { flags: "00" }],
+    ["this server does not export", { isExported: false }],
+  ] as const) {
+    for (const format of ["jpeg", "avif"] as const) {
+      test(`of a trace that ${what} cost a picture nothing, ${format}: no step waits for another`, async () => {
+        const source = bytes(format === "jpeg" ? await photo() : await photoAs(format));
+        assert.deepEqual((await spansOf({ source, width: 60 }, {}, trace)).shown, atOnce);
+      });
+    }
+  }
 });

@@ -4,7 +4,6 @@ import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import type { ChildProcess } from "node:child_process";
 import sharp from "sharp";
-import type { Step } from "../../src/tasks/image/picture.ts";
 import type { Plan } from "../../src/tasks/image/plan.ts";
 
 /** 16 megapixels as AVIF: seconds of an idle core, or many of one that is shared. */
@@ -17,9 +16,6 @@ export const slowPlan: Plan = {
   frames: 1,
   maxPixels: 50_000_000,
 };
-
-/** For those who do not look how long each step takes. */
-export const atOnce: Step = (_, work) => work();
 
 /** Noise, the worst of pictures, as JPEG. */
 export function noise(): Promise<Buffer> {

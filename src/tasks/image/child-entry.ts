@@ -8,15 +8,15 @@ import { messageOf } from "../../errors.ts";
 import { type Resized, resizePicture, type Step } from "./picture.ts";
 import type { Plan } from "./plan.ts";
 
-export type Request = { readonly bytes: Uint8Array; readonly plan: Plan };
+export type Request = { readonly bytes: Uint8Array; readonly plan: Plan; readonly hasSteps: boolean };
 export type Answer = { readonly resized: Resized } | { readonly fault: string } | "encoding";
 
 process.once("disconnect", end);
 if (!process.connected) end();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2"] as const) process.on(signal, () => {});
 endFirst();
-process.once("message", ({ bytes, plan }: Request) => {
-  resizePicture(bytes, plan, tellStep).then(
+process.once("message", ({ bytes, plan, hasSteps }: Request) => {
+  resizePicture(bytes, plan, hasSteps ? tellStep : undefined).then(
     (resized) => answer({ resized }),
     (error: unknown) => answer({ fault: messageOf(error) }),
   );

@@ -10,36 +10,31 @@ import { systemClock } from "../../clock.ts";
 import { TaskError } from "../../pool/task.ts";
 import type { Answer, Request } from "./child-entry.ts";
 import { timedOut } from "./cost.ts";
-import { hasSteps, type Resized, type Step } from "./picture.ts";
+import type { Resized, Step } from "./picture.ts";
 import type { Plan } from "./plan.ts";
 
 const entry = fileURLToPath(new URL(`./child-entry${extname(import.meta.url)}`, import.meta.url));
 
 export type Bounds = { readonly signal: AbortSignal; readonly timeoutMs: number };
 
-/** `resizePicture` in there. The steps are run here, and take the time that they take there. */
-export async function resizeInChild(bytes: Uint8Array, plan: Plan, step: Step, bounds: Bounds): Promise<Resized> {
+/**
+ * `resizePicture` in there; the steps are run here, and take the time that they take there. Rejects with the signal's
+ * reason, with `resize_timed_out`, with `image_process_lost` when the process dies, or with what the decoder says. The
+ * process has ended before this settles, so each caller has one at most.
+ */
+export async function resizeInChild(bytes: Uint8Array, plan: Plan, bounds: Bounds, step?: Step): Promise<Resized> {
   const encoding = Promise.withResolvers<void>();
-  const resize = () => runChild(bytes, plan, bounds, encoding.resolve);
-  if (!hasSteps(plan)) return step("all", resize);
+  const request = { bytes, plan, hasSteps: step !== undefined };
+  if (!step) return runChild(request, bounds, encoding.resolve);
   const { resized } = await step("decode", async () => {
-    const resized = resize();
+    const resized = runChild(request, bounds, encoding.resolve);
     await Promise.race([encoding.promise, resized]);
     return { resized };
   });
   return step("encode", () => resized);
 }
 
-/**
- * Rejects with the signal's reason, with `resize_timed_out`, with `image_process_lost` when the process dies, or with what
- * the decoder says. The process has ended before this settles, so each caller has one at most.
- */
-async function runChild(
-  bytes: Uint8Array,
-  plan: Plan,
-  { signal, timeoutMs }: Bounds,
-  onEncoding: () => void,
-): Promise<Resized> {
+async function runChild(request: Request, { signal, timeoutMs }: Bounds, onEncoding: () => void): Promise<Resized> {
   signal.throwIfAborted();
   const { PATH, LD_LIBRARY_PATH } = process.env;
   const child = fork(entry, {
@@ -68,7 +63,7 @@ async function runChild(
     if (child.pid === undefined) ended.resolve(); // it never began
   });
   try {
-    if (child.pid !== undefined) child.send({ bytes, plan } satisfies Request, () => {}); // whoever is gone has an exit
+    if (child.pid !== undefined) child.send(request, () => {}); // whoever is gone has an exit
     return await promise;
   } finally {
     cancelTimer();

@@ -3,6 +3,7 @@
  * that a child process can do the same work; see `child-process.ts`.
  */
 import sharp, { type Sharp } from "sharp";
+import { systemClock } from "../../clock.ts";
 import { maxSeconds } from "./cost.ts";
 import type { Plan } from "./plan.ts";
 import type { Size } from "./size.ts";
@@ -26,18 +27,19 @@ export async function readHeader(bytes: Uint8Array): Promise<Size & { readonly f
 /** Most pixels of a target that are kept between the steps: 64 MB. */
 const maxKeptPixels = 16_000_000;
 
-/**
- * Whether a picture is resized as a whole before it is encoded, so that one can tell how long each took. It costs 1 to 5 %.
- * What moves, and what is very large, goes through all of it strip by strip.
- */
+/** Whether a picture can be resized as a whole before it is encoded: what moves, and what is very large, cannot. */
 export function hasSteps({ width, height, frames }: Plan): boolean {
   return frames === 1 && width * height <= maxKeptPixels;
 }
 
-/** Runs a part of the work, and may look how long it takes. `all`: of a picture without steps. */
-export type Step = <T>(name: "decode" | "encode" | "all", work: () => Promise<T>) => Promise<T>;
+/** Runs a part of the work, and may look how long it takes. */
+export type Step = <T>(name: "decode" | "encode", work: () => Promise<T>) => Promise<T>;
 
-export async function resizePicture(bytes: Uint8Array, plan: Plan, step: Step): Promise<Resized> {
+/**
+ * Strip after strip goes from the decoder through the resizer to the encoder. With `step` all of the picture is resized
+ * before it is encoded, so that one can tell how long each took: 1 to 5 % more time, and the target's pixels in memory.
+ */
+export async function resizePicture(bytes: Uint8Array, plan: Plan, step?: Step): Promise<Resized> {
   const { width, height, fit, format, frames, maxPixels } = plan;
   const background = format === "jpeg" ? "#ffffffff" : "#ffffff00";
   const scaled = sharp(bytes, { limitInputPixels: maxPixels, failOn: "error", pages: frames })
@@ -45,11 +47,14 @@ export async function resizePicture(bytes: Uint8Array, plan: Plan, step: Step): 
     .autoOrient()
     .resize({ width, height, fit, background });
   if (format === "jpeg") scaled.flatten({ background });
-  if (!hasSteps(plan)) return step("all", () => encoded(scaled, plan));
+  if (!step) return encoded(scaled, plan);
+  const startedMs = systemClock.monotonicMs();
   const { data, info } = await step("decode", () => scaled.raw().toBuffer({ resolveWithObject: true }));
   // not all of `info`: it says that colours are premultiplied, and they no longer are
   const raw = { width: info.width, height: info.height, channels: info.channels };
-  return step("encode", () => encoded(sharp(data, { raw }).timeout({ seconds: maxSeconds }), plan));
+  const leftMs = maxSeconds * 1000 - (systemClock.monotonicMs() - startedMs);
+  const seconds = Math.max(Math.ceil(leftMs / 1000), 1); // 0 would be no bound
+  return step("encode", () => encoded(sharp(data, { raw }).timeout({ seconds }), plan));
 }
 
 /** Files by effort 3 of GIF are 3 % larger than by 7, sharp's default, and take half the time. */
