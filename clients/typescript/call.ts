@@ -19,6 +19,8 @@ export type CallTerms = {
   readonly deadlineMs?: number | undefined;
   /** Cancels the call, and the wait for its next try; it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+  /** Tries after the first. Default: the client's. */
+  readonly retries?: number | undefined;
   /** False: doing it twice is not the same as once, so it is tried again only when the server refused to begin. */
   readonly isRepeatable?: boolean | undefined;
   /** Called with what failed before each further try. */
@@ -44,6 +46,7 @@ export type CallOptions = {
 export function createCall({ connection, clock, random, deadlineMs, retries, tracing }: CallOptions): Call {
   return async (method, request, terms = {}) => {
     const { signal, isRepeatable = true, onRetry } = terms;
+    const maxRetries = terms.retries ?? retries;
     const traced = tracing.metadata();
     const headers = traced && (await traced);
     const deadlineAt = clock.now() + (terms.deadlineMs ?? deadlineMs);
@@ -53,7 +56,7 @@ export function createCall({ connection, clock, random, deadlineMs, retries, tra
         return await connection.unary(method, request, deadlineAt - clock.now(), signal, headers);
       } catch (error) {
         signal?.throwIfAborted();
-        if (!isPassing(error) || attempt >= retries || (!isRepeatable && !wasNotBegun(error))) throw error;
+        if (!isPassing(error) || attempt >= maxRetries || (!isRepeatable && !wasNotBegun(error))) throw error;
         const delayMs = error.retryAfterMs ?? backoffMs(attempt, random);
         if (clock.now() + delayMs >= deadlineAt) throw error;
         const ending = signal === undefined ? connection.closed : AbortSignal.any([signal, connection.closed]);

@@ -138,7 +138,10 @@ export type MillpondClient = {
   drain(options?: DrainOptions): Promise<Drained>;
   /** Changes which lines the server's log has; `configured`: those of its configuration. */
   setLogLevel(level: LogThresholdName | "configured", options?: SetLogLevelOptions): Promise<LogLevelChange>;
-  /** Profiles threads of the server, into files on its disk. Throws `profile_running`: there is one at a time. */
+  /**
+   * Profiles threads of the server, into files on its disk. There is one at a time: throws `profile_running`, at once. It is
+   * never tried again.
+   */
   profile(options?: ProfileOptions): Promise<ProfileInfo[]>;
   /** Shows the traffic of all clients, the busiest first: for those who run the server. */
   listClients(options?: ListClientsOptions): Promise<ListedClients>;

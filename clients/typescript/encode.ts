@@ -32,6 +32,12 @@ export function toInteger(value: number, field: string, min: number): number {
   throw unfit(field, `is ${value} and must be a whole number from ${min} to ${max}`);
 }
 
+/** The number that stands for a word. Throws `invalid_argument` that names the field. */
+export function toNumber<E extends number>(word: string, field: string, words: ReadonlyMap<E, string>): E {
+  for (const [number, known] of words) if (known === word) return number;
+  throw unfit(field, `is ${JSON.stringify(word)} and must be one of ${[...words.values()].join(", ")}`);
+}
+
 /** Texts by name. Throws `invalid_argument` that names the one that is no text. */
 export function toTexts(
   texts: { readonly [name: string]: string } | undefined,

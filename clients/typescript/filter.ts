@@ -1,9 +1,9 @@
 import { create } from "@bufbuild/protobuf";
 import type { JobFilter as JobFilterMessage } from "../../src/gen/millpond/v1/job_pb.ts";
 import { DeadReason, JobFilterSchema } from "../../src/gen/millpond/v1/job_pb.ts";
-import { toTexts, toTimestamp, unfit } from "./encode.ts";
+import { toNumber, toTexts, toTimestamp } from "./encode.ts";
 import type { DeadReasonName } from "./names.ts";
-import { deadReasonNames, deadReasonOf } from "./names.ts";
+import { deadReasonNames } from "./names.ts";
 
 /**
  * Which of your jobs are meant: those that match everything that is set. An empty filter is refused, so that a forgotten
@@ -36,13 +36,6 @@ function isIds(jobs: JobsOrFilter): jobs is readonly string[] {
 export function toFilter(filter: JobFilter): JobFilterMessage {
   const { all = false, task = "", pool = "", channel = "", failureReason = "" } = filter;
   const { labels, submittedAfter, submittedBefore, deadReason } = filter;
-  const reason = deadReason && deadReasonOf(deadReason);
-  if (deadReason && reason === undefined) {
-    throw unfit(
-      "filter.dead_reason",
-      `is "${deadReason}" and must be one of ${[...deadReasonNames.values()].join(", ")}`,
-    );
-  }
   return create(JobFilterSchema, {
     all,
     task,
@@ -51,7 +44,7 @@ export function toFilter(filter: JobFilter): JobFilterMessage {
     labels: toTexts(labels, "filter.labels"),
     submittedAfter: toTimestamp(submittedAfter, "filter.submitted_after"),
     submittedBefore: toTimestamp(submittedBefore, "filter.submitted_before"),
-    deadReason: reason ?? DeadReason.UNSPECIFIED,
+    deadReason: deadReason ? toNumber(deadReason, "filter.dead_reason", deadReasonNames) : DeadReason.UNSPECIFIED,
     failureReason,
   });
 }

@@ -1,8 +1,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { TraceContext } from "../../src/job/trace.ts";
 import type { JobSpecSchema } from "../../src/gen/millpond/v1/job_pb.ts";
-import { RetryPolicy_Jitter } from "../../src/gen/millpond/v1/job_pb.ts";
-import { toDuration, toInteger, toTexts, toTimestamp, unfit } from "./encode.ts";
+import { toDuration, toInteger, toNumber, toTexts, toTimestamp, unfit } from "./encode.ts";
+import { type JitterName, jitterNames } from "./names.ts";
 
 /** How often a job is tried and how long it waits in between. What is left out is the task's. */
 export type RetryOptions = {
@@ -15,7 +15,7 @@ export type RetryOptions = {
   /** No delay is longer, in milliseconds, 0 to a year. */
   readonly maxBackoffMs?: number | undefined;
   /** `full`: each delay is drawn evenly from 0 to the exponential value; `none`: it is that value. */
-  readonly jitter?: "full" | "none" | undefined;
+  readonly jitter?: JitterName | undefined;
 };
 
 /** When and how a job is run. The server checks the bounds. */
@@ -91,14 +91,12 @@ function startOf({ runAt, delayMs }: ExecutionOptions) {
   return delay === undefined ? { case: undefined } : { case: "delay" as const, value: delay };
 }
 
-const jitters = { full: RetryPolicy_Jitter.FULL, none: RetryPolicy_Jitter.NONE } as const;
-
 function retryOf({ maxAttempts, baseMs, factor, maxBackoffMs, jitter }: RetryOptions) {
   return {
     ...(maxAttempts !== undefined && { maxAttempts: toInteger(maxAttempts, "retry.max_attempts", 0) }),
     base: toDuration(baseMs, "retry.base"),
     ...(factor !== undefined && { factor }),
     maxBackoff: toDuration(maxBackoffMs, "retry.max_backoff"),
-    ...(jitter && { jitter: jitters[jitter] }),
+    ...(jitter && { jitter: toNumber(jitter, "retry.jitter", jitterNames) }),
   };
 }

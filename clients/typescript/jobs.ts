@@ -7,10 +7,10 @@ import {
   WorkerPoolService,
 } from "../../src/gen/millpond/v1/worker_pool_pb.ts";
 import type { Call } from "./call.ts";
-import { toTexts } from "./encode.ts";
+import { toNumber, toTexts } from "./encode.ts";
 import type { JobInfo } from "./job-info.ts";
 import { toJobInfo } from "./job-info.ts";
-import type { JobStateName } from "./names.ts";
+import { type JobStateName, stateNames } from "./names.ts";
 
 export type GetJobOptions = {
   /** Whether the answer has the job's input, in place of its output: one message may not hold both. Default false. */
@@ -43,7 +43,7 @@ export async function* listJobs(
     const request = create(ListJobsRequestSchema, {
       pageSize,
       pageToken,
-      state: state === undefined ? JobState.UNSPECIFIED : JobState[state],
+      state: state === undefined ? JobState.UNSPECIFIED : toNumber(state, "state", stateNames),
       task,
       channel,
       labels: toTexts(labels, "labels"),

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
-import { AdminService, type LogLevel, SetLogLevelRequestSchema } from "../../src/gen/millpond/v1/admin_pb.ts";
+import { AdminService, LogLevel, SetLogLevelRequestSchema } from "../../src/gen/millpond/v1/admin_pb.ts";
 import type { Call } from "./call.ts";
-import { toDuration } from "./encode.ts";
+import { toDuration, toNumber } from "./encode.ts";
 import { type LogThresholdName, logThresholdNames } from "./names.ts";
 
 export type SetLogLevelOptions = {
@@ -11,16 +11,15 @@ export type SetLogLevelOptions = {
 
 export type LogLevelChange = { readonly level: LogThresholdName; readonly previous: LogThresholdName };
 
+const thresholds = new Map<LogLevel, string>([...logThresholdNames, [LogLevel.UNSPECIFIED, "configured"]]);
+
 export async function setLogLevel(
   call: Call,
   level: LogThresholdName | "configured",
   { forMs }: SetLogLevelOptions = {},
 ): Promise<LogLevelChange> {
-  const number = [...logThresholdNames].find(([, name]) => name === level)?.[0] ?? 0;
-  const request = create(SetLogLevelRequestSchema, {
-    level: number as LogLevel,
-    duration: toDuration(forMs, "duration"),
-  });
+  const number = toNumber(level, "level", thresholds);
+  const request = create(SetLogLevelRequestSchema, { level: number, duration: toDuration(forMs, "duration") });
   const changed = await call(AdminService.method.setLogLevel, request);
   return { level: nameOf(changed.level), previous: nameOf(changed.previous) };
 }

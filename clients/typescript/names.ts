@@ -1,6 +1,6 @@
 /** The protocol's numbers as words. */
-import { LogLevel } from "../../src/gen/millpond/v1/admin_pb.ts";
-import { AttemptOutcome, DeadReason, JobState } from "../../src/gen/millpond/v1/job_pb.ts";
+import { LogLevel, ProfileRequest_Kind } from "../../src/gen/millpond/v1/admin_pb.ts";
+import { AttemptOutcome, DeadReason, JobState, RetryPolicy_Jitter } from "../../src/gen/millpond/v1/job_pb.ts";
 import {
   CancelAnswer_Kind,
   DeleteAnswer_Kind,
@@ -21,6 +21,10 @@ export type CauseName = Lowercase<Named<typeof ExplainJobResponse_Cause>>;
 export type LogLevelName = Lowercase<Named<typeof LogLine_Level>>;
 /** The least serious lines of a log that are written. */
 export type LogThresholdName = Lowercase<Named<typeof LogLevel>>;
+/** What a profile shows. */
+export type ProfileKindName = Lowercase<Named<typeof ProfileRequest_Kind>>;
+/** How delays between attempts vary. */
+export type JitterName = Lowercase<Named<typeof RetryPolicy_Jitter>>;
 /** What became of a job that was to be cancelled. */
 export type CancelKind = Lowercase<Named<typeof CancelAnswer_Kind>>;
 /** What became of a job that was to be redriven. */
@@ -31,27 +35,24 @@ export type DeleteKind = Lowercase<Named<typeof DeleteAnswer_Kind>>;
 /** The names of an enum without the one for "not set". */
 type Named<E> = Exclude<keyof E & string, "UNSPECIFIED">;
 
-export const stateNames: ReadonlyMap<number, JobStateName> = namesOf(JobState, (name) => name);
-export const deadReasonNames: ReadonlyMap<number, DeadReasonName> = namesOf(DeadReason, lower);
+export const stateNames: ReadonlyMap<JobState, JobStateName> = namesOf(JobState, (name) => name);
+export const deadReasonNames: ReadonlyMap<DeadReason, DeadReasonName> = namesOf(DeadReason, lower);
 export const outcomeNames: ReadonlyMap<number, OutcomeName> = namesOf(AttemptOutcome, lower);
 export const causeNames: ReadonlyMap<number, CauseName> = namesOf(ExplainJobResponse_Cause, lower);
 export const logLevelNames: ReadonlyMap<number, LogLevelName> = namesOf(LogLine_Level, lower);
-export const logThresholdNames: ReadonlyMap<number, LogThresholdName> = namesOf(LogLevel, lower);
+export const logThresholdNames: ReadonlyMap<LogLevel, LogThresholdName> = namesOf(LogLevel, lower);
+export const profileKindNames: ReadonlyMap<ProfileRequest_Kind, ProfileKindName> = namesOf(ProfileRequest_Kind, lower);
+export const jitterNames: ReadonlyMap<RetryPolicy_Jitter, JitterName> = namesOf(RetryPolicy_Jitter, lower);
 export const cancelKinds: ReadonlyMap<number, CancelKind> = namesOf(CancelAnswer_Kind, lower);
 export const redriveKinds: ReadonlyMap<number, RedriveKind> = namesOf(RedriveAnswer_Kind, lower);
 export const deleteKinds: ReadonlyMap<number, DeleteKind> = namesOf(DeleteAnswer_Kind, lower);
 
-/** The number of a reason; undefined for a word that is none. */
-export function deadReasonOf(name: string): DeadReason | undefined {
-  return [...deadReasonNames].find(([, known]) => known === name)?.[0] as DeadReason | undefined;
-}
-
 function namesOf<E extends { readonly [name: string]: number }, N extends string>(
   numbers: E,
   rename: (name: Named<E>) => N,
-): Map<number, N> {
+): Map<E[keyof E], N> {
   const named = Object.entries(numbers).filter(([name]) => name !== "UNSPECIFIED");
-  return new Map(named.map(([name, number]) => [number, rename(name as Named<E>)]));
+  return new Map(named.map(([name, number]) => [number as E[keyof E], rename(name as Named<E>)]));
 }
 
 function lower<N extends string>(name: N): Lowercase<N> {

@@ -1,16 +1,15 @@
 import { create } from "@bufbuild/protobuf";
-import { AdminService, ProfileRequest_Kind as Kind, ProfileRequestSchema } from "../../src/gen/millpond/v1/admin_pb.ts";
+import { AdminService, ProfileRequestSchema } from "../../src/gen/millpond/v1/admin_pb.ts";
 import type { Call } from "./call.ts";
-import { toDuration } from "./encode.ts";
-
-const kinds = { cpu: Kind.CPU, allocations: Kind.ALLOCATIONS, heap: Kind.HEAP } as const;
+import { toDuration, toNumber } from "./encode.ts";
+import { type ProfileKindName, profileKindNames } from "./names.ts";
 
 export type ProfileOptions = {
   /**
    * `cpu`: what threads spend their time on. `allocations`: which functions allocated the memory in use. `heap`: all that is
    * in a thread's memory, which stands still until it is written. Default: `cpu`.
    */
-  readonly kind?: keyof typeof kinds | undefined;
+  readonly kind?: ProfileKindName | undefined;
   /** `main`, `store`, or a pool. Default: all threads; for `heap` one has to be named. */
   readonly target?: string | undefined;
   /** How long to record, in milliseconds, 1 s to 60 s. Default: 10 s. */
@@ -34,8 +33,10 @@ export async function profile(
   { kind = "cpu", target = "", durationMs }: ProfileOptions = {},
 ): Promise<ProfileInfo[]> {
   const duration = toDuration(durationMs, "duration");
-  const request = create(ProfileRequestSchema, { kind: kinds[kind], target, ...(duration && { duration }) });
-  const terms = { deadlineMs: (durationMs ?? usualMs) + answerMs };
+  const number = toNumber(kind, "kind", profileKindNames);
+  const request = create(ProfileRequestSchema, { kind: number, target, ...(duration && { duration }) });
+  // tried again it would be another profile, of another time, and each costs the server
+  const terms = { deadlineMs: (durationMs ?? usualMs) + answerMs, retries: 0 };
   const { profiles } = await call(AdminService.method.profile, request, terms);
   return profiles.map(({ thread, path, bytes, error }) => {
     return { thread, path: path || null, bytes: Number(bytes), error: error || null };

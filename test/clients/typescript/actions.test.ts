@@ -1,6 +1,7 @@
 /** Cancel, dead letters, redrive, delete, explain, drain: what is sent, what comes of it, and what is repeated. */
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import type { MillpondClientError } from "../../../clients/typescript/index.ts";
 import { type DescMessage, type Message, toJson } from "@bufbuild/protobuf";
 import { DrainRequestSchema } from "../../../src/gen/millpond/v1/admin_pb.ts";
 import {
@@ -247,4 +248,39 @@ test("drain waits as long as it is told to, and a little for the answer", async 
     deadlines.every((leftMs, at) => leftMs > [0, 3_600_000][at]!),
     deadlines.join(),
   );
+});
+
+test("profile is asked for once, whatever comes of it: a second profile would be of another time", async (t) => {
+  let calls = 0;
+  const ends = [
+    status({ code: 8, reason: "profile_running", message: "one is being taken", retryAfterMs: 10 }),
+    bareStatus(14, "connection dropped"),
+  ];
+  const { client, slept } = await start(t, {
+    onUnary: {
+      profile: () => {
+        throw ends[calls++];
+      },
+    },
+  });
+  await assert.rejects(client.profile(), { reason: "profile_running", retryAfterMs: 10 });
+  await assert.rejects(client.profile(), { reason: "unreachable" });
+  assert.deepEqual([calls, slept], [2, []]);
+});
+
+test("a word that stands for nothing is refused with those that do, before anything is sent", async (t) => {
+  const { client, server } = await start(t);
+  const rows = [
+    ["level", /"bogus" and must be one of debug, .*, configured$/, () => client.setLogLevel("bogus" as never)],
+    ["kind", /must be one of cpu, allocations, heap$/, () => client.profile({ kind: "toString" as never })],
+    ["state", /must be one of QUEUED, /, () => client.listJobs({ state: "queued" as never }).next()],
+    ["retry.jitter", /must be one of /, () => client.submit("echo", 1, { retry: { jitter: "some" as never } })],
+  ] as const;
+  for (const [field, message, act] of rows) {
+    await assert.rejects(act, (error: MillpondClientError) => {
+      assert.deepEqual([error.reason, error.violations[0]?.field], ["invalid_argument", field]);
+      return message.test(error.message);
+    });
+  }
+  assert.equal(server.metadata.length, 0);
 });
