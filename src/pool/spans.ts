@@ -3,6 +3,7 @@
  * main thread makes spans of them. Everything that a task says is read with care and bounded; none of this throws.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
+import { types } from "node:util";
 import { systemClock as clock } from "../clock.ts";
 import type { SpanRecord } from "../job/trace.ts";
 import type { RecordedSpans } from "./chunk.ts";
@@ -22,7 +23,10 @@ const maxChars = 32_768;
 export const unfinished = { "millpond.span.unfinished": true } as const;
 
 export type Spans = {
-  /** Runs code, records how long it took and whether it failed, and gives what it gives; a promise counts until it settles. */
+  /**
+   * Runs code, records how long it took and whether it failed, and gives what it gives. A promise counts until it settles,
+   * and what is given settles as it does. Nothing else with a `then` is touched: a query may run when it is called.
+   */
   around<T>(name: unknown, code: () => T, attributes: unknown): T;
   /** The index of the innermost span that the present code belongs to; -1: none. */
   innermost(): number;
@@ -94,11 +98,11 @@ export function createSpans(log: SpanLog, job: number): Spans {
   function follow<T>(index: number, code: () => T): T {
     try {
       const given = code();
-      if (!isThenable(given)) {
+      if (!types.isPromise(given)) {
         succeeded(index);
         return given;
       }
-      // what follows is another promise: this one would count as handled, and nobody would hear of its rejection
+      // what follows is another promise: this one would count as handled, and its rejection would go unnoticed
       const followed = given.then(
         (value) => {
           succeeded(index);
@@ -133,10 +137,6 @@ export function createSpans(log: SpanLog, job: number): Spans {
       return { records, dropped: begun - records.length };
     },
   };
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && typeof read(value, "then") === "function";
 }
 
 function nameOf(name: unknown): string {

@@ -39,9 +39,10 @@ export type TaskContext<S = unknown> = {
   progress(fraction: number, note?: string): void;
   /**
    * Runs code, gives what it gives, and shows it in the job's trace as a span of this name: how long it took, or the
-   * promise that it returned, and what it threw. Spans begun inside stand below it. Attributes are read at its end; those
-   * that are no text, number or boolean become texts. At most 128 spans of an attempt are kept, and 32 attributes of each.
-   * Costs nearly nothing while the server exports no traces.
+   * promise that it returned, and what it threw. What has a `then` and is no promise, as a query of some libraries, has to
+   * be awaited inside. Spans begun inside stand below it. Attributes are read at its end; those that are no text, number or
+   * boolean become texts. At most 128 spans of an attempt are kept, and 32 attributes of each. Costs nearly nothing while
+   * the server exports no traces.
    */
   span<T>(name: string, code: () => T, attributes?: SpanAttributes): T;
   /**

@@ -45,8 +45,12 @@ const ways: { readonly [way: string]: (ctx: TaskContext) => unknown } = {
       throw new Error("later");
     });
     const caught = await ctx.span("rejects", () => rejected).catch((error) => String(error));
-    ctx.span("thenable", () => thenable((done: (value: number) => void) => done(7)));
     return caught;
+  },
+  query(ctx) {
+    let runs = 0;
+    const query = thenable(() => (runs += 1));
+    return [ctx.span("query", () => query) === query, runs];
   },
   unhandled(ctx) {
     void ctx.span("nobody waits", async () => {
