@@ -139,7 +139,6 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   opened.push(...allPools.map((pool) => stopOnly(`pool ${pool.name}`, () => pool.destroy())));
   const onChanged = () => readiness.update();
   const disk = watchDisk(config, { store, clock, onChanged, log });
-  observeServer(registry, { disk, log, tracing, store: config.store });
   const poolWatch = createPoolWatch({ pools, clock, onChanged, log });
   const alerts = createAlerts({ webhook: config.alerts.webhook, fetch, clock, log });
   const engine: Engine = createEngine({
@@ -161,6 +160,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
     ...{ draining: draining.signal, failed: failed.signal },
     ...{ diskRefusal: disk.refusal, brokenPools: poolWatch.broken },
   });
+  observeServer(registry, { disk, log, tracing, readiness, store: config.store });
   const profiler = createServerProfiler(config, { pools, storeThreads, diskRefusal: disk.refusal, clock, log });
   const described = describeFiles(ownFiles, tasks);
   for (const { task, why } of described.leftOut) log.warn({ task, why }, "reflection and ListTasks leave a type out");

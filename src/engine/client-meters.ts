@@ -49,8 +49,10 @@ export type ClientMeters = {
 const maxClients = 10_000;
 /** As many of those that never had a job. They are kept apart, so that names whose jobs are refused end nobody's numbers. */
 const maxOnlyRefused = 1_000;
-/** Rates and percentiles, some 8 KiB, are kept of those clients that had jobs last. */
+/** Rates and percentiles, some 8 KiB, are kept of so many clients at a time. */
 const maxSpeeds = 1_000;
+/** One that had no job for this long gives its place to another. Before that it keeps it: more clients that take turns would all have none. */
+const quietMs = 10_000;
 /** Percentiles are off by 6 % at most. */
 const bits = 3;
 
@@ -74,6 +76,7 @@ export function createClientMeters(): ClientMeters {
 
   /** Of a client that may never have had a job. */
   const callerOf = (client: string, now: number) => (meters.get(client) ? meters : onlyRefused).use(client, now);
+  const speedOf = (client: string, now: number) => speeds.useIfQuiet(client, now, quietMs);
   const all = () => [...meters.values(), ...onlyRefused.values()];
 
   return {
@@ -82,7 +85,7 @@ export function createClientMeters(): ClientMeters {
       if (outcome === "duplicate") counts.duplicates += jobs;
       else {
         counts.accepted += jobs;
-        speeds.use(client, now).accepted.count(now, jobs);
+        speedOf(client, now)?.accepted.count(now, jobs);
       }
     },
     refused(client, reason, jobs, now) {
@@ -96,19 +99,19 @@ export function createClientMeters(): ClientMeters {
     written(client, { settlement: { state }, isRetry, waitedMs, tookMs, endToEndMs }, now) {
       const { counts } = meters.use(client, now);
       if (isRetry) counts.retries += 1;
-      const speed = speeds.use(client, now);
+      const speed = speedOf(client, now);
       if (state !== "QUEUED") {
         counts[state === "SUCCEEDED" ? "succeeded" : state === "DEAD" ? "dead" : "cancelled"] += 1;
-        speed.finished.count(now, 1);
+        speed?.finished.count(now, 1);
       }
-      if (waitedMs === null) return;
+      if (waitedMs === null || !speed) return;
       speed.queueWait.record(waitedMs, now);
       speed.execution.record(tookMs, now);
       if (endToEndMs !== null) speed.endToEnd.record(endToEndMs, now);
     },
     cancelled(client, now) {
       meters.use(client, now).counts.cancelled += 1;
-      speeds.use(client, now).finished.count(now, 1);
+      speedOf(client, now)?.finished.count(now, 1);
     },
     read: (client, now) =>
       numbersOf(meters.get(client) ?? onlyRefused.get(client) ?? createMeter(client), speeds.get(client), now),

@@ -2,6 +2,8 @@
 export type Recent<V> = {
   /** The name's value, made when there is none. Beyond the limit, the name that was used longest ago goes. `now` is monotonic. */
   use(name: string, now: number): V;
+  /** Like `use`, but a new name takes the place only of one that was not used for `quietMs`, a second more or less. */
+  useIfQuiet(name: string, now: number, quietMs: number): V | undefined;
   /** Without using it. */
   get(name: string): V | undefined;
   /** Forgets the name, and returns its value. */
@@ -20,22 +22,33 @@ export function createRecent<V>(limit: number, make: (name: string, now: number)
   const entries = new Map<string, Entry<V>>();
   /** One name is often used many times in a row. */
   let last: Entry<V> | undefined;
+  /** Before this no place is quiet. */
+  let quietAt = 0;
+
+  const find = (name: string) => (last?.name === name ? last : entries.get(name));
+
+  function use(name: string, now: number): V {
+    const known = find(name);
+    if (known && now - known.usedAt < orderMs) return (last = known).value;
+    const entry = known ?? { name, value: make(name, now), usedAt: now };
+    entry.usedAt = now;
+    entries.delete(name);
+    entries.set(name, entry);
+    if (entries.size > limit) {
+      const [oldest] = entries.keys();
+      entries.delete(oldest!);
+    }
+    return (last = entry).value;
+  }
 
   return {
-    use(name, now) {
-      const known = last?.name === name ? last : entries.get(name);
-      last = known;
-      if (known && now - known.usedAt < orderMs) return known.value;
-      const entry = known ?? { name, value: make(name, now), usedAt: now };
-      entry.usedAt = now;
-      entries.delete(name);
-      entries.set(name, entry);
-      if (entries.size > limit) {
-        const [oldest] = entries.keys();
-        entries.delete(oldest!);
-      }
-      last = entry;
-      return entry.value;
+    use,
+    useIfQuiet(name, now, quietMs) {
+      if (entries.size < limit || find(name)) return use(name, now);
+      if (now < quietAt) return undefined;
+      const [oldest] = entries.values();
+      quietAt = oldest!.usedAt + quietMs;
+      return now < quietAt ? undefined : use(name, now);
     },
     get: (name) => entries.get(name)?.value,
     take(name) {

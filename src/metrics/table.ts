@@ -4,26 +4,18 @@
  */
 export type MetricKind = "counter" | "gauge" | "histogram";
 
-export type Metric = {
-  readonly name: MetricName;
-  readonly kind: MetricKind;
-  readonly unit: string;
-  readonly attributes: readonly string[];
-  readonly description: string;
-  /** What a value that stands out means for whoever runs the server; empty: nothing. */
-  readonly advice: string;
-  /** Upper bounds of a histogram's buckets. */
-  readonly bounds: readonly number[];
-};
-
 type Row = {
   readonly kind: MetricKind;
   readonly unit: string;
   readonly attributes?: readonly string[];
   readonly description: string;
+  /** What a value that stands out means for whoever runs the server; empty: nothing. */
   readonly advice?: string;
+  /** Upper bounds of a histogram's buckets. */
   readonly bounds?: readonly number[];
 };
+
+export type Metric = Required<Row> & { readonly name: MetricName };
 
 /** From half a millisecond to an hour. */
 const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600];
@@ -94,7 +86,8 @@ const rows = {
     kind: "histogram",
     unit: "s",
     attributes: ofTask,
-    description: "From the submit of a job until its outcome is on disk, of jobs that ran and became final.",
+    description:
+      "From the submit of a job until its outcome is on disk, a delay included, of jobs that ran, became final, and were not redriven.",
     bounds: seconds,
   },
   "millpond.queue.depth": {
@@ -172,6 +165,14 @@ const rows = {
     attributes: ["pool"],
     description: "1 while no worker of the pool can run a job, else 0.",
     advice: "Threads die or hang while they load tasks; the server's log says why.",
+  },
+  "millpond.not_ready": {
+    kind: "gauge",
+    unit: "",
+    attributes: ["reason"],
+    description:
+      "1 while the server is not ready, else 0. `reason`: `store_failed`, `draining`, `disk_full` or `pool_broken`, as `/readyz` has it.",
+    advice: "`/readyz` says what to do.",
   },
   "millpond.throttle.time": {
     kind: "counter",
@@ -383,11 +384,7 @@ export type ObservedName = NameOf<"counter" | "gauge">;
 
 /** In the order in which they are shown. */
 export const metrics: readonly Metric[] = Object.entries<Row>(rows).map(([name, row]) => ({
+  ...{ attributes: [], advice: "", bounds: [] },
+  ...row,
   name: name as MetricName,
-  kind: row.kind,
-  unit: row.unit,
-  attributes: row.attributes ?? [],
-  description: row.description,
-  advice: row.advice ?? "",
-  bounds: row.bounds ?? [],
 }));

@@ -20,8 +20,11 @@ export function countCalls(services: readonly Served[], registry: Registry): rea
 }
 
 function createMeter(registry: Registry, method: string): Meter {
-  const ends = new Map<string, Counter>();
   const of = { "rpc.method": method };
+  const endsWith = (status: string) =>
+    registry.counter("millpond.rpc.calls", { ...of, "rpc.response.status_code": status });
+  // These begin at 0, for a rate does not see the first of a series that begins at 1, and one INTERNAL is worth an alert.
+  const ends = new Map<string, Counter>(["OK", "INTERNAL"].map((status) => [status, endsWith(status)]));
   let open = 0;
   registry.observed((observe) => observe("millpond.rpc.open_calls", open, of));
   return {
@@ -31,10 +34,7 @@ function createMeter(registry: Registry, method: string): Meter {
     end(status) {
       open -= 1;
       let counter = ends.get(status);
-      if (!counter) {
-        counter = registry.counter("millpond.rpc.calls", { ...of, "rpc.response.status_code": status });
-        ends.set(status, counter);
-      }
+      if (!counter) ends.set(status, (counter = endsWith(status)));
       counter.value += 1;
     },
   };

@@ -44,7 +44,7 @@ export function answerHeaders(
   response: HttpResponse,
   status: number,
   headers: Iterable<readonly [string, string]>,
-  body?: string,
+  body?: string | Uint8Array,
 ): void {
   response.statusCode = status;
   for (const [name, value] of headers) response.setHeader(name, value);

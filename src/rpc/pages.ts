@@ -15,7 +15,7 @@ export type Page = {
 export type PageAnswer = {
   readonly status: number;
   readonly contentType: string;
-  readonly body: string;
+  readonly body: string | Uint8Array;
   readonly headers?: { readonly [name: string]: string };
 };
 

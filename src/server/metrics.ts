@@ -1,5 +1,6 @@
 /** Brings into the registry of metrics what the parts of the server know that know nothing of it. */
 import type { DiskWatch } from "../engine/disk.ts";
+import { notReadyReasons, type Readiness } from "../engine/readiness.ts";
 import type { Registry } from "../metrics/registry.ts";
 import type { StoreOptions } from "../store/open.ts";
 import type { BackgroundLog } from "../telemetry/log.ts";
@@ -11,9 +12,10 @@ export type Observed = {
   readonly log: Pick<BackgroundLog, "lost">;
   readonly store: "sqlite" | "memory";
   readonly tracing: Pick<Tracing, "numbers">;
+  readonly readiness: Pick<Readiness, "reasons">;
 };
 
-export function observeServer(registry: Registry, { disk, log, store, tracing }: Observed): void {
+export function observeServer(registry: Registry, { disk, log, store, tracing, readiness }: Observed): void {
   const info = { version, nodejs_version: process.versions.node, store };
   registry.observed((observe) => {
     observe("millpond.info", 1, info);
@@ -21,6 +23,8 @@ export function observeServer(registry: Registry, { disk, log, store, tracing }:
     const { dropped, droppedContexts } = tracing.numbers();
     observe("millpond.span.dropped", dropped);
     observe("millpond.trace_context.malformed", droppedContexts);
+    const reasons = new Set(readiness.reasons().map(({ reason }) => reason));
+    for (const reason of notReadyReasons) observe("millpond.not_ready", reasons.has(reason) ? 1 : 0, { reason });
     const room = disk.room();
     if (!room) return;
     observe("millpond.disk.free", room.freeBytes);

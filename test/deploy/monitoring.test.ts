@@ -120,6 +120,7 @@ suite("the dashboard", () => {
       "millpond_info",
       "millpond_jobs_redriven_total",
       "millpond_jobs_suspects",
+      "millpond_not_ready",
       "millpond_pool_broken",
       "millpond_pool_min_workers",
       "millpond_result_readers",

@@ -8,7 +8,7 @@ import { type Metric, metrics } from "../../src/metrics/table.ts";
 
 const groups = [
   ["Jobs", /^millpond\.(?:jobs?|retries|attempts?)\b/],
-  ["Queues and workers", /^millpond\.(?:queue|pool|throttle)\b/],
+  ["Queues and workers", /^millpond\.(?:queue|pool|throttle|not_ready)\b/],
   ["The store and its disk", /^millpond\.(?:store|disk)\b/],
   ["Calls, connections, and what is in memory for them", /^millpond\.(?:rpc|connection|request|result)\b/],
   ["Telemetry itself", /^millpond\.(?:log|span|trace_context|metric|info)\b/],
@@ -44,7 +44,7 @@ has \`_bucket\`, \`_sum\` and \`_count\`. Dots in attributes become underscores 
 
 \`OTEL_EXPORTER_OTLP_ENDPOINT\`, or \`OTEL_METRICS_EXPORTER=otlp\`, pushes the same metrics every
 \`OTEL_METRIC_EXPORT_INTERVAL\` (60,000 ms), by \`OTEL_EXPORTER_OTLP_PROTOCOL\`: \`http/protobuf\`, \`http/json\` or \`grpc\`, and once more
-at the end. \`OTEL_METRICS_EXPORTER=none\` turns it off where only traces are wanted. Values are cumulative; a preference for
+at the end. \`OTEL_METRICS_EXPORTER=none\` turns it off where only traces are wanted, and so does \`prometheus\`, for \`/metrics\` is always there. Values are cumulative; a preference for
 delta is refused at the start. A collector that is away costs no job anything: what is not taken is not kept, the log says
 so once a minute at most, and \`millpond.metric.failed_exports\` counts it.
 

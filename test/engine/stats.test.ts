@@ -211,6 +211,16 @@ describe("percentiles", () => {
     fc.assert(property, { numRuns: 200 });
   });
 
+  test("of a whole job leave out redriven ones, for that time is of whoever redrove them", () => {
+    const { stats, endAll, clock } = open();
+    endAll([endedOf(newLease({ redrives: 1, submittedAt: clock.now() - 3 * 86_400_000 }))]);
+    const [task] = stats.tasks();
+    assert.equal(task?.succeeded, 1);
+    assert.ok(task.execution);
+    assert.equal(task.endToEnd, null);
+    assert.equal(stats.client("ada").endToEnd, null);
+  });
+
   test("of a quiet time are null", () => {
     const { stats, end, clock } = open();
     end(1);
@@ -298,17 +308,29 @@ describe("clients", () => {
     assert.equal(stats.known(), 1);
   });
 
-  test("percentiles and rates are of the thousand that were busy last; the counts of all are kept", () => {
+  test("percentiles and rates are of a thousand clients, which keep them while they are busy; the counts of all are kept", () => {
     const { stats, end, clock } = open();
-    for (let client = 0; client < 1_001; client += 1) end(1, succeeded, 3, { client: `client ${client}` });
-    clock.advance(1000);
-    assert.equal(stats.client("client 0").execution, null);
-    assert.deepEqual([stats.client("client 0").succeeded, stats.client("client 0").finishedPerSecond], [1, 0]);
-    assert.ok(stats.client("client 1").execution);
-    end(1, succeeded, 3, { client: "client 1" }); // so the next to go is another
-    end(1, succeeded, 3, { client: "client 0" });
-    assert.ok(stats.client("client 1").execution && stats.client("client 0").execution);
-    assert.equal(stats.client("client 2").execution, null);
+    const work = (client: number) => end(1, succeeded, 3, { client: `client ${client}` });
+    for (let second = 0; second < 11; second += 1) {
+      for (let client = 0; client < 1_010; client += 1) work(client); // in turns, for more time than a place is kept
+      clock.advance(1000);
+    }
+    const perSecond = (client: number) => stats.client(`client ${client}`).finishedPerSecond;
+    assert.deepEqual([perSecond(0), perSecond(999), perSecond(1_000)], [1, 1, 0]);
+    assert.ok(stats.client("client 999").execution);
+    assert.deepEqual([stats.client("client 1000").execution, stats.client("client 1000").succeeded], [null, 11]);
+  });
+
+  test("a client that was not busy for ten seconds gives its place among the thousand to another", () => {
+    const { stats, end, clock } = open();
+    const work = (client: number) => end(1, succeeded, 3, { client: `client ${client}` });
+    for (let client = 0; client < 1_000; client += 1) work(client);
+    clock.advance(5_000);
+    work(0);
+    clock.advance(5_000);
+    work(1_000);
+    const has = (client: number) => stats.client(`client ${client}`).execution !== null;
+    assert.deepEqual([has(0), has(1), has(2), has(1_000)], [true, false, true, true]);
   });
 
   test("the busiest are those with the most jobs now, then since the start", () => {

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { performance } from "node:perf_hooks";
 import { test } from "node:test";
 import { prometheusName, toPrometheus } from "../../src/metrics/prometheus.ts";
 import { createRegistry } from "../../src/metrics/registry.ts";
@@ -68,7 +67,7 @@ test("values of labels are escaped, and what is no number is written as the form
   assert.ok(Number.isNaN(valueOf(families, "millpond_queue_depth", { pool: "cpu" })));
 });
 
-test("with 1,000 clients and 200 tasks a scrape takes 20 ms of the main thread, give or take a loaded machine", async () => {
+test("with 1,000 clients and 200 tasks a scrape takes less than 10 ms of the main thread, and names no client", async () => {
   const { clock, registry, text } = open();
   const stats = createStats(clock, registry);
   for (let index = 0; index < 1_000; index += 1) {
@@ -81,12 +80,13 @@ test("with 1,000 clients and 200 tasks a scrape takes 20 ms of the main thread, 
   const took: number[] = [];
   let length = 0;
   for (let scrape = 0; scrape < 5; scrape += 1) {
-    const startedAt = performance.now();
+    const before = process.threadCpuUsage(); // what other processes do meanwhile is not in it
     const written = await text();
-    took.push(performance.now() - startedAt);
+    const { user, system } = process.threadCpuUsage(before);
+    took.push((user + system) / 1_000);
     length = written.length;
     if (scrape === 0) assert.equal(valueOf(parseExposition(written), "millpond_jobs_refused_total"), 1_000);
     assert.doesNotMatch(written, /client \d/);
   }
-  assert.ok(Math.min(...took) < 100, `${took.map((ms) => ms.toFixed(1)).join(", ")} ms for ${length} characters`);
+  assert.ok(Math.min(...took) < 10, `${took.map((ms) => ms.toFixed(1)).join(", ")} ms for ${length} characters`);
 });

@@ -3,6 +3,9 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { prometheusName } from "../../src/metrics/prometheus.ts";
 import { metrics } from "../../src/metrics/table.ts";
+import { notReadyReasons } from "../../src/engine/readiness.ts";
+import type { HttpRequest } from "../../src/rpc/http-answer.ts";
+import { metricsPage } from "../../src/rpc/metrics-page.ts";
 import { parseExposition, valueOf } from "../metrics/exposition.ts";
 import { openServer, ways } from "./fixtures.ts";
 import { until } from "../support/until.ts";
@@ -49,6 +52,7 @@ test("what the server is and does is there: pools, store, disk, connections, cal
     ["millpond_jobs_suspects", pool, 0],
     ["millpond_result_readers", {}, 0],
     ["millpond_log_dropped_total", {}, 0],
+    ...notReadyReasons.map((reason) => ["millpond_not_ready", { reason }, 0] as const),
     ["millpond_info", { store: "sqlite" }, 1],
   ] as const;
   for (const [name, labels, value] of exact) assert.equal(valueOf(families, name, labels), value, name);
@@ -70,6 +74,24 @@ test("what the server is and does is there: pools, store, disk, connections, cal
   for (const [name, labels] of positive) assert.ok((valueOf(families, name, labels) ?? 0) > 0, name);
 });
 
+test("scrapes that come while one is read get the same answer: the server's numbers are read once for them", async () => {
+  let reads = 0;
+  const read = Promise.withResolvers<readonly []>();
+  const page = metricsPage({
+    collect() {
+      reads += 1;
+      return read.promise;
+    },
+  });
+  const request = {} as HttpRequest;
+  const early = Array.from({ length: 300 }, async () => page.answer(request));
+  read.resolve([]);
+  const answers = new Set(await Promise.all(early));
+  assert.deepEqual([reads, answers.size], [1, 1]);
+  await page.answer(request);
+  assert.equal(reads, 2);
+});
+
 test("open files are counted where the system shows them", async () => {
   assert.equal((await scrape()).has("process_open_fds"), process.platform === "linux");
 });
@@ -77,6 +99,15 @@ test("open files are counted where the system shows them", async () => {
 test("calls are counted by method and status, streams when they end; commits are there with their size", async () => {
   const [client, channel] = [server.client(ways.grpc, "ada"), newChannel()];
   const method = (name: string) => ({ rpc_method: `millpond.v1.WorkerPoolService/${name}` });
+  const before = await scrape();
+  for (const status of ["OK", "INTERNAL"]) {
+    const first = { ...method("Submit"), rpc_response_status_code: status };
+    assert.equal(
+      valueOf(before, "millpond_rpc_calls_total", first),
+      0,
+      "an alert sees the first one only after a zero",
+    );
+  }
   await client.submit({ jobs: [echo(1, { channel })] });
   await refused(client.submit({ jobs: [{ task: "no.such.task" }] }));
   await follow(client, { channel }, 1);

@@ -287,7 +287,7 @@ export type TaskStats = Message<"millpond.v1.TaskStats"> & {
   finishedPerSecond: number;
 
   /**
-   * From the submit of a job until its outcome is on disk; of jobs that ran.
+   * From the submit of a job until its outcome is on disk, a delay included; of jobs that ran and were not redriven.
    *
    * @generated from field: millpond.v1.Percentiles end_to_end = 15;
    */
