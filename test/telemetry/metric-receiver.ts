@@ -1,5 +1,5 @@
 /** A collector of metrics in this process, for OTLP over HTTP, with what it was sent. */
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
@@ -45,11 +45,13 @@ export type Push = { readonly path: string; readonly contentType: string; readon
 
 export async function openMetricReceiver(t: TestContext, status = 200) {
   const pushes: Push[] = [];
+  const events = new EventEmitter();
   const receive = async (request: IncomingMessage): Promise<void> => {
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(part as Buffer);
     const contentType = request.headers["content-type"] ?? "";
     pushes.push({ path: request.url ?? "", contentType, body: Buffer.concat(parts) });
+    events.emit("push");
   };
   const server = createServer((request, response) => {
     void receive(request).then(() => response.writeHead(status, { "content-type": "application/json" }).end("{}"));
@@ -60,7 +62,14 @@ export async function openMetricReceiver(t: TestContext, status = 200) {
     server.closeAllConnections();
     server.close();
   });
-  return { pushes, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  /** The first push that is so, whether it is there already or is to come. */
+  const pushed = async (isSo: (push: Push) => boolean): Promise<Push> => {
+    for (let seen = 0; ; seen += 1) {
+      if (pushes.length === seen) await once(events, "push");
+      if (isSo(pushes[seen]!)) return pushes[seen]!;
+    }
+  };
+  return { pushes, pushed, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
 export function bodyOf({ body }: Push): Body {
