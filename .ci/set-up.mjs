@@ -10,7 +10,7 @@
  * packages, because it runs before there are any.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { basename, delimiter, join } from "node:path";
 import { isatty } from "node:tty";
@@ -22,6 +22,9 @@ const isWindows = process.platform === "win32";
 
 /** What folders under test/ must be called for `--test` without arguments to leave them to .ci/run. */
 const slowTests = "docker|codegen|grpcurl|jaeger";
+
+/** Compiled code that the processes and threads of the tests share: without it each takes about twice the time to start. */
+const compiledTests = { NODE_COMPILE_CACHE: join(root, "node_modules", ".cache", "tests") };
 
 if (!isInstalled()) install();
 linkCommand();
@@ -105,10 +108,10 @@ function linkCommand() {
 
 function start(given) {
   if (given.length === 0) return;
-  const args = given[0] === "--test" ? testArguments(given.slice(1)) : given;
-  const child = spawn(pinnedNode(), args, {
+  const isTest = given[0] === "--test";
+  const child = spawn(pinnedNode(), isTest ? testArguments(given.slice(1)) : given, {
     stdio: "inherit",
-    env: { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ""}` },
+    env: { ...(isTest && compiledTests), ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ""}` },
   });
   // A terminal sends Ctrl-C and its own end to the child itself: passing them on would make them two.
   const hasTerminal = isatty(0);
@@ -128,6 +131,8 @@ function testArguments(given) {
   const files = named.map((path) => (path.endsWith(".ts") ? path : `${path.replace(/\/$/, "")}/**/*.test.ts`));
   const everything = ["test/*.test.ts", `test/!(${slowTests})/**/*.test.ts`];
   const reporter = new URL("reporter.ts", import.meta.url).href;
+  // it also holds what tests wrote into temporary folders, and would grow without end
+  if (files.length === 0) rmSync(compiledTests.NODE_COMPILE_CACHE, { recursive: true, force: true });
   return [
     "--test",
     "--test-concurrency=2",

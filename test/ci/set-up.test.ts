@@ -61,6 +61,21 @@ test("a signal reaches the script, and its end is the end of both", async (t) =>
   assert.deepEqual(await once(child, "exit"), [9, null]);
 });
 
+test("tests share the code that they compiled, and a run of all of them begins without any", async (t) => {
+  const clone = makeClone(t, lock);
+  const [tests, kept] = [join(clone, "test"), join(clone, "node_modules/.cache/tests")];
+  for (const folder of [tests, kept]) mkdirSync(folder, { recursive: true });
+  copyFileSync(new URL("../../.ci/reporter.ts", import.meta.url), join(clone, ".ci/reporter.ts"));
+  writeFileSync(join(tests, "a.test.ts"), "console.log(process.env.NODE_COMPILE_CACHE);");
+  writeFileSync(join(kept, "earlier"), "");
+
+  const named = await run(clone, ["--test", "test/a.test.ts"]);
+  assert.deepEqual([named.code, named.stdout.split("\n")[0]], [0, kept], named.stderr);
+  assert.ok(existsSync(join(kept, "earlier")));
+  assert.equal((await run(clone, ["--test"])).code, 0);
+  assert.ok(!existsSync(join(kept, "earlier")));
+});
+
 /** A clone with set-up.mjs, the pinned Node.js, and an npm of its own that installs what the lock says, or does `npm`. */
 function makeClone(t: TestContext, installed: object | null, npm?: string): string {
   const clone = temporaryFolder(t);
@@ -80,7 +95,8 @@ function makeClone(t: TestContext, installed: object | null, npm?: string): stri
 
 function start(clone: string, args: readonly string[]): ChildProcess {
   const env = { PATH: `${join(clone, "fake")}:${process.env.PATH}` };
-  return spawn(process.execPath, [join(clone, ".ci/set-up.mjs"), ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const stdio = ["ignore", "pipe", "pipe"] as const;
+  return spawn(process.execPath, [join(clone, ".ci/set-up.mjs"), ...args], { env, cwd: clone, stdio: [...stdio] });
 }
 
 async function run(clone: string, args: readonly string[]) {
