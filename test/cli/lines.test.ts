@@ -8,14 +8,8 @@ import { startMillpond, type TestServer } from "./server.ts";
 suite("submit --json-lines", () => {
   let server: TestServer;
   before(async () => {
-    server = await startMillpond([
-      "--store",
-      "memory",
-      "--log-level",
-      "silent",
-      "--pools",
-      "{cpu: {}, io: {maxQueued: 100}}",
-    ]);
+    const pools = "{cpu: {workers: 1}, io: {workers: 8, maxQueued: 100}}";
+    server = await startMillpond(["--store", "memory", "--log-level", "silent", "--pools", pools]);
   });
   after(() => server.dispose());
 

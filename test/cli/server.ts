@@ -31,11 +31,14 @@ export type TestServer = {
   dispose(): Promise<void>;
 };
 
+/** Few workers, unless `args` say otherwise: threads are half of what a server's start costs. */
+const few = ["--pools", "{cpu: {workers: 1}, io: {workers: 2}}"];
+
 /** Resolves once the server says that it serves. Rejects with what it wrote when it ends before. */
 export async function startMillpond(args: readonly string[] = [], options: RunOptions = {}): Promise<TestServer> {
   const folder = await mkdtemp(join(tmpdir(), "millpond-cli-"));
   const ports = ["--grpc-port", "0", "--http-port", "0"];
-  const child = start(["serve", "--json", ...ports, "--data-dir", folder, ...args], options);
+  const child = start(["serve", "--json", ...ports, "--data-dir", folder, ...few, ...args], options);
   const lines: string[] = [];
   const first = Promise.withResolvers<string>();
   const events = new EventEmitter();

@@ -16,7 +16,7 @@ const quiet = ["--log-level", "silent"];
 /** Has the task `spin`, which does not stop when it is told to, and one of a pool of its own. */
 const tasks = [
   ...["--tasks-dir", fileURLToPath(new URL("../server/tasks/", import.meta.url))],
-  ...["--pools", "{held: {work: io, workers: 1}}"],
+  ...["--pools", "{cpu: {workers: 1}, io: {workers: 1}, held: {work: io, workers: 1}}"],
 ];
 
 const clientOf = ({ serving }: TestServer) => connect({ address: serving.grpc, client: "a", retries: 0 });
