@@ -25,7 +25,7 @@ export const unfinished = { "millpond.span.unfinished": true } as const;
 export type Spans = {
   /**
    * Runs code, records how long it took and whether it failed, and gives what it gives. A promise counts until it settles,
-   * and what is given settles as it does. Nothing else with a `then` is touched: a query may run when it is called.
+   * and one like it is given. Nothing else with a `then` is touched: a query may run when it is called.
    */
   around<T>(name: unknown, code: () => T, attributes: unknown): T;
   /** The index of the innermost span that the present code belongs to; -1: none. */
@@ -113,6 +113,10 @@ export function createSpans(log: SpanLog, job: number): Spans {
           throw error;
         },
       );
+      // such as `child` of a promisified `execFile`
+      for (const key of Object.keys(given)) {
+        void Object.defineProperty(followed, key, Object.getOwnPropertyDescriptor(given, key) as PropertyDescriptor);
+      }
       return followed as T;
     } catch (error) {
       failed(index, error);

@@ -11,6 +11,8 @@ const protocols = ["grpc", "http/protobuf", "http/json"] as const;
 const traceExporters = ["otlp", "console", "none"] as const;
 /** `prometheus` asks for nothing that is not there: the HTTP port always serves /metrics. */
 const metricExporters = ["otlp", "console", "prometheus", "none"] as const;
+const propagators: readonly string[] = ["tracecontext", "baggage", "none"];
+const otherPropagators: readonly string[] = ["b3", "b3multi", "jaeger", "xray", "ottrace"];
 const compressions = ["none", "gzip"] as const;
 const temporalities = ["cumulative", "delta", "lowmemory"] as const;
 const samplers = [
@@ -176,7 +178,7 @@ function checkOtlp(read: Reader, signal: Signal): void {
     const endpoint = read.text(`${prefix}ENDPOINT`);
     if (endpoint !== undefined && !isEndpoint(endpoint, isGrpc)) {
       const example = isGrpc ? "http://127.0.0.1:4317" : "http://127.0.0.1:4318";
-      read.refuse(`${prefix}ENDPOINT`, `is "${shown(endpoint)}"`, `use a URL such as ${example}`);
+      read.refuse(`${prefix}ENDPOINT`, `is "${shown(withoutSecrets(endpoint))}"`, `use a URL such as ${example}`);
     }
     read.oneOf(`${prefix}COMPRESSION`, compressions);
     read.number(`${prefix}TIMEOUT`, [1, longestMs], false);
@@ -193,9 +195,15 @@ function isEndpoint(given: string, isGrpc: boolean): boolean {
   return URL.canParse(given) && /^https?:$/.test(new URL(given).protocol);
 }
 
-/** Others than these two, which a fleet may name for its other services, are passed over. */
+/** Others of the standard, which a fleet may name for its other services, are passed over beside one that is spoken here. */
 function propagatesOf(read: Reader): TelemetrySettings["propagates"] {
-  const names = (read.text("OTEL_PROPAGATORS") ?? "tracecontext,baggage").split(",").map((name) => name.trim());
+  const name = "OTEL_PROPAGATORS";
+  const given = read.text(name) ?? "tracecontext,baggage";
+  const names = given.split(",").map((each) => each.trim().toLowerCase());
+  const unknown = names.find((each) => !propagators.includes(each) && !otherPropagators.includes(each));
+  if (unknown !== undefined || !names.some((each) => propagators.includes(each))) {
+    read.refuse(name, `is "${shown(unknown ?? given)}"`, `use ${listed(propagators)}`);
+  }
   return { trace: names.includes("tracecontext"), baggage: names.includes("baggage") };
 }
 
@@ -227,6 +235,11 @@ function pairsOf(text: string): { [name: string]: string } | undefined {
     }
   }
   return Object.fromEntries(pairs);
+}
+
+/** An endpoint without its user, password and query, however little else of it is a URL. */
+function withoutSecrets(endpoint: string): string {
+  return endpoint.replace(/\?.*/s, "?***").replace(/^([^@]*:\/\/)?.*@/s, "$1***@");
 }
 
 function shown(text: string): string {

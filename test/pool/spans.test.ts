@@ -73,6 +73,11 @@ describe("ctx.span", () => {
     assert.deepEqual(tree(rejected!.spans), [["rejects", "attempt", "later"]]);
   });
 
+  test("gives a promise with all that it carries, such as the process of a promisified `execFile`", async (t) => {
+    const [ended] = await tryPool(t, traced).pool.run([traces("child")]);
+    assert.equal(shown(ended!), 'succeeded json "a process"');
+  });
+
   test("gives what has a `then` and is no promise as it is: a query does not run before it is awaited", async (t) => {
     const [ended] = await tryPool(t, traced).pool.run([traces("query")]);
     assert.equal(shown(ended!), "succeeded json [true,0]");

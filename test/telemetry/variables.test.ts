@@ -85,6 +85,7 @@ suite("the standard variables", () => {
       baggage: false,
     });
     assert.deepEqual(readVariables({ OTEL_PROPAGATORS: "none" }).propagates, { trace: false, baggage: false });
+    assert.deepEqual(readVariables({ OTEL_PROPAGATORS: "Baggage, xray" }).propagates, { trace: false, baggage: true });
   });
 
   test("bound the batches, which are never larger than the queue", () => {
@@ -106,6 +107,16 @@ suite("refused at the start, with the variable, the value and what is possible, 
       /OTEL_METRICS_EXPORTER is "statsd": use otlp, console, /,
     ],
     ["`none` beside another", { OTEL_TRACES_EXPORTER: "otlp,none" }, /OTEL_TRACES_EXPORTER is "otlp,none"/],
+    [
+      "an unknown propagator",
+      { OTEL_PROPAGATORS: "tracecontex,baggage" },
+      /OTEL_PROPAGATORS is "tracecontex": use tracecontext, baggage or none/,
+    ],
+    [
+      "a list without a propagator that is spoken here",
+      { OTEL_PROPAGATORS: "b3,jaeger" },
+      /OTEL_PROPAGATORS is "b3,jaeger": /,
+    ],
     [
       "an unknown protocol",
       { ...endpoint, OTEL_EXPORTER_OTLP_PROTOCOL: "http" },
@@ -161,5 +172,17 @@ suite("refused at the start, with the variable, the value and what is possible, 
   test("not a host with a port, which gRPC takes as it is", () => {
     const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "collector:4317", OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" };
     assert.equal(readVariables(env).traces?.protocol, "grpc");
+  });
+
+  test("an endpoint, without the secrets in it", () => {
+    const rows: readonly (readonly [given: string, shown: string])[] = [
+      ["htps://user:s3cret@collector/v1", "htps://***@collector/v1"],
+      ["user:s3c/r@et@collector:4318", "***@collector:4318"],
+      ["htps://user:s3c/r@et@collector?key=s3c", "htps://***@collector?***"],
+      ["htps://collector?to=a@b", "htps://collector?***"],
+    ];
+    for (const [given, shown] of rows) {
+      assert.ok(mistakesIn({ OTEL_EXPORTER_OTLP_ENDPOINT: given }).includes(`_ENDPOINT is "${shown}": `), given);
+    }
   });
 });

@@ -1,4 +1,6 @@
 /** What a task may do with `ctx.span` and `ctx.trace`. */
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { setTimeout as sleep } from "node:timers/promises";
 import { defineTask, type SpanAttributes, type TaskContext } from "../../../src/pool/task.ts";
 
@@ -46,6 +48,12 @@ const ways: { readonly [way: string]: (ctx: TaskContext) => unknown } = {
     });
     const caught = await ctx.span("rejects", () => rejected).catch((error) => String(error));
     return caught;
+  },
+  async child(ctx) {
+    const running = ctx.span("child", () => promisify(execFile)(process.execPath, ["--version"]));
+    const { pid } = running.child;
+    await running;
+    return pid === undefined ? "none" : "a process";
   },
   query(ctx) {
     let runs = 0;
