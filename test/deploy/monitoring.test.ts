@@ -58,6 +58,17 @@ suite("alert rules", () => {
     }
   });
 
+  test("each have a case in alerts-fire.yaml in which they fire", () => {
+    const { tests } = parse(readFileSync(new URL("alerts-fire.yaml", import.meta.url), "utf8")) as {
+      readonly tests: readonly {
+        readonly alert_rule_test: readonly { readonly alertname: string; readonly exp_alerts?: readonly unknown[] }[];
+      }[];
+    };
+    const cases = tests.flatMap(({ alert_rule_test }) => alert_rule_test);
+    const firing = cases.filter(({ exp_alerts = [] }) => exp_alerts.length > 0).map(({ alertname }) => alertname);
+    assert.deepEqual([...new Set(firing)].toSorted(), rules.map(({ alert }) => alert).toSorted());
+  });
+
   test("are loaded by the configuration of Prometheus, which scrapes the server of compose", () => {
     const config = parse(read("prometheus/prometheus.yaml")) as {
       readonly rule_files: readonly string[];
