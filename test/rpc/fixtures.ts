@@ -76,7 +76,7 @@ export async function makeFolder(): Promise<{ readonly path: string; remove(): P
   return { path, remove: () => rm(path, { recursive: true, force: true }) };
 }
 
-/** The configuration of a test's server: small pools, free ports, no log. `given` is merged in, one section deep. */
+/** The configuration of a test's server: small pools (threads are most of what a start costs), free ports, no log. `given` is merged in, one section deep. */
 export function settings(
   folder: string,
   given: { readonly [section: string]: unknown } = {},
@@ -86,7 +86,7 @@ export function settings(
     http: { port: 0 },
     dataDir: join(folder, "data"),
     tasksDir: join(folder, "tasks"),
-    pools: { cpu: { workers: 2 }, io: { workers: 2 }, held: { work: "io", workers: 2, maxQueued: 4 } },
+    pools: { cpu: { workers: 1 }, io: { workers: 1 }, held: { work: "io", workers: 2, maxQueued: 4 } },
     log: { level: "silent" },
   };
   const isSection = (value: unknown): value is object => typeof value === "object" && value !== null;

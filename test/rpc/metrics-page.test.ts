@@ -42,12 +42,12 @@ test("/metrics is held to the names and origins of the port, as everything on it
 test("what the server is and does is there: pools, store, disk, connections, calls, memory and the event loop", async () => {
   await until(async () => (await scrape()).has("millpond_disk_free_bytes")); // the first look at the disk is over
   const families = await scrape();
-  const pool = { pool: "cpu" };
+  const pool = { pool: "held" };
   const exact = [
     ["millpond_pool_workers", pool, 2],
     ["millpond_pool_max_workers", pool, 2],
     ["millpond_pool_broken", pool, 0],
-    ["millpond_queue_limit", pool, 100_000],
+    ["millpond_queue_limit", pool, 4],
     ["millpond_queue_depth", pool, 0],
     ["millpond_jobs_suspects", pool, 0],
     ["millpond_result_readers", {}, 0],

@@ -163,8 +163,8 @@ export function jobCases(way: Way, server: () => TestServer): void {
     assert.deepEqual(
       after?.pools.map(({ pool, minWorkers, maxWorkers, maxQueued }) => [pool, minWorkers, maxWorkers, maxQueued]),
       [
-        ["cpu", 2, 2, 100_000n],
-        ["io", 2, 2, 100_000n],
+        ["cpu", 1, 1, 100_000n],
+        ["io", 1, 1, 100_000n],
         ["held", 2, 2, 4n],
       ],
     );
