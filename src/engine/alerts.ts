@@ -2,6 +2,7 @@
 import type { Clock } from "../clock.ts";
 import type { DeadReason, Failure } from "../job/job.ts";
 import { traceFields } from "../job/log-fields.ts";
+import { shownFailure } from "../job/shown-failure.ts";
 import type { Service } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import { createWebhook, type Fetch } from "./webhook.ts";
@@ -37,8 +38,6 @@ export type AlertsParts = {
   readonly log: Log;
 };
 
-/** A failure whose message names what is wrong in an output: `millpond dead show` has it, and the log has no part of a payload. */
-const showsOutput = "bad_output";
 /** When more jobs die in one second, the others are counted. */
 const linesPerSecond = 20;
 const summaryEveryMs = 1_000;
@@ -56,10 +55,8 @@ export function createAlerts({ webhook: url, fetch, clock, log }: AlertsParts): 
     }
     lines += 1;
     const { id: job, client, task, pool, deadReason, failure, attempts } = death;
-    const { reason, message, stack } = failure;
-    const facts = { job, client, task, pool, deadReason, attempts, reason };
-    const words = reason === showsOutput ? {} : { message, stack };
-    log.warn({ ...facts, ...words, ...traceFields(death) }, "a job died");
+    const facts = { job, client, task, pool, deadReason, attempts };
+    log.warn({ ...facts, ...shownFailure(failure), ...traceFields(death) }, "a job died");
   }
 
   function summarise(): void {
@@ -87,8 +84,8 @@ export function createAlerts({ webhook: url, fetch, clock, log }: AlertsParts): 
   };
 }
 
-/** As the webhook gets it. A failure's details and its stack stay here: they are for the job's owner. */
+/** As the webhook gets it. The stack stays here: it is for the job's owner. */
 function shown({ id, client, task, pool, deadReason, failure, attempts, at }: Death) {
-  const { reason, message } = failure;
+  const { reason, message } = shownFailure(failure);
   return { id, client, task, pool, deadReason, failure: { reason, message }, attempts, at: new Date(at).toISOString() };
 }

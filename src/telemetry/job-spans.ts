@@ -4,6 +4,7 @@
  */
 import type { Clock } from "../clock.ts";
 import { isFinal, type Lease, type NewJob, type Settlement } from "../job/job.ts";
+import { shownFailure } from "../job/shown-failure.ts";
 import { attemptSpanId, childSpanId, isSampled, jobSpanId, type JobTrace, traceOf } from "../job/trace.ts";
 import { newSpanId } from "../job/trace-context.ts";
 import type { TracedAttempt, Tracing } from "../tracing.ts";
@@ -43,11 +44,11 @@ export function createJobSpans(sink: SpanSink, clock: Clock, keepsFailures: bool
     const isTraced = isSampled(lease.trace);
     const isFailure = failures.has(settlement.outcome);
     if (!isTraced && !(keepsFailures && isFailure)) return;
-    if (!sink.hasRoom(3 + (attempt.spans?.length ?? 0))) return;
-    const trace = traceOf(lease);
     // of one that is not traced the job's own span is made with its first failure, and is there for those that follow
-    if (!isTraced && lease.attempt === 1 && lease.redrives === 0)
-      publish(lease, trace, trace.acceptedAt ?? lease.submittedAt);
+    const isFirst = !isTraced && lease.attempt === 1 && lease.redrives === 0;
+    if (!sink.hasRoom((isFirst ? 4 : 3) + (attempt.spans?.length ?? 0))) return;
+    const trace = traceOf(lease);
+    if (isFirst) publish(lease, trace, trace.acceptedAt ?? lease.submittedAt);
     giveAttempt(attempt, settlement, trace, now);
     if (isTraced && isFinal(settlement.state)) remember(lease);
   }
@@ -158,8 +159,8 @@ function endingOf({ outcome, state, deadReason }: Settlement, error: SpanError |
 
 function errorOf({ outcome, failure }: Settlement): SpanError | undefined {
   if (!failures.has(outcome) || failure === null) return undefined;
-  const { reason, message, stack } = failure;
-  return { type: reason, message, stack };
+  const { reason: type, ...words } = shownFailure(failure);
+  return { type, ...words };
 }
 
 /** A cancel is somebody's wish and no error, and still worth seeing. */

@@ -1,5 +1,5 @@
 /** A span as plain data, before the SDK sees it. */
-import type { MillpondError } from "../errors.ts";
+import type { MillpondError, Reason } from "../errors.ts";
 
 /** The numbers of OpenTelemetry's SpanKind. */
 export const spanKinds = { internal: 0, server: 1, client: 2, producer: 3, consumer: 4 } as const;
@@ -33,9 +33,21 @@ export type Span = {
   readonly error?: SpanError | undefined;
 };
 
-/** The error of a request that was refused. */
-export function errorOfRefusal({ reason, message }: MillpondError): SpanError {
-  return { type: reason, message };
+/** Refusals whose sentence quotes the request, inputs among it. */
+const quoting: ReadonlySet<Reason> = new Set(["invalid_argument", "malformed_request", "key_exists"]);
+const maxFields = 4;
+
+/** The error of a request that was refused. It has no part of a payload: of one that is malformed it names the fields. */
+export function errorOfRefusal({ reason, message, violations }: MillpondError): SpanError {
+  if (!quoting.has(reason)) return { type: reason, message };
+  const fields = [...new Set(violations.map(({ field }) => ownPart(field)))].slice(0, maxFields);
+  const which = fields.length === 0 ? "" : `${fields.join(", ")}: `;
+  return { type: reason, message: `${which}the answer to the client says what is wrong` };
+}
+
+/** Of the path of a field what this server names: `jobs[2].input`, and not the keys of an input below. */
+function ownPart(field: string): string {
+  return /^\w+(?:\[\d+\])?(?:\.\w+)?/.exec(field)?.[0] ?? "";
 }
 
 /** An event by the conventions for exceptions, at the end of the span. */

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { inspect } from "node:util";
+import { openReceiver } from "../telemetry/receiver.ts";
 import { makePlace } from "./place.ts";
 
 const canary = "c4n4ry";
@@ -29,7 +31,7 @@ export default (name) => defineTask({
   },
 });`;
 
-test("no input, output, label or metadata stands in the log, whatever goes wrong", async (t) => {
+test("no input, output, label or metadata stands in the log or in a span, whatever goes wrong", async (t) => {
   const place = await makePlace(t);
   await writeFile(join(place.folder, "bad.mjs"), badTask);
   for (const name of ["bad", "typed"]) {
@@ -37,7 +39,10 @@ test("no input, output, label or metadata stands in the log, whatever goes wrong
     await writeFile(join(place.folder, "tasks", `${name}.mjs`), text);
   }
   const settings = ["--log-level", "debug", "--grace-ms", "50", "--limits-values", "1000", "--rate-burst", "1000"];
-  const server = await place.start(settings);
+  const receiver = await openReceiver(t);
+  const server = await place.start(settings, {
+    ...{ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_METRICS_EXPORTER: "none", OTEL_TRACES_SAMPLER: "always_on" },
+  });
   const call = async (method: string, body: unknown, headers: Record<string, string> = {}) => {
     const answer = await fetch(`http://${server.serving.http}/millpond.v1.WorkerPoolService/${method}`, {
       method: "POST",
@@ -94,6 +99,12 @@ test("no input, output, label or metadata stands in the log, whatever goes wrong
     lines.filter((line) => JSON.stringify(line).includes(canary)),
     [],
   );
+  assert.deepEqual(
+    receiver.spans.filter((span) => inspect(span, { depth: null }).includes(canary)),
+    [],
+  );
+  assert.ok(receiver.spans.some(({ attributes }) => attributes["error.type"] === "bad_output"));
+  assert.ok(receiver.spans.some(({ name, isError }) => name === "submit" && isError));
   const died = lines.filter(({ msg }) => msg === "a job died");
   assert.ok(died.length >= 8, `${died.length} jobs died`);
   const aboutJobs = lines.filter(({ job }) => job !== undefined);
@@ -101,7 +112,7 @@ test("no input, output, label or metadata stands in the log, whatever goes wrong
   assert.ok(aboutJobs.some(({ msg }) => msg === "a job failed where nobody catches it, and its worker is ended"));
   const traces = new Map<unknown, unknown>();
   for (const { job, trace_id, span_id, trace_flags } of aboutJobs) {
-    assert.match(`${String(trace_id)} ${String(span_id)} ${String(trace_flags)}`, /^[0-9a-f]{32} [0-9a-f]{16} 00$/);
+    assert.match(`${String(trace_id)} ${String(span_id)} ${String(trace_flags)}`, /^[0-9a-f]{32} [0-9a-f]{16} 01$/);
     assert.equal(trace_id, traces.get(job) ?? trace_id, "one job, one trace");
     traces.set(job, trace_id);
   }
