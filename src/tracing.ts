@@ -27,6 +27,13 @@ export type TracedAttempt = {
   readonly droppedSpans?: number;
 };
 
+/** A job that was cancelled while it waited. */
+export type CancelledJob = Pick<NewJob, "id" | "client" | "task" | "pool" | "trace" | "submittedAt" | "runAt"> & {
+  /** That it had, none of which runs. */
+  readonly attempts: number;
+  readonly redrives: number;
+};
+
 /** What became of a job that was submitted. */
 export type Answer =
   | { readonly kind: "accepted" | "duplicate" }
@@ -74,6 +81,8 @@ export type Tracing = {
   accepted(jobs: readonly NewJob[]): void;
   /** These attempts ended, and what became of their jobs is durable. */
   settled(attempts: readonly TracedAttempt[], settlements: readonly Settlement[]): void;
+  /** These jobs waited, and that they are CANCELLED is durable. */
+  cancelled(jobs: readonly CancelledJob[]): void;
   /** These results were read from the store at this time, and are handed to the client's stream now. */
   delivered(results: readonly { readonly id: string }[], readAt: number): void;
   numbers(): TracingNumbers;
@@ -94,6 +103,7 @@ export function createUntraced(contexts: Contexts): Tracing {
     operation: () => operation,
     accepted() {},
     settled() {},
+    cancelled() {},
     delivered() {},
     numbers: () => ({ exported: 0, dropped: 0, waiting: 0, droppedContexts: contexts.dropped() }),
   };

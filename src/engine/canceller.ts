@@ -1,6 +1,7 @@
 /** Cancels jobs: those that wait in the store, those that run through their pool. */
 import type { Clock } from "../clock.ts";
 import { cancelled as asCancelled } from "../job/transition.ts";
+import type { CancelledJob, Tracing } from "../tracing.ts";
 import type { Cancelled, JobFilter, Store } from "../store/store.ts";
 import type { Backlog } from "./backlog.ts";
 import { eachPage, type Sweep } from "./pages.ts";
@@ -23,6 +24,7 @@ export type CancellerParts = {
   readonly clock: Clock;
   readonly backlog: Pick<Backlog, "change">;
   readonly stats: Pick<Stats, "cancelled">;
+  readonly tracing: Pick<Tracing, "cancelled">;
   readonly watchers: Pick<Watchers, "isWatched" | "changed">;
   readonly hintResults: (client: string, channel: string) => void;
   /** Tells a job of this pool to stop, if it runs here. */
@@ -30,18 +32,21 @@ export type CancellerParts = {
 };
 
 export function createCanceller(parts: CancellerParts): Canceller {
-  const { store, clock, backlog, stats, watchers } = parts;
+  const { store, clock, backlog, stats, tracing, watchers } = parts;
 
   async function cancel(client: string, ids: readonly string[]): Promise<readonly Cancelled[]> {
     const answers = await store.cancel({ client, ids, now: clock.now(), failure: asCancelled });
     const channels = new Set<string>();
-    for (const answer of answers) {
+    const waited: CancelledJob[] = [];
+    for (const [index, answer] of answers.entries()) {
       if (answer.kind === "cancelling") parts.stop(answer.pool, answer.seq);
       if (answer.kind !== "cancelled") continue;
       backlog.change(answer.pool, -1);
       stats.cancelled(client, answer);
+      waited.push({ ...answer, id: ids[index] as string, client });
       if (answer.channel !== null) channels.add(answer.channel);
     }
+    tracing.cancelled(waited);
     for (const channel of channels) parts.hintResults(client, channel);
     if (watchers.isWatched()) watchers.changed(ids.map((id) => ({ client, id })));
     return answers;

@@ -208,7 +208,7 @@ export function createEngine(parts: EngineParts): Engine {
     ...{ admission, readers, backlog, stats, numbers, rateLimit, watchers, pools, drain, ended },
     running: (pool) => (pool === undefined ? [...named.keys()] : [pool]).reduce((sum, name) => sum + open(name), 0),
     canceller: createCanceller({
-      ...{ store, sweeps, clock, backlog, stats, watchers, hintResults: readers.hint },
+      ...{ store, sweeps, clock, backlog, stats, tracing, watchers, hintResults: readers.hint },
       stop: stopOne,
     }),
     deadLetters: createDeadLetters({ store, sweeps, clock, backlog, stats, watchers, hintPool }),

@@ -118,7 +118,7 @@ export function createMemoryStore(): Store {
 
   function cancelOne(job: Held | undefined, { now, failure }: CancelRequest): Cancelled {
     if (!job) return { kind: "not_found" };
-    const { state, task, pool, seq, channel } = job;
+    const { state, task, pool, seq, channel, trace, submittedAt, runAt, redrives, attempt: attempts } = job;
     if (isFinal(state)) return { kind: "final", state };
     if (state === "RUNNING") {
       job.isCancelling = true;
@@ -126,7 +126,7 @@ export function createMemoryStore(): Store {
     }
     Object.assign(job, { state: "CANCELLED", failure, finishedAt: now });
     append(job);
-    return { kind: "cancelled", task, pool, channel };
+    return { kind: "cancelled", task, pool, channel, trace, submittedAt, runAt, attempts, redrives };
   }
 
   function redriveOne(job: Held | undefined, runAt: number): Redriven {

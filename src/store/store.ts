@@ -127,7 +127,10 @@ export type CancelRequest = {
 
 export type Cancelled =
   /** It waited, and is CANCELLED, with a result. */
-  | { readonly kind: "cancelled"; readonly task: string; readonly pool: string; readonly channel: string | null }
+  | ({ readonly kind: "cancelled"; readonly attempts: number } & Pick<
+      Lease,
+      "task" | "pool" | "channel" | "trace" | "submittedAt" | "runAt" | "redrives"
+    >)
   /** It runs: the wish is durable, no settlement will queue it again. Its holder has to be told. */
   | { readonly kind: "cancelling"; readonly pool: string; readonly seq: number }
   | { readonly kind: "final"; readonly state: FinalState }

@@ -7,7 +7,7 @@ import { isFinal, type Lease, type NewJob, type Settlement } from "../job/job.ts
 import { shownFailure } from "../job/shown-failure.ts";
 import { attemptSpanId, childSpanId, isSampled, jobSpanId, type JobTrace, traceOf } from "../job/trace.ts";
 import { newSpanId } from "../job/trace-context.ts";
-import type { TracedAttempt, Tracing } from "../tracing.ts";
+import type { CancelledJob, TracedAttempt, Tracing } from "../tracing.ts";
 import { attributesOfJob, attributesOfOperation } from "./attributes.ts";
 import { type Attributes, exceptionEvent, type Span, type SpanError, type SpanEvent } from "./span.ts";
 
@@ -17,17 +17,19 @@ export type SpanSink = {
   give(span: Span): void;
 };
 
-export type JobSpans = Pick<Tracing, "accepted" | "settled" | "delivered">;
+export type JobSpans = Pick<Tracing, "accepted" | "settled" | "cancelled" | "delivered">;
 
 /** Traced jobs that are final and whose result no client has read yet; beyond it the oldest has no `deliver`. */
 const maxUndelivered = 10_000;
+
+type NamedJob = Pick<NewJob, "id" | "client" | "task" | "pool" | "trace">;
 
 /** Outcomes that nobody wished for. */
 const failures: ReadonlySet<string> = new Set(["failed", "timed_out", "expired", "lost"]);
 
 export function createJobSpans(sink: SpanSink, clock: Clock, keepsFailures: boolean): JobSpans {
   /** By id: what `deliver` needs to know. */
-  const undelivered = new Map<string, Lease>();
+  const undelivered = new Map<string, NamedJob>();
 
   function publish(job: NewJob, trace: JobTrace, endedAt: number): void {
     const startedAt = trace.acceptedAt ?? job.submittedAt;
@@ -60,7 +62,7 @@ export function createJobSpans(sink: SpanSink, clock: Clock, keepsFailures: bool
     const attributes = { ...attributesOfJob(lease), ...numbersOf(lease) };
     const error = errorOf(settlement);
     const ending = { ...attributes, ...endingOf(settlement, error) };
-    const dueAt = dueAtOf(lease, trace);
+    const dueAt = dueAtOf(lease, trace, lease.fence === 1);
     const isLost = settlement.outcome === "lost" && settlement.startedAt === null;
     const hasRun = tookMs > 0 || isLost;
     if (!isLost) {
@@ -100,19 +102,35 @@ export function createJobSpans(sink: SpanSink, clock: Clock, keepsFailures: bool
     });
   }
 
-  function remember(lease: Lease): void {
-    undelivered.set(lease.id, { ...lease, input: null });
+  /** All there is of the attempt that it waited for. */
+  function endWait(job: CancelledJob, now: number): void {
+    const trace = traceOf(job);
+    const dueAt = dueAtOf(job, trace, job.attempts === 0 && job.redrives === 0);
+    sink.give({
+      ...{ name: "queue wait", kind: "internal", traceId: trace.traceId, tracestate: trace.tracestate },
+      ...{ spanId: newSpanId(), parentId: jobSpanId(job.id), startedAt: Math.min(dueAt, now), endedAt: now },
+      attributes: {
+        ...{ ...attributesOfJob(job), ...numbersOf({ ...job, attempt: job.attempts + 1 }) },
+        ...{ "millpond.outcome": "cancelled", "millpond.state": "CANCELLED" },
+      },
+      events: [{ name: "cancelled", at: now, attributes: {} }],
+    });
+    remember(job);
+  }
+
+  function remember({ id, client, task, pool, trace }: NamedJob): void {
+    undelivered.set(id, { id, client, task, pool, trace });
     if (undelivered.size <= maxUndelivered) return;
     for (const [oldest] of undelivered) return void undelivered.delete(oldest);
   }
 
-  function deliver(lease: Lease, readAt: number, now: number): void {
+  function deliver(job: NamedJob, readAt: number, now: number): void {
     if (!sink.hasRoom(1)) return;
-    const { traceId, tracestate } = traceOf(lease);
+    const { traceId, tracestate } = traceOf(job);
     sink.give({
-      ...{ name: "deliver", kind: "internal", traceId, spanId: newSpanId(), parentId: jobSpanId(lease.id) },
+      ...{ name: "deliver", kind: "internal", traceId, spanId: newSpanId(), parentId: jobSpanId(job.id) },
       ...{ tracestate, startedAt: readAt, endedAt: Math.max(now, readAt) },
-      attributes: { ...attributesOfJob(lease), ...attributesOfOperation("deliver", "deliver") },
+      attributes: { ...attributesOfJob(job), ...attributesOfOperation("deliver", "deliver") },
     });
   }
 
@@ -126,25 +144,33 @@ export function createJobSpans(sink: SpanSink, clock: Clock, keepsFailures: bool
       const now = clock.exactNow();
       for (const [index, attempt] of attempts.entries()) settle(attempt, settlements[index] as Settlement, now);
     },
+    cancelled(jobs) {
+      const now = clock.exactNow();
+      for (const job of jobs) if (isSampled(job.trace) && sink.hasRoom(1)) endWait(job, now);
+    },
     delivered(results, readAt) {
       if (undelivered.size === 0) return;
       const now = clock.exactNow();
       for (const { id } of results) {
-        const lease = undelivered.get(id);
-        if (!lease) continue;
+        const job = undelivered.get(id);
+        if (!job) continue;
         undelivered.delete(id);
-        deliver(lease, readAt, now);
+        deliver(job, readAt, now);
       }
     },
   };
 }
 
 /** From when on it waits: one that was due at once does so from the moment when the server had it, which is known exactly. */
-function dueAtOf({ runAt, submittedAt, fence }: Lease, { acceptedAt }: JobTrace): number {
-  return acceptedAt !== null && fence === 1 && runAt === submittedAt ? acceptedAt : runAt;
+function dueAtOf(
+  { runAt, submittedAt }: Pick<NewJob, "runAt" | "submittedAt">,
+  { acceptedAt }: JobTrace,
+  isFirst: boolean,
+): number {
+  return acceptedAt !== null && isFirst && runAt === submittedAt ? acceptedAt : runAt;
 }
 
-function numbersOf({ attempt, redrives }: Lease): Attributes {
+function numbersOf({ attempt, redrives }: Pick<Lease, "attempt" | "redrives">): Attributes {
   return { "millpond.attempt": attempt, ...(redrives > 0 && { "millpond.redrives": redrives }) };
 }
 

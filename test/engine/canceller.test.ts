@@ -16,10 +16,12 @@ async function open(jobs: readonly NewJob[] = []) {
   const stopped: string[] = [];
   const hints: string[] = [];
   const counted: string[] = [];
+  const traced: string[] = [];
   let isWatched = true;
   const canceller = createCanceller({
     ...{ store, sweeps: createWaitingLines(), backlog, clock: createFakeClock(t0) },
     stats: { cancelled: (client, { task, pool }) => void counted.push(`${client}/${task}/${pool}`) },
+    tracing: { cancelled: (cancelled) => void traced.push(...cancelled.map(({ client, id }) => `${client}/${id}`)) },
     hintResults: (client, channel) => void hints.push(`results ${client}/${channel}`),
     watchers: {
       isWatched: () => isWatched,
@@ -30,7 +32,7 @@ async function open(jobs: readonly NewJob[] = []) {
   const unwatch = () => {
     isWatched = false;
   };
-  return { store, backlog, canceller, stopped, hints, counted, unwatch };
+  return { store, backlog, canceller, stopped, hints, counted, traced, unwatch };
 }
 
 const sweep = (overrides = {}) => ({ dryRun: false, signal: new AbortController().signal, ...overrides });
@@ -38,7 +40,7 @@ const sweep = (overrides = {}) => ({ dryRun: false, signal: new AbortController(
 describe("by id", () => {
   test("a job that waits is CANCELLED: its line is shorter, its result's readers and its watchers are told", async () => {
     const jobs = [...newJobs(2), ...newJobs(1, { channel: null }), ...newJobs(1, { channel: "other" })];
-    const { canceller, backlog, hints, counted, stopped } = await open(jobs);
+    const { canceller, backlog, hints, counted, traced, stopped } = await open(jobs);
     const ids = jobs.map(({ id }) => id);
     const answers = await canceller.cancel("ada", ids);
     assert.ok(answers.every(({ kind }) => kind === "cancelled"));
@@ -50,17 +52,21 @@ describe("by id", () => {
     ]);
     assert.deepEqual(stopped, []);
     assert.deepEqual(counted, Array(4).fill("ada/echo/cpu"));
+    assert.deepEqual(
+      traced,
+      ids.map((id) => `ada/${id}`),
+    );
   });
 
   test("a job that runs is told to stop once the wish is durable", async () => {
     const jobs = newJobs(1);
-    const { canceller, store, stopped, counted, backlog } = await open(jobs);
+    const { canceller, store, stopped, counted, traced, backlog } = await open(jobs);
     const [lease] = await leaseAll(store);
     backlog.change("cpu", -1);
     const [answer] = await canceller.cancel("ada", [jobs[0]!.id]);
     assert.equal(answer?.kind, "cancelling");
     assert.deepEqual(stopped, [`cpu ${lease?.seq}`]);
-    assert.deepEqual(counted, []); // its attempt will be
+    assert.deepEqual([...counted, ...traced], []); // its attempt will be
     assert.equal(backlog.queued("cpu"), 0);
     assert.deepEqual(await store.extend({ leases: [lease!], until: t0 }), ["cancelling"]);
   });

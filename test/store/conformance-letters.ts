@@ -26,20 +26,25 @@ export function lettersConformance(check: Check): void {
     const running = newJob();
     await store.submit([running]);
     const [lease] = await leaseAll(store);
+    const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     const [waiting, discarding, other] = [
-      newJob({ channel: "x" }),
-      newJob({ channel: null }),
+      newJob({ channel: "x", trace }),
+      newJob({ channel: null, runAt: t0 + 9_000 }),
       newJob({ client: "eve" }),
     ];
     await store.submit([waiting, discarding, other]);
     const missing = nextId();
     const ids = [waiting.id, done!.id, running.id, discarding.id, other.id, missing, waiting.id, running.id];
+    const cancelled = {
+      ...{ kind: "cancelled", task: "echo", pool: "cpu" },
+      ...{ submittedAt: t0, runAt: t0, attempts: 0, redrives: 0 },
+    };
     const cancelling = { kind: "cancelling", pool: "cpu", seq: lease!.seq };
     assert.deepEqual(await store.cancel({ client: "ada", ids, now: t0 + 5, failure }), [
-      { kind: "cancelled", task: "echo", pool: "cpu", channel: "x" },
+      { ...cancelled, channel: "x", trace },
       { kind: "final", state: "SUCCEEDED" },
       cancelling,
-      { kind: "cancelled", task: "echo", pool: "cpu", channel: null },
+      { ...cancelled, channel: null, trace: null, runAt: t0 + 9_000 },
       { kind: "not_found" },
       { kind: "not_found" },
       { kind: "final", state: "CANCELLED" },

@@ -112,6 +112,38 @@ suite("the spans of a job", () => {
     );
   });
 
+  test("of a job that is cancelled while it waits end with that, and with the delivery of its result", () => {
+    const { cancelled, delivered, given, names } = open();
+    const job = {
+      ...newLease({ trace: `${trace}\n\n\n${(t0 + 0.375).toFixed(3)}`, runAt: t0, submittedAt: t0 }),
+      attempts: 0,
+    };
+    const [retried, early] = [
+      { ...newLease({ trace, runAt: t0 + 3 }), attempts: 2, redrives: 1 },
+      { ...newLease({ trace, runAt: t0 + 60_000 }), attempts: 0 },
+    ];
+    cancelled([job, { ...newLease(), attempts: 0 }, retried, early]);
+    assert.deepEqual(names(), ["queue wait", "queue wait", "queue wait"]);
+    assert.deepEqual(
+      given.map(({ startedAt, endedAt }) => [startedAt, endedAt]),
+      [
+        [t0 + 0.375, t0 + 20.5],
+        [t0 + 3, t0 + 20.5],
+        [t0 + 20.5, t0 + 20.5], // before it was due
+      ],
+    );
+    const [wait, again] = given;
+    assert.deepEqual([wait?.parentId, wait?.error], [jobSpanId(job.id), undefined]);
+    assert.deepEqual(wait?.events, [{ name: "cancelled", at: t0 + 20.5, attributes: {} }]);
+    assert.deepEqual(
+      [wait?.attributes["millpond.outcome"], wait?.attributes["millpond.state"], wait?.attributes["millpond.attempt"]],
+      ["cancelled", "CANCELLED", 1],
+    );
+    assert.deepEqual([again?.attributes["millpond.attempt"], again?.attributes["millpond.redrives"]], [3, 1]);
+    delivered([{ id: job.id }], t0 + 19);
+    assert.deepEqual([names().at(-1), given.at(-1)?.parentId], ["deliver", jobSpanId(job.id)]);
+  });
+
   test("show a lost attempt at the moment at which it was found, for nobody knows more", () => {
     const { settle, given, names } = open();
     const found = { startedAt: t0 + 9_000, finishedAt: t0 + 9_000, tookMs: 0 };
@@ -150,10 +182,11 @@ suite("the spans of a job", () => {
   });
 
   test("are counted and not made where there is no room", () => {
-    const { settle, accepted, names, dropped } = open({ room: 0 });
+    const { settle, accepted, cancelled, names, dropped } = open({ room: 0 });
     accepted([newLease({ trace })]);
+    cancelled([{ ...newLease({ trace }), attempts: 0 }]);
     settle(newLease({ trace }), failedOnce);
     settle(newLease(), failedOnce); // whose own span was not made before
-    assert.deepEqual([names(), dropped()], [[], 8]);
+    assert.deepEqual([names(), dropped()], [[], 9]);
   });
 });

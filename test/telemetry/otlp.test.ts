@@ -96,7 +96,7 @@ suite("a job is one trace", () => {
     const { start } = await makePlace(t);
     const server = await start([], otlp(receiver));
     const client = clientAt(server);
-    const traces = { retry: newTrace(), dead: newTrace(), timeout: newTrace(), cancel: newTrace() };
+    const traces = { retry: newTrace(), dead: newTrace(), timeout: newTrace(), cancel: newTrace(), wait: newTrace() };
     const submit = async (job: JobInit, trace: NewTrace) => {
       const { receipts } = await client.submit({ jobs: [job] }, headersOf(trace));
       return idsOf(receipts)[0]!;
@@ -119,8 +119,9 @@ suite("a job is one trace", () => {
     t.after(gate.close);
     const cancelled = await submit({ task: "gate", input: json({ port: gate.port }) }, traces.cancel);
     await gate.next(); // before it runs a cancel would end its wait
-    await client.cancelJobs({ jobIds: [cancelled] });
-    for (const id of [...ids, cancelled]) await whenFinal(client, id);
+    const waiting = await submit(echo(1, later), traces.wait);
+    await client.cancelJobs({ jobIds: [cancelled, waiting] });
+    for (const id of [...ids, cancelled, waiting]) await whenFinal(client, id);
     assert.equal((await server.signal("SIGTERM")).code, 0);
 
     const attemptsOf = ({ traceId }: NewTrace) =>
@@ -161,6 +162,8 @@ suite("a job is one trace", () => {
       stopped?.events.map(({ name }) => name),
       ["cancelled"],
     );
+    const { isError, events } = one(receiver.spans, "queue wait", traces.wait.traceId);
+    assert.deepEqual([isError, ...events.map(({ name }) => name)], [false, "cancelled"]);
   });
 
   test("250 jobs of one message have one submit, and 250 with contexts of their own have one each", async (t) => {

@@ -37,7 +37,9 @@ export function createAlterations(db: DatabaseSync, tables: Tables, endQueued: E
     if (state !== QUEUED) return { kind: "final", state: states[state] as FinalState };
     counters.stored(now);
     const { name: channel } = endQueued(job, CANCELLED, null, failure, now);
-    return { kind: "cancelled", task: job[6], pool, channel };
+    // biome-ignore format: as in the type
+    const [, , , , , , task, , , attempts, , submittedAt, redrives, , , trace, runAt] = job;
+    return { kind: "cancelled", task, pool, channel, trace, submittedAt, runAt, attempts, redrives };
   }
 
   function redriveOne(client: string, id: string, runAt: number, now: number): Redriven {

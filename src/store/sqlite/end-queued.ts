@@ -24,9 +24,10 @@ export type QueuedRow = [
   options: string | null,
   isRight: number,
   trace: string | null,
+  runAt: number,
 ];
 export const queuedColumns = `seq, state, pool, channel, id, client, task, ${bytesOfQueued}, expires_at, attempt,
-  started_at, submitted_at, redrives, options, ${jobSum.isRight}, trace`;
+  started_at, submitted_at, redrives, options, ${jobSum.isRight}, trace, run_at`;
 
 /** Makes a QUEUED job final, with a result, although no attempt of it ended. `failure` is JSON. Gives the result's channel. */
 export type EndQueued = (
