@@ -3,7 +3,7 @@
  * spans below it. In other programs nothing is loaded and nothing is sent.
  */
 import type * as OpenTelemetry from "@opentelemetry/api";
-import type { Context, Span } from "@opentelemetry/api";
+import type { Context, ContextManager, Span, TextMapPropagator, TracerProvider } from "@opentelemetry/api";
 import { create } from "@bufbuild/protobuf";
 import { isSampled, traceparentOf } from "../../src/job/trace.ts";
 import type { JobSpec, Result, TraceContext } from "../../src/gen/millpond/v1/job_pb.ts";
@@ -41,8 +41,19 @@ export const maxOpen = 10_000;
 /** Where every copy of the OpenTelemetry API keeps what was registered. */
 const registry = Symbol.for("opentelemetry.js.api.1");
 
-function isRegistered(): boolean {
-  return (globalThis as { readonly [registry]?: { readonly trace?: unknown } })[registry]?.trace !== undefined;
+type Registered = {
+  readonly trace: TracerProvider;
+  readonly context?: ContextManager;
+  readonly propagation?: TextMapPropagator;
+};
+
+/**
+ * What the program has registered, by whichever version of the API. A copy of the API hands out nothing that an older one
+ * registered, and the client's own, which the server's SDK fixes, may be newer than the program's.
+ */
+function findRegistered(): Registered | undefined {
+  const found = (globalThis as { readonly [registry]?: Partial<Registered> })[registry];
+  return found?.trace && (found as Registered);
 }
 
 export function createTracing(address: string, client: string | undefined): Tracing {
@@ -56,15 +67,16 @@ export function createTracing(address: string, client: string | undefined): Trac
     ...(port !== "" && { "server.port": Number(port) }),
   };
 
-  function tracerIn(api: Api, active: Context): JobTracer {
-    const tracer = api.trace.getTracer("millpond");
+  function tracerIn(api: Api, registered: Registered): JobTracer {
+    const tracer = registered.trace.getTracer("millpond");
+    const active = activeIn(api, registered);
 
     function begin(spec: JobSpec): TracedJob {
       const parent = spec.traceContext ? contextOf(api, spec.traceContext, active) : active;
-      if (open >= maxOpen) return untraced(withContext(api, spec, parent));
+      if (open >= maxOpen) return untraced(withContext(api, registered, spec, parent));
       const attributes = { ...common, "messaging.message.id": spec.id, "millpond.task": spec.task };
       const span = tracer.startSpan(`${spec.task} job`, { kind: api.SpanKind.CLIENT, attributes }, parent);
-      const traced = withContext(api, spec, api.trace.setSpan(parent, span));
+      const traced = withContext(api, registered, spec, api.trace.setSpan(parent, span));
       if (!span.isRecording()) return untraced(traced);
       open += 1;
       let hasEnded = false;
@@ -84,14 +96,16 @@ export function createTracing(address: string, client: string | undefined): Trac
 
   return {
     tracer() {
-      if (!isRegistered()) return undefined;
+      const registered = findRegistered();
+      if (!registered) return undefined;
       loading ??= import("@opentelemetry/api");
-      return loading.then((api) => tracerIn(api, api.context.active()));
+      return loading.then((api) => tracerIn(api, registered));
     },
     metadata() {
-      if (!isRegistered()) return undefined;
+      const registered = findRegistered();
+      if (!registered) return undefined;
       loading ??= import("@opentelemetry/api");
-      return loading.then((api) => textsOf(api, api.context.active()) ?? {});
+      return loading.then((api) => textsOf(api, registered, activeIn(api, registered)) ?? {});
     },
   };
 }
@@ -123,27 +137,31 @@ function endSpan(api: Api, span: Span, { state, failure }: JobEnd): void {
   span.end();
 }
 
+function activeIn(api: Api, { context }: Registered): Context {
+  return context?.active() ?? api.ROOT_CONTEXT;
+}
+
 /** The job as it is sent: the caller's own object stays as it is, for it may be sent again. */
-function withContext(api: Api, spec: JobSpec, context: Context): JobSpec {
-  const texts = textsOf(api, context);
+function withContext(api: Api, registered: Registered, spec: JobSpec, context: Context): JobSpec {
+  const texts = textsOf(api, registered, context);
   if (!texts) return spec;
   const baggage = texts.baggage || (spec.traceContext?.baggage ?? "");
   return { ...spec, traceContext: create(TraceContextSchema, { ...texts, baggage }) };
 }
 
 /** Undefined: there is no span, and nothing to tell. */
-function textsOf(api: Api, context: Context) {
+function textsOf(api: Api, registered: Registered, context: Context) {
   const span = api.trace.getSpanContext(context);
   if (!span || !api.isSpanContextValid(span)) return undefined;
   const traceparent = traceparentOf(span.traceId, span.spanId, (span.traceFlags & api.TraceFlags.SAMPLED) !== 0);
-  return { traceparent, tracestate: span.traceState?.serialize() ?? "", baggage: baggageIn(api, context) };
+  return { traceparent, tracestate: span.traceState?.serialize() ?? "", baggage: baggageIn(api, registered, context) };
 }
 
 /** By the registered propagator: most programs have no baggage. */
-function baggageIn(api: Api, context: Context): string {
-  if (!api.propagation.getBaggage(context)) return "";
+function baggageIn(api: Api, { propagation }: Registered, context: Context): string {
+  if (!propagation || !api.propagation.getBaggage(context)) return "";
   const carrier: { baggage?: string } = {};
-  api.propagation.inject(context, carrier);
+  propagation.inject(context, carrier, api.defaultTextMapSetter);
   return carrier.baggage ?? "";
 }
 

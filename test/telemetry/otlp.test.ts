@@ -8,7 +8,19 @@ import { suite, type TestContext, test } from "node:test";
 import { attemptSpanId, jobSpanId } from "../../src/job/trace.ts";
 import { ways } from "../rpc/fixtures.ts";
 import { openGate } from "../rpc/gate.ts";
-import { echo, exchange, fates, follow, idsOf, type JobInit, json, later, newChannel, whenFinal } from "../rpc/jobs.ts";
+import {
+  echo,
+  exchange,
+  fates,
+  follow,
+  idsOf,
+  type JobInit,
+  json,
+  later,
+  newChannel,
+  outputOf,
+  whenFinal,
+} from "../rpc/jobs.ts";
 import { clientAt, makePlace } from "../server/place.ts";
 import {
   headersOf,
@@ -270,7 +282,8 @@ suite("a job is one trace", () => {
     const { folder, start } = await makePlace(t);
     const [trace, id, path] = [newTrace(), randomUUID(), join(folder, "go")];
     const first = await start([], otlp(receiver));
-    const job = { id, task: "kill", input: json({ path, afterMs: 1, signal: "SIGKILL" }), retry: { maxAttempts: 1 } };
+    const input = json({ path, afterMs: 1, signal: "SIGKILL", once: true });
+    const job = { id, task: "kill", input, retry: { maxAttempts: 2 } };
     const traceContext = { traceparent: traceparentOf(trace), tracestate: "vendor=1", baggage: "user=ada" };
     await clientAt(first).submit({ jobs: [{ ...job, traceContext }] });
     await whenFinal(clientAt(first), id, ({ startedAt }) => startedAt !== undefined);
@@ -281,13 +294,16 @@ suite("a job is one trace", () => {
     const { receipts } = await clientAt(second).submit({ jobs: [{ ...job, traceContext: { traceparent: "again" } }] });
     assert.deepEqual(fates(receipts), ["duplicate"]);
     const { result } = await whenFinal(clientAt(second), id);
-    assert.equal(result?.failure?.reason, "lost");
     assert.equal((await second.signal("SIGTERM")).code, 0);
 
-    const attempt = one(receiver.spans, "attempt", trace.traceId);
-    assert.deepEqual([attempt.isError, attempt.attributes["error.type"]], [true, "lost"]);
-    assert.deepEqual([attempt.spanId, attempt.parentId], [attemptSpanId(id, 1), jobSpanId(id)]);
-    assert.equal(attempt.tracestate, "vendor=1");
+    assert.deepEqual(outputOf(result!), {
+      traceparent: `00-${trace.traceId}-${attemptSpanId(id, 2)}-01`,
+      ...{ tracestate: "vendor=1", baggage: "user=ada" },
+    });
+    const attempts = receiver.spans.filter(({ name, traceId }) => name === "attempt" && traceId === trace.traceId);
+    const lost = attempts.find(({ spanId }) => spanId === attemptSpanId(id, 1));
+    assert.deepEqual([attempts.length, lost?.isError, lost?.attributes["error.type"]], [2, true, "lost"]);
+    assert.deepEqual([lost?.parentId, lost?.tracestate], [jobSpanId(id), "vendor=1"]);
   });
 
   test("a redrive is linked to the traces of its jobs, and the attempts after it say so", async (t) => {

@@ -74,6 +74,33 @@ suite("in a program that has registered an OpenTelemetry SDK", () => {
     });
   });
 
+  test("of an older version than the client's own too: spans, parent and baggage are the same", async (t) => {
+    const sent: JobSpec[] = [];
+    const run = (request: RunRequest) => {
+      sent.push(request.job!);
+      return succeeded(request);
+    };
+    const { client } = await start(t, { onUnary: { run } });
+    const parent = tracer.startSpan("the program's own");
+    const baggage = propagation.createBaggage({ user: { value: "ada" } });
+    const active = propagation.setBaggage(trace.setSpan(ROOT_CONTEXT, parent), baggage);
+    const global = globalThis as { [key: symbol]: unknown };
+    const key = Symbol.for("opentelemetry.js.api.1");
+    const registered = global[key] as object;
+    global[key] = { ...registered, version: "1.0.0" };
+    t.after(() => {
+      global[key] = registered;
+    });
+    assert.equal(context.active(), ROOT_CONTEXT, "the copy here, as the client's, finds nothing of an older one");
+    await storage.run(active, () => client.run("echo", 1));
+    const [span] = jobSpans();
+    assert.equal(span?.parentSpanContext?.spanId, parent.spanContext().spanId);
+    assert.deepEqual(
+      [sent[0]?.traceContext?.traceparent, sent[0]?.traceContext?.baggage],
+      [traceparentOf(span!), "user=ada"],
+    );
+  });
+
   for (const [how, state, failure] of [
     ["died", 4, { reason: "nope", message: "no way" }],
     ["was cancelled", 5, { reason: "cancelled", message: "the job is CANCELLED" }],
