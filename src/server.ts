@@ -97,12 +97,13 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   const telemetry = readVariables(env);
   const { metrics, resource } = telemetry;
   const reporter = { version, instance: owner, clock, log };
-  const stopPush = await startMetricPush(metrics, { registry, resource, ...reporter });
-  opened.push(stopOnly("the push of metrics", stopPush));
+  const reports: (() => Promise<void>)[] = []; // stopped together: where a collector is away, each takes its longest
+  opened.push(stopOnly("telemetry", async () => void (await Promise.all(reports.map((stop) => stop())))));
+  reports.push(await startMetricPush(metrics, { registry, resource, ...reporter }));
   const { jobsPerSecond } = config.tracing;
   const traces = await openTracing(telemetry, { jobsPerSecond, ...reporter });
   const { tracing } = traces;
-  opened.push(stopOnly("tracing", traces.stop));
+  reports.push(traces.stop);
   const loaded = await loadTasks({
     ...{ builtIn: [builtInTasks], folders: config.tasksDir === null ? [] : [config.tasksDir] },
     ...{ pools: Object.keys(config.pools), settings: config.tasks },

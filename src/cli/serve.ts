@@ -10,8 +10,8 @@ import { endBroken, endFailed, uncleanStop } from "./failed.ts";
 import { duration } from "./format.ts";
 import { listenForSignals } from "./signals.ts";
 
-/** How long the process may take to end by itself once everything is let go of. */
-const lingerMs = 2_000;
+/** How long the process may take to end by itself once everything is let go of; requests to a collector that is away hold it. */
+const lingerMs = 500;
 /** Lines about what is in the tasks folder and is no task. The log has more. */
 const maxIgnoredShown = 10;
 

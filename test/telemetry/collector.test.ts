@@ -23,7 +23,7 @@ test("spans go to the endpoint of traces, by their protocol, before those of all
   assert.deepEqual(new Set(receiver.requests), new Set(["/own application/json"]));
 });
 
-test("a collector that never answers costs no job, and a stop waits for it a few seconds only", async (t) => {
+test("a collector that never answers costs no job, and a stop waits for spans and metrics at the same time", async (t) => {
   const silent = createServer(() => undefined);
   silent.listen(0, "127.0.0.1");
   await once(silent, "listening");
@@ -33,8 +33,12 @@ test("a collector that never answers costs no job, and a stop waits for it a few
   });
   const url = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
   const { start } = await makePlace(t);
-  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: url, OTEL_METRICS_EXPORTER: "none", OTEL_BSP_MAX_QUEUE_SIZE: "100" };
-  const server = await start([], { ...env, OTEL_TRACES_SAMPLER: "always_on", OTEL_EXPORTER_OTLP_TIMEOUT: "3600000" });
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: url, OTEL_BSP_MAX_QUEUE_SIZE: "100" };
+  const server = await start(["--log-level", "warn"], {
+    ...env,
+    OTEL_TRACES_SAMPLER: "always_on",
+    OTEL_EXPORTER_OTLP_TIMEOUT: "3600000",
+  });
   const client = clientAt(server);
   const channel = newChannel();
   await client.submit({ jobs: Array.from({ length: 500 }, (_, index) => echo(index, { channel })) });
@@ -42,7 +46,17 @@ test("a collector that never answers costs no job, and a stop waits for it a few
   const metrics = await (await fetch(`http://${server.serving.http}/metrics`)).text();
   const [, dropped] = /^millpond_span_dropped_total(?:\{.*\})? (\d+)$/m.exec(metrics) ?? [];
   assert.ok(Number(dropped) > 1_000, `${dropped} spans were dropped`);
-  assert.equal((await server.signal("SIGTERM")).code, 0);
+  const { code, stderr } = await server.signal("SIGTERM");
+  assert.equal(code, 0);
+  const lines = stderr
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { readonly time: string; readonly msg: string });
+  const [spansAt, metricsAt] = ["spans were lost at the end", "the last push of metrics was given up"].map((what) =>
+    Date.parse(lines.find(({ msg }) => msg.startsWith(what))?.time ?? ""),
+  );
+  const apartMs = Math.abs((spansAt as number) - (metricsAt as number));
+  assert.ok(apartMs < 2_000, `one after the other they would be given up 3 s apart, and were ${apartMs} ms`);
 });
 
 test("without the standard variables nothing is exported", async (t) => {
