@@ -151,7 +151,7 @@ function nameOf(name: unknown): string {
 function attributesOf(given: unknown): Attributes | undefined {
   if (given === undefined || given === null) return undefined;
   try {
-    const names = Object.keys(given);
+    const names = Object.keys(given).filter((name) => name !== ""); // which OTLP does not allow
     const pairs = names.slice(0, maxAttributes).flatMap((name) => {
       const value = valueOf(read(given, name));
       return value === undefined ? [] : [[cut(name, maxNameChars), value] as const];

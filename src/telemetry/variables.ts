@@ -3,6 +3,7 @@
  * SDK would fall back to its default in silence; endpoints, headers and certificates are read by the exporters themselves.
  * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
  */
+import { isIPv4 } from "node:net";
 import { StartError } from "../errors.ts";
 
 export type Variables = { readonly [name: string]: string | undefined };
@@ -189,9 +190,10 @@ function checkOtlp(read: Reader, signal: Signal): void {
   }
 }
 
-/** gRPC also takes a host and a port. */
+/** gRPC also takes a host and a port, by TLS, for which the host has to be a name. */
 function isEndpoint(given: string, isGrpc: boolean): boolean {
-  if (isGrpc && /^[A-Za-z0-9._-]+:\d{1,5}$/.test(given)) return true;
+  const [, host] = /^([A-Za-z0-9._-]+):\d{1,5}$/.exec(given) ?? [];
+  if (isGrpc && host !== undefined) return !isIPv4(host);
   return URL.canParse(given) && /^https?:$/.test(new URL(given).protocol);
 }
 

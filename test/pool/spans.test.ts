@@ -50,6 +50,12 @@ describe("ctx.span", () => {
     assert.ok(ended!.spans?.some(({ startedAt }) => !Number.isInteger(startedAt)));
   });
 
+  test("of a promise keeps what it carries besides its value, and no attribute without a name", async (t) => {
+    const [ended] = await tryPool(t, traced).pool.run([traces("carries")]);
+    assert.equal(shown(ended!), 'succeeded json ["value",7]');
+    assert.deepEqual(ended!.spans?.[0]?.attributes, { named: 1 });
+  });
+
   test("of concurrent work stands below the span that it was begun in", async (t) => {
     const [ended] = await tryPool(t, traced).pool.run([traces("concurrent")]);
     assert.deepEqual(tree(ended!.spans), [

@@ -88,6 +88,11 @@ suite("the standard variables", () => {
     assert.deepEqual(readVariables({ OTEL_PROPAGATORS: "Baggage, xray" }).propagates, { trace: false, baggage: true });
   });
 
+  test("are refused where a collector has no name for TLS", () => {
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "127.0.0.1:4317", OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" };
+    assert.throws(() => readVariables(env), /use a URL such as http:\/\/127\.0\.0\.1:4317/);
+  });
+
   test("bound the batches, which are never larger than the queue", () => {
     const { traces } = readVariables({ ...endpoint, OTEL_BSP_MAX_QUEUE_SIZE: "100", OTEL_BSP_SCHEDULE_DELAY: "200" });
     assert.deepEqual([traces?.maxQueued, traces?.maxBatch, traces?.batchDelayMs], [100, 100, 200]);

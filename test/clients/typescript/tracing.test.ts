@@ -97,7 +97,7 @@ suite("in a program that has registered an OpenTelemetry SDK", () => {
     assert.equal(span?.parentSpanContext?.spanId, parent.spanContext().spanId);
     assert.deepEqual(
       [sent[0]?.traceContext?.traceparent, sent[0]?.traceContext?.baggage],
-      [traceparentOf(span!), "user=ada"],
+      [traceparentOf(span), "user=ada"],
     );
   });
 

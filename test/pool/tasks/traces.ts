@@ -37,6 +37,13 @@ const ways: { readonly [way: string]: (ctx: TaskContext) => unknown } = {
     });
     return { attempt: ctx.trace, inside };
   },
+  carries(ctx) {
+    const given = ctx.span("carries", () => Object.assign(sleep(1, "value"), { child: 7 }), {
+      "": "no name",
+      named: 1,
+    });
+    return given.then((value) => [value, given.child]);
+  },
   throws: (ctx) =>
     ctx.span("outer", () => {
       ctx.span("quick", () => 1, { step: 1 });
