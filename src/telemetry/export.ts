@@ -38,13 +38,13 @@ export type ExportParts = {
 const longestFlushMs = 3_000;
 
 export async function openExport({ settings, resource, version, clock, log }: ExportParts): Promise<Export> {
-  const { maxQueued, maxBatch, batchDelayMs, exportTimeoutMs } = settings;
+  const { maxQueued, maxBatch, batchDelayMs, exportTimeoutMs, collector } = settings;
   const seldom = createSeldom(clock);
   let [exported, dropped] = [0, 0];
 
   function drop(spans: number, why: string): void {
     dropped += spans;
-    seldom(() => log.warn({ dropped, why }, "spans are dropped"));
+    seldom(() => log.warn({ dropped, collector, why }, "spans are dropped"));
   }
 
   /** The processor would drop in silence what is over its bound, and shout about exports that fail. */
@@ -99,7 +99,8 @@ export async function openExport({ settings, resource, version, clock, log }: Ex
       await Promise.race([Promise.allSettled(queues.map((queue) => queue.flush())), over.promise]);
       cancel();
       const lost = waiting();
-      if (lost > 0) log.warn({ spans: lost }, "spans were lost at the end: the collector did not take them in time");
+      if (lost > 0)
+        log.warn({ spans: lost, collector }, "spans were lost at the end: the collector did not take them in time");
     },
   };
 }

@@ -32,6 +32,8 @@ export type Exporters = readonly ("otlp" | "console")[];
 
 export type TraceSettings = {
   readonly exporters: Exporters;
+  /** The collector as people are told of it: without path, user and password. Null: the exporter's default. */
+  readonly collector: string | null;
   readonly protocol: Protocol;
   /** Null: the server's own, parent-based with a bound on new traces per second. */
   readonly sampler: { readonly name: SamplerName; readonly ratio: number } | null;
@@ -119,6 +121,7 @@ function tracesOf(read: Reader): TraceSettings | null {
   const ratio = name?.endsWith("ratio") ? read.number("OTEL_TRACES_SAMPLER_ARG", [0, 1], false) : undefined;
   const maxQueued = read.number("OTEL_BSP_MAX_QUEUE_SIZE", [1, 1_000_000], true) ?? 8_192;
   const settings = {
+    collector: collectorOf(read, "TRACES"),
     protocol: protocolOf(read, "TRACES"),
     sampler: name ? { name, ratio: ratio ?? 1 } : null,
     maxQueued,
@@ -170,6 +173,13 @@ function exportersOf(read: Reader, signal: Signal, known: readonly string[]): Ex
 function protocolOf(read: Reader, signal: Signal): Protocol {
   const own = read.oneOf(`OTEL_EXPORTER_OTLP_${signal}_PROTOCOL`, protocols);
   return own ?? read.oneOf("OTEL_EXPORTER_OTLP_PROTOCOL", protocols) ?? "http/protobuf";
+}
+
+function collectorOf(read: Reader, signal: Signal): string | null {
+  const given = read.text(`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`) ?? read.text("OTEL_EXPORTER_OTLP_ENDPOINT");
+  if (given === undefined) return null;
+  const url = URL.parse(given);
+  return url && url.host !== "" ? url.origin : shown(given);
 }
 
 /** What the exporters would pass over with a warning. */

@@ -64,12 +64,14 @@ suite("spans", () => {
 
   test("that a collector refuses are dropped, counted and told of, and nothing is printed", async (t) => {
     const refusing = createServer((_, response) => response.writeHead(400).end());
-    const { sink, lines } = await open(t, await listen(t, refusing), { OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "2" });
+    const url = await listen(t, refusing);
+    const { sink, lines } = await open(t, url, { OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "2" });
     sink.give(span);
     sink.give(span);
     await until(() => sink.numbers().dropped === 2);
     assert.deepEqual(sink.numbers(), { exported: 0, dropped: 2, waiting: 0 });
     assert.equal(lines.length, 1);
+    assert.equal(lines[0]?.fields["collector"], url);
   });
 
   test("that nobody takes hold a stop up for three seconds, and no longer", async (t) => {

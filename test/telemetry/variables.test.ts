@@ -93,6 +93,17 @@ suite("the standard variables", () => {
     assert.throws(() => readVariables(env), /use a URL such as http:\/\/127\.0\.0\.1:4317/);
   });
 
+  test("name the collector without what is secret in its address", () => {
+    const collectorOf = (more: object) => readVariables({ OTEL_TRACES_EXPORTER: "otlp", ...more }).traces?.collector;
+    const [own, all] = [
+      { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "collector:4317" },
+      { OTEL_EXPORTER_OTLP_ENDPOINT: "http://ada:pw@mill:4318/key" },
+    ];
+    assert.equal(collectorOf(all), "http://mill:4318");
+    assert.equal(collectorOf({ ...all, ...own, OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" }), "collector:4317");
+    assert.equal(collectorOf({}), null);
+  });
+
   test("bound the batches, which are never larger than the queue", () => {
     const { traces } = readVariables({ ...endpoint, OTEL_BSP_MAX_QUEUE_SIZE: "100", OTEL_BSP_SCHEDULE_DELAY: "200" });
     assert.deepEqual([traces?.maxQueued, traces?.maxBatch, traces?.batchDelayMs], [100, 100, 200]);
