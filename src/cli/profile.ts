@@ -1,3 +1,4 @@
+import type { MillpondClientError } from "../../clients/typescript/index.ts";
 import { type Command, type FlagValues, isOn, jsonFlag, textOf, UsageError } from "./command.ts";
 import { clientFlags, withClient } from "./connection.ts";
 import { size } from "./format.ts";
@@ -27,7 +28,11 @@ export const profile: Command = {
     if (kind === "heap" && target === undefined) throw new UsageError("--heap needs --thread: main, store, or a pool");
     const durationMs = durationOf(flags, "--for", { min: "1s", max: "1m" });
     return withClient(invocation, async (client) => {
-      const profiles = await client.profile({ kind, target, durationMs });
+      const profiles = await client.profile({ kind, target, durationMs }).catch((error: unknown) => {
+        const { violations = [] } = error as Partial<MillpondClientError>;
+        const wrong = violations.find(({ field }) => field === "target");
+        throw wrong ? new UsageError(`--thread ${wrong.description}`) : error;
+      });
       if (isOn(flags, "--json")) terminal.print(JSON.stringify({ profiles }));
       else
         for (const { thread, path, bytes, error } of profiles) {

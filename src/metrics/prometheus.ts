@@ -58,7 +58,7 @@ function histogramLines(lines: string[], name: string, bounds: readonly number[]
   lines.push(`${name}_sum${own} ${point.sum}`, `${name}_count${own} ${point.count}`);
 }
 
-/** Attributes of a series are one object for its whole life. */
+/** A series of a counter or a histogram has one object for its whole life; what is observed brings another each time. */
 const known = new WeakMap<Attributes, string>();
 
 function labelsOf(attributes: Attributes): string {

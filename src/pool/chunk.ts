@@ -91,7 +91,7 @@ export type Note =
         readonly fields: { readonly [key: string]: JsonValue };
       });
 
-/** Where the job is that says something: a slot may have another chunk by the time it is heard. */
+/** Where the job is that says something: a slot may have another chunk by the time it arrives. */
 type NoteOfJob = { readonly slot: number; readonly index: number; readonly seq: number };
 
 /** What a thread is given when it starts. */

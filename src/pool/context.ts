@@ -1,4 +1,4 @@
-/** What a running attempt holds in its hand. */
+/** The context of a running attempt: what its task is called with. */
 import { parentPort } from "node:worker_threads";
 import { systemClock as clock } from "../clock.ts";
 import type { JsonValue } from "../job/job.ts";

@@ -40,8 +40,8 @@ export type Pool = {
   startingMs(seq: number): number | undefined;
   /**
    * Runs jobs one after the other on one thread: 1 to `maxChunk` of them, only while `free()` is above 0. Never
-   * rejects: when the thread dies, the job it was running has failed and the others are released. Jobs that `onReleased`
-   * was told of are not among what it resolves with. The first job's input, when large, is handed over to the thread: it
+   * rejects: when the thread dies, the job it was running has failed and the others are released. Jobs that were
+   * given to `onReleased` are not among what it resolves with. The first job's input, when large, is handed over to the thread: it
    * is empty here afterwards. Jobs that ended while a slow one behind them goes on are given to `onEnded` soon after their
    * end, and are not among what it resolves with; without `onEnded` they are.
    */

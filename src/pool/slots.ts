@@ -10,7 +10,7 @@ export type Slot = {
   readonly flags: Flags;
   /** Undefined: tasks record no spans. */
   readonly spanLog: SpanLog | undefined;
-  /** Those of the chunk that runs here, or ran here last: words of a job may be heard after its end. */
+  /** Those of the chunk that runs here, or ran here last: what a job says may arrive after its end. */
   leases: readonly Lease[];
   /** Which chunk it is, or was last. */
   number: number;

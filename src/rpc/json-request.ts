@@ -13,7 +13,7 @@ import { describeInexact, pathAt, scanJson } from "../job/json-scan.ts";
 import { checkCount, countedUpTo, type RequestBounds } from "./request-bounds.ts";
 import { maxNesting } from "../job/wire-scan.ts";
 
-/** A request that names more unknown fields than this is told of the first ones. */
+/** A refusal names the first unknown fields of a request, and no more of them than this. */
 const maxViolations = 20;
 /** What is quoted of the request is cut to so many characters, for it goes into headers. */
 const maxQuoted = 100;

@@ -35,12 +35,14 @@ export async function answerPage(page: Page, request: HttpRequest, response: Htt
     return answerJson(response, 405, { code: "unimplemented", message });
   }
   const { status, contentType, body, headers = {} } = await page.answer(request);
-  const all = {
+  const all: { [name: string]: string } = {
     ...{ "content-type": contentType, "content-length": String(Buffer.byteLength(body)) },
     ...{ "cache-control": "no-store", "x-content-type-options": "nosniff" },
     ...headers,
   };
   if (response.destroyed) return; // whoever asked has gone
+  const { vary } = headers;
+  if (vary !== undefined && response.hasHeader("vary")) all.vary = `${String(response.getHeader("vary"))}, ${vary}`;
   answerHeaders(response, status, Object.entries(all), request.method === "HEAD" ? undefined : body);
 }
 

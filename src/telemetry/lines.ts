@@ -29,7 +29,7 @@ export function createLineWriter(fd: number, onLost: (lines: number) => void): L
   let waiting = "";
   let isWriting = false;
   let lost = 0;
-  /** Of the lost ones, those that `onLost` was told of. */
+  /** Of the lost ones, those that `onLost` has counted. */
   let told = 0;
   let idle = createSignal();
 

@@ -23,7 +23,7 @@ export type ProfilerParts = {
   readonly log: Log;
 };
 
-/** How long a thread may take to begin or end a recording: one inside a native call does not hear of it before it returns. */
+/** How long a thread may take to begin or end a recording: one inside a native call is not asked before it returns. */
 const answerMs = 5_000;
 /** A thread that starts is asked again after so long. */
 const retryMs = 50;
@@ -117,7 +117,7 @@ export function createProfiler({ folder, targets, diskRefusal, clock, log }: Pro
     try {
       return await answered(starting);
     } catch (error) {
-      starting.then((late) => late.stop()).catch(() => undefined); // a thread that hears of it later does not record for ever
+      starting.then((late) => late.stop()).catch(() => undefined); // a thread that begins late does not record for ever
       throw error;
     }
   }

@@ -162,8 +162,9 @@ export function createRequestSpans({
     let jobs = 0;
     let hasEnded = false;
     const finish = (rest: Rest) => {
-      if (hasEnded || !root || !sink.hasRoom(1)) return;
+      if (hasEnded || !root) return;
       hasEnded = true;
+      if (!sink.hasRoom(1)) return;
       give(root, caller, method, name, { ...rest, links, droppedLinks: jobs - links.length });
     };
     return {

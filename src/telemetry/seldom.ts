@@ -4,7 +4,7 @@ const everyMs = 60_000;
 
 /**
  * For events that come often: reports the first, and then one in a minute at most. `others` is the number of those in
- * between that nobody was told about.
+ * between that were not reported.
  */
 export function createSeldom(clock: Clock): (report: (others: number) => void) => void {
   let reportedMs = Number.NEGATIVE_INFINITY;

@@ -49,7 +49,7 @@ suite("while a server runs", { concurrency: 2 }, () => {
     const { profiles } = JSON.parse(heap) as { profiles: { path: string; thread: string }[] };
     assert.match(profiles.map(({ path }) => path).join(), /^[^,]*\/cpu-\d+\.heapsnapshot$/);
     const unknown = await millpond("profile", "--thread", "gpu");
-    assert.deepEqual([unknown.code, unknown.stdout], [1, ""]);
-    assert.match(unknown.stderr, /must be one of main, store, cpu, io, or empty/);
+    assert.deepEqual([unknown.code, unknown.stdout], [2, ""]);
+    assert.match(unknown.stderr, /--thread is "gpu" and must be one of main, store, cpu, io, or empty for all threads/);
   });
 });

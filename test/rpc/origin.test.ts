@@ -254,6 +254,8 @@ describe("over the network", async () => {
       assert.equal(answer.status, 200);
       assert.equal(answer.headers["access-control-allow-origin"], page);
       assert.equal(answer.headers["vary"], "origin");
+      const front = await call(server, { method: "GET", path: "/", headers: { host: "jobs.example", origin: page } });
+      assert.equal(front.headers["vary"], "origin, accept");
       const exposed = String(answer.headers["access-control-expose-headers"]).toLowerCase();
       for (const name of ["grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-retry-pushback-ms"]) {
         assert.ok(exposed.includes(name), name);

@@ -345,8 +345,8 @@ export const LogLevelSchema: GenEnum<LogLevel> = /*@__PURE__*/
  */
 export const AdminService: GenService<{
   /**
-   * Shuts the door: from now on the server leases nothing and refuses jobs, health says NOT_SERVING, and what runs goes on
-   * to its end. The process stays until it is told to end, so that a load balancer has time to notice. There is no way
+   * From now on the server leases nothing and refuses jobs, health says NOT_SERVING, and what runs goes on to its end.
+   * The process stays until it is told to end, so that a load balancer has time to notice. There is no way
    * back but a restart.
    *
    * @generated from rpc millpond.v1.AdminService.Drain
