@@ -38,6 +38,9 @@ export async function stopAll(services: readonly Service[]): Promise<void> {
   if (failures.length > 0) throw new AggregateError(failures, "some parts of the server did not stop cleanly");
 }
 
+/** What has to end before the process turns into another program: what the kernel has for it would reach that one. */
+export const beforeExec = new Set<() => void>();
+
 /** A promise with its settlers, for one event that others wait for. */
 export type Signal<T = void> = { readonly promise: Promise<T>; fire(value: T): void; fail(error: unknown): void };
 

@@ -4,7 +4,7 @@ import { Session } from "node:inspector/promises";
 import { pipeline } from "node:stream/promises";
 import { getHeapSnapshot, getHeapStatistics } from "node:v8";
 import type { Worker } from "node:worker_threads";
-import { createSignal } from "../lifecycle.ts";
+import { beforeExec, createSignal } from "../lifecycle.ts";
 
 /** Number of the one call that a session makes in a worker. */
 const call = 1;
@@ -29,10 +29,13 @@ export async function recordCpu(thread: Thread): Promise<Recording> {
   const session = openSession();
   await session.post("Profiler.enable");
   await session.post("Profiler.start");
+  const end = () => session.disconnect();
+  beforeExec.add(end); // V8 samples by SIGPROF, which ends a program that does not expect it
   return {
     async stop() {
       const { profile } = await session.post("Profiler.stop");
-      session.disconnect();
+      beforeExec.delete(end);
+      end();
       return JSON.stringify(profile);
     },
   };

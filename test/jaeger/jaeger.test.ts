@@ -238,7 +238,7 @@ suite("Jaeger has", { skip: withoutGo }, () => {
     assert.deepEqual(parents, new Set(named(spans, "echo job").map(({ id }) => id)));
   });
 
-  test("times that agree with each other and with what the client saw, within 5 ms", async (t) => {
+  test("times that agree with each other and with what the client saw, within 5 ms where the machine did nothing else", async (t) => {
     const fromResult: number[] = [];
     const inNoSpan: number[] = [];
     for (let count = 0; count < 41; count++) {
@@ -252,10 +252,15 @@ suite("Jaeger has", { skip: withoutGo }, () => {
       inNoSpan.push((client?.tookMs ?? NaN) - sum(waitAndRun) - sum(outcome));
     }
     // what else the machine does makes differences larger, and never smaller: so the smaller ones are what counts
-    const quarterOf = (differences: readonly number[]) => differences.toSorted((x, y) => x - y)[10] ?? NaN;
+    const nth = (differences: readonly number[], at: number) => differences.toSorted((x, y) => x - y)[at] ?? NaN;
+    const quarterOf = (differences: readonly number[]) => nth(differences, 10);
     const figures = `from the result ${quarterOf(fromResult).toFixed(2)} ms, in no span ${quarterOf(inNoSpan).toFixed(2)} ms`;
     t.diagnostic(figures);
     assert.ok(quarterOf(fromResult) <= 5 && quarterOf(inNoSpan) <= 5, figures);
+    for (const differences of [fromResult, inNoSpan]) {
+      const most = nth(differences, 30);
+      assert.ok(most <= 250, `three quarters are within ${most} ms`);
+    }
     assert.ok(Math.min(...inNoSpan) >= 0, "the client's span holds all of it");
   });
 });

@@ -82,8 +82,10 @@ suite("top at a terminal", { skip: withoutTerminal }, () => {
     });
     server.cut();
     await asked;
+    const pressedMs = performance.now();
     run.press("q");
     assert.equal(await run.ended, 0);
+    assert.ok(performance.now() - pressedMs < 15_000, "it does not wait for the call's deadline of 30 s");
     assertRestored(run);
   });
 
