@@ -184,7 +184,9 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   await startAll([...started, engine]); // a port in use is found before any job is started
 
   const shutdown = createShutdown({
-    ...{ clock, draining, engine, log, pools: allPools },
+    ...{ clock, draining, log, pools: allPools },
+    // a profile is written at once: later its threads are gone
+    engine: { stop: async () => void (await Promise.all([engine.stop(), profiler.stop()])) },
     ...{ drainMs: config.drainMs, graceMs: config.graceMs },
     others: [...opened, ...started],
     failed: failure.promise,

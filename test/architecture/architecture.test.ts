@@ -72,7 +72,7 @@ const rooms: readonly Room[] = [
   room(
     "cli",
     ["src/cli/"],
-    ["errors", "visible text", "job", "config", "version", "code cache", "gen", "client", "server"],
+    ["errors", "visible text", "job", "lifecycle", "config", "version", "code cache", "gen", "client", "server"],
   ),
   room("main", ["src/main.ts"], ["code cache", "cli"]),
   room("launch", ["src/launch.mjs"], []),
