@@ -3,7 +3,7 @@ import { saveCompiledCode } from "../code-cache.ts";
 import { StartError } from "../errors.ts";
 import type { RunningServer } from "../server.ts";
 import { version } from "../version.ts";
-import { type Command, type Invocation, isOn, jsonFlag } from "./command.ts";
+import { type Command, type Invocation, isOn, jsonFlag, UsageError } from "./command.ts";
 import { configFlag, loadConfig, settingFlags } from "./configuration.ts";
 import { exitAtOnce } from "./exit.ts";
 import { endBroken, endFailed, uncleanStop } from "./failed.ts";
@@ -33,6 +33,7 @@ export const serve: Command = {
 
 async function runServer({ flags, env, terminal }: Invocation): Promise<number> {
   const config = await loadConfig({ flags, env });
+  if (isOn(flags, "--json")) assertOwnOutput(env);
   const say = (event: string, facts: object, lines: readonly string[]) => {
     if (isOn(flags, "--json")) terminal.print(JSON.stringify({ event, ...facts }));
     else for (const line of lines) terminal.print(line);
@@ -81,6 +82,14 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
   say("stopped", {}, ["stopped"]);
   endSoon(0);
   return 0;
+}
+
+/** What else writes to standard output would stand between the lines of JSON. */
+function assertOwnOutput(env: Invocation["env"]): void {
+  for (const name of ["OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"]) {
+    if (!/\bconsole\b/i.test(env[name] ?? "")) continue;
+    throw new UsageError(`--json and ${name}=console both write to standard output: keep one of them`);
+  }
 }
 
 /** Does not keep the process alive; a thread that hangs must not either. */

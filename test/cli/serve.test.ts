@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, watch } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
+import { runHere } from "./here.ts";
 import { run, start } from "./run.ts";
 import { startMillpond } from "./server.ts";
 
@@ -95,6 +96,14 @@ suite("serve", () => {
     assert.equal(second.code, 1);
     assert.match(second.stderr, /^millpond: the store .*millpond\.sqlite is in use[^\n]*\n$/);
     assert.equal((await server.as("a", ["submit", "echo"])).code, 0);
+  });
+
+  test("lines of JSON and spans on the same standard output exclude each other", async () => {
+    for (const name of ["OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"]) {
+      const { code, stderr } = await runHere(["serve", "--json"], { env: { [name]: "otlp, Console" } });
+      assert.equal(code, 2);
+      assert.match(stderr, new RegExp(`--json and ${name}=console both write to standard output: keep one of them`));
+    }
   });
 
   test("wrong settings of a task and a wrong tasks folder are told with their names", async () => {
