@@ -10,7 +10,10 @@ export type GivenContext = {
 };
 
 export type Contexts = {
-  /** The first of these that says something; null: none does. What is malformed or too long counts as not there. */
+  /**
+   * The trace of the first of these that has one, and the baggage of the first that has some; null: none says anything.
+   * What is malformed or too long counts as not there.
+   */
   read(...given: readonly (GivenContext | undefined)[]): TraceContext | null;
   /** Malformed or oversized parts so far, each counted once. */
   dropped(): number;
@@ -69,11 +72,15 @@ export function createContexts(propagates: { readonly trace: boolean; readonly b
 
   return {
     read(...given) {
+      let [traced, carrying]: (TraceContext | null)[] = [null, null];
       for (const each of given) {
-        const context = each && readOne(each);
-        if (context) return context;
+        const context = each ? readOne(each) : null;
+        if (context === null) continue;
+        if (context.traceparent.slice(36, 52) !== noParent) traced ??= context;
+        if (context.baggage !== undefined) carrying ??= context;
       }
-      return null;
+      if (!traced || !carrying || traced === carrying) return traced ?? carrying ?? null;
+      return { ...traced, baggage: carrying.baggage as string };
     },
     dropped: () => dropped,
   };

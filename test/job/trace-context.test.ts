@@ -23,6 +23,16 @@ suite("a trace context", () => {
     assert.equal(contexts.read(undefined, {}), null);
   });
 
+  test("has the trace of the first that has one, and the baggage of the first that has some", () => {
+    const call = { traceparent, tracestate: "vendor=1", baggage: "user=ada" };
+    const contexts = open();
+    assert.deepEqual(contexts.read({ baggage: "user=eve" }, call), { ...call, baggage: "user=eve" });
+    assert.deepEqual(contexts.read({ traceparent: "no", baggage: "user=eve" }, call), { ...call, baggage: "user=eve" });
+    const own = { traceparent: traceparent.replaceAll("c", "d") };
+    assert.deepEqual(contexts.read(own, call), { ...own, baggage: "user=ada" });
+    assert.equal(contexts.read(undefined, call), contexts.read(call), "the same object while nothing is joined");
+  });
+
   test("of a later version is read as far as it is known", () => {
     const later = `cc-${"b".repeat(32)}-${"c".repeat(16)}-01-what-the-future-will-be-like`;
     assert.deepEqual(open().read({ traceparent: later }), { traceparent });
