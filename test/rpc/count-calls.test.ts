@@ -24,7 +24,8 @@ function open(functions: { readonly stats?: AnyUnary; readonly results?: AnyStre
     unary: () => (served!.functions["stats"] as AnyUnary)({} as never, call),
     stream: () => (served!.functions["results"] as AnyStream)({}, call)[Symbol.asyncIterator](),
     hangUp: () => gone.abort(),
-    calls: (method: string) => points("millpond.rpc.calls", method),
+    /** Without those that only begin at 0: what ends, and how often. */
+    calls: async (method: string) => (await points("millpond.rpc.calls", method)).filter(([, count]) => count !== 0),
     open: async (method: string) => (await points("millpond.rpc.open_calls", method))[0]?.[1],
   };
 }
