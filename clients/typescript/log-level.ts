@@ -5,7 +5,7 @@ import { toDuration, toNumber } from "./encode.ts";
 import { type LogThresholdName, logThresholdNames } from "./names.ts";
 
 export type SetLogLevelOptions = {
-  /** After so many milliseconds the level of the server's configuration comes back, 1 s to 24 h. Default: it stays. */
+  /** How long the level holds, in milliseconds, 1 s to 24 h; then the configured level applies again. Default: until the server stops. */
   readonly forMs?: number | undefined;
 };
 

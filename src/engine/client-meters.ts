@@ -49,7 +49,7 @@ export type ClientMeters = {
 const maxClients = 10_000;
 /** As many of those that never had a job. They are kept apart, so that names whose jobs are refused end nobody's numbers. */
 const maxOnlyRefused = 1_000;
-/** Rates and percentiles, some 8 KiB, are kept of so many clients at a time. */
+/** The number of clients whose rates and percentiles are kept at a time; those of one take about 8 KiB. */
 const maxSpeeds = 1_000;
 /** One that had no job for this long gives its place to another. Before that it keeps it: more clients that take turns would all have none. */
 const quietMs = 10_000;

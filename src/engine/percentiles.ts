@@ -62,7 +62,7 @@ export function createDurationWindow(bits: number, startedAt: number): DurationW
 
 const shares = [0.5, 0.9, 0.99];
 
-/** The values below which so many of all counted are, for rising ranks. Reads a thousand buckets: plain loops only. */
+/** The value at each rank, in milliseconds; `ranks` must ascend. A plain loop, because it reads a thousand buckets. */
 function ranked(one: Counted, other: Counted | null, ranks: readonly number[], bits: number): number[] {
   const values: number[] = [];
   const counts = one.counts;

@@ -109,7 +109,7 @@ function writtenOf(ended: Ended, settlement: Settlement, at: number): Written {
     tookMs: Math.max(tookMs, 0),
     isRetry: hasRun && !isFinal,
     waitedMs: isTimed ? Math.max(startedAt - lease.runAt, 0) : null,
-    // Of a redriven job it would be how long somebody took to redrive it.
+    // A redriven job has none: the time until the redrive would count.
     endToEndMs: isTimed && isFinal && lease.redrives === 0 ? Math.max(at - lease.submittedAt, 0) : null,
   };
 }

@@ -67,7 +67,8 @@ const rows = {
     unit: "{job}",
     attributes: ["pool", "state"],
     description: "Jobs in the store. `state`: `queued`, `running`, `succeeded`, `dead` or `cancelled`.",
-    advice: "Dead letters that stay want somebody to look; results that nobody acknowledges stay for `retention`.",
+    advice:
+      "Dead letters stay until they are redriven, deleted or pruned; unacknowledged results stay for `retention`.",
   },
   "millpond.jobs.running": {
     kind: "gauge",

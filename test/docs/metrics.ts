@@ -28,7 +28,7 @@ zero with the server, except what is read from the store.
 
 \`/metrics\` on the HTTP port, in the text format, behind the same checks of names and origins as everything there
 ([protocol.md](protocol.md#web-pages)). \`deploy/prometheus/prometheus.yaml\` scrapes it, \`deploy/prometheus/alerts.yaml\` has rules
-that are worth waking somebody for, and \`deploy/grafana/millpond.json\` is a dashboard to import.
+for conditions that an operator must act on, and \`deploy/grafana/millpond.json\` is a dashboard to import.
 
 \`\`\`
 $ curl -s localhost:7718/metrics | grep millpond_queue_depth
