@@ -37,7 +37,7 @@ export const profile: Command = {
       else
         for (const { thread, path, bytes, error } of profiles) {
           if (path === null)
-            terminal.complain(`millpond: ${thread} could not be profiled: ${error ?? "nobody knows why"}`);
+            terminal.complain(`millpond: ${thread} could not be profiled: ${error ?? "the reason is not known"}`);
           else terminal.print(`${path}  ${size(bytes)}`);
         }
       return profiles.every(({ path }) => path !== null) ? 0 : 1;

@@ -74,7 +74,7 @@ function jsonView(terminal: Terminal): View {
   };
 }
 
-/** The screen of the person who looks on, or lines where nobody does. `quit` is called once. */
+/** The screen on a terminal, lines elsewhere. `quit` is called once. */
 function viewOf(terminal: Terminal, intervalMs: number, quit: () => void): View {
   let choice = firstChoice;
   let shown: Shown | undefined;

@@ -47,7 +47,7 @@ export type ClientMeters = {
 
 /** Clients whose numbers are kept, of those that had jobs last: clients name themselves, and names must not fill the memory. */
 const maxClients = 10_000;
-/** As many of those that never had a job. They are kept apart, so that names whose jobs are refused end nobody's numbers. */
+/** Clients kept that never had a job. They are kept apart, so that made-up names do not displace clients that have jobs. */
 const maxOnlyRefused = 1_000;
 /** The number of clients whose rates and percentiles are kept at a time; those of one take about 8 KiB. */
 const maxSpeeds = 1_000;

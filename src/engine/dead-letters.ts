@@ -17,7 +17,7 @@ export type DeadLetters = {
     filter: JobFilter,
     options: Sweep & {
       readonly perSecond: number;
-      /** Told of what was redriven, page by page. */
+      /** Called with what was redriven, page by page. */
       readonly onRedriven?: (jobs: readonly LinkedJob[]) => void;
     },
   ): Promise<{ readonly matched: number; readonly redriven: number }>;

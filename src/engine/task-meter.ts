@@ -47,7 +47,7 @@ export type TaskMeter = OfTask & {
 
 /** Percentiles are off by 1.6 % at most. */
 const bits = 5;
-/** Outcomes of attempts that nobody wished for. */
+/** Outcomes that count as failures. */
 const failures = ["failed", "timed_out", "expired", "lost"] as const satisfies readonly Outcome["kind"][];
 
 export function createTaskMeter({ task, pool }: OfTask, registry: Registry, startedAt: number): TaskMeter {

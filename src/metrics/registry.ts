@@ -1,6 +1,6 @@
 /**
  * The numbers that the server keeps of itself. `Stats`, `/metrics` and OTLP all read them here, so they cannot disagree.
- * Counting is an addition to a number that the caller holds; nothing is built until somebody collects.
+ * Counting is an addition to a number that the caller holds; nothing is built before a reader collects.
  */
 import type { Clock } from "../clock.ts";
 import {
@@ -53,7 +53,7 @@ export type Registry = {
 
 /**
  * Series of one metric; what comes beyond is counted together, in one series that says so (OpenTelemetry's cardinality limit).
- * Six outcomes of each task that `Stats` tells apart fit in, for it reads a task's numbers here, and the shared one is nobody's.
+ * Six outcomes of each task that `Stats` tells apart fit in, for it reads a task's numbers here, and the shared series belongs to no single task.
  */
 export const maxSeries = 8_000;
 const overflow: Attributes = { "otel.metric.overflow": "true" };

@@ -50,7 +50,7 @@ export type ChunkOutcome = readonly [
   fault: Failure | StopReason | null,
   /** The last report, of a job that made any: as a note it might be overtaken by the outcome. */
   progress?: Progress | undefined,
-  /** Of a job whose task recorded any, when somebody will see them. */
+  /** Present when the task recorded any and they will be exported. */
   spans?: RecordedSpans | undefined,
 ];
 
@@ -106,7 +106,7 @@ export type ThreadData = {
   }[];
   /** The flags of all chunks: see flags.ts. */
   readonly flags: SharedArrayBuffer;
-  /** The logs of all slots' spans, see span-log.ts; null: nothing is recorded, for nobody would see it. */
+  /** The logs of all slots' spans, see span-log.ts; null: nothing is recorded, because nothing is exported. */
   readonly spanLogs: SharedArrayBuffer | null;
   /** Name of the BroadcastChannel that says "look at your flags" to threads that wait for something else. */
   readonly bell: string;

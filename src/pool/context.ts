@@ -36,7 +36,7 @@ export type AttemptEnd = { readonly progress: Progress | undefined; readonly spa
 /** Where the attempt is in its chunk, and what bounds it. */
 export type Place = {
   readonly flags: Flags;
-  /** Null: nobody would see spans. */
+  /** Null: spans are not exported. */
   readonly spanLog: SpanLog | null;
   readonly slot: number;
   readonly index: number;

@@ -80,7 +80,7 @@ export type PoolOptions = {
   readonly tasks: readonly PoolTask[];
   readonly outputBounds: OutputBounds;
   readonly clock: Clock;
-  /** Whether what tasks record with `ctx.span` is handed in. Default: false, for somebody has to export it. */
+  /** Whether what tasks record with `ctx.span` is handed in. Default: false; true where spans are exported. */
   readonly isTraced?: boolean;
   /** How long a thread may take to load one task: one that takes longer is ended, and another tried after a pause. */
   readonly loadMs: number;

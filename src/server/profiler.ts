@@ -31,7 +31,7 @@ export function createServerProfiler(
   return createProfiler({ ...parts, folder, targets });
 }
 
-/** A CPU profile of all threads, for somebody who waits for no answer: the log has it. */
+/** A CPU profile of all threads for a caller that gets no answer, such as a signal: the log names the files. */
 export async function profileAll(profiler: Profiler, log: Log): Promise<void> {
   try {
     await profiler.profile({ kind: "cpu", target: "", durationMs: signalMs }, new AbortController().signal);

@@ -14,7 +14,7 @@ export type StoreOptions = {
   readonly onThread?: (thread: Worker) => void;
   /** Called once, before this resolves, when the store was of an older version. */
   readonly onUpgrade?: (upgrade: Upgrade) => void;
-  /** Told of each transaction that wrote something. Never of a store in memory. */
+  /** Called after each transaction that wrote something. Never of a store in memory. */
   readonly onCommit?: (commit: Commit) => void;
 };
 

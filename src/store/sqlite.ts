@@ -18,7 +18,7 @@ export type SqliteStoreOptions = {
   readonly onThread?: ((thread: Worker) => void) | undefined;
   /** Called once, before the store is open, when it was of an older version. */
   readonly onUpgrade?: (upgrade: Upgrade) => void;
-  /** Told of each transaction that wrote something. */
+  /** Called after each transaction that wrote something. */
   readonly onCommit?: (commit: Commit) => void;
 };
 

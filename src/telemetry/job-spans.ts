@@ -24,7 +24,7 @@ const maxUndelivered = 10_000;
 
 type NamedJob = Pick<NewJob, "id" | "client" | "task" | "pool" | "trace">;
 
-/** Outcomes that nobody wished for. */
+/** Outcomes that count as failures. */
 const failures: ReadonlySet<string> = new Set(["failed", "timed_out", "expired", "lost"]);
 
 export function createJobSpans(sink: SpanSink, clock: Clock, keepsFailures: boolean): JobSpans {
@@ -189,7 +189,7 @@ function errorOf({ outcome, failure }: Settlement): SpanError | undefined {
   return { type, ...words };
 }
 
-/** A cancel is somebody's wish and no error, and still worth seeing. */
+/** A cancel is not an error, and is still shown. */
 function eventsOf({ outcome }: Settlement, error: SpanError | undefined, at: number): readonly SpanEvent[] {
   if (error) return [exceptionEvent(error, at)];
   return outcome === "cancelled" || outcome === "released" ? [{ name: outcome, at, attributes: {} }] : [];

@@ -105,7 +105,7 @@ export function createRequestSpans({
       return group;
     }
 
-    /** Each job takes a place of its own among those that may be traced although nobody asks for it. */
+    /** Each job without a caller's context counts against the rate of sampled jobs. */
     function groupOfNone(): Group | null {
       if (areOthersUntraced) return null;
       const known = groups.get("") as Group | undefined;

@@ -32,7 +32,7 @@ export type Exporters = readonly ("otlp" | "console")[];
 
 export type TraceSettings = {
   readonly exporters: Exporters;
-  /** The collector as people are told of it: without path, user and password. Null: the exporter's default. */
+  /** The collector's address as the log shows it: without path, user and password. Null: the exporter's default. */
   readonly collector: string | null;
   readonly protocol: Protocol;
   /** Null: the server's own, parent-based with a bound on new traces per second. */
