@@ -27,8 +27,14 @@ function isOwnFailure({ details: { error } }: EventData.TestFail): boolean {
 }
 
 function failure({ file, name, details: { error } }: EventData.TestFail): string {
-  const text = inspect(error.cause ?? error).replaceAll("\n", "\n    ");
+  const text = (processEnd(error) ?? inspect(error.cause ?? error)).replaceAll("\n", "\n    ");
   return `\n  failed: ${name}\n    ${shown(file)}\n    ${text}\n\n`;
+}
+
+/** How the process of a file ended, where that is the whole failure: the runner itself only says "test failed". */
+function processEnd(error: Error & { exitCode?: number | null; signal?: string | null }): string | undefined {
+  if (typeof error.signal === "string") return `its process was ended by ${error.signal}`;
+  return typeof error.exitCode === "number" ? `its process ended with exit code ${error.exitCode}` : undefined;
 }
 
 function line({ file, success, counts, duration_ms: durationMs }: EventData.TestSummary): string {

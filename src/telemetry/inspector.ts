@@ -9,6 +9,9 @@ import { beforeExec, createSignal } from "../lifecycle.ts";
 /** Number of the one call that a session makes in a worker. */
 const call = 1;
 
+/** The `threadId` of a worker that has ended. */
+export const endedThreadId = -1;
+
 /** A thread of this process; null: the one that runs this. */
 export type Thread = Worker | null;
 
@@ -90,6 +93,7 @@ async function runIn(worker: Worker, expression: string, signal: AbortSignal): P
     else done.fail(new Error(fault));
   });
   worker.once("exit", ended);
+  if (worker.threadId === endedThreadId) ended(); // its "exit" came before this
   signal.addEventListener("abort", aborted);
   if (signal.aborted) aborted();
 

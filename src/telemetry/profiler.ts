@@ -7,7 +7,7 @@ import { invalid, type MillpondError, messageOf, refusal } from "../errors.ts";
 import { createSignal, type Service } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import type { Profile, ProfileKind, Profiler, ProfileRequest } from "../profile.ts";
-import { heapBytes, recordAllocations, recordCpu, type Recording, type Thread, writeHeap } from "./inspector.ts";
+import { endedThreadId, heapBytes, recordAllocations, recordCpu, type Recording, type Thread, writeHeap } from "./inspector.ts";
 import { freeBytes, type ProfileFolder, wholeBytes, writePrivate } from "./profile-folder.ts";
 
 export type ProfilerParts = {
@@ -92,7 +92,7 @@ export function createProfiler({ folder, targets, diskRefusal, clock, log }: Pro
         return await ask(thread);
       } catch (error) {
         const isNotRunning = (error as NodeJS.ErrnoException).code === "ERR_WORKER_NOT_RUNNING";
-        const isOver = thread?.threadId === -1 || stopping.signal.aborted || clock.monotonicMs() >= endMs;
+        const isOver = thread?.threadId === endedThreadId || stopping.signal.aborted || clock.monotonicMs() >= endMs;
         if (!isNotRunning || isOver) throw error;
       }
       await pause(clock, retryMs, stopping.signal);
