@@ -20,13 +20,13 @@ import { createIsolatedPool } from "./pool/isolated/pool.ts";
 import { createPool, type Pool, type PoolOptions, type ThreadPool } from "./pool/pool.ts";
 import { loadTasks, type Tasks } from "./pool/tasks.ts";
 import { guardTimers } from "./rpc/boundary.ts";
-import { describeFiles } from "./rpc/reflection/described-files.ts";
-import { ownFiles } from "./rpc/reflection/own-files.ts";
 import { createService } from "./rpc/service.ts";
+import { followingRegistry } from "./rpc/task-types.ts";
 import { prepareStore, watchDisk } from "./server/data-folder.ts";
 import { countCommits, observeServer } from "./server/metrics.ts";
 import { createFrontEnds } from "./server/front-ends.ts";
 import { createServerProfiler, profileAll } from "./server/profiler.ts";
+import { taskSetOf } from "./server/task-set.ts";
 import { createShutdown, type Shutdown } from "./server/shutdown.ts";
 import { createRegistry } from "./metrics/registry.ts";
 import { openStore } from "./store/open.ts";
@@ -64,7 +64,6 @@ const maxProcesses = 4;
 const jsonGrowth = 16;
 /** A clock that is less far ahead of the machine's is not worth a line in the log. */
 const toldAheadMs = 1_000;
-const maxIgnoredShown = 100;
 const maxResultBatchBytes = 1024 * 1024;
 /** Outputs of the largest size that fit into the room for results at least: with fewer a client alone could not have one. */
 const fewestOutputs = 4;
@@ -104,14 +103,14 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   const traces = await openTracing(telemetry, { jobsPerSecond, ...reporter });
   const { tracing } = traces;
   reports.push(traces.stop);
-  const loaded = await loadTasks({
+  const sources = {
     ...{ builtIn: [builtInTasks], folders: config.tasksDir === null ? [] : [config.tasksDir] },
     ...{ pools: Object.keys(config.pools), settings: config.tasks },
     ...{ loadMs: config.taskLoadMs, checkMs: config.taskCheckMs, clock, log },
-  });
-  opened.push(stopOnly("the checks of tasks", loaded.stop));
-  const { tasks, ignored } = loaded;
-  for (const { path, why } of ignored.slice(0, maxIgnoredShown)) log.info({ path, why }, "not a task");
+  };
+  const taskSet = taskSetOf(await loadTasks(sources), log);
+  opened.push(stopOnly("the checks of tasks", () => taskSet.stop()));
+  const tasks = () => taskSet.tasks;
   const storePath = await prepareStore(config);
   const storeThreads: Worker[] = [];
   const store = await openStore(storePath, {
@@ -131,7 +130,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
     log.warn({ aheadMs }, "the machine's clock is behind the store's latest time: the server's goes on from that");
   }
 
-  const { pools, isolated } = createPools(config, tasks, log, {
+  const { pools, isolated } = createPools(config, taskSet.tasks, log, {
     isTraced: telemetry.traces !== null,
     onSaid: (lease, said) => engine.said(lease, said),
     onReleased: (ended) => engine.released(ended),
@@ -144,7 +143,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   const alerts = createAlerts({ webhook: config.alerts.webhook, fetch, clock, log });
   const engine: Engine = createEngine({
     ...{ store, tasks, pools, isolated, clock, tracing, registry, log },
-    checks: loaded.checks,
+    checks: { check: (inputs, call) => taskSet.checks.check(inputs, call) },
     ...{ ...engineSettings(config, disk), owner },
     onDeath: alerts.died,
     onError: failure.fire,
@@ -163,11 +162,10 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   });
   observeServer(registry, { disk, log, tracing, readiness, store: config.store });
   const profiler = createServerProfiler(config, { pools, storeThreads, diskRefusal: disk.refusal, clock, log });
-  const described = describeFiles(ownFiles, tasks);
-  for (const { task, why } of described.leftOut) log.warn({ task, why }, "reflection and ListTasks leave a type out");
   const services = createService({
     ...engine,
-    ...{ store, tracing, tasks, described, readiness, profiler, logControl: log },
+    ...{ store, tracing, tasks, readiness, profiler, logControl: log },
+    ...{ described: () => taskSet.described, lookups: () => taskSet.lookups },
     clock: guardTimers(clock, log),
     limits: { ...config.limits, slowReaderMs: config.slowReaderMs },
     drain: draining,
@@ -176,6 +174,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   });
   const { grpc, http } = createFrontEnds({
     ...{ config, services, tasks, readiness, registry, clock, log },
+    types: followingRegistry(() => taskSet.types),
     random: Math.random,
   });
 
@@ -202,8 +201,8 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
     httpAddress: http.address(),
     store: storePath,
     pools: pools.map(({ name, minWorkers, maxWorkers }) => ({ name, minWorkers, maxWorkers })),
-    tasks: [...tasks.keys()],
-    ignored,
+    tasks: [...taskSet.tasks.keys()],
+    ignored: taskSet.ignored,
     failed: failure.promise,
     logged: log.written,
     profile: () => profileAll(profiler, log),

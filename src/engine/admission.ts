@@ -61,7 +61,7 @@ export type SlowOptions = {
 };
 
 export type AdmissionParts = {
-  readonly tasks: Tasks;
+  readonly tasks: () => Tasks;
   readonly checks: TaskChecks;
   readonly store: Pick<Store, "submit">;
   readonly backlog: Backlog;

@@ -53,13 +53,12 @@ const maxPriority = 100;
  * `JobSpec` and start at the job, such as `retry.max_attempts`. Times are judged by `now`, in milliseconds since 1970.
  */
 export function createDraftCheck(
-  tasks: Tasks,
+  tasks: () => Tasks,
   maxInputBytes: number,
 ): (draft: Draft, now: number) => CheckedDraft | MillpondError {
-  const names = [...tasks.keys()];
   return (draft, now) => {
-    const task = tasks.get(draft.task);
-    if (!task) return refusal("unknown_task", [draft.task.slice(0, 100), namesOf(names)]);
+    const task = tasks().get(draft.task);
+    if (!task) return refusal("unknown_task", [draft.task.slice(0, 100), namesOf([...tasks().keys()])]);
     const sent = sizeOf(draft.input);
     if (sent > maxInputBytes) return refusal("input_too_large", [sent, maxInputBytes]);
     const violations: FieldViolation[] = [];

@@ -33,7 +33,7 @@ import { createWatchers, type Watchers } from "./watchers.ts";
 
 export type EngineParts = {
   readonly store: Store;
-  readonly tasks: Tasks;
+  readonly tasks: () => Tasks;
   readonly checks: TaskChecks;
   readonly pools: readonly Pool[];
   /** For each of them, under the same name, one that runs every job in a process of its own: for the pool's suspects. */
@@ -123,7 +123,7 @@ export function createEngine(parts: EngineParts): Engine {
   const settler = createSettler({
     ...{ store, backlog, watchers, hintPool, onError },
     random: parts.random,
-    policyOf: (task) => tasks.get(task)?.retry ?? defaultRetryPolicy,
+    policyOf: (task) => tasks().get(task)?.retry ?? defaultRetryPolicy,
     hintResults: readers.hint,
     onCaughtUp() {
       for (const { dispatcher } of lanes) dispatcher.hint();
@@ -140,7 +140,7 @@ export function createEngine(parts: EngineParts): Engine {
     const dispatcher = createDispatcher({
       ...{ pool, suspects, store, backlog, clock, owner, leaseMs, settle, isBehind, onError, log },
       maxChunk: suspects ? 1 : parts.maxChunk,
-      hasTask: (task) => tasks.get(task)?.pool === pool.name,
+      hasTask: (task) => tasks().get(task)?.pool === pool.name,
       onLeased: watchers.changed,
     });
     return { pool, dispatcher };

@@ -19,7 +19,7 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
-import { createRegistry, type DescMessage, type Message } from "@bufbuild/protobuf";
+import type { DescMessage, Message, Registry } from "@bufbuild/protobuf";
 import type { Clock } from "../clock.ts";
 import { type MillpondError, messageOf, refusal, StartError } from "../errors.ts";
 import type { Log } from "../log.ts";
@@ -68,7 +68,7 @@ export type ConnectOptions = OriginOptions & {
   readonly budget: RequestBudget;
   readonly connections: Pick<ConnectionLimits, "admit">;
   /** Types of tasks' inputs and outputs, so that they can be read and shown as JSON. */
-  readonly types: readonly DescMessage[];
+  readonly types: Registry;
   readonly pages: Pages;
   readonly clock: Clock;
   readonly log: Log;
@@ -88,7 +88,7 @@ const requestKey = createContextKey<HttpRequest | undefined>(undefined);
 export function createConnectFrontEnd(services: readonly Served[], options: ConnectOptions): FrontEnd {
   const { host, limits, budget, pages, clock, log, random } = options;
   const originCheck = createOriginCheck(options);
-  const bounds: RequestBounds = { maxValues: limits.values, types: createRegistry(...options.types) };
+  const bounds: RequestBounds = { maxValues: limits.values, types: options.types };
   const router = createConnectRouter({
     ...{ readMaxBytes: limits.messageBytes, writeMaxBytes: limits.messageBytes, ...gzip },
   });

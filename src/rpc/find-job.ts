@@ -12,7 +12,7 @@ import { fromJob, fromWholeJob, type JobFacts, type WholeJobBounds } from "./con
 
 export type JobParts = {
   readonly store: Pick<Store, "get">;
-  readonly tasks: Tasks;
+  readonly tasks: () => Tasks;
   readonly pools: readonly EnginePool[];
   readonly limits: WholeJobBounds;
 };
@@ -44,6 +44,6 @@ function factsOf({ tasks, pools }: Pick<JobParts, "tasks" | "pools">, job: Store
   const { pool, suspects } = pools.find((each) => each.pool.name === job.pool) ?? {};
   return {
     progress: (isSuspect(job) ? suspects?.pool : pool)?.progressOf(job.seq),
-    timeoutMs: tasks.get(job.task)?.timeoutMs,
+    timeoutMs: tasks().get(job.task)?.timeoutMs,
   };
 }

@@ -1,14 +1,14 @@
 /** The page at `/`: what is served here and how to call it, as HTML, text or JSON. */
 import { createHash } from "node:crypto";
 import type { HttpRequest } from "./http-answer.ts";
+import type { Tasks } from "../pool/tasks.ts";
 import { jsonAnswer, type Page, type Pages } from "./pages.ts";
 import type { Served } from "./served.ts";
 
 export type FrontPageParts = {
   readonly version: string;
   readonly services: readonly Served[];
-  /** Names of the tasks. */
-  readonly tasks: readonly string[];
+  readonly tasks: () => Tasks;
   /** The other pages. */
   readonly pages: Pages;
   /** `host:port` that the gRPC port is bound to. */
@@ -86,7 +86,7 @@ function factsFor(request: HttpRequest, { version, services, tasks, pages, grpcA
       `grpcurl -plaintext ${grpc} list`,
       `grpcurl -plaintext ${grpc} describe millpond.v1.WorkerPoolService`,
     ],
-    tasks,
+    tasks: [...tasks().keys()],
     pages: Object.fromEntries([...pages].map(([path, { summary }]) => [path, summary])),
     documents,
   };

@@ -14,8 +14,8 @@ import {
   type UntypedHandleCall,
 } from "@grpc/grpc-js";
 import {
-  createRegistry,
   type DescMessage,
+  type Registry,
   type DescMethod,
   type DescService,
   fromBinary,
@@ -49,7 +49,7 @@ export type GrpcOptions = {
   readonly budget: RequestBudget;
   readonly connections: Pick<ConnectionLimits, "admit">;
   /** Types of tasks' inputs, whose values count. */
-  readonly types: readonly DescMessage[];
+  readonly types: Registry;
   /** Where gRPC-Web and Connect are served, for the refusal of such a call. */
   readonly webAddress: () => string;
   readonly clock: Clock;
@@ -100,7 +100,7 @@ export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOpt
     log,
   });
   const cut = (peer: string) => listener.cut(peer);
-  const bounds: RequestBounds = { maxValues: limits.values, types: createRegistry(...options.types) };
+  const bounds: RequestBounds = { maxValues: limits.values, types: options.types };
   for (const each of services) {
     server.addService(definition(each.service, bounds), implementation(each, { ...options, requests, cut }));
   }

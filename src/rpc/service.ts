@@ -16,7 +16,7 @@ import { createHealth, type HealthParts, takesJobs, takesNoJobs } from "./health
 import { listDeadLetters, listJobs, type ListParts } from "./list-jobs.ts";
 import { describeTasks } from "./list-tasks.ts";
 import type { DescribedFiles } from "./reflection/described-files.ts";
-import { createLookups } from "./reflection/lookups.ts";
+import type { Lookups } from "./reflection/lookups.ts";
 import { createReflection } from "./reflection/reflection.ts";
 import { ackResults, results, type ResultsParts } from "./results.ts";
 import { run, type RunParts } from "./run.ts";
@@ -38,7 +38,8 @@ export type ServiceParts = SubmitParts &
   DeadLettersParts &
   Pick<ListParts, "store"> & {
     readonly explain: Explain;
-    readonly described: DescribedFiles;
+    readonly described: () => DescribedFiles;
+    readonly lookups: () => Lookups;
   };
 
 /** Every service that the server has. */
@@ -49,7 +50,7 @@ export function createService(parts: ServiceParts): readonly Served[] {
       ...[AdminService, Health, ServerReflection, ServerReflectionV1Alpha].map((each) => [each, takesNoJobs] as const),
     ].map(([{ typeName }, reasons]) => [typeName, reasons]),
   );
-  const reflection = createReflection(createLookups(parts.described, [...names.keys()]), parts.closing);
+  const reflection = createReflection(parts.lookups, [...names.keys()], parts.closing);
   return [
     served(WorkerPoolService, createWorkerPool(parts)),
     served(AdminService, createAdmin(parts)),
@@ -86,7 +87,7 @@ function createWorkerPool(parts: ServiceParts): Implementation<typeof WorkerPool
     redriveJobs: (request, call) => redriveJobs(parts, request, call),
     deleteJobs: (request, call) => deleteJobs(deadLetters, request, call),
     async listTasks() {
-      return describeTasks(parts.tasks, parts.described);
+      return describeTasks(parts.tasks(), parts.described());
     },
   };
 }

@@ -18,12 +18,14 @@ import { createGrpcFrontEnd } from "../rpc/grpc.ts";
 import { metricsPage } from "../rpc/metrics-page.ts";
 import { healthPages, type Page } from "../rpc/pages.ts";
 import type { createService } from "../rpc/service.ts";
+import type { TypeRegistry } from "../rpc/task-types.ts";
 import { version } from "../version.ts";
 
 export type FrontEndParts = {
   readonly config: Config;
   readonly services: ReturnType<typeof createService>;
-  readonly tasks: Tasks;
+  readonly tasks: () => Tasks;
+  readonly types: TypeRegistry;
   readonly readiness: Pick<Readiness, "reasons">;
   readonly registry: Registry;
   readonly clock: Clock;
@@ -48,6 +50,7 @@ const cutTexts: { readonly [R in CutReason]: string } = {
 export function createFrontEnds({
   config,
   tasks,
+  types,
   readiness,
   registry,
   log,
@@ -63,9 +66,6 @@ export function createFrontEnds({
     closeMs,
     ...keepalive,
   };
-  const types = [...tasks.values()]
-    .flatMap(({ input, output }) => [input, output])
-    .filter((type) => type !== undefined);
   const cuts = createCutLog(clock, log);
   const budget = createRequestBudget({
     bytes: config.limits.requestMiB * 2 ** 20,
@@ -93,7 +93,7 @@ export function createFrontEnds({
   const pages = new Map<string, Page>(healthPages(readiness));
   pages.set("/metrics", metricsPage(registry));
   const grpcAddress = () => grpc.address();
-  pages.set("/", createFrontPage({ version, services, tasks: [...tasks.keys()], pages, grpcAddress }));
+  pages.set("/", createFrontPage({ version, services, tasks, pages, grpcAddress }));
   const http = createConnectFrontEnd(services, { ...config.http, ...common, pages });
   const grpc: FrontEnd = createGrpcFrontEnd(services, { ...config.grpc, ...common, webAddress: http.address });
   return { grpc, http };

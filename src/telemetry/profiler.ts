@@ -7,7 +7,15 @@ import { invalid, type MillpondError, messageOf, refusal } from "../errors.ts";
 import { createSignal, type Service } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import type { Profile, ProfileKind, Profiler, ProfileRequest } from "../profile.ts";
-import { endedThreadId, heapBytes, recordAllocations, recordCpu, type Recording, type Thread, writeHeap } from "./inspector.ts";
+import {
+  endedThreadId,
+  heapBytes,
+  recordAllocations,
+  recordCpu,
+  type Recording,
+  type Thread,
+  writeHeap,
+} from "./inspector.ts";
 import { freeBytes, type ProfileFolder, wholeBytes, writePrivate } from "./profile-folder.ts";
 
 export type ProfilerParts = {

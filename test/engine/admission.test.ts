@@ -242,7 +242,7 @@ test("a task's check is told whose job it is and when nobody waits for the answe
   const calls: CheckCall[] = [];
   const { signal } = new AbortController();
   const { admission, hinted } = tryAdmission({
-    tasks: new Map([["checked", loaded("checked", { hasCheck: true })]]),
+    tasks: () => new Map([["checked", loaded("checked", { hasCheck: true })]]),
     checks: {
       async check(inputs, call) {
         calls.push(call);

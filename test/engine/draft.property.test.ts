@@ -9,13 +9,11 @@ import type { JsonValue } from "../../src/job/job.ts";
 import { t0 } from "../store/sample.ts";
 import { loaded } from "../support/samples.ts";
 
-const check = createDraftCheck(
-  new Map([
-    ["echo", loaded("echo")],
-    ["sleep", loaded("sleep", { input: SleepInputSchema })],
-  ]),
-  200,
-);
+const tasks = new Map([
+  ["echo", loaded("echo")],
+  ["sleep", loaded("sleep", { input: SleepInputSchema })],
+]);
+const check = createDraftCheck(() => tasks, 200);
 
 /** Numbers as they come off the wire: good ones, bounds, and what no one would send. */
 const number = fc.oneof(

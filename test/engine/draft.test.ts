@@ -10,7 +10,7 @@ import { draft } from "./try-admission.ts";
 const yearMs = 365 * 24 * 3_600_000;
 const ceilingMs = 60_000;
 const echo = { ...loaded("echo"), timeoutMs: ceilingMs };
-const check = createDraftCheck(new Map([["echo", echo]]), 100);
+const check = createDraftCheck(() => new Map([["echo", echo]]), 100);
 
 function taken(overrides: Partial<Draft>): CheckedDraft {
   const checked = check(draft(overrides), t0);

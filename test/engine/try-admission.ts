@@ -38,7 +38,7 @@ export function tryAdmission({
     ["sleep", sleep],
   ]);
   const admission = createAdmission({
-    tasks,
+    tasks: () => tasks,
     checks: noChecks,
     store,
     backlog,

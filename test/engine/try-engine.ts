@@ -42,7 +42,7 @@ export async function tryEngine(t: TestContext, overrides: Partial<EngineParts> 
     onReleased: (ended) => engine.released(ended),
   });
   const engine: Engine = createEngine({
-    ...{ store, tasks, clock, log, maxChunk, pools: [pool], tracing: untraced, disk: noDiskWatch },
+    ...{ store, tasks: () => tasks, clock, log, maxChunk, pools: [pool], tracing: untraced, disk: noDiskWatch },
     registry: createRegistry(clock),
     isolated: [createFakePool(1)],
     checks: loaded.checks,

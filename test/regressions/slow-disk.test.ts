@@ -14,6 +14,7 @@ import { createSlowDisk } from "./slow-disk.ts";
 
 const leaseMs = 1_000;
 const hourMs = 3_600_000;
+const tasks = new Map([["echo", loaded("echo")]]);
 
 function openEngine() {
   const clock = createFakeClock();
@@ -22,7 +23,7 @@ function openEngine() {
   const errors: unknown[] = [];
   const engine = createEngine({
     store: disk.store,
-    tasks: new Map([["echo", loaded("echo")]]),
+    tasks: () => tasks,
     checks: noChecks,
     pools: [pool],
     isolated: [createFakePool(1)],

@@ -9,6 +9,7 @@ import { createRequestBudget } from "../../src/rpc/arrival/request-budget.ts";
 import { ignore } from "../../src/rpc/boundary.ts";
 import { createConnectionLimits } from "../../src/rpc/connection-limits.ts";
 import { createGrpcFrontEnd } from "../../src/rpc/grpc.ts";
+import { typesOf } from "../../src/rpc/task-types.ts";
 import { keptLog } from "../support/samples.ts";
 import { until } from "../support/until.ts";
 import { openServer, type TestServer, ways } from "./fixtures.ts";
@@ -148,7 +149,7 @@ test("a connection to the gRPC port that answers no ping is cut: no preface, no 
   };
   const { log } = keptLog();
   const grpc = createGrpcFrontEnd([], {
-    ...{ host: "127.0.0.1", port: 0, limits, types: [], webAddress: () => "", clock: systemClock, log },
+    ...{ host: "127.0.0.1", port: 0, limits, types: typesOf(new Map()), webAddress: () => "", clock: systemClock, log },
     budget: createRequestBudget({ bytes: 1_000, stallMs: 1_000, clock: systemClock, log, onCut: ignore }),
     connections: { admit: () => true },
     random: Math.random,

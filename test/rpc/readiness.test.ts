@@ -9,6 +9,7 @@ import { HealthCheckResponse_ServingStatus as Status, Health } from "../../src/g
 import { createHealth, takesJobs, takesNoJobs } from "../../src/rpc/health.ts";
 import { served } from "../../src/rpc/served.ts";
 import { createRegistry } from "../../src/metrics/registry.ts";
+import { typesOf } from "../../src/rpc/task-types.ts";
 import { createFrontEnds } from "../../src/server/front-ends.ts";
 import { createFakeClock, turn } from "../support/fake-clock.ts";
 import { diskIsTooLarge, moreThanFreeMiB } from "../support/full-disk.ts";
@@ -49,7 +50,15 @@ async function open(t: TestContext) {
       flags: {},
       cores: 2,
     }),
-    ...{ services: [health], tasks: new Map(), readiness, clock, log, random: Math.random },
+    ...{
+      services: [health],
+      tasks: () => new Map(),
+      types: typesOf(new Map()),
+      readiness,
+      clock,
+      log,
+      random: Math.random,
+    },
     registry: createRegistry(clock),
   });
   await disk.start();

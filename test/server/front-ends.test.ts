@@ -17,6 +17,7 @@ import type { Log, LogFields } from "../../src/log.ts";
 import { ignore } from "../../src/rpc/boundary.ts";
 import { served } from "../../src/rpc/served.ts";
 import { createRegistry } from "../../src/metrics/registry.ts";
+import { typesOf } from "../../src/rpc/task-types.ts";
 import { createFrontEnds } from "../../src/server/front-ends.ts";
 import { type Way, ways } from "../rpc/fixtures.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
@@ -47,7 +48,7 @@ async function open(t: TestContext, limits: { readonly connections?: number } = 
   const text = JSON.stringify({ grpc: { port: 0 }, http: { port: 0 }, limits });
   const fronts = createFrontEnds({
     config: parseConfig({ file: { name: "test.yaml", text }, env: {}, flags: {}, cores: 2 }),
-    ...{ services: [health], tasks: new Map(), clock, log, random: Math.random },
+    ...{ services: [health], tasks: () => new Map(), types: typesOf(new Map()), clock, log, random: Math.random },
     readiness: { reasons: () => [] },
     registry: createRegistry(clock),
   });

@@ -2,8 +2,6 @@
 import { type DescribedFile, type DescribedFiles, withImports } from "./described-files.ts";
 
 export type Lookups = {
-  /** Full names of the services, sorted. */
-  readonly services: readonly string[];
   fileByName(name: string): DescribedFile | undefined;
   fileWithSymbol(symbol: string): DescribedFile | undefined;
   fileWithExtension(extendee: string, number: number): DescribedFile | undefined;
@@ -13,7 +11,7 @@ export type Lookups = {
   withImports(file: DescribedFile): readonly DescribedFile[];
 };
 
-export function createLookups({ files }: Pick<DescribedFiles, "files">, services: readonly string[]): Lookups {
+export function createLookups({ files }: Pick<DescribedFiles, "files">): Lookups {
   const bySymbol = new Map<string, DescribedFile>();
   const byExtension = new Map<string, Map<number, DescribedFile>>();
   const closures = new Map<DescribedFile, readonly DescribedFile[]>();
@@ -26,7 +24,6 @@ export function createLookups({ files }: Pick<DescribedFiles, "files">, services
     }
   }
   return {
-    services: services.toSorted(),
     fileByName: (name) => files.get(name),
     fileWithSymbol: (symbol) => bySymbol.get(symbol),
     fileWithExtension: (extendee, number) => byExtension.get(extendee)?.get(number),

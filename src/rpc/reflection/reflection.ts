@@ -29,8 +29,13 @@ const maxName = 1000;
  */
 const maxAnswerBytes = 64 * 1024;
 
-export function createReflection(lookups: Lookups, closing: AbortSignal): Reflection {
-  const answerTo = createAnswers(lookups);
+/** `services`: their full names. */
+export function createReflection(
+  lookups: () => Lookups,
+  services: readonly string[],
+  closing: AbortSignal,
+): Reflection {
+  const answerTo = createAnswers(lookups, services.toSorted());
   return {
     v1: {
       serverReflectionInfo: (requests) =>
@@ -64,28 +69,30 @@ type Request = {
     | { readonly case: undefined };
 };
 
-function createAnswers(lookups: Lookups) {
+function createAnswers(lookupsNow: () => Lookups, services: readonly string[]) {
   /** `sent` has the files that this stream has had; an answer adds its own. */
   return ({ host, messageRequest: asked }: Request, sent: Set<DescribedFile>) => {
     checkName("host", host);
+    const lookups = lookupsNow();
+    const filesOr = (file: DescribedFile | undefined, why: () => string) => answerWith(lookups, file, sent, why);
     switch (asked.case) {
       case "listServices":
         checkName("list_services", asked.value);
         return {
           case: "listServicesResponse",
-          value: { service: lookups.services.map((name) => ({ name })) },
+          value: { service: services.map((name) => ({ name })) },
         } as const;
       case "fileByFilename":
         checkName("file_by_filename", asked.value);
-        return filesOr(lookups.fileByName(asked.value), sent, () => `no file is named "${asked.value}"`);
+        return filesOr(lookups.fileByName(asked.value), () => `no file is named "${asked.value}"`);
       case "fileContainingSymbol":
         checkName("file_containing_symbol", asked.value);
-        return filesOr(lookups.fileWithSymbol(asked.value), sent, () => `nothing is named "${asked.value}"`);
+        return filesOr(lookups.fileWithSymbol(asked.value), () => `nothing is named "${asked.value}"`);
       case "fileContainingExtension": {
         const { containingType, extensionNumber } = asked.value;
         checkName("file_containing_extension.containing_type", containingType);
         const file = lookups.fileWithExtension(containingType, extensionNumber);
-        return filesOr(file, sent, () => `"${containingType}" has no extension ${extensionNumber}`);
+        return filesOr(file, () => `"${containingType}" has no extension ${extensionNumber}`);
       }
       case "allExtensionNumbersOfType": {
         checkName("all_extension_numbers_of_type", asked.value);
@@ -98,22 +105,23 @@ function createAnswers(lookups: Lookups) {
         throw refusal("malformed_request", ["it asks for nothing, or for what a newer version has"]);
     }
   };
+}
 
-  function filesOr(file: DescribedFile | undefined, sent: Set<DescribedFile>, why: () => string) {
-    if (!file) return notFound(why());
-    const files = [file];
-    let bytes = file.bytes.length;
-    for (const each of lookups.withImports(file)) {
-      if (each === file || sent.has(each) || bytes + each.bytes.length > maxAnswerBytes) continue;
-      bytes += each.bytes.length;
-      files.push(each);
-    }
-    for (const each of files) sent.add(each);
-    return {
-      case: "fileDescriptorResponse",
-      value: { fileDescriptorProto: files.map((each) => each.bytes) },
-    } as const;
+/** The file with what it imports, as far as this stream has not had it. */
+function answerWith(lookups: Lookups, file: DescribedFile | undefined, sent: Set<DescribedFile>, why: () => string) {
+  if (!file) return notFound(why());
+  const files = [file];
+  let bytes = file.bytes.length;
+  for (const each of lookups.withImports(file)) {
+    if (each === file || sent.has(each) || bytes + each.bytes.length > maxAnswerBytes) continue;
+    bytes += each.bytes.length;
+    files.push(each);
   }
+  for (const each of files) sent.add(each);
+  return {
+    case: "fileDescriptorResponse",
+    value: { fileDescriptorProto: files.map((each) => each.bytes) },
+  } as const;
 }
 
 function notFound(errorMessage: string) {

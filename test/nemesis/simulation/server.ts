@@ -109,7 +109,7 @@ export function startServer(parts: ServerParts): Server {
   const simulated = [...shared, ...isolated];
   const pools: readonly Pool[] = shared.map((pool) => bug?.pool?.(pool) ?? pool);
   const engine: Engine = code.createEngine({
-    ...{ store, tasks, pools, isolated, clock, tracing: untraced, owner, log, checks: noChecks },
+    ...{ store, tasks: () => tasks, pools, isolated, clock, tracing: untraced, owner, log, checks: noChecks },
     registry: createRegistry(clock),
     ...{ leaseMs: setting.leaseMs, maxChunk: setting.maxChunk },
     random: random.fork("backoff").next,

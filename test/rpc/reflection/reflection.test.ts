@@ -199,8 +199,8 @@ describe("a stream of reflection", () => {
 describe("answers", () => {
   /** Answers of a server with this one task's type. */
   async function askAbout(file: ReturnType<typeof lastOf>, asked: readonly Asked[]) {
-    const lookups = createLookups(describeFiles([], tasksWith({ task: messageOf(file, "Input") })), []);
-    const { v1 } = createReflection(lookups, new AbortController().signal);
+    const lookups = createLookups(describeFiles([], tasksWith({ task: messageOf(file, "Input") })));
+    const { v1 } = createReflection(() => lookups, [], new AbortController().signal);
     async function* requests() {
       for (const messageRequest of asked) yield { host: "", messageRequest };
     }
