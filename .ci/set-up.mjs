@@ -21,7 +21,7 @@ const bin = join(root, "node_modules", ".bin");
 const isWindows = process.platform === "win32";
 
 /** What folders under test/ must be called for `--test` without arguments to leave them to .ci/run. */
-const slowTests = "docker|codegen|grpcurl|jaeger";
+const slowTests = "docker|codegen|grpcurl|jaeger|package";
 
 /** Compiled code that the processes and threads of the tests share: without it each takes about twice the time to start. */
 const compiledTests = { NODE_COMPILE_CACHE: join(root, "node_modules", ".cache", "tests") };
