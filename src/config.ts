@@ -6,17 +6,8 @@
  * `rate.clients`) is taken as a whole from the first of them that has it.
  */
 import { parseDocument } from "yaml";
-import {
-  type AnyOption,
-  type AsGiven,
-  type Checked,
-  type Issues,
-  type Key,
-  options,
-  otherVariables,
-  poolShape,
-  secretKeys,
-} from "./config/options.ts";
+import { type Checked, type Issues, poolShape } from "./config/checks.ts";
+import { type AnyOption, type AsGiven, type Key, options, otherVariables, secretKeys } from "./config/options.ts";
 import { closest, isLoopback, type PoolConfig, portClash, shown, sizePool } from "./config/rules.ts";
 import { withoutServiceLinks } from "./config/service-links.ts";
 import { messageOf, StartError } from "./errors.ts";
@@ -101,7 +92,7 @@ function describe(option: AnyOption, source: string, given: unknown, issues: Iss
       return `${source} is ${unlessSecret(option.key, value)}: ${message} (default: ${option.default === null ? "none" : shown(option.default)})`;
     const place = [option.key, ...path].join(".");
     const where = source.startsWith(option.key) ? source.replace(option.key, place) : `${place} in ${source}`;
-    return `${where} is ${value === undefined ? "missing" : shown(value)}: ${message}`;
+    return `${where} is ${value === undefined ? "missing" : unlessSecret(option.key, value)}: ${message}`;
   });
 }
 

@@ -4,8 +4,15 @@ export type { RetryPolicy } from "./job/backoff.ts";
 export type { JsonValue } from "./job/job.ts";
 export type { TraceContext } from "./job/trace.ts";
 export {
+  defineResource,
+  type Permit,
+  type Permits,
+  type Resource,
+  type ResourceContext,
+  type ResourceDefinition,
+} from "./pool/resource.ts";
+export {
   defineTask,
-  type LogLevel,
   permanent,
   type SpanAttributes,
   type TaskContext,
@@ -14,3 +21,4 @@ export {
   type UntypedInput,
   type UntypedOutput,
 } from "./pool/task.ts";
+export type { LogLevel, TaskLog } from "./pool/task-log.ts";

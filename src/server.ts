@@ -18,6 +18,7 @@ import { newId } from "./job/id.ts";
 import { maxChunk } from "./pool/chunk.ts";
 import { createIsolatedPool } from "./pool/isolated/pool.ts";
 import { createPool, type Pool, type PoolOptions, type ThreadPool } from "./pool/pool.ts";
+import { createResourceHost } from "./pool/resources/host.ts";
 import { loadTasks, type Tasks } from "./pool/tasks.ts";
 import { guardTimers } from "./rpc/boundary.ts";
 import { createService } from "./rpc/service.ts";
@@ -105,7 +106,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   reports.push(traces.stop);
   const sources = {
     ...{ builtIn: [builtInTasks], folders: config.tasksDir === null ? [] : [config.tasksDir] },
-    ...{ pools: Object.keys(config.pools), settings: config.tasks },
+    ...{ pools: Object.keys(config.pools), settings: config.tasks, resourceSettings: config.resources },
     ...{ loadMs: config.taskLoadMs, checkMs: config.taskCheckMs, clock, log },
   };
   const taskSet = taskSetOf(await loadTasks(sources), log);
@@ -130,7 +131,9 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
     log.warn({ aheadMs }, "the machine's clock is behind the store's latest time: the server's goes on from that");
   }
 
+  const resourceHost = createResourceHost({ resources: taskSet.resources, now: clock.now, onChanged: () => {}, log });
   const { pools, isolated } = createPools(config, taskSet.tasks, log, {
+    resourceHost,
     isTraced: telemetry.traces !== null,
     onSaid: (lease, said) => engine.said(lease, said),
     onReleased: (ended) => engine.released(ended),
@@ -238,7 +241,7 @@ function createPools(
   config: Config,
   tasks: Tasks,
   log: Log,
-  { onReleased, ...shared }: Pick<PoolOptions, "onSaid" | "onReleased" | "isTraced">,
+  { onReleased, ...shared }: Pick<PoolOptions, "onSaid" | "onReleased" | "isTraced" | "resourceHost">,
 ): { readonly pools: ThreadPool[]; readonly isolated: Pool[] } {
   const pools: ThreadPool[] = [];
   const isolated: Pool[] = [];

@@ -1,18 +1,33 @@
 /** Every setting of the server in one table: its name in the file, flag, variable, default, unit, bound and meaning. */
-import { z } from "zod";
+import {
+  type Check,
+  type GivenTo,
+  integer,
+  list,
+  named,
+  number,
+  oneOf,
+  orNothing,
+  poolShape,
+  settingsOf,
+  shape,
+  text,
+  type ValueFrom,
+  workers,
+  yesOrNo,
+} from "./checks.ts";
 
-type Option<Key extends string, Check extends z.ZodType> = {
+type Option<Key extends string, C extends Check> = {
   /** Dotted path in the file. */
   readonly key: Key;
   /** Derived from the key, such as `--grpc-port`. */
   readonly flag: string;
   /** Derived from the key, such as `MILLPOND_GRPC_PORT`. */
   readonly env: string;
-  readonly default: z.input<Check>;
+  readonly default: GivenTo<C>;
   /** Unit of a number; empty for anything else. */
   readonly unit: string;
-  /** Its description is the bound in words. */
-  readonly check: Check;
+  readonly check: C;
   readonly doc: string;
 };
 
@@ -36,17 +51,6 @@ const keptJobs = integer(1000, 1_000_000_000);
 const keptMiB = integer(16, 100_000_000);
 const perSecond = number(0, 1_000_000);
 const burst = integer(1, 1_000_000);
-const workerBound = integer(1, 1024);
-const workers = "an integer from 1 to 1024, or {min, max} with min <= max";
-/** A pool as it is given. */
-export const poolShape = shape({
-  work: oneOf("cpu", "io", "mixed", "limited").optional(),
-  workers: z
-    .union([workerBound, shape({ min: workerBound, max: workerBound })], { error: `must be ${workers}` })
-    .refine((given) => typeof given === "number" || given.min <= given.max, { error: `must be ${workers}` })
-    .optional(),
-  maxQueued: integer(1, 100_000_000).default(100_000),
-});
 
 /** All settings, in the order in which docs/configuration.md shows them. */
 export const options = [
@@ -209,14 +213,18 @@ export const options = [
   ),
   option(
     "tasks",
-    named(
-      z.record(z.string(), z.unknown(), { error: "must be a set of settings" }),
-      /^[a-z][a-z0-9._-]{0,99}$/,
-      "a task name",
-    ),
+    settingsOf("a task name"),
     {},
     "",
     "Settings of tasks, by task name: `{image.resize: {maxWidth: 8000}}`. Each task says what it takes.",
+  ),
+  option(
+    "resources",
+    settingsOf("a resource name"),
+    {},
+    "",
+    "Settings of what tasks share, such as connections, by resource name; docs/tasks.md says how. Passwords belong into " +
+      "environment variables or files of their own, which the settings name.",
   ),
   option("retention.acknowledgedMs", retention, hourMs, "ms", "How long a job is kept whose result was acknowledged."),
   option(
@@ -287,7 +295,7 @@ export const options = [
 ] as const;
 
 /** Settings that may hold a secret: no message shows what they are. */
-export const secretKeys: readonly Key[] = ["alerts.webhook"];
+export const secretKeys: readonly Key[] = ["alerts.webhook", "resources"];
 
 /** Variables that start with MILLPOND_ and are not settings of the server. */
 export const otherVariables = {
@@ -298,7 +306,7 @@ export const otherVariables = {
 
 export type AnyOption = (typeof options)[number];
 export type Key = AnyOption["key"];
-type ValueOf<K extends Key> = Readonly<z.output<Extract<AnyOption, { key: K }>["check"]>>;
+type ValueOf<K extends Key> = Readonly<ValueFrom<Extract<AnyOption, { key: K }>["check"]>>;
 /** All settings, nested by section, before those that depend on others are worked out. */
 export type AsGiven = {
   readonly [K in Key as K extends `${infer Section}.${string}` ? Section : K]: K extends `${infer Section}.${string}`
@@ -306,14 +314,10 @@ export type AsGiven = {
     : ValueOf<K>;
 };
 
-/** What a check found. */
-export type Checked = z.ZodSafeParseResult<unknown>;
-export type Issues = readonly z.core.$ZodIssue[];
-
-function option<const K extends string, C extends z.ZodType>(
+function option<const K extends string, C extends Check>(
   key: K,
   check: C,
-  fallback: z.input<C>,
+  fallback: GivenTo<C>,
   unit: string,
   doc: string,
 ): Option<K, C> {
@@ -327,66 +331,4 @@ function option<const K extends string, C extends z.ZodType>(
     check,
     doc,
   };
-}
-
-function integer(min: number, max: number) {
-  const bound = `an integer from ${min} to ${max}`;
-  const error = `must be ${bound}`;
-  return z
-    .int({ error, abort: true })
-    .min(min, { error, abort: true })
-    .max(max, { error, abort: true })
-    .describe(bound);
-}
-
-function number(min: number, max: number) {
-  const bound = `a number from ${min} to ${max}`;
-  const error = `must be ${bound}`;
-  return z.number({ error }).min(min, { error, abort: true }).max(max, { error, abort: true }).describe(bound);
-}
-
-function text(pattern: RegExp, bound: string, isGood: (given: string) => boolean = () => true) {
-  const error = `must be ${bound}`;
-  return z
-    .string({ error })
-    .regex(pattern, { error, abort: true })
-    .refine((given) => isGood(given), { error })
-    .describe(bound);
-}
-
-function orNothing<C extends z.ZodType>(check: C) {
-  return check.nullable().describe(`${check.description}, or nothing`);
-}
-
-/** In a flag or variable its elements stand one behind the other, with commas. */
-function list<C extends z.ZodType>(element: C) {
-  const split = (given: unknown) => (typeof given === "string" ? given.split(",").map((each) => each.trim()) : given);
-  return z
-    .preprocess(split, z.array(element, { error: "must be a list" }))
-    .describe(`a list, each ${element.description}`);
-}
-
-function yesOrNo() {
-  return z.boolean({ error: "must be true or false" }).describe("true or false");
-}
-
-function oneOf<const T extends string>(...values: readonly T[]) {
-  const bound = `one of ${values.join(", ")}`;
-  return z.enum(values, { error: `must be ${bound}` }).describe(bound);
-}
-
-function shape<S extends z.core.$ZodLooseShape>(fields: S) {
-  const known = Object.keys(fields).join(", ");
-  return z.strictObject(fields, {
-    error: ({ code, keys }) =>
-      code === "unrecognized_keys" ? `must not have "${keys.join('", "')}", only ${known}` : `must be {${known}}`,
-  });
-}
-
-function named<V extends z.ZodType>(value: V, name: RegExp, nameBound: string) {
-  return z
-    .record(z.string().regex(name), value, {
-      error: ({ code }) => (code === "invalid_key" ? `must be named with ${nameBound}` : "must be a set of names"),
-    })
-    .describe(`by name (${nameBound})`);
 }

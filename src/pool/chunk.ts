@@ -1,10 +1,12 @@
 /** What the main thread and a worker thread say to each other. All of it is plain data that survives cloning. */
+import type { MessagePort } from "node:worker_threads";
 import type { Failure, JsonValue, Payload } from "../job/job.ts";
 import type { SpanRecord } from "../job/trace.ts";
 import type { OutputBounds } from "./codec.ts";
 import type { AttemptOrigin, Fault } from "./faults.ts";
 import type { Progress } from "./port.ts";
-import type { LogLevel } from "./task.ts";
+import type { PoolResource } from "./resources/words.ts";
+import type { LogLevel } from "./task-log.ts";
 
 /** Most jobs in one chunk. */
 export const maxChunk = 128;
@@ -66,6 +68,8 @@ export type ChunkOutcomes = readonly (ChunkOutcome | null)[];
 
 /** What a thread says when it is ready and while it runs a chunk, and a job while it runs. */
 export type Note =
+  /** The thread has resources, of which all is said by this port: see resources/words.ts. */
+  | { readonly kind: "resources"; readonly thread: number; readonly port: MessagePort }
   /** The thread begins to load a task. */
   | { readonly kind: "loading"; readonly thread: number; readonly task: string }
   /** The thread cannot load its tasks, and ends. */
@@ -104,6 +108,8 @@ export type ThreadData = {
     readonly settings: unknown;
     readonly timeoutMs: number;
   }[];
+  /** What those tasks use. */
+  readonly resources: readonly PoolResource[];
   /** The flags of all chunks: see flags.ts. */
   readonly flags: SharedArrayBuffer;
   /** The logs of all slots' spans, see span-log.ts; null: nothing is recorded, because nothing is exported. */

@@ -10,7 +10,8 @@ import type { Progress } from "./port.ts";
 import { createReports, type Reports } from "./progress.ts";
 import type { SpanLog } from "./span-log.ts";
 import { createSpans, type Spans } from "./spans.ts";
-import { type LogLevel, TaskError, type TaskContext } from "./task.ts";
+import { TaskError, type TaskContext } from "./task.ts";
+import type { LogLevel, TaskLog } from "./task-log.ts";
 import { traceToHandOn } from "./trace-to-hand-on.ts";
 
 /** Log lines of one attempt; further ones are dropped. One line says so at once, and one at the end how many they were. */
@@ -19,9 +20,12 @@ const maxLogChars = 4096;
 const maxNoteChars = 200;
 
 const levels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+const none = Object.freeze({});
 
 export type AttemptContext = {
-  readonly task: TaskContext<never>;
+  readonly task: TaskContext<never, never>;
+  /** Takes the values of the task's resources. */
+  provide(resources: { readonly [name: string]: unknown }): void;
   /**
    * Says how many lines were dropped, lets go of what waits for a word to stop, and gives what has to go back with the
    * outcome; undefined: nothing, as of most. Whatever the attempt left running is told to stop from now on, and its
@@ -68,7 +72,8 @@ export function createContext(job: ChunkJob, place: Place): AttemptContext {
   let lines = 0;
   let hasEnded = false;
   let controller: AbortController | undefined;
-  let written: TaskContext["log"] | undefined;
+  let written: TaskLog | undefined;
+  let resources: { readonly [name: string]: unknown } = none;
   let look = () => {};
 
   /** The flags may be another chunk's once the attempt has ended. */
@@ -100,14 +105,17 @@ export function createContext(job: ChunkJob, place: Place): AttemptContext {
     post({ kind: "log", slot, index, ...place.origin, level, text, fields });
   }
 
-  function createLog(): TaskContext["log"] {
+  function createLog(): TaskLog {
     const methods = levels.map((level) => [level, (text: unknown, fields?: unknown) => log(level, text, fields)]);
-    return Object.fromEntries(methods) as TaskContext["log"];
+    return Object.fromEntries(methods) as TaskLog;
   }
 
   return {
     task: {
       settings: place.settings as never,
+      get resources() {
+        return resources as never;
+      },
       jobId: id,
       attempt,
       deadlineAt: place.deadlineAt,
@@ -135,6 +143,9 @@ export function createContext(job: ChunkJob, place: Place): AttemptContext {
       get log() {
         return (written ??= createLog()); // most attempts write none
       },
+    },
+    provide(values) {
+      resources = values;
     },
     end() {
       if (lines > maxLogLines) postLine("warn", `${lines - maxLogLines} log lines of this attempt were dropped`, {});

@@ -23,7 +23,7 @@ function taskFailed({ message, stack }: Thrown): Failure {
 }
 
 /** By name too: a task may come with its own copy of this package, perhaps of another version. */
-function isTaskError(error: unknown): error is Partial<TaskError> {
+export function isTaskError(error: unknown): error is Partial<TaskError> {
   return error instanceof TaskError || (error instanceof Error && error.name === "TaskError" && "reason" in error);
 }
 

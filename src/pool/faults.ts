@@ -11,8 +11,8 @@ import { failureOf } from "./failure.ts";
 import { textOf } from "./plain.ts";
 import { thrownOf } from "./thrown.ts";
 
-/** Whose code it is: a job's, or, where `id` is null, that of a task's file at its import. */
-export type Origin = AttemptOrigin | { readonly task: string; readonly id: null };
+/** Whose code it is: a job's, or, where `id` is null, that of a task's file at its import, or of a resource. */
+export type Origin = AttemptOrigin | { readonly task: string; readonly id: null; readonly resource?: string };
 
 /** Of one attempt: what tells it from all others, and names its span. */
 export type AttemptOrigin = Pick<Lease, "task" | "id" | "seq" | "attempt" | "fence" | "trace">;

@@ -7,7 +7,7 @@ import type { Ended, PoolOptions, Progress } from "./port.ts";
 import type { Slots } from "./slots.ts";
 
 export type Notes = {
-  hear(note: Exclude<Note, { readonly kind: "loading" | "unready" | "ready" | "fault" | "ended" }>): void;
+  hear(note: Exclude<Note, { readonly kind: "resources" | "loading" | "unready" | "ready" | "fault" | "ended" }>): void;
   /** The last report of a job that has ended. */
   last(lease: Lease, report: Progress): void;
   progressOf(seq: number): Progress | undefined;

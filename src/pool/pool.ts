@@ -18,6 +18,7 @@ import { createNotes } from "./notes.ts";
 import { createOutcomes, notBegun } from "./outcomes.ts";
 import { textOf } from "./plain.ts";
 import type { Ended, Pool, PoolOptions } from "./port.ts";
+import { createResourceLinks } from "./resources/links.ts";
 import { chunkOf, largeInputs } from "./sending.ts";
 import { abort, createSlots, type Slot } from "./slots.ts";
 import { createStopping } from "./stopping.ts";
@@ -61,17 +62,23 @@ export function createPool(options: PoolOptions): ThreadPool {
   let endProbe = noProbe;
   let destroying: Promise<void> | undefined;
 
+  const resources = [
+    ...new Map(options.tasks.flatMap((task) => task.resources.map((each) => [each.name, each]))).values(),
+  ];
+  const links = createResourceLinks(name, options.resourceHost, clock);
+
   const threads = new Piscina({
     filename: new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url).href,
     minThreads: minWorkers,
     maxThreads: maxWorkers,
     idleTimeout: options.idleMs,
-    atomics: work === "cpu" ? "sync" : "disabled",
+    atomics: work === "cpu" && resources.length === 0 ? "sync" : "disabled", // connections live on between jobs
     niceIncrement: work === "cpu" ? cpuNice : 0,
     recordTiming: false,
     workerData: {
       clockOrigin: originOf(),
       tasks: options.tasks.map(({ name, file, settings, timeoutMs }) => ({ name, file, settings, timeoutMs })),
+      resources,
       flags: slots.shared,
       spanLogs: slots.spanLogs,
       bell: bell.name,
@@ -100,6 +107,8 @@ export function createPool(options: PoolOptions): ThreadPool {
   threads.on("workerDestroy", ({ id }: { readonly id: number }) => boots.gone(id));
   threads.on("message", (note: Note) => {
     switch (note.kind) {
+      case "resources":
+        return links.open(threadWith(note.thread), note.port);
       case "loading":
         return boots.loading(note.thread, note.task);
       case "unready":
@@ -205,8 +214,10 @@ export function createPool(options: PoolOptions): ThreadPool {
     endThread(slot);
   }
 
+  const threadWith = (id: number) => threads.threads.find(({ threadId }) => threadId === id);
+
   function endThread(slot: Slot): void {
-    const thread = threads.threads.find(({ threadId }) => threadId === threadOf(slot.flags));
+    const thread = threadWith(threadOf(slot.flags));
     if (thread) ending.watch(thread, slots.quarantine(slot));
     abort(slot);
   }
@@ -251,6 +262,8 @@ export function createPool(options: PoolOptions): ThreadPool {
     bell.close();
     sweep.stop();
     await within(clock, bootMs, boots.stop());
+    const busy = [...slots.busy].map(({ flags }) => threadOf(flags));
+    await links.tearDown(options.graceMs, ({ threadId }) => !busy.includes(threadId));
     const hasEnded = await within(
       clock,
       endMs,

@@ -4,7 +4,8 @@ import type { JsonValue, Lease, Outcome } from "../job/job.ts";
 import type { SpanRecord } from "../job/trace.ts";
 import type { Log } from "../log.ts";
 import type { OutputBounds } from "./codec.ts";
-import type { LogLevel } from "./task.ts";
+import type { LogLevel } from "./task-log.ts";
+import type { ResourceHost } from "./resources/host.ts";
 import type { LoadedTask } from "./tasks.ts";
 
 /** How an attempt ended, with what was measured. */
@@ -61,23 +62,28 @@ export type Pool = {
   releaseAll(): void;
   /**
    * Ends every thread. Jobs still running are released. A thread that Node cannot end is left behind with a line in the
-   * log: this resolves within ten seconds in any case. Safe to repeat.
+   * log: this resolves within ten seconds in any case, and `graceMs` more for the teardown of resources. Safe to repeat.
    */
   destroy(): Promise<void>;
 };
 
 /** What a worker thread needs to know of a task. Plain data. */
-export type PoolTask = Pick<LoadedTask, "name" | "file" | "settings" | "timeoutMs">;
+export type PoolTask = Pick<LoadedTask, "name" | "file" | "settings" | "timeoutMs" | "resources">;
 
 export type PoolOptions = {
   readonly name: string;
-  /** `cpu` pools park their threads between jobs, which is quicker; others let timers and sockets go on. */
+  /**
+   * `cpu` pools park their threads between jobs, which is quicker; others let timers and sockets go on, and so does a pool
+   * with a task that uses resources.
+   */
   readonly work: "cpu" | "io" | "mixed" | "limited";
   readonly minWorkers: number;
   readonly maxWorkers: number;
   /** A thread above `minWorkers` that was idle for this long ends. */
   readonly idleMs: number;
   readonly tasks: readonly PoolTask[];
+  /** Where the threads get their permits, and say how their resources are. */
+  readonly resourceHost: Pick<ResourceHost, "join">;
   readonly outputBounds: OutputBounds;
   readonly clock: Clock;
   /** Whether what tasks record with `ctx.span` is handed in. Default: false; true where spans are exported. */

@@ -15,11 +15,15 @@ import type { FieldViolation } from "../errors.ts";
 import type { JsonValue } from "../job/job.ts";
 import type { RetryPolicy } from "../job/backoff.ts";
 import type { TraceContext } from "../job/trace.ts";
+import type { NoResources, Resources, ValuesOf } from "./resource.ts";
+import type { TaskLog } from "./task-log.ts";
 
-/** What a running attempt may use; `S` are the task's settings. */
-export type TaskContext<S = unknown> = {
+/** What a running attempt may use; `S` are the task's settings, `R` the resources that it uses. */
+export type TaskContext<S = unknown, R extends Resources = Resources> = {
   /** The task's section of the configuration, as its `settings` read it. */
   readonly settings: S;
+  /** The values of the task's `resources`, set up in this thread. */
+  readonly resources: ValuesOf<R>;
   readonly jobId: string;
   /** Number of this attempt, from 1. With `jobId` it makes side effects recognisable: a job may run more than once. */
   readonly attempt: number;
@@ -51,12 +55,10 @@ export type TaskContext<S = unknown> = {
    */
   readonly trace: TraceContext;
   /** Writes to the server's log, with the job's id, task and attempt. Text beyond 4096 characters is cut. */
-  readonly log: Readonly<Record<LogLevel, (text: string, fields?: { readonly [key: string]: JsonValue }) => void>>;
+  readonly log: TaskLog;
 };
 
 export type SpanAttributes = { readonly [name: string]: JsonValue | undefined };
-
-export type LogLevel = "debug" | "info" | "warn" | "error";
 
 /** Input of a task without a type: what the client sent as JSON, its bytes, or null when it sent nothing. */
 export type UntypedInput = JsonValue | Uint8Array;
@@ -70,6 +72,7 @@ export type TaskDefinition<
   I extends DescMessage | undefined = DescMessage | undefined,
   O extends DescMessage | undefined = DescMessage | undefined,
   S = unknown,
+  R extends Resources = Resources,
 > = {
   /** What jobs ask for: at most 100 characters of [a-z0-9._-], starting with a letter. Unique among all tasks. */
   readonly name: string;
@@ -91,6 +94,8 @@ export type TaskDefinition<
    * takes longer is told to stop, and retried like one that failed. Default: an hour.
    */
   readonly timeoutMs?: number;
+  /** What it shares with other tasks and from job to job, such as connections: see `defineResource`. */
+  readonly resources?: R;
   /**
    * Reads `tasks.<name>` of the configuration (an empty object when it is missing), fills in defaults, and throws an
    * Error whose message says what is wrong. Runs once, at start; what it returns must be plain data.
@@ -102,13 +107,13 @@ export type TaskDefinition<
    */
   check?(input: InputOf<I>, settings: S): readonly FieldViolation[];
   /** Does the work, in a worker thread. Throwing a `TaskError` tells how to go on; any other error is retried. */
-  run(input: InputOf<I>, ctx: TaskContext<S>): OutputOf<O> | Promise<OutputOf<O>>;
+  run(input: InputOf<I>, ctx: TaskContext<S, R>): OutputOf<O> | Promise<OutputOf<O>>;
 };
 
 /** A task whose types are not known here. */
 export type AnyTask = Omit<TaskDefinition, "run" | "check"> & {
   check?(input: never, settings: never): readonly FieldViolation[];
-  run(input: never, ctx: TaskContext<never>): unknown;
+  run(input: never, ctx: TaskContext<never, never>): unknown;
 };
 
 const brand: unique symbol = Symbol.for("millpond.task");
@@ -118,7 +123,8 @@ export function defineTask<
   I extends DescMessage | undefined = undefined,
   O extends DescMessage | undefined = undefined,
   S = undefined,
->(definition: TaskDefinition<I, O, S>): TaskDefinition<I, O, S> {
+  R extends Resources = NoResources,
+>(definition: TaskDefinition<I, O, S, R>): TaskDefinition<I, O, S, R> {
   return Object.freeze({ ...definition, [brand]: true });
 }
 

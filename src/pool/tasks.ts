@@ -9,6 +9,8 @@ import type { RetryPolicy } from "../job/backoff.ts";
 import { answerTo, type Checkable, type CheckInput, type TaskChecks, verdictOf } from "./checker/checks.ts";
 import { createChecker, type CheckerParts } from "./checker/checker.ts";
 import { hookModules } from "./module-hooks.ts";
+import { createResourceReader } from "./resources/definition.ts";
+import type { PoolResource } from "./resources/words.ts";
 import type { Surroundings } from "./tasks/definition.ts";
 import { type Ignored, readTaskFolder } from "./tasks/folder.ts";
 import { type FileReport, reportOf } from "./tasks/report.ts";
@@ -27,6 +29,8 @@ export type LoadedTask = {
   readonly output: DescMessage | undefined;
   /** What the task's `settings` made of its section of the configuration. Plain data. */
   readonly settings: unknown;
+  /** What it uses. Tasks that share a resource may have copies of it. */
+  readonly resources: readonly PoolResource[];
   readonly retry: RetryPolicy;
   /** Bound on one attempt, and the most that a job may ask for. */
   readonly timeoutMs: number;
@@ -47,6 +51,8 @@ export type TaskSources = Surroundings &
 
 export type LoadedTasks = {
   readonly tasks: Tasks;
+  /** What they use, each once. */
+  readonly resources: readonly PoolResource[];
   /** What lies in the users' folders and is no task. */
   readonly ignored: readonly Ignored[];
   readonly checks: TaskChecks;
@@ -56,30 +62,33 @@ export type LoadedTasks = {
 
 /** Loads every task file. Throws one StartError that lists all that is wrong. */
 export async function loadTasks(sources: TaskSources): Promise<LoadedTasks> {
-  const surroundings: Surroundings = { pools: sources.pools, settings: sources.settings };
+  const { pools, settings, resourceSettings } = sources;
+  const surroundings: Surroundings = { pools, settings, resourceSettings };
   const checkable = new Map<string, Checkable>();
   const checker = createChecker({ ...sources, surroundings });
   const own = await readFolders(sources.builtIn);
   const users = await readFolders(sources.folders);
   hookModules();
+  const readResource = createResourceReader(resourceSettings);
   const ownReports: FileReport[] = [];
   for (const file of own.files) {
     const onTask = (
       task: Checkable["task"],
       { name, settings }: { readonly name: string; readonly settings: unknown },
     ) => void checkable.set(name, { task, settings });
-    ownReports.push(await reportOf(file, surroundings, onTask));
+    ownReports.push(await reportOf(file, surroundings, readResource, onTask));
   }
   const userReports = users.files.length > 0 ? await checker.load(users.files) : [];
   try {
     const files = [...own.files, ...users.files.slice(0, userReports.length)];
-    const { tasks, ignored } = collect(
-      files,
-      [...ownReports, ...userReports],
-      sources,
-      users.files.length - userReports.length,
-    );
-    return { tasks, ignored: [...users.ignored, ...ignored], checks: bothWays(checkable, checker), stop: checker.stop };
+    const unloaded = users.files.length - userReports.length;
+    const { ignored, ...found } = collect(files, { ownReports, userReports }, sources, unloaded);
+    return {
+      ...found,
+      ignored: [...users.ignored, ...ignored],
+      checks: bothWays(checkable, checker),
+      stop: checker.stop,
+    };
   } catch (error) {
     await checker.stop();
     throw error;
@@ -94,12 +103,23 @@ async function readFolders(folders: readonly string[]) {
   };
 }
 
-function collect(files: readonly string[], reports: readonly FileReport[], sources: TaskSources, unloaded: number) {
+function collect(
+  files: readonly string[],
+  {
+    ownReports,
+    userReports,
+  }: { readonly ownReports: readonly FileReport[]; readonly userReports: readonly FileReport[] },
+  sources: TaskSources,
+  unloaded: number,
+) {
   const tasks = new Map<string, LoadedTask>();
+  const resources = new Map<string, PoolResource>();
   const ignored: Ignored[] = [];
   const faults: string[] = [];
   const readTypes = createTypeReader();
-  for (const [index, report] of reports.entries()) {
+  let ownResources: ReadonlySet<string> = new Set();
+  for (const [index, report] of [...ownReports, ...userReports].entries()) {
+    if (index === ownReports.length) ownResources = new Set(resources.keys());
     const file = files[index] as string;
     const path = fileURLToPath(file);
     if (report.kind === "ignored") ignored.push({ path, why: report.why });
@@ -109,6 +129,11 @@ function collect(files: readonly string[], reports: readonly FileReport[], sourc
       const twin = tasks.get(task.name);
       if (twin)
         faults.push(`${path}: a task named "${task.name}" is already in ${fileURLToPath(twin.file)}: rename one`);
+      for (const resource of task.resources) {
+        if (ownResources.has(resource.name))
+          faults.push(`${path}: resource "${resource.name}" is one of the built-in tasks: rename it`);
+        resources.set(resource.name, resource);
+      }
       try {
         tasks.set(task.name, { ...task, ...readTypes(types), file });
       } catch (error) {
@@ -117,16 +142,26 @@ function collect(files: readonly string[], reports: readonly FileReport[], sourc
     }
   }
   if (unloaded > 0) faults.push(`${unloaded} more files were not loaded`);
-  if (faults.length === 0) faults.push(...settingsWithoutTask(tasks, sources));
+  if (faults.length === 0) faults.push(...settingsWithoutOwner(tasks, resources, sources));
   if (faults.length > 0)
     throw new StartError(`tasks that cannot be served:\n  ${faults.join("\n  ")}`, { exitCode: 2 });
-  return { tasks, ignored };
+  return { tasks, resources: [...resources.values()], ignored };
 }
 
 /** Only asked when every file is good: a task that could not be loaded is missing for another reason. */
-function settingsWithoutTask(tasks: Tasks, { settings }: TaskSources): string[] {
-  const names = Object.keys(settings).filter((name) => !tasks.has(name));
-  return names.map((name) => `tasks.${name}: there are settings for a task that does not exist`);
+function settingsWithoutOwner(
+  tasks: Tasks,
+  resources: ReadonlyMap<string, PoolResource>,
+  { settings, resourceSettings }: TaskSources,
+): string[] {
+  const without = (given: object, owners: ReadonlyMap<string, unknown>) =>
+    Object.keys(given).filter((name) => !owners.has(name));
+  return [
+    ...without(settings, tasks).map((name) => `tasks.${name}: there are settings for a task that does not exist`),
+    ...without(resourceSettings, resources).map(
+      (name) => `resources.${name}: there are settings for a resource that no task uses`,
+    ),
+  ];
 }
 
 /** Checks of trusted tasks run at once, here. */

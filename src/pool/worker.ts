@@ -2,7 +2,7 @@
  * The entry of a worker thread: loads its pool's tasks once, then runs chunks of jobs. Whatever a task does, an outcome
  * comes back for every job of the chunk that began, as data.
  */
-import { parentPort, threadId, workerData } from "node:worker_threads";
+import { MessageChannel, parentPort, threadId, workerData } from "node:worker_threads";
 import { systemClock as clock, takeOrigin } from "../clock.ts";
 import { saveCompiledCode } from "../code-cache.ts";
 import { isSampled } from "../job/trace.ts";
@@ -16,6 +16,8 @@ import { failureOf } from "./failure.ts";
 import { endAtFaults, type Fault, runAs } from "./faults.ts";
 import { begin, end, type Flags, flagsOf, leave, take, withdraw } from "./flags.ts";
 import { hookModules } from "./module-hooks.ts";
+import { createThreadResources, type ThreadResources, type UsedResources } from "./resources/thread-resources.ts";
+import type { ToThread } from "./resources/words.ts";
 import { spanLogOf, type SpanLog } from "./span-log.ts";
 import type { AnyTask } from "./task.ts";
 import { importTask } from "./tasks/module.ts";
@@ -24,6 +26,8 @@ type Runnable = {
   readonly definition: AnyTask;
   readonly settings: unknown;
   readonly timeoutMs: number;
+  /** Null: none. */
+  readonly uses: UsedResources | null;
 };
 
 // piscina hands its own data in front of ours
@@ -43,11 +47,13 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
     if (isReady) post({ kind: "fault", thread: threadId, ...fault });
     else postUnready(fault, loading);
   });
+  const resources = thread.resources.length > 0 ? joinResources() : undefined;
   const tasks = new Map<string, Runnable>();
   for (const { name, file, settings, timeoutMs } of thread.tasks) {
     loading = name;
     post({ kind: "loading", thread: threadId, task: name });
-    tasks.set(name, { definition: await definitionOf(name, file, fail), settings, timeoutMs });
+    const definition = await definitionOf(name, file, fail);
+    tasks.set(name, { definition, settings, timeoutMs, uses: resources?.usedBy(definition) ?? null });
   }
   loading = undefined;
   await new Promise((resolve) => setImmediate(resolve)); // what the files left behind and fails at once fails before a job is here
@@ -70,12 +76,24 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
       const startMs = clock.monotonicMs();
       early.before(startMs);
       outcomes.push(await runJob(tasks, job, { flags, spanLog, slot, index, startMs }));
+      resources?.end();
     }
     early.stop();
     sayOutcomes = () => {};
     leave(flags);
     return outcomes;
   };
+}
+
+function joinResources(): ThreadResources {
+  const { port1: port, port2 } = new MessageChannel();
+  const own = createThreadResources({
+    ...{ resources: thread.resources, clock },
+    tell: (word) => port.postMessage(word),
+  });
+  port.on("message", (word: ToThread) => own.hear(word));
+  parentPort?.postMessage({ kind: "resources", thread: threadId, port: port2 } satisfies Note, [port2]);
+  return own;
 }
 
 /** A thread that cannot load a task ends: the import may succeed in the next one, and never again in this one. */
@@ -103,7 +121,7 @@ async function runJob(
 ): Promise<ChunkOutcome | null> {
   const { flags, index, startMs } = place;
   const [seq, id, task, attempt, payload, bounds, trace = null, fence = attempt] = job;
-  const { definition, settings, timeoutMs } = tasks.get(task) as Runnable; // the pool sends only tasks that it was given
+  const { definition, settings, timeoutMs, uses } = tasks.get(task) as Runnable; // the pool sends only tasks that it was given
   const startedAt = clock.exactNow();
   const expiresAt = bounds?.expiresAt ?? Number.POSITIVE_INFINITY;
   if (startedAt >= expiresAt) withdraw(flags, index, "expired"); // it passed while the job waited for its neighbours
@@ -114,6 +132,7 @@ async function runJob(
   try {
     const input = decodeInput(definition.input, payload) as never;
     context.task.throwIfCancelled(); // a first input takes milliseconds to decode, and a large one more
+    if (uses) context.provide(await uses.begin(context.task.signal));
     // what it returns may begin its work only when it is waited for, so that happens as its own too
     const returned = await runAs(origin, () => Promise.resolve(definition.run(input, context.task)));
     const output = encodeOutput(definition.output, returned, thread.outputBounds);

@@ -50,7 +50,7 @@ const rooms: readonly Room[] = [
   room("metrics", ["src/metrics/"], ["clock"]),
 
   room("config", ["src/config.ts", "src/config/"], ["errors"]),
-  room("task api", ["src/pool/task.ts"], ["errors", "job"]),
+  room("task api", ["src/pool/task.ts", "src/pool/task-log.ts", "src/pool/resource.ts"], ["errors", "job"]),
   room("store port", ["src/store/store.ts"], ["job"]),
 
   room("stores", ["src/store/open.ts"], [...ground, "store port", "memory store", "sqlite store"]),
@@ -107,7 +107,7 @@ const homes = {
   piscina: ["src/pool/pool.ts"],
   sharp: ["src/tasks/image/picture.ts"],
   yaml: ["src/config.ts"],
-  zod: ["src/config/options.ts"],
+  zod: ["src/config/checks.ts"],
   // The generated types are made of it, so whoever has a message in hand needs it.
   "@bufbuild/protobuf": [
     "src/job/wire-scan.ts",

@@ -11,7 +11,7 @@ import { createRegistry } from "../../src/metrics/registry.ts";
 import { maxChunk } from "../../src/pool/chunk.ts";
 import { createPool } from "../../src/pool/pool.ts";
 import { openStore } from "../../src/store/open.ts";
-import { keptLog, loadHere, untraced } from "../support/samples.ts";
+import { keptLog, loadHere, noResources, untraced } from "../support/samples.ts";
 import { createFakePool } from "./fake-pool.ts";
 
 const kept = { acknowledgedMs: 3_600_000, unacknowledgedMs: 3_600_000, deadMs: 3_600_000 };
@@ -37,6 +37,7 @@ export async function tryEngine(t: TestContext, overrides: Partial<EngineParts> 
       log,
     },
     tasks: [...tasks.values()],
+    resourceHost: noResources,
     outputBounds: { maxBytes: 1_000_000, maxValues: 20_000 },
     onSaid: (lease, said) => engine.said(lease, said),
     onReleased: (ended) => engine.released(ended),

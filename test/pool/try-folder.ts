@@ -25,7 +25,7 @@ export async function sourcesOf(t: TestContext, files: Files, more: Partial<Task
     await writeFile(join(folder, path), text);
   }
   return {
-    ...{ builtIn: [], folders: [folder], pools: ["cpu", "io"], settings: {} },
+    ...{ builtIn: [], folders: [folder], pools: ["cpu", "io"], settings: {}, resourceSettings: {} },
     ...{ loadMs: 60_000, checkMs: 10_000, clock: systemClock, log: keptLog().log },
     ...more,
   };

@@ -4,7 +4,7 @@ import { systemClock } from "../../src/clock.ts";
 import type { JsonValue, Lease, Payload } from "../../src/job/job.ts";
 import { createSignal } from "../../src/lifecycle.ts";
 import { createPool, type Ended, type Pool, type PoolOptions, type Said } from "../../src/pool/pool.ts";
-import { keptLog, loadHere, newLease } from "../support/samples.ts";
+import { keptLog, loadHere, newLease, noResources } from "../support/samples.ts";
 
 const { tasks } = await loadHere(new URL("./tasks/", import.meta.url), {
   pools: ["tried"],
@@ -54,6 +54,7 @@ export function tryPool(t: TestContext, options: Partial<PoolOptions> = {}): Tri
     maxWorkers,
     idleMs: 60_000,
     tasks: allTasks,
+    resourceHost: noResources,
     outputBounds: { maxBytes: maxOutputBytes, maxValues: maxOutputValues },
     clock: systemClock,
     graceMs: 60_000,

@@ -7,6 +7,7 @@ import { transition } from "../../src/job/transition.ts";
 import type { Log, LogFields } from "../../src/log.ts";
 import type { Ended } from "../../src/pool/pool.ts";
 import type { TaskChecks } from "../../src/pool/checker/checks.ts";
+import { createResourceHost } from "../../src/pool/resources/host.ts";
 import { type LoadedTask, type LoadedTasks, loadTasks, type TaskSources } from "../../src/pool/tasks.ts";
 import { defaultRetryPolicy } from "../../src/job/backoff.ts";
 import { createUntraced } from "../../src/tracing.ts";
@@ -48,6 +49,7 @@ export function loaded(name: string, overrides: Partial<LoadedTask> = {}): Loade
     input: undefined,
     output: undefined,
     settings: undefined,
+    resources: [],
     retry: defaultRetryPolicy,
     timeoutMs: 3_600_000,
     hasCheck: false,
@@ -61,11 +63,17 @@ export const noChecks: TaskChecks = { check: async (inputs) => inputs.map(() => 
 /** Loads the tasks of a folder in this thread, as the built-in ones are. */
 export function loadHere(folder: URL, sources: Partial<TaskSources> = {}): Promise<LoadedTasks> {
   return loadTasks({
-    ...{ builtIn: [fileURLToPath(folder)], folders: [], pools: ["cpu", "io"], settings: {} },
+    ...{ builtIn: [fileURLToPath(folder)], folders: [], pools: ["cpu", "io"], settings: {}, resourceSettings: {} },
     ...{ loadMs: 30_000, checkMs: 1_000, clock: systemClock, log: keptLog().log },
     ...sources,
   });
 }
+
+/** For pools whose tasks use no resources. */
+export const noResources = createResourceHost({
+  ...{ resources: [], now: () => t0, onChanged() {} },
+  log: keptLog().log,
+});
 
 /** A log that keeps its lines. */
 export function keptLog() {

@@ -8,6 +8,7 @@ import {
   type ImageResizeOutput,
   ImageResizeOutputSchema,
 } from "../../src/gen/millpond/tasks/v1/image_pb.ts";
+import type { NoResources } from "../../src/pool/resource.ts";
 import type { TaskContext } from "../../src/pool/task.ts";
 import { type ImageSettings, readSettings } from "../../src/tasks/image/settings.ts";
 import imageResize from "../../src/tasks/image-resize.ts";
@@ -25,10 +26,11 @@ export function fakeContext<S>(
   settings: S,
   signal: AbortSignal = new AbortController().signal,
   attempt = 1,
-): TaskContext<S> {
+): TaskContext<S, NoResources> {
   const silent = () => undefined;
   return {
     settings,
+    resources: {},
     jobId,
     attempt,
     deadlineAt: Number.POSITIVE_INFINITY,

@@ -8,6 +8,7 @@ import { systemClock as clock } from "../../clock.ts";
 import type { Payload } from "../../job/job.ts";
 import { hookModules } from "../module-hooks.ts";
 import { textOf } from "../plain.ts";
+import { createResourceReader } from "../resources/definition.ts";
 import { thrownOf } from "../thrown.ts";
 import { reportOf } from "../tasks/report.ts";
 import { type Checkable, type Verdict, verdictOf } from "./checks.ts";
@@ -52,11 +53,12 @@ async function load(): Promise<void> {
     process.exit();
   };
   process.once("beforeExit", onStalled);
+  const readResource = createResourceReader(surroundings.resourceSettings);
   for (const [index, file] of files.entries()) {
     loading = index;
     post({ kind: "loading", file: index });
     const report = await fileInCharge.run(index, () =>
-      reportOf(file, surroundings, (task, { name, settings }) => {
+      reportOf(file, surroundings, readResource, (task, { name, settings }) => {
         if (task.check) tasks.set(name, { task, settings, file: index });
       }),
     );

@@ -3,6 +3,7 @@ import { systemClock as clock, takeOrigin } from "../../clock.ts";
 import type { Lease } from "../../job/job.ts";
 import type { Log, LogLevel } from "../../log.ts";
 import { createPool, type Pool } from "../pool.ts";
+import { createRelay } from "./resource-relay.ts";
 import type { FromProcess, ProcessSettings, ToProcess } from "./words.ts";
 
 /** Its one worker is never too many. */
@@ -22,10 +23,13 @@ const log: Log = {
   isWritten: () => true,
 };
 
+const relay = createRelay(say);
+
 function start({ clockOrigin, ...settings }: ProcessSettings): Pool {
   takeOrigin(clockOrigin);
   return createPool({
     ...{ ...settings, minWorkers: 1, maxWorkers: 1, idleMs, clock, log },
+    resourceHost: relay,
     maxHandBacks: 0, // no other job ever runs here
     onReady: () => say({ kind: "ready" }),
     onSaid: (_, said) => say({ kind: "said", said }),
@@ -43,6 +47,7 @@ process.on("message", (word: ToProcess) => {
   if (word.kind === "start") pool = start(word.settings);
   else if (word.kind === "run")
     void run(pool as Pool, word.lease); // it is ready
+  else if (word.kind === "resource") relay.hear(word);
   else if (word.kind === "cancel") pool?.cancel(word.seq);
   else pool?.releaseAll();
 });

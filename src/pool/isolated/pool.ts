@@ -12,11 +12,22 @@ import { within } from "../ending.ts";
 import { notBegun } from "../outcomes.ts";
 import type { Ended, Pool, PoolOptions, Progress } from "../port.ts";
 import { type OwnProcess, startOwnProcess } from "./own-process.ts";
+import { createRelayEnd } from "./resource-relay.ts";
 import type { FromProcess } from "./words.ts";
 
 export type IsolatedPoolOptions = Pick<
   PoolOptions,
-  "name" | "work" | "tasks" | "outputBounds" | "loadMs" | "graceMs" | "isTraced" | "clock" | "log" | "onSaid"
+  | "name"
+  | "work"
+  | "tasks"
+  | "resourceHost"
+  | "outputBounds"
+  | "loadMs"
+  | "graceMs"
+  | "isTraced"
+  | "clock"
+  | "log"
+  | "onSaid"
 > & {
   /** Processes at once. Each takes some 70 MiB, and what its job needs. */
   readonly maxProcesses: number;
@@ -29,6 +40,8 @@ type Attempt = {
   readonly done: Signal<Ended>;
   readonly leasedMs: number;
   own: OwnProcess | undefined;
+  /** What its threads say of resources. */
+  readonly relay: ReturnType<typeof createRelayEnd>;
   /** When the job was handed over to its process; null: not yet. */
   startedAt: number | null;
   /** Why it was told to stop. */
@@ -48,7 +61,7 @@ const slackMs = 10_000;
  * or the end of a container, kills the server within that time.
  */
 const verdictMs = 1_000;
-/** How long a process may take from the end of its job to its last word. */
+/** How long a process may take from the end of its job to its last word, beside `graceMs` for the teardown of resources. */
 const lastWordsMs = 1_000;
 /** The pause after a process that could not be started; it doubles each time, up to the longest. */
 const pauseMs = 1_000;
@@ -75,6 +88,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     const attempt: Attempt = {
       ...{ lease, done: createSignal<Ended>(), own: undefined, startedAt: null, stop: undefined },
       ...{ progress: undefined, ended: undefined, timers: [], leasedMs: clock.monotonicMs() },
+      relay: createRelayEnd(name, options.resourceHost, (word) => attempt.own?.send(word)),
     };
     if (isStopping) return Promise.resolve(notBegun(lease, { kind: "released" }, clock.exactNow()));
     attempts.add(attempt);
@@ -106,6 +120,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     }
     void own.gone.then((how) => {
       alive.delete(own);
+      attempt.relay.close();
       gone(attempt, how);
     });
     const maxMs = startMs + loadMs;
@@ -117,10 +132,17 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
   /** Only its own: a file that cannot be loaded is no trouble of others. */
   function tasksOf({ task }: Lease) {
     const wanted = tasks.filter((each) => each.name === task);
-    return wanted.map(({ name, file, settings, timeoutMs }) => ({ name, file, settings, timeoutMs }));
+    return wanted.map(({ name, file, settings, timeoutMs, resources }) => ({
+      name,
+      file,
+      settings,
+      timeoutMs,
+      resources,
+    }));
   }
 
   function hear(attempt: Attempt, word: FromProcess): void {
+    if (word.kind === "joined" || word.kind === "left" || word.kind === "resource") return attempt.relay.hear(word);
     if (!attempts.has(attempt)) return;
     switch (word.kind) {
       case "ready":
@@ -134,7 +156,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
         if (word.ended.outcome.kind === "released" && !attempt.stop)
           return notStarted(attempt, "what its task's file started at its import blocked or ended the worker");
         attempt.ended = { lease: attempt.lease, ...word.ended };
-        return later(attempt, lastWordsMs, () => void concluded(attempt));
+        return later(attempt, lastWordsMs + graceMs, () => void concluded(attempt));
       case "over":
         return void concluded(attempt);
     }

@@ -2,6 +2,7 @@
 import type { Lease } from "../../job/job.ts";
 import type { LogFields, LogLevel } from "../../log.ts";
 import type { Ended, PoolOptions, Said } from "../port.ts";
+import type { RelayedAnswer, RelayedWord } from "./resource-relay.ts";
 
 /** What the process needs to know before it gets its job. */
 export type ProcessSettings = Pick<
@@ -16,7 +17,8 @@ export type ToProcess =
   /** Once, and only after `ready`. */
   | { readonly kind: "run"; readonly lease: Lease }
   | { readonly kind: "cancel"; readonly seq: number }
-  | { readonly kind: "release" };
+  | { readonly kind: "release" }
+  | RelayedAnswer;
 
 export type EndedThere = Omit<Ended, "lease">;
 
@@ -24,6 +26,7 @@ export type FromProcess =
   /** Its worker has loaded its tasks. */
   | { readonly kind: "ready" }
   | { readonly kind: "said"; readonly said: Said }
+  | RelayedWord
   | { readonly kind: "log"; readonly level: LogLevel; readonly fields: LogFields; readonly text: string }
   /** How the job ended; what it said before may still be on its way. */
   | { readonly kind: "ended"; readonly ended: EndedThere }

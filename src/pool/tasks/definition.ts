@@ -2,6 +2,9 @@
 import { messageOf } from "../../errors.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "../../job/backoff.ts";
 import { textOf } from "../plain.ts";
+import { isResource } from "../resource.ts";
+import type { ResourceReader, ResourceSettings } from "../resources/definition.ts";
+import type { PoolResource } from "../resources/words.ts";
 import type { AnyTask, TaskDefinition } from "../task.ts";
 import { type DescribedTypes, describeTypes } from "./types.ts";
 
@@ -14,6 +17,8 @@ export type TaskReport = {
   readonly types: DescribedTypes;
   /** What the task's `settings` made of its section of the configuration. */
   readonly settings: unknown;
+  /** What it uses, each once. */
+  readonly resources: readonly PoolResource[];
   readonly retry: RetryPolicy;
   readonly timeoutMs: number;
   readonly hasCheck: boolean;
@@ -28,6 +33,8 @@ export type Surroundings = {
   readonly pools: readonly string[];
   /** Settings by task name. */
   readonly settings: { readonly [task: string]: { readonly [key: string]: unknown } };
+  /** Settings by resource name. */
+  readonly resourceSettings: ResourceSettings;
 };
 
 const hourMs = 3_600_000;
@@ -45,6 +52,7 @@ const taskOptions = Object.keys({
   output: true,
   retry: true,
   timeoutMs: true,
+  resources: true,
   settings: true,
   check: true,
   run: true,
@@ -53,7 +61,11 @@ const retryOptions = Object.keys(defaultRetryPolicy);
 const fewestSharedLetters = 4;
 
 /** Everything that is wrong, or the task as data. `settings` runs only when nothing else is wrong. */
-export function readDefinition(task: AnyTask, { pools, settings }: Surroundings): TaskReport | readonly Mistake[] {
+export function readDefinition(
+  task: AnyTask,
+  { pools, settings }: Surroundings,
+  readResource: ResourceReader,
+): TaskReport | readonly Mistake[] {
   const mistakes: Mistake[] = [];
   const add = (option: string, what: string) => void mistakes.push({ option, what });
   const { name, pool, description = "", retry, timeoutMs = defaultTimeoutMs } = task;
@@ -78,6 +90,7 @@ export function readDefinition(task: AnyTask, { pools, settings }: Surroundings)
   checkFunctions(task, add);
   checkRetry(retry, add);
   checkWhole(add, "timeoutMs", timeoutMs, 1, longestTimeoutMs);
+  const resources = readResources(task.resources, readResource, add);
   if (mistakes.length > 0) return mistakes;
 
   const read = readSettings(task, Object.hasOwn(settings, name) ? settings[name] : undefined);
@@ -86,9 +99,27 @@ export function readDefinition(task: AnyTask, { pools, settings }: Surroundings)
     ...{ name, pool, description, timeoutMs },
     types: describeTypes({ input: task.input, output: task.output }),
     settings: read.settings,
+    resources,
     retry: { ...defaultRetryPolicy, ...retry },
     hasCheck: task.check !== undefined,
   };
+}
+
+function readResources(given: unknown, readResource: ResourceReader, add: Add): readonly PoolResource[] {
+  if (given === undefined) return [];
+  if (typeof given !== "object" || given === null || isResource(given)) {
+    add("resources", "its `resources` are not a set of names, such as { billing }");
+    return [];
+  }
+  const found = new Set<PoolResource>();
+  for (const [name, each] of Object.entries(given)) {
+    try {
+      found.add(readResource(each));
+    } catch (error) {
+      add(name, messageOf(error));
+    }
+  }
+  return [...found];
 }
 
 type Add = (option: string, what: string) => void;

@@ -1,5 +1,6 @@
 /** What one file of a tasks folder turned out to be. Plain data: it may come from another thread. */
 import { fileURLToPath } from "node:url";
+import type { ResourceReader } from "../resources/definition.ts";
 import type { AnyTask } from "../task.ts";
 import { readDefinition, type Surroundings, type TaskReport } from "./definition.ts";
 import { explainImport } from "./import-fault.ts";
@@ -16,6 +17,7 @@ export type FileReport =
 export async function reportOf(
   file: string,
   surroundings: Surroundings,
+  readResource: ResourceReader,
   onTask: (task: AnyTask, report: TaskReport) => void,
 ): Promise<FileReport> {
   const path = fileURLToPath(file);
@@ -24,7 +26,7 @@ export async function reportOf(
     const exported = await importTask(file);
     if (exported.kind === "other") return { kind: "ignored", why: exported.why };
     if (exported.kind === "mistake") return faulty(fault(path, at(exported.option), exported.why));
-    const read = readDefinition(exported.task, surroundings);
+    const read = readDefinition(exported.task, surroundings, readResource);
     if (!("name" in read)) return faulty(...read.map(({ option, what }) => fault(path, at(option), what)));
     onTask(exported.task, read);
     return { kind: "task", task: read };

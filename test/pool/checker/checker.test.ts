@@ -47,7 +47,7 @@ async function tryChecker(t: TestContext) {
   const folder = await mkdtemp(join(tmpdir(), "millpond-checker-"));
   const clock = createFakeClock();
   const { log, lines } = keptLog();
-  const surroundings = { pools: ["cpu"], settings: {} };
+  const surroundings = { pools: ["cpu"], settings: {}, resourceSettings: {} };
   const checker = createChecker({ surroundings, loadMs: 60_000, checkMs, clock, log });
   t.after(async () => {
     await checker.stop();

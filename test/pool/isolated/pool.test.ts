@@ -7,7 +7,7 @@ import { createIsolatedPool, type IsolatedPoolOptions } from "../../../src/pool/
 import type { ProcessSettings } from "../../../src/pool/isolated/words.ts";
 import type { Said } from "../../../src/pool/port.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
-import { keptLog } from "../../support/samples.ts";
+import { keptLog, noResources } from "../../support/samples.ts";
 import { allTasks, job, maxOutputBytes, shown } from "../try-pool.ts";
 
 /** A pool whose processes end with the test. */
@@ -15,7 +15,16 @@ function tryIsolated(t: TestContext, options: Partial<IsolatedPoolOptions> = {})
   const { log, lines } = keptLog();
   const said: Said[] = [];
   const pool = createIsolatedPool({
-    ...{ name: "tried", work: "io", tasks: allTasks, loadMs: 60_000, graceMs: 60_000, maxProcesses: 2, log },
+    ...{
+      name: "tried",
+      work: "io",
+      tasks: allTasks,
+      resourceHost: noResources,
+      loadMs: 60_000,
+      graceMs: 60_000,
+      maxProcesses: 2,
+      log,
+    },
     outputBounds: { maxBytes: maxOutputBytes, maxValues: 1_000 },
     clock: systemClock,
     onSaid: (_, each) => said.push(each),

@@ -51,7 +51,7 @@ export function tasksWith(inputs: { readonly [task: string]: DescMessage }): Tas
     name,
     {
       ...{ name, pool: "cpu", description: "", file: `file:///${name}.ts`, input, output: undefined },
-      ...{ settings: undefined, retry: defaultRetryPolicy, timeoutMs: 1000, hasCheck: false },
+      ...{ settings: undefined, resources: [], retry: defaultRetryPolicy, timeoutMs: 1000, hasCheck: false },
     },
   ];
   return new Map(Object.entries(inputs).map(entry));

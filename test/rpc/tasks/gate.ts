@@ -1,7 +1,8 @@
 /** A job that a test holds in its hand: it connects to the test, says which attempt it is, and waits to be told its end. */
 import { connect } from "node:net";
 import { createInterface } from "node:readline";
-import { defineTask, type LogLevel, TaskError } from "../../../src/pool/task.ts";
+import { defineTask, TaskError } from "../../../src/pool/task.ts";
+import type { LogLevel } from "../../../src/pool/task-log.ts";
 
 export type GateInput = { readonly port: number /** Does not listen to its signal. */; readonly stubborn?: boolean };
 

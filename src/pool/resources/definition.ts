@@ -1,0 +1,87 @@
+/** Checks what was handed to `defineResource`, and makes plain data of it that can cross threads. */
+import { messageOf } from "../../errors.ts";
+import { textOf } from "../plain.ts";
+import { type AnyResource, isResource } from "../resource.ts";
+import type { PoolResource } from "./words.ts";
+
+/** Settings by resource name. */
+export type ResourceSettings = { readonly [resource: string]: { readonly [key: string]: unknown } };
+
+/** Reads a resource, once however many tasks use it. Throws an Error that says what is wrong, only the first time. */
+export type ResourceReader = (given: unknown) => PoolResource;
+
+/** Those of one load: two resources of one name are a mistake. */
+export function createResourceReader(settings: ResourceSettings): ResourceReader {
+  const known = new Map<string, { readonly definition: AnyResource; read: PoolResource }>();
+  return (given) => {
+    if (!isResource(given)) throw new Error(`${textOf(given, 120)} is no resource: make it with \`defineResource\``);
+    checkShape(given);
+    const { name } = given;
+    const before = known.get(name);
+    if (before?.definition === given) return before.read;
+    if (before) throw new Error(`two resources are named "${name}": rename one, or import both from one file`);
+    const entry = { definition: given, read: { name, settings: undefined, permits: {} } as PoolResource };
+    known.set(name, entry);
+    entry.read = read(given, Object.hasOwn(settings, name) ? settings[name] : undefined);
+    return entry.read;
+  };
+}
+
+const options = Object.keys({
+  name: true,
+  settings: true,
+  permits: true,
+  setup: true,
+  teardown: true,
+} satisfies Record<keyof AnyResource, true>);
+const mostPermits = 10_000;
+
+function checkShape(resource: AnyResource): void {
+  const { name } = resource;
+  if (typeof name !== "string" || !/^[a-z][a-z0-9._-]{0,99}$/.test(name)) {
+    const shown = JSON.stringify(textOf(name, 120));
+    throw new Error(`the resource's name ${shown} is not 1 to 100 characters of [a-z0-9._-] starting with a letter`);
+  }
+  const unknown = Object.keys(resource).find((key) => !options.includes(key));
+  if (unknown !== undefined) {
+    throw new Error(`resource "${name}" has an unknown option \`${unknown}\`: there are: ${options.join(", ")}`);
+  }
+  for (const option of ["settings", "permits", "setup", "teardown"] as const) {
+    if (typeof resource[option] === "function" || (resource[option] === undefined && option !== "setup")) continue;
+    throw new Error(`resource "${name}": its \`${option}\` is ${textOf(resource[option], 120)} and must be a function`);
+  }
+}
+
+function read(resource: AnyResource, given: ResourceSettings[string] | undefined): PoolResource {
+  const { name } = resource;
+  const at = `resources.${name}: `;
+  if (!resource.settings && given !== undefined) throw new Error(`${at}the resource takes no settings`);
+  let settings: unknown;
+  let permits: unknown;
+  try {
+    settings = resource.settings?.(given ?? {});
+    permits = resource.permits?.(settings) ?? {};
+  } catch (error) {
+    throw new Error(at + messageOf(error), { cause: error });
+  }
+  try {
+    settings = structuredClone(settings); // every worker thread gets its copy
+  } catch (error) {
+    const remedy = settings instanceof Promise ? ": write it without `async`" : "";
+    const what = `${at}its \`settings\` returned something that is not plain data: ${messageOf(error)}${remedy}`;
+    throw new Error(what, { cause: error });
+  }
+  return { name, settings, permits: checkedPermits(at, permits) };
+}
+
+function checkedPermits(at: string, permits: unknown): PoolResource["permits"] {
+  if (typeof permits !== "object" || permits === null || permits instanceof Promise) {
+    throw new Error(`${at}its \`permits\` returned ${textOf(permits, 120)} and must return numbers by name`);
+  }
+  for (const [permit, count] of Object.entries(permits)) {
+    if (Number.isSafeInteger(count) && count >= 1 && count <= mostPermits) continue;
+    const bound = `a whole number from 1 to ${mostPermits}`;
+    throw new Error(`${at}its permits "${permit}" are ${textOf(count, 120)} and must be ${bound}`);
+  }
+  return { ...permits };
+}

@@ -1,0 +1,115 @@
+/** The permits that a thread holds, and its half of handing them on. */
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Clock } from "../../clock.ts";
+import { createSignal } from "../../lifecycle.ts";
+import type { Permit, Permits } from "../resource.ts";
+import type { FromThread, PermitsOf, ToThread } from "./words.ts";
+
+export type ThreadPermits = {
+  of(name: PermitsOf, limit: number): Permits;
+  hear(word: Extract<ToThread, { readonly kind: "granted" | "wanted" | "unwanted" }>): void;
+  /** An attempt begins that uses these resources, and keeps what it holds of them. */
+  begin(resources: ReadonlySet<string>): void;
+  /** It has ended. */
+  end(): void;
+};
+
+/** How long a permit is kept at least: a connection that changes hands with every job would cost more than it carries. */
+const sliceMs = 250;
+
+type Line = PermitsOf & {
+  readonly permits: string;
+  readonly listeners: Set<() => void>;
+  /** When each was granted by the monotonic clock, by number; the oldest first. */
+  readonly held: Map<number, number>;
+  /** When it may be asked for one, while others wait. */
+  wantedMs: number | undefined;
+  cancelLook: () => void;
+};
+
+export function createThreadPermits(clock: Clock, tell: (word: FromThread) => void): ThreadPermits {
+  const lines = new Map<string, Line>();
+  /** Those that wait, by number. */
+  const waiting = new Map<number, () => void>();
+  const none: ReadonlySet<string> = new Set();
+  let used = none;
+  let lastNumber = 0;
+
+  function lineOf({ resource, permits }: PermitsOf): Line {
+    const key = `${resource} ${permits}`; // neither has a space in it that would make two of them equal: names of resources have none
+    let line = lines.get(key);
+    if (!line) {
+      line = { resource, permits, listeners: new Set(), held: new Map(), wantedMs: undefined, cancelLook() {} };
+      lines.set(key, line);
+    }
+    return line;
+  }
+
+  function acquire(line: Line, signal: AbortSignal): Promise<Permit> {
+    if (signal.aborted) return Promise.reject(signal.reason);
+    lastNumber += 1;
+    const number = lastNumber;
+    const { promise, fire, fail } = createSignal<Permit>();
+    const giveUp = () => {
+      waiting.delete(number);
+      tell({ kind: "release", number });
+      fail(signal.reason);
+    };
+    signal.addEventListener("abort", giveUp, { once: true });
+    waiting.set(number, () => {
+      signal.removeEventListener("abort", giveUp);
+      line.held.set(number, clock.monotonicMs());
+      fire({ release: () => void (line.held.delete(number) && tell({ kind: "release", number })) });
+    });
+    tell({ kind: "acquire", resource: line.resource, permits: line.permits, number });
+    return promise;
+  }
+
+  /** Asks for a permit that others wait for, as soon as that may be. */
+  function look(line: Line): void {
+    line.cancelLook();
+    const { wantedMs, held, listeners } = line;
+    const [oldestMs] = held.values();
+    if (wantedMs === undefined || oldestMs === undefined || used.has(line.resource)) return;
+    const nowMs = clock.monotonicMs();
+    const dueMs = Math.max(wantedMs, oldestMs + sliceMs);
+    if (nowMs >= dueMs) {
+      line.wantedMs = nowMs + sliceMs; // it asks again when nothing was given back by then
+      for (const listener of listeners) listener();
+    }
+    line.cancelLook = clock.after(Math.max(dueMs - nowMs, nowMs >= dueMs ? sliceMs : 0), () => look(line));
+  }
+
+  return {
+    of(name, limit) {
+      const line = lineOf(name);
+      return {
+        limit,
+        acquire: (signal) => acquire(line, signal),
+        onWanted(listener) {
+          if (line.listeners.size === 0) tell({ kind: "listen", resource: line.resource, permits: line.permits });
+          const own = AsyncLocalStorage.bind(listener); // when it fails, whoever set it is to blame
+          line.listeners.add(own);
+          return () => void line.listeners.delete(own);
+        },
+      };
+    },
+    hear(word) {
+      if (word.kind === "granted") {
+        const granted = waiting.get(word.number);
+        waiting.delete(word.number);
+        return granted?.();
+      }
+      const line = lineOf(word);
+      line.wantedMs = word.kind === "wanted" ? clock.monotonicMs() + word.afterMs : undefined;
+      look(line);
+    },
+    begin(resources) {
+      used = resources;
+    },
+    end() {
+      used = none;
+      for (const line of lines.values()) if (line.wantedMs !== undefined) look(line);
+    },
+  };
+}

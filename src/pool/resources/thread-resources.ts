@@ -1,0 +1,147 @@
+/** The resources of a worker thread: set up when an attempt first needs them, and torn down when the thread ends. */
+import type { Clock } from "../../clock.ts";
+import { isTaskError } from "../failure.ts";
+import { runAs } from "../faults.ts";
+import { textOf } from "../plain.ts";
+import type { AnyResource, ResourceContext } from "../resource.ts";
+import { type AnyTask, TaskError } from "../task.ts";
+import { createThreadLog } from "./thread-log.ts";
+import { createThreadPermits } from "./thread-permits.ts";
+import { createThreadReports } from "./thread-reports.ts";
+import type { FromThread, PoolResource, ToThread } from "./words.ts";
+
+export type ThreadResources = {
+  /** What the task uses; null: nothing. Throws when it is not what the server found at its start. */
+  usedBy(task: AnyTask): UsedResources | null;
+  /** The attempt that began has ended. */
+  end(): void;
+  hear(word: ToThread): void;
+};
+
+export type UsedResources = {
+  /** An attempt begins: gives the values, set up as far as they are not. Rejects with a TaskError. */
+  begin(signal: AbortSignal): Promise<Values>;
+};
+
+type Values = { readonly [name: string]: unknown };
+
+type Entry = {
+  readonly definition: AnyResource;
+  readonly resource: PoolResource;
+  /** The task that brought it, for messages. */
+  readonly task: string;
+  /** Undefined: not set up. */
+  value: { readonly is: unknown } | undefined;
+  starting: Promise<void> | undefined;
+};
+
+export type ThreadResourcesParts = {
+  readonly resources: readonly PoolResource[];
+  readonly tell: (word: FromThread) => void;
+  readonly clock: Clock;
+};
+
+const maxErrorChars = 1000;
+
+export function createThreadResources({ resources, tell, clock }: ThreadResourcesParts): ThreadResources {
+  const permits = createThreadPermits(clock, tell);
+  const reports = createThreadReports(clock, tell);
+  const log = createThreadLog(clock, tell);
+  const entries = new Map<string, Entry>();
+  let isEnding = false;
+
+  function entryOf(definition: AnyResource, task: string): Entry {
+    const known = entries.get(definition.name);
+    if (known) return known;
+    const resource = resources.find(({ name }) => name === definition.name);
+    if (!resource) throw new Error("its resources are no longer those of the start: restart the server");
+    const entry: Entry = { definition, resource, task, value: undefined, starting: undefined };
+    entries.set(definition.name, entry);
+    return entry;
+  }
+
+  function contextOf({ resource }: Entry, signal: AbortSignal): ResourceContext<unknown> {
+    const { name, settings } = resource;
+    return {
+      settings,
+      signal,
+      permits(permit) {
+        const limit = Object.hasOwn(resource.permits, permit) ? resource.permits[permit] : undefined;
+        if (limit !== undefined) return permits.of({ resource: name, permits: permit }, limit);
+        const known = Object.keys(resource.permits).join(", ") || "none";
+        throw new Error(`resource "${name}" has no permits "${textOf(permit, 120)}"; there are: ${known}`);
+      },
+      log: log.of(name),
+      report: (part, problem) => reports.add(name, part, problem),
+    };
+  }
+
+  async function setUp(entry: Entry, signal: AbortSignal): Promise<void> {
+    const { definition, task } = entry;
+    const { name } = definition;
+    if (isEnding) throw new TaskError("resource_unavailable", `resource "${name}" is not set up: its worker ends`);
+    const origin = { task, id: null, resource: name };
+    try {
+      const is = await runAs(origin, () => Promise.resolve(definition.setup(contextOf(entry, signal))));
+      entry.value = { is };
+      reports.add(name, "", undefined);
+    } catch (error) {
+      const what = textOf(error, maxErrorChars);
+      if (!signal.aborted) reports.add(name, "", what);
+      if (isTaskError(error)) throw error;
+      throw new TaskError("resource_unavailable", `resource "${name}" cannot be set up: ${what}`, { cause: error });
+    }
+  }
+
+  /** What fails here is logged: the thread ends in any case. */
+  async function tearDown({ definition, task, value }: Entry): Promise<void> {
+    const { name } = definition;
+    if (!value) return;
+    try {
+      const origin = { task, id: null, resource: name };
+      await runAs(origin, () => Promise.resolve(definition.teardown?.(value.is)));
+    } catch (error) {
+      log.of(name).warn("the teardown of a resource failed", { error: textOf(error, maxErrorChars) });
+    }
+  }
+
+  /** In the reverse order of their set-up, for one may use another. */
+  async function endAll(): Promise<void> {
+    isEnding = true;
+    for (const entry of [...entries.values()].toReversed()) {
+      await entry.starting?.catch(() => undefined);
+      await tearDown(entry);
+    }
+    tell({ kind: "ended" });
+  }
+
+  return {
+    usedBy({ name: task, resources: used = {} }) {
+      const own = Object.entries(used).map(([name, definition]) => [name, entryOf(definition, task)] as const);
+      if (own.length === 0) return null;
+      const names = new Set(own.map(([, { resource }]) => resource.name));
+      let values: Values | undefined;
+      return {
+        async begin(signal) {
+          permits.begin(names);
+          if (values) return values;
+          for (const [, entry] of own) {
+            if (entry.value) continue;
+            entry.starting ??= setUp(entry, signal).finally(() => {
+              entry.starting = undefined;
+            });
+            await entry.starting;
+          }
+          values = Object.freeze(Object.fromEntries(own.map(([name, { value }]) => [name, value?.is])));
+          return values;
+        },
+      };
+    },
+    end: permits.end,
+    hear(word) {
+      if (word.kind === "end") void endAll();
+      else if (word.kind === "reported") reports.hear(word);
+      else permits.hear(word);
+    },
+  };
+}

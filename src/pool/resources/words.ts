@@ -1,0 +1,48 @@
+/** What a worker thread and the server say to each other about resources. All of it is plain data. */
+import type { JsonValue } from "../../job/job.ts";
+import type { LogLevel } from "../task-log.ts";
+
+/** What a thread needs to know of a resource. */
+export type PoolResource = {
+  readonly name: string;
+  readonly settings: unknown;
+  /** How many there are in the whole server, by name. */
+  readonly permits: { readonly [name: string]: number };
+};
+
+/** Permits of one name. */
+export type PermitsOf = { readonly resource: string; readonly permits: string };
+
+/** What a thread says. */
+export type FromThread =
+  /** It waits for a permit, which is known by this number, unlike any other of the thread. */
+  | (PermitsOf & { readonly kind: "acquire"; readonly number: number })
+  /** It gives a permit back, or waits for it no longer. */
+  | { readonly kind: "release"; readonly number: number }
+  /** It keeps permits for what may be idle, and wants to know when others wait. */
+  | (PermitsOf & { readonly kind: "listen" })
+  | (PartReport & { readonly kind: "report" })
+  | {
+      readonly kind: "log";
+      readonly resource: string;
+      readonly level: LogLevel;
+      readonly text: string;
+      readonly fields: { readonly [key: string]: JsonValue };
+    }
+  /** Its resources are torn down. */
+  | { readonly kind: "ended" };
+
+/** What the server says to a thread. */
+export type ToThread =
+  | { readonly kind: "granted"; readonly number: number }
+  /** Others wait for one: it should give one back that it holds for something idle, but not before so many milliseconds. */
+  | (PermitsOf & { readonly kind: "wanted"; readonly afterMs: number })
+  /** Nobody waits any more. */
+  | (PermitsOf & { readonly kind: "unwanted" })
+  /** What some thread has reported. */
+  | (PartReport & { readonly kind: "reported" })
+  /** The thread is about to end. */
+  | { readonly kind: "end" };
+
+/** How a part of a resource is; the empty part is the resource itself. */
+export type PartReport = { readonly resource: string; readonly part: string; readonly problem: string | undefined };
