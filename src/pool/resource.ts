@@ -87,6 +87,11 @@ export type ValuesOf<R extends Resources> = {
   readonly [N in keyof R]: R[N] extends ResourceDefinition<infer V, infer _S> ? V : never;
 };
 
+/** What a task's `check` knows of them: their settings. */
+export type SettingsOf<R extends Resources> = {
+  readonly [N in keyof R]: R[N] extends ResourceDefinition<infer _V, infer S> ? S : never;
+};
+
 const brand: unique symbol = Symbol.for("millpond.resource");
 
 /** Marks an object as a resource. It is checked when the server loads a task that uses it. */

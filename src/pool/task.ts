@@ -15,7 +15,7 @@ import type { FieldViolation } from "../errors.ts";
 import type { JsonValue } from "../job/job.ts";
 import type { RetryPolicy } from "../job/backoff.ts";
 import type { TraceContext } from "../job/trace.ts";
-import type { NoResources, Resources, ValuesOf } from "./resource.ts";
+import type { NoResources, Resources, SettingsOf, ValuesOf } from "./resource.ts";
 import type { TaskLog } from "./task-log.ts";
 
 /** What a running attempt may use; `S` are the task's settings, `R` the resources that it uses. */
@@ -103,16 +103,17 @@ export type TaskDefinition<
   settings?(given: { readonly [key: string]: unknown }): S;
   /**
    * What is wrong with an input beyond its type. Paths start at the input: `width`. Runs at submit, in a thread that all
-   * tasks of the folder share, so it must be quick, and it cannot be asynchronous: see docs/tasks.md.
+   * tasks of the folder share, so it must be quick, and it cannot be asynchronous: see docs/tasks.md. Of the resources it
+   * gets the settings, by the task's names for them.
    */
-  check?(input: InputOf<I>, settings: S): readonly FieldViolation[];
+  check?(input: InputOf<I>, settings: S, resources: SettingsOf<R>): readonly FieldViolation[];
   /** Does the work, in a worker thread. Throwing a `TaskError` tells how to go on; any other error is retried. */
   run(input: InputOf<I>, ctx: TaskContext<S, R>): OutputOf<O> | Promise<OutputOf<O>>;
 };
 
 /** A task whose types are not known here. */
 export type AnyTask = Omit<TaskDefinition, "run" | "check"> & {
-  check?(input: never, settings: never): readonly FieldViolation[];
+  check?(input: never, settings: never, resources: never): readonly FieldViolation[];
   run(input: never, ctx: TaskContext<never, never>): unknown;
 };
 

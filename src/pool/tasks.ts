@@ -6,7 +6,14 @@ import type { DescMessage } from "@bufbuild/protobuf";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { type MillpondError, messageOf, StartError } from "../errors.ts";
 import type { RetryPolicy } from "../job/backoff.ts";
-import { answerTo, type Checkable, type CheckInput, type TaskChecks, verdictOf } from "./checker/checks.ts";
+import {
+  answerTo,
+  type Checkable,
+  checkableOf,
+  type CheckInput,
+  type TaskChecks,
+  verdictOf,
+} from "./checker/checks.ts";
 import { createChecker, type CheckerParts } from "./checker/checker.ts";
 import { hookModules } from "./module-hooks.ts";
 import { createResourceReader } from "./resources/definition.ts";
@@ -72,11 +79,10 @@ export async function loadTasks(sources: TaskSources): Promise<LoadedTasks> {
   const readResource = createResourceReader(resourceSettings);
   const ownReports: FileReport[] = [];
   for (const file of own.files) {
-    const onTask = (
-      task: Checkable["task"],
-      { name, settings }: { readonly name: string; readonly settings: unknown },
-    ) => void checkable.set(name, { task, settings });
-    ownReports.push(await reportOf(file, surroundings, readResource, onTask));
+    const report = await reportOf(file, surroundings, readResource, (task, read) => {
+      checkable.set(read.name, checkableOf(task, read));
+    });
+    ownReports.push(report);
   }
   const userReports = users.files.length > 0 ? await checker.load(users.files) : [];
   try {

@@ -48,7 +48,7 @@ test("sleep ends at once, with the signal's reason, when the signal aborts befor
 });
 
 test("sleep refuses more than an hour", () => {
-  const check = (durationMs: number) => sleep.check?.(create(SleepInputSchema, { durationMs }), undefined);
+  const check = (durationMs: number) => sleep.check?.(create(SleepInputSchema, { durationMs }), undefined, {});
 
   assert.deepEqual(check(3_600_000), []);
   assert.deepEqual(
@@ -95,7 +95,7 @@ test("fail asks for a delay when its input does, also for none", () => {
 
 test("fail refuses a reason that is no stable word, a message that is too long, and more failures than attempts", () => {
   const check = (input: { reason?: string; message?: string; times?: number }) =>
-    fail.check?.(create(FailInputSchema, input), undefined).map(({ field }) => field);
+    fail.check?.(create(FailInputSchema, input), undefined, {}).map(({ field }) => field);
 
   assert.deepEqual(check({ reason: "a".repeat(64), message: "b".repeat(4096), times: 100 }), []);
   const tooMuch = { reason: "No Room", message: "b".repeat(4097), times: 101 };

@@ -5,6 +5,7 @@ import type { Payload } from "../../job/job.ts";
 import { decodeInput } from "../codec.ts";
 import { cut, textOf } from "../plain.ts";
 import type { AnyTask } from "../task.ts";
+import type { TaskReport } from "../tasks/definition.ts";
 
 /** What is wrong with an input: its fields, with paths that start at the input; or, as text, why the check says nothing of use. */
 export type Verdict = readonly FieldViolation[] | string;
@@ -26,16 +27,32 @@ export type TaskChecks = {
   check(inputs: readonly CheckInput[], call: CheckCall): Promise<readonly (MillpondError | null)[]>;
 };
 
-export type Checkable = { readonly task: AnyTask; readonly settings: unknown };
+export type Checkable = {
+  readonly task: AnyTask;
+  readonly settings: unknown;
+  /** Settings of what it uses, by its own names. */
+  readonly resources: { readonly [name: string]: unknown };
+};
 
 const maxViolations = 20;
 const maxFieldChars = 200;
 const maxDescriptionChars = 1000;
 
+export function checkableOf(
+  task: AnyTask,
+  { settings, resources }: Pick<TaskReport, "settings" | "resources">,
+): Checkable {
+  const used = Object.entries(task.resources ?? {}).map(([own, { name }]) => [
+    own,
+    resources.find((resource) => resource.name === name)?.settings,
+  ]);
+  return { task, settings, resources: Object.fromEntries(used) };
+}
+
 /** Never throws; undefined when nothing is wrong. What a check throws as an Error is a violation of the input as a whole. */
-export function verdictOf({ task, settings }: Checkable, input: Payload | null): Verdict | undefined {
+export function verdictOf({ task, settings, resources }: Checkable, input: Payload | null): Verdict | undefined {
   try {
-    const said: unknown = task.check?.(decodeInput(task.input, input) as never, settings as never);
+    const said: unknown = task.check?.(decodeInput(task.input, input) as never, settings as never, resources as never);
     return said === undefined || said === null ? undefined : verdictFrom(said);
   } catch (error) {
     const description = textOf(error, maxDescriptionChars);

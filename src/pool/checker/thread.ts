@@ -11,7 +11,7 @@ import { textOf } from "../plain.ts";
 import { createResourceReader } from "../resources/definition.ts";
 import { thrownOf } from "../thrown.ts";
 import { reportOf } from "../tasks/report.ts";
-import { type Checkable, type Verdict, verdictOf } from "./checks.ts";
+import { type Checkable, checkableOf, type Verdict, verdictOf } from "./checks.ts";
 import type { CheckerData, CheckRequest, FromChecker } from "./protocol.ts";
 
 const { port, files, surroundings, progress } = workerData as CheckerData;
@@ -58,8 +58,8 @@ async function load(): Promise<void> {
     loading = index;
     post({ kind: "loading", file: index });
     const report = await fileInCharge.run(index, () =>
-      reportOf(file, surroundings, readResource, (task, { name, settings }) => {
-        if (task.check) tasks.set(name, { task, settings, file: index });
+      reportOf(file, surroundings, readResource, (task, read) => {
+        if (task.check) tasks.set(read.name, { ...checkableOf(task, read), file: index });
       }),
     );
     post({ kind: "loaded", file: index, report });

@@ -3,7 +3,8 @@ import { suite, test } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { SleepInputSchema } from "../../../src/gen/millpond/tasks/v1/diagnostic_pb.ts";
 import type { JsonValue, Payload } from "../../../src/job/job.ts";
-import { answerTo, type Verdict, verdictOf } from "../../../src/pool/checker/checks.ts";
+import { answerTo, checkableOf, type Verdict, verdictOf } from "../../../src/pool/checker/checks.ts";
+import { defineResource } from "../../../src/pool/resource.ts";
 import type { AnyTask } from "../../../src/pool/task.ts";
 
 const json = (value: JsonValue): Payload => ({
@@ -15,7 +16,7 @@ const json = (value: JsonValue): Payload => ({
 /** The verdict of a check on an input, 1 unless it is given. */
 function verdict(check: (...args: never[]) => unknown, more: Partial<AnyTask> = {}, input: Payload | null = json(1)) {
   const task = { name: "a", pool: "cpu", run: () => null, check, ...more } as AnyTask;
-  return verdictOf({ task, settings: { max: 5 } }, input);
+  return verdictOf({ task, settings: { max: 5 }, resources: {} }, input);
 }
 
 suite("a task's own check", () => {
@@ -26,6 +27,19 @@ suite("a task's own check", () => {
     const said = verdict(check, { input: SleepInputSchema }, { kind: "message", type: "", bytes });
     assert.equal(said, undefined);
     assert.deepEqual(seen, [0, { max: 5 }]);
+  });
+
+  test("sees the settings of the task's resources, by the task's own names", () => {
+    const billing = defineResource({ name: "billing", setup: () => null });
+    const seen: unknown[] = [];
+    const check = (...[, , resources]: unknown[]) => {
+      seen.push(resources);
+      return [];
+    };
+    const task = { name: "a", pool: "cpu", run: () => null, check, resources: { bills: billing } } as AnyTask;
+    const read = { settings: undefined, resources: [{ name: "billing", settings: { url: "x" }, permits: {} }] };
+    verdictOf(checkableOf(task, read), json(1));
+    assert.deepEqual(seen, [{ bills: { url: "x" } }]);
   });
 
   test("sees JSON, bytes, or null for nothing, as `run` does", () => {
