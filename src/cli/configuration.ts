@@ -1,4 +1,5 @@
 /** Brings the outside to `parseConfig`: the file, the environment, the flags and the number of cores. */
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { type Config, type ConfigSources, parseConfig } from "../config.ts";
@@ -6,7 +7,13 @@ import { options } from "../config/options.ts";
 import { messageOf, StartError } from "../errors.ts";
 import { type Flag, type Invocation, textOf } from "./command.ts";
 
-export const configFlag: Flag = { usage: "--config <file>", doc: "YAML file with settings (or MILLPOND_CONFIG)" };
+/** Read where it lies in the current folder and no other file is named. */
+export const defaultConfigFile = "millpond.yaml";
+
+export const configFlag: Flag = {
+  usage: "--config <file>",
+  doc: `YAML file with settings (or MILLPOND_CONFIG; default: ${defaultConfigFile}, where there is one)`,
+};
 
 /** Flags for settings, by key; all settings when no key is named. */
 export function settingFlags(keys?: readonly string[]): readonly Flag[] {
@@ -21,15 +28,21 @@ export function settingFlags(keys?: readonly string[]): readonly Flag[] {
     });
 }
 
-/** The configuration that a command line and its environment ask for. Throws a StartError. */
-export async function loadConfig({ flags, env }: Pick<Invocation, "flags" | "env">): Promise<Config> {
-  const path = textOf(flags, "--config") ?? (env.MILLPOND_CONFIG || undefined);
-  return parseConfig({
-    file: path === undefined ? null : await readConfigFile(path),
+/** The configuration that a command line and its environment ask for, and the file it comes from. Throws a StartError. */
+export async function loadConfig({
+  flags,
+  env,
+}: Pick<Invocation, "flags" | "env">): Promise<{ readonly config: Config; readonly file: string | undefined }> {
+  const path =
+    textOf(flags, "--config") ?? (env.MILLPOND_CONFIG || (existsSync(defaultConfigFile) && defaultConfigFile));
+  const file = path ? await readConfigFile(path) : null;
+  const config = parseConfig({
+    file,
     env,
     flags: Object.fromEntries(Object.keys(flags).map((flag) => [flag, textOf(flags, flag)])),
     cores: availableParallelism(),
   });
+  return { config, file: file?.name };
 }
 
 /** Reads the configuration file. Throws a StartError (exit code 2) that names it. */

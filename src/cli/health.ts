@@ -21,7 +21,7 @@ export const health: Command = {
   examples: ["millpond health", "millpond health --alive --http-port 8080"],
   run: async (invocation) => {
     const { flags, terminal } = invocation;
-    const { http } = await loadConfig(invocation);
+    const { http } = (await loadConfig(invocation)).config;
     const host = anyAddress[http.host] ?? http.host;
     const url = `http://${host.includes(":") ? `[${host}]` : host}:${http.port}${isOn(flags, "--alive") ? "/healthz" : "/readyz"}`;
     const { isServing, says, reasons } = await ask(url);

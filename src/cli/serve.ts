@@ -32,7 +32,7 @@ export const serve: Command = {
 };
 
 async function runServer({ flags, env, terminal }: Invocation): Promise<number> {
-  const config = await loadConfig({ flags, env });
+  const { config, file } = await loadConfig({ flags, env });
   if (isOn(flags, "--json")) assertOwnOutput(env);
   const say = (event: string, facts: object, lines: readonly string[]) => {
     if (isOn(flags, "--json")) terminal.print(JSON.stringify({ event, ...facts }));
@@ -55,17 +55,22 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
 
   await server.logged(); // what the log and standard output say stands in the order in which it happened
   const { grpcAddress, httpAddress, store, pools, tasks, ignored } = server;
-  say("serving", { version, pid: process.pid, grpc: grpcAddress, http: httpAddress, store, pools, tasks, ignored }, [
-    `millpond ${version} is serving`,
-    `  gRPC   ${grpcAddress}`,
-    `  HTTP   http://${httpAddress}`,
-    `  store  ${store === "memory" ? "memory: jobs are lost at the end" : store}`,
-    `  pools  ${pools.map(poolText).join(", ")}`,
-    `  tasks  ${tasks.join(", ")}`,
-    ...ignored.slice(0, maxIgnoredShown).map(({ path, why }) => `         ignored: ${path} (${why})`),
-    ...(ignored.length > maxIgnoredShown ? [`         ignored: ${ignored.length - maxIgnoredShown} more`] : []),
-    `  stop   kill -TERM ${process.pid}, or Ctrl-C here`,
-  ]);
+  say(
+    "serving",
+    { version, pid: process.pid, config: file, grpc: grpcAddress, http: httpAddress, store, pools, tasks, ignored },
+    [
+      `millpond ${version} is serving`,
+      `  gRPC   ${grpcAddress}`,
+      `  HTTP   http://${httpAddress}`,
+      ...(file === undefined ? [] : [`  config ${file}`]),
+      `  store  ${store === "memory" ? "memory: jobs are lost at the end" : store}`,
+      `  pools  ${pools.map(poolText).join(", ")}`,
+      `  tasks  ${tasks.join(", ")}`,
+      ...ignored.slice(0, maxIgnoredShown).map(({ path, why }) => `         ignored: ${path} (${why})`),
+      ...(ignored.length > maxIgnoredShown ? [`         ignored: ${ignored.length - maxIgnoredShown} more`] : []),
+      `  stop   kill -TERM ${process.pid}, or Ctrl-C here`,
+    ],
+  );
 
   const signal = await Promise.race([signals.first, server.failed]);
   if (signal instanceof Error) return endFailed(server, signal, terminal);

@@ -299,7 +299,9 @@ export const secretKeys: readonly Key[] = ["alerts.webhook", "resources"];
 
 /** Variables that start with MILLPOND_ and are not settings of the server. */
 export const otherVariables = {
-  MILLPOND_CONFIG: "The configuration file, for `serve` and `health`; the flag is --config.",
+  MILLPOND_CONFIG:
+    "The configuration file, for `serve` and `health`; the flag is --config. Without both it is `millpond.yaml` in the " +
+    "current folder, where there is one.",
   MILLPOND_ADDRESS: "The server's gRPC address, for every command that asks one; the flag is --address.",
   MILLPOND_CLIENT: "The client's name, for every command that asks a server; the flag is --client.",
 } as const;

@@ -226,6 +226,25 @@ suite("serve refuses a wrong configuration", { concurrency: 2 }, () => {
     ]);
   });
 
+  test("of millpond.yaml in the current folder, unless another file is named", async (t) => {
+    const cwd = await mkdtemp(join(tmpdir(), "millpond-cli-"));
+    t.after(() => rm(cwd, { recursive: true }));
+    await writeFile(join(cwd, "millpond.yaml"), "store: mongo");
+    await writeFile(join(cwd, "other.yaml"), "store: redis");
+
+    for (const [args, env, says] of [
+      [[], {}, 'store in millpond.yaml is "mongo"'],
+      [["--config", "other.yaml"], {}, 'store in other.yaml is "redis"'],
+      [[], { MILLPOND_CONFIG: "other.yaml" }, 'store in other.yaml is "redis"'],
+    ] as const) {
+      for (const command of ["serve", "health"]) {
+        const { code, stderr } = await runProcess([command, ...args], { cwd, env });
+        assert.equal(code, 2);
+        assert.ok(stderr.includes(says), stderr);
+      }
+    }
+  });
+
   test("--allow-insecure=false is not --allow-insecure", async () => {
     const { code, stderr } = await run(["serve", "--grpc-host", "0.0.0.0", "--allow-insecure=false"]);
     assert.equal(code, 2);

@@ -13,19 +13,21 @@ export type Ended = { readonly code: number | null; readonly stdout: string; rea
 export type RunOptions = {
   readonly env?: { readonly [name: string]: string };
   readonly input?: string;
+  /** The folder it runs in. Default: that of the tests. */
+  readonly cwd?: string;
   /** A shell command to run before, such as `ulimit -f 100`. */
   readonly before?: string;
 };
 
 /** Starts the command; variables of the machine that begin with MILLPOND_ are left out. */
-export function start(args: readonly string[], { env = {}, input, before }: RunOptions = {}) {
+export function start(args: readonly string[], { env = {}, input, cwd, before }: RunOptions = {}) {
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(MILLPOND_|NODE_OPTIONS$|FORCE_COLOR$)/.test(name),
   );
   const command = [process.execPath, mainFile, ...args];
   const shell = before === undefined ? [] : ["sh", "-c", `${before}; exec "$0" "$@"`];
   const [file, ...rest] = [...shell, ...command] as [string, ...string[]];
-  const child = spawn(file, rest, { env: { ...Object.fromEntries(inherited), ...env } });
+  const child = spawn(file, rest, { cwd, env: { ...Object.fromEntries(inherited), ...env } });
   child.stdin.on("error", () => undefined); // a command that does not read its input may be gone already
   child.stdin.end(input);
   return child;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, watch } from "node:fs/promises";
+import { mkdtemp, readFile, rm, watch, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
@@ -14,16 +14,10 @@ suite("serve", () => {
   test("says in a few lines where it serves, and ends with 0 on SIGTERM", async (t) => {
     const folder = await mkdtemp(join(tmpdir(), "millpond-cli-"));
     t.after(() => rm(folder, { recursive: true }));
+    const config = join(folder, "own.yaml");
+    await writeFile(config, `dataDir: ${folder}\npools: {cpu: {workers: 1}, io: {workers: 2}}\n`);
     const ports = ["--grpc-port", "0", "--http-port", "0"];
-    const child = start([
-      "serve",
-      ...ports,
-      "--data-dir",
-      folder,
-      "--pools",
-      "{cpu: {workers: 1}, io: {workers: 2}}",
-      ...quiet,
-    ]);
+    const child = start(["serve", ...ports, "--config", config, ...quiet]);
     t.after(() => child.kill("SIGKILL"));
     const exited = new Promise((resolve) => child.on("close", resolve));
     let text = "";
@@ -36,7 +30,7 @@ suite("serve", () => {
       text,
       /^millpond \d+\.\d+\.\d+ is serving\n {2}gRPC {3}127\.0\.0\.1:\d+\n {2}HTTP {3}http:\/\/127\.0\.0\.1:\d+\n/,
     );
-    assert.ok(text.includes(`  store  ${folder}/millpond.sqlite\n`), text);
+    assert.ok(text.includes(`  config ${config}\n  store  ${folder}/millpond.sqlite\n`), text);
     assert.match(
       text,
       /^ {2}pools {2}cpu \(1 worker\), io \(2 workers\)\n {2}tasks {2}echo, fail, image\.resize, sleep$/m,

@@ -19,7 +19,8 @@ export function renderConfiguration(): string {
 <!-- Written by test/docs/configuration.ts from src/config/options.ts: change it there. -->
 
 Every setting of \`millpond serve\` can be given as a flag, as an environment variable, or in a YAML (or JSON) file that
-\`--config\` or \`MILLPOND_CONFIG\` names. A flag wins over the environment, that over the file, that over the default.
+\`--config\` or \`MILLPOND_CONFIG\` names; without both, \`millpond.yaml\` in the folder the server is started in is that file, where there is
+one. A flag wins over the environment, that over the file, that over the default.
 
 \`\`\`yaml
 grpc:
