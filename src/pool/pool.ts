@@ -44,6 +44,8 @@ type NoteOfEnded = Extract<Note, { readonly kind: "ended" }>;
 export type ThreadPool = Pool & {
   /** Those that exist now. */
   threads(): readonly Worker[];
+  /** Has threads that are parked between jobs handle what other threads posted to them. */
+  wakeIdle(): void;
 };
 
 export function createPool(options: PoolOptions): ThreadPool {
@@ -250,6 +252,13 @@ export function createPool(options: PoolOptions): ThreadPool {
     boots.watch();
   }
 
+  function wakeIdle(): void {
+    if (isStopping) return;
+    for (let idle = threads.threads.length - slots.busy.size; idle > 0; idle -= 1) {
+      void threads.run(noChunk).catch(() => undefined); // its thread ended meanwhile
+    }
+  }
+
   function releaseAll(): void {
     isStopping = true;
     threads.options.minThreads = 0; // threads that end from now on are not replaced
@@ -287,6 +296,7 @@ export function createPool(options: PoolOptions): ThreadPool {
     maxWorkers,
     workers: () => threads.threads.length,
     threads: () => threads.threads,
+    wakeIdle,
     free,
     canRun: () => !isStuck() && !boots.isBroken(),
     startingMs(seq) {

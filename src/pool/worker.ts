@@ -5,6 +5,7 @@
 import { MessageChannel, parentPort, threadId, workerData } from "node:worker_threads";
 import { systemClock as clock, takeOrigin } from "../clock.ts";
 import { saveCompiledCode } from "../code-cache.ts";
+import { answerHeapRequests } from "../heap-snapshots.ts";
 import { isSampled } from "../job/trace.ts";
 import { type Chunk, type ChunkJob, type ChunkOutcome, type ChunkOutcomes, noChunk, type Note } from "./chunk.ts";
 import type { ThreadData } from "./chunk.ts";
@@ -36,6 +37,7 @@ const thread = (Array.isArray(workerData) ? workerData.at(-1) : workerData) as T
 async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkOutcomes>> {
   takeOrigin(thread.clockOrigin);
   listenTo(thread.bell);
+  answerHeapRequests(clock.now);
   hookModules();
   for (const output of [process.stdout, process.stderr]) boundOutput(output);
   let isReady = false;
@@ -63,7 +65,10 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
   isReady = true;
   post({ kind: "ready", thread: threadId });
   return async (chunk) => {
-    if (chunk === noChunk) return [];
+    if (chunk === noChunk) {
+      await new Promise((resolve) => setImmediate(resolve)); // what was posted to this thread is handled first
+      return [];
+    }
     const { slot, jobs } = chunk;
     const flags = (flagsOfSlots[slot] ??= flagsOf(thread.flags, slot));
     const spanLog = thread.spanLogs ? (spanLogsOfSlots[slot] ??= spanLogOf(thread.spanLogs, slot)) : null;

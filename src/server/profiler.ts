@@ -21,11 +21,13 @@ export function createServerProfiler(
     storeThreads,
     ...parts
   }: Pick<ProfilerParts, "diskRefusal" | "clock" | "log"> & {
-    readonly pools: readonly Pick<ThreadPool, "name" | "threads">[];
+    readonly pools: readonly Pick<ThreadPool, "name" | "threads" | "wakeIdle">[];
     readonly storeThreads: readonly Worker[];
   },
 ): Profiler & Service {
-  const targets: [name: string, threads: () => readonly Worker[]][] = pools.map(({ name, threads }) => [name, threads]);
+  const targets: [name: string, threads: () => readonly Worker[], wake?: () => void][] = pools.map(
+    ({ name, threads, wakeIdle }) => [name, threads, wakeIdle],
+  );
   if (storeThreads.length > 0) targets.unshift(["store", () => storeThreads]);
   const folder = createProfileFolder(store === "memory" ? null : join(dataDir, "profiles"));
   return createProfiler({ ...parts, folder, targets });

@@ -4,13 +4,7 @@ import { Session } from "node:inspector/promises";
 import { pipeline } from "node:stream/promises";
 import { getHeapSnapshot, getHeapStatistics } from "node:v8";
 import type { Worker } from "node:worker_threads";
-import { beforeExec, createSignal } from "../lifecycle.ts";
-
-/** Number of the one call that a session makes in a worker. */
-const call = 1;
-
-/** The `threadId` of a worker that has ended. */
-export const endedThreadId = -1;
+import { beforeExec } from "../lifecycle.ts";
 
 /** A thread of this process; null: the one that runs this. */
 export type Thread = Worker | null;
@@ -64,58 +58,7 @@ export async function heapBytes(thread: Thread): Promise<number> {
   return used_heap_size;
 }
 
-/** Writes all that is in the thread's memory into a new file. Rejects when the thread ends, or `signal` aborts. */
-export async function writeHeap(thread: Thread, path: string, signal: AbortSignal): Promise<void> {
-  if (thread)
-    await runIn(thread, `process.getBuiltinModule("node:v8").writeHeapSnapshot(${JSON.stringify(path)})`, signal);
-  else await pipeline(getHeapSnapshot(), createWriteStream(path, { mode: 0o600, flags: "wx" }), { signal });
+/** Writes all that is in this thread's memory into a new file. Rejects when `signal` aborts. */
+export async function writeOwnHeap(path: string, signal: AbortSignal): Promise<void> {
+  await pipeline(getHeapSnapshot(), createWriteStream(path, { mode: 0o600, flags: "wx" }), { signal });
 }
-
-/**
- * Evaluates an expression in a worker, also while it is inside a loop or parked. A snapshot is written there and not read
- * from here, by `worker.getHeapSnapshot()`: the end of its thread meanwhile would end the process by a segmentation fault
- * (seen on Node 24 and 26).
- */
-async function runIn(worker: Worker, expression: string, signal: AbortSignal): Promise<void> {
-  const session = openSession();
-  const attached = createSignal<string>();
-  const done = createSignal();
-  const ended = () => done.fail(new Error("the thread ended"));
-  const aborted = () => done.fail(new Error("it took too long, or the server stops"));
-  session.on("NodeWorker.attachedToWorker", ({ params: { workerInfo, sessionId } }) => {
-    if (workerInfo.title.startsWith(`[worker ${worker.threadId}]`)) attached.fire(sessionId); // its id is another number
-  });
-  session.on("NodeWorker.receivedMessageFromWorker", ({ params: { message } }) => {
-    const answer = JSON.parse(message) as Answer;
-    if (answer.id !== call) return;
-    const fault = answer.error?.message ?? answer.result?.exceptionDetails?.exception?.description;
-    if (fault === undefined) done.fire();
-    else done.fail(new Error(fault));
-  });
-  worker.once("exit", ended);
-  if (worker.threadId === endedThreadId) ended(); // its "exit" came before this
-  signal.addEventListener("abort", aborted);
-  if (signal.aborted) aborted();
-
-  async function evaluate(): Promise<void> {
-    await session.post("NodeWorker.enable", { waitForDebuggerOnStart: false });
-    const sessionId = await attached.promise;
-    const message = JSON.stringify({ id: call, method: "Runtime.evaluate", params: { expression } });
-    await session.post("NodeWorker.sendMessageToWorker", { sessionId, message });
-    await done.promise;
-  }
-  try {
-    await Promise.race([done.promise, evaluate()]);
-  } finally {
-    worker.off("exit", ended);
-    signal.removeEventListener("abort", aborted);
-    session.disconnect();
-  }
-}
-
-/** What a worker answers, as far as it matters: https://chromedevtools.github.io/devtools-protocol/v8/Runtime/#method-evaluate */
-type Answer = {
-  readonly id?: number;
-  readonly error?: { readonly message: string };
-  readonly result?: { readonly exceptionDetails?: { readonly exception?: { readonly description?: string } } };
-};

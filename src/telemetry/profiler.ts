@@ -4,34 +4,30 @@ import { dirname, join } from "node:path";
 import type { Worker } from "node:worker_threads";
 import { type Clock, pause } from "../clock.ts";
 import { invalid, type MillpondError, messageOf, refusal } from "../errors.ts";
+import { endedThreadId, requestHeapSnapshot } from "../heap-snapshots.ts";
 import { createSignal, type Service } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import type { Profile, ProfileKind, Profiler, ProfileRequest } from "../profile.ts";
-import {
-  endedThreadId,
-  heapBytes,
-  recordAllocations,
-  recordCpu,
-  type Recording,
-  type Thread,
-  writeHeap,
-} from "./inspector.ts";
+import { heapBytes, recordAllocations, recordCpu, type Recording, type Thread, writeOwnHeap } from "./inspector.ts";
 import { freeBytes, type ProfileFolder, wholeBytes, writePrivate } from "./profile-folder.ts";
 
 export type ProfilerParts = {
   readonly folder: ProfileFolder;
   /**
    * The threads besides the main one, under the names by which they are asked for: `store`, or that of a pool, which may be
-   * `store` or `main` too: both are meant then.
+   * `store` or `main` too: both are meant then. `wake` has those handle messages that are parked.
    */
-  readonly targets: readonly (readonly [name: string, threads: () => readonly Worker[]])[];
+  readonly targets: readonly (readonly [name: string, threads: () => readonly Worker[], wake?: () => void])[];
   /** Why nothing may be written to the disk now; undefined: it may. */
   readonly diskRefusal: () => MillpondError | undefined;
   readonly clock: Clock;
   readonly log: Log;
 };
 
-/** How long a thread may take to begin or end a recording: one inside a native call is not asked before it returns. */
+/**
+ * How long a thread may take to begin or end a recording: one inside a native call is not asked before it returns. A heap
+ * snapshot also waits for the end of a loop that does not yield.
+ */
 const answerMs = 5_000;
 /** A thread that starts is asked again after so long. */
 const retryMs = 50;
@@ -46,7 +42,7 @@ const reserveBytes = 64 * 2 ** 20;
 const main = "main";
 const extensions = { cpu: "cpuprofile", allocations: "heapprofile", heap: "heapsnapshot" } as const;
 
-type Named = { readonly name: string; readonly thread: Thread | undefined };
+type Named = { readonly name: string; readonly thread: Thread | undefined; readonly wake?: (() => void) | undefined };
 
 /** `stop` ends what is being recorded, and gives it three seconds to be written. */
 export function createProfiler({ folder, targets, diskRefusal, clock, log }: ProfilerParts): Profiler & Service {
@@ -60,8 +56,9 @@ export function createProfiler({ folder, targets, diskRefusal, clock, log }: Pro
       throw invalid([{ field: "target", description: `is "${target}" and must be one of ${known.join(", ")}${or}` }]);
     }
     const asked = targets.filter(([name]) => target === "" || target === name);
-    const workers = asked.flatMap(([name, threads]): Named[] => {
+    const workers = asked.flatMap(([name, threads, wake]): Named[] => {
       const all = threads().map((thread) => ({
+        wake,
         name: thread.threadName === name ? name : `${name}-${thread.threadId}`,
         thread,
       }));
@@ -83,7 +80,11 @@ export function createProfiler({ folder, targets, diskRefusal, clock, log }: Pro
   async function answered<T>(answer: Promise<T>): Promise<T> {
     const late = createSignal<never>();
     const cancel = clock.after(answerMs, () =>
-      late.fail(new Error(`it did not answer within ${answerMs} ms: perhaps it is inside native code`)),
+      late.fail(
+        new Error(
+          `it did not answer within ${answerMs} ms: perhaps it is inside native code, or a loop that never yields`,
+        ),
+      ),
     );
     try {
       return await Promise.race([answer, late.promise]);
@@ -133,17 +134,12 @@ export function createProfiler({ folder, targets, diskRefusal, clock, log }: Pro
   /** One after the other: each is as large as the heap, and its thread stands still. */
   async function takeHeaps(threads: readonly Named[], path: PathOf, signal: AbortSignal): Promise<Profile[]> {
     const profiles: Profile[] = [];
-    for (const { name, thread } of threads)
-      profiles.push(await attempt(name, () => takeHeap(name, thread, path(name), signal)));
+    for (const named of threads)
+      profiles.push(await attempt(named.name, () => takeHeap(named, path(named.name), signal)));
     return profiles;
   }
 
-  async function takeHeap(
-    name: string,
-    given: Thread | undefined,
-    path: string,
-    signal: AbortSignal,
-  ): Promise<Profile> {
+  async function takeHeap({ name, thread: given, wake }: Named, path: string, signal: AbortSignal): Promise<Profile> {
     const thread = present(given);
     const neededBytes = (await answered(whenRunning(thread, heapBytes))) * heapGrowth;
     const roomBytes = (await freeBytes(dirname(path))) - reserveBytes;
@@ -155,7 +151,13 @@ export function createProfiler({ folder, targets, diskRefusal, clock, log }: Pro
     const over = new AbortController();
     const cancel = clock.after(longestHeapMs, () => over.abort());
     try {
-      await writeHeap(thread, path, AbortSignal.any([signal, over.signal]));
+      const ending = AbortSignal.any([signal, over.signal]);
+      if (thread) {
+        const { begun, written } = requestHeapSnapshot(thread, path, clock.now() + answerMs, ending);
+        wake?.();
+        await answered(begun);
+        await written;
+      } else await writeOwnHeap(path, ending);
       return { thread: name, path, bytes: await wholeBytes(path) };
     } catch (error) {
       await rm(path, { force: true });

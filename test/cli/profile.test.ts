@@ -46,9 +46,11 @@ suite("while a server runs", { concurrency: 2 }, () => {
     const [line = ""] = outputOf(await millpond("profile", "--thread", "main", "--for", "1s")).split("\n");
     const path = line.split("  ")[0] as string;
     assert.ok(Array.isArray((JSON.parse(readFileSync(path, "utf8")) as { nodes: unknown }).nodes));
-    const heap = outputOf(await millpond("profile", "--heap", "--thread", "cpu", "--json"));
-    const { profiles } = JSON.parse(heap) as { profiles: { path: string; thread: string }[] };
-    assert.match(profiles.map(({ path }) => path).join(), /^[^,]*\/cpu-\d+\.heapsnapshot$/);
+    for (const thread of ["cpu", "io", "store"]) {
+      const heap = outputOf(await millpond("profile", "--heap", "--thread", thread, "--json"));
+      const { profiles } = JSON.parse(heap) as { profiles: { path: string; thread: string }[] };
+      assert.match(profiles.map(({ path }) => path).join(), new RegExp(`^[^,]*/${thread}(-\\d+)?\\.heapsnapshot$`));
+    }
     const unknown = await millpond("profile", "--thread", "gpu");
     assert.deepEqual([unknown.code, unknown.stdout], [2, ""]);
     assert.match(unknown.stderr, /--thread is "gpu" and must be one of main, store, cpu, io, or empty for all threads/);

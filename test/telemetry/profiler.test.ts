@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:f
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { suite, test, type TestContext } from "node:test";
+import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { systemClock } from "../../src/clock.ts";
 import { refusal } from "../../src/errors.ts";
@@ -17,9 +18,14 @@ const never = new AbortController().signal;
 /** The recording ends when it is read, not after some time. */
 const aborted = () => AbortSignal.timeout(50);
 
-/** A thread that says "ready", and then does what the code says. */
+const heapSnapshots = fileURLToPath(new URL("../../src/heap-snapshots.ts", import.meta.url));
+
+/** A thread that answers requests for its heap, says "ready", and then does what the code says. */
 async function startThread(t: TestContext, code: string, name?: string): Promise<Worker> {
-  const text = `require("node:worker_threads").parentPort.postMessage("ready"); setImmediate(() => { ${code} });`;
+  const text = `
+    require(${JSON.stringify(heapSnapshots)}).answerHeapRequests(Date.now);
+    require("node:worker_threads").parentPort.postMessage("ready");
+    setImmediate(() => { ${code} });`;
   const worker = new Worker(text, { eval: true, ...(name !== undefined && { name }) });
   worker.on("error", () => {});
   t.after(() => worker.terminate());
@@ -95,7 +101,7 @@ suite("a profile", () => {
   });
 
   test("of allocations, and of a heap, is what DevTools reads", async (t) => {
-    const [store, worker] = [await startThread(t, idle, "store"), await startThread(t, parked)];
+    const [store, worker] = [await startThread(t, idle, "store"), await startThread(t, idle)];
     const { profiler } = open(t, {
       targets: [
         ["store", () => [store]],
@@ -155,6 +161,18 @@ suite("a profile", () => {
     }
   });
 
+  test("of a heap says that a thread which never yields did not answer, and leaves nothing", async (t) => {
+    const worker = await startThread(t, busy);
+    const real = { ...systemClock };
+    const { profiler, path } = open(t, {
+      clock: { ...real, after: (delayMs, run) => real.after(delayMs === 5_000 ? 200 : delayMs, run) },
+      targets: [["cpu", () => [worker]]],
+    });
+    const [profile] = await profiler.profile({ kind: "heap", target: "cpu", durationMs: 0 }, never);
+    assert.match(errorOf(profile), /^it did not answer within 5000 ms: .* a loop that never yields$/);
+    assert.deepEqual(readdirSync(path), []);
+  });
+
   test("says of a thread inside native code that it did not answer, and does not wait for it", async (t) => {
     const clock = createFakeClock();
     const stuck = { threadId: 7, threadName: "", startCpuProfile: () => new Promise(() => {}) } as unknown as Worker;
@@ -163,7 +181,10 @@ suite("a profile", () => {
     while (clock.timers() < 2) await new Promise(setImmediate);
     clock.advance(5_000);
     const [profile] = await taking;
-    assert.equal(errorOf(profile), "it did not answer within 5000 ms: perhaps it is inside native code");
+    assert.equal(
+      errorOf(profile),
+      "it did not answer within 5000 ms: perhaps it is inside native code, or a loop that never yields",
+    );
   });
 
   test("is refused for a thread that is not there, with those that are", async (t) => {

@@ -3,6 +3,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { systemClock } from "../../clock.ts";
 import { messageOf, StartError } from "../../errors.ts";
+import { answerHeapRequests } from "../../heap-snapshots.ts";
 import { createCheckpoint } from "./checkpoint.ts";
 import { openConnection, openWitness } from "./connection.ts";
 import { createExecutor } from "./executor.ts";
@@ -124,6 +125,7 @@ function start(given: string): void {
   }
 }
 
+answerHeapRequests(systemClock.now);
 try {
   start((workerData as { readonly path: string }).path);
   say("ready");

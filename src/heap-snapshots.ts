@@ -1,0 +1,71 @@
+/**
+ * Heap snapshots of threads, which each thread writes of itself at a turn of its event loop. Taken from outside, the end of
+ * any thread at a bad moment is a segmentation fault of the process: `worker.getHeapSnapshot()` reads memory that the thread
+ * has freed, and the inspector's `NodeWorker.enable` attaches to it (seen on Node 24 and 26).
+ */
+import { writeHeapSnapshot } from "node:v8";
+import { BroadcastChannel, threadId, type Worker } from "node:worker_threads";
+import { messageOf } from "./errors.ts";
+import { createSignal } from "./lifecycle.ts";
+
+type Request = { readonly thread: number; readonly path: string; readonly untilMs: number };
+type Answer = { readonly path: string; readonly said: "begun" | "written" | { readonly error: string } };
+
+const channelName = "millpond-heap-snapshots";
+
+/** Both promises reject when the thread ends, when it cannot write, and when `signal` aborts. */
+export type HeapRequest = { readonly begun: Promise<void>; readonly written: Promise<void> };
+
+/** Has this thread write what `requestHeapSnapshot` asks it for. It does not keep the thread alive. */
+export function answerHeapRequests(now: () => number): void {
+  const channel = new BroadcastChannel(channelName);
+  const answer = (message: Answer) => channel.postMessage(message);
+  channel.addEventListener("message", (event) => {
+    const { thread, path, untilMs } = (event as MessageEvent).data as Request;
+    if (thread !== threadId || now() > untilMs) return;
+    answer({ path, said: "begun" });
+    try {
+      writeHeapSnapshot(path);
+      answer({ path, said: "written" });
+    } catch (error) {
+      answer({ path, said: { error: messageOf(error) } });
+    }
+  });
+  channel.unref();
+}
+
+/** Asks a thread for its heap in a new file at `path`. After `untilMs`, by the wall clock, it does not begin any more. */
+export function requestHeapSnapshot(worker: Worker, path: string, untilMs: number, signal: AbortSignal): HeapRequest {
+  const channel = new BroadcastChannel(channelName);
+  const begun = createSignal();
+  const written = createSignal();
+  const fail = (why: string) => {
+    begun.fail(new Error(why));
+    written.fail(new Error(why));
+  };
+  const ended = () => fail("the thread ended");
+  const aborted = () => fail("it took too long, or the server stops");
+  channel.addEventListener("message", (event) => {
+    const { path: answered, said } = (event as MessageEvent).data as Answer;
+    if (answered !== path) return;
+    if (said === "begun") begun.fire();
+    else if (said === "written") written.fire();
+    else if (said) fail(said.error);
+  });
+  worker.once("exit", ended);
+  if (worker.threadId === endedThreadId) ended(); // its "exit" came before this
+  signal.addEventListener("abort", aborted);
+  if (signal.aborted) aborted();
+  channel.postMessage({ thread: worker.threadId, path, untilMs } satisfies Request);
+  const done = () => {
+    channel.close();
+    worker.off("exit", ended);
+    signal.removeEventListener("abort", aborted);
+  };
+  written.promise.then(done, done);
+  begun.promise.catch(() => undefined); // both fail for one reason, and the caller may wait for one of them only
+  return { begun: begun.promise, written: written.promise };
+}
+
+/** The `threadId` of a worker that has ended. */
+export const endedThreadId = -1;
