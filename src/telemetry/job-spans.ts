@@ -27,7 +27,7 @@ type NamedJob = Pick<NewJob, "id" | "client" | "task" | "pool" | "trace">;
 /** Outcomes that count as failures. */
 const failures: ReadonlySet<string> = new Set(["failed", "timed_out", "expired", "lost"]);
 
-export function createJobSpans(sink: SpanSink, clock: Clock, keepsFailures: boolean): JobSpans {
+export function createJobSpans(sink: SpanSink, clock: Clock): JobSpans {
   /** By id: what `deliver` needs to know. */
   const undelivered = new Map<string, NamedJob>();
 
@@ -44,8 +44,7 @@ export function createJobSpans(sink: SpanSink, clock: Clock, keepsFailures: bool
   function settle(attempt: TracedAttempt, settlement: Settlement, now: number): void {
     const { lease } = attempt;
     const isTraced = isSampled(lease.trace);
-    const isFailure = failures.has(settlement.outcome);
-    if (!isTraced && !(keepsFailures && isFailure)) return;
+    if (!isTraced && !failures.has(settlement.outcome)) return;
     // of one that is not traced the job's own span is made with its first failure, and is there for those that follow
     const isFirst = !isTraced && lease.attempt === 1 && lease.redrives === 0;
     if (!sink.hasRoom((isFirst ? 4 : 3) + (attempt.spans?.length ?? 0))) return;

@@ -9,8 +9,6 @@ export type Sampler = {
   follows(isSampled: boolean, traceId: string): boolean;
   /** A request came. */
   refresh(): void;
-  /** Whether attempts that fail are exported although their job is not traced. */
-  readonly keepsFailures: boolean;
 };
 
 /** Follows the caller; of jobs whose callers send no context at most `perSecond` in a second, and as many at once, are traced. */
@@ -29,7 +27,6 @@ export function createBoundedSampler(perSecond: number, clock: Clock): Sampler {
       tokens = Math.min(perSecond, tokens + ((now - refilledMs) / 1_000) * perSecond);
       refilledMs = now;
     },
-    keepsFailures: true,
   };
 }
 
@@ -41,6 +38,5 @@ export function createStandardSampler(name: SamplerName, isInRatio: (traceId: st
     begins: root,
     follows: (isSampled, traceId) => (name === rootName ? root(traceId) : isSampled),
     refresh() {},
-    keepsFailures: name !== "always_off",
   };
 }

@@ -36,7 +36,7 @@ export async function openTracing(settings: TelemetrySettings, parts: TracingPar
       : createBoundedSampler(parts.jobsPerSecond, clock);
     const tracing = {
       ...createRequestSpans({ sink, sampler, contexts, clock }),
-      ...createJobSpans(sink, clock, sampler.keepsFailures),
+      ...createJobSpans(sink, clock),
       numbers: () => ({ ...sink.numbers(), droppedContexts: contexts.dropped() }),
     };
     return { tracing, stop: sink.stop };

@@ -129,7 +129,7 @@ function tracesOf(read: Reader): TraceSettings | null {
     batchDelayMs: read.number("OTEL_BSP_SCHEDULE_DELAY", [1, longestMs], true) ?? 5_000,
     exportTimeoutMs: read.number("OTEL_BSP_EXPORT_TIMEOUT", [1, longestMs], true) ?? 30_000,
   };
-  return exporters ? { exporters, ...settings } : null;
+  return exporters && name !== "always_off" ? { exporters, ...settings } : null;
 }
 
 function metricsOf(read: Reader): MetricSettings | null {

@@ -13,7 +13,7 @@ import { t0 } from "../store/sample.ts";
 const trace = `00-${"b".repeat(32)}-${"c".repeat(16)}-01`;
 const policy = { maxAttempts: 3, baseMs: 100, factor: 2, maxBackoffMs: 100, jitter: "none" as const };
 
-function open({ room = Number.POSITIVE_INFINITY, keepsFailures = true } = {}) {
+function open({ room = Number.POSITIVE_INFINITY } = {}) {
   const given: Span[] = [];
   let dropped = 0;
   const sink = {
@@ -25,7 +25,7 @@ function open({ room = Number.POSITIVE_INFINITY, keepsFailures = true } = {}) {
     give: (span: Span) => void given.push(span),
   };
   const clock = createFakeClock(t0 + 20.5);
-  const spans = createJobSpans(sink, clock, keepsFailures);
+  const spans = createJobSpans(sink, clock);
   const settle = (lease: Lease, outcome: Outcome, more: Partial<TracedAttempt> = {}) => {
     const attempt = { lease, outcome, startedAt: t0 + 5.25, finishedAt: t0 + 8.75, tookMs: 3.5, ...more };
     spans.settled([attempt], [transition(lease, outcome, policy, attempt, () => 0)]);
@@ -88,12 +88,6 @@ suite("the spans of a job", () => {
       attempts.map(({ attributes }) => attributes["millpond.redrives"]),
       [undefined, undefined, 1],
     );
-  });
-
-  test("are none of those either where the sampler is `always_off`", () => {
-    const { settle, names } = open({ keepsFailures: false });
-    settle(newLease(), failedOnce);
-    assert.deepEqual(names(), []);
   });
 
   test("say of an attempt that did not begin how its wait ended", () => {

@@ -65,9 +65,15 @@ suite("the standard variables", () => {
     assert.equal(readVariables(endpoint).traces?.sampler, null);
     const sampler = (name: string, arg?: string) =>
       readVariables({ ...endpoint, OTEL_TRACES_SAMPLER: name, OTEL_TRACES_SAMPLER_ARG: arg }).traces?.sampler;
-    assert.deepEqual(sampler("always_off"), { name: "always_off", ratio: 1 });
+    assert.deepEqual(sampler("parentbased_always_off"), { name: "parentbased_always_off", ratio: 1 });
     assert.deepEqual(sampler("parentbased_traceidratio", "0.25"), { name: "parentbased_traceidratio", ratio: 0.25 });
     assert.deepEqual(sampler("traceidratio"), { name: "traceidratio", ratio: 1 });
+  });
+
+  test("export no traces with the sampler `always_off`, and the spans of tasks are not recorded", () => {
+    const settings = readVariables({ ...endpoint, OTEL_TRACES_SAMPLER: "always_off" });
+    assert.equal(settings.traces, null);
+    assert.notEqual(settings.metrics, null);
   });
 
   test("describe the resource; the service's own variable goes before the list", () => {
