@@ -3,17 +3,13 @@
  * and a thread that ends leaves the encoder running. A process can be killed, with all its memory, and takes nothing with
  * it when a decoder crashes. It costs about 80 ms and 64 MiB, so it is for slow work only.
  */
-import { fork } from "node:child_process";
-import { extname } from "node:path";
-import { fileURLToPath } from "node:url";
 import { systemClock } from "../../clock.ts";
 import { TaskError } from "../../pool/task.ts";
+import { forkBeside } from "../process/fork.ts";
 import type { Answer, Request } from "./child-entry.ts";
 import { timedOut } from "./cost.ts";
 import type { Resized, Step } from "./picture.ts";
 import type { Plan } from "./plan.ts";
-
-const entry = fileURLToPath(new URL(`./child-entry${extname(import.meta.url)}`, import.meta.url));
 
 export type Bounds = { readonly signal: AbortSignal; readonly timeoutMs: number };
 
@@ -36,14 +32,7 @@ export async function resizeInChild(bytes: Uint8Array, plan: Plan, bounds: Bound
 
 async function runChild(request: Request, { signal, timeoutMs }: Bounds, onEncoding: () => void): Promise<Resized> {
   signal.throwIfAborted();
-  const { PATH, LD_LIBRARY_PATH } = process.env;
-  const child = fork(entry, {
-    serialization: "advanced",
-    // It decodes pictures of strangers, so it gets nothing else of the environment, where secrets may be.
-    env: { PATH, LD_LIBRARY_PATH },
-    execArgv: [],
-    stdio: ["ignore", "ignore", "ignore", "ipc"],
-  });
+  const child = forkBeside(import.meta.url, "child-entry");
   const { promise, resolve, reject } = Promise.withResolvers<Resized>();
   const ended = Promise.withResolvers<void>();
   const onAbort = () => reject(signal.reason as Error);
