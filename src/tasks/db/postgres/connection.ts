@@ -1,0 +1,190 @@
+/**
+ * A connection to PostgreSQL. What only reads is one round trip; what writes is two, so that nothing is committed whose rows
+ * are too many, and that only a connection that breaks during the commit itself leaves its outcome unknown.
+ */
+import { isIP, Socket } from "node:net";
+import type { ConnectionOptions } from "node:tls";
+import type { Client } from "pg";
+import { systemClock } from "../../../clock.ts";
+import type { TaskError } from "../../../pool/task.ts";
+import { secretOf } from "../../settings/secret.ts";
+import { failures, ofSet } from "../failures.ts";
+import type { PostgresPlace } from "../settings.ts";
+import { type Answer, type Connection, maxAnswerBytes, type Work } from "../work.ts";
+import { type Address, requestCancel } from "./cancel.ts";
+import { failureOf, isServerError, isStalePlan, whyLost } from "./failure.ts";
+import { type Answered, createPipeline, PipelineError, type Prepared, type Step } from "./pipeline.ts";
+
+/** How long the server may take to stop a statement, and to end a session. */
+const endMs = 5_000;
+
+export type Bounds = { readonly connectMs: number; readonly signal: AbortSignal };
+
+/** Rejects with `db_unavailable`, also when it takes longer than `connectMs`, or with the signal's reason. */
+export async function openPostgres(place: PostgresPlace, { connectMs, signal }: Bounds): Promise<Connection> {
+  signal.throwIfAborted();
+  const { default: pg } = await import("pg"); // by the threads that need it only
+  const { host, port, database, user } = place;
+  const address: Address = { host, port, tls: tlsOf(place) };
+  const password = place.password ? secretOf(place.password) : "";
+  const socket = new Socket();
+  const closed = Promise.withResolvers<void>();
+  socket.once("close", () => closed.resolve());
+  const client = new pg.Client({
+    ...{ host, port, database, user },
+    password: () => password, // also an empty one, or pg would look elsewhere
+    ssl: address.tls ?? false,
+    stream: () => socket,
+    connectionTimeoutMillis: connectMs,
+    keepAlive: true,
+    application_name: "millpond",
+  });
+  client.on("error", () => {}); // each query learns of it, and so does `closed`
+  const onAbort = () => socket.destroy(signal.reason as Error);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    await client.connect();
+  } catch (error) {
+    socket.destroy();
+    signal.throwIfAborted();
+    throw failures.unavailable(whyLost(error));
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+  return connectionOf(client, { address, socket, closed: closed.promise });
+}
+
+function tlsOf({ tls, host, ca }: PostgresPlace): ConnectionOptions | undefined {
+  if (tls === "off") return undefined;
+  return { ...(ca !== undefined && { ca }), host, ...(isIP(host) === 0 && { servername: host }) };
+}
+
+type Parts = { readonly address: Address; readonly socket: Socket; readonly closed: Promise<void> };
+
+function connectionOf(client: Client, { address, socket, closed }: Parts): Connection {
+  const prepared: Prepared = new Map();
+  let isUsable = true;
+  void closed.then(() => (isUsable = false));
+
+  async function send(steps: readonly Step[]): Promise<Answered> {
+    const pipeline = createPipeline(steps, prepared);
+    client.query(pipeline);
+    return pipeline.answered;
+  }
+
+  async function read(work: Work): Promise<Answer> {
+    const answered = await send([beginReadOnly, settings(work), ...executions(work), commit]);
+    return checked(answered, work);
+  }
+
+  async function write(work: Work): Promise<Answer> {
+    const answer = checked(await send([begin, settings(work), ...executions(work)]), work);
+    try {
+      await send([commit]);
+    } catch (error) {
+      const { cause } = error as PipelineError;
+      // constraints may be checked by the commit, which then did nothing
+      if (isServerError(cause) && cause.severity === "ERROR") throw error;
+      isUsable = false;
+      throw failures.outcomeUnknown(whyLost(cause), work);
+    }
+    return answer;
+  }
+
+  /** After an error the transaction is still open, unless the connection is lost. */
+  async function rollBack(): Promise<void> {
+    if (!isUsable) return;
+    await send([rollback]).catch(() => {
+      isUsable = false;
+    });
+  }
+
+  async function attempt(work: Work): Promise<Answer> {
+    try {
+      return await (work.isReadOnly ? read(work) : write(work));
+    } catch (error) {
+      if (hasStalePlan(error)) isUsable = false;
+      await rollBack();
+      throw error instanceof PipelineError ? failureOfStep(error, work) : error;
+    }
+  }
+
+  /** The server stops the statement, unless it is done. A request that comes late would stop the next one: there is none. */
+  async function cancelled(running: Promise<Answer>, signal: AbortSignal): Promise<Answer> {
+    isUsable = false;
+    const cancelTimer = systemClock.after(endMs, () => socket.destroy());
+    const { processID, secretKey } = client as unknown as { readonly processID: number; readonly secretKey: number };
+    await requestCancel(address, { processId: processID, secret: secretKey });
+    try {
+      return await running;
+    } catch {
+      throw signal.reason;
+    } finally {
+      cancelTimer();
+    }
+  }
+
+  return {
+    closed,
+    isUsable: () => isUsable,
+    async run(work, signal) {
+      signal.throwIfAborted();
+      const running = attempt(work);
+      const stop = Promise.withResolvers<"stop">();
+      const onAbort = () => stop.resolve("stop");
+      signal.addEventListener("abort", onAbort, { once: true });
+      try {
+        const first = await Promise.race([running, stop.promise]);
+        return first === "stop" ? await cancelled(running, signal) : first;
+      } finally {
+        signal.removeEventListener("abort", onAbort);
+      }
+    },
+    async close() {
+      isUsable = false;
+      const cancelTimer = systemClock.after(endMs, () => socket.destroy());
+      void client.end().catch(() => {});
+      await closed; // the server closes its side once it has ended the session
+      cancelTimer();
+    },
+  };
+}
+
+const step = (text: string): Step => ({ text, values: [] });
+const begin = step("BEGIN");
+const beginReadOnly = step("BEGIN READ ONLY");
+const commit = step("COMMIT");
+const rollback = step("ROLLBACK");
+
+/** For this transaction only, so that a pooler between us and the server may give the session to others after it. */
+function settings({ timeoutMs }: Work): Step {
+  return {
+    text: "SELECT set_config('statement_timeout', $1, true), set_config('DateStyle', 'ISO', true), set_config('bytea_output', 'hex', true)",
+    values: [String(timeoutMs)],
+  };
+}
+
+/** Steps before the first set: the begin, and the settings. */
+const stepsBefore = 2;
+
+/** One row more than may come back shows that there are too many. */
+function executions({ sql, sets, maxRows }: Work): Step[] {
+  return sets.map((values) => ({ text: sql, values, ...(maxRows !== undefined && { maxRows: maxRows + 1 }) }));
+}
+
+function checked({ columns, rows, affected, isTooLarge }: Answered, work: Work): Answer {
+  if (work.maxRows !== undefined && rows.length > work.maxRows) throw failures.tooManyRows(work);
+  if (isTooLarge) throw failures.answerTooLarge(maxAnswerBytes);
+  return { columns, rows, affected };
+}
+
+function hasStalePlan(error: unknown): boolean {
+  return error instanceof PipelineError && isServerError(error.cause) && isStalePlan(error.cause);
+}
+
+function failureOfStep({ step, cause }: PipelineError, work: Work): TaskError {
+  if (!isServerError(cause)) return failures.unavailable(whyLost(cause));
+  const failure = failureOf(cause, work);
+  const set = step - stepsBefore;
+  return work.sets.length > 1 && set >= 0 && set < work.sets.length ? ofSet(failure, set) : failure;
+}

@@ -1,0 +1,80 @@
+/** What an error of PostgreSQL means (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
+import type { JsonValue } from "../../../job/job.ts";
+import type { TaskError } from "../../../pool/task.ts";
+import { type Constraint, failures } from "../failures.ts";
+import type { Work } from "../work.ts";
+
+/** An error that the server sent. */
+export type ServerError = Error & {
+  readonly code: string;
+  readonly severity: string;
+  readonly constraint?: string;
+  readonly table?: string;
+  readonly column?: string;
+  /** The function of the server that found it. */
+  readonly routine?: string;
+};
+
+export function isServerError(error: unknown): error is ServerError {
+  return error instanceof Error && "severity" in error && "code" in error && typeof error.code === "string";
+}
+
+const constraints: { readonly [state: string]: Constraint } = {
+  "23502": "not_null",
+  "23503": "foreign_key",
+  "23001": "foreign_key", // restrict_violation
+  "23505": "unique",
+  "23514": "check",
+  "23P01": "exclusion",
+};
+
+const meanings: { readonly [state: string]: (message: string) => TaskError } = {
+  "40001": failures.conflict, // serialization_failure
+  "40P01": failures.conflict, // deadlock_detected
+  "55P03": failures.conflict, // lock_not_available
+  "42501": failures.accessDenied, // insufficient_privilege
+  "3D000": failures.unavailable, // invalid_catalog_name: there is no such database
+  "55000": failures.unavailable, // a server that is not ready for it, as a standby
+};
+
+/** By the first two characters. */
+const classes: { readonly [state: string]: (message: string) => TaskError } = {
+  "08": failures.unavailable, // connection
+  "22": failures.valueRefused, // data
+  "28": failures.unavailable, // login: of the configuration, and no job's fault
+  "53": failures.unavailable, // resources
+  "57": failures.unavailable, // the operator's intervention, such as a stop
+  "58": failures.unavailable, // the system, such as its disk
+  XX: failures.unavailable, // a fault of the server itself
+};
+
+/** The table changed since the connection prepared the statement, or a pooler gave us another session: a new one will do. */
+export function isStalePlan({ code, routine }: ServerError): boolean {
+  return routine === "RevalidateCachedQuery" || code === "26000";
+}
+
+const readOnlyTransaction = "25006";
+const queryCanceled = "57014";
+
+/** The detail of an error quotes rows, so it is left out. */
+export function failureOf(error: ServerError, work: Work): TaskError {
+  const { code, message, table, column, constraint } = error;
+  if (isStalePlan(error)) return failures.conflict(message);
+  if (code === queryCanceled) return failures.timedOut(work);
+  if (code === readOnlyTransaction && work.isReadOnly) return failures.readOnly();
+  const kind = constraints[code];
+  if (kind !== undefined) return failures.constraint(kind, message, named({ table, column, constraint }));
+  return (meanings[code] ?? classes[code.slice(0, 2)] ?? failures.statementFailed)(message);
+}
+
+function named(names: { readonly [key: string]: string | undefined }): { [key: string]: JsonValue } {
+  return Object.fromEntries(Object.entries(names).filter((each): each is [string, string] => each[1] !== undefined));
+}
+
+/** Why a connection failed, in words that name no address. */
+export function whyLost(error: unknown): string {
+  if (isServerError(error)) return error.message;
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (typeof code === "string") return code;
+  return error instanceof Error && error.message !== "" ? error.message : "the connection is lost";
+}

@@ -1,0 +1,112 @@
+/** A connection to a SQLite file: a process that has it open, which is killed where a statement has to be stopped. */
+import type { ChildProcess } from "node:child_process";
+import { systemClock } from "../../../clock.ts";
+import { forkBeside } from "../../process/fork.ts";
+import { failures } from "../failures.ts";
+import { type Connection, maxAnswerBytes, type Work } from "../work.ts";
+import { failureOf } from "./failure.ts";
+import type { FromProcess, ToProcess } from "./protocol.ts";
+
+/** How long the process may take to close the file, which moves what is in the write-ahead log. */
+const closeMs = 5_000;
+const dayMs = 86_400_000;
+
+export type Bounds = { readonly connectMs: number; readonly signal: AbortSignal };
+
+/** Rejects with `db_unavailable`, also when it takes longer than `connectMs`, or with the signal's reason. */
+export async function openSqlite(path: string, { connectMs, signal }: Bounds): Promise<Connection> {
+  signal.throwIfAborted();
+  const child = forkBeside(import.meta.url, "process-entry", { busy: true });
+  const { closed, ask, kill } = talkTo(child);
+  let isUsable = true;
+  void closed.then(() => (isUsable = false));
+
+  async function bounded(asked: ToProcess, ms: number, signal: AbortSignal, late: () => Error): Promise<FromProcess> {
+    signal.throwIfAborted();
+    const { promise, reject } = Promise.withResolvers<never>();
+    const onAbort = () => reject(signal.reason as Error);
+    signal.addEventListener("abort", onAbort, { once: true });
+    const cancelTimer = systemClock.after(ms, () => reject(late()));
+    try {
+      return await Promise.race([promise, ask(asked)]);
+    } catch (error) {
+      isUsable = false;
+      await kill();
+      throw error;
+    } finally {
+      cancelTimer();
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  const connection: Connection = {
+    closed,
+    isUsable: () => isUsable,
+    async run(work, signal) {
+      const answer = await bounded({ kind: "run", work }, totalMs(work), signal, () => failures.timedOut(work)).catch(
+        (error: unknown) => {
+          throw error instanceof ProcessLost ? lostDuring(work, error) : error;
+        },
+      );
+      if (answer.kind === "answer") return answer.answer;
+      if (answer.kind === "fault") throw failureOf(answer, work);
+      throw answer.kind === "too_many_rows" ? failures.tooManyRows(work) : failures.answerTooLarge(maxAnswerBytes);
+    },
+    async close() {
+      isUsable = false;
+      child.send({ kind: "close" } satisfies ToProcess, () => {}); // one that is gone has closed
+      const cancelTimer = systemClock.after(closeMs, () => void kill());
+      await closed;
+      cancelTimer();
+    },
+  };
+  const answer = await bounded({ kind: "open", path }, connectMs, signal, () =>
+    failures.unavailable(`opening the file took longer than connectMs, which is ${connectMs}`),
+  ).catch((error: unknown) => {
+    throw error instanceof ProcessLost ? failures.unavailable(error.message) : error;
+  });
+  if (answer.kind === "opened") return connection;
+  await kill();
+  throw failures.unavailable(answer.kind === "fault" ? answer.message : "it did not open");
+}
+
+/** Each execution may take `timeoutMs`, and the process does not say when one begins. At most a day. */
+function totalMs({ timeoutMs, sets }: Work): number {
+  return Math.min(timeoutMs * sets.length, dayMs);
+}
+
+class ProcessLost extends Error {}
+
+/** A read has changed nothing. A write may have been committed when the process died. */
+function lostDuring(work: Work, { message }: ProcessLost): Error {
+  return work.isReadOnly ? failures.unavailable(message) : failures.outcomeUnknown(message, work);
+}
+
+function talkTo(child: ChildProcess) {
+  const closed = Promise.withResolvers<void>();
+  let waiting: PromiseWithResolvers<FromProcess> | undefined;
+  let why: string | undefined;
+  const end = (reason: string) => {
+    why ??= `the process of its connection ended or did not start: ${reason}`;
+    waiting?.reject(new ProcessLost(why));
+    closed.resolve();
+  };
+  child.on("message", (said: FromProcess) => waiting?.resolve(said));
+  child.once("exit", (code, killedBy) => end(killedBy ?? `exit code ${code}`));
+  child.on("error", ({ code }: NodeJS.ErrnoException) => {
+    if (child.pid === undefined) end(code ?? "unknown error"); // it never began
+  });
+  return {
+    closed: closed.promise,
+    async ask(asked: ToProcess): Promise<FromProcess> {
+      if (why !== undefined) throw new ProcessLost(why);
+      waiting = Promise.withResolvers();
+      child.send(asked, () => {}); // one that is gone has an exit
+      return waiting.promise;
+    },
+    async kill() {
+      child.kill("SIGKILL");
+      await closed.promise;
+    },
+  };
+}

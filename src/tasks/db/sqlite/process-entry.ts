@@ -1,0 +1,126 @@
+/**
+ * The entry of the process of a SQLite connection: an endless query of node:sqlite cannot be stopped in a thread, but a
+ * process can be killed. What it was doing is rolled back by the next one that opens the file.
+ */
+import { pathToFileURL } from "node:url";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { messageOf } from "../../../errors.ts";
+import type { JsonValue } from "../../../job/job.ts";
+import { endNow, endWithParent, endWithPipe } from "../../process/own-process.ts";
+import { type Answer, maxAnswerBytes, type Work } from "../work.ts";
+import type { FromProcess, ToProcess } from "./protocol.ts";
+
+endWithParent();
+endWithPipe();
+
+let database: DatabaseSync;
+const statements = new Map<string, StatementSync>();
+
+process.on("message", (asked: ToProcess) => {
+  if (asked.kind === "close") {
+    database.close();
+    endNow();
+  } else say(asked.kind === "open" ? open(asked.path) : run(asked.work));
+});
+
+function say(said: FromProcess): void {
+  process.send?.(said);
+}
+
+/** The file has to be there: one that is missing is a wrong path, or not restored yet, and no empty database. */
+function open(path: string): FromProcess {
+  try {
+    const file = pathToFileURL(path);
+    file.searchParams.set("mode", "rw");
+    database = new DatabaseSync(file);
+    database.prepare("SELECT count(*) FROM sqlite_schema").get(); // opening alone reads nothing
+    return { kind: "opened" };
+  } catch (error) {
+    return faultOf(error, undefined);
+  }
+}
+
+function run(work: Work): FromProcess {
+  let set: number | undefined = 0;
+  try {
+    database.exec(`PRAGMA query_only = ${work.isReadOnly ? "on" : "off"}`);
+    // waiting for other writers ends before the time of the statement does, which costs the process
+    database.exec(`PRAGMA busy_timeout = ${Math.ceil(work.timeoutMs * 0.9)}`);
+    if (!work.isReadOnly) database.exec("BEGIN IMMEDIATE");
+    const statement = prepared(work.sql);
+    const columns = statement.columns().map(({ name }) => name);
+    const rows: JsonValue[][] = [];
+    let affected = 0;
+    let bytes = 0;
+    for (const values of work.sets) {
+      if (columns.length === 0 || work.maxRows === undefined) affected += Number(statement.run(...values).changes);
+      else {
+        // one step at a time, so that no more rows are made than may come back
+        for (const row of statement.iterate(...values) as Iterable<unknown>) {
+          if (rows.length === work.maxRows) return given({ kind: "too_many_rows" });
+          const cells = (row as readonly unknown[]).map(jsonOf);
+          rows.push(cells);
+          bytes += bytesOf(cells);
+          if (bytes > maxAnswerBytes) return given({ kind: "answer_too_large" });
+        }
+        if (!work.isReadOnly) affected += changes();
+      }
+      set += 1;
+    }
+    set = undefined;
+    if (!work.isReadOnly) database.exec("COMMIT");
+    return { kind: "answer", answer: { columns, rows, affected } satisfies Answer };
+  } catch (error) {
+    statements.delete(work.sql); // its next use would throw this error once more
+    return given(faultOf(error, set));
+  }
+}
+
+/** Ends the transaction, if there is one. */
+function given(answer: FromProcess): FromProcess {
+  if (database.isTransaction) database.exec("ROLLBACK");
+  return answer;
+}
+
+function prepared(sql: string): StatementSync {
+  let statement = statements.get(sql);
+  if (!statement) {
+    statement = database.prepare(sql);
+    statement.setReadBigInts(true);
+    statement.setReturnArrays(true);
+    statements.set(sql, statement); // those of the configuration, so not many
+  }
+  return statement;
+}
+
+function changes(): number {
+  return (database.prepare("SELECT changes() AS changes").get() as { changes: number }).changes;
+}
+
+function jsonOf(value: unknown): JsonValue {
+  switch (typeof value) {
+    case "bigint": {
+      const number = Number(value);
+      return Number.isSafeInteger(number) ? number : String(value);
+    }
+    case "number":
+      return Number.isFinite(value) ? value : String(value);
+    case "object":
+      return value instanceof Uint8Array
+        ? Buffer.from(value.buffer, value.byteOffset, value.length).toString("base64")
+        : null;
+    default:
+      return String(value);
+  }
+}
+
+function bytesOf(cells: readonly JsonValue[]): number {
+  let bytes = 0;
+  for (const cell of cells) bytes += typeof cell === "string" ? cell.length : 8;
+  return bytes;
+}
+
+function faultOf(error: unknown, set: number | undefined): FromProcess {
+  const code = error instanceof Error && "errcode" in error ? (error.errcode as number) : undefined;
+  return { kind: "fault", code, message: messageOf(error), set };
+}

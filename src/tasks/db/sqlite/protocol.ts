@@ -1,0 +1,24 @@
+/** What the process of a SQLite connection and its parent say to each other. */
+import type { Answer, Work } from "../work.ts";
+
+export type ToProcess =
+  | { readonly kind: "open"; readonly path: string }
+  | { readonly kind: "run"; readonly work: Work }
+  /** It closes the database and ends. */
+  | { readonly kind: "close" };
+
+export type FromProcess =
+  | { readonly kind: "opened" }
+  | { readonly kind: "answer"; readonly answer: Answer }
+  | { readonly kind: "too_many_rows" }
+  | { readonly kind: "answer_too_large" }
+  | Fault;
+
+export type Fault = {
+  readonly kind: "fault";
+  /** SQLite's extended result code; undefined: the error is not SQLite's. */
+  readonly code: number | undefined;
+  readonly message: string;
+  /** The set that it came from; undefined: none, as of opening and of the commit. */
+  readonly set: number | undefined;
+};

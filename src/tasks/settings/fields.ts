@@ -1,0 +1,93 @@
+/** Reads sections of the configuration: defaults, bounds, and a list of all that is wrong in place of the first mistake. */
+import { readFileSync } from "node:fs";
+import { messageOf } from "../../errors.ts";
+
+export type Section = { readonly [key: string]: unknown };
+
+/** One section, with its path for messages. What is wrong goes into `mistakes`, and the default is returned. */
+export type Fields = {
+  readonly given: Section;
+  readonly path: string;
+  readonly mistakes: string[];
+  /** Adds a mistake of this key. */
+  add(key: string, what: string): void;
+  text(key: string, pattern: RegExp, what: string): string | undefined;
+  whole(key: string, least: number, most: number, fallback: number): number;
+  oneOf<const T extends string>(key: string, allowed: readonly T[], fallback: T): T;
+  /** The content of a file that has to be there at the start. */
+  file(key: string): string | undefined;
+  /** A mistake for each key but these. */
+  only(...known: readonly string[]): void;
+  /** A section within this one, with its name; a missing one is empty. */
+  section(key: string): Fields;
+  /** What `readOne` makes of each section within this one, by its name. */
+  each<T>(readOne: (fields: Fields) => T): { readonly [name: string]: T };
+};
+
+/** Runs `read` on the section. Throws one Error that lists every mistake. */
+export function readSection<T>(given: Section, read: (fields: Fields) => T): T {
+  const mistakes: string[] = [];
+  const settings = read(fieldsOf(given, "", mistakes));
+  if (mistakes.length > 0) throw new Error(mistakes.join("; "));
+  return settings;
+}
+
+export function isSection(given: unknown): given is Section {
+  return typeof given === "object" && given !== null && !Array.isArray(given);
+}
+
+function fieldsOf(given: Section, path: string, mistakes: string[]): Fields {
+  const pathOf = (key: string) => (path === "" ? key : `${path}.${key}`);
+  const add = (key: string, what: string) => void mistakes.push(`${pathOf(key)} ${what}`);
+  const refuse = (key: string, what: string) => add(key, `is ${JSON.stringify(given[key])} and must be ${what}`);
+  const section = (key: string): Fields => {
+    const inner = given[key] ?? {};
+    if (!isSection(inner)) refuse(key, "a section");
+    return fieldsOf(isSection(inner) ? inner : {}, pathOf(key), mistakes);
+  };
+  return {
+    ...{ given, path, mistakes, add, section },
+    text(key, pattern, what) {
+      const value = given[key];
+      if (value === undefined || (typeof value === "string" && pattern.test(value))) return value;
+      refuse(key, what);
+      return undefined;
+    },
+    whole(key, least, most, fallback) {
+      const value = given[key];
+      if (value === undefined) return fallback;
+      if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
+      refuse(key, `a whole number from ${least} to ${most}`);
+      return fallback;
+    },
+    oneOf(key, allowed, fallback) {
+      if (given[key] === undefined) return fallback;
+      const found = allowed.find((each) => each === given[key]);
+      if (found === undefined) refuse(key, `one of ${allowed.join(", ")}`);
+      return found ?? fallback;
+    },
+    file(key) {
+      if (given[key] === undefined) return undefined;
+      try {
+        if (typeof given[key] !== "string") throw new Error("it is not a path");
+        return readFileSync(given[key], "utf8");
+      } catch (error) {
+        refuse(key, `a file that can be read: ${messageOf(error)}`);
+        return undefined;
+      }
+    },
+    only(...known) {
+      for (const key of Object.keys(given).filter((each) => !known.includes(each))) {
+        add(key, `is not a setting; there are: ${known.join(", ")}`);
+      }
+    },
+    each(readOne) {
+      const names = Object.keys(given).filter((name) => {
+        const isName = /^[a-z][a-z0-9._-]{0,99}$/.test(name);
+        if (!isName) add(name, "is no name: 1 to 100 characters of [a-z0-9._-], starting with a letter");
+        return isName;
+      });
+      return Object.fromEntries(names.map((name) => [name, readOne(section(name))]));
+    },
+  };
+}

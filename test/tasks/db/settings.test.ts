@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { readDatabases } from "../../../src/tasks/db/settings.ts";
+import { secretOf } from "../../../src/tasks/settings/secret.ts";
+
+const variable = "MILLPOND_TEST_PASSWORD";
+
+test("settings have defaults", () => {
+  const { users } = readDatabases({
+    users: { sqlite: "./users.sqlite", statements: { all: { sql: "select * from users" } } },
+  });
+
+  assert.deepEqual(users, {
+    place: { dialect: "sqlite", path: "./users.sqlite" },
+    connections: 4,
+    connectMs: 10_000,
+    idleMs: 60_000,
+    statements: {
+      all: {
+        sql: "select * from users",
+        names: [],
+        parameters: {},
+        maxRows: 1000,
+        timeoutMs: 30_000,
+        unknownOutcome: "retry",
+      },
+    },
+  });
+});
+
+test("PostgreSQL is spoken to with TLS, but for loopback and sockets", () => {
+  const tlsOf = (host: string) => {
+    const { one } = readDatabases({ one: { postgres: { host, database: "d", user: "u" } } });
+    return one?.place.dialect === "postgres" ? one.place.tls : undefined;
+  };
+
+  assert.equal(tlsOf("db.example"), "on");
+  for (const host of ["localhost", "127.0.0.1", "::1", "/run/postgresql"]) assert.equal(tlsOf(host), "off", host);
+});
+
+test("every mistake is in one error, with its path", (t) => {
+  const wrong = {
+    Bad: { sqlite: "x" },
+    both: { sqlite: "x", postgres: { host: "h", database: "d", user: "u" } },
+    memory: { sqlite: ":memory:" },
+    pg: {
+      postgres: { host: "db.example", user: "u", tls: "off", passwordEnv: variable, port: 0, caFile: "/not/there" },
+      connections: 0,
+      statements: {
+        one: { sql: "select $a, $b, $job_id", parameters: { a: "string", c: "text", job_id: "text" }, maxrows: 1 },
+        two: {},
+        three: { sql: "select 1; select 2" },
+      },
+    },
+  };
+  process.env[variable] = "secret canary";
+  t.after(() => delete process.env[variable]);
+
+  assert.throws(
+    () => readDatabases(wrong),
+    ({ message }: Error) => {
+      for (const part of [
+        "Bad is no name",
+        "both.sqlite or postgres has to say where the database is, and not both",
+        "memory.sqlite is :memory:",
+        "pg.postgres.database is missing",
+        'pg.postgres.tls is "off", and rows would come from db.example unencrypted',
+        "pg.postgres.port is 0 and must be a whole number from 1 to 65535",
+        "pg.postgres.caFile is",
+        "pg.connections is 0",
+        'pg.statements.one.parameters.a is "string" and must be one of text,',
+        "pg.statements.one.parameters.job_id is given by the job",
+        "pg.statements.one.parameters.c is not in the SQL",
+        "pg.statements.one.sql uses $b, whose type",
+        "pg.statements.one.maxrows is not a setting",
+        "pg.statements.two.sql is missing",
+        "pg.statements.three.sql cannot be used: it holds more than one statement",
+      ]) {
+        assert.ok(message.includes(part), `${part}\nin ${message}`);
+      }
+      assert.ok(!message.includes("canary"));
+      return true;
+    },
+  );
+});
+
+test("a password stays where it is: settings name its place, and it is read when it is needed", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "millpond-secret-"));
+  const file = join(folder, "password");
+  writeFileSync(file, "from a file\n");
+  process.env[variable] = "from a variable";
+  t.after(() => {
+    delete process.env[variable];
+    rmSync(folder, { recursive: true });
+  });
+  const place = { host: "127.0.0.1", database: "d", user: "u" };
+
+  const settings = readDatabases({
+    one: { postgres: { ...place, passwordEnv: variable } },
+    two: { postgres: { ...place, passwordFile: file } },
+  });
+
+  assert.doesNotMatch(JSON.stringify(settings), /from a/);
+  assert.equal(secretOf({ env: variable }), "from a variable");
+  assert.equal(secretOf({ file }), "from a file");
+  assert.throws(() => secretOf({ env: "MILLPOND_NOT_SET" }), { reason: "no_password", retryable: true });
+  assert.throws(() => readDatabases({ one: { postgres: { ...place, passwordEnv: "MILLPOND_NOT_SET" } } }), /not set/);
+  assert.throws(
+    () => readDatabases({ one: { postgres: { ...place, passwordEnv: "a", passwordFile: file } } }),
+    /both|leave one out/,
+  );
+});
