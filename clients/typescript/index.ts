@@ -39,5 +39,5 @@ export type { RunOptions } from "./run.ts";
 export type { ClientSnapshot, PercentilesMs, PoolSnapshot, ServerSnapshot, TaskSnapshot } from "./stats.ts";
 export type { JobReceipt } from "./submit.ts";
 export type { TraceContext } from "../../src/job/trace.ts";
-export { echo, fail, imageResize, sleep } from "./tasks.ts";
+export { echo, emailSend, fail, imageResize, sleep } from "./tasks.ts";
 export type { JobLogLine, JobUpdate, WatchOptions } from "./watch.ts";

@@ -4,6 +4,7 @@ import {
   SleepInputSchema,
   SleepOutputSchema,
 } from "../../src/gen/millpond/tasks/v1/diagnostic_pb.ts";
+import { EmailSendInputSchema, EmailSendOutputSchema } from "../../src/gen/millpond/tasks/v1/email_pb.ts";
 import { ImageResizeInputSchema, ImageResizeOutputSchema } from "../../src/gen/millpond/tasks/v1/image_pb.ts";
 
 /** Makes a smaller (or other) picture of a picture. */
@@ -12,6 +13,9 @@ export const imageResize = {
   input: ImageResizeInputSchema,
   output: ImageResizeOutputSchema,
 } as const;
+
+/** Sends one mail through an SMTP server that the server of Millpond has in its configuration. */
+export const emailSend = { name: "email.send", input: EmailSendInputSchema, output: EmailSendOutputSchema } as const;
 
 /** Does nothing for a while, then succeeds. */
 export const sleep = { name: "sleep", input: SleepInputSchema, output: SleepOutputSchema } as const;

@@ -24,7 +24,7 @@ export const deadRedrive: Command = {
   ],
   examples: [
     "millpond dead redrive 01990000-0000-7000-8000-000000000000",
-    "millpond dead redrive --task email.send --failure smtp_unreachable --dry-run",
+    "millpond dead redrive --task email.send --failure smtp_login_refused --dry-run",
     "millpond dead redrive --all --per-second 50",
   ],
   run: async (invocation) => {

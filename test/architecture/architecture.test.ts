@@ -105,6 +105,7 @@ const homes = {
   "node:inspector": ["src/telemetry/inspector.ts"],
   "node:sqlite": ["src/store/sqlite/", "src/tasks/db/sqlite/"],
   commander: ["src/cli/program.ts"],
+  nodemailer: ["src/tasks/email/connection.ts", "src/tasks/email/mail.ts"],
   pg: ["src/tasks/db/postgres/"],
   pino: ["src/telemetry/log.ts"],
   piscina: ["src/pool/pool.ts"],

@@ -238,11 +238,10 @@ export function submitCases(way: Way, server: () => TestServer): void {
     const error = await refused(client().submit({ jobs: [{ task: "constructor" }] }));
 
     assert.deepEqual([error.code, error.reason], ["NotFound", "unknown_task"]);
-    const named = ["echo", "fail", "sleep", "image.resize", "blob", "gate", ...idleTasks].filter((name) =>
-      new RegExp(`[ ,]${name}(,| and|$)`).test(error.message),
-    );
+    const all = ["echo", "fail", "sleep", "image.resize", "email.send", "blob", "gate", ...idleTasks];
+    const named = all.filter((name) => new RegExp(`[ ,]${name}(,| and|$)`).test(error.message));
     assert.equal(named.length, 20);
-    assert.match(error.message, /and 6 more/);
+    assert.ok(error.message.includes(`and ${all.length - 20} more`), error.message);
   });
 
   test("wrong JSON is INVALID_ARGUMENT with the path of the field, and the message stays short", async () => {

@@ -1,0 +1,49 @@
+/** What may stand as an address of a mail, and as text in one of its headers. */
+
+/** As `From`, `To` and the envelope name it. */
+export type Address = { readonly address: string; readonly name: string };
+
+const longestAddress = 254; // RFC 5321 errata 1690
+const longestLocalPart = 64;
+const longestName = 256;
+
+/** RFC 5321 dot-string, with what RFC 6531 adds to it; quoted local parts are refused. */
+const localPart = /^[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+(?:\.[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+)*$/u;
+const domain =
+  /^[\p{L}\p{N}](?:[\p{L}\p{M}\p{N}-]{0,61}[\p{L}\p{M}\p{N}])?(?:\.[\p{L}\p{N}](?:[\p{L}\p{M}\p{N}-]{0,61}[\p{L}\p{M}\p{N}])?)*$/u;
+/** C0, DEL and C1, and the two that some programs take for the end of a line. */
+const control = /[\p{Cc}\u2028\u2029]/u;
+
+/** What is wrong with an address, for a message that begins with its field. */
+export function faultOfAddress(address: string): string | undefined {
+  if (address === "") return "is missing";
+  const at = address.lastIndexOf("@");
+  const parts = { local: address.slice(0, at), domain: address.slice(at + 1) };
+  if (address.length <= longestAddress && parts.local.length <= longestLocalPart) {
+    if (at > 0 && localPart.test(parts.local) && domain.test(parts.domain)) return undefined;
+  }
+  const remedy = `must be one address such as ada@example.com, of at most ${longestAddress} characters`;
+  return `is ${shown(address)} and ${remedy}`;
+}
+
+/** What is wrong with a name that stands beside an address. */
+export function faultOfName(name: string): string | undefined {
+  if (name.length > longestName) return `has ${name.length} characters and the limit is ${longestName}`;
+  return faultOfHeaderText(name);
+}
+
+/**
+ * What is wrong with text for a header: CR and LF would end the header and begin another one, and other control characters
+ * have no place in it either.
+ */
+export function faultOfHeaderText(text: string): string | undefined {
+  const found = control.exec(text);
+  if (!found) return undefined;
+  const code = found[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
+  return `has the control character U+${code} at position ${found.index}: remove it`;
+}
+
+/** Untrusted text in a message: quoted, its control characters escaped, and cut. */
+export function shown(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text);
+}

@@ -1,0 +1,228 @@
+/** One connection to an SMTP server, and what can go wrong on it. */
+import { Readable } from "node:stream";
+import SMTPConnection, {
+  type SMTPConnectionEnvelope,
+  type SMTPConnectionOptions,
+  type SMTPEnvelope,
+} from "nodemailer/lib/smtp-connection";
+import { systemClock } from "../../clock.ts";
+import { messageOf } from "../../errors.ts";
+import type { Mail } from "./mail.ts";
+import { cleanerOf, readPassword } from "./secrets.ts";
+import type { SmtpServer } from "./settings.ts";
+import { type Rejection, SmtpError, type Stage } from "./smtp-error.ts";
+
+export type Sent = {
+  readonly accepted: readonly string[];
+  readonly rejected: readonly Rejection[];
+  readonly response: string;
+};
+
+export type Bounds = {
+  readonly signal: AbortSignal;
+  /** When an answer is no longer waited for, in milliseconds since 1970. */
+  readonly giveUpAt: number;
+};
+
+export type Connection = {
+  readonly isOpen: boolean;
+  /** Settles when the server has closed its side too. */
+  readonly closed: Promise<void>;
+  /** Sends one mail. Throws an SmtpError, or the signal's reason when that aborts before the mail is whole. */
+  send(mail: Mail, bounds: Bounds): Promise<Sent>;
+  /** Makes it fit for another mail after one that was refused; false: it is not. */
+  reset(): Promise<boolean>;
+  /** Says goodbye. */
+  close(): void;
+};
+
+type Clean = (text: string) => string;
+
+type NodemailerError = Error & {
+  readonly code?: string | undefined;
+  readonly originalCode?: string | undefined;
+  readonly response?: string | undefined;
+  readonly responseCode?: number | undefined;
+  readonly recipient?: string | undefined;
+  readonly rejectedErrors?: readonly NodemailerError[] | undefined;
+};
+
+/** How long the server may take to close its side. */
+const closeMs = 1000;
+const partBytes = 64 * 1024;
+const maxResponseBytes = 64 * 1024;
+/** What a server answers to a mail that is too large. */
+const tooLarge = 552;
+/** Of a certificate that is not trusted, and of a handshake that fails otherwise. */
+const tlsCodes = /^(?:ERR_TLS|ERR_SSL|EPROTO$|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|INVALID_|PATH_LENGTH|HOSTNAME_)/;
+
+/** Connects, secures and logs in. Throws an SmtpError, or the signal's reason. */
+export async function openConnection(server: SmtpServer, signal: AbortSignal): Promise<Connection> {
+  signal.throwIfAborted();
+  const login = server.login && { user: server.login.user, password: readPassword(server.login) ?? "" };
+  if (login?.password === "") throw new SmtpError("its password is not there any more", { stage: "password" });
+  const clean = cleanerOf(login);
+  const smtp = new SMTPConnection(optionsOf(server));
+  const { promise: closed, resolve: onClosed } = Promise.withResolvers<void>();
+  smtp.once("end", () => {
+    const socket = socketOf(smtp);
+    if (socket && !socket.closed) socket.once("close", () => onClosed());
+    else onClosed();
+  });
+  let stage: Stage = "connect";
+  const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
+  const fail = (error: NodemailerError) => reject(errorOf(error, stage, clean));
+  onEnd(smtp, () => reject(new SmtpError("the connection was closed", { stage })));
+  const onAbort = () => reject(signal.reason);
+  smtp.on("error", fail); // also later ones, which `send` gets as well: without a listener they would be thrown
+  signal.addEventListener("abort", onAbort, { once: true });
+  smtp.connect((error) => {
+    if (error) return fail(error);
+    if (!login) return resolve();
+    stage = "login";
+    return smtp.login({ user: login.user, pass: login.password }, (refused) => (refused ? fail(refused) : resolve()));
+  });
+  try {
+    await ready;
+  } catch (error) {
+    smtp.close();
+    await closed;
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+  return {
+    get isOpen() {
+      return !smtp.destroyed && socketOf(smtp)?.writable === true;
+    },
+    closed,
+    send: (mail, bounds) => send(smtp, mail, bounds, clean),
+    reset: () => reset(smtp),
+    close() {
+      if (smtp.destroyed) return;
+      smtp.quit();
+      systemClock.after(closeMs, () => smtp.close());
+    },
+  };
+}
+
+/** Undefined: not made yet. With STARTTLS it is another one from then on. */
+function socketOf({ _socket: socket }: SMTPConnection) {
+  return socket || undefined;
+}
+
+function optionsOf({ host, port, tls, ca, connectMs, answerMs }: SmtpServer): SMTPConnectionOptions {
+  return {
+    ...{ host, port, secure: tls === "tls", requireTLS: tls === "starttls", ignoreTLS: tls === "none" },
+    tls: { rejectUnauthorized: true, ...(ca !== undefined && { ca }) },
+    ...{ connectionTimeout: connectMs, greetingTimeout: connectMs, dnsTimeout: connectMs, socketTimeout: answerMs },
+    ...{ socketCloseTimeout: closeMs, maxResponseSize: maxResponseBytes },
+  };
+}
+
+function send(smtp: SMTPConnection, mail: Mail, { signal, giveUpAt }: Bounds, clean: Clean): Promise<Sent> {
+  return new Promise((resolve, reject) => {
+    // nodemailer notes in the envelope what became of each recipient
+    const envelope: SMTPEnvelope & Partial<SMTPConnectionEnvelope> = {
+      ...{ from: mail.from, to: [...mail.to], size: mail.bytes.byteLength },
+    };
+    let isWhole = false;
+    let given = 0;
+    // read when the server has answered all recipients and waits for the mail
+    const body = new Readable({
+      read() {
+        const deferred = envelope.rejectedErrors?.find(isDeferred);
+        if (deferred) return abandon(errorOf(deferred, "send", clean, envelope.rejectedErrors));
+        // in parts, so that a large mail does not count as whole before the server has read most of it
+        this.push(mail.bytes.subarray(given, (given += partBytes)));
+        if (given >= mail.bytes.byteLength) this.push(null);
+        return undefined;
+      },
+    });
+    body.once("end", () => {
+      isWhole = true;
+    });
+    const forget = onEnd(smtp, () => abandon(new SmtpError("the connection was closed", { stage: stageOf() })));
+    const stop = systemClock.after(giveUpAt - systemClock.now(), () => {
+      abandon(new SmtpError("it did not answer in time", { stage: stageOf() }));
+    });
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) return onAbort();
+
+    smtp.send(envelope, body, (error, info) => {
+      end();
+      if (error) return reject(errorOf(error, stageOf(), clean));
+      const { accepted, rejectedErrors = [], response } = info;
+      return resolve({
+        accepted,
+        rejected: rejectedErrors.map((one) => rejectionOf(one, clean)),
+        response: clean(response),
+      });
+    });
+    return undefined;
+
+    function stageOf(): Stage {
+      return isWhole ? "answer" : "send";
+    }
+
+    /** A mail that is whole may have been taken, so its answer is still waited for: until the thread has to end. */
+    function onAbort(): void {
+      if (!isWhole) abandon(signal.reason);
+    }
+
+    /** Without its end the server drops what it has of the mail. */
+    function abandon(reason: unknown): void {
+      end();
+      reject(reason);
+      smtp.close();
+    }
+
+    function end(): void {
+      stop();
+      forget();
+      signal.removeEventListener("abort", onAbort);
+    }
+  });
+}
+
+function reset(smtp: SMTPConnection): Promise<boolean> {
+  return new Promise((resolve) => {
+    const forget = onEnd(smtp, () => resolve(false));
+    smtp.reset((error) => {
+      forget();
+      resolve(error === null);
+    });
+  });
+}
+
+/** Calls back when the connection is closed, after nodemailer has called back whoever waits for an answer, if it does. */
+function onEnd(smtp: SMTPConnection, action: () => void): () => void {
+  const listener = () => void setImmediate(action);
+  smtp.once("end", listener);
+  return () => void smtp.removeListener("end", listener);
+}
+
+function isDeferred({ responseCode }: NodemailerError): boolean {
+  return responseCode !== undefined && responseCode < 500;
+}
+
+function errorOf(
+  error: NodemailerError,
+  stage: Stage,
+  clean: Clean,
+  refused: readonly NodemailerError[] = error.rejectedErrors ?? [],
+): SmtpError {
+  const { responseCode, response, originalCode } = error;
+  const code = responseCode ?? (error.code === "EMESSAGE" ? tooLarge : undefined); // by the size that the server announced
+  const isTls = stage === "connect" && (error.code === "ETLS" || tlsCodes.test(originalCode ?? error.code ?? ""));
+  const said = response === undefined ? messageOf(error) || originalCode || error.code : response;
+  return new SmtpError(clean(said ?? ""), {
+    stage: isTls ? "secure" : stage === "answer" && code !== undefined ? "send" : stage,
+    code,
+    rejected: refused.map((one) => rejectionOf(one, clean)),
+  });
+}
+
+function rejectionOf({ recipient = "", response = "" }: NodemailerError, clean: Clean): Rejection {
+  return { address: recipient, response: clean(response) };
+}

@@ -1,0 +1,117 @@
+/** The connections of a worker thread to one SMTP server, with a permit for each that is open. */
+import { systemClock } from "../../clock.ts";
+import type { ResourceContext } from "../../pool/resource.ts";
+import type { TaskContext } from "../../pool/task.ts";
+import { type Connection, openConnection, type Sent } from "./connection.ts";
+import type { Mail } from "./mail.ts";
+import { createPace } from "./rate.ts";
+import type { SmtpServer, SmtpSettings } from "./settings.ts";
+import { SmtpError } from "./smtp-error.ts";
+
+/** A server that is about to close the connection says so with this code, whatever it was asked. */
+const closing = 421;
+
+export type SendingAttempt = Pick<TaskContext, "signal" | "span" | "progress"> & {
+  /** When an answer is no longer waited for, in milliseconds since 1970. */
+  readonly giveUpAt: number;
+};
+
+export type Connections = {
+  /** Sends one mail over an open connection, or over a new one. Throws an SmtpError, or the signal's reason. */
+  send(mail: Mail, attempt: SendingAttempt): Promise<Sent>;
+  /** Resolves when all are closed, on both sides. */
+  close(): Promise<void>;
+};
+
+export function createConnections(name: string, server: SmtpServer, ctx: ResourceContext<SmtpSettings>): Connections {
+  const permits = ctx.permits(name);
+  const pace = createPace(name, server, ctx);
+  const open = new Set<Connection>();
+  /** Open ones without a mail, with what cancels the end of their wait; the last one was used last. */
+  const idle: { readonly connection: Connection; readonly cancel: () => void }[] = [];
+  permits.onWanted(closeIdle);
+
+  async function send(mail: Mail, attempt: SendingAttempt): Promise<Sent> {
+    const kept = takeIdle();
+    const connection = kept ?? (await connect(attempt));
+    try {
+      return await sendOver(connection, mail, attempt);
+    } catch (error) {
+      // the server may have closed a connection that was idle while the mail was on its way, and never had all of it
+      const isStale = kept !== undefined && error instanceof SmtpError && error.stage === "send";
+      if (!isStale || !(error.code === undefined || error.code === closing)) throw error;
+      if (attempt.signal.aborted || systemClock.now() >= attempt.giveUpAt) throw error;
+    }
+    return sendOver(await connect(attempt), mail, attempt);
+  }
+
+  async function connect({ signal, span, progress }: SendingAttempt): Promise<Connection> {
+    progress(0, `connecting to ${name}`);
+    const permit = await span("wait for a connection", () => permits.acquire(signal), { server: name });
+    try {
+      const connection = await span("connect", () => openConnection(server, signal), { server: name });
+      ctx.report(name, undefined);
+      open.add(connection);
+      void connection.closed.then(() => {
+        open.delete(connection);
+        permit.release();
+      });
+      return connection;
+    } catch (error) {
+      permit.release();
+      if (error instanceof SmtpError) ctx.report(name, error.message);
+      throw error;
+    }
+  }
+
+  async function sendOver(connection: Connection, mail: Mail, attempt: SendingAttempt): Promise<Sent> {
+    let canGoOn = false;
+    try {
+      await pace?.(attempt.signal);
+      const sent = await attempt.span("send", () => connection.send(mail, attempt), { server: name });
+      canGoOn = true;
+      return sent;
+    } catch (error) {
+      const isRefused = error instanceof SmtpError && error.code !== undefined && error.code !== closing;
+      canGoOn = isRefused && connection.isOpen && (await connection.reset());
+      throw error;
+    } finally {
+      if (canGoOn) keep(connection);
+      else connection.close();
+    }
+  }
+
+  function keep(connection: Connection): void {
+    const cancel = systemClock.after(server.idleMs, () => {
+      idle.splice(
+        idle.findIndex((each) => each.connection === connection),
+        1,
+      );
+      connection.close();
+    });
+    idle.push({ connection, cancel });
+  }
+
+  function takeIdle(): Connection | undefined {
+    for (let last = idle.pop(); last; last = idle.pop()) {
+      last.cancel();
+      if (last.connection.isOpen) return last.connection;
+    }
+    return undefined;
+  }
+
+  function closeIdle(): void {
+    for (const { connection, cancel } of idle.splice(0)) {
+      cancel();
+      connection.close();
+    }
+  }
+
+  return {
+    send,
+    async close() {
+      closeIdle();
+      await Promise.all(Array.from(open, ({ closed }) => closed));
+    },
+  };
+}

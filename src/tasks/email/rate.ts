@@ -1,0 +1,37 @@
+/** How many permits of what kind a server of the resource `smtp` has, and how its rate is kept with them. */
+import { systemClock } from "../../clock.ts";
+import type { ResourceContext } from "../../pool/resource.ts";
+import type { SmtpServer, SmtpSettings } from "./settings.ts";
+
+/** For each server one of its name, for connections, and one for its rate if it has one. */
+export function permitsOf({ servers }: SmtpSettings): { [name: string]: number } {
+  const permits: { [name: string]: number } = {};
+  for (const [name, server] of Object.entries(servers)) {
+    permits[name] = server.connections;
+    const rate = rateOf(server);
+    if (rate) permits[rateName(name)] = rate.permits;
+  }
+  return permits;
+}
+
+/** What waits until one more mail may go; undefined: the server has no rate. */
+export function createPace(name: string, server: SmtpServer, { permits }: Pick<ResourceContext<unknown>, "permits">) {
+  const rate = rateOf(server);
+  if (!rate) return undefined;
+  const sends = permits(rateName(name));
+  return async (signal: AbortSignal): Promise<void> => {
+    const permit = await sends.acquire(signal);
+    systemClock.after(rate.perMs, () => permit.release());
+  };
+}
+
+/** A mail takes a permit and gives it back after `perMs`: so there are never more than so many in any such time. */
+function rateOf({ perSecond }: SmtpServer): { readonly permits: number; readonly perMs: number } | undefined {
+  if (perSecond === undefined) return undefined;
+  const permits = Math.max(1, Math.floor(perSecond / 10));
+  return { permits, perMs: (permits * 1000) / perSecond };
+}
+
+function rateName(server: string): string {
+  return `${server} rate`;
+}
