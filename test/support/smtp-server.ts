@@ -49,7 +49,7 @@ export type TestSmtpServer = {
   close(): Promise<void>;
 };
 
-const certificates = new URL("../tasks/certificates/", import.meta.url);
+const certificates = new URL("../tasks/email/certificates/", import.meta.url);
 
 /** The certificate of `starttls` and `tls`, which is its own authority. */
 export const certificateFile = new URL("localhost.crt", certificates);

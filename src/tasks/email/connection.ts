@@ -7,8 +7,9 @@ import SMTPConnection, {
 } from "nodemailer/lib/smtp-connection";
 import { systemClock } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
+import { secretOf } from "../settings/secret.ts";
+import { cleanerOf } from "./clean.ts";
 import type { Mail } from "./mail.ts";
-import { cleanerOf, readPassword } from "./secrets.ts";
 import type { SmtpServer } from "./settings.ts";
 import { type Rejection, SmtpError, type Stage } from "./smtp-error.ts";
 
@@ -56,11 +57,13 @@ const tooLarge = 552;
 /** Of a certificate that is not trusted, and of a handshake that fails otherwise. */
 const tlsCodes = /^(?:ERR_TLS|ERR_SSL|EPROTO$|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|INVALID_|PATH_LENGTH|HOSTNAME_)/;
 
-/** Connects, secures and logs in. Throws an SmtpError, or the signal's reason. */
+/**
+ * Connects, secures and logs in. The password is read each time, so that a new one needs no restart. Throws an SmtpError, a
+ * TaskError if there is no password, or the signal's reason.
+ */
 export async function openConnection(server: SmtpServer, signal: AbortSignal): Promise<Connection> {
   signal.throwIfAborted();
-  const login = server.login && { user: server.login.user, password: readPassword(server.login) ?? "" };
-  if (login?.password === "") throw new SmtpError("its password is not there any more", { stage: "password" });
+  const login = server.login && { user: server.login.user, password: secretOf(server.login.password) };
   const clean = cleanerOf(login);
   const smtp = new SMTPConnection(optionsOf(server));
   const { promise: closed, resolve: onClosed } = Promise.withResolvers<void>();

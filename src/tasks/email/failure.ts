@@ -20,9 +20,6 @@ export function failureOf(error: unknown, name: string, { host, port, unknownOut
     const what = `${server} got the whole mail and has not answered: ${message}; it may have been sent`;
     return new TaskError("smtp_outcome_unknown", what, { retryable: unknownOutcome === "retry", details });
   }
-  if (stage === "password") {
-    return new TaskError("smtp_password_missing", `no login at ${server}: ${message}`, { details });
-  }
   if (stage === "secure") {
     return new TaskError("smtp_tls_failed", `no secure connection to ${server}: ${message}`, { details });
   }

@@ -1,7 +1,7 @@
 /** What goes wrong between here and an SMTP server. */
 
 /** Where it went wrong. `answer`: the server has the mail as a whole, and may have taken it. */
-export type Stage = "password" | "connect" | "secure" | "login" | "send" | "answer";
+export type Stage = "connect" | "secure" | "login" | "send" | "answer";
 
 /** What went wrong, without secrets. */
 export class SmtpError extends Error {

@@ -1,24 +1,38 @@
 /** Passwords never stand in the configuration: it names the variable or the file that has them. */
-import { readFileSync } from "node:fs";
+import { accessSync, constants, readFileSync } from "node:fs";
 import { TaskError } from "../../pool/task.ts";
 import type { Fields } from "./fields.ts";
 
 /** Where a password is, not what it is. */
 export type Secret = { readonly env: string } | { readonly file: string };
 
-/** Reads `passwordEnv` or `passwordFile`, which have to be there at the start. Undefined: neither is given. */
+/**
+ * Reads `passwordEnv` or `passwordFile`, which have to be there at the start. Undefined: neither is given. No message has what
+ * stands there: by mistake it may be the password itself.
+ */
 export function readSecret(fields: Fields): Secret | undefined {
   const { passwordEnv, passwordFile } = fields.given;
   if (passwordEnv !== undefined && passwordFile !== undefined) {
     fields.add("passwordFile", "and passwordEnv are given: leave one out");
   }
-  const env = fields.text("passwordEnv", /^[A-Za-z_][A-Za-z0-9_]*$/, "the name of a variable");
-  if (env !== undefined) {
-    if (!process.env[env]) fields.add("passwordEnv", `names ${env}, which is not set`);
-    return { env };
+  if (passwordEnv !== undefined) {
+    if (typeof passwordEnv === "string" && process.env[passwordEnv]) return { env: passwordEnv };
+    fields.add("passwordEnv", "must be the name of an environment variable that is set");
   }
-  if (fields.file("passwordFile") === undefined) return undefined;
-  return { file: passwordFile as string };
+  if (passwordFile !== undefined) {
+    if (typeof passwordFile === "string" && isReadable(passwordFile)) return { file: passwordFile };
+    fields.add("passwordFile", "must be a file that can be read");
+  }
+  return undefined;
+}
+
+function isReadable(file: string): boolean {
+  try {
+    accessSync(file, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The password itself; of a file, without the line break at its end. */

@@ -238,7 +238,8 @@ export function submitCases(way: Way, server: () => TestServer): void {
     const error = await refused(client().submit({ jobs: [{ task: "constructor" }] }));
 
     assert.deepEqual([error.code, error.reason], ["NotFound", "unknown_task"]);
-    const all = ["echo", "fail", "sleep", "image.resize", "email.send", "blob", "gate", ...idleTasks];
+    const builtIn = ["echo", "fail", "sleep", "image.resize", "email.send", "db.query", "db.execute", "db.batch"];
+    const all = [...builtIn, "blob", "gate", ...idleTasks];
     const named = all.filter((name) => new RegExp(`[ ,]${name}(,| and|$)`).test(error.message));
     assert.equal(named.length, 20);
     assert.ok(error.message.includes(`and ${all.length - 20} more`), error.message);

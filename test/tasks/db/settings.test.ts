@@ -107,7 +107,10 @@ test("a password stays where it is: settings name its place, and it is read when
   assert.equal(secretOf({ env: variable }), "from a variable");
   assert.equal(secretOf({ file }), "from a file");
   assert.throws(() => secretOf({ env: "MILLPOND_NOT_SET" }), { reason: "no_password", retryable: true });
-  assert.throws(() => readDatabases({ one: { postgres: { ...place, passwordEnv: "MILLPOND_NOT_SET" } } }), /not set/);
+  assert.throws(
+    () => readDatabases({ one: { postgres: { ...place, passwordEnv: "MILLPOND_NOT_SET" } } }),
+    /passwordEnv must be the name of an environment variable that is set/,
+  );
   assert.throws(
     () => readDatabases({ one: { postgres: { ...place, passwordEnv: "a", passwordFile: file } } }),
     /both|leave one out/,

@@ -7,14 +7,14 @@ import {
   EmailSendInputSchema,
   type EmailSendOutput,
   EmailSendOutputSchema,
-} from "../../src/gen/millpond/tasks/v1/email_pb.ts";
-import type { Permits } from "../../src/pool/resource.ts";
-import { TaskError } from "../../src/pool/task.ts";
-import type { SmtpSettings } from "../../src/tasks/email/settings.ts";
-import { smtp, type Smtp } from "../../src/tasks/email/smtp.ts";
-import emailSend from "../../src/tasks/email-send.ts";
-import { openSmtpServer, type SmtpServerOptions, type TestSmtpServer } from "../support/smtp-server.ts";
-import { fakeContext } from "./run-resize.ts";
+} from "../../../src/gen/millpond/tasks/v1/email_pb.ts";
+import type { Permits } from "../../../src/pool/resource.ts";
+import { TaskError } from "../../../src/pool/task.ts";
+import type { SmtpSettings } from "../../../src/tasks/email/settings.ts";
+import { smtp, type Smtp } from "../../../src/tasks/email/smtp.ts";
+import emailSend from "../../../src/tasks/email-send.ts";
+import { openSmtpServer, type SmtpServerOptions, type TestSmtpServer } from "../../support/smtp-server.ts";
+import { fakeContext } from "../run-resize.ts";
 
 export type Input = Exclude<MessageInitShape<typeof EmailSendInputSchema>, EmailSendInput>;
 

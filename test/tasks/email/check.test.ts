@@ -1,8 +1,8 @@
 /** What `email.send` refuses at submit, with the path of the field. */
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { checkInput } from "../../src/tasks/email/check.ts";
-import { readSettings } from "../../src/tasks/email/settings.ts";
+import { checkInput } from "../../../src/tasks/email/check.ts";
+import { readSettings } from "../../../src/tasks/email/settings.ts";
 import { type Input, inputOf, plainMail } from "./run-email.ts";
 
 const main = { host: "mail.example.com", from: "mill@example.com" };

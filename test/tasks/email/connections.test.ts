@@ -1,9 +1,9 @@
 /** The connections of a worker thread to its SMTP servers. */
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { until } from "../support/until.ts";
-import type { Asked } from "../support/smtp-server.ts";
-import { certificateFile } from "../support/smtp-server.ts";
+import { until } from "../../support/until.ts";
+import type { Asked } from "../../support/smtp-server.ts";
+import { certificateFile } from "../../support/smtp-server.ts";
 import { fileURLToPath } from "node:url";
 import { openSender } from "./run-email.ts";
 

@@ -4,10 +4,10 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { inspect } from "node:util";
-import { connect, emailSend, type MillpondClient, MillpondClientError } from "../../clients/typescript/index.ts";
-import { startMillpond, type TestServer } from "../cli/server.ts";
-import { type Answer, type Asked, openSmtpServer } from "../support/smtp-server.ts";
-import { openReceiver, type Receiver } from "../telemetry/receiver.ts";
+import { connect, emailSend, type MillpondClient, MillpondClientError } from "../../../clients/typescript/index.ts";
+import { startMillpond, type TestServer } from "../../cli/server.ts";
+import { type Answer, type Asked, openSmtpServer } from "../../support/smtp-server.ts";
+import { openReceiver, type Receiver } from "../../telemetry/receiver.ts";
 import { plainMail } from "./run-email.ts";
 
 const user = "mill@example.com";

@@ -1,7 +1,7 @@
 /** What becomes of a mail that the SMTP server does not take, or perhaps takes. */
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { type Answer, type Asked, openSmtpServer } from "../support/smtp-server.ts";
+import { type Answer, type Asked, openSmtpServer } from "../../support/smtp-server.ts";
 import { openSender } from "./run-email.ts";
 
 /** Answers one stage, and takes all others. */
@@ -59,10 +59,14 @@ suite("email.send", { concurrency: true }, () => {
 
   test("that gets no answer to a whole mail fails before its attempt is told to stop", async (t) => {
     const sender = await openSender(t, { answer: at("whole", new Promise<never>(() => {})) });
+    const seen: string[] = [];
+    // a machine that is too slow for a mail within the first of these times is asked again
+    for (const withinMs of [1000, 4000, 16_000, 64_000]) {
+      seen.push(short(await sender.failureOf({}, { deadlineAt: Date.now() + withinMs })));
+      if (seen.at(-1) !== "smtp_unavailable retry") break;
+    }
 
-    const failure = await sender.failureOf({}, { deadlineAt: Date.now() + 1500 });
-
-    assert.equal(short(failure), "smtp_outcome_unknown retry");
+    assert.equal(seen.at(-1), "smtp_outcome_unknown retry");
   });
 
   test("that gets no answer before the mail is whole is retried: it was not sent", async (t) => {
