@@ -3,6 +3,7 @@ export type { FieldViolation } from "./errors.ts";
 export type { RetryPolicy } from "./job/backoff.ts";
 export type { JsonValue } from "./job/job.ts";
 export type { TraceContext } from "./job/trace.ts";
+export type { JsonSchema, StandardSchema } from "./schema.ts";
 export {
   defineResource,
   type Permit,

@@ -1,5 +1,4 @@
 import { create } from "@bufbuild/protobuf";
-import { durationMs } from "@bufbuild/protobuf/wkt";
 import {
   ListTasksRequestSchema,
   StatsRequestSchema,
@@ -44,6 +43,8 @@ import type { ServerSnapshot } from "./stats.ts";
 import { toServerSnapshot } from "./stats.ts";
 import type { JobReceipt } from "./submit.ts";
 import { submitAll, submitOne } from "./submit.ts";
+import type { TaskInfo } from "./task-info.ts";
+import { toTaskInfo } from "./task-info.ts";
 import { createTracing } from "./tracing.ts";
 import type { JobUpdate, WatchOptions } from "./watch.ts";
 import { watch } from "./watch.ts";
@@ -68,19 +69,6 @@ export type ConnectOptions = {
   readonly clock?: Clock | undefined;
   /** For tests: in [0, 1). */
   readonly random?: (() => number) | undefined;
-};
-
-/** A task that the server has. */
-export type TaskInfo = {
-  readonly name: string;
-  readonly pool: string;
-  /** Full names of the messages it takes and returns; empty: any JSON or bytes. */
-  readonly inputType: string;
-  readonly outputType: string;
-  readonly description: string;
-  readonly maxAttempts: number;
-  /** Bound on one attempt; a job may ask for less. */
-  readonly timeoutMs: number | undefined;
 };
 
 export type WatchStatsOptions = {
@@ -214,17 +202,7 @@ export function connect(options: ConnectOptions): MillpondClient {
     watchStats,
     tasks: async () => {
       const { tasks } = await call(method.listTasks, create(ListTasksRequestSchema));
-      return tasks.map(({ name, pool, inputType, outputType, description, maxAttempts, timeout }) => {
-        return {
-          name,
-          pool,
-          inputType,
-          outputType,
-          description,
-          maxAttempts,
-          timeoutMs: timeout && durationMs(timeout),
-        };
-      });
+      return tasks.map(toTaskInfo);
     },
     close,
     [Symbol.asyncDispose]: close,

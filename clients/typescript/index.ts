@@ -1,7 +1,7 @@
 /** The TypeScript client of Millpond, published as `millpond/client`. */
 export type { CancelAnswer, Cancelled, CancelOptions } from "./cancel.ts";
 export type { Clock } from "./clock.ts";
-export type { ConnectOptions, MillpondClient, TaskInfo, WatchStatsOptions } from "./connect.ts";
+export type { ConnectOptions, MillpondClient, WatchStatsOptions } from "./connect.ts";
 export { connect } from "./connect.ts";
 export type { Connection, ConnectionOptions } from "./connection.ts";
 export { createConnection } from "./connection.ts";
@@ -15,7 +15,7 @@ export { openExchange } from "./exchange.ts";
 export type { Explanation } from "./explain.ts";
 export type { JobFilter, JobsOrFilter } from "./filter.ts";
 export type { InputOf, Job, OutputOf, Task, TaskRef } from "./job.ts";
-export { job, newJobId } from "./job.ts";
+export { job, newJobId, taskOf } from "./job.ts";
 export type { AttemptInfo, JobInfo, JobProgress } from "./job-info.ts";
 export type { ExecutionOptions, JobOptions, RetryOptions } from "./job-options.ts";
 export type { GetJobOptions, ListJobsOptions } from "./jobs.ts";
@@ -38,6 +38,7 @@ export type { ReceivedResult, ResultsOptions } from "./results.ts";
 export type { RunOptions } from "./run.ts";
 export type { ClientSnapshot, PercentilesMs, PoolSnapshot, ServerSnapshot, TaskSnapshot } from "./stats.ts";
 export type { JobReceipt } from "./submit.ts";
+export type { TaskInfo, TaskSchema } from "./task-info.ts";
 export type { TraceContext } from "../../src/job/trace.ts";
 export { echo, emailSend, fail, imageResize, sleep } from "./tasks.ts";
 export type { JobLogLine, JobUpdate, WatchOptions } from "./watch.ts";

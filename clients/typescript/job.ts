@@ -6,31 +6,58 @@ import { JobSpecSchema, PayloadSchema } from "../../src/gen/millpond/v1/job_pb.t
 import { systemClock } from "./clock.ts";
 import { unfit } from "./encode.ts";
 import { countValues } from "../../src/job/wire-scan.ts";
+import type { JsonSchema, ReadAs, SentAs, StandardSchema } from "../../src/schema.ts";
 import { faultOfFields, findNonJson } from "../../src/json-value.ts";
 import { MillpondClientError } from "./error.ts";
 import { createIds } from "./id.ts";
 import type { JobOptions } from "./job-options.ts";
 import { toSpecFields } from "./job-options.ts";
 
-/** A task as the client knows it: its name, and the message types it takes and returns if it declares any. */
+type Declared = DescMessage | StandardSchema | JsonSchema | undefined;
+
+/** A task as the client knows it: its name, and the message types or schemas of what it takes and returns, if it declares any. */
 export type TaskRef = {
   readonly name: string;
-  readonly input?: DescMessage;
-  readonly output?: DescMessage;
+  readonly input?: Declared;
+  readonly output?: Declared;
 };
 
 /** A task, or just its name. */
 export type Task = string | TaskRef;
 
-/** What a task takes: its message's fields, or any JSON value or bytes when it declares no type. */
-export type InputOf<T extends Task> = T extends { readonly input: infer Input extends DescMessage }
-  ? MessageInitShape<Input>
+/** What a task takes: its message's fields, the JSON that its schema describes, or any JSON or bytes when it declares neither. */
+export type InputOf<T extends Task> = T extends { readonly input?: infer Input extends Declared }
+  ? Input extends DescMessage
+    ? MessageInitShape<Input>
+    : Input extends object
+      ? SentAs<Input>
+      : unknown
   : unknown;
 
-/** What a task returns: its message; unknown when it declares no type. */
-export type OutputOf<T extends Task> = T extends { readonly output: infer Output extends DescMessage }
-  ? MessageShape<Output>
+/** What a task returns: its message, or the JSON that its schema describes; unknown when it declares neither. */
+export type OutputOf<T extends Task> = T extends { readonly output?: infer Output extends Declared }
+  ? Output extends DescMessage
+    ? MessageShape<Output>
+    : Output extends object
+      ? ReadAs<Output>
+      : unknown
   : unknown;
+
+/** A task that takes JSON, of which only the type is at hand. A task of messages needs these to encode them: make a `TaskRef`. */
+type TypedTask = { readonly name: string; readonly input?: Exclude<Declared, DescMessage>; readonly output?: Declared };
+
+/**
+ * A task of one's own by its type, of whose file nothing is loaded: with `import type greet from "./tasks/greet.ts"` it is
+ * `taskOf<typeof greet>("greet")`, and inputs and outputs have the types of the task's schemas.
+ */
+export function taskOf<T extends TypedTask>(name: T["name"]): Pick<T, "name" | "input" | "output"> {
+  return { name };
+}
+
+/** The message type, of a task that has one. */
+export function messageTypeOf(declared: Declared): DescMessage | undefined {
+  return declared && "typeName" in declared ? declared : undefined;
+}
 
 /**
  * A job that is ready to be submitted. `sizeBytes` is about what its input takes on the wire; `values` are what it counts
@@ -74,7 +101,7 @@ const maxPath = 200;
 type Encoded = { readonly payload: Payload | undefined; readonly sizeBytes: number; readonly values: number };
 
 function encodeInput(task: Task, input: unknown): Encoded {
-  const schema = typeof task === "string" ? undefined : task.input;
+  const schema = typeof task === "string" ? undefined : messageTypeOf(task.input);
   try {
     if (schema !== undefined) {
       const fault = faultOfFields(input);

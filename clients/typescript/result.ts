@@ -8,7 +8,7 @@ import type { Failure, Payload, Refusal, Result } from "../../src/gen/millpond/v
 import { JobState } from "../../src/gen/millpond/v1/job_pb.ts";
 import type { FieldViolation } from "./error.ts";
 import { MillpondClientError } from "./error.ts";
-import type { Task } from "./job.ts";
+import { messageTypeOf, type Task } from "./job.ts";
 import type { DeadReasonName } from "./names.ts";
 import { deadReasonNames } from "./names.ts";
 
@@ -88,7 +88,7 @@ export function toJobResult(result: Result, task?: Task): JobResult {
     executionMs: startedMs === undefined || finishedAt === undefined ? undefined : timestampMs(finishedAt) - startedMs,
   };
   if (result.state === JobState.SUCCEEDED) {
-    const schema = typeof task === "object" ? task.output : undefined;
+    const schema = typeof task === "object" ? messageTypeOf(task.output) : undefined;
     return { ...facts, state: "SUCCEEDED", output: outputOf(result, schema) };
   }
   const state = result.state === JobState.CANCELLED ? "CANCELLED" : "DEAD";

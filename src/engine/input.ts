@@ -91,8 +91,10 @@ function typed(type: DescMessage, given: Readable): ReadInput {
 }
 
 function untyped(task: LoadedTask, given: Readable): ReadInput {
-  if (given?.kind === "message")
-    return wrong("input.message", `task "${task.name}" declares no type: send json or data`);
+  if (given?.kind === "message") {
+    const why = task.inputShape ? "takes JSON by a schema: send json" : "declares no type: send json or data";
+    return wrong("input.message", `task "${task.name}" ${why}`);
+  }
   if (given === null) return { payload: null };
   if (given.kind === "data") return { payload: { kind: "data", type: "", bytes: given.bytes } };
   return { payload: { kind: "json", type: "", bytes: encoder.encode(toCanonicalText(given.value)) } };

@@ -6,15 +6,38 @@ import type { JsonValue, Payload } from "../job/job.ts";
 import { faultOfFields, findNonJson, type NonJson } from "../json-value.ts";
 import { maxJsonDepth, scanJson } from "../job/json-scan.ts";
 import { countValues } from "../job/wire-scan.ts";
+import { openSchema } from "./schema/open.ts";
+import type { Schema, Side } from "./schema/schema.ts";
+import { inputBy, outputBy } from "./schema/values.ts";
 import { permanent } from "./task.ts";
 
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
-/** A typed task gets its message, an untyped one JSON, bytes, or null for nothing. */
-export function decodeInput(type: DescMessage | undefined, input: Payload | null): unknown {
+/** What a task declared as its `input` or `output`. */
+export type Declared = { readonly type?: DescMessage; readonly schema?: Schema };
+
+/** Throws an Error whose message goes on behind "its input" when it is neither a message type nor a schema. */
+export function declared(given: unknown, side: Side): Declared {
+  if (given === undefined) return {};
+  return isMessageType(given) ? { type: given } : { schema: openSchema(given, side) };
+}
+
+function isMessageType(given: unknown): given is DescMessage {
+  return typeof given === "object" && given !== null && "kind" in given && given.kind === "message" && "file" in given;
+}
+
+/**
+ * What `run` gets: the message of a typed task, what the schema makes of the JSON or bytes, or else these as they are. Nothing
+ * is undefined for a Standard Schema, so that it may have a default, and null otherwise. Throws `UnfitInput`.
+ */
+export function decodeInput({ type, schema }: Declared, input: Payload | null): unknown {
   if (type) return fromBinary(type, input?.bytes ?? new Uint8Array());
-  if (input === null) return null;
+  if (schema) return inputBy(schema, input === null ? undefined : untypedInput(input));
+  return input === null ? null : untypedInput(input);
+}
+
+function untypedInput(input: Payload): unknown {
   return input.kind === "json" ? (JSON.parse(decoder.decode(input.bytes)) as JsonValue) : input.bytes;
 }
 
@@ -26,9 +49,10 @@ export type OutputBounds = {
 };
 
 /** Throws a permanent TaskError when the output is not what the task declared, or beyond the bounds. */
-export function encodeOutput(type: DescMessage | undefined, output: unknown, bounds: OutputBounds): Payload | null {
+export function encodeOutput({ type, schema }: Declared, output: unknown, bounds: OutputBounds): Payload | null {
   const { maxBytes, maxValues } = bounds;
-  const payload = type ? typed(type, output, maxValues) : untyped(output, maxValues);
+  const value = schema ? outputBy(schema, output) : output;
+  const payload = type ? typed(type, value, maxValues) : untyped(value, maxValues);
   const size = payload ? wireSize(payload, maxBytes) : 0;
   if (size > maxBytes) {
     throw permanent(

@@ -15,6 +15,7 @@ import type { FieldViolation } from "../errors.ts";
 import type { JsonValue } from "../job/job.ts";
 import type { RetryPolicy } from "../job/backoff.ts";
 import type { TraceContext } from "../job/trace.ts";
+import type { JsonSchema, ReadAs, SentAs, StandardSchema } from "../schema.ts";
 import type { NoResources, Resources, SettingsOf, ValuesOf } from "./resource.ts";
 import type { TaskLog } from "./task-log.ts";
 
@@ -65,24 +66,31 @@ export type UntypedInput = JsonValue | Uint8Array;
 /** Output of a task without a type; `undefined` is nothing. */
 export type UntypedOutput = JsonValue | Uint8Array | undefined;
 
-type InputOf<I> = I extends DescMessage ? MessageShape<I> : UntypedInput;
-type OutputOf<O> = O extends DescMessage ? MessageInitShape<O> : UntypedOutput;
+/** A message type of protobuf-es, a schema, or nothing. */
+type Declared = DescMessage | StandardSchema | JsonSchema | undefined;
+
+type InputOf<I> = I extends DescMessage ? MessageShape<I> : I extends object ? ReadAs<I> : UntypedInput;
+type OutputOf<O> = O extends DescMessage ? MessageInitShape<O> : O extends object ? SentAs<O> : UntypedOutput;
 
 export type TaskDefinition<
-  I extends DescMessage | undefined = DescMessage | undefined,
-  O extends DescMessage | undefined = DescMessage | undefined,
+  I extends Declared = Declared,
+  O extends Declared = Declared,
   S = unknown,
   R extends Resources = Resources,
+  N extends string = string,
 > = {
   /** What jobs ask for: at most 100 characters of [a-z0-9._-], starting with a letter. Unique among all tasks. */
-  readonly name: string;
+  readonly name: N;
   /** The pool whose workers run it; one of the configured ones. */
   readonly pool: string;
   /** One sentence for `ListTasks`. */
   readonly description?: string;
-  /** The message it takes. Jobs with another input are refused at submit. Absent: any JSON, bytes, or nothing. */
+  /**
+   * The message it takes, or a schema of the JSON: a Standard Schema (zod, valibot) or a JSON Schema. Jobs with another
+   * input are refused at submit. `run` gets what the schema makes of it. Absent: any JSON, bytes, or nothing.
+   */
   readonly input?: I;
-  /** The message it returns. Absent: any JSON, bytes, or nothing. */
+  /** The message, or a schema of the JSON, that it returns. Absent: any JSON, bytes, or nothing. */
   readonly output?: O;
   /**
    * What differs from the default retry policy: 4 attempts, 100 ms, twice as much each time, at most 5 s, full jitter.
@@ -121,11 +129,12 @@ const brand: unique symbol = Symbol.for("millpond.task");
 
 /** Marks an object as a task. It is checked when the server loads the file. */
 export function defineTask<
-  I extends DescMessage | undefined = undefined,
-  O extends DescMessage | undefined = undefined,
+  const I extends Declared = undefined,
+  const O extends Declared = undefined,
   S = undefined,
   R extends Resources = NoResources,
->(definition: TaskDefinition<I, O, S, R>): TaskDefinition<I, O, S, R> {
+  const N extends string = string,
+>(definition: TaskDefinition<I, O, S, R, N>): TaskDefinition<I, O, S, R, N> {
   return Object.freeze({ ...definition, [brand]: true });
 }
 

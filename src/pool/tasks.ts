@@ -18,6 +18,7 @@ import { createChecker, type CheckerParts } from "./checker/checker.ts";
 import { hookModules } from "./module-hooks.ts";
 import { createResourceReader } from "./resources/definition.ts";
 import type { PoolResource } from "./resources/words.ts";
+import type { SchemaShape } from "./schema/schema.ts";
 import type { Surroundings } from "./tasks/definition.ts";
 import { type Ignored, readTaskFolder } from "./tasks/folder.ts";
 import { type FileReport, reportOf } from "./tasks/report.ts";
@@ -34,6 +35,9 @@ export type LoadedTask = {
   /** The message it takes; undefined: any JSON, bytes, or nothing. Compare types by their names: they are copies. */
   readonly input: DescMessage | undefined;
   readonly output: DescMessage | undefined;
+  /** What its schemas take, where it has schemas and not types. */
+  readonly inputShape: SchemaShape | undefined;
+  readonly outputShape: SchemaShape | undefined;
   /** What the task's `settings` made of its section of the configuration. Plain data. */
   readonly settings: unknown;
   /** What it uses. Tasks that share a resource may have copies of it. */

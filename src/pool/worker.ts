@@ -9,7 +9,7 @@ import { answerHeapRequests } from "../heap-snapshots.ts";
 import { isSampled } from "../job/trace.ts";
 import { type Chunk, type ChunkJob, type ChunkOutcome, type ChunkOutcomes, noChunk, type Note } from "./chunk.ts";
 import type { ThreadData } from "./chunk.ts";
-import { decodeInput, encodeOutput } from "./codec.ts";
+import { type Declared, declared, decodeInput, encodeOutput } from "./codec.ts";
 import { boundOutput } from "./printed.ts";
 import { type AttemptEnd, createContext, listenTo } from "./context.ts";
 import { createEarly } from "./early.ts";
@@ -23,8 +23,9 @@ import { spanLogOf, type SpanLog } from "./span-log.ts";
 import type { AnyTask } from "./task.ts";
 import { importTask } from "./tasks/module.ts";
 
-type Runnable = {
-  readonly definition: AnyTask;
+type Loaded = { readonly definition: AnyTask; readonly input: Declared; readonly output: Declared };
+
+type Runnable = Loaded & {
   readonly settings: unknown;
   readonly timeoutMs: number;
   /** Null: none. */
@@ -54,8 +55,8 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
   for (const { name, file, settings, timeoutMs } of thread.tasks) {
     loading = name;
     post({ kind: "loading", thread: threadId, task: name });
-    const definition = await definitionOf(name, file, fail);
-    tasks.set(name, { definition, settings, timeoutMs, uses: resources?.usedBy(definition) ?? null });
+    const loaded = await loadTask(name, file, fail);
+    tasks.set(name, { ...loaded, settings, timeoutMs, uses: resources?.usedBy(loaded.definition) ?? null });
   }
   loading = undefined;
   await new Promise((resolve) => setImmediate(resolve)); // what the files left behind and fails at once fails before a job is here
@@ -102,15 +103,19 @@ function joinResources(): ThreadResources {
 }
 
 /** A thread that cannot load a task ends: the import may succeed in the next one, and never again in this one. */
-async function definitionOf(name: string, file: string, fail: (error: unknown) => never): Promise<AnyTask> {
+async function loadTask(name: string, file: string, fail: (error: unknown) => never): Promise<Loaded> {
   try {
     const origin = { task: name, id: null };
     const exported = await runAs(origin, () => importTask(file));
-    if (exported.kind === "task" && exported.task.name === name) return exported.task;
+    if (exported.kind === "task" && exported.task.name === name) return loadedOf(exported.task);
     throw new Error("the file is no longer that of this task: restart the server");
   } catch (error) {
     return fail(error);
   }
+}
+
+function loadedOf(definition: AnyTask): Loaded {
+  return { definition, input: declared(definition.input, "input"), output: declared(definition.output, "output") };
 }
 
 function postUnready({ origin, failure }: Fault, loading: string | undefined): void {
@@ -126,7 +131,7 @@ async function runJob(
 ): Promise<ChunkOutcome | null> {
   const { flags, index, startMs } = place;
   const [seq, id, task, attempt, payload, bounds, trace = null, fence = attempt] = job;
-  const { definition, settings, timeoutMs, uses } = tasks.get(task) as Runnable; // the pool sends only tasks that it was given
+  const { definition, input, output, settings, timeoutMs, uses } = tasks.get(task) as Runnable; // the pool sends only tasks that it was given
   const startedAt = clock.exactNow();
   const expiresAt = bounds?.expiresAt ?? Number.POSITIVE_INFINITY;
   if (startedAt >= expiresAt) withdraw(flags, index, "expired"); // it passed while the job waited for its neighbours
@@ -135,15 +140,15 @@ async function runJob(
   const origin = { task, id, seq, attempt, fence, trace };
   const context = createContext(job, { ...place, settings, deadlineAt, origin });
   try {
-    const input = decodeInput(definition.input, payload) as never;
+    const decoded = decodeInput(input, payload) as never;
     context.task.throwIfCancelled(); // a first input takes milliseconds to decode, and a large one more
     if (uses) context.provide(await uses.begin(context.task.signal));
     // what it returns may begin its work only when it is waited for, so that happens as its own too
-    const returned = await runAs(origin, () => Promise.resolve(definition.run(input, context.task)));
-    const output = encodeOutput(definition.output, returned, thread.outputBounds);
+    const returned = await runAs(origin, () => Promise.resolve(definition.run(decoded, context.task)));
+    const encoded = encodeOutput(output, returned, thread.outputBounds);
     const left = context.end();
     end(flags, index);
-    return withRest([startedAt, clock.monotonicMs() - startMs, output, null], job, left);
+    return withRest([startedAt, clock.monotonicMs() - startMs, encoded, null], job, left);
   } catch (error) {
     const failure = failureOf(error); // while the job still counts as running: an error may have getters that never return
     const left = context.end();

@@ -1,24 +1,49 @@
-/** What `ListTasks` shows: the tasks, and the files that describe their types. */
+/** What `ListTasks` shows: the tasks, their schemas, and the files that describe their types. */
 import { create } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { type ListTasksResponse, ListTasksResponseSchema } from "../gen/millpond/v1/worker_pool_pb.ts";
-import type { Tasks } from "../pool/tasks.ts";
+import type { LoadedTask, Tasks } from "../pool/tasks.ts";
 import { durationFromMs } from "./convert/time.ts";
 import { type DescribedFiles, withImports } from "./reflection/described-files.ts";
 
+/** Bound on the text of all schemas: with the rest it is well below the 4 MiB that clients of gRPC take by default. */
+export const maxSchemaChars = 1024 * 1024;
+
 export function describeTasks(tasks: Tasks, described: DescribedFiles): ListTasksResponse {
+  const shown = createSchemaBudget();
   return create(ListTasksResponseSchema, {
-    tasks: [...tasks.values()].map(({ name, pool, retry, timeoutMs, input, output, description }) => ({
-      name,
-      pool,
-      maxAttempts: retry.maxAttempts,
-      timeout: durationFromMs(timeoutMs),
-      inputType: input?.typeName ?? "",
-      outputType: output?.typeName ?? "",
-      description,
-    })),
+    tasks: [...tasks.values()].map((task) => {
+      const { name, pool, retry, timeoutMs, input, output, description, inputShape, outputShape } = task;
+      const inputSchema = shown(inputShape);
+      const outputSchema = shown(outputShape);
+      return {
+        name,
+        pool,
+        maxAttempts: retry.maxAttempts,
+        timeout: durationFromMs(timeoutMs),
+        inputType: input?.typeName ?? "",
+        outputType: output?.typeName ?? "",
+        description,
+        ...(inputSchema && { inputSchema }),
+        ...(outputSchema && { outputSchema }),
+      };
+    }),
     descriptors: create(FileDescriptorSetSchema, { file: filesOf(tasks, described) }),
   });
+}
+
+/** Schemas beyond the bound are not shown, the later ones first. */
+function createSchemaBudget() {
+  let left = maxSchemaChars;
+  return (shape: LoadedTask["inputShape"]) => {
+    if (!shape) return undefined;
+    if (shape.jsonSchema.length > left) {
+      const unknownReason = `the schemas of all tasks have more than ${maxSchemaChars} characters together`;
+      return { ...shape, jsonSchema: "", unknownReason };
+    }
+    left -= shape.jsonSchema.length;
+    return shape;
+  };
 }
 
 /** The files of all tasks' types, each once and after those it imports. */

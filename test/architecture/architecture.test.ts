@@ -47,18 +47,19 @@ const rooms: readonly Room[] = [
   room("version", ["src/version.ts"], []),
   room("code cache", ["src/code-cache.ts"], []),
   room("job", ["src/job/"], []),
+  room("schema", ["src/schema.ts"], ["job"]),
   room("gen", ["src/gen/"], []),
   room("tracing", ["src/tracing.ts"], ["errors", "job"]),
   room("metrics", ["src/metrics/"], ["clock"]),
 
   room("config", ["src/config.ts", "src/config/"], ["errors"]),
-  room("task api", ["src/pool/task.ts", "src/pool/task-log.ts", "src/pool/resource.ts"], ["errors", "job"]),
+  room("task api", ["src/pool/task.ts", "src/pool/task-log.ts", "src/pool/resource.ts"], ["errors", "job", "schema"]),
   room("store port", ["src/store/store.ts"], ["job"]),
 
   room("stores", ["src/store/open.ts"], [...ground, "store port", "memory store", "sqlite store"]),
   room("memory store", ["src/store/memory.ts", "src/store/memory/"], [...ground, "store port"]),
   room("sqlite store", ["src/store/sqlite.ts", "src/store/sqlite/"], [...ground, "store port"]),
-  room("pool", ["src/pool/"], [...ground, "code cache", "task api"]),
+  room("pool", ["src/pool/"], [...ground, "schema", "code cache", "task api"]),
   room("tasks", ["src/tasks/"], ["errors", "clock", "job", "gen", "task api"]),
   room("telemetry", ["src/telemetry/"], [...ground]),
 
@@ -70,7 +71,7 @@ const rooms: readonly Room[] = [
     [...ground, ...drivers, "config", "version", "store port", "engine", "rpc"],
   ),
 
-  room("client", ["clients/typescript/"], ["gen", "json value", "job"]),
+  room("client", ["clients/typescript/"], ["gen", "json value", "job", "schema"]),
   room(
     "cli",
     ["src/cli/"],
@@ -78,7 +79,7 @@ const rooms: readonly Room[] = [
   ),
   room("main", ["src/main.ts"], ["code cache", "cli"]),
   room("launch", ["src/launch.mjs"], []),
-  room("public surface", ["src/index.ts"], ["errors", "job", "task api"]),
+  room("public surface", ["src/index.ts"], ["errors", "job", "schema", "task api"]),
 ];
 
 /** Where each package is at home, so that replacing one changes one file. */
@@ -104,6 +105,8 @@ const homes = {
   "@opentelemetry/sdk-trace": ["src/telemetry/export.ts"],
   "node:inspector": ["src/telemetry/inspector.ts"],
   "node:sqlite": ["src/store/sqlite/", "src/tasks/db/sqlite/"],
+  ajv: ["src/pool/schema/json-schema.ts"],
+  "ajv-formats": ["src/pool/schema/json-schema.ts"],
   commander: ["src/cli/program.ts"],
   nodemailer: ["src/tasks/email/connection.ts", "src/tasks/email/mail.ts"],
   pg: ["src/tasks/db/postgres/"],

@@ -67,8 +67,9 @@ suite("the checks of documents see", () => {
   });
 
   test("the reasons in code", () => {
-    const code = 'permanent("a", x); new TaskError(\n  "b",\n); ({ reason: "c", message }); reason: given ? "d" : "e",';
-    assert.deepEqual(namedFailures(code), ["a", "b", "c", "d", "e"]);
+    const code =
+      'permanent("a", x); super("f", y); new TaskError(\n  "b",\n); ({ reason: "c", message }); reason: given ? "d" : "e",';
+    assert.deepEqual(namedFailures(code), ["a", "f", "b", "c", "d", "e"]);
   });
 
   test("an RPC", () => {

@@ -23,7 +23,7 @@ function sectionOf(page: string, heading: string): string {
 
 /** The reasons that a source file gives to failures of jobs. */
 export function namedFailures(code: string): string[] {
-  const uses = code.matchAll(/(?:\bpermanent\(|\bTaskError\()\s*"[a-z_]+"|\breason:[^,;\n]*/g);
+  const uses = code.matchAll(/\b(?:permanent|TaskError|super)\(\s*"[a-z_]+"|\breason:[^,;\n]*/g);
   return [...uses].flatMap(([use]) => [...use.matchAll(/"([a-z_]+)"/g)].map(([, reason = ""]) => reason));
 }
 

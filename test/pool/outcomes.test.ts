@@ -34,6 +34,31 @@ describe("inputs", () => {
   });
 });
 
+describe("a task with schemas", () => {
+  test("gets what its schema makes of the input, with defaults and conversions, also of nothing", async (t) => {
+    const { pool } = tryPool(t);
+    const jobs = [job("schema", { day: "2026-03-04" }), { ...job("schema", null), input: null }];
+    assert.deepEqual((await pool.run(jobs)).map(shown), [
+      `succeeded json {"day":"2026-03-04T00:00:00.000Z","items":[8]}`,
+      `succeeded json {"day":"2026-01-01T00:00:00.000Z","items":[8]}`,
+    ]);
+  });
+
+  test("fails for good on an input that it took once, before its file was changed", async (t) => {
+    const failure = failureOf(await tryPool(t).run("schema", { day: "2026-03-04", count: "many" }));
+    assert.equal(failure.reason, "bad_input");
+    assert.match(failure.message, /^the task no longer takes this input: input\.count must be a number$/);
+    assert.equal(failure.retryable, false);
+  });
+
+  test("fails for good on an output that its schema refuses, with the path", async (t) => {
+    const failure = failureOf(await tryPool(t).run("schema", { day: "2026-03-04", count: 13 }));
+    assert.equal(failure.reason, "bad_output");
+    assert.match(failure.message, /^output\.items\[0\] is unlucky$/);
+    assert.equal(failure.retryable, false);
+  });
+});
+
 describe("outputs", () => {
   for (const [what, expected] of [
     ["nothing", "succeeded"],

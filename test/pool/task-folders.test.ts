@@ -75,15 +75,6 @@ suite("what works", { concurrency: 4 }, () => {
       },
       ["good"],
     ],
-    [
-      "a native package that is installed",
-      {
-        "node_modules/native/package.json": '{"main": "index.js"}',
-        "node_modules/native/index.js": "module.exports = process.binding ? 1 : 2;",
-        "task.ts": `${millpond}import native from "native";\n${task("good", "run: () => native")}`,
-      },
-      ["good"],
-    ],
   ];
   for (const [what, files, tasks] of rows) {
     test(what, async (t) => {

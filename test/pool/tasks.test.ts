@@ -94,11 +94,8 @@ describe("one bad file", () => {
     ["no name", task(""), /the name undefined/],
     ["a name with capitals", task(`name: "Resize"`), /the name "Resize"/],
     ["a description that is none", task(`name: "a", description: 5`), /description is 5 and must be text/],
-    [
-      "an input that is no message",
-      task(`name: "a", input: { type: "object" }`),
-      /`input` is not a type of protobuf-es/,
-    ],
+    ["an input that is no schema", task(`name: "a", input: { typ: "object" }`), /`input` is no JSON Schema: .*"typ"$/],
+    ["an output that is none either", task(`name: "a", output: "text"`), /`output` is a string: give a message type/],
     ["a check that is none", task(`name: "a", check: true`), /`check` is true and must be a function/],
     ["a policy that is none", task(`name: "a", retry: 3`), /retry is 3, not a set of options/],
     [

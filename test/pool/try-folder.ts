@@ -1,6 +1,6 @@
 /** Folders of users' tasks, loaded as the server does it. */
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { TestContext } from "node:test";
@@ -9,12 +9,16 @@ import { StartError } from "../../src/errors.ts";
 import { type LoadedTasks, loadTasks, type TaskSources } from "../../src/pool/tasks.ts";
 import { keptLog } from "../support/samples.ts";
 
-export type Files = { readonly [path: string]: string };
+/** Texts; as a URL, what the path is a link to. */
+export type Files = { readonly [path: string]: string | URL };
 
 export const millpond = 'import { defineTask } from "millpond";\n';
 export const task = (name: string, more = "") =>
   `export default defineTask({ name: "${name}", pool: "cpu", ${more}${more.includes("run") ? "" : "run: () => 1"} });\n`;
 export const good = (name = "good") => millpond + task(name);
+
+/** A package of this repository, for the folder's own `node_modules`. */
+export const packageLink = (name: string) => new URL(`../../node_modules/${name}`, import.meta.url);
 
 /** A folder with these files, and what to load it needs. */
 export async function sourcesOf(t: TestContext, files: Files, more: Partial<TaskSources> = {}): Promise<TaskSources> {
@@ -22,7 +26,8 @@ export async function sourcesOf(t: TestContext, files: Files, more: Partial<Task
   t.after(() => rm(folder, { recursive: true }));
   for (const [path, text] of Object.entries(files)) {
     await mkdir(dirname(join(folder, path)), { recursive: true });
-    await writeFile(join(folder, path), text);
+    if (text instanceof URL) await symlink(text, join(folder, path));
+    else await writeFile(join(folder, path), text);
   }
   return {
     ...{ builtIn: [], folders: [folder], pools: ["cpu", "io"], settings: {}, resourceSettings: {} },

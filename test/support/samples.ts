@@ -48,6 +48,8 @@ export function loaded(name: string, overrides: Partial<LoadedTask> = {}): Loade
     file: `file:///tasks/${name}.ts`,
     input: undefined,
     output: undefined,
+    inputShape: undefined,
+    outputShape: undefined,
     settings: undefined,
     resources: [],
     retry: defaultRetryPolicy,

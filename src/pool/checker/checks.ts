@@ -2,8 +2,10 @@
 import { inspect } from "node:util";
 import { type FieldViolation, invalid, type MillpondError, refusal } from "../../errors.ts";
 import type { Payload } from "../../job/job.ts";
-import { decodeInput } from "../codec.ts";
+import { type Declared, declared, decodeInput } from "../codec.ts";
 import { cut, textOf } from "../plain.ts";
+import { maxViolations, pathFrom } from "../schema/schema.ts";
+import { UnfitInput } from "../schema/values.ts";
 import type { AnyTask } from "../task.ts";
 import type { TaskReport } from "../tasks/definition.ts";
 
@@ -29,12 +31,12 @@ export type TaskChecks = {
 
 export type Checkable = {
   readonly task: AnyTask;
+  readonly input: Declared;
   readonly settings: unknown;
   /** Settings of what it uses, by its own names. */
   readonly resources: { readonly [name: string]: unknown };
 };
 
-const maxViolations = 20;
 const maxFieldChars = 200;
 const maxDescriptionChars = 1000;
 
@@ -46,15 +48,24 @@ export function checkableOf(
     own,
     resources.find((resource) => resource.name === name)?.settings,
   ]);
-  return { task, settings, resources: Object.fromEntries(used) };
+  return { task, input: declared(task.input, "input"), settings, resources: Object.fromEntries(used) };
 }
 
-/** Never throws; undefined when nothing is wrong. What a check throws as an Error is a violation of the input as a whole. */
-export function verdictOf({ task, settings, resources }: Checkable, input: Payload | null): Verdict | undefined {
+/**
+ * By the task's schema, and when it finds nothing by its check. Never throws; undefined when nothing is wrong. What either
+ * throws as an Error is a violation of the input as a whole.
+ */
+export function verdictOf(
+  { task, input, settings, resources }: Checkable,
+  payload: Payload | null,
+): Verdict | undefined {
   try {
-    const said: unknown = task.check?.(decodeInput(task.input, input) as never, settings as never, resources as never);
+    const decoded = decodeInput(input, payload);
+    const said: unknown = task.check?.(decoded as never, settings as never, resources as never);
     return said === undefined || said === null ? undefined : verdictFrom(said);
   } catch (error) {
+    if (error instanceof UnfitInput)
+      return typeof error.verdict === "string" ? error.verdict : verdictFrom(error.verdict);
     const description = textOf(error, maxDescriptionChars);
     if (error instanceof Error) return [{ field: "", description: description || error.name }];
     return `it threw ${description}, which is not an Error`;
@@ -88,5 +99,5 @@ function shown(said: unknown): string {
 export function answerTo(task: string, verdict: Verdict | undefined): MillpondError | null {
   if (verdict === undefined) return null;
   if (typeof verdict === "string") return refusal("check_failed", [task, verdict]);
-  return invalid(verdict.map(({ field, description }) => ({ field: field ? `input.${field}` : "input", description })));
+  return invalid(verdict.map(({ field, description }) => ({ field: pathFrom("input", field), description })));
 }

@@ -59,7 +59,7 @@ async function load(): Promise<void> {
     post({ kind: "loading", file: index });
     const report = await fileInCharge.run(index, () =>
       reportOf(file, surroundings, readResource, (task, read) => {
-        if (task.check) tasks.set(read.name, { ...checkableOf(task, read), file: index });
+        if (read.hasCheck) tasks.set(read.name, { ...checkableOf(task, read), file: index });
       }),
     );
     post({ kind: "loaded", file: index, report });

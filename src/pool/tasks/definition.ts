@@ -1,10 +1,12 @@
 /** Checks what was handed to `defineTask`, and makes plain data of it that can cross threads. */
 import { messageOf } from "../../errors.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "../../job/backoff.ts";
+import { type Declared, declared } from "../codec.ts";
 import { textOf } from "../plain.ts";
 import { isResource } from "../resource.ts";
 import type { ResourceReader, ResourceSettings } from "../resources/definition.ts";
 import type { PoolResource } from "../resources/words.ts";
+import type { SchemaShape, Side } from "../schema/schema.ts";
 import type { AnyTask, TaskDefinition } from "../task.ts";
 import { type DescribedTypes, describeTypes } from "./types.ts";
 
@@ -15,6 +17,9 @@ export type TaskReport = {
   /** Empty: none. */
   readonly description: string;
   readonly types: DescribedTypes;
+  /** What its schemas take, where it has schemas and not types. */
+  readonly inputShape: SchemaShape | undefined;
+  readonly outputShape: SchemaShape | undefined;
   /** What the task's `settings` made of its section of the configuration. */
   readonly settings: unknown;
   /** What it uses, each once. */
@@ -81,12 +86,8 @@ export function readDefinition(
     add("pool", `its pool ${shown(pool)} is not configured; there are: ${pools.join(", ")}`);
   }
   if (typeof description !== "string") add("description", `description is ${shown(description)} and must be text`);
-  for (const option of ["input", "output"] as const) {
-    if (task[option] !== undefined && !isMessageType(task[option])) {
-      const remedy = "give a generated schema, such as GreetInputSchema";
-      add(option, `its \`${option}\` is not a type of protobuf-es: ${remedy}`);
-    }
-  }
+  const input = readDeclared(task, "input", add);
+  const output = readDeclared(task, "output", add);
   checkFunctions(task, add);
   checkRetry(retry, add);
   checkWhole(add, "timeoutMs", timeoutMs, 1, longestTimeoutMs);
@@ -97,11 +98,13 @@ export function readDefinition(
   if ("fault" in read) return [{ option: "settings", what: read.fault }];
   return {
     ...{ name, pool, description, timeoutMs },
-    types: describeTypes({ input: task.input, output: task.output }),
+    types: describeTypes({ input: input.type, output: output.type }),
+    inputShape: input.schema?.shape,
+    outputShape: output.schema?.shape,
     settings: read.settings,
     resources,
     retry: { ...defaultRetryPolicy, ...retry },
-    hasCheck: task.check !== undefined,
+    hasCheck: task.check !== undefined || input.schema !== undefined,
   };
 }
 
@@ -123,6 +126,15 @@ function readResources(given: unknown, readResource: ResourceReader, add: Add): 
 }
 
 type Add = (option: string, what: string) => void;
+
+function readDeclared(task: AnyTask, side: Side, add: Add): Declared {
+  try {
+    return declared(task[side], side);
+  } catch (error) {
+    add(side, `its \`${side}\` ${messageOf(error)}`);
+    return {};
+  }
+}
 
 function checkFunctions(task: AnyTask, add: Add): void {
   if (typeof task.run !== "function") add("run", "it has no function `run`");
@@ -178,10 +190,6 @@ function readSettings(task: AnyTask, given: Surroundings["settings"][string] | u
     const remedy = settings instanceof Promise ? ": write it without `async`" : "";
     return { fault: `its \`settings\` returned something that is not plain data: ${messageOf(error)}${remedy}` };
   }
-}
-
-function isMessageType(value: unknown): boolean {
-  return typeof value === "object" && value !== null && "kind" in value && value.kind === "message" && "file" in value;
 }
 
 /** With the known option that it resembles, or else all of them. */

@@ -16,7 +16,7 @@ const json = (value: JsonValue): Payload => ({
 /** The verdict of a check on an input, 1 unless it is given. */
 function verdict(check: (...args: never[]) => unknown, more: Partial<AnyTask> = {}, input: Payload | null = json(1)) {
   const task = { name: "a", pool: "cpu", run: () => null, check, ...more } as AnyTask;
-  return verdictOf({ task, settings: { max: 5 }, resources: {} }, input);
+  return verdictOf(checkableOf(task, { settings: { max: 5 }, resources: [] }), input);
 }
 
 suite("a task's own check", () => {

@@ -1,22 +1,26 @@
-import { BroadcastChannel, isMainThread, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import { BroadcastChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { defineTask } from "../../../src/pool/task.ts";
 
-const task = defineTask({
+/** Its input takes until the test, which is told on the channel `decodes`, says something there. */
+export default defineTask({
   name: "decodes",
   pool: "tried",
+  input: {
+    "~standard": {
+      version: 1,
+      vendor: "test",
+      validate(value: unknown) {
+        if (value === undefined) return { value }; // no job's: it is tried once when it is loaded
+        const channel = new BroadcastChannel("decodes");
+        channel.postMessage("decoding");
+        while (receiveMessageOnPort(channel as unknown as MessagePort) === undefined); // Node takes either, its types do not
+        channel.close();
+        return { value };
+      },
+    },
+  },
   run(_, { log }) {
     log.info("begun");
     return null;
-  },
-});
-
-/** In a worker its input takes until the test, which hears of it on the channel `decodes`, says something there. */
-export default Object.defineProperty({ ...task }, "input", {
-  get() {
-    if (isMainThread) return; // it is loaded, not run
-    const channel = new BroadcastChannel("decodes");
-    channel.postMessage("decoding");
-    while (receiveMessageOnPort(channel as unknown as MessagePort) === undefined); // Node takes either, its types do not
-    channel.close();
   },
 });

@@ -51,6 +51,7 @@ export function tasksWith(inputs: { readonly [task: string]: DescMessage }): Tas
     name,
     {
       ...{ name, pool: "cpu", description: "", file: `file:///${name}.ts`, input, output: undefined },
+      ...{ inputShape: undefined, outputShape: undefined },
       ...{ settings: undefined, resources: [], retry: defaultRetryPolicy, timeoutMs: 1000, hasCheck: false },
     },
   ];

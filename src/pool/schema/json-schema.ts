@@ -1,0 +1,134 @@
+/** JSON Schemas, checked by Ajv. It compiles them to code, and so only in threads that load tasks. */
+import type { Ajv, ErrorObject } from "ajv";
+import type { FormatsPlugin } from "ajv-formats";
+import { createRequire } from "node:module";
+import { type FieldViolation, messageOf } from "../../errors.ts";
+import { findNonJson } from "../../json-value.ts";
+import { cut } from "../plain.ts";
+import { AsyncSchema, fieldOf, maxViolations, type Schema, shapeOf } from "./schema.ts";
+
+const maxDepth = 100;
+const maxAllowedChars = 200;
+
+const options = {
+  addUsedSchema: false, // two tasks may have the same $id
+  allErrors: true,
+  logger: false,
+  ownProperties: true, // a required `constructor` is missing unless it was sent
+  strictTuples: false,
+  strictTypes: false,
+} as const;
+
+const draft7 = "http://json-schema.org/draft-07/schema";
+/** By draft, the modules of Ajv. They are loaded when the first schema is opened: each thread pays 5 MiB for them. */
+const modules: ReadonlyMap<string, string> = new Map([
+  ["https://json-schema.org/draft/2020-12/schema", "ajv/dist/2020.js"],
+  [draft7, "ajv"],
+]);
+const [newest] = modules.keys() as Iterator<string> & Iterable<string>;
+const load = createRequire(import.meta.url);
+const checkers = new Map<string, Ajv>();
+
+/** Throws an Error whose message goes on behind "its input". */
+export function openJsonSchema(given: object): Schema {
+  const fault = findNonJson(given, maxDepth);
+  if (fault) throw new Error(`is no JSON Schema: its ${fault.path.replace(/^\./, "") || "value"} ${fault.description}`);
+  if ("$async" in given) throw new AsyncSchema();
+  const ajv = ajvFor("$schema" in given ? String(given.$schema) : (newest as string));
+  const isFit = compile(ajv, given);
+  return {
+    shape: shapeOf("json-schema", () => given),
+    check(value) {
+      if (value instanceof Uint8Array) return { violations: [{ field: "", description: "is bytes and must be JSON" }] };
+      const json = value ?? null;
+      return isFit(json) ? { value: json } : { violations: violationsOf(isFit.errors, json) };
+    },
+  };
+}
+
+function ajvFor(draft: string): Ajv {
+  const name = draft.replace(/#$/, "");
+  const path = modules.get(name);
+  if (path === undefined) {
+    throw new Error(
+      `has the unknown $schema ${JSON.stringify(cut(draft, 100))}; there are: ${[...modules.keys()].join(", ")}`,
+    );
+  }
+  let ajv = checkers.get(name);
+  if (!ajv) {
+    const { default: Checker } = load(path) as { readonly default: typeof Ajv };
+    const { default: addFormats } = load("ajv-formats") as { readonly default: FormatsPlugin };
+    ajv = addFormats(new Checker(options));
+    checkers.set(name, ajv);
+  }
+  return ajv;
+}
+
+/** Unknown keywords are refused, for they are misspelt ones; but for those in `x-`, which schemas carry for others. */
+function compile(ajv: Ajv, schema: object) {
+  if (ajv.validateSchema(schema) !== true) throw new Error(`is no JSON Schema: ${sentenceOf(ajv.errors, schema)}`);
+  JSON.stringify(schema, (key, value: unknown) => {
+    if (key.startsWith("x-") && !(key in ajv.RULES.keywords)) ajv.addKeyword(key);
+    return value;
+  });
+  try {
+    return ajv.compile(schema);
+  } catch (error) {
+    throw new Error(`is no JSON Schema: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function sentenceOf(errors: Errors, schema: object): string {
+  const [first] = violationsOf(errors, schema);
+  return first ? `its ${first.field || "value"} ${first.description}` : "";
+}
+
+type Errors = readonly ErrorObject[] | null | undefined;
+
+function violationsOf(errors: Errors, value: unknown): readonly FieldViolation[] {
+  return (errors ?? []).slice(0, maxViolations).map((error) => {
+    const { path, description } = told(error);
+    return { field: fieldOf([...pathIn(value, error.instancePath), ...path]), description };
+  });
+}
+
+/** In the words that other violations have, at the field that is meant and not at the one around it. */
+function told({ keyword, params, message }: ErrorObject): { path: readonly string[]; description: string } {
+  const facts = params as { readonly [name: string]: unknown };
+  switch (keyword) {
+    case "required":
+      return { path: [String(facts["missingProperty"])], description: "is missing" };
+    case "additionalProperties":
+    case "unevaluatedProperties":
+      return { path: [String(facts[keyword.replace(/ies$/, "y")])], description: "is no field of it" };
+    case "enum":
+      return { path: [], description: `must be one of ${shown(facts["allowedValues"])}` };
+    case "const":
+      return { path: [], description: `must be ${shown(facts["allowedValue"])}` };
+    default:
+      return { path: [], description: message ?? `breaks the schema's ${keyword}` };
+  }
+}
+
+function shown(value: unknown): string {
+  return cut(
+    JSON.stringify(value)
+      .replace(/^\[(.*)\]$/, "$1")
+      .replaceAll('","', '", "'),
+    maxAllowedChars,
+  );
+}
+
+/** A JSON Pointer (RFC 6901) does not say which of its steps are indices of lists. */
+function pathIn(value: unknown, pointer: string): readonly PropertyKey[] {
+  let at = value;
+  return pointer
+    .split("/")
+    .slice(1)
+    .map((step) => {
+      const name = step.replaceAll("~1", "/").replaceAll("~0", "~");
+      const key = Array.isArray(at) ? Number(name) : name;
+      at = (at as Record<PropertyKey, unknown>)[key];
+      return key;
+    });
+}

@@ -1,0 +1,31 @@
+/** Opens what a task gave as `input` or `output` and is no message type. */
+import { openJsonSchema } from "./json-schema.ts";
+import type { Schema, Side } from "./schema.ts";
+import { isStandard, openStandard } from "./standard.ts";
+
+/** Throws an Error whose message goes on behind "its input". */
+export function openSchema(given: unknown, side: Side): Schema {
+  if (isStandard(given)) return openStandard(given, side);
+  if (typeof given !== "object" || given === null || Array.isArray(given) || given instanceof Promise) {
+    throw new Error(`is ${kindOf(given)}: ${remedy}`);
+  }
+  if ("proto" in given)
+    throw new Error("is no message type of protobuf-es: give a generated one, such as GreetInputSchema");
+  const parts = Object.values(given);
+  if (parts.some(isStandard))
+    throw new Error("has schemas as its fields and is none: wrap it, as in `z.object({...})`");
+  if ("safeParse" in given || typeof (given as { validate?: unknown }).validate === "function") {
+    throw new Error("is a validator without `~standard`: use a version of its library that has Standard Schema");
+  }
+  if (parts.length === 0) throw new Error(`is an empty object, which says nothing: leave it out, or ${remedy}`);
+  return openJsonSchema(given);
+}
+
+const remedy =
+  "give a message type such as GreetInputSchema, a Standard Schema such as `z.object({...})`, or a JSON Schema";
+
+function kindOf(given: unknown): string {
+  if (given instanceof Promise) return "a Promise";
+  if (Array.isArray(given)) return "a list";
+  return given === null ? "null" : `a ${typeof given}`;
+}
