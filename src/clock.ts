@@ -28,7 +28,7 @@ let beganAt = performance.timeOrigin;
 
 /**
  * The machine's clocks. The wall clock is read once, at the start of the process, or of a thread that does not `takeOrigin`; from then on `now` goes with
- * the monotonic clock. So when somebody sets the machine's clock, leases and deadlines of a running server do not move;
+ * the monotonic clock. So when the machine's clock is set, leases and deadlines of a running server do not move;
  * the next start takes the new time, but see `notBefore`.
  */
 export const systemClock: Clock = {
@@ -45,7 +45,7 @@ export const systemClock: Clock = {
 /**
  * Makes `now` of this thread read at least `at`, and returns by how many milliseconds it is ahead of the machine's wall
  * clock for that; 0: it is not. For a server whose store was written under a later time than the machine's clock shows:
- * somebody has set it back, and by it a job that was due would have to wait until that time comes again. Threads that
+ * it was set back, and by it a job that was due would have to wait until that time comes again. Threads that
  * take this one's origin come along when they are started afterwards.
  */
 export function notBefore(at: number): number {
@@ -88,7 +88,7 @@ function sharedAheadMs(): number {
 }
 
 /**
- * Milliseconds until a time that somebody else has just reckoned by the machine's wall clock, which may have been set
+ * Milliseconds until a time that another process has just computed from the machine's wall clock, which may have been set
  * since `now` began to count. Negative: it is past.
  */
 export function msUntil(machineAt: number): number {

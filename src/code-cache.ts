@@ -3,7 +3,7 @@ import { enableCompileCache, flushCompileCache } from "node:module";
 import { fileURLToPath } from "node:url";
 
 const isSource = import.meta.url.endsWith(".ts");
-/** Beside the code, so that nobody can write to it who could not change the code itself. */
+/** Beside the code, so that only those can write to it who could change the code itself. */
 const folder = fileURLToPath(new URL(`${isSource ? ".." : "../.."}/node_modules/.cache/millpond`, import.meta.url));
 
 /**

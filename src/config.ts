@@ -170,8 +170,8 @@ function complete(
     const host = values.get(key) as string;
     if (has(key, "allowInsecure") && !given.allowInsecure && !isLoopback(host)) {
       mistakes.push(
-        `${sourceOf(key)} is ${shown(host)}, which other machines can reach, and nothing is encrypted and nobody has to ` +
-          "prove who they are: must be 127.0.0.1, ::1 or localhost; or set --allow-insecure (MILLPOND_ALLOW_INSECURE=true) " +
+        `${sourceOf(key)} is ${shown(host)}, which other machines can reach, and there is neither encryption ` +
+          "nor authentication: must be 127.0.0.1, ::1 or localhost; or set --allow-insecure (MILLPOND_ALLOW_INSECURE=true) " +
           "when everything that can reach it is trusted",
       );
     }

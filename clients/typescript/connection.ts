@@ -92,7 +92,7 @@ export function createConnection({
       ...(keepaliveMs > 0 ? { "grpc.keepalive_time_ms": keepaliveMs, "grpc.keepalive_timeout_ms": 20_000 } : {}),
     });
   let grpc = dial();
-  /** Whether somebody waits for the connection: one is enough, however many calls there are. */
+  /** Whether a call waits for the connection: one is enough, however many calls there are. */
   let isWatched = false;
   let patienceMs = handshakeMs;
   const running = new Set<{ cancel(): void }>();
@@ -189,7 +189,7 @@ export function createConnection({
       );
       running.add(call);
       call.on("status", () => running.delete(call));
-      call.on("error", () => undefined); // the reader gets it too; this is for when nobody reads any more
+      call.on("error", () => undefined); // the reader gets it too; this is for when it is no longer read
       return {
         cancel: () => call.cancel(),
         async *[Symbol.asyncIterator]() {

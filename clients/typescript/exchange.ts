@@ -82,7 +82,7 @@ export async function openExchange<J extends ExchangeJob>(
   signal?.throwIfAborted();
   const opened = Promise.withResolvers<ExchangeOpened>();
   const closed = Promise.withResolvers<void>();
-  closed.promise.catch(() => undefined); // whoever waits for it sees the failure; nobody has to
+  closed.promise.catch(() => undefined); // whoever waits for it sees the failure; waiting is optional
   const submitted = new Map<number, readonly J[]>();
   let seq = 0;
   let isFull = false;

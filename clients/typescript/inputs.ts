@@ -60,7 +60,7 @@ function createAsyncInputs<I>(source: AsyncIterable<I>, { isWanted, onInput, onE
       iterator ??= source[Symbol.asyncIterator]();
       while (!isOver && isWanted()) {
         const step = await iterator.next();
-        if (isOver) return; // stopped meanwhile: nobody wants this one any more
+        if (isOver) return; // stopped meanwhile: this one is not needed any more
         if (step.done) {
           isOver = true;
           onEnd();

@@ -18,7 +18,7 @@ export type AttemptInfo = {
   readonly number: number;
   readonly outcome: OutcomeName;
   readonly failure: JobFailure | undefined;
-  /** Undefined when it never began, and when nobody knows, as of a lost one. */
+  /** Undefined when it never began, and when it is unknown, as for a lost one. */
   readonly startedAt: Date | undefined;
   readonly finishedAt: Date | undefined;
 };

@@ -193,7 +193,7 @@ export function createMapRun<I>(options: MapRunOptions<I>): MapRun<I> {
         }
       }
     } catch (error) {
-      fail(error); // also when it was stopped, but then nobody asks any more
+      fail(error); // also when it was stopped, but then the caller does not ask any more
     }
   }
 
@@ -250,7 +250,7 @@ export function createMapRun<I>(options: MapRunOptions<I>): MapRun<I> {
     try {
       await clock.sleep(delayMs, stopping.signal);
     } catch {
-      return; // stopped: nobody waits for these jobs any more
+      return; // stopped: these jobs are not awaited any more
     }
     for (const one of waiting) one.isWaiting = false;
     unsent.push(...waiting.filter(pending.has));

@@ -10,7 +10,7 @@ const steadyMs = 5_000;
 export type Reconnect = {
   /** The stream is open. */
   opened(): void;
-  /** Something came of it: the count of failures starts anew. */
+  /** It worked: the count of failures begins at 0 again. */
   progressed(): void;
   /**
    * Waits until it is time to open the stream again. Throws the error when that is no use, or the time is up, and

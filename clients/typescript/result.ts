@@ -21,7 +21,7 @@ export type JobFailure = {
   readonly retryable: boolean;
   /** Further facts as the task gave them. */
   readonly details?: { readonly [key: string]: unknown } | undefined;
-  /** Where it was thrown, and where its causes were, for people. Undefined in lists, and when nobody knows. */
+  /** Where it was thrown, and where its causes were, for people. Undefined in lists, and when it is unknown. */
   readonly stack?: string | undefined;
 };
 

@@ -11,7 +11,7 @@ import { toJobResult } from "./result.ts";
 export type ResultsOptions = {
   /** Default: `default`. */
   readonly channel?: string | undefined;
-  /** Results after this position. Default 0: all that nobody has acknowledged. */
+  /** Results after this position. Default 0: all that are not acknowledged. */
   readonly afterCursor?: number | undefined;
   /** Ends after the results that are there now, instead of waiting for more. Default false. */
   readonly stopAtEnd?: boolean | undefined;

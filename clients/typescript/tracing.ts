@@ -14,7 +14,7 @@ import { stateNames } from "./names.ts";
 /** How a job ended, as far as its span shows it. */
 export type JobEnd = {
   readonly state?: string | undefined;
-  /** Absent: it succeeded, or was accepted and nobody waits for its end. */
+  /** Absent: it succeeded, or was accepted and its end is not awaited. */
   readonly failure?: { readonly reason: string; readonly message: string } | undefined;
 };
 

@@ -35,7 +35,7 @@ export type Command = {
   readonly flags: readonly Flag[];
   /** Command lines for `--help`. */
   readonly examples: readonly string[];
-  /** Goes on when nobody reads its output any more. */
+  /** Goes on when its output is no longer read. */
   readonly outlivesReader?: true;
   /** Resolves with the exit code. What it throws is shown as one line. */
   run(invocation: Invocation): Promise<number>;

@@ -28,7 +28,7 @@ export function jobOptionsOf(flags: FlagValues, env: Invocation["env"]): JobOpti
   if (runAt !== undefined && delayMs !== undefined)
     throw new UsageError("--at and --delay are given: keep one of them");
   for (const flag of ["--channel", "--id", "--key"]) {
-    // of a shell variable that is not set, most often; nobody should lose a key without a word
+    // of a shell variable that is not set, most often; a key is not dropped silently
     if (textOf(flags, flag) === "") throw new UsageError(`${flag} is empty: give it a value, or leave it out`);
   }
   const maxAttempts = integerOf(flags, "--max-attempts", { min: 1, max: 100, fallback: undefined });

@@ -32,7 +32,7 @@ const leave = "\u001b[?7h\u001b[?25h\u001b[?1049l";
 const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
- * Takes the screen; undefined when nobody sits at it. It is given back by `close`, by a signal, which then ends the process
+ * Takes the screen; undefined when it is not a terminal. It is given back by `close`, by a signal, which then ends the process
  * as it would have otherwise, and by the end of the process, whatever the reason.
  */
 export function openScreen({ stdin, stdout, safe }: ScreenStreams, listener: ScreenListener): Screen | undefined {

@@ -17,7 +17,7 @@ export type Terminal = {
   style(style: Style, text: string): string;
   /** Takes the whole screen when a person sits at it; undefined otherwise. The caller closes it. */
   openScreen(listener: ScreenListener): Screen | undefined;
-  /** From now on the process ends, quietly, once nobody reads its output any more, as in `millpond jobs | head -1`. */
+  /** From now on the process ends, quietly, once its output is no longer read, as in `millpond jobs | head -1`. */
   endWithReader(): void;
 };
 

@@ -85,8 +85,8 @@ export const options = [
     yesOrNo(),
     false,
     "",
-    "Allows `grpc.host` and `http.host` to be addresses that other machines can reach, although nothing is encrypted " +
-      "and nobody has to prove who they are.",
+    "Allows `grpc.host` and `http.host` to be addresses that other machines can reach, although there is neither " +
+      "encryption nor authentication.",
   ),
   option("dataDir", path, "./millpond-data", "", "Folder of the store; made when it is missing."),
   option(
@@ -232,7 +232,7 @@ export const options = [
     retention,
     dayMs,
     "ms",
-    "How long a job is kept whose result nobody acknowledged.",
+    "How long a job is kept whose result is not acknowledged.",
   ),
   option("retention.deadMs", retention, 30 * dayMs, "ms", "How long a DEAD job is kept, acknowledged or not."),
   option("retention.finishedJobs", keptJobs, 10_000_000, "jobs", "Bound on the SUCCEEDED and CANCELLED jobs kept."),

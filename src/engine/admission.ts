@@ -56,7 +56,7 @@ export type SlowOptions = {
   readonly signal: AbortSignal;
   /** Told before each wait for the rate how long it will be. */
   onWait(waitMs: number): void;
-  /** Told of each part as soon as it is durable. */
+  /** Called with each part as soon as it is durable. */
   onAdmitted?(part: readonly Admitted[]): void;
 };
 

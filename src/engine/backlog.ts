@@ -11,7 +11,7 @@ export type Backlog = {
   limit(pool: string): number;
   /** Books room for one more job; false when the pool is full. */
   reserve(pool: string): boolean;
-  /** More jobs wait (positive: a retry, a release, a redrive) or fewer (negative: begun, cancelled, reserved in vain). */
+  /** More jobs wait (positive: a retry, a release, a redrive) or fewer (negative: begun, cancelled, reserved but not stored). */
   change(pool: string, jobs: number): void;
 };
 

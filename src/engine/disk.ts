@@ -5,9 +5,9 @@ import type { Service } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 
 export type DiskWatch = Service & {
-  /** `disk_full` while there is too little room; undefined otherwise, and while nobody can tell how much there is. */
+  /** `disk_full` while there is too little room; undefined otherwise, and while the free space is unknown. */
   refusal(): MillpondError | undefined;
-  /** Bytes at the last look; undefined: nobody could tell, or there is no disk. */
+  /** Bytes at the last look; undefined: it was unknown, or there is no disk. */
   room(): { readonly freeBytes: number; readonly leastBytes: number } | undefined;
 };
 
@@ -47,7 +47,7 @@ export const noDiskWatch: DiskWatch = {
 };
 
 /**
- * Looks about once a second, and never waits for a look: a disk that hangs holds up nobody here. What is free inside the
+ * Looks about once a second, and never waits for a look: a disk that hangs holds up nothing here. What is free inside the
  * store's files counts as room, except for the reserve that the write-ahead log needs outside of them.
  */
 export function createDiskWatch(parts: DiskWatchParts): DiskWatch {
@@ -75,7 +75,8 @@ export function createDiskWatch(parts: DiskWatchParts): DiskWatch {
       else judge(outside + inside, least);
     } catch (error) {
       if (!isRunning) return;
-      if (!isBlind) log.warn({ path, error: messageOf(error) }, "nobody can tell how full the disk is: jobs are taken");
+      if (!isBlind)
+        log.warn({ path, error: messageOf(error) }, "the free space of the disk is unknown: jobs are taken");
       isBlind = true;
       room = undefined;
       if (shortage) {

@@ -30,7 +30,7 @@ export type Dispatcher = Service & {
    * lease under way bring it, it is not started.
    */
   cancel(seq: number): boolean;
-  /** Somebody else has the job: this lease's attempt does not begin, or is told to stop, and its fence refuses what comes of it. */
+  /** Another server has the job: this lease's attempt does not begin, or is told to stop, and its fence refuses what comes of it. */
   abandon(lease: Lease): void;
   /** What was held at this time, by the monotonic clock, is leased for `leaseMs` from then. */
   renewed(atMs: number): void;
@@ -54,7 +54,7 @@ export type DispatcherParts = {
   readonly maxChunk: number;
   /** Whether this pool's workers have the task. A job stored by an earlier version may name one that is gone. */
   readonly hasTask: (task: string) => boolean;
-  /** Told of every lease that came. */
+  /** Called with every lease that comes. */
   readonly onLeased: (leases: readonly Lease[]) => void;
   /** Takes over attempts that ended. */
   readonly settle: (ended: readonly Ended[]) => void;
@@ -137,7 +137,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 
   /** Gives work to free workers, then looks for more; once nothing is leased any more, gives back what did not start. */
   function next(): void {
-    // after a standstill somebody else may run what waited here: it must not begin under a lease that has ended
+    // after a standstill another server may run what waited here: it must not begin under a lease that has ended
     const mayBegin = isLeasing && clock.monotonicMs() < lineEndsMs;
     if (!mayBegin && line.length > 0) settle(leave(0, line.length).map(givenBack));
     while (line.length > 0 && pool.free() > 0) {

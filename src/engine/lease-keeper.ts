@@ -16,9 +16,9 @@ export type LeaseKeeperParts = {
   readonly leaseMs: number;
   /** What this process holds. */
   readonly held: () => readonly Lease[];
-  /** Tells one of these jobs to stop, for somebody wishes it. */
+  /** Tells one of these jobs to stop, because it was cancelled. */
   readonly cancel: (lease: Lease) => void;
-  /** Somebody else has this job now. */
+  /** Another server has this job now. */
   readonly abandon: (lease: Lease) => void;
   /** All that was held at this time, by the monotonic clock, is leased for `leaseMs` from then. */
   readonly renewed: (atMs: number) => void;

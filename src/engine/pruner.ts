@@ -7,7 +7,7 @@ import type { Store } from "../store/store.ts";
 export type Retention = {
   /** Those whose result was acknowledged. */
   readonly acknowledgedMs: number;
-  /** Those whose result nobody acknowledged. */
+  /** Those whose result is not acknowledged. */
   readonly unacknowledgedMs: number;
   /** DEAD jobs, acknowledged or not. */
   readonly deadMs: number;
@@ -27,7 +27,7 @@ export type PrunerParts = {
 };
 
 export type Pruner = Service & {
-  /** Jobs were submitted: somebody waits for the store. */
+  /** Jobs were submitted: their callers wait for the store. */
   submitted(): void;
   /** So many attempts have ended: as many jobs, at most, will have to be removed one day. */
   ended(count: number): void;

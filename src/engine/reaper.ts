@@ -1,4 +1,4 @@
-/** Settles what nobody else will: leases of processes that died, leases that ran out, and jobs whose deadline passed. */
+/** Settles what no attempt will settle any more: leases of processes that died, leases that ran out, and jobs whose deadline passed. */
 import type { Clock } from "../clock.ts";
 import type { Held, Store } from "../store/store.ts";
 import type { Service } from "../lifecycle.ts";

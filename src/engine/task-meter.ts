@@ -25,7 +25,7 @@ export type TaskNumbers = OfTask & {
   readonly endToEnd: Percentiles;
 };
 
-/** What came of an attempt; times are null when it did not run, or nobody knows when. */
+/** What came of an attempt; times are null when it did not run, or when is unknown. */
 export type Written = {
   readonly ended: Ended;
   readonly settlement: Settlement;

@@ -98,7 +98,7 @@ export function createWebhook({ url, name, fetch, clock, log }: WebhookParts): W
   }
 
   function logDropped(why: string): void {
-    if (unlogged > 0) log.error({ host, dropped: unlogged, why }, `the webhook could not be told of ${name}`);
+    if (unlogged > 0) log.error({ host, dropped: unlogged, why }, `the webhook did not take ${name}`);
     unlogged = 0;
   }
 

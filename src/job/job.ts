@@ -41,7 +41,7 @@ export type Failure = {
   readonly retryAfterMs?: number;
   /** At most 16384 characters as JSON, give or take the markers of what was cut. */
   readonly details?: { [key: string]: JsonValue };
-  /** Where it was thrown, and where its causes were: lines of at most 2000 characters in all. Absent: nobody knows. */
+  /** Where it was thrown, and where its causes were: lines of at most 2000 characters in all. Absent: unknown. */
   readonly stack?: string;
 };
 
@@ -118,7 +118,7 @@ export type Outcome =
   | { readonly kind: "succeeded"; readonly output: Payload | null }
   | { readonly kind: "failed"; readonly failure: Failure }
   | { readonly kind: "timed_out"; readonly timeoutMs: number }
-  /** Nobody knows how it went. `died`: the server process that ran it, beside others, did. */
+  /** How it went is unknown. `died`: the server process that ran it, beside others, did. */
   | { readonly kind: "lost"; readonly died: "server" | null }
   /** It ran in a process of its own, and that died. `how`: the name of a signal, or `exit code 3`. */
   | { readonly kind: "lost"; readonly died: "own_process"; readonly how: string }
@@ -147,7 +147,7 @@ export type Settlement = {
    * for one that was given back: the job keeps what the attempt before it failed with.
    */
   readonly failure: Failure | null;
-  /** Start of the attempt; null when it never began (it is not counted then), and when nobody knows, as of a lost one. */
+  /** Start of the attempt; null when it never began (it is not counted then), and when it is unknown, as for a lost one. */
   readonly startedAt: number | null;
   readonly finishedAt: number;
 };
@@ -158,7 +158,7 @@ export type PastAttempt = {
   readonly attempt: number;
   readonly outcome: Outcome["kind"];
   readonly failure: Failure;
-  /** Null when it never began, and when nobody knows, as of a lost one. */
+  /** Null when it never began, and when it is unknown, as for a lost one. */
   readonly startedAt: number | null;
   readonly finishedAt: number;
 };
@@ -180,7 +180,7 @@ export type StoredResult = {
   readonly redrives: number;
   readonly labels: Labels;
   readonly submittedAt: number;
-  /** Start of the last attempt; null when the job never ran, and when nobody knows, as of a lost one. */
+  /** Start of the last attempt; null when the job never ran, and when it is unknown, as for a lost one. */
   readonly startedAt: number | null;
   readonly finishedAt: number;
 };

@@ -40,7 +40,7 @@ export function transition(
 ): Settlement {
   if (outcome.kind === "succeeded") return succeeded(job, outcome.output, span);
   const hasRun = !(outcome.kind === "released" || (outcome.kind === "expired" && !outcome.hasStarted));
-  // of a lost attempt nobody knows how it went: its span is the moment at which the loss was found
+  // how a lost attempt went is unknown: its span is the moment at which the loss was found
   const knowsStart = hasRun && (outcome.kind !== "lost" || outcome.died === "own_process");
   const settled: Unsettled = {
     seq: job.seq,

@@ -76,7 +76,7 @@ export type Note =
   | { readonly kind: "unready"; readonly thread: number; readonly why: string }
   /** The thread has loaded its tasks. */
   | { readonly kind: "ready"; readonly thread: number }
-  /** Something failed in the thread that nobody catches, and it ends. */
+  /** An error in the thread was not caught, and it ends. */
   | (Fault & { readonly kind: "fault"; readonly thread: number })
   /** How some jobs of a chunk ended that goes on: those from index `from` on. They are said again at the chunk's end. */
   | {

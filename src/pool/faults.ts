@@ -1,8 +1,8 @@
 /**
- * Errors that nobody catches in a worker thread, and calls of `process.exit`: whose they are is known by the context in
+ * Uncaught errors in a worker thread, and calls of `process.exit`: whose they are is known by the context in
  * which the failing code was started (AsyncLocalStorage), also when it was left behind by a job that has ended.
  *
- * Unknown stays what native code calls back without a context, such as a rejected promise of sharp that nobody waits for,
+ * Unknown stays what native code calls back without a context, such as a rejected promise of sharp that is not awaited,
  * and finalizers. A listener that fails belongs to the job that emits.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -18,7 +18,7 @@ export type Origin = AttemptOrigin | { readonly task: string; readonly id: null;
 export type AttemptOrigin = Pick<Lease, "task" | "id" | "seq" | "attempt" | "fence" | "trace">;
 
 export type Fault = {
-  /** Null: nobody knows. */
+  /** Null: unknown. */
   readonly origin: Origin | null;
   readonly failure: Failure;
 };
@@ -45,7 +45,7 @@ export function endAtFaults(report: (fault: Fault) => void): (error: unknown) =>
       isEnding = true; // an exit handler may fail, or exit, too
       report({ origin: origins.getStore() ?? null, failure: failure() });
     }
-    exit(1); // whatever the task asked for: nobody sees the code of a thread
+    exit(1); // whatever the task asked for: the exit code of a thread is not shown
   }
 
   const fail = (error: unknown) => end(() => failureOf(error));

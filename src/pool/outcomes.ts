@@ -17,7 +17,7 @@ export type Outcomes = {
   /**
    * The thread died or was ended, or none took the chunk. A fault says whose code did that: that job has failed, and the
    * others are released; those that had begun are, however, when it has happened to them too often. Without one the job
-   * that was running is to blame, and the others are released; when none was running, nobody knows what killed the
+   * that was running is to blame, and the others are released; when none was running, it is unknown what killed the
    * thread, unless the pool ends: those that had ended are lost. Jobs whose outcome is known already are left out.
    */
   ofDeath(slot: Slot, error: unknown, now: number): readonly Ended[];
@@ -30,7 +30,7 @@ export type OutcomesParts = {
   readonly maxHandBacks: number;
   /** Takes the last report of progress of a job that has ended. */
   readonly onProgress: (lease: Lease, last: Progress) => void;
-  /** Whether jobs that were taken back have been reported, and are nobody's business here. */
+  /** Whether jobs that were taken back have been reported, and need nothing more here. */
   readonly areReleasedReported: boolean;
   /** Whether the pool ends, and its threads with it: no job is to blame for that, and a deploy costs no attempt. */
   readonly isStopping: () => boolean;
@@ -148,7 +148,7 @@ function spansOfDead({ spanLog }: Slot, index: number, now: number): Pick<Ended,
 
 const lost: Outcome = { kind: "lost", died: null };
 
-/** A job whose attempt did not begin, or of which nobody knows when it did. */
+/** A job whose attempt did not begin, or began at an unknown time. */
 export function notBegun(lease: Lease, outcome: Outcome, now: number): Ended {
   return { lease, outcome, startedAt: now, finishedAt: now, tookMs: 0 };
 }

@@ -314,12 +314,12 @@ export function createPool(options: PoolOptions): ThreadPool {
 }
 
 function faultText(origin: Origin | null, slot: Slot | undefined): string {
-  if (origin === null) return "a worker failed, nobody knows by whose code, and is ended: what it runs is handed back";
+  if (origin === null) return "a worker failed through unknown code, and is ended: what it runs is handed back";
   if (origin.id === null)
     return "what a task's file started failed, and its worker is ended: what it runs is handed back";
   const index = slot?.leases.findIndex(({ id, attempt }) => id === origin.id && attempt === origin.attempt) ?? -1;
   return slot && index >= slot.known
-    ? "a job failed where nobody catches it, and its worker is ended"
+    ? "a job threw an error that was not caught, and its worker is ended"
     : "what a job left behind failed, and its worker is ended: what it runs is handed back";
 }
 

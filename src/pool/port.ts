@@ -94,7 +94,7 @@ export type PoolOptions = {
   readonly graceMs: number;
   /**
    * How often a job is handed back, its attempt not counted, because a fault of unknown origin ended its thread: each
-   * further time is a failed attempt. Default: 5. 0 where only one job ever runs, for there nobody else can be to blame.
+   * further time is a failed attempt. Default: 5. 0 where only one job ever runs, for there no other job can be to blame.
    */
   readonly maxHandBacks?: number;
   /** A thread has loaded its tasks. */

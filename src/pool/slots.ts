@@ -30,7 +30,7 @@ export type Slot = {
   /** Ends the chunk, and its thread if it has one: see `abort`. */
   end: () => void;
   isAborted: boolean;
-  /** What failed in its thread that nobody caught, and ended it. */
+  /** The uncaught error that ended its thread. */
   fault: Fault | undefined;
 };
 

@@ -142,7 +142,7 @@ function isError(value: object): boolean {
   }
 }
 
-/** Its code is a number that nobody knows by heart, and its name says the same. */
+/** Its code is a bare number, and its name says the same. */
 function isDomException(value: object): boolean {
   try {
     return value instanceof DOMException;

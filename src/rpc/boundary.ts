@@ -1,6 +1,6 @@
 /**
  * The edge between the network and this program. Node calls handlers of connections, requests, streams and timers from its
- * event loop, where an error that nobody catches ends the process. So each of them goes through here: what it throws is
+ * event loop, where an uncaught error ends the process. So each of them goes through here: what it throws is
  * logged and ends only what the handler was called for.
  */
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";

@@ -1,6 +1,6 @@
 import { createSignal, type Signal } from "../lifecycle.ts";
 
-/** Something that happens again and again, to wait for its next time. Costs nothing while nobody waits. */
+/** Something that happens again and again, to wait for its next time. Costs nothing while there is no waiter. */
 export type Change = { happened(): void; next(): Promise<void> };
 
 export function createChange(): Change {

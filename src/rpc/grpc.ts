@@ -295,7 +295,7 @@ async function writeAll(open: Responses, output: DescMessage, call: StreamCall, 
   } catch (error) {
     // an error destroys a call that is also read from, and a status that waits behind a response would never be sent
     await writer.flushed();
-    if (gone.aborted) return; // nobody is there to be told
+    if (gone.aborted) return; // the caller has gone
     call.emit("error", serviceError(error, options));
   } finally {
     await responses?.return?.();

@@ -1,6 +1,6 @@
 /**
  * Which requests the HTTP port serves, by the name that they ask for and the web page that they come from. Without this a
- * page that a user merely visits could call a server on loopback, where nobody has to prove who they are: from its own
+ * page that a user merely visits could call a server on loopback, where there is no authentication: from its own
  * origin, or from a name of its own that it lets point to 127.0.0.1 (DNS rebinding).
  */
 import { isIP } from "node:net";

@@ -88,7 +88,7 @@ async function submit(
     return accepted;
   } catch (error) {
     submission.fail(error);
-    throw isPast(call, clock.now()) ? endOf(call, clock.now()) : error; // not "expires_at", which nobody may have set
+    throw isPast(call, clock.now()) ? endOf(call, clock.now()) : error; // not "expires_at", which may not have been set
   }
 }
 

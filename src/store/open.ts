@@ -8,7 +8,7 @@ import type { Store } from "./store.ts";
 export type StoreOptions = {
   /** Called once, when the store has failed and will do nothing more: the server should stop. */
   readonly onFailure: (error: MillpondError) => void;
-  /** Told of what on the disk is not what was written, in one sentence: the operator has to know. */
+  /** Called with what on the disk is not what was written, in one sentence: an operator has to act on it. */
   readonly onDamage?: (sentence: string) => void;
   /** Takes the thread of a store that has one, for those who measure it. */
   readonly onThread?: (thread: Worker) => void;

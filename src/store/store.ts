@@ -52,7 +52,7 @@ export type LeaseRequest = {
   readonly owner: string;
   /** When the leases end unless they are extended. */
   readonly until: number;
-  /** Only QUEUED jobs whose deadline has passed, due or not: somebody has to settle them. */
+  /** Only QUEUED jobs whose deadline has passed, due or not: the reaper settles them. */
   readonly onlyExpired?: boolean;
   /** Only suspects (see job.ts) instead of only the other jobs; with `onlyExpired` it is both, whatever this says. */
   readonly suspects?: boolean;
@@ -61,7 +61,7 @@ export type LeaseRequest = {
 export type Leased = {
   readonly leases: readonly Lease[];
   /**
-   * When to look again if nobody gives a hint: the earliest `runAt` of a queued job that was meant and is not due, or
+   * When to look again if no hint comes: the earliest `runAt` of a queued job that was meant and is not due, or
    * null. Only meaningful, and only not null, when fewer leases than `limit` came back.
    */
   readonly nextDueAt: number | null;
@@ -208,7 +208,7 @@ export type PruneRequest = {
   readonly now: number;
   /** SUCCEEDED and CANCELLED jobs whose result is acknowledged may go when they finished before this. */
   readonly acknowledgedBefore: number;
-  /** SUCCEEDED and CANCELLED jobs whose result nobody acknowledged may go when they finished before this. */
+  /** SUCCEEDED and CANCELLED jobs whose result is not acknowledged may go when they finished before this. */
   readonly unacknowledgedBefore: number;
   /** DEAD jobs, acknowledged or not, may go when they finished before this. */
   readonly deadBefore: number;
@@ -247,7 +247,7 @@ export type Store = {
    * whose deadline has passed are among them, and those with `damage`: the caller settles them unrun.
    */
   lease(request: LeaseRequest): Promise<Leased>;
-  /** Puts off the end of leases, those already past it too as long as nobody has settled them. */
+  /** Puts off the end of leases, those already past it too as long as they are not settled. */
   extend(request: { readonly leases: readonly Held[]; readonly until: number }): Promise<readonly Extended[]>;
   /**
    * Writes how attempts ended, and for each one written the job's result with its position in the channel, or, when it
@@ -255,7 +255,7 @@ export type Store = {
    */
   settle(settlements: readonly Settlement[]): Promise<readonly Settled[]>;
   /**
-   * Leases that nobody will settle: those of other owners when `others` says so (at a start, where the file belongs to
+   * Leases that no attempt will settle any more: those of other owners when `others` says so (at a start, where the file belongs to
    * one process), and all that ended before `now`, as all have that a former process left; oldest first. Changes nothing.
    */
   expired(request: {

@@ -13,7 +13,7 @@ export type LineWriter = {
   lost(): number;
 };
 
-/** Characters that wait to be written, at most: lines beyond it are lost, so that a file nobody reads fills no memory. */
+/** Characters that wait to be written, at most: lines beyond it are lost, so that an unread pipe fills no memory. */
 const maxWaitingChars = 4 * 2 ** 20;
 const longestWaitMs = 500;
 /** A pipe that another process made non-blocking, and that is full, is tried again after this long. */
@@ -22,7 +22,7 @@ const retryMs = 10;
 const writeSome = promisify(write);
 
 /**
- * Lines that cannot be written, because a terminal was closed, a disk is full or nobody reads, are lost. `onLost` gets
+ * Lines that cannot be written, because a terminal was closed, a disk is full or the reader has stopped, are lost. `onLost` gets
  * their number with the next line that is written again.
  */
 export function createLineWriter(fd: number, onLost: (lines: number) => void): LineWriter {

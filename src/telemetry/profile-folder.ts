@@ -17,7 +17,7 @@ export function createProfileFolder(path: string | null): ProfileFolder {
   let root = path;
   return {
     async make(kind, at) {
-      root ??= await mkdtemp(join(tmpdir(), "millpond-profiles-")); // a name that nobody can guess and make first
+      root ??= await mkdtemp(join(tmpdir(), "millpond-profiles-")); // a name that another user cannot guess and create first
       const folder = join(root, `${new Date(at).toISOString().replaceAll(":", "-")}-${kind}`);
       await mkdir(folder, { mode: 0o700, recursive: true });
       const all = (await readdir(root)).filter((name) => folderName.test(name)).toSorted();

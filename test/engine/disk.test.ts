@@ -136,21 +136,21 @@ test("jobs are taken again once there is room, and health and the log are told b
   assert.deepEqual(changes, [true, false]);
 });
 
-test("while nobody can tell how full the disk is nothing is refused, and the log says so once", async () => {
+test("while the free space of the disk is unknown nothing is refused, and the log says so once", async () => {
   const { disk, fail, set, look, lines, changes } = await open({ freeMiB: 10 });
   fail(new Error("ENOENT"));
   await look();
   await look();
   assert.equal(disk.refusal(), undefined);
   assert.equal(disk.room(), undefined);
-  assert.equal(lines.filter(({ text }) => text.startsWith("nobody can tell")).length, 1);
+  assert.equal(lines.filter(({ text }) => text.startsWith("the free space of the disk is unknown")).length, 1);
   set(10);
   await look();
   assert.deepEqual(disk.room(), { freeBytes: 10 * 2 ** 20, leastBytes: 256 * 2 ** 20 });
   assert.equal(disk.refusal()?.reason, "disk_full");
   fail(new Error("ENOENT"));
   await look();
-  assert.equal(lines.filter(({ text }) => text.startsWith("nobody can tell")).length, 2);
+  assert.equal(lines.filter(({ text }) => text.startsWith("the free space of the disk is unknown")).length, 2);
   assert.deepEqual(changes, [true, false, true, false]);
 });
 

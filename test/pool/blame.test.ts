@@ -5,7 +5,7 @@ import { createFakeClock } from "../support/fake-clock.ts";
 import { job, shown, tryPool } from "./try-pool.ts";
 
 const leftBehind = "what a job left behind failed, and its worker is ended: what it runs is handed back";
-const unknown = "a worker failed, nobody knows by whose code, and is ended: what it runs is handed back";
+const unknown = "a worker failed through unknown code, and is ended: what it runs is handed back";
 
 describe("what a job left behind and fails during the next one", () => {
   const all = [
@@ -54,7 +54,7 @@ describe("what a job left behind and fails during the next one", () => {
 });
 
 describe("what fails where nobody catches it", () => {
-  const ownFailure = "a job failed where nobody catches it, and its worker is ended";
+  const ownFailure = "a job threw an error that was not caught, and its worker is ended";
 
   test("is the job's own when it is a listener of its signal", async (t) => {
     const { pool, heard, lines } = tryPool(t);

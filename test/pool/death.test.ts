@@ -18,7 +18,7 @@ describe("a worker that dies", () => {
       assert.ok(outcome?.kind === "failed" && outcome.failure.retryable);
       assert.equal(outcome.failure.message, message);
       const warnings = lines.filter(({ level }) => level === "warn").map(({ text }) => text);
-      assert.deepEqual(warnings, ["a job failed where nobody catches it, and its worker is ended"]);
+      assert.deepEqual(warnings, ["a job threw an error that was not caught, and its worker is ended"]);
     });
   }
 

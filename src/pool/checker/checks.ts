@@ -19,7 +19,7 @@ export type CheckInput = { readonly task: string; readonly input: Payload | null
 export type CheckCall = {
   /** Clients take turns. */
   readonly client: string;
-  /** Aborts when nobody waits for the answer: what is not checked by then is refused with `cancelled`. */
+  /** Aborts when the caller has gone: what is not checked by then is refused with `cancelled`. */
   readonly signal: AbortSignal | undefined;
 };
 

@@ -58,7 +58,7 @@ function packageRemedy(name: string, importer: string): string {
   return `a package that is not installed: run \`npm install ${name}\` in ${dirname(importer)} or above it`;
 }
 
-/** The file that somebody meant who left out its extension, or named the one that a compiler would write. */
+/** The file that was meant where its extension was left out, or the name is that of the compiled file. */
 function neighbourOf(path: string): string | undefined {
   const stem = path.replace(/\.[cm]?[jt]s$/, "").replace(/\/$/, "");
   const candidates = [stem, `${stem}/index`].flatMap((name) => extensions.map((extension) => `${name}.${extension}`));

@@ -13,7 +13,7 @@ export type Awaited = {
   forgetFinal(ids: Iterable<string>): Promise<void>;
   /** The same for all of them, when results were passed over since the last time. */
   forgetSkipped(): Promise<void>;
-  /** Results were passed over, so that jobs may be awaited in vain. */
+  /** Results were skipped, so that a job may be awaited whose result will not come. */
   skipped(): void;
   /** Resolves when the number has fallen. */
   fewer(): Promise<void>;

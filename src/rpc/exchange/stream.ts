@@ -46,7 +46,7 @@ export type Stream = {
   receive(requests: AsyncIterator<ExchangeRequest>): Promise<void>;
   /** Sends results as they come, until the client wants no more. */
   send(): Promise<void>;
-  /** Results were passed over: somebody has acknowledged them already. */
+  /** Results were skipped: another reader has acknowledged them already. */
   skipped(): void;
   close(): void;
 };

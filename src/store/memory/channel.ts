@@ -14,7 +14,7 @@ export function append(job: Held): void {
   if (channel.name === null) channel.acked = channel.last;
 }
 
-/** Takes the job away from its result, which goes too unless somebody still has to acknowledge it. */
+/** Takes the job away from its result, which goes too unless it is still to be acknowledged. */
 export function detach(job: Held): void {
   const channel = job.inChannel;
   const entry = channel.entries.find((one) => one.job === job);

@@ -33,7 +33,7 @@ export type Held = Omit<NewJob, "runAt" | "expiresAt"> & {
   output: Payload | null;
   failure: Failure | null;
   deadReason: StoredJob["deadReason"];
-  /** Position in `inChannel`, also where that is nobody's. */
+  /** Position in `inChannel`, also for discarded results. */
   cursor: number | null;
   history: readonly PastAttempt[];
 };
@@ -42,7 +42,7 @@ export type Held = Omit<NewJob, "runAt" | "expiresAt"> & {
 export type Entry = { readonly result: StoredResult; job: Held | null };
 
 export type Channel = {
-  /** Null: the place of results that nobody wants. They count as acknowledged at once. */
+  /** Null: the place of discarded results. They count as acknowledged at once. */
   readonly name: string | null;
   last: number;
   acked: number;
@@ -76,7 +76,7 @@ function samePayload(a: Payload | null, b: Payload | null): boolean {
   return a.kind === b.kind && a.type === b.type && Buffer.compare(a.bytes, b.bytes) === 0;
 }
 
-/** Nobody shares bytes with the store: a caller may hand its own to another thread, which empties them here. */
+/** Bytes are not shared with the store: a caller may hand its own to another thread, which empties them here. */
 export function copyOf(payload: Payload | null): Payload | null {
   return payload && { ...payload, bytes: new Uint8Array(payload.bytes) };
 }

@@ -6,7 +6,7 @@ type Kept = {
   /** In the order in which they were made. */
   channels(): readonly Channel[];
   jobs(): readonly Held[];
-  /** Forgets a job; its result stays in the channel as long as nobody acknowledged it. */
+  /** Forgets a job; its result stays in the channel until it is acknowledged. */
   forget(job: Held): void;
 };
 

@@ -19,7 +19,7 @@ export type Head = { readonly kind: number; readonly at: number; readonly cursor
 export type Channel = {
   readonly id: number;
   readonly client: string;
-  /** Null: the client's place for results that nobody wants. They count as acknowledged at once. */
+  /** Null: the client's place for discarded results. They count as acknowledged at once. */
   readonly name: string | null;
   last: number;
   acked: number;
@@ -32,7 +32,7 @@ export type Channel = {
 };
 
 export type Channels = {
-  /** The channel, or undefined when it never had a job. Null: the place of results that nobody wants. */
+  /** The channel, or undefined when it never had a job. Null: the place of discarded results. */
   find(client: string, name: string | null): Channel | undefined;
   /** The channel, made when it is new. */
   of(client: string, name: string | null): Channel;

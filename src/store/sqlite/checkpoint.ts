@@ -10,12 +10,12 @@ const mostPages = 4_000;
 export type Checkpoint = {
   /** Moves the log into the main file when it is long. Throws when that fails; nothing is lost then. */
   whenLong(): void;
-  /** Moves it whatever its length. False: some of it is still there, because somebody else reads it. */
+  /** Moves it whatever its length. False: some of it is still there, because another connection reads it. */
   now(): boolean;
 };
 
 /**
- * In place of SQLite's own checkpoints, those behind a commit and at a close: when they fail nobody hears of it, and a
+ * In place of SQLite's own checkpoints, those behind a commit and at a close: when they fail, SQLite does not say so, and a
  * server would go on with a disk that does not write.
  */
 export function createCheckpoint(db: DatabaseSync): Checkpoint {

@@ -19,7 +19,7 @@ export type History = {
   add(...past: PastCells): number;
   /** Oldest first. */
   of(seq: number): PastAttempt[];
-  /** When the newest attempt began; null when there is none, or nobody knows. */
+  /** When the newest attempt began; null when there is none, or it is unknown. */
   lastStart(seq: number): number | null;
   erase(seq: number): void;
 };

@@ -1,4 +1,4 @@
-/** Gives free pages back to the disk in moments in which nobody wants anything of the store. */
+/** Gives free pages back to the disk in moments in which the store is not called. */
 import type { Clock } from "../../clock.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { FreePages } from "./free-pages.ts";

@@ -54,7 +54,7 @@ export function createResults(db: DatabaseSync, { channels, damage, payloads }: 
       const id = isSound ? stored : idInIndex(seq, stored);
       if (!isSound && isOf(id)) damage.mended(id);
       else if (!isSound) {
-        // Whatever it was, nobody may take it for a success without an output.
+        // Whatever it was, it must not look like a success without an output.
         const damaged = JSON.stringify(damage.found("output", id));
         // biome-ignore format: as in the type
         found.push([cursor, id, task, DEAD, attempts, submittedAt, startedAt, finishedAt, damaged,

@@ -91,7 +91,7 @@ export function createSubmit(db: DatabaseSync, tables: Tables, keys: Keys) {
     return { kind: "duplicate", id, cursor: cursorOf(known) };
   }
 
-  /** Nobody reads the results of a channel without a name. */
+  /** Results without a channel are not read. */
   function cursorOf(known: KnownRow): number | null {
     return channels.nameOf(known[2]) === null ? null : known[4];
   }

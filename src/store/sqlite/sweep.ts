@@ -18,7 +18,7 @@ export type Sweep = {
   channel(channel: Channel, mayGo: MayGo): number;
   /** Whether so much was looked at that it is enough for one call. */
   isEnough(): boolean;
-  /** Starts a call's account anew. */
+  /** Begins a new account for a call. */
   begin(): void;
 };
 
