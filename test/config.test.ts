@@ -265,7 +265,10 @@ suite("addresses that other machines can reach", () => {
       const found = mistakes({ env: { MILLPOND_GRPC_HOST: host }, flags: { "--http-host": host } });
 
       assert.equal(found.length, 2);
-      assert.match(found[0] as string, /^MILLPOND_GRPC_HOST is .*other machines can reach.*nothing is encrypted/);
+      assert.match(
+        found[0] as string,
+        /^MILLPOND_GRPC_HOST is .*other machines can reach.*neither encryption nor authentication/,
+      );
       assert.match(found[1] as string, /^--http-host is .*MILLPOND_ALLOW_INSECURE=true/);
     });
 

@@ -1,17 +1,24 @@
 /** What a program sees of a server that is killed and started again on the same port. */
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
-import { connect, newJobId, sleep } from "../../../clients/typescript/index.ts";
+import { fileURLToPath } from "node:url";
+import { connect, newJobId } from "../../../clients/typescript/index.ts";
 import { startMillpond } from "../../cli/server.ts";
 import { until } from "../../support/until.ts";
 
+const tasks = fileURLToPath(new URL("../../jaeger/tasks/", import.meta.url));
+
 test("run and watch go on with the same job when their server is killed", async (t) => {
-  const first = await startMillpond(["--log-level", "silent"]);
+  const flags = ["--log-level", "silent", "--tasks-dir", tasks];
+  const first = await startMillpond(flags);
   t.after(() => first.dispose());
   const retrying = { retries: 1_000, deadlineMs: 60_000, random: () => 0.02 }; // at most 100 ms between two tries
   await using client = connect({ address: first.serving.grpc, client: "a", ...retrying });
   const id = newJobId();
-  const running = client.run(sleep, { durationMs: 500 }, { id });
+  const path = join(first.folder, "go-on");
+  const running = client.run("stuck", { path }, { id });
   const isRunning = async () => {
     const job = await client.getJob(id).catch(() => undefined);
     return job?.state === "RUNNING";
@@ -25,8 +32,9 @@ test("run and watch go on with the same job when their server is killed", async 
     }
   })();
   await first.ended;
+  writeFileSync(path, "");
   const again = ["--data-dir", first.folder, "--grpc-port", first.serving.grpc.split(":")[1] as string];
-  const second = await startMillpond(["--log-level", "silent", ...again]);
+  const second = await startMillpond([...flags, ...again]);
   t.after(() => second.dispose());
 
   const result = await running;
