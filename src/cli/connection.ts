@@ -15,10 +15,13 @@ export const clientFlags: readonly Flag[] = [
   },
 ];
 
+/** Has to be called with inputs and outputs before they are printed: the server describes the messages among them. */
+export type Learn = (values: readonly unknown[]) => Promise<void>;
+
 /** Runs an action with a client and closes it afterwards. What the client throws says what to do. */
 export async function withClient<T>(
   { flags, env }: Invocation,
-  action: (client: MillpondClient) => Promise<T>,
+  action: (client: MillpondClient, learn: Learn) => Promise<T>,
   options: Pick<ConnectOptions, "reconnectMs"> = {},
 ): Promise<T> {
   const address = textOf(flags, "--address") ?? (env.MILLPOND_ADDRESS || defaultAddress);
@@ -29,10 +32,15 @@ export async function withClient<T>(
   if (name !== undefined && !/^[A-Za-z0-9._@-]{1,100}$/.test(name)) {
     throw new UsageError(`--client is "${name}": must be 1 to 100 characters of [A-Za-z0-9._@-]`);
   }
-  const { connect, MillpondClientError } = await import("../../clients/typescript/index.ts");
+  const { connect, createConnection, MillpondClientError } = await import("../../clients/typescript/index.ts");
   const client = connect({ address, client: name, retries, ...options });
+  const learn: Learn = async (values) => {
+    if (!values.some(isUnread)) return;
+    const { learnTypes } = await import("./learned-types.ts");
+    await learnTypes(values, () => createConnection({ address, client: name, keepaliveMs: 0 }));
+  };
   try {
-    return await action(client);
+    return await action(client, learn);
   } catch (error) {
     if (!(error instanceof MillpondClientError) || error.reason !== "unreachable") throw error;
     const advice = 'start one with "millpond serve", or name another with --address';
@@ -40,4 +48,9 @@ export async function withClient<T>(
   } finally {
     await client.close();
   }
+}
+
+/** Whether a value is a message of a type that the client does not know. */
+function isUnread(value: unknown): boolean {
+  return (value as { readonly $typeName?: string } | null | undefined)?.$typeName === "google.protobuf.Any";
 }

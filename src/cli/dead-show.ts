@@ -11,12 +11,13 @@ export const deadShow: Command = {
   flags: [...clientFlags, jsonFlag],
   examples: ["millpond dead show 01990000-0000-7000-8000-000000000000"],
   run: (invocation) =>
-    withClient(invocation, async (client) => {
+    withClient(invocation, async (client, learn) => {
       const { args, flags, terminal } = invocation;
       const found = await client.getJob(args[0] as string, { withInput: true });
       if (found.state !== "DEAD") {
         throw new Error(`job ${found.id} is ${found.state}, no dead letter: see millpond job ${found.id}`);
       }
+      await learn([found.input]);
       if (isOn(flags, "--json")) {
         terminal.print(JSON.stringify(jobAsJson(found)));
         return 0;

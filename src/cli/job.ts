@@ -15,9 +15,10 @@ export const job: Command = {
   flags: [...clientFlags, jsonFlag],
   examples: ["millpond job 01990000-0000-7000-8000-000000000000"],
   run: (invocation) =>
-    withClient(invocation, async (client) => {
+    withClient(invocation, async (client, learn) => {
       const { args, flags, terminal } = invocation;
       const found = await client.getJob(args[0] as string);
+      await learn([found.result?.output]);
       if (isOn(flags, "--json")) terminal.print(JSON.stringify(jobAsJson(found)));
       else for (const line of jobLines(terminal, found)) terminal.print(line);
       return 0;

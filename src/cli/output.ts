@@ -1,12 +1,12 @@
 /** What a task returned, for people and for programs. */
-import { createRegistry, type DescMessage, isMessage, type Message, ScalarType, toJson } from "@bufbuild/protobuf";
+import { type DescMessage, fromBinary, isMessage, type Message, ScalarType, toJson } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
-import { file_millpond_tasks_v1_diagnostic } from "../gen/millpond/tasks/v1/diagnostic_pb.ts";
-import { file_millpond_tasks_v1_image } from "../gen/millpond/tasks/v1/image_pb.ts";
 import { shortened, size } from "./format.ts";
+import { typeNamed, typeNameOf } from "./learned-types.ts";
 
-const builtInTypes = createRegistry(file_millpond_tasks_v1_diagnostic, file_millpond_tasks_v1_image);
+/** A message and its type. */
+type Typed = { readonly type: DescMessage; readonly message: Message };
 
 /** An output as `--json` shows it. */
 export type OutputAsJson = {
@@ -20,9 +20,9 @@ export type OutputAsJson = {
 export function outputAsJson(output: unknown): OutputAsJson {
   if (output === undefined) return { outputType: "none" };
   if (output instanceof Uint8Array) return { outputType: "bytes", output: base64(output) };
+  const typed = typedOf(output);
+  if (typed) return { outputType: typed.type.typeName, output: toJson(typed.type, typed.message) };
   if (isUnknownMessage(output)) return { outputType: typeNameOf(output), output: base64(output.value) };
-  const schema = schemaOf(output);
-  if (schema !== undefined) return { outputType: schema.typeName, output: toJson(schema, output as Message) };
   return { outputType: "json", output };
 }
 
@@ -30,18 +30,16 @@ export function outputAsJson(output: unknown): OutputAsJson {
 export function outputAsText(output: unknown, length: number): string {
   if (output === undefined) return "nothing";
   if (output instanceof Uint8Array) return size(output.length);
-  if (isUnknownMessage(output)) return `${typeNameOf(output)}, ${size(output.value.length)}`;
-  const schema = schemaOf(output);
-  const value = schema === undefined ? output : withSizes(schema, output as Message);
-  return shortened(JSON.stringify(value), length);
+  const typed = typedOf(output);
+  if (typed === undefined && isUnknownMessage(output)) return `${typeNameOf(output)}, ${size(output.value.length)}`;
+  return shortened(JSON.stringify(typed ? withSizes(typed) : output), length);
 }
 
 /** The bytes that are worth a file: the output itself, or the first field of bytes in its message. */
 export function bytesOf(output: unknown): Uint8Array | undefined {
   if (output instanceof Uint8Array) return output;
-  const schema = schemaOf(output);
-  if (schema === undefined) return undefined;
-  return Object.values(fieldsOf(output as Message)).find((value) => value instanceof Uint8Array);
+  const typed = typedOf(output);
+  return typed && Object.values(fieldsOf(typed.message)).find((value) => value instanceof Uint8Array);
 }
 
 /** The ending of a file's name by its first bytes: pictures are known, the rest is `.bin`. */
@@ -58,10 +56,10 @@ const signatures: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** Protobuf's JSON mapping, but with the size of each field of bytes in place of the bytes. */
-function withSizes(schema: DescMessage, message: Message): unknown {
-  const json = toJson(schema, message) as Record<string, unknown>;
+function withSizes({ type, message }: Typed): unknown {
+  const json = toJson(type, message) as Record<string, unknown>;
   const given = fieldsOf(message);
-  for (const field of schema.fields) {
+  for (const field of type.fields) {
     const value = given[field.localName];
     if (field.scalar === ScalarType.BYTES && value instanceof Uint8Array && field.jsonName in json) {
       json[field.jsonName] = size(value.length);
@@ -79,16 +77,15 @@ function fieldsOf(message: Message): Record<string, unknown> {
   return Object.fromEntries(entries);
 }
 
-function schemaOf(output: unknown): DescMessage | undefined {
-  return isMessage(output) ? builtInTypes.getMessage(output.$typeName) : undefined;
+/** Undefined: it is no message, or of a type that is not known. */
+function typedOf(output: unknown): Typed | undefined {
+  if (!isMessage(output)) return undefined;
+  const type = typeNamed(isUnknownMessage(output) ? typeNameOf(output) : output.$typeName);
+  return type && { type, message: isUnknownMessage(output) ? fromBinary(type, output.value) : output };
 }
 
 function isUnknownMessage(output: unknown): output is Any {
   return isMessage(output, AnySchema);
-}
-
-function typeNameOf({ typeUrl }: Any): string {
-  return typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
 }
 
 function base64(bytes: Uint8Array): string {

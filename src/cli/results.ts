@@ -25,7 +25,7 @@ export const results: Command = {
   ],
   examples: ["millpond results --follow", "millpond results --channel thumbnails --save thumbnails --ack"],
   run: (invocation) =>
-    withClient(invocation, async (client) => {
+    withClient(invocation, async (client, learn) => {
       const { flags, terminal } = invocation;
       const isJson = isOn(flags, "--json");
       const folder = textOf(flags, "--save");
@@ -39,6 +39,7 @@ export const results: Command = {
       });
       let count = 0;
       for await (const result of received) {
+        await learn([result.output]);
         const file = folder === undefined ? undefined : await save(result, folder);
         if (isJson) {
           terminal.print(JSON.stringify({ ...resultAsJson(result), ...(file !== undefined && { file }) }));

@@ -19,7 +19,7 @@ const columns: readonly Column[] = [
 
 /** Prints how each line's job ended, in the order in which they end. The exit code: 1 unless all succeeded. */
 export async function runLines(lines: LinesOptions): Promise<number> {
-  const { client, task, file, options, isJson, terminal } = lines;
+  const { client, learn, task, file, options, isJson, terminal } = lines;
   const { idempotencyKey, channel, id: _id, discardResult: _discarded, ...execution } = options;
   if (idempotencyKey !== undefined && channel === undefined) {
     throw new UsageError("--key is given and --channel is not: to wait for keyed jobs name one, the same each time");
@@ -63,6 +63,7 @@ export async function runLines(lines: LinesOptions): Promise<number> {
         refused.add(line, refusal);
       } else {
         tally[result.state]++;
+        await learn([result.output]);
         print(line, result);
       }
       progress.show();

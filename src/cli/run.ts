@@ -35,8 +35,9 @@ export const run: Command = {
     const input = await readInput(given, "the argument", flags);
     const { discardResult: _never, ...options } = jobOptionsOf(flags, env);
     const deadlineMs = durationOf(flags, "--deadline", { min: "1ms", max: "24d" });
-    return withClient(invocation, async (client) => {
+    return withClient(invocation, async (client, learn) => {
       const result = await client.run(task, input, { ...options, deadlineMs, detach: isOn(flags, "--detach") });
+      await learn([result.output]);
       if (isOn(flags, "--json")) terminal.print(JSON.stringify(resultAsJson(result)));
       else if (result.state === "SUCCEEDED") terminal.print(outputAsText(result.output, Number.POSITIVE_INFINITY));
       else

@@ -1,11 +1,13 @@
 /** `submit --json-lines`: a job for each line of a file. Holds a bounded number of lines. */
 import { systemClock } from "../../clients/typescript/clock.ts";
 import type { Job, JobOptions, JobRefusal, MillpondClient } from "../../clients/typescript/index.ts";
+import type { Learn } from "./connection.ts";
 import { readJsonLines } from "./json-lines.ts";
 import type { Terminal } from "./terminal.ts";
 
 export type LinesOptions = {
   readonly client: MillpondClient;
+  readonly learn: Learn;
   readonly task: string;
   /** `-` is standard input. */
   readonly file: string;

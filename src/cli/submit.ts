@@ -53,13 +53,14 @@ export const submit: Command = {
       flags,
     );
     const options = jobOptionsOf(flags, env);
-    return withClient(invocation, async (client) => {
+    return withClient(invocation, async (client, learn) => {
       const id = await client.submit(args[0] as string, input, options);
       if (!isOn(flags, "--wait")) {
         terminal.print(isJson ? JSON.stringify({ jobId: id }) : id);
         return 0;
       }
       const result = await finalResult(client, id);
+      await learn([result.output]);
       if (isJson) terminal.print(JSON.stringify(resultAsJson(result)));
       else if (result.state === "SUCCEEDED") terminal.print(outputAsText(result.output, Number.POSITIVE_INFINITY));
       else throw new Error(`job ${id} is ${result.state}: ${result.failure.reason}: ${result.failure.message}`);
@@ -80,8 +81,8 @@ async function submitAllLines(invocation: Invocation, file: string, isJson: bool
     throw new UsageError(`${what} does not go with ${taboo.join(", ")}: keep one of them`);
   }
   const options = jobOptionsOf(flags, env);
-  return withClient(invocation, (client) => {
-    const all = { client, task: args[0] as string, file, options, isJson, terminal };
+  return withClient(invocation, (client, learn) => {
+    const all = { client, learn, task: args[0] as string, file, options, isJson, terminal };
     return isWaiting ? runLines(all) : submitLines(all);
   });
 }

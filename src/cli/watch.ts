@@ -20,12 +20,15 @@ export const watch: Command = {
   ],
   examples: ["millpond watch 01990000-0000-7000-8000-000000000000"],
   run: (invocation) =>
-    withClient(invocation, async (client) => {
+    withClient(invocation, async (client, learn) => {
       const { args, flags, terminal } = invocation;
       const afterEvent = integerOf(flags, "--after", { min: 0, max: Number.MAX_SAFE_INTEGER, fallback: 0 });
       let state = "";
       for await (const update of client.watch(args[0] as string, { afterEvent })) {
-        if (update.kind === "job") ({ state } = update.job);
+        if (update.kind === "job") {
+          ({ state } = update.job);
+          await learn([update.job.result?.output]);
+        }
         terminal.print(isOn(flags, "--json") ? JSON.stringify(updateAsJson(update)) : updateLine(terminal, update));
       }
       return state === "SUCCEEDED" ? 0 : 1;

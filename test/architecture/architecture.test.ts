@@ -121,6 +121,7 @@ const homes = {
     "src/rpc/",
     "src/engine/",
     "src/pool/",
+    "src/cli/learned-types.ts",
     "src/cli/output.ts",
     "clients/typescript/",
   ],

@@ -20,7 +20,8 @@ export function fileOf(name: string, packageName: string, messages: readonly str
 }
 
 export function textField(name: string, number: number) {
-  return { name, number, label: FieldDescriptorProto_Label.OPTIONAL, type: FieldDescriptorProto_Type.STRING };
+  const type = { label: FieldDescriptorProto_Label.OPTIONAL, type: FieldDescriptorProto_Type.STRING };
+  return { name, jsonName: name, number, ...type };
 }
 
 export function messageField(name: string, number: number, typeName: string) {
