@@ -185,6 +185,9 @@ function complete(
         `${sourceOf("limits.messageBytes")}, which is ${given.limits.messageBytes}`,
     );
   }
+  if (has("watch", "tasksDir") && given.watch && given.tasksDir === null) {
+    mistakes.push(`${sourceOf("watch")} is true, and there is no tasksDir to watch: set --tasks-dir`);
+  }
   const pools: Record<string, PoolConfig> = {};
   if (has("pools")) {
     for (const [name, pool] of Object.entries({ cpu: poolShape.parse({}), io: poolShape.parse({}), ...given.pools })) {

@@ -13,21 +13,20 @@ import { createPoolWatch } from "./engine/pool-watch.ts";
 import { createReadiness } from "./engine/readiness.ts";
 import { messageOf } from "./errors.ts";
 import { createSignal, type Service as RunningPart, startAll, stopAll } from "./lifecycle.ts";
-import type { Log } from "./log.ts";
 import { newId } from "./job/id.ts";
 import { maxChunk } from "./pool/chunk.ts";
-import { createIsolatedPool } from "./pool/isolated/pool.ts";
-import { createPool, type Pool, type PoolOptions, type ThreadPool } from "./pool/pool.ts";
 import { createResourceHost } from "./pool/resources/host.ts";
-import { loadTasks, type Tasks } from "./pool/tasks.ts";
+import { loadTasks } from "./pool/tasks.ts";
 import { guardTimers } from "./rpc/boundary.ts";
 import { createService } from "./rpc/service.ts";
 import { followingRegistry } from "./rpc/task-types.ts";
 import { prepareStore, watchDisk } from "./server/data-folder.ts";
 import { countCommits, observeServer } from "./server/metrics.ts";
 import { createFrontEnds } from "./server/front-ends.ts";
+import { createPools } from "./server/pools.ts";
 import { createServerProfiler, profileAll } from "./server/profiler.ts";
-import { taskSetOf } from "./server/task-set.ts";
+import { createReloader, type Reload } from "./server/reload.ts";
+import { createServedTasks } from "./server/task-set.ts";
 import { createShutdown, type Shutdown } from "./server/shutdown.ts";
 import { createRegistry } from "./metrics/registry.ts";
 import { openStore } from "./store/open.ts";
@@ -37,6 +36,8 @@ import { createProcessMetrics } from "./telemetry/process.ts";
 import { openTracing } from "./telemetry/tracing.ts";
 import { readVariables } from "./telemetry/variables.ts";
 import { version } from "./version.ts";
+
+export type { Reload } from "./server/reload.ts";
 
 /** A server that is serving. */
 export type RunningServer = Shutdown & {
@@ -57,25 +58,24 @@ export type RunningServer = Shutdown & {
   profile(): Promise<void>;
 };
 
-/** Threads above a pool's minimum end after this long without work. */
-const idleMs = 30_000;
-/** Suspects of a pool that run at once, each in a process of its own: a small machine has the memory for so many. */
-const maxProcesses = 4;
 /** How much larger than its text JSON may be as a `google.protobuf.Value`, at most, with room for the rest of a message. */
 const jsonGrowth = 16;
 /** A clock that is less far ahead of the machine's is not worth a line in the log. */
 const toldAheadMs = 1_000;
+const maxIgnoredShown = 100;
 const maxResultBatchBytes = 1024 * 1024;
 /** Outputs of the largest size that fit into the room for results at least: with fewer a client alone could not have one. */
 const fewestOutputs = 4;
-/** What a message needs besides its largest part. */
-const messageSlackBytes = 64 * 1024;
 
 /** Starts a server; resolves once it is serving. Rejects with a StartError that says what to do, and leaves nothing behind. */
-export async function startServer(config: Config, env: NodeJS.ProcessEnv = process.env): Promise<RunningServer> {
+export async function startServer(
+  config: Config,
+  env: NodeJS.ProcessEnv = process.env,
+  onReload: (reload: Reload) => void = () => {},
+): Promise<RunningServer> {
   const opened: RunningPart[] = [];
   try {
-    return await start(config, env, opened);
+    return await start(config, env, onReload, opened);
   } catch (error) {
     await stopAll(opened).catch(() => undefined); // the first error is the one that names the cause
     throw error;
@@ -83,7 +83,12 @@ export async function startServer(config: Config, env: NodeJS.ProcessEnv = proce
 }
 
 /** Puts into `opened` what has to be stopped again, as soon as it is there. */
-async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart[]): Promise<RunningServer> {
+async function start(
+  config: Config,
+  env: NodeJS.ProcessEnv,
+  onReload: (reload: Reload) => void,
+  opened: RunningPart[],
+): Promise<RunningServer> {
   const log = createLog({ ...config.log, env });
   const variables = serviceLinksIn(env);
   if (variables.length > 0) log.info({ variables }, "variables of Kubernetes Services: no settings, ignored");
@@ -109,9 +114,11 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
     ...{ pools: Object.keys(config.pools), settings: config.tasks, resourceSettings: config.resources },
     ...{ loadMs: config.taskLoadMs, checkMs: config.taskCheckMs, clock, log },
   };
-  const taskSet = taskSetOf(await loadTasks(sources), log);
-  opened.push(stopOnly("the checks of tasks", () => taskSet.stop()));
-  const tasks = () => taskSet.tasks;
+  const first = await loadTasks({ ...sources, sources: config.watch ? new Map() : null });
+  const served = createServedTasks(first, log);
+  opened.push(stopOnly("the checks of tasks", served.stop));
+  const { tasks, checks } = served;
+  for (const { path, why } of first.ignored.slice(0, maxIgnoredShown)) log.info({ path, why }, "not a task");
   const storePath = await prepareStore(config);
   const storeThreads: Worker[] = [];
   const store = await openStore(storePath, {
@@ -131,9 +138,9 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
     log.warn({ aheadMs }, "the machine's clock is behind the store's latest time: the server's goes on from that");
   }
 
-  const resourceHost = createResourceHost({ resources: taskSet.resources, now: clock.now, onChanged: () => {}, log });
-  const { pools, isolated } = createPools(config, taskSet.tasks, log, {
-    resourceHost,
+  const resourceHost = createResourceHost({ resources: first.resources, now: clock.now, onChanged: () => {}, log });
+  const { pools, isolated, ...poolsOf } = createPools({
+    ...{ config, loaded: served.current, resourceHost, clock, log },
     isTraced: telemetry.traces !== null,
     onSaid: (lease, said) => engine.said(lease, said),
     onReleased: (ended) => engine.released(ended),
@@ -145,14 +152,14 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   const poolWatch = createPoolWatch({ pools, clock, onChanged, log });
   const alerts = createAlerts({ webhook: config.alerts.webhook, fetch, clock, log });
   const engine: Engine = createEngine({
-    ...{ store, tasks, pools, isolated, clock, tracing, registry, log },
-    checks: { check: (inputs, call) => taskSet.checks.check(inputs, call) },
+    ...{ store, tasks, checks, pools, isolated, clock, tracing, registry, log },
     ...{ ...engineSettings(config, disk), owner },
     onDeath: alerts.died,
     onError: failure.fire,
   });
   const draining = createDraining({
     begin() {
+      void reloader?.stop();
       engine.admission.close();
       engine.drain();
       for (const frontEnd of [grpc, http]) frontEnd.drain();
@@ -168,7 +175,7 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   const services = createService({
     ...engine,
     ...{ store, tracing, tasks, readiness, profiler, logControl: log },
-    ...{ described: () => taskSet.described, lookups: () => taskSet.lookups },
+    ...{ described: () => served.current().described, lookups: () => served.current().lookups },
     clock: guardTimers(clock, log),
     limits: { ...config.limits, slowReaderMs: config.slowReaderMs },
     drain: draining,
@@ -177,12 +184,26 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
   });
   const { grpc, http } = createFrontEnds({
     ...{ config, services, tasks, readiness, registry, clock, log },
-    types: followingRegistry(() => taskSet.types),
+    types: followingRegistry(() => served.current().types),
     random: Math.random,
   });
 
+  const reloader: RunningPart | undefined =
+    config.watch && config.tasksDir !== null
+      ? createReloader({
+          ...{ folder: config.tasksDir, sources: first.sources ?? new Map(), clock, log, onReload },
+          load: (read) => loadTasks({ ...sources, sources: read }),
+          replace(loaded) {
+            served.replace(loaded);
+            resourceHost.replace(loaded.resources);
+            poolsOf.reload();
+          },
+        })
+      : undefined;
+
   await engine.recover();
   const started = [createProcessMetrics(registry, clock), disk, poolWatch, alerts, profiler, grpc, http];
+  if (reloader) started.push(reloader);
   await startAll([...started, engine]); // a port in use is found before any job is started
 
   const shutdown = createShutdown({
@@ -204,8 +225,8 @@ async function start(config: Config, env: NodeJS.ProcessEnv, opened: RunningPart
     httpAddress: http.address(),
     store: storePath,
     pools: pools.map(({ name, minWorkers, maxWorkers }) => ({ name, minWorkers, maxWorkers })),
-    tasks: [...taskSet.tasks.keys()],
-    ignored: taskSet.ignored,
+    tasks: [...first.tasks.keys()],
+    ignored: first.ignored,
     failed: failure.promise,
     logged: log.written,
     profile: () => profileAll(profiler, log),
@@ -235,24 +256,4 @@ function engineSettings(config: Config, disk: DiskWatch) {
     retention: config.retention,
     disk,
   } satisfies Partial<EngineParts>;
-}
-
-function createPools(
-  config: Config,
-  tasks: Tasks,
-  log: Log,
-  { onReleased, ...shared }: Pick<PoolOptions, "onSaid" | "onReleased" | "isTraced" | "resourceHost">,
-): { readonly pools: ThreadPool[]; readonly isolated: Pool[] } {
-  const pools: ThreadPool[] = [];
-  const isolated: Pool[] = [];
-  for (const [name, { work, minWorkers, maxWorkers }] of Object.entries(config.pools)) {
-    const options = {
-      ...{ ...shared, name, work, clock, log, graceMs: config.graceMs, loadMs: config.taskLoadMs },
-      tasks: [...tasks.values()].filter((task) => task.pool === name),
-      outputBounds: { maxBytes: config.limits.messageBytes - messageSlackBytes, maxValues: config.limits.values },
-    };
-    pools.push(createPool({ ...options, minWorkers, maxWorkers, idleMs, onReleased }));
-    isolated.push(createIsolatedPool({ ...options, maxProcesses: Math.min(maxWorkers, maxProcesses) }));
-  }
-  return { pools, isolated };
 }

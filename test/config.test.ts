@@ -85,6 +85,11 @@ suite("values", () => {
     assert.equal(parse({ flags: { "--allow-insecure": "true" } }).allowInsecure, true);
   });
 
+  test("files are only watched where there is a folder of them", () => {
+    assert.equal(parse({ flags: { "--watch": "true", "--tasks-dir": "./tasks" } }).watch, true);
+    assert.throws(() => parse({ flags: { "--watch": "true" } }), /--watch is true, and there is no tasksDir/);
+  });
+
   test("structured settings can be YAML or JSON text in the environment and in flags", () => {
     const env = { MILLPOND_RATE_CLIENTS: "{batch: {perSecond: 5}}" };
     const flags = { "--tasks": '{"image.resize": {"maxWidth": 8000}}' };

@@ -1,7 +1,8 @@
+import { relative } from "node:path";
 import { systemClock } from "../../clients/typescript/clock.ts";
 import { saveCompiledCode } from "../code-cache.ts";
 import { StartError } from "../errors.ts";
-import type { RunningServer } from "../server.ts";
+import type { Reload, RunningServer } from "../server.ts";
 import { version } from "../version.ts";
 import { type Command, type Invocation, isOn, jsonFlag, UsageError } from "./command.ts";
 import { configFlag, loadConfig, settingFlags } from "./configuration.ts";
@@ -14,6 +15,7 @@ import { listenForSignals } from "./signals.ts";
 const lingerMs = 500;
 /** Lines about what is in the tasks folder and is no task. The log has more. */
 const maxIgnoredShown = 10;
+const maxChangedShown = 5;
 
 /** Runs the server until SIGINT, SIGTERM or SIGHUP, then drains it. */
 export const serve: Command = {
@@ -41,11 +43,21 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
   const signals = listenForSignals((signal, exitCode) =>
     say("ended", { signal, exitCode }, [`${signal}: ended; what ran is tried again after the next start`]),
   );
+  const sayReload = ({ kind, changed, ...facts }: Reload) => {
+    const files = changed.slice(0, maxChangedShown).map((path) => relative("", path));
+    const more = changed.length > files.length ? ` and ${changed.length - files.length} more` : "";
+    const cause = `${files.join(", ")}${more} changed`;
+    const lines =
+      "why" in facts
+        ? [`not reloaded: ${cause}, and the tasks from before stay, for there are`, facts.why]
+        : [`reloaded: ${cause}`, `  tasks  ${facts.tasks.join(", ")}`];
+    say(kind, { changed, ...facts }, lines);
+  };
   process.once("uncaughtException", (error) => endBroken(error, terminal)); // Node.js itself would wait for all threads
   const { startServer } = await import("../server.ts");
   let profile = () => {};
   process.on("SIGUSR2", () => profile()); // also before there is anything to profile: by itself it would end the process
-  const server = await startServer(config).catch((error: unknown) => {
+  const server = await startServer(config, env, sayReload).catch((error: unknown) => {
     endSoon(error instanceof StartError ? error.exitCode : 1);
     throw error;
   });
@@ -67,6 +79,7 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
       `  pools  ${pools.map(poolText).join(", ")}`,
       `  tasks  ${tasks.join(", ")}`,
       ...ignored.slice(0, maxIgnoredShown).map(({ path, why }) => `         ignored: ${path} (${why})`),
+      ...(config.watch ? [`  watch  ${config.tasksDir}, for development: changes are served at once`] : []),
       ...(ignored.length > maxIgnoredShown ? [`         ignored: ${ignored.length - maxIgnoredShown} more`] : []),
       `  stop   kill -TERM ${process.pid}, or Ctrl-C here`,
     ],

@@ -119,6 +119,14 @@ export const options = [
     "Folder with your own task files, beside the built-in tasks; docs/tasks.md says what may lie in it.",
   ),
   option(
+    "watch",
+    yesOrNo(),
+    false,
+    "",
+    "For development: reloads the tasks of `tasksDir` when their files change. Running jobs end with the code that they " +
+      "began with.",
+  ),
+  option(
     "limits.messageBytes",
     integer(smallestMessageBytes, 256 * mebibyte),
     4 * mebibyte,

@@ -7,7 +7,7 @@ import type { Outcome, Settlement } from "../job/job.ts";
 import type { Registry } from "../metrics/registry.ts";
 import type { Ended } from "../pool/pool.ts";
 import { type ClientMeters, type ClientNumbers, createClientMeters } from "./client-meters.ts";
-import { createTaskMeter, type OfTask, type TaskMeter, type TaskNumbers, type Written } from "./task-meter.ts";
+import { createTaskMeter, keyOf, type OfTask, type TaskMeter, type TaskNumbers, type Written } from "./task-meter.ts";
 
 export type Stats = {
   admitted(client: string, job: OfTask, outcome: "accepted" | "duplicate", jobs: number): void;
@@ -34,7 +34,8 @@ const otherTasks: OfTask = { task: "(others)", pool: "(others)" };
 
 export function createStats(clock: Clock, registry: Registry): Stats {
   const startedAt = clock.monotonicMs();
-  const tasks = new Map<string, TaskMeter>();
+  /** A task may have jobs in two pools: stored by an earlier version, or before it was reloaded. */
+  const meters = new Map<string, TaskMeter>();
   const clients = createClientMeters();
   /** Jobs of one task often come together. */
   let last: TaskMeter | undefined;
@@ -42,10 +43,11 @@ export function createStats(clock: Clock, registry: Registry): Stats {
   const throttledJobs = registry.counter("millpond.throttle.jobs");
 
   function meterOf(job: OfTask): TaskMeter {
-    if (last?.task === job.task) return last;
-    const own = tasks.has(job.task) || tasks.size < maxTasks ? job : otherTasks;
-    let meter = tasks.get(own.task);
-    if (!meter) tasks.set(own.task, (meter = createTaskMeter(own, registry, clock.monotonicMs())));
+    if (last?.task === job.task && last.pool === job.pool) return last;
+    const own = meters.has(keyOf(job)) || meters.size < maxTasks ? job : otherTasks;
+    const key = keyOf(own);
+    let meter = meters.get(key);
+    if (!meter) meters.set(key, (meter = createTaskMeter(own, registry, clock.monotonicMs())));
     last = meter;
     return meter;
   }
@@ -83,13 +85,13 @@ export function createStats(clock: Clock, registry: Registry): Stats {
     redriven(pool) {
       registry.counter("millpond.jobs.redriven", { pool }).value += 1;
     },
-    tasks: () => [...tasks.values()].map((meter) => meter.read(clock.monotonicMs())),
+    tasks: () => [...meters.values()].map((meter) => meter.read(clock.monotonicMs())),
     client: (client) => clients.read(client, clock.monotonicMs()),
     busiest: (limit) => clients.busiest(limit, clock.monotonicMs()),
     known: clients.known,
     attemptsPerSecond(pool) {
       const now = clock.monotonicMs();
-      return [...tasks.values()]
+      return [...meters.values()]
         .filter((meter) => meter.pool === pool)
         .reduce((sum, meter) => sum + meter.attemptsPerSecond(now), 0);
     },

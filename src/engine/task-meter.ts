@@ -8,6 +8,8 @@ import { createRateMeter } from "./rate-meter.ts";
 
 export type OfTask = { readonly task: string; readonly pool: string };
 
+export const keyOf = ({ task, pool }: OfTask) => `${task} ${pool}`;
+
 /** Counts since the start of the server, rates over the last ten seconds, percentiles over the last minute or two. */
 export type TaskNumbers = OfTask & {
   readonly accepted: number;

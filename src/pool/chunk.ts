@@ -5,6 +5,7 @@ import type { SpanRecord } from "../job/trace.ts";
 import type { OutputBounds } from "./codec.ts";
 import type { AttemptOrigin, Fault } from "./faults.ts";
 import type { Progress } from "./port.ts";
+import type { Sources } from "./module-hooks.ts";
 import type { PoolResource } from "./resources/words.ts";
 import type { LogLevel } from "./task-log.ts";
 
@@ -110,6 +111,8 @@ export type ThreadData = {
   }[];
   /** What those tasks use. */
   readonly resources: readonly PoolResource[];
+  /** See `PoolCode`. */
+  readonly sources: Sources | null;
   /** The flags of all chunks: see flags.ts. */
   readonly flags: SharedArrayBuffer;
   /** The logs of all slots' spans, see span-log.ts; null: nothing is recorded, because nothing is exported. */

@@ -1,11 +1,31 @@
 /** How modules are found and read in a thread that loads task files. */
-import { readFileSync } from "node:fs";
-import { registerHooks } from "node:module";
+import { readFileSync, type Stats, statSync } from "node:fs";
+import { type LoadFnOutput, registerHooks } from "node:module";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 
+/** A file of users as it was when it was imported. */
+export type Source = {
+  /** Changes with each write. Empty: there was no such file. */
+  readonly mark: string;
+  /** Null: it could not be read as code. */
+  readonly code: { readonly format: string | undefined; readonly text: string } | null;
+};
+
+/** By URL. Nothing of `node_modules`, and nothing of this package. */
+export type Sources = ReadonlyMap<string, Source>;
+
+export type HookOptions = {
+  /** Files whose code is not read from the disk. */
+  readonly sources?: Sources | null;
+  /** Called with each other file of users before it runs. */
+  readonly onRead?: (url: string, source: Source) => void;
+};
+
 const extension = extname(import.meta.url);
 const urlOf = (path: string) => new URL(`../../${path}${extension}`, import.meta.url).href;
+/** Where the code of this package lies. */
+const ownFolders = [new URL("../", import.meta.url).href, new URL("../../clients/", import.meta.url).href];
 
 /** What task files may import of this package. */
 const exported: ReadonlyMap<string, string> = new Map([
@@ -19,6 +39,8 @@ const moduleFormats: ReadonlyMap<string, string> = new Map([
   ["commonjs", "module"],
   ["commonjs-typescript", "module-typescript"],
 ]);
+/** Formats of files that are text. `require` gives none. */
+const textFormats = /^(?:module|commonjs|module-typescript|commonjs-typescript|json|undefined)$/;
 
 let isHooked = false;
 
@@ -30,20 +52,71 @@ let isHooked = false;
  * - `.ts` and `.js` files with `import` or `export` are ES modules also where package.json says `"type": "commonjs"`, as
  *   `npm init -y` writes it. Without `type` Node.js itself looks at the syntax.
  */
-export function hookModules(): void {
+export function hookModules({ sources, onRead }: HookOptions = {}): void {
   if (isHooked) return;
   isHooked = true;
   registerHooks({
     resolve(specifier, context, next) {
-      const url = exported.get(specifier);
-      return url === undefined ? next(specifier, context) : { url, shortCircuit: true };
+      const own = exported.get(specifier);
+      if (own !== undefined) return { url: own, shortCircuit: true };
+      const url = urlOfPath(specifier, context.parentURL);
+      const code = url === undefined ? undefined : sources?.get(url)?.code;
+      if (url !== undefined && code) return { url, format: code.format, shortCircuit: true };
+      try {
+        return next(specifier, context);
+      } catch (error) {
+        if (onRead && url !== undefined && isUsers(url)) onRead(url, { mark: markOfUrl(url), code: null });
+        throw error;
+      }
     },
     load(url, context, next) {
+      const code = sources?.get(url)?.code;
+      if (code) return { format: code.format, source: code.text, shortCircuit: true };
       const format = moduleFormats.get(context.format ?? "");
       const isModule = format !== undefined && /\.[jt]s$/.test(url) && moduleSyntax.test(textOf(url));
-      return next(url, isModule ? { ...context, format } : context);
+      const given = isModule ? { ...context, format } : context;
+      return onRead && isUsers(url) ? reading(url, () => next(url, given), onRead) : next(url, given);
     },
   });
+}
+
+/** Loads a file and says what it is made of, also when it cannot be loaded. */
+function reading(url: string, load: () => LoadFnOutput, onRead: NonNullable<HookOptions["onRead"]>): LoadFnOutput {
+  const mark = markOfUrl(url); // before the text, so that a write in between is seen
+  let code: Source["code"] = null;
+  try {
+    const loaded = load();
+    const text = asText(loaded.source);
+    if (text !== null && textFormats.test(String(loaded.format))) code = { format: loaded.format ?? undefined, text };
+    return loaded;
+  } finally {
+    onRead(url, { mark, code });
+  }
+}
+
+function asText(source: LoadFnOutput["source"]): string | null {
+  if (typeof source === "string") return source;
+  return source ? Buffer.from(source as Uint8Array).toString("utf8") : null;
+}
+
+/** Of an import by path; undefined for one by a package's name. */
+function urlOfPath(specifier: string, parent: string | undefined): string | undefined {
+  return /^(?:\.{0,2}\/|file:)/.test(specifier) ? (URL.parse(specifier, parent)?.href ?? undefined) : undefined;
+}
+
+function isUsers(url: string): boolean {
+  return (
+    url.startsWith("file:") && !url.includes("/node_modules/") && !ownFolders.some((folder) => url.startsWith(folder))
+  );
+}
+
+/** Empty: there is no such file. */
+export function markOf(facts: Stats | undefined): string {
+  return facts ? `${facts.mtimeMs} ${facts.size} ${facts.ino}` : "";
+}
+
+function markOfUrl(url: string): string {
+  return markOf(statSync(fileURLToPath(url), { throwIfNoEntry: false }));
 }
 
 function textOf(url: string): string {

@@ -48,7 +48,13 @@ export type ThreadPool = Pool & {
   wakeIdle(): void;
 };
 
-export function createPool(options: PoolOptions): ThreadPool {
+/** A pool that another one takes the place of. */
+export type RetirablePool = ThreadPool & {
+  /** Gives back what did not begin, and starts no thread for future jobs. What runs goes on. No `run` follows. */
+  retire(): void;
+};
+
+export function createPool(options: PoolOptions): RetirablePool {
   const { name, work, minWorkers, maxWorkers, clock, log, onReleased } = options;
   const slots = createSlots(maxWorkers, options.isTraced);
   const notes = createNotes(name, slots, log, options.onSaid);
@@ -85,6 +91,7 @@ export function createPool(options: PoolOptions): ThreadPool {
       spanLogs: slots.spanLogs,
       bell: bell.name,
       outputBounds: options.outputBounds,
+      sources: options.sources,
     } satisfies ThreadData,
   });
   const boots = createBoots({
@@ -261,8 +268,12 @@ export function createPool(options: PoolOptions): ThreadPool {
 
   function releaseAll(): void {
     isStopping = true;
-    threads.options.minThreads = 0; // threads that end from now on are not replaced
+    replaceNoThread();
     stopping.releaseAll();
+  }
+
+  function replaceNoThread(): void {
+    threads.options.minThreads = 0;
   }
 
   async function end(): Promise<void> {
@@ -309,6 +320,10 @@ export function createPool(options: PoolOptions): ThreadPool {
     progressOf: notes.progressOf,
     cancel: stopping.cancel,
     releaseAll,
+    retire() {
+      replaceNoThread();
+      stopping.withdrawAll();
+    },
     destroy: () => (destroying ??= end()),
   };
 }

@@ -4,8 +4,9 @@ import type { JsonValue, Lease, Outcome } from "../job/job.ts";
 import type { SpanRecord } from "../job/trace.ts";
 import type { Log } from "../log.ts";
 import type { OutputBounds } from "./codec.ts";
-import type { LogLevel } from "./task-log.ts";
+import type { Sources } from "./module-hooks.ts";
 import type { ResourceHost } from "./resources/host.ts";
+import type { LogLevel } from "./task-log.ts";
 import type { LoadedTask } from "./tasks.ts";
 
 /** How an attempt ended, with what was measured. */
@@ -70,7 +71,14 @@ export type Pool = {
 /** What a worker thread needs to know of a task. Plain data. */
 export type PoolTask = Pick<LoadedTask, "name" | "file" | "settings" | "timeoutMs" | "resources">;
 
-export type PoolOptions = {
+/** What the threads of a pool load. */
+export type PoolCode = {
+  readonly tasks: readonly PoolTask[];
+  /** Files that threads load as they are here, whatever the disk has by then. Null: as the disk has them. */
+  readonly sources: Sources | null;
+};
+
+export type PoolOptions = PoolCode & {
   readonly name: string;
   /**
    * `cpu` pools park their threads between jobs, which is quicker; others let timers and sockets go on, and so does a pool
@@ -81,7 +89,6 @@ export type PoolOptions = {
   readonly maxWorkers: number;
   /** A thread above `minWorkers` that was idle for this long ends. */
   readonly idleMs: number;
-  readonly tasks: readonly PoolTask[];
   /** Where the threads get their permits, and say how their resources are. */
   readonly resourceHost: Pick<ResourceHost, "join">;
   readonly outputBounds: OutputBounds;

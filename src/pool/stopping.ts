@@ -8,6 +8,8 @@ import type { Slot, Slots } from "./slots.ts";
 export type Stopping = {
   /** Whether the job runs or waits here, and will not begin or was told to stop; with a fence, only the attempt under it. */
   cancel(seq: number, fence?: number): boolean;
+  /** Takes back what waits. */
+  withdrawAll(): void;
   /** Takes back what waits, and tells what runs to stop. */
   releaseAll(): void;
   /** Looks once at all that runs: what is over its time is told to stop, and what does not stop is ended. */
@@ -101,6 +103,9 @@ export function createStopping(parts: StoppingParts): Stopping {
         // it has ended here, or was taken back and may be in another slot by now
       }
       return false;
+    },
+    withdrawAll() {
+      for (const slot of slots.busy) withdrawWaiting(slot);
     },
     releaseAll() {
       for (const slot of slots.busy) {

@@ -1,6 +1,6 @@
 /**
- * Loads and checks tasks, once, at start: those of this package in the server's thread, those of users in one of their
- * own (see checker/). What is wrong is said with file and line, and the server does not start.
+ * Loads and checks tasks, at the start and at each reload: those of this package in the server's thread, those of users in one of their
+ * own (see checker/). What is wrong is said with file and line, and none of them is served.
  */
 import type { DescMessage } from "@bufbuild/protobuf";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -15,7 +15,7 @@ import {
   verdictOf,
 } from "./checker/checks.ts";
 import { createChecker, type CheckerParts } from "./checker/checker.ts";
-import { hookModules } from "./module-hooks.ts";
+import { hookModules, type Sources } from "./module-hooks.ts";
 import { createResourceReader } from "./resources/definition.ts";
 import type { PoolResource } from "./resources/words.ts";
 import type { SchemaShape } from "./schema/schema.ts";
@@ -49,7 +49,7 @@ export type LoadedTask = {
   readonly hasCheck: boolean;
 };
 
-/** Every task by name. It never changes after the start. */
+/** Every task by name. It never changes: where tasks are reloaded, another takes its place. */
 export type Tasks = ReadonlyMap<string, LoadedTask>;
 
 export type TaskSources = Surroundings &
@@ -67,7 +67,11 @@ export type LoadedTasks = {
   /** What lies in the users' folders and is no task. */
   readonly ignored: readonly Ignored[];
   readonly checks: TaskChecks;
-  /** Ends the thread of the users' checks. */
+  /** What threads load in place of what the disk has by then. Null: nothing. */
+  readonly sources: Sources | null;
+  /** Ends the thread of the users' checks once it has answered what it was asked. */
+  retire(): Promise<void>;
+  /** Ends the thread of the users' checks. Safe to repeat. */
   stop(): Promise<void>;
 };
 
@@ -97,7 +101,7 @@ export async function loadTasks(sources: TaskSources): Promise<LoadedTasks> {
       ...found,
       ignored: [...users.ignored, ...ignored],
       checks: bothWays(checkable, checker),
-      stop: checker.stop,
+      ...{ sources: sources.sources ?? null, retire: checker.retire, stop: checker.stop },
     };
   } catch (error) {
     await checker.stop();

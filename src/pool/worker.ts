@@ -39,7 +39,7 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
   takeOrigin(thread.clockOrigin);
   listenTo(thread.bell);
   answerHeapRequests(clock.now);
-  hookModules();
+  hookModules({ sources: thread.sources });
   for (const output of [process.stdout, process.stderr]) boundOutput(output);
   let isReady = false;
   let loading: string | undefined;

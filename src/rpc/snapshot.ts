@@ -5,7 +5,7 @@ import type { Numbers } from "../engine/numbers.ts";
 import type { Percentiles } from "../engine/percentiles.ts";
 import type { RateLimit } from "../engine/rate-limit.ts";
 import type { Stats } from "../engine/stats.ts";
-import type { TaskNumbers } from "../engine/task-meter.ts";
+import { keyOf, type TaskNumbers } from "../engine/task-meter.ts";
 import {
   type ClientStatsSchema,
   type Snapshot,
@@ -37,7 +37,7 @@ export function snapshotFor(parts: ClientStatsParts, numbers: ServerNumbers, cli
 export async function readServerNumbers({ stats, numbers }: SnapshotParts): Promise<ServerNumbers> {
   const { size, pools: stored } = await numbers.stored();
   const started = numbers.started();
-  const runningOfTask = countBy(started, ({ task }) => task);
+  const runningOfTask = countBy(started, keyOf);
   return {
     uptime: durationFromMs(stats.uptimeMs()),
     store: { sizeBytes: BigInt(size.bytes), freeBytes: BigInt(size.freeBytes) },
@@ -55,7 +55,7 @@ export async function readServerNumbers({ stats, numbers }: SnapshotParts): Prom
         broken: isBroken,
       };
     }),
-    tasks: stats.tasks().map((task) => taskStats(task, runningOfTask.get(task.task) ?? 0)),
+    tasks: stats.tasks().map((task) => taskStats(task, runningOfTask.get(keyOf(task)) ?? 0)),
     runningOf: runningByClient(numbers),
   };
 }

@@ -1,6 +1,7 @@
 /** The tasks that are served, and what is made of them. */
 import type { Log } from "../log.ts";
-import type { LoadedTasks } from "../pool/tasks.ts";
+import type { TaskChecks } from "../pool/checker/checks.ts";
+import type { LoadedTasks, Tasks } from "../pool/tasks.ts";
 import { type DescribedFiles, describeFiles } from "../rpc/reflection/described-files.ts";
 import { createLookups, type Lookups } from "../rpc/reflection/lookups.ts";
 import { ownFiles } from "../rpc/reflection/own-files.ts";
@@ -13,10 +14,39 @@ export type TaskSet = LoadedTasks & {
   readonly lookups: Lookups;
 };
 
-const maxIgnoredShown = 100;
+/** The one place that knows which tasks are served now. */
+export type ServedTasks = {
+  /** To be asked for each use: a reload replaces it. */
+  current(): TaskSet;
+  tasks(): Tasks;
+  /** Those of the current set. */
+  readonly checks: TaskChecks;
+  /** From now on this set is served. What the one before still checks is answered. */
+  replace(loaded: LoadedTasks): void;
+  stop(): Promise<void>;
+};
 
-export function taskSetOf(loaded: LoadedTasks, log: Log): TaskSet {
-  for (const { path, why } of loaded.ignored.slice(0, maxIgnoredShown)) log.info({ path, why }, "not a task");
+export function createServedTasks(first: LoadedTasks, log: Log): ServedTasks {
+  let current = taskSetOf(first, log);
+  const retiring = new Set<LoadedTasks>();
+
+  return {
+    current: () => current,
+    tasks: () => current.tasks,
+    checks: { check: (inputs, call) => current.checks.check(inputs, call) },
+    replace(loaded) {
+      const former = current;
+      current = taskSetOf(loaded, log);
+      retiring.add(former);
+      void former.retire().then(() => retiring.delete(former));
+    },
+    async stop() {
+      await Promise.all([current, ...retiring].map((set) => set.stop()));
+    },
+  };
+}
+
+function taskSetOf(loaded: LoadedTasks, log: Log): TaskSet {
   const described = describeFiles(ownFiles, loaded.tasks);
   for (const { task, why } of described.leftOut) log.warn({ task, why }, "reflection and ListTasks leave a type out");
   return { ...loaded, described, types: typesOf(loaded.tasks), lookups: createLookups(described) };

@@ -23,8 +23,8 @@ export type TestServer = {
   as(client: string, args: readonly string[], options?: RunOptions): Promise<Ended>;
   /** Sends a signal to the server; the promise is that of `ended`. */
   signal(signal: NodeJS.Signals): Promise<Ended>;
-  /** Resolves once the server has said this event, such as `stopping`, on its standard output. */
-  said(event: string): Promise<void>;
+  /** Resolves with the facts of this event, such as `stopping`, once the server has said it so many times on its standard output. */
+  said(event: string, times?: number): Promise<{ readonly [name: string]: unknown }>;
   /** Resolves when the process has ended; `stdout` is without the first line. */
   readonly ended: Promise<Ended>;
   /** Ends the process whatever it does, and removes its folder. */
@@ -63,8 +63,12 @@ export async function startMillpond(args: readonly string[] = [], options: RunOp
       child.kill(signal);
       return ended;
     },
-    said: async (event) => {
-      while (!lines.some((line) => JSON.parse(line).event === event)) await once(events, "line");
+    said: async (event, times = 1) => {
+      for (;;) {
+        const said = lines.map((line) => JSON.parse(line)).filter((facts) => facts.event === event);
+        if (said.length >= times) return said[times - 1];
+        await once(events, "line");
+      }
     },
     ended,
     dispose: async () => {

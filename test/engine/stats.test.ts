@@ -62,6 +62,13 @@ describe("tasks", () => {
     assert.deepEqual([task?.acceptedPerSecond, task?.finishedPerSecond], [0.9, 0.4]);
   });
 
+  test("one task's jobs in two pools are counted for each pool", () => {
+    const { stats } = open();
+    for (const pool of ["cpu", "io", "cpu"]) stats.admitted("ada", { task: "moved", pool }, "accepted", 1);
+    const counts = stats.tasks().map(({ task, pool, accepted }) => `${task} ${pool} ${accepted}`);
+    assert.deepEqual(counts, ["moved cpu 2", "moved io 1"]);
+  });
+
   test("beyond a thousand, as of jobs that earlier versions stored, are counted together", () => {
     const { stats } = open();
     for (let task = 0; task < 1_010; task += 1) stats.admitted("ada", { task: `t${task}`, pool: "cpu" }, "accepted", 1);

@@ -38,6 +38,7 @@ export async function tryEngine(t: TestContext, overrides: Partial<EngineParts> 
     },
     tasks: [...tasks.values()],
     resourceHost: noResources,
+    sources: null,
     outputBounds: { maxBytes: 1_000_000, maxValues: 20_000 },
     onSaid: (lease, said) => engine.said(lease, said),
     onReleased: (ended) => engine.released(ended),

@@ -3,7 +3,7 @@ import type { TestContext } from "node:test";
 import { systemClock } from "../../src/clock.ts";
 import type { JsonValue, Lease, Payload } from "../../src/job/job.ts";
 import { createSignal } from "../../src/lifecycle.ts";
-import { createPool, type Ended, type Pool, type PoolOptions, type Said } from "../../src/pool/pool.ts";
+import { createPool, type Ended, type PoolOptions, type RetirablePool, type Said } from "../../src/pool/pool.ts";
 import { keptLog, loadHere, newLease, noResources } from "../support/samples.ts";
 
 const { tasks } = await loadHere(new URL("./tasks/", import.meta.url), {
@@ -18,7 +18,7 @@ export const maxOutputValues = 100;
 export const loadsTask = "a worker loads a task";
 
 export type Tried = {
-  readonly pool: Pool;
+  readonly pool: RetirablePool;
   readonly lines: ReturnType<typeof keptLog>["lines"];
   readonly said: { readonly lease: Lease; readonly said: Said }[];
   /** What `onReleased` was told, unless the test brings its own. */
@@ -55,6 +55,7 @@ export function tryPool(t: TestContext, options: Partial<PoolOptions> = {}): Tri
     idleMs: 60_000,
     tasks: allTasks,
     resourceHost: noResources,
+    sources: null,
     outputBounds: { maxBytes: maxOutputBytes, maxValues: maxOutputValues },
     clock: systemClock,
     graceMs: 60_000,

@@ -19,11 +19,15 @@ export type Checker = TaskChecks & {
    * than files means that the time for that was over. Afterwards the thread stays if a task has a check.
    */
   load(urls: readonly string[]): Promise<readonly FileReport[]>;
-  /** Refuses what waits, and ends the thread. */
+  /** Stops once the calls under way have their answers. */
+  retire(): Promise<void>;
+  /** Refuses what waits, and ends the thread. Safe to repeat. */
   stop(): Promise<void>;
 };
 
 export type CheckerParts = Pick<ThreadParts, "surroundings" | "loadMs"> & {
+  /** See `ThreadParts`. Default: null. */
+  readonly sources?: ThreadParts["sources"];
   /** How long the check of one input may take. */
   readonly checkMs: number;
   readonly clock: Clock;
@@ -57,7 +61,7 @@ const longestPauseMs = 10_000;
 const busyRetryMs = 1_000;
 const endMs = 1_000;
 
-export function createChecker({ surroundings, loadMs, checkMs, clock, log }: CheckerParts): Checker {
+export function createChecker({ surroundings, sources = null, loadMs, checkMs, clock, log }: CheckerParts): Checker {
   const maxWaitMs = Math.max(maxWaitChecks * checkMs, leastMaxWaitMs);
   const waiting = createTurns();
   const sent = new Map<number, Sent>();
@@ -68,6 +72,7 @@ export function createChecker({ surroundings, loadMs, checkMs, clock, log }: Che
   let thread: CheckerThread | undefined;
   let isStarting = false;
   let isStopped = false;
+  let onIdle: (() => void) | undefined;
   let failures = 0;
   let retryAtMs = 0;
   /** Bytes of the calls under way, of all and of each client. */
@@ -81,7 +86,7 @@ export function createChecker({ surroundings, loadMs, checkMs, clock, log }: Che
 
   async function start(urls: readonly string[]): Promise<Started> {
     const started = await startThread({
-      ...{ files: urls, surroundings, loadMs, clock, onChecked },
+      ...{ files: urls, surroundings, sources, loadMs, clock, onChecked },
       onThrew: (error) => log.warn({ error }, "code of a task file threw outside of its check"),
       onEnd: (why) => onBroken(why),
     });
@@ -253,6 +258,22 @@ export function createChecker({ surroundings, loadMs, checkMs, clock, log }: Che
     const left = (bytesOf.get(client) ?? 0) + change;
     if (left > 0) bytesOf.set(client, left);
     else bytesOf.delete(client);
+    if (bytes === 0) onIdle?.();
+  }
+
+  async function stop(): Promise<void> {
+    isStopped = true;
+    cancelLook?.();
+    endThread();
+    const error = unavailable("the server is shutting down", busyRetryMs);
+    for (const { batch } of sent.values()) refuseRest(batch, error);
+    sent.clear();
+    refuseWaiting(() => true, error);
+    await within(
+      clock,
+      endMs,
+      Promise.all([...ending].map((each) => each.end())).then(() => {}),
+    );
   }
 
   return {
@@ -284,20 +305,14 @@ export function createChecker({ surroundings, loadMs, checkMs, clock, log }: Che
       count(call, -size);
       return answers;
     },
-    async stop() {
-      isStopped = true;
-      cancelLook?.();
-      endThread();
-      const error = unavailable("the server is shutting down", busyRetryMs);
-      for (const { batch } of sent.values()) refuseRest(batch, error);
-      sent.clear();
-      refuseWaiting(() => true, error);
-      await within(
-        clock,
-        endMs,
-        Promise.all([...ending].map((each) => each.end())).then(() => {}),
-      );
+    async retire() {
+      const idle = createSignal();
+      onIdle = idle.fire;
+      if (bytes === 0) idle.fire();
+      await idle.promise;
+      await stop();
     },
+    stop,
   };
 }
 

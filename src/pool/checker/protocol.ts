@@ -1,6 +1,7 @@
 /** What the server's thread and the checker thread say to each other. All of it is plain data. */
 import type { MessagePort } from "node:worker_threads";
 import type { Payload } from "../../job/job.ts";
+import type { Source, Sources } from "../module-hooks.ts";
 import type { Surroundings } from "../tasks/definition.ts";
 import type { FileReport } from "../tasks/report.ts";
 import type { CheckInput, Verdict } from "./checks.ts";
@@ -12,6 +13,8 @@ export type CheckerData = {
   /** URLs of the task files, in the order in which they are loaded. */
   readonly files: readonly string[];
   readonly surroundings: Surroundings;
+  /** What earlier threads have read, which is not read again. Null: nobody asks what is read. */
+  readonly sources: Sources | null;
   /** The number of the request whose inputs are checked, 0 for none, and the index of the input. */
   readonly progress: Int32Array<SharedArrayBuffer>;
 };
@@ -25,6 +28,8 @@ export type CheckRequest = {
 };
 
 export type FromChecker =
+  /** Comes before the file runs; unless `sources` is null. */
+  | { readonly kind: "read"; readonly url: string; readonly source: Source }
   /** Comes before the file is imported, so that what never returns is known. */
   | { readonly kind: "loading"; readonly file: number }
   | { readonly kind: "loaded"; readonly file: number; readonly report: FileReport }

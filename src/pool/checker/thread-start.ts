@@ -3,6 +3,7 @@ import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_thread
 import { fileURLToPath } from "node:url";
 import type { Clock } from "../../clock.ts";
 import { createSignal } from "../../lifecycle.ts";
+import type { Source } from "../module-hooks.ts";
 import { textOf } from "../plain.ts";
 import type { Surroundings } from "../tasks/definition.ts";
 import { lineWith, type Place, placeInStack } from "../tasks/place.ts";
@@ -21,6 +22,8 @@ export type ThreadParts = {
   /** URLs of task files. */
   readonly files: readonly string[];
   readonly surroundings: Surroundings;
+  /** Gets what the files and their imports are made of as they are read; what is in it is not read again. Null: none of it is kept. */
+  readonly sources: Map<string, Source> | null;
   /** Bound on the import of one file. */
   readonly loadMs: number;
   readonly clock: Clock;
@@ -40,14 +43,16 @@ export type Started = {
 
 const entry = new URL(import.meta.url.endsWith(".ts") ? "./thread.ts" : "./thread.js", import.meta.url);
 const maxWhyChars = 1000;
+/** Bound on the files that are kept: what is imported beyond it is read from the disk by each thread. */
+const maxSources = 5_000;
 const topLevelAwait = /^(?:(?:export\s+)?(?:const|let|var)\b[^\n]*=\s*|if\b[^\n]*)?await\b/m;
 
 /** Resolves once every file is loaded, or one of them has made that impossible. */
 export async function startThread(parts: ThreadParts): Promise<Started> {
-  const { files, loadMs, clock } = parts;
+  const { files, loadMs, clock, sources } = parts;
   const { port1: port, port2 } = new MessageChannel();
   const progress = new Int32Array(new SharedArrayBuffer(8));
-  const data: CheckerData = { port: port2, files, surroundings: parts.surroundings, progress };
+  const data: CheckerData = { port: port2, files, surroundings: parts.surroundings, progress, sources };
   let worker: Worker;
   try {
     worker = new Worker(entry, { name: "millpond-checker", workerData: data, transferList: [port2] });
@@ -82,6 +87,9 @@ export async function startThread(parts: ThreadParts): Promise<Started> {
 
   function onMessage(message: FromChecker): void {
     switch (message.kind) {
+      case "read":
+        if (sources && sources.size < maxSources) sources.set(message.url, message.source);
+        return;
       case "loading":
         loading = message.file;
         cancelTimer();

@@ -14,7 +14,7 @@ import { reportOf } from "../tasks/report.ts";
 import { type Checkable, checkableOf, type Verdict, verdictOf } from "./checks.ts";
 import type { CheckerData, CheckRequest, FromChecker } from "./protocol.ts";
 
-const { port, files, surroundings, progress } = workerData as CheckerData;
+const { port, files, surroundings, progress, sources } = workerData as CheckerData;
 const maxStackChars = 4000;
 /** A request whose checks take longer is answered in part, so that those of others get their turn. */
 const turnMs = 10;
@@ -38,7 +38,7 @@ process.on("uncaughtException", (error: unknown) => {
   post({ kind: "threw", file, message: thrownOf(error).message, stack });
 });
 
-hookModules();
+hookModules(sources ? { sources, onRead: (url, source) => post({ kind: "read", url, source }) } : {});
 await load();
 port.on("message", (request: CheckRequest) => {
   post(check(request));

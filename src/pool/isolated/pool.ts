@@ -10,25 +10,17 @@ import { jobFields } from "../../job/log-fields.ts";
 import { createSignal, type Signal } from "../../lifecycle.ts";
 import { within } from "../ending.ts";
 import { notBegun } from "../outcomes.ts";
-import type { Ended, Pool, PoolOptions, Progress } from "../port.ts";
+import type { Ended, Pool, PoolCode, PoolOptions, Progress } from "../port.ts";
 import { type OwnProcess, startOwnProcess } from "./own-process.ts";
 import { createRelayEnd } from "./resource-relay.ts";
 import type { FromProcess } from "./words.ts";
 
 export type IsolatedPoolOptions = Pick<
   PoolOptions,
-  | "name"
-  | "work"
-  | "tasks"
-  | "resourceHost"
-  | "outputBounds"
-  | "loadMs"
-  | "graceMs"
-  | "isTraced"
-  | "clock"
-  | "log"
-  | "onSaid"
+  "name" | "work" | "resourceHost" | "outputBounds" | "loadMs" | "graceMs" | "isTraced" | "clock" | "log" | "onSaid"
 > & {
+  /** What a process that starts now loads: one that runs keeps what it has. */
+  readonly code: () => PoolCode;
   /** Processes at once. Each takes some 70 MiB, and what its job needs. */
   readonly maxProcesses: number;
 };
@@ -39,6 +31,7 @@ type Attempt = {
   readonly lease: Lease;
   readonly done: Signal<Ended>;
   readonly leasedMs: number;
+  readonly timeoutMs: number;
   own: OwnProcess | undefined;
   /** What its threads say of resources. */
   readonly relay: ReturnType<typeof createRelayEnd>;
@@ -70,37 +63,37 @@ const longestPauseMs = 60_000;
 const endMs = 5_000;
 
 export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
-  const { name, work, tasks, outputBounds, loadMs, graceMs, isTraced = false, clock, log, maxProcesses } = options;
+  const { name, work, outputBounds, loadMs, graceMs, isTraced = false, clock, log, maxProcesses } = options;
   const attempts = new Set<Attempt>();
   const alive = new Set<OwnProcess>();
-  const timeouts = new Map(tasks.map((task) => [task.name, task.timeoutMs]));
   let isStopping = false;
   let failedStarts = 0;
   let pausedUntilMs = Number.NEGATIVE_INFINITY;
 
-  const timeoutOf = (lease: Lease) => lease.options?.timeoutMs ?? timeouts.get(lease.task) ?? Number.POSITIVE_INFINITY;
   const isPaused = () => clock.monotonicMs() < pausedUntilMs;
   const find = (seq: number, fence?: number) =>
     [...attempts].find(({ lease }) => lease.seq === seq && (fence ?? lease.fence) === lease.fence);
   const later = ({ timers }: Attempt, ms: number, action: () => void) => void timers.push(clock.after(ms, action));
 
   function runOne(lease: Lease): Promise<Ended> {
+    const code = codeFor(lease);
     const attempt: Attempt = {
       ...{ lease, done: createSignal<Ended>(), own: undefined, startedAt: null, stop: undefined },
       ...{ progress: undefined, ended: undefined, timers: [], leasedMs: clock.monotonicMs() },
       relay: createRelayEnd(name, options.resourceHost, (word) => attempt.own?.send(word)),
+      timeoutMs: lease.options?.timeoutMs ?? code.tasks[0]?.timeoutMs ?? Number.POSITIVE_INFINITY,
     };
     if (isStopping) return Promise.resolve(notBegun(lease, { kind: "released" }, clock.exactNow()));
     attempts.add(attempt);
     try {
-      begin(attempt);
+      begin(attempt, code);
     } catch (error) {
       cannotStart(attempt, messageOf(error));
     }
     return attempt.done.promise;
   }
 
-  function begin(attempt: Attempt): void {
+  function begin(attempt: Attempt, code: PoolCode): void {
     const settings = {
       name,
       work,
@@ -109,7 +102,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
       graceMs,
       isTraced,
       clockOrigin: originOf(),
-      tasks: tasksOf(attempt.lease),
+      ...code,
     };
     const own = startOwnProcess(settings, (word) => hear(attempt, word));
     attempt.own = own;
@@ -130,15 +123,15 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
   }
 
   /** Only its own: a file that cannot be loaded is no trouble of others. */
-  function tasksOf({ task }: Lease) {
+  function codeFor({ task }: Lease): PoolCode {
+    const { tasks, sources } = options.code();
     const wanted = tasks.filter((each) => each.name === task);
-    return wanted.map(({ name, file, settings, timeoutMs, resources }) => ({
-      name,
-      file,
-      settings,
-      timeoutMs,
-      resources,
-    }));
+    return {
+      tasks: wanted.map(({ name, file, settings, timeoutMs, resources }) => ({
+        ...{ name, file, settings, timeoutMs, resources },
+      })),
+      sources,
+    };
   }
 
   function hear(attempt: Attempt, word: FromProcess): void {
@@ -163,14 +156,13 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
   }
 
   function handOver(attempt: Attempt): void {
-    const { lease, timers, own } = attempt;
+    const { lease, timers, own, timeoutMs } = attempt;
     const isGone = !own || !alive.has(own);
     if (attempt.startedAt !== null || isGone) return; // its worker was replaced, or its word came after its end
     for (const cancel of timers.splice(0)) cancel();
     const now = clock.exactNow();
     attempt.startedAt = now;
     own.send({ kind: "run", lease });
-    const timeoutMs = timeoutOf(lease);
     const leftMs = (lease.expiresAt ?? Number.POSITIVE_INFINITY) - now;
     const boundMs = Math.min(timeoutMs, leftMs);
     if (boundMs === Number.POSITIVE_INFINITY) return;
@@ -241,8 +233,8 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     return { lease, outcome, startedAt: began, finishedAt, tookMs: finishedAt - began };
   }
 
-  function stopped({ lease, startedAt }: Attempt, reason: StopReason): Outcome {
-    if (reason === "timed_out") return { kind: reason, timeoutMs: timeoutOf(lease) };
+  function stopped({ startedAt, timeoutMs }: Attempt, reason: StopReason): Outcome {
+    if (reason === "timed_out") return { kind: reason, timeoutMs };
     return reason === "expired" ? { kind: reason, hasStarted: startedAt !== null } : { kind: reason };
   }
 

@@ -7,7 +7,7 @@ import type { RelayedAnswer, RelayedWord } from "./resource-relay.ts";
 /** What the process needs to know before it gets its job. */
 export type ProcessSettings = Pick<
   PoolOptions,
-  "name" | "work" | "tasks" | "outputBounds" | "loadMs" | "graceMs" | "isTraced"
+  "name" | "work" | "tasks" | "sources" | "outputBounds" | "loadMs" | "graceMs" | "isTraced"
 > & {
   readonly clockOrigin: number;
 };

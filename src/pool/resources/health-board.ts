@@ -8,6 +8,8 @@ export type PartHealth = PartReport & {
 };
 
 export type HealthBoard = {
+  /** There are these resources from now on; what is known of those that stay stays. */
+  replace(resources: readonly Pick<PoolResource, "name">[]): void;
   /** `new`: a part that nobody knew is well. `same`: nothing of note; a problem in other words is the same one. */
   set(report: PartReport): "new" | "away" | "back" | "same";
   /** Resources in their order, their parts by name; the empty part, which every resource has, first. */
@@ -18,13 +20,14 @@ export type HealthBoard = {
 export const maxParts = 100;
 export const maxProblemChars = 500;
 
-export function createHealthBoard(resources: readonly Pick<PoolResource, "name">[], now: () => number): HealthBoard {
-  const known = new Map<string, Map<string, PartHealth>>();
-  for (const { name: resource } of resources) {
-    known.set(resource, new Map([["", { resource, part: "", problem: undefined, sinceAt: now() }]]));
-  }
+export function createHealthBoard(now: () => number): HealthBoard {
+  let known = new Map<string, Map<string, PartHealth>>();
+  const well = (resource: string): PartHealth => ({ resource, part: "", problem: undefined, sinceAt: now() });
 
   return {
+    replace(resources) {
+      known = new Map(resources.map(({ name }) => [name, known.get(name) ?? new Map([["", well(name)]])]));
+    },
     set({ resource, part, problem: given }) {
       const parts = known.get(resource);
       const before = parts?.get(part);

@@ -7,6 +7,8 @@ import type { FromThread, PoolResource, ToThread } from "./words.ts";
 export type ResourceHost = {
   /** A thread has started, and hears by `tell`. */
   join(pool: string, tell: (word: ToThread) => void): Member;
+  /** Threads that start from now on use these; what others still hold of former ones stays theirs. */
+  replace(resources: readonly PoolResource[]): void;
   permits(): readonly PermitCount[];
   /** Every part that is known, well or not. */
   parts(): readonly PartHealth[];
@@ -28,8 +30,8 @@ export type ResourceHostParts = {
 };
 
 export function createResourceHost({ resources, now, onChanged, log }: ResourceHostParts): ResourceHost {
-  const book = createPermitBook(resources);
-  const board = createHealthBoard(resources, now);
+  const book = createPermitBook();
+  const board = createHealthBoard(now);
   const holders = new Set<{ tell(word: ToThread): void }>();
 
   function report({ resource, part, problem }: Extract<FromThread, { kind: "report" }>): void {
@@ -42,7 +44,14 @@ export function createResourceHost({ resources, now, onChanged, log }: ResourceH
     onChanged();
   }
 
+  function replace(used: readonly PoolResource[]): void {
+    book.replace(used);
+    board.replace(used);
+  }
+
+  replace(resources);
   return {
+    replace,
     join(pool, tell) {
       const holder = { tell };
       holders.add(holder);

@@ -8,6 +8,8 @@ export type PermitCount = PermitsOf & { readonly limit: number; readonly held: n
 export type Holder = { tell(word: ToThread): void };
 
 export type PermitBook = {
+  /** There are these permits from now on. Those of former ones stay with who holds them, and count. */
+  replace(resources: readonly PoolResource[]): void;
   acquire(holder: Holder, of: PermitsOf, number: number): void;
   /** It gives back what it holds under the number, or waits for it no longer. */
   release(holder: Holder, number: number): void;
@@ -21,7 +23,7 @@ export type PermitBook = {
 /** A permit that somebody holds or waits for. */
 type Claim = { readonly holder: Holder; readonly number: number };
 type Line = PermitsOf & {
-  readonly limit: number;
+  limit: number;
   /** Those that were granted first come first. */
   readonly held: Claim[];
   readonly waiting: Claim[];
@@ -31,13 +33,8 @@ type Line = PermitsOf & {
 /** Time between two holders that are asked for the same permit: the first may have given it back by then. */
 const staggerMs = 20;
 
-export function createPermitBook(resources: readonly PoolResource[]): PermitBook {
-  const lines: readonly Line[] = resources.flatMap(({ name: resource, permits: limits }) =>
-    Object.entries(limits).map(([permits, limit]) => ({
-      ...{ resource, permits, limit, held: [], waiting: [] },
-      listening: new Set<Holder>(),
-    })),
-  );
+export function createPermitBook(): PermitBook {
+  let lines: readonly Line[] = [];
 
   function grant(line: Line, wereWaiting: boolean): void {
     while (line.waiting.length > 0 && line.held.length < line.limit) {
@@ -78,6 +75,22 @@ export function createPermitBook(resources: readonly PoolResource[]): PermitBook
   }
 
   return {
+    replace(resources) {
+      const former = new Set(lines);
+      const wanted = resources.flatMap(({ name: resource, permits: limits }) =>
+        Object.entries(limits).map(([permits, limit]): Line => {
+          const line = find({ resource, permits }) ?? {
+            ...{ resource, permits, limit, held: [], waiting: [] },
+            listening: new Set<Holder>(),
+          };
+          line.limit = limit;
+          former.delete(line);
+          return line;
+        }),
+      );
+      lines = [...wanted, ...[...former].filter(({ held, waiting }) => held.length + waiting.length > 0)];
+      for (const line of lines) grant(line, line.waiting.length > 0);
+    },
     acquire(holder, of, number) {
       const line = find(of);
       if (!line) return; // a thread asks only for permits that it was given the names of

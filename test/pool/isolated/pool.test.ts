@@ -5,6 +5,7 @@ import type { Lease } from "../../../src/job/job.ts";
 import { startOwnProcess } from "../../../src/pool/isolated/own-process.ts";
 import { createIsolatedPool, type IsolatedPoolOptions } from "../../../src/pool/isolated/pool.ts";
 import type { ProcessSettings } from "../../../src/pool/isolated/words.ts";
+import type { Sources } from "../../../src/pool/module-hooks.ts";
 import type { Said } from "../../../src/pool/port.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
 import { keptLog, noResources } from "../../support/samples.ts";
@@ -18,8 +19,8 @@ function tryIsolated(t: TestContext, options: Partial<IsolatedPoolOptions> = {})
     ...{
       name: "tried",
       work: "io",
-      tasks: allTasks,
       resourceHost: noResources,
+      code: () => ({ tasks: allTasks, sources: null }),
       loadMs: 60_000,
       graceMs: 60_000,
       maxProcesses: 2,
@@ -54,6 +55,17 @@ function isAlive(pid: number): boolean {
 }
 
 suite("a job in a process of its own", () => {
+  test("runs on the code of the moment in which its process starts, which need not be what the disk has", async (t) => {
+    let sources: Sources | null = null;
+    const { run } = tryIsolated(t, { code: () => ({ tasks: allTasks, sources }) });
+    assert.equal(shown(await run(job("echo", 1))), "succeeded json 1");
+    const { file } = allTasks.find(({ name }) => name === "echo")!;
+    const text = `import { defineTask } from "millpond";
+      export default defineTask({ name: "echo", pool: "tried", run: () => "reloaded" });`;
+    sources = new Map([[file, { mark: "", code: { format: "module", text } }]]);
+    assert.equal(shown(await run(job("echo", 1))), `succeeded json "reloaded"`);
+  });
+
   test("ends as it does in any pool, with its settings, its log and its progress, and its process with it", async (t) => {
     const { pool, run, said, lines, until } = tryIsolated(t);
     const lease = job("names", "end");

@@ -1,0 +1,75 @@
+/** The pools of the configuration: for each one of threads, and one of processes for its suspects. */
+import type { Clock } from "../clock.ts";
+import type { Config } from "../config.ts";
+import type { Log } from "../log.ts";
+import { createIsolatedPool } from "../pool/isolated/pool.ts";
+import { createPool, type Pool, type PoolOptions, type ThreadPool } from "../pool/pool.ts";
+import type { PoolCode } from "../pool/port.ts";
+import { createReloadablePool, type ReloadablePool } from "../pool/reloadable.ts";
+import type { LoadedTasks } from "../pool/tasks.ts";
+
+export type ServerPools = {
+  readonly pools: readonly ThreadPool[];
+  readonly isolated: readonly Pool[];
+  /** Tells the pools that there are other tasks now. Only where `watch` is set. */
+  reload(): void;
+};
+
+export type ServerPoolsParts = Pick<PoolOptions, "onSaid" | "onReleased" | "isTraced" | "resourceHost"> & {
+  readonly config: Config;
+  /** Those that are served now. */
+  readonly loaded: () => LoadedTasks;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+/** Threads above a pool's minimum end after this long without work. */
+const idleMs = 30_000;
+/** Suspects of a pool that run at once, each in a process of its own: a small machine has the memory for so many. */
+const maxProcesses = 4;
+/** What a message needs besides its largest part. */
+const messageSlackBytes = 64 * 1024;
+const builtInTasks = new URL("../tasks/", import.meta.url).href;
+
+export function createPools({ config, loaded, onReleased, ...shared }: ServerPoolsParts): ServerPools {
+  const pools: ThreadPool[] = [];
+  const isolated: Pool[] = [];
+  const reloads: (() => void)[] = [];
+  for (const [name, { work, minWorkers, maxWorkers }] of Object.entries(config.pools)) {
+    const options = {
+      ...{ ...shared, name, work, graceMs: config.graceMs, loadMs: config.taskLoadMs },
+      outputBounds: { maxBytes: config.limits.messageBytes - messageSlackBytes, maxValues: config.limits.values },
+    };
+    const code = () => codeOf(name, loaded());
+    const make = (given: PoolCode) => createPool({ ...options, ...given, minWorkers, maxWorkers, idleMs, onReleased });
+    if (config.watch) {
+      const pool = createReloadablePool(make, code());
+      pools.push(pool);
+      reloads.push(reloadOf(pool, code));
+    } else pools.push(make(code()));
+    isolated.push(createIsolatedPool({ ...options, code, maxProcesses: Math.min(maxWorkers, maxProcesses) }));
+  }
+  return {
+    pools,
+    isolated,
+    reload() {
+      for (const reload of reloads) reload();
+    },
+  };
+}
+
+function codeOf(pool: string, { tasks, sources }: LoadedTasks): PoolCode {
+  return { tasks: [...tasks.values()].filter((task) => task.pool === pool), sources };
+}
+
+/** A pool that has built-in tasks only, before and after, keeps its threads. */
+function reloadOf(pool: ReloadablePool, code: () => PoolCode): () => void {
+  const hasUsers = ({ tasks }: PoolCode) => tasks.some(({ file }) => !file.startsWith(builtInTasks));
+  let had = hasUsers(code());
+  return () => {
+    const now = code();
+    const has = hasUsers(now);
+    if (had || has) pool.reload(now);
+    had = has;
+  };
+}

@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { suite, test, type TestContext } from "node:test";
+import { createSignal } from "../../src/lifecycle.ts";
+import { createReloadablePool } from "../../src/pool/reloadable.ts";
+import { allTasks, job, shown, tryPool, type Tried } from "./try-pool.ts";
+
+const code = { tasks: allTasks, sources: null };
+
+/** A pool of real threads; `generations` has what each set of tasks runs on, the oldest first. */
+function open(t: TestContext, maxWorkers: number) {
+  const generations: Tried[] = [];
+  const make = () => {
+    const tried = tryPool(t, { maxWorkers });
+    generations.push(tried);
+    return tried.pool;
+  };
+  return { pool: createReloadablePool(make, code), generations };
+}
+
+suite("when the tasks of a pool are reloaded", () => {
+  test("what runs ends as it would have, what did not begin is given back, and new jobs get new threads", async (t) => {
+    const { pool, generations } = open(t, 2);
+    const [slow, behind] = [job("waits", "finish"), job("echo", 2)];
+    const chunk = pool.run([slow, behind]);
+    const [former] = generations as [Tried];
+    await former.heard("waiting");
+    const [old] = pool.threads();
+    pool.reload(code);
+    assert.deepEqual(
+      former.released.map(({ lease }) => lease),
+      [behind],
+    );
+    const elsewhere = await pool.run([behind]);
+    assert.deepEqual(elsewhere.map(shown), ["succeeded json 2"]);
+    assert.ok(old && pool.threads().includes(old));
+    const hasEnded = createSignal();
+    old.once("exit", () => hasEnded.fire());
+    assert.equal(pool.cancel(slow.seq), true);
+    assert.deepEqual((await chunk).map(shown), [`succeeded json "done"`]);
+    await hasEnded.promise;
+    assert.equal(pool.cancel(slow.seq), false);
+  });
+
+  test("no more jobs run than there are workers, and progress is that of the present attempt", async (t) => {
+    const { pool, generations } = open(t, 2);
+    const slow = job("waits", "finish");
+    const chunk = pool.run([slow]);
+    await generations[0]!.heard("waiting");
+    pool.reload(code);
+    assert.equal(pool.free(), 1);
+    const talks = job("talks", "beyond");
+    const second = pool.run([talks]);
+    assert.equal(pool.free(), 0);
+    await generations[1]!.heard("said");
+    assert.equal(pool.progressOf(talks.seq)?.fraction, 1);
+    pool.reload(code);
+    assert.equal(pool.free(), 0);
+    for (const { seq } of [slow, talks]) assert.equal(pool.cancel(seq), true);
+    await Promise.all([chunk, second]);
+    assert.equal(pool.free(), 2);
+    assert.deepEqual((await pool.run([job("echo", 3)])).map(shown), ["succeeded json 3"]);
+  });
+
+  test("idle threads end at once, and those that run are ended with the pool", async (t) => {
+    const { pool, generations } = open(t, 1);
+    await pool.run([job("echo", 1)]);
+    const [idle] = pool.threads();
+    assert.ok(idle);
+    const ended = once(idle, "exit");
+    pool.reload(code);
+    await ended;
+    const chunk = pool.run([job("waits", "signal")]);
+    await generations[1]!.heard("waiting");
+    pool.reload(code);
+    pool.releaseAll();
+    assert.deepEqual((await chunk).map(shown), ["released"]);
+    pool.reload(code); // it is stopping: there is nothing to reload
+    await pool.destroy();
+    assert.deepEqual([generations.length, pool.threads().length], [3, 0]);
+  });
+});
