@@ -145,7 +145,7 @@ export function createProfiler({ folder, targets, diskRefusal, clock, log }: Pro
     const roomBytes = (await freeBytes(dirname(path))) - reserveBytes;
     if (roomBytes < neededBytes) {
       throw new Error(
-        `its heap may take ${mib(neededBytes)} MiB, and the disk has room for ${mib(Math.max(roomBytes, 0))}`,
+        `its heap may take ${mib(neededBytes)} MiB, and the disk has room for ${mib(Math.max(roomBytes, 0))}: make room, or take --allocations`,
       );
     }
     const over = new AbortController();
