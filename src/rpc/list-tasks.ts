@@ -7,7 +7,7 @@ import { durationFromMs } from "./convert/time.ts";
 import { type DescribedFiles, withImports } from "./reflection/described-files.ts";
 
 /** Bound on the text of all schemas: with the rest it is well below the 4 MiB that clients of gRPC take by default. */
-export const maxSchemaChars = 1024 * 1024;
+export const maxSchemaBytes = 1024 * 1024;
 
 export function describeTasks(tasks: Tasks, described: DescribedFiles): ListTasksResponse {
   const shown = createSchemaBudget();
@@ -34,14 +34,15 @@ export function describeTasks(tasks: Tasks, described: DescribedFiles): ListTask
 
 /** Schemas beyond the bound are not shown, the later ones first. */
 function createSchemaBudget() {
-  let left = maxSchemaChars;
+  let left = maxSchemaBytes;
   return (shape: LoadedTask["inputShape"]) => {
     if (!shape) return undefined;
-    if (shape.jsonSchema.length > left) {
-      const unknownReason = `the schemas of all tasks have more than ${maxSchemaChars} characters together`;
+    const bytes = Buffer.byteLength(shape.jsonSchema);
+    if (bytes > left) {
+      const unknownReason = `the schemas of all tasks have more than ${maxSchemaBytes} bytes together`;
       return { ...shape, jsonSchema: "", unknownReason };
     }
-    left -= shape.jsonSchema.length;
+    left -= bytes;
     return shape;
   };
 }

@@ -51,6 +51,36 @@ suite("what cannot be served says where, why, and what to do", { concurrency: 4 
       /^task\.ts:2: it imports "no-such-lodash", a package that is not installed: run `npm install no-such-lodash` in \//,
     ],
     [
+      "a package of CommonJS that requires one that is not installed",
+      `${millpond}import "needs";\n${task("a")}`,
+      /^task\.ts: node_modules\/needs\/main\.js:2: it requires "@not\/there\/deep", a package .*: run `npm install @not\/there` in .*needs/,
+    ],
+    [
+      "a package that is not complete",
+      `${millpond}import "half";\n${task("a")}`,
+      /^task\.ts: it imports a package without the file .*half\/missing\.js: install it again$/,
+    ],
+    [
+      "a package without a default",
+      `${millpond}import named from "named";\n${task("a", "run: () => named")}`,
+      /^task\.ts:2: "named" has no default export: write `import \* as name` or `import \{ name \}`$/,
+    ],
+    [
+      "a native addon of another machine",
+      `${millpond}import "addon";\n${task("a")}`,
+      /^task\.ts: it imports a native addon that cannot be loaded: .*addon\/main\.node: .*: install it on this machine/,
+    ],
+    [
+      "a schema that is none",
+      `${millpond}${task("a", 'input: { type: "object", propertys: {} } as never, run: () => 1')}`,
+      /^task\.ts:2: its `input` is no JSON Schema: .*unknown keyword: "propertys"$/,
+    ],
+    [
+      "a schema that waits",
+      `${millpond}const input = { "~standard": { version: 1, vendor: "own", validate: async () => ({ value: 1 }) } };\n${task("a", "input, run: () => 1")}`,
+      /^task\.ts:2: its `input` is asynchronous: leave out what waits/,
+    ],
+    [
       "a scoped package that is not installed",
       `${millpond}import "@no-such/lodash/deep";\n${task("a")}`,
       /^task\.ts:2: .*run `npm install @no-such\/lodash` in \//,
@@ -176,6 +206,13 @@ suite("what cannot be served says where, why, and what to do", { concurrency: 4 
     "lib/index.ts": "export const h = 1;",
     "lib/throws.ts": '\nthrow new Error("from within");',
     "data.json": "{}",
+    "node_modules/needs/package.json": '{ "main": "main.js" }',
+    "node_modules/needs/main.js": '// CommonJS\nexports.deep = require("@not/there/deep");',
+    "node_modules/half/package.json": '{ "main": "missing.js" }',
+    "node_modules/named/package.json": '{ "type": "module", "main": "main.js" }',
+    "node_modules/named/main.js": "export const named = 1;",
+    "node_modules/addon/package.json": '{ "main": "main.node" }',
+    "node_modules/addon/main.node": "made for another machine",
   };
   for (const [what, text, said] of rows) {
     test(what, async (t) => {

@@ -1,16 +1,20 @@
 /** A folder of tasks as users have it: the tasks of docs/tasks.md, with a package.json and a `node_modules` of its own. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
 import { after, before, suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { connect, type MillpondClient, MillpondClientError } from "../../clients/typescript/index.ts";
 import { startMillpond, type TestServer } from "../cli/server.ts";
+import { ownTasks, packages, transferClient } from "./own-folder.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const execute = promisify(execFile);
@@ -28,35 +32,11 @@ const load = createRequire(import.meta.url);
 assert.ok(load("sharp"));
 const addon = Object.keys(load.cache).find((path) => path.endsWith(".node")) as string;
 
-const packages = {
-  "in-commonjs/package.json": '{ "name": "in-commonjs", "main": "./main.js" }',
-  "in-commonjs/main.js": 'const { shout } = require("./lib/shout"); exports.greet = (name) => shout(`hello ${name}`);',
-  "in-commonjs/lib/shout.js": "exports.shout = (text) => text.toUpperCase();",
-  "@own/esm/package.json": '{ "name": "@own/esm", "type": "module", "exports": { "./deep": "./src/deep.js" } }',
-  "@own/esm/src/deep.js":
-    'import { greet } from "in-commonjs"; export const twice = (name) => [greet(name), greet(name)];',
-  "native/package.json": '{ "name": "native", "main": "./addon.node" }',
-};
+/** Of the page, and of `transfer`. */
+const clients = ["client.mts", "transfer-client.mts"];
 
-/** Uses all of them at import and in `check` and `run`, and so in two threads that the server's own use of it comes on top of. */
-const usesPackages = `import { defineTask } from "millpond";
-import { twice } from "@own/esm/deep";
-import { greet } from "in-commonjs";
-import native from "native";
-import { createRequire } from "node:module";
-import * as z from "zod";
-
-const required = createRequire(import.meta.url)("in-commonjs");
-const version = native.libvipsVersion().semver;
-
-export default defineTask({
-  name: "uses.packages",
-  pool: "cpu",
-  input: z.string(),
-  check: (name) => (native.libvipsVersion().semver === version && greet(name) !== "" ? [] : [{ field: "", description: "?" }]),
-  run: (name) => [...twice(name), required.greet === greet, typeof native.libvipsVersion().semver],
-});
-`;
+/** Books each line it is sent, and counts its connections. */
+const ledger = createLedger();
 
 let folder: string;
 let server: TestServer;
@@ -65,8 +45,7 @@ let user: MillpondClient;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "millpond-own-"));
   await writeFile(join(folder, "package.json"), '{ "name": "tasks", "type": "module", "private": true }');
-  for (const [name, text] of Object.entries(tasks)) await writeFile(join(folder, name), text);
-  await writeFile(join(folder, "uses-packages.ts"), usesPackages);
+  for (const [name, text] of Object.entries({ ...tasks, ...ownTasks })) await writeFile(join(folder, name), text);
   const modules = join(folder, "node_modules");
   for (const [path, text] of Object.entries(packages)) {
     await mkdir(dirname(join(modules, path)), { recursive: true });
@@ -77,13 +56,17 @@ before(async () => {
   for (const name of ["zod", "valibot", "@valibot/to-json-schema"]) {
     await symlink(join(root, "node_modules", name), join(modules, name));
   }
-  server = await startMillpond(["--store", "memory", "--task-check-ms", "60000", "--tasks-dir", folder]);
+  const resources = JSON.stringify({ ledger: { port: await ledger.listen(), connections: 2 } });
+  const flags = ["--store", "memory", "--task-check-ms", "60000", "--pools", "{cpu: {workers: 1}, io: {workers: 4}}"];
+  server = await startMillpond([...flags, "--resources", resources, "--tasks-dir", folder]);
+  await writeClients(server.serving.grpc);
   user = connect({ address: server.serving.grpc });
 });
 
 after(async () => {
   await user.close();
   await server.dispose();
+  await ledger.close();
   await rm(folder, { recursive: true });
 });
 
@@ -143,25 +126,36 @@ suite("tasks with schemas in a folder of one's own", () => {
     assert.equal(stderr, answer);
   });
 
-  test("type and run the client of the page", async () => {
-    const program = client.replace("127.0.0.1:7717", server.serving.grpc);
-    const path = (name: string) => JSON.stringify(join(root, name));
-    await writeFile(
-      join(folder, "client.mts"),
-      program.replace('"millpond/client"', path("clients/typescript/index.ts")),
-    );
-    const paths = { millpond: [join(root, "src/index.ts")], "*": [join(root, "node_modules/*")] };
-    const compilerOptions = {
-      ...{ module: "nodenext", target: "esnext", strict: true, noEmit: true, skipLibCheck: true, paths },
-      ...{ allowImportingTsExtensions: true, erasableSyntaxOnly: true, verbatimModuleSyntax: true },
-      ...{ types: ["node"], typeRoots: [join(root, "node_modules/@types")] },
-    };
-    await writeFile(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["client.mts"] }));
-    await execute("tsc", ["-p", folder], {
-      env: { ...process.env, PATH: `${join(root, "node_modules/.bin")}:${process.env["PATH"]}` },
-    });
+  test("type their clients", async () => {
+    const PATH = `${dirname(process.execPath)}:${process.env["PATH"]}`; // tsc is a script of Node.js
+    await execute(join(root, "node_modules/.bin/tsc"), ["-p", folder], { env: { ...process.env, PATH } });
+  });
+
+  test("run the client of the page", async () => {
     const { stdout } = await execute(process.execPath, [join(folder, "client.mts")]);
     assert.equal(stdout, "a.jpg.any.jpg\n");
+  });
+});
+
+suite("a schema, a resource and packages of one's own together", () => {
+  test("a client is typed by the schema, and its jobs share the connections of the whole server", async () => {
+    const { stdout } = await execute(process.execPath, [join(folder, "transfer-client.mts")]);
+    assert.equal(stdout, `${(30 * 31) / 2}\n`);
+    assert.equal(ledger.lines.length, 30);
+    assert.ok(ledger.lines.includes("ada bob 30"));
+    assert.ok(ledger.mostConnections <= 2, `${ledger.mostConnections} connections at a time`);
+  });
+
+  test("what the schema or the check refuses never reaches the resource", async () => {
+    const before = ledger.lines.length;
+    const same = { from: "ada", to: "ada", cents: "5" };
+    assert.deepEqual(await refusalOf(user.submit("transfer", same)), [
+      "invalid_argument",
+      "input.to: is the same account",
+    ]);
+    const [, ...violations] = await refusalOf(user.submit("transfer", { from: "ada\nbob", to: "bob", cents: "-5" }));
+    assert.match(violations.join("\n"), /^input\.from: .*\ninput\.cents: /);
+    assert.equal(ledger.lines.length, before);
   });
 });
 
@@ -171,3 +165,44 @@ suite("packages in a folder's own node_modules", () => {
     assert.deepEqual(output, ["HELLO ADA", "HELLO ADA", true, "string"]);
   });
 });
+
+/** Writes the clients of the tasks into the folder, and what compiles them. */
+async function writeClients(address: string): Promise<void> {
+  const own = JSON.stringify(join(root, "clients/typescript/index.ts"));
+  const texts = [client.replace("127.0.0.1:7717", address), transferClient(address)];
+  for (const [index, text] of texts.entries()) {
+    await writeFile(join(folder, clients[index] as string), text.replace('"millpond/client"', own));
+  }
+  const compilerOptions = {
+    ...{ module: "nodenext", target: "esnext", strict: true, noEmit: true, skipLibCheck: true },
+    ...{ allowImportingTsExtensions: true, erasableSyntaxOnly: true, verbatimModuleSyntax: true },
+    ...{ types: ["node"], typeRoots: [join(root, "node_modules/@types")] },
+    paths: { millpond: [join(root, "src/index.ts")] },
+  };
+  await writeFile(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: clients }));
+}
+
+function createLedger() {
+  const lines: string[] = [];
+  const counts = { now: 0, most: 0 };
+  const listener = createServer({ allowHalfOpen: false }, (socket) => {
+    counts.now += 1;
+    counts.most = Math.max(counts.most, counts.now);
+    socket.on("error", () => undefined).on("close", () => (counts.now -= 1));
+    createInterface({ input: socket }).on("line", (line) => {
+      lines.push(line);
+      socket.write(`booked ${lines.length}\n`);
+    });
+  });
+  return {
+    lines,
+    get mostConnections() {
+      return counts.most;
+    },
+    async listen() {
+      await once(listener.listen(0, "127.0.0.1"), "listening");
+      return (listener.address() as AddressInfo).port;
+    },
+    close: () => promisify(listener.close.bind(listener))(),
+  };
+}

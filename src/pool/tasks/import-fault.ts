@@ -8,7 +8,13 @@ import { lineOf, type Place, placeOf, placeOfSyntaxError } from "./place.ts";
 
 export type ImportFault = { readonly place: Place | undefined; readonly message: string };
 
-type Facts = { readonly code: string; readonly text: string; readonly url: string | undefined };
+type Facts = {
+  readonly code: string;
+  readonly text: string;
+  readonly url: string | undefined;
+  /** The file whose `require` failed. */
+  readonly requirer: string | undefined;
+};
 
 const maxText = 1000;
 /** Of the files that an import without an extension, or with that of the compiled file, may mean. */
@@ -18,7 +24,9 @@ const extensions = ["ts", "mts", "cts", "js", "mjs", "cjs"];
 export function explainImport(error: unknown, file: string): ImportFault {
   const facts = factsOf(error);
   if (/^ERR_(?:MODULE_NOT_FOUND|UNSUPPORTED_DIR_IMPORT)$/.test(facts.code)) return notFound(facts, file);
+  if (facts.code === "MODULE_NOT_FOUND") return notRequired(facts, file);
   if (facts.code === "ERR_IMPORT_ATTRIBUTE_MISSING") return attributeMissing(facts, file);
+  if (facts.code === "ERR_DLOPEN_FAILED") return addonFault(facts);
   const isSyntax = error instanceof SyntaxError;
   const place = placeOf(error) ?? (isSyntax ? placeOfSyntaxError(file, facts.text) : undefined);
   return {
@@ -28,17 +36,26 @@ export function explainImport(error: unknown, file: string): ImportFault {
 }
 
 function factsOf(error: unknown): Facts {
-  const { code, url } = (typeof error === "object" && error !== null ? error : {}) as Record<string, unknown>;
+  const { code, url, requireStack } = (typeof error === "object" && error !== null ? error : {}) as Record<
+    string,
+    unknown
+  >;
+  const requirer: unknown = Array.isArray(requireStack) ? requireStack[0] : undefined;
   return {
     code: typeof code === "string" ? code : "",
     text: textOf(error, maxText).split("\n", 1).join(),
     url: typeof url === "string" ? url : undefined,
+    requirer: typeof requirer === "string" ? requirer : undefined,
   };
 }
 
 function notFound({ text, url }: Facts, file: string): ImportFault {
   const importer = /imported from (.+)$/.exec(text)?.[1] ?? file;
   const bare = /^Cannot find package '([^']+)'/.exec(text)?.[1];
+  if (bare?.startsWith("/")) {
+    const message = `it imports a package without the file that its package.json names, ${bare}: install it again`;
+    return { place: undefined, message };
+  }
   const imported = bare === undefined ? url && specifierOf(url, importer) : partOf(bare, importer);
   const place = { file: importer, line: imported ? lineOf(importer, imported) : undefined };
   const message = `it imports ${JSON.stringify(imported ?? fileOf(url))}, `;
@@ -50,6 +67,27 @@ function notFound({ text, url }: Facts, file: string): ImportFault {
     imported.replace(/\/?(?:\.\w+)?$/, "") +
     meant.slice(fileURLToPath(url).replace(/\/?(?:\.[cm]?[jt]s)?$/, "").length);
   return { place, message: `${message}which does not exist: Node.js needs the file's own name, write "${remedy}"` };
+}
+
+/** Of CommonJS: `require` knows no URLs, and looks for extensions by itself. */
+function notRequired({ text, requirer = "" }: Facts, file: string): ImportFault {
+  const required = /^Cannot find module '([^']+)'/.exec(text)?.[1] ?? text;
+  const by = requirer === "" ? file : requirer;
+  const [name] = /^(?:@[^/]+\/)?[^/]+/.exec(required) ?? [required];
+  const why = /^[./]/.test(required) ? "which does not exist" : packageRemedy(name, by);
+  return {
+    place: { file: by, line: lineOf(by, required) },
+    message: `it requires ${JSON.stringify(required)}, ${why}`,
+  };
+}
+
+/** Those of Node-API may be loaded by several threads; older ones may not register themselves in a second. */
+function addonFault({ text }: Facts): ImportFault {
+  const isSecond = /did not self-register/.test(text);
+  const remedy = isSecond
+    ? "it works in one thread of a process only: run what needs it in a child process"
+    : "install it on this machine, with this Node.js, or run `npm rebuild`";
+  return { place: undefined, message: `it imports a native addon that cannot be loaded: ${text}: ${remedy}` };
 }
 
 function packageRemedy(name: string, importer: string): string {
@@ -95,6 +133,8 @@ function syntaxFault({ code, text }: Facts, place: Place | undefined): string {
   const missing = /requested module '(.+?)' does not provide an export named '(.+?)'/.exec(text);
   if (missing) {
     const [, module, name] = missing;
+    if (name === "default")
+      return `"${module}" has no default export: write \`import * as name\` or \`import { name }\``;
     return `"${module}" exports no value \`${name}\`: is it misspelt? A type is imported with \`import { type ${name} }\``;
   }
   if (code === "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX") {
