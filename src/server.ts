@@ -138,7 +138,9 @@ async function start(
     log.warn({ aheadMs }, "the machine's clock is behind the store's latest time: the server's goes on from that");
   }
 
-  const resourceHost = createResourceHost({ resources: first.resources, now: clock.now, onChanged: () => {}, log });
+  const onChanged = () => readiness.update();
+  const resourceHost = createResourceHost({ resources: first.resources, clock, onChanged, log });
+  opened.push(stopOnly("the resources of tasks", async () => resourceHost.stop()));
   const { pools, isolated, ...poolsOf } = createPools({
     ...{ config, loaded: served.current, resourceHost, clock, log },
     isTraced: telemetry.traces !== null,
@@ -147,7 +149,6 @@ async function start(
   });
   const allPools = [...pools, ...isolated];
   opened.push(...allPools.map((pool) => stopOnly(`pool ${pool.name}`, () => pool.destroy())));
-  const onChanged = () => readiness.update();
   const disk = watchDisk(config, { store, clock, onChanged, log });
   const poolWatch = createPoolWatch({ pools, clock, onChanged, log });
   const alerts = createAlerts({ webhook: config.alerts.webhook, fetch, clock, log });
@@ -174,6 +175,7 @@ async function start(
   const profiler = createServerProfiler(config, { pools, storeThreads, diskRefusal: disk.refusal, clock, log });
   const services = createService({
     ...engine,
+    resources: resourceHost,
     ...{ store, tracing, tasks, readiness, profiler, logControl: log },
     ...{ described: () => served.current().described, lookups: () => served.current().lookups },
     clock: guardTimers(clock, log),

@@ -36,7 +36,14 @@ export type { ProfileInfo, ProfileOptions } from "./profile.ts";
 export type { JobFailure, JobRefusal, JobResult } from "./result.ts";
 export type { ReceivedResult, ResultsOptions } from "./results.ts";
 export type { RunOptions } from "./run.ts";
-export type { ClientSnapshot, PercentilesMs, PoolSnapshot, ServerSnapshot, TaskSnapshot } from "./stats.ts";
+export type {
+  ClientSnapshot,
+  PercentilesMs,
+  PoolSnapshot,
+  ResourceSnapshot,
+  ServerSnapshot,
+  TaskSnapshot,
+} from "./stats.ts";
 export type { JobReceipt } from "./submit.ts";
 export type { TaskInfo, TaskSchema } from "./task-info.ts";
 export type { TraceContext } from "../../src/job/trace.ts";

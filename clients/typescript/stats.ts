@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import type { Percentiles, PoolStats, Snapshot, TaskStats } from "../../src/gen/millpond/v1/stats_pb.ts";
+import type { Percentiles, PoolStats, ResourceStats, Snapshot, TaskStats } from "../../src/gen/millpond/v1/stats_pb.ts";
 import { type ClientStats, ClientStatsSchema } from "../../src/gen/millpond/v1/stats_pb.ts";
 
 /** Percentiles of a duration in milliseconds; undefined when nothing was measured. */
@@ -94,6 +94,20 @@ export type ClientSnapshot = {
   readonly endToEndMs: PercentilesMs;
 };
 
+/** What tasks share, such as connections. */
+export type ResourceSnapshot = {
+  readonly resource: string;
+  /** Its parts, such as servers; the one without a name is the resource itself. `problem`: why it is away, or undefined. */
+  readonly parts: readonly { readonly part: string; readonly problem: string | undefined; readonly ageMs: number }[];
+  /** Those that workers hold, over the whole server, and attempts that wait for one. */
+  readonly permits: readonly {
+    readonly permits: string;
+    readonly limit: number;
+    readonly held: number;
+    readonly waiting: number;
+  }[];
+};
+
 /** What the server is doing at one moment. */
 export type ServerSnapshot = {
   readonly uptimeMs: number;
@@ -101,6 +115,7 @@ export type ServerSnapshot = {
   readonly store: { readonly sizeBytes: number; readonly freeBytes: number };
   readonly pools: readonly PoolSnapshot[];
   readonly tasks: readonly TaskSnapshot[];
+  readonly resources: readonly ResourceSnapshot[];
   /** This client's own traffic. */
   readonly client: ClientSnapshot;
 };
@@ -114,6 +129,7 @@ export function toServerSnapshot(snapshot: Snapshot | undefined): ServerSnapshot
     },
     pools: (snapshot?.pools ?? []).map(toPoolSnapshot),
     tasks: (snapshot?.tasks ?? []).map(toTaskSnapshot),
+    resources: (snapshot?.resources ?? []).map(toResourceSnapshot),
     client: toClientSnapshot(snapshot?.client ?? create(ClientStatsSchema)),
   };
 }
@@ -177,6 +193,14 @@ function toTaskSnapshot(row: TaskStats): TaskSnapshot {
     acceptedPerSecond: row.acceptedPerSecond,
     finishedPerSecond: row.finishedPerSecond,
     endToEndMs: toPercentiles(row.endToEnd),
+  };
+}
+
+function toResourceSnapshot({ resource, parts, permits }: ResourceStats): ResourceSnapshot {
+  return {
+    resource,
+    parts: parts.map(({ part, problem, age }) => ({ part, problem: problem || undefined, ageMs: toMs(age) ?? 0 })),
+    permits: permits.map(({ permits: name, limit, held, waiting }) => ({ permits: name, limit, held, waiting })),
   };
 }
 

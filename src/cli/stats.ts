@@ -1,4 +1,10 @@
-import type { ClientSnapshot, PercentilesMs, PoolSnapshot, ServerSnapshot } from "../../clients/typescript/index.ts";
+import type {
+  ClientSnapshot,
+  PercentilesMs,
+  PoolSnapshot,
+  ResourceSnapshot,
+  ServerSnapshot,
+} from "../../clients/typescript/index.ts";
 import { type Command, integerOf, type Invocation, isOn, jsonFlag } from "./command.ts";
 import { clientFlags, withClient } from "./connection.ts";
 import { duration, rate, size } from "./format.ts";
@@ -40,7 +46,8 @@ function show({ flags, terminal }: Invocation, snapshot: ServerSnapshot): void {
 const when = (style: Style) => (cell: string) => (cell === "0" ? undefined : style);
 
 /** A snapshot as lines: one about the server, those about the client, then a table of pools and one of tasks. */
-export function statsLines(terminal: Terminal, { uptimeMs, store, client, pools, tasks }: ServerSnapshot): string[] {
+export function statsLines(terminal: Terminal, snapshot: ServerSnapshot): string[] {
+  const { uptimeMs, store, client, pools, tasks, resources } = snapshot;
   const limit = client.ratePerSecond === 0 ? "no rate limit" : `${rate(client.ratePerSecond)}, burst ${client.burst}`;
   const disk = store.sizeBytes === 0 ? "in memory" : `${size(store.sizeBytes)}, ${size(store.freeBytes)} of it free`;
   const lines = [
@@ -76,6 +83,7 @@ export function statsLines(terminal: Terminal, { uptimeMs, store, client, pools,
         String(pool.cancelled),
       ]),
     ),
+    ...resourceLines(terminal, resources),
   ];
   if (tasks.length === 0) return lines;
   return [
@@ -112,6 +120,30 @@ export function statsLines(terminal: Terminal, { uptimeMs, store, client, pools,
     ),
   ];
 }
+
+/** A line for each part that is known, and the permits beside the first. */
+function resourceLines(terminal: Terminal, resources: readonly ResourceSnapshot[]): string[] {
+  if (resources.length === 0) return [];
+  const rows = resources.flatMap(({ resource, parts, permits }) =>
+    parts.map(({ part, problem, ageMs }, index) => [
+      part === "" ? resource : `${resource}.${part}`,
+      index > 0 ? "" : permits.map((each) => `${each.held}/${each.limit} ${each.permits}`).join(", "),
+      index > 0 ? "" : String(permits.reduce((sum, { waiting }) => sum + waiting, 0)),
+      duration(ageMs),
+      problem ?? well,
+    ]),
+  );
+  const columns = [
+    { title: "RESOURCE" },
+    { title: "HELD" },
+    { title: "WAITING", align: "right", style: when("waiting") },
+    { title: "FOR", align: "right" },
+    { title: "HEALTH", style: (cell: string) => (cell === well ? "good" : "bad") },
+  ] as const;
+  return ["", ...table(terminal, columns, rows)];
+}
+
+const well = "well";
 
 /** What became of the client's jobs, how long they took, and why some were refused. */
 function clientLines(client: ClientSnapshot): string[] {

@@ -73,7 +73,7 @@ export function createPool(options: PoolOptions): RetirablePool {
   const resources = [
     ...new Map(options.tasks.flatMap((task) => task.resources.map((each) => [each.name, each]))).values(),
   ];
-  const links = createResourceLinks(name, options.resourceHost, clock);
+  const links = createResourceLinks({ pool: name, resources, host: options.resourceHost, clock });
 
   const threads = new Piscina({
     filename: new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url).href,

@@ -29,6 +29,13 @@ export type ResourceDefinition<V, S> = {
    * fails, so does the attempt, with the error's own reason or `resource_unavailable`, and the next attempt sets up again.
    */
   setup(ctx: ResourceContext<S>): V | Promise<V>;
+  /**
+   * Asks whether what it needs is there, and throws an Error that says why not; or reports parts of it, see `report`. One
+   * thread runs it at the start, so that health tells of a server that is away before a job asks, and with growing pauses
+   * while there is a problem. Its signal aborts after ten seconds, and when an attempt of the thread begins to use the
+   * resource, which waits for its end.
+   */
+  probe?(value: V, signal: AbortSignal): void | Promise<void>;
   /** Lets go of it, when the thread ends in an orderly way. Takes at most `graceMs`; a thread that dies has no time for it. */
   teardown?(value: V): void | Promise<void>;
 };

@@ -23,13 +23,17 @@ import { spanLogOf, type SpanLog } from "./span-log.ts";
 import type { AnyTask } from "./task.ts";
 import { importTask } from "./tasks/module.ts";
 
-type Loaded = { readonly definition: AnyTask; readonly input: Declared; readonly output: Declared };
+type Loaded = {
+  readonly definition: AnyTask;
+  readonly input: Declared;
+  readonly output: Declared;
+  /** Null: no resources. */
+  readonly uses: UsedResources | null;
+};
 
 type Runnable = Loaded & {
   readonly settings: unknown;
   readonly timeoutMs: number;
-  /** Null: none. */
-  readonly uses: UsedResources | null;
 };
 
 // piscina hands its own data in front of ours
@@ -50,13 +54,16 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
     if (isReady) post({ kind: "fault", thread: threadId, ...fault });
     else postUnready(fault, loading);
   });
-  const resources = thread.resources.length > 0 ? joinResources() : undefined;
+  const { port1: resourcePort, port2: theirs } = new MessageChannel();
+  const resources = createThreadResources({
+    ...{ resources: thread.resources, clock },
+    tell: (word) => resourcePort.postMessage(word),
+  });
   const tasks = new Map<string, Runnable>();
   for (const { name, file, settings, timeoutMs } of thread.tasks) {
     loading = name;
     post({ kind: "loading", thread: threadId, task: name });
-    const loaded = await loadTask(name, file, fail);
-    tasks.set(name, { ...loaded, settings, timeoutMs, uses: resources?.usedBy(loaded.definition) ?? null });
+    tasks.set(name, { ...(await loadTask({ name, file, resources, fail })), settings, timeoutMs });
   }
   loading = undefined;
   await new Promise((resolve) => setImmediate(resolve)); // what the files left behind and fails at once fails before a job is here
@@ -64,6 +71,10 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
   const flagsOfSlots: Flags[] = [];
   const spanLogsOfSlots: SpanLog[] = [];
   isReady = true;
+  if (thread.resources.length > 0) {
+    resourcePort.on("message", (word: ToThread) => resources.hear(word));
+    parentPort?.postMessage({ kind: "resources", thread: threadId, port: theirs } satisfies Note, [theirs]);
+  }
   post({ kind: "ready", thread: threadId });
   return async (chunk) => {
     if (chunk === noChunk) {
@@ -82,7 +93,7 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
       const startMs = clock.monotonicMs();
       early.before(startMs);
       outcomes.push(await runJob(tasks, job, { flags, spanLog, slot, index, startMs }));
-      resources?.end();
+      resources.end();
     }
     early.stop();
     sayOutcomes = () => {};
@@ -91,31 +102,33 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
   };
 }
 
-function joinResources(): ThreadResources {
-  const { port1: port, port2 } = new MessageChannel();
-  const own = createThreadResources({
-    ...{ resources: thread.resources, clock },
-    tell: (word) => port.postMessage(word),
-  });
-  port.on("message", (word: ToThread) => own.hear(word));
-  parentPort?.postMessage({ kind: "resources", thread: threadId, port: port2 } satisfies Note, [port2]);
-  return own;
-}
+type TaskToLoad = {
+  readonly name: string;
+  readonly file: string;
+  readonly resources: ThreadResources;
+  readonly fail: (error: unknown) => never;
+};
 
 /** A thread that cannot load a task ends: the import may succeed in the next one, and never again in this one. */
-async function loadTask(name: string, file: string, fail: (error: unknown) => never): Promise<Loaded> {
+async function loadTask({ name, file, resources, fail }: TaskToLoad): Promise<Loaded> {
   try {
     const origin = { task: name, id: null };
     const exported = await runAs(origin, () => importTask(file));
-    if (exported.kind === "task" && exported.task.name === name) return loadedOf(exported.task);
+    if (exported.kind === "task" && exported.task.name === name) return loadedOf(exported.task, resources);
     throw new Error("the file is no longer that of this task: restart the server");
   } catch (error) {
     return fail(error);
   }
 }
 
-function loadedOf(definition: AnyTask): Loaded {
-  return { definition, input: declared(definition.input, "input"), output: declared(definition.output, "output") };
+function loadedOf(definition: AnyTask, resources: ThreadResources): Loaded {
+  const { input, output } = definition;
+  return {
+    definition,
+    input: declared(input, "input"),
+    output: declared(output, "output"),
+    uses: resources.usedBy(definition),
+  };
 }
 
 function postUnready({ origin, failure }: Fault, loading: string | undefined): void {

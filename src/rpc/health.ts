@@ -9,16 +9,22 @@ import {
   HealthCheckResponseSchema,
   HealthListResponseSchema,
 } from "../gen/grpc/health/v1/health_pb.ts";
+import type { ResourceHost } from "../pool/resources/host.ts";
 import type { Implementation } from "./served.ts";
 
 export type HealthParts = {
   readonly readiness: Pick<Readiness, "reasons" | "changed">;
+  /** What tasks share: each resource, and each part of it that is known, is a service of its own. */
+  readonly resources: Pick<ResourceHost, "parts">;
   /** Aborts when connections are about to be closed. */
   readonly closing: AbortSignal;
 };
 
 /** What may be asked for besides the server as a whole, which is the empty name, and what makes it NOT_SERVING. */
 export type HealthNames = ReadonlyMap<string, readonly NotReadyReason[]>;
+
+/** Before the name of a resource: `millpond.resource/billing`, or `millpond.resource/billing.eu` for a part of it. */
+const resourcePrefix = "millpond.resource/";
 
 /** Of what takes jobs. */
 export const takesJobs: readonly NotReadyReason[] = notReadyReasons;
@@ -28,7 +34,7 @@ export const takesNoJobs: readonly NotReadyReason[] = ["store_failed", "draining
 const alive: readonly NotReadyReason[] = ["store_failed"];
 
 export function createHealth(
-  { readiness, closing }: HealthParts,
+  { readiness, resources, closing }: HealthParts,
   services: HealthNames,
 ): Implementation<typeof HealthService> {
   const names: HealthNames = new Map([
@@ -41,23 +47,37 @@ export function createHealth(
   /** Undefined: there is no such service. */
   function statusOf(service: string): Status | undefined {
     const causes = names.get(service);
-    if (!causes) return undefined;
+    if (!causes) return statusOfResource(service);
     const isServing = readiness.reasons().every(({ reason }) => !causes.includes(reason));
     return isServing ? Status.SERVING : Status.NOT_SERVING;
   }
+
+  function statusOfResource(service: string): Status | undefined {
+    if (!service.startsWith(resourcePrefix)) return undefined;
+    const name = service.slice(resourcePrefix.length);
+    // a resource is well when all parts of it are
+    const meant = resources.parts().filter(({ resource, part }) => resource === name || `${resource}.${part}` === name);
+    if (meant.length === 0) return undefined;
+    return meant.every(({ problem }) => problem === undefined) ? Status.SERVING : Status.NOT_SERVING;
+  }
+
+  const allNames = () => [
+    ...names.keys(),
+    ...resources.parts().map(({ resource, part }) => resourcePrefix + (part === "" ? resource : `${resource}.${part}`)),
+  ];
 
   return {
     async check({ service }) {
       const status = statusOf(service);
       if (status === undefined) {
-        const known = [...names.keys()].filter((name) => name !== "");
+        const known = allNames().filter((name) => name !== "");
         throw refusal("unknown_service", [service.slice(0, 100), known.join(", ")]);
       }
       return answer(status);
     },
 
     async list() {
-      const all = [...names.keys()].map((name) => [name, answer(statusOf(name) ?? Status.UNKNOWN)] as const);
+      const all = allNames().map((name) => [name, answer(statusOf(name) ?? Status.UNKNOWN)] as const);
       return create(HealthListResponseSchema, { statuses: Object.fromEntries(all) });
     },
 

@@ -8,17 +8,25 @@ import type { Stats } from "../engine/stats.ts";
 import { keyOf, type TaskNumbers } from "../engine/task-meter.ts";
 import {
   type ClientStatsSchema,
+  type ResourceStatsSchema,
   type Snapshot,
   SnapshotSchema,
   type TaskStatsSchema,
 } from "../gen/millpond/v1/stats_pb.ts";
+import type { ResourceHost } from "../pool/resources/host.ts";
 import { durationFromMs } from "./convert/time.ts";
 
-export type SnapshotParts = ClientStatsParts & { readonly numbers: Numbers };
+export type SnapshotParts = ClientStatsParts & {
+  readonly numbers: Numbers;
+  readonly resources: Pick<ResourceHost, "parts" | "permits">;
+};
 export type ClientStatsParts = { readonly stats: Stats; readonly rateLimit: RateLimit };
 
 /** What a snapshot shows to every client alike: the expensive part. */
-export type ServerNumbers = Pick<MessageInitShape<typeof SnapshotSchema>, "uptime" | "pools" | "tasks" | "store"> & {
+export type ServerNumbers = Pick<
+  MessageInitShape<typeof SnapshotSchema>,
+  "uptime" | "pools" | "tasks" | "store" | "resources"
+> & {
   /** Jobs that run, by client. */
   readonly runningOf: ReadonlyMap<string, number>;
 };
@@ -34,7 +42,7 @@ export function snapshotFor(parts: ClientStatsParts, numbers: ServerNumbers, cli
   return create(SnapshotSchema, { ...shared, client: own });
 }
 
-export async function readServerNumbers({ stats, numbers }: SnapshotParts): Promise<ServerNumbers> {
+export async function readServerNumbers({ stats, numbers, resources }: SnapshotParts): Promise<ServerNumbers> {
   const { size, pools: stored } = await numbers.stored();
   const started = numbers.started();
   const runningOfTask = countBy(started, keyOf);
@@ -56,12 +64,22 @@ export async function readServerNumbers({ stats, numbers }: SnapshotParts): Prom
       };
     }),
     tasks: stats.tasks().map((task) => taskStats(task, runningOfTask.get(keyOf(task)) ?? 0)),
+    resources: resourceStats(resources),
     runningOf: runningByClient(numbers),
   };
 }
 
 export function runningByClient(numbers: Pick<Numbers, "started">): ReadonlyMap<string, number> {
   return countBy(numbers.started(), ({ client }) => client);
+}
+
+function resourceStats(host: SnapshotParts["resources"]): MessageInitShape<typeof ResourceStatsSchema>[] {
+  const permits = Map.groupBy(host.permits(), ({ resource }) => resource);
+  return [...Map.groupBy(host.parts(), ({ resource }) => resource)].map(([resource, parts]) => ({
+    resource,
+    parts: parts.map(({ part, problem = "", ageMs }) => ({ part, problem, age: durationFromMs(ageMs) })),
+    permits: permits.get(resource) ?? [],
+  }));
 }
 
 function taskStats(numbers: TaskNumbers, running: number): MessageInitShape<typeof TaskStatsSchema> {

@@ -5,6 +5,7 @@ import { basename, join } from "node:path";
 import { suite, test } from "node:test";
 import { createReadiness } from "../../src/engine/readiness.ts";
 import { createHealth } from "../../src/rpc/health.ts";
+import { noResources } from "../support/samples.ts";
 import { closeMs, configOf, deploy, needs, readOne, runs, type Yaml } from "./files.ts";
 
 const statefulSet: Yaml = readOne("kubernetes/stateful-set.yaml");
@@ -21,7 +22,10 @@ async function healthNames(): Promise<string[]> {
     diskRefusal: () => undefined,
     brokenPools: () => [],
   });
-  const { statuses } = await createHealth({ readiness, closing: never }, new Map()).list({} as never, {} as never);
+  const { statuses } = await createHealth({ readiness, resources: noResources, closing: never }, new Map()).list(
+    {} as never,
+    {} as never,
+  );
   return Object.keys(statuses);
 }
 

@@ -61,8 +61,10 @@ export const idleTasks = Array.from({ length: 20 }, (_, index) => `idle-${String
 
 const moduleUrl = (path: string) => JSON.stringify(new URL(path, import.meta.url).href);
 
-/** A folder with everything a server of a test needs: `tasks` and `data`. */
-export async function makeFolder(): Promise<{ readonly path: string; remove(): Promise<void> }> {
+type Files = { readonly [name: string]: string };
+
+/** A folder with everything a server of a test needs: `tasks`, with these files too, and `data`. */
+export async function makeFolder(taskFiles: Files = {}): Promise<{ readonly path: string; remove(): Promise<void> }> {
   const path = await mkdtemp(join(tmpdir(), "millpond-test-"));
   const tasks = join(path, "tasks");
   await mkdir(tasks);
@@ -73,6 +75,7 @@ export async function makeFolder(): Promise<{ readonly path: string; remove(): P
     `${define} export default defineTask({ name: "${name}", pool: "cpu", run() {} });`,
   ]);
   for (const [name, text] of [...files, ...idle]) await writeFile(join(tasks, `${name}.mjs`), `${text}\n`);
+  for (const [name, text] of Object.entries(taskFiles)) await writeFile(join(tasks, name), text);
   return { path, remove: () => rm(path, { recursive: true, force: true }) };
 }
 
@@ -108,8 +111,11 @@ export type TestServer = RunningServer & {
 };
 
 /** Starts a server of its own, on an embedded store in a temporary folder. */
-export async function openServer(given?: { readonly [section: string]: unknown }): Promise<TestServer> {
-  const folder = await makeFolder();
+export async function openServer(
+  given?: { readonly [section: string]: unknown },
+  taskFiles?: Files,
+): Promise<TestServer> {
+  const folder = await makeFolder(taskFiles);
   const text = JSON.stringify(settings(folder.path, given));
   const config = parseConfig({ file: { name: "test.yaml", text }, env: {}, flags: {}, cores: 2 });
   const server = await startServer(config, {});

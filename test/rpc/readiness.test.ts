@@ -11,6 +11,7 @@ import { served } from "../../src/rpc/served.ts";
 import { createRegistry } from "../../src/metrics/registry.ts";
 import { typesOf } from "../../src/rpc/task-types.ts";
 import { createFrontEnds } from "../../src/server/front-ends.ts";
+import { createResourceHost } from "../../src/pool/resources/host.ts";
 import { createFakeClock, turn } from "../support/fake-clock.ts";
 import { diskIsTooLarge, moreThanFreeMiB } from "../support/full-disk.ts";
 import { keptLog } from "../support/samples.ts";
@@ -38,11 +39,16 @@ async function open(t: TestContext) {
     ...{ draining: draining.signal, failed: failed.signal },
     ...{ diskRefusal: disk.refusal, brokenPools: () => broken },
   });
+  const host = createResourceHost({
+    resources: [{ name: "billing", settings: undefined, permits: {}, hasProbe: false }],
+    ...{ clock, log, onChanged: readiness.update },
+  });
+  const thread = host.join({ pool: "io", probed: [], tell() {} });
   const names = new Map([
     [jobs, takesJobs],
     [admin, takesNoJobs],
   ]);
-  const health = served(Health, createHealth({ readiness, closing: closing.signal }, names));
+  const health = served(Health, createHealth({ readiness, resources: host, closing: closing.signal }, names));
   const fronts = createFrontEnds({
     config: parseConfig({
       file: { name: "test.yaml", text: "{grpc: {port: 0}, http: {port: 0}}" },
@@ -74,6 +80,7 @@ async function open(t: TestContext) {
   const clients = [ways.grpc, ways.grpcOnHttpPort].map((way) => createClient(Health, way.transport(addresses)));
   return {
     ...{ draining, failed, clients },
+    report: (part: string, problem?: string) => thread.hear({ kind: "report", resource: "billing", part, problem }),
     async setFree(mebibytes: number) {
       freeMiB = mebibytes;
       clock.advance(1_000);
@@ -168,6 +175,7 @@ test("List says the status of everything that may be asked for", async (t) => {
       readiness: NOT_SERVING,
       [jobs]: NOT_SERVING,
       [admin]: SERVING,
+      "millpond.resource/billing": SERVING,
     });
   }
 });
@@ -181,4 +189,26 @@ describe("a whole server", () => {
     assert.deepEqual(await pageOf(server, "/readyz"), [503, "NOT_SERVING", ["disk_full"]]);
     assert.deepEqual(await pageOf(server, "/healthz?verbose"), [200, "SERVING", []]);
   });
+});
+
+test("a resource that is away is a service that is NOT_SERVING, with its parts, and all else goes on", async (t) => {
+  const { report, watch, check, page } = await open(t);
+  const says = watch(["millpond.resource/billing"]);
+  assert.equal(await says(), SERVING);
+  report("us", undefined);
+  report("eu", "no route to host");
+  assert.equal(await says(), NOT_SERVING);
+  assert.deepEqual(
+    [await check("millpond.resource/billing.eu"), await check("millpond.resource/billing.us")],
+    [NOT_SERVING, SERVING],
+  );
+  assert.deepEqual([await check(""), await check(jobs)], [SERVING, SERVING]);
+  assert.deepEqual(await page("/readyz"), [200, "SERVING", []]);
+  report("eu");
+  assert.equal(await says(), SERVING);
+});
+
+test("a resource that nobody has is an unknown service", async (t) => {
+  const { check } = await open(t);
+  await assert.rejects(check("millpond.resource/bills"), /there are: .*millpond\.resource\/billing/);
 });

@@ -73,7 +73,7 @@ export function loadHere(folder: URL, sources: Partial<TaskSources> = {}): Promi
 
 /** For pools whose tasks use no resources. */
 export const noResources = createResourceHost({
-  ...{ resources: [], now: () => t0, onChanged() {} },
+  ...{ resources: [], clock: systemClock, onChanged() {} },
   log: keptLog().log,
 });
 

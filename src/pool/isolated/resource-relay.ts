@@ -1,5 +1,5 @@
 /** Both ends of the way of resources between a suspect's process and the server: its permits are the server's. */
-import type { Member, ResourceHost } from "../resources/host.ts";
+import type { Joining, Member, ResourceHost } from "../resources/host.ts";
 import type { FromThread, ToThread } from "../resources/words.ts";
 
 /** What the process says of its threads, which are numbered. */
@@ -16,7 +16,7 @@ export function createRelay(say: (word: RelayedWord) => void) {
   const threads = new Map<number, (word: ToThread) => void>();
   let last = 0;
   return {
-    join(_pool: string, tell: (word: ToThread) => void): Member {
+    join({ tell }: Joining): Member {
       last += 1;
       const thread = last;
       threads.set(thread, tell);
@@ -41,10 +41,7 @@ export function createRelayEnd(pool: string, host: Pick<ResourceHost, "join">, s
       const { thread } = said;
       if (said.kind === "resource") return members.get(thread)?.hear(said.word);
       if (said.kind === "joined") {
-        members.set(
-          thread,
-          host.join(pool, (word) => send({ kind: "resource", thread, word })),
-        );
+        members.set(thread, host.join({ pool, probed: [], tell: (word) => send({ kind: "resource", thread, word }) }));
         return;
       }
       members.get(thread)?.leave();

@@ -20,7 +20,10 @@ export function createResourceReader(settings: ResourceSettings): ResourceReader
     const before = known.get(name);
     if (before?.definition === given) return before.read;
     if (before) throw new Error(`two resources are named "${name}": rename one, or import both from one file`);
-    const entry = { definition: given, read: { name, settings: undefined, permits: {} } as PoolResource };
+    const entry = {
+      definition: given,
+      read: { name, settings: undefined, permits: {}, hasProbe: false } as PoolResource,
+    };
     known.set(name, entry);
     entry.read = read(given, Object.hasOwn(settings, name) ? settings[name] : undefined);
     return entry.read;
@@ -32,6 +35,7 @@ const options = Object.keys({
   settings: true,
   permits: true,
   setup: true,
+  probe: true,
   teardown: true,
 } satisfies Record<keyof AnyResource, true>);
 const mostPermits = 10_000;
@@ -46,7 +50,7 @@ function checkShape(resource: AnyResource): void {
   if (unknown !== undefined) {
     throw new Error(`resource "${name}" has an unknown option \`${unknown}\`: there are: ${options.join(", ")}`);
   }
-  for (const option of ["settings", "permits", "setup", "teardown"] as const) {
+  for (const option of ["settings", "permits", "setup", "probe", "teardown"] as const) {
     if (typeof resource[option] === "function" || (resource[option] === undefined && option !== "setup")) continue;
     throw new Error(`resource "${name}": its \`${option}\` is ${textOf(resource[option], 120)} and must be a function`);
   }
@@ -71,7 +75,7 @@ function read(resource: AnyResource, given: ResourceSettings[string] | undefined
     const what = `${at}its \`settings\` returned something that is not plain data: ${messageOf(error)}${remedy}`;
     throw new Error(what, { cause: error });
   }
-  return { name, settings, permits: checkedPermits(at, permits) };
+  return { name, settings, permits: checkedPermits(at, permits), hasProbe: resource.probe !== undefined };
 }
 
 function checkedPermits(at: string, permits: unknown): PoolResource["permits"] {

@@ -1,10 +1,11 @@
 /** Which parts of resources are away, by the latest report of any thread. */
+import type { Clock } from "../../clock.ts";
 import { cut } from "../plain.ts";
 import type { PartReport, PoolResource } from "./words.ts";
 
 export type PartHealth = PartReport & {
-  /** When it became what it is, well or not, in milliseconds since 1970. */
-  readonly sinceAt: number;
+  /** How long it has been as it is, well or not. */
+  readonly ageMs: number;
 };
 
 export type HealthBoard = {
@@ -12,6 +13,8 @@ export type HealthBoard = {
   replace(resources: readonly Pick<PoolResource, "name">[]): void;
   /** `new`: a part that nobody knew is well. `same`: nothing of note; a problem in other words is the same one. */
   set(report: PartReport): "new" | "away" | "back" | "same";
+  /** Whether a part of the resource is away. */
+  hasProblem(resource: string): boolean;
   /** Resources in their order, their parts by name; the empty part, which every resource has, first. */
   parts(): readonly PartHealth[];
 };
@@ -20,9 +23,12 @@ export type HealthBoard = {
 export const maxParts = 100;
 export const maxProblemChars = 500;
 
-export function createHealthBoard(now: () => number): HealthBoard {
-  let known = new Map<string, Map<string, PartHealth>>();
-  const well = (resource: string): PartHealth => ({ resource, part: "", problem: undefined, sinceAt: now() });
+type Part = PartReport & { readonly sinceMs: number };
+
+export function createHealthBoard(clock: Clock): HealthBoard {
+  const nowMs = clock.monotonicMs;
+  let known = new Map<string, Map<string, Part>>();
+  const well = (resource: string): Part => ({ resource, part: "", problem: undefined, sinceMs: nowMs() });
 
   return {
     replace(resources) {
@@ -34,12 +40,17 @@ export function createHealthBoard(now: () => number): HealthBoard {
       if (!parts || (!before && parts.size > maxParts)) return "same";
       const problem = given === undefined ? undefined : cut(given, maxProblemChars);
       const isChanged = !before || (before.problem === undefined) !== (problem === undefined);
-      parts.set(part, { resource, part, problem, sinceAt: isChanged ? now() : before.sinceAt });
+      parts.set(part, { resource, part, problem, sinceMs: isChanged ? nowMs() : before.sinceMs });
       if (!isChanged) return "same";
       if (problem !== undefined) return "away";
       return before ? "back" : "new";
     },
+    hasProblem: (resource) => [...(known.get(resource)?.values() ?? [])].some(({ problem }) => problem !== undefined),
     parts: () =>
-      [...known.values()].flatMap((parts) => [...parts.values()].toSorted((a, b) => (a.part < b.part ? -1 : 1))),
+      [...known.values()].flatMap((parts) =>
+        [...parts.values()]
+          .toSorted((a, b) => (a.part < b.part ? -1 : 1))
+          .map(({ sinceMs, ...part }) => ({ ...part, ageMs: nowMs() - sinceMs })),
+      ),
   };
 }

@@ -1,20 +1,31 @@
 /** The server's side of resources: what threads ask for and say, of all pools and of suspects' processes. */
+import type { Clock } from "../../clock.ts";
 import type { Log } from "../../log.ts";
 import { createHealthBoard, type PartHealth } from "./health-board.ts";
 import { createPermitBook, type PermitCount } from "./permits.ts";
-import type { FromThread, PoolResource, ToThread } from "./words.ts";
+import { createProbes } from "./probes.ts";
+import type { FromThread, PartReport, PoolResource, ToThread } from "./words.ts";
 
 export type ResourceHost = {
-  /** A thread has started, and hears by `tell`. */
-  join(pool: string, tell: (word: ToThread) => void): Member;
+  join(thread: Joining): Member;
   /** Threads that start from now on use these; what others still hold of former ones stays theirs. */
   replace(resources: readonly PoolResource[]): void;
   permits(): readonly PermitCount[];
   /** Every part that is known, well or not. */
   parts(): readonly PartHealth[];
+  /** Looks at nothing any more. */
+  stop(): void;
 };
 
-/** A thread. */
+/** A thread that has started. */
+export type Joining = {
+  readonly pool: string;
+  /** Names of the resources that it can look at. */
+  readonly probed: readonly string[];
+  tell(word: ToThread): void;
+};
+
+/** What the host is told by, and about, a thread. */
 export type Member = {
   hear(word: FromThread): void;
   /** It has ended: what it held is given to others. */
@@ -23,24 +34,26 @@ export type Member = {
 
 export type ResourceHostParts = {
   readonly resources: readonly PoolResource[];
-  readonly now: () => number;
+  readonly clock: Clock;
   /** Called when a part is known for the first time, away, or well again. */
   readonly onChanged: () => void;
   readonly log: Log;
 };
 
-export function createResourceHost({ resources, now, onChanged, log }: ResourceHostParts): ResourceHost {
+export function createResourceHost({ resources, clock, onChanged, log }: ResourceHostParts): ResourceHost {
   const book = createPermitBook();
-  const board = createHealthBoard(now);
-  const holders = new Set<{ tell(word: ToThread): void }>();
+  const board = createHealthBoard(clock);
+  const probes = createProbes(clock, board.hasProblem);
+  const threads = new Set<Joining>();
 
-  function report({ resource, part, problem }: Extract<FromThread, { kind: "report" }>): void {
+  function report({ resource, part, problem }: PartReport): void {
     const change = board.set({ resource, part, problem });
     if (change === "same") return;
     const fields = { resource, ...(part !== "" && { part }) };
     if (change === "away") log.warn({ ...fields, problem }, "a resource has a problem");
     if (change === "back") log.info(fields, "a resource is well again");
-    for (const holder of holders) holder.tell({ kind: "reported", resource, part, problem });
+    for (const thread of threads) thread.tell({ kind: "reported", resource, part, problem });
+    if (change === "away") probes.away(resource);
     onChanged();
   }
 
@@ -52,33 +65,38 @@ export function createResourceHost({ resources, now, onChanged, log }: ResourceH
   replace(resources);
   return {
     replace,
-    join(pool, tell) {
-      const holder = { tell };
-      holders.add(holder);
-      for (const part of board.parts()) tell({ ...part, kind: "reported" });
+    join(thread) {
+      threads.add(thread);
+      for (const { resource, part, problem } of board.parts())
+        thread.tell({ kind: "reported", resource, part, problem });
+      probes.join(thread, thread.probed);
       return {
         hear(word) {
           switch (word.kind) {
             case "acquire":
-              return book.acquire(holder, word, word.number);
+              return book.acquire(thread, word, word.number);
             case "release":
-              return book.release(holder, word.number);
+              return book.release(thread, word.number);
             case "listen":
-              return book.listen(holder, word);
+              return book.listen(thread, word);
             case "report":
               return report(word);
+            case "probed":
+              return probes.probed(thread, word.resource, word.isCut);
             case "log":
-              return log[word.level]({ pool, resource: word.resource, fields: word.fields }, word.text);
+              return log[word.level]({ pool: thread.pool, resource: word.resource, fields: word.fields }, word.text);
             default:
           }
         },
         leave() {
-          holders.delete(holder);
-          book.leave(holder);
+          threads.delete(thread);
+          probes.leave(thread);
+          book.leave(thread);
         },
       };
     },
     permits: book.counts,
     parts: board.parts,
+    stop: probes.stop,
   };
 }

@@ -4,10 +4,10 @@ import type { Clock } from "../../clock.ts";
 import { createSignal, type Signal } from "../../lifecycle.ts";
 import { within } from "../ending.ts";
 import type { ResourceHost } from "./host.ts";
-import type { FromThread, ToThread } from "./words.ts";
+import type { FromThread, PoolResource, ToThread } from "./words.ts";
 
 export type ResourceLinks = {
-  /** A thread has opened its port; undefined: it is gone already. */
+  /** A thread that has loaded its tasks opens its port; undefined: it is gone already. */
   open(thread: Worker | undefined, port: MessagePort): void;
   /** Has threads tear down what they set up. Resolves once they have, and after `limitMs` in any case. */
   tearDown(limitMs: number, isMeant: (thread: Worker) => boolean): Promise<void>;
@@ -15,14 +15,23 @@ export type ResourceLinks = {
 
 type Link = { readonly port: MessagePort; readonly ended: Signal };
 
-export function createResourceLinks(pool: string, host: Pick<ResourceHost, "join">, clock: Clock): ResourceLinks {
+export type ResourceLinksParts = {
+  readonly pool: string;
+  /** What the tasks of its threads use. */
+  readonly resources: readonly PoolResource[];
+  readonly host: Pick<ResourceHost, "join">;
+  readonly clock: Clock;
+};
+
+export function createResourceLinks({ pool, resources, host, clock }: ResourceLinksParts): ResourceLinks {
+  const probed = resources.filter(({ hasProbe }) => hasProbe).map(({ name }) => name);
   const links = new Map<Worker, Link>();
 
   return {
     open(thread, port) {
       if (!thread) return port.close();
       const ended = createSignal();
-      const member = host.join(pool, (word: ToThread) => port.postMessage(word));
+      const member = host.join({ pool, probed, tell: (word) => port.postMessage(word) });
       links.set(thread, { port, ended });
       port.on("message", (word: FromThread) => {
         if (word.kind === "ended") ended.fire();

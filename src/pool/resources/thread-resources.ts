@@ -7,6 +7,7 @@ import type { AnyResource, ResourceContext } from "../resource.ts";
 import { type AnyTask, TaskError } from "../task.ts";
 import { createThreadLog } from "./thread-log.ts";
 import { createThreadPermits } from "./thread-permits.ts";
+import { createThreadProbes } from "./thread-probes.ts";
 import { createThreadReports } from "./thread-reports.ts";
 import type { FromThread, PoolResource, ToThread } from "./words.ts";
 
@@ -48,6 +49,10 @@ export function createThreadResources({ resources, tell, clock }: ThreadResource
   const reports = createThreadReports(clock, tell);
   const log = createThreadLog(clock, tell);
   const entries = new Map<string, Entry>();
+  const probes = createThreadProbes({
+    ...{ clock, tell, probe },
+    report: (name, problem) => reports.add(name, "", problem),
+  });
   let isEnding = false;
 
   function entryOf(definition: AnyResource, task: string): Entry {
@@ -74,6 +79,14 @@ export function createThreadResources({ resources, tell, clock }: ThreadResource
       log: log.of(name),
       report: (part, problem) => reports.add(name, part, problem),
     };
+  }
+
+  function up(entry: Entry, signal: AbortSignal): Promise<void> | undefined {
+    if (entry.value) return undefined;
+    entry.starting ??= setUp(entry, signal).finally(() => {
+      entry.starting = undefined;
+    });
+    return entry.starting;
   }
 
   async function setUp(entry: Entry, signal: AbortSignal): Promise<void> {
@@ -105,6 +118,14 @@ export function createThreadResources({ resources, tell, clock }: ThreadResource
     }
   }
 
+  async function probe(name: string, signal: AbortSignal): Promise<void> {
+    const entry = entries.get(name) as Entry; // a task of this thread uses it
+    await up(entry, signal);
+    const { definition, task, value } = entry;
+    const origin = { task, id: null, resource: name };
+    await runAs(origin, () => Promise.resolve(definition.probe?.(value?.is, signal)));
+  }
+
   /** In the reverse order of their set-up, for one may use another. */
   async function endAll(): Promise<void> {
     isEnding = true;
@@ -124,22 +145,23 @@ export function createThreadResources({ resources, tell, clock }: ThreadResource
       return {
         async begin(signal) {
           permits.begin(names);
+          await probes.begin(names);
           if (values) return values;
           for (const [, entry] of own) {
-            if (entry.value) continue;
-            entry.starting ??= setUp(entry, signal).finally(() => {
-              entry.starting = undefined;
-            });
-            await entry.starting;
+            await up(entry, signal);
           }
           values = Object.freeze(Object.fromEntries(own.map(([name, { value }]) => [name, value?.is])));
           return values;
         },
       };
     },
-    end: permits.end,
+    end() {
+      permits.end();
+      probes.end();
+    },
     hear(word) {
       if (word.kind === "end") void endAll();
+      else if (word.kind === "probe") probes.ask(word.resource);
       else if (word.kind === "reported") reports.hear(word);
       else permits.hear(word);
     },

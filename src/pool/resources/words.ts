@@ -8,6 +8,8 @@ export type PoolResource = {
   readonly settings: unknown;
   /** How many there are in the whole server, by name. */
   readonly permits: { readonly [name: string]: number };
+  /** Whether it can be asked how it is. */
+  readonly hasProbe: boolean;
 };
 
 /** Permits of one name. */
@@ -29,6 +31,8 @@ export type FromThread =
       readonly text: string;
       readonly fields: { readonly [key: string]: JsonValue };
     }
+  /** It has reported what it was asked for, or was cut short by an attempt. */
+  | { readonly kind: "probed"; readonly resource: string; readonly isCut: boolean }
   /** Its resources are torn down. */
   | { readonly kind: "ended" };
 
@@ -39,6 +43,8 @@ export type ToThread =
   | (PermitsOf & { readonly kind: "wanted"; readonly afterMs: number })
   /** Nobody waits any more. */
   | (PermitsOf & { readonly kind: "unwanted" })
+  /** It should look whether the resource is well, and report. */
+  | { readonly kind: "probe"; readonly resource: string }
   /** What some thread has reported. */
   | (PartReport & { readonly kind: "reported" })
   /** The thread is about to end. */

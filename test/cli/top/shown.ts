@@ -29,6 +29,7 @@ export function snapshot(facts: Partial<ServerSnapshot> = {}): ServerSnapshot {
     store: { sizeBytes: 0, freeBytes: 0 },
     pools: [],
     tasks: [],
+    resources: [],
     client: clientRow("a"),
     ...facts,
   };

@@ -2,17 +2,26 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { createResourceHost, type Member } from "../../../src/pool/resources/host.ts";
 import type { PoolResource, ToThread } from "../../../src/pool/resources/words.ts";
+import { createFakeClock } from "../../support/fake-clock.ts";
 import { keptLog } from "../../support/samples.ts";
 
-const resource = (name: string, permits: PoolResource["permits"]): PoolResource => ({ name, settings: null, permits });
+const resource = (name: string, permits: PoolResource["permits"]): PoolResource => ({
+  name,
+  settings: null,
+  permits,
+  hasProbe: false,
+});
 
 function open(...resources: readonly PoolResource[]) {
-  const host = createResourceHost({ resources, now: () => 0, onChanged: () => {}, log: keptLog().log });
+  const host = createResourceHost({ resources, clock: createFakeClock(), onChanged() {}, log: keptLog().log });
   /** A thread that asks; `granted` has the numbers that it was given. */
   function join() {
     const granted: number[] = [];
-    const member: Member = host.join("io", (word: ToThread) => {
-      if (word.kind === "granted") granted.push(word.number);
+    const member: Member = host.join({
+      ...{ pool: "io", probed: [] },
+      tell(word: ToThread) {
+        if (word.kind === "granted") granted.push(word.number);
+      },
     });
     const acquire = (name: string, number: number) =>
       member.hear({ kind: "acquire", resource: name, permits: "connections", number });

@@ -1,28 +1,71 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { job, shown } from "../try-pool.ts";
+import { systemClock } from "../../../src/clock.ts";
+import { createIsolatedPool } from "../../../src/pool/isolated/pool.ts";
+import { keptLog } from "../../support/samples.ts";
+import { job, maxOutputBytes, shown, tryPool } from "../try-pool.ts";
 import { tryLines } from "./try-lines.ts";
 
-suite("a pool whose tasks share a resource", () => {
-  test("a thread sets it up once, and keeps it for all its jobs of all tasks that use it", async (t) => {
-    const { run, hostLines, server } = await tryLines(t, {}, { maxWorkers: 1 });
-    const answers = [await run("line", 1), await run("line-too", 2), await run("line", 3)];
-    assert.deepEqual(
-      answers.map(shown).map((each) => each.replace(/json \d\d+/, "json id")),
-      ['succeeded json "1"', shown(answers[1]!), 'succeeded json "3"'],
-    );
-    assert.equal(server.counts.opened, 1);
-    assert.equal(hostLines.filter(({ text }) => text === "set up").length, 1);
-  });
-
-  test("never has more connections open than the permits, however many threads work", async (t) => {
-    const { pool, server } = await tryLines(t, { connections: 2 }, { maxWorkers: 4 });
+suite("permits", () => {
+  test("there are never more connections open than permits, over the threads of all pools", async (t) => {
+    const { pool, server, shared } = await tryLines(t, { connections: 2 }, { maxWorkers: 2 });
+    const other = tryPool(t, { ...shared, maxWorkers: 2 });
     const outcomes: string[] = [];
-    const lane = async () => {
-      for (let count = 0; count < 50; count += 1) outcomes.push(...(await pool.run([job("line", count)])).map(shown));
+    const lane = async (own: typeof pool) => {
+      for (let count = 0; count < 50; count += 1) outcomes.push(...(await own.run([job("line", count)])).map(shown));
     };
-    await Promise.all(Array.from({ length: 4 }, lane));
+    await Promise.all([pool, pool, other.pool, other.pool].map(lane));
     assert.equal(outcomes.filter((each) => each.startsWith("succeeded")).length, 200);
     assert.equal(server.counts.mostOpen, 2);
+    assert.ok(server.counts.opened < 50, `a connection carries many jobs: ${server.counts.opened}`);
+  });
+
+  test("those of a thread that exits, or is ended, go back", async (t) => {
+    const { run, pool, server, until } = await tryLines(t, {}, { maxWorkers: 2, graceMs: 10 });
+    assert.equal(shown(await run("line", "exit")), "failed worker_died");
+    const blocked = job("line", "block", { options: { timeoutMs: 5_000 } });
+    const running = pool.run([blocked]);
+    await until(() => server.heard.includes("block"));
+    const waiting = run("line", "next");
+    pool.cancel(blocked.seq);
+    assert.deepEqual([(await running).map(shown), shown(await waiting)], [["cancelled"], 'succeeded json "1"']);
+    assert.equal(server.counts.mostOpen, 1);
+  });
+
+  test("an attempt that is told to stop waits for none any longer, and leaves its place", async (t) => {
+    const { run, pool, host, server, until } = await tryLines(t, {}, { maxWorkers: 2 });
+    const [holds, waits] = [job("line", "wait"), job("line", "x")];
+    const holding = pool.run([holds]);
+    await until(() => server.heard.includes("wait"));
+    const waiting = pool.run([waits]);
+    await until(() => host.permits()[0]?.waiting === 1);
+    pool.cancel(waits.seq);
+    assert.deepEqual((await waiting).map(shown), ["cancelled"]);
+    await until(() => host.permits()[0]?.waiting === 0);
+    pool.cancel(holds.seq);
+    await holding;
+    assert.match(shown(await run("line", "y")), /^succeeded/);
+  });
+
+  test("a suspect's process gets those of the server, and gives them back when it is killed", async (t) => {
+    const { run, server, host, tasks, until } = await tryLines(t);
+    const isolated = createIsolatedPool({
+      ...{ name: "tried", work: "io", loadMs: 60_000, graceMs: 5_000, maxProcesses: 1, clock: systemClock },
+      ...{ resourceHost: host, code: () => ({ tasks, sources: null }) },
+      ...{ log: keptLog().log, onSaid() {}, outputBounds: { maxBytes: maxOutputBytes, maxValues: 1_000 } },
+    });
+    t.after(() => isolated.destroy());
+    assert.match(shown(await run("line", "first")), /^succeeded/);
+    const suspect = job("line", "wait");
+    const running = isolated.run([suspect]);
+    await until(() => server.heard.includes("wait")); // the idle line of the thread was given up for it
+    assert.deepEqual(host.permits(), [
+      { resource: "lines-out", permits: "connections", limit: 1, held: 1, waiting: 0 },
+    ]);
+    assert.equal(server.counts.mostOpen, 1);
+    await isolated.destroy();
+    assert.deepEqual((await running).map(shown), ["released"]);
+    await until(() => host.permits()[0]?.held === 0);
+    assert.match(shown(await run("line", "last")), /^succeeded/);
   });
 });

@@ -6,15 +6,16 @@ import type { TestContext } from "node:test";
 import { systemClock } from "../../../src/clock.ts";
 import type { PoolOptions } from "../../../src/pool/pool.ts";
 import { createResourceHost } from "../../../src/pool/resources/host.ts";
+import { turn } from "../../support/fake-clock.ts";
 import { keptLog, loadHere } from "../../support/samples.ts";
 import { tryPool } from "../try-pool.ts";
 import type { Settings } from "./lines-out.ts";
 
-/** Answers each line with its number on its connection, unless it says `wait`: that is answered when the test says so. */
-async function startLineServer(t: TestContext) {
+/** Answers each line with how many it has had on that connection, unless it says `wait`: that is never answered. */
+export async function startLineServer(t: TestContext, port = 0) {
   const open = new Set<Socket>();
   const counts = { opened: 0, mostOpen: 0 };
-  const waiting: (() => void)[] = [];
+  const heard: string[] = [];
   const server = createServer((socket) => {
     open.add(socket);
     counts.opened += 1;
@@ -22,36 +23,43 @@ async function startLineServer(t: TestContext) {
     socket.on("close", () => open.delete(socket)).on("error", () => {});
     let answered = 0;
     createInterface(socket).on("line", (line) => {
-      const answer = () => void socket.write(`${(answered += 1)}\n`);
-      if (line === "wait") waiting.push(answer);
-      else answer();
+      heard.push(line);
+      if (line !== "wait") socket.write(`${(answered += 1)}\n`);
     });
   });
-  server.listen(0, "127.0.0.1");
+  server.listen(port, "127.0.0.1");
   await once(server, "listening");
-  t.after(() => {
+  const close = () => {
     for (const socket of open) socket.destroy();
     server.close();
-  });
-  const { port } = server.address() as { port: number };
-  return { port, counts, open, waiting };
+  };
+  t.after(close);
+  return { port: (server.address() as { port: number }).port, counts, heard, open, close };
 }
 
-export async function tryLines(t: TestContext, given: Partial<Settings> = {}, options: Partial<PoolOptions> = {}) {
+/** Without a server the lines go to a port on which nobody listens. */
+export async function tryLines(
+  t: TestContext,
+  given: Partial<Settings> = {},
+  { clock = systemClock, ...options }: Partial<PoolOptions> = {},
+) {
   const server = await startLineServer(t);
-  const settings = { port: server.port, ...given };
   const loaded = await loadHere(new URL("./tasks/", import.meta.url), {
-    ...{ pools: ["tried"], resourceSettings: { "lines-out": settings } },
+    ...{ pools: ["tried"], resourceSettings: { "lines-out": { port: server.port, ...given } } },
   });
   const { log, lines } = keptLog();
-  const changes = { count: 0 };
-  const host = createResourceHost({
-    ...{ resources: loaded.resources, now: systemClock.now, log },
-    onChanged: () => void (changes.count += 1),
-  });
-  const tried = tryPool(t, {
-    ...{ tasks: [...loaded.tasks.values()], resourceHost: host, maxWorkers: 2, graceMs: 2_000 },
-    ...options,
-  });
-  return { ...tried, server, host, hostLines: lines, tasks: [...loaded.tasks.values()] };
+  const host = createResourceHost({ resources: loaded.resources, clock, log, onChanged() {} });
+  t.after(() => host.stop());
+  const tasks = [...loaded.tasks.values()];
+  const shared = { tasks, resourceHost: host, graceMs: 5_000 };
+  return {
+    ...tryPool(t, { ...shared, ...options }),
+    ...{ server, host, tasks, shared, hostLines: lines },
+    until: async (isNow: () => boolean) => {
+      while (!isNow()) await turn();
+    },
+    setUps: () => lines.filter(({ text }) => text === "sets up").length,
+    /** What is known of a part. */
+    problem: (part: string) => host.parts().find((each) => each.part === part)?.problem,
+  };
 }

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file millpond/v1/stats.proto.
  */
 export const file_millpond_v1_stats: GenFile = /*@__PURE__*/
-  fileDesc("ChdtaWxscG9uZC92MS9zdGF0cy5wcm90bxILbWlsbHBvbmQudjEi1QEKCFNuYXBzaG90EiUKBXBvb2xzGAEgAygLMhYubWlsbHBvbmQudjEuUG9vbFN0YXRzEiUKBXRhc2tzGAIgAygLMhYubWlsbHBvbmQudjEuVGFza1N0YXRzEigKBmNsaWVudBgDIAEoCzIYLm1pbGxwb25kLnYxLkNsaWVudFN0YXRzEikKBnVwdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgVzdG9yZRgFIAEoCzIXLm1pbGxwb25kLnYxLlN0b3JlU3RhdHMiNAoKU3RvcmVTdGF0cxISCgpzaXplX2J5dGVzGAEgASgEEhIKCmZyZWVfYnl0ZXMYAiABKAQiwgIKCVBvb2xTdGF0cxIMCgRwb29sGAEgASgJEg4KBnF1ZXVlZBgCIAEoBBISCgptYXhfcXVldWVkGAMgASgEEg8KB3J1bm5pbmcYBCABKA0SDwoHd29ya2VycxgFIAEoDRITCgttaW5fd29ya2VycxgGIAEoDRITCgttYXhfd29ya2VycxgHIAEoDRIRCglzdWNjZWVkZWQYCCABKAQSDAoEZGVhZBgJIAEoBBIRCgljYW5jZWxsZWQYCiABKAQSLQoKb2xkZXN0X2FnZRgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIyCg9vbGRlc3RfZGVhZF9hZ2UYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGYnJva2VuGA0gASgIEhAKCHN1c3BlY3RzGA4gASgNIv8CCglUYXNrU3RhdHMSDAoEdGFzaxgBIAEoCRIMCgRwb29sGAIgASgJEhEKCXN1Y2NlZWRlZBgDIAEoBBIOCgZmYWlsZWQYBCABKAQSGwoTYXR0ZW1wdHNfcGVyX3NlY29uZBgFIAEoARIsCgpxdWV1ZV93YWl0GAYgASgLMhgubWlsbHBvbmQudjEuUGVyY2VudGlsZXMSKwoJZXhlY3V0aW9uGAcgASgLMhgubWlsbHBvbmQudjEuUGVyY2VudGlsZXMSEAoIYWNjZXB0ZWQYCCABKAQSDwoHcmV0cmllcxgJIAEoBBIMCgRkZWFkGAogASgEEhEKCWNhbmNlbGxlZBgLIAEoBBIPCgdydW5uaW5nGAwgASgNEhsKE2FjY2VwdGVkX3Blcl9zZWNvbmQYDSABKAESGwoTZmluaXNoZWRfcGVyX3NlY29uZBgOIAEoARIsCgplbmRfdG9fZW5kGA8gASgLMhgubWlsbHBvbmQudjEuUGVyY2VudGlsZXMihQEKC1BlcmNlbnRpbGVzEiYKA3A1MBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgNwOTAYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJgoDcDk5GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIvEDCgtDbGllbnRTdGF0cxIOCgZjbGllbnQYASABKAkSEAoIYWNjZXB0ZWQYAiABKAQSDwoHcmVmdXNlZBgDIAEoBBIXCg9yYXRlX3Blcl9zZWNvbmQYBCABKAESDQoFYnVyc3QYBSABKA0SLAoKcmVmdXNlZF9ieRgGIAMoCzIYLm1pbGxwb25kLnYxLlJlZnVzZWRKb2JzEhIKCmR1cGxpY2F0ZXMYByABKAQSEQoJc3VjY2VlZGVkGAggASgEEgwKBGRlYWQYCSABKAQSEQoJY2FuY2VsbGVkGAogASgEEg8KB3JldHJpZXMYCyABKAQSDwoHcnVubmluZxgMIAEoDRIbChNhY2NlcHRlZF9wZXJfc2Vjb25kGA0gASgBEhsKE2ZpbmlzaGVkX3Blcl9zZWNvbmQYDiABKAESLAoKcXVldWVfd2FpdBgPIAEoCzIYLm1pbGxwb25kLnYxLlBlcmNlbnRpbGVzEisKCWV4ZWN1dGlvbhgQIAEoCzIYLm1pbGxwb25kLnYxLlBlcmNlbnRpbGVzEiwKCmVuZF90b19lbmQYESABKAsyGC5taWxscG9uZC52MS5QZXJjZW50aWxlcxIsCgl0aHJvdHRsZWQYEiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iKwoLUmVmdXNlZEpvYnMSDgoGcmVhc29uGAEgASgJEgwKBGpvYnMYAiABKARCfQoOaW8ubWlsbHBvbmQudjFQAVo+Z2l0aHViLmNvbS9taWxscG9uZC9taWxscG9uZC9jbGllbnRzL2dvL21pbGxwb25kL3YxO21pbGxwb25kdjGqAgtNaWxscG9uZC5WMcoCC01pbGxwb25kXFYx6gIMTWlsbHBvbmQ6OlYxYgZwcm90bzM", [file_google_protobuf_duration]);
+  fileDesc("ChdtaWxscG9uZC92MS9zdGF0cy5wcm90bxILbWlsbHBvbmQudjEihAIKCFNuYXBzaG90EiUKBXBvb2xzGAEgAygLMhYubWlsbHBvbmQudjEuUG9vbFN0YXRzEiUKBXRhc2tzGAIgAygLMhYubWlsbHBvbmQudjEuVGFza1N0YXRzEigKBmNsaWVudBgDIAEoCzIYLm1pbGxwb25kLnYxLkNsaWVudFN0YXRzEikKBnVwdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgVzdG9yZRgFIAEoCzIXLm1pbGxwb25kLnYxLlN0b3JlU3RhdHMSLQoJcmVzb3VyY2VzGAYgAygLMhoubWlsbHBvbmQudjEuUmVzb3VyY2VTdGF0cyJ2Cg1SZXNvdXJjZVN0YXRzEhAKCHJlc291cmNlGAEgASgJEigKBXBhcnRzGAIgAygLMhkubWlsbHBvbmQudjEuUmVzb3VyY2VQYXJ0EikKB3Blcm1pdHMYAyADKAsyGC5taWxscG9uZC52MS5QZXJtaXRTdGF0cyJVCgxSZXNvdXJjZVBhcnQSDAoEcGFydBgBIAEoCRIPCgdwcm9ibGVtGAIgASgJEiYKA2FnZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJMCgtQZXJtaXRTdGF0cxIPCgdwZXJtaXRzGAEgASgJEg0KBWxpbWl0GAIgASgNEgwKBGhlbGQYAyABKA0SDwoHd2FpdGluZxgEIAEoDSI0CgpTdG9yZVN0YXRzEhIKCnNpemVfYnl0ZXMYASABKAQSEgoKZnJlZV9ieXRlcxgCIAEoBCLCAgoJUG9vbFN0YXRzEgwKBHBvb2wYASABKAkSDgoGcXVldWVkGAIgASgEEhIKCm1heF9xdWV1ZWQYAyABKAQSDwoHcnVubmluZxgEIAEoDRIPCgd3b3JrZXJzGAUgASgNEhMKC21pbl93b3JrZXJzGAYgASgNEhMKC21heF93b3JrZXJzGAcgASgNEhEKCXN1Y2NlZWRlZBgIIAEoBBIMCgRkZWFkGAkgASgEEhEKCWNhbmNlbGxlZBgKIAEoBBItCgpvbGRlc3RfYWdlGAsgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjIKD29sZGVzdF9kZWFkX2FnZRgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZicm9rZW4YDSABKAgSEAoIc3VzcGVjdHMYDiABKA0i/wIKCVRhc2tTdGF0cxIMCgR0YXNrGAEgASgJEgwKBHBvb2wYAiABKAkSEQoJc3VjY2VlZGVkGAMgASgEEg4KBmZhaWxlZBgEIAEoBBIbChNhdHRlbXB0c19wZXJfc2Vjb25kGAUgASgBEiwKCnF1ZXVlX3dhaXQYBiABKAsyGC5taWxscG9uZC52MS5QZXJjZW50aWxlcxIrCglleGVjdXRpb24YByABKAsyGC5taWxscG9uZC52MS5QZXJjZW50aWxlcxIQCghhY2NlcHRlZBgIIAEoBBIPCgdyZXRyaWVzGAkgASgEEgwKBGRlYWQYCiABKAQSEQoJY2FuY2VsbGVkGAsgASgEEg8KB3J1bm5pbmcYDCABKA0SGwoTYWNjZXB0ZWRfcGVyX3NlY29uZBgNIAEoARIbChNmaW5pc2hlZF9wZXJfc2Vjb25kGA4gASgBEiwKCmVuZF90b19lbmQYDyABKAsyGC5taWxscG9uZC52MS5QZXJjZW50aWxlcyKFAQoLUGVyY2VudGlsZXMSJgoDcDUwGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKA3A5MBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgNwOTkYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i8QMKC0NsaWVudFN0YXRzEg4KBmNsaWVudBgBIAEoCRIQCghhY2NlcHRlZBgCIAEoBBIPCgdyZWZ1c2VkGAMgASgEEhcKD3JhdGVfcGVyX3NlY29uZBgEIAEoARINCgVidXJzdBgFIAEoDRIsCgpyZWZ1c2VkX2J5GAYgAygLMhgubWlsbHBvbmQudjEuUmVmdXNlZEpvYnMSEgoKZHVwbGljYXRlcxgHIAEoBBIRCglzdWNjZWVkZWQYCCABKAQSDAoEZGVhZBgJIAEoBBIRCgljYW5jZWxsZWQYCiABKAQSDwoHcmV0cmllcxgLIAEoBBIPCgdydW5uaW5nGAwgASgNEhsKE2FjY2VwdGVkX3Blcl9zZWNvbmQYDSABKAESGwoTZmluaXNoZWRfcGVyX3NlY29uZBgOIAEoARIsCgpxdWV1ZV93YWl0GA8gASgLMhgubWlsbHBvbmQudjEuUGVyY2VudGlsZXMSKwoJZXhlY3V0aW9uGBAgASgLMhgubWlsbHBvbmQudjEuUGVyY2VudGlsZXMSLAoKZW5kX3RvX2VuZBgRIAEoCzIYLm1pbGxwb25kLnYxLlBlcmNlbnRpbGVzEiwKCXRocm90dGxlZBgSIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIrCgtSZWZ1c2VkSm9icxIOCgZyZWFzb24YASABKAkSDAoEam9icxgCIAEoBEJ9Cg5pby5taWxscG9uZC52MVABWj5naXRodWIuY29tL21pbGxwb25kL21pbGxwb25kL2NsaWVudHMvZ28vbWlsbHBvbmQvdjE7bWlsbHBvbmR2MaoCC01pbGxwb25kLlYxygILTWlsbHBvbmRcVjHqAgxNaWxscG9uZDo6VjFiBnByb3RvMw", [file_google_protobuf_duration]);
 
 /**
  * What the server is doing at one moment.
@@ -50,6 +50,13 @@ export type Snapshot = Message<"millpond.v1.Snapshot"> & {
    * @generated from field: millpond.v1.StoreStats store = 5;
    */
   store?: StoreStats | undefined;
+
+  /**
+   * What tasks share, such as connections.
+   *
+   * @generated from field: repeated millpond.v1.ResourceStats resources = 6;
+   */
+  resources: ResourceStats[];
 };
 
 /**
@@ -58,6 +65,106 @@ export type Snapshot = Message<"millpond.v1.Snapshot"> & {
  */
 export const SnapshotSchema: GenMessage<Snapshot> = /*@__PURE__*/
   messageDesc(file_millpond_v1_stats, 0);
+
+/**
+ * A resource of tasks: how it is, by the latest report of any worker, and its permits.
+ *
+ * @generated from message millpond.v1.ResourceStats
+ */
+export type ResourceStats = Message<"millpond.v1.ResourceStats"> & {
+  /**
+   * @generated from field: string resource = 1;
+   */
+  resource: string;
+
+  /**
+   * Its parts that are known, such as servers. The one without a name comes first, and is the resource itself.
+   *
+   * @generated from field: repeated millpond.v1.ResourcePart parts = 2;
+   */
+  parts: ResourcePart[];
+
+  /**
+   * @generated from field: repeated millpond.v1.PermitStats permits = 3;
+   */
+  permits: PermitStats[];
+};
+
+/**
+ * Describes the message millpond.v1.ResourceStats.
+ * Use `create(ResourceStatsSchema)` to create a new message.
+ */
+export const ResourceStatsSchema: GenMessage<ResourceStats> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_stats, 1);
+
+/**
+ * @generated from message millpond.v1.ResourcePart
+ */
+export type ResourcePart = Message<"millpond.v1.ResourcePart"> & {
+  /**
+   * @generated from field: string part = 1;
+   */
+  part: string;
+
+  /**
+   * Empty: it is well. At most 500 characters.
+   *
+   * @generated from field: string problem = 2;
+   */
+  problem: string;
+
+  /**
+   * How long it has been so.
+   *
+   * @generated from field: google.protobuf.Duration age = 3;
+   */
+  age?: Duration | undefined;
+};
+
+/**
+ * Describes the message millpond.v1.ResourcePart.
+ * Use `create(ResourcePartSchema)` to create a new message.
+ */
+export const ResourcePartSchema: GenMessage<ResourcePart> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_stats, 2);
+
+/**
+ * Permits of one name, over the whole server.
+ *
+ * @generated from message millpond.v1.PermitStats
+ */
+export type PermitStats = Message<"millpond.v1.PermitStats"> & {
+  /**
+   * @generated from field: string permits = 1;
+   */
+  permits: string;
+
+  /**
+   * @generated from field: uint32 limit = 2;
+   */
+  limit: number;
+
+  /**
+   * Those that workers hold.
+   *
+   * @generated from field: uint32 held = 3;
+   */
+  held: number;
+
+  /**
+   * Attempts that wait for one.
+   *
+   * @generated from field: uint32 waiting = 4;
+   */
+  waiting: number;
+};
+
+/**
+ * Describes the message millpond.v1.PermitStats.
+ * Use `create(PermitStatsSchema)` to create a new message.
+ */
+export const PermitStatsSchema: GenMessage<PermitStats> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_stats, 3);
 
 /**
  * The store's files. All zero for a store in memory.
@@ -86,7 +193,7 @@ export type StoreStats = Message<"millpond.v1.StoreStats"> & {
  * Use `create(StoreStatsSchema)` to create a new message.
  */
 export const StoreStatsSchema: GenMessage<StoreStats> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_stats, 1);
+  messageDesc(file_millpond_v1_stats, 4);
 
 /**
  * A pool's queue and workers.
@@ -190,7 +297,7 @@ export type PoolStats = Message<"millpond.v1.PoolStats"> & {
  * Use `create(PoolStatsSchema)` to create a new message.
  */
 export const PoolStatsSchema: GenMessage<PoolStats> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_stats, 2);
+  messageDesc(file_millpond_v1_stats, 5);
 
 /**
  * One task's speed. Counts are since the server started, percentiles over the last minute or two.
@@ -299,7 +406,7 @@ export type TaskStats = Message<"millpond.v1.TaskStats"> & {
  * Use `create(TaskStatsSchema)` to create a new message.
  */
 export const TaskStatsSchema: GenMessage<TaskStats> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_stats, 3);
+  messageDesc(file_millpond_v1_stats, 6);
 
 /**
  * Percentiles of a duration; absent values mean that nothing was measured.
@@ -328,7 +435,7 @@ export type Percentiles = Message<"millpond.v1.Percentiles"> & {
  * Use `create(PercentilesSchema)` to create a new message.
  */
 export const PercentilesSchema: GenMessage<Percentiles> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_stats, 4);
+  messageDesc(file_millpond_v1_stats, 7);
 
 /**
  * One client's traffic. Counts are since the server started, percentiles over the last minute or two. Counts begin again for a
@@ -455,7 +562,7 @@ export type ClientStats = Message<"millpond.v1.ClientStats"> & {
  * Use `create(ClientStatsSchema)` to create a new message.
  */
 export const ClientStatsSchema: GenMessage<ClientStats> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_stats, 5);
+  messageDesc(file_millpond_v1_stats, 8);
 
 /**
  * Jobs that were refused for one reason.
@@ -481,5 +588,5 @@ export type RefusedJobs = Message<"millpond.v1.RefusedJobs"> & {
  * Use `create(RefusedJobsSchema)` to create a new message.
  */
 export const RefusedJobsSchema: GenMessage<RefusedJobs> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_stats, 6);
+  messageDesc(file_millpond_v1_stats, 9);
 

@@ -1,4 +1,4 @@
-/** Uses a line to the other end of a real socket, as a connection to a database is one. */
+/** Sends its input over the thread's line and returns the answer, or does what it says with the line open. */
 import { defineTask } from "../../../../src/pool/task.ts";
 import { linesOut } from "../lines-out.ts";
 
@@ -6,5 +6,10 @@ export default defineTask({
   name: "line",
   pool: "tried",
   resources: { lines: linesOut },
-  run: (input, { resources: { lines }, signal }) => lines.send(input, signal),
+  async run(input, { resources: { lines }, signal }) {
+    const answer = await lines.send(input, signal);
+    if (input === "exit") process.exit();
+    if (input === "block") for (;;);
+    return answer;
+  },
 });

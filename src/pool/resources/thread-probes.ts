@@ -1,0 +1,85 @@
+/** The probes that a thread runs: never beside an attempt that uses the same resource, so that its code need not expect that. */
+import type { Clock } from "../../clock.ts";
+import { createSignal } from "../../lifecycle.ts";
+import { textOf } from "../plain.ts";
+import { probeMs } from "./probes.ts";
+import type { FromThread } from "./words.ts";
+
+export type ThreadProbes = {
+  /** The server wants to know how it is. */
+  ask(resource: string): void;
+  /** An attempt begins that uses these: a probe of them is cut short, and this resolves once it has ended. */
+  begin(resources: ReadonlySet<string>): Promise<void> | undefined;
+  /** The attempt has ended. */
+  end(): void;
+};
+
+export type ThreadProbesParts = {
+  readonly clock: Clock;
+  readonly tell: (word: FromThread) => void;
+  /** Runs the resource's own probe. Rejects with what is wrong, unless that is reported already. */
+  readonly probe: (resource: string, signal: AbortSignal) => Promise<void>;
+  readonly report: (resource: string, problem: string | undefined) => void;
+};
+
+type Running = { readonly cut: () => void; readonly ended: Promise<void> };
+
+export function createThreadProbes({ clock, tell, probe, report }: ThreadProbesParts): ThreadProbes {
+  const running = new Map<string, Running>();
+  /** Those that wait for the end of the attempt. */
+  const waiting = new Set<string>();
+  const none: ReadonlySet<string> = new Set();
+  let used = none;
+
+  function start(resource: string): void {
+    const stop = new AbortController();
+    const late = createSignal<never>();
+    let isCut = false;
+    const cancel = clock.after(probeMs, () => {
+      const error = new Error(`no answer within ${probeMs} ms`);
+      stop.abort(error);
+      late.fail(error);
+    });
+    const looked = probe(resource, stop.signal);
+    const say = (problem: string | undefined) => {
+      cancel();
+      if (!isCut) report(resource, problem);
+      tell({ kind: "probed", resource, isCut });
+    };
+    const ended = looked.then(
+      () => {},
+      () => {},
+    );
+    void ended.then(() => running.delete(resource));
+    void Promise.race([looked, late.promise]).then(
+      () => say(undefined),
+      (error: unknown) => say(textOf(error, 1000)),
+    );
+    const cut = () => {
+      isCut = true;
+      stop.abort(new Error("an attempt uses the resource"));
+    };
+    running.set(resource, { cut, ended });
+  }
+
+  return {
+    ask(resource) {
+      if (used.has(resource)) waiting.add(resource);
+      else if (!running.has(resource)) start(resource);
+    },
+    begin(resources) {
+      used = resources;
+      if (running.size === 0) return undefined;
+      const meant = [...running].filter(([resource]) => resources.has(resource)).map(([, each]) => each);
+      for (const { cut } of meant) cut();
+      return meant.length === 0 ? undefined : Promise.all(meant.map(({ ended }) => ended)).then(() => {});
+    },
+    end() {
+      used = none;
+      if (waiting.size === 0) return;
+      const asked = [...waiting];
+      waiting.clear();
+      for (const resource of asked) if (!running.has(resource)) start(resource);
+    },
+  };
+}
