@@ -37,7 +37,10 @@ suite("a task's own check", () => {
       return [];
     };
     const task = { name: "a", pool: "cpu", run: () => null, check, resources: { bills: billing } } as AnyTask;
-    const read = { settings: undefined, resources: [{ name: "billing", settings: { url: "x" }, permits: {} }] };
+    const read = {
+      settings: undefined,
+      resources: [{ name: "billing", settings: { url: "x" }, permits: {}, hasProbe: false }],
+    };
     verdictOf(checkableOf(task, read), json(1));
     assert.deepEqual(seen, [{ bills: { url: "x" } }]);
   });
