@@ -23,7 +23,7 @@ export async function tryDatabases(
   });
   const tasks = [...loaded.tasks.values()].filter(({ name }) => name.startsWith("db."));
   const { log, lines: hostLines } = keptLog();
-  const host = createResourceHost({ resources: loaded.resources, now: systemClock.now, log, onChanged: () => {} });
+  const host = createResourceHost({ resources: loaded.resources, clock: systemClock, log, onChanged() {} });
   const tried = tryPool(t, { tasks, resourceHost: host, outputBounds, graceMs: 10_000, ...options });
   const types = new Map(loaded.tasks);
 
