@@ -35,7 +35,7 @@ export const linesOut = defineResource({
     return createLines(ctx);
   },
   async probe(lines, signal) {
-    await lines.send("probe", signal);
+    await lines.open(signal);
   },
   async teardown(lines) {
     lines.say("bye");
@@ -51,6 +51,7 @@ function createLines({ settings, permits, report }: ResourceContext<Settings>) {
   let isBusy = false;
 
   async function open(signal: AbortSignal): Promise<Socket> {
+    if (line) return line.socket;
     const permit = await connections.acquire(signal);
     const socket = connect(settings.port, "127.0.0.1");
     try {
@@ -63,7 +64,7 @@ function createLines({ settings, permits, report }: ResourceContext<Settings>) {
     report("main", undefined);
     line = { socket, permit };
     socket.on("close", () => {
-      line = undefined;
+      if (line?.socket === socket) line = undefined;
       permit.release();
     });
     return socket;
@@ -72,6 +73,7 @@ function createLines({ settings, permits, report }: ResourceContext<Settings>) {
   async function close(): Promise<void> {
     if (!line) return;
     const { socket } = line;
+    line = undefined; // the next attempt may begin before it is closed
     socket.end();
     if (!socket.closed) await once(socket, "close");
   }
@@ -81,12 +83,12 @@ function createLines({ settings, permits, report }: ResourceContext<Settings>) {
   });
   return {
     teardown: settings.teardown,
-    close,
+    ...{ open, close },
     say: (what: string) => void line?.socket.write(`${what}\n`),
     async send(what: JsonValue | Uint8Array, signal: AbortSignal): Promise<string> {
       isBusy = true;
       try {
-        const socket = line?.socket ?? (await open(signal));
+        const socket = await open(signal);
         socket.write(`${String(what)}\n`);
         const [answer] = (await once(socket, "data", { signal })) as [Buffer];
         return answer.toString().trim();

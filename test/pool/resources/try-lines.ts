@@ -20,12 +20,17 @@ export async function startLineServer(t: TestContext, port = 0) {
     open.add(socket);
     counts.opened += 1;
     counts.mostOpen = Math.max(counts.mostOpen, open.size);
-    socket.on("close", () => open.delete(socket)).on("error", () => {});
+    // a client that closes and then opens another line is seen to end the first before it begins the second
+    socket
+      .on("end", () => open.delete(socket))
+      .on("close", () => open.delete(socket))
+      .on("error", () => {});
     let answered = 0;
-    createInterface(socket).on("line", (line) => {
+    const lines = createInterface(socket).on("line", (line) => {
       heard.push(line);
       if (line !== "wait") socket.write(`${(answered += 1)}\n`);
     });
+    lines.on("error", () => {}); // its thread was ended
   });
   server.listen(port, "127.0.0.1");
   await once(server, "listening");
