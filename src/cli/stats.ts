@@ -121,18 +121,20 @@ export function statsLines(terminal: Terminal, snapshot: ServerSnapshot): string
   ];
 }
 
-/** A line for each part that is known, and the permits beside the first. */
+/** A line for each part that is known, and the permits beside the first. Those of which there is nothing to say are left out. */
 function resourceLines(terminal: Terminal, resources: readonly ResourceSnapshot[]): string[] {
-  if (resources.length === 0) return [];
   const rows = resources.flatMap(({ resource, parts, permits }) =>
-    parts.map(({ part, problem, ageMs }, index) => [
-      part === "" ? resource : `${resource}.${part}`,
-      index > 0 ? "" : permits.map((each) => `${each.held}/${each.limit} ${each.permits}`).join(", "),
-      index > 0 ? "" : String(permits.reduce((sum, { waiting }) => sum + waiting, 0)),
-      duration(ageMs),
-      problem ?? well,
-    ]),
+    parts.length === 1 && permits.length === 0 && parts[0]?.problem === undefined
+      ? []
+      : parts.map(({ part, problem, ageMs }, index) => [
+          part === "" ? resource : `${resource}.${part}`,
+          index > 0 ? "" : permits.map((each) => `${each.held}/${each.limit} ${each.permits}`).join(", "),
+          index > 0 ? "" : String(permits.reduce((sum, { waiting }) => sum + waiting, 0)),
+          duration(ageMs),
+          problem ?? well,
+        ]),
   );
+  if (rows.length === 0) return [];
   const columns = [
     { title: "RESOURCE" },
     { title: "HELD" },

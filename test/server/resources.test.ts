@@ -53,13 +53,14 @@ test("a database that is away at the start is told by health and Stats, and stop
   assert.equal((await health.check({})).status, Status.SERVING);
   assert.equal((await fetch(`http://${server.httpAddress}/readyz`)).status, 200);
   const { snapshot } = await client.stats({});
+  const billing = snapshot?.resources.find((each) => each.resource === "billing");
   assert.deepEqual(
-    snapshot?.resources.map(({ resource: name, parts, permits }) => [
-      name,
-      parts.map(({ part, problem }) => [part, problem]),
-      permits.map(({ permits: permit, limit, held }) => [permit, limit, held]),
-    ]),
-    [["billing", [["", "hung up"]], [["connections", 3, 0]]]],
+    billing?.parts.map(({ part, problem }) => [part, problem]),
+    [["", "hung up"]],
+  );
+  assert.deepEqual(
+    billing?.permits.map(({ permits, limit, held }) => [permits, limit, held]),
+    [["connections", 3, 0]],
   );
   const done = await client.run({ job: { task: "echo" } });
   assert.equal(done.result?.state, JobState.SUCCEEDED);
