@@ -2,8 +2,8 @@
  * The resource `databases`: the databases of the configuration, with connections that all tasks of a worker thread share. In
  * the whole process there are never more than `connections` of each database.
  */
+import { messageOf } from "../../errors.ts";
 import { defineResource, type ResourceContext } from "../../pool/resource.ts";
-import { TaskError } from "../../pool/task.ts";
 import { type Connections, createConnections } from "./connections.ts";
 import { openPostgres } from "./postgres/connection.ts";
 import { type Database, type DatabasesSettings, readDatabases } from "./settings.ts";
@@ -14,6 +14,8 @@ export type Databases = {
   readonly settings: DatabasesSettings;
   /** Does the work on a database of the settings. */
   run(database: string, work: Work, signal: AbortSignal): Promise<Answer>;
+  /** Reports which databases are away. The connections that it opens stay open for jobs. */
+  probe(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -23,6 +25,7 @@ export const databases = defineResource({
   permits: (settings) =>
     Object.fromEntries(Object.entries(settings).map(([name, { connections }]) => [name, connections])),
   setup: createDatabases,
+  probe: (opened: Databases, signal) => opened.probe(signal),
   teardown: (opened: Databases) => opened.close(),
 });
 
@@ -34,7 +37,7 @@ function createDatabases({ settings, permits, report }: ResourceContext<Database
     if (!connections) {
       const database = settings[name] as Database;
       connections = createConnections({
-        open: (signal) => reported(name, () => open(database, signal)),
+        open: (signal) => openReported(name, signal),
         permits: permits(name),
         idleMs: database.idleMs,
       });
@@ -43,13 +46,13 @@ function createDatabases({ settings, permits, report }: ResourceContext<Database
     return connections;
   }
 
-  async function reported(name: string, openIt: () => Promise<Connection>): Promise<Connection> {
+  async function openReported(name: string, signal: AbortSignal): Promise<Connection> {
     try {
-      const connection = await openIt();
+      const connection = await open(settings[name] as Database, signal);
       report(name, undefined);
       return connection;
     } catch (error) {
-      if (error instanceof TaskError && error.reason !== "cancelled") report(name, error.message);
+      if (!signal.aborted) report(name, messageOf(error));
       throw error;
     }
   }
@@ -57,6 +60,11 @@ function createDatabases({ settings, permits, report }: ResourceContext<Database
   return {
     settings,
     run: (name, work, signal) => connectionsOf(name).use(signal, (connection) => connection.run(work, signal)),
+    async probe(signal) {
+      const open = async () => {};
+      const opening = Object.keys(settings).map((name) => connectionsOf(name).use(signal, open));
+      await Promise.allSettled(opening); // each is reported where it is opened
+    },
     async close() {
       await Promise.all([...all.values()].map((connections) => connections.close()));
     },

@@ -11,7 +11,7 @@ export type Database = {
   readonly place: Place;
   /** Most connections that the process has open at once, 1 to 1000; 10 by default, of SQLite 4. */
   readonly connections: number;
-  /** Bound on connecting, with TLS and login; 10 s by default. */
+  /** Bound on connecting, with TLS and login; 5 s by default. */
   readonly connectMs: number;
   /** How long a connection stays open without a job; a minute by default. */
   readonly idleMs: number;
@@ -74,7 +74,7 @@ function readDatabase(fields: Fields): Database {
   return {
     place,
     connections: fields.whole("connections", 1, 1000, isSqlite ? 4 : 10),
-    connectMs: fields.whole("connectMs", 10, hourMs, 10_000),
+    connectMs: fields.whole("connectMs", 10, hourMs, 5_000),
     idleMs: fields.whole("idleMs", 0, hourMs, 60_000),
     statements: fields.section("statements").each((statement) => readStatement(statement, place.dialect)),
   };

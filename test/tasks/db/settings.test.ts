@@ -16,7 +16,7 @@ test("settings have defaults", () => {
   assert.deepEqual(users, {
     place: { dialect: "sqlite", path: "./users.sqlite" },
     connections: 4,
-    connectMs: 10_000,
+    connectMs: 5_000,
     idleMs: 60_000,
     statements: {
       all: {
