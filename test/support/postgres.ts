@@ -1,5 +1,6 @@
 /** A real PostgreSQL on loopback, from npm. Where there is no package for the platform, tests are skipped by its name. */
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chmodSync, chownSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +13,9 @@ export type Postgres = {
   readonly password: string;
   /** A client that has logged in as the owner of the database `postgres`. */
   connect(database?: string): Promise<pg.Client>;
-  /** Ends the server at once, as a crash of its machine would, and starts it again on the same port. */
+  /** The certificate that it shows to `localhost`, in PEM. */
+  readonly certificate: string;
+  /** Ends all sessions, and starts the server again on the same port. */
   restart(): Promise<void>;
   stop(): Promise<void>;
 };
@@ -39,15 +42,25 @@ export async function startPostgres(flags: readonly string[] = []): Promise<Post
       persistent: true,
     },
     initdbFlags: ["--encoding=UTF8", "--no-sync"],
-    postgresFlags: ["-h", "127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off", ...flags],
+    postgresFlags: [
+      "-h",
+      "127.0.0.1",
+      "-c",
+      "unix_socket_directories=",
+      "-c",
+      "fsync=off",
+      ...tlsFlags(folder),
+      ...flags,
+    ],
     createPostgresUser: true,
     onLog: () => {},
     onError: () => {},
   });
   await server.initialise();
+  layCertificate(folder);
   await server.start();
   return {
-    ...{ port, user: "postgres", password },
+    ...{ port, user: "postgres", password, certificate: readFileSync(join(folder, "localhost.crt"), "utf8") },
     async connect(database = "postgres") {
       const client = new pg.Client({ host: "127.0.0.1", port, user: "postgres", password, database });
       client.on("error", () => {});
@@ -63,6 +76,25 @@ export async function startPostgres(flags: readonly string[] = []): Promise<Post
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+const certificates = new URL("../tasks/email/certificates/", import.meta.url);
+const tlsFlags = (folder: string) =>
+  [
+    ["ssl", "on"],
+    ["ssl_cert_file", join(folder, "localhost.crt")],
+    ["ssl_key_file", join(folder, "localhost.key")],
+  ].flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+
+/** The key has to be its user's alone. */
+function layCertificate(folder: string): void {
+  const isRoot = process.getuid?.() === 0;
+  for (const name of ["localhost.crt", "localhost.key"]) {
+    const path = join(folder, name);
+    copyFileSync(new URL(name, certificates), path);
+    chmodSync(path, 0o600);
+    if (isRoot) chownSync(path, Number(execFileSync("id", ["-u", "postgres"], { encoding: "utf8" })), 0);
+  }
 }
 
 function isInstalled(): boolean {

@@ -229,6 +229,33 @@ suite("a connection to PostgreSQL", { skip: withoutPostgres }, () => {
     });
   }
 
+  test("is encrypted with tls, and so is the request that ends its statement", async (t) => {
+    const own = await openPostgres(place({ host: "localhost", tls: "on", ca: server.certificate }), bounds);
+    t.after(() => own.close());
+    const sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    assert.deepEqual((await own.run(workOf({ sql }), never)).rows, [[true]]);
+    const stop = new AbortController();
+    const work = workOf({ sql: "SELECT pg_sleep(600)" });
+    const outcome = assert.rejects(own.run(work, stop.signal), /given up/);
+    await untilSessions("state = 'active' AND query LIKE '%pg_sleep%'");
+
+    stop.abort(new Error("given up"));
+    await outcome;
+
+    assert.equal(await sessions("state = 'active'"), 0);
+  });
+
+  test("with tls is not opened to a server whose certificate is not trusted, or is another's", async () => {
+    for (const [other, why] of [
+      [{ host: "localhost", ca: undefined }, /self-signed|SELF_SIGNED/i],
+      [{ host: "127.0.0.1", ca: server.certificate }, /ERR_TLS_CERT_ALTNAME_INVALID/],
+    ] as const) {
+      await assert.rejects(openPostgres(place({ ...other, tls: "on" }), bounds), {
+        ...{ reason: "db_unavailable", message: why },
+      });
+    }
+  });
+
   test("is counted no more once it is closed", async () => {
     const before = await sessions();
     const own = await openPostgres(place(), bounds);
