@@ -13,6 +13,7 @@ import { startChild } from "./child.ts";
 import type { LoadCalls } from "./load.ts";
 import { rounded } from "./numbers.ts";
 import { table } from "./report.ts";
+import { measureBatch } from "./sections/batch.ts";
 import { measureExchange } from "./sections/exchange.ts";
 import { measureImages } from "./sections/images.ts";
 import { measureLatency } from "./sections/latency.ts";
@@ -29,6 +30,7 @@ const sections: ReadonlyMap<string, Measure> = new Map([
   ["submit", measureSubmit],
   ["latency", measureLatency],
   ["images", measureImages],
+  ["batch", measureBatch],
   ["prune", measurePrune],
 ]);
 const usage = `usage: npm run bench -- [--only ${[...sections.keys()].join(",")}] [--seconds 1-600] [--json] [--profile FOLDER]`;

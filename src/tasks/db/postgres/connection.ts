@@ -121,7 +121,16 @@ function connectionOf(client: Client, { address, socket, closed }: Parts): Conne
       throw signal.reason;
     } finally {
       cancelTimer();
+      await close(); // the server answers before it is done with the statement
     }
+  }
+
+  async function close(): Promise<void> {
+    isUsable = false;
+    const cancelTimer = systemClock.after(endMs, () => socket.destroy());
+    void client.end().catch(() => {});
+    await closed; // the server closes its side once it has ended the session
+    cancelTimer();
   }
 
   return {
@@ -140,13 +149,7 @@ function connectionOf(client: Client, { address, socket, closed }: Parts): Conne
         signal.removeEventListener("abort", onAbort);
       }
     },
-    async close() {
-      isUsable = false;
-      const cancelTimer = systemClock.after(endMs, () => socket.destroy());
-      void client.end().catch(() => {});
-      await closed; // the server closes its side once it has ended the session
-      cancelTimer();
-    },
+    close,
   };
 }
 
