@@ -11,6 +11,7 @@ import { deadShow } from "./dead-show.ts";
 import { drain } from "./drain.ts";
 import { explain } from "./explain.ts";
 import { health } from "./health.ts";
+import { init } from "./init.ts";
 import { job } from "./job.ts";
 import { jobs } from "./jobs.ts";
 import { logLevel } from "./log-level.ts";
@@ -20,6 +21,7 @@ import { run } from "./run.ts";
 import { serve } from "./serve.ts";
 import { stats } from "./stats.ts";
 import { submit } from "./submit.ts";
+import { taskNew } from "./task-new.ts";
 import { tasks } from "./tasks.ts";
 import { printable, type Terminal } from "./terminal.ts";
 import { top } from "./top.ts";
@@ -28,11 +30,14 @@ import { watch } from "./watch.ts";
 /** Every command, in the order of `millpond --help`. */
 export const commands: readonly Command[] = [
   ...[serve, submit, run, results, stats, top, tasks, job, jobs, watch, explain, cancel],
-  ...[deadList, deadShow, deadRedrive, deadDelete, drain, logLevel, profile, health],
+  ...[deadList, deadShow, deadRedrive, deadDelete, drain, logLevel, profile, health, taskNew, init],
 ];
 
 /** First words of commands whose names have two. */
-const groups: { readonly [name: string]: string } = { dead: "list, show, redrive and delete dead letters" };
+const groups: { readonly [name: string]: string } = {
+  dead: "list, show, redrive and delete dead letters",
+  task: "write tasks of your own",
+};
 
 const usageExitCode = 2;
 

@@ -1,5 +1,6 @@
 /** What a setting may be: each check says its bound in words, for messages and docs/configuration.md. */
 import { z } from "zod";
+import { taskName } from "../job/task-name.ts";
 
 /** Its description is the bound in words. */
 export type Check = z.ZodType;
@@ -75,7 +76,7 @@ export function named<V extends z.ZodType>(value: V, name: RegExp, nameBound: st
 /** Settings of things that say themselves what they take. */
 export function settingsOf(nameBound: string) {
   const settings = z.record(z.string(), z.unknown(), { error: "must be a set of settings" });
-  return named(settings, /^[a-z][a-z0-9._-]{0,99}$/, nameBound);
+  return named(settings, taskName.pattern, nameBound);
 }
 
 const workerBound = integer(1, 1024);

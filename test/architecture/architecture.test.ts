@@ -52,7 +52,7 @@ const rooms: readonly Room[] = [
   room("tracing", ["src/tracing.ts"], ["errors", "job"]),
   room("metrics", ["src/metrics/"], ["clock"]),
 
-  room("config", ["src/config.ts", "src/config/"], ["errors"]),
+  room("config", ["src/config.ts", "src/config/"], ["errors", "job"]),
   room("task api", ["src/pool/task.ts", "src/pool/task-log.ts", "src/pool/resource.ts"], ["errors", "job", "schema"]),
   room("store port", ["src/store/store.ts"], ["job"]),
 
@@ -123,6 +123,7 @@ const homes = {
     "src/pool/",
     "src/cli/learned-types.ts",
     "src/cli/output.ts",
+    "src/cli/scaffold/typed-task.ts",
     "clients/typescript/",
   ],
 };

@@ -27,6 +27,11 @@ export function namedFailures(code: string): string[] {
   return [...uses].flatMap(([use]) => [...use.matchAll(/"([a-z_]+)"/g)].map(([, reason = ""]) => reason));
 }
 
+/** What stands in fences of this language, such as `yaml`. */
+export function codeBlocks(page: string, language: string): string[] {
+  return [...page.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, "gms"))].map(([, code = ""]) => code);
+}
+
 export function rpcNames(proto: string): string[] {
   return [...proto.matchAll(/^\s*rpc (\w+)\(/gm)].map(([, name = ""]) => name);
 }

@@ -4,9 +4,8 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { createInterface } from "node:readline";
 
-type Place = { readonly cwd: string };
+type Place = { readonly cwd: string; readonly env?: { readonly [name: string]: string } };
 
 /** The Node.js of these tests first, and nothing of the repository: what the package lacks must not be found there. */
 const path = [dirname(process.execPath), ...(process.env["PATH"] ?? "").split(":")];
@@ -25,8 +24,8 @@ export function run(file: string, args: readonly string[], place: Place): string
 }
 
 /** Runs a command that may fail. */
-export function runToEnd(file: string, args: readonly string[], { cwd }: Place) {
-  const { error, ...ended } = spawnSync(file, args, { cwd, env, encoding: "utf8" });
+export function runToEnd(file: string, args: readonly string[], { cwd, env: more }: Place) {
+  const { error, ...ended } = spawnSync(file, args, { cwd, env: { ...env, ...more }, encoding: "utf8" });
   if (error) throw error;
   return ended;
 }
@@ -39,28 +38,35 @@ export function installNode(version: string, folder: string): string {
   return join(folder, "node_modules/node/bin/node");
 }
 
-export type Served = { readonly grpc: string; readonly tasks: readonly string[]; dispose(): Promise<void> };
+export type Served = { readonly grpc: string; printed(): string; dispose(): Promise<void> };
 
 /** Starts an installed package's server on free ports; resolves once it serves, and rejects with its words when it ends before. */
 export async function serve(
   installed: string,
   { cwd, node = process.execPath, args = [] }: Place & { readonly node?: string; readonly args?: readonly string[] },
 ): Promise<Served> {
-  const places = ["--grpc-port", "0", "--http-port", "0", "--data-dir", "data"];
+  const places = { MILLPOND_GRPC_PORT: "0", MILLPOND_HTTP_PORT: "0" };
   // not through npx, which would keep signals to itself
-  const child = spawn(node, [join(installed, "src/launch.mjs"), "serve", "--json", ...places, ...args], { cwd, env });
+  const launch = join(installed, "src/launch.mjs");
+  const child = spawn(node, [launch, "serve", ...args], { cwd, env: { ...env, ...places } });
   const exited = once(child, "exit");
-  let stderr = "";
-  child.stderr.setEncoding("utf8").on("data", (text) => (stderr += text));
-  const line = once(createInterface({ input: child.stdout }), "line") as Promise<[string]>;
-  const serving = await Promise.race([line.then(([text]) => text), exited.then(() => undefined)]);
-  if (serving === undefined) throw new Error(`the server ended: ${stderr}`);
+  let printed = "";
+  let complaints = "";
+  child.stderr.setEncoding("utf8").on("data", (text) => (complaints += text));
+  const serving = new Promise<true>((resolve) => {
+    child.stdout.setEncoding("utf8").on("data", (text) => {
+      printed += text;
+      if (/^ {2}stop .*\n/m.test(printed)) resolve(true); // its last line
+    });
+  });
+  if (!(await Promise.race([serving, exited.then(() => false)]))) throw new Error(`the server ended: ${complaints}`);
   return {
-    ...(JSON.parse(serving) as Pick<Served, "grpc" | "tasks">),
+    grpc: /^ {2}gRPC +(\S+)$/m.exec(printed)?.[1] ?? "",
+    printed: () => printed,
     dispose: async () => {
       child.kill("SIGTERM");
       const [code] = await exited;
-      assert.equal(code, 0, stderr);
+      assert.equal(code, 0, complaints);
     },
   };
 }

@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { publint } from "publint";
 import { documents } from "../../src/rpc/front-page.ts";
 import { version } from "../../src/version.ts";
+import { codeBlocks } from "../docs/documents.ts";
 import { installNode, run, runToEnd, serve, type Served } from "./commands.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -94,6 +95,26 @@ suite("the packed file, installed with npm,", () => {
       const output = run(process.execPath, ["--input-type=module", "--eval", use], { cwd: project });
       assert.equal(output, 'SUCCEEDED {"hello":"pond"}\n');
     });
+  });
+
+  test("makes a project that can be served, tested and checked by the compiler, with all examples of docs/recipes.md", async () => {
+    const shop = join(project, "shop");
+    run("npx", ["millpond", "init", "shop"], { cwd: project });
+    run("npm", ["install", "--silent", "--omit=dev"], { cwd: shop }); // as its container does
+    const server = await serve(join(shop, "node_modules/millpond"), { cwd: shop });
+    try {
+      const args = ["millpond", "run", "greet", '{"name": "Ada"}', "--address", server.grpc];
+      assert.equal(run("npx", args, { cwd: shop }), '{"greeting":"hello Ada"}\n');
+    } finally {
+      await server.dispose();
+    }
+
+    run("npm", ["install", "--silent"], { cwd: shop });
+    run("npx", ["millpond", "task", "new", "hail", "--typed"], { cwd: shop });
+    assert.match(run("npm", ["test"], { cwd: shop }), /pass 2$/m);
+    const recipes = codeBlocks(readFileSync(join(root, "docs/recipes.md"), "utf8"), "ts");
+    for (const [index, text] of recipes.entries()) writeFileSync(join(shop, `tasks/recipe-${index}.ts`), text);
+    run(process.execPath, [tsc, "-p", "."], { cwd: shop });
   });
 
   test("runs on the oldest Node.js that package.json allows", async () => {

@@ -1,5 +1,6 @@
 /** Checks what was handed to `defineResource`, and makes plain data of it that can cross threads. */
 import { messageOf } from "../../errors.ts";
+import { taskName } from "../../job/task-name.ts";
 import { textOf } from "../plain.ts";
 import { type AnyResource, isResource } from "../resource.ts";
 import type { PoolResource } from "./words.ts";
@@ -42,9 +43,9 @@ const mostPermits = 10_000;
 
 function checkShape(resource: AnyResource): void {
   const { name } = resource;
-  if (typeof name !== "string" || !/^[a-z][a-z0-9._-]{0,99}$/.test(name)) {
+  if (typeof name !== "string" || !taskName.pattern.test(name)) {
     const shown = JSON.stringify(textOf(name, 120));
-    throw new Error(`the resource's name ${shown} is not 1 to 100 characters of [a-z0-9._-] starting with a letter`);
+    throw new Error(`the resource's name ${shown} is not ${taskName.words}`);
   }
   const unknown = Object.keys(resource).find((key) => !options.includes(key));
   if (unknown !== undefined) {

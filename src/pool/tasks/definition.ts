@@ -1,6 +1,7 @@
 /** Checks what was handed to `defineTask`, and makes plain data of it that can cross threads. */
 import { messageOf } from "../../errors.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "../../job/backoff.ts";
+import { taskName } from "../../job/task-name.ts";
 import { type Declared, declared } from "../codec.ts";
 import { textOf } from "../plain.ts";
 import { isResource } from "../resource.ts";
@@ -78,8 +79,8 @@ export function readDefinition(
   for (const option of Object.keys(task).filter((key) => !taskOptions.includes(key))) {
     add(option, unknown("option", option, [...taskOptions, ...retryOptions.map((each) => `retry.${each}`)]));
   }
-  if (typeof name !== "string" || !/^[a-z][a-z0-9._-]{0,99}$/.test(name)) {
-    add("name", `the name ${shown(name)} is not 1 to 100 characters of [a-z0-9._-] starting with a letter`);
+  if (typeof name !== "string" || !taskName.pattern.test(name)) {
+    add("name", `the name ${shown(name)} is not ${taskName.words}`);
   }
   if (pool === undefined) add("pool", `it names no \`pool\`; there are: ${pools.join(", ")}`);
   else if (!pools.includes(pool)) {

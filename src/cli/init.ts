@@ -1,0 +1,37 @@
+import { join } from "node:path";
+import { type Command, type Invocation, jsonFlag } from "./command.ts";
+import { present, writeMissing } from "./scaffold/files.ts";
+import { packageAround, originOf } from "./scaffold/installation.ts";
+import { namesOf } from "./scaffold/names.ts";
+import { projectFiles, tasksFolder } from "./scaffold/project.ts";
+import { reportWritten } from "./scaffold/report.ts";
+import { exampleInput, sharedFiles, taskFiles } from "./scaffold/task.ts";
+
+const example = "greet";
+
+/** Writes a project: a task with its test, and what it takes to serve it. */
+export const init: Command = {
+  usage: "init [folder]",
+  summary: "write a project: a task, its test, the server's settings, a compose file",
+  notes: "Into the current folder when none is named. What is there already stays as it is, and is listed as kept.",
+  flags: [jsonFlag],
+  examples: ["millpond init shop", "millpond init"],
+  run: writeProject,
+};
+
+async function writeProject(invocation: Invocation): Promise<number> {
+  const [folder = "."] = invocation.args;
+  const project = await projectFiles(folder, await originOf());
+  const hasPackage = present(folder, [{ path: "package.json" }]).length > 0;
+  const isModule = !hasPackage || (await packageAround(folder))?.isModule;
+  const tasks = [...taskFiles(await namesOf(example), false), ...sharedFiles(false, isModule ? undefined : {})];
+  const files = [...project, ...tasks.map((file) => ({ ...file, path: join(tasksFolder, file.path) }))];
+  reportWritten(invocation, await writeMissing(folder, files), [
+    ...(folder === "." ? [] : [`cd ${folder}`]),
+    "npm install",
+    "npm test",
+    "npx millpond serve",
+    `npx millpond run ${example} '${exampleInput}'`,
+  ]);
+  return 0;
+}

@@ -1,0 +1,23 @@
+/** Says what a command wrote, and what to do next. */
+import { relative } from "node:path";
+import { type Invocation, isOn } from "../command.ts";
+import { table } from "../terminal.ts";
+import type { WrittenFile } from "./files.ts";
+
+/** `next`: commands, in their order. */
+export function reportWritten(
+  { flags, terminal }: Pick<Invocation, "flags" | "terminal">,
+  files: readonly WrittenFile[],
+  next: readonly string[],
+): void {
+  if (isOn(flags, "--json")) {
+    terminal.print(JSON.stringify({ files, next }));
+    return;
+  }
+  const rows = files.map(({ path, what, isKept }) => [isKept ? "kept" : "wrote", relative("", path), what]);
+  const [, ...lines] = table(terminal, [{ title: "" }, { title: "" }, { title: "" }], rows);
+  for (const line of lines) terminal.print(line);
+  terminal.print("");
+  terminal.print("Next:");
+  for (const command of next) terminal.print(`  $ ${command}`);
+}

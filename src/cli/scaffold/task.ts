@@ -1,0 +1,91 @@
+/** The files of a new task: it greets, so that it works and is quickly made into something else. */
+import type { NewFile } from "./files.ts";
+import {
+  allowScripts,
+  asJson,
+  compatible,
+  dependencyOn,
+  isInstalledFor,
+  type Origin,
+  type Packages,
+} from "./installation.ts";
+import { generatedFile, generatorFile, protoFile, typedTask, typedTaskTest } from "./typed-task.ts";
+import type { TaskNames } from "./names.ts";
+
+/** The package of the runtime of generated messages. */
+const runtime = "@bufbuild/protobuf";
+
+/** JSON that the new task takes. */
+export const exampleInput = '{"name": "Ada"}';
+
+/** The task and what belongs to it alone. `isTyped`: with messages of protobuf in place of a schema. */
+export function taskFiles(names: TaskNames, isTyped: boolean): readonly NewFile[] {
+  const { file, proto } = names;
+  return [
+    { path: `${file}.ts`, what: "the task", text: isTyped ? typedTask(names) : schemaTask(names) },
+    { path: `${file}.test.ts`, what: "its test", text: isTyped ? typedTaskTest(names) : taskTest(names) },
+    ...(isTyped
+      ? [
+          { path: `proto/${proto}.proto`, what: "its messages", text: protoFile(names) },
+          { path: `gen/${proto}_pb.ts`, what: "their types, generated", text: generatedFile(names) },
+        ]
+      : []),
+  ];
+}
+
+/** What the tasks of a folder share. `packages`: those that its package.json names; undefined: it gets none. */
+export function sharedFiles(isTyped: boolean, packages: Packages | undefined): readonly NewFile[] {
+  const manifest = {
+    private: true,
+    type: "module",
+    scripts: { test: "node --test" },
+    ...(Object.keys(packages ?? {}).length > 0 && { dependencies: packages }),
+    allowScripts,
+  };
+  return [
+    ...(packages ? [{ path: "package.json", what: "their package", text: asJson(manifest) }] : []),
+    ...(isTyped ? [{ path: "buf.gen.yaml", what: "how types are generated", text: generatorFile }] : []),
+  ];
+}
+
+/** What the files of a folder import and do not find yet; paths start at `from`. */
+export async function missingPackages(
+  folder: string,
+  { isTyped, origin, from }: { readonly isTyped: boolean; readonly origin: Origin; readonly from: string },
+): Promise<Packages> {
+  const needed: Packages = {
+    millpond: dependencyOn(origin, from),
+    ...(isTyped && { [runtime]: await compatible(runtime) }),
+  };
+  return Object.fromEntries(Object.entries(needed).filter(([name]) => !isInstalledFor(folder, name)));
+}
+
+const schemaTask = ({ task }: TaskNames) => `import { defineTask } from "millpond";
+
+export default defineTask({
+  name: "${task}",
+  pool: "cpu", // "io" for work that waits for others: services, databases, disks
+  description: "Greets whoever it is given.",
+  // A JSON Schema; one of zod or valibot does as well. Jobs with another input are refused when they are submitted.
+  input: {
+    type: "object",
+    properties: { name: { type: "string", minLength: 1 } },
+    required: ["name"],
+    additionalProperties: false,
+  },
+  run({ name }) {
+    return { greeting: \`hello \${name}\` };
+  },
+});
+`;
+
+const taskTest = ({ file }: TaskNames) => `import assert from "node:assert/strict";
+import { test } from "node:test";
+import task from "./${file}.ts";
+
+const unused = {} as never; // the task takes nothing from its context
+
+test("greets whoever it is given", async () => {
+  assert.deepEqual(await task.run({ name: "Ada" }, unused), { greeting: "hello Ada" });
+});
+`;

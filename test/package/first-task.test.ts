@@ -1,0 +1,77 @@
+/**
+ * Walks through docs/first-task.md: types its commands into an empty folder, with the packed file that the page speaks of, and
+ * holds what they print to the page. Slow, as it installs packages: .ci/run has it as a step.
+ */
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { systemClock } from "../../src/clock.ts";
+import { run, runToEnd, type Served, serve } from "./commands.ts";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const page = readFileSync(join(root, "docs/first-task.md"), "utf8");
+const longestMs = 5 * 60_000;
+
+/** What the page says to do, in its order. */
+type Step =
+  | { readonly kind: "command"; readonly command: string; readonly prints: string }
+  | { readonly kind: "file"; readonly path: string; readonly text: string };
+
+const steps: readonly Step[] = [...page.matchAll(/^```(console|ts|yaml)\n(.*?)^```$/gms)].flatMap(
+  ([, kind, text = ""]) =>
+    kind === "console"
+      ? [...text.matchAll(/^\$ (.*)\n((?:(?!\$ ).*\n)*)/gm)].map(
+          ([, command = "", prints = ""]): Step => ({ kind: "command", command, prints }),
+        )
+      : [{ kind: "file", path: /^(?:\/\/|#) (\S+)\n/.exec(text)?.[1] ?? "", text }],
+);
+
+/** Without what differs from run to run: numbers, folders, the other tasks, and which of many jobs ends first. */
+function comparable(text: string, folder: string): string {
+  return text
+    .replaceAll(folder, "/home/ada/mill")
+    .replace(/^ {2}tasks .*\b(\w+)$/m, "tasks $1")
+    .replaceAll(/\d+(?:\.\d+)*/g, "N")
+    .replaceAll(/ +/g, " ")
+    .trim()
+    .split("\n")
+    .toSorted()
+    .join("\n");
+}
+
+test("the steps of docs/first-task.md print what the page says, in less than five minutes", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "millpond-first-task-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  run("npm", ["pack", "--silent", "--pack-destination", folder], { cwd: root });
+  const startedAt = systemClock.now();
+  let cwd = folder;
+  let server: Served | undefined;
+  t.after(() => server?.dispose());
+
+  for (const step of steps) {
+    if (step.kind === "file") {
+      assert.notEqual(step.path, "", `the first line of a file says where it stands:\n${step.text}`);
+      mkdirSync(dirname(join(cwd, step.path)), { recursive: true });
+      writeFileSync(join(cwd, step.path), step.text.replaceAll("127.0.0.1:7717", server?.grpc ?? ""));
+      continue;
+    }
+    const { command, prints } = step;
+    let printed: string;
+    if (command.startsWith("npx millpond serve")) {
+      await server?.dispose();
+      server = await serve(join(cwd, "node_modules/millpond"), { cwd, args: command.split(" ").slice(3) });
+      printed = server.printed();
+    } else {
+      const env = server === undefined ? {} : { MILLPOND_ADDRESS: server.grpc };
+      const { stdout, stderr } = runToEnd("bash", ["-c", command], { cwd, env });
+      printed = stdout + stderr;
+      const [, into] = /\bcd (\S+)$/.exec(command) ?? [];
+      if (into !== undefined) cwd = join(cwd, into);
+    }
+    assert.equal(comparable(printed, cwd), comparable(prints, cwd), command);
+  }
+  assert.ok(systemClock.now() - startedAt < longestMs, `it took ${systemClock.now() - startedAt} ms`);
+});
