@@ -56,19 +56,18 @@ test("each job that dies is a line in the log, with why it died and the span of 
   });
 });
 
-test("no part of an output leaves for the log or the webhook, and the line says where it is", async () => {
-  const { alerts, lines, bodies } = open("http://localhost/hook");
-  const failure = {
-    reason: "bad_output",
-    message: "output.secret is a function",
-    retryable: false,
-    stack: "at secret",
-  };
-  alerts.died(deaths(1, { failure }));
-  await alerts.stop();
-  assert.doesNotMatch(JSON.stringify([lines, bodies]), /secret/);
-  assert.match(String(lines[0]?.fields["message"]), /GetJob/);
-});
+for (const [reason, message] of [
+  ["bad_output", "output.secret is a function"],
+  ["bad_input", "the task no longer takes this input: input.secret is missing"],
+] as const) {
+  test(`no part of an input or output leaves for the log or the webhook with ${reason}, and the line says where it is`, async () => {
+    const { alerts, lines, bodies } = open("http://localhost/hook");
+    alerts.died(deaths(1, { failure: { reason, message, retryable: false, stack: "at secret" } }));
+    await alerts.stop();
+    assert.doesNotMatch(JSON.stringify([lines, bodies]), /secret/);
+    assert.match(String(lines[0]?.fields["message"]), /GetJob/);
+  });
+}
 
 test("of those beyond twenty in a second the log has the number by reason, and then begins anew", () => {
   const { alerts, lines, clock } = open();

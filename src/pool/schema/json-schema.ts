@@ -3,9 +3,10 @@ import type { Ajv, ErrorObject } from "ajv";
 import type { FormatsPlugin } from "ajv-formats";
 import { createRequire } from "node:module";
 import { type FieldViolation, messageOf } from "../../errors.ts";
+import { maxJsonDepth } from "../../job/json-scan.ts";
 import { findNonJson } from "../../json-value.ts";
 import { cut } from "../plain.ts";
-import { AsyncSchema, fieldOf, maxViolations, type Schema, shapeOf } from "./schema.ts";
+import { AsyncSchema, fieldOf, maxViolations, type Schema, shapeOf, type Side } from "./schema.ts";
 
 const maxDepth = 100;
 const maxAllowedChars = 200;
@@ -30,7 +31,7 @@ const load = createRequire(import.meta.url);
 const checkers = new Map<string, Ajv>();
 
 /** Throws an Error whose message goes on behind "its input". */
-export function openJsonSchema(given: object): Schema {
+export function openJsonSchema(given: object, side: Side): Schema {
   const fault = findNonJson(given, maxDepth);
   if (fault) throw new Error(`is no JSON Schema: its ${fault.path.replace(/^\./, "") || "value"} ${fault.description}`);
   if ("$async" in given) throw new AsyncSchema();
@@ -40,10 +41,16 @@ export function openJsonSchema(given: object): Schema {
     shape: shapeOf("json-schema", () => given),
     check(value) {
       if (value instanceof Uint8Array) return { violations: [{ field: "", description: "is bytes and must be JSON" }] };
-      const json = value ?? null;
+      if (side === "output" && findNonJson(value, maxJsonDepth)) return { value }; // which is refused for that, with its path
+      const json = side === "output" ? jsonOf(value) : (value ?? null);
       return isFit(json) ? { value: json } : { violations: violationsOf(isFit.errors, json) };
     },
   };
+}
+
+/** What clients get of an output: without what is undefined, and a Date as its text. */
+function jsonOf(output: unknown): unknown {
+  return output === undefined ? null : JSON.parse(JSON.stringify(output));
 }
 
 function ajvFor(draft: string): Ajv {

@@ -18,7 +18,7 @@ export function openSchema(given: unknown, side: Side): Schema {
     throw new Error("is a validator without `~standard`: use a version of its library that has Standard Schema");
   }
   if (parts.length === 0) throw new Error(`is an empty object, which says nothing: leave it out, or ${remedy}`);
-  return openJsonSchema(given);
+  return openJsonSchema(given, side);
 }
 
 const remedy =

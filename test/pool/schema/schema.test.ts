@@ -94,6 +94,24 @@ suite("a schema of zod, valibot or JSON Schema", () => {
     assert.deepEqual(openSchema(described, "input").check({}), { value: {} });
   });
 
+  test("a JSON Schema sees an output as clients get it: without what is undefined, and a Date as its text", () => {
+    const properties = { day: { type: "string", format: "date-time" }, note: { type: "string" } };
+    const { check } = openSchema({ type: "object", properties, additionalProperties: false }, "output");
+    const day = new Date("2026-01-02");
+    assert.deepEqual(check({ day, note: undefined, other: undefined }), { value: { day: day.toISOString() } });
+    assert.deepEqual(check({ note: 3 }).violations, [{ field: "note", description: "must be string" }]);
+    assert.equal(check(undefined).violations?.length, 1);
+    const map = { note: new Map() };
+    assert.deepEqual(check(map), { value: map }, "what is no JSON is refused as that");
+  });
+
+  test("may be a function, as those of ArkType are", () => {
+    const validate = (value: unknown) => (value === 1 ? { value } : { issues: [{ message: "is not 1" }] });
+    const schema = Object.assign(() => 1, { "~standard": { version: 1, vendor: "arktype", validate } });
+    assert.deepEqual(openSchema(schema, "input").check(1), { value: 1 });
+    assert.deepEqual(fieldsOf(schema, 2), [""]);
+  });
+
   test("of draft 7 and with keywords of others in x- is taken, and so are two with the same $id", () => {
     const draft7 = {
       $schema: "http://json-schema.org/draft-07/schema#",
