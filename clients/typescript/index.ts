@@ -47,5 +47,5 @@ export type {
 export type { JobReceipt } from "./submit.ts";
 export type { TaskInfo, TaskSchema } from "./task-info.ts";
 export type { TraceContext } from "../../src/job/trace.ts";
-export { echo, emailSend, fail, imageResize, sleep } from "./tasks.ts";
+export { dbBatch, dbExecute, dbQuery, echo, emailSend, fail, imageResize, sleep } from "./tasks.ts";
 export type { JobLogLine, JobUpdate, WatchOptions } from "./watch.ts";

@@ -2,7 +2,9 @@ import type { DescMessage } from "@bufbuild/protobuf";
 import { createRegistry, fromBinary, toJson } from "@bufbuild/protobuf";
 import type { Any, Timestamp } from "@bufbuild/protobuf/wkt";
 import { durationMs, timestampDate, timestampMs, ValueSchema } from "@bufbuild/protobuf/wkt";
+import { file_millpond_tasks_v1_db } from "../../src/gen/millpond/tasks/v1/db_pb.ts";
 import { file_millpond_tasks_v1_diagnostic } from "../../src/gen/millpond/tasks/v1/diagnostic_pb.ts";
+import { file_millpond_tasks_v1_email } from "../../src/gen/millpond/tasks/v1/email_pb.ts";
 import { file_millpond_tasks_v1_image } from "../../src/gen/millpond/tasks/v1/image_pb.ts";
 import type { Failure, Payload, Refusal, Result } from "../../src/gen/millpond/v1/job_pb.ts";
 import { JobState } from "../../src/gen/millpond/v1/job_pb.ts";
@@ -62,7 +64,12 @@ export type JobResult<Output = unknown> =
   | (ResultFacts & { readonly state: "SUCCEEDED"; readonly output: Output; readonly failure?: undefined })
   | (ResultFacts & { readonly state: "DEAD" | "CANCELLED"; readonly output?: undefined; readonly failure: JobFailure });
 
-const builtInTypes = createRegistry(file_millpond_tasks_v1_image, file_millpond_tasks_v1_diagnostic);
+const builtInTypes = createRegistry(
+  file_millpond_tasks_v1_db,
+  file_millpond_tasks_v1_diagnostic,
+  file_millpond_tasks_v1_email,
+  file_millpond_tasks_v1_image,
+);
 
 /**
  * The result in plain terms. `task` gives the output's type; without it, outputs of built-in tasks are still read into

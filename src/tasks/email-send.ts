@@ -34,7 +34,7 @@ export default defineTask({
     if (wrong) throw permanent("email_invalid", `${wrong.field} ${wrong.description}`, { field: wrong.field });
     const name = serverOf(input, settings) as string;
     const server = settings.servers[name] as SmtpServer;
-    const mail = await ctx.span("compose", () =>
+    const mail = ctx.span("compose", () =>
       smtp.compose({
         ...{ input, jobId: ctx.jobId, date: systemClock.now() },
         from: input.from ?? (server.from as Address),

@@ -108,7 +108,7 @@ const homes = {
   ajv: ["src/pool/schema/json-schema.ts"],
   "ajv-formats": ["src/pool/schema/json-schema.ts"],
   commander: ["src/cli/program.ts"],
-  nodemailer: ["src/tasks/email/connection.ts", "src/tasks/email/mail.ts"],
+  nodemailer: ["src/tasks/email/nodemailer.ts"],
   pg: ["src/tasks/db/postgres/"],
   pino: ["src/telemetry/log.ts"],
   piscina: ["src/pool/pool.ts"],

@@ -1,147 +1,50 @@
 /**
- * `npm run demo`: starts a server, sends it a folder of pictures over one gRPC stream, shows what comes back, and
- * checks it. Exits with 0 only when every accepted job has exactly one result and every picture is what it should be.
+ * `npm run demo`: starts a server, gives it real work, shows what comes of it, and checks it. Exits with 0 only when
+ * everything is as it should be.
+ *
+ *     npm run demo              resizes pictures
+ *     npm run demo -- email     sends a mail to each inactive user of a database
  */
-import { mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect, imageResize, type MillpondClient } from "../../clients/typescript/index.ts";
-import { duration, size } from "../../src/cli/format.ts";
-import { showEndings } from "./endings.ts";
-import { type DemoJob, inputsOf, planJobs } from "./jobs.ts";
-import { makeBrokenPicture, makePictures, type Picture } from "./pictures.ts";
-import { startServer } from "./server.ts";
-import { createProgress, type Row, say, showRows, showStats } from "./show.ts";
-import { startTracing } from "./tracing.ts";
-import { type Finished, findFaults } from "./verify.ts";
+import { emailInactiveUsers } from "./email/email.ts";
+import { resizePictures } from "./resize.ts";
+import { say } from "./show.ts";
+
+/** Each returns what is not as it should be. What it makes lies below `root`, and `leaves` of it stays when all is well. */
+const demos: { readonly [name: string]: Demo } = {
+  pictures: { run: resizePictures, leaves: ["resized"] },
+  email: { run: emailInactiveUsers, leaves: [] },
+};
+
+type Demo = { run(root: string, signal: AbortSignal): Promise<string[]>; readonly leaves: readonly string[] };
 
 const interrupted = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => interrupted.abort(new Error(`interrupted by ${signal}`)));
 }
-process.exitCode = await main(interrupted.signal);
+process.exitCode = await main(process.argv.slice(2), interrupted.signal);
 
-async function main(signal: AbortSignal): Promise<number> {
+async function main([name = "pictures", ...more]: readonly string[], signal: AbortSignal): Promise<number> {
+  const demo = Object.hasOwn(demos, name) && more.length === 0 ? demos[name] : undefined;
+  if (!demo) {
+    say("there are two demos: `npm run demo` and `npm run demo -- email`", "bad");
+    return 2;
+  }
   const root = await mkdtemp(join(await realpath(tmpdir()), "millpond-demo-"));
-  let isDone = false;
+  let leaves: readonly string[] = [];
   try {
-    const faults = await demonstrate(root, signal);
+    const faults = await demo.run(root, signal);
     for (const fault of faults) say(`not as it should be: ${fault}`, "bad");
-    isDone = faults.length === 0;
-    return isDone ? 0 : 1;
+    if (faults.length > 0) return 1;
+    leaves = demo.leaves;
+    return 0;
   } catch (error) {
     say(`\nthe demo failed: ${error instanceof Error ? error.message : String(error)}`, "bad");
     return signal.aborted ? 130 : 1;
   } finally {
-    const rest = isDone ? ["data", "pictures", "millpond.yaml", "late.jpg", "late-320.jpg"] : ["."];
-    for (const name of rest) await rm(join(root, name), { recursive: true, force: true });
+    const names = leaves.length === 0 ? ["."] : (await readdir(root)).filter((each) => !leaves.includes(each));
+    for (const each of names) await rm(join(root, each), { recursive: true, force: true });
   }
-}
-
-/** Returns what is wrong; nothing when all is well. What stays behind is the folder `resized`. */
-async function demonstrate(root: string, signal: AbortSignal): Promise<string[]> {
-  const folders = { pictures: join(root, "pictures"), resized: join(root, "resized") };
-  for (const folder of Object.values(folders)) await mkdir(folder);
-  const jobs = await prepare(folders.pictures);
-  const tracing = await startTracing(process.env);
-
-  const server = await startServer(root, signal);
-  say(`\nA server on ${server.address}, its jobs in an SQLite file, one worker for each core`, "head");
-  const client = connect({ address: server.address, client: "demo" });
-  const faults: string[] = [];
-  try {
-    const startedAt = performance.now();
-    const finished = await resizeAll(client, jobs, root, signal);
-    const tookMs = performance.now() - startedAt;
-
-    say("\nResults", "head");
-    showRows(
-      jobs.map((job, index) =>
-        rowOf(
-          job,
-          finished.find((done) => done.index === index),
-        ),
-      ),
-    );
-    say("\nThe server's own statistics", "head");
-    const snapshot = await client.stats();
-    showStats(snapshot);
-    const listed = await Array.fromAsync(client.listJobs());
-    faults.push(...(await findFaults({ jobs, finished, listed, snapshot, folder: folders.resized })));
-    faults.push(...(await showEndings(client, root, signal)));
-    say(`\nThe resized pictures are in ${folders.resized}; all of it took ${duration(tookMs)}`);
-    if (tracing) say(tracing.notice);
-  } finally {
-    await client.close();
-    await tracing?.stop();
-    const exitCode = await server.stop();
-    if (exitCode !== 0 && !signal.aborted) faults.push(`the server ended with ${exitCode} instead of 0 after SIGTERM`);
-  }
-  const good = jobs.filter(({ expected }) => !("failure" in expected)).length;
-  const verdict = `${good} pictures resized, ${jobs.length - good} refused as they should be`;
-  if (faults.length === 0) say(`${verdict}, every accepted job has exactly one result`, "good");
-  return faults;
-}
-
-async function prepare(folder: string): Promise<DemoJob[]> {
-  const pictures = await makePictures(folder);
-  const broken = await makeBrokenPicture(folder);
-  const megapixels = ({ width, height }: Picture) => (width * height) / 1e6;
-  const largest = Math.max(...pictures.map(megapixels));
-  const smallest = Math.min(...pictures.map(megapixels));
-  const bytes = pictures.reduce((sum, picture) => sum + picture.bytes, 0);
-  say(
-    `${pictures.length} pictures of ${smallest.toFixed(1)} to ${largest.toFixed(1)} megapixels (JPEG, PNG, WebP; ` +
-      `${size(bytes)}), one broken file, and one job that asks for a picture 9000 pixels wide`,
-  );
-  return planJobs(pictures, broken);
-}
-
-/** Streams the jobs in and the results out, and writes the pictures that came back inside their results. */
-async function resizeAll(
-  client: MillpondClient,
-  jobs: readonly DemoJob[],
-  root: string,
-  signal: AbortSignal,
-): Promise<Finished[]> {
-  const progress = createProgress(jobs.length);
-  const watching = new AbortController();
-  const watched = watch(client, progress.stats, watching.signal);
-  const finished: Finished[] = [];
-  try {
-    for await (const done of client.map(imageResize, inputsOf(jobs, root), { signal })) {
-      finished.push(done);
-      const target = done.result?.output?.target;
-      const job = jobs[done.index];
-      if (job && target?.case === "bytes") await writeFile(join(root, "resized", job.target), target.value);
-      progress.result(target === undefined);
-    }
-  } finally {
-    watching.abort();
-    await watched;
-    progress.end();
-  }
-  return finished;
-}
-
-async function watch(
-  client: MillpondClient,
-  show: ReturnType<typeof createProgress>["stats"],
-  signal: AbortSignal,
-): Promise<void> {
-  for await (const snapshot of client.watchStats({ intervalMs: 250, signal })) show(snapshot);
-}
-
-function rowOf({ source, ask }: DemoJob, done: Finished | undefined): Row {
-  const { result, refusal } = done ?? {};
-  const output = result?.output;
-  const wanted = ask.width === 9000 ? `, ${ask.width} wide` : "";
-  return {
-    name: `${source.name}${wanted}`,
-    source,
-    target: output && { width: output.width, height: output.height, bytes: output.sizeBytes },
-    queueWaitMs: result?.queueWaitMs,
-    executionMs: result?.executionMs,
-    failure: output ? undefined : (result?.failure?.message ?? refusal?.message ?? "no result"),
-  };
 }

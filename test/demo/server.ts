@@ -17,15 +17,15 @@ const stopMs = 15_000;
 const lastLines = 15;
 
 /**
- * Starts `millpond serve` on free ports, with `root` as the folder for files and `data` below it for the store.
+ * Starts `millpond serve` on free ports with this configuration; `data` below `root` is the store's.
  * Rejects with what the server said when it does not get ready, or when `signal` aborts meanwhile.
  */
-export async function startServer(root: string, signal: AbortSignal): Promise<DemoServer> {
+export async function startServer(root: string, settings: object, signal: AbortSignal): Promise<DemoServer> {
   signal.throwIfAborted();
   const config = join(root, "millpond.yaml");
   const data = join(root, "data");
   await mkdir(data, { recursive: true });
-  await writeFile(config, `tasks:\n  image.resize:\n    root: ${JSON.stringify(root)}\n`);
+  await writeFile(config, JSON.stringify(settings)); // JSON is YAML
   const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
   const flags = ["--config", config, "--data-dir", data, "--grpc-port", "0", "--http-port", "0"];
   const child = spawn(process.execPath, [main, "serve", ...flags], { stdio: ["ignore", "pipe", "pipe"] });

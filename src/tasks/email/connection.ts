@@ -1,15 +1,17 @@
 /** One connection to an SMTP server, and what can go wrong on it. */
 import { Readable } from "node:stream";
-import SMTPConnection, {
-  type SMTPConnectionEnvelope,
-  type SMTPConnectionOptions,
-  type SMTPEnvelope,
-} from "nodemailer/lib/smtp-connection";
 import { systemClock } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
 import { secretOf } from "../settings/secret.ts";
 import { cleanerOf } from "./clean.ts";
 import type { Mail } from "./mail.ts";
+import {
+  SMTPConnection,
+  type SMTPConnectionEnvelope,
+  type SMTPConnectionOptions,
+  type SMTPEnvelope,
+  type SmtpSession,
+} from "./nodemailer.ts";
 import type { SmtpServer } from "./settings.ts";
 import { type Rejection, SmtpError, type Stage } from "./smtp-error.ts";
 
@@ -110,7 +112,7 @@ export async function openConnection(server: SmtpServer, signal: AbortSignal): P
 }
 
 /** Undefined: not made yet. With STARTTLS it is another one from then on. */
-function socketOf({ _socket: socket }: SMTPConnection) {
+function socketOf({ _socket: socket }: SmtpSession) {
   return socket || undefined;
 }
 
@@ -123,7 +125,7 @@ function optionsOf({ host, port, tls, ca, connectMs, answerMs }: SmtpServer): SM
   };
 }
 
-function send(smtp: SMTPConnection, mail: Mail, { signal, giveUpAt }: Bounds, clean: Clean): Promise<Sent> {
+function send(smtp: SmtpSession, mail: Mail, { signal, giveUpAt }: Bounds, clean: Clean): Promise<Sent> {
   return new Promise((resolve, reject) => {
     // nodemailer notes in the envelope what became of each recipient
     const envelope: SMTPEnvelope & Partial<SMTPConnectionEnvelope> = {
@@ -188,7 +190,7 @@ function send(smtp: SMTPConnection, mail: Mail, { signal, giveUpAt }: Bounds, cl
   });
 }
 
-function reset(smtp: SMTPConnection): Promise<boolean> {
+function reset(smtp: SmtpSession): Promise<boolean> {
   return new Promise((resolve) => {
     const forget = onEnd(smtp, () => resolve(false));
     smtp.reset((error) => {
@@ -199,7 +201,7 @@ function reset(smtp: SMTPConnection): Promise<boolean> {
 }
 
 /** Calls back when the connection is closed, after nodemailer has called back whoever waits for an answer, if it does. */
-function onEnd(smtp: SMTPConnection, action: () => void): () => void {
+function onEnd(smtp: SmtpSession, action: () => void): () => void {
   const listener = () => void setImmediate(action);
   smtp.once("end", listener);
   return () => void smtp.removeListener("end", listener);

@@ -1,8 +1,8 @@
 /** Makes the bytes of a mail, and who it goes to. */
 import { domainToASCII } from "node:url";
-import MailComposer from "nodemailer/lib/mail-composer";
 import type { EmailAddress, EmailSendInput } from "../../gen/millpond/tasks/v1/email_pb.ts";
 import type { Address } from "./address.ts";
+import { base64, MailComposer, type MimeNode, quotedPrintable } from "./nodemailer.ts";
 import { render, type Template } from "./template.ts";
 
 export type Mail = {
@@ -29,7 +29,7 @@ export function messageIdOf(jobId: string, { address }: Address): string {
 }
 
 /** Nothing is read but the input: no file, no URL. Addresses go in as objects, for as text they would be parsed. */
-export async function composeMail({ input, from, template, jobId, date }: MailParts): Promise<Mail> {
+export function composeMail({ input, from, template, jobId, date }: MailParts): Mail {
   const messageId = messageIdOf(jobId, from);
   const { subject, text, html } = template ? render(template, input.values) : input;
   const composer = new MailComposer({
@@ -51,7 +51,29 @@ export async function composeMail({ input, from, template, jobId, date }: MailPa
   });
   const node = composer.compile();
   const envelope = node.getEnvelope();
-  return { messageId, from: envelope.from || from.address, to: envelope.to, bytes: await node.build() };
+  return { messageId, from: envelope.from || from.address, to: envelope.to, bytes: Buffer.concat(partsOf(node)) };
+}
+
+/**
+ * The bytes of a part and of those within it. nodemailer's own `build` does the same with a stream for each part, which
+ * takes five times as long.
+ */
+function partsOf(node: MimeNode): Buffer[] {
+  const parts = [Buffer.from(`${node.buildHeaders()}\r\n\r\n`), encoded(node)];
+  for (const [index, child] of node.childNodes.entries()) {
+    parts.push(Buffer.from(`${index > 0 ? "\r\n" : ""}--${node.boundary}\r\n`), ...partsOf(child));
+  }
+  if (node.childNodes.length > 0) parts.push(Buffer.from(`\r\n--${node.boundary}--\r\n`));
+  return parts;
+}
+
+function encoded(node: MimeNode): Buffer {
+  const content = node.content as string | Buffer | undefined; // never a stream or a file
+  if (content === undefined) return Buffer.alloc(0);
+  const encoding = node.getTransferEncoding();
+  if (encoding === "base64") return Buffer.from(base64.wrap(base64.encode(content)));
+  if (encoding === "quoted-printable") return Buffer.from(quotedPrintable.wrap(quotedPrintable.encode(content)));
+  return Buffer.from(content as string);
 }
 
 function plain({ address, name }: EmailAddress): { address: string; name: string } {

@@ -1,0 +1,56 @@
+/** The live line of the demo: processed, sent, failed, the rate and the time left. */
+import { duration, rate } from "../../../src/cli/format.ts";
+import { createTerminal } from "../../../src/cli/terminal.ts";
+import { say } from "../show.ts";
+
+/** Where nobody sits at a terminal, a line is printed for each tenth of the way instead. */
+const drawEveryMs = 50;
+
+export type MailProgress = {
+  /** One mail has come to its end. */
+  add(isSent: boolean): void;
+  /** Ends the line; returns mails per second and how long it took. */
+  end(): { readonly perSecond: number; readonly tookMs: number };
+};
+
+export function createMailProgress(total: number): MailProgress {
+  const { stdout } = process;
+  const terminal = createTerminal(process);
+  const startedAt = performance.now();
+  let sent = 0;
+  let failed = 0;
+  let drawnAt = 0;
+
+  function lineAt(nowMs: number): string {
+    const processed = sent + failed;
+    const perSecond = (processed * 1000) / Math.max(nowMs - startedAt, 1);
+    const leftMs = ((total - processed) * 1000) / perSecond;
+    const failures = failed === 0 ? "0 failed" : terminal.style("bad", `${failed} failed`);
+    const done = `${String(processed).padStart(String(total).length)}/${total} processed`;
+    return `  ${done}, ${sent} sent, ${failures}, ${rate(perSecond)}, ${duration(leftMs)} left`;
+  }
+
+  function show(): void {
+    const nowMs = performance.now();
+    const processed = sent + failed;
+    if (!stdout.isTTY) {
+      if (processed % Math.ceil(total / 10) === 0 || processed === total) say(lineAt(nowMs));
+    } else if (nowMs - drawnAt >= drawEveryMs || processed === total) {
+      drawnAt = nowMs;
+      stdout.write(`\r\u001b[K${lineAt(nowMs)}`);
+    }
+  }
+
+  return {
+    add(isSent) {
+      if (isSent) sent += 1;
+      else failed += 1;
+      show();
+    },
+    end() {
+      if (stdout.isTTY) stdout.write("\n");
+      const tookMs = performance.now() - startedAt;
+      return { perSecond: ((sent + failed) * 1000) / tookMs, tookMs };
+    },
+  };
+}
