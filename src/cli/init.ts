@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { type Command, type Invocation, jsonFlag } from "./command.ts";
 import { present, writeMissing } from "./scaffold/files.ts";
-import { packageAround, originOf } from "./scaffold/installation.ts";
+import { building, originOf, packageAround } from "./scaffold/installation.ts";
 import { namesOf } from "./scaffold/names.ts";
 import { projectFiles, tasksFolder } from "./scaffold/project.ts";
 import { reportWritten } from "./scaffold/report.ts";
@@ -21,12 +21,14 @@ export const init: Command = {
 
 async function writeProject(invocation: Invocation): Promise<number> {
   const [folder = "."] = invocation.args;
-  const project = await projectFiles(folder, await originOf());
+  const origin = await originOf();
+  const project = await projectFiles(folder, origin);
   const hasPackage = present(folder, [{ path: "package.json" }]).length > 0;
   const isModule = !hasPackage || (await packageAround(folder))?.isModule;
   const tasks = [...taskFiles(await namesOf(example), false), ...sharedFiles(false, isModule ? undefined : {})];
   const files = [...project, ...tasks.map((file) => ({ ...file, path: join(tasksFolder, file.path) }))];
   reportWritten(invocation, await writeMissing(folder, files), [
+    ...building(origin),
     ...(folder === "." ? [] : [`cd ${folder}`]),
     "npm install",
     "npm test",

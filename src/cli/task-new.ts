@@ -2,7 +2,7 @@ import { join, relative } from "node:path";
 import { type Command, type Invocation, isOn, jsonFlag, textOf, UsageError } from "./command.ts";
 import { configFlag, loadConfig, settingFlags } from "./configuration.ts";
 import { present, writeMissing } from "./scaffold/files.ts";
-import { originOf, type Packages, packageAround } from "./scaffold/installation.ts";
+import { building, originOf, type Packages, packageAround } from "./scaffold/installation.ts";
 import { namesOf } from "./scaffold/names.ts";
 import { tasksFolder } from "./scaffold/project.ts";
 import { reportWritten } from "./scaffold/report.ts";
@@ -38,9 +38,11 @@ async function writeTask(invocation: Invocation): Promise<number> {
 
   const around = await packageAround(folder);
   const root = around?.isModule ? around.folder : folder;
-  const missing = await missingPackages(folder, { isTyped, origin: await originOf(), from: root });
+  const origin = await originOf();
+  const missing = await missingPackages(folder, { isTyped, origin, from: root });
   const shared = sharedFiles(isTyped, around?.isModule ? undefined : missing);
   reportWritten(invocation, await writeMissing(folder, [...own, ...shared]), [
+    ...(missing["millpond"] === undefined ? [] : building(origin)),
     ...installing(missing, root, around?.isModule ? around.packages : Object.keys(missing)),
     `node --test ${join(folder, `${names.file}.test.ts`)}`,
     await serving(invocation, folder),
@@ -59,10 +61,10 @@ function installing(missing: Packages, root: string, named: readonly string[]): 
   return [["npm install", ...(place === "" ? [] : ["--prefix", place]), ...packages].join(" ")];
 }
 
-/** The command that serves the folder: without flags where the configuration names it. */
+/** The command that serves the folder, and changes of it; the configuration may name it already. */
 async function serving({ flags, env }: Invocation, folder: string): Promise<string> {
   const file = textOf(flags, "--config");
   const config = file === undefined ? [] : ["--config", file];
   const { tasksDir } = (await loadConfig({ flags: { "--config": file }, env })).config;
-  return ["npx millpond serve", ...config, ...(tasksDir === folder ? [] : ["--tasks-dir", folder])].join(" ");
+  return ["npx millpond serve --watch", ...config, ...(tasksDir === folder ? [] : ["--tasks-dir", folder])].join(" ");
 }

@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { dependencyOn, originOf } from "../../src/cli/scaffold/installation.ts";
+import { building, dependencyOn, originOf } from "../../src/cli/scaffold/installation.ts";
 import { builtInNames, namesOf } from "../../src/cli/scaffold/names.ts";
 import { generatedFile, generatorFile, protoFile } from "../../src/cli/scaffold/typed-task.ts";
 import { loadHere } from "../support/samples.ts";
@@ -96,8 +96,10 @@ suite("task new", () => {
     writeFileSync(join(folder, "millpond.yaml"), "tasksDir: ./jobs");
     const { paths, next } = await taskNew("greet");
     assert.deepEqual(paths, ["jobs/greet.ts", "jobs/greet.test.ts", "jobs/package.json"]);
-    assert.ok(next.includes("npx millpond serve"), next.join());
-    assert.ok((await taskNew("hail", "--tasks-dir", "tasks")).next.includes("npx millpond serve --tasks-dir tasks"));
+    assert.ok(next.includes("npx millpond serve --watch"), next.join());
+    assert.ok(
+      (await taskNew("hail", "--tasks-dir", "tasks")).next.includes("npx millpond serve --watch --tasks-dir tasks"),
+    );
   });
 
   test("a package.json is written where none says that the files are ES modules", async (t) => {
@@ -174,5 +176,13 @@ suite("what it takes for granted holds:", () => {
     const fromFile = await originOf(own);
     assert.deepEqual(fromFile, { kind: "file", path: join(folder, "../millpond-0.1.0.tgz") });
     assert.equal(dependencyOn(fromFile, join(folder, "tasks")), "file:../../millpond-0.1.0.tgz");
+  });
+
+  test("a clone has to be built before tasks' tests can import it, and what was packed is built", (t) => {
+    const path = enterFolder(t);
+    assert.deepEqual(building({ kind: "clone", path }), ["npm run build --prefix ."]);
+    assert.deepEqual(building({ kind: "file", path }), []);
+    mkdirSync("dist");
+    assert.deepEqual(building({ kind: "clone", path }), []);
   });
 });

@@ -38,7 +38,14 @@ export function installNode(version: string, folder: string): string {
   return join(folder, "node_modules/node/bin/node");
 }
 
-export type Served = { readonly grpc: string; printed(): string; dispose(): Promise<void> };
+export type Served = {
+  readonly grpc: string;
+  /** All that it printed so far. */
+  printed(): string;
+  /** Resolves once it has printed this. */
+  prints(text: string): Promise<void>;
+  dispose(): Promise<void>;
+};
 
 /** Starts an installed package's server on free ports; resolves once it serves, and rejects with its words when it ends before. */
 export async function serve(
@@ -63,6 +70,9 @@ export async function serve(
   return {
     grpc: /^ {2}gRPC +(\S+)$/m.exec(printed)?.[1] ?? "",
     printed: () => printed,
+    prints: async (text) => {
+      while (!printed.includes(text)) await once(child.stdout, "data");
+    },
     dispose: async () => {
       child.kill("SIGTERM");
       const [code] = await exited;

@@ -65,6 +65,8 @@ test("the steps of docs/first-task.md print what the page says, in less than fiv
       server = await serve(join(cwd, "node_modules/millpond"), { cwd, args: command.split(" ").slice(3) });
       printed = server.printed();
     } else {
+      const [, task] = /^npx millpond run (\S+)/.exec(command) ?? [];
+      if (task !== undefined) await server?.prints(task); // it loads a new task as soon as it sees the file
       const env = server === undefined ? {} : { MILLPOND_ADDRESS: server.grpc };
       const { stdout, stderr } = runToEnd("bash", ["-c", command], { cwd, env });
       printed = stdout + stderr;

@@ -47,6 +47,12 @@ export function dependencyOn(origin: Origin, folder: string): string {
   return origin.kind === "registry" ? `^${origin.version}` : `file:${relative(folder, origin.path)}`;
 }
 
+/** The command without which a clone cannot be imported: it brings its sources, and packages what is built from them. */
+export function building(origin: Origin): readonly string[] {
+  if (origin.kind !== "clone" || existsSync(join(origin.path, "dist"))) return [];
+  return [`npm run build --prefix ${relative("", origin.path) || "."}`];
+}
+
 /** The version of a package that this copy was tested with, and those that are compatible with it. */
 export async function compatible(name: string): Promise<string> {
   const { dependencies, devDependencies } = await ownManifest();
