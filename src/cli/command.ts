@@ -32,7 +32,8 @@ export type Command = {
   readonly summary: string;
   /** What else is to be known, for `--help`. */
   readonly notes?: string;
-  readonly flags: readonly Flag[];
+  /** A function, where only this command should take the time to find out. */
+  readonly flags: readonly Flag[] | (() => Promise<readonly Flag[]>);
   /** Command lines for `--help`. */
   readonly examples: readonly string[];
   /** Goes on when its output is no longer read. */
@@ -40,6 +41,10 @@ export type Command = {
   /** Resolves with the exit code. What it throws is shown as one line. */
   run(invocation: Invocation): Promise<number>;
 };
+
+export async function flagsOf({ flags }: Pick<Command, "flags">): Promise<readonly Flag[]> {
+  return typeof flags === "function" ? await flags() : flags;
+}
 
 /** A command line that makes no sense: shown as one line, exit code 2. */
 export class UsageError extends Error {

@@ -1,4 +1,7 @@
-/** Brings the outside to `parseConfig`: the file, the environment, the flags and the number of cores. */
+/**
+ * Brings the outside to `parseConfig`: the file, the environment, the flags and the number of cores. Only imported by commands
+ * that need it, when they run: what checks settings takes half of a command's start.
+ */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";

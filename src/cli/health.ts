@@ -1,6 +1,5 @@
 import { messageOf } from "../errors.ts";
 import { type Command, isOn, jsonFlag } from "./command.ts";
-import { configFlag, loadConfig, settingFlags } from "./configuration.ts";
 
 const timeoutMs = 5000;
 const anyAddress: { readonly [host: string]: string } = { "0.0.0.0": "127.0.0.1", "::": "::1" };
@@ -12,15 +11,19 @@ export const health: Command = {
   notes:
     "Reads the same file and MILLPOND_ variables as `serve`, so it asks the server that they describe. Whoever restarts it by the " +
     "answer asks with --alive: a restart cures neither a full disk nor a broken pool, and cuts a drain short.",
-  flags: [
-    { usage: "--alive", doc: "ask only whether it is alive, which it is until its store has failed" },
-    configFlag,
-    ...settingFlags(["http.host", "http.port"]),
-    jsonFlag,
-  ],
+  async flags() {
+    const { configFlag, settingFlags } = await import("./configuration.ts");
+    return [
+      { usage: "--alive", doc: "ask only whether it is alive, which it is until its store has failed" },
+      configFlag,
+      ...settingFlags(["http.host", "http.port"]),
+      jsonFlag,
+    ];
+  },
   examples: ["millpond health", "millpond health --alive --http-port 8080"],
   run: async (invocation) => {
     const { flags, terminal } = invocation;
+    const { loadConfig } = await import("./configuration.ts");
     const { http } = (await loadConfig(invocation)).config;
     const host = anyAddress[http.host] ?? http.host;
     const url = `http://${host.includes(":") ? `[${host}]` : host}:${http.port}${isOn(flags, "--alive") ? "/healthz" : "/readyz"}`;

@@ -3,7 +3,7 @@ import { Command as CommanderCommand, CommanderError, Option } from "commander";
 import { messageOf, StartError } from "../errors.ts";
 import { version } from "../version.ts";
 import { cancel } from "./cancel.ts";
-import { type Command, type Flag, type FlagValues, nameOf, UsageError } from "./command.ts";
+import { type Command, type Flag, flagsOf, type FlagValues, nameOf, UsageError } from "./command.ts";
 import { deadDelete } from "./dead-delete.ts";
 import { deadList } from "./dead-list.ts";
 import { deadRedrive } from "./dead-redrive.ts";
@@ -81,7 +81,9 @@ export async function runProgram({ args, env, terminal }: ProgramInput): Promise
       .description([command.summary, command.notes].filter((text) => text !== undefined).join("\n\n"))
       .helpOption("-h, --help", "print this help")
       .addHelpText("after", examplesText(command.examples));
-    for (const flag of command.flags) added.addOption(toOption(flag));
+    parent.hook("preSubcommand", async (_, called) => {
+      if (called === added) for (const flag of await flagsOf(command)) added.addOption(toOption(flag));
+    });
     added.action(async () => {
       if (!command.outlivesReader) terminal.endWithReader();
       exitCode = await command.run({ args: added.args, flags: valuesOf(added), env, terminal });

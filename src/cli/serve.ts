@@ -5,7 +5,6 @@ import { StartError } from "../errors.ts";
 import type { Reload, RunningServer } from "../server.ts";
 import { version } from "../version.ts";
 import { type Command, type Invocation, isOn, jsonFlag, UsageError } from "./command.ts";
-import { configFlag, loadConfig, settingFlags } from "./configuration.ts";
 import { exitAtOnce } from "./exit.ts";
 import { endBroken, endFailed, uncleanStop } from "./failed.ts";
 import { duration } from "./format.ts";
@@ -27,13 +26,17 @@ export const serve: Command = {
     "them back; a third ends the process as it is, and what ran is tried again after the next start. SIGUSR2 takes a CPU " +
     "profile of all threads for ten seconds; the log says where. Exit codes: 0 stopped, " +
     "2 wrong configuration, 1 cannot start, 70 failed while running, 129, 130 or 143 ended by a third signal.",
-  flags: [configFlag, jsonFlag, ...settingFlags()],
+  async flags() {
+    const { configFlag, settingFlags } = await import("./configuration.ts");
+    return [configFlag, jsonFlag, ...settingFlags()];
+  },
   examples: ["millpond serve", "millpond serve --data-dir /var/lib/millpond --pools '{cpu: {workers: 4}}'"],
   outlivesReader: true,
   run: runServer,
 };
 
 async function runServer({ flags, env, terminal }: Invocation): Promise<number> {
+  const { loadConfig } = await import("./configuration.ts");
   const { config, file } = await loadConfig({ flags, env });
   if (isOn(flags, "--json")) assertOwnOutput(env);
   const say = (event: string, facts: object, lines: readonly string[]) => {

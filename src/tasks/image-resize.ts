@@ -19,7 +19,7 @@ import { resizeInChild } from "./image/child-process.ts";
 import { isQuick, maxSeconds, timedOut } from "./image/cost.ts";
 import { assertWritable, readBelow, type TargetFile, writeBelow, type Writer } from "./image/files.ts";
 import { formatOf, unsupported } from "./image/format.ts";
-import { hasSteps, readHeader, resizePicture } from "./image/picture.ts";
+import type * as picture from "./image/picture.ts";
 import { planOf, type Source } from "./image/plan.ts";
 import { type ImageSettings, readSettings } from "./image/settings.ts";
 import { assertSidesFit } from "./image/size.ts";
@@ -46,7 +46,8 @@ export default defineTask({
     const { bytes, id } = readSource(input, ctx);
     const target = targetFileOf(input, settings, id);
     if (target) assertWritable(target);
-    const source = await decoding(startedMs, () => ctx.span("inspect", () => inspect(bytes)));
+    const { hasSteps, readHeader, resizePicture } = await import("./image/picture.ts"); // a third of a thread's start: only where it is needed
+    const source = await decoding(startedMs, () => ctx.span("inspect", () => inspect(bytes, readHeader)));
     const plan = planOf(input, source, settings);
     ctx.throwIfCancelled();
     ctx.progress(0.2, `${source.width}x${source.height} to ${plan.width}x${plan.height}`);
@@ -88,7 +89,7 @@ function inSpan<T>(ctx: Context, name: string, code: (isSeen: boolean) => T): T 
 }
 
 /** What the picture is, by its header and its parts. Nothing is decoded. */
-async function inspect(bytes: Uint8Array): Promise<Source> {
+async function inspect(bytes: Uint8Array, readHeader: typeof picture.readHeader): Promise<Source> {
   const format = formatOf(bytes);
   if (format === undefined) throw unsupported(bytes);
   const parts = countParts(bytes, format);

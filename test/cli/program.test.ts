@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
-import { nameOf } from "../../src/cli/command.ts";
+import { flagsOf, nameOf } from "../../src/cli/command.ts";
 import { commands } from "../../src/cli/program.ts";
 import { version } from "../../src/version.ts";
 import { runHere as run } from "./here.ts";
@@ -41,15 +41,15 @@ suite("help and version", { concurrency: 2 }, () => {
     for (const name of ["list", "show", "redrive", "delete"]) assert.match(bare.stdout, new RegExp(`^  ${name} `, "m"));
   });
 
-  for (const { usage, flags, examples } of commands) {
-    const name = nameOf({ usage });
+  for (const command of commands) {
+    const name = nameOf(command);
     test(`${name} --help names its flags and shows examples`, async () => {
       const { code, stdout, stderr } = await run([...name.split(" "), "--help"]);
 
       assert.equal(code, 0);
       assert.equal(stderr, "");
-      for (const flag of flags) assert.ok(stdout.includes(flag.usage), flag.usage);
-      for (const example of examples) assert.ok(stdout.includes(`$ ${example}`), example);
+      for (const flag of await flagsOf(command)) assert.ok(stdout.includes(flag.usage), flag.usage);
+      for (const example of command.examples) assert.ok(stdout.includes(`$ ${example}`), example);
       assert.doesNotMatch(stdout, /preset|\\u0000/);
     });
   }

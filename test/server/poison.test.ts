@@ -16,11 +16,9 @@ import { type Gate, openGate } from "../rpc/gate.ts";
 import { makePlace } from "./place.ts";
 import { openRelay } from "./relay.ts";
 
-const workers = 4;
-const flags = ["--pools", JSON.stringify({ cpu: { workers: 1 }, io: { workers: 1 }, held: { work: "io", workers } })];
-
-/** A server that is started again whenever it dies, at one address, and clients of it. */
-async function openGuarded(t: TestContext) {
+/** A server that is started again whenever it dies, at one address, and clients of it. `workers` of pool `held`. */
+async function openGuarded(t: TestContext, workers: number) {
+  const flags = ["--pools", JSON.stringify({ cpu: { workers: 1 }, io: { workers: 1 }, held: { work: "io", workers } })];
   let isOver = false;
   t.after(() => {
     isOver = true; // before the place ends its servers
@@ -89,8 +87,9 @@ async function resultsOf(client: MillpondClient, count: number): Promise<Map<str
 suite("a job that ends its process", () => {
   for (const signal of ["SIGSEGV", "SIGKILL"] as const) {
     test(`by ${signal}, among 50 long ones of others, is poison; they all succeed, and only two servers died`, async (t) => {
+      const workers = 4;
       const gate = await openedGate(t);
-      const guarded = await openGuarded(t);
+      const guarded = await openGuarded(t, workers);
       const [ada, eve] = [guarded.client("ada"), guarded.client("eve")];
       // as many as there are workers beside it run whenever a server dies, and become suspects with it
       const beside = longJobs(gate, workers - 1, { priority: 1 });
@@ -119,8 +118,9 @@ suite("a job that ends its process", () => {
 
 suite("deaths that have nothing to do with jobs", () => {
   test("ten kill -9 while 50 long jobs run make none of them poison: all succeed", async (t) => {
+    const workers = 2; // each runs a job in every life of the server
     const gate = await openedGate(t);
-    const guarded = await openGuarded(t);
+    const guarded = await openGuarded(t, workers);
     const client = guarded.client("ada");
     // the first run in every life of a server: in its workers at first, then as suspects
     await client.submitAll(longJobs(gate, workers, { ...often, priority: 1 }));
@@ -139,7 +139,7 @@ suite("deaths that have nothing to do with jobs", () => {
 
   test("take the processes of suspects with them, and convict nobody", async (t) => {
     const gate = await openedGate(t);
-    const guarded = await openGuarded(t);
+    const guarded = await openGuarded(t, 1);
     const client = guarded.client("ada");
     await client.submitAll(longJobs(gate, 1, often));
     for (let attempt = 1; attempt <= 4; attempt += 1) {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2";
 import { buffer } from "node:stream/consumers";
-import { describe, test, type TestContext } from "node:test";
+import { after, before, describe, test, type TestContext } from "node:test";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { ServerReflectionRequestSchema } from "../../../src/gen/grpc/reflection/v1/reflection_pb.ts";
 import { openServer, type TestServer, ways } from "../fixtures.ts";
@@ -49,12 +49,6 @@ async function assertServes(server: TestServer): Promise<void> {
   for (const way of [ways.grpc, ways.connectHttp1]) assert.ok((await server.client(way).stats({})).snapshot, way.name);
 }
 
-async function open(t: TestContext, given: Parameters<typeof openServer>[0] = {}): Promise<TestServer> {
-  const server = await openServer(given);
-  t.after(() => server.remove());
-  return server;
-}
-
 const ports = [
   ["gRPC", "grpcAddress"],
   ["HTTP", "httpAddress"],
@@ -62,9 +56,16 @@ const ports = [
 
 for (const [port, address] of ports) {
   describe(`on the ${port} port`, () => {
+    let server: TestServer;
+    before(async () => {
+      server = await openServer();
+    });
+    after(() => server?.remove());
+
     test("a stream that asks without end and reads nothing is slowed down, and cut", async (t) => {
-      const server = await open(t, { slowReaderMs: 500 });
-      const session = dial(t, server[address]);
+      const impatient = await openServer({ slowReaderMs: 500 });
+      t.after(() => impatient.remove());
+      const session = dial(t, impatient[address]);
       const stream = openStream(session);
       let writes = 0;
       let isCut = false;
@@ -76,11 +77,10 @@ for (const [port, address] of ports) {
       }
       const asked = writes * 100;
       assert.ok(asked < 10_000, `${asked} requests went out before flow control held them up`);
-      await assertServes(server);
+      await assertServes(impatient);
     });
 
     test("many streams with many requests each get every answer, and polite calls are served meanwhile", async (t) => {
-      const server = await open(t);
       const [streams, requests] = [40, 100];
       const session = dial(t, server[address]);
       const answers = Array.from({ length: streams }, () => {
@@ -93,7 +93,6 @@ for (const [port, address] of ports) {
     });
 
     test("a name of megabytes is refused, and costs nobody else", async (t) => {
-      const server = await open(t);
       const stream = openStream(dial(t, server[address]));
       stream.end(framed({ case: "fileContainingSymbol", value: "x".repeat(3_000_000) }));
       const [headers] = await once(stream, "response");
@@ -103,7 +102,6 @@ for (const [port, address] of ports) {
     });
 
     test("streams that stay open hold up no stop: they end in order", async (t) => {
-      const server = await open(t);
       const session = dial(t, server[address]);
       const streams = Array.from({ length: 10 }, () => openStream(session));
       for (const stream of streams) stream.write(everything);
