@@ -1,6 +1,7 @@
 /** The process that has a SQLite file open, without a server. */
 import assert from "node:assert/strict";
-import { fork } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
+import { channel } from "node:diagnostics_channel";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,6 +11,7 @@ import { after, beforeEach, suite, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { openSqlite } from "../../../src/tasks/db/sqlite/connection.ts";
+import type { FromProcess } from "../../../src/tasks/db/sqlite/protocol.ts";
 import type { Work } from "../../../src/tasks/db/work.ts";
 import { cpuTicks, gone, nextChild } from "../slow-resize.ts";
 import { endless, workOf } from "./work.ts";
@@ -183,19 +185,34 @@ suite("the process of a connection", { skip }, () => {
     assert.equal(cpuTicks(pid), undefined);
   });
 
-  test("that is killed fails a query, which may be tried again, and leaves the outcome of a write unknown", async (t) => {
-    for (const [isReadOnly, unknownOutcome, reason, retryable] of [
-      [true, "retry", "db_unavailable", true],
-      [false, "retry", "db_outcome_unknown", true],
-      [false, "dead", "db_outcome_unknown", false],
-    ] as const) {
+  test("that is killed before its commit fails the job, which may be tried again: nothing was changed", async (t) => {
+    for (const isReadOnly of [true, false]) {
       const { connection, pid } = await busyChild(t);
-      const work = connection.run(workOf({ sql: endless.loop, isReadOnly, unknownOutcome }), never);
-      const outcome = assert.rejects(work, { reason, retryable, message: /SIGKILL/ });
+      const work = connection.run(workOf({ sql: endless.loop, isReadOnly }), never);
+      const outcome = assert.rejects(work, { reason: "db_unavailable", retryable: true, message: /SIGKILL/ });
 
       process.kill(pid, "SIGKILL");
 
       await outcome;
+    }
+  });
+
+  test("that is killed during its commit leaves the outcome unknown, and the statement says what then", async (t) => {
+    for (const unknownOutcome of ["retry", "dead"] as const) {
+      const file = newFile();
+      const committing = nextCommit();
+      const connection = await openNew(t, file);
+      const reader = new DatabaseSync(file);
+      reader.exec("BEGIN; SELECT * FROM users"); // the commit waits for it
+      const work = workOf({ sql: insert, sets: [[1, "a"]], isReadOnly: false, unknownOutcome });
+      const outcome = assert.rejects(connection.run(work, never), {
+        ...{ reason: "db_outcome_unknown", retryable: unknownOutcome === "retry", message: /SIGKILL/ },
+      });
+
+      process.kill(await committing, "SIGKILL");
+
+      await outcome;
+      reader.close();
     }
   });
 
@@ -227,6 +244,20 @@ suite("the process of a connection", { skip }, () => {
     assert.throws(() => new DatabaseSync(`${file}-wal`, { readOnly: true }));
   });
 });
+
+/** Resolves with the id of the next child process of this thread when that commits. */
+function nextCommit(): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const onChild = (given: unknown) => {
+    channel("child_process").unsubscribe(onChild);
+    const child = (given as { readonly process: ChildProcess }).process;
+    child.on("message", ({ kind }: FromProcess) => {
+      if (kind === "committing") resolve(child.pid as number);
+    });
+  };
+  channel("child_process").subscribe(onChild);
+  return promise;
+}
 
 const parentFile = fileURLToPath(new URL("./endless-parent.ts", import.meta.url));
 

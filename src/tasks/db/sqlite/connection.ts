@@ -1,11 +1,12 @@
 /** A connection to a SQLite file: a process that has it open, which is killed where a statement has to be stopped. */
 import type { ChildProcess } from "node:child_process";
 import { systemClock } from "../../../clock.ts";
+import { messageOf } from "../../../errors.ts";
 import { forkBeside } from "../../process/fork.ts";
 import { failures } from "../failures.ts";
 import { type Connection, maxAnswerBytes, type Work } from "../work.ts";
 import { failureOf } from "./failure.ts";
-import type { FromProcess, ToProcess } from "./protocol.ts";
+import type { FinalAnswer, FromProcess, ToProcess } from "./protocol.ts";
 
 /** How long the process may take to close the file, which moves what is in the write-ahead log. */
 const closeMs = 5_000;
@@ -17,11 +18,11 @@ export type Bounds = { readonly connectMs: number; readonly signal: AbortSignal 
 export async function openSqlite(path: string, { connectMs, signal }: Bounds): Promise<Connection> {
   signal.throwIfAborted();
   const child = forkBeside(import.meta.url, "process-entry", { busy: true });
-  const { closed, ask, kill } = talkTo(child);
+  const { closed, ask, kill, isCommitting } = talkTo(child);
   let isUsable = true;
   void closed.then(() => (isUsable = false));
 
-  async function bounded(asked: ToProcess, ms: number, signal: AbortSignal, late: () => Error): Promise<FromProcess> {
+  async function bounded(asked: ToProcess, ms: number, signal: AbortSignal, late: () => Error): Promise<FinalAnswer> {
     signal.throwIfAborted();
     const { promise, reject } = Promise.withResolvers<never>();
     const onAbort = () => reject(signal.reason as Error);
@@ -45,7 +46,8 @@ export async function openSqlite(path: string, { connectMs, signal }: Bounds): P
     async run(work, signal) {
       const answer = await bounded({ kind: "run", work }, totalMs(work), signal, () => failures.timedOut(work)).catch(
         (error: unknown) => {
-          throw error instanceof ProcessLost ? lostDuring(work, error) : error;
+          if (isCommitting() && !signal.aborted) throw failures.outcomeUnknown(messageOf(error), work);
+          throw error instanceof ProcessLost ? failures.unavailable(error.message) : error;
         },
       );
       if (answer.kind === "answer") return answer.answer;
@@ -77,29 +79,36 @@ function totalMs({ timeoutMs, sets }: Work): number {
 
 class ProcessLost extends Error {}
 
-/** A read has changed nothing. A write may have been committed when the process died. */
-function lostDuring(work: Work, { message }: ProcessLost): Error {
-  return work.isReadOnly ? failures.unavailable(message) : failures.outcomeUnknown(message, work);
-}
-
 function talkTo(child: ChildProcess) {
   const closed = Promise.withResolvers<void>();
-  let waiting: PromiseWithResolvers<FromProcess> | undefined;
+  let waiting: PromiseWithResolvers<FinalAnswer> | undefined;
   let why: string | undefined;
+  let isCommitting = false;
   const end = (reason: string) => {
     why ??= `the process of its connection ended or did not start: ${reason}`;
     waiting?.reject(new ProcessLost(why));
     closed.resolve();
   };
-  child.on("message", (said: FromProcess) => waiting?.resolve(said));
-  child.once("exit", (code, killedBy) => end(killedBy ?? `exit code ${code}`));
+  child.on("message", (said: FromProcess) => {
+    if (said.kind === "committing") isCommitting = true;
+    else waiting?.resolve(said);
+  });
+  child.once("exit", (code, killedBy) => {
+    const endWith = () => end(killedBy ?? `exit code ${code}`);
+    if (child.connected)
+      child.once("disconnect", endWith); // what it said last is still to be read
+    else endWith();
+  });
   child.on("error", ({ code }: NodeJS.ErrnoException) => {
     if (child.pid === undefined) end(code ?? "unknown error"); // it never began
   });
   return {
     closed: closed.promise,
-    async ask(asked: ToProcess): Promise<FromProcess> {
+    /** Whether what was asked last may have been committed, as far as is known when it is lost. */
+    isCommitting: () => isCommitting,
+    async ask(asked: ToProcess): Promise<FinalAnswer> {
       if (why !== undefined) throw new ProcessLost(why);
+      isCommitting = false;
       waiting = Promise.withResolvers();
       child.send(asked, () => {}); // one that is gone has an exit
       return waiting.promise;

@@ -8,7 +8,7 @@ import { messageOf } from "../../../errors.ts";
 import type { JsonValue } from "../../../job/job.ts";
 import { endNow, endWithParent, endWithPipe } from "../../process/own-process.ts";
 import { type Answer, maxAnswerBytes, type Work } from "../work.ts";
-import type { FromProcess, ToProcess } from "./protocol.ts";
+import type { FinalAnswer, FromProcess, ToProcess } from "./protocol.ts";
 
 endWithParent();
 endWithPipe();
@@ -28,7 +28,7 @@ function say(said: FromProcess): void {
 }
 
 /** The file has to be there: one that is missing is a wrong path, or not restored yet, and no empty database. */
-function open(path: string): FromProcess {
+function open(path: string): FinalAnswer {
   try {
     const file = pathToFileURL(path);
     file.searchParams.set("mode", "rw");
@@ -40,8 +40,8 @@ function open(path: string): FromProcess {
   }
 }
 
-function run(work: Work): FromProcess {
-  let set: number | undefined = 0;
+function run(work: Work): FinalAnswer {
+  let set: number | undefined;
   try {
     database.exec(`PRAGMA query_only = ${work.isReadOnly ? "on" : "off"}`);
     // waiting for other writers ends before the time of the statement does, which costs the process
@@ -52,7 +52,8 @@ function run(work: Work): FromProcess {
     const rows: JsonValue[][] = [];
     let affected = 0;
     let bytes = 0;
-    for (const values of work.sets) {
+    for (const [index, values] of work.sets.entries()) {
+      set = index;
       if (columns.length === 0 || work.maxRows === undefined) affected += Number(statement.run(...values).changes);
       else {
         // one step at a time, so that no more rows are made than may come back
@@ -65,10 +66,12 @@ function run(work: Work): FromProcess {
         }
         if (!work.isReadOnly) affected += changes();
       }
-      set += 1;
     }
     set = undefined;
-    if (!work.isReadOnly) database.exec("COMMIT");
+    if (!work.isReadOnly) {
+      say({ kind: "committing" }); // written before it goes on: who kills this process knows whether it may be committed
+      database.exec("COMMIT");
+    }
     return { kind: "answer", answer: { columns, rows, affected } satisfies Answer };
   } catch (error) {
     statements.delete(work.sql); // its next use would throw this error once more
@@ -77,7 +80,7 @@ function run(work: Work): FromProcess {
 }
 
 /** Ends the transaction, if there is one. */
-function given(answer: FromProcess): FromProcess {
+function given(answer: FinalAnswer): FinalAnswer {
   if (database.isTransaction) database.exec("ROLLBACK");
   return answer;
 }
@@ -120,7 +123,7 @@ function bytesOf(cells: readonly JsonValue[]): number {
   return bytes;
 }
 
-function faultOf(error: unknown, set: number | undefined): FromProcess {
+function faultOf(error: unknown, set: number | undefined): FinalAnswer {
   const code = error instanceof Error && "errcode" in error ? (error.errcode as number) : undefined;
   return { kind: "fault", code, message: messageOf(error), set };
 }

@@ -7,7 +7,10 @@ export type ToProcess =
   /** It closes the database and ends. */
   | { readonly kind: "close" };
 
-export type FromProcess =
+/** All but `committing` is the answer to what was asked. */
+export type FromProcess = { readonly kind: "committing" } | FinalAnswer;
+
+export type FinalAnswer =
   | { readonly kind: "opened" }
   | { readonly kind: "answer"; readonly answer: Answer }
   | { readonly kind: "too_many_rows" }
@@ -19,6 +22,6 @@ export type Fault = {
   /** SQLite's extended result code; undefined: the error is not SQLite's. */
   readonly code: number | undefined;
   readonly message: string;
-  /** The set that it came from; undefined: none, as of opening and of the commit. */
+  /** The set that it came from; undefined: none, as of the begin and the commit. */
   readonly set: number | undefined;
 };
