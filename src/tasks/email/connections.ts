@@ -111,6 +111,7 @@ export function createConnections(name: string, server: SmtpServer, ctx: Resourc
     send,
     async close() {
       closeIdle();
+      for (const each of open) each.close();
       await Promise.all(Array.from(open, ({ closed }) => closed));
     },
   };

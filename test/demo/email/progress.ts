@@ -9,8 +9,8 @@ const drawEveryMs = 50;
 export type MailProgress = {
   /** One mail has come to its end. */
   add(isSent: boolean): void;
-  /** Ends the line; returns mails per second and how long it took. */
-  end(): { readonly perSecond: number; readonly tookMs: number };
+  /** Ends the line; returns how long it took, and mails per second, of all of them and of the second half. */
+  end(): { readonly tookMs: number; readonly perSecond: number; readonly later: number };
 };
 
 export function createMailProgress(total: number): MailProgress {
@@ -20,6 +20,7 @@ export function createMailProgress(total: number): MailProgress {
   let sent = 0;
   let failed = 0;
   let drawnAt = 0;
+  let halfAt = startedAt;
 
   function lineAt(nowMs: number): string {
     const processed = sent + failed;
@@ -45,12 +46,15 @@ export function createMailProgress(total: number): MailProgress {
     add(isSent) {
       if (isSent) sent += 1;
       else failed += 1;
+      if (sent + failed === Math.floor(total / 2)) halfAt = performance.now();
       show();
     },
     end() {
       if (stdout.isTTY) stdout.write("\n");
-      const tookMs = performance.now() - startedAt;
-      return { perSecond: ((sent + failed) * 1000) / tookMs, tookMs };
+      const endedAt = performance.now();
+      const perSecond = (mails: number, sinceMs: number) => (mails * 1000) / Math.max(endedAt - sinceMs, 1);
+      const later = perSecond(total - Math.floor(total / 2), halfAt);
+      return { tookMs: endedAt - startedAt, perSecond: perSecond(sent + failed, startedAt), later };
     },
   };
 }

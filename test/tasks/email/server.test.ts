@@ -62,10 +62,18 @@ suite("a server with email.send", () => {
 
   const send = (name: string) => client.run(emailSend, { ...plainMail, server: name }, { retry: { maxAttempts: 1 } });
 
-  test("starts while an SMTP server is away, and sends over it when it is there", async () => {
+  /** What Stats says is wrong with an SMTP server. */
+  async function problemOf(name: string): Promise<string | undefined> {
+    const { resources } = await client.stats();
+    const parts = resources.find(({ resource }) => resource === "smtp")?.parts ?? [];
+    return parts.find(({ part }) => part === name)?.problem;
+  }
+
+  test("starts while an SMTP server is away, says so in Stats, and sends over it when it is there", async () => {
     const away = await send("away");
     assert.equal(away.failure?.reason, "smtp_unavailable");
     assert.match(away.failure?.message ?? "", /^SMTP server "away" \(127.0.0.1:\d+\) is away: connect ECONNREFUSED/);
+    assert.match((await problemOf("away")) ?? "", /ECONNREFUSED/);
 
     const smtp = await openSmtpServer({ port: awayPort });
     ends.push(() => smtp.close());
@@ -76,6 +84,7 @@ suite("a server with email.send", () => {
       smtp.taken.map(({ messageId }) => messageId),
       [output?.messageId],
     );
+    assert.equal(await problemOf("away"), undefined);
   });
 
   test("refuses an unknown SMTP server and a broken header at submit, with the path of the field", async () => {
