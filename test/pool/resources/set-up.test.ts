@@ -47,7 +47,11 @@ suite("a resource of a thread", () => {
 
   test("whose teardown never returns, or throws, does not keep the server from stopping", async (t) => {
     for (const teardown of ["never returns", "throws"] as const) {
-      const { run, pool, server, hostLines } = await tryLines(t, { teardown }, { graceMs: 100 });
+      const { run, pool, server, hostLines } = await tryLines(
+        t,
+        { teardown },
+        { graceMs: teardown === "throws" ? 60_000 : 1_000 },
+      );
       await run("line", 1);
       await pool.destroy();
       assert.equal(server.heard.at(-1), "bye");
