@@ -164,7 +164,7 @@ const words: Readonly<Record<StopReason, string>> = {
   released: "the attempt is given back",
 };
 
-function toldToStop(reason: StopReason): TaskError {
+export function toldToStop(reason: StopReason): TaskError {
   return new TaskError(reason, `told to stop: ${words[reason]}`);
 }
 

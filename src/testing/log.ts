@@ -1,0 +1,13 @@
+import type { JsonValue } from "../job/job.ts";
+import type { Log } from "../log.ts";
+import type { LogLevel } from "../pool/task-log.ts";
+import type { TriedLine } from "./context.ts";
+
+/** What resources log goes to the attempt that runs; without one nobody reads it. */
+export function logTo(lines: () => TriedLine[] | undefined): Log {
+  const at =
+    (level: LogLevel): Log["info"] =>
+    (fields, text) =>
+      void lines()?.push({ level, text, fields: (fields["fields"] ?? {}) as { readonly [key: string]: JsonValue } });
+  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error"), isWritten: () => true };
+}

@@ -1,0 +1,54 @@
+/** The resources of a tried task: the same code as in a worker, with the server's side of it in the same thread. */
+import type { Clock } from "../clock.ts";
+import { createSignal } from "../lifecycle.ts";
+import type { Log } from "../log.ts";
+import { createResourceHost } from "../pool/resources/host.ts";
+import { createThreadResources } from "../pool/resources/thread-resources.ts";
+import type { FromThread, PoolResource } from "../pool/resources/words.ts";
+import type { AnyTask } from "../pool/task.ts";
+
+export type TriedResources = {
+  /** Sets up what is not yet, and gives the values. */
+  begin(signal: AbortSignal): Promise<{ readonly [name: string]: unknown }>;
+  end(): void;
+  /** What is wrong, by resource, or by resource and part with a dot between them. */
+  problems(): { readonly [part: string]: string };
+  /** Tears down what was set up. */
+  close(): Promise<void>;
+};
+
+export function openResources(
+  task: AnyTask,
+  resources: readonly PoolResource[],
+  clock: Clock,
+  log: Log,
+): TriedResources {
+  const host = createResourceHost({ resources, clock, onChanged() {}, log });
+  const closed = createSignal();
+  const hear = (word: FromThread) => (word.kind === "ended" ? closed.fire() : member.hear(word));
+  const thread = createThreadResources({
+    ...{ resources, clock },
+    // later, as over a port
+    tell: (word) => queueMicrotask(() => hear(word)),
+  });
+  const used = thread.usedBy(task);
+  const member = host.join({
+    ...{ pool: task.pool, probed: [] },
+    tell: (word) => queueMicrotask(() => thread.hear(word)),
+  });
+  return {
+    begin: async (signal) => used?.begin(signal) ?? {},
+    end: thread.end,
+    problems() {
+      const away = host.parts().filter(({ problem }) => problem !== undefined);
+      return Object.fromEntries(
+        away.map(({ resource, part, problem = "" }) => [part === "" ? resource : `${resource}.${part}`, problem]),
+      );
+    },
+    close() {
+      host.stop();
+      thread.hear({ kind: "end" });
+      return closed.promise;
+    },
+  };
+}
