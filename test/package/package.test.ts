@@ -9,10 +9,12 @@ import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { publint } from "publint";
+import { systemClock } from "../../src/clock.ts";
 import { documents } from "../../src/rpc/front-page.ts";
 import { version } from "../../src/version.ts";
 import { codeBlocks } from "../docs/documents.ts";
 import { installNode, run, runToEnd, serve, type Served } from "./commands.ts";
+import { walkThrough } from "./first-task.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const tsc = join(root, "node_modules/typescript/bin/tsc");
@@ -115,6 +117,12 @@ suite("the packed file, installed with npm,", () => {
     const recipes = codeBlocks(readFileSync(join(root, "docs/recipes.md"), "utf8"), "ts");
     for (const [index, text] of recipes.entries()) writeFileSync(join(shop, `tasks/recipe-${index}.ts`), text);
     run(process.execPath, [tsc, "-p", "."], { cwd: shop });
+  });
+
+  test("takes a user through docs/first-task.md as the page says, in less than five minutes", async () => {
+    const startedAt = systemClock.now();
+    await walkThrough(folder);
+    assert.ok(systemClock.now() - startedAt < 5 * 60_000, `it took ${systemClock.now() - startedAt} ms`);
   });
 
   test("runs on the oldest Node.js that package.json allows", async () => {
