@@ -41,16 +41,18 @@ export function openJsonSchema(given: object, side: Side): Schema {
     shape: shapeOf("json-schema", () => given),
     check(value) {
       if (value instanceof Uint8Array) return { violations: [{ field: "", description: "is bytes and must be JSON" }] };
-      if (side === "output" && findNonJson(value, maxJsonDepth)) return { value }; // which is refused for that, with its path
       const json = side === "output" ? jsonOf(value) : (value ?? null);
+      if (json === undefined) return { value }; // it is no JSON, and is refused for that with its path
       return isFit(json) ? { value: json } : { violations: violationsOf(isFit.errors, json) };
     },
   };
 }
 
-/** What clients get of an output: without what is undefined, and a Date as its text. */
+/** What clients get of an output: without what is undefined, and a Date as its text. Undefined: it is no JSON. */
 function jsonOf(output: unknown): unknown {
-  return output === undefined ? null : JSON.parse(JSON.stringify(output));
+  if (output === undefined) return null;
+  const text = findNonJson(output, maxJsonDepth) ? undefined : (JSON.stringify(output) as string | undefined);
+  return text === undefined ? undefined : JSON.parse(text);
 }
 
 function ajvFor(draft: string): Ajv {
@@ -94,13 +96,13 @@ type Errors = readonly ErrorObject[] | null | undefined;
 
 function violationsOf(errors: Errors, value: unknown): readonly FieldViolation[] {
   return (errors ?? []).slice(0, maxViolations).map((error) => {
-    const { path, description } = told(error);
+    const { path, description } = describe(error);
     return { field: fieldOf([...pathIn(value, error.instancePath), ...path]), description };
   });
 }
 
 /** In the words that other violations have, at the field that is meant and not at the one around it. */
-function told({ keyword, params, message }: ErrorObject): { path: readonly string[]; description: string } {
+function describe({ keyword, params, message }: ErrorObject): { path: readonly string[]; description: string } {
   const facts = params as { readonly [name: string]: unknown };
   switch (keyword) {
     case "required":

@@ -1,6 +1,6 @@
 /** Opens what a task gave as `input` or `output` and is no message type. */
 import { openJsonSchema } from "./json-schema.ts";
-import type { Schema, Side } from "./schema.ts";
+import { kindOf, type Schema, type Side } from "./schema.ts";
 import { isStandard, openStandard } from "./standard.ts";
 
 /** Throws an Error whose message goes on behind "its input". */
@@ -23,9 +23,3 @@ export function openSchema(given: unknown, side: Side): Schema {
 
 const remedy =
   "give a message type such as GreetInputSchema, a Standard Schema such as `z.object({...})`, or a JSON Schema";
-
-function kindOf(given: unknown): string {
-  if (given instanceof Promise) return "a Promise";
-  if (Array.isArray(given)) return "a list";
-  return given === null ? "null" : `a ${typeof given}`;
-}

@@ -4,7 +4,7 @@ import { cut } from "../plain.ts";
 
 export type Schema = {
   readonly shape: SchemaShape;
-  /** Throws what code of the schema throws, and `AsyncSchema` when that is asynchronous. */
+  /** Throws what code of the schema throws, and `SchemaFault` when the fault is the schema's and not the value's. */
   check(value: unknown): Checked;
 };
 
@@ -32,11 +32,22 @@ const maxShapeChars = 65_536;
 const maxReasonChars = 200;
 const maxVendorChars = 100;
 
+/** A schema cannot check a value. The message goes on behind "its input". */
+export class SchemaFault extends Error {}
+
 /** Checks of inputs are synchronous, see docs/tasks.md. */
-export class AsyncSchema extends Error {
+export class AsyncSchema extends SchemaFault {
   constructor() {
     super("is asynchronous: leave out what waits, such as async refinements, and do that in `run`");
   }
+}
+
+/** What a value of the wrong type is, without the value. */
+export function kindOf(value: unknown): string {
+  if (value instanceof Promise) return "a Promise";
+  if (Array.isArray(value)) return "a list";
+  if (value === null || value === undefined) return String(value);
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
 
 /** How a path is written, as those into messages are. Numbers are indices of lists. */
@@ -49,7 +60,8 @@ export function fieldOf(path: readonly PropertyKey[]): string {
 export function shapeOf(vendor: string, write: () => unknown): SchemaShape {
   const shape = { vendor: cut(vendor, maxVendorChars), jsonSchema: "", unknownReason: "" };
   try {
-    const text = JSON.stringify(write());
+    const text = JSON.stringify(write()) as string | undefined;
+    if (text === undefined) return { ...shape, unknownReason: `${vendor} writes no JSON Schema of it` };
     if (text.length <= maxShapeChars) return { ...shape, jsonSchema: text.toWellFormed() };
     const unknownReason = `its JSON Schema has ${text.length} characters, and at most ${maxShapeChars} are shown`;
     return { ...shape, unknownReason };

@@ -1,8 +1,18 @@
 /** Standard Schemas, of zod, valibot, ArkType and others: see https://standardschema.dev. Their code is the task's. */
 import type { FieldViolation } from "../../errors.ts";
-import type { StandardIssue, StandardSchema } from "../../schema.ts";
+import type { StandardSchema } from "../../schema.ts";
 import { read, textOf } from "../plain.ts";
-import { AsyncSchema, fieldOf, maxViolations, type Schema, shapeOf, type Side } from "./schema.ts";
+import {
+  AsyncSchema,
+  type Checked,
+  fieldOf,
+  kindOf,
+  maxViolations,
+  type Schema,
+  SchemaFault,
+  shapeOf,
+  type Side,
+} from "./schema.ts";
 
 type Standard = StandardSchema["~standard"];
 
@@ -25,28 +35,39 @@ export function openStandard(given: StandardSchema, side: Side): Schema {
   refuseAsync(standard);
   return {
     shape: shapeOf(textOf(standard.vendor, Infinity), () => jsonSchemaOf(standard, side)),
-    check(value) {
-      const result = settled(standard.validate(value));
-      if (!result.issues) return { value: result.value };
-      return { violations: result.issues.slice(0, maxViolations).map(violationOf) };
-    },
+    check: (value) => checkedOf(standard.validate(value)),
   };
 }
 
 /** Most asynchronous schemas are so for every value. Those that are only for some refuse the job in question. */
 function refuseAsync(standard: Standard): void {
   try {
-    settled(standard.validate(undefined));
+    refusePromise(standard.validate(undefined));
   } catch (error) {
     if (error instanceof AsyncSchema) throw error; // what else it throws may well be about this value
   }
 }
 
-function settled<T extends object>(result: T | Promise<T>): T {
-  if (!("then" in result)) return result;
-  result.catch(() => undefined);
+function refusePromise(returned: unknown): void {
+  if (typeof read(returned, "then") !== "function") return;
+  Promise.resolve(returned).catch(() => undefined);
   throw new AsyncSchema();
 }
+
+/** Nothing is certain of what code of users returns. Nothing of it is quoted: it may have parts of the value. */
+function checkedOf(returned: unknown): Checked {
+  refusePromise(returned);
+  if (typeof returned !== "object" || returned === null)
+    throw new SchemaFault(`returned ${kindOf(returned)}${expected}`);
+  const issues = read(returned, "issues");
+  if (Array.isArray(issues) && issues.length > 0)
+    return { violations: issues.slice(0, maxViolations).map(violationOf) };
+  if (issues !== undefined) throw new SchemaFault(`returned \`issues\` that list nothing${expected}`);
+  if (!("value" in returned)) throw new SchemaFault(`returned neither \`value\` nor \`issues\`${expected}`);
+  return { value: returned.value };
+}
+
+const expected = ", which is no result of a Standard Schema";
 
 /** By an extension that libraries may have: https://standardschema.dev/json-schema. */
 function jsonSchemaOf(standard: Standard, side: Side): unknown {
@@ -55,7 +76,16 @@ function jsonSchemaOf(standard: Standard, side: Side): unknown {
   throw new Error(`${standard.vendor} gives no JSON Schema of it`);
 }
 
-function violationOf({ path = [], message }: StandardIssue): FieldViolation {
-  const keys = path.map((step) => (typeof step === "object" ? step.key : step));
-  return { field: fieldOf(keys), description: message };
+function violationOf(issue: unknown): FieldViolation {
+  const message = read(issue, "message");
+  const path = read(issue, "path") ?? [];
+  if (typeof message !== "string") throw new SchemaFault(`returned an issue without a \`message\`${expected}`);
+  if (!Array.isArray(path)) throw new SchemaFault(`returned an issue whose \`path\` is ${kindOf(path)}${expected}`);
+  return { field: fieldOf(path.map(keyOf)), description: message };
+}
+
+function keyOf(step: unknown): PropertyKey {
+  const key = typeof step === "object" ? read(step, "key") : step;
+  if (typeof key === "string" || typeof key === "number" || typeof key === "symbol") return key;
+  throw new SchemaFault(`returned an issue with ${kindOf(key)} in its \`path\`${expected}`);
 }

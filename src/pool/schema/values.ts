@@ -1,7 +1,7 @@
 /** Passes the inputs and outputs of tasks through their schemas. */
 import { type FieldViolation, messageOf } from "../../errors.ts";
 import { permanent, TaskError } from "../task.ts";
-import { AsyncSchema, type Checked, pathFrom, type Schema, type Side } from "./schema.ts";
+import { type Checked, pathFrom, type Schema, SchemaFault, type Side } from "./schema.ts";
 
 /** As many violations as a sentence can hold. */
 const maxNamed = 3;
@@ -24,7 +24,7 @@ export function inputBy(schema: Schema, input: unknown): unknown {
   try {
     checked = schema.check(input);
   } catch (error) {
-    throw error instanceof AsyncSchema ? new UnfitInput(`its \`input\` ${error.message}`) : error;
+    throw error instanceof SchemaFault ? new UnfitInput(`its \`input\` ${error.message}`) : error;
   }
   if (checked.violations) throw new UnfitInput(checked.violations);
   return checked.value;
@@ -36,7 +36,8 @@ export function outputBy(schema: Schema, output: unknown): unknown {
   try {
     checked = schema.check(output);
   } catch (error) {
-    throw permanent("bad_output", `the schema of the output cannot check it: it ${messageOf(error)}`);
+    const what = error instanceof SchemaFault ? "" : "threw: ";
+    throw permanent("bad_output", `the task's \`output\` ${what}${messageOf(error)}`);
   }
   if (checked.violations) throw permanent("bad_output", sentenceOf("output", checked.violations));
   return checked.value;

@@ -5,6 +5,8 @@ import * as v from "valibot";
 import * as z from "zod";
 import type { StandardSchema } from "../../../src/schema.ts";
 import { openSchema } from "../../../src/pool/schema/open.ts";
+import { SchemaFault } from "../../../src/pool/schema/schema.ts";
+import { inputBy, outputBy } from "../../../src/pool/schema/values.ts";
 
 const inZod = z.object({
   width: z.number().int().min(1),
@@ -103,6 +105,8 @@ suite("a schema of zod, valibot or JSON Schema", () => {
     assert.equal(check(undefined).violations?.length, 1);
     const map = { note: new Map() };
     assert.deepEqual(check(map), { value: map }, "what is no JSON is refused as that");
+    const nothing = { toJSON: () => undefined };
+    assert.deepEqual(check(nothing), { value: nothing });
   });
 
   test("may be a function, as those of ArkType are", () => {
@@ -160,6 +164,9 @@ suite("what a schema shows of itself", () => {
     const long = { enum: ["x".repeat(70_000)] };
     assert.match(shapeOf(long).unknownReason, /^its JSON Schema has \d+ characters, and at most 65536 are shown$/);
     assert.equal(shapeOf(long).jsonSchema, "");
+    const jsonSchema = { input: () => undefined };
+    const silent = { "~standard": { version: 1, vendor: "own", validate: () => ({ value: 1 }), jsonSchema } };
+    assert.deepEqual(shapeOf(silent).unknownReason, "own writes no JSON Schema of it");
   });
 });
 
@@ -218,4 +225,39 @@ suite("what is no schema is refused, with the remedy", () => {
     assert.equal(check(3).violations?.length, 1);
     assert.throws(() => check("text"), { message: /^is asynchronous/ });
   });
+});
+
+suite("what a broken schema returns is its own fault, and not the value's", () => {
+  const rows: readonly (readonly [returned: unknown, message: RegExp])[] = [
+    [undefined, /^returned undefined, which is no result of a Standard Schema$/],
+    ["no", /^returned a string, /],
+    [{}, /^returned neither `value` nor `issues`, /],
+    [{ issues: [] }, /^returned `issues` that list nothing, /],
+    [{ issues: "x" }, /^returned `issues` that list nothing, /],
+    [{ issues: [{}] }, /^returned an issue without a `message`, /],
+    [{ issues: [null] }, /^returned an issue without a `message`, /],
+    [{ issues: [{ message: "m", path: "a" }] }, /^returned an issue whose `path` is a string, /],
+    [{ issues: [{ message: "m", path: [null] }] }, /^returned an issue with undefined in its `path`, /],
+    // oxlint-disable-next-line unicorn/no-thenable
+    [{ then: () => undefined }, /^is asynchronous: /],
+  ];
+  for (const [returned, message] of rows) {
+    test(JSON.stringify(returned) ?? "undefined", () => {
+      const validate = (value: unknown) => (value === undefined ? { value } : returned);
+      const schema = { "~standard": { version: 1, vendor: "own", validate } };
+      const { check } = openSchema(schema, "input");
+      assert.throws(
+        () => check(1),
+        (error) => error instanceof SchemaFault && message.test(error.message),
+      );
+      assert.throws(() => inputBy({ check, shape }, 1), {
+        verdict: new RegExp(message.source.replace("^", "^its `input` ")),
+      });
+      assert.throws(() => outputBy({ check, shape }, 1), {
+        reason: "bad_output",
+        message: new RegExp(message.source.slice(1)),
+      });
+    });
+  }
+  const shape = { vendor: "own", jsonSchema: "", unknownReason: "" };
 });

@@ -72,14 +72,16 @@ suite("at submit", { concurrency: 2 }, () => {
     const task = `import { defineTask } from "millpond";
       const validate = (value) => {
         if (value === "throw") throw new RangeError("out of range");
+        if (value === "nothing") return { issues: [] };
         return value === "wait" ? Promise.resolve({ value }) : { value };
       };
       const input = { "~standard": { version: 1, vendor: "own", validate } };
       export default defineTask({ name: "own", pool: "cpu", input, run: () => 1 });`;
     const { check } = await loadFiles(t, { "a.mjs": task });
-    const [good, waits, throws] = await check("own", "good", "wait", "throw");
+    const [good, waits, throws, nothing] = await check("own", "good", "wait", "throw", "nothing");
     assert.equal(good, null);
     assert.match(JSON.stringify(waits), /check_failed.*its `input` is asynchronous: leave out what waits/);
+    assert.match(JSON.stringify(nothing), /check_failed.*its `input` returned `issues` that list nothing/);
     assert.deepEqual(throws, [{ field: "input", description: "out of range" }]);
   });
 
