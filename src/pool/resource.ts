@@ -36,7 +36,7 @@ export type ResourceDefinition<V, S> = {
    * resource, which waits for its end.
    */
   probe?(value: V, signal: AbortSignal): void | Promise<void>;
-  /** Lets go of it, when the thread ends in an orderly way. Takes at most `graceMs`; a thread that dies has no time for it. */
+  /** Lets go of it, when the server stops or tasks are reloaded, within `graceMs`. Threads that end otherwise have no time for it. */
   teardown?(value: V): void | Promise<void>;
 };
 
