@@ -30,7 +30,14 @@ suite("email.send", { concurrency: true }, () => {
   });
 
   test("never has more connections than the server's limit, also while they close", async (t) => {
-    const { server, send } = await openSender(t, {}, { connections: 3, idleMs: 0 });
+    const allThere = Promise.withResolvers<"take">();
+    let asked = 0;
+    const answer = ({ stage }: Asked) => {
+      if (stage !== "from") return "take";
+      if (++asked === 3) allThere.resolve("take");
+      return allThere.promise;
+    };
+    const { server, send } = await openSender(t, { answer }, { connections: 3, idleMs: 0 });
     await Promise.all(many(12).map(() => send()));
 
     assert.equal(server.taken.length, 12);
