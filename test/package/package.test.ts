@@ -55,10 +55,12 @@ suite("the packed file, installed with npm,", () => {
       join(project, "use.ts"),
       `import { defineTask, permanent } from "millpond";
        import { connect, type MillpondClient } from "millpond/client";
+       import { tryTask } from "millpond/testing";
        export const greet = defineTask({ name: "greet", pool: "cpu", run: (_, ctx) => \`hello \${ctx.attempt}\` });
        export const client: MillpondClient = connect({ address: "127.0.0.1:7717" });
        type IsAny<T> = 0 extends 1 & T ? true : false;
        export const areAny: [IsAny<typeof permanent>, IsAny<typeof connect>, IsAny<typeof client>] = [false, false, false];
+       export const isTryAny: IsAny<typeof tryTask> = false;
       `,
     );
     const options = ["--module", "nodenext", "--target", "esnext", "--strict", "--noEmit"];
@@ -113,7 +115,7 @@ suite("the packed file, installed with npm,", () => {
 
     run("npm", ["install", "--silent"], { cwd: shop });
     run("npx", ["millpond", "task", "new", "hail", "--typed"], { cwd: shop });
-    assert.match(run("npm", ["test"], { cwd: shop }), /pass 2$/m);
+    assert.match(run("npm", ["test"], { cwd: shop }), /pass 4$/m);
     const recipes = codeBlocks(readFileSync(join(root, "docs/recipes.md"), "utf8"), "ts");
     for (const [index, text] of recipes.entries()) writeFileSync(join(shop, `tasks/recipe-${index}.ts`), text);
     run(process.execPath, [tsc, "-p", "."], { cwd: shop });

@@ -9,7 +9,7 @@ import {
   type Origin,
   type Packages,
 } from "./installation.ts";
-import { generatedFile, generatorFile, protoFile, typedTask, typedTaskTest } from "./typed-task.ts";
+import { generatedFile, generatorFile, protoFile, typedTask } from "./typed-task.ts";
 import type { TaskNames } from "./names.ts";
 
 /** The package of the runtime of generated messages. */
@@ -23,7 +23,7 @@ export function taskFiles(names: TaskNames, isTyped: boolean): readonly NewFile[
   const { file, proto } = names;
   return [
     { path: `${file}.ts`, what: "the task", text: isTyped ? typedTask(names) : schemaTask(names) },
-    { path: `${file}.test.ts`, what: "its test", text: isTyped ? typedTaskTest(names) : taskTest(names) },
+    { path: `${file}.test.ts`, what: "its test", text: taskTest(names) },
     ...(isTyped
       ? [
           { path: `proto/${proto}.proto`, what: "its messages", text: protoFile(names) },
@@ -73,7 +73,9 @@ export default defineTask({
     required: ["name"],
     additionalProperties: false,
   },
-  run({ name }) {
+  output: { type: "object", properties: { greeting: { type: "string" } }, required: ["greeting"] },
+  run({ name }, ctx) {
+    ctx.log.info("greeting", { name });
     return { greeting: \`hello \${name}\` };
   },
 });
@@ -81,11 +83,18 @@ export default defineTask({
 
 const taskTest = ({ file }: TaskNames) => `import assert from "node:assert/strict";
 import { test } from "node:test";
+import { tryTask } from "millpond/testing";
 import task from "./${file}.ts";
 
-const unused = {} as never; // the task takes nothing from its context
+const tried = await tryTask(task);
 
 test("greets whoever it is given", async () => {
-  assert.deepEqual(await task.run({ name: "Ada" }, unused), { greeting: "hello Ada" });
+  const { greeting } = await tried.run({ name: "Ada" });
+  assert.equal(greeting, "hello Ada");
+});
+
+test("refuses an empty name at submit", () => {
+  const fields = tried.check({ name: "" }).map(({ field }) => field);
+  assert.deepEqual(fields, ["input.name"]);
 });
 `;
