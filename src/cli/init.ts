@@ -1,10 +1,10 @@
 import { join } from "node:path";
-import { type Command, type Invocation, jsonFlag } from "./command.ts";
+import { type Command, type Invocation, jsonFlag, UsageError } from "./command.ts";
 import { present, writeMissing } from "./scaffold/files.ts";
 import { building, originOf, packageAround } from "./scaffold/installation.ts";
 import { namesOf } from "./scaffold/names.ts";
 import { projectFiles, tasksFolder } from "./scaffold/project.ts";
-import { reportWritten } from "./scaffold/report.ts";
+import { quoted, reportWritten } from "./scaffold/report.ts";
 import { exampleInput, sharedFiles, taskFiles } from "./scaffold/task.ts";
 
 const example = "greet";
@@ -21,6 +21,7 @@ export const init: Command = {
 
 async function writeProject(invocation: Invocation): Promise<number> {
   const [folder = "."] = invocation.args;
+  if (folder === "") throw new UsageError('the folder is "": name one, or leave it out for the current folder');
   const origin = await originOf();
   const project = await projectFiles(folder, origin);
   const hasPackage = present(folder, [{ path: "package.json" }]).length > 0;
@@ -29,7 +30,7 @@ async function writeProject(invocation: Invocation): Promise<number> {
   const files = [...project, ...tasks.map((file) => ({ ...file, path: join(tasksFolder, file.path) }))];
   reportWritten(invocation, await writeMissing(folder, files), [
     ...building(origin),
-    ...(folder === "." ? [] : [`cd ${folder}`]),
+    ...(folder === "." ? [] : [`cd ${quoted(folder)}`]),
     "npm install",
     "npm test",
     "npx millpond serve",

@@ -1,12 +1,20 @@
 /** What a task returned, for people and for programs. */
-import { type DescMessage, fromBinary, isMessage, type Message, ScalarType, toJson } from "@bufbuild/protobuf";
+import {
+  type DescMessage,
+  fromBinary,
+  isMessage,
+  type JsonValue,
+  type Message,
+  ScalarType,
+  toJson,
+} from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { shortened, size } from "./format.ts";
 import { typeNamed, typeNameOf } from "./learned-types.ts";
 
-/** A message and its type. */
-type Typed = { readonly type: DescMessage; readonly message: Message };
+/** A message, its type, and the JSON that protobuf maps it to. */
+type Typed = { readonly type: DescMessage; readonly message: Message; readonly json: JsonValue };
 
 /** An output as `--json` shows it. */
 export type OutputAsJson = {
@@ -21,7 +29,7 @@ export function outputAsJson(output: unknown): OutputAsJson {
   if (output === undefined) return { outputType: "none" };
   if (output instanceof Uint8Array) return { outputType: "bytes", output: base64(output) };
   const typed = typedOf(output);
-  if (typed) return { outputType: typed.type.typeName, output: toJson(typed.type, typed.message) };
+  if (typed) return { outputType: typed.type.typeName, output: typed.json };
   if (isUnknownMessage(output)) return { outputType: typeNameOf(output), output: base64(output.value) };
   return { outputType: "json", output };
 }
@@ -56,8 +64,8 @@ const signatures: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** Protobuf's JSON mapping, but with the size of each field of bytes in place of the bytes. */
-function withSizes({ type, message }: Typed): unknown {
-  const json = toJson(type, message) as Record<string, unknown>;
+function withSizes({ type, message, json: exact }: Typed): unknown {
+  const json = { ...(exact as Record<string, unknown>) };
   const given = fieldsOf(message);
   for (const field of type.fields) {
     const value = given[field.localName];
@@ -77,11 +85,17 @@ function fieldsOf(message: Message): Record<string, unknown> {
   return Object.fromEntries(entries);
 }
 
-/** Undefined: it is no message, or of a type that is not known. */
+/** Undefined: it is no message, of a type that is not known, or one that its type cannot read, as that of another version. */
 function typedOf(output: unknown): Typed | undefined {
   if (!isMessage(output)) return undefined;
   const type = typeNamed(isUnknownMessage(output) ? typeNameOf(output) : output.$typeName);
-  return type && { type, message: isUnknownMessage(output) ? fromBinary(type, output.value) : output };
+  if (type === undefined) return undefined;
+  try {
+    const message = isUnknownMessage(output) ? fromBinary(type, output.value) : output;
+    return { type, message, json: toJson(type, message) };
+  } catch {
+    return undefined;
+  }
 }
 
 function isUnknownMessage(output: unknown): output is Any {

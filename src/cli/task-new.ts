@@ -5,7 +5,7 @@ import { present, writeMissing } from "./scaffold/files.ts";
 import { building, originOf, type Packages, packageAround } from "./scaffold/installation.ts";
 import { namesOf } from "./scaffold/names.ts";
 import { tasksFolder } from "./scaffold/project.ts";
-import { reportWritten } from "./scaffold/report.ts";
+import { quoted, reportWritten } from "./scaffold/report.ts";
 import { exampleInput, missingPackages, sharedFiles, taskFiles } from "./scaffold/task.ts";
 
 /** Writes a task that works, with its test. */
@@ -44,7 +44,7 @@ async function writeTask(invocation: Invocation): Promise<number> {
   reportWritten(invocation, await writeMissing(folder, [...own, ...shared]), [
     ...(missing["millpond"] === undefined ? [] : building(origin)),
     ...installing(missing, root, around?.isModule ? around.packages : Object.keys(missing)),
-    `node --test ${join(folder, `${names.file}.test.ts`)}`,
+    `node --test ${quoted(join(folder, `${names.file}.test.ts`))}`,
     await serving(invocation, folder),
     `npx millpond run ${names.task} '${exampleInput}'`,
   ]);
@@ -58,7 +58,7 @@ function installing(missing: Packages, root: string, named: readonly string[]): 
   const unnamed = entries.filter(([name]) => !named.includes(name));
   const packages = unnamed.map(([name, spec]) => (spec.startsWith("file:") ? spec.slice(5) : `${name}@${spec}`));
   const place = relative("", root);
-  return [["npm install", ...(place === "" ? [] : ["--prefix", place]), ...packages].join(" ")];
+  return [["npm", "install", ...(place === "" ? [] : ["--prefix", place]), ...packages].map(quoted).join(" ")];
 }
 
 /** The command that serves the folder, and changes of it; the configuration may name it already. */
@@ -66,5 +66,7 @@ async function serving({ flags, env }: Invocation, folder: string): Promise<stri
   const file = textOf(flags, "--config");
   const config = file === undefined ? [] : ["--config", file];
   const { tasksDir } = (await loadConfig({ flags: { "--config": file }, env })).config;
-  return ["npx millpond serve --watch", ...config, ...(tasksDir === folder ? [] : ["--tasks-dir", folder])].join(" ");
+  return ["npx", "millpond", "serve", "--watch", ...config, ...(tasksDir === folder ? [] : ["--tasks-dir", folder])]
+    .map(quoted)
+    .join(" ");
 }

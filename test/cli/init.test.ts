@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { parse } from "yaml";
@@ -26,6 +26,15 @@ suite("init", () => {
       );
     const own = next.filter((command) => !command.startsWith("npm run build")); // of a clone that was not built yet
     assert.deepEqual(own.slice(0, 4), ["cd shop", "npm install", "npm test", "npx millpond serve"]);
+  });
+
+  test("an empty name of a folder is refused, and one with a space is quoted in what to do next", async (t) => {
+    const folder = enterFolder(t);
+    const { code, stderr } = await runHere(["init", ""]);
+    assert.equal(code, 2);
+    assert.match(stderr, /the folder is "": name one, or leave it out for the current folder/);
+    assert.deepEqual(readdirSync(folder), []);
+    assert.ok((await init("my shop's")).next.includes("cd 'my shop'\\''s'"));
   });
 
   test("says the same in lines for people", async (t) => {

@@ -80,6 +80,13 @@ suite("a message of a type that only the server knows is shown by", () => {
     assert.match(await millpond("dead", "show", id), /^input +\{"text":"die"\}$/m);
   });
 
+  test("its name and size, when its bytes do not fit the type, as those of another version", async () => {
+    const value = Uint8Array.of(0x0a, 0x05, 0x78); // a text of five bytes, of which one is there
+    const message = create(AnySchema, { typeUrl: "type.googleapis.com/own.run.Text", value });
+    await learnTypes([message], () => createConnection({ address: server.serving.grpc, keepaliveMs: 0 }));
+    assert.equal(outputAsText(message, 100), "own.run.Text, 3 bytes");
+  });
+
   test("its name and size, when the server does not know it either, and is asked once", async () => {
     const message = create(AnySchema, { typeUrl: "type.googleapis.com/own.nobody.Text", value: new Uint8Array(3) });
     let asked = 0;

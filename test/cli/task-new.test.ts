@@ -102,6 +102,18 @@ suite("task new", () => {
     );
   });
 
+  test("a folder with a space is quoted in what to do next", async (t) => {
+    enterFolder(t);
+    const { next } = await taskNew("greet", "--tasks-dir", "my tasks");
+    for (const command of [
+      "npm install --prefix 'my tasks'",
+      "node --test 'my tasks/greet.test.ts'",
+      "npx millpond serve --watch --tasks-dir 'my tasks'",
+    ]) {
+      assert.ok(next.includes(command), next.join("\n"));
+    }
+  });
+
   test("a package.json is written where none says that the files are ES modules", async (t) => {
     const folder = enterFolder(t);
     writeFileSync(join(folder, "package.json"), '{"type": "commonjs"}');

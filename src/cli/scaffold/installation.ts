@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { findPackageJSON } from "node:module";
 import { basename, dirname, join, relative, resolve } from "node:path";
+import { quoted } from "./report.ts";
 
 type Manifest = {
   readonly version: string;
@@ -50,7 +51,7 @@ export function dependencyOn(origin: Origin, folder: string): string {
 /** The command without which a clone cannot be imported: it brings its sources, and packages what is built from them. */
 export function building(origin: Origin): readonly string[] {
   if (origin.kind !== "clone" || existsSync(join(origin.path, "dist"))) return [];
-  return [`npm run build --prefix ${relative("", origin.path) || "."}`];
+  return [`npm run build --prefix ${quoted(relative("", origin.path) || ".")}`];
 }
 
 /** The version of a package that this copy was tested with, and those that are compatible with it. */

@@ -21,3 +21,8 @@ export function reportWritten(
   terminal.print("Next:");
   for (const command of next) terminal.print(`  $ ${command}`);
 }
+
+/** A word of a command as a shell takes it, such as a path with a space. */
+export function quoted(word: string): string {
+  return /^[\w@%+=:,./^-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
