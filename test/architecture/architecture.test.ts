@@ -116,6 +116,7 @@ const homes = {
   sharp: ["src/tasks/image/picture.ts"],
   yaml: ["src/config.ts"],
   zod: ["src/config/checks.ts"],
+  millpond: ["src/cli/scaffold/task.ts"], // in the text of a file that it writes
   // The generated types are made of it, so whoever has a message in hand needs it.
   "@bufbuild/protobuf": [
     "src/job/wire-scan.ts",
