@@ -85,7 +85,7 @@ export function createContext(job: ChunkJob, place: Place): AttemptContext {
     controller = created;
     look = () => {
       const reason = toldTo();
-      // the bell rings in nobody's context, and a listener that fails is this job's
+      // the bell rings outside of any job's context, and a listener that fails is this job's
       if (reason) runAs(place.origin, () => created.abort(toldToStop(reason)));
     };
     look();

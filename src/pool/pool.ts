@@ -73,7 +73,11 @@ export function createPool(options: PoolOptions): RetirablePool {
   const resources = [
     ...new Map(options.tasks.flatMap((task) => task.resources.map((each) => [each.name, each]))).values(),
   ];
-  const links = createResourceLinks({ pool: name, resources, host: options.resourceHost, clock });
+  const links = createResourceLinks({
+    ...{ pool: name, resources, host: options.resourceHost, clock, graceMs: options.graceMs },
+    isIdle: (thread) => ![...slots.busy].some((slot) => mayRunIn(slot, thread)),
+    onRetired: (thread) => ending.watch(thread, () => {}),
+  });
 
   const threads = new Piscina({
     filename: new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url).href,
@@ -282,8 +286,7 @@ export function createPool(options: PoolOptions): RetirablePool {
     bell.close();
     sweep.stop();
     await within(clock, bootMs, boots.stop());
-    const busy = [...slots.busy].map(({ flags }) => threadOf(flags));
-    await links.tearDown(options.graceMs, ({ threadId }) => !busy.includes(threadId));
+    await links.tearDown();
     const hasEnded = await within(
       clock,
       endMs,
@@ -341,6 +344,12 @@ function faultText(origin: Origin | null, slot: Slot | undefined): string {
 /** No thread has taken its chunk. */
 function isWaiting({ flags }: Slot): boolean {
   return threadOf(flags) === 0;
+}
+
+/** Also a chunk that was taken back before any thread took it: the one that had it to take may be blocked. */
+function mayRunIn({ flags, isAborted }: Slot, { threadId }: Worker): boolean {
+  const thread = threadOf(flags);
+  return thread === threadId || (thread === 0 && isAborted);
 }
 
 /** All of an AbortSignal that piscina needs to end a thread; a real one for each chunk would cost more. */

@@ -26,17 +26,21 @@ export type ResourceDefinition<V, S> = {
   permits?(settings: S): { readonly [name: string]: number };
   /**
    * Makes what the tasks of this thread get: before the first attempt that uses it, as part of that attempt's time. When it
-   * fails, so does the attempt, with the error's own reason or `resource_unavailable`, and the next attempt sets up again.
+   * fails, so does the attempt, with the error's own reason or `resource_unavailable`, permits that it acquired go back, and
+   * the next attempt sets up again.
    */
   setup(ctx: ResourceContext<S>): V | Promise<V>;
   /**
    * Asks whether what it needs is there, and throws an Error that says why not; or reports parts of it, see `report`. One
    * thread runs it at the start, so that health tells of a server that is away before a job asks, and with growing pauses
-   * while there is a problem. Its signal aborts after ten seconds, and when an attempt of the thread begins to use the
-   * resource, which waits for its end.
+   * while there is a problem. Its signal aborts after ten seconds, which is a problem unless it waits for a permit then; and
+   * when an attempt of the thread begins to use the resource, which waits for its end.
    */
   probe?(value: V, signal: AbortSignal): void | Promise<void>;
-  /** Lets go of it, when the server stops or tasks are reloaded, within `graceMs`. Threads that end otherwise have no time for it. */
+  /**
+   * Lets go of it: when the server stops, after a reload, and when the thread ends because it was idle. Takes at most `graceMs`;
+   * a thread that dies, or is ended with a job that does not stop, has no time for it.
+   */
   teardown?(value: V): void | Promise<void>;
 };
 
@@ -69,9 +73,9 @@ export type Permits = {
   /** Resolves in the order of the calls, over all threads; rejects with the signal's reason when that aborts first. */
   acquire(signal: AbortSignal): Promise<Permit>;
   /**
-   * Calls back when another thread waits: whoever keeps a permit for something idle should close that and release it. Never
-   * during an attempt that uses the resource, nor within 250 ms after a permit was got, so that under load connections do not
-   * change hands with every job. Returns what ends it.
+   * Calls back when another thread waits, every 250 ms while it does: whoever keeps a permit for something idle closes that
+   * and releases it. Also during attempts, and again when one ends: close nothing that is in use. Not within 250 ms after a
+   * permit was got, so that under load connections do not change hands with every job. Returns what ends it.
    */
   onWanted(listener: () => void): () => void;
 };

@@ -36,8 +36,10 @@ export function createRelay(say: (word: RelayedWord) => void) {
 /** In the server: looks like the threads to the host. */
 export function createRelayEnd(pool: string, host: Pick<ResourceHost, "join">, send: (word: RelayedAnswer) => void) {
   const members = new Map<number, Member>();
+  let isClosed = false;
   return {
     hear(said: RelayedWord): void {
+      if (isClosed) return; // what it sent before its end may come after it, and what it gets now it would never give back
       const { thread } = said;
       if (said.kind === "resource") return members.get(thread)?.hear(said.word);
       if (said.kind === "joined") {
@@ -49,6 +51,7 @@ export function createRelayEnd(pool: string, host: Pick<ResourceHost, "join">, s
     },
     /** The process is gone. */
     close(): void {
+      isClosed = true;
       for (const member of members.values()) member.leave();
       members.clear();
     },

@@ -2,6 +2,7 @@
 import type { Clock } from "../../clock.ts";
 import type { Log } from "../../log.ts";
 import { createHealthBoard, type PartHealth } from "./health-board.ts";
+import { createHealthLog } from "./health-log.ts";
 import { createPermitBook, type PermitCount } from "./permits.ts";
 import { createProbes } from "./probes.ts";
 import type { FromThread, PartReport, PoolResource, ToThread } from "./words.ts";
@@ -43,15 +44,14 @@ export type ResourceHostParts = {
 export function createResourceHost({ resources, clock, onChanged, log }: ResourceHostParts): ResourceHost {
   const book = createPermitBook();
   const board = createHealthBoard(clock);
+  const healthLog = createHealthLog(clock, log);
   const probes = createProbes(clock, board.hasProblem);
   const threads = new Set<Joining>();
 
   function report({ resource, part, problem }: PartReport): void {
     const change = board.set({ resource, part, problem });
     if (change === "same") return;
-    const fields = { resource, ...(part !== "" && { part }) };
-    if (change === "away") log.warn({ ...fields, problem }, "a resource has a problem");
-    if (change === "back") log.info(fields, "a resource is well again");
+    if (change !== "new") healthLog.changed({ resource, part, problem });
     for (const thread of threads) thread.tell({ kind: "reported", resource, part, problem });
     if (change === "away") probes.away(resource);
     onChanged();
@@ -97,6 +97,9 @@ export function createResourceHost({ resources, clock, onChanged, log }: Resourc
     },
     permits: book.counts,
     parts: board.parts,
-    stop: probes.stop,
+    stop() {
+      probes.stop();
+      healthLog.stop();
+    },
   };
 }

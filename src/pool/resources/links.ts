@@ -9,11 +9,11 @@ import type { FromThread, PoolResource, ToThread } from "./words.ts";
 export type ResourceLinks = {
   /** A thread that has loaded its tasks opens its port; undefined: it is gone already. */
   open(thread: Worker | undefined, port: MessagePort): void;
-  /** Has threads tear down what they set up. Resolves once they have, and after `limitMs` in any case. */
-  tearDown(limitMs: number, isMeant: (thread: Worker) => boolean): Promise<void>;
+  /** Has threads that run nothing tear down what they set up. Resolves once they have, and after `graceMs` in any case. */
+  tearDown(): Promise<void>;
 };
 
-type Link = { readonly port: MessagePort; readonly ended: Signal };
+type Link = { readonly port: MessagePort; readonly ended: Signal; isTold: boolean };
 
 export type ResourceLinksParts = {
   readonly pool: string;
@@ -21,42 +21,64 @@ export type ResourceLinksParts = {
   readonly resources: readonly PoolResource[];
   readonly host: Pick<ResourceHost, "join">;
   readonly clock: Clock;
+  readonly graceMs: number;
+  /** Whether the thread is known to run nothing. */
+  readonly isIdle: (thread: Worker) => boolean;
+  /** A thread that was idle for long is about to end. */
+  readonly onRetired: (thread: Worker) => void;
 };
 
-export function createResourceLinks({ pool, resources, host, clock }: ResourceLinksParts): ResourceLinks {
+export function createResourceLinks(parts: ResourceLinksParts): ResourceLinks {
+  const { pool, resources, host, clock, graceMs, isIdle, onRetired } = parts;
   const probed = resources.filter(({ hasProbe }) => hasProbe).map(({ name }) => name);
   const links = new Map<Worker, Link>();
+
+  async function tearDown(meant: readonly Link[]): Promise<void> {
+    if (meant.length === 0) return;
+    for (const link of meant) {
+      if (link.isTold) continue;
+      link.isTold = true;
+      link.port.ref();
+      link.port.postMessage({ kind: "end" } satisfies ToThread);
+    }
+    await within(
+      clock,
+      graceMs,
+      Promise.all(meant.map(({ ended }) => ended.promise)).then(() => {}),
+    );
+  }
+
+  /** For piscina just terminates a thread that was idle for long. */
+  function tearDownBeforeEnd(thread: Worker, link: Link): void {
+    const terminate = thread.terminate.bind(thread);
+    thread.terminate = async () => {
+      if (isIdle(thread) && !link.isTold) {
+        onRetired(thread);
+        await tearDown([link]);
+      }
+      return terminate();
+    };
+  }
 
   return {
     open(thread, port) {
       if (!thread) return port.close();
-      const ended = createSignal();
+      const link = { port, ended: createSignal(), isTold: false };
       const member = host.join({ pool, probed, tell: (word) => port.postMessage(word) });
-      links.set(thread, { port, ended });
+      links.set(thread, link);
+      tearDownBeforeEnd(thread, link);
       port.on("message", (word: FromThread) => {
-        if (word.kind === "ended") ended.fire();
+        if (word.kind === "ended") link.ended.fire();
         else member.hear(word);
       });
       port.unref(); // a pool keeps the process alive while it has something to do
       thread.once("exit", () => {
         links.delete(thread);
-        ended.fire();
+        link.ended.fire();
         port.close();
         member.leave(); // not before: until then its connections may be open
       });
     },
-    async tearDown(limitMs, isMeant) {
-      const meant = [...links].filter(([thread]) => isMeant(thread)).map(([, link]) => link);
-      if (meant.length === 0) return;
-      for (const { port } of meant) {
-        port.ref();
-        port.postMessage({ kind: "end" } satisfies ToThread);
-      }
-      await within(
-        clock,
-        limitMs,
-        Promise.all(meant.map(({ ended }) => ended.promise)).then(() => {}),
-      );
-    },
+    tearDown: () => tearDown([...links].filter(([thread]) => isIdle(thread)).map(([, link]) => link)),
   };
 }

@@ -13,20 +13,22 @@ export type PermitBook = {
   acquire(holder: Holder, of: PermitsOf, number: number): void;
   /** It gives back what it holds under the number, or waits for it no longer. */
   release(holder: Holder, number: number): void;
-  /** From now on it is told when others wait, and when they do not any more. */
+  /** From now on it gets a message when others wait, and when they do not any more. */
   listen(holder: Holder, of: PermitsOf): void;
   /** The holder is gone, and all that it held is free. */
   leave(holder: Holder): void;
   counts(): readonly PermitCount[];
 };
 
-/** A permit that somebody holds or waits for. */
-type Claim = { readonly holder: Holder; readonly number: number };
+/** A permit that is held or waited for. */
+type Claim = { readonly holder: Holder; readonly number: number; readonly line: Line };
 type Line = PermitsOf & {
   limit: number;
+  /** Whether a resource of now has it. */
+  isUsed: boolean;
   /** Those that were granted first come first. */
-  readonly held: Claim[];
-  readonly waiting: Claim[];
+  readonly held: Set<Claim>;
+  readonly waiting: Set<Claim>;
   readonly listening: Set<Holder>;
 };
 
@@ -34,15 +36,18 @@ type Line = PermitsOf & {
 const staggerMs = 20;
 
 export function createPermitBook(): PermitBook {
+  /** Those of now, and behind them former ones, which threads with the code from before a reload may still ask for. */
   let lines: readonly Line[] = [];
+  const claims = new Map<Holder, Map<number, Claim>>();
 
   function grant(line: Line, wereWaiting: boolean): void {
-    while (line.waiting.length > 0 && line.held.length < line.limit) {
-      const claim = line.waiting.shift() as Claim;
-      line.held.push(claim);
+    for (const claim of line.waiting) {
+      if (line.held.size >= line.limit) break;
+      line.waiting.delete(claim);
+      line.held.add(claim);
       claim.holder.tell({ kind: "granted", number: claim.number });
     }
-    if (line.waiting.length > 0) ask(line);
+    if (line.waiting.size > 0) ask(line);
     else if (wereWaiting) tellHolders(line, () => ({ ...nameOf(line), kind: "unwanted" }));
   }
 
@@ -52,76 +57,73 @@ export function createPermitBook(): PermitBook {
     tellHolders(line, (turn) => ({
       ...nameOf(line),
       kind: "wanted",
-      afterMs: Math.max(turn - waiting.length + 1, 0) * staggerMs,
+      afterMs: Math.max(turn - waiting.size + 1, 0) * staggerMs,
     }));
   }
 
   function tellHolders({ held, listening }: Line, wordOf: (turn: number) => ToThread): void {
     if (listening.size === 0) return;
-    const holders = new Set(held.map(({ holder }) => holder)).intersection(listening);
+    const holders = new Set([...held].map(({ holder }) => holder)).intersection(listening);
     for (const [turn, holder] of [...holders].entries()) holder.tell(wordOf(turn));
   }
 
   const find = (of: PermitsOf) =>
     lines.find(({ resource, permits }) => resource === of.resource && permits === of.permits);
 
-  /** Forgets claims, and gives what they held to those that wait. */
-  function remove(isMeant: (claim: Claim) => boolean): void {
-    for (const line of lines) {
-      const wereWaiting = line.waiting.length > 0;
-      const hasLess = [take(line.held, isMeant), take(line.waiting, isMeant)].includes(true);
-      if (hasLess) grant(line, wereWaiting);
-    }
+  /** Forgets a claim, and gives what it held to those that wait. */
+  function remove(claim: Claim): void {
+    const { line } = claim;
+    const wereWaiting = line.waiting.size > 0;
+    if (line.held.delete(claim) || line.waiting.delete(claim)) grant(line, wereWaiting);
   }
 
   return {
     replace(resources) {
-      const former = new Set(lines);
+      for (const line of lines) line.isUsed = false;
       const wanted = resources.flatMap(({ name: resource, permits: limits }) =>
         Object.entries(limits).map(([permits, limit]): Line => {
-          const line = find({ resource, permits }) ?? {
-            ...{ resource, permits, limit, held: [], waiting: [] },
-            listening: new Set<Holder>(),
-          };
-          line.limit = limit;
-          former.delete(line);
-          return line;
+          const line = find({ resource, permits }) ?? newLine({ resource, permits });
+          return Object.assign(line, { limit, isUsed: true });
         }),
       );
-      lines = [...wanted, ...[...former].filter(({ held, waiting }) => held.length + waiting.length > 0)];
-      for (const line of lines) grant(line, line.waiting.length > 0);
+      lines = [...wanted, ...lines.filter(({ isUsed }) => !isUsed)];
+      for (const line of lines) grant(line, line.waiting.size > 0);
     },
     acquire(holder, of, number) {
       const line = find(of);
       if (!line) return; // a thread asks only for permits that it was given the names of
-      const wereWaiting = line.waiting.length > 0;
-      line.waiting.push({ holder, number });
+      const claim = { holder, number, line };
+      const own = claims.get(holder) ?? new Map<number, Claim>();
+      claims.set(holder, own.set(number, claim));
+      const wereWaiting = line.waiting.size > 0;
+      line.waiting.add(claim);
       grant(line, wereWaiting);
     },
-    release: (holder, number) => remove((claim) => claim.holder === holder && claim.number === number),
+    release(holder, number) {
+      const own = claims.get(holder);
+      const claim = own?.get(number);
+      own?.delete(number);
+      if (claim) remove(claim);
+    },
     listen: (holder, of) => void find(of)?.listening.add(holder),
     leave(holder) {
+      const own = [...(claims.get(holder)?.values() ?? [])];
+      claims.delete(holder);
       for (const { listening } of lines) listening.delete(holder);
-      remove((claim) => claim.holder === holder);
+      for (const claim of own) if (claim.line.waiting.has(claim)) remove(claim); // else it would be given what it held
+      for (const claim of own) remove(claim);
     },
     counts: () =>
-      lines.map((line) => ({
-        ...nameOf(line),
-        limit: line.limit,
-        held: line.held.length,
-        waiting: line.waiting.length,
-      })),
+      lines
+        .filter(({ isUsed, held, waiting }) => isUsed || held.size + waiting.size > 0)
+        .map((line) => ({ ...nameOf(line), limit: line.limit, held: line.held.size, waiting: line.waiting.size })),
   };
+}
+
+function newLine(name: PermitsOf): Line {
+  return { ...name, limit: 0, isUsed: true, held: new Set(), waiting: new Set(), listening: new Set() };
 }
 
 function nameOf({ resource, permits }: PermitsOf): PermitsOf {
   return { resource, permits };
-}
-
-/** Takes claims out of a list; whether there were any. */
-function take(claims: Claim[], isMeant: (claim: Claim) => boolean): boolean {
-  const left = claims.filter((claim) => !isMeant(claim));
-  const hasTaken = left.length < claims.length;
-  claims.splice(0, claims.length, ...left);
-  return hasTaken;
 }

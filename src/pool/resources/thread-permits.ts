@@ -8,10 +8,12 @@ import type { FromThread, PermitsOf, ToThread } from "./words.ts";
 export type ThreadPermits = {
   of(name: PermitsOf, limit: number): Permits;
   hear(word: Extract<ToThread, { readonly kind: "granted" | "wanted" | "unwanted" }>): void;
-  /** An attempt begins that uses these resources, and keeps what it holds of them. */
+  /** An attempt begins that uses these resources, and may hold permits of them for what is in use. */
   begin(resources: ReadonlySet<string>): void;
   /** It has ended. */
   end(): void;
+  /** Whether something waits for a permit of the resource. */
+  isWaitingFor(resource: string): boolean;
 };
 
 /** How long a permit is kept at least: a connection that changes hands with every job would cost more than it carries. */
@@ -30,7 +32,7 @@ type Line = PermitsOf & {
 export function createThreadPermits(clock: Clock, tell: (word: FromThread) => void): ThreadPermits {
   const lines = new Map<string, Line>();
   /** Those that wait, by number. */
-  const waiting = new Map<number, () => void>();
+  const waiting = new Map<number, { readonly resource: string; readonly granted: () => void }>();
   const none: ReadonlySet<string> = new Set();
   let used = none;
   let lastNumber = 0;
@@ -56,28 +58,34 @@ export function createThreadPermits(clock: Clock, tell: (word: FromThread) => vo
       fail(signal.reason);
     };
     signal.addEventListener("abort", giveUp, { once: true });
-    waiting.set(number, () => {
+    const granted = () => {
       signal.removeEventListener("abort", giveUp);
       line.held.set(number, clock.monotonicMs());
       fire({ release: () => void (line.held.delete(number) && tell({ kind: "release", number })) });
-    });
+    };
+    waiting.set(number, { resource: line.resource, granted });
     tell({ kind: "acquire", resource: line.resource, permits: line.permits, number });
     return promise;
   }
 
-  /** Asks for a permit that others wait for, as soon as that may be. */
+  /**
+   * Asks for a permit that others wait for, as soon as that may be: also during an attempt, which may itself wait for a
+   * permit that is kept, for something idle, by a thread that waits for one of this thread's.
+   */
   function look(line: Line): void {
     line.cancelLook();
     const { wantedMs, held, listeners } = line;
     const [oldestMs] = held.values();
-    if (wantedMs === undefined || oldestMs === undefined || used.has(line.resource)) return;
+    if (wantedMs === undefined || oldestMs === undefined) return;
     const nowMs = clock.monotonicMs();
     const dueMs = Math.max(wantedMs, oldestMs + sliceMs);
-    if (nowMs >= dueMs) {
-      line.wantedMs = nowMs + sliceMs; // it asks again when nothing was given back by then
+    const isDue = nowMs >= dueMs;
+    if (isDue) {
+      // what is in use now may be idle as soon as the attempt ends; else what it closes has time to give its permit back
+      if (!used.has(line.resource)) line.wantedMs = nowMs + sliceMs;
       for (const listener of listeners) listener();
     }
-    line.cancelLook = clock.after(Math.max(dueMs - nowMs, nowMs >= dueMs ? sliceMs : 0), () => look(line));
+    line.cancelLook = clock.after(isDue ? sliceMs : dueMs - nowMs, () => look(line));
   }
 
   return {
@@ -96,9 +104,9 @@ export function createThreadPermits(clock: Clock, tell: (word: FromThread) => vo
     },
     hear(word) {
       if (word.kind === "granted") {
-        const granted = waiting.get(word.number);
+        const wait = waiting.get(word.number);
         waiting.delete(word.number);
-        return granted?.();
+        return wait?.granted();
       }
       const line = lineOf(word);
       line.wantedMs = word.kind === "wanted" ? clock.monotonicMs() + word.afterMs : undefined;
@@ -111,5 +119,6 @@ export function createThreadPermits(clock: Clock, tell: (word: FromThread) => vo
       used = none;
       for (const line of lines.values()) if (line.wantedMs !== undefined) look(line);
     },
+    isWaitingFor: (resource) => waiting.values().some((wait) => wait.resource === resource),
   };
 }

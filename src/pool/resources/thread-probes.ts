@@ -19,12 +19,14 @@ export type ThreadProbesParts = {
   readonly tell: (word: FromThread) => void;
   /** Runs the resource's own probe. Rejects with what is wrong, unless that is reported already. */
   readonly probe: (resource: string, signal: AbortSignal) => Promise<void>;
+  /** Whether something of this thread waits for a permit of the resource. */
+  readonly isWaiting: (resource: string) => boolean;
   readonly report: (resource: string, problem: string | undefined) => void;
 };
 
 type Running = { readonly cut: () => void; readonly ended: Promise<void> };
 
-export function createThreadProbes({ clock, tell, probe, report }: ThreadProbesParts): ThreadProbes {
+export function createThreadProbes({ clock, tell, probe, isWaiting, report }: ThreadProbesParts): ThreadProbes {
   const running = new Map<string, Running>();
   /** Those that wait for the end of the attempt. */
   const waiting = new Set<string>();
@@ -36,6 +38,7 @@ export function createThreadProbes({ clock, tell, probe, report }: ThreadProbesP
     const late = createSignal<never>();
     let isCut = false;
     const cancel = clock.after(probeMs, () => {
+      if (isWaiting(resource)) isCut = true; // others use all of it: that is no news
       const error = new Error(`no answer within ${probeMs} ms`);
       stop.abort(error);
       late.fail(error);

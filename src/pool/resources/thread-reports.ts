@@ -1,7 +1,7 @@
 /** What the code of resources says of their health: passed on when it is news, for it may say so with every job. */
 import type { Clock } from "../../clock.ts";
 import { textOf } from "../plain.ts";
-import { maxProblemChars } from "./health-board.ts";
+import { maxParts, maxProblemChars } from "./health-board.ts";
 import type { FromThread, PartReport } from "./words.ts";
 
 export type ThreadReports = {
@@ -16,14 +16,20 @@ const maxPartChars = 100;
 
 export function createThreadReports(clock: Clock, tell: (word: FromThread) => void): ThreadReports {
   /** By resource and part: when its problem was last said, by the monotonic clock; null: it is well. */
-  const known = new Map<string, number | null>();
+  const known = new Map<string, Map<string, number | null>>();
+
+  function partsOf(resource: string): Map<string, number | null> {
+    const parts = known.get(resource) ?? new Map<string, number | null>();
+    known.set(resource, parts);
+    return parts;
+  }
 
   return {
     add(resource, givenPart, givenProblem) {
       const part = textOf(givenPart, maxPartChars);
       const problem = givenProblem === undefined ? undefined : textOf(givenProblem, maxProblemChars);
-      const key = keyOf(resource, part);
-      const saidMs = known.get(key);
+      const parts = partsOf(resource);
+      const saidMs = parts.get(part);
       const nowMs = clock.monotonicMs();
       if (
         saidMs === null
@@ -31,14 +37,11 @@ export function createThreadReports(clock: Clock, tell: (word: FromThread) => vo
           : problem !== undefined && saidMs !== undefined && nowMs - saidMs < againMs
       )
         return;
-      known.set(key, problem === undefined ? null : nowMs);
+      if (saidMs === undefined && parts.size > maxParts) return; // the server keeps no more either
+      parts.set(part, problem === undefined ? null : nowMs);
       tell({ kind: "report", resource, part, problem });
     },
     hear: ({ resource, part, problem }) =>
-      void known.set(keyOf(resource, part), problem === undefined ? null : clock.monotonicMs()),
+      void partsOf(resource).set(part, problem === undefined ? null : clock.monotonicMs()),
   };
-}
-
-function keyOf(resource: string, part: string): string {
-  return `${resource} ${part}`;
 }

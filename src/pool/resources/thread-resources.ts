@@ -5,6 +5,8 @@ import { runAs } from "../faults.ts";
 import { textOf } from "../plain.ts";
 import type { AnyResource, ResourceContext } from "../resource.ts";
 import { type AnyTask, TaskError } from "../task.ts";
+import { probeMs } from "./probes.ts";
+import { createSetUpPermits, type SetUpPermits } from "./set-up-permits.ts";
 import { createThreadLog } from "./thread-log.ts";
 import { createThreadPermits } from "./thread-permits.ts";
 import { createThreadProbes } from "./thread-probes.ts";
@@ -50,7 +52,7 @@ export function createThreadResources({ resources, tell, clock }: ThreadResource
   const log = createThreadLog(clock, tell);
   const entries = new Map<string, Entry>();
   const probes = createThreadProbes({
-    ...{ clock, tell, probe },
+    ...{ clock, tell, probe, isWaiting: permits.isWaitingFor },
     report: (name, problem) => reports.add(name, "", problem),
   });
   let isEnding = false;
@@ -65,14 +67,14 @@ export function createThreadResources({ resources, tell, clock }: ThreadResource
     return entry;
   }
 
-  function contextOf({ resource }: Entry, signal: AbortSignal): ResourceContext<unknown> {
+  function contextOf({ resource }: Entry, own: SetUpPermits, signal: AbortSignal): ResourceContext<unknown> {
     const { name, settings } = resource;
     return {
       settings,
       signal,
       permits(permit) {
         const limit = Object.hasOwn(resource.permits, permit) ? resource.permits[permit] : undefined;
-        if (limit !== undefined) return permits.of({ resource: name, permits: permit }, limit);
+        if (limit !== undefined) return own.of(permits.of({ resource: name, permits: permit }, limit));
         const known = Object.keys(resource.permits).join(", ") || "none";
         throw new Error(`resource "${name}" has no permits "${textOf(permit, 120)}"; there are: ${known}`);
       },
@@ -94,15 +96,23 @@ export function createThreadResources({ resources, tell, clock }: ThreadResource
     const { name } = definition;
     if (isEnding) throw new TaskError("resource_unavailable", `resource "${name}" is not set up: its worker ends`);
     const origin = { task, id: null, resource: name };
+    const own = createSetUpPermits();
+    const cancel = clock.after(probeMs, () => {
+      if (!permits.isWaitingFor(name)) reports.add(name, "", `its setup has not ended within ${probeMs} ms`);
+    });
     try {
-      const is = await runAs(origin, () => Promise.resolve(definition.setup(contextOf(entry, signal))));
+      const is = await runAs(origin, () => Promise.resolve(definition.setup(contextOf(entry, own, signal))));
       entry.value = { is };
+      own.succeeded();
       reports.add(name, "", undefined);
     } catch (error) {
+      own.failed();
       const what = textOf(error, maxErrorChars);
       if (!signal.aborted) reports.add(name, "", what);
       if (isTaskError(error)) throw error;
       throw new TaskError("resource_unavailable", `resource "${name}" cannot be set up: ${what}`, { cause: error });
+    } finally {
+      cancel();
     }
   }
 
@@ -129,6 +139,7 @@ export function createThreadResources({ resources, tell, clock }: ThreadResource
   /** In the reverse order of their set-up, for one may use another. */
   async function endAll(): Promise<void> {
     isEnding = true;
+    await probes.begin(new Set(entries.keys()));
     for (const entry of [...entries.values()].toReversed()) {
       await entry.starting?.catch(() => undefined);
       await tearDown(entry);

@@ -31,7 +31,7 @@ export type FromThread =
       readonly text: string;
       readonly fields: { readonly [key: string]: JsonValue };
     }
-  /** It has reported what it was asked for, or was cut short by an attempt. */
+  /** It has reported what it was asked for; or has nothing to report, for an attempt or a wait for permits cut it short. */
   | { readonly kind: "probed"; readonly resource: string; readonly isCut: boolean }
   /** Its resources are torn down. */
   | { readonly kind: "ended" };
@@ -41,7 +41,7 @@ export type ToThread =
   | { readonly kind: "granted"; readonly number: number }
   /** Others wait for one: it should give one back that it holds for something idle, but not before so many milliseconds. */
   | (PermitsOf & { readonly kind: "wanted"; readonly afterMs: number })
-  /** Nobody waits any more. */
+  /** None waits any more. */
   | (PermitsOf & { readonly kind: "unwanted" })
   /** It should look whether the resource is well, and report. */
   | { readonly kind: "probe"; readonly resource: string }

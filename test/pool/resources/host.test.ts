@@ -13,7 +13,9 @@ const resource = (name: string, permits: PoolResource["permits"]): PoolResource 
 });
 
 function open(...resources: readonly PoolResource[]) {
-  const host = createResourceHost({ resources, clock: createFakeClock(), onChanged() {}, log: keptLog().log });
+  const clock = createFakeClock();
+  const { log, lines } = keptLog();
+  const host = createResourceHost({ resources, clock, onChanged() {}, log });
   /** A thread that asks; `granted` has the numbers that it was given. */
   function join() {
     const granted: number[] = [];
@@ -27,7 +29,7 @@ function open(...resources: readonly PoolResource[]) {
       member.hear({ kind: "acquire", resource: name, permits: "connections", number });
     return { ...member, granted, acquire };
   }
-  return { host, join };
+  return { host, join, clock, lines };
 }
 
 suite("resources of tasks that are reloaded", () => {
@@ -56,5 +58,59 @@ suite("resources of tasks that are reloaded", () => {
     old.hear({ kind: "release", number: 1 });
     host.replace([]);
     assert.deepEqual([names(), host.parts()], [[], []]);
+  });
+
+  test("are still given to threads that run the code from before", () => {
+    const { host, join } = open(resource("smtp", { connections: 1 }));
+    const old = join();
+    host.replace([]);
+    old.acquire("smtp", 1);
+    assert.deepEqual(old.granted, [1]);
+    old.leave();
+    assert.deepEqual(host.permits(), []);
+  });
+});
+
+suite("a thread that ends", () => {
+  test("gives all that it held and waited for to others, in the order of their questions", () => {
+    const { host, join } = open(resource("smtp", { connections: 2 }));
+    const [gone, other] = [join(), join()];
+    for (const number of [1, 2, 3]) gone.acquire("smtp", number);
+    for (const number of [1, 2, 3]) other.acquire("smtp", number);
+    gone.leave();
+    assert.deepEqual(
+      [gone.granted, other.granted],
+      [
+        [1, 2],
+        [1, 2],
+      ],
+    );
+    other.hear({ kind: "release", number: 1 });
+    other.hear({ kind: "release", number: 1 });
+    assert.deepEqual(other.granted, [1, 2, 3]);
+    assert.deepEqual([host.permits()[0]?.held, host.permits()[0]?.waiting], [2, 0]);
+  });
+});
+
+suite("a part of a resource that goes back and forth", () => {
+  test("has a line in the log at once, and then one every ten seconds, which counts the changes", () => {
+    const { host, join, clock, lines } = open(resource("smtp", {}));
+    const thread = join();
+    const report = (problem: string | undefined) =>
+      thread.hear({ kind: "report", resource: "smtp", part: "main", problem });
+    for (let count = 0; count < 500; count += 1) for (const problem of ["full", undefined]) report(problem);
+    assert.equal(lines.length, 1);
+    report("still full");
+    assert.equal(host.parts().at(-1)?.problem, "still full");
+    for (let passed = 0; passed < 60; passed += 1) clock.advance(1_000);
+    assert.deepEqual(
+      lines.map(({ level, fields, text }) => [level, fields, text]),
+      [
+        ["warn", { resource: "smtp", part: "main", problem: "full" }, "a resource has a problem"],
+        ["warn", { resource: "smtp", part: "main", changes: 1000, problem: "still full" }, "a resource has a problem"],
+      ],
+    );
+    report(undefined);
+    assert.equal(lines.at(-1)?.text, "a resource is well again");
   });
 });

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { systemClock } from "../../../src/clock.ts";
 import { createIsolatedPool } from "../../../src/pool/isolated/pool.ts";
+import { createRelayEnd } from "../../../src/pool/isolated/resource-relay.ts";
+import { createResourceHost } from "../../../src/pool/resources/host.ts";
 import { keptLog } from "../../support/samples.ts";
 import { job, maxOutputBytes, shown, tryPool } from "../try-pool.ts";
 import { tryLines } from "./try-lines.ts";
@@ -66,5 +68,16 @@ suite("permits", () => {
     assert.deepEqual((await running).map(shown), ["released"]);
     await until(() => host.permits()[0]?.held === 0);
     assert.match(shown(await run("line", "last")), /^succeeded/);
+  });
+
+  test("a suspect's process that is gone gets none for what it sent before its end", () => {
+    const resources = [{ name: "lines-out", permits: { connections: 1 }, settings: null, hasProbe: false }];
+    const host = createResourceHost({ resources, clock: systemClock, log: keptLog().log, onChanged() {} });
+    const end = createRelayEnd("tried", host, () => {});
+    end.close();
+    end.hear({ kind: "joined", thread: 1 });
+    const word = { kind: "acquire", resource: "lines-out", permits: "connections", number: 1 } as const;
+    end.hear({ kind: "resource", thread: 1, word });
+    assert.equal(host.permits()[0]?.held, 0);
   });
 });

@@ -45,6 +45,25 @@ suite("a resource of a thread", () => {
     assert.equal(server.heard.at(-1), "bye");
   });
 
+  test("is torn down when its thread ends, for it was idle", async (t) => {
+    const { run, server, host, until } = await tryLines(t, {}, { minWorkers: 0, idleMs: 100 });
+    await run("line", 1);
+    await until(() => server.heard.at(-1) === "bye");
+    await until(() => host.permits()[0]?.held === 0);
+    assert.equal(shown(await run("line", 2)), 'succeeded json "1"');
+  });
+
+  test("whose teardown never returns has its idle thread ended after graceMs, and gives its permits back", async (t) => {
+    const { run, server, host, until } = await tryLines(
+      t,
+      { teardown: "never returns" },
+      { minWorkers: 0, idleMs: 100, graceMs: 100, maxWorkers: 2 },
+    );
+    await run("line", 1);
+    await until(() => server.heard.at(-1) === "bye");
+    await until(() => host.permits()[0]?.held === 0);
+  });
+
   test("whose teardown never returns, or throws, does not keep the server from stopping", async (t) => {
     for (const teardown of ["never returns", "throws"] as const) {
       const { run, pool, server, hostLines } = await tryLines(
