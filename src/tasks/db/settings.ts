@@ -97,7 +97,7 @@ function readPostgres(fields: Fields): PostgresPlace {
   const password = readSecret(fields);
   const tls = fields.oneOf("tls", ["on", "off"], loopback.test(host) ? "off" : "on");
   if (tls === "off" && password && !loopback.test(host)) {
-    fields.add("tls", `is "off", and rows would come from ${host} unencrypted: leave it out`);
+    fields.add("tls", 'is "off", and rows would come from another machine unencrypted: leave it out');
   }
   return {
     dialect: "postgres",
@@ -136,7 +136,7 @@ function readParameters(fields: Fields): Statement["parameters"] {
     const parameter = readParameter(type);
     if (!/^[a-z_][a-z0-9_]{0,62}$/.test(key)) fields.add(key, "is not named by [a-z0-9_], starting with no digit");
     else if (isGiven(key)) fields.add(key, "is given by the job: leave it out");
-    else if (!parameter) fields.add(key, `is ${JSON.stringify(type)} and must be ${declarations}`);
+    else if (!parameter) fields.refuse(key, declarations);
     return parameter ? [[key, parameter] as const] : [];
   });
   return Object.fromEntries(declared);

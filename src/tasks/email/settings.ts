@@ -61,7 +61,7 @@ function readServer(fields: Fields): SmtpServer {
   if (fields.given["host"] === undefined) fields.add("host", "is missing");
   const login = readLogin(fields);
   if (login && tls === "none" && !loopback.test(host)) {
-    fields.add("tls", `is "none", and the password would go to ${host} unencrypted: use starttls or tls`);
+    fields.add("tls", 'is "none", and the password would leave this machine unencrypted: use starttls or tls');
   }
   return {
     ...{ host, tls, login },
@@ -86,11 +86,11 @@ function readLogin(fields: Fields): Login | undefined {
   return undefined;
 }
 
-function readRate({ given, add }: Fields): number | undefined {
+function readRate({ given, refuse }: Fields): number | undefined {
   const { perSecond } = given;
   if (perSecond === undefined) return undefined;
   if (typeof perSecond === "number" && perSecond >= 0.001 && perSecond <= 100_000) return perSecond;
-  add("perSecond", `is ${JSON.stringify(perSecond)} and must be a number from 0.001 to 100000`);
+  refuse("perSecond", "a number from 0.001 to 100000");
   return undefined;
 }
 
@@ -101,10 +101,11 @@ function readFrom(fields: Fields): Address | undefined {
   if (isSection(given)) fields.section("from").only("address", "name");
   const { address, name = "" } = isSection(given) ? given : { address: given };
   if (typeof address !== "string" || typeof name !== "string") {
-    fields.add("from", `is ${JSON.stringify(given)} and must be an address, or a section with address and name`);
+    fields.refuse("from", "an address, or a section with address and name");
     return undefined;
   }
-  const fault = faultOfAddress(address) ?? faultOfName(name);
+  if (faultOfAddress(address) !== undefined) fields.add("from", "must have one address such as ada@example.com");
+  const fault = faultOfName(name);
   if (fault !== undefined) fields.add("from", fault);
   return { address, name };
 }

@@ -1,6 +1,8 @@
-/** Reads sections of the configuration: defaults, bounds, and a list of all that is wrong in place of the first mistake. */
+/**
+ * Reads sections of the configuration: defaults, bounds, and a list of all that is wrong in place of the first mistake. No
+ * message has the text of a value: in the wrong place, such as a URL in place of a section, it may hold a password.
+ */
 import { readFileSync } from "node:fs";
-import { messageOf } from "../../errors.ts";
 
 export type Section = { readonly [key: string]: unknown };
 
@@ -11,6 +13,8 @@ export type Fields = {
   readonly mistakes: string[];
   /** Adds a mistake of this key. */
   add(key: string, what: string): void;
+  /** Adds that the key's value must be something else. */
+  refuse(key: string, what: string): void;
   text(key: string, pattern: RegExp, what: string): string | undefined;
   whole(key: string, least: number, most: number, fallback: number): number;
   oneOf<const T extends string>(key: string, allowed: readonly T[], fallback: T): T;
@@ -37,16 +41,16 @@ export function isSection(given: unknown): given is Section {
 }
 
 function fieldsOf(given: Section, path: string, mistakes: string[]): Fields {
-  const pathOf = (key: string) => (path === "" ? key : `${path}.${key}`);
+  const pathOf = (key: string) => (path === "" ? shownKey(key) : `${path}.${shownKey(key)}`);
   const add = (key: string, what: string) => void mistakes.push(`${pathOf(key)} ${what}`);
-  const refuse = (key: string, what: string) => add(key, `is ${JSON.stringify(given[key])} and must be ${what}`);
+  const refuse = (key: string, what: string) => add(key, `is ${kindOf(given[key])} and must be ${what}`);
   const section = (key: string): Fields => {
     const inner = given[key] ?? {};
     if (!isSection(inner)) refuse(key, "a section");
     return fieldsOf(isSection(inner) ? inner : {}, pathOf(key), mistakes);
   };
   return {
-    ...{ given, path, mistakes, add, section },
+    ...{ given, path, mistakes, add, refuse, section },
     text(key, pattern, what) {
       const value = given[key];
       if (value === undefined || (typeof value === "string" && pattern.test(value))) return value;
@@ -68,11 +72,14 @@ function fieldsOf(given: Section, path: string, mistakes: string[]): Fields {
     },
     file(key) {
       if (given[key] === undefined) return undefined;
+      if (typeof given[key] !== "string") {
+        refuse(key, "the path of a file");
+        return undefined;
+      }
       try {
-        if (typeof given[key] !== "string") throw new Error("it is not a path");
         return readFileSync(given[key], "utf8");
       } catch (error) {
-        refuse(key, `a file that can be read: ${messageOf(error)}`);
+        refuse(key, `a file that can be read: ${(error as NodeJS.ErrnoException).code}`);
         return undefined;
       }
     },
@@ -90,4 +97,17 @@ function fieldsOf(given: Section, path: string, mistakes: string[]): Fields {
       return Object.fromEntries(names.map((name) => [name, readOne(section(name))]));
     },
   };
+}
+
+/** What a value is, without its text. Numbers show themselves. */
+function kindOf(value: unknown): string {
+  if (typeof value === "number" || typeof value === "boolean" || value === null) return String(value);
+  if (typeof value === "string" && value.includes("://")) return "a URL";
+  if (typeof value === "string") return value === "" ? "empty" : "another text";
+  return Array.isArray(value) ? "a list" : "a section";
+}
+
+/** A key may be a URL too, where the line break or the quotes are missing. */
+function shownKey(key: string): string {
+  return /^[\w.-]{1,100}$/.test(key) ? key : "a key";
 }

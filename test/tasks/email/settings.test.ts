@@ -54,10 +54,10 @@ test("every mistake is in one error", () => {
   assert.deepEqual(mistakesOf({ tls: "ssl", port: 0, connections: 1001, perSecond: 0, form: "a@b.c", from: "a" }), [
     "servers.main.form is not a setting",
     "there are: host, port, tls, caFile, user, passwordEnv, passwordFile, from, connections, perSecond, unknownOutcome, connectMs, answerMs, idleMs",
-    'servers.main.tls is "ssl" and must be one of starttls, tls, none',
+    "servers.main.tls is another text and must be one of starttls, tls, none",
     "servers.main.host is missing",
     "servers.main.port is 0 and must be a whole number from 1 to 65535",
-    'servers.main.from is "a" and must be one address such as ada@example.com, of at most 254 characters',
+    "servers.main.from must have one address such as ada@example.com",
     "servers.main.connections is 1001 and must be a whole number from 1 to 1000",
     "servers.main.perSecond is 0 and must be a number from 0.001 to 100000",
   ]);
@@ -97,7 +97,10 @@ test("a password is named by its variable or its file, and the message of a mist
 
 test("a password does not go to another machine without encryption", () => {
   const server = { tls: "none", user: "u", passwordEnv: "PATH" };
-  assert.match(mistakesOf({ ...server, host: "mail.example.com" })[0] ?? "", /the password would go to .* unencrypted/);
+  assert.match(
+    mistakesOf({ ...server, host: "mail.example.com" })[0] ?? "",
+    /the password would leave this machine unencrypted/,
+  );
   assert.deepEqual(mistakesOf({ ...server, host: "127.0.0.1" }), []);
 });
 
