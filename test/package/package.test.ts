@@ -55,16 +55,27 @@ suite("the packed file, installed with npm,", () => {
       join(project, "use.ts"),
       `import { defineTask, permanent } from "millpond";
        import { connect, type MillpondClient } from "millpond/client";
-       import { tryTask } from "millpond/testing";
        export const greet = defineTask({ name: "greet", pool: "cpu", run: (_, ctx) => \`hello \${ctx.attempt}\` });
        export const client: MillpondClient = connect({ address: "127.0.0.1:7717" });
        type IsAny<T> = 0 extends 1 & T ? true : false;
        export const areAny: [IsAny<typeof permanent>, IsAny<typeof connect>, IsAny<typeof client>] = [false, false, false];
-       export const isTryAny: IsAny<typeof tryTask> = false;
       `,
     );
     const options = ["--module", "nodenext", "--target", "esnext", "--strict", "--noEmit"];
     run(process.execPath, [tsc, ...options, "use.ts"], { cwd: project });
+
+    // whoever tests with node:test has the types of Node.js
+    writeFileSync(
+      join(project, "use-testing.ts"),
+      `import { defineTask } from "millpond";
+       import { tryTask } from "millpond/testing";
+       const tried = await tryTask(defineTask({ name: "greet", pool: "cpu", output: { type: "string" }, run: () => "hello" }));
+       type IsAny<T> = 0 extends 1 & T ? true : false;
+       export const isAny: IsAny<typeof tried> = false;
+       export const output: string = await tried.run(null);
+      `,
+    );
+    run(process.execPath, [tsc, ...options, "--types", "node", "use-testing.ts"], { cwd: project });
   });
 
   test("says its version and its commands", () => {
