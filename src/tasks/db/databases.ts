@@ -2,8 +2,10 @@
  * The resource `databases`: the databases of the configuration, with connections that all tasks of a worker thread share. In
  * the whole process there are never more than `connections` of each database.
  */
+import { systemClock } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
 import { defineResource, type ResourceContext } from "../../pool/resource.ts";
+import { TaskError } from "../../pool/task.ts";
 import { type Connections, createConnections } from "./connections.ts";
 import { openPostgres } from "./postgres/connection.ts";
 import { type Database, type DatabasesSettings, readDatabases } from "./settings.ts";
@@ -18,6 +20,9 @@ export type Databases = {
   probe(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 };
+
+/** How long a probe waits for a connection: less than it may take, so that its own end is no news. */
+const probeMs = 8_000;
 
 export const databases = defineResource({
   name: "databases",
@@ -52,23 +57,43 @@ function createDatabases({ settings, permits, report }: ResourceContext<Database
       report(name, undefined);
       return connection;
     } catch (error) {
-      if (!signal.aborted) report(name, messageOf(error));
+      if (signal.aborted) throw error;
+      report(name, messageOf(named(name, error)));
       throw error;
     }
   }
 
   return {
     settings,
-    run: (name, work, signal) => connectionsOf(name).use(signal, (connection) => connection.run(work, signal)),
+    run: (name, work, signal) =>
+      connectionsOf(name)
+        .use(signal, (connection) => connection.run(work, signal))
+        .catch((error: unknown) => {
+          throw named(name, error);
+        }),
     async probe(signal) {
-      const open = async () => {};
-      const opening = Object.keys(settings).map((name) => connectionsOf(name).use(signal, open));
-      await Promise.allSettled(opening); // each is reported where it is opened
+      const patience = new AbortController();
+      const cancelTimer = systemClock.after(probeMs, () => patience.abort(new Error("the probe does not wait longer")));
+      const either = AbortSignal.any([signal, patience.signal]);
+      const probes = Object.keys(settings).map((name) => {
+        return connectionsOf(name).use(either, async () => report(name, undefined));
+      });
+      // each is reported where it is opened; of one whose connections are all in use there is nothing to report
+      await Promise.allSettled(probes);
+      cancelTimer();
     },
     async close() {
       await Promise.all([...all.values()].map((connections) => connections.close()));
     },
   };
+}
+
+/** With the name of the database, for a dead letter is read far away from the configuration. */
+function named(name: string, error: unknown): unknown {
+  if (!(error instanceof TaskError) || !/^(?:db_|too_many|output_|no_password)/.test(error.reason)) return error;
+  const { reason, message, retryable, details } = error;
+  const text = `database "${name}"${message.startsWith("is ") ? "" : ":"} ${message}`;
+  return new TaskError(reason, text, { retryable, details: { ...details, database: name } });
 }
 
 function open({ place, connectMs }: Database, signal: AbortSignal): Promise<Connection> {

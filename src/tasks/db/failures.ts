@@ -4,8 +4,8 @@ import type { JsonValue } from "../../job/job.ts";
 import { permanent, TaskError } from "../../pool/task.ts";
 import type { Work } from "./work.ts";
 
-/** A database that is started again is back within a minute or two, and a job should not be DEAD by then. */
-export const retry: Partial<RetryPolicy> = { maxAttempts: 10, baseMs: 100, maxBackoffMs: 30_000 };
+/** Three minutes on average, so that a job outlives the restart of its database. */
+export const retry: Partial<RetryPolicy> = { maxAttempts: 12, baseMs: 1000, maxBackoffMs: 60_000 };
 
 /** Kinds of constraints. */
 export type Constraint = keyof typeof violations;
@@ -20,7 +20,7 @@ const violations = {
 
 export const failures = {
   /** It cannot be reached, or has no room. Nothing was changed. */
-  unavailable: (why: string) => new TaskError("db_unavailable", `the database is away: ${why}`),
+  unavailable: (why: string) => new TaskError("db_unavailable", `is away: ${why}`),
   /** Another transaction was in the way. Nothing was changed. */
   conflict: (why: string) => new TaskError("db_conflict", `another transaction was in the way: ${why}`),
   timedOut: ({ timeoutMs }: Work) =>
@@ -46,6 +46,12 @@ export const failures = {
       "too_many_rows",
       `the statement returns more rows than its maxRows of ${maxRows}: ask for fewer, page by page, or raise maxRows`,
       { limit: maxRows },
+    ),
+  returnsTooMany: (limit: number) =>
+    permanent(
+      "output_too_large",
+      `what the statement returns has more than ${limit} values, so nothing was changed: return fewer rows or columns`,
+      { limit },
     ),
   answerTooLarge: (limit: number) =>
     permanent("output_too_large", `the rows have more than ${limit} bytes: ask for fewer rows or columns`, { limit }),

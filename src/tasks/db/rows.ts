@@ -1,17 +1,49 @@
 /** Rows as a message has them: objects by the names of the columns. */
 import type { JsonValue } from "../../job/job.ts";
 import { failures } from "./failures.ts";
-import type { Answer } from "./work.ts";
+import type { Answer, Work } from "./work.ts";
 
 type Row = { [column: string]: JsonValue };
 
 export function rowsOf({ columns, rows }: Answer): { columns: string[]; rows: Row[] } {
-  const twin = columns.find((name, index) => columns.indexOf(name) !== index);
-  if (twin !== undefined) {
-    throw failures.statementFailed(`two of its columns are named "${twin}": name one of them with AS`);
-  }
   return {
     columns: [...columns],
     rows: rows.map((cells) => Object.fromEntries(columns.map((name, index) => [name, cells[index] ?? null]))),
   };
+}
+
+/**
+ * What a statement that writes may return, so that it fits into a result with the default limits: its size is known before the
+ * commit, and the limits only after it.
+ */
+const maxReturned = { values: 16_000, bytes: 2 * 1024 * 1024 };
+
+/** The answer, if it can be made a result. Called before the commit, so that nothing is changed when it cannot. */
+export function accepted(answer: Answer, { isReadOnly }: Pick<Work, "isReadOnly">): Answer {
+  const { columns, rows } = answer;
+  const twin = columns.find((name, index) => columns.indexOf(name) !== index);
+  if (twin !== undefined) {
+    throw failures.statementFailed(`two of its columns are named "${twin}": name one of them with AS`);
+  }
+  if (isReadOnly || rows.length === 0) return answer;
+  const size = { values: 0, bytes: 0 };
+  for (const cells of rows) {
+    size.values += 1 + columns.length;
+    for (const [index, cell] of cells.entries()) add(cell, size, columns[index]?.length ?? 0);
+    if (size.values > maxReturned.values) throw failures.returnsTooMany(maxReturned.values);
+    if (size.bytes > maxReturned.bytes) throw failures.answerTooLarge(maxReturned.bytes);
+  }
+  return answer;
+}
+
+/** Counts as `limits.values` does, and bytes generously. */
+function add(cell: JsonValue, size: { values: number; bytes: number }, nameBytes: number): void {
+  size.values += 1;
+  size.bytes += nameBytes + 16;
+  if (typeof cell === "string") size.bytes += Buffer.byteLength(cell);
+  if (typeof cell !== "object" || cell === null) return;
+  for (const [key, inner] of Object.entries(cell)) {
+    size.values += 1;
+    add(inner, size, key.length);
+  }
 }

@@ -9,7 +9,7 @@ export type DatabasesSettings = { readonly [name: string]: Database };
 
 export type Database = {
   readonly place: Place;
-  /** Most connections that the process has open at once, 1 to 1000; 10 by default, of SQLite 4. */
+  /** Most connections that the process has open at once, 1 to 1000; 10 by default. */
   readonly connections: number;
   /** Bound on connecting, with TLS and login; 5 s by default. */
   readonly connectMs: number;
@@ -67,13 +67,14 @@ export function readDatabases(given: Section): DatabasesSettings {
 function readDatabase(fields: Fields): Database {
   fields.only("sqlite", "postgres", "connections", "connectMs", "idleMs", "statements");
   const isSqlite = fields.given["sqlite"] !== undefined;
-  if (isSqlite === (fields.given["postgres"] !== undefined)) {
+  const isPostgres = fields.given["postgres"] !== undefined;
+  if (isSqlite === isPostgres) {
     fields.add("sqlite", "or postgres has to say where the database is, and not both");
   }
-  const place = isSqlite ? readSqlite(fields) : readPostgres(fields.section("postgres"));
+  const place = isSqlite ? readSqlite(fields) : readPostgres(fields.section("postgres"), isPostgres);
   return {
     place,
-    connections: fields.whole("connections", 1, 1000, isSqlite ? 4 : 10),
+    connections: fields.whole("connections", 1, 1000, 10),
     connectMs: fields.whole("connectMs", 10, hourMs, 5_000),
     idleMs: fields.whole("idleMs", 0, hourMs, 60_000),
     statements: fields.section("statements").each((statement) => readStatement(statement, place.dialect)),
@@ -87,10 +88,10 @@ function readSqlite(fields: Fields): SqlitePlace {
   return { dialect: "sqlite", path };
 }
 
-function readPostgres(fields: Fields): PostgresPlace {
+function readPostgres(fields: Fields, isGiven: boolean): PostgresPlace {
   fields.only("host", "port", "database", "user", "passwordEnv", "passwordFile", "tls", "caFile");
   for (const key of ["host", "database", "user"].filter((each) => fields.given[each] === undefined)) {
-    if (Object.keys(fields.given).length > 0) fields.add(key, "is missing");
+    if (isGiven) fields.add(key, "is missing");
   }
   const host =
     fields.text("host", /^(?:[A-Za-z0-9.:_-]{1,253}|\/[^\0]+)$/, "a host name, an address or a folder") ?? "";

@@ -9,7 +9,7 @@ const never = new AbortController().signal;
 const idleMs = 1000;
 
 /** Connections that do nothing, and permits that are counted. */
-function open(openOne?: () => Promise<Connection>) {
+function open(openOne?: () => Promise<Connection>, openMs = 0) {
   const clock = createFakeClock();
   const counts = { opened: 0, held: 0 };
   let want = () => {};
@@ -33,6 +33,7 @@ function open(openOne?: () => Promise<Connection>) {
   const all: (Connection & { breakIt(): void })[] = [];
   const openNew = async () => {
     counts.opened += 1;
+    clock.advance(openMs);
     const closed = Promise.withResolvers<void>();
     let isUsable = true;
     const end = () => {
@@ -101,6 +102,20 @@ test("what is idle is closed when another thread waits, and what is in use is no
   assert.deepEqual([idle.isUsable(), busy.connection.isUsable(), counts.held], [false, true, 1]);
   await busy.end();
   assert.equal(await use(), busy.connection);
+});
+
+test("one that was dear to open is not handed on before it has been open for ten times as long", async () => {
+  const { use, want, clock } = open(undefined, 20);
+  const connection = await use();
+
+  clock.advance(199);
+  want();
+  assert.equal(connection.isUsable(), true);
+  clock.advance(1);
+  want();
+  await turn();
+
+  assert.equal(connection.isUsable(), false);
 });
 
 test("a connection that broke is not used again, and gives its permit back", async () => {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { askedForEach, askedOnce, checkAsked, type Values, workOf } from "../../../src/tasks/db/input.ts";
+import { defaultRetryPolicy } from "../../../src/job/backoff.ts";
+import { retry } from "../../../src/tasks/db/failures.ts";
 import { readDatabases } from "../../../src/tasks/db/settings.ts";
 
 const statements = {
@@ -93,4 +95,14 @@ test("a job that is older than the configuration fails for good, and says why", 
       ...{ reason, retryable: false },
     });
   }
+});
+
+test("by default a job outlives a database that is away for a minute or two", () => {
+  const { maxAttempts, baseMs, maxBackoffMs, factor } = { ...defaultRetryPolicy, ...retry };
+  const pauses = Array.from({ length: maxAttempts - 1 }, (_, index) =>
+    Math.min(baseMs * factor ** index, maxBackoffMs),
+  );
+  const averageMs = pauses.reduce((sum, pause) => sum + pause / 2, 0); // full jitter
+
+  assert.equal(Math.round(averageMs / 60_000), 3, "as docs/tasks/databases.md says");
 });

@@ -1,5 +1,7 @@
 /** A connection to a real PostgreSQL, without a server of ours. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { after, before, beforeEach, suite, test } from "node:test";
 import type pg from "pg";
 import { openPostgres } from "../../../src/tasks/db/postgres/connection.ts";
@@ -74,6 +76,11 @@ suite("a connection to PostgreSQL", { skip: withoutPostgres }, () => {
     ["'2026-01-31'::date", "2026-01-31"],
     ["'0198a3b4-0000-7000-8000-000000000001'::uuid", "0198a3b4-0000-7000-8000-000000000001"],
     [
+      `'{"a": 12345678901234567.25, "b": 0.30000000000000004, "c": 1.50}'::json`,
+      { a: "12345678901234567.25", b: 0.30000000000000004, c: 1.5 },
+    ],
+    ["'1e400'::json", "1e400"],
+    [
       `'{"a": [1.0, 9007199254740993, "1234567890123456789"]}'::jsonb`,
       { a: [1, "9007199254740993", "1234567890123456789"] },
     ],
@@ -114,6 +121,37 @@ suite("a connection to PostgreSQL", { skip: withoutPostgres }, () => {
     await assert.rejects(run({ sql: "SELECT repeat('x', 5000000) AS v" }), {
       ...{ reason: "output_too_large", retryable: false },
     });
+  });
+
+  test("cuts off what is far too large before it has all of it in memory", async (t) => {
+    const own = await openPostgres(place(), bounds);
+    t.after(() => own.close());
+    const before = process.memoryUsage.rss();
+
+    await assert.rejects(own.run(workOf({ sql: "SELECT repeat('x', 300000000) AS v" }), never), {
+      ...{ reason: "output_too_large", retryable: false },
+    });
+
+    assert.equal(own.isUsable(), false);
+    assert.ok(process.memoryUsage.rss() - before < 150_000_000, "much less than the value was held");
+  });
+
+  test("fails for good where a value cannot be read, and can be used again", async () => {
+    const sql = "SELECT (repeat('[', 10000) || '1234567890123456' || repeat(']', 10000))::json AS v";
+    await assert.rejects(run({ sql }), { reason: "db_value_refused", retryable: false });
+    assert.deepEqual((await run({ sql: "SELECT 1 AS a" })).rows, [[1]]);
+  });
+
+  test("commits nothing that a statement returns and no result can carry", async () => {
+    const many = "INSERT INTO users SELECT i, i::text FROM generate_series(1, 90) i RETURNING";
+    const columns = Array.from({ length: 100 }, (_, index) => `id AS a${index}`).join();
+    for (const [returning, reason] of [
+      ["id AS a, email AS a", "db_statement_failed"],
+      [columns, "output_too_large"],
+    ]) {
+      await assert.rejects(run({ sql: `${many} ${returning}`, isReadOnly: false }), { reason, retryable: false });
+    }
+    assert.deepEqual((await run({ sql: count })).rows, [[0]]);
   });
 
   test("writes all sets or none, and a failure names the set and the constraint", async () => {
@@ -330,6 +368,7 @@ suite("a connection to PostgreSQL", { skip: withoutPostgres }, () => {
       [{ password: { env: "MILLPOND_TEST_WRONG" } }, /password authentication failed/],
       [{ database: "nowhere" }, /database "nowhere" does not exist/],
       [{ port: 1 }, /ECONNREFUSED/],
+      [{ password: undefined }, /set passwordEnv or passwordFile/],
     ] as const) {
       await assert.rejects(openPostgres(place(wrong), bounds), (error: Error & { reason?: string; stack?: string }) => {
         assert.equal(error.reason, "db_unavailable");
@@ -340,13 +379,20 @@ suite("a connection to PostgreSQL", { skip: withoutPostgres }, () => {
     }
   });
 
-  test("is not waited for when the job is cancelled", async () => {
+  test("is not waited for when the job is cancelled, or longer than connectMs", async (t) => {
+    const mute = createServer((socket) => void socket.on("error", () => {}));
+    t.after(() => mute.close());
+    await once(mute.listen(0, "127.0.0.1"), "listening");
+    const { port } = mute.address() as AddressInfo;
     const stop = new AbortController();
-    const opening = openPostgres(place({ host: "192.0.2.1" }), { connectMs: 60_000, signal: stop.signal });
+    const opening = openPostgres(place({ port }), { connectMs: 3_600_000, signal: stop.signal });
     const outcome = assert.rejects(opening, /given up/);
 
     stop.abort(new Error("given up"));
 
     await outcome;
+    await assert.rejects(openPostgres(place({ port }), { connectMs: 50, signal: never }), {
+      message: "is away: no answer within connectMs, which is 50",
+    });
   });
 });

@@ -15,7 +15,7 @@ test("settings have defaults", () => {
 
   assert.deepEqual(users, {
     place: { dialect: "sqlite", path: "./users.sqlite" },
-    connections: 4,
+    connections: 10,
     connectMs: 5_000,
     idleMs: 60_000,
     statements: {
@@ -46,6 +46,7 @@ test("every mistake is in one error, with its path", (t) => {
     Bad: { sqlite: "x" },
     both: { sqlite: "x", postgres: { host: "h", database: "d", user: "u" } },
     memory: { sqlite: ":memory:" },
+    empty: { postgres: {} },
     pg: {
       postgres: { host: "db.example", user: "u", tls: "off", passwordEnv: variable, port: 0, caFile: "/not/there" },
       connections: 0,
@@ -69,9 +70,10 @@ test("every mistake is in one error, with its path", (t) => {
         "pg.postgres.database is missing",
         'pg.postgres.tls is "off", and rows would come from another machine unencrypted',
         "pg.postgres.port is 0 and must be a whole number from 1 to 65535",
-        "pg.postgres.caFile is",
+        "pg.postgres.caFile is another text and must be a file that can be read: ENOENT",
         "pg.connections is 0",
         "pg.statements.one.parameters.a is another text and must be one of text,",
+        "empty.postgres.host is missing",
         "pg.statements.one.parameters.job_id is given by the job",
         "pg.statements.one.parameters.c is not in the SQL",
         "pg.statements.one.sql uses $b, whose type",
@@ -115,4 +117,28 @@ test("a password stays where it is: settings name its place, and it is read when
     () => readDatabases({ one: { postgres: { ...place, passwordEnv: "a", passwordFile: file } } }),
     /both|leave one out/,
   );
+});
+
+test("no message quotes a text, which may be a URL with a password in it", () => {
+  const canary = "postgres://app:c4n4ry@db.example/app?c4n4ry";
+  const place = { host: "127.0.0.1", database: "d", user: "u" };
+  const databaseKeys = ["sqlite", "postgres", "connections", "connectMs", "idleMs", "statements"];
+  const placeKeys = ["host", "port", "database", "user", "passwordEnv", "passwordFile", "tls", "caFile"];
+  const statementKeys = ["parameters", "maxRows", "timeoutMs", "unknownOutcome"];
+  for (const value of [canary, { key: canary }, [canary]]) {
+    const wrong = [
+      value,
+      ...databaseKeys.map((key) => ({ postgres: place, [key]: value })),
+      ...placeKeys.map((key) => ({ postgres: { ...place, [key]: value } })),
+      ...statementKeys.map((key) => ({ postgres: place, statements: { one: { sql: "SELECT 1", [key]: value } } })),
+      { postgres: place, statements: { one: { sql: "SELECT $a", parameters: { a: value } } } },
+    ];
+    for (const one of wrong) {
+      try {
+        readDatabases({ one });
+      } catch (error) {
+        assert.doesNotMatch((error as Error).message, /c4n4ry/);
+      }
+    }
+  }
 });

@@ -77,10 +77,9 @@ suite("rows of SQLite", () => {
   });
 
   test("have no more bytes than a result can carry", async () => {
-    await assert.rejects(run({ sql: "SELECT hex(zeroblob(3000000)) AS a" }), {
-      reason: "output_too_large",
-      retryable: false,
-    });
+    for (const sql of ["SELECT hex(zeroblob(3000000)) AS a", "SELECT zeroblob(600000000) AS a"]) {
+      await assert.rejects(run({ sql }), { reason: "output_too_large", retryable: false });
+    }
   });
 });
 
@@ -90,6 +89,22 @@ suite("writing to SQLite", () => {
     const updated = await run({ sql: "UPDATE users SET id = id + 1", isReadOnly: false });
 
     assert.deepEqual([inserted.rows, inserted.affected, updated.affected], [[[1]], 1, 1]);
+  });
+
+  test("is not committed when its rows cannot be made a result", async () => {
+    const many =
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 90) INSERT INTO users SELECT i, i FROM n";
+    const columns = Array.from({ length: 100 }, (_, index) => `id AS a${index}`).join();
+    for (const [returning, reason] of [
+      ["id AS a, email AS a", "db_statement_failed"],
+      [columns, "output_too_large"],
+    ]) {
+      await assert.rejects(run({ sql: `${many} RETURNING ${returning}`, isReadOnly: false }), {
+        reason,
+        retryable: false,
+      });
+    }
+    assert.deepEqual((await run({ sql: count })).rows, [[0]]);
   });
 
   test("is all or nothing, and a failure names the set", async () => {
@@ -149,7 +164,7 @@ test("a file that is missing, or is no database, is away: none is made", async (
   ] as const) {
     await assert.rejects(openSqlite(wrong, { connectMs, signal: never }), {
       ...{ reason: "db_unavailable", retryable: true },
-      message: `the database is away: ${why}`,
+      message: `is away: ${why}`,
     });
   }
   assert.throws(() => new DatabaseSync(`${path}.not-there`, { readOnly: true }));

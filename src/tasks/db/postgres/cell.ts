@@ -53,12 +53,22 @@ function floatOf(text: string): JsonValue {
   return Number.isFinite(number) ? number : text;
 }
 
-/** Integers within follow the rule of columns. Only long digits need a look. */
+/** Numbers within that would be rounded become text, as those of columns do. Only long ones, and exponents, need a look. */
 function jsonOf(text: string): JsonValue {
-  if (!/\d{16}/.test(text)) return JSON.parse(text) as JsonValue;
+  if (!/[\d.]{16}|\d[eE]/.test(text)) return JSON.parse(text) as JsonValue;
   const exact = (_key: string, value: unknown, { source }: { readonly source: string }) =>
-    typeof value === "number" && /^-?\d+$/.test(source) && !Number.isSafeInteger(value) ? source : value;
+    typeof value === "number" && isRounded(value, source) ? source : value;
   return JSON.parse(text, exact as (this: unknown, key: string, value: unknown) => unknown) as JsonValue;
+}
+
+/** Fifteen digits always survive; of more, those that JavaScript writes as they were. */
+function isRounded(value: number, source: string): boolean {
+  if (/^-?\d+$/.test(source)) return !Number.isSafeInteger(value);
+  const digits = source
+    .replace(/[eE].*$/, "")
+    .replace(/\D/g, "")
+    .replace(/^0+/, "");
+  return !Number.isFinite(value) || (digits.length > 15 && String(value) !== source);
 }
 
 /** RFC 3339 in UTC, with the fraction as it is; JavaScript's dates would drop microseconds. */

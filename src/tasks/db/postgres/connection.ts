@@ -4,19 +4,23 @@
  */
 import { isIP, Socket } from "node:net";
 import type { ConnectionOptions } from "node:tls";
-import type { Client } from "pg";
+import type { Client, Connection as Wire } from "pg";
 import { systemClock } from "../../../clock.ts";
 import type { TaskError } from "../../../pool/task.ts";
 import { secretOf } from "../../settings/secret.ts";
 import { failures, ofSet } from "../failures.ts";
+import { accepted } from "../rows.ts";
 import type { PostgresPlace } from "../settings.ts";
 import { type Answer, type Connection, maxAnswerBytes, type Work } from "../work.ts";
 import { type Address, requestCancel } from "./cancel.ts";
-import { failureOf, isServerError, isStalePlan, whyLost } from "./failure.ts";
+import { failureOf, isAnswer, isServerError, isStalePlan, whyLost, whyNotOpened } from "./failure.ts";
+import { boundIncoming } from "./incoming.ts";
 import { type Answered, createPipeline, PipelineError, type Prepared, type Step } from "./pipeline.ts";
 
 /** How long the server may take to stop a statement, and to end a session. */
 const endMs = 5_000;
+/** Bytes of all messages that answer a statement: rows have heads, and writes of many sets have an answer for each. */
+const maxIncomingBytes = 4 * maxAnswerBytes;
 
 export type Bounds = { readonly connectMs: number; readonly signal: AbortSignal };
 
@@ -24,6 +28,7 @@ export type Bounds = { readonly connectMs: number; readonly signal: AbortSignal 
 export async function openPostgres(place: PostgresPlace, { connectMs, signal }: Bounds): Promise<Connection> {
   signal.throwIfAborted();
   const { default: pg } = await import("pg"); // by the threads that need it only
+  signal.throwIfAborted();
   const { host, port, database, user } = place;
   const address: Address = { host, port, tls: tlsOf(place) };
   const password = place.password ? secretOf(place.password) : "";
@@ -41,13 +46,17 @@ export async function openPostgres(place: PostgresPlace, { connectMs, signal }: 
   });
   client.on("error", () => {}); // each query learns of it, and so does `closed`
   const onAbort = () => socket.destroy(signal.reason as Error);
+  const beganMs = systemClock.monotonicMs();
   signal.addEventListener("abort", onAbort, { once: true });
   try {
     await client.connect();
   } catch (error) {
     socket.destroy();
+    if (!socket.closed) await closed.promise;
     signal.throwIfAborted();
-    throw failures.unavailable(whyLost(error));
+    throw failures.unavailable(
+      whyNotOpened(error, place, systemClock.monotonicMs() - beganMs >= connectMs ? connectMs : undefined),
+    );
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
@@ -64,6 +73,16 @@ type Parts = { readonly address: Address; readonly socket: Socket; readonly clos
 function connectionOf(client: Client, { address, socket, closed }: Parts): Connection {
   const prepared: Prepared = new Map();
   let isUsable = true;
+  /** Of a statement that sent more than a result can carry. */
+  let isTooMuch = false;
+  const incoming = boundIncoming(
+    (client as unknown as { readonly connection: Wire }).connection.stream,
+    maxIncomingBytes,
+    () => {
+      isTooMuch = true;
+      socket.destroy();
+    },
+  );
   void closed.then(() => (isUsable = false));
 
   async function send(steps: readonly Step[]): Promise<Answered> {
@@ -84,7 +103,7 @@ function connectionOf(client: Client, { address, socket, closed }: Parts): Conne
     } catch (error) {
       const { cause } = error as PipelineError;
       // constraints may be checked by the commit, which then did nothing
-      if (isServerError(cause) && cause.severity === "ERROR") throw error;
+      if (isServerError(cause) && isAnswer(cause)) throw error;
       isUsable = false;
       throw failures.outcomeUnknown(whyLost(cause), work);
     }
@@ -100,11 +119,13 @@ function connectionOf(client: Client, { address, socket, closed }: Parts): Conne
   }
 
   async function attempt(work: Work): Promise<Answer> {
+    incoming.begin();
     try {
       return await (work.isReadOnly ? read(work) : write(work));
     } catch (error) {
       if (hasStalePlan(error)) isUsable = false;
       await rollBack();
+      if (isTooMuch) throw failures.answerTooLarge(maxAnswerBytes);
       throw error instanceof PipelineError ? failureOfStep(error, work) : error;
     }
   }
@@ -178,7 +199,7 @@ function executions({ sql, sets, maxRows }: Work): Step[] {
 function checked({ columns, rows, affected, isTooLarge }: Answered, work: Work): Answer {
   if (work.maxRows !== undefined && rows.length > work.maxRows) throw failures.tooManyRows(work);
   if (isTooLarge) throw failures.answerTooLarge(maxAnswerBytes);
-  return { columns, rows, affected };
+  return accepted({ columns, rows, affected }, work);
 }
 
 function hasStalePlan(error: unknown): boolean {

@@ -2,6 +2,7 @@
 import type { JsonValue } from "../../../job/job.ts";
 import type { TaskError } from "../../../pool/task.ts";
 import { type Constraint, failures } from "../failures.ts";
+import type { PostgresPlace } from "../settings.ts";
 import type { Work } from "../work.ts";
 
 /** An error that the server sent. */
@@ -50,11 +51,16 @@ const classes: { readonly [state: string]: (message: string) => TaskError } = {
 
 /** The table changed since the connection prepared the statement, or a pooler gave us another session: a new one will do. */
 export function isStalePlan({ code, routine }: ServerError): boolean {
-  return routine === "RevalidateCachedQuery" || code === "26000";
+  return routine === "RevalidateCachedQuery" || code === "26000" || code === "42P05";
 }
 
 const readOnlyTransaction = "25006";
 const queryCanceled = "57014";
+
+/** Whether the server answered, and not in the midst of its own end. Its severity is in its own language. */
+export function isAnswer({ code }: ServerError): boolean {
+  return !/^(?:08|57|58|XX)/.test(code);
+}
 
 /** The detail of an error quotes rows, so it is left out. */
 export function failureOf(error: ServerError, work: Work): TaskError {
@@ -69,6 +75,15 @@ export function failureOf(error: ServerError, work: Work): TaskError {
 
 function named(names: { readonly [key: string]: string | undefined }): { [key: string]: JsonValue } {
   return Object.fromEntries(Object.entries(names).filter((each): each is [string, string] => each[1] !== undefined));
+}
+
+/** Why one was not opened, with what the configuration can do about it. `passedMs`: the bound, where that is why. */
+export function whyNotOpened(error: unknown, { password, tls }: PostgresPlace, passedMs: number | undefined): string {
+  if (passedMs !== undefined) return `no answer within connectMs, which is ${passedMs}`;
+  const why = whyLost(error);
+  if (isServerError(error) || (error instanceof Error && "code" in error)) return why;
+  if (tls === "on") return `${why} (set \`tls: off\` if it is to be spoken to without)`;
+  return password ? why : `${why} (set passwordEnv or passwordFile if it asks for a password)`;
 }
 
 /** Why a connection failed, in words that name no address. */

@@ -4,7 +4,9 @@
  * in bytes here. For `pg.Client.query`, as pg-cursor is.
  */
 import type { Connection as Wire, Submittable } from "pg";
+import { messageOf } from "../../../errors.ts";
 import type { JsonValue } from "../../../job/job.ts";
+import { failures } from "../failures.ts";
 import type { Bound } from "../parameter.ts";
 import { maxAnswerBytes } from "../work.ts";
 import { decoderOf } from "./cell.ts";
@@ -49,6 +51,8 @@ export function createPipeline(steps: readonly Step[], prepared: Prepared): Pipe
   const rows: JsonValue[][] = [];
   let bytes = 0;
   let affected = 0;
+  /** Why a row cannot be read: the first of them. */
+  let unreadable: unknown;
 
   function onPrepared(): void {
     const parsed = preparing.shift();
@@ -92,9 +96,13 @@ export function createPipeline(steps: readonly Step[], prepared: Prepared): Pipe
       decoders = fields.map(({ dataTypeID }) => decoderOf(dataTypeID));
     },
     handleDataRow({ fields }: { readonly fields: readonly (string | null)[] }) {
-      if (steps[step]?.maxRows === undefined || bytes > maxAnswerBytes) return;
+      if (steps[step]?.maxRows === undefined || bytes > maxAnswerBytes || unreadable !== undefined) return;
       for (const field of fields) bytes += field?.length ?? 1;
-      rows.push(fields.map((field, column) => (field === null ? null : (decoders[column]?.(field) ?? null))));
+      try {
+        rows.push(fields.map((field, column) => (field === null ? null : (decoders[column]?.(field) ?? null))));
+      } catch (error) {
+        unreadable = error; // such as JSON that is nested too deeply; thrown here it would end the thread
+      }
     },
     handleCommandComplete({ text }: { readonly text: string }) {
       affected += Number(/^(?:INSERT \d+|UPDATE|DELETE|MERGE) (\d+)$/.exec(text)?.[1] ?? 0);
@@ -108,6 +116,7 @@ export function createPipeline(steps: readonly Step[], prepared: Prepared): Pipe
     },
     handleReadyForQuery() {
       end();
+      if (unreadable !== undefined) reject(failures.valueRefused(`a value cannot be read: ${messageOf(unreadable)}`));
       resolve({ columns, rows, affected, isTooLarge: bytes > maxAnswerBytes });
     },
     handleError(error: unknown) {

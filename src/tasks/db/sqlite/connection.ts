@@ -2,9 +2,10 @@
 import type { ChildProcess } from "node:child_process";
 import { systemClock } from "../../../clock.ts";
 import { messageOf } from "../../../errors.ts";
+import { permanent } from "../../../pool/task.ts";
 import { forkBeside } from "../../process/fork.ts";
 import { failures } from "../failures.ts";
-import { type Connection, maxAnswerBytes, type Work } from "../work.ts";
+import type { Connection, Work } from "../work.ts";
 import { failureOf } from "./failure.ts";
 import type { FinalAnswer, FromProcess, ToProcess } from "./protocol.ts";
 
@@ -52,7 +53,8 @@ export async function openSqlite(path: string, { connectMs, signal }: Bounds): P
       );
       if (answer.kind === "answer") return answer.answer;
       if (answer.kind === "fault") throw failureOf(answer, work);
-      throw answer.kind === "too_many_rows" ? failures.tooManyRows(work) : failures.answerTooLarge(maxAnswerBytes);
+      if (answer.kind === "failure") throw permanent(answer.reason, answer.message, answer.details);
+      throw new Error(`a process that is open says ${answer.kind}`);
     },
     async close() {
       isUsable = false;

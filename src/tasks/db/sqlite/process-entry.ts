@@ -6,8 +6,11 @@ import { pathToFileURL } from "node:url";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { messageOf } from "../../../errors.ts";
 import type { JsonValue } from "../../../job/job.ts";
+import { TaskError } from "../../../pool/task.ts";
 import { endNow, endWithParent, endWithPipe } from "../../process/own-process.ts";
-import { type Answer, maxAnswerBytes, type Work } from "../work.ts";
+import { failures } from "../failures.ts";
+import { accepted } from "../rows.ts";
+import { maxAnswerBytes, type Work } from "../work.ts";
 import type { FinalAnswer, FromProcess, ToProcess } from "./protocol.ts";
 
 endWithParent();
@@ -58,24 +61,26 @@ function run(work: Work): FinalAnswer {
       else {
         // one step at a time, so that no more rows are made than may come back
         for (const row of statement.iterate(...values) as Iterable<unknown>) {
-          if (rows.length === work.maxRows) return given({ kind: "too_many_rows" });
-          const cells = (row as readonly unknown[]).map(jsonOf);
-          rows.push(cells);
-          bytes += bytesOf(cells);
-          if (bytes > maxAnswerBytes) return given({ kind: "answer_too_large" });
+          if (rows.length === work.maxRows) throw failures.tooManyRows(work);
+          bytes += bytesOf(row as readonly unknown[]);
+          if (bytes > maxAnswerBytes) throw failures.answerTooLarge(maxAnswerBytes);
+          rows.push((row as readonly unknown[]).map(jsonOf));
         }
         if (!work.isReadOnly) affected += changes();
       }
     }
     set = undefined;
+    const answer = accepted({ columns, rows, affected }, work);
     if (!work.isReadOnly) {
       say({ kind: "committing" }); // written before it goes on: who kills this process knows whether it may be committed
       database.exec("COMMIT");
     }
-    return { kind: "answer", answer: { columns, rows, affected } satisfies Answer };
+    return { kind: "answer", answer };
   } catch (error) {
     statements.delete(work.sql); // its next use would throw this error once more
-    return given(faultOf(error, set));
+    if (!(error instanceof TaskError)) return given(faultOf(error, set));
+    const { reason, message, details } = error;
+    return given({ kind: "failure", reason, message, details });
   }
 }
 
@@ -117,9 +122,10 @@ function jsonOf(value: unknown): JsonValue {
   }
 }
 
-function bytesOf(cells: readonly JsonValue[]): number {
+/** Before they are made text, for a blob may be larger than any text. */
+function bytesOf(cells: readonly unknown[]): number {
   let bytes = 0;
-  for (const cell of cells) bytes += typeof cell === "string" ? cell.length : 8;
+  for (const cell of cells) bytes += typeof cell === "string" || cell instanceof Uint8Array ? cell.length : 8;
   return bytes;
 }
 

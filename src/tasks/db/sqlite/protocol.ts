@@ -1,5 +1,8 @@
 /** What the process of a SQLite connection and its parent say to each other. */
+import type { TaskError } from "../../../pool/task.ts";
 import type { Answer, Work } from "../work.ts";
+
+type Details = TaskError["details"];
 
 export type ToProcess =
   | { readonly kind: "open"; readonly path: string }
@@ -13,8 +16,8 @@ export type FromProcess = { readonly kind: "committing" } | FinalAnswer;
 export type FinalAnswer =
   | { readonly kind: "opened" }
   | { readonly kind: "answer"; readonly answer: Answer }
-  | { readonly kind: "too_many_rows" }
-  | { readonly kind: "answer_too_large" }
+  /** A TaskError that is thrown there. */
+  | { readonly kind: "failure"; readonly reason: string; readonly message: string; readonly details: Details }
   | Fault;
 
 export type Fault = {
