@@ -23,8 +23,8 @@ export default defineTask({
   input: EmailSendInputSchema,
   output: EmailSendOutputSchema,
   resources: { smtp },
-  // a server that is away for half an hour is no reason to give a mail up
-  retry: { maxAttempts: 12, baseMs: 1000, factor: 3, maxBackoffMs: 900_000 },
+  // a server that is away for half an hour is no reason to give a mail up: the pauses are an hour on average
+  retry: { maxAttempts: 15, baseMs: 1000, factor: 3, maxBackoffMs: 900_000 },
   timeoutMs: 600_000,
   check: (input, _settings, resources) => checkInput(input, resources.smtp),
   async run(input, ctx) {

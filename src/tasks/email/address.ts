@@ -1,4 +1,5 @@
 /** What may stand as an address of a mail, and as text in one of its headers. */
+import { domainToASCII } from "node:url";
 
 /** As `From`, `To` and the envelope name it. */
 export type Address = { readonly address: string; readonly name: string };
@@ -20,7 +21,8 @@ export function faultOfAddress(address: string): string | undefined {
   const at = address.lastIndexOf("@");
   const parts = { local: address.slice(0, at), domain: address.slice(at + 1) };
   if (address.length <= longestAddress && parts.local.length <= longestLocalPart) {
-    if (at > 0 && localPart.test(parts.local) && domain.test(parts.domain)) return undefined;
+    const isDomain = domain.test(parts.domain) && domainToASCII(parts.domain) !== "";
+    if (at > 0 && localPart.test(parts.local) && isDomain) return undefined;
   }
   const remedy = `must be one address such as ada@example.com, of at most ${longestAddress} characters`;
   return `is ${shown(address)} and ${remedy}`;

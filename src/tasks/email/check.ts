@@ -9,6 +9,8 @@ const mostRecipients = 100;
 const mostParts = 50;
 const longestSubject = 998;
 const longestHeader = 4096;
+/** A line of a mail has 998 characters at most, and the first one has the header's name too. */
+const longestWord = 900;
 const longestFilename = 255;
 
 /** What the task writes itself, what belongs to the way of a mail, and what describes its body. */
@@ -72,7 +74,7 @@ function checkAddress(field: string, { address, name }: EmailAddress, add: Add):
 function checkContent({ subject, text, html, values }: EmailSendInput, add: Add): void {
   if (subject === "") add("subject", "is missing");
   if (text === "" && html === "") add("text", "is missing: give text, html, or a template");
-  addLength("subject", subject, longestSubject, add);
+  addLine("subject", subject, longestSubject, add);
   add("subject", faultOfHeaderText(subject));
   for (const name of Object.keys(values).slice(0, 1))
     add(keyed("values", name), "belongs to a template, and there is none");
@@ -97,7 +99,7 @@ function checkTemplate(input: EmailSendInput, { templates }: SmtpSettings, add: 
   for (const name of others.slice(0, mostParts)) {
     add(keyed("values", name), `is not in the template; there are: ${template.names.join(", ") || "none"}`);
   }
-  addLength("subject", renderSubject(template, values), longestSubject, add);
+  addLine("subject", renderSubject(template, values), longestSubject, add);
 }
 
 function checkHeaders({ headers }: EmailSendInput, add: Add): void {
@@ -109,7 +111,7 @@ function checkHeaders({ headers }: EmailSendInput, add: Add): void {
     if (!/^[A-Za-z][A-Za-z0-9-]{0,75}$/.test(name)) {
       add(field, "has a name that is not 1 to 76 characters of [A-Za-z0-9-] starting with a letter");
     } else if (reservedHeaders.test(name)) add(field, "is a header that the task writes itself, or none for a sender");
-    addLength(field, value, longestHeader, add);
+    addLine(field, value, longestHeader, add);
     add(field, faultOfHeaderText(value));
   }
 }
@@ -137,6 +139,12 @@ function checkAttachments(attachments: readonly EmailAttachment[], add: Add): vo
 
 function addLength(field: string, { length }: string, limit: number, add: Add): void {
   if (length > limit) add(field, `has ${length} characters and the limit is ${limit}`);
+}
+
+function addLine(field: string, text: string, limit: number, add: Add): void {
+  addLength(field, text, limit, add);
+  const isLong = text.length > longestWord && text.split(" ").some(({ length }) => length > longestWord);
+  if (isLong) add(field, `has a word of more than ${longestWord} characters, and a line of a mail ends at spaces only`);
 }
 
 function keyed(field: string, key: string): string {

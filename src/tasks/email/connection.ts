@@ -33,13 +33,22 @@ export type Connection = {
   readonly closed: Promise<void>;
   /** Sends one mail. Throws an SmtpError, or the signal's reason when that aborts before the mail is whole. */
   send(mail: Mail, bounds: Bounds): Promise<Sent>;
-  /** Makes it fit for another mail after one that was refused; false: it is not. */
+  /** Makes it fit for another mail after one that was refused; false: it is not, or not soon. */
   reset(): Promise<boolean>;
   /** Says goodbye. */
   close(): void;
 };
 
 type Clean = (text: string) => string;
+
+/** One that waits for answers: nodemailer has bounds on silence only, which a line now and then keeps up for ever. */
+type Session = {
+  readonly smtp: SmtpSession;
+  readonly clean: Clean;
+  readonly answerMs: number;
+  /** Called at each answer once it is whole. */
+  onAnswer: () => void;
+};
 
 type NodemailerError = Error & {
   readonly code?: string | undefined;
@@ -50,7 +59,7 @@ type NodemailerError = Error & {
   readonly rejectedErrors?: readonly NodemailerError[] | undefined;
 };
 
-/** How long the server may take to close its side. */
+/** How long the server may take to close its side, or to be ready for another mail. */
 const closeMs = 1000;
 const partBytes = 64 * 1024;
 const maxResponseBytes = 64 * 1024;
@@ -67,7 +76,11 @@ export async function openConnection(server: SmtpServer, signal: AbortSignal): P
   signal.throwIfAborted();
   const login = server.login && { user: server.login.user, password: secretOf(server.login.password) };
   const clean = cleanerOf(login);
-  const smtp = new SMTPConnection(optionsOf(server));
+  const { connectMs, answerMs } = server;
+  // its log is where nodemailer says that an answer is whole
+  const logger = { debug: ({ tnx }: { readonly tnx?: string }) => void (tnx === "server" && session.onAnswer()) };
+  const smtp = new SMTPConnection({ ...optionsOf(server), logger, transactionLog: true });
+  const session: Session = { smtp, clean, answerMs, onAnswer() {} };
   const { promise: closed, resolve: onClosed } = Promise.withResolvers<void>();
   smtp.once("end", () => {
     const socket = socketOf(smtp);
@@ -79,6 +92,10 @@ export async function openConnection(server: SmtpServer, signal: AbortSignal): P
   const fail = (error: NodemailerError) => reject(errorOf(error, stage, clean));
   onEnd(smtp, () => reject(new SmtpError("the connection was closed", { stage })));
   const onAbort = () => reject(signal.reason);
+  const cancelWait = systemClock.after(connectMs, () => {
+    const at = smtp.upgrading ? "secure" : stage;
+    reject(new SmtpError(`it is not ready within ${connectMs} ms (connectMs)`, { stage: at }));
+  });
   smtp.on("error", fail); // also later ones, which `send` gets as well: without a listener they would be thrown
   signal.addEventListener("abort", onAbort, { once: true });
   smtp.connect((error) => {
@@ -94,6 +111,7 @@ export async function openConnection(server: SmtpServer, signal: AbortSignal): P
     await closed;
     throw error;
   } finally {
+    cancelWait();
     signal.removeEventListener("abort", onAbort);
   }
   return {
@@ -101,7 +119,7 @@ export async function openConnection(server: SmtpServer, signal: AbortSignal): P
       return !smtp.destroyed && socketOf(smtp)?.writable === true;
     },
     closed,
-    send: (mail, bounds) => send(smtp, mail, bounds, clean),
+    send: (mail, bounds) => send(session, mail, bounds),
     reset: () => reset(smtp),
     close() {
       if (smtp.destroyed) return;
@@ -125,7 +143,8 @@ function optionsOf({ host, port, tls, ca, connectMs, answerMs }: SmtpServer): SM
   };
 }
 
-function send(smtp: SmtpSession, mail: Mail, { signal, giveUpAt }: Bounds, clean: Clean): Promise<Sent> {
+function send(session: Session, mail: Mail, { signal, giveUpAt }: Bounds): Promise<Sent> {
+  const { smtp, clean, answerMs } = session;
   return new Promise((resolve, reject) => {
     // nodemailer notes in the envelope what became of each recipient
     const envelope: SMTPEnvelope & Partial<SMTPConnectionEnvelope> = {
@@ -138,6 +157,9 @@ function send(smtp: SmtpSession, mail: Mail, { signal, giveUpAt }: Bounds, clean
       read() {
         const deferred = envelope.rejectedErrors?.find(isDeferred);
         if (deferred) return abandon(errorOf(deferred, "send", clean, envelope.rejectedErrors));
+        const said = given === 0 && smtp.lastServerResponse;
+        if (said && !said.startsWith("354")) return abandon(outOfTurn(said));
+        cancelWait(); // how long the mail takes is for `giveUpAt`, and silence for nodemailer
         // in parts, so that a large mail does not count as whole before the server has read most of it
         this.push(mail.bytes.subarray(given, (given += partBytes)));
         if (given >= mail.bytes.byteLength) this.push(null);
@@ -146,17 +168,25 @@ function send(smtp: SmtpSession, mail: Mail, { signal, giveUpAt }: Bounds, clean
     });
     body.once("end", () => {
       isWhole = true;
+      waitForAnswer();
     });
     const forget = onEnd(smtp, () => abandon(new SmtpError("the connection was closed", { stage: stageOf() })));
     const stop = systemClock.after(giveUpAt - systemClock.now(), () => {
       abandon(new SmtpError("it did not answer in time", { stage: stageOf() }));
     });
+    let cancelWait = () => {};
+    session.onAnswer = waitForAnswer;
+    waitForAnswer();
     signal.addEventListener("abort", onAbort, { once: true });
     if (signal.aborted) return onAbort();
 
     smtp.send(envelope, body, (error, info) => {
+      if (!error && !isWhole) return abandon(outOfTurn(info.response));
       end();
-      if (error) return reject(errorOf(error, stageOf(), clean));
+      if (error) {
+        if (given > 0 && !isWhole) smtp.close(); // the rest of the mail is on its way, and would be taken for commands
+        return reject(errorOf(error, stageOf(), clean));
+      }
       const { accepted, rejectedErrors = [], response } = info;
       return resolve({
         accepted,
@@ -168,6 +198,17 @@ function send(smtp: SmtpSession, mail: Mail, { signal, giveUpAt }: Bounds, clean
 
     function stageOf(): Stage {
       return isWhole ? "answer" : "send";
+    }
+
+    function outOfTurn(response: string): SmtpError {
+      return new SmtpError(`it answers out of turn: ${clean(response)}`, { stage: "send" });
+    }
+
+    function waitForAnswer(): void {
+      cancelWait();
+      cancelWait = systemClock.after(answerMs, () => {
+        abandon(new SmtpError(`no whole answer within ${answerMs} ms (answerMs)`, { stage: stageOf() }));
+      });
     }
 
     /** A mail that is whole may have been taken, so its answer is still waited for: until the thread has to end. */
@@ -184,6 +225,8 @@ function send(smtp: SmtpSession, mail: Mail, { signal, giveUpAt }: Bounds, clean
 
     function end(): void {
       stop();
+      cancelWait();
+      session.onAnswer = () => {};
       forget();
       signal.removeEventListener("abort", onAbort);
     }
@@ -192,11 +235,14 @@ function send(smtp: SmtpSession, mail: Mail, { signal, giveUpAt }: Bounds, clean
 
 function reset(smtp: SmtpSession): Promise<boolean> {
   return new Promise((resolve) => {
-    const forget = onEnd(smtp, () => resolve(false));
-    smtp.reset((error) => {
+    const end = (isFit: boolean) => {
+      cancel();
       forget();
-      resolve(error === null);
-    });
+      resolve(isFit);
+    };
+    const cancel = systemClock.after(closeMs, () => end(false));
+    const forget = onEnd(smtp, () => end(false));
+    smtp.reset((error) => end(error === null));
   });
 }
 

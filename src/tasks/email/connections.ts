@@ -29,9 +29,12 @@ export function createConnections(name: string, server: SmtpServer, ctx: Resourc
   const open = new Set<Connection>();
   /** Open ones without a mail, with what cancels the end of their wait; the last one was used last. */
   const idle: { readonly connection: Connection; readonly cancel: () => void }[] = [];
+  /** Those that are made fit for another mail. */
+  const resetting = new Set<Promise<void>>();
   permits.onWanted(closeIdle);
 
   async function send(mail: Mail, attempt: SendingAttempt): Promise<Sent> {
+    await Promise.all(resetting); // a second at most; their permits may be the only ones
     const kept = takeIdle();
     const connection = kept ?? (await connect(attempt));
     try {
@@ -65,20 +68,24 @@ export function createConnections(name: string, server: SmtpServer, ctx: Resourc
   }
 
   async function sendOver(connection: Connection, mail: Mail, attempt: SendingAttempt): Promise<Sent> {
-    let canGoOn = false;
     try {
       await pace?.(attempt.signal);
       const sent = await attempt.span("send", () => connection.send(mail, attempt), { server: name });
-      canGoOn = true;
+      keep(connection);
       return sent;
     } catch (error) {
       const isRefused = error instanceof SmtpError && error.code !== undefined && error.code !== closing;
-      canGoOn = isRefused && connection.isOpen && (await connection.reset());
-      throw error;
-    } finally {
-      if (canGoOn) keep(connection);
+      if (isRefused && connection.isOpen) reset(connection);
       else connection.close();
+      throw error;
     }
+  }
+
+  /** Beside the attempt, whose outcome is known. */
+  function reset(connection: Connection): void {
+    const ended = connection.reset().then((isFit) => (isFit ? keep(connection) : connection.close()));
+    resetting.add(ended);
+    void ended.then(() => resetting.delete(ended));
   }
 
   function keep(connection: Connection): void {

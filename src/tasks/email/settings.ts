@@ -24,11 +24,11 @@ export type SmtpServer = {
   readonly from: Address | undefined;
   /** Most connections that the process has open at once, 1 to 1000; 5 by default. */
   readonly connections: number;
-  /** Most mails in a second, of the process; undefined (the default): no limit. */
+  /** Most mails in a second, of the process, 0.1 to 100000; undefined (the default): no limit. */
   readonly perSecond: number | undefined;
   /** What becomes of a mail that was sent whole and not answered; `retry` by default. */
   readonly unknownOutcome: "retry" | "dead";
-  /** Bound on connecting, with TLS and greeting; 10 s by default. */
+  /** Bound on connecting, with TLS, greeting and login; 10 s by default. */
   readonly connectMs: number;
   /** Bound on the wait for each answer; a minute by default. */
   readonly answerMs: number;
@@ -39,6 +39,8 @@ export type SmtpServer = {
 export type Login = { readonly user: string; readonly password: Secret };
 
 const hourMs = 3_600_000;
+/** A thread keeps the permit of a mail for ten seconds then: with less it could end before, and its permits with it. */
+const leastPerSecond = 0.1;
 const loopback = /^(?:localhost|127\.\d+\.\d+\.\d+|::1)$/;
 const ports = { starttls: 587, tls: 465, none: 25 } as const;
 
@@ -89,8 +91,8 @@ function readLogin(fields: Fields): Login | undefined {
 function readRate({ given, refuse }: Fields): number | undefined {
   const { perSecond } = given;
   if (perSecond === undefined) return undefined;
-  if (typeof perSecond === "number" && perSecond >= 0.001 && perSecond <= 100_000) return perSecond;
-  refuse("perSecond", "a number from 0.001 to 100000");
+  if (typeof perSecond === "number" && perSecond >= leastPerSecond && perSecond <= 100_000) return perSecond;
+  refuse("perSecond", `a number from ${leastPerSecond} to 100000`);
   return undefined;
 }
 

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { type Answer, type Asked, openSmtpServer } from "../../support/smtp-server.ts";
+import emailSend from "../../../src/tasks/email-send.ts";
 import { openSender } from "./run-email.ts";
 
 /** Answers one stage, and takes all others. */
@@ -151,6 +152,18 @@ suite("email.send", { concurrency: true }, () => {
     assert.match(away?.[1] ?? "", /ECONNREFUSED/);
     assert.deepEqual(well, ["main", undefined]);
     assert.equal(back.taken.length, 1);
+  });
+
+  test("to a server that is away for half an hour is tried again after that, but for one mail in a hundred", () => {
+    const { maxAttempts = 0, baseMs = 0, factor = 0, maxBackoffMs = 0 } = emailSend.retry ?? {};
+    const pauses = Array.from({ length: maxAttempts - 1 }, (_, index) =>
+      Math.min(baseMs * factor ** index, maxBackoffMs),
+    );
+    // each is drawn evenly from 0 to that, so their sum is normal by and large: 2.33 deviations below its mean is the hundredth
+    const mean = pauses.reduce((sum, each) => sum + each / 2, 0);
+    const deviation = Math.sqrt(pauses.reduce((sum, each) => sum + each ** 2 / 12, 0));
+
+    assert.ok(mean - 2.33 * deviation > 1_800_000, `${mean} - 2.33 * ${deviation} ms`);
   });
 
   test("larger than the server takes is refused for good", async (t) => {

@@ -30,8 +30,7 @@ export function inputOf(input: Input): EmailSendInput {
   return create(EmailSendInputSchema, input);
 }
 
-export type Sender = {
-  readonly server: TestSmtpServer;
+export type SenderTo = {
   readonly smtp: Smtp;
   /** What was reported of the servers, in order. */
   readonly reports: (readonly [part: string, problem: string | undefined])[];
@@ -40,9 +39,11 @@ export type Sender = {
   failureOf(input?: Input, attempt?: SenderAttempt): Promise<TaskError>;
 };
 
+export type Sender = SenderTo & { readonly server: TestSmtpServer };
+
 export type SenderAttempt = { readonly jobId?: string; readonly signal?: AbortSignal; readonly deadlineAt?: number };
 
-/** A server, and a worker thread's side of it: `given` are settings of the server `main`. Both end with the test. */
+/** A server, and a worker thread's side of it. Both end with the test. */
 export async function openSender(
   t: TestContext,
   options: SmtpServerOptions = {},
@@ -50,8 +51,20 @@ export async function openSender(
   templates: { readonly [name: string]: unknown } = {},
 ): Promise<Sender> {
   const server = await openSmtpServer(options);
+  const sender = await openSenderTo(t, server.port, given, templates);
+  t.after(() => server.close());
+  return { server, ...sender };
+}
+
+/** A worker thread's side of a server: `given` are settings of the server `main`. */
+export async function openSenderTo(
+  t: TestContext,
+  port: number,
+  given: { readonly [key: string]: unknown } = {},
+  templates: { readonly [name: string]: unknown } = {},
+): Promise<SenderTo> {
   const settings = smtp.settings?.({
-    servers: { main: { host: "localhost", port: server.port, tls: "none", ...given } },
+    servers: { main: { host: "localhost", port, tls: "none", ...given } },
     templates,
   }) as SmtpSettings;
   const reports: [string, string | undefined][] = [];
@@ -63,9 +76,7 @@ export async function openSender(
     permits: (name) => permits.get(name) as Permits,
     report: (part, problem) => void reports.push([part, problem]),
   });
-  t.after(async () => {
-    await Promise.all([value.close(), server.close()]);
-  });
+  t.after(() => value.close());
   const send = async (input: Input = {}, attempt: SenderAttempt = {}) => {
     const context = { ...fakeContext(undefined, attempt.signal), ...attempt, resources: { smtp: value } };
     try {
@@ -75,7 +86,7 @@ export async function openSender(
     }
   };
   return {
-    ...{ server, smtp: value, reports, send },
+    ...{ smtp: value, reports, send },
     async failureOf(input, attempt) {
       const failure = await send(input, attempt).then(
         () => assert.fail("the mail was sent"),

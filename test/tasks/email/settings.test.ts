@@ -51,7 +51,7 @@ test("a template may be a file, and has the names of its placeholders", (t) => {
 });
 
 test("every mistake is in one error", () => {
-  assert.deepEqual(mistakesOf({ tls: "ssl", port: 0, connections: 1001, perSecond: 0, form: "a@b.c", from: "a" }), [
+  assert.deepEqual(mistakesOf({ tls: "ssl", port: 0, connections: 1001, perSecond: 0.09, form: "a@b.c", from: "a" }), [
     "servers.main.form is not a setting",
     "there are: host, port, tls, caFile, user, passwordEnv, passwordFile, from, connections, perSecond, unknownOutcome, connectMs, answerMs, idleMs",
     "servers.main.tls is another text and must be one of starttls, tls, none",
@@ -59,7 +59,7 @@ test("every mistake is in one error", () => {
     "servers.main.port is 0 and must be a whole number from 1 to 65535",
     "servers.main.from must have one address such as ada@example.com",
     "servers.main.connections is 1001 and must be a whole number from 1 to 1000",
-    "servers.main.perSecond is 0 and must be a number from 0.001 to 100000",
+    "servers.main.perSecond is 0.09 and must be a number from 0.1 to 100000",
   ]);
   assert.match(mistakesIn({ servers: { Main: {} } })[0] ?? "", /^servers\.Main is no name/);
   assert.match(mistakesIn({ templates: { a: { subject: "{{ a b }}", text: "" } } })[0] ?? "", /is no placeholder/);

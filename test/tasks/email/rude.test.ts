@@ -1,0 +1,99 @@
+/** SMTP servers that break the rules of SMTP: none of them keeps a mail waiting, or has it taken for sent. */
+import assert from "node:assert/strict";
+import { suite, test, type TestContext } from "node:test";
+import { drip, openRudeServer, type Rude } from "./rude-server.ts";
+import { openSenderTo } from "./run-email.ts";
+
+const short = (failure: { reason: string; retryable: boolean }) =>
+  `${failure.reason} ${failure.retryable ? "retry" : "dead"}`;
+const large = { attachments: [{ filename: "a.bin", content: Buffer.alloc(8 * 1024 * 1024) }] };
+
+async function open(t: TestContext, rude: Rude, given: { readonly [key: string]: unknown } = {}) {
+  const server = await openRudeServer(t, rude);
+  return { server, ...(await openSenderTo(t, server.port, given)) };
+}
+
+suite("email.send to a server", { concurrency: true, timeout: 50_000 }, () => {
+  test("that never ends its answer to EHLO gives up after connectMs", async (t) => {
+    const { failureOf } = await open(t, (command, socket) => (command === "EHLO" ? drip(socket) : undefined), {
+      connectMs: 300,
+    });
+    const failure = await failureOf();
+
+    assert.equal(short(failure), "smtp_unavailable retry");
+    assert.match(failure.message, /not ready within 300 ms \(connectMs\)/);
+  });
+
+  for (const [command, expected] of [
+    ["MAIL", "smtp_unavailable retry"],
+    ["DATA", "smtp_unavailable retry"],
+    [".", "smtp_outcome_unknown retry"],
+  ]) {
+    test(`that never ends its answer to ${command} gives up after answerMs with ${expected}`, async (t) => {
+      const { failureOf } = await open(t, (said, socket) => (said === command ? drip(socket) : undefined), {
+        answerMs: 300,
+      });
+      const failure = await failureOf();
+
+      assert.equal(short(failure), expected);
+      assert.match(failure.message, /no whole answer within 300 ms \(answerMs\)/);
+    });
+  }
+
+  test("that refuses a mail and never answers RSET fails at once, and the next mail has another connection", async (t) => {
+    const rude: Rude = (command) => (command === "MAIL" ? "550 no\r\n" : command === "RSET" ? "" : undefined);
+    const { server, failureOf } = await open(t, rude, { connections: 1, answerMs: 3_600_000 });
+
+    assert.equal(short(await failureOf()), "smtp_refused dead");
+    assert.equal(short(await failureOf()), "smtp_refused dead");
+    assert.equal(server.connections.all, 2);
+  });
+
+  for (const answer of ["250 ok", "200 ok"]) {
+    test(`that answers DATA with ${answer} gets no mail`, async (t) => {
+      const { server, failureOf } = await open(t, (command) => (command === "DATA" ? `${answer}\r\n` : undefined));
+      const failure = await failureOf();
+
+      assert.equal(short(failure), "smtp_unavailable retry");
+      assert.match(failure.message, new RegExp(`out of turn: ${answer}`));
+      assert.ok(!server.commands.includes("."));
+    });
+  }
+
+  test("that answers MAIL four times gets no mail", async (t) => {
+    const { failureOf } = await open(t, (command) => (command === "MAIL" ? "250 ok\r\n".repeat(4) : undefined));
+
+    assert.equal(short(await failureOf()), "smtp_unavailable retry");
+  });
+
+  test("that says it has a mail before it has all of it has not taken it", async (t) => {
+    const { failureOf } = await open(t, (command, socket) => {
+      if (command !== "DATA") return undefined;
+      socket.pause();
+      return "354 go on\r\n250 early\r\n";
+    });
+    const failure = await failureOf(large);
+
+    assert.equal(short(failure), "smtp_unavailable retry");
+    assert.match(failure.message, /out of turn: 250 early/);
+  });
+
+  test("that refuses a mail in the middle gets no further command on that connection", async (t) => {
+    const { server, failureOf } = await open(t, (command, socket) => {
+      if (command !== "body") return undefined;
+      socket.pause();
+      return "552 too large\r\n";
+    });
+
+    assert.equal(short(await failureOf(large)), "smtp_refused dead");
+    assert.deepEqual(server.commands, ["EHLO", "MAIL", "RCPT", "DATA"]);
+  });
+
+  test("that agrees to STARTTLS and speaks no TLS has no secure connection", async (t) => {
+    const rude: Rude = (command) =>
+      command === "EHLO" ? "250-rude\r\n250 STARTTLS\r\n" : command === "STARTTLS" ? "250 ok\r\n" : "";
+    const { failureOf } = await open(t, rude, { tls: "starttls", connectMs: 300 });
+
+    assert.equal(short(await failureOf()), "smtp_tls_failed retry");
+  });
+});
