@@ -1,6 +1,7 @@
 /** The connections of a worker thread to one SMTP server, with a permit for each that is open. */
 import { systemClock } from "../../clock.ts";
-import type { ResourceContext } from "../../pool/resource.ts";
+import { messageOf } from "../../errors.ts";
+import type { Permit, ResourceContext } from "../../pool/resource.ts";
 import type { TaskContext } from "../../pool/task.ts";
 import { type Connection, openConnection, type Sent } from "./connection.ts";
 import type { Mail } from "./mail.ts";
@@ -10,6 +11,8 @@ import { SmtpError } from "./smtp-error.ts";
 
 /** A server that is about to close the connection says so with this code, whatever it was asked. */
 const closing = 421;
+/** A probe has ten seconds: what it finds in less is reported of the server, and not of the resource as a whole. */
+const longestProbeMs = 8_000;
 
 export type SendingAttempt = Pick<TaskContext, "signal" | "span" | "progress"> & {
   /** When an answer is no longer waited for, in milliseconds since 1970. */
@@ -19,6 +22,8 @@ export type SendingAttempt = Pick<TaskContext, "signal" | "span" | "progress"> &
 export type Connections = {
   /** Sends one mail over an open connection, or over a new one. Throws an SmtpError, or the signal's reason. */
   send(mail: Mail, attempt: SendingAttempt): Promise<Sent>;
+  /** Connects, unless there is an open connection, and keeps the connection for mails. Rejects when the server is away. */
+  probe(signal: AbortSignal): Promise<void>;
   /** Resolves when all are closed, on both sides. */
   close(): Promise<void>;
 };
@@ -51,8 +56,12 @@ export function createConnections(name: string, server: SmtpServer, ctx: Resourc
   async function connect({ signal, span, progress }: SendingAttempt): Promise<Connection> {
     progress(0, `connecting to ${name}`);
     const permit = await span("wait for a connection", () => permits.acquire(signal), { server: name });
+    return await span("connect", () => openWith(permit, signal, server), { server: name });
+  }
+
+  async function openWith(permit: Permit, signal: AbortSignal, to: SmtpServer): Promise<Connection> {
     try {
-      const connection = await span("connect", () => openConnection(server, signal), { server: name });
+      const connection = await openConnection(to, signal);
       ctx.report(name, undefined);
       open.add(connection);
       void connection.closed.then(() => {
@@ -62,7 +71,7 @@ export function createConnections(name: string, server: SmtpServer, ctx: Resourc
       return connection;
     } catch (error) {
       permit.release();
-      if (error instanceof SmtpError) ctx.report(name, error.message);
+      if (!signal.aborted) ctx.report(name, messageOf(error));
       throw error;
     }
   }
@@ -114,8 +123,15 @@ export function createConnections(name: string, server: SmtpServer, ctx: Resourc
     }
   }
 
+  async function probe(signal: AbortSignal): Promise<void> {
+    const kept = takeIdle();
+    if (kept) ctx.report(name, undefined);
+    const connectMs = Math.min(server.connectMs, longestProbeMs);
+    keep(kept ?? (await openWith(await permits.acquire(signal), signal, { ...server, connectMs })));
+  }
+
   return {
-    send,
+    ...{ send, probe },
     async close() {
       closeIdle();
       for (const each of open) each.close();

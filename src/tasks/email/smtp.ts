@@ -14,6 +14,8 @@ export type Smtp = {
   compose(parts: MailParts): Mail;
   /** Sends one mail to one of the servers. Throws an SmtpError, or the signal's reason. */
   send(server: string, mail: Mail, attempt: SendingAttempt): Promise<Sent>;
+  /** Reports which servers are away, of those that are not known to be well. The connections that it opens stay open for mails. */
+  probe(signal: AbortSignal, isWell?: (server: string) => boolean): Promise<void>;
   /** Resolves when all connections of this thread are closed on both sides. */
   close(): Promise<void>;
 };
@@ -23,7 +25,8 @@ export const smtp = defineResource({
   settings: readSettings,
   permits: permitsOf,
   setup: openSmtp,
-  teardown: (value) => value.close(),
+  probe: (value: Smtp, ...given) => value.probe(...given),
+  teardown: (value: Smtp) => value.close(),
 });
 
 /** nodemailer takes 14 MB of each thread, with what it needs of Node.js: those that send nothing are spared it. */
@@ -36,6 +39,10 @@ async function openSmtp(ctx: ResourceContext<SmtpSettings>): Promise<Smtp> {
     settings,
     compose: composeMail,
     send: (server, mail, attempt) => (servers.get(server) as Connections).send(mail, attempt),
+    async probe(signal, isWell = () => false) {
+      const unknown = [...servers].filter(([name]) => !isWell(name)); // the others may be busy with mails
+      await Promise.allSettled(unknown.map(([, connections]) => connections.probe(signal))); // each is reported where it is opened
+    },
     async close() {
       await Promise.all(Array.from(servers.values(), (connections) => connections.close()));
     },

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { type Answer, type Asked, openSmtpServer } from "../../support/smtp-server.ts";
 import emailSend from "../../../src/tasks/email-send.ts";
+import { until } from "../../support/until.ts";
 import { openSender } from "./run-email.ts";
 
 /** Answers one stage, and takes all others. */
@@ -164,6 +165,34 @@ suite("email.send", { concurrency: true }, () => {
     const deviation = Math.sqrt(pauses.reduce((sum, each) => sum + each ** 2 / 12, 0));
 
     assert.ok(mean - 2.33 * deviation > 1_800_000, `${mean} - 2.33 * ${deviation} ms`);
+  });
+
+  test("knows whether a server is there before the first mail, which gets the connection that the probe made", async (t) => {
+    const sender = await openSender(t);
+    const { signal } = new AbortController();
+    await sender.smtp.probe(signal);
+    await sender.send();
+
+    assert.deepEqual(sender.reports, [["main", undefined]]);
+    assert.equal(sender.server.connections.all, 1);
+
+    await sender.server.close();
+    await sender.smtp.probe(signal, () => true);
+    assert.equal(sender.reports.length, 1, "one that is known to be well is not asked");
+    const problem = () => sender.reports.at(-1)?.[1];
+    await until(async () => {
+      await sender.smtp.probe(signal); // the first time it may have a connection whose end it has not seen
+      return problem() !== undefined;
+    });
+    assert.match(problem() ?? "", /ECONNREFUSED|closed/);
+  });
+
+  test("to a server that refuses the login is known to fail before the first mail", async (t) => {
+    const answer = at("login", "535 5.7.8 not you");
+    const sender = await openSender(t, { withLogin: true, answer }, { user: "mill", passwordEnv: "PATH" });
+    await sender.smtp.probe(new AbortController().signal);
+
+    assert.match(sender.reports[0]?.[1] ?? "", /535 5.7.8 not you/);
   });
 
   test("larger than the server takes is refused for good", async (t) => {

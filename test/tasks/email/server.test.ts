@@ -7,6 +7,7 @@ import { inspect } from "node:util";
 import { connect, emailSend, type MillpondClient, MillpondClientError } from "../../../clients/typescript/index.ts";
 import { startMillpond, type TestServer } from "../../cli/server.ts";
 import { type Answer, type Asked, openSmtpServer } from "../../support/smtp-server.ts";
+import { until } from "../../support/until.ts";
 import { openReceiver, type Receiver } from "../../telemetry/receiver.ts";
 import { plainMail } from "./run-email.ts";
 
@@ -70,6 +71,7 @@ suite("a server with email.send", () => {
   }
 
   test("starts while an SMTP server is away, says so in Stats, and sends over it when it is there", async () => {
+    await until(async () => (await problemOf("away")) !== undefined); // before the first mail
     const away = await send("away");
     assert.equal(away.failure?.reason, "smtp_unavailable");
     assert.match(away.failure?.message ?? "", /^SMTP server "away" \(127.0.0.1:\d+\) is away: connect ECONNREFUSED/);
