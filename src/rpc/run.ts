@@ -46,6 +46,11 @@ export async function run(parts: RunParts, request: RunRequest, call: CallContex
       if (call.signal.aborted) watch.close();
     }
     const result = await whenFinal(parts, job, watch, call.client);
+    // the job may expire a moment before the call's own timer fires: the caller gets the same answer either way
+    const { deadlineAt } = call;
+    if (result?.deadReason === "expired" && deadlineAt !== null && draft.expiresAt === deadlineAt) {
+      throw endOf(call, Math.max(clock.now(), deadlineAt));
+    }
     if (result) {
       tracing.delivered([result], clock.exactNow());
       return create(RunResponseSchema, { result: fromResult(result) });
