@@ -23,6 +23,7 @@ function setUp(statsWatches = 10_000) {
     closing: new AbortController().signal,
     numbers: createNumbers({ store, clock, pools: [], running: () => 0, backlog: createBacklog(store, new Map()) }),
     rateLimit: { rateOf: () => ({ perSecond: 0, burst: 0 }) },
+    resources: { parts: () => [], permits: () => [] },
   } as unknown as StatsWatchParts;
   const watchStats = createStatsWatch(parts);
 
