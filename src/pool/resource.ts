@@ -34,9 +34,10 @@ export type ResourceDefinition<V, S> = {
    * Asks whether what it needs is there, and throws an Error that says why not; or reports parts of it, see `report`. One
    * thread runs it at the start, so that health tells of a server that is away before a job asks, and with growing pauses
    * while there is a problem. Its signal aborts after ten seconds, which is a problem unless it waits for a permit then; and
-   * when an attempt of the thread begins to use the resource, which waits for its end.
+   * when an attempt of the thread begins to use the resource, which waits for its end. `isWell` says which parts some thread
+   * has reported to be well, so that they need no look.
    */
-  probe?(value: V, signal: AbortSignal): void | Promise<void>;
+  probe?(value: V, signal: AbortSignal, isWell: (part: string) => boolean): void | Promise<void>;
   /**
    * Lets go of it: when the server stops, after a reload, and when the thread ends because it was idle. Takes at most `graceMs`;
    * a thread that dies, or is ended with a job that does not stop, has no time for it.

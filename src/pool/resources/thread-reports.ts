@@ -8,6 +8,8 @@ export type ThreadReports = {
   add(resource: string, part: unknown, problem: unknown): void;
   /** What some thread has reported. */
   hear(report: PartReport): void;
+  /** Whether the latest report of the part says that it is well. */
+  isWell(resource: string, part: string): boolean;
 };
 
 /** How often a problem is said that is known: its words may have changed. */
@@ -43,5 +45,6 @@ export function createThreadReports(clock: Clock, tell: (word: FromThread) => vo
     },
     hear: ({ resource, part, problem }) =>
       void partsOf(resource).set(part, problem === undefined ? null : clock.monotonicMs()),
+    isWell: (resource, part) => known.get(resource)?.get(part) === null,
   };
 }

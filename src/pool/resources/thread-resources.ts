@@ -133,7 +133,8 @@ export function createThreadResources({ resources, tell, clock }: ThreadResource
     await up(entry, signal);
     const { definition, task, value } = entry;
     const origin = { task, id: null, resource: name };
-    await runAs(origin, () => Promise.resolve(definition.probe?.(value?.is, signal)));
+    const isWell = (part: string) => reports.isWell(name, part);
+    await runAs(origin, () => Promise.resolve(definition.probe?.(value?.is, signal, isWell)));
   }
 
   /** In the reverse order of their set-up, for one may use another. */

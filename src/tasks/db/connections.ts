@@ -18,8 +18,9 @@ export type ConnectionsParts = {
   readonly clock?: Clock;
 };
 
-/** A connection is kept for so many times the time that opening it took, whoever waits. */
+/** A connection is kept for so many times the time that opening it took, whoever waits; and for so long at most. */
 const costsPaid = 10;
+const longestPaidMs = 10_000;
 
 type Idle = { readonly connection: Connection; readonly cancelTimer: () => void };
 
@@ -33,7 +34,7 @@ export function createConnections({ open, permits, idleMs, clock = systemClock }
   /** One that was dear to open, as a process on a busy machine, carries work for long enough before others open one. */
   function hasPaid(connection: Connection): boolean {
     const { costMs = 0, atMs = 0 } = opened.get(connection) ?? {};
-    return clock.monotonicMs() - atMs >= costMs * costsPaid;
+    return clock.monotonicMs() - atMs >= Math.min(costMs * costsPaid, longestPaidMs);
   }
 
   async function openOne(signal: AbortSignal): Promise<Connection> {

@@ -16,8 +16,8 @@ export type Databases = {
   readonly settings: DatabasesSettings;
   /** Does the work on a database of the settings. */
   run(database: string, work: Work, signal: AbortSignal): Promise<Answer>;
-  /** Reports which databases are away. The connections that it opens stay open for jobs. */
-  probe(signal: AbortSignal): Promise<void>;
+  /** Reports which of those that are not known to be well are away. The connections that it opens stay open for jobs. */
+  probe(signal: AbortSignal, isWell: (database: string) => boolean): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -30,7 +30,7 @@ export const databases = defineResource({
   permits: (settings) =>
     Object.fromEntries(Object.entries(settings).map(([name, { connections }]) => [name, connections])),
   setup: createDatabases,
-  probe: (opened: Databases, signal) => opened.probe(signal),
+  probe: (opened: Databases, signal, isWell) => opened.probe(signal, isWell),
   teardown: (opened: Databases) => opened.close(),
 });
 
@@ -71,11 +71,12 @@ function createDatabases({ settings, permits, report }: ResourceContext<Database
         .catch((error: unknown) => {
           throw named(name, error);
         }),
-    async probe(signal) {
+    async probe(signal, isWell) {
       const patience = new AbortController();
       const cancelTimer = systemClock.after(probeMs, () => patience.abort(new Error("the probe does not wait longer")));
       const either = AbortSignal.any([signal, patience.signal]);
-      const probes = Object.keys(settings).map((name) => {
+      const unknown = Object.keys(settings).filter((name) => !isWell(name)); // the others may be busy with jobs
+      const probes = unknown.map((name) => {
         return connectionsOf(name).use(either, async () => report(name, undefined));
       });
       // each is reported where it is opened; of one whose connections are all in use there is nothing to report

@@ -192,4 +192,21 @@ suite("a probe", () => {
     done.resolve();
     await running;
   });
+
+  test("knows which parts are well, by the reports of any thread", async () => {
+    const looked: string[][] = [];
+    const parts = ["away", "well"];
+    const servers = defineResource({
+      name: "servers",
+      setup: (ctx) => ctx,
+      probe({ report }, _signal, isWell) {
+        looked.push(parts.filter((part) => !isWell(part)));
+        for (const part of parts) report(part, part === "away" ? "it is away" : undefined);
+      },
+    });
+    const { join, pass } = tryThreads(servers);
+    for (let threads = 0; threads < 2; threads += 1) join();
+    await pass(5_000);
+    assert.deepEqual(looked, [["away", "well"], ["away"], ["away"]]);
+  });
 });

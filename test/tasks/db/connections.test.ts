@@ -9,7 +9,7 @@ const never = new AbortController().signal;
 const idleMs = 1000;
 
 /** Connections that do nothing, and permits that are counted. */
-function open(openOne?: () => Promise<Connection>, openMs = 0) {
+function open(openOne?: () => Promise<Connection>, openMs = 0, keptMs = idleMs) {
   const clock = createFakeClock();
   const counts = { opened: 0, held: 0 };
   let want = () => {};
@@ -50,7 +50,7 @@ function open(openOne?: () => Promise<Connection>, openMs = 0) {
     all.push(connection);
     return connection;
   };
-  const connections = createConnections({ open: openOne ?? openNew, permits, idleMs, clock });
+  const connections = createConnections({ open: openOne ?? openNew, permits, idleMs: keptMs, clock });
   const use = () => connections.use(never, (connection) => Promise.resolve(connection));
   /** A job that has its connection until `end`. */
   async function begin() {
@@ -109,6 +109,20 @@ test("one that was dear to open is not handed on before it has been open for ten
   const connection = await use();
 
   clock.advance(199);
+  want();
+  assert.equal(connection.isUsable(), true);
+  clock.advance(1);
+  want();
+  await turn();
+
+  assert.equal(connection.isUsable(), false);
+});
+
+test("one that took very long to open is handed on after ten seconds all the same", async () => {
+  const { use, want, clock } = open(undefined, 5_000, 60_000);
+  const connection = await use();
+
+  clock.advance(9_999);
   want();
   assert.equal(connection.isUsable(), true);
   clock.advance(1);
