@@ -25,7 +25,7 @@ export type ServerPoolsParts = Pick<PoolOptions, "onSaid" | "onReleased" | "isTr
 
 /** Threads above a pool's minimum end after this long without work. */
 const idleMs = 30_000;
-/** Suspects of a pool that run at once, each in a process of its own: a small machine has the memory for so many. */
+/** Most suspects of a pool that run at once, each in a process of its own: a small machine has enough memory for them. */
 const maxProcesses = 4;
 /** What a message needs besides its largest part. */
 const messageSlackBytes = 64 * 1024;

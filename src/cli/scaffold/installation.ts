@@ -18,7 +18,7 @@ const ownFolder = dirname(findPackageJSON(import.meta.url) as string);
 
 /**
  * Where this copy came from: a registry, a packed file, or a clone. Only what came from a registry is asked for by its
- * version: elsewhere a package of this name may be somebody else's.
+ * version: elsewhere a package of this name may belong to others.
  */
 export type Origin =
   | { readonly kind: "registry"; readonly version: string }

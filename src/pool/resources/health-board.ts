@@ -19,7 +19,7 @@ export type HealthBoard = {
   parts(): readonly PartHealth[];
 };
 
-/** Parts of a resource beyond so many are not kept. */
+/** Most parts of a resource that are kept; further ones are ignored. */
 export const maxParts = 100;
 export const maxProblemChars = 500;
 

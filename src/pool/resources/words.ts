@@ -39,7 +39,7 @@ export type FromThread =
 /** What the server says to a thread. */
 export type ToThread =
   | { readonly kind: "granted"; readonly number: number }
-  /** Others wait for one: it should give one back that it holds for something idle, but not before so many milliseconds. */
+  /** Other threads wait for a permit: this one should release one that it holds for something idle, after this delay in ms. */
   | (PermitsOf & { readonly kind: "wanted"; readonly afterMs: number })
   /** None waits any more. */
   | (PermitsOf & { readonly kind: "unwanted" })

@@ -18,7 +18,7 @@ export type ConnectionsParts = {
   readonly clock?: Clock;
 };
 
-/** A connection is kept for so many times the time that opening it took, whoever waits; and for so long at most. */
+/** A connection is kept for this multiple of the time that opening it took, even if others wait, up to `longestPaidMs`. */
 const costsPaid = 10;
 const longestPaidMs = 10_000;
 

@@ -14,7 +14,7 @@ export type Asked = {
   readonly sets: ReadonlyMap<string, Values>;
 };
 
-/** Violations of one input; a client that errs in each of a thousand sets need not be told of all. */
+/** Most violations that are reported of one input: one mistake in each of a thousand sets is not listed a thousand times. */
 const maxViolations = 20;
 
 /** What of a message is asked for: one execution, or one for each set. */

@@ -65,7 +65,7 @@ export function readDatabases(given: Section): DatabasesSettings {
 }
 
 function readDatabase(fields: Fields): Database {
-  fields.only("sqlite", "postgres", "connections", "connectMs", "idleMs", "statements");
+  fields.refuseOthers("sqlite", "postgres", "connections", "connectMs", "idleMs", "statements");
   const isSqlite = fields.given["sqlite"] !== undefined;
   const isPostgres = fields.given["postgres"] !== undefined;
   if (isSqlite === isPostgres) {
@@ -89,7 +89,7 @@ function readSqlite(fields: Fields): SqlitePlace {
 }
 
 function readPostgres(fields: Fields, isGiven: boolean): PostgresPlace {
-  fields.only("host", "port", "database", "user", "passwordEnv", "passwordFile", "tls", "caFile");
+  fields.refuseOthers("host", "port", "database", "user", "passwordEnv", "passwordFile", "tls", "caFile");
   for (const key of ["host", "database", "user"].filter((each) => fields.given[each] === undefined)) {
     if (isGiven) fields.add(key, "is missing");
   }
@@ -111,7 +111,7 @@ function readPostgres(fields: Fields, isGiven: boolean): PostgresPlace {
 }
 
 function readStatement(fields: Fields, dialect: Dialect): Statement {
-  fields.only("sql", "parameters", "maxRows", "timeoutMs", "unknownOutcome");
+  fields.refuseOthers("sql", "parameters", "maxRows", "timeoutMs", "unknownOutcome");
   const sql = fields.text("sql", /\S/, "a statement") ?? "";
   if (fields.given["sql"] === undefined) fields.add("sql", "is missing");
   const parameters = readParameters(fields.section("parameters"));

@@ -47,7 +47,7 @@ const ports = { starttls: 587, tls: 465, none: 25 } as const;
 /** Reads the settings. Throws one Error that lists every mistake. No server is called. */
 export function readSettings(given: Section): SmtpSettings {
   return readSection(given, (fields) => {
-    fields.only("servers", "templates");
+    fields.refuseOthers("servers", "templates");
     return {
       servers: fields.section("servers").each(readServer),
       templates: fields.section("templates").each(readTemplate),
@@ -57,7 +57,7 @@ export function readSettings(given: Section): SmtpSettings {
 
 function readServer(fields: Fields): SmtpServer {
   const places = ["host", "port", "tls", "caFile", "user", "passwordEnv", "passwordFile", "from"];
-  fields.only(...places, "connections", "perSecond", "unknownOutcome", "connectMs", "answerMs", "idleMs");
+  fields.refuseOthers(...places, "connections", "perSecond", "unknownOutcome", "connectMs", "answerMs", "idleMs");
   const tls = fields.oneOf("tls", ["starttls", "tls", "none"], "starttls");
   const host = fields.text("host", /^[A-Za-z0-9.:_-]{1,253}$/, "a host name or an address") ?? "";
   if (fields.given["host"] === undefined) fields.add("host", "is missing");
@@ -100,7 +100,7 @@ function readRate({ given, refuse }: Fields): number | undefined {
 function readFrom(fields: Fields): Address | undefined {
   const given = fields.given["from"];
   if (given === undefined) return undefined;
-  if (isSection(given)) fields.section("from").only("address", "name");
+  if (isSection(given)) fields.section("from").refuseOthers("address", "name");
   const { address, name = "" } = isSection(given) ? given : { address: given };
   if (typeof address !== "string" || typeof name !== "string") {
     fields.refuse("from", "an address, or a section with address and name");
@@ -113,7 +113,7 @@ function readFrom(fields: Fields): Address | undefined {
 }
 
 function readTemplate(fields: Fields): Template {
-  fields.only("subject", "text", "textFile", "html", "htmlFile");
+  fields.refuseOthers("subject", "text", "textFile", "html", "htmlFile");
   const parts = {
     subject: fields.text("subject", /^./s, "a text") ?? "",
     text: readPart(fields, "text"),

@@ -21,7 +21,7 @@ export type Fields = {
   /** The content of a file that has to be there at the start. */
   file(key: string): string | undefined;
   /** A mistake for each key but these. */
-  only(...known: readonly string[]): void;
+  refuseOthers(...known: readonly string[]): void;
   /** A section within this one, with its name; a missing one is empty. */
   section(key: string): Fields;
   /** What `readOne` makes of each section within this one, by its name. */
@@ -83,7 +83,7 @@ function fieldsOf(given: Section, path: string, mistakes: string[]): Fields {
         return undefined;
       }
     },
-    only(...known) {
+    refuseOthers(...known) {
       for (const key of Object.keys(given).filter((each) => !known.includes(each))) {
         add(key, `is not a setting; there are: ${known.join(", ")}`);
       }
