@@ -6,7 +6,7 @@ keepCompiledCode(process.env);
 process.env["GRPC_VERBOSITY"] ??= "NONE";
 
 const { runProgram } = await import("./cli/program.ts");
-const { createTerminal } = await import("./cli/terminal.ts");
+const { createTerminal } = await import("./cli/print/terminal.ts");
 process.exitCode = await runProgram({
   args: process.argv.slice(2),
   env: process.env,

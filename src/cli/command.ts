@@ -1,5 +1,5 @@
 /** What a command is, and how it reads its flags. Nothing here knows the library that parses the command line. */
-import type { Terminal } from "./terminal.ts";
+import type { Terminal } from "./print/terminal.ts";
 
 /** A flag of a command. */
 export type Flag = {

@@ -36,7 +36,7 @@ export async function withClient<T>(
   const client = connect({ address, client: name, retries, ...options });
   const learn: Learn = async (values) => {
     if (!values.some(isUnread)) return;
-    const { learnTypes } = await import("./learned-types.ts");
+    const { learnTypes } = await import("./print/learned-types.ts");
     await learnTypes(values, () => createConnection({ address, client: name, keepaliveMs: 0 }));
   };
   try {

@@ -3,7 +3,7 @@ import { systemClock } from "../../clients/typescript/clock.ts";
 import { messageOf, MillpondError } from "../errors.ts";
 import { exitAtOnce } from "./exit.ts";
 import type { RunningServer } from "../server.ts";
-import type { Terminal } from "./terminal.ts";
+import type { Terminal } from "./print/terminal.ts";
 
 /** The store or another part failed for good (EX_SOFTWARE of sysexits.h). */
 export const failedExitCode = 70;

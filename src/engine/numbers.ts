@@ -3,8 +3,8 @@ import type { Clock } from "../clock.ts";
 import type { JobState, Lease } from "../job/job.ts";
 import type { Registry } from "../metrics/registry.ts";
 import type { Store, StoreSize } from "../store/store.ts";
-import type { Backlog } from "./backlog.ts";
-import type { EnginePool } from "./lane.ts";
+import type { Backlog } from "./admit/backlog.ts";
+import type { EnginePool } from "./dispatch/lane.ts";
 
 /** A pool's queue and workers, as they are in memory. */
 export type PoolNow = {

@@ -24,7 +24,7 @@ export type Payload = {
 /** Why a job is DEAD: see job/transition.ts. */
 export type DeadReason = "exhausted" | "permanent" | "expired" | "poison";
 
-/** The client's own names for a job. At most 16; names and values are bounded by engine/draft.ts. */
+/** The client's own names for a job. At most 16; names and values are bounded by engine/admit/draft.ts. */
 export type Labels = { readonly [name: string]: string };
 
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };

@@ -5,7 +5,7 @@ import type { JsonValue } from "../job/job.ts";
 import type { ChunkJob, Note, RecordedSpans, StopReason } from "./chunk.ts";
 import { type Flags, stopReasonOf } from "./flags.ts";
 import { type AttemptOrigin, runAs } from "./faults.ts";
-import { plain, textOf } from "./plain.ts";
+import { plain, textOf } from "./sanitize.ts";
 import type { Progress } from "./port.ts";
 import { createReports, type Reports } from "./progress.ts";
 import type { SpanLog } from "./span-log.ts";

@@ -1,6 +1,6 @@
 /** Whatever a task throws, as data. */
 import type { Failure } from "../job/job.ts";
-import { cut, plain, read, textOf } from "./plain.ts";
+import { cut, plain, read, textOf } from "./sanitize.ts";
 import { TaskError } from "./task.ts";
 import { maxMessageChars, type Thrown, thrownOf } from "./thrown.ts";
 

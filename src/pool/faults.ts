@@ -8,7 +8,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Failure, Lease } from "../job/job.ts";
 import { failureOf } from "./failure.ts";
-import { textOf } from "./plain.ts";
+import { textOf } from "./sanitize.ts";
 import { thrownOf } from "./thrown.ts";
 
 /** Whose code it is: a job's, or, where `id` is null, that of a task's file at its import, or of a resource. */

@@ -4,7 +4,7 @@ import type { ChunkOutcome, ChunkOutcomes, RecordedSpans, StopReason } from "./c
 import { standingOf, stopReasonOf, threadOf } from "./flags.ts";
 import type { Fault } from "./faults.ts";
 import type { HandBacks } from "./hand-backs.ts";
-import { cut, textOf } from "./plain.ts";
+import { cut, textOf } from "./sanitize.ts";
 import { loggedSpans } from "./span-log.ts";
 import { unfinished } from "./spans.ts";
 import type { Ended, Progress } from "./port.ts";

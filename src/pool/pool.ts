@@ -8,21 +8,21 @@ import { Piscina } from "piscina";
 import { originOf } from "../clock.ts";
 import type { Lease } from "../job/job.ts";
 import { jobFields } from "../job/log-fields.ts";
-import { createBoots } from "./boots.ts";
+import { createBoots } from "./thread-startup.ts";
 import { type ChunkOutcomes, noChunk, type Note, type ThreadData } from "./chunk.ts";
-import { createEnding, within } from "./ending.ts";
+import { createEnding, within } from "./thread-termination.ts";
 import type { Origin } from "./faults.ts";
 import { standingOf, threadOf } from "./flags.ts";
 import { createHandBacks } from "./hand-backs.ts";
-import { createNotes } from "./notes.ts";
+import { createNotes } from "./attempt-events.ts";
 import { createOutcomes, notBegun } from "./outcomes.ts";
-import { textOf } from "./plain.ts";
+import { textOf } from "./sanitize.ts";
 import type { Ended, Pool, PoolOptions } from "./port.ts";
 import { createResourceLinks } from "./resources/links.ts";
 import { chunkOf, largeInputs } from "./sending.ts";
 import { abort, createSlots, type Slot } from "./slots.ts";
 import { createStopping } from "./stopping.ts";
-import { createSweep } from "./sweep.ts";
+import { createSweep } from "./watchdog.ts";
 
 export type { Ended, Pool, PoolOptions, Progress, Said } from "./port.ts";
 

@@ -7,7 +7,7 @@ import { types } from "node:util";
 import { systemClock as clock } from "../clock.ts";
 import type { SpanRecord } from "../job/trace.ts";
 import type { RecordedSpans } from "./chunk.ts";
-import { cut, read, textOf } from "./plain.ts";
+import { cut, read, textOf } from "./sanitize.ts";
 import { logBegun, logEnded, type SpanLog } from "./span-log.ts";
 
 /** Spans of one attempt. */

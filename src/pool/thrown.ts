@@ -3,7 +3,7 @@
  * each property is read with care, and all of it is bounded. None of this throws.
  */
 import { types } from "node:util";
-import { cut, read, textOf } from "./plain.ts";
+import { cut, read, textOf } from "./sanitize.ts";
 
 export type Thrown = {
   /** At most 4096 characters; the last says that it was cut. */

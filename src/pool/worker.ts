@@ -12,7 +12,7 @@ import type { ThreadData } from "./chunk.ts";
 import { type Declared, declared, decodeInput, encodeOutput } from "./codec.ts";
 import { boundOutput } from "./printed.ts";
 import { type AttemptEnd, createContext, listenTo } from "./context.ts";
-import { createEarly } from "./early.ts";
+import { createEarly } from "./early-outcomes.ts";
 import { failureOf } from "./failure.ts";
 import { endAtFaults, type Fault, runAs } from "./faults.ts";
 import { begin, end, type Flags, flagsOf, leave, take, withdraw } from "./flags.ts";

@@ -2,7 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { type Clock, pause } from "../clock.ts";
-import type { Draining } from "../engine/draining.ts";
+import type { Draining } from "../engine/upkeep/draining.ts";
 import type { Numbers } from "../engine/numbers.ts";
 import { invalid } from "../errors.ts";
 import {

@@ -1,6 +1,6 @@
 /** Cancelling, as a call and as a request on an `Exchange` stream. */
 import { create } from "@bufbuild/protobuf";
-import type { Canceller } from "../engine/canceller.ts";
+import type { Canceller } from "../engine/act/cancel.ts";
 import {
   type CancelAnswer,
   CancelAnswer_Kind as Kind,

@@ -1,6 +1,6 @@
 /** What is done with jobs that are DEAD: `RedriveJobs` and `DeleteJobs`. */
 import { create } from "@bufbuild/protobuf";
-import { type DeadLetters, redrivenOf } from "../engine/dead-letters.ts";
+import { type DeadLetters, redrivenOf } from "../engine/act/dead-letters.ts";
 import { invalid, type MillpondError, refusal } from "../errors.ts";
 import { JobState } from "../gen/millpond/v1/job_pb.ts";
 import {

@@ -1,8 +1,8 @@
 /** The Exchange stream: submits and cancels in, receipts and results out. */
 import type { Clock } from "../clock.ts";
-import type { Admission } from "../engine/admission.ts";
-import type { Canceller } from "../engine/canceller.ts";
-import type { ResultReaders } from "../engine/results.ts";
+import type { Admission } from "../engine/admit/admission.ts";
+import type { Canceller } from "../engine/act/cancel.ts";
+import type { ResultReaders } from "../engine/deliver/result-readers.ts";
 import { refusal } from "../errors.ts";
 import {
   ExchangeNotice_Kind as Notice,

@@ -1,7 +1,7 @@
 /** Why a job is not running, for the wire. */
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { Cause, Explanation } from "../engine/explain.ts";
+import type { Cause, Explanation } from "../engine/watch/explain.ts";
 import {
   type ExplainJobResponse,
   ExplainJobResponse_Cause as WireCause,

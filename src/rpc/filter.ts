@@ -2,7 +2,7 @@
 import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { checkLabels } from "../engine/draft-names.ts";
+import { checkLabels } from "../engine/admit/draft-names.ts";
 import { type FieldViolation, invalid } from "../errors.ts";
 import type { JobFilter as WireFilter } from "../gen/millpond/v1/job_pb.ts";
 import type { JobFilter } from "../store/store.ts";

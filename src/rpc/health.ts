@@ -1,6 +1,6 @@
 /** `grpc.health.v1.Health`: whether services are served, for load balancers and probes. */
 import { create } from "@bufbuild/protobuf";
-import { type NotReadyReason, notReadyReasons, type Readiness } from "../engine/readiness.ts";
+import { type NotReadyReason, notReadyReasons, type Readiness } from "../engine/upkeep/readiness.ts";
 import { refusal } from "../errors.ts";
 import {
   type Health as HealthService,

@@ -1,6 +1,6 @@
 /** One page of a client's jobs: as many as were asked for, and no more than a message can carry. */
 import { create } from "@bufbuild/protobuf";
-import { checkLabels } from "../engine/draft-names.ts";
+import { checkLabels } from "../engine/admit/draft-names.ts";
 import { type FieldViolation, invalid } from "../errors.ts";
 import type { Job } from "../gen/millpond/v1/job_pb.ts";
 import {

@@ -1,6 +1,6 @@
 /** Names that requests bring: checked here, before anybody asks the store for them. */
-import { defaultChannel } from "../engine/draft.ts";
-import { faultOfChannel } from "../engine/draft-names.ts";
+import { defaultChannel } from "../engine/admit/draft.ts";
+import { faultOfChannel } from "../engine/admit/draft-names.ts";
 import { type FieldViolation, invalid } from "../errors.ts";
 
 /** Jobs that one request may name. */

@@ -1,5 +1,5 @@
 /** Pages of the HTTP port, beside its RPCs: for probes, for scrapers, and for people. */
-import type { Readiness } from "../engine/readiness.ts";
+import type { Readiness } from "../engine/upkeep/readiness.ts";
 import type { HttpRequest, HttpResponse } from "./http-answer.ts";
 import { answerHeaders, answerJson } from "./http-answer.ts";
 

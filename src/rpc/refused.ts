@@ -1,5 +1,5 @@
 /** Turns the refusal of one job into the refusal of the call that brought it. */
-import type { Admitted } from "../engine/admission.ts";
+import type { Admitted } from "../engine/admit/admission.ts";
 import { invalid, type MillpondError } from "../errors.ts";
 
 export type Accepted = Exclude<Admitted, { readonly kind: "refused" }>;

@@ -1,8 +1,8 @@
 /** `Results` and `AckResults`: a channel, read without an `Exchange`. */
 import { create } from "@bufbuild/protobuf";
 import type { Clock } from "../clock.ts";
-import { drainingRetryMs } from "../engine/admission.ts";
-import { maxBatch, type ResultReaders } from "../engine/results.ts";
+import { drainingRetryMs } from "../engine/admit/admission.ts";
+import { maxBatch, type ResultReaders } from "../engine/deliver/result-readers.ts";
 import { refusal } from "../errors.ts";
 import {
   type AckResultsRequest,

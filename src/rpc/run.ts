@@ -1,10 +1,10 @@
 /** `Run`: a job as a function call. Its result is the answer, and the call's deadline is the job's. */
 import { create } from "@bufbuild/protobuf";
 import type { Clock } from "../clock.ts";
-import { type Admission, drainingRetryMs } from "../engine/admission.ts";
-import type { Canceller } from "../engine/canceller.ts";
-import { defaultChannel, type Draft } from "../engine/draft.ts";
-import type { JobWatch, Watchers } from "../engine/watchers.ts";
+import { type Admission, drainingRetryMs } from "../engine/admit/admission.ts";
+import type { Canceller } from "../engine/act/cancel.ts";
+import { defaultChannel, type Draft } from "../engine/admit/draft.ts";
+import type { JobWatch, Watchers } from "../engine/watch/watchers.ts";
 import { type FieldViolation, invalid, type MillpondError, refusal } from "../errors.ts";
 import { type RunRequest, type RunResponse, RunResponseSchema } from "../gen/millpond/v1/worker_pool_pb.ts";
 import { newId } from "../job/id.ts";

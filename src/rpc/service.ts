@@ -1,6 +1,6 @@
 /** The services without a transport: the same functions behind every front end. */
 import { create } from "@bufbuild/protobuf";
-import type { Explain } from "../engine/explain.ts";
+import type { Explain } from "../engine/watch/explain.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionV1Alpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.ts";

@@ -1,11 +1,11 @@
 /** Puts together what `Stats`, `WatchStats` and `ListClients` show. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import type { ClientNumbers } from "../engine/client-meters.ts";
+import type { ClientNumbers } from "../engine/watch/client-meters.ts";
 import type { Numbers } from "../engine/numbers.ts";
-import type { Percentiles } from "../engine/percentiles.ts";
-import type { RateLimit } from "../engine/rate-limit.ts";
-import type { Stats } from "../engine/stats.ts";
-import { keyOf, type TaskNumbers } from "../engine/task-meter.ts";
+import type { Percentiles } from "../engine/watch/percentiles.ts";
+import type { RateLimit } from "../engine/admit/rate-limit.ts";
+import type { Stats } from "../engine/watch/stats.ts";
+import { keyOf, type TaskNumbers } from "../engine/watch/task-meter.ts";
 import {
   type ClientStatsSchema,
   type ResourceStatsSchema,

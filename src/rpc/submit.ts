@@ -1,7 +1,7 @@
 /** `Submit`: many jobs, one answer, once those accepted are on disk. */
 import { create } from "@bufbuild/protobuf";
-import type { Admission } from "../engine/admission.ts";
-import { defaultChannel } from "../engine/draft.ts";
+import type { Admission } from "../engine/admit/admission.ts";
+import { defaultChannel } from "../engine/admit/draft.ts";
 import { type SubmitRequest, type SubmitResponse, SubmitResponseSchema } from "../gen/millpond/v1/worker_pool_pb.ts";
 import type { Tracing } from "../tracing.ts";
 import type { CallContext } from "./call.ts";

@@ -1,8 +1,8 @@
 /** `WatchJob`: a job as it is, and then everything that happens to it, until it is final. */
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { drainingRetryMs } from "../engine/admission.ts";
-import type { JobUpdate, LogLine, Watchers } from "../engine/watchers.ts";
+import { drainingRetryMs } from "../engine/admit/admission.ts";
+import type { JobUpdate, LogLine, Watchers } from "../engine/watch/watchers.ts";
 import { invalid, messageOf, refusal } from "../errors.ts";
 import {
   LogLine_Level as Level,

@@ -2,7 +2,7 @@
 import { mkdir, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Config } from "../config.ts";
-import { createDiskWatch, type DiskWatch, type DiskWatchParts, noDiskWatch } from "../engine/disk.ts";
+import { createDiskWatch, type DiskWatch, type DiskWatchParts, noDiskWatch } from "../engine/admit/disk-watermark.ts";
 import { messageOf, StartError } from "../errors.ts";
 import type { Store } from "../store/store.ts";
 

@@ -1,7 +1,7 @@
 /** The two ways into the server, over the same services. */
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
-import type { Readiness } from "../engine/readiness.ts";
+import type { Readiness } from "../engine/upkeep/readiness.ts";
 import type { Log } from "../log.ts";
 import type { Registry } from "../metrics/registry.ts";
 import type { Tasks } from "../pool/tasks.ts";

@@ -1,6 +1,6 @@
 /** Brings into the registry of metrics what the parts of the server know that know nothing of it. */
-import type { DiskWatch } from "../engine/disk.ts";
-import { notReadyReasons, type Readiness } from "../engine/readiness.ts";
+import type { DiskWatch } from "../engine/admit/disk-watermark.ts";
+import { notReadyReasons, type Readiness } from "../engine/upkeep/readiness.ts";
 import type { Registry } from "../metrics/registry.ts";
 import type { StoreOptions } from "../store/open.ts";
 import type { BackgroundLog } from "../telemetry/log.ts";

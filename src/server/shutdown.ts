@@ -1,6 +1,6 @@
 /** The end of a server: what runs gets its time, is then told to stop, and nothing waits for ever. */
 import type { Clock } from "../clock.ts";
-import type { Draining } from "../engine/draining.ts";
+import type { Draining } from "../engine/upkeep/draining.ts";
 import { createSignal, type Service, stopAll } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import type { Pool } from "../pool/pool.ts";

@@ -4,7 +4,7 @@ import type { JsonValue } from "../job/job.ts";
 import type { SpanRecord } from "../job/trace.ts";
 import type { StopReason } from "../pool/chunk.ts";
 import { toldToStop } from "../pool/context.ts";
-import { plain, textOf } from "../pool/plain.ts";
+import { plain, textOf } from "../pool/sanitize.ts";
 import { createSpanLogs, spanLogOf } from "../pool/span-log.ts";
 import { createSpans } from "../pool/spans.ts";
 import type { TaskContext } from "../pool/task.ts";

@@ -4,11 +4,13 @@ import { suite, test } from "node:test";
 import {
   cycles,
   floorBreaches,
+  idleArrows,
   longFiles,
   medianLines,
   type Reserved,
   reservedUses,
   type Room,
+  roomCycles,
   strayPackages,
   vagueNames,
 } from "./checks.ts";
@@ -33,6 +35,11 @@ const ground = [
   "metrics",
 ];
 const drivers = ["stores", "pool", "tasks", "telemetry"];
+const engine = ["keyed mutex", "watch", "deliver", "admit", "dispatch", "settle", "act", "upkeep", "engine"];
+
+/** A room of the engine: it knows stores and pools by their types only. */
+const engineRoom = (name: string, files: readonly string[], mayImport: readonly string[]): Room =>
+  room(name, files, [...ground, "types of store port", "types of pool", ...mayImport]);
 
 /** From the ground up. What a row does not name it may not import; rooms on one floor never meet. */
 const rooms: readonly Room[] = [
@@ -63,12 +70,25 @@ const rooms: readonly Room[] = [
   room("tasks", ["src/tasks/"], ["errors", "clock", "job", "gen", "task api"]),
   room("telemetry", ["src/telemetry/"], [...ground]),
 
-  room("engine", ["src/engine/"], [...ground, "types of store port", "types of pool"]),
-  room("rpc", ["src/rpc/"], [...ground, "gen", "engine", "types of store port", "types of pool"]),
+  engineRoom("keyed mutex", ["src/engine/keyed-mutex.ts"], []),
+  engineRoom("watch", ["src/engine/watch/"], []),
+  engineRoom("deliver", ["src/engine/deliver/"], []),
+  engineRoom("admit", ["src/engine/admit/"], ["keyed mutex", "watch"]),
+  engineRoom("dispatch", ["src/engine/dispatch/"], ["admit"]),
+  engineRoom("settle", ["src/engine/settle/"], ["admit", "watch"]),
+  engineRoom("act", ["src/engine/act/"], ["keyed mutex", "admit", "watch"]),
+  engineRoom("upkeep", ["src/engine/upkeep/"], ["admit", "dispatch"]),
+  engineRoom(
+    "engine",
+    ["src/engine/engine.ts", "src/engine/numbers.ts"],
+    engine.filter((name) => name !== "engine"),
+  ),
+
+  room("rpc", ["src/rpc/"], [...ground, "gen", ...engine, "types of store port", "types of pool"]),
   room(
     "server",
     ["src/server.ts", "src/server/"],
-    [...ground, ...drivers, "config", "version", "store port", "engine", "rpc"],
+    [...ground, ...drivers, ...engine, "config", "version", "store port", "rpc"],
   ),
 
   room("client", ["clients/typescript/"], ["gen", "json value", "job", "schema"]),
@@ -121,11 +141,11 @@ const homes = {
   "@bufbuild/protobuf": [
     "src/job/wire-scan.ts",
     "src/rpc/",
-    "src/engine/",
+    "src/engine/admit/",
     "src/pool/",
     "src/testing/values.ts",
-    "src/cli/learned-types.ts",
-    "src/cli/output.ts",
+    "src/cli/print/learned-types.ts",
+    "src/cli/print/output.ts",
     "src/cli/scaffold/typed-task.ts",
     "clients/typescript/",
   ],
@@ -148,6 +168,23 @@ const src = product.filter(({ path }) => path.startsWith("src/"));
 suite("the tree", () => {
   test("imports go down only, and rooms on one floor never meet", () => {
     assert.deepEqual(floorBreaches(product, rooms), []);
+  });
+
+  test("the table of rooms has floors: no way leads from a room back to it", () => {
+    assert.deepEqual(roomCycles(rooms), []);
+  });
+
+  test("every arrow between rooms of the engine is one that some file needs", () => {
+    const between = rooms
+      .filter(({ name }) => engine.includes(name))
+      .map(({ name, files, mayImport }) =>
+        room(
+          name,
+          files,
+          mayImport.filter((other) => engine.includes(other)),
+        ),
+      );
+    assert.deepEqual(idleArrows(product, between), []);
   });
 
   test("there is no import cycle", () => {
@@ -200,20 +237,40 @@ suite("the checks see", () => {
   });
 
   test("an import that goes up, one between neighbours, and a file in no room", () => {
-    const up = file("src/engine/a.ts", 'import { serve } from "../rpc/grpc.ts";');
+    const up = file("src/engine/admit/a.ts", 'import { serve } from "../../rpc/grpc.ts";');
     const across = file("src/store/memory.ts", 'import { open } from "./sqlite.ts";');
+    const upstairs = file("src/engine/admit/b.ts", 'import type { Engine } from "../engine.ts";');
+    const nextDoor = file("src/engine/settle/a.ts", 'import { createDispatcher } from "../dispatch/dispatcher.ts";');
     const homeless = file("src/other/a.ts");
-    assert.deepEqual(floorBreaches([up, across, homeless], rooms), [
-      "src/engine/a.ts (engine) may not import src/rpc/grpc.ts",
+    assert.deepEqual(floorBreaches([up, across, upstairs, nextDoor, homeless], rooms), [
+      "src/engine/admit/a.ts (admit) may not import src/rpc/grpc.ts",
       "src/store/memory.ts (memory store) may not import src/store/sqlite.ts",
+      "src/engine/admit/b.ts (admit) may not import src/engine/engine.ts",
+      "src/engine/settle/a.ts (settle) may not import src/engine/dispatch/dispatcher.ts",
       "src/other/a.ts lies in no room: add it to the table",
     ]);
   });
 
   test("an import of code where only types are allowed", () => {
-    const types = file("src/engine/a.ts", 'import type { Pool } from "../pool/pool.ts";');
-    const code = file("src/engine/b.ts", 'import { createPool } from "../pool/pool.ts";');
-    assert.deepEqual(floorBreaches([types, code], rooms), ["src/engine/b.ts (engine) may not import src/pool/pool.ts"]);
+    const types = file("src/engine/settle/a.ts", 'import type { Pool } from "../../pool/pool.ts";');
+    const code = file("src/engine/settle/b.ts", 'import { createPool } from "../../pool/pool.ts";');
+    assert.deepEqual(floorBreaches([types, code], rooms), [
+      "src/engine/settle/b.ts (settle) may not import src/pool/pool.ts",
+    ]);
+  });
+
+  test("an arrow between rooms that leads back, and one that no file needs", () => {
+    const above = room("above", ["src/above/"], ["types of below", "beside"]);
+    const below = room("below", ["src/below/"], ["beside"]);
+    const beside = room("beside", ["src/beside/"], []);
+    const uses = file("src/above/a.ts", 'import type { B } from "../below/b.ts";');
+
+    assert.deepEqual(roomCycles([above, below, beside]), []);
+    assert.deepEqual(roomCycles([above, room("below", [], ["above"]), beside]), ["above -> below -> above"]);
+    assert.deepEqual(idleArrows([uses], [above, below, beside]), [
+      "no file of above imports beside: take it out of the table",
+      "no file of below imports beside: take it out of the table",
+    ]);
   });
 
   test("a cycle, once", () => {

@@ -34,20 +34,43 @@ function isAllowed(from: Room, to: Room | undefined, isType: boolean): boolean {
   return from === to || from.mayImport.includes(to.name) || (isType && from.mayImport.includes(`types of ${to.name}`));
 }
 
+/** Rows of the table that lead from a room back to it, each once, as `a -> b -> a`. */
+export function roomCycles(rooms: readonly Room[]): string[] {
+  return cyclesIn(new Map(rooms.map(({ name, mayImport }) => [name, mayImport.map(withoutTypes)])));
+}
+
+/** Rooms that a row allows and no file of it imports. */
+export function idleArrows(sources: readonly Source[], rooms: readonly Room[]): string[] {
+  return rooms.flatMap((from) => {
+    const targets = sources
+      .filter(({ path }) => roomOf(path, rooms) === from)
+      .flatMap((source) => [...localTargets(source)].map((target) => roomOf(target, rooms)?.name));
+    return from.mayImport
+      .map(withoutTypes)
+      .filter((name) => !targets.includes(name))
+      .map((name) => `no file of ${from.name} imports ${name}: take it out of the table`);
+  });
+}
+
+const withoutTypes = (name: string) => name.replace(/^types of /, "");
+
 /** Import cycles, each once, as `a.ts -> b.ts -> a.ts`. Types count too: a cycle of types is one of ideas. */
 export function cycles(sources: readonly Source[]): string[] {
-  const edges = new Map(sources.map((source) => [source.path, localTargets(source)]));
+  return cyclesIn(new Map(sources.map((source) => [source.path, localTargets(source)])));
+}
+
+function cyclesIn(edges: ReadonlyMap<string, Iterable<string>>): string[] {
   const finished = new Set<string>();
   const found: string[] = [];
-  for (const path of edges.keys()) visit(path, []);
+  for (const name of edges.keys()) visit(name, []);
   return found;
 
-  function visit(path: string, trail: readonly string[]): void {
-    const start = trail.indexOf(path);
-    if (start >= 0) found.push([...trail.slice(start), path].join(" -> "));
-    if (start >= 0 || finished.has(path)) return;
-    for (const target of edges.get(path) ?? []) visit(target, [...trail, path]);
-    finished.add(path);
+  function visit(name: string, trail: readonly string[]): void {
+    const start = trail.indexOf(name);
+    if (start >= 0) found.push([...trail.slice(start), name].join(" -> "));
+    if (start >= 0 || finished.has(name)) return;
+    for (const target of edges.get(name) ?? []) visit(target, [...trail, name]);
+    finished.add(name);
   }
 }
 

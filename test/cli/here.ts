@@ -6,7 +6,7 @@ import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
 import type { TestContext } from "node:test";
 import { runProgram } from "../../src/cli/program.ts";
-import { createTerminal } from "../../src/cli/terminal.ts";
+import { createTerminal } from "../../src/cli/print/terminal.ts";
 import type { Ended } from "./run.ts";
 
 export async function runHere(

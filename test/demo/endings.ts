@@ -2,7 +2,7 @@
 import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fail, imageResize, type JobInfo, type MillpondClient, sleep } from "../../clients/typescript/index.ts";
-import { duration } from "../../src/cli/format.ts";
+import { duration } from "../../src/cli/print/format.ts";
 import { say } from "./show.ts";
 
 /** Longer than anybody waits: only a cancel ends it. */

@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { connect, imageResize, type MillpondClient } from "../../clients/typescript/index.ts";
-import { duration, size } from "../../src/cli/format.ts";
+import { duration, size } from "../../src/cli/print/format.ts";
 import { showEndings } from "./endings.ts";
 import { type DemoJob, inputsOf, planJobs } from "./jobs.ts";
 import { makeBrokenPicture, makePictures, type Picture } from "./pictures.ts";

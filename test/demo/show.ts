@@ -1,7 +1,7 @@
 /** What the demo shows: a progress bar while it runs, then a table. */
 import type { ServerSnapshot, TaskSnapshot } from "../../clients/typescript/index.ts";
-import { duration, rate, size } from "../../src/cli/format.ts";
-import { createTerminal, table } from "../../src/cli/terminal.ts";
+import { duration, rate, size } from "../../src/cli/print/format.ts";
+import { createTerminal, table } from "../../src/cli/print/terminal.ts";
 
 /** A job with what became of it, as the table shows it. */
 export type Row = {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { suite, test } from "node:test";
-import { createReadiness } from "../../src/engine/readiness.ts";
+import { createReadiness } from "../../src/engine/upkeep/readiness.ts";
 import { createHealth } from "../../src/rpc/health.ts";
 import { noResources } from "../support/samples.ts";
 import { closeMs, configOf, deploy, needs, readOne, runs, type Yaml } from "./files.ts";

@@ -4,7 +4,7 @@ import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { notReadyReasons } from "../../src/engine/readiness.ts";
+import { notReadyReasons } from "../../src/engine/upkeep/readiness.ts";
 import { Code, rules } from "../../src/errors.ts";
 import { documents } from "../../src/rpc/front-page.ts";
 import { brokenLinks, documentedFailures, documentedRefusals, namedFailures, rpcNames } from "./documents.ts";

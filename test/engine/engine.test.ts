@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
-import type { Death } from "../../src/engine/alerts.ts";
-import type { Draft } from "../../src/engine/draft.ts";
+import type { Death } from "../../src/engine/settle/alerts.ts";
+import type { Draft } from "../../src/engine/admit/draft.ts";
 import type { EngineParts } from "../../src/engine/engine.ts";
 import { FailInputSchema, SleepInputSchema } from "../../src/gen/millpond/tasks/v1/diagnostic_pb.ts";
 import { anyJob } from "../store/sample.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { systemClock as clock } from "../../src/clock.ts";
-import { noDiskWatch } from "../../src/engine/disk.ts";
+import { noDiskWatch } from "../../src/engine/admit/disk-watermark.ts";
 import { createEngine, type Engine, type EngineParts } from "../../src/engine/engine.ts";
 import { newId } from "../../src/job/id.ts";
 import { createRegistry } from "../../src/metrics/registry.ts";

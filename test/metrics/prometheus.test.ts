@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { prometheusName, toPrometheus } from "../../src/metrics/prometheus.ts";
 import { createRegistry } from "../../src/metrics/registry.ts";
-import { createStats } from "../../src/engine/stats.ts";
+import { createStats } from "../../src/engine/watch/stats.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
 import { endedOf, newLease, settlementOf } from "../support/samples.ts";
 import { parseExposition, valueOf } from "./exposition.ts";

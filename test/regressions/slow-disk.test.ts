@@ -1,13 +1,13 @@
 /** The seventh of the ten failures: a disk that stands still while outcomes wait to be written. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { noDiskWatch } from "../../src/engine/disk.ts";
+import { noDiskWatch } from "../../src/engine/admit/disk-watermark.ts";
 import { createEngine } from "../../src/engine/engine.ts";
 import { newId } from "../../src/job/id.ts";
 import { createRegistry } from "../../src/metrics/registry.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { createFakePool } from "../engine/fake-pool.ts";
-import { draft, drafts, unlimited } from "../engine/try-admission.ts";
+import { draft, drafts, unlimited } from "../engine/admit/try-admission.ts";
 import { createFakeClock, turn } from "../support/fake-clock.ts";
 import { keptLog, loaded, noChecks, untraced } from "../support/samples.ts";
 import { createSlowDisk } from "./slow-disk.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { prometheusName } from "../../src/metrics/prometheus.ts";
 import { metrics } from "../../src/metrics/table.ts";
-import { notReadyReasons } from "../../src/engine/readiness.ts";
+import { notReadyReasons } from "../../src/engine/upkeep/readiness.ts";
 import type { HttpRequest } from "../../src/rpc/http-answer.ts";
 import { metricsPage } from "../../src/rpc/metrics-page.ts";
 import { parseExposition, valueOf } from "../metrics/exposition.ts";

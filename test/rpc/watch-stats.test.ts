@@ -1,9 +1,9 @@
 /** `WatchStats` without a transport: what a watch costs, and how many there may be. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createBacklog } from "../../src/engine/backlog.ts";
+import { createBacklog } from "../../src/engine/admit/backlog.ts";
 import { createNumbers } from "../../src/engine/numbers.ts";
-import { createStats } from "../../src/engine/stats.ts";
+import { createStats } from "../../src/engine/watch/stats.ts";
 import { MillpondError } from "../../src/errors.ts";
 import type { WatchStatsResponse } from "../../src/gen/millpond/v1/worker_pool_pb.ts";
 import { createRegistry } from "../../src/metrics/registry.ts";

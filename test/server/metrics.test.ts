@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createReadiness } from "../../src/engine/readiness.ts";
+import { createReadiness } from "../../src/engine/upkeep/readiness.ts";
 import { createRegistry } from "../../src/metrics/registry.ts";
 import { observeServer } from "../../src/server/metrics.ts";
 import { createFakeClock } from "../support/fake-clock.ts";

@@ -1,7 +1,7 @@
 /** The end of a server step by step, with parts that do what the test says. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createDraining } from "../../src/engine/draining.ts";
+import { createDraining } from "../../src/engine/upkeep/draining.ts";
 import { createSignal } from "../../src/lifecycle.ts";
 import { createShutdown } from "../../src/server/shutdown.ts";
 import { createFakeClock, turn } from "../support/fake-clock.ts";

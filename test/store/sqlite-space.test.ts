@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { createDiskWatch } from "../../src/engine/disk.ts";
+import { createDiskWatch } from "../../src/engine/admit/disk-watermark.ts";
 import type { NewJob } from "../../src/job/job.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { Store } from "../../src/store/store.ts";

@@ -1,7 +1,7 @@
 /** Says what a command wrote, and what to do next. */
 import { relative } from "node:path";
 import { type Invocation, isOn } from "../command.ts";
-import { table } from "../terminal.ts";
+import { table } from "../print/terminal.ts";
 import type { WrittenFile } from "./files.ts";
 
 /** `next`: commands, in their order. */

@@ -1,6 +1,6 @@
 /** One frame of `millpond top`: a snapshot and what was chosen, as the lines of a screen. */
-import { duration, rate, shortened, size } from "../format.ts";
-import type { Style, Terminal } from "../terminal.ts";
+import { duration, rate, shortened, size } from "../print/format.ts";
+import type { Style, Terminal } from "../print/terminal.ts";
 import { type Choice, firstChoice, keyHelp } from "./keys.ts";
 import type { Shown } from "./sections.ts";
 import { tableLines, tablesOf } from "./table.ts";

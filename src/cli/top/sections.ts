@@ -6,8 +6,8 @@ import type {
   ServerSnapshot,
   TaskSnapshot,
 } from "../../../clients/typescript/index.ts";
-import { duration, rate } from "../format.ts";
-import type { Style } from "../terminal.ts";
+import { duration, rate } from "../print/format.ts";
+import type { Style } from "../print/terminal.ts";
 
 /** A snapshot, and the busiest clients at that moment. */
 export type Shown = {

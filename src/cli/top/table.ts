@@ -1,6 +1,6 @@
 /** The tables of `millpond top`: sorted, and cut to the width of a screen. */
-import { shortened } from "../format.ts";
-import { type Column, line, printable, type Terminal } from "../terminal.ts";
+import { shortened } from "../print/format.ts";
+import { type Column, line, printable, type Terminal } from "../print/terminal.ts";
 import type { Choice, Sorting } from "./keys.ts";
 import { type Row, type Section, sections, type Shown } from "./sections.ts";
 

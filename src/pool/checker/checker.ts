@@ -6,7 +6,7 @@ import type { Clock } from "../../clock.ts";
 import { type MillpondError, refusal } from "../../errors.ts";
 import { createSignal } from "../../lifecycle.ts";
 import type { Log } from "../../log.ts";
-import { within } from "../ending.ts";
+import { within } from "../thread-termination.ts";
 import type { FileReport } from "../tasks/report.ts";
 import { answerTo, type CheckCall, type CheckInput, type TaskChecks } from "./checks.ts";
 import { type FromChecker, requestOf } from "./protocol.ts";

@@ -3,7 +3,7 @@ import { inspect } from "node:util";
 import { type FieldViolation, invalid, type MillpondError, refusal } from "../../errors.ts";
 import type { Payload } from "../../job/job.ts";
 import { type Declared, declared, decodeInput } from "../codec.ts";
-import { cut, textOf } from "../plain.ts";
+import { cut, textOf } from "../sanitize.ts";
 import { maxViolations, pathFrom } from "../schema/schema.ts";
 import { UnfitInput } from "../schema/values.ts";
 import type { AnyTask } from "../task.ts";

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import type { Clock } from "../../clock.ts";
 import { createSignal } from "../../lifecycle.ts";
 import type { Source } from "../module-hooks.ts";
-import { textOf } from "../plain.ts";
+import { textOf } from "../sanitize.ts";
 import type { Surroundings } from "../tasks/definition.ts";
 import { lineWith, type Place, placeInStack } from "../tasks/place.ts";
 import { fault, faulty, type FileReport } from "../tasks/report.ts";

@@ -7,7 +7,7 @@ import { workerData } from "node:worker_threads";
 import { systemClock as clock } from "../../clock.ts";
 import type { Payload } from "../../job/job.ts";
 import { hookModules } from "../module-hooks.ts";
-import { textOf } from "../plain.ts";
+import { textOf } from "../sanitize.ts";
 import { createResourceReader } from "../resources/definition.ts";
 import { thrownOf } from "../thrown.ts";
 import { reportOf } from "../tasks/report.ts";

@@ -8,7 +8,7 @@ import { messageOf } from "../../errors.ts";
 import type { Lease, Outcome } from "../../job/job.ts";
 import { jobFields } from "../../job/log-fields.ts";
 import { createSignal, type Signal } from "../../lifecycle.ts";
-import { within } from "../ending.ts";
+import { within } from "../thread-termination.ts";
 import { notBegun } from "../outcomes.ts";
 import type { Ended, Pool, PoolCode, PoolOptions, Progress } from "../port.ts";
 import { type OwnProcess, startOwnProcess } from "./own-process.ts";

@@ -1,7 +1,7 @@
 /** Checks what was handed to `defineResource`, and makes plain data of it that can cross threads. */
 import { messageOf } from "../../errors.ts";
 import { taskName } from "../../job/task-name.ts";
-import { textOf } from "../plain.ts";
+import { textOf } from "../sanitize.ts";
 import { type AnyResource, isResource } from "../resource.ts";
 import type { PoolResource } from "./words.ts";
 

@@ -1,6 +1,6 @@
 /** Which parts of resources are away, by the latest report of any thread. */
 import type { Clock } from "../../clock.ts";
-import { cut } from "../plain.ts";
+import { cut } from "../sanitize.ts";
 import type { PartReport, PoolResource } from "./words.ts";
 
 export type PartHealth = PartReport & {

@@ -2,7 +2,7 @@
 import type { MessagePort, Worker } from "node:worker_threads";
 import type { Clock } from "../../clock.ts";
 import { createSignal, type Signal } from "../../lifecycle.ts";
-import { within } from "../ending.ts";
+import { within } from "../thread-termination.ts";
 import type { ResourceHost } from "./host.ts";
 import type { FromThread, PoolResource, ToThread } from "./words.ts";
 

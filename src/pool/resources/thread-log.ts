@@ -1,6 +1,6 @@
 /** The log of a thread's resources, bounded: what lives as long as the thread could fill a disk. */
 import type { Clock } from "../../clock.ts";
-import { plain, textOf } from "../plain.ts";
+import { plain, textOf } from "../sanitize.ts";
 import type { LogLevel, TaskLog } from "../task-log.ts";
 import type { FromThread } from "./words.ts";
 

@@ -1,7 +1,7 @@
 /** The probes that a thread runs: never beside an attempt that uses the same resource, so that its code need not expect that. */
 import type { Clock } from "../../clock.ts";
 import { createSignal } from "../../lifecycle.ts";
-import { textOf } from "../plain.ts";
+import { textOf } from "../sanitize.ts";
 import { probeMs } from "./probes.ts";
 import type { FromThread } from "./words.ts";
 

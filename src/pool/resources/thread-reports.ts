@@ -1,6 +1,6 @@
 /** What the code of resources says of their health: passed on when it is news, for it may say so with every job. */
 import type { Clock } from "../../clock.ts";
-import { textOf } from "../plain.ts";
+import { textOf } from "../sanitize.ts";
 import { maxParts, maxProblemChars } from "./health-board.ts";
 import type { FromThread, PartReport } from "./words.ts";
 

@@ -2,7 +2,7 @@
 import type { Clock } from "../../clock.ts";
 import { isTaskError } from "../failure.ts";
 import { runAs } from "../faults.ts";
-import { textOf } from "../plain.ts";
+import { textOf } from "../sanitize.ts";
 import type { AnyResource, ResourceContext } from "../resource.ts";
 import { type AnyTask, TaskError } from "../task.ts";
 import { probeMs } from "./probes.ts";

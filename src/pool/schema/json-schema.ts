@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { type FieldViolation, messageOf } from "../../errors.ts";
 import { maxJsonDepth } from "../../job/json-scan.ts";
 import { findNonJson } from "../../json-value.ts";
-import { cut } from "../plain.ts";
+import { cut } from "../sanitize.ts";
 import { AsyncSchema, fieldOf, maxViolations, type Schema, shapeOf, type Side } from "./schema.ts";
 
 const maxDepth = 100;

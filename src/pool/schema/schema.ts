@@ -1,6 +1,6 @@
 /** What a task's `input` or `output` is when it is no message type: something that checks JSON and can say which it takes. */
 import { type FieldViolation, messageOf } from "../../errors.ts";
-import { cut } from "../plain.ts";
+import { cut } from "../sanitize.ts";
 
 export type Schema = {
   readonly shape: SchemaShape;

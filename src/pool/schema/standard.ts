@@ -1,7 +1,7 @@
 /** Standard Schemas, of zod, valibot, ArkType and others: see https://standardschema.dev. Their code is the task's. */
 import type { FieldViolation } from "../../errors.ts";
 import type { StandardSchema } from "../../schema.ts";
-import { read, textOf } from "../plain.ts";
+import { read, textOf } from "../sanitize.ts";
 import {
   AsyncSchema,
   type Checked,

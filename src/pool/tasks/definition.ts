@@ -3,7 +3,7 @@ import { messageOf } from "../../errors.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "../../job/backoff.ts";
 import { taskName } from "../../job/task-name.ts";
 import { type Declared, declared } from "../codec.ts";
-import { textOf } from "../plain.ts";
+import { textOf } from "../sanitize.ts";
 import { isResource } from "../resource.ts";
 import type { ResourceReader, ResourceSettings } from "../resources/definition.ts";
 import type { PoolResource } from "../resources/words.ts";

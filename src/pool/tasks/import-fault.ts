@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cut, textOf } from "../plain.ts";
+import { cut, textOf } from "../sanitize.ts";
 import { thrownOf } from "../thrown.ts";
 import { lineOf, type Place, placeOf, placeOfSyntaxError } from "./place.ts";
 

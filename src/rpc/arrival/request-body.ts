@@ -1,6 +1,6 @@
 /** One request whose body arrives: what it holds, whether it may be read on, and when it is cut. */
 import type { Clock } from "../../clock.ts";
-import type { Place } from "../../engine/shared-room.ts";
+import type { Place } from "../../engine/deliver/read-budget.ts";
 import type { Log } from "../../log.ts";
 import { guarded, ignore } from "../boundary.ts";
 import type { Framing } from "./framing.ts";

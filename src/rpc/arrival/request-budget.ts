@@ -4,7 +4,7 @@
  * what has begun can end, and no message waits for another that waits for it. What room cannot bound is cut.
  */
 import type { Clock } from "../../clock.ts";
-import { createSharedRoom } from "../../engine/shared-room.ts";
+import { createSharedRoom } from "../../engine/deliver/read-budget.ts";
 import type { Log } from "../../log.ts";
 import { type Arrival, createRequestBody, type CutReason, type RequestBody } from "./request-body.ts";
 

@@ -1,7 +1,7 @@
 /** Inputs and outputs between the wire and what is stored. */
 import { create, fromJson, toJson } from "@bufbuild/protobuf";
 import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
-import type { GivenInput } from "../../engine/input.ts";
+import type { GivenInput } from "../../engine/admit/input.ts";
 import { messageOf } from "../../errors.ts";
 import { type Payload as WirePayload, PayloadSchema } from "../../gen/millpond/v1/job_pb.ts";
 import type { JsonValue, Payload } from "../../job/job.ts";

@@ -1,7 +1,7 @@
 /** A job as a client describes it, and the receipt it gets. */
 import { create } from "@bufbuild/protobuf";
-import type { Admitted } from "../../engine/admission.ts";
-import type { Draft } from "../../engine/draft.ts";
+import type { Admitted } from "../../engine/admit/admission.ts";
+import type { Draft } from "../../engine/admit/draft.ts";
 import type { MillpondError } from "../../errors.ts";
 import {
   type JobSpec,

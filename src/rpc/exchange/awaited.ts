@@ -1,5 +1,5 @@
 /** The jobs of a stream whose results are still to be sent on it: it ends after the last of them. */
-import type { Admitted } from "../../engine/admission.ts";
+import type { Admitted } from "../../engine/admit/admission.ts";
 import type { Store } from "../../store/store.ts";
 import { createChange } from "../change.ts";
 

@@ -1,6 +1,6 @@
 /** What an `Exchange` stream sends. */
 import { create } from "@bufbuild/protobuf";
-import type { Admitted } from "../../engine/admission.ts";
+import type { Admitted } from "../../engine/admit/admission.ts";
 import {
   type CancelAnswer,
   type ExchangeNotice_Kind as Notice,

@@ -1,8 +1,8 @@
 /** Both directions of an open stream: requests are read and answered, results are sent, each slowed by the other side. */
 import type { Clock } from "../../clock.ts";
-import { drainingRetryMs } from "../../engine/admission.ts";
-import type { Canceller } from "../../engine/canceller.ts";
-import { maxBatch, type ResultReader } from "../../engine/results.ts";
+import { drainingRetryMs } from "../../engine/admit/admission.ts";
+import type { Canceller } from "../../engine/act/cancel.ts";
+import { maxBatch, type ResultReader } from "../../engine/deliver/result-readers.ts";
 import { refusal } from "../../errors.ts";
 import type {
   ExchangeCancel,

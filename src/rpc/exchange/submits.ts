@@ -1,6 +1,6 @@
 /** The submits of one stream: many may be under way, and each is answered once its jobs are on disk. */
-import type { Admission, Admitted } from "../../engine/admission.ts";
-import type { Draft } from "../../engine/draft.ts";
+import type { Admission, Admitted } from "../../engine/admit/admission.ts";
+import type { Draft } from "../../engine/admit/draft.ts";
 import type { ExchangeSubmit } from "../../gen/millpond/v1/worker_pool_pb.ts";
 import type { Submission, Tracing } from "../../tracing.ts";
 import type { CallContext } from "../call.ts";

@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { connect, emailSend, type InputOf, type MillpondClient } from "../../../clients/typescript/index.ts";
-import { duration, rate } from "../../../src/cli/format.ts";
+import { duration, rate } from "../../../src/cli/print/format.ts";
 import { startServer } from "../server.ts";
 import { say, showStats } from "../show.ts";
 import { openPostOffice, type PostOffice } from "./post-office.ts";

@@ -1,6 +1,6 @@
 /** The live line of the demo: processed, sent, failed, the rate and the time left. */
-import { duration, rate } from "../../../src/cli/format.ts";
-import { createTerminal } from "../../../src/cli/terminal.ts";
+import { duration, rate } from "../../../src/cli/print/format.ts";
+import { createTerminal } from "../../../src/cli/print/terminal.ts";
 import { say } from "../show.ts";
 
 /** Where nobody sits at a terminal, a line is printed for each tenth of the way instead. */

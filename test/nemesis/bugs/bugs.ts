@@ -78,7 +78,7 @@ export const bugs: readonly SeededBug[] = [
     says: "each start gives every client its whole burst again",
     breaks: ["I11"],
     plant: patched({
-      file: "engine/rate-limit.ts",
+      file: "engine/admit/rate-limit.ts",
       text: "const unseen = startedAt + burst * intervalMs;",
       by: "const unseen = startedAt;",
     }),
@@ -87,7 +87,7 @@ export const bugs: readonly SeededBug[] = [
     name: "no drain wait",
     says: "a stop does not wait for what runs",
     breaks: ["I18"],
-    plant: patched({ file: "engine/dispatcher.ts", text: "await drained.promise;", by: "" }),
+    plant: patched({ file: "engine/dispatch/dispatcher.ts", text: "await drained.promise;", by: "" }),
   },
   {
     name: "cursor saved after reply",

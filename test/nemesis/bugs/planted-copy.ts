@@ -39,7 +39,7 @@ export async function plantCopy(replacements: readonly Replacement[]): Promise<P
 export async function codeIn({ folder }: PlantedCopy): Promise<Code> {
   const load = (file: string) => import(pathToFileURL(join(folder, "src", file)).href);
   const [engine, draining, shutdown, memory] = (await Promise.all(
-    ["engine/engine.ts", "engine/draining.ts", "server/shutdown.ts", "store/memory.ts"].map(load),
+    ["engine/engine.ts", "engine/upkeep/draining.ts", "server/shutdown.ts", "store/memory.ts"].map(load),
   )) as [Code, Code, Code, Code];
   return {
     createEngine: engine.createEngine,

@@ -37,7 +37,7 @@ export const stop: Fault = {
 const reaper = [
   { text: "({ seq, fence }) => held.get(seq) !== fence", by: "() => held.size >= 0" },
   { text: "const lookEveryMs = 1_000;", by: "const lookEveryMs = 20;" },
-].map((replaced) => ({ file: "engine/reaper.ts", ...replaced }));
+].map((replaced) => ({ file: "engine/upkeep/reaper.ts", ...replaced }));
 
 const except = { I14: "a retry's delay counts from when its attempt was given away, and that attempt goes on" };
 

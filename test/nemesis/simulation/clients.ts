@@ -1,5 +1,5 @@
 /** Careful clients: they submit, cancel, read and acknowledge, and send again what was not answered. */
-import type { Admitted } from "../../../src/engine/admission.ts";
+import type { Admitted } from "../../../src/engine/admit/admission.ts";
 import type { MillpondError } from "../../../src/errors.ts";
 import type { StoredResult } from "../../../src/job/job.ts";
 import { anyJob } from "../../store/sample.ts";

@@ -1,5 +1,5 @@
 /** The code under test: that of this tree, or a copy of it in which a bug was planted. */
-import { createDraining } from "../../../src/engine/draining.ts";
+import { createDraining } from "../../../src/engine/upkeep/draining.ts";
 import { createEngine } from "../../../src/engine/engine.ts";
 import { createShutdown } from "../../../src/server/shutdown.ts";
 import { createMemoryStore } from "../../../src/store/memory.ts";

@@ -1,6 +1,6 @@
 /** One process of the server: the whole engine over the simulated disk and pools. */
 import type { Clock } from "../../../src/clock.ts";
-import type { Draft } from "../../../src/engine/draft.ts";
+import type { Draft } from "../../../src/engine/admit/draft.ts";
 import type { Engine } from "../../../src/engine/engine.ts";
 import { createSignal } from "../../../src/lifecycle.ts";
 import type { Log } from "../../../src/log.ts";

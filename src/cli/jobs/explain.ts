@@ -1,0 +1,38 @@
+import { type Command, isOn, jsonFlag } from "../command.ts";
+import { clientFlags, withClient } from "../connection.ts";
+import { moment } from "../print/format.ts";
+import { styleOfState } from "./results.ts";
+import { printFacts } from "../print/facts.ts";
+
+/** Says why a job is not running now. */
+export const explain: Command = {
+  usage: "explain <id>",
+  summary: "say why a job is not running now",
+  flags: [...clientFlags, jsonFlag],
+  examples: ["millpond explain 01990000-0000-7000-8000-000000000000"],
+  run: (invocation) =>
+    withClient(invocation, async (client) => {
+      const { args, flags, terminal } = invocation;
+      const said = await client.explain(args[0] as string);
+      if (isOn(flags, "--json")) {
+        terminal.print(JSON.stringify(said));
+        return 0;
+      }
+      const { cause, text, state, runAt, ahead, running, workers, lastFailure } = said;
+      const isWaiting = !["running", "cancelling", "final"].includes(cause);
+      printFacts(
+        terminal,
+        [
+          ["why", text],
+          ["cause", cause],
+          ["state", state],
+          ["not before", runAt && moment(runAt)],
+          ["ahead", isWaiting ? String(ahead) : undefined],
+          ["pool", isWaiting ? `runs ${running} now, has ${workers} workers` : undefined],
+          ["last failure", lastFailure && `${lastFailure.reason}: ${lastFailure.message}`],
+        ],
+        { state: styleOfState(state) },
+      );
+      return 0;
+    }),
+};

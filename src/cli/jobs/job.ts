@@ -1,0 +1,98 @@
+import type { AttemptInfo, DeadReasonName, JobInfo } from "../../../clients/typescript/index.ts";
+import { type Command, isOn, jsonFlag } from "../command.ts";
+import { clientFlags, withClient } from "../connection.ts";
+import { type Fact, factLines } from "../print/facts.ts";
+import { duration, moment } from "../print/format.ts";
+import { labelsText } from "../labels.ts";
+import { outputAsJson } from "../print/output.ts";
+import { endOf, resultAsJson, styleOfState } from "./results.ts";
+import { printable, table, type Terminal } from "../print/terminal.ts";
+
+/** Shows one job. */
+export const job: Command = {
+  usage: "job <id>",
+  summary: "show one job: where it stands, the attempts that failed, and its result once final",
+  flags: [...clientFlags, jsonFlag],
+  examples: ["millpond job 01990000-0000-7000-8000-000000000000"],
+  run: (invocation) =>
+    withClient(invocation, async (client, learn) => {
+      const { args, flags, terminal } = invocation;
+      const found = await client.getJob(args[0] as string);
+      await learn([found.result?.output]);
+      if (isOn(flags, "--json")) terminal.print(JSON.stringify(jobAsJson(found)));
+      else for (const line of jobLines(terminal, found)) terminal.print(line);
+      return 0;
+    }),
+};
+
+/** A job for programs: plain JSON with times as ISO 8601 text. */
+export function jobAsJson({ result, input, ...facts }: JobInfo): object {
+  const { output: value, outputType: inputType } = outputAsJson(input);
+  return {
+    ...facts,
+    ...(result && { result: resultAsJson(result) }),
+    ...(input !== undefined && { inputType, input: value }),
+  };
+}
+
+/** A job as lines of names and values; what is unknown is left out. Then its attempts that failed, as a table. */
+export function jobLines(terminal: Terminal, found: JobInfo): string[] {
+  const { state, progress, result, lastFailure, isCancelling, redrives, labels } = found;
+  const facts: readonly Fact[] = [
+    ["job", found.id],
+    ["task", `${found.task}, pool ${found.pool}`],
+    ["channel", found.channel || "none: its result is discarded"],
+    ["key", found.idempotencyKey || undefined],
+    ["labels", labelsText(labels) || undefined],
+    ["priority", found.priority === 0 ? undefined : String(found.priority)],
+    ["state", isCancelling ? `${state}, told to stop` : state],
+    ["dead because", found.deadReason && deadText[found.deadReason]],
+    ["attempt", `${found.attempts} of at most ${found.maxAttempts}`],
+    ["redriven", redrives === 0 ? undefined : `${redrives} ${redrives === 1 ? "time" : "times"}`],
+    ["timeout", found.timeoutMs === undefined ? undefined : duration(found.timeoutMs)],
+    ["submitted", moment(found.submittedAt)],
+    ["not before", state === "QUEUED" ? found.runAt && moment(found.runAt) : undefined],
+    ["expires", found.expiresAt && moment(found.expiresAt)],
+    ["started", found.startedAt && moment(found.startedAt)],
+    ["finished", found.finishedAt && moment(found.finishedAt)],
+    ["ran", result && duration(result.executionMs)],
+    ["progress", progress && `${Math.round(progress.fraction * 100)} % ${progress.note}`.trimEnd()],
+    ["last failure", lastFailure && `${lastFailure.reason}: ${lastFailure.message}`],
+    ["result", result && endOf(result)],
+  ];
+  return [...factLines(terminal, facts, { state: styleOfState(state) }), ...historyLines(terminal, found.history)];
+}
+
+const deadText: { readonly [reason in DeadReasonName]: string } = {
+  exhausted: "exhausted: its attempts are used up",
+  permanent: "permanent: trying again cannot help",
+  expired: "expired: its deadline passed",
+  poison: "poison: it was running in several processes that died",
+};
+
+function historyLines(terminal: Terminal, history: readonly AttemptInfo[]): string[] {
+  if (history.length === 0) return [];
+  const columns = [
+    { title: "ATTEMPT", align: "right" },
+    { title: "OUTCOME", style: () => "bad" as const },
+    { title: "STARTED" },
+    { title: "TOOK", align: "right" },
+    { title: "FAILURE" },
+  ] as const;
+  const rows = history.map(({ number, outcome, startedAt, finishedAt, failure }) => [
+    String(number),
+    outcome,
+    moment(startedAt),
+    duration(startedAt && finishedAt && finishedAt.getTime() - startedAt.getTime()),
+    failure === undefined ? "" : `${failure.reason}: ${failure.message}`,
+  ]);
+  const [heading = "", ...lines] = table(terminal, columns, rows);
+  return ["", heading, ...lines.flatMap((line, at) => [line, ...stackLines(terminal, history, at)])];
+}
+
+/** The stack of an attempt; nothing when it is that of the attempt before. */
+function stackLines(terminal: Terminal, history: readonly AttemptInfo[], at: number): string[] {
+  const stack = history[at]?.failure?.stack;
+  if (stack === undefined || stack === history[at - 1]?.failure?.stack) return [];
+  return stack.split("\n").map((line) => terminal.style("quiet", `         ${printable(line)}`));
+}

@@ -1,0 +1,69 @@
+/** Which jobs a command is about: ids, or a filter made of flags. */
+import type { DeadReasonName, JobFilter, JobsOrFilter } from "../../../clients/typescript/index.ts";
+import { type Flag, type FlagValues, type Invocation, isOn, textOf, UsageError } from "../command.ts";
+import { labelFlag, labelsOf } from "../labels.ts";
+import { momentAgoOf } from "../times.ts";
+
+const deadReasons: readonly DeadReasonName[] = ["exhausted", "permanent", "expired", "poison"];
+
+/** What every filter may say. */
+export const filterFlags: readonly Flag[] = [
+  { usage: "--task <name>", doc: "only jobs of this task" },
+  { usage: "--pool <name>", doc: "only jobs of this pool" },
+  { usage: "--channel <name>", doc: "only jobs of this channel" },
+  { ...labelFlag, doc: "only jobs with this label; given several times: with all of them" },
+  { usage: "--after <time>", doc: "only jobs submitted after this time, or less than this long ago, such as 2h" },
+  { usage: "--before <time>", doc: "only jobs submitted before this time, or more than this long ago" },
+];
+
+/** What filters of dead letters may say besides. */
+export const deadFilterFlags: readonly Flag[] = [
+  { usage: "--reason <reason>", doc: `only jobs that are dead for this reason: ${deadReasons.join(", ")}` },
+  { usage: "--failure <reason>", doc: "only jobs whose last failure has this reason, such as image_too_large" },
+];
+
+/** What turns a filter into an action on every job, and what only counts. */
+export const actionFlags: readonly Flag[] = [
+  { usage: "--all", doc: "every job that the other flags allow" },
+  { usage: "--dry-run", doc: "only count what the flags mean" },
+];
+
+/** The filter that the flags say; undefined when they say nothing. Throws a UsageError. */
+export function filterOf(flags: FlagValues): JobFilter | undefined {
+  const filter: JobFilter = {
+    task: textOf(flags, "--task"),
+    pool: textOf(flags, "--pool"),
+    channel: textOf(flags, "--channel"),
+    labels: labelsOf(flags),
+    submittedAfter: momentAgoOf(flags, "--after"),
+    submittedBefore: momentAgoOf(flags, "--before"),
+    deadReason: deadReasonOf(textOf(flags, "--reason")),
+    failureReason: textOf(flags, "--failure"),
+  };
+  return Object.values(filter).some((value) => value !== undefined) ? filter : undefined;
+}
+
+/** The ids of the command line, or its filter. Throws a UsageError when there are both or neither. */
+export function targetOf({ args, flags }: Pick<Invocation, "args" | "flags">): JobsOrFilter {
+  const filter = filterOf(flags);
+  const all = isOn(flags, "--all");
+  if (args.length === 0 && filter === undefined && !all) {
+    throw new UsageError(
+      "which jobs? name their ids, or say with flags such as --task or --label which are meant, or --all",
+    );
+  }
+  if (args.length > 0 && (filter !== undefined || all)) {
+    throw new UsageError("ids and a filter are given: keep one of them");
+  }
+  if (args.length === 0) return { ...filter, all };
+  if (isOn(flags, "--dry-run")) throw new UsageError("--dry-run counts what a filter means: leave the ids out");
+  return args;
+}
+
+function deadReasonOf(given: string | undefined): DeadReasonName | undefined {
+  const reason = deadReasons.find((each) => each === given?.toLowerCase());
+  if (given !== undefined && reason === undefined) {
+    throw new UsageError(`--reason is "${given}": must be one of ${deadReasons.join(", ")}`);
+  }
+  return reason;
+}

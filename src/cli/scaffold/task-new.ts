@@ -1,0 +1,72 @@
+import { join, relative } from "node:path";
+import { type Command, type Invocation, isOn, jsonFlag, textOf, UsageError } from "../command.ts";
+import { configFlag, loadConfig, settingFlags } from "../server/configuration.ts";
+import { present, writeMissing } from "./files.ts";
+import { building, originOf, type Packages, packageAround } from "./installation.ts";
+import { namesOf } from "./names.ts";
+import { tasksFolder } from "./project.ts";
+import { quoted, reportWritten } from "./report.ts";
+import { exampleInput, missingPackages, sharedFiles, taskFiles } from "./task.ts";
+
+/** Writes a task that works, with its test. */
+export const taskNew: Command = {
+  usage: "task new <name>",
+  summary: "write a task of your own, with its test",
+  notes:
+    "It goes into the folder that tasksDir names, or else into ./tasks. No file that is there is changed. " +
+    "docs/first-task.md goes on from there.",
+  flags: [
+    { usage: "--typed", doc: "with messages of protobuf for its input and output, in place of a schema" },
+    configFlag,
+    ...settingFlags(["tasksDir"]),
+    jsonFlag,
+  ],
+  examples: ["millpond task new greet", "millpond task new invoice.total --typed --tasks-dir ./billing"],
+  run: writeTask,
+};
+
+async function writeTask(invocation: Invocation): Promise<number> {
+  const { args, flags, env } = invocation;
+  const names = await namesOf(args[0] as string);
+  const isTyped = isOn(flags, "--typed");
+  const folder = (await loadConfig({ flags, env })).config.tasksDir ?? tasksFolder;
+  const own = taskFiles(names, isTyped);
+  const [taken] = present(folder, own);
+  if (taken !== undefined) {
+    throw new UsageError(`${relative("", taken)} is there already: choose another name, or remove it first`);
+  }
+
+  const around = await packageAround(folder);
+  const root = around?.isModule ? around.folder : folder;
+  const origin = await originOf();
+  const missing = await missingPackages(folder, { isTyped, origin, from: root });
+  const shared = sharedFiles(isTyped, around?.isModule ? undefined : missing);
+  reportWritten(invocation, await writeMissing(folder, [...own, ...shared]), [
+    ...(missing["millpond"] === undefined ? [] : building(origin)),
+    ...installing(missing, root, around?.isModule ? around.packages : Object.keys(missing)),
+    `node --test ${quoted(join(folder, `${names.file}.test.ts`))}`,
+    await serving(invocation, folder),
+    `npx millpond run ${names.task} '${exampleInput}'`,
+  ]);
+  return 0;
+}
+
+/** The command that installs what is missing, if anything is. `named`: what the root's package.json asks for. */
+function installing(missing: Packages, root: string, named: readonly string[]): readonly string[] {
+  const entries = Object.entries(missing);
+  if (entries.length === 0) return [];
+  const unnamed = entries.filter(([name]) => !named.includes(name));
+  const packages = unnamed.map(([name, spec]) => (spec.startsWith("file:") ? spec.slice(5) : `${name}@${spec}`));
+  const place = relative("", root);
+  return [["npm", "install", ...(place === "" ? [] : ["--prefix", place]), ...packages].map(quoted).join(" ")];
+}
+
+/** The command that serves the folder, and changes of it; the configuration may name it already. */
+async function serving({ flags, env }: Invocation, folder: string): Promise<string> {
+  const file = textOf(flags, "--config");
+  const config = file === undefined ? [] : ["--config", file];
+  const { tasksDir } = (await loadConfig({ flags: { "--config": file }, env })).config;
+  return ["npx", "millpond", "serve", "--watch", ...config, ...(tasksDir === folder ? [] : ["--tasks-dir", folder])]
+    .map(quoted)
+    .join(" ");
+}

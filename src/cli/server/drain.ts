@@ -1,0 +1,38 @@
+import { type Command, type FlagValues, isOn, jsonFlag } from "../command.ts";
+import { clientFlags, withClient } from "../connection.ts";
+import { durationOf } from "../times.ts";
+
+const bareWait = "30s";
+
+/** Tells a server to take no more work. */
+export const drain: Command = {
+  usage: "drain",
+  summary: "make the server lease nothing more and refuse jobs",
+  notes:
+    "What runs goes on to its end, what waits stays in the store. The process stays until it gets SIGTERM; there is no way " +
+    "back but a restart. With --wait the exit code is 1 when jobs still run after the wait.",
+  flags: [
+    {
+      usage: "--wait [duration]",
+      doc: `wait until nothing runs any more, at most 1h (without a value: ${bareWait})`,
+      bare: bareWait,
+    },
+    ...clientFlags,
+    jsonFlag,
+  ],
+  examples: ["millpond drain", "millpond drain --wait 5m"],
+  run: async (invocation) => {
+    const { flags, terminal } = invocation;
+    const waitMs = waitOf(flags);
+    return withClient(invocation, async (client) => {
+      const { running, queued } = await client.drain({ waitMs });
+      if (isOn(flags, "--json")) terminal.print(JSON.stringify({ running, queued }));
+      else terminal.print(`draining: ${running} running, ${queued} queued`);
+      return waitMs !== undefined && running > 0 ? 1 : 0;
+    });
+  },
+};
+
+function waitOf(flags: FlagValues): number | undefined {
+  return durationOf(flags, "--wait", { min: "0s", max: "1h" });
+}

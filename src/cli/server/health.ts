@@ -1,0 +1,68 @@
+import { messageOf } from "../../errors.ts";
+import { type Command, isOn, jsonFlag } from "../command.ts";
+
+const timeoutMs = 5000;
+const anyAddress: { readonly [host: string]: string } = { "0.0.0.0": "127.0.0.1", "::": "::1" };
+
+/** Asks the HTTP port whether the server is ready, or alive. */
+export const health: Command = {
+  usage: "health",
+  summary: "exit with 0 when the server on this machine is ready, or say why it is not",
+  notes:
+    "Reads the same file and MILLPOND_ variables as `serve`, so it asks the server that they describe. Whoever restarts it by the " +
+    "answer asks with --alive: a restart cures neither a full disk nor a broken pool, and cuts a drain short.",
+  async flags() {
+    const { configFlag, settingFlags } = await import("./configuration.ts");
+    return [
+      { usage: "--alive", doc: "ask only whether it is alive, which it is until its store has failed" },
+      configFlag,
+      ...settingFlags(["http.host", "http.port"]),
+      jsonFlag,
+    ];
+  },
+  examples: ["millpond health", "millpond health --alive --http-port 8080"],
+  run: async (invocation) => {
+    const { flags, terminal } = invocation;
+    const { loadConfig } = await import("./configuration.ts");
+    const { http } = (await loadConfig(invocation)).config;
+    const host = anyAddress[http.host] ?? http.host;
+    const url = `http://${host.includes(":") ? `[${host}]` : host}:${http.port}${isOn(flags, "--alive") ? "/healthz" : "/readyz"}`;
+    const { isServing, says, reasons } = await ask(url);
+    if (isOn(flags, "--json")) terminal.print(JSON.stringify({ serving: isServing, url, says, reasons }));
+    else if (isServing) terminal.print("SERVING");
+    else
+      terminal.complain(`millpond: the server is not ${isOn(flags, "--alive") ? "alive" : "ready"} (${url}): ${says}`);
+    return isServing ? 0 : 1;
+  },
+};
+
+type Answer = {
+  readonly isServing: boolean;
+  /** For people. */
+  readonly says: string;
+  /** What the server gives as reasons; empty when it is ready, or does not answer. */
+  readonly reasons: readonly unknown[];
+};
+
+async function ask(url: string): Promise<Answer> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
+    const text = (await response.text()).trim();
+    const reasons = reasonsIn(text);
+    const says = reasons.map(({ message }) => message).join("; ") || text.slice(0, 200) || `HTTP ${response.status}`;
+    return { isServing: response.ok, says: response.ok ? "SERVING" : says, reasons };
+  } catch (error) {
+    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+    return { isServing: false, says: `${messageOf(cause)}; start it with "millpond serve"`, reasons: [] };
+  }
+}
+
+/** Whoever listens at that port may not be Millpond. */
+function reasonsIn(text: string): readonly { readonly message: string }[] {
+  try {
+    const { reasons } = JSON.parse(text) as { readonly reasons?: unknown };
+    return Array.isArray(reasons) ? reasons.filter((each) => typeof each?.message === "string") : [];
+  } catch {
+    return [];
+  }
+}

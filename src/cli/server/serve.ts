@@ -1,0 +1,124 @@
+import { relative } from "node:path";
+import { systemClock } from "../../../clients/typescript/clock.ts";
+import { saveCompiledCode } from "../../code-cache.ts";
+import { StartError } from "../../errors.ts";
+import type { Reload, RunningServer } from "../../server.ts";
+import { version } from "../../version.ts";
+import { type Command, type Invocation, isOn, jsonFlag, UsageError } from "../command.ts";
+import { exitAtOnce } from "../exit.ts";
+import { endBroken, endFailed, uncleanStop } from "../failed.ts";
+import { duration } from "../print/format.ts";
+import { listenForSignals } from "./signals.ts";
+
+/** How long the process may take to end by itself once everything is let go of; requests to a collector that is away hold it. */
+const lingerMs = 500;
+/** Lines about what is in the tasks folder and is no task. The log has more. */
+const maxIgnoredShown = 10;
+const maxChangedShown = 5;
+
+/** Runs the server until SIGINT, SIGTERM or SIGHUP, then drains it. */
+export const serve: Command = {
+  usage: "serve",
+  summary: "run the server",
+  notes:
+    "Every setting is a flag, a MILLPOND_ variable, or a key of the file; docs/configuration.md describes them. SIGINT, " +
+    "SIGTERM and SIGHUP let running jobs finish, for drainMs at most; a second one tells them to stop at once and hands " +
+    "them back; a third ends the process as it is, and what ran is tried again after the next start. SIGUSR2 takes a CPU " +
+    "profile of all threads for ten seconds; the log says where. Exit codes: 0 stopped, " +
+    "2 wrong configuration, 1 cannot start, 70 failed while running, 129, 130 or 143 ended by a third signal.",
+  async flags() {
+    const { configFlag, settingFlags } = await import("./configuration.ts");
+    return [configFlag, jsonFlag, ...settingFlags()];
+  },
+  examples: ["millpond serve", "millpond serve --data-dir /var/lib/millpond --pools '{cpu: {workers: 4}}'"],
+  outlivesReader: true,
+  run: runServer,
+};
+
+async function runServer({ flags, env, terminal }: Invocation): Promise<number> {
+  const { loadConfig } = await import("./configuration.ts");
+  const { config, file } = await loadConfig({ flags, env });
+  if (isOn(flags, "--json")) assertOwnOutput(env);
+  const say = (event: string, facts: object, lines: readonly string[]) => {
+    if (isOn(flags, "--json")) terminal.print(JSON.stringify({ event, ...facts }));
+    else for (const line of lines) terminal.print(line);
+  };
+  const signals = listenForSignals((signal, exitCode) =>
+    say("ended", { signal, exitCode }, [`${signal}: ended; what ran is tried again after the next start`]),
+  );
+  const sayReload = ({ kind, changed, ...facts }: Reload) => {
+    const files = changed.slice(0, maxChangedShown).map((path) => relative("", path));
+    const more = changed.length > files.length ? ` and ${changed.length - files.length} more` : "";
+    const cause = `${files.join(", ")}${more} changed`;
+    const lines =
+      "why" in facts
+        ? [`not reloaded: ${cause}, and the tasks from before stay, for there are`, facts.why]
+        : [`reloaded: ${cause}`, `  tasks  ${facts.tasks.join(", ")}`];
+    say(kind, { changed, ...facts }, lines);
+  };
+  process.once("uncaughtException", (error) => endBroken(error, terminal)); // Node.js itself would wait for all threads
+  const { startServer } = await import("../../server.ts");
+  let profile = () => {};
+  process.on("SIGUSR2", () => profile()); // also before there is anything to profile: by itself it would end the process
+  const server = await startServer(config, env, sayReload).catch((error: unknown) => {
+    endSoon(error instanceof StartError ? error.exitCode : 1);
+    throw error;
+  });
+  saveCompiledCode(); // before it says that it serves: the first start writes files here, later ones none
+
+  profile = () => void server.profile();
+
+  await server.logged(); // what the log and standard output say stands in the order in which it happened
+  const { grpcAddress, httpAddress, store, pools, tasks, ignored } = server;
+  say(
+    "serving",
+    { version, pid: process.pid, config: file, grpc: grpcAddress, http: httpAddress, store, pools, tasks, ignored },
+    [
+      `millpond ${version} is serving`,
+      `  gRPC   ${grpcAddress}`,
+      `  HTTP   http://${httpAddress}`,
+      ...(file === undefined ? [] : [`  config ${file}`]),
+      `  store  ${store === "memory" ? "memory: jobs are lost at the end" : store}`,
+      `  pools  ${pools.map(poolText).join(", ")}`,
+      `  tasks  ${tasks.join(", ")}`,
+      ...ignored.slice(0, maxIgnoredShown).map(({ path, why }) => `         ignored: ${path} (${why})`),
+      ...(config.watch ? [`  watch  ${config.tasksDir}, for development: changes are served at once`] : []),
+      ...(ignored.length > maxIgnoredShown ? [`         ignored: ${ignored.length - maxIgnoredShown} more`] : []),
+      `  stop   kill -TERM ${process.pid}, or Ctrl-C here`,
+    ],
+  );
+
+  const signal = await Promise.race([signals.first, server.failed]);
+  if (signal instanceof Error) return endFailed(server, signal, terminal);
+  const drainText = duration(config.drainMs);
+  say("stopping", { signal }, [`${signal}: finishing what runs, for ${drainText} at most; once more to stop it now`]);
+  const stopping = server.stop();
+  void signals.second.then((again) => {
+    say("forcing", { signal: again }, [`${again}: stopping what runs and handing it back; once more to end at once`]);
+    void server.force().catch(() => undefined); // it fails as the stop does, which is told below
+  });
+  const failure = await Promise.race([stopping.catch(uncleanStop), server.failed]);
+  if (failure instanceof Error) return endFailed(server, failure, terminal);
+  await server.logged();
+  say("stopped", {}, ["stopped"]);
+  endSoon(0);
+  return 0;
+}
+
+/** What else writes to standard output would stand between the lines of JSON. */
+function assertOwnOutput(env: Invocation["env"]): void {
+  for (const name of ["OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"]) {
+    if (!/\bconsole\b/i.test(env[name] ?? "")) continue;
+    throw new UsageError(`--json and ${name}=console both write to standard output: keep one of them`);
+  }
+}
+
+/** Does not keep the process alive; a thread that hangs must not either. */
+function endSoon(exitCode: number): void {
+  systemClock.after(lingerMs, () => exitAtOnce(exitCode));
+}
+
+function poolText({ name, minWorkers, maxWorkers }: RunningServer["pools"][number]): string {
+  const count = minWorkers === maxWorkers ? maxWorkers : `${minWorkers}-${maxWorkers}`;
+  return `${name} (${count} ${maxWorkers === 1 ? "worker" : "workers"})`;
+}

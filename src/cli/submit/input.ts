@@ -1,0 +1,55 @@
+/** The input of a job: JSON on the command line, or a file. */
+import { readFile } from "node:fs/promises";
+import { buffer } from "node:stream/consumers";
+import { messageOf } from "../../errors.ts";
+import { decodeJson, parseExactJson } from "./exact-json.ts";
+import { type Flag, type FlagValues, textOf, UsageError } from "../command.ts";
+
+export const inputFlags: readonly Flag[] = [
+  { usage: "--json-file <file>", doc: "the input as JSON from a file; - is standard input" },
+  { usage: "--file <file>", doc: "the input as bytes from a file; - is standard input" },
+];
+
+/**
+ * The input from wherever it was given; undefined when it was not. `json` came on the command line, in the way that
+ * `source` names. Throws a UsageError.
+ */
+export async function readInput(json: readonly string[], source: string, flags: FlagValues): Promise<unknown> {
+  const jsonFile = textOf(flags, "--json-file");
+  const file = textOf(flags, "--file");
+  const sources = [...json, jsonFile, file].filter((source) => source !== undefined);
+  if (sources.length > 1)
+    throw new UsageError(`the input is given more than once: keep one of ${source}, --json-file, --file`);
+  if (json[0] !== undefined) return parseJson(json[0], source);
+  if (jsonFile !== undefined) return parseJson(textOfFile(await readBytes(jsonFile), jsonFile), jsonFile);
+  return file === undefined ? undefined : await readBytes(file);
+}
+
+function textOfFile(bytes: Uint8Array, file: string): string {
+  try {
+    return decodeJson(bytes);
+  } catch {
+    const remedy = "save it as UTF-8, or send it as bytes with --file";
+    throw new UsageError(`${file} is neither UTF-8 nor UTF-16, as JSON has to be: ${remedy}`);
+  }
+}
+
+function parseJson(given: string, source: string): unknown {
+  try {
+    return parseExactJson(given);
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(`${source}: ${error.message}`);
+    const remedy = given.startsWith("@")
+      ? `from a file it is taken with --json-file ${given.slice(1)}`
+      : `in a shell put it in single quotes: '{"key": "value"}'`;
+    throw new UsageError(`${source} is not JSON: ${messageOf(error)}; ${remedy}`);
+  }
+}
+
+async function readBytes(file: string): Promise<Buffer> {
+  try {
+    return file === "-" ? await buffer(process.stdin) : await readFile(file);
+  } catch (error) {
+    throw new UsageError(`the input cannot be read: ${messageOf(error)}`);
+  }
+}

@@ -1,0 +1,58 @@
+/** What can be said of a job on the command line, besides its task and its input. */
+import type { JobOptions, TraceContext } from "../../../clients/typescript/index.ts";
+import { type Flag, type FlagValues, integerOf, type Invocation, isOn, textOf, UsageError } from "../command.ts";
+import { labelFlag, labelsOf } from "../labels.ts";
+import { durationOf, momentAheadOf, momentOf } from "../times.ts";
+
+export const jobFlags: readonly Flag[] = [
+  { usage: "--channel <name>", doc: "where the result goes (default: default)" },
+  { usage: "--id <uuid>", doc: "the job's id, so that submitting again is the same job (default: a new one)" },
+  { usage: "--key <text>", doc: "an idempotency key of your own: for 24 h the same key is the same job" },
+  { usage: "--priority <number>", doc: "-100 to 100; of two due jobs the higher one starts first (default: 0)" },
+  { usage: "--at <time>", doc: "not before this time, such as 2026-01-31T23:59" },
+  { usage: "--delay <duration>", doc: "not before so much time has passed, such as 5m" },
+  { usage: "--expires <time>", doc: "the job's deadline: a time, or a duration from now on" },
+  { usage: "--timeout <duration>", doc: "bound on one attempt (default: the task's)" },
+  { usage: "--max-attempts <count>", doc: "attempts in all, 1 to 100 (default: the task's)" },
+  labelFlag,
+  { usage: "--discard", doc: "fire and forget: the result goes to no channel" },
+];
+
+/** For the notes of a command. */
+export const traceNote = "TRACEPARENT, TRACESTATE and BAGGAGE in the environment say which trace the job belongs to.";
+
+/** The options that the flags and the environment say. Throws a UsageError that names the value and the bound. */
+export function jobOptionsOf(flags: FlagValues, env: Invocation["env"]): JobOptions {
+  const runAt = momentOf(flags, "--at");
+  const delayMs = durationOf(flags, "--delay", { min: "0s", max: "365d" });
+  if (runAt !== undefined && delayMs !== undefined)
+    throw new UsageError("--at and --delay are given: keep one of them");
+  for (const flag of ["--channel", "--id", "--key"]) {
+    // of a shell variable that is not set, most often; a key is not dropped silently
+    if (textOf(flags, flag) === "") throw new UsageError(`${flag} is empty: give it a value, or leave it out`);
+  }
+  const maxAttempts = integerOf(flags, "--max-attempts", { min: 1, max: 100, fallback: undefined });
+  return {
+    channel: textOf(flags, "--channel"),
+    id: textOf(flags, "--id"),
+    idempotencyKey: textOf(flags, "--key"),
+    priority: integerOf(flags, "--priority", { min: -100, max: 100, fallback: undefined }),
+    runAt,
+    delayMs,
+    expiresAt: momentAheadOf(flags, "--expires"),
+    timeoutMs: durationOf(flags, "--timeout", { min: "1ms", max: "7d" }),
+    retry: maxAttempts === undefined ? undefined : { maxAttempts },
+    labels: labelsOf(flags),
+    discardResult: isOn(flags, "--discard"),
+    trace: traceIn(env),
+  };
+}
+
+/**
+ * Where a traced program says in whose trace the command runs that it starts. The server ignores what is malformed.
+ * https://opentelemetry.io/docs/specs/otel/context/env-carriers/
+ */
+function traceIn({ TRACEPARENT = "", TRACESTATE = "", BAGGAGE = "" }: Invocation["env"]): TraceContext | undefined {
+  if (TRACEPARENT === "" && BAGGAGE === "") return undefined;
+  return { traceparent: TRACEPARENT, tracestate: TRACESTATE, baggage: BAGGAGE };
+}

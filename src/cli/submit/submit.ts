@@ -1,0 +1,96 @@
+import { systemClock } from "../../../clients/typescript/clock.ts";
+import type { JobInfo, MillpondClient } from "../../../clients/typescript/index.ts";
+import { type Command, type Invocation, isOn, listOf, textOf, UsageError } from "../command.ts";
+import { clientFlags, withClient } from "../connection.ts";
+import { inputFlags, readInput } from "./input.ts";
+import { jobFlags, jobOptionsOf, traceNote } from "./job-flags.ts";
+import { outputAsText } from "../print/output.ts";
+import { resultAsJson } from "../jobs/results.ts";
+import { runLines } from "./run-lines.ts";
+import { submitLines } from "./submit-lines.ts";
+
+/** Between two looks at a job that is waited for: quick at first. */
+const firstLookMs = 20;
+const longestLookMs = 500;
+/** Stands for `--json` without a value; no argument of a process can hold this character. */
+const bareJson = "\0";
+
+/** Submits one job, or one for each line of a file, and waits for results if asked to. */
+export const submit: Command = {
+  usage: "submit <task>",
+  summary: "submit a job, or one for each line of a file, and print the ids",
+  notes:
+    "`--json` with a value is the job's input; alone, as with every command, it asks for output in JSON. Both may be " +
+    "given. A value that begins with a dash is written `--json=-5`. With --wait the result is printed in place of the " +
+    "id, and the exit code is 1 when the job did not succeed; the result stays in its channel until acknowledged. With " +
+    "--json-lines there is a job for each line, all with the same options; --key nightly means the keys nightly-1, " +
+    "nightly-2 and so on by line, so that the file can be submitted again. A line that is refused is named, and the " +
+    `others go on. With --wait its results are acknowledged as they are printed. ${traceNote}`,
+  flags: [
+    { usage: "--json [input]", doc: "the input as JSON; without a value: print JSON", bare: bareJson, repeats: true },
+    ...inputFlags,
+    { usage: "--json-lines <file>", doc: "a job for each line, which is its input as JSON; - is standard input" },
+    ...jobFlags,
+    { usage: "--wait", doc: "wait for the result and print it" },
+    ...clientFlags,
+  ],
+  examples: [
+    'millpond submit echo --json \'{"hello": "world"}\'',
+    'millpond submit image.resize --json \'{"path": "cat.jpg", "width": 640}\' --wait',
+    "millpond submit echo --json-file input.json --json",
+    "millpond submit image.resize --json-lines pictures.jsonl --key thumbnails --channel thumbnails --wait",
+    "millpond submit sleep --json '{\"durationMs\": 500}' --key invoice-4711 --delay 5m --max-attempts 3 --label customer=17",
+  ],
+  run: async (invocation) => {
+    const { args, flags, env, terminal } = invocation;
+    const given = listOf(flags, "--json");
+    const isJson = given.includes(bareJson);
+    const lines = textOf(flags, "--json-lines");
+    if (lines !== undefined) return submitAllLines(invocation, lines, isJson);
+    const input = await readInput(
+      given.filter((value) => value !== bareJson),
+      "--json",
+      flags,
+    );
+    const options = jobOptionsOf(flags, env);
+    return withClient(invocation, async (client, learn) => {
+      const id = await client.submit(args[0] as string, input, options);
+      if (!isOn(flags, "--wait")) {
+        terminal.print(isJson ? JSON.stringify({ jobId: id }) : id);
+        return 0;
+      }
+      const result = await finalResult(client, id);
+      await learn([result.output]);
+      if (isJson) terminal.print(JSON.stringify(resultAsJson(result)));
+      else if (result.state === "SUCCEEDED") terminal.print(outputAsText(result.output, Number.POSITIVE_INFINITY));
+      else throw new Error(`job ${id} is ${result.state}: ${result.failure.reason}: ${result.failure.message}`);
+      return result.state === "SUCCEEDED" ? 0 : 1;
+    });
+  },
+};
+
+async function submitAllLines(invocation: Invocation, file: string, isJson: boolean): Promise<number> {
+  const { args, flags, env, terminal } = invocation;
+  const isWaiting = isOn(flags, "--wait");
+  const given = listOf(flags, "--json").filter((value) => value !== bareJson);
+  const taboo = ["--json-file", "--file", "--id"].filter((flag) => textOf(flags, flag) !== undefined);
+  if (given.length > 0) taboo.push("--json with a value");
+  if (isWaiting && isOn(flags, "--discard")) taboo.push("--discard");
+  if (taboo.length > 0) {
+    const what = isWaiting ? "--json-lines with --wait" : "--json-lines";
+    throw new UsageError(`${what} does not go with ${taboo.join(", ")}: keep one of them`);
+  }
+  const options = jobOptionsOf(flags, env);
+  return withClient(invocation, (client, learn) => {
+    const all = { client, learn, task: args[0] as string, file, options, isJson, terminal };
+    return isWaiting ? runLines(all) : submitLines(all);
+  });
+}
+
+async function finalResult(client: MillpondClient, id: string): Promise<NonNullable<JobInfo["result"]>> {
+  for (let delayMs = firstLookMs; ; delayMs = Math.min(delayMs * 1.5, longestLookMs)) {
+    const { result } = await client.getJob(id);
+    if (result !== undefined) return result;
+    await systemClock.sleep(delayMs);
+  }
+}

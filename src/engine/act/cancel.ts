@@ -1,0 +1,68 @@
+/** Cancels jobs: those that wait in the store, those that run through their pool. */
+import type { Clock } from "../../clock.ts";
+import { cancelled as asCancelled } from "../../job/transition.ts";
+import type { CancelledJob, Tracing } from "../../tracing.ts";
+import type { Cancelled, JobFilter, Store } from "../../store/store.ts";
+import type { Backlog } from "../admit/backlog.ts";
+import { eachPage, type Sweep } from "./for-each-page.ts";
+import type { Stats } from "../watch/stats.ts";
+import type { WaitingLines } from "../keyed-mutex.ts";
+import type { Watchers } from "../watch/watchers.ts";
+
+export type CancelCounts = { readonly matched: number; readonly cancelled: number; readonly cancelling: number };
+
+export type Canceller = {
+  /** One answer for each id, in order. Resolves once it is durable; jobs that run were told to stop by then. */
+  cancel(client: string, ids: readonly string[]): Promise<readonly Cancelled[]>;
+  /** Every job that waits or runs and matches; goes on from page to page until the end, or until the signal aborts. */
+  cancelWhere(client: string, filter: JobFilter, options: Sweep): Promise<CancelCounts>;
+};
+
+export type CancellerParts = {
+  readonly store: Pick<Store, "cancel" | "find">;
+  readonly sweeps: WaitingLines;
+  readonly clock: Clock;
+  readonly backlog: Pick<Backlog, "change">;
+  readonly stats: Pick<Stats, "cancelled">;
+  readonly tracing: Pick<Tracing, "cancelled">;
+  readonly watchers: Pick<Watchers, "isWatched" | "changed">;
+  readonly hintResults: (client: string, channel: string) => void;
+  /** Tells a job of this pool to stop, if it runs here. */
+  readonly stop: (pool: string, seq: number) => void;
+};
+
+export function createCanceller(parts: CancellerParts): Canceller {
+  const { store, clock, backlog, stats, tracing, watchers } = parts;
+
+  async function cancel(client: string, ids: readonly string[]): Promise<readonly Cancelled[]> {
+    const answers = await store.cancel({ client, ids, now: clock.now(), failure: asCancelled });
+    const channels = new Set<string>();
+    const waited: CancelledJob[] = [];
+    for (const [index, answer] of answers.entries()) {
+      if (answer.kind === "cancelling") parts.stop(answer.pool, answer.seq);
+      if (answer.kind !== "cancelled") continue;
+      backlog.change(answer.pool, -1);
+      stats.cancelled(client, answer);
+      waited.push({ ...answer, id: ids[index] as string, client });
+      if (answer.channel !== null) channels.add(answer.channel);
+    }
+    tracing.cancelled(waited);
+    for (const channel of channels) parts.hintResults(client, channel);
+    if (watchers.isWatched()) watchers.changed(ids.map((id) => ({ client, id })));
+    return answers;
+  }
+
+  return {
+    cancel,
+    async cancelWhere(client, filter, sweep) {
+      const counts = { cancelled: 0, cancelling: 0 };
+      const request = { client, filter, states: ["QUEUED", "RUNNING"] as const };
+      const matched = await eachPage(parts, request, sweep, async (ids) => {
+        for (const { kind } of await cancel(client, ids)) {
+          if (kind === "cancelled" || kind === "cancelling") counts[kind] += 1;
+        }
+      });
+      return { matched, ...counts };
+    },
+  };
+}

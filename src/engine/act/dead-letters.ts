@@ -1,0 +1,114 @@
+/** What one may do with jobs that are DEAD: put them back into the queue, or remove them. */
+import type { Clock } from "../../clock.ts";
+import type { JobFilter, Redriven, Removed, Store } from "../../store/store.ts";
+import type { LinkedJob } from "../../tracing.ts";
+import type { Backlog } from "../admit/backlog.ts";
+import { eachPage, type Sweep } from "./for-each-page.ts";
+import type { Stats } from "../watch/stats.ts";
+import type { WaitingLines } from "../keyed-mutex.ts";
+import type { Watchers } from "../watch/watchers.ts";
+
+export type DeadLetters = {
+  /** One answer for each id, in order. They become due `perSecond` a second, 0: all at once. */
+  redrive(client: string, ids: readonly string[], perSecond: number): Promise<readonly Redriven[]>;
+  /** Every DEAD job that matches, page by page. */
+  redriveWhere(
+    client: string,
+    filter: JobFilter,
+    options: Sweep & {
+      readonly perSecond: number;
+      /** Called with what was redriven, page by page. */
+      readonly onRedriven?: (jobs: readonly LinkedJob[]) => void;
+    },
+  ): Promise<{ readonly matched: number; readonly redriven: number }>;
+  /** Final jobs of any state; one answer for each id, in order. */
+  remove(client: string, ids: readonly string[]): Promise<readonly Removed[]>;
+  /** Every DEAD job that matches, page by page. */
+  removeWhere(
+    client: string,
+    filter: JobFilter,
+    options: Sweep,
+  ): Promise<{ readonly matched: number; readonly removed: number }>;
+};
+
+export type DeadLettersParts = {
+  readonly store: Pick<Store, "find" | "redrive" | "remove">;
+  readonly sweeps: WaitingLines;
+  readonly clock: Clock;
+  readonly backlog: Pick<Backlog, "change">;
+  readonly stats: Pick<Stats, "redriven">;
+  readonly watchers: Pick<Watchers, "isWatched" | "changed">;
+  /** Jobs of this pool wait again; the first is due at this time. */
+  readonly hintPool: (pool: string, dueAt: number) => void;
+};
+
+export function createDeadLetters(parts: DeadLettersParts): DeadLetters {
+  const { store, clock, backlog, stats, watchers } = parts;
+  const states = ["DEAD"] as const;
+
+  function changed(client: string, ids: readonly string[]): void {
+    if (watchers.isWatched()) watchers.changed(ids.map((id) => ({ client, id })));
+  }
+
+  /** The first of these jobs becomes due at `startAt`, the others behind it. */
+  async function redrive(
+    client: string,
+    ids: readonly string[],
+    startAt: number,
+    intervalMs: number,
+  ): Promise<readonly Redriven[]> {
+    const jobs = ids.map((id, index) => ({ id, runAt: Math.floor(startAt + index * intervalMs) }));
+    const answers = await store.redrive({ client, now: clock.now(), jobs });
+    const dueAt = new Map<string, number>();
+    for (const [index, answer] of answers.entries()) {
+      if (answer.kind !== "redriven") continue;
+      backlog.change(answer.pool, 1);
+      stats.redriven(answer.pool);
+      const runAt = jobs[index]?.runAt ?? startAt;
+      dueAt.set(answer.pool, Math.min(runAt, dueAt.get(answer.pool) ?? runAt));
+    }
+    for (const [pool, at] of dueAt) parts.hintPool(pool, at);
+    changed(client, ids);
+    return answers;
+  }
+
+  async function remove(client: string, ids: readonly string[]): Promise<readonly Removed[]> {
+    const answers = await store.remove({ client, ids });
+    changed(client, ids);
+    return answers;
+  }
+
+  return {
+    redrive: (client, ids, perSecond) => redrive(client, ids, clock.now(), intervalOf(perSecond)),
+    async redriveWhere(client, filter, { perSecond, onRedriven, ...sweep }) {
+      const startAt = clock.now();
+      const intervalMs = intervalOf(perSecond);
+      let redriven = 0;
+      const matched = await eachPage(parts, { client, filter, states }, sweep, async (ids) => {
+        const answers = await redrive(client, ids, startAt + redriven * intervalMs, intervalMs);
+        const jobs = redrivenOf(ids, answers);
+        redriven += jobs.length;
+        onRedriven?.(jobs);
+      });
+      return { matched, redriven };
+    },
+    remove,
+    async removeWhere(client, filter, sweep) {
+      let removed = 0;
+      const matched = await eachPage(parts, { client, filter, states }, sweep, async (ids) => {
+        const answers = await remove(client, ids);
+        removed += answers.filter(({ kind }) => kind === "removed").length;
+      });
+      return { matched, removed };
+    },
+  };
+}
+
+/** Those of these jobs that were redriven. */
+export function redrivenOf(ids: readonly string[], answers: readonly Redriven[]): LinkedJob[] {
+  return answers.flatMap((answer, index) => {
+    return answer.kind === "redriven" ? [{ id: ids[index] as string, trace: answer.trace }] : [];
+  });
+}
+
+const intervalOf = (perSecond: number) => (perSecond === 0 ? 0 : 1_000 / perSecond);

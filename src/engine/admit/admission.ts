@@ -1,0 +1,306 @@
+/** The yes or no before a job is stored: rate, the job's own fields, room on the disk and in the queue, in this order. */
+import { type Clock, pause } from "../../clock.ts";
+import { invalid, MillpondError, refusal } from "../../errors.ts";
+import type { NewJob } from "../../job/job.ts";
+import type { CheckCall, TaskChecks } from "../../pool/checker/checks.ts";
+import type { Tasks } from "../../pool/tasks.ts";
+import type { Store, Submitted } from "../../store/store.ts";
+import type { Tracing } from "../../tracing.ts";
+import type { Backlog } from "./backlog.ts";
+import type { DiskWatch } from "./disk-watermark.ts";
+import { type CheckedDraft, createDraftCheck, defaultChannel, type Draft } from "./draft.ts";
+import { faultOfDeadline } from "./draft-times.ts";
+import type { RateLimit } from "./rate-limit.ts";
+import type { Stats } from "../watch/stats.ts";
+import { createWaitingLines } from "../keyed-mutex.ts";
+
+/** The answer to one draft. `channel`: where its result goes, null for none. */
+export type Admitted =
+  | { readonly kind: "accepted"; readonly id: string; readonly channel: string | null }
+  | {
+      readonly kind: "duplicate";
+      /** The id of the job that was there, which a draft with its idempotency key need not have. */
+      readonly id: string;
+      readonly channel: string | null;
+      /** Position of its result; null while it is not final. */
+      readonly finalCursor: number | null;
+    }
+  | { readonly kind: "refused"; readonly error: MillpondError };
+
+export type AdmissionLimits = {
+  /** Bound on the jobs of one request. */
+  readonly jobsPerSubmit: number;
+  /** Bound on an encoded input. */
+  readonly inputBytes: number;
+};
+
+export type Admission = {
+  /**
+   * Admits drafts; resolves once those accepted are durable, with one answer each, in order. Refusals of the request as
+   * a whole (none or too many drafts, over the rate, draining) reject. Once the signal has aborted no more is checked by its
+   * task: that is refused with `cancelled`.
+   */
+  admit(client: string, drafts: readonly Draft[], signal?: AbortSignal): Promise<readonly Admitted[]>;
+  /**
+   * Like `admit`, but waits while the client is over its rate instead of refusing. What is larger than the burst goes in
+   * parts; calls of one client take turns part by part, so that a large one is not passed for ever by small ones. Never
+   * rejects for a refusal: what is refused as a whole is refused job by job, for a part may have been admitted before.
+   */
+  admitSlowly(client: string, drafts: readonly Draft[], options: SlowOptions): Promise<readonly Admitted[]>;
+  /** From now on everything is refused with `draining`. */
+  close(): void;
+};
+
+export type SlowOptions = {
+  /** Ends the waiting: what is not admitted by then is refused with `cancelled`. */
+  readonly signal: AbortSignal;
+  /** Told before each wait for the rate how long it will be. */
+  onWait(waitMs: number): void;
+  /** Called with each part as soon as it is durable. */
+  onAdmitted?(part: readonly Admitted[]): void;
+};
+
+export type AdmissionParts = {
+  readonly tasks: () => Tasks;
+  readonly checks: TaskChecks;
+  readonly store: Pick<Store, "submit">;
+  readonly backlog: Backlog;
+  readonly rateLimit: RateLimit;
+  readonly stats: Pick<Stats, "admitted" | "refused" | "throttled" | "attemptsPerSecond">;
+  readonly disk: Pick<DiskWatch, "refusal">;
+  readonly tracing: Pick<Tracing, "accepted">;
+  readonly clock: Clock;
+  readonly limits: AdmissionLimits;
+  readonly newId: () => string;
+  /** Told the pools of jobs on their way into the store. */
+  readonly hint: (pool: string) => void;
+};
+
+/** How long a client is asked to stay away while the server restarts. */
+export const drainingRetryMs = 1_000;
+
+export function createAdmission(parts: AdmissionParts): Admission {
+  const { store, backlog, rateLimit, stats, tracing, clock, limits, hint } = parts;
+  const check = createDraftCheck(parts.tasks, limits.inputBytes);
+  const lines = createWaitingLines();
+  let isClosed = false;
+
+  function refuseWhenClosed(): void {
+    if (isClosed) throw refusal("draining", [], { retryAfterMs: drainingRetryMs });
+  }
+
+  function checkRequest(drafts: readonly Draft[]): void {
+    refuseWhenClosed();
+    if (drafts.length === 0 || drafts.length > limits.jobsPerSubmit) {
+      const description = `has ${drafts.length} jobs, it takes 1 to ${limits.jobsPerSubmit} (limits.jobsPerSubmit)`;
+      throw invalid([{ field: "jobs", description }]);
+    }
+  }
+
+  /** Resolves once the client may submit this many jobs more. */
+  async function allowance(client: string, jobs: number, { signal, onWait }: SlowOptions): Promise<void> {
+    const leave = await lines.enter(client, signal);
+    const since = clock.monotonicMs();
+    let hasWaited = false;
+    try {
+      refuseWhenGone(signal);
+      for (let waitMs = rateLimit.take(client, jobs); waitMs > 0; waitMs = rateLimit.take(client, jobs)) {
+        onWait(waitMs);
+        hasWaited = true;
+        await pause(clock, waitMs, signal);
+        refuseWhenGone(signal);
+      }
+    } finally {
+      if (hasWaited) stats.throttled(client, jobs, clock.monotonicMs() - since);
+      leave();
+    }
+  }
+
+  function refuseWhenGone(signal: AbortSignal): void {
+    if (signal.aborted) throw refusal("cancelled", []);
+    refuseWhenClosed();
+  }
+
+  async function admitChecked(
+    client: string,
+    drafts: readonly Draft[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly Admitted[]> {
+    const now = clock.now();
+    const checked = drafts.map((draft) => check(draft, now));
+    if (checked.some(hasCheck)) await runChecks(checked, { client, signal });
+    const diskFull = parts.disk.refusal();
+    const prepared = checked.map((each, index) => {
+      return each instanceof MillpondError ? each : prepare(client, drafts[index] as Draft, each, now, diskFull);
+    });
+    const jobs = prepared.filter((each) => "id" in each);
+    const answers = jobs.length > 0 ? await submit(jobs) : [];
+    let next = 0;
+    const admitted = prepared.map((each): Admitted => {
+      return "id" in each ? admittedOf(each, answers[next++] as Submitted) : { kind: "refused", error: each };
+    });
+    count(client, prepared, admitted);
+    return admitted;
+  }
+
+  /** Neighbours with the same task and the same answer, as most are, count together. */
+  function count(client: string, prepared: readonly (NewJob | MillpondError)[], admitted: readonly Admitted[]): void {
+    for (let start = 0, end = 0; start < admitted.length; start = end) {
+      const answer = admitted[start] as Admitted;
+      if (answer.kind === "refused") {
+        stats.refused(client, answer.error.reason, 1);
+        end = start + 1;
+        continue;
+      }
+      const job = prepared[start] as NewJob;
+      while (admitted[end]?.kind === answer.kind && (prepared[end] as NewJob).task === job.task) end += 1;
+      stats.admitted(client, job, answer.kind, end - start);
+    }
+  }
+
+  /** Counts jobs that are refused all together. */
+  function countRefusal(client: string, jobs: number, error: unknown): void {
+    if (error instanceof MillpondError) stats.refused(client, error.reason, jobs);
+  }
+
+  /** Tasks' own checks, of all the jobs in one go. What they refuse takes the place of its draft. */
+  async function runChecks(checked: (CheckedDraft | MillpondError)[], call: CheckCall): Promise<void> {
+    const indices = [...checked.keys()].filter((index) => hasCheck(checked[index] as CheckedDraft | MillpondError));
+    const inputs = indices.map((index) => {
+      const { task, input } = checked[index] as CheckedDraft;
+      return { task: task.name, input };
+    });
+    const errors = await parts.checks.check(inputs, call);
+    refuseWhenClosed(); // meanwhile it may have been
+    for (const [at, index] of indices.entries()) checked[index] = errors[at] ?? (checked[index] as CheckedDraft);
+  }
+
+  /** The lease that the hint leads to is made before the jobs are durable, and shares their commit. */
+  async function submit(jobs: readonly NewJob[]): Promise<readonly Submitted[]> {
+    const answer = store.submit(jobs);
+    for (const pool of new Set(jobs.map((job) => job.pool))) hint(pool);
+    const submitted = await answer;
+    for (const [index, { kind }] of submitted.entries()) {
+      if (kind !== "accepted") backlog.change((jobs[index] as NewJob).pool, -1);
+    }
+    const isNew = submitted.every(({ kind }) => kind === "accepted");
+    tracing.accepted(isNew ? jobs : jobs.filter((_, index) => submitted[index]?.kind === "accepted"));
+    return submitted;
+  }
+
+  function prepare(
+    client: string,
+    draft: Draft,
+    { task, input, maxAttempts, runAt, options }: CheckedDraft,
+    now: number,
+    diskFull: MillpondError | undefined,
+  ): NewJob | MillpondError {
+    if (diskFull) return diskFull;
+    if (!backlog.reserve(task.pool)) return queueFull(task.pool);
+    return {
+      id: draft.id.toLowerCase() || parts.newId(),
+      client,
+      task: task.name,
+      pool: task.pool,
+      channel: draft.discardResult ? null : draft.channel || defaultChannel,
+      input,
+      maxAttempts,
+      priority: draft.priority,
+      runAt,
+      expiresAt: draft.expiresAt,
+      submittedAt: now,
+      trace: draft.trace,
+      idempotencyKey: draft.idempotencyKey || null,
+      options,
+    };
+  }
+
+  function queueFull(pool: string): MillpondError {
+    const limit = backlog.limit(pool);
+    const retryAfterMs = timeToRoomMs(limit, stats.attemptsPerSecond(pool));
+    return refusal("queue_full", [pool, backlog.queued(pool), limit, retryAfterMs], { retryAfterMs });
+  }
+
+  return {
+    async admit(client, drafts, signal) {
+      try {
+        checkRequest(drafts);
+        const waitMs = rateLimit.take(client, drafts.length);
+        if (waitMs > 0) throw overRate(client, drafts.length, rateLimit, waitMs);
+        return await admitChecked(client, drafts, signal);
+      } catch (error) {
+        countRefusal(client, drafts.length, error);
+        throw error;
+      }
+    },
+
+    async admitSlowly(client, drafts, options) {
+      const { perSecond, burst } = rateLimit.rateOf(client);
+      const hasRate = perSecond > 0;
+      const atOnce = hasRate ? burst : Math.max(drafts.length, 1);
+      const admitted: Admitted[] = [];
+      try {
+        checkRequest(drafts);
+        for (let start = 0; start < drafts.length; start += atOnce) {
+          const piece = drafts.slice(start, start + atOnce);
+          if (hasRate) await allowance(client, piece.length, options);
+          const part = await admitChecked(client, piece, options.signal);
+          admitted.push(...part);
+          options.onAdmitted?.(part);
+        }
+      } catch (error) {
+        countRefusal(client, drafts.length - admitted.length, error);
+        const isOfAll = drafts.length === 0; // there is no job to answer for
+        if (!(error instanceof MillpondError) || error.reason === "store_failed" || isOfAll) throw error;
+        for (let left = drafts.length - admitted.length; left > 0; left -= 1) admitted.push({ kind: "refused", error });
+      }
+      return admitted;
+    },
+
+    close() {
+      isClosed = true;
+    },
+  };
+}
+
+function hasCheck(checked: CheckedDraft | MillpondError): boolean {
+  return !(checked instanceof MillpondError) && checked.task.hasCheck;
+}
+
+function admittedOf(job: NewJob, submitted: Submitted): Admitted {
+  const { id, channel } = job;
+  switch (submitted.kind) {
+    case "accepted":
+      return { kind: "accepted", id, channel };
+    case "duplicate":
+      return { kind: "duplicate", id: submitted.id, channel, finalCursor: submitted.cursor };
+    case "conflict":
+      return { kind: "refused", error: conflict(job, submitted) };
+    case "taken":
+      return { kind: "refused", error: refusal("id_taken", [id]) };
+    case "late":
+      return { kind: "refused", error: late(job) };
+  }
+}
+
+function late({ expiresAt, runAt, submittedAt }: NewJob): MillpondError {
+  const fault = faultOfDeadline(expiresAt ?? submittedAt, runAt, submittedAt);
+  return invalid(fault ? [fault] : []);
+}
+
+function conflict(job: NewJob, { id, by, differs }: Extract<Submitted, { kind: "conflict" }>): MillpondError {
+  const what = differs.join(", ");
+  if (by === "id") return refusal("already_exists", [id, what]);
+  return refusal("key_exists", [job.idempotencyKey ?? "", id, what]);
+}
+
+function overRate(client: string, jobs: number, rateLimit: RateLimit, waitMs: number): MillpondError {
+  const { perSecond, burst } = rateLimit.rateOf(client);
+  if (waitMs === Number.POSITIVE_INFINITY) return refusal("over_burst", [jobs, client, burst]);
+  return refusal("rate_limited", [client, perSecond, burst, waitMs], { retryAfterMs: Math.ceil(waitMs) });
+}
+
+/** Time to run a hundredth of a full queue at the present speed, 0.1 to 10 s: by then there is room worth a try. */
+function timeToRoomMs(limit: number, perSecond: number): number {
+  return Math.round(Math.min(Math.max((limit / 100 / Math.max(perSecond, 1)) * 1000, 100), 10_000));
+}

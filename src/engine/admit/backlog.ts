@@ -1,0 +1,40 @@
+/**
+ * How many jobs wait in each pool, those included that are leased and wait for a worker, and whether more may. Held in
+ * memory, so that admission asks no store.
+ */
+import type { Store } from "../../store/store.ts";
+
+export type Backlog = {
+  /** Reads the true numbers from the store, before anything is leased. Resolves with the pools that hold jobs but are not configured. */
+  load(): Promise<readonly string[]>;
+  queued(pool: string): number;
+  limit(pool: string): number;
+  /** Books room for one more job; false when the pool is full. */
+  reserve(pool: string): boolean;
+  /** More jobs wait (positive: a retry, a release, a redrive) or fewer (negative: begun, cancelled, reserved but not stored). */
+  change(pool: string, jobs: number): void;
+};
+
+/** `limits` gives the bound of each pool. */
+export function createBacklog(store: Pick<Store, "counts">, limits: ReadonlyMap<string, number>): Backlog {
+  const depths = new Map<string, number>([...limits.keys()].map((pool) => [pool, 0]));
+  const queued = (pool: string) => depths.get(pool) ?? 0;
+  const limit = (pool: string) => limits.get(pool) ?? 0;
+  return {
+    async load() {
+      const { pools } = await store.counts();
+      for (const { pool, QUEUED } of pools) if (limits.has(pool)) depths.set(pool, QUEUED);
+      return pools.filter(({ pool, QUEUED }) => QUEUED > 0 && !limits.has(pool)).map(({ pool }) => pool);
+    },
+    queued,
+    limit,
+    reserve(pool) {
+      if (queued(pool) >= limit(pool)) return false;
+      depths.set(pool, queued(pool) + 1);
+      return true;
+    },
+    change(pool, jobs) {
+      depths.set(pool, queued(pool) + jobs);
+    },
+  };
+}

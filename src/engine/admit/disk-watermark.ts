@@ -1,0 +1,119 @@
+/** Watches how full the store's disk is, so that jobs are refused while there is still room to settle those that run. */
+import type { Clock } from "../../clock.ts";
+import { type MillpondError, messageOf, refusal } from "../../errors.ts";
+import type { Service } from "../../lifecycle.ts";
+import type { Log } from "../../log.ts";
+
+export type DiskWatch = Service & {
+  /** `disk_full` while there is too little room; undefined otherwise, and while the free space is unknown. */
+  refusal(): MillpondError | undefined;
+  /** Bytes at the last look; undefined: it was unknown, or there is no disk. */
+  room(): { readonly freeBytes: number; readonly leastBytes: number } | undefined;
+};
+
+/** What `statfs` says of a file system: blocks of `bsize` bytes, `bavail` of them free for this user. */
+export type DiskSize = { readonly bsize: number; readonly blocks: number; readonly bavail: number };
+
+export type DiskWatchParts = {
+  /** A file or folder on the disk. */
+  readonly path: string;
+  /** Free space below which submits are refused; 0: never. Null: 256 MiB, and on a small disk a twentieth of it, at least 32 MiB. */
+  readonly leastFreeMiB: number | null;
+  readonly clock: Clock;
+  readonly statfs: (path: string) => Promise<DiskSize>;
+  /** Bytes inside the store's files that new jobs use before the files grow. */
+  readonly freeInside: () => Promise<number>;
+  /** Called when jobs begin to be refused, and when they are taken again. */
+  readonly onChanged: () => void;
+  readonly log: Log;
+};
+
+const mebibyte = 2 ** 20;
+const usualLeastMiB = 256;
+const leastFreeShare = 0.05;
+/** What settling may need outside of the files however small the disk is: the write-ahead log grows to 16 MiB, and the file by what moves there. */
+const reserveMiB = 32;
+const lookEveryMs = 1_000;
+/** How long a client is asked to stay away: room is made by people, or by retention, and neither is quick. */
+const retryAfterMs = 10_000;
+
+/** What runs where there is no disk to fill. */
+export const noDiskWatch: DiskWatch = {
+  name: "disk watch",
+  start: async () => {},
+  stop: async () => {},
+  refusal: () => undefined,
+  room: () => undefined,
+};
+
+/**
+ * Looks about once a second, and never waits for a look: a disk that hangs holds up nothing here. What is free inside the
+ * store's files counts as room, except for the reserve that the write-ahead log needs outside of them.
+ */
+export function createDiskWatch(parts: DiskWatchParts): DiskWatch {
+  const { path, leastFreeMiB, clock, statfs, freeInside, onChanged, log } = parts;
+  let isRunning = false;
+  let cancel = () => {};
+  /** Free and needed MiB while there is too little. */
+  let shortage: { readonly free: number; readonly least: number } | undefined;
+  let isBlind = false;
+  let room: ReturnType<DiskWatch["room"]>;
+
+  async function look(): Promise<void> {
+    try {
+      const [{ bsize, blocks, bavail }, inside] = await Promise.all([
+        statfs(path),
+        freeInside().catch(() => 0), // the store has failed, and says so itself
+      ]);
+      if (!isRunning) return;
+      isBlind = false;
+      const least = leastFreeMiB === null ? usualLeast(blocks * bsize) : leastFreeMiB * mebibyte;
+      const outside = bavail * bsize;
+      room = { freeBytes: outside, leastBytes: least };
+      const reserve = Math.min(reserveMiB * mebibyte, least);
+      if (outside < reserve) judge(outside, reserve);
+      else judge(outside + inside, least);
+    } catch (error) {
+      if (!isRunning) return;
+      if (!isBlind)
+        log.warn({ path, error: messageOf(error) }, "the free space of the disk is unknown: jobs are taken");
+      isBlind = true;
+      room = undefined;
+      if (shortage) {
+        shortage = undefined;
+        onChanged();
+      }
+    }
+    cancel = clock.after(lookEveryMs, () => void look());
+  }
+
+  function usualLeast(sizeBytes: number): number {
+    return Math.min(usualLeastMiB * mebibyte, Math.max(sizeBytes * leastFreeShare, reserveMiB * mebibyte));
+  }
+
+  function judge(freeBytes: number, leastBytes: number): void {
+    const wasShort = shortage !== undefined;
+    const free = Math.floor(freeBytes / mebibyte);
+    const least = Math.ceil(leastBytes / mebibyte);
+    shortage = freeBytes < leastBytes ? { free, least } : undefined;
+    if (shortage && !wasShort)
+      log.warn({ path, freeMiB: free, leastMiB: least }, "the disk is full: no jobs are taken");
+    if (!shortage && wasShort) log.info({ path, freeMiB: free }, "the disk has room again: jobs are taken");
+    if ((shortage !== undefined) !== wasShort) onChanged();
+  }
+
+  return {
+    name: "disk watch",
+    async start() {
+      isRunning = true;
+      void look();
+    },
+    async stop() {
+      isRunning = false;
+      shortage = undefined;
+      cancel();
+    },
+    room: () => room,
+    refusal: () => shortage && refusal("disk_full", [shortage.free, shortage.least], { retryAfterMs }),
+  };
+}

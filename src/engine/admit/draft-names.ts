@@ -1,0 +1,73 @@
+/** The names that a client gives a job: its id, its channel, its idempotency key, its labels. */
+import type { FieldViolation } from "../../errors.ts";
+import type { Labels } from "../../job/job.ts";
+
+export type GivenNames = {
+  readonly id: string;
+  readonly channel: string;
+  readonly idempotencyKey: string;
+  readonly labels: Labels;
+};
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const nilUuid = "00000000-0000-0000-0000-000000000000";
+const channelName = /^[A-Za-z0-9._-]{1,100}$/;
+const keyForm = /^[\x21-\x7e]{1,200}$/;
+const labelName = /^[A-Za-z0-9._/-]{1,63}$/;
+const maxLabels = 16;
+const maxLabelCharacters = 200;
+
+/** Adds what is wrong to `violations`. An empty id, channel or key is none, and so is fine. */
+export function checkNames({ id, channel, idempotencyKey, labels }: GivenNames, violations: FieldViolation[]): void {
+  if (id !== "" && !uuid.test(id)) {
+    violations.push({ field: "id", description: `${quoted(id, 64)} is not a UUID in its 36-character form` });
+  } else if (id === nilUuid) {
+    violations.push({ field: "id", description: "is the nil UUID, which names nothing: leave it out, or make one" });
+  }
+  const fault = faultOfChannel(channel);
+  if (fault) violations.push({ field: "channel", description: fault });
+  if (idempotencyKey !== "" && !keyForm.test(idempotencyKey)) {
+    const given = `${quoted(idempotencyKey, 64)} has ${idempotencyKey.length} characters`;
+    violations.push({
+      field: "idempotency_key",
+      description: `${given} and must be 1 to 200 visible ASCII characters`,
+    });
+  }
+  checkLabels(labels, violations);
+}
+
+/** What is wrong with a channel's name; undefined when it is fine. Empty stands for the channel `default`. */
+export function faultOfChannel(channel: string): string | undefined {
+  if (channel === "" || channelName.test(channel)) return undefined;
+  return `${quoted(channel, 100)} is not 1 to 100 characters of [A-Za-z0-9._-]`;
+}
+
+/** Adds what no job can have as its labels to `violations`. */
+export function checkLabels(labels: Labels, violations: FieldViolation[]): void {
+  const names = Object.keys(labels);
+  if (names.length > maxLabels) {
+    violations.push({ field: "labels", description: `are ${names.length} and may be ${maxLabels}: leave some out` });
+    return; // with one line for each of them the refusal could be larger than a message
+  }
+  for (const name of names) {
+    const field = `labels[${quoted(name, 64)}]`;
+    if (!labelName.test(name)) {
+      violations.push({ field, description: "is not named with 1 to 63 characters of [A-Za-z0-9._/-]" });
+    }
+    const length = charactersOf(labels[name] as string);
+    if (length > maxLabelCharacters) {
+      const description = `has ${length} characters and the limit is ${maxLabelCharacters}: put it into the input`;
+      violations.push({ field, description });
+    }
+  }
+}
+
+/** What people count: a character outside the basic plane is one, although it takes two code units. */
+function charactersOf(text: string): number {
+  const { length } = text;
+  return length <= maxLabelCharacters || length > 2 * maxLabelCharacters ? length : Array.from(text).length;
+}
+
+function quoted(text: string, most: number): string {
+  return JSON.stringify(text.length > most ? `${text.slice(0, most)}...` : text);
+}

@@ -1,0 +1,122 @@
+/** What is wrong with one job that a client describes, before anything is known of the queue. */
+import { type FieldViolation, invalid, type MillpondError, refusal } from "../../errors.ts";
+import type { JobOptions, Labels, Payload } from "../../job/job.ts";
+import type { LoadedTask, Tasks } from "../../pool/tasks.ts";
+import { checkNames } from "./draft-names.ts";
+import { checkRetry, type GivenRetry } from "./draft-retry.ts";
+import { checkTimes } from "./draft-times.ts";
+import { type GivenInput, readInput } from "./input.ts";
+
+/** A job as a client describes it. */
+export type Draft = {
+  /** Empty: one is chosen. */
+  readonly id: string;
+  readonly task: string;
+  /** Empty: `default`. */
+  readonly channel: string;
+  readonly input: GivenInput;
+  /** Empty: none. */
+  readonly idempotencyKey: string;
+  readonly priority: number;
+  /** When it may start: a time in milliseconds since 1970, or a delay in milliseconds. Null: at once. */
+  readonly start: { readonly at: number } | { readonly delayMs: number } | null;
+  /** Milliseconds since 1970. Null: no deadline. */
+  readonly expiresAt: number | null;
+  /** Null: the task's. */
+  readonly timeoutMs: number | null;
+  /** What differs from the task's policy. */
+  readonly retry: GivenRetry;
+  readonly labels: Labels;
+  readonly discardResult: boolean;
+  /** The trace that it belongs to, as it is stored: see `storedTrace`. Not a part of what makes it the same job. */
+  readonly trace: string | null;
+};
+
+/** A draft that may be stored, but for its task's own check, with what its task decides filled in. */
+export type CheckedDraft = {
+  readonly task: LoadedTask;
+  readonly input: Payload | null;
+  readonly maxAttempts: number;
+  /** Milliseconds since 1970, never before the time of the check. */
+  readonly runAt: number;
+  /** What it asks for beside its task's ways, in one order, so that what is the same is stored the same. Null: nothing. */
+  readonly options: JobOptions | null;
+};
+
+export const defaultChannel = "default";
+
+const maxNamesShown = 20;
+const maxPriority = 100;
+
+/**
+ * Checks the task, then the size (at most `maxInputBytes`, as sent and as stored), then every field. Paths are those of
+ * `JobSpec` and start at the job, such as `retry.max_attempts`. Times are judged by `now`, in milliseconds since 1970.
+ */
+export function createDraftCheck(
+  tasks: () => Tasks,
+  maxInputBytes: number,
+): (draft: Draft, now: number) => CheckedDraft | MillpondError {
+  return (draft, now) => {
+    const task = tasks().get(draft.task);
+    if (!task) return refusal("unknown_task", [draft.task.slice(0, 100), namesOf([...tasks().keys()])]);
+    const sent = sizeOf(draft.input);
+    if (sent > maxInputBytes) return refusal("input_too_large", [sent, maxInputBytes]);
+    const violations: FieldViolation[] = [];
+    checkNames(draft, violations);
+    checkPriority(draft.priority, violations);
+    const isNamed = draft.id !== "" || draft.idempotencyKey !== "";
+    const runAt = checkTimes({ ...draft, isNamed }, now, task.timeoutMs, violations);
+    checkRetry(draft.retry, violations);
+    const input = readInput(task, draft.input);
+    if (input.violations) violations.push(...input.violations);
+    if (input.violations || violations.length > 0) return invalid(violations);
+    const encoded = input.payload?.bytes.length ?? 0;
+    if (encoded > maxInputBytes) return refusal("input_too_large", [encoded, maxInputBytes]);
+    const maxAttempts = draft.retry.maxAttempts ?? task.retry.maxAttempts;
+    return { task, input: input.payload, maxAttempts, runAt, options: optionsOf(draft, task) };
+  };
+}
+
+function checkPriority(priority: number, violations: FieldViolation[]): void {
+  if (Number.isInteger(priority) && Math.abs(priority) <= maxPriority) return;
+  const bound = `a whole number from -${maxPriority} to ${maxPriority}`;
+  violations.push({ field: "priority", description: `is ${priority} and must be ${bound}` });
+}
+
+/** What a job spells out that its task does anyway is nothing special, so that both ways of saying it are the same job. */
+function optionsOf({ labels, timeoutMs, retry }: Draft, task: LoadedTask): JobOptions | null {
+  if (timeoutMs === null && !hasAny(retry) && !hasAny(labels)) return null;
+  const { baseMs, factor, maxBackoffMs, jitter } = retry;
+  const { retry: usual } = task;
+  const delays = {
+    ...(baseMs !== undefined && baseMs !== usual.baseMs && { baseMs }),
+    ...(factor !== undefined && factor !== usual.factor && { factor }),
+    ...(maxBackoffMs !== undefined && maxBackoffMs !== usual.maxBackoffMs && { maxBackoffMs }),
+    ...(typeof jitter === "string" && jitter !== usual.jitter && { jitter }),
+  };
+  const options = {
+    ...(hasAny(labels) && { labels: sorted(labels) }),
+    ...(timeoutMs !== null && timeoutMs !== task.timeoutMs && { timeoutMs }),
+    ...(hasAny(delays) && { retry: delays }),
+  };
+  return hasAny(options) ? options : null;
+}
+
+function hasAny(fields: object): boolean {
+  for (const _ in fields) return true; // no list of keys: nearly all jobs have none
+  return false;
+}
+
+function sorted(labels: Labels): Labels {
+  return Object.fromEntries(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** JSON is measured once it is encoded. */
+function sizeOf(input: GivenInput): number {
+  return input !== null && "bytes" in input ? input.bytes.length : 0;
+}
+
+function namesOf(names: readonly string[]): string {
+  const more = names.length - maxNamesShown;
+  return names.slice(0, maxNamesShown).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}

@@ -1,0 +1,210 @@
+/** Reads channels for those who follow them: from a cursor, in bounded batches, as soon as there is something new. */
+import { refusal } from "../../errors.ts";
+import type { StoredResult } from "../../job/job.ts";
+import type { Store } from "../../store/store.ts";
+import type { Place, SharedRoom } from "./read-budget.ts";
+
+export type ResultReader = {
+  /** Results up to this position were handed out, or will not be: they are acknowledged. */
+  cursor(): number;
+  /**
+   * The next results, at most `limit` and `maxBatchBytes` of outputs, the first ones fewer; waits for the first, and for
+   * room. Empty: `stopAtEnd` and there are no more, or the reader is closed. One call at a time; who calls has passed on
+   * those of the last one, as `passedOn` says.
+   */
+  next(limit: number): Promise<readonly StoredResult[]>;
+  /** Those of the last `next` are held no longer: their room is given back, though it may be long until the next are wanted. */
+  passedOn(): void;
+  /** Ends a waiting `next`, and gives the place and the room free. */
+  close(): void;
+};
+
+export type ReadFrom = {
+  readonly client: string;
+  readonly channel: string;
+  /** Read after this position; `cursor_from_the_future` when no result has it yet. */
+  readonly afterCursor: number;
+  /** End instead of waiting. */
+  readonly stopAtEnd: boolean;
+  /** Results were passed over because they are acknowledged; `cursor` is behind them. */
+  readonly onSkipped?: () => void;
+  /** Results up to this position are acknowledged, by this reader's client here or elsewhere. */
+  readonly onAcknowledged?: (cursor: number) => void;
+};
+
+export type ResultReaders = {
+  open(from: ReadFrom): Promise<ResultReader>;
+  /** New results of a channel are in the store or on their way. May come too often, and may be lost. */
+  hint(client: string, channel: string): void;
+  /** Results of a channel were acknowledged up to this position: its readers are told. May be lost. */
+  acknowledged(client: string, channel: string, cursor: number): void;
+  /** Readers that are open. */
+  count(): number;
+  /** Every reader hands out what there is and then ends, those too that are opened from now on. */
+  closeAll(): void;
+};
+
+/** Results in one batch. */
+export const maxBatch = 256;
+/**
+ * A reader's first batch, in bytes. While there is more each is twice the one before, up to `maxBatchBytes`, so that a
+ * client that reads gets large ones, and many that never do hold little.
+ */
+const firstBatchBytes = 64 * 1024;
+
+type Reader = { wake(): void; finish(): void; acknowledged(cursor: number): void };
+
+export type ReaderLimits = {
+  /** Bound on the readers that one client has open. */
+  readonly maxPerClient: number;
+  /** Bound on the outputs and failures of one batch, as they are stored; one that is larger comes alone. */
+  readonly maxBatchBytes: number;
+  /** Where all that they have read and not yet passed on has to fit. */
+  readonly room: SharedRoom;
+};
+
+export function createResultReaders(store: Pick<Store, "results">, limits: ReaderLimits): ResultReaders {
+  const { maxPerClient, maxBatchBytes, room } = limits;
+  const clients = new Map<string, Map<string, Set<Reader>>>();
+  let isClosing = false;
+
+  function enter(client: string, channel: string, reader: Reader): () => void {
+    const channels = clients.get(client) ?? new Map<string, Set<Reader>>();
+    const open = [...channels.values()].reduce((sum, readers) => sum + readers.size, 0);
+    if (open >= maxPerClient) throw refusal("too_many_streams", [client, maxPerClient], { retryAfterMs: 1_000 });
+    const readers = channels.get(channel) ?? new Set<Reader>();
+    clients.set(client, channels.set(channel, readers.add(reader)));
+    return () => {
+      readers.delete(reader);
+      if (readers.size === 0 && channels.get(channel) === readers) channels.delete(channel);
+      if (channels.size === 0 && clients.get(client) === channels) clients.delete(client);
+    };
+  }
+
+  async function open(from: ReadFrom): Promise<ResultReader> {
+    const { client, channel, afterCursor, stopAtEnd, onSkipped } = from;
+    let cursor = afterCursor;
+    let batchBytes = Math.min(firstBatchBytes, maxBatchBytes);
+    /** What the last batch takes. */
+    let place: Place | undefined;
+    /** What the last batch took when it was a single result: the next one is likely to need as much. */
+    let single = 0;
+    let isClosed = false;
+    let isFinishing = stopAtEnd || isClosing;
+    /** A hint came since the store was last asked. */
+    let isHinted = true;
+    let wake = () => {};
+    const leave = enter(client, channel, {
+      wake() {
+        isHinted = true;
+        wake();
+      },
+      finish() {
+        isFinishing = true;
+        wake();
+      },
+      acknowledged: (acknowledged) => from.onAcknowledged?.(acknowledged),
+    });
+
+    function close(): void {
+      isClosed = true;
+      place?.free();
+      leave();
+      wake();
+    }
+
+    /** Reads what there is room for. A number: it was let go again, for it takes so many bytes and there is no room for them. */
+    async function tryRead(limit: number, maxBytes: number): Promise<readonly StoredResult[] | number> {
+      isHinted = false;
+      const request = { client, channel, afterCursor: cursor, limit: Math.min(limit, maxBatch), maxBytes };
+      const { results, lastCursor } = await store.results(request);
+      const bytes = sum(results.map(heldBytes));
+      if (place?.resize(bytes) === false) return bytes;
+      single = results.length === 1 ? bytes : 0;
+      const hasSkipped = (results[0]?.cursor ?? lastCursor + 1) > cursor + 1;
+      cursor = results.at(-1)?.cursor ?? lastCursor; // none although there are some: all are acknowledged
+      if (hasSkipped) onSkipped?.();
+      if (results.length > 0 && cursor < lastCursor) isHinted = true; // there is more, or it was pruned
+      if (cursor >= lastCursor) batchBytes = Math.min(firstBatchBytes, maxBatchBytes);
+      else if (results.length < request.limit && maxBytes === batchBytes)
+        batchBytes = Math.min(2 * batchBytes, maxBatchBytes);
+      return results;
+    }
+
+    async function read(limit: number): Promise<readonly StoredResult[]> {
+      const least = Math.min(firstBatchBytes, maxBatchBytes);
+      let bytes = Math.max(least, single);
+      while (!isClosed) {
+        place?.free();
+        place = room.take(client, bytes);
+        await place.granted;
+        // where there is no room for a large batch a small one goes out, and not nothing
+        const maxBytes = batchBytes <= bytes || place.resize(batchBytes) ? batchBytes : least;
+        const found = isClosed ? [] : await tryRead(limit, maxBytes);
+        if (typeof found !== "number") return found;
+        bytes = found;
+      }
+      return [];
+    }
+
+    try {
+      const { lastCursor } = await store.results({ client, channel, afterCursor, limit: 0, maxBytes: 0 });
+      if (afterCursor > lastCursor) {
+        throw refusal("cursor_from_the_future", [afterCursor, channel, lastCursor]);
+      }
+    } catch (error) {
+      close();
+      throw error;
+    }
+
+    return {
+      cursor: () => cursor,
+      async next(limit) {
+        place?.free();
+        while (!isClosed) {
+          if (isHinted || isFinishing) {
+            const results = await read(limit);
+            if (results.length > 0 || isFinishing) return results;
+          } else {
+            await new Promise<void>((resolve) => {
+              wake = resolve;
+            });
+            wake = () => {};
+          }
+        }
+        return [];
+      },
+      passedOn: () => place?.free(),
+      close,
+    };
+  }
+
+  return {
+    open,
+    hint(client, channel) {
+      for (const reader of clients.get(client)?.get(channel) ?? []) reader.wake();
+    },
+    acknowledged(client, channel, cursor) {
+      for (const reader of clients.get(client)?.get(channel) ?? []) reader.acknowledged(cursor);
+    },
+    count: () =>
+      [...clients.values()].flatMap((channels) => [...channels.values()]).reduce((sum, { size }) => sum + size, 0),
+    closeAll() {
+      isClosing = true;
+      for (const channels of clients.values()) {
+        for (const readers of channels.values()) for (const reader of readers) reader.finish();
+      }
+    },
+  };
+}
+
+/** What a result takes besides its output and failure, about: its names, times and labels. */
+const resultBytes = 512;
+
+function heldBytes({ output, failure }: StoredResult): number {
+  return resultBytes + (output?.bytes.length ?? 0) + (failure === null ? 0 : JSON.stringify(failure).length);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
+}

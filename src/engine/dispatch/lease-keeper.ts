@@ -1,0 +1,101 @@
+/**
+ * Renews the leases of everything that this process holds. It asks nothing of the jobs: one that blocks its thread for a
+ * minute keeps its lease, and one whose thread died is not held any more.
+ */
+import type { Clock } from "../../clock.ts";
+import type { Lease } from "../../job/job.ts";
+import { jobFields } from "../../job/log-fields.ts";
+import type { Service } from "../../lifecycle.ts";
+import type { Log } from "../../log.ts";
+import type { Extended, Store } from "../../store/store.ts";
+
+export type LeaseKeeperParts = {
+  readonly store: Pick<Store, "extend">;
+  readonly clock: Clock;
+  /** How long a lease lasts from now on when it is renewed. */
+  readonly leaseMs: number;
+  /** What this process holds. */
+  readonly held: () => readonly Lease[];
+  /** Tells one of these jobs to stop, because it was cancelled. */
+  readonly cancel: (lease: Lease) => void;
+  /** Another server has this job now. */
+  readonly abandon: (lease: Lease) => void;
+  /** All that was held at this time, by the monotonic clock, is leased for `leaseMs` from then. */
+  readonly renewed: (atMs: number) => void;
+  readonly onError: (error: unknown) => void;
+  readonly log: Log;
+};
+
+export type LeaseKeeper = Service & {
+  /** Leases that another settled while this process held them, since the start. */
+  lost(): number;
+};
+
+/** Leases of one call to the store. */
+const batch = 1_000;
+/** A lease is renewed so many times before it would end: two renewals may fail to come. */
+const renewalsPerLease = 3;
+
+export function createLeaseKeeper(parts: LeaseKeeperParts): LeaseKeeper {
+  const { store, clock, leaseMs } = parts;
+  let isRunning = false;
+  let cancelTimer = () => {};
+  let renewing: Promise<void> = Promise.resolve();
+  let lost = 0;
+
+  async function renewAll(): Promise<void> {
+    const leases = parts.held();
+    const atMs = clock.monotonicMs();
+    try {
+      for (let start = 0; isRunning && start < leases.length; start += batch) {
+        await renew(leases.slice(start, start + batch));
+      }
+      parts.renewed(atMs);
+    } catch (error) {
+      isRunning = false;
+      parts.onError(error);
+    }
+    schedule();
+  }
+
+  async function renew(leases: readonly Lease[]): Promise<void> {
+    const held = leases.map(({ seq, fence }) => ({ seq, fence }));
+    const answers = await store.extend({ leases: held, until: clock.now() + leaseMs });
+    // what was settled while this was under way is "lost" too, and of no interest
+    const stillHeld = answers.every((answer) => answer === "held") ? null : new Set(parts.held().map(nameOf));
+    for (const [index, lease] of leases.entries()) {
+      if (stillHeld?.has(nameOf(lease))) act(lease, answers[index] as Extended);
+    }
+  }
+
+  function act(lease: Lease, answer: Extended): void {
+    if (answer === "held") return;
+    if (answer === "cancelling") return parts.cancel(lease);
+    lost += 1;
+    parts.log.warn(jobFields(lease), "the lease of a running job was lost: the attempt is stopped");
+    parts.abandon(lease);
+  }
+
+  function schedule(): void {
+    if (!isRunning) return;
+    cancelTimer = clock.after(leaseMs / renewalsPerLease, () => {
+      renewing = renewAll();
+    });
+  }
+
+  return {
+    name: "lease-keeper",
+    lost: () => lost,
+    async start() {
+      isRunning = true;
+      schedule();
+    },
+    async stop() {
+      isRunning = false;
+      cancelTimer();
+      await renewing;
+    },
+  };
+}
+
+const nameOf = ({ seq, fence }: Lease) => `${seq}:${fence}`;

@@ -1,0 +1,148 @@
+/**
+ * Tells one URL of what happened: by POST, as JSON, in batches, one at a time. What cannot be told is tried again a few
+ * times, then dropped, counted and logged. Nothing of the URL but its host is logged, for the rest may be a secret.
+ */
+import { unescape } from "node:querystring";
+import { type Clock, pause } from "../../clock.ts";
+import { messageOf } from "../../errors.ts";
+import type { Log } from "../../log.ts";
+
+/** The part of the global `fetch` that is used. */
+export type Fetch = (
+  url: string,
+  request: {
+    readonly method: "POST";
+    readonly headers: { readonly [name: string]: string };
+    readonly body: string;
+    /** A redirect would turn the POST into a GET, or lead elsewhere. */
+    readonly redirect: "manual";
+    readonly signal: AbortSignal;
+  },
+) => Promise<{ readonly status: number; readonly body: { cancel(): Promise<void> } | null }>;
+
+export type Webhook = {
+  /** Takes items that JSON can hold, and returns at once. Beyond ten thousand that wait they are dropped. */
+  tell(items: readonly object[]): void;
+  /** Resolves once all is told or dropped, after two seconds at most. What comes afterwards is dropped. */
+  stop(): Promise<void>;
+};
+
+export type WebhookParts = {
+  readonly url: string;
+  /** The items' name in the body: `{"<name>": [...], "dropped": 0}`, with the number that were dropped before these. */
+  readonly name: string;
+  readonly fetch: Fetch;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+const maxBatch = 100;
+const maxWaiting = 10_000;
+const timeoutMs = 5_000;
+/** Between two tries of one batch: as many tries as delays, and one. */
+const retryDelaysMs = [1_000, 4_000, 16_000];
+const lastMs = 2_000;
+
+/** Why a batch was not taken, and whether trying again may help. */
+type Fault = { readonly why: string; readonly mayPass: boolean };
+
+export function createWebhook({ url, name, fetch, clock, log }: WebhookParts): Webhook {
+  const { host, target, headers } = targetOf(url);
+  const waiting: object[] = [];
+  const stopping = new AbortController();
+  const gaveUp = new AbortController();
+  let sending: Promise<void> | undefined;
+  /** Items that the other side does not know to have been dropped, and those that the log does not know. */
+  let untold = 0;
+  let unlogged = 0;
+
+  async function sendAll(): Promise<void> {
+    while (waiting.length > 0 && !gaveUp.signal.aborted) {
+      const batch = waiting.splice(0, maxBatch);
+      const dropped = untold;
+      const fault = await send(JSON.stringify({ [name]: batch, dropped }));
+      if (fault) drop(batch.length);
+      else untold -= dropped;
+      logDropped(fault?.why ?? `more than ${maxWaiting} waited`);
+    }
+    sending = undefined;
+  }
+
+  async function send(body: string): Promise<Fault | undefined> {
+    for (let attempt = 0; ; attempt += 1) {
+      const isLast = attempt === retryDelaysMs.length || stopping.signal.aborted;
+      const fault = await post(body);
+      if (!fault?.mayPass || isLast) return fault;
+      await pause(clock, retryDelaysMs[attempt] as number, stopping.signal);
+    }
+  }
+
+  async function post(body: string): Promise<Fault | undefined> {
+    const late = new AbortController();
+    const cancel = clock.after(timeoutMs, () => late.abort());
+    try {
+      const signal = AbortSignal.any([late.signal, gaveUp.signal]);
+      const response = await fetch(target, { method: "POST", headers, body, redirect: "manual", signal });
+      await response.body?.cancel();
+      return faultOfStatus(response.status);
+    } catch (error) {
+      return { why: late.signal.aborted ? `it took longer than ${timeoutMs} ms` : reasonOf(error), mayPass: true };
+    } finally {
+      cancel();
+    }
+  }
+
+  function drop(items: number): void {
+    untold += items;
+    unlogged += items;
+  }
+
+  function logDropped(why: string): void {
+    if (unlogged > 0) log.error({ host, dropped: unlogged, why }, `the webhook did not take ${name}`);
+    unlogged = 0;
+  }
+
+  return {
+    tell(items) {
+      const room = stopping.signal.aborted ? 0 : maxWaiting - waiting.length;
+      for (const item of items.slice(0, room)) waiting.push(item);
+      drop(Math.max(items.length - room, 0));
+      sending ??= sendAll();
+    },
+    async stop() {
+      stopping.abort();
+      const cancel = clock.after(lastMs, () => gaveUp.abort());
+      await sending;
+      cancel();
+      drop(waiting.splice(0).length);
+      logDropped("the server stopped");
+    },
+  };
+}
+
+/** `fetch` takes no name and password in a URL: they become a header. */
+function targetOf(given: string) {
+  const url = new URL(given);
+  const { host, username, password } = url;
+  url.username = "";
+  url.password = "";
+  const secret = Buffer.from(`${unescape(username)}:${unescape(password)}`).toString("base64");
+  const headers = {
+    "content-type": "application/json",
+    "user-agent": "millpond",
+    ...((username !== "" || password !== "") && { authorization: `Basic ${secret}` }),
+  };
+  return { host, target: url.href, headers };
+}
+
+function faultOfStatus(status: number): Fault | undefined {
+  if (status >= 200 && status < 300) return undefined;
+  return { why: `it answered ${status}`, mayPass: status >= 500 || status === 408 || status === 429 };
+}
+
+/** What `fetch` throws says only that it failed; its cause says why, and names an address at most. */
+function reasonOf(error: unknown): string {
+  const cause: unknown = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  const { code } = Object(cause) as { code?: unknown };
+  return typeof code === "string" ? code : messageOf(cause);
+}

@@ -1,0 +1,61 @@
+/** Why the server is not ready for jobs: one place that health, /readyz and the command line read. */
+import { EventEmitter, once } from "node:events";
+import { type MillpondError, messageOf, refusal } from "../../errors.ts";
+
+/** `draining` and `store_failed` stay until the server ends; `disk_full` and `pool_broken` come and go. */
+export const notReadyReasons = ["store_failed", "draining", "disk_full", "pool_broken"] as const;
+export type NotReadyReason = (typeof notReadyReasons)[number];
+
+export type NotReady = {
+  readonly reason: NotReadyReason;
+  /** What is wrong and what to do, for people. */
+  readonly message: string;
+  /** Only of `pool_broken`: the pool. */
+  readonly pool?: string;
+};
+
+export type Readiness = {
+  /** Empty: the server is ready. In the order of `notReadyReasons`. */
+  reasons(): readonly NotReady[];
+  /** Resolves when something has changed, which may leave the reasons as they were, or when the signal aborts. */
+  changed(signal: AbortSignal): Promise<void>;
+  /** To be called when the disk or a pool has changed; the two signals are watched here. */
+  update(): void;
+};
+
+export type ReadinessParts = {
+  /** Aborts when the server drains. */
+  readonly draining: AbortSignal;
+  /** Aborts when the store has failed, with the error as its reason. */
+  readonly failed: AbortSignal;
+  /** Why the disk takes no jobs. */
+  readonly diskRefusal: () => MillpondError | undefined;
+  /** Names of the pools that cannot run jobs. */
+  readonly brokenPools: () => readonly string[];
+};
+
+export function createReadiness({ draining, failed, diskRefusal, brokenPools }: ReadinessParts): Readiness {
+  const changes = new EventEmitter().setMaxListeners(0);
+  const update = () => void changes.emit("changed");
+  for (const signal of [draining, failed]) signal.addEventListener("abort", update, { once: true });
+
+  return {
+    reasons() {
+      const reasons: NotReady[] = [];
+      const add = (reason: NotReadyReason, message: string, of: { readonly pool?: string } = {}) =>
+        void reasons.push({ reason, message, ...of });
+      if (failed.aborted) add("store_failed", refusal("store_failed", [messageOf(failed.reason)]).message);
+      if (draining.aborted) add("draining", "the server drains: it takes no jobs and starts none");
+      const full = diskRefusal();
+      if (full) add("disk_full", full.message);
+      for (const pool of brokenPools()) {
+        add("pool_broken", `pool "${pool}" has no worker that could run a job: the server's log says why`, { pool });
+      }
+      return reasons;
+    },
+    async changed(signal) {
+      if (!signal.aborted) await once(changes, "changed", { signal }).catch(() => undefined); // it was aborted
+    },
+    update,
+  };
+}

@@ -1,0 +1,127 @@
+/** Settles what no attempt will settle any more: leases of processes that died, leases that ran out, and jobs whose deadline passed. */
+import type { Clock } from "../../clock.ts";
+import type { Held, Store } from "../../store/store.ts";
+import type { Service } from "../../lifecycle.ts";
+import type { Ended } from "../../pool/pool.ts";
+import type { Backlog } from "../admit/backlog.ts";
+import { unrun } from "../dispatch/in-flight.ts";
+
+export type RecoveryParts = {
+  readonly store: Pick<Store, "expired">;
+  readonly clock: Clock;
+  readonly owner: string;
+  readonly settle: (ended: readonly Ended[]) => void;
+  /** Resolves once everything handed to `settle` is written. */
+  readonly flush: () => Promise<void>;
+};
+
+/** Jobs of one call to the store. */
+const page = 1_000;
+
+/**
+ * Gives the jobs of dead processes back, once, before this process leases its first. Resolves with their number, after
+ * they are durable, so that each run of a job that kills its process is counted before the next one starts.
+ */
+export async function recoverLost({ store, clock, owner, settle, flush }: RecoveryParts): Promise<number> {
+  let recovered = 0;
+  let before: Held | undefined;
+  for (;;) {
+    const now = clock.now();
+    const leases = await store.expired({ owner, others: true, now, limit: page });
+    const [first] = leases;
+    if (!first) return recovered;
+    // the page before was settled, or the store failed, which rejects: without this a fault here would never end
+    if (before && first.seq === before.seq && first.fence === before.fence) {
+      throw new Error(`job ${first.id} cannot be given back: its settlement was refused`);
+    }
+    before = first;
+    settle(leases.map((lease) => unrun(lease, { kind: "lost", died: "server" }, now)));
+    await flush();
+    recovered += leases.length;
+  }
+}
+
+export type ReaperParts = Omit<RecoveryParts, "flush"> & {
+  readonly store: Pick<Store, "expired" | "lease">;
+  /** Every pool that has jobs, those that are not configured too. */
+  readonly pools: () => readonly string[];
+  readonly backlog: Pick<Backlog, "change">;
+  readonly leaseMs: number;
+  /** Leases of this process that are run, or wait for a worker: the lease-keeper answers for them. */
+  readonly held: () => readonly Held[];
+  /** Whether so many outcomes wait to be written that no more should come. */
+  readonly isBehind: () => boolean;
+  readonly onError: (error: unknown) => void;
+};
+
+const lookEveryMs = 1_000;
+/** Pages of one kind in one look: what is more waits for the next, so that the store serves others in between. */
+const maxPages = 10;
+
+/** Looks about once a second, as long as it runs. */
+export function createReaper(parts: ReaperParts): Service {
+  const { store, clock, owner, settle } = parts;
+  let isRunning = false;
+  let cancelTimer = () => {};
+  let looking: Promise<void> = Promise.resolve();
+
+  async function look(): Promise<void> {
+    try {
+      await settleLost();
+      for (const pool of parts.pools()) await settleExpired(pool);
+    } catch (error) {
+      isRunning = false;
+      parts.onError(error);
+    }
+    schedule();
+  }
+
+  /** What this process holds is never lost: after a long standstill its leases may be past, and are renewed. */
+  async function settleLost(): Promise<void> {
+    for (let pages = 0; mayGoOn(pages); pages += 1) {
+      const now = clock.now();
+      const leases = await store.expired({ owner, others: false, now, limit: page });
+      if (leases.length === 0) return;
+      const held = new Map(parts.held().map(({ seq, fence }) => [seq, fence]));
+      const lost = leases.filter(({ seq, fence }) => held.get(seq) !== fence);
+      if (lost.length === 0) return;
+      settle(lost.map((lease) => unrun(lease, { kind: "lost", died: null }, now))); // and the next page is without them
+      if (leases.length < page) return;
+    }
+  }
+
+  async function settleExpired(pool: string): Promise<void> {
+    for (let pages = 0; mayGoOn(pages); pages += 1) {
+      const now = clock.now();
+      const request = { pool, owner, now, until: now + parts.leaseMs, limit: page, onlyExpired: true };
+      const { leases } = await store.lease(request);
+      if (leases.length === 0) return;
+      parts.backlog.change(pool, -leases.length);
+      settle(leases.map((lease) => unrun(lease, { kind: "expired", hasStarted: false }, now)));
+      if (leases.length < page) return;
+    }
+  }
+
+  const mayGoOn = (pages: number) => isRunning && pages < maxPages && !parts.isBehind();
+
+  function schedule(): void {
+    if (!isRunning) return;
+    cancelTimer = clock.after(lookEveryMs, () => {
+      looking = look();
+    });
+  }
+
+  return {
+    name: "reaper",
+    async start() {
+      isRunning = true;
+      schedule();
+    },
+    /** Resolves once a look under way is over. */
+    async stop() {
+      isRunning = false;
+      cancelTimer();
+      await looking;
+    },
+  };
+}

@@ -1,0 +1,82 @@
+/** A dispatcher of a fake pool on a memory store, and a settler that writes at once. */
+import type { TestContext } from "node:test";
+import { createBacklog } from "../../../src/engine/admit/backlog.ts";
+import { createDispatcher, type DispatcherParts } from "../../../src/engine/dispatch/dispatcher.ts";
+import { defaultRetryPolicy } from "../../../src/job/backoff.ts";
+import { transition } from "../../../src/job/transition.ts";
+import type { Ended } from "../../../src/pool/pool.ts";
+import { createMemoryStore } from "../../../src/store/memory.ts";
+import type { LeaseRequest, Leased } from "../../../src/store/store.ts";
+import { createFakeClock, turn } from "../../support/fake-clock.ts";
+import { keptLog } from "../../support/samples.ts";
+import { newJobs, t0 } from "../../store/sample.ts";
+import { createFakePool } from "../fake-pool.ts";
+
+export function tryDispatcher(
+  t: TestContext,
+  overrides: Partial<DispatcherParts> & { readonly workers?: number } = {},
+) {
+  const { workers = 2, ...parts } = overrides;
+  const clock = createFakeClock(t0);
+  const store = createMemoryStore();
+  const pool = createFakePool(workers);
+  const backlog = createBacklog(store, new Map([["cpu", 1_000_000]]));
+  const asked: LeaseRequest[] = [];
+  const settled: Ended[] = [];
+  const errors: unknown[] = [];
+  const { log, lines } = keptLog();
+  /** Set to hold the answers of the store back until it is called. */
+  let hold: Promise<void> | undefined;
+  const dispatcher = createDispatcher({
+    pool,
+    suspects: false,
+    backlog,
+    clock,
+    owner: "boot",
+    leaseMs: 30_000,
+    maxChunk: 128,
+    log,
+    onLeased() {},
+    hasTask: () => true,
+    isBehind: () => false,
+    onError: (error) => void errors.push(error),
+    store: {
+      async lease(request): Promise<Leased> {
+        asked.push(request);
+        const answer = store.lease(request);
+        await hold;
+        return answer;
+      },
+    },
+    settle(ended) {
+      settled.push(...ended);
+      const none = { ...defaultRetryPolicy, jitter: "none" as const };
+      void store.settle(ended.map(({ lease, outcome, ...span }) => transition(lease, outcome, none, span, () => 0)));
+    },
+    ...parts,
+  });
+  t.after(async () => {
+    const stopped = dispatcher.stop();
+    for (; pool.held.length > 0; await turn()) pool.endAll();
+    await stopped;
+  });
+  return {
+    ...{ dispatcher, clock, store, pool, backlog, asked, settled, errors, lines },
+    /** Puts jobs into the store as admission does, without a hint. */
+    async put(count: number, job: Parameters<typeof newJobs>[1] = {}) {
+      await store.submit(newJobs(count, job));
+      backlog.change("cpu", count);
+    },
+    /** From now on leases are answered only after `release`. */
+    holdAnswers() {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      hold = promise;
+      return function release() {
+        hold = undefined;
+        resolve();
+      };
+    },
+    /** Leases of all chunks that are running. */
+    leased: () => pool.held.flatMap(({ leases }) => leases),
+  };
+}

@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createWaitingLines } from "../../src/engine/keyed-mutex.ts";
+import { turn } from "../support/fake-clock.ts";
+
+function open() {
+  const lines = createWaitingLines();
+  const entered: string[] = [];
+  const enter = async (who: string, name = "ada", signal = new AbortController().signal) => {
+    const leave = await lines.enter(name, signal);
+    entered.push(who);
+    return leave;
+  };
+  return { enter, entered };
+}
+
+test("one is in at a time, in the order in which they came", async () => {
+  const { enter, entered } = open();
+  const leave = await enter("first");
+  const second = enter("second");
+  const third = enter("third");
+  await turn();
+  assert.deepEqual(entered, ["first"]);
+  leave();
+  (await second)();
+  (await third)();
+  assert.deepEqual(entered, ["first", "second", "third"]);
+  await enter("fourth");
+});
+
+test("lines of other names are other lines", async () => {
+  const { enter, entered } = open();
+  await enter("first", "ada");
+  await enter("second", "bob");
+  assert.deepEqual(entered, ["first", "second"]);
+});
+
+test("who leaves twice lets one in", async () => {
+  const { enter, entered } = open();
+  const leave = await enter("first");
+  void enter("second");
+  void enter("third");
+  leave();
+  leave();
+  await turn();
+  assert.deepEqual(entered, ["first", "second"]);
+});
+
+test("who gives up waiting is let go at once, holds nobody up, and lets nobody in", async () => {
+  const { enter, entered } = open();
+  const gone = new AbortController();
+  const leave = await enter("first");
+  const second = enter("second", "ada", gone.signal);
+  void enter("third");
+  gone.abort();
+  (await second)();
+  await turn();
+  assert.deepEqual(entered, ["first", "second"]);
+  const late = await enter("late", "ada", gone.signal);
+  late();
+  await turn();
+  assert.deepEqual(entered, ["first", "second", "late"]);
+  leave();
+  await turn();
+  assert.deepEqual(entered, ["first", "second", "late", "third"]);
+});
