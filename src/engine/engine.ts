@@ -232,7 +232,7 @@ export function createEngine(parts: EngineParts): Engine {
       named.get(ended[0]?.lease.pool ?? "")?.dispatcher.takeBack(ended.map(({ lease }) => lease));
     },
     async recover() {
-      const recovered = await recoverLost({ store, clock, owner, settle, flush });
+      const recovered = await recoverLost({ store, clock, settle, flush });
       if (recovered > 0)
         log.warn({ jobs: recovered }, "jobs were running when the last process died: their attempts are lost");
       otherPools = await backlog.load();

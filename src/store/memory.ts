@@ -76,7 +76,16 @@ export function createMemoryStore(): Store {
     jobs.set(job.id, {
       ...job,
       ...{ input: copyOf(job.input), seq: ++lastSeq, inChannel: channelOf(job.client, job.channel), state: "QUEUED" },
-      ...{ isCancelling: false, attempt: 0, fence: 0, crashes: 0, redrives: 0, owner: "", leaseUntil: 0 },
+      ...{
+        isCancelling: false,
+        attempt: 0,
+        fence: 0,
+        crashes: 0,
+        redrives: 0,
+        owner: "",
+        isOwnerGone: false,
+        leaseUntil: 0,
+      },
       ...{ startedAt: null, finishedAt: null, output: null, failure: null, deadReason: null, cursor: null },
       history: [],
     });
@@ -155,7 +164,7 @@ export function createMemoryStore(): Store {
   const verbs: { [K in keyof Store]: (...args: Parameters<Store[K]>) => Awaited<ReturnType<Store[K]>> } = {
     submit: (added) => added.map(add),
 
-    lease: ({ pool, limit, now, owner, until, onlyExpired = false, suspects = false }) => {
+    lease: ({ pool, limit, now, owner, leaseMs, onlyExpired = false, suspects = false }) => {
       heard(now);
       const queued = queuedIn(pool)
         .filter((job) => onlyExpired || isSuspect(job) === suspects)
@@ -165,7 +174,7 @@ export function createMemoryStore(): Store {
       if (onlyExpired) due.sort((a, b) => a.expiresAt! - b.expiresAt! || a.seq - b.seq);
       const taken = due.slice(0, limit);
       for (const job of taken) {
-        Object.assign(job, { state: "RUNNING", owner, leaseUntil: until, startedAt: now });
+        Object.assign(job, { state: "RUNNING", owner, isOwnerGone: false, leaseUntil: now + leaseMs, startedAt: now });
         job.attempt += 1;
         job.fence += 1;
       }
@@ -174,12 +183,12 @@ export function createMemoryStore(): Store {
       return { leases: taken.map(toLease), nextDueAt: asksForNext ? Math.min(...later) : null };
     },
 
-    extend: ({ leases, until }) => {
+    extend: ({ leases, now, leaseMs }) => {
       const bySeq = new Map(inOrder().map((job) => [job.seq, job]));
       return leases.map(({ seq, fence }) => {
         const job = bySeq.get(seq);
         if (job?.state !== "RUNNING" || job.fence !== fence) return "lost";
-        job.leaseUntil = until;
+        job.leaseUntil = now + leaseMs;
         return job.isCancelling ? "cancelling" : "held";
       });
     },
@@ -189,12 +198,17 @@ export function createMemoryStore(): Store {
       return settlements.map((settlement) => settleOne(settlement, bySeq.get(settlement.seq)));
     },
 
-    expired: ({ owner, others, now, limit }) =>
+    expired: ({ now, limit }) =>
       inOrder()
-        .filter((job) => job.state === "RUNNING")
-        .filter((job) => (others && job.owner !== owner) || job.leaseUntil < now)
+        .filter((job) => job.state === "RUNNING" && job.leaseUntil < now)
         .slice(0, limit)
-        .map((job) => ({ ...toLease(job), owner: job.owner })),
+        .map((job) => ({ ...toLease(job), owner: job.owner, isOwnerGone: job.isOwnerGone })),
+
+    recover: ({ owner }) => {
+      const left = inOrder().filter((job) => job.state === "RUNNING" && job.owner === owner);
+      for (const job of left) Object.assign(job, { leaseUntil: -Infinity, isOwnerGone: true });
+      return left.length;
+    },
 
     cancel: (request) => {
       heard(request.now);

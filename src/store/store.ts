@@ -50,8 +50,8 @@ export type LeaseRequest = {
   readonly now: number;
   /** Who leases: unique for each start of a server process. */
   readonly owner: string;
-  /** When the leases end unless they are extended. */
-  readonly until: number;
+  /** How long the leases last, from `now`, unless they are extended. A driver with a clock of its own counts by that. */
+  readonly leaseMs: number;
   /** Only QUEUED jobs whose deadline has passed, due or not: the reaper settles them. */
   readonly onlyExpired?: boolean;
   /** Only suspects (see job.ts) instead of only the other jobs; with `onlyExpired` it is both, whatever this says. */
@@ -69,6 +69,11 @@ export type Leased = {
 
 /** A lease as its holder names it. */
 export type Held = { readonly seq: number; readonly fence: number };
+
+export type ExtendRequest = { readonly leases: readonly Held[]; readonly now: number; readonly leaseMs: number };
+
+/** `isOwnerGone`: the process that held it is known to be gone. Otherwise it may be alive, and only late. */
+export type ExpiredLease = Lease & { readonly owner: string; readonly isOwnerGone: boolean };
 
 /**
  * `held`: it ends at the new time. `cancelling`: that too, and the job was cancelled meanwhile. `lost`: another settled
@@ -247,23 +252,20 @@ export type Store = {
    * whose deadline has passed are among them, and those with `damage`: the caller settles them unrun.
    */
   lease(request: LeaseRequest): Promise<Leased>;
-  /** Puts off the end of leases, those already past it too as long as they are not settled. */
-  extend(request: { readonly leases: readonly Held[]; readonly until: number }): Promise<readonly Extended[]>;
+  /** Makes leases last for `leaseMs` from now, those too that have ended, as long as they are not settled. */
+  extend(request: ExtendRequest): Promise<readonly Extended[]>;
   /**
    * Writes how attempts ended, and for each one written the job's result with its position in the channel, or, when it
    * failed, a line of the job's history, in one transaction.
    */
   settle(settlements: readonly Settlement[]): Promise<readonly Settled[]>;
+  /** Leases that have ended and are not settled, oldest job first, of every owner. Changes nothing. */
+  expired(request: { readonly now: number; readonly limit: number }): Promise<readonly ExpiredLease[]>;
   /**
-   * Leases that no attempt will settle any more: those of other owners when `others` says so (at a start, where the file belongs to
-   * one process), and all that ended before `now`, as all have that a former process left; oldest first. Changes nothing.
+   * Ends every lease of one process that is known to be gone, at once; resolves with their number. A driver whose store
+   * belongs to one process does this by itself when it opens, for all others. Idempotent.
    */
-  expired(request: {
-    readonly owner: string;
-    readonly others: boolean;
-    readonly now: number;
-    readonly limit: number;
-  }): Promise<readonly (Lease & { readonly owner: string })[]>;
+  recover(request: { readonly owner: string }): Promise<number>;
   /** Cancels jobs of this client by id, each by itself. Of an id that comes twice the second answer is as after the first. */
   cancel(request: CancelRequest): Promise<readonly Cancelled[]>;
   /** Puts DEAD jobs of this client back into the queue, each by itself. */

@@ -59,7 +59,7 @@ async function live({ maxAttempts, outcomes, deadline, cancelledIn, killsIn, ran
   let now = t0;
   let suspects = false;
   const leaseAt = (now: number, of = suspects) =>
-    store.lease({ pool: "cpu", suspects: of, limit: 1, now, owner: "boot", until: now + 30_000 });
+    store.lease({ pool: "cpu", suspects: of, limit: 1, now, owner: "boot", leaseMs: 30_000 });
   for (const [index, drawn] of outcomes.entries()) {
     const early = await leaseAt(now - 1);
     assert.equal(early.leases.length, 0, "nothing is leased before its time");

@@ -42,7 +42,7 @@ suite("the ten failures of job queues", () => {
       const job = newJob();
       await store.submit([job]);
       const [lease] = await leaseAll(store);
-      const leaseEnded = { owner: "boot-2", others: true, now: t0 * 2, limit: 10 };
+      const leaseEnded = { now: t0 * 2, limit: 10 };
       const [swept] = await store.expired(leaseEnded);
       assert.ok(lease && swept?.seq === lease.seq, "the sweep has seen the job running");
       await store.settle([settlement(lease)]);

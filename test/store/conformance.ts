@@ -5,6 +5,7 @@ import { idempotencyMs, suspectAfterCrashes } from "../../src/job/job.ts";
 import type { ContentField, Store } from "../../src/store/store.ts";
 import { channelConformance } from "./conformance-channels.ts";
 import { historyConformance } from "./conformance-history.ts";
+import { leasesConformance } from "./conformance-leases.ts";
 import { lettersConformance } from "./conformance-letters.ts";
 import { lookConformance } from "./conformance-look.ts";
 import { reopenConformance } from "./conformance-reopen.ts";
@@ -20,7 +21,6 @@ import {
   resultsOf,
   retried,
   settlement,
-  stopped,
   t0,
 } from "./sample.ts";
 
@@ -168,7 +168,7 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
           structuredClone(input!.bytes, { transfer: [input!.bytes.buffer as ArrayBuffer] });
         }
         structuredClone(jobs[0]!.input!.bytes, { transfer: [jobs[0]!.input!.bytes.buffer as ArrayBuffer] });
-        const again = await store.expired({ ...lostTo("boot-2"), limit: 2 });
+        const again = await store.expired({ now: t0 * 2, limit: 2 });
         assert.deepEqual(
           again.map(({ input }) => input),
           [data("in"), data("in")],
@@ -254,51 +254,6 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
       );
     });
 
-    check("what another owner left running is expired, oldest first, and stays so until settled", async (store) => {
-      await store.submit(newJobs(3));
-      await store.lease({ pool: "cpu", limit: 2, now: t0, ...asBoot1 });
-      await store.lease({ pool: "cpu", limit: 1, now: t0, ...asBoot1, owner: "boot-2" });
-      const left = await store.expired(lostTo("boot-2"));
-      assert.deepEqual(
-        left.map(({ attempt, fence, input }) => ({ attempt, fence, input })),
-        [
-          { attempt: 1, fence: 1, input: data("in") },
-          { attempt: 1, fence: 1, input: data("in") },
-        ],
-      );
-      assert.deepEqual(await store.expired({ ...lostTo("boot-2"), limit: 1 }), [left[0]]);
-      await store.settle([settlement(left[0]!)]);
-      assert.deepEqual(await store.expired(lostTo("boot-2")), [left[1]]);
-    });
-
-    check("a lease that is extended ends later, and tells that its job was cancelled", async (store) => {
-      await store.submit(newJobs(2));
-      const [first, second] = await leaseAll(store);
-      const overdue = async (now: number) =>
-        (await store.expired({ owner: "boot-1", others: false, now, limit: 10 })).map(({ seq }) => seq);
-      const { until } = asBoot1;
-      assert.deepEqual(await overdue(until), []);
-      assert.deepEqual(await overdue(until + 1), [first!.seq, second!.seq]);
-      const stranger = { seq: first!.seq, fence: first!.fence + 1 };
-      const extend = (...leases: { seq: number; fence: number }[]) => store.extend({ leases, until: until + 5 });
-      assert.deepEqual(await extend(first!, stranger, { seq: 999, fence: 1 }), ["held", "lost", "lost"]);
-      assert.deepEqual(await overdue(until + 1), [second!.seq]);
-      await store.cancel({ client: "ada", ids: [second!.id], now: t0, failure: stopped.failure });
-      assert.deepEqual(await extend(second!), ["cancelling"]);
-      assert.deepEqual(await overdue(until + 5), []);
-      await store.settle([settlement(first!)]);
-      assert.deepEqual(await extend(first!), ["lost"]);
-    });
-
-    check("an expired lease says whose it was, and of whom others are asked for", async (store) => {
-      await store.submit(newJobs(1));
-      const [lease] = await leaseAll(store);
-      const asked = { owner: "boot-1", others: true, now: t0, limit: 10 };
-      assert.deepEqual(await store.expired(asked), []);
-      assert.deepEqual(await store.expired({ ...asked, owner: "boot-2", others: false }), []);
-      assert.deepEqual(await store.expired({ ...asked, owner: "boot-2" }), [{ ...lease, owner: "boot-1" }]);
-    });
-
     check("higher priority goes first, and what is not due stands in nobody's way", async (store) => {
       const [low, plain, high, later] = [-5, 0, 9, 100].map((priority) => newJob({ priority }));
       const early = newJob({ runAt: t0 - 9 });
@@ -381,6 +336,7 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
     });
   });
 
+  describe(`${name}: leases`, () => leasesConformance(check));
   describe(`${name}: history`, () => historyConformance(check));
   describe(`${name}: looking`, () => lookConformance(check));
   describe(`${name}: cancel, redrive, remove`, () => lettersConformance(check));
@@ -388,9 +344,4 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
   describe(`${name}: retention`, () => retentionConformance(check));
 
   describe(`${name}: reopened`, () => reopenConformance(open));
-}
-
-/** What a server that starts asks for. */
-function lostTo(owner: string) {
-  return { owner, others: true, now: t0, limit: 10 };
 }

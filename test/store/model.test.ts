@@ -27,6 +27,7 @@ type Step = {
 
 const name = fc.constantFrom("a", "b");
 const time = fc.integer({ min: t0, max: t0 + 20 });
+const leaseMs = fc.integer({ min: 0, max: 20 });
 const limit = fc.integer({ min: 1, max: 4 });
 const payload = fc.constantFrom(null, data("x"), data("y"), { ...data("{}"), kind: "json" as const }, data(3_000));
 const how = fc.constantFrom(
@@ -117,7 +118,7 @@ const lease = step(
     limit,
     now: time,
     owner: name,
-    until: time,
+    leaseMs,
     onlyExpired: fc.constantFrom(false, false, false, true),
     suspects: fc.constantFrom(false, false, true),
   }),
@@ -168,10 +169,11 @@ const others = [
       return removed;
     },
   ),
-  step("extend", fc.record({ shift: fc.constantFrom(0, 0, 1), until: time }), (store, { shift, until }, seen) =>
-    store.extend({ leases: seen.map(({ seq, fence }) => ({ seq, fence: fence + shift })), until }),
+  step("extend", fc.record({ shift: fc.constantFrom(0, 0, 1), now: time, leaseMs }), (store, { shift, ...r }, seen) =>
+    store.extend({ leases: seen.map(({ seq, fence }) => ({ seq, fence: fence + shift })), ...r }),
   ),
-  step("expired", fc.record({ owner: name, others: fc.boolean(), now: time, limit }), (store, r) => store.expired(r)),
+  step("expired", fc.record({ now: time, limit }), (store, r) => store.expired(r)),
+  step("recover", fc.record({ owner: name }), (store, r) => store.recover(r)),
   step("cancel", fc.record({ client: name, ids, now: time, failure: fc.constant(bad) }), (store, r) => store.cancel(r)),
   step(
     "redrive",
@@ -243,7 +245,8 @@ function withoutTimesOfLeases(store: Calls): Calls {
   const timeless = <T extends StoredJob>(job: T): T => (job.state === "RUNNING" ? { ...job, startedAt: null } : job);
   return {
     ...store,
-    expired: (request) => store.expired({ ...request, owner: "nobody", others: true }),
+    expired: async ({ limit }) =>
+      (await store.expired({ now: Infinity, limit })).map((lease) => ({ ...lease, isOwnerGone: true })),
     get: async (request) => {
       const job = await store.get(request);
       return job && timeless(job);

@@ -85,7 +85,7 @@ export const retried = {
 } as const satisfies Partial<Settlement>;
 
 /** How the sample server leases. */
-export const asBoot1 = { owner: "boot-1", until: t0 + 30_000 } as const;
+export const asBoot1 = { owner: "boot-1", leaseMs: 30_000 } as const;
 
 export async function leaseAll(store: Store, pool = "cpu", limit = 1_000): Promise<readonly Lease[]> {
   return (await store.lease({ pool, limit, now: t0, ...asBoot1 })).leases;

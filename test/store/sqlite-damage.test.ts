@@ -39,7 +39,7 @@ test("a damaged input that was running is given back without it, and the next le
   alter("DELETE FROM payload");
 
   const again = await open();
-  const [lost] = await again.expired({ owner: "boot-2", others: true, now: t0, limit: 9 });
+  const [lost] = await again.expired({ now: t0, limit: 9 });
   assert.deepEqual([lost?.id, lost?.input], [job.id, null]);
   await again.settle([settlement(lost!, { ...died, state: "QUEUED", deadReason: null })]);
   const request = { pool: "cpu", limit: 5, now: t0 + 2, ...asBoot1, onlyExpired: true };

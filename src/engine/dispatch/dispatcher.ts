@@ -112,7 +112,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     asked += limit;
     let leased: Leased | undefined;
     try {
-      leased = await store.lease({ pool: pool.name, suspects, limit, now, owner, until: now + parts.leaseMs });
+      leased = await store.lease({ pool: pool.name, suspects, limit, now, owner, leaseMs: parts.leaseMs });
     } catch (error) {
       isLeasing = false;
       parts.onError(error);

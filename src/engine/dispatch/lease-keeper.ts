@@ -60,7 +60,7 @@ export function createLeaseKeeper(parts: LeaseKeeperParts): LeaseKeeper {
 
   async function renew(leases: readonly Lease[]): Promise<void> {
     const held = leases.map(({ seq, fence }) => ({ seq, fence }));
-    const answers = await store.extend({ leases: held, until: clock.now() + leaseMs });
+    const answers = await store.extend({ leases: held, now: clock.now(), leaseMs });
     // what was settled while this was under way is "lost" too, and of no interest
     const stillHeld = answers.every((answer) => answer === "held") ? null : new Set(parts.held().map(nameOf));
     for (const [index, lease] of leases.entries()) {

@@ -1,6 +1,6 @@
-/** Settles what no attempt will settle any more: leases of processes that died, leases that ran out, and jobs whose deadline passed. */
+/** Settles what no attempt will settle any more: leases that ended, by themselves or with their process, and jobs whose deadline passed. */
 import type { Clock } from "../../clock.ts";
-import type { Held, Store } from "../../store/store.ts";
+import type { ExpiredLease, Held, Store } from "../../store/store.ts";
 import type { Service } from "../../lifecycle.ts";
 import type { Ended } from "../../pool/pool.ts";
 import type { Backlog } from "../admit/backlog.ts";
@@ -9,7 +9,6 @@ import { unrun } from "../dispatch/in-flight.ts";
 export type RecoveryParts = {
   readonly store: Pick<Store, "expired">;
   readonly clock: Clock;
-  readonly owner: string;
   readonly settle: (ended: readonly Ended[]) => void;
   /** Resolves once everything handed to `settle` is written. */
   readonly flush: () => Promise<void>;
@@ -22,12 +21,12 @@ const page = 1_000;
  * Gives the jobs of dead processes back, once, before this process leases its first. Resolves with their number, after
  * they are durable, so that each run of a job that kills its process is counted before the next one starts.
  */
-export async function recoverLost({ store, clock, owner, settle, flush }: RecoveryParts): Promise<number> {
+export async function recoverLost({ store, clock, settle, flush }: RecoveryParts): Promise<number> {
   let recovered = 0;
   let before: Held | undefined;
   for (;;) {
     const now = clock.now();
-    const leases = await store.expired({ owner, others: true, now, limit: page });
+    const leases = await store.expired({ now, limit: page });
     const [first] = leases;
     if (!first) return recovered;
     // the page before was settled, or the store failed, which rejects: without this a fault here would never end
@@ -35,7 +34,7 @@ export async function recoverLost({ store, clock, owner, settle, flush }: Recove
       throw new Error(`job ${first.id} cannot be given back: its settlement was refused`);
     }
     before = first;
-    settle(leases.map((lease) => unrun(lease, { kind: "lost", died: "server" }, now)));
+    settle(leases.map((lease) => lost(lease, now)));
     await flush();
     recovered += leases.length;
   }
@@ -43,6 +42,7 @@ export async function recoverLost({ store, clock, owner, settle, flush }: Recove
 
 export type ReaperParts = Omit<RecoveryParts, "flush"> & {
   readonly store: Pick<Store, "expired" | "lease">;
+  readonly owner: string;
   /** Every pool that has jobs, those that are not configured too. */
   readonly pools: () => readonly string[];
   readonly backlog: Pick<Backlog, "change">;
@@ -80,12 +80,12 @@ export function createReaper(parts: ReaperParts): Service {
   async function settleLost(): Promise<void> {
     for (let pages = 0; mayGoOn(pages); pages += 1) {
       const now = clock.now();
-      const leases = await store.expired({ owner, others: false, now, limit: page });
+      const leases = await store.expired({ now, limit: page });
       if (leases.length === 0) return;
       const held = new Map(parts.held().map(({ seq, fence }) => [seq, fence]));
-      const lost = leases.filter(({ seq, fence }) => held.get(seq) !== fence);
-      if (lost.length === 0) return;
-      settle(lost.map((lease) => unrun(lease, { kind: "lost", died: null }, now))); // and the next page is without them
+      const unheld = leases.filter(({ seq, fence }) => held.get(seq) !== fence);
+      if (unheld.length === 0) return;
+      settle(unheld.map((lease) => lost(lease, now))); // the next page is without them, or its settlements are stale
       if (leases.length < page) return;
     }
   }
@@ -93,7 +93,7 @@ export function createReaper(parts: ReaperParts): Service {
   async function settleExpired(pool: string): Promise<void> {
     for (let pages = 0; mayGoOn(pages); pages += 1) {
       const now = clock.now();
-      const request = { pool, owner, now, until: now + parts.leaseMs, limit: page, onlyExpired: true };
+      const request = { pool, owner, now, leaseMs: parts.leaseMs, limit: page, onlyExpired: true };
       const { leases } = await store.lease(request);
       if (leases.length === 0) return;
       parts.backlog.change(pool, -leases.length);
@@ -124,4 +124,9 @@ export function createReaper(parts: ReaperParts): Service {
       await looking;
     },
   };
+}
+
+/** Jobs that ran when their process died become suspects in the end; a lease that only ran out accuses nobody. */
+function lost(lease: ExpiredLease, now: number): Ended {
+  return unrun(lease, { kind: "lost", died: lease.isOwnerGone ? "server" : null }, now);
 }

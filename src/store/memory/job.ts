@@ -27,6 +27,7 @@ export type Held = Omit<NewJob, "runAt" | "expiresAt"> & {
   runAt: number;
   expiresAt: number | null;
   owner: string;
+  isOwnerGone: boolean;
   leaseUntil: number;
   startedAt: number | null;
   finishedAt: number | null;

@@ -28,6 +28,7 @@ export function createCalls({ call }: Batches): Omit<Store, "close"> {
         () => request,
         (found, bytes) => found.map(({ lease, ...rest }) => ({ ...toLease(lease, bytes), ...rest })),
       ),
+    recover: (request) => call("recover", () => request, same),
     cancel: (request) => call("cancel", () => request, same),
     redrive: (request) => call("redrive", () => request, same),
     remove: (request) => call("remove", () => request, same),

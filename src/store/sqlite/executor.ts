@@ -70,6 +70,7 @@ export function createExecutor(db: DatabaseSync, { onCommit, onDamage }: Heard):
     extend: leases.extend,
     settle: createSettle(db, tables),
     expired: (request, _, output) => leases.expired(request, output),
+    recover: leases.recover,
     cancel: alterations.cancel,
     redrive: alterations.redrive,
     remove: alterations.remove,

@@ -73,7 +73,7 @@ export function createLeases(db: DatabaseSync, tables: Tables, ready: Ready) {
     return { row: typeof input === "string" ? mend(found) : found, wishes, input };
   }
 
-  function claimOne(row: Row, input: Payload | Damaged, wishes: Wishes, { owner, now, until }: LeaseRequest): void {
+  function claimOne(row: Row, input: Payload | Damaged, wishes: Wishes, { owner, now, leaseMs }: LeaseRequest): void {
     const [seq, before, fenceBefore, , id, client, channel, pool, task, , , submittedAt] = row;
     const [attempt, fence] = [before + 1, fenceBefore + 1];
     claim.run(attempt, fence, owner, seq);
@@ -84,7 +84,7 @@ export function createLeases(db: DatabaseSync, tables: Tables, ready: Ready) {
     // biome-ignore format: what of the job, what of its input, what of the lease
     running.set(seq, { fence, attempt, owner, id, client, task, pool, channel, expiresAt,
       submittedAt, redrives: row[18], options, isRight: row[19] === 1, onlyBytes,
-      startedAt: now, until, isCancelling: false });
+      startedAt: now, until: now + leaseMs, isOwnerGone: false, isCancelling: false });
   }
 
   function take(rows: readonly Row[], request: LeaseRequest, leases: LeaseCells[], output: BytesWriter): void {
@@ -130,23 +130,29 @@ export function createLeases(db: DatabaseSync, tables: Tables, ready: Ready) {
       }
       return answer;
     },
-    extend: ({ leases, until }: Calls["extend"]["request"]): Calls["extend"]["answer"] =>
+    extend: ({ leases, now, leaseMs }: Calls["extend"]["request"]): Calls["extend"]["answer"] =>
       leases.map(({ seq, fence }) => {
         const job = running.get(seq);
         if (job?.fence !== fence) return "lost";
-        job.until = until;
+        job.until = now + leaseMs;
         return job.isCancelling ? "cancelling" : "held";
       }),
     expired: (request: Calls["expired"]["request"], output: BytesWriter): Calls["expired"]["answer"] => {
-      const { owner, others, now, limit } = request;
-      const ended = [...running].filter(([, job]) => job.until < now || (others && job.owner !== owner));
+      const { now, limit } = request;
+      const ended = [...running].filter(([, job]) => job.until < now);
       ended.sort(([a], [b]) => a - b);
       return ended.slice(0, limit).map(([seq, job]) => {
         const { row, wishes, input } = look(held.get(seq)!);
         if (typeof input === "string") running.set(seq, { ...job, channel: row[6] });
         const lease = toCells(row, 0, input, wishes, output);
-        return { lease, isCancelling: job.isCancelling, owner: job.owner };
+        const { isCancelling, owner, isOwnerGone } = job;
+        return { lease, isCancelling, owner, isOwnerGone };
       });
+    },
+    recover: ({ owner }: Calls["recover"]["request"]): Calls["recover"]["answer"] => {
+      const left = [...running.values()].filter((job) => job.owner === owner);
+      for (const job of left) Object.assign(job, { until: -Infinity, isOwnerGone: true });
+      return left.length;
     },
   };
 }

@@ -3,7 +3,7 @@
  * columns: four times quicker to clone than objects.
  */
 import type { DeadReason, JobState, Outcome, Payload } from "../../job/job.ts";
-import type { AckRequest, LeaseRequest, ResultsRequest, Store, StoreSize, Submitted } from "../store.ts";
+import type { AckRequest, ExpiredLease, LeaseRequest, ResultsRequest, Store, StoreSize, Submitted } from "../store.ts";
 
 /** The states as the table has them: a state's number is its place here. */
 export const states = ["QUEUED", "RUNNING", "SUCCEEDED", "DEAD", "CANCELLED"] as const satisfies readonly JobState[];
@@ -73,7 +73,10 @@ export type LeaseCells = readonly [
   redrives: number,
 ];
 
-export type ExpiredCells = { readonly lease: LeaseCells; readonly isCancelling: boolean; readonly owner: string };
+export type ExpiredCells = { readonly lease: LeaseCells; readonly isCancelling: boolean } & Pick<
+  ExpiredLease,
+  "owner" | "isOwnerGone"
+>;
 
 export type SettlementCells = readonly [
   seq: number,

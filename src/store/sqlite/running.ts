@@ -26,6 +26,8 @@ export type RunningJob = {
   readonly startedAt: number | null;
   /** When the lease ends. */
   until: number;
+  /** The process that held it is gone. */
+  isOwnerGone: boolean;
   isCancelling: boolean;
 };
 
@@ -49,7 +51,7 @@ export function createRunning(db: DatabaseSync): Running {
       seq,
       {
         ...{ ...job, isRight: isRight === 1, isCancelling: cancelling === 1 },
-        ...{ onlyBytes: null, startedAt: null, until: -Infinity },
+        ...{ onlyBytes: null, startedAt: null, until: -Infinity, isOwnerGone: true },
       },
     ]),
   );

@@ -19,7 +19,7 @@ export async function makeOldJobs(path: string, count: number, ageMs: number): P
   for (let made = 0; made < count; made += perBatch) {
     const now = at + made / perBatch;
     await store.submit(Array.from({ length: Math.min(perBatch, count - made) }, () => newJob(now, where)));
-    const request = { pool: where.pool, owner: "bench", limit: perBatch, now, until: now + 60_000 };
+    const request = { pool: where.pool, owner: "bench", limit: perBatch, now, leaseMs: 60_000 };
     const { leases } = await store.lease(request);
     await store.settle(
       leases.map(({ seq, fence, attempt, crashes }) => ({

@@ -68,7 +68,7 @@ describe("by id", () => {
     assert.deepEqual(stopped, [`cpu ${lease?.seq}`]);
     assert.deepEqual([...counted, ...traced], []); // its attempt will be
     assert.equal(backlog.queued("cpu"), 0);
-    assert.deepEqual(await store.extend({ leases: [lease!], until: t0 }), ["cancelling"]);
+    assert.deepEqual(await store.extend({ leases: [lease!], now: t0, leaseMs: 1 }), ["cancelling"]);
   });
 
   test("each has an answer of its own: what is final, another's, or not there spoils nothing", async () => {

@@ -17,7 +17,7 @@ describe("an accepted job", () => {
     ]);
     assert.deepEqual(first, { kind: "accepted", id, channel: "default" });
     const now = clock.now();
-    const [lease] = (await store.lease({ pool: "io", limit: 1, now, owner: "boot", until: now + 1 })).leases;
+    const [lease] = (await store.lease({ pool: "io", limit: 1, now, owner: "boot", leaseMs: 1 })).leases;
     assert.equal(lease?.task, "sleep");
     assert.equal(lease.maxAttempts, 7);
     assert.equal(lease.client, "ada");
@@ -53,7 +53,7 @@ describe("an accepted job", () => {
     const [before] = await admission.admit("ada", [draft({ id })]);
     assert.deepEqual(before, { kind: "duplicate", id, channel: "default", finalCursor: null });
     const now = clock.now();
-    const { leases } = await store.lease({ pool: "cpu", limit: 9, now, owner: "boot", until: now + 1 });
+    const { leases } = await store.lease({ pool: "cpu", limit: 9, now, owner: "boot", leaseMs: 1 });
     await store.settle(leases.map((lease) => settlement(lease)));
     const [after] = await admission.admit("ada", [draft({ id })]);
     assert.equal(after?.kind === "duplicate" && after.finalCursor, 1);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { createLeaseKeeper, type LeaseKeeperParts } from "../../../src/engine/dispatch/lease-keeper.ts";
 import type { Lease } from "../../../src/job/job.ts";
-import type { Extended, Held } from "../../../src/store/store.ts";
+import type { Extended, ExtendRequest } from "../../../src/store/store.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
 import { keptLog, newLease } from "../../support/samples.ts";
 import { t0 } from "../../store/sample.ts";
@@ -12,7 +12,7 @@ const leaseMs = 30_000;
 async function open(t: TestContext, overrides: Partial<LeaseKeeperParts> = {}) {
   const clock = createFakeClock(t0);
   const held: Lease[] = [];
-  const asked: { readonly leases: readonly Held[]; readonly until: number }[] = [];
+  const asked: ExtendRequest[] = [];
   const answers = new Map<number, Extended>();
   const cancelled: number[] = [];
   const abandoned: number[] = [];
@@ -53,10 +53,14 @@ test("everything that is held is renewed three times a lease, whatever the job d
   held.push(two);
   await pass(10_000);
   assert.deepEqual(
-    asked.map(({ leases, until }) => [leases.map(({ seq, fence }) => `${seq}:${fence}`), until - t0]),
+    asked.map(({ leases, now, ...lasts }) => [
+      leases.map(({ seq, fence }) => `${seq}:${fence}`),
+      now - t0,
+      lasts.leaseMs,
+    ]),
     [
-      [[`${one.seq}:3`], 10_000 + leaseMs],
-      [[`${one.seq}:3`, `${two.seq}:1`], 20_000 + leaseMs],
+      [[`${one.seq}:3`], 10_000, leaseMs],
+      [[`${one.seq}:3`, `${two.seq}:1`], 20_000, leaseMs],
     ],
   );
 });

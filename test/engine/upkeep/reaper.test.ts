@@ -19,7 +19,7 @@ function open() {
   const calls: string[] = [];
   const backlog = createBacklog(store, new Map([["cpu", 1_000_000]]));
   const lease = (owner: string, limit = 10_000, suspects = false) =>
-    store.lease({ pool: "cpu", suspects, limit, now: clock.now(), owner, until: clock.now() + leaseMs });
+    store.lease({ pool: "cpu", suspects, limit, now: clock.now(), owner, leaseMs });
 
   const watched: Pick<Store, "settle"> = {
     async settle(settlements) {
@@ -40,7 +40,11 @@ function open() {
     onDeath() {},
     onError: assert.ifError,
   });
-  const recover = (owner: string) => recoverLost({ store, clock, owner, settle, flush });
+  /** What a start does once the process before is known to be gone. */
+  const recover = async (owner = "dead") => {
+    await store.recover({ owner });
+    return recoverLost({ store, clock, settle, flush });
+  };
   return { store, clock, lease, recover, calls, backlog, settle, flush };
 }
 
@@ -81,10 +85,11 @@ describe("recovery at a start", () => {
     await store.submit(newJobs(2));
     const { leases } = await lease("dead");
     await store.cancel({ client: "ada", ids: [leases[1]!.id], now: t0, failure: damage });
+    await store.recover({ owner: "dead" });
     const damaged: Pick<Store, "expired"> = {
       expired: async (request) => (await store.expired(request)).map((each) => ({ ...each, damage })),
     };
-    assert.equal(await recoverLost({ store: damaged, clock, owner: "new", settle, flush }), 2);
+    assert.equal(await recoverLost({ store: damaged, clock, settle, flush }), 2);
     const { jobs } = await store.list(everything);
     assert.deepEqual(
       jobs.map(({ id, state, failure, deadReason }) => [id, state, failure?.reason, deadReason]),
@@ -99,7 +104,7 @@ describe("recovery at a start", () => {
     const { store, clock, lease, recover } = open();
     await store.submit(newJobs(3));
     await lease("dead", 2);
-    assert.equal(await recover("new"), 2);
+    assert.equal(await recover(), 2);
     assert.deepEqual(
       (await lease("new")).leases.map(({ attempt, crashes }) => [attempt, crashes]),
       [[1, 0]],
@@ -118,7 +123,7 @@ describe("recovery at a start", () => {
     const { store, lease, recover } = open();
     await store.submit(newJobs(2));
     await lease("new");
-    assert.equal(await recover("new"), 0);
+    assert.equal(await recover(), 0);
     assert.equal((await store.counts()).pools[0]?.RUNNING, 2);
   });
 
@@ -126,7 +131,7 @@ describe("recovery at a start", () => {
     const { store, lease, recover, calls } = open();
     await store.submit(newJobs(2500));
     await lease("dead");
-    assert.equal(await recover("new"), 2500);
+    assert.equal(await recover(), 2500);
     assert.deepEqual(calls, ["settled 1000", "settled 1000", "settled 500"]);
     assert.equal((await store.counts()).pools[0]?.QUEUED, 2500);
   });
@@ -143,7 +148,7 @@ describe("recovery at a start", () => {
         leases.map(({ attempt, crashes }) => [attempt, crashes]),
         [[death, Math.min(death - 1, suspectAfterCrashes)]],
       );
-      assert.equal(await recover(`process ${death + 1}`), 1);
+      assert.equal(await recover(`process ${death}`), 1);
     }
     const [job] = (await store.list(everything)).jobs;
     assert.deepEqual([job?.state, job?.attempts, job?.failure?.reason], ["QUEUED", 10, "lost"]);
@@ -153,7 +158,7 @@ describe("recovery at a start", () => {
     const { store, lease, recover } = open();
     await store.submit(newJobs(1, { maxAttempts: 1 }));
     await lease("dead");
-    await recover("new");
+    await recover();
     const [job] = (await store.list(everything)).jobs;
     assert.equal(job?.state, "DEAD");
     assert.equal(job.failure?.reason, "lost");
@@ -162,15 +167,16 @@ describe("recovery at a start", () => {
   test("a store that fails fails the start", async () => {
     const { store, recover } = open();
     await store.close();
-    await assert.rejects(recover("new"), /store failed/);
+    await assert.rejects(recover(), /store failed/);
   });
 
   test("a store that refuses its settlements fails the start instead of holding it up for ever", async () => {
     const { store, clock, lease, flush } = open();
     await store.submit(newJobs(1));
     await lease("dead");
+    await store.recover({ owner: "dead" });
     await assert.rejects(
-      recoverLost({ store, clock, owner: "new", flush, settle() {} }),
+      recoverLost({ store, clock, flush, settle() {} }),
       /cannot be given back: its settlement was refused/,
     );
   });

@@ -51,7 +51,7 @@ test("a suspect says why it waits, and that it runs in a process of its own", as
     }),
     await explained(lane, async (store) => {
       await waits(store);
-      await store.lease({ pool: "cpu", suspects: true, limit: 1, now: t0, owner: "boot", until: t0 + 1 });
+      await store.lease({ pool: "cpu", suspects: true, limit: 1, now: t0, owner: "boot", leaseMs: 1 });
     }),
   ];
   assert.deepEqual([waiting.cause, waiting.ahead], ["suspect", 1]);
@@ -128,7 +128,7 @@ test("a job that is leased and waits for a worker does not run yet, and starts b
   const { store, explain } = open({ pool: { running: 2, waiting: [2, 3] } });
   const jobs = newJobs(4);
   await store.submit(jobs);
-  await store.lease({ pool: "cpu", limit: 3, now: t0, owner: "boot", until: t0 + 30_000 });
+  await store.lease({ pool: "cpu", limit: 3, now: t0, owner: "boot", leaseMs: 30_000 });
   const answers = await Promise.all(jobs.map(({ id }) => explain("ada", id)));
   assert.deepEqual(
     answers.map((answer) => [answer?.cause, answer?.ahead]),

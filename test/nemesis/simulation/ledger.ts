@@ -3,7 +3,7 @@ import { defaultRetryPolicy } from "../../../src/job/backoff.ts";
 import { isFinal, type JobState, type Lease, type NewJob, type Settlement } from "../../../src/job/job.ts";
 import type { Cancelled, CancelRequest, Extended, Leased, LeaseRequest } from "../../../src/store/store.ts";
 import type { Redriven, RedriveRequest, Removed, Settled, Submitted } from "../../../src/store/store.ts";
-import type { Held as HeldLease } from "../../../src/store/store.ts";
+import type { ExtendRequest } from "../../../src/store/store.ts";
 import type { Call } from "./disk.ts";
 import type { Record } from "./record.ts";
 import type { World } from "./world.ts";
@@ -87,7 +87,11 @@ export function createLedger({ world, record, isAlive, isShared }: LedgerParts):
     });
   }
 
-  function leased({ until, onlyExpired = false }: LeaseRequest, { leases }: Leased, { owner, trueNow }: Caller): void {
+  function leased(
+    { now, leaseMs, onlyExpired = false }: LeaseRequest,
+    { leases }: Leased,
+    { owner, trueNow }: Caller,
+  ): void {
     for (const { id, seq, fence, attempt } of leases) {
       const entry = entries.get(id);
       if (!entry) continue;
@@ -100,16 +104,16 @@ export function createLedger({ world, record, isAlive, isShared }: LedgerParts):
       check("I13", !entry.isWished, () => "leased after it was cancelled", id);
       const earlyMs = entry.dueAt - trueNow();
       check("I14", onlyExpired || earlyMs <= slackMs, () => `leased ${earlyMs} ms before its time`, id);
-      const end = { setMs: world.nowMs(), untilMs: world.nowMs() + until - trueNow() };
+      const end = { setMs: world.nowMs(), untilMs: world.nowMs() + now + leaseMs - trueNow() };
       Object.assign(entry, { state: "RUNNING", fence, given: { fence, attempt, owner, ends: [end] } });
     }
   }
 
-  function extended(leases: readonly HeldLease[], until: number, answers: readonly Extended[], now: number): void {
+  function extended({ leases, now, leaseMs }: ExtendRequest, answers: readonly Extended[], trueNow: number): void {
     for (const [index, { seq, fence }] of leases.entries()) {
       const given = bySeq.get(seq)?.given;
       if (answers[index] === "lost" || given?.fence !== fence) continue;
-      given.ends.push({ setMs: world.nowMs(), untilMs: world.nowMs() + until - now });
+      given.ends.push({ setMs: world.nowMs(), untilMs: world.nowMs() + now + leaseMs - trueNow });
     }
   }
 
@@ -222,8 +226,7 @@ export function createLedger({ world, record, isAlive, isShared }: LedgerParts):
           leased(request as LeaseRequest, answer as Leased, caller);
           break;
         case "extend": {
-          const { leases, until } = request as { leases: readonly HeldLease[]; until: number };
-          extended(leases, until, answer as Extended[], caller.trueNow());
+          extended(request as ExtendRequest, answer as Extended[], caller.trueNow());
           break;
         }
         case "settle":
