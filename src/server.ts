@@ -252,7 +252,7 @@ function engineSettings(config: Config, disk: DiskWatch) {
     limits: {
       ...config.limits,
       resultBatchBytes: Math.min(config.limits.messageBytes / jsonGrowth, maxResultBatchBytes),
-      resultRoomBytes: Math.max(config.limits.unreadMiB * 2 ** 20, fewestOutputs * config.limits.messageBytes),
+      resultBudgetBytes: Math.max(config.limits.unreadMiB * 2 ** 20, fewestOutputs * config.limits.messageBytes),
     },
     maxQueued: new Map(Object.entries(config.pools).map(([name, pool]) => [name, pool.maxQueued])),
     retention: config.retention,

@@ -24,11 +24,11 @@ import { createNumbers, type Numbers, observeNumbers } from "./numbers.ts";
 import { createPruner, type Retention } from "./upkeep/pruner.ts";
 import { createRateLimit, type RateLimit, type Rates } from "./admit/rate-limit.ts";
 import { createReaper, recoverLost } from "./upkeep/reaper.ts";
-import { createSharedRoom } from "./deliver/read-budget.ts";
+import { createReadBudget } from "./deliver/read-budget.ts";
 import { createResultReaders, type ResultReaders } from "./deliver/result-readers.ts";
 import { createSettler } from "./settle/settler.ts";
 import { createStats, type Stats } from "./watch/stats.ts";
-import { createWaitingLines } from "./keyed-mutex.ts";
+import { createKeyedMutex } from "./keyed-mutex.ts";
 import { createWatchers, type Watchers } from "./watch/watchers.ts";
 
 export type EngineParts = {
@@ -56,7 +56,7 @@ export type EngineParts = {
     /** Outputs and failures that one batch of results holds, as they are stored. */
     readonly resultBatchBytes: number;
     /** What all streams of results may hold together of what they have read and not yet passed on. */
-    readonly resultRoomBytes: number;
+    readonly resultBudgetBytes: number;
     /** Jobs that one client may watch or run at once. */
     readonly watches: number;
   };
@@ -104,11 +104,11 @@ export function createEngine(parts: EngineParts): Engine {
   const backlog = createBacklog(store, parts.maxQueued);
   const stats = createStats(clock, parts.registry);
   const rateLimit = createRateLimit(parts.rates, clock);
-  const { resultStreams, resultBatchBytes, resultRoomBytes, watches } = parts.limits;
-  const room = createSharedRoom(resultRoomBytes);
-  const readers = createResultReaders(store, { maxPerClient: resultStreams, maxBatchBytes: resultBatchBytes, room });
+  const { resultStreams, resultBatchBytes, resultBudgetBytes, watches } = parts.limits;
+  const budget = createReadBudget(resultBudgetBytes);
+  const readers = createResultReaders(store, { maxPerClient: resultStreams, maxBatchBytes: resultBatchBytes, budget });
   const watchers = createWatchers(clock, watches);
-  const sweeps = createWaitingLines();
+  const perClient = createKeyedMutex();
   const named = new Map<string, EnginePool>();
   const lanesOf = (name: string): readonly Lane[] => {
     const pool = named.get(name);
@@ -193,8 +193,8 @@ export function createEngine(parts: EngineParts): Engine {
   observeNumbers(parts.registry, numbers);
   parts.registry.observed((observe) => {
     observe("millpond.result.readers", readers.count());
-    observe("millpond.result.unread", room.taken());
-    observe("millpond.result.limit", resultRoomBytes);
+    observe("millpond.result.unread", budget.reservedBytes());
+    observe("millpond.result.limit", resultBudgetBytes);
   });
 
   async function ended(): Promise<void> {
@@ -208,10 +208,10 @@ export function createEngine(parts: EngineParts): Engine {
     ...{ admission, readers, backlog, stats, numbers, rateLimit, watchers, pools, drain, ended },
     running: (pool) => (pool === undefined ? [...named.keys()] : [pool]).reduce((sum, name) => sum + open(name), 0),
     canceller: createCanceller({
-      ...{ store, sweeps, clock, backlog, stats, tracing, watchers, hintResults: readers.hint },
+      ...{ store, perClient, clock, backlog, stats, tracing, watchers, hintResults: readers.hint },
       stop: stopOne,
     }),
-    deadLetters: createDeadLetters({ store, sweeps, clock, backlog, stats, watchers, hintPool }),
+    deadLetters: createDeadLetters({ store, perClient, clock, backlog, stats, watchers, hintPool }),
     explain: createExplain({
       ...{ store, clock, isDraining: () => isDraining },
       laneOf(job) {

@@ -1,42 +1,47 @@
-/** Lines by name: whoever enters one waits until those before have left it. */
-export type WaitingLines = {
-  /** Resolves with what to call to leave, once it is this caller's turn or the signal aborts; ask the signal which it was. */
-  enter(name: string, signal: AbortSignal): Promise<() => void>;
+/** One mutex per key: of the callers that name the same key one goes on at a time, in the order of their calls. */
+export type KeyedMutex = {
+  /**
+   * Resolves with `unlock` once the caller holds the key, or when the signal aborts: ask the signal which it was. `unlock`
+   * must be called either way, and calling it again changes nothing.
+   */
+  lock(key: string, signal: AbortSignal): Promise<() => void>;
 };
 
-export function createWaitingLines(): WaitingLines {
-  /** Those who wait in each line behind the one whose turn it is; a line without that one does not exist. */
-  const lines = new Map<string, Set<() => void>>();
+export function createKeyedMutex(): KeyedMutex {
+  /** Who waits for each key behind the caller that holds it. A key that nobody holds has no entry. */
+  const queues = new Map<string, Set<() => void>>();
 
-  function leave(name: string): void {
-    const waiting = lines.get(name);
-    const [next] = waiting ?? [];
+  function passOn(key: string): void {
+    const queue = queues.get(key);
+    const [next] = queue ?? [];
     if (next) next();
-    else lines.delete(name);
+    else queues.delete(key);
   }
 
   return {
-    enter(name, signal) {
-      const waiting = lines.get(name);
-      let isIn = !waiting;
-      if (!waiting) lines.set(name, new Set());
-      const out = () => {
-        if (isIn) leave(name);
-        isIn = false;
+    lock(key, signal) {
+      const queue = queues.get(key);
+      let holdsKey = !queue;
+      const unlock = () => {
+        if (holdsKey) passOn(key);
+        holdsKey = false;
       };
-      if (!waiting) return Promise.resolve(out);
+      if (!queue) {
+        queues.set(key, new Set());
+        return Promise.resolve(unlock);
+      }
       return new Promise((resolve) => {
-        const done = (hasTurn: boolean) => {
-          isIn = hasTurn;
-          waiting.delete(turn);
-          signal.removeEventListener("abort", gone);
-          resolve(out);
+        const leaveQueue = (hasTurn: boolean) => {
+          holdsKey = hasTurn;
+          queue.delete(onTurn);
+          signal.removeEventListener("abort", onAbort);
+          resolve(unlock);
         };
-        const turn = () => done(true);
-        const gone = () => done(false);
-        waiting.add(turn);
-        if (signal.aborted) gone();
-        else signal.addEventListener("abort", gone, { once: true });
+        const onTurn = () => leaveQueue(true);
+        const onAbort = () => leaveQueue(false);
+        queue.add(onTurn);
+        if (signal.aborted) onAbort();
+        else signal.addEventListener("abort", onAbort, { once: true });
       });
     },
   };

@@ -1,34 +1,34 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createWaitingLines } from "../../src/engine/keyed-mutex.ts";
+import { createKeyedMutex } from "../../src/engine/keyed-mutex.ts";
 import { turn } from "../support/fake-clock.ts";
 
 function open() {
-  const lines = createWaitingLines();
+  const mutex = createKeyedMutex();
   const entered: string[] = [];
   const enter = async (who: string, name = "ada", signal = new AbortController().signal) => {
-    const leave = await lines.enter(name, signal);
+    const unlock = await mutex.lock(name, signal);
     entered.push(who);
-    return leave;
+    return unlock;
   };
   return { enter, entered };
 }
 
 test("one is in at a time, in the order in which they came", async () => {
   const { enter, entered } = open();
-  const leave = await enter("first");
+  const unlock = await enter("first");
   const second = enter("second");
   const third = enter("third");
   await turn();
   assert.deepEqual(entered, ["first"]);
-  leave();
+  unlock();
   (await second)();
   (await third)();
   assert.deepEqual(entered, ["first", "second", "third"]);
   await enter("fourth");
 });
 
-test("lines of other names are other lines", async () => {
+test("callers of other keys do not wait", async () => {
   const { enter, entered } = open();
   await enter("first", "ada");
   await enter("second", "bob");
@@ -37,11 +37,11 @@ test("lines of other names are other lines", async () => {
 
 test("who leaves twice lets one in", async () => {
   const { enter, entered } = open();
-  const leave = await enter("first");
+  const unlock = await enter("first");
   void enter("second");
   void enter("third");
-  leave();
-  leave();
+  unlock();
+  unlock();
   await turn();
   assert.deepEqual(entered, ["first", "second"]);
 });
@@ -49,7 +49,7 @@ test("who leaves twice lets one in", async () => {
 test("who gives up waiting is let go at once, holds nobody up, and lets nobody in", async () => {
   const { enter, entered } = open();
   const gone = new AbortController();
-  const leave = await enter("first");
+  const unlock = await enter("first");
   const second = enter("second", "ada", gone.signal);
   void enter("third");
   gone.abort();
@@ -60,7 +60,7 @@ test("who gives up waiting is let go at once, holds nobody up, and lets nobody i
   late();
   await turn();
   assert.deepEqual(entered, ["first", "second", "late"]);
-  leave();
+  unlock();
   await turn();
   assert.deepEqual(entered, ["first", "second", "late", "third"]);
 });

@@ -53,7 +53,7 @@ export async function tryEngine(t: TestContext, overrides: Partial<EngineParts> 
     limits: {
       ...{ jobsPerSubmit: 100_000, inputBytes: 1_000_000, resultStreams: 10, watches: 10 },
       resultBatchBytes: 1_000_000,
-      resultRoomBytes: 32_000_000,
+      resultBudgetBytes: 32_000_000,
     },
     maxQueued: new Map([["cpu", 1_000_000]]),
     retention: { ...kept, ...bounds },

@@ -41,7 +41,7 @@ function openEngine() {
       inputBytes: 1_000,
       resultStreams: 1,
       resultBatchBytes: 1_000_000,
-      resultRoomBytes: 32_000_000,
+      resultBudgetBytes: 32_000_000,
       watches: 1,
     },
     maxQueued: new Map([["cpu", 100_000]]),

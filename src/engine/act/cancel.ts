@@ -4,9 +4,9 @@ import { cancelled as asCancelled } from "../../job/transition.ts";
 import type { CancelledJob, Tracing } from "../../tracing.ts";
 import type { Cancelled, JobFilter, Store } from "../../store/store.ts";
 import type { Backlog } from "../admit/backlog.ts";
-import { eachPage, type Sweep } from "./for-each-page.ts";
+import { forEachPage, type PageOptions } from "./for-each-page.ts";
 import type { Stats } from "../watch/stats.ts";
-import type { WaitingLines } from "../keyed-mutex.ts";
+import type { KeyedMutex } from "../keyed-mutex.ts";
 import type { Watchers } from "../watch/watchers.ts";
 
 export type CancelCounts = { readonly matched: number; readonly cancelled: number; readonly cancelling: number };
@@ -15,12 +15,12 @@ export type Canceller = {
   /** One answer for each id, in order. Resolves once it is durable; jobs that run were told to stop by then. */
   cancel(client: string, ids: readonly string[]): Promise<readonly Cancelled[]>;
   /** Every job that waits or runs and matches; goes on from page to page until the end, or until the signal aborts. */
-  cancelWhere(client: string, filter: JobFilter, options: Sweep): Promise<CancelCounts>;
+  cancelWhere(client: string, filter: JobFilter, options: PageOptions): Promise<CancelCounts>;
 };
 
 export type CancellerParts = {
   readonly store: Pick<Store, "cancel" | "find">;
-  readonly sweeps: WaitingLines;
+  readonly perClient: KeyedMutex;
   readonly clock: Clock;
   readonly backlog: Pick<Backlog, "change">;
   readonly stats: Pick<Stats, "cancelled">;
@@ -54,10 +54,10 @@ export function createCanceller(parts: CancellerParts): Canceller {
 
   return {
     cancel,
-    async cancelWhere(client, filter, sweep) {
+    async cancelWhere(client, filter, options) {
       const counts = { cancelled: 0, cancelling: 0 };
       const request = { client, filter, states: ["QUEUED", "RUNNING"] as const };
-      const matched = await eachPage(parts, request, sweep, async (ids) => {
+      const matched = await forEachPage(parts, request, options, async (ids) => {
         for (const { kind } of await cancel(client, ids)) {
           if (kind === "cancelled" || kind === "cancelling") counts[kind] += 1;
         }

@@ -3,9 +3,9 @@ import type { Clock } from "../../clock.ts";
 import type { JobFilter, Redriven, Removed, Store } from "../../store/store.ts";
 import type { LinkedJob } from "../../tracing.ts";
 import type { Backlog } from "../admit/backlog.ts";
-import { eachPage, type Sweep } from "./for-each-page.ts";
+import { forEachPage, type PageOptions } from "./for-each-page.ts";
 import type { Stats } from "../watch/stats.ts";
-import type { WaitingLines } from "../keyed-mutex.ts";
+import type { KeyedMutex } from "../keyed-mutex.ts";
 import type { Watchers } from "../watch/watchers.ts";
 
 export type DeadLetters = {
@@ -15,7 +15,7 @@ export type DeadLetters = {
   redriveWhere(
     client: string,
     filter: JobFilter,
-    options: Sweep & {
+    options: PageOptions & {
       readonly perSecond: number;
       /** Called with what was redriven, page by page. */
       readonly onRedriven?: (jobs: readonly LinkedJob[]) => void;
@@ -27,13 +27,13 @@ export type DeadLetters = {
   removeWhere(
     client: string,
     filter: JobFilter,
-    options: Sweep,
+    options: PageOptions,
   ): Promise<{ readonly matched: number; readonly removed: number }>;
 };
 
 export type DeadLettersParts = {
   readonly store: Pick<Store, "find" | "redrive" | "remove">;
-  readonly sweeps: WaitingLines;
+  readonly perClient: KeyedMutex;
   readonly clock: Clock;
   readonly backlog: Pick<Backlog, "change">;
   readonly stats: Pick<Stats, "redriven">;
@@ -80,11 +80,11 @@ export function createDeadLetters(parts: DeadLettersParts): DeadLetters {
 
   return {
     redrive: (client, ids, perSecond) => redrive(client, ids, clock.now(), intervalOf(perSecond)),
-    async redriveWhere(client, filter, { perSecond, onRedriven, ...sweep }) {
+    async redriveWhere(client, filter, { perSecond, onRedriven, ...options }) {
       const startAt = clock.now();
       const intervalMs = intervalOf(perSecond);
       let redriven = 0;
-      const matched = await eachPage(parts, { client, filter, states }, sweep, async (ids) => {
+      const matched = await forEachPage(parts, { client, filter, states }, options, async (ids) => {
         const answers = await redrive(client, ids, startAt + redriven * intervalMs, intervalMs);
         const jobs = redrivenOf(ids, answers);
         redriven += jobs.length;
@@ -93,9 +93,9 @@ export function createDeadLetters(parts: DeadLettersParts): DeadLetters {
       return { matched, redriven };
     },
     remove,
-    async removeWhere(client, filter, sweep) {
+    async removeWhere(client, filter, options) {
       let removed = 0;
-      const matched = await eachPage(parts, { client, filter, states }, sweep, async (ids) => {
+      const matched = await forEachPage(parts, { client, filter, states }, options, async (ids) => {
         const answers = await remove(client, ids);
         removed += answers.filter(({ kind }) => kind === "removed").length;
       });

@@ -1,41 +1,41 @@
-/** Goes through all jobs that match a filter, page by page. */
+/** Acts on all jobs that match a filter, page by page. */
 import type { FindRequest, Store } from "../../store/store.ts";
-import type { WaitingLines } from "../keyed-mutex.ts";
+import type { KeyedMutex } from "../keyed-mutex.ts";
 
-/** `dryRun`: only count. When the signal aborts, what is under way is finished and nothing more is begun. */
-export type Sweep = { readonly dryRun: boolean; readonly signal: AbortSignal };
+/** `dryRun`: only count. When the signal aborts, the page under way is finished and no other is begun. */
+export type PageOptions = { readonly dryRun: boolean; readonly signal: AbortSignal };
 
 export type PageParts = {
   readonly store: Pick<Store, "find">;
-  /** Each client goes through its jobs once at a time: each page keeps the store from what others ask of it. */
-  readonly sweeps: WaitingLines;
+  /** One such call of a client runs at a time, because each page occupies the store. */
+  readonly perClient: KeyedMutex;
 };
 
-/** Jobs of one page: a call to the store that writes so many takes a few milliseconds. */
+/** Jobs in one page: a call to the store that writes this many takes a few milliseconds. */
 const pageJobs = 1_000;
 
 /**
  * Calls `act` with the ids of each page, one page after the other; resolves with the number of jobs that matched. The next
- * page is looked for while one is acted on: the store has the two calls in this order, and commits once.
+ * page is looked up while `act` runs: the store gets the two calls in this order, and commits once.
  */
-export async function eachPage(
-  { store, sweeps }: PageParts,
+export async function forEachPage(
+  { store, perClient }: PageParts,
   request: Omit<FindRequest, "afterSeq" | "limit">,
-  sweep: Sweep,
+  options: PageOptions,
   act: (ids: readonly string[]) => Promise<void>,
 ): Promise<number> {
-  const leave = await sweeps.enter(request.client, sweep.signal);
+  const unlock = await perClient.lock(request.client, options.signal);
   try {
-    return await goThrough(store, request, sweep, act);
+    return await goThrough(store, request, options, act);
   } finally {
-    leave();
+    unlock();
   }
 }
 
 async function goThrough(
   store: Pick<Store, "find">,
   request: Omit<FindRequest, "afterSeq" | "limit">,
-  { dryRun, signal }: Sweep,
+  { dryRun, signal }: PageOptions,
   act: (ids: readonly string[]) => Promise<void>,
 ): Promise<number> {
   const find = (afterSeq: number) => store.find({ ...request, afterSeq, limit: pageJobs });

@@ -12,7 +12,7 @@ import { type CheckedDraft, createDraftCheck, defaultChannel, type Draft } from 
 import { faultOfDeadline } from "./draft-times.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { Stats } from "../watch/stats.ts";
-import { createWaitingLines } from "../keyed-mutex.ts";
+import { createKeyedMutex } from "../keyed-mutex.ts";
 
 /** The answer to one draft. `channel`: where its result goes, null for none. */
 export type Admitted =
@@ -82,7 +82,8 @@ export const drainingRetryMs = 1_000;
 export function createAdmission(parts: AdmissionParts): Admission {
   const { store, backlog, rateLimit, stats, tracing, clock, limits, hint } = parts;
   const check = createDraftCheck(parts.tasks, limits.inputBytes);
-  const lines = createWaitingLines();
+  /** A client's submits that may wait do so one after the other. */
+  const perClient = createKeyedMutex();
   let isClosed = false;
 
   function refuseWhenClosed(): void {
@@ -99,7 +100,7 @@ export function createAdmission(parts: AdmissionParts): Admission {
 
   /** Resolves once the client may submit this many jobs more. */
   async function allowance(client: string, jobs: number, { signal, onWait }: SlowOptions): Promise<void> {
-    const leave = await lines.enter(client, signal);
+    const unlock = await perClient.lock(client, signal);
     const since = clock.monotonicMs();
     let hasWaited = false;
     try {
@@ -112,7 +113,7 @@ export function createAdmission(parts: AdmissionParts): Admission {
       }
     } finally {
       if (hasWaited) stats.throttled(client, jobs, clock.monotonicMs() - since);
-      leave();
+      unlock();
     }
   }
 

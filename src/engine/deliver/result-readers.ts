@@ -2,20 +2,20 @@
 import { refusal } from "../../errors.ts";
 import type { StoredResult } from "../../job/job.ts";
 import type { Store } from "../../store/store.ts";
-import type { Place, SharedRoom } from "./read-budget.ts";
+import type { Reservation, ReadBudget } from "./read-budget.ts";
 
 export type ResultReader = {
   /** Results up to this position were handed out, or will not be: they are acknowledged. */
   cursor(): number;
   /**
-   * The next results, at most `limit` and `maxBatchBytes` of outputs, the first ones fewer; waits for the first, and for
-   * room. Empty: `stopAtEnd` and there are no more, or the reader is closed. One call at a time; who calls has passed on
-   * those of the last one, as `passedOn` says.
+   * The next results, at most `limit` and `maxBatchBytes` of outputs, the first batches smaller; waits for the first
+   * result, and for the budget. Empty: `stopAtEnd` and there are no more, or the reader is closed. One call at a time: by
+   * calling, the caller has passed on the results of the last call, see `passedOn`.
    */
   next(limit: number): Promise<readonly StoredResult[]>;
-  /** Those of the last `next` are held no longer: their room is given back, though it may be long until the next are wanted. */
+  /** The results of the last `next` are held no longer: releases their bytes, also when the next call is a long way off. */
   passedOn(): void;
-  /** Ends a waiting `next`, and gives the place and the room free. */
+  /** Ends a waiting `next`, and releases what it reserved. */
   close(): void;
 };
 
@@ -36,7 +36,7 @@ export type ResultReaders = {
   open(from: ReadFrom): Promise<ResultReader>;
   /** New results of a channel are in the store or on their way. May come too often, and may be lost. */
   hint(client: string, channel: string): void;
-  /** Results of a channel were acknowledged up to this position: its readers are told. May be lost. */
+  /** Results of a channel were acknowledged up to this position: its readers are notified. May be lost. */
   acknowledged(client: string, channel: string, cursor: number): void;
   /** Readers that are open. */
   count(): number;
@@ -59,12 +59,12 @@ export type ReaderLimits = {
   readonly maxPerClient: number;
   /** Bound on the outputs and failures of one batch, as they are stored; one that is larger comes alone. */
   readonly maxBatchBytes: number;
-  /** Where all that they have read and not yet passed on has to fit. */
-  readonly room: SharedRoom;
+  /** Bounds what all readers have read and not yet passed on. */
+  readonly budget: ReadBudget;
 };
 
 export function createResultReaders(store: Pick<Store, "results">, limits: ReaderLimits): ResultReaders {
-  const { maxPerClient, maxBatchBytes, room } = limits;
+  const { maxPerClient, maxBatchBytes, budget } = limits;
   const clients = new Map<string, Map<string, Set<Reader>>>();
   let isClosing = false;
 
@@ -85,8 +85,8 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
     const { client, channel, afterCursor, stopAtEnd, onSkipped } = from;
     let cursor = afterCursor;
     let batchBytes = Math.min(firstBatchBytes, maxBatchBytes);
-    /** What the last batch takes. */
-    let place: Place | undefined;
+    /** The bytes of the last batch. */
+    let reservation: Reservation | undefined;
     /** What the last batch took when it was a single result: the next one is likely to need as much. */
     let single = 0;
     let isClosed = false;
@@ -108,18 +108,18 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
 
     function close(): void {
       isClosed = true;
-      place?.free();
+      reservation?.release();
       leave();
       wake();
     }
 
-    /** Reads what there is room for. A number: it was let go again, for it takes so many bytes and there is no room for them. */
+    /** Reads what the budget grants. A number: the results were dropped again, because they need this many bytes. */
     async function tryRead(limit: number, maxBytes: number): Promise<readonly StoredResult[] | number> {
       isHinted = false;
       const request = { client, channel, afterCursor: cursor, limit: Math.min(limit, maxBatch), maxBytes };
       const { results, lastCursor } = await store.results(request);
       const bytes = sum(results.map(heldBytes));
-      if (place?.resize(bytes) === false) return bytes;
+      if (reservation?.resize(bytes) === false) return bytes;
       single = results.length === 1 ? bytes : 0;
       const hasSkipped = (results[0]?.cursor ?? lastCursor + 1) > cursor + 1;
       cursor = results.at(-1)?.cursor ?? lastCursor; // none although there are some: all are acknowledged
@@ -135,11 +135,11 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
       const least = Math.min(firstBatchBytes, maxBatchBytes);
       let bytes = Math.max(least, single);
       while (!isClosed) {
-        place?.free();
-        place = room.take(client, bytes);
-        await place.granted;
-        // where there is no room for a large batch a small one goes out, and not nothing
-        const maxBytes = batchBytes <= bytes || place.resize(batchBytes) ? batchBytes : least;
+        reservation?.release();
+        reservation = budget.reserve(client, bytes);
+        await reservation.granted;
+        // a small batch goes out where the budget has no room for a large one
+        const maxBytes = batchBytes <= bytes || reservation.resize(batchBytes) ? batchBytes : least;
         const found = isClosed ? [] : await tryRead(limit, maxBytes);
         if (typeof found !== "number") return found;
         bytes = found;
@@ -160,7 +160,7 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
     return {
       cursor: () => cursor,
       async next(limit) {
-        place?.free();
+        reservation?.release();
         while (!isClosed) {
           if (isHinted || isFinishing) {
             const results = await read(limit);
@@ -174,7 +174,7 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
         }
         return [];
       },
-      passedOn: () => place?.free(),
+      passedOn: () => reservation?.release(),
       close,
     };
   }

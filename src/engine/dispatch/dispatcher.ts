@@ -7,9 +7,9 @@ import type { Log } from "../../log.ts";
 import type { Ended, Pool } from "../../pool/pool.ts";
 import type { Leased, Store } from "../../store/store.ts";
 import type { Backlog } from "../admit/backlog.ts";
-import { createAhead } from "./prefetch.ts";
+import { createPrefetch } from "./prefetch.ts";
 import { createChunkSize } from "./chunk-size.ts";
-import { asCancelled, createRunning, unrun } from "./in-flight.ts";
+import { asCancelled, createInFlight, unrun } from "./in-flight.ts";
 
 /** `stop` drains, and resolves once no job runs; the pool decides how long that takes. */
 export type Dispatcher = Service & {
@@ -73,8 +73,8 @@ const lookEveryMs = 1_000;
 export function createDispatcher(parts: DispatcherParts): Dispatcher {
   const { pool, suspects, store, backlog, clock, owner, settle } = parts;
   const chunkSize = createChunkSize(parts.maxChunk);
-  const ahead = createAhead(pool.maxWorkers, parts.maxChunk);
-  const running = createRunning();
+  const ahead = createPrefetch(pool.maxWorkers, parts.maxChunk);
+  const running = createInFlight();
   let isLeasing = false;
   let asking = 0;
   /** Jobs that the leases under way may bring. */

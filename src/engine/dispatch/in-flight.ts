@@ -9,7 +9,7 @@ export type RunningChunk = {
   withdrawn: ReadonlyMap<number, number>;
 };
 
-export type Running = {
+export type InFlight = {
   begin(leases: readonly Lease[]): RunningChunk;
   /** The chunk is over; of its outcomes those remain that belong to it still. */
   end(chunk: RunningChunk, ended: readonly Ended[]): readonly Ended[];
@@ -24,7 +24,7 @@ export type Running = {
 
 const none: ReadonlyMap<number, number> = new Map();
 
-export function createRunning(): Running {
+export function createInFlight(): InFlight {
   const chunks = new Set<RunningChunk>();
   let count = 0;
   const isIn = ({ leases, withdrawn }: RunningChunk, { seq, fence }: Lease) =>
@@ -73,8 +73,8 @@ export function createRunning(): Running {
 /** An attempt that ended before it began. */
 export function unrun(lease: Lease, outcome: Outcome, now: number): Ended {
   const isDamaged = lease.damage !== undefined && !lease.isCancelling;
-  const told: Outcome = isDamaged ? { kind: "failed", failure: lease.damage } : outcome;
-  return { lease, outcome: told, startedAt: now, finishedAt: now, tookMs: 0 };
+  const damaged: Outcome | false = isDamaged && { kind: "failed", failure: lease.damage };
+  return { lease, outcome: damaged || outcome, startedAt: now, finishedAt: now, tookMs: 0 };
 }
 
 /** A job that was cancelled before it began: it is CANCELLED, and the attempt does not count. */

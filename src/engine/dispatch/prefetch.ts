@@ -2,7 +2,7 @@
  * How many jobs to hold ready beyond those that run, so that a worker that is done need not wait for a lease and its
  * commit.
  */
-export type Ahead = {
+export type Prefetch = {
   /**
    * Jobs worth holding ready: what the workers use up until more can be there. 0 while nothing is known of the jobs or they
    * take 100 ms or more on average. Otherwise at least `chunk`, the size of a chunk, and at most the larger of `chunk` and
@@ -28,7 +28,7 @@ const leastMs = 0.001;
  * Where a few are slow that is too little: between two slow ones a worker runs through far more. One that begins a job
  * uses up at least `time / mean(min(job, time)) - 1` others in that time (Wald's equation).
  */
-export function createAhead(workers: number, max: number): Ahead {
+export function createPrefetch(workers: number, max: number): Prefetch {
   const lease = createMean(shares.lease);
   const job = createMean(shares.job);
   /** Of jobs, none longer than what is ready has to last. */

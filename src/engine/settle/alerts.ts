@@ -74,7 +74,7 @@ export function createAlerts({ webhook: url, fetch, clock, log }: AlertsParts): 
       if (deaths.length === 0) return;
       cancelSummary ??= clock.after(summaryEveryMs, summarise);
       for (const death of deaths) write(death);
-      webhook?.tell(deaths.map(shown));
+      webhook?.enqueue(deaths.map(shown));
     },
     async stop() {
       cancelSummary?.();

@@ -22,7 +22,7 @@ export type Fetch = (
 
 export type Webhook = {
   /** Takes items that JSON can hold, and returns at once. Beyond ten thousand that wait they are dropped. */
-  tell(items: readonly object[]): void;
+  enqueue(items: readonly object[]): void;
   /** Resolves once all is told or dropped, after two seconds at most. What comes afterwards is dropped. */
   stop(): Promise<void>;
 };
@@ -44,7 +44,7 @@ const retryDelaysMs = [1_000, 4_000, 16_000];
 const lastMs = 2_000;
 
 /** Why a batch was not taken, and whether trying again may help. */
-type Fault = { readonly why: string; readonly mayPass: boolean };
+type PostFailure = { readonly why: string; readonly mayPass: boolean };
 
 export function createWebhook({ url, name, fetch, clock, log }: WebhookParts): Webhook {
   const { host, target, headers } = targetOf(url);
@@ -68,7 +68,7 @@ export function createWebhook({ url, name, fetch, clock, log }: WebhookParts): W
     sending = undefined;
   }
 
-  async function send(body: string): Promise<Fault | undefined> {
+  async function send(body: string): Promise<PostFailure | undefined> {
     for (let attempt = 0; ; attempt += 1) {
       const isLast = attempt === retryDelaysMs.length || stopping.signal.aborted;
       const fault = await post(body);
@@ -77,14 +77,14 @@ export function createWebhook({ url, name, fetch, clock, log }: WebhookParts): W
     }
   }
 
-  async function post(body: string): Promise<Fault | undefined> {
+  async function post(body: string): Promise<PostFailure | undefined> {
     const late = new AbortController();
     const cancel = clock.after(timeoutMs, () => late.abort());
     try {
       const signal = AbortSignal.any([late.signal, gaveUp.signal]);
       const response = await fetch(target, { method: "POST", headers, body, redirect: "manual", signal });
       await response.body?.cancel();
-      return faultOfStatus(response.status);
+      return failureOfStatus(response.status);
     } catch (error) {
       return { why: late.signal.aborted ? `it took longer than ${timeoutMs} ms` : reasonOf(error), mayPass: true };
     } finally {
@@ -103,7 +103,7 @@ export function createWebhook({ url, name, fetch, clock, log }: WebhookParts): W
   }
 
   return {
-    tell(items) {
+    enqueue(items) {
       const room = stopping.signal.aborted ? 0 : maxWaiting - waiting.length;
       for (const item of items.slice(0, room)) waiting.push(item);
       drop(Math.max(items.length - room, 0));
@@ -135,7 +135,7 @@ function targetOf(given: string) {
   return { host, target: url.href, headers };
 }
 
-function faultOfStatus(status: number): Fault | undefined {
+function failureOfStatus(status: number): PostFailure | undefined {
   if (status >= 200 && status < 300) return undefined;
   return { why: `it answered ${status}`, mayPass: status >= 500 || status === 408 || status === 429 };
 }

@@ -42,7 +42,7 @@ export function createWatchers(clock: Clock, maxPerClient: number): Watchers {
     else openByClient.delete(client);
   }
 
-  function tell(job: Watched, update: (queue: WatchQueue, event: number) => void): void {
+  function notify(job: Watched, update: (queue: WatchQueue, event: number) => void): void {
     event += 1;
     for (const queue of watches.get(keyOf(job)) ?? []) update(queue, event);
   }
@@ -73,11 +73,11 @@ export function createWatchers(clock: Clock, maxPerClient: number): Watchers {
     isWatched: () => watches.size > 0,
     changed(jobs) {
       if (watches.size === 0) return;
-      for (const job of jobs) tell(job, (queue, event) => queue.changed(event));
+      for (const job of jobs) notify(job, (queue, event) => queue.changed(event));
     },
-    progress: (job, progress) => tell(job, (queue, event) => queue.push({ kind: "progress", event, progress })),
+    progress: (job, progress) => notify(job, (queue, event) => queue.push({ kind: "progress", event, progress })),
     log(job, line) {
-      tell(job, (queue, event) => queue.push({ kind: "log", event, line }));
+      notify(job, (queue, event) => queue.push({ kind: "log", event, line }));
       lines.add(keyOf(job), { kind: "log", event, line });
     },
     closeAll() {

@@ -1,6 +1,6 @@
 /** One request whose body arrives: what it holds, whether it may be read on, and when it is cut. */
 import type { Clock } from "../../clock.ts";
-import type { Place } from "../../engine/deliver/read-budget.ts";
+import type { Reservation } from "../../engine/deliver/read-budget.ts";
 import type { Log } from "../../log.ts";
 import { guarded, ignore } from "../boundary.ts";
 import type { Framing } from "./framing.ts";
@@ -36,39 +36,39 @@ export type RequestBody = {
   end(): void;
   cut(reason: CutReason): void;
   /** Cuts it when it has stalled. `isCrowded`: others wait for room. */
-  sweep(isCrowded: boolean): void;
+  checkStall(isCrowded: boolean): void;
 };
 
 /** What a body needs of the budget. */
-export type Share = {
+export type BodyBudget = {
   readonly clock: Clock;
   readonly log: Log;
   readonly stallMs: number;
-  take(bytes: number): Place;
-  /** What it holds outside of the room changes. */
+  reserve(bytes: number): Reservation;
+  /** What it holds outside of its reservation changes. */
   holdOutside(from: number, to: number): void;
   addWaiting(change: 1 | -1): void;
   onCut(reason: CutReason): void;
   onEnd(): void;
 };
 
-/** A message up to this size takes no room, so that no small call ever waits. */
+/** A message up to this size needs no reservation, so that no small call ever waits. */
 export const smallBytes = 16 * 1024;
-/** So much must come within `stallMs`, or the end. */
+/** This much must come within `stallMs`, or the end. */
 const progressBytes = 16 * 1024;
-/** So many pieces of a message may be tiny: each costs about 100 bytes, whatever is in it. */
+/** A message may have this many tiny pieces: each costs about 100 bytes, whatever is in it. */
 const maxTinyPieces = 512;
 const tinyBytes = 256;
 
-export function createRequestBody(arrival: Arrival, share: Share): RequestBody {
+export function createRequestBody(arrival: Arrival, budget: BodyBudget): RequestBody {
   const { framing, handsOver, pausedBytes } = arrival;
-  const { clock, log, stallMs } = share;
+  const { clock, log, stallMs } = budget;
   /** Of messages that are complete and not handed over, in their order. */
   const complete: number[] = [];
   let completeBytes = 0;
-  let place: Place | undefined;
-  let placeBytes = 0;
-  let placedAt = 0;
+  let reservation: Reservation | undefined;
+  let reservedBytes = 0;
+  let reservedAt = 0;
   let outsideBytes = 0;
   let tinyPieces = 0;
   let progress = 0;
@@ -80,48 +80,48 @@ export function createRequestBody(arrival: Arrival, share: Share): RequestBody {
     guarded(log, "counting a request", handler, abandon);
   const onGranted = guard(granted);
 
-  /** Gets room for what it holds and will hold, and is read on when there is. */
+  /** Reserves what it holds and will hold, and is read on once that is granted. */
   function settle(): void {
     const needed = completeBytes + framing.begun();
     const isBehind = handsOver === "taken" && completeBytes > smallBytes; // its reader has enough to do
     if (needed <= smallBytes) leave();
-    else if (needed < placeBytes || (needed > placeBytes && !isBehind)) ask(needed);
-    const fits = needed <= smallBytes || (!isWaiting && needed <= placeBytes);
+    else if (needed < reservedBytes || (needed > reservedBytes && !isBehind)) ask(needed);
+    const fits = needed <= smallBytes || (!isWaiting && needed <= reservedBytes);
     setPaused(!fits || isBehind);
-    setOutside((fits && place ? 0 : Math.min(needed, smallBytes + completeBytes)) + (isPaused ? pausedBytes : 0));
+    setOutside((fits && reservation ? 0 : Math.min(needed, smallBytes + completeBytes)) + (isPaused ? pausedBytes : 0));
   }
 
   function ask(needed: number): void {
-    if (place?.isGranted() && place.resize(needed)) {
-      placeBytes = needed;
+    if (reservation?.isGranted() && reservation.resize(needed)) {
+      reservedBytes = needed;
       return;
     }
     leave();
-    const asked = share.take(needed);
-    place = asked;
-    placeBytes = needed;
-    placedAt = clock.monotonicMs();
+    const asked = budget.reserve(needed);
+    reservation = asked;
+    reservedBytes = needed;
+    reservedAt = clock.monotonicMs();
     if (asked.isGranted()) return;
     setWaiting(true);
     void asked.granted.then(() => onGranted(asked));
   }
 
-  function granted(asked: Place): void {
-    if (place !== asked) return;
-    placedAt = clock.monotonicMs();
+  function granted(asked: Reservation): void {
+    if (reservation !== asked) return;
+    reservedAt = clock.monotonicMs();
     setWaiting(false);
     settle();
   }
 
   function leave(): void {
     setWaiting(false);
-    place?.free();
-    place = undefined;
-    placeBytes = 0;
+    reservation?.release();
+    reservation = undefined;
+    reservedBytes = 0;
   }
 
   function setWaiting(to: boolean): void {
-    if (to !== isWaiting) share.addWaiting(to ? 1 : -1);
+    if (to !== isWaiting) budget.addWaiting(to ? 1 : -1);
     isWaiting = to;
   }
 
@@ -134,7 +134,7 @@ export function createRequestBody(arrival: Arrival, share: Share): RequestBody {
   }
 
   function setOutside(to: number): void {
-    if (to !== outsideBytes) share.holdOutside(outsideBytes, to);
+    if (to !== outsideBytes) budget.holdOutside(outsideBytes, to);
     outsideBytes = to;
   }
 
@@ -150,14 +150,14 @@ export function createRequestBody(arrival: Arrival, share: Share): RequestBody {
     isEnded = true;
     leave();
     setOutside(0);
-    share.onEnd();
+    budget.onEnd();
     setPaused(false); // what still comes is dropped by its reader
   }
 
   function cut(reason: CutReason): void {
     if (isEnded) return;
     end();
-    share.onCut(reason);
+    budget.onCut(reason);
     arrival.cut();
   }
 
@@ -189,11 +189,11 @@ export function createRequestBody(arrival: Arrival, share: Share): RequestBody {
       completeBytes -= complete.shift() ?? 0;
       settle();
     }),
-    sweep: guard((isCrowded: boolean) => {
+    checkStall: guard((isCrowded: boolean) => {
       const isArriving = handsOver === "end" || framing.begun() > 0;
       if (isPaused || !isArriving) return;
       const now = clock.monotonicMs();
-      const isInTheWay = isCrowded && placeBytes > 0 && now - placedAt >= stallMs;
+      const isInTheWay = isCrowded && reservedBytes > 0 && now - reservedAt >= stallMs;
       if (isInTheWay || now - progressAt >= stallMs) cut("stalled");
     }),
   };

@@ -4,7 +4,7 @@
  * what has begun can end, and no message waits for another that waits for it. What room cannot bound is cut.
  */
 import type { Clock } from "../../clock.ts";
-import { createSharedRoom } from "../../engine/deliver/read-budget.ts";
+import { createReadBudget } from "../../engine/deliver/read-budget.ts";
 import type { Log } from "../../log.ts";
 import { type Arrival, createRequestBody, type CutReason, type RequestBody } from "./request-body.ts";
 
@@ -25,7 +25,7 @@ export type RequestBudget = {
 type Later = { bytes: number; open(): void };
 
 export type RequestBudgetOptions = {
-  /** Half of it is room for messages; half for what takes no room: small messages, and what is sent while others wait. */
+  /** Half of it is room for messages; half for what reserves nothing: small messages, and what is sent while others wait. */
   readonly bytes: number;
   /** A request must make progress, and a message that has room while others wait must be complete, within this time. */
   readonly stallMs: number;
@@ -35,29 +35,29 @@ export type RequestBudgetOptions = {
   readonly onCut: (reason: CutReason) => void;
 };
 
-/** A connection, and those of its requests that hold bytes outside of the room. */
+/** A connection, and those of its requests that hold bytes outside of the reservations. */
 type Connection = { readonly name: string; readonly requests: Set<RequestBody>; outsideBytes: number };
 
-const sweepsPerStall = 10;
+const checksPerStall = 10;
 /** Requests that are complete, and end in the next packet, are gone by then. */
 const makeSpaceAfterMs = 50;
 
 export function createRequestBudget({ bytes, stallMs, clock, log, onCut }: RequestBudgetOptions): RequestBudget {
-  const room = createSharedRoom(bytes / 2);
+  const messages = createReadBudget(bytes / 2);
   const maxOutsideBytes = bytes / 2;
   const open = new Set<RequestBody>();
-  /** To be opened by the second sweep from when they came. */
+  /** To be opened by the second check after they came. */
   let young = new Set<Later>();
   let old = new Set<Later>();
   const connections = new WeakMap<object, Connection>();
-  /** Those that hold bytes outside of the room. */
+  /** Those that hold bytes outside of the reservations. */
   const crowd = new Set<Connection>();
   let connectionCount = 0;
   let outsideBytes = 0;
   /** What requests hold that are opened later. */
   let unopenedBytes = 0;
   let waiting = 0;
-  let isSweeping = false;
+  let isCheckDue = false;
   let isMakingSpace = false;
 
   function connectionOf(key: object): Connection {
@@ -83,7 +83,7 @@ export function createRequestBudget({ bytes, stallMs, clock, log, onCut }: Reque
     clock.after(makeSpaceAfterMs, makeSpace);
   }
 
-  /** Cuts the requests of the connection that holds most outside of the room, then of the next, until the rest fits. */
+  /** Cuts the requests of the connection that holds most outside of the reservations, then of the next, until the rest fits. */
   function makeSpace(): void {
     isMakingSpace = false;
     for (const connection of [...crowd].sort((one, other) => other.outsideBytes - one.outsideBytes)) {
@@ -99,17 +99,17 @@ export function createRequestBudget({ bytes, stallMs, clock, log, onCut }: Reque
     }
   }
 
-  function sweepLater(): void {
-    if (isSweeping || open.size + young.size + old.size === 0) return;
-    isSweeping = true;
-    clock.after(stallMs / sweepsPerStall, () => {
-      isSweeping = false;
-      for (const body of [...open]) body.sweep(waiting > 0);
+  function checkLater(): void {
+    if (isCheckDue || open.size + young.size + old.size === 0) return;
+    isCheckDue = true;
+    clock.after(stallMs / checksPerStall, () => {
+      isCheckDue = false;
+      for (const body of [...open]) body.checkStall(waiting > 0);
       const due = old;
       old = young;
       young = new Set();
       openAll(due);
-      sweepLater();
+      checkLater();
     });
   }
 
@@ -117,7 +117,7 @@ export function createRequestBudget({ bytes, stallMs, clock, log, onCut }: Reque
     open(arrival) {
       const body = createRequestBody(arrival, {
         ...{ clock, log, stallMs, onCut },
-        take: (needed) => room.take(connectionOf(arrival.connection).name, needed),
+        reserve: (needed) => messages.reserve(connectionOf(arrival.connection).name, needed),
         holdOutside: (from, to) => holdOutside(arrival.connection, body, from, to),
         addWaiting(change) {
           waiting += change;
@@ -125,12 +125,12 @@ export function createRequestBudget({ bytes, stallMs, clock, log, onCut }: Reque
         onEnd: () => open.delete(body),
       });
       open.add(body);
-      sweepLater();
+      checkLater();
       return body;
     },
     openLater(request) {
       young.add(request);
-      sweepLater();
+      checkLater();
     },
     hold(request, bytes) {
       request.bytes += bytes;
@@ -141,7 +141,7 @@ export function createRequestBudget({ bytes, stallMs, clock, log, onCut }: Reque
       young = new Set();
       for (const each of due) openAll(each);
     },
-    heldBytes: () => room.taken() + outsideBytes + unopenedBytes,
+    heldBytes: () => messages.reservedBytes() + outsideBytes + unopenedBytes,
     forget(request) {
       if (young.delete(request) || old.delete(request)) unopenedBytes -= request.bytes;
     },

@@ -38,7 +38,7 @@ export type RunningJob = {
  */
 export type Running = Map<number, RunningJob>;
 
-export function createRunning(db: DatabaseSync): Running {
+export function createInFlight(db: DatabaseSync): Running {
   const left = db
     .prepare(
       `SELECT seq, fence, attempt, owner, id, client, task, pool, channel, expires_at AS expiresAt,

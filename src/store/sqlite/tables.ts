@@ -6,7 +6,7 @@ import { createDeadLetters, type DeadLetters } from "./dead-letters.ts";
 import { createDeadlines, type Deadlines } from "./deadlines.ts";
 import { createHistory, type History } from "./history.ts";
 import { createPayloads, type Payloads } from "./payloads.ts";
-import { createRunning, type Running } from "./running.ts";
+import { createInFlight, type Running } from "./running.ts";
 
 /** What the statements about jobs share. */
 export type Tables = {
@@ -29,6 +29,6 @@ export function createTables(db: DatabaseSync, onDamage: (sentence: string) => v
     deadlines: createDeadlines(db),
     history: createHistory(db),
     payloads: createPayloads(db),
-    running: createRunning(db),
+    running: createInFlight(db),
   };
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createBacklog } from "../../../src/engine/admit/backlog.ts";
 import { createCanceller } from "../../../src/engine/act/cancel.ts";
-import { createWaitingLines } from "../../../src/engine/keyed-mutex.ts";
+import { createKeyedMutex } from "../../../src/engine/keyed-mutex.ts";
 import type { NewJob } from "../../../src/job/job.ts";
 import { createMemoryStore } from "../../../src/store/memory.ts";
 import { createFakeClock } from "../../support/fake-clock.ts";
@@ -19,7 +19,7 @@ async function open(jobs: readonly NewJob[] = []) {
   const traced: string[] = [];
   let isWatched = true;
   const canceller = createCanceller({
-    ...{ store, sweeps: createWaitingLines(), backlog, clock: createFakeClock(t0) },
+    ...{ store, perClient: createKeyedMutex(), backlog, clock: createFakeClock(t0) },
     stats: { cancelled: (client, { task, pool }) => void counted.push(`${client}/${task}/${pool}`) },
     tracing: { cancelled: (cancelled) => void traced.push(...cancelled.map(({ client, id }) => `${client}/${id}`)) },
     hintResults: (client, channel) => void hints.push(`results ${client}/${channel}`),

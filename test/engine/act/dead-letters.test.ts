@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createBacklog } from "../../../src/engine/admit/backlog.ts";
 import { createDeadLetters } from "../../../src/engine/act/dead-letters.ts";
-import { createWaitingLines } from "../../../src/engine/keyed-mutex.ts";
+import { createKeyedMutex } from "../../../src/engine/keyed-mutex.ts";
 import type { NewJob } from "../../../src/job/job.ts";
 import { createMemoryStore } from "../../../src/store/memory.ts";
 import { createFakeClock } from "../../support/fake-clock.ts";
@@ -21,7 +21,7 @@ async function open(dead: readonly NewJob[] = []) {
   const hints: string[] = [];
   const counted: string[] = [];
   const deadLetters = createDeadLetters({
-    ...{ store, sweeps: createWaitingLines(), backlog, clock: createFakeClock(t0) },
+    ...{ store, perClient: createKeyedMutex(), backlog, clock: createFakeClock(t0) },
     stats: { redriven: (pool) => void counted.push(pool) },
     hintPool: (pool, dueAt) => void hints.push(`pool ${pool} at ${dueAt - t0}`),
     watchers: { isWatched: () => true, changed: (jobs) => void hints.push(`changed ${jobs.length}`) },

@@ -1,21 +1,21 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { eachPage } from "../../../src/engine/act/for-each-page.ts";
-import { createWaitingLines } from "../../../src/engine/keyed-mutex.ts";
+import { forEachPage } from "../../../src/engine/act/for-each-page.ts";
+import { createKeyedMutex } from "../../../src/engine/keyed-mutex.ts";
 import { createSignal } from "../../../src/lifecycle.ts";
 import type { Found } from "../../../src/store/store.ts";
 import { anyJob } from "../../store/sample.ts";
 import { turn } from "../../support/fake-clock.ts";
 
 const none: Found = { ids: [], nextSeq: null };
-const sweep = (signal = new AbortController().signal) => ({ dryRun: true, signal });
+const options = (signal = new AbortController().signal) => ({ dryRun: true, signal });
 const askedBy = (client: string) => ({ client, filter: anyJob, states: ["DEAD"] as const });
 
 test("a client goes through its jobs once at a time, and keeps no other from it", async () => {
   const answers = [createSignal<Found>(), createSignal<Found>(), createSignal<Found>()];
   const asked: string[] = [];
   const parts = {
-    sweeps: createWaitingLines(),
+    perClient: createKeyedMutex(),
     store: {
       find: ({ client }: { readonly client: string }) => {
         asked.push(client);
@@ -24,7 +24,8 @@ test("a client goes through its jobs once at a time, and keeps no other from it"
     },
   };
   const gone = new AbortController();
-  const run = (client: string, signal?: AbortSignal) => eachPage(parts, askedBy(client), sweep(signal), async () => {});
+  const run = (client: string, signal?: AbortSignal) =>
+    forEachPage(parts, askedBy(client), options(signal), async () => {});
 
   const first = run("eve");
   const second = run("eve");
@@ -43,10 +44,10 @@ test("a client goes through its jobs once at a time, and keeps no other from it"
   assert.deepEqual(await Promise.all([second, other]), [0, 0]);
 });
 
-test("a sweep that fails lets the next one in", async () => {
+test("a options that fails lets the next one in", async () => {
   const finds = [() => Promise.reject(new Error("no disk")), () => Promise.resolve(none)];
-  const parts = { sweeps: createWaitingLines(), store: { find: () => finds.shift()?.() ?? Promise.resolve(none) } };
-  const sweeps = [1, 2].map(() => eachPage(parts, askedBy("eve"), sweep(), async () => {}));
-  await assert.rejects(sweeps[0] as Promise<number>, /no disk/);
-  assert.equal(await sweeps[1], 0);
+  const parts = { perClient: createKeyedMutex(), store: { find: () => finds.shift()?.() ?? Promise.resolve(none) } };
+  const calls = [1, 2].map(() => forEachPage(parts, askedBy("eve"), options(), async () => {}));
+  await assert.rejects(calls[0] as Promise<number>, /no disk/);
+  assert.equal(await calls[1], 0);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createSharedRoom } from "../../../src/engine/deliver/read-budget.ts";
+import { createReadBudget } from "../../../src/engine/deliver/read-budget.ts";
 import { createResultReaders, maxBatch, type ReadFrom } from "../../../src/engine/deliver/result-readers.ts";
 import { createMemoryStore } from "../../../src/store/memory.ts";
 import { data, finish, newJobs, pruneAcknowledged } from "../../store/sample.ts";
@@ -11,7 +11,11 @@ const from: ReadFrom = { client: "ada", channel: "default", afterCursor: 0, stop
 
 function open(maxPerClient = 3) {
   const store = createMemoryStore();
-  const readers = createResultReaders(store, { maxPerClient, maxBatchBytes: 2 ** 20, room: createSharedRoom(2 ** 25) });
+  const readers = createResultReaders(store, {
+    maxPerClient,
+    maxBatchBytes: 2 ** 20,
+    budget: createReadBudget(2 ** 25),
+  });
   return {
     store,
     readers,
@@ -51,7 +55,7 @@ describe("a reader", () => {
     assert.deepEqual(cursors(await reader.next(10)), [4, 5]);
   });
 
-  test("refuses a cursor from the future, and holds no place for it", async () => {
+  test("refuses a cursor from the future, and holds no reservation for it", async () => {
     const { readers, add } = open();
     await add(2);
     const { reason, message } = await refusalOf(readers.open({ ...from, afterCursor: 3 }));
@@ -109,7 +113,7 @@ describe("a reader", () => {
           return answer; // what was there before
         },
       },
-      { maxPerClient: 1, maxBatchBytes: 2 ** 20, room: createSharedRoom(2 ** 25) },
+      { maxPerClient: 1, maxBatchBytes: 2 ** 20, budget: createReadBudget(2 ** 25) },
     );
     const reader = await readers.open(from);
     isReading = true;
@@ -188,7 +192,7 @@ describe("stopAtEnd", () => {
   });
 });
 
-describe("places", () => {
+describe("reservations", () => {
   test("each client has so many, over all its channels", async () => {
     const { readers } = open(2);
     await readers.open(from);
@@ -222,74 +226,77 @@ describe("places", () => {
   });
 });
 
-describe("room", () => {
+describe("the read budget", () => {
   const kib = 1024;
-  function openRoom(roomBytes: number) {
+  function openBudget(budgetBytes: number) {
     const store = createMemoryStore();
-    const room = createSharedRoom(roomBytes);
-    const readers = createResultReaders(store, { maxPerClient: 100, maxBatchBytes: 2 ** 20, room });
+    const budget = createReadBudget(budgetBytes);
+    const readers = createResultReaders(store, { maxPerClient: 100, maxBatchBytes: 2 ** 20, budget });
     const add = (count: number, outputBytes: number) => finish(store, newJobs(count), { output: data(outputBytes) });
-    return { store, room, readers, add };
+    return { store, budget, readers, add };
   }
 
   test("readers that do not go on hold no more than its half, and others wait with nothing until one ends", async () => {
-    const { room, readers, add } = openRoom(1_000 * kib);
+    const { budget, readers, add } = openBudget(1_000 * kib);
     await add(4, 60 * kib);
     const opened = await Promise.all(Array.from({ length: 20 }, () => readers.open(from)));
     const batches = opened.map((reader) => reader.next(10));
     const settled = await Promise.all(batches.map(isSettled));
-    assert.ok(room.taken() > 400 * kib && room.taken() <= 500 * kib, `${room.taken()} bytes are held`);
+    assert.ok(
+      budget.reservedBytes() > 400 * kib && budget.reservedBytes() <= 500 * kib,
+      `${budget.reservedBytes()} bytes are held`,
+    );
     const waiting = settled.indexOf(false);
     assert.ok(waiting > 0, settled.join());
     opened[0]?.close();
     assert.deepEqual(cursors((await batches[waiting]) ?? []), [1]);
     for (const reader of opened) reader.close();
     await Promise.all(batches);
-    assert.equal(room.taken(), 0);
+    assert.equal(budget.reservedBytes(), 0);
   });
 
   test("who asks for the next batch has given back the last one's, and holds nothing while it waits for a hint", async () => {
-    const { room, readers, add } = openRoom(1_000 * kib);
+    const { budget, readers, add } = openBudget(1_000 * kib);
     await add(3, 60 * kib);
     const reader = await readers.open(from);
     await reader.next(10);
-    const one = room.taken();
+    const one = budget.reservedBytes();
     assert.ok(one >= 60 * kib && one < 64 * kib);
     assert.deepEqual(cursors(await reader.next(10)), [2, 3]);
-    assert.equal(room.taken(), 2 * one);
+    assert.equal(budget.reservedBytes(), 2 * one);
     const idle = reader.next(10);
     await turn();
-    assert.equal(room.taken(), 0);
+    assert.equal(budget.reservedBytes(), 0);
     reader.close();
     await idle;
   });
 
   test("who has passed on a batch holds nothing, also while it asks for no more", async () => {
-    const { room, readers, add } = openRoom(1_000 * kib);
+    const { budget, readers, add } = openBudget(1_000 * kib);
     await add(1, 60 * kib);
     const reader = await readers.open(from);
     await reader.next(10);
-    assert.ok(room.taken() >= 60 * kib);
+    assert.ok(budget.reservedBytes() >= 60 * kib);
     reader.passedOn();
     reader.passedOn();
-    assert.equal(room.taken(), 0);
+    assert.equal(budget.reservedBytes(), 0);
     reader.close();
   });
 
   test("a result that is larger than what was asked for waits until there is room for all of it, and is not passed over", async () => {
-    const { room, readers, add } = openRoom(1_000 * kib);
+    const { budget, readers, add } = openBudget(1_000 * kib);
     await add(1, 400 * kib);
     const [first, second] = [await readers.open(from), await readers.open(from)];
     assert.deepEqual(cursors(await first.next(10)), [1]);
     const waiting = second.next(10);
     assert.equal(await isSettled(waiting), false);
-    assert.ok(room.taken() <= 500 * kib);
+    assert.ok(budget.reservedBytes() <= 500 * kib);
     first.close();
     assert.deepEqual(cursors(await waiting), [1]);
   });
 
   test("a client that reads is served while another one's readers hold all they may", async () => {
-    const { store, readers, add } = openRoom(1_000 * kib);
+    const { store, readers, add } = openBudget(1_000 * kib);
     await add(4, 60 * kib);
     const stuck = await Promise.all(Array.from({ length: 20 }, () => readers.open(from)));
     for (const reader of stuck) void reader.next(10);
@@ -301,7 +308,7 @@ describe("room", () => {
   });
 
   test("a reader that is closed while the store answers it takes no room afterwards", async () => {
-    const { store, room, add } = openRoom(1_000 * kib);
+    const { store, budget, add } = openBudget(1_000 * kib);
     await add(1, 60 * kib);
     const { promise, resolve } = Promise.withResolvers<void>();
     let isHeld = false;
@@ -310,7 +317,7 @@ describe("room", () => {
       if (isHeld) await promise;
       return answer;
     };
-    const readers = createResultReaders({ results }, { maxPerClient: 1, maxBatchBytes: 2 ** 20, room });
+    const readers = createResultReaders({ results }, { maxPerClient: 1, maxBatchBytes: 2 ** 20, budget });
     const reader = await readers.open(from);
     isHeld = true;
     const next = reader.next(10);
@@ -318,7 +325,7 @@ describe("room", () => {
     reader.close();
     resolve();
     assert.deepEqual(await next, []);
-    assert.equal(room.taken(), 0);
+    assert.equal(budget.reservedBytes(), 0);
   });
 });
 

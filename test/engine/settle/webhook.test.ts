@@ -68,7 +68,7 @@ const said = (lines: ReturnType<typeof keptLog>["lines"]) => JSON.stringify(line
 
 test("is told by POST, as JSON, at once", async (t) => {
   const { webhook, next } = await open(t);
-  webhook.tell(things(2));
+  webhook.enqueue(things(2));
   const call = await next();
   assert.equal(call.request.method, "POST");
   assert.equal(call.request.url, "/hook?token=hidden");
@@ -81,9 +81,9 @@ test("is told by POST, as JSON, at once", async (t) => {
 
 test("one call is under way at a time; what comes meanwhile goes together, at most a hundred", async (t) => {
   const { webhook, next, calls } = await open(t);
-  webhook.tell(things(1));
+  webhook.enqueue(things(1));
   const first = await next();
-  for (let times = 0; times < 25; times += 1) webhook.tell(things(6));
+  for (let times = 0; times < 25; times += 1) webhook.enqueue(things(6));
   await turn();
   assert.equal(calls.length, 0);
   answer(first);
@@ -101,7 +101,7 @@ test("one call is under way at a time; what comes meanwhile goes together, at mo
 for (const status of [500, 503, 429, 408]) {
   test(`an answer of ${status} is tried again after 1, 4 and 16 s, then dropped, logged, and told with the next`, async (t) => {
     const { webhook, next, clock, lines, timer } = await open(t);
-    webhook.tell(things(3));
+    webhook.enqueue(things(3));
     for (const delayMs of [1000, 4000, 16_000]) {
       answer(await next(), status);
       await timer(delayMs);
@@ -110,12 +110,12 @@ for (const status of [500, 503, 429, 408]) {
     answer(await next(), status);
     await until(() => lines.length > 0);
     assert.deepEqual(lines[0]?.fields, { host: lines[0]?.fields.host, dropped: 3, why: `it answered ${status}` });
-    webhook.tell(things(1));
+    webhook.enqueue(things(1));
     const call = await next();
     assert.deepEqual(call.body, { things: [{ n: 0 }], dropped: 3 });
     answer(call);
     await until(() => clock.timers() === 0);
-    webhook.tell(things(1));
+    webhook.enqueue(things(1));
     const last = await next();
     assert.equal(last.body.dropped, 0);
     answer(last);
@@ -126,7 +126,7 @@ for (const status of [500, 503, 429, 408]) {
 for (const status of [301, 307, 400, 401, 404]) {
   test(`an answer of ${status} is not tried again and leads nowhere else`, async (t) => {
     const { webhook, next, lines, calls } = await open(t);
-    webhook.tell(things(1));
+    webhook.enqueue(things(1));
     const { response } = await next();
     response.writeHead(status, { location: "/elsewhere" }).end("no");
     await until(() => lines.length > 0);
@@ -138,7 +138,7 @@ for (const status of [301, 307, 400, 401, 404]) {
 
 test("no answer within 5 s is tried again", async (t) => {
   const { webhook, next, clock, timer } = await open(t);
-  webhook.tell(things(1));
+  webhook.enqueue(things(1));
   const silent = await next();
   const closed = once(silent.response, "close");
   clock.advance(4999);
@@ -156,7 +156,7 @@ test("nobody there is tried again, and the log says why without the URL", async 
   const { webhook, clock, lines, server, port, timer } = await open(t, { secret: "user:pa%20ss@" });
   server.close();
   await once(server, "close");
-  webhook.tell(things(1));
+  webhook.enqueue(things(1));
   for (const delayMs of [1000, 4000, 16_000]) {
     await timer(delayMs);
     clock.advance(delayMs);
@@ -169,7 +169,7 @@ test("nobody there is tried again, and the log says why without the URL", async 
 
 test("a name and a password in the URL become a header", async (t) => {
   const { webhook, next } = await open(t, { secret: "user:p%40ss%zz@" });
-  webhook.tell(things(1));
+  webhook.enqueue(things(1));
   const call = await next();
   assert.equal(call.request.headers.authorization, `Basic ${btoa("user:p@ss%zz")}`);
   assert.equal(call.request.url, "/hook?token=hidden");
@@ -179,9 +179,9 @@ test("a name and a password in the URL become a header", async (t) => {
 
 test("more than ten thousand that wait are dropped, counted, and logged once a call at most", async (t) => {
   const { webhook, next, lines } = await open(t);
-  webhook.tell(things(1));
+  webhook.enqueue(things(1));
   const first = await next();
-  for (let times = 0; times < 12; times += 1) webhook.tell(things(1000));
+  for (let times = 0; times < 12; times += 1) webhook.enqueue(things(1000));
   assert.equal(lines.length, 0);
   answer(first);
   const second = await next();
@@ -201,7 +201,7 @@ test("more than ten thousand that wait are dropped, counted, and logged once a c
 
 test("stop lets what waits be told, once more without a pause", async (t) => {
   const { webhook, next, clock, timer } = await open(t);
-  webhook.tell(things(101));
+  webhook.enqueue(things(101));
   answer(await next(), 500);
   await timer(1000);
   const stopped = webhook.stop();
@@ -217,7 +217,7 @@ test("stop lets what waits be told, once more without a pause", async (t) => {
 
 test("stop takes two seconds at most; what is not told then, or comes later, is dropped and logged", async (t) => {
   const { webhook, next, clock, lines, calls } = await open(t);
-  webhook.tell(things(150));
+  webhook.enqueue(things(150));
   await next();
   const stopped = webhook.stop();
   clock.advance(2000);
@@ -227,7 +227,7 @@ test("stop takes two seconds at most; what is not told then, or comes later, is 
     lines.map(({ fields }) => fields.dropped),
     [100, 50],
   );
-  webhook.tell(things(1));
+  webhook.enqueue(things(1));
   await turn();
   assert.equal(calls.length, 0);
 });

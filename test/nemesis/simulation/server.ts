@@ -121,7 +121,7 @@ export function startServer(parts: ServerParts): Server {
       inputBytes: 1_000,
       resultStreams: 100,
       resultBatchBytes: 1_000_000,
-      resultRoomBytes: 32_000_000,
+      resultBudgetBytes: 32_000_000,
       watches: 1,
     },
     maxQueued: new Map([

@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import type { Admitted } from "../../../src/engine/admit/admission.ts";
-import { createSharedRoom } from "../../../src/engine/deliver/read-budget.ts";
+import { createReadBudget } from "../../../src/engine/deliver/read-budget.ts";
 import { createResultReaders } from "../../../src/engine/deliver/result-readers.ts";
 import { ExchangeRequestSchema } from "../../../src/gen/millpond/v1/worker_pool_pb.ts";
 import type { StoredResult } from "../../../src/job/job.ts";
@@ -30,8 +30,8 @@ function open(awaitedJobs: number) {
       return { results: results.slice(afterCursor, afterCursor + limit), lastCursor: results.length };
     },
   };
-  const room = createSharedRoom(32e6);
-  const readers = createResultReaders(store, { maxPerClient: 1, maxBatchBytes: 1e6, room });
+  const budget = createReadBudget(32e6);
+  const readers = createResultReaders(store, { maxPerClient: 1, maxBatchBytes: 1e6, budget });
   const admission: ExchangeParts["admission"] = {
     admit: async () => [],
     async admitSlowly(_client, drafts, { onAdmitted }) {
@@ -73,7 +73,7 @@ function open(awaitedJobs: number) {
   const hold = (until: Promise<void>) => {
     holdAcks = until;
   };
-  return { start, finish, acks, hold, room, submits: () => submits };
+  return { start, finish, acks, hold, budget, submits: () => submits };
 }
 
 const settled = async () => {
@@ -117,10 +117,10 @@ test("acknowledgements that come while one is under way become a single one", as
 });
 
 test("a stream that has sent all it may before the client acknowledges takes no room from others meanwhile", async () => {
-  const { start, finish, room } = open(100);
+  const { start, finish, budget } = open(100);
   const seen = start([{ case: "open", value: { maxUnacked: 1 } }]);
   for (const id of [randomUUID(), randomUUID()]) finish(id);
   await settled();
   assert.deepEqual(seen, ["opened", "results 1"]);
-  assert.equal(room.taken(), 0);
+  assert.equal(budget.reservedBytes(), 0);
 });
