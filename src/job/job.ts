@@ -132,6 +132,11 @@ export type Outcome =
 export type Settlement = {
   readonly seq: number;
   readonly fence: number;
+  /** Whose job it is and where it waits or delivers, for those who are notified of it: no driver goes by these. */
+  readonly id: string;
+  readonly client: string;
+  readonly pool: string;
+  readonly channel: string | null;
   readonly outcome: Outcome["kind"];
   readonly state: Exclude<JobState, "RUNNING">;
   /** Set only when DEAD. */

@@ -24,7 +24,17 @@ import { type Failure, isSuspect, type Lease, type Outcome, type Payload, type S
 /** What an attempt holds that its settlement depends on. */
 export type Attempted = Pick<
   Lease,
-  "seq" | "attempt" | "fence" | "crashes" | "maxAttempts" | "expiresAt" | "isCancelling"
+  | "seq"
+  | "id"
+  | "client"
+  | "pool"
+  | "channel"
+  | "attempt"
+  | "fence"
+  | "crashes"
+  | "maxAttempts"
+  | "expiresAt"
+  | "isCancelling"
 >;
 
 /** When an attempt began and ended, in milliseconds since 1970. */
@@ -45,6 +55,10 @@ export function transition(
   const settled: Unsettled = {
     seq: job.seq,
     fence: job.fence,
+    id: job.id,
+    client: job.client,
+    pool: job.pool,
+    channel: job.channel,
     outcome: outcome.kind,
     deadReason: null,
     attempt: hasRun ? job.attempt : job.attempt - 1,
@@ -81,13 +95,17 @@ function isBlamed(job: Attempted, outcome: Outcome): boolean {
 
 /** In one piece, and not made from another, for it is what becomes of most jobs. */
 function succeeded(
-  { seq, fence, attempt, crashes }: Attempted,
+  { seq, fence, id, client, pool, channel, attempt, crashes }: Attempted,
   output: Payload | null,
   { startedAt, finishedAt }: Span,
 ): Settlement {
   return {
     seq,
     fence,
+    id,
+    client,
+    pool,
+    channel,
     outcome: "succeeded",
     state: "SUCCEEDED",
     deadReason: null,

@@ -8,6 +8,7 @@ import {
   type NewJob,
   type Settlement,
 } from "../job/job.ts";
+import { withHints } from "./hints.ts";
 import { ackOne, append, createChannel, detach, read } from "./memory/channel.ts";
 import {
   type Channel,
@@ -23,15 +24,16 @@ import {
 } from "./memory/job.ts";
 import { prune } from "./memory/prune.ts";
 import type { Cancelled, CancelRequest, JobFilter, PoolCounts, Redriven, Removed, Settled } from "./store.ts";
-import type { Store, Submitted } from "./store.ts";
+import type { Store, StoreCalls, Submitted } from "./store.ts";
 
 type Key = { readonly id: string; readonly submittedAt: number; readonly content: Content };
 
 /**
  * A store that forgets everything when the process ends: for unit tests, and the reference that other drivers are
- * compared with. Every call looks at every job, so it is for thousands of jobs, not for millions.
+ * compared with. Every call looks at every job, so it is for thousands of jobs, not for millions. `isShared`: several engines
+ * of this process use it.
  */
-export function createMemoryStore(): Store {
+export function createMemoryStore({ isShared = false } = {}): Store {
   const jobs = new Map<string, Held>();
   const channels = new Map<string, Channel>();
   const keys = new Map<string, Key>();
@@ -161,7 +163,7 @@ export function createMemoryStore(): Store {
     jobs.delete(job.id);
   }
 
-  const verbs: { [K in keyof Store]: (...args: Parameters<Store[K]>) => Awaited<ReturnType<Store[K]>> } = {
+  const verbs: { [K in keyof StoreCalls]: (...args: Parameters<Store[K]>) => Awaited<ReturnType<Store[K]>> } = {
     submit: (added) => added.map(add),
 
     lease: ({ pool, limit, now, owner, leaseMs, onlyExpired = false, suspects = false }) => {
@@ -224,6 +226,14 @@ export function createMemoryStore(): Store {
       const job = ofClient(client, id);
       return job ? toWhole(job) : null;
     },
+
+    states: (names) =>
+      names.map(({ client, id }) => {
+        const job = ofClient(client, id);
+        if (!job) return null;
+        const { state, attempt: attempts, isCancelling, redrives, runAt } = job;
+        return { state, attempts, isCancelling, redrives, runAt };
+      }),
 
     list: ({ client, filter, state, limit, beforeSeq }) => {
       const found = inOrder()
@@ -288,13 +298,16 @@ export function createMemoryStore(): Store {
     },
   };
 
-  const call = <K extends keyof Store>(verb: K) =>
+  const call = <K extends keyof StoreCalls>(verb: K) =>
     (async (...args: Parameters<Store[K]>) => {
       if (closed && verb !== "close") throw refusal("store_failed", ["it was closed"]);
       return verbs[verb](...args);
     }) as Store[K];
 
-  return Object.fromEntries(Object.keys(verbs).map((verb) => [verb, call(verb as keyof Store)])) as Store;
+  const calls = Object.fromEntries(
+    Object.keys(verbs).map((verb) => [verb, call(verb as keyof StoreCalls)]),
+  ) as StoreCalls;
+  return { ...withHints(calls), isShared };
 }
 
 function matches(job: Held, filter: JobFilter): boolean {

@@ -4,6 +4,7 @@ import { type MillpondError, messageOf, refusal, StartError } from "../errors.ts
 import { createSignal } from "../lifecycle.ts";
 import { createBatches } from "./sqlite/batches.ts";
 import { createCalls } from "./sqlite/calls.ts";
+import { withHints } from "./hints.ts";
 import type { Commit, FromThread, ToThread, Upgrade } from "./sqlite/protocol.ts";
 import type { Store } from "./store.ts";
 
@@ -92,5 +93,5 @@ export async function openSqliteStore({
     await exited.promise;
   }
 
-  return { ...createCalls(batches), close };
+  return { ...withHints({ ...createCalls(batches), close }), isShared: false };
 }

@@ -176,6 +176,8 @@ export type Results = {
   readonly results: readonly StoredResult[];
   /** Position of the channel's newest result; 0 when it never had one. */
   readonly lastCursor: number;
+  /** Position up to which results are acknowledged; 0: none is. */
+  readonly ackedCursor: number;
 };
 
 export type AckRequest = { readonly client: string; readonly channel: string; readonly cursor: number };
@@ -187,6 +189,25 @@ export type Acked =
     }
   /** No result has that position yet; nothing changed. */
   | { readonly kind: "out_of_range"; readonly lastCursor: number };
+
+/** Names a job to those who may know of it: what belongs to one client is never told another. */
+export type JobName = { readonly client: string; readonly id: string };
+
+/** What a look at a job's state is compared by: two looks with all of it in common saw the same state. */
+export type JobGlance = Pick<StoredJob, "state" | "attempts" | "isCancelling" | "redrives" | "runAt">;
+
+/**
+ * Takes hints: where a look may find something new. A hint may be lost, come twice, or come for nothing, so who needs what
+ * it hints at polls as well; it only makes that quicker. Called within calls of the store: it must not throw.
+ */
+export type HintListener = {
+  /** Jobs of this pool, suspects or others, may be due from this time on. */
+  due(pool: string, at: number, isSuspect: boolean): void;
+  /** This channel may have new results. */
+  results(client: string, channel: string): void;
+  /** The states of these jobs may have changed. */
+  jobs(jobs: readonly JobName[]): void;
+};
 
 export type ListRequest = {
   readonly client: string;
@@ -274,6 +295,8 @@ export type Store = {
   remove(request: { readonly client: string; readonly ids: readonly string[] }): Promise<readonly Removed[]>;
   /** One job of this client, or null: also when it belongs to another. */
   get(request: { readonly client: string; readonly id: string }): Promise<WholeJob | null>;
+  /** The state of each of these jobs, in order; null as for `get`. Reads columns only, whatever the jobs' size. */
+  states(jobs: readonly JobName[]): Promise<readonly (JobGlance | null)[]>;
   /** Jobs of this client, newest first; `output` is left out (null). Looks at a bounded number of rows. */
   list(request: ListRequest): Promise<Listed>;
   /** Ids of jobs of this client, for `cancel`, `redrive` and `remove`. Looks at a bounded number of rows. */
@@ -307,11 +330,18 @@ export type Store = {
    * last call that wrote nothing.
    */
   latest(): Promise<number>;
+  /** Notifies the listener of what happens in the store, until the returned function is called. */
+  subscribe(listener: HintListener): () => void;
+  /** Whether other processes may use the same store now: then no process can count its jobs alone. */
+  readonly isShared: boolean;
   /** How much of the disk the store takes. What is free in it may go back to the disk whenever no call is under way. */
   size(): Promise<StoreSize>;
   /** Finishes what was asked for before, then lets go of every file and thread. Safe to repeat. */
   close(): Promise<void>;
 };
+
+/** What of a store is asked and answered. */
+export type StoreCalls = Omit<Store, "subscribe" | "isShared">;
 
 /** How often a store that has nothing else to write still writes down what time it is. */
 export const latestKeptMs = 60_000;

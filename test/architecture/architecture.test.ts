@@ -61,7 +61,7 @@ const rooms: readonly Room[] = [
 
   room("config", ["src/config.ts", "src/config/"], ["errors", "job"]),
   room("task api", ["src/pool/task.ts", "src/pool/task-log.ts", "src/pool/resource.ts"], ["errors", "job", "schema"]),
-  room("store port", ["src/store/store.ts"], ["job"]),
+  room("store port", ["src/store/store.ts", "src/store/hints.ts"], ["job"]),
 
   room("stores", ["src/store/open.ts"], [...ground, "store port", "memory store", "sqlite store"]),
   room("memory store", ["src/store/memory.ts", "src/store/memory/"], [...ground, "store port"]),

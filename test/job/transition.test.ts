@@ -11,7 +11,17 @@ const retryable: Outcome = { kind: "failed", failure: { reason: "busy", message:
 const permanent: Outcome = { kind: "failed", failure: { reason: "broken", message: "never", retryable: false } };
 
 function settle(outcome: Outcome, attempt: number, more: Partial<Attempted> = {}): Settlement {
-  const job = { seq: 7, attempt, fence: 9, crashes: 0, maxAttempts: 3, expiresAt: null, isCancelling: false, ...more };
+  const job = {
+    ...{ id: "j", client: "ada", pool: "cpu", channel: null },
+    seq: 7,
+    attempt,
+    fence: 9,
+    crashes: 0,
+    maxAttempts: 3,
+    expiresAt: null,
+    isCancelling: false,
+    ...more,
+  };
   return transition(job, outcome, policy, span, () => 0.5);
 }
 

@@ -27,13 +27,14 @@ export function channelConformance(check: Check): void {
         },
       ],
       lastCursor: 3,
+      ackedCursor: 0,
     });
   });
 
   check("a job without a channel leaves no result anywhere", async (store) => {
     const [lease] = await finish(store, [newJob({ channel: null })]);
     for (const channel of ["default", ""]) {
-      assert.deepEqual(await resultsOf(store, 0, channel), { results: [], lastCursor: 0 });
+      assert.deepEqual(await resultsOf(store, 0, channel), { results: [], lastCursor: 0, ackedCursor: 0 });
       assert.deepEqual(await store.ack([{ client: "ada", channel, cursor: 1 }]), [
         { kind: "out_of_range", lastCursor: 0 },
       ]);
@@ -57,7 +58,7 @@ export function channelConformance(check: Check): void {
     for (const [client, channel] of places) {
       assert.deepEqual(cursors(await resultsOf(store, 0, channel, client)), [1, 2, 3]);
     }
-    assert.deepEqual(await resultsOf(store, 0, "never", "ada"), { results: [], lastCursor: 0 });
+    assert.deepEqual(await resultsOf(store, 0, "never", "ada"), { results: [], lastCursor: 0, ackedCursor: 0 });
   });
 
   check("reading resumes after any position, at most limit results at a time", async (store) => {
@@ -67,9 +68,13 @@ export function channelConformance(check: Check): void {
     assert.deepEqual(cursors(await read(0, 2)), [1, 2]);
     assert.deepEqual(cursors(await read(2, 2)), [3, 4]);
     assert.deepEqual(cursors(await read(4, 2)), [5]);
-    assert.deepEqual(await read(5, 2), { results: [], lastCursor: 5 });
-    assert.deepEqual(await read(77, 2), { results: [], lastCursor: 5 });
-    assert.deepEqual(await read(0, 0), { results: [], lastCursor: 5 }, "who asks for none learns the last position");
+    assert.deepEqual(await read(5, 2), { results: [], lastCursor: 5, ackedCursor: 0 });
+    assert.deepEqual(await read(77, 2), { results: [], lastCursor: 5, ackedCursor: 0 });
+    assert.deepEqual(
+      await read(0, 0),
+      { results: [], lastCursor: 5, ackedCursor: 0 },
+      "who asks for none learns the last position",
+    );
   });
 
   check("outputs stay within maxBytes, and one that is larger comes alone", async (store) => {
@@ -94,7 +99,7 @@ export function channelConformance(check: Check): void {
     assert.deepEqual(await ack(5), [{ kind: "out_of_range", lastCursor: 4 }]);
     assert.deepEqual(cursors(await resultsOf(store, 0)), [3, 4]);
     assert.deepEqual(await ack(4), [{ kind: "acknowledged", cursor: 4 }]);
-    assert.deepEqual(await resultsOf(store, 0), { results: [], lastCursor: 4 });
+    assert.deepEqual(await resultsOf(store, 0), { results: [], lastCursor: 4, ackedCursor: 4 });
   });
 
   check("one call acknowledges several channels, each by its own rule", async (store) => {

@@ -40,6 +40,21 @@ export function lookConformance(check: Check): void {
     assert.deepEqual(await listAll(store), [{ ...expected, output: null }]);
   });
 
+  check("states are those of the jobs asked for, in order, and of nobody else's", async (store) => {
+    await store.submit(newJobs(3));
+    const [first, second] = await leaseAll(store, "cpu", 2);
+    await store.settle([settlement(first!, { ...retried, runAt: t0 + 5 })]);
+    await store.cancel({ client: "ada", ids: [second!.id], now: t0, failure: died.failure });
+    const ada = (id: string) => ({ client: "ada", id });
+    const asked = [ada(second!.id), { client: "bob", id: first!.id }, ada("none"), ada(first!.id)];
+    assert.deepEqual(await store.states(asked), [
+      { state: "RUNNING", attempts: 1, isCancelling: true, redrives: 0, runAt: t0 },
+      null,
+      null,
+      { state: "QUEUED", attempts: 1, isCancelling: false, redrives: 0, runAt: t0 + 5 },
+    ]);
+  });
+
   check("jobs are listed newest first, in pages that say where to go on", async (store) => {
     const jobs = newJobs(5);
     await store.submit(jobs);

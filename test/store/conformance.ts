@@ -5,6 +5,7 @@ import { idempotencyMs, suspectAfterCrashes } from "../../src/job/job.ts";
 import type { ContentField, Store } from "../../src/store/store.ts";
 import { channelConformance } from "./conformance-channels.ts";
 import { historyConformance } from "./conformance-history.ts";
+import { hintsConformance } from "./conformance-hints.ts";
 import { leasesConformance } from "./conformance-leases.ts";
 import { lettersConformance } from "./conformance-letters.ts";
 import { lookConformance } from "./conformance-look.ts";
@@ -324,7 +325,7 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
         [1, 2],
       );
       assert.deepEqual(await acked, [{ kind: "acknowledged", cursor: 2 }]);
-      assert.deepEqual(await after, { results: [], lastCursor: 2 });
+      assert.deepEqual(await after, { results: [], lastCursor: 2, ackedCursor: 2 });
     });
 
     check("closing finishes what was asked for, may be repeated, and refuses what comes later", async (store) => {
@@ -336,6 +337,7 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
     });
   });
 
+  describe(`${name}: hints`, () => hintsConformance(check));
   describe(`${name}: leases`, () => leasesConformance(check));
   describe(`${name}: history`, () => historyConformance(check));
   describe(`${name}: looking`, () => lookConformance(check));

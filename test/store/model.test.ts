@@ -13,11 +13,11 @@ import { createCalls } from "../../src/store/sqlite/calls.ts";
 import { createExecutor } from "../../src/store/sqlite/executor.ts";
 import { migrate } from "../../src/store/sqlite/migrate.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
-import type { Store } from "../../src/store/store.ts";
+import type { StoreCalls } from "../../src/store/store.ts";
 import { anyJob, bad, data, t0 } from "./sample.ts";
 import { assertConsistent } from "./consistency.ts";
 
-type Calls = Omit<Store, "close">;
+type Calls = Omit<StoreCalls, "close">;
 type Step = {
   readonly name: string;
   /** Whether to wait for the answers before the next step, so that both shared and separate commits are tried. */
@@ -82,11 +82,12 @@ type Ending = typeof ending extends fc.Arbitrary<infer T> ? T : never;
 function toSettlements(endings: readonly Ending[], seen: readonly Lease[]): Settlement[] {
   if (seen.length === 0) return [];
   return endings.map(({ which, fenceShift, at, how, output, hasBegun, isStartKnown, newCrashes }) => {
-    const { seq, fence, attempt, crashes } = seen[which % seen.length]!;
+    const { seq, fence, id, client, pool, channel, attempt, crashes } = seen[which % seen.length]!;
     const times = { runAt: at, startedAt: hasBegun && isStartKnown ? at : null, finishedAt: at };
     return {
       seq,
       fence: fence + fenceShift,
+      ...{ id, client, pool, channel },
       attempt: hasBegun ? attempt : attempt - 1,
       crashes: crashes + newCrashes,
       ...times,
@@ -182,6 +183,7 @@ const others = [
   ),
   step("remove", fc.record({ client: name, ids }), (store, r) => store.remove(r)),
   step("get", fc.record({ client: name, id }), (store, r) => store.get(r)),
+  step("states", fc.array(fc.record({ client: name, id }), { maxLength: 4 }), (store, r) => store.states(r)),
   step(
     "list",
     fc.record({
@@ -232,8 +234,8 @@ async function compare(steps: readonly Step[], reference: Calls, tried: Calls): 
     assert.deepEqual(await tried.list(all), await reference.list(all));
     for (const channel of ["a", "b"]) {
       const whole = { client, channel, afterCursor: 0, limit: 100, maxBytes: Infinity };
-      const { results, lastCursor } = await reference.results(whole);
-      assert.deepEqual(await tried.results(whole), { results, lastCursor });
+      const { results, lastCursor, ackedCursor } = await reference.results(whole);
+      assert.deepEqual(await tried.results(whole), { results, lastCursor, ackedCursor });
       const first = lastCursor - results.length;
       results.forEach(({ cursor }, index) => assert.equal(cursor, first + index + 1, "a channel has a gap"));
     }

@@ -43,7 +43,9 @@ export function newJobs(count: number, overrides: Partial<NewJob> = {}): NewJob[
 }
 
 export function settlement(lease: Lease, overrides: Partial<Settlement> = {}): Settlement {
+  const { id, client, pool, channel } = lease;
   return {
+    ...{ id, client, pool, channel },
     seq: lease.seq,
     fence: lease.fence,
     outcome: "succeeded",

@@ -42,7 +42,7 @@ export function read({ acked, last, entries }: Channel, { afterCursor, limit, ma
     if (results.length === limit || (results.length > 0 && bytes > maxBytes)) break;
     results.push({ ...result, output: copyOf(result.output) });
   }
-  return { results, lastCursor: last };
+  return { results, lastCursor: last, ackedCursor: acked };
 }
 
 export function ackOne(channel: Channel, cursor: number): Acked {

@@ -1,11 +1,11 @@
-import type { Store } from "../store.ts";
+import type { StoreCalls } from "../store.ts";
 import type { Batches } from "./batches.ts";
 import { fromJob, fromSettlement, toLease, toResult } from "./rows.ts";
 
 const same = <T>(value: T): T => value;
 
-/** The port's methods as commands in batches; everything but `close`. */
-export function createCalls({ call }: Batches): Omit<Store, "close"> {
+/** The port's calls as commands in batches; all but `close`. */
+export function createCalls({ call }: Batches): Omit<StoreCalls, "close"> {
   return {
     submit: (jobs) =>
       call(
@@ -33,6 +33,7 @@ export function createCalls({ call }: Batches): Omit<Store, "close"> {
     redrive: (request) => call("redrive", () => request, same),
     remove: (request) => call("remove", () => request, same),
     get: (request) => call("get", () => request, same),
+    states: (request) => call("states", () => request, same),
     list: (request) => call("list", () => request, same),
     find: (request) => call("find", () => request, same),
     ahead: (request) => call("ahead", () => request, same),
@@ -40,7 +41,10 @@ export function createCalls({ call }: Batches): Omit<Store, "close"> {
       call(
         "results",
         () => request,
-        ({ results, lastCursor }, bytes) => ({ results: results.map((cells) => toResult(cells, bytes)), lastCursor }),
+        ({ results, ...positions }, bytes) => ({
+          results: results.map((cells) => toResult(cells, bytes)),
+          ...positions,
+        }),
       ),
     ack: (requests) => call("ack", () => requests, same),
     prune: (request) => call("prune", () => request, same),

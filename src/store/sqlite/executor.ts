@@ -4,7 +4,7 @@ import { type BytesReader, type BytesWriter, createBytesReader, createBytesWrite
 import { prepareQuery } from "./connection.ts";
 import { createEndQueued } from "./end-queued.ts";
 import { createSize } from "./free-pages.ts";
-import { createGet } from "./jobs.ts";
+import { createGet, createStates } from "./jobs.ts";
 import { createKeys } from "./keys.ts";
 import { createLeases } from "./lease.ts";
 import { createPages } from "./pages.ts";
@@ -75,6 +75,7 @@ export function createExecutor(db: DatabaseSync, { onCommit, onDamage }: Heard):
     redrive: alterations.redrive,
     remove: alterations.remove,
     get: createGet(db, tables),
+    states: createStates(db),
     list: pages.list,
     find: pages.find,
     ahead: ready.ahead,

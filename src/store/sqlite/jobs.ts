@@ -1,5 +1,6 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
 import { type Failure, isFinal, type Payload, type StoredJob } from "../../job/job.ts";
+import { prepareQuery } from "./connection.ts";
 import { isInputChecksum, isOutputChecksum } from "./checksums.ts";
 import { type Calls, deadReasons, payloadKinds, RUNNING, states } from "./protocol.ts";
 import { jobSum } from "./row-sum.ts";
@@ -53,6 +54,21 @@ export function createGet(db: DatabaseSync, tables: Tables) {
       history: history.of(row.seq),
     };
   };
+}
+
+/** Looks at the states of jobs only: what a job carries is not read. */
+export function createStates(db: DatabaseSync) {
+  const byId = prepareQuery<[state: number, attempts: number, cancelling: number, redrives: number, runAt: number]>(
+    db,
+    "SELECT state, attempt, cancelling, redrives, run_at FROM job WHERE id = ? AND client = ?",
+  );
+  return (names: Calls["states"]["request"]): Calls["states"]["answer"] =>
+    names.map(({ client, id }) => {
+      const row = byId.get(id, client);
+      if (!row) return null;
+      const [state, attempts, cancelling, redrives, runAt] = row;
+      return { state: states[state]!, attempts, isCancelling: cancelling === 1, redrives, runAt };
+    });
 }
 
 type Sound = { readonly payload?: Payload | null; readonly damage?: Failure };

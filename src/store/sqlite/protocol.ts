@@ -3,7 +3,16 @@
  * columns: four times quicker to clone than objects.
  */
 import type { DeadReason, JobState, Outcome, Payload } from "../../job/job.ts";
-import type { AckRequest, ExpiredLease, LeaseRequest, ResultsRequest, Store, StoreSize, Submitted } from "../store.ts";
+import type {
+  AckRequest,
+  ExpiredLease,
+  LeaseRequest,
+  ResultsRequest,
+  Store,
+  StoreCalls,
+  StoreSize,
+  Submitted,
+} from "../store.ts";
 
 /** The states as the table has them: a state's number is its place here. */
 export const states = ["QUEUED", "RUNNING", "SUCCEEDED", "DEAD", "CANCELLED"] as const satisfies readonly JobState[];
@@ -110,7 +119,7 @@ export type ResultCells = readonly [
 ];
 
 type SameCall = Exclude<
-  keyof Store,
+  keyof StoreCalls,
   "submit" | "lease" | "settle" | "expired" | "results" | "ack" | "counts" | "latest" | "size" | "close"
 >;
 /** Calls that cross as the port has them. */
@@ -123,7 +132,7 @@ export type Calls = SameCalls & {
   lease: { request: LeaseRequest; answer: { leases: LeaseCells[]; nextDueAt: number | null } };
   settle: { request: readonly SettlementCells[]; answer: Awaited<ReturnType<Store["settle"]>> };
   expired: { request: Parameters<Store["expired"]>[0]; answer: ExpiredCells[] };
-  results: { request: ResultsRequest; answer: { results: ResultCells[]; lastCursor: number } };
+  results: { request: ResultsRequest; answer: { results: ResultCells[]; lastCursor: number; ackedCursor: number } };
   ack: { request: readonly AckRequest[]; answer: Awaited<ReturnType<Store["ack"]>> };
   counts: { request: null; answer: Awaited<ReturnType<Store["counts"]>> };
   latest: { request: null; answer: number };

@@ -36,7 +36,7 @@ export function createResults(db: DatabaseSync, { channels, damage, payloads }: 
   function results(request: Calls["results"]["request"], bytes: BytesWriter): Calls["results"]["answer"] {
     const { client, afterCursor, limit, maxBytes } = request;
     const channel = channels.find(client, request.channel);
-    if (!channel) return { results: [], lastCursor: 0 };
+    if (!channel) return { results: [], lastCursor: 0, ackedCursor: 0 };
     const rows = channel.formers > 0 ? afterWithFormers : after;
     const found: ResultCells[] = [];
     let total = 0;
@@ -66,7 +66,7 @@ export function createResults(db: DatabaseSync, { channels, damage, payloads }: 
       found.push([cursor, id, task, state, attempts, submittedAt, startedAt, finishedAt, failure,
         kind, type, size, deadReason, redrives, options]);
     }
-    return { results: found, lastCursor: channel.last };
+    return { results: found, lastCursor: channel.last, ackedCursor: channel.acked };
   }
 
   function ackOne({ client, channel: name, cursor }: AckRequest): Acked {

@@ -22,7 +22,8 @@ export async function makeOldJobs(path: string, count: number, ageMs: number): P
     const request = { pool: where.pool, owner: "bench", limit: perBatch, now, leaseMs: 60_000 };
     const { leases } = await store.lease(request);
     await store.settle(
-      leases.map(({ seq, fence, attempt, crashes }) => ({
+      leases.map(({ seq, fence, id, client, pool, channel, attempt, crashes }) => ({
+        ...{ id, client, pool, channel },
         ...{ seq, fence, attempt, crashes, runAt: now, startedAt: now, finishedAt: now },
         ...{ outcome: "succeeded", state: "SUCCEEDED", deadReason: null, failure: null },
         output: { kind: "data", type: "", bytes: encoder.encode("done") },

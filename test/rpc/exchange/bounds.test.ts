@@ -27,7 +27,7 @@ function open(awaitedJobs: number) {
       return requests.map(({ cursor }) => ({ kind: "acknowledged" as const, cursor }));
     },
     async results({ afterCursor, limit }: { readonly afterCursor: number; readonly limit: number }) {
-      return { results: results.slice(afterCursor, afterCursor + limit), lastCursor: results.length };
+      return { results: results.slice(afterCursor, afterCursor + limit), lastCursor: results.length, ackedCursor: 0 };
     },
   };
   const budget = createReadBudget(32e6);

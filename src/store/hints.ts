@@ -1,0 +1,97 @@
+import { isFinal, isSuspect, type Settlement } from "../job/job.ts";
+import type { HintListener, JobName, Store, StoreCalls } from "./store.ts";
+
+/**
+ * Adds `subscribe` to the calls of a store: listeners hear of what this process does. For drivers whose calls take effect
+ * in order: the hints of `submit` and `settle` go out with the call, so that the lease or the read that they lead to
+ * comes right behind it and shares its commit. Those of the other calls follow their answers.
+ */
+export function withHints(calls: StoreCalls): StoreCalls & Pick<Store, "subscribe"> {
+  const listeners = new Set<HintListener>();
+
+  function changed(jobs: readonly JobName[]): void {
+    if (jobs.length > 0) for (const { jobs: notify } of listeners) notify(jobs);
+  }
+
+  /** Neighbours of one line, as most are, make one hint, with the time of the first that becomes due. */
+  function due(jobs: Iterable<{ readonly pool: string; readonly runAt: number; readonly crashes?: number }>): void {
+    let line: { readonly pool: string; readonly isSuspect: boolean; at: number } | undefined;
+    const notify = () => {
+      if (line) for (const listener of listeners) listener.due(line.pool, line.at, line.isSuspect);
+    };
+    for (const { pool, runAt, crashes = 0 } of jobs) {
+      const suspect = isSuspect({ crashes });
+      if (line?.pool === pool && line.isSuspect === suspect) line.at = Math.min(line.at, runAt);
+      else {
+        notify();
+        line = { pool, isSuspect: suspect, at: runAt };
+      }
+    }
+    notify();
+  }
+
+  function results(jobs: Iterable<{ readonly client: string; readonly channel: string | null }>): void {
+    let last: { readonly client: string; readonly channel: string | null } | undefined;
+    for (const job of jobs) {
+      if (job.channel === null || (last?.channel === job.channel && last.client === job.client)) continue;
+      last = job;
+      for (const listener of listeners) listener.results(job.client, job.channel);
+    }
+  }
+
+  function settled(settlements: readonly Settlement[]): void {
+    changed(settlements);
+    const hasFinal = settlements.some(({ state }) => isFinal(state));
+    const hasQueued = settlements.some(({ state }) => state === "QUEUED");
+    if (hasFinal) results(hasQueued ? settlements.filter(({ state }) => isFinal(state)) : settlements);
+    if (hasQueued) due(settlements.filter(({ state }) => state === "QUEUED"));
+  }
+
+  return {
+    ...calls,
+    submit(jobs) {
+      const answers = calls.submit(jobs);
+      due(jobs);
+      return answers;
+    },
+    async lease(request) {
+      const leased = await calls.lease(request);
+      changed(leased.leases);
+      return leased;
+    },
+    settle(settlements) {
+      const answers = calls.settle(settlements);
+      settled(settlements);
+      return answers;
+    },
+    async cancel(request) {
+      const { client, ids } = request;
+      const answers = await calls.cancel(request);
+      const ended = answers.filter((answer) => answer.kind === "cancelled");
+      results(ended.map(({ channel }) => ({ client, channel })));
+      changed(ids.map((id) => ({ client, id })));
+      return answers;
+    },
+    async redrive(request) {
+      const { client, jobs } = request;
+      const answers = await calls.redrive(request);
+      due(
+        answers.flatMap((answer, index) =>
+          answer.kind === "redriven" ? [{ pool: answer.pool, runAt: (jobs[index] as { runAt: number }).runAt }] : [],
+        ),
+      );
+      changed(jobs.map(({ id }) => ({ client, id })));
+      return answers;
+    },
+    async remove(request) {
+      const { client, ids } = request;
+      const answers = await calls.remove(request);
+      changed(ids.map((id) => ({ client, id })));
+      return answers;
+    },
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+  };
+}
