@@ -1,3 +1,5 @@
+import type { Clock } from "./clock.ts";
+
 /**
  * A part of the server that runs. `start` resolves when the part is ready; `stop` when it has let go of everything.
  * Stopping what was never started, or twice, is safe.
@@ -47,4 +49,113 @@ export type Signal<T = void> = { readonly promise: Promise<T>; fire(value: T): v
 export function createSignal<T = void>(): Signal<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>();
   return { promise, fire: resolve, fail: reject };
+}
+
+/** A service that does the same thing again and again: see `createLoop`. */
+export type Loop = Service & {
+  /** False before `start`, from `stop` on, and after a round failed: a long round asks between its steps. */
+  isRunning(): boolean;
+  /** Ends a rest that a round asked for with `Infinity`: the next round begins after `everyMs`. Costs next to nothing otherwise. */
+  wake(): void;
+};
+
+export type LoopParts = {
+  readonly name: string;
+  readonly clock: Clock;
+  /** From the end of one round to the begin of the next, in milliseconds. */
+  readonly everyMs: number;
+  /** Whether the first round begins in `start`, which does not wait for its end. Default: false, `everyMs` later. */
+  readonly startsAtOnce?: boolean;
+  /** One round. It may return after how many milliseconds the next one begins; `Infinity`: not before `wake`. */
+  readonly round: () => RoundEnd | Promise<RoundEnd>;
+  /** A round threw or rejected: no other begins. Absent: the error is uncaught, for a round that cannot fail. */
+  readonly onError?: (error: unknown) => void;
+};
+
+type RoundEnd = number | void;
+
+/**
+ * Runs rounds one at a time, with one timer and a pause between them. `stop` resolves once the round under way is over, and
+ * then none begins. A round that is synchronous ends within its timer, without a promise.
+ */
+export function createLoop({ name, clock, everyMs, startsAtOnce = false, round, onError }: LoopParts): Loop {
+  let isRunning = false;
+  let isResting = false;
+  let cancelTimer = () => {};
+  let underWay: Promise<void> | undefined;
+
+  function schedule(delayMs: number): void {
+    isResting = delayMs === Number.POSITIVE_INFINITY;
+    if (isRunning && !isResting) cancelTimer = clock.after(delayMs, run);
+  }
+
+  function run(): void {
+    try {
+      const end = round();
+      if (end instanceof Promise) underWay = finish(end);
+      else schedule(end ?? everyMs);
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  async function finish(end: Promise<RoundEnd>): Promise<void> {
+    try {
+      schedule((await end) ?? everyMs);
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  function fail(error: unknown): void {
+    isRunning = false;
+    if (!onError) throw error;
+    onError(error);
+  }
+
+  return {
+    name,
+    isRunning: () => isRunning,
+    wake() {
+      if (isResting) schedule(everyMs);
+    },
+    async start() {
+      if (isRunning) return;
+      isRunning = true;
+      if (startsAtOnce) run();
+      else schedule(everyMs);
+    },
+    async stop() {
+      isRunning = false;
+      cancelTimer();
+      await underWay;
+    },
+  };
+}
+
+/** One timer for the earliest of many times. */
+export type Alarm = {
+  /** Calls the action at this wall-clock time, unless it is set for an earlier one: then only at that. */
+  setBy(at: number): void;
+  cancel(): void;
+};
+
+export function createAlarm(clock: Clock, action: () => void): Alarm {
+  let setAt = Number.POSITIVE_INFINITY;
+  let cancelTimer = () => {};
+  return {
+    setBy(at) {
+      if (at >= setAt) return;
+      cancelTimer();
+      setAt = at;
+      cancelTimer = clock.after(at - clock.now(), () => {
+        setAt = Number.POSITIVE_INFINITY;
+        action();
+      });
+    },
+    cancel() {
+      cancelTimer();
+      setAt = Number.POSITIVE_INFINITY;
+    },
+  };
 }

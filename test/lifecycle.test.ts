@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { createSignal, startAll, stopAll, type Service } from "../src/lifecycle.ts";
+import { describe, test } from "node:test";
+import {
+  createAlarm,
+  createLoop,
+  createSignal,
+  type Service,
+  type Signal,
+  startAll,
+  stopAll,
+} from "../src/lifecycle.ts";
+import { createFakeClock, turn } from "./support/fake-clock.ts";
 
 function services(...failing: readonly string[]) {
   const calls: string[] = [];
@@ -56,4 +65,158 @@ test("a signal fires or fails, once", async () => {
   const failed = createSignal();
   failed.fail(new Error("no"));
   await assert.rejects(failed.promise, /no/);
+});
+
+describe("a loop", () => {
+  /** One whose rounds end when the test says so. */
+  function looped(parts: Partial<Parameters<typeof createLoop>[0]> = {}) {
+    const clock = createFakeClock();
+    const rounds: Signal<number | void>[] = [];
+    const errors: unknown[] = [];
+    const loop = createLoop({
+      ...{ name: "tried", clock, everyMs: 100, onError: (error: unknown) => void errors.push(error) },
+      round() {
+        const end = createSignal<number | void>();
+        rounds.push(end);
+        return end.promise;
+      },
+      ...parts,
+    });
+    return { clock, rounds, errors, loop };
+  }
+
+  test("runs its first round after everyMs, and each next one everyMs after the end of the one before", async () => {
+    const { clock, rounds, loop } = looped();
+    clock.advance(1_000);
+    assert.equal(rounds.length, 0, "it has not started");
+    await loop.start();
+    clock.advance(99);
+    assert.equal(rounds.length, 0);
+    clock.advance(1);
+    assert.equal(rounds.length, 1);
+    clock.advance(1_000);
+    assert.equal(rounds.length, 1, "one at a time");
+    rounds[0]?.fire();
+    await turn();
+    clock.advance(99);
+    assert.equal(rounds.length, 1);
+    clock.advance(1);
+    assert.equal(rounds.length, 2);
+  });
+
+  test("runs its first round at once where it is asked to, and start does not wait for it", async () => {
+    const { clock, rounds, loop } = looped({ startsAtOnce: true });
+    await loop.start();
+    await loop.start();
+    assert.deepEqual([rounds.length, clock.timers()], [1, 0]);
+  });
+
+  test("waits as long as a round asks for", async () => {
+    const { clock, rounds, loop } = looped();
+    await loop.start();
+    clock.advance(100);
+    rounds[0]?.fire(5);
+    await turn();
+    clock.advance(5);
+    assert.equal(rounds.length, 2);
+  });
+
+  test("rests after a round that asks for infinity, until it is woken", async () => {
+    let rounds = 0;
+    const { clock, loop } = looped({
+      round() {
+        rounds += 1;
+        return Number.POSITIVE_INFINITY;
+      },
+    });
+    await loop.start();
+    loop.wake();
+    assert.equal(clock.timers(), 1, "it does not rest yet");
+    clock.advance(100);
+    assert.deepEqual([rounds, clock.timers()], [1, 0]);
+    loop.wake();
+    loop.wake();
+    assert.equal(clock.timers(), 1);
+    clock.advance(100);
+    assert.equal(rounds, 2);
+    await loop.stop();
+    loop.wake();
+    assert.equal(clock.timers(), 0);
+  });
+
+  test("runs a synchronous round within its timer", async () => {
+    let rounds = 0;
+    const { clock, loop } = looped({ round: () => void (rounds += 1) });
+    await loop.start();
+    clock.advance(1_000);
+    assert.equal(rounds, 10);
+  });
+
+  test("stop cancels the wait, waits for the round under way, and no other begins", async () => {
+    const { clock, rounds, loop } = looped();
+    await loop.start();
+    clock.advance(100);
+    let isStopped = false;
+    const stopped = loop.stop().then(() => {
+      isStopped = true;
+    });
+    await turn();
+    assert.deepEqual([loop.isRunning(), isStopped], [false, false]);
+    rounds[0]?.fire();
+    await stopped;
+    await loop.stop();
+    clock.advance(1_000);
+    assert.deepEqual([rounds.length, clock.timers()], [1, 0]);
+    await looped().loop.stop();
+  });
+
+  for (const [how, fail] of [
+    ["rejects", () => Promise.reject(new Error("gone"))],
+    [
+      "throws",
+      () => {
+        throw new Error("gone");
+      },
+    ],
+  ] as const) {
+    test(`a round that ${how} is reported, and the last`, async () => {
+      const { clock, errors, loop } = looped({ round: fail });
+      await loop.start();
+      clock.advance(100);
+      await turn();
+      clock.advance(1_000);
+      assert.deepEqual(
+        errors.map((error) => (error as Error).message),
+        ["gone"],
+      );
+      assert.equal(loop.isRunning(), false);
+      await loop.stop();
+    });
+  }
+
+  test("a synchronous round that throws where no error is expected is uncaught", async () => {
+    const clock = createFakeClock();
+    const round = () => {
+      throw new Error("a bug");
+    };
+    const loop = createLoop({ name: "tried", clock, everyMs: 100, round });
+    await loop.start();
+    assert.throws(() => clock.advance(100), /a bug/);
+  });
+});
+
+test("an alarm goes off once, at the earliest time it is set for, and can be set again", () => {
+  const clock = createFakeClock();
+  const at: number[] = [];
+  const start = clock.now();
+  const alarm = createAlarm(clock, () => void at.push(clock.now() - start));
+  for (const ms of [300, 200, 400]) alarm.setBy(start + ms);
+  assert.equal(clock.timers(), 1);
+  clock.advance(1_000);
+  assert.deepEqual(at, [200]);
+  alarm.setBy(start + 1_500);
+  alarm.cancel();
+  alarm.setBy(start + 1_600);
+  clock.advance(1_000);
+  assert.deepEqual(at, [200, 1_600]);
 });

@@ -45,7 +45,7 @@ const engineRoom = (name: string, files: readonly string[], mayImport: readonly 
 const rooms: readonly Room[] = [
   room("errors", ["src/errors.ts"], []),
   room("clock", ["src/clock.ts"], []),
-  room("lifecycle", ["src/lifecycle.ts"], []),
+  room("lifecycle", ["src/lifecycle.ts"], ["clock"]),
   room("log", ["src/log.ts"], []),
   room("profile", ["src/profile.ts"], []),
   room("heap snapshots", ["src/heap-snapshots.ts"], ["errors", "lifecycle"]),

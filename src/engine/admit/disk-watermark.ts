@@ -1,7 +1,7 @@
 /** Watches how full the store's disk is, so that jobs are refused while there is still room to settle those that run. */
 import type { Clock } from "../../clock.ts";
 import { type MillpondError, messageOf, refusal } from "../../errors.ts";
-import type { Service } from "../../lifecycle.ts";
+import { createLoop, type Service } from "../../lifecycle.ts";
 import type { Log } from "../../log.ts";
 
 export type DiskWatch = Service & {
@@ -33,7 +33,7 @@ const usualLeastMiB = 256;
 const leastFreeShare = 0.05;
 /** What settling may need outside of the files however small the disk is: the write-ahead log grows to 16 MiB, and the file by what moves there. */
 const reserveMiB = 32;
-const lookEveryMs = 1_000;
+const everyMs = 1_000;
 /** How long a client is asked to stay away: room is made by people, or by retention, and neither is quick. */
 const retryAfterMs = 10_000;
 
@@ -52,8 +52,7 @@ export const noDiskWatch: DiskWatch = {
  */
 export function createDiskWatch(parts: DiskWatchParts): DiskWatch {
   const { path, leastFreeMiB, clock, statfs, freeInside, onChanged, log } = parts;
-  let isRunning = false;
-  let cancel = () => {};
+  const loop = createLoop({ name: "disk watch", clock, everyMs, startsAtOnce: true, round: look });
   /** Free and needed MiB while there is too little. */
   let shortage: { readonly free: number; readonly least: number } | undefined;
   let isBlind = false;
@@ -65,7 +64,7 @@ export function createDiskWatch(parts: DiskWatchParts): DiskWatch {
         statfs(path),
         freeInside().catch(() => 0), // the store has failed, and says so itself
       ]);
-      if (!isRunning) return;
+      if (!loop.isRunning()) return;
       isBlind = false;
       const least = leastFreeMiB === null ? usualLeast(blocks * bsize) : leastFreeMiB * mebibyte;
       const outside = bavail * bsize;
@@ -74,7 +73,7 @@ export function createDiskWatch(parts: DiskWatchParts): DiskWatch {
       if (outside < reserve) judge(outside, reserve);
       else judge(outside + inside, least);
     } catch (error) {
-      if (!isRunning) return;
+      if (!loop.isRunning()) return;
       if (!isBlind)
         log.warn({ path, error: messageOf(error) }, "the free space of the disk is unknown: jobs are taken");
       isBlind = true;
@@ -84,7 +83,6 @@ export function createDiskWatch(parts: DiskWatchParts): DiskWatch {
         onChanged();
       }
     }
-    cancel = clock.after(lookEveryMs, () => void look());
   }
 
   function usualLeast(sizeBytes: number): number {
@@ -103,15 +101,10 @@ export function createDiskWatch(parts: DiskWatchParts): DiskWatch {
   }
 
   return {
-    name: "disk watch",
-    async start() {
-      isRunning = true;
-      void look();
-    },
+    ...loop,
     async stop() {
-      isRunning = false;
+      void loop.stop(); // a disk that hangs would hold it up
       shortage = undefined;
-      cancel();
     },
     room: () => room,
     refusal: () => shortage && refusal("disk_full", [shortage.free, shortage.least], { retryAfterMs }),

@@ -5,7 +5,7 @@
 import type { Clock } from "../../clock.ts";
 import type { Lease } from "../../job/job.ts";
 import { jobFields } from "../../job/log-fields.ts";
-import type { Service } from "../../lifecycle.ts";
+import { createLoop, type Service } from "../../lifecycle.ts";
 import type { Log } from "../../log.ts";
 import type { Extended, Store } from "../../store/store.ts";
 
@@ -38,24 +38,19 @@ const renewalsPerLease = 3;
 
 export function createLeaseKeeper(parts: LeaseKeeperParts): LeaseKeeper {
   const { store, clock, leaseMs } = parts;
-  let isRunning = false;
-  let cancelTimer = () => {};
-  let renewing: Promise<void> = Promise.resolve();
+  const loop = createLoop({
+    ...{ name: "lease-keeper", clock, everyMs: leaseMs / renewalsPerLease },
+    ...{ round: renewAll, onError: parts.onError },
+  });
   let lost = 0;
 
   async function renewAll(): Promise<void> {
     const leases = parts.held();
     const atMs = clock.monotonicMs();
-    try {
-      for (let start = 0; isRunning && start < leases.length; start += batch) {
-        await renew(leases.slice(start, start + batch));
-      }
-      parts.renewed(atMs);
-    } catch (error) {
-      isRunning = false;
-      parts.onError(error);
+    for (let start = 0; loop.isRunning() && start < leases.length; start += batch) {
+      await renew(leases.slice(start, start + batch));
     }
-    schedule();
+    parts.renewed(atMs);
   }
 
   async function renew(leases: readonly Lease[]): Promise<void> {
@@ -76,26 +71,7 @@ export function createLeaseKeeper(parts: LeaseKeeperParts): LeaseKeeper {
     parts.abandon(lease);
   }
 
-  function schedule(): void {
-    if (!isRunning) return;
-    cancelTimer = clock.after(leaseMs / renewalsPerLease, () => {
-      renewing = renewAll();
-    });
-  }
-
-  return {
-    name: "lease-keeper",
-    lost: () => lost,
-    async start() {
-      isRunning = true;
-      schedule();
-    },
-    async stop() {
-      isRunning = false;
-      cancelTimer();
-      await renewing;
-    },
-  };
+  return { ...loop, lost: () => lost };
 }
 
 const nameOf = ({ seq, fence }: Lease) => `${seq}:${fence}`;

@@ -1,6 +1,6 @@
 /** Watches whether the pools can run jobs, so that health can say so: a pool whose threads do not start takes jobs and loses them. */
 import type { Clock } from "../../clock.ts";
-import type { Service } from "../../lifecycle.ts";
+import { createLoop, type Service } from "../../lifecycle.ts";
 import type { Log } from "../../log.ts";
 import type { Pool } from "../../pool/pool.ts";
 
@@ -17,14 +17,13 @@ export type PoolWatchParts = {
   readonly log: Log;
 };
 
-const lookEveryMs = 1_000;
+const everyMs = 1_000;
 /** A pool is broken that cannot run jobs at so many looks in a row: threads that are being replaced are no news. */
 const looksUntilBroken = 2;
 
 export function createPoolWatch({ pools, clock, onChanged, log }: PoolWatchParts): PoolWatch {
   const badLooks = new Map<string, number>();
   let broken: readonly string[] = [];
-  let cancel = () => {};
 
   function look(): void {
     for (const { name, canRun } of pools) badLooks.set(name, canRun() ? 0 : (badLooks.get(name) ?? 0) + 1);
@@ -36,17 +35,10 @@ export function createPoolWatch({ pools, clock, onChanged, log }: PoolWatchParts
       log.error({ pool }, "the pool has no worker that could run a job: health says NOT_SERVING");
     for (const pool of back) log.info({ pool }, "the pool has workers again");
     if (gone.length + back.length > 0) onChanged();
-    cancel = clock.after(lookEveryMs, look);
   }
 
   return {
-    name: "pool watch",
+    ...createLoop({ name: "pool watch", clock, everyMs, startsAtOnce: true, round: look }),
     broken: () => broken,
-    async start() {
-      look();
-    },
-    async stop() {
-      cancel();
-    },
   };
 }

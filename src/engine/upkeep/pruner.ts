@@ -1,6 +1,6 @@
 /** Removes what retention allows, a little at a time, so that it is never in the way. */
 import type { Clock } from "../../clock.ts";
-import type { Service } from "../../lifecycle.ts";
+import { createLoop, type Service } from "../../lifecycle.ts";
 import type { Store } from "../../store/store.ts";
 
 /** How long final jobs are kept, in milliseconds, and how many of them. What is beyond either bound goes, oldest first. */
@@ -49,59 +49,35 @@ const mebibyte = 2 ** 20;
 export function createPruner({ store, clock, retention, onError }: PrunerParts): Pruner {
   let endedSince = 0;
   let hasComeSince = false;
-  let isRunning = false;
-  let cancel = () => {};
-  let step: Promise<void> = Promise.resolve();
 
-  async function prune(): Promise<void> {
+  /** One step; returns how long to pause before the next. */
+  async function prune(): Promise<number> {
     const now = clock.now();
     const startedAt = clock.monotonicMs();
     const isBusy = hasComeSince || endedSince > 0;
     const limit = isBusy ? Math.min(Math.max(2 * endedSince, smallestStep), largestStep) : largestStep;
     endedSince = 0;
     hasComeSince = false;
-    try {
-      const removed = await store.prune({
-        now,
-        acknowledgedBefore: now - retention.acknowledgedMs,
-        unacknowledgedBefore: now - retention.unacknowledgedMs,
-        deadBefore: now - retention.deadMs,
-        maxFinished: { jobs: retention.finishedJobs, bytes: retention.finishedMiB * mebibyte },
-        maxDead: { jobs: retention.deadJobs, bytes: retention.deadMiB * mebibyte },
-        limit,
-      });
-      // the store serves others for at least as long as it pruned
-      const pauseMs = Math.max(clock.monotonicMs() - startedAt, shortestPauseMs);
-      schedule(removed < limit ? restMs : pauseMs);
-    } catch (error) {
-      isRunning = false;
-      onError(error);
-    }
-  }
-
-  function schedule(delayMs: number): void {
-    if (!isRunning) return;
-    cancel = clock.after(delayMs, () => {
-      step = prune();
+    const removed = await store.prune({
+      now,
+      acknowledgedBefore: now - retention.acknowledgedMs,
+      unacknowledgedBefore: now - retention.unacknowledgedMs,
+      deadBefore: now - retention.deadMs,
+      maxFinished: { jobs: retention.finishedJobs, bytes: retention.finishedMiB * mebibyte },
+      maxDead: { jobs: retention.deadJobs, bytes: retention.deadMiB * mebibyte },
+      limit,
     });
+    // the store serves others for at least as long as it pruned
+    return removed < limit ? restMs : Math.max(clock.monotonicMs() - startedAt, shortestPauseMs);
   }
 
   return {
-    name: "pruner",
+    ...createLoop({ name: "pruner", clock, everyMs: restMs, round: prune, onError }),
     submitted() {
       hasComeSince = true;
     },
     ended(count) {
       endedSince += count;
-    },
-    async start() {
-      isRunning = true;
-      schedule(restMs);
-    },
-    async stop() {
-      isRunning = false;
-      cancel();
-      await step;
     },
   };
 }

@@ -1,7 +1,7 @@
 /** Settles what no attempt will settle any more: leases that ended, by themselves or with their process, and jobs whose deadline passed. */
 import type { Clock } from "../../clock.ts";
 import type { ExpiredLease, Held, Store } from "../../store/store.ts";
-import type { Service } from "../../lifecycle.ts";
+import { createLoop, type Service } from "../../lifecycle.ts";
 import type { Ended } from "../../pool/pool.ts";
 import type { Backlog } from "../admit/backlog.ts";
 import { unrun } from "../dispatch/in-flight.ts";
@@ -54,27 +54,20 @@ export type ReaperParts = Omit<RecoveryParts, "flush"> & {
   readonly onError: (error: unknown) => void;
 };
 
-const lookEveryMs = 1_000;
-/** Pages of one kind in one look: what is more waits for the next, so that the store serves others in between. */
+const everyMs = 1_000;
+/** Pages of one kind in one round: what is more waits for the next, so that the store serves others in between. */
 const maxPages = 10;
 
-/** Looks about once a second, as long as it runs. */
+/** Runs about once a second. */
 export function createReaper(parts: ReaperParts): Service {
   const { store, clock, owner, settle } = parts;
-  let isRunning = false;
-  let cancelTimer = () => {};
-  let looking: Promise<void> = Promise.resolve();
-
-  async function look(): Promise<void> {
-    try {
+  const loop = createLoop({
+    ...{ name: "reaper", clock, everyMs, onError: parts.onError },
+    async round() {
       await settleLost();
       for (const pool of parts.pools()) await settleExpired(pool);
-    } catch (error) {
-      isRunning = false;
-      parts.onError(error);
-    }
-    schedule();
-  }
+    },
+  });
 
   /** What this process holds is never lost: after a long standstill its leases may be past, and are renewed. */
   async function settleLost(): Promise<void> {
@@ -102,28 +95,9 @@ export function createReaper(parts: ReaperParts): Service {
     }
   }
 
-  const mayGoOn = (pages: number) => isRunning && pages < maxPages && !parts.isBehind();
+  const mayGoOn = (pages: number) => loop.isRunning() && pages < maxPages && !parts.isBehind();
 
-  function schedule(): void {
-    if (!isRunning) return;
-    cancelTimer = clock.after(lookEveryMs, () => {
-      looking = look();
-    });
-  }
-
-  return {
-    name: "reaper",
-    async start() {
-      isRunning = true;
-      schedule();
-    },
-    /** Resolves once a look under way is over. */
-    async stop() {
-      isRunning = false;
-      cancelTimer();
-      await looking;
-    },
-  };
+  return loop;
 }
 
 /** Jobs that ran when their process died become suspects in the end; a lease that only ran out accuses nobody. */
