@@ -8,7 +8,7 @@ import { serviceLinksIn } from "./config/service-links.ts";
 import { createAlerts } from "./engine/settle/alerts.ts";
 import type { DiskWatch } from "./engine/admit/disk-watermark.ts";
 import { createDraining } from "./engine/upkeep/draining.ts";
-import { createEngine, type Engine, type EngineParts } from "./engine/engine.ts";
+import { createEngine, type EngineParts } from "./engine/engine.ts";
 import { createPoolWatch } from "./engine/upkeep/pool-watch.ts";
 import { createReadiness } from "./engine/upkeep/readiness.ts";
 import { messageOf } from "./errors.ts";
@@ -144,15 +144,13 @@ async function start(
   const { pools, isolated, ...poolsOf } = createPools({
     ...{ config, loaded: served.current, resourceHost, clock, log },
     isTraced: telemetry.traces !== null,
-    onSaid: (lease, said) => engine.said(lease, said),
-    onReleased: (ended) => engine.released(ended),
   });
   const allPools = [...pools, ...isolated];
   opened.push(...allPools.map((pool) => stopOnly(`pool ${pool.name}`, () => pool.destroy())));
   const disk = watchDisk(config, { store, clock, onChanged, log });
   const poolWatch = createPoolWatch({ pools, clock, onChanged, log });
   const alerts = createAlerts({ webhook: config.alerts.webhook, fetch, clock, log });
-  const engine: Engine = createEngine({
+  const engine = createEngine({
     ...{ store, tasks, checks, pools, isolated, clock, tracing, registry, log },
     ...{ ...engineSettings(config, disk), owner },
     onDeath: alerts.died,

@@ -5,7 +5,7 @@ import { isSuspect, type Lease } from "../job/job.ts";
 import type { Service } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import type { Registry } from "../metrics/registry.ts";
-import type { Ended, Pool, Said } from "../pool/pool.ts";
+import type { AttemptEvent, Pool } from "../pool/pool.ts";
 import type { TaskChecks } from "../pool/checker/checks.ts";
 import type { Tasks } from "../pool/tasks.ts";
 import type { Store } from "../store/store.ts";
@@ -81,10 +81,6 @@ export type Engine = Service & {
   ended(): Promise<void>;
   /** Jobs that run, or have ended and that is not written yet: of this pool, or of all. */
   running(pool?: string): number;
-  /** What a running job says. */
-  said(lease: Lease, said: Said): void;
-  /** Jobs that their pool hands back before they began, out of a chunk that goes on. */
-  released(ended: readonly Ended[]): void;
   readonly admission: Admission;
   readonly readers: ResultReaders;
   readonly backlog: Backlog;
@@ -117,6 +113,11 @@ export function createEngine(parts: EngineParts): Engine {
   const hintPool = (pool: string, dueAt: number) => {
     for (const { dispatcher } of lanesOf(pool)) dispatcher.hintAt(dueAt);
   };
+  const onEvent = (lease: Lease, event: AttemptEvent) => {
+    if (event.kind === "progress") return watchers.progress(lease, event.progress);
+    const { level, text, fields } = event;
+    watchers.log(lease, { level, text, fields, attempt: lease.attempt, at: clock.now() });
+  };
   let isDraining = false;
   let otherPools: readonly string[] = [];
 
@@ -142,6 +143,7 @@ export function createEngine(parts: EngineParts): Engine {
       maxChunk: suspects ? 1 : parts.maxChunk,
       hasTask: (task) => tasks().get(task)?.pool === pool.name,
       onLeased: watchers.changed,
+      onEvent,
     });
     return { pool, dispatcher };
   };
@@ -223,14 +225,6 @@ export function createEngine(parts: EngineParts): Engine {
         return { running: dispatcher.running(), waiting, workers, isBroken: !pool.canRun(), startingMs };
       },
     }),
-    said(lease, said) {
-      if (said.kind === "progress") return watchers.progress(lease, said.progress);
-      const { level, text, fields } = said;
-      watchers.log(lease, { level, text, fields, attempt: lease.attempt, at: clock.now() });
-    },
-    released(ended) {
-      named.get(ended[0]?.lease.pool ?? "")?.dispatcher.takeBack(ended.map(({ lease }) => lease));
-    },
     async recover() {
       const recovered = await recoverLost({ store, clock, settle, flush });
       if (recovered > 0)

@@ -1,46 +1,50 @@
-/** Passes on what running jobs say, and remembers how far they are. */
+/** Passes on what running jobs report, and remembers their progress. */
 import type { Lease } from "../job/job.ts";
 import { jobFields } from "../job/log-fields.ts";
 import type { Log } from "../log.ts";
-import type { Note } from "./chunk.ts";
-import type { Ended, PoolOptions, Progress } from "./port.ts";
-import type { Slots } from "./slots.ts";
+import type { AttemptMessage } from "./chunk.ts";
+import type { Ended, Progress } from "./port.ts";
+import type { Slot, Slots } from "./slots.ts";
 
-export type Notes = {
-  hear(note: Exclude<Note, { readonly kind: "resources" | "loading" | "unready" | "ready" | "fault" | "ended" }>): void;
+export type AttemptEvents = {
+  receive(message: AttemptMessage): void;
   /** The last report of a job that has ended. */
-  last(lease: Lease, report: Progress): void;
+  last(slot: Slot, lease: Lease, report: Progress): void;
   progressOf(seq: number): Progress | undefined;
   /** These attempts have ended. */
   forget(ended: readonly Ended[]): void;
 };
 
-export function createNotes(pool: string, slots: Slots, log: Log, onSaid: PoolOptions["onSaid"]): Notes {
-  const progress = new Map<number, Progress>();
+export function createAttemptEvents(pool: string, slots: Slots, log: Log): AttemptEvents {
+  const known = new Map<number, Progress>();
+
+  function onProgress({ callbacks }: Slot, lease: Lease, progress: Progress): void {
+    callbacks.onEvent?.(lease, { kind: "progress", progress });
+  }
+
   return {
-    hear(note) {
-      const slot = slots.at(note.slot);
-      const found = slot?.leases[note.index];
-      const lease = found?.seq === note.seq ? found : undefined;
-      if (note.kind === "progress") {
-        if (!slot || !lease || !slots.busy.has(slot) || note.index < slot.known) return; // after the job's end it would stay for ever
-        const said = { fraction: note.fraction, note: note.note };
-        progress.set(note.seq, said);
-        onSaid(lease, { kind: "progress", progress: said });
+    receive(message) {
+      const slot = slots.at(message.slot);
+      const found = slot?.leases[message.index];
+      const lease = found?.seq === message.seq ? found : undefined;
+      if (message.kind === "log") {
+        const { level, text, fields } = message;
+        if (log.isWritten(level)) log[level]({ ...jobFields({ ...message, pool }), fields }, text);
+        if (lease) slot?.callbacks.onEvent?.(lease, { kind: "log", level, text, fields });
         return;
       }
-      const { level, text, fields } = note;
-      if (log.isWritten(level)) log[level]({ ...jobFields({ ...note, pool }), fields }, text);
-      if (lease) onSaid(lease, { kind: "log", level, text, fields });
+      if (!slot || !lease || !slots.busy.has(slot) || message.index < slot.known) return; // after the job's end nothing would remove it
+      const progress = { fraction: message.fraction, note: message.note };
+      known.set(message.seq, progress);
+      onProgress(slot, lease, progress);
     },
-    last(lease, report) {
-      const known = progress.get(lease.seq);
-      if (known?.fraction === report.fraction && known.note === report.note) return;
-      onSaid(lease, { kind: "progress", progress: report });
+    last(slot, lease, report) {
+      const before = known.get(lease.seq);
+      if (before?.fraction !== report.fraction || before.note !== report.note) onProgress(slot, lease, report);
     },
-    progressOf: (seq) => progress.get(seq),
+    progressOf: (seq) => known.get(seq),
     forget(ended) {
-      if (progress.size > 0) for (const { lease } of ended) progress.delete(lease.seq);
+      if (known.size > 0) for (const { lease } of ended) known.delete(lease.seq);
     },
   };
 }

@@ -1,4 +1,4 @@
-/** What the main thread and a worker thread say to each other. All of it is plain data that survives cloning. */
+/** The messages between the main thread and a worker thread. All of it is plain data that survives cloning. */
 import type { MessagePort } from "node:worker_threads";
 import type { Failure, JsonValue, Payload } from "../job/job.ts";
 import type { SpanRecord } from "../job/trace.ts";
@@ -12,7 +12,7 @@ import type { LogLevel } from "./task-log.ts";
 /** Most jobs in one chunk. */
 export const maxChunk = 128;
 
-/** Why an attempt is told to stop. */
+/** Why an attempt is asked to stop. */
 export type StopReason = "cancelled" | "timed_out" | "expired" | "released";
 
 /** Jobs that one thread runs one after the other, in one go. */
@@ -49,9 +49,9 @@ export type ChunkOutcome = readonly [
   /** By the thread's monotonic clock, in milliseconds. */
   tookMs: number,
   output: Payload | null,
-  /** Why it did not succeed: how it failed, or what it was told when it was told to stop. */
+  /** Why it did not succeed: how it failed, or why it was asked to stop. */
   fault: Failure | StopReason | null,
-  /** The last report, of a job that made any: as a note it might be overtaken by the outcome. */
+  /** The last report, of a job that made any: as a message of its own it might be overtaken by the outcome. */
   progress?: Progress | undefined,
   /** Present when the task recorded any and they will be exported. */
   spans?: RecordedSpans | undefined,
@@ -64,12 +64,12 @@ export type RecordedSpans = {
   readonly dropped: number;
 };
 
-/** Of each job of a chunk, in its order; null: it did not begin, and its flags say why. */
+/** Of each job of a chunk, in its order; null: it did not begin, and its flags hold the reason. */
 export type ChunkOutcomes = readonly (ChunkOutcome | null)[];
 
-/** What a thread says when it is ready and while it runs a chunk, and a job while it runs. */
-export type Note =
-  /** The thread has resources, of which all is said by this port: see resources/words.ts. */
+/** What a thread reports of itself and of the chunk that it runs. */
+export type ThreadMessage =
+  /** The thread has resources: all messages about them go through this port, see resources/words.ts. */
   | { readonly kind: "resources"; readonly thread: number; readonly port: MessagePort }
   /** The thread begins to load a task. */
   | { readonly kind: "loading"; readonly thread: number; readonly task: string }
@@ -79,7 +79,7 @@ export type Note =
   | { readonly kind: "ready"; readonly thread: number }
   /** An error in the thread was not caught, and it ends. */
   | (Fault & { readonly kind: "fault"; readonly thread: number })
-  /** How some jobs of a chunk ended that goes on: those from index `from` on. They are said again at the chunk's end. */
+  /** How some jobs of a chunk ended that goes on: those from index `from` on. The chunk's outcomes repeat them. */
   | {
       readonly kind: "ended";
       readonly slot: number;
@@ -87,8 +87,12 @@ export type Note =
       readonly from: number;
       readonly outcomes: ChunkOutcomes;
     }
-  | (NoteOfJob & { readonly kind: "progress"; readonly fraction: number; readonly note: string })
-  | (NoteOfJob &
+  | AttemptMessage;
+
+/** What a running job reports. */
+export type AttemptMessage =
+  | (Sender & { readonly kind: "progress"; readonly fraction: number; readonly note: string })
+  | (Sender &
       AttemptOrigin & {
         readonly kind: "log";
         readonly level: LogLevel;
@@ -96,8 +100,8 @@ export type Note =
         readonly fields: { readonly [key: string]: JsonValue };
       });
 
-/** Where the job is that says something: a slot may have another chunk by the time it arrives. */
-type NoteOfJob = { readonly slot: number; readonly index: number; readonly seq: number };
+/** Where the job is: a slot may have another chunk by the time its message arrives. */
+type Sender = { readonly slot: number; readonly index: number; readonly seq: number };
 
 /** What a thread is given when it starts. */
 export type ThreadData = {
@@ -117,7 +121,7 @@ export type ThreadData = {
   readonly flags: SharedArrayBuffer;
   /** The logs of all slots' spans, see span-log.ts; null: nothing is recorded, because nothing is exported. */
   readonly spanLogs: SharedArrayBuffer | null;
-  /** Name of the BroadcastChannel that says "look at your flags" to threads that wait for something else. */
+  /** Name of the BroadcastChannel that has threads which wait for something else read their flags. */
   readonly bell: string;
   /** A larger output fails the job. */
   readonly outputBounds: OutputBounds;

@@ -2,7 +2,7 @@
 import { parentPort } from "node:worker_threads";
 import { systemClock as clock } from "../clock.ts";
 import type { JsonValue } from "../job/job.ts";
-import type { ChunkJob, Note, RecordedSpans, StopReason } from "./chunk.ts";
+import type { ChunkJob, RecordedSpans, StopReason, ThreadMessage } from "./chunk.ts";
 import { type Flags, stopReasonOf } from "./flags.ts";
 import { type AttemptOrigin, runAs } from "./faults.ts";
 import { plain, textOf } from "./sanitize.ts";
@@ -168,6 +168,6 @@ export function toldToStop(reason: StopReason): TaskError {
   return new TaskError(reason, `told to stop: ${words[reason]}`);
 }
 
-function post(note: Note): void {
-  parentPort?.postMessage(note);
+function post(message: ThreadMessage): void {
+  parentPort?.postMessage(message);
 }

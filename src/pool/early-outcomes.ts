@@ -1,7 +1,7 @@
 /** Says how the first jobs of a chunk ended while the chunk goes on, so that they do not wait for a slow one behind them. */
 import { parentPort } from "node:worker_threads";
 import { systemClock as clock } from "../clock.ts";
-import type { Chunk, ChunkOutcome, Note } from "./chunk.ts";
+import type { Chunk, ChunkOutcome, ThreadMessage } from "./chunk.ts";
 
 export type Early = {
   /** A job is about to begin. */
@@ -32,8 +32,8 @@ export function createEarly({ slot, number: chunk }: Chunk, outcomes: readonly (
   function post(nowMs: number): void {
     lastMs = nowMs;
     if (outcomes.length === posted) return;
-    const note: Note = { kind: "ended", slot, chunk, from: posted, outcomes: outcomes.slice(posted) };
-    parentPort?.postMessage(note);
+    const message: ThreadMessage = { kind: "ended", slot, chunk, from: posted, outcomes: outcomes.slice(posted) };
+    parentPort?.postMessage(message);
     posted = outcomes.length;
   }
 

@@ -29,24 +29,23 @@ export type OutcomesParts = {
   /** How often a job is handed back for what others did, before each time counts as an attempt. */
   readonly maxHandBacks: number;
   /** Takes the last report of progress of a job that has ended. */
-  readonly onProgress: (lease: Lease, last: Progress) => void;
-  /** Whether jobs that were taken back have been reported, and need nothing more here. */
-  readonly areReleasedReported: boolean;
+  readonly onProgress: (slot: Slot, lease: Lease, last: Progress) => void;
   /** Whether the pool ends, and its threads with it: no job is to blame for that, and a deploy costs no attempt. */
   readonly isStopping: () => boolean;
 };
 
 export function createOutcomes(parts: OutcomesParts): Outcomes {
-  const { timeoutOf, handBacks, maxHandBacks, onProgress, areReleasedReported, isStopping } = parts;
+  const { timeoutOf, handBacks, maxHandBacks, onProgress, isStopping } = parts;
 
   function stopped(reason: StopReason, lease: Lease, hasStarted: boolean): Outcome {
     if (reason === "timed_out") return { kind: reason, timeoutMs: timeoutOf(lease) };
     return reason === "expired" ? { kind: reason, hasStarted } : { kind: reason };
   }
 
-  function ofAttempt(lease: Lease, ended: ChunkOutcome): Ended {
+  function ofAttempt(slot: Slot, index: number, ended: ChunkOutcome): Ended {
     const [startedAt, tookMs, output, fault, progress, spans] = ended;
-    if (progress) onProgress(lease, progress);
+    const lease = slot.leases[index] as Lease;
+    if (progress) onProgress(slot, lease, progress);
     let outcome: Outcome;
     if (fault === null) outcome = { kind: "succeeded", output };
     else if (typeof fault === "string") outcome = stopped(fault, lease, true);
@@ -56,9 +55,9 @@ export function createOutcomes(parts: OutcomesParts): Outcomes {
   }
 
   /** A job that did not begin because it was withdrawn; undefined: that was reported when it was. */
-  function ofWithdrawn({ leases, flags }: Slot, index: number, now: number): Ended | undefined {
+  function ofWithdrawn({ leases, flags, callbacks }: Slot, index: number, now: number): Ended | undefined {
     const reason = stopReasonOf(flags, index) ?? "released";
-    if (reason === "released" && areReleasedReported) return undefined;
+    if (reason === "released" && callbacks.onReleased) return undefined;
     const lease = leases[index] as Lease;
     return notBegun(lease, stopped(reason, lease, false), now);
   }
@@ -78,7 +77,7 @@ export function createOutcomes(parts: OutcomesParts): Outcomes {
       for (let offset = 0; offset < outcomes.length; offset += 1) {
         const outcome = outcomes[offset];
         const index = from + offset;
-        const ended = outcome ? ofAttempt(slot.leases[index] as Lease, outcome) : ofWithdrawn(slot, index, now);
+        const ended = outcome ? ofAttempt(slot, index, outcome) : ofWithdrawn(slot, index, now);
         if (ended) all.push(ended);
       }
       return all;

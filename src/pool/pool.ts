@@ -8,23 +8,23 @@ import { Piscina } from "piscina";
 import { originOf } from "../clock.ts";
 import type { Lease } from "../job/job.ts";
 import { jobFields } from "../job/log-fields.ts";
+import { createLoop } from "../lifecycle.ts";
 import { createBoots } from "./thread-startup.ts";
-import { type ChunkOutcomes, noChunk, type Note, type ThreadData } from "./chunk.ts";
+import { type ChunkOutcomes, noChunk, type ThreadData, type ThreadMessage } from "./chunk.ts";
 import { createEnding, within } from "./thread-termination.ts";
 import type { Origin } from "./faults.ts";
 import { standingOf, threadOf } from "./flags.ts";
 import { createHandBacks } from "./hand-backs.ts";
-import { createNotes } from "./attempt-events.ts";
+import { createAttemptEvents } from "./attempt-events.ts";
 import { createOutcomes, notBegun } from "./outcomes.ts";
 import { textOf } from "./sanitize.ts";
-import type { Ended, Pool, PoolOptions } from "./port.ts";
+import type { Ended, Pool, PoolOptions, RunCallbacks } from "./port.ts";
 import { createResourceLinks } from "./resources/links.ts";
 import { chunkOf, largeInputs } from "./sending.ts";
 import { abort, createSlots, type Slot } from "./slots.ts";
 import { createStopping } from "./stopping.ts";
-import { createSweep } from "./watchdog.ts";
 
-export type { Ended, Pool, PoolOptions, Progress, Said } from "./port.ts";
+export type { AttemptEvent, Ended, Pool, PoolOptions, Progress, RunCallbacks } from "./port.ts";
 
 /** Threads of a `cpu` pool run at lower priority, so that they never starve the thread that serves the network. */
 const cpuNice = 5;
@@ -32,13 +32,15 @@ const cpuNice = 5;
 const bootMs = 5_000;
 /** How long ending a pool waits for threads that were told to end. */
 const endMs = 5_000;
+/** So late may a timeout, a deadline or the end of a grace be noticed. */
+const watchdogMs = 20;
 const maxErrorChars = 4000;
 const defaultMaxHandBacks = 5;
 
 const noProbe = () => {};
 
-type NoteOfFault = Extract<Note, { readonly kind: "fault" }>;
-type NoteOfEnded = Extract<Note, { readonly kind: "ended" }>;
+type FaultMessage = Extract<ThreadMessage, { readonly kind: "fault" }>;
+type EndedMessage = Extract<ThreadMessage, { readonly kind: "ended" }>;
 
 /** A pool whose workers are threads of this process. */
 export type ThreadPool = Pool & {
@@ -55,9 +57,9 @@ export type RetirablePool = ThreadPool & {
 };
 
 export function createPool(options: PoolOptions): RetirablePool {
-  const { name, work, minWorkers, maxWorkers, clock, log, onReleased } = options;
+  const { name, work, minWorkers, maxWorkers, clock, log } = options;
   const slots = createSlots(maxWorkers, options.isTraced);
-  const notes = createNotes(name, slots, log, options.onSaid);
+  const events = createAttemptEvents(name, slots, log);
   const ending = createEnding();
   const bell = new BroadcastChannel(`millpond-pool-${randomUUID()}`);
   bell.unref();
@@ -109,40 +111,38 @@ export function createPool(options: PoolOptions): RetirablePool {
   const isStuck = () => slots.busy.size === 0 && slots.free() === 0;
   const handBacks = createHandBacks();
   const outcomes = createOutcomes({
-    ...{ timeoutOf, handBacks, areReleasedReported: onReleased !== undefined },
+    ...{ timeoutOf, handBacks, onProgress: events.last },
     maxHandBacks: options.maxHandBacks ?? defaultMaxHandBacks,
-    onProgress: notes.last,
     isStopping: () => isStopping,
   });
   threads.on("error", (error) =>
     log.error({ pool: name, error: textOf(error, maxErrorChars) }, "a worker failed outside of a job"),
   );
   threads.on("workerDestroy", ({ id }: { readonly id: number }) => boots.gone(id));
-  threads.on("message", (note: Note) => {
-    switch (note.kind) {
+  threads.on("message", (message: ThreadMessage) => {
+    switch (message.kind) {
       case "resources":
-        return links.open(threadWith(note.thread), note.port);
+        return links.open(threadWith(message.thread), message.port);
       case "loading":
-        return boots.loading(note.thread, note.task);
+        return boots.loading(message.thread, message.task);
       case "unready":
-        return boots.failed(note.thread, note.why);
+        return boots.failed(message.thread, message.why);
       case "ready":
         for (const slot of waiting()) slot.sentMs = clock.monotonicMs();
-        boots.ready(note.thread);
+        boots.ready(message.thread);
         return options.onReady?.();
       case "ended":
-        return hearEnded(note);
+        return onEndedEarly(message);
       case "fault":
-        return hearFault(note);
+        return onFault(message);
       default:
-        return notes.hear(note);
+        return events.receive(message);
     }
   });
 
   const stopping = createStopping({
     ...{ slots, clock, timeoutOf, kill },
     graceMs: options.graceMs,
-    onWithdrawn: onReleased && ((leases) => onReleased(leases.map(unstarted))),
     onBlocked(slot) {
       if (boots.isStarting()) return; // the chunk may wait for that one
       log.warn({ pool: name }, "a worker takes no jobs, perhaps blocked by what a job left behind: it is ended");
@@ -150,37 +150,45 @@ export function createPool(options: PoolOptions): RetirablePool {
     },
     ring: () => isDeaf || bell.postMessage(null),
   });
-  const sweep = createSweep(clock, stopping.look, () => slots.busy.size > 0);
+  const watchdog = createLoop({
+    ...{ name: "watchdog", clock, everyMs: watchdogMs, startsAtOnce: true },
+    round() {
+      stopping.look();
+      return slots.busy.size > 0 ? watchdogMs : Number.POSITIVE_INFINITY;
+    },
+  });
+  void watchdog.start();
 
-  async function run(leases: readonly Lease[], onEnded?: (ended: readonly Ended[]) => void): Promise<readonly Ended[]> {
-    const slot = isStopping ? undefined : slots.take(leases, clock.monotonicMs());
+  async function run(leases: readonly Lease[], callbacks: RunCallbacks): Promise<void> {
+    const slot = isStopping ? undefined : slots.take(leases, callbacks, clock.monotonicMs());
     if (!slot) {
       if (!isStopping) log.error({ pool: name }, "jobs were sent to a pool without a free worker and are given back");
-      return leases.map(unstarted);
+      await Promise.resolve(); // the caller expects no report before it has the promise
+      return callbacks.onEnded(leases.map(unstarted));
     }
-    sweep.wake();
-    const early: Ended[] = [];
-    slot.onEnded = onEnded ?? ((ended) => early.push(...ended));
+    watchdog.wake();
     const ended = await outcome(slot);
     slots.giveBack(slot);
-    notes.forget(ended);
-    handBacks.forget(ended);
-    return early.length === 0 ? ended : [...early, ...ended];
+    report(ended, callbacks);
   }
 
-  /** Its words may come after the chunk's end, or its death: by then the outcome of every job is known. */
-  function hearEnded({ slot: index, chunk, from, outcomes: said }: NoteOfEnded): void {
+  function report(ended: readonly Ended[], { onEnded }: RunCallbacks): void {
+    events.forget(ended);
+    handBacks.forget(ended);
+    if (ended.length > 0) onEnded(ended);
+  }
+
+  /** It may arrive after the chunk's end, or its death: by then the outcome of every job is known. */
+  function onEndedEarly({ slot: index, chunk, from, outcomes: early }: EndedMessage): void {
     const slot = slots.at(index);
     if (!slot || slot.number !== chunk || slot.known !== from) return;
-    const ended = outcomes.ofChunk(slot, said, clock.exactNow());
-    slot.known += said.length;
-    notes.forget(ended);
-    handBacks.forget(ended);
-    slot.onEnded(ended);
+    const ended = outcomes.ofChunk(slot, early, clock.exactNow());
+    slot.known += early.length;
+    report(ended, slot.callbacks);
   }
 
   /** The thread is about to end by itself; a handler of its exit might keep it from that. */
-  function hearFault({ thread, origin, failure }: NoteOfFault): void {
+  function onFault({ thread, origin, failure }: FaultMessage): void {
     const slot = [...slots.busy].find(({ flags }) => threadOf(flags) === thread);
     const { message: error, stack } = failure;
     const isJob = origin !== null && origin.id !== null;
@@ -193,8 +201,8 @@ export function createPool(options: PoolOptions): RetirablePool {
 
   async function outcome(slot: Slot): Promise<readonly Ended[]> {
     try {
-      const said = (await send(slot)) as ChunkOutcomes;
-      return outcomes.ofChunk(slot, slot.known === 0 ? said : said.slice(slot.known), clock.exactNow());
+      const all = (await send(slot)) as ChunkOutcomes;
+      return outcomes.ofChunk(slot, slot.known === 0 ? all : all.slice(slot.known), clock.exactNow());
     } catch (error) {
       if (!isStopping && !slot.isAborted)
         log.warn({ ...whoRan(slot), error: textOf(error, maxErrorChars) }, "a worker died");
@@ -284,7 +292,7 @@ export function createPool(options: PoolOptions): RetirablePool {
     releaseAll();
     isDeaf = true;
     bell.close();
-    sweep.stop();
+    void watchdog.stop();
     await within(clock, bootMs, boots.stop());
     await links.tearDown();
     const hasEnded = await within(
@@ -320,7 +328,7 @@ export function createPool(options: PoolOptions): RetirablePool {
       return slot && clock.monotonicMs() - slot.sentMs;
     },
     run,
-    progressOf: notes.progressOf,
+    progressOf: events.progressOf,
     cancel: stopping.cancel,
     releaseAll,
     retire() {

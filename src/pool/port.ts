@@ -24,6 +24,32 @@ export type Ended = {
 
 export type Progress = { readonly fraction: number; readonly note: string };
 
+/** What an attempt reports while it runs. */
+export type AttemptEvent =
+  | { readonly kind: "progress"; readonly progress: Progress }
+  | {
+      readonly kind: "log";
+      readonly level: LogLevel;
+      readonly text: string;
+      readonly fields: { readonly [key: string]: JsonValue };
+    };
+
+/** What `run` reports of its jobs. Each job is reported once, by `onEnded` or by `onReleased`; never before `run` returns. */
+export type RunCallbacks = {
+  /**
+   * Attempts that ended, in the chunk's order. Those in front of a slow job are reported soon after their end, while the
+   * chunk goes on.
+   */
+  readonly onEnded: (ended: readonly Ended[]) => void;
+  /**
+   * Jobs that were taken back before they began, from behind a slow job or by `releaseAll`: they may be run elsewhere at
+   * once. Absent: a slow job keeps those behind it, and what `releaseAll` takes back has ended as `released`.
+   */
+  readonly onReleased?: (leases: readonly Lease[]) => void;
+  /** Progress and log lines. A line may come after the job's end. The server's log has the lines already. */
+  readonly onEvent?: (lease: Lease, event: AttemptEvent) => void;
+};
+
 export type Pool = {
   readonly name: string;
   readonly minWorkers: number;
@@ -41,23 +67,21 @@ export type Pool = {
   /** How long this job has waited for a thread that starts; undefined: a thread has it, or it is not here. */
   startingMs(seq: number): number | undefined;
   /**
-   * Runs jobs one after the other on one thread: 1 to `maxChunk` of them, only while `free()` is above 0. Never
-   * rejects: when the thread dies, the job it was running has failed and the others are released. Jobs that were
-   * given to `onReleased` are not among what it resolves with. The first job's input, when large, is handed over to the thread: it
-   * is empty here afterwards. Jobs that ended while a slow one behind them goes on are given to `onEnded` soon after their
-   * end, and are not among what it resolves with; without `onEnded` they are.
+   * Runs jobs one after the other on one thread: 1 to `maxChunk` of them, only while `free()` is above 0. Resolves once
+   * every job is reported and the worker is free. Never rejects: when the thread dies, the job it was running has failed and the others end as
+   * `released`. The first job's input, when large, is transferred to the thread: it is empty here afterwards.
    */
-  run(leases: readonly Lease[], onEnded?: (ended: readonly Ended[]) => void): Promise<readonly Ended[]>;
-  /** What a running job last said; undefined when it said nothing. */
+  run(leases: readonly Lease[], callbacks: RunCallbacks): Promise<void>;
+  /** The last report of a running job; undefined when there was none. */
   progressOf(seq: number): Progress | undefined;
   /**
-   * Tells one running job to stop, through `ctx.signal` and `ctx.throwIfCancelled()`: its outcome is `cancelled`, unless it
+   * Asks one running job to stop, through `ctx.signal` and `ctx.throwIfCancelled()`: its outcome is `cancelled`, unless it
    * succeeds first. After `graceMs` its thread is ended; jobs that shared it are released. One that waits behind others in
    * its chunk is never run. False: it does not run here. With a fence, only the attempt under it is meant.
    */
   cancel(seq: number, fence?: number): boolean;
   /**
-   * Tells every running job to stop; those that obey, and those that did not begin, are released. From now on `run`
+   * Asks every running job to stop; those that obey, and those that did not begin, are released. From now on `run`
    * releases what it is given.
    */
   releaseAll(): void;
@@ -89,7 +113,7 @@ export type PoolOptions = PoolCode & {
   readonly maxWorkers: number;
   /** A thread above `minWorkers` that was idle for this long ends. */
   readonly idleMs: number;
-  /** Where the threads get their permits, and say how their resources are. */
+  /** Where the threads get their permits, and report how their resources are. */
   readonly resourceHost: Pick<ResourceHost, "join">;
   readonly outputBounds: OutputBounds;
   readonly clock: Clock;
@@ -97,7 +121,7 @@ export type PoolOptions = PoolCode & {
   readonly isTraced?: boolean;
   /** How long a thread may take to load one task: one that takes longer is ended, and another tried after a pause. */
   readonly loadMs: number;
-  /** How long a job may take to stop once it was told to. */
+  /** How long a job may take to stop once it was asked to. */
   readonly graceMs: number;
   /**
    * How often a job is handed back, its attempt not counted, because a fault of unknown origin ended its thread: each
@@ -106,22 +130,5 @@ export type PoolOptions = PoolCode & {
   readonly maxHandBacks?: number;
   /** A thread has loaded its tasks. */
   readonly onReady?: () => void;
-  /** What running jobs say. Log lines are in the server's log already. */
-  readonly onSaid: (lease: Lease, said: Said) => void;
-  /**
-   * Jobs that were taken back before they began: those behind a job that turns out slow, and at `releaseAll`. They are
-   * `released`, with their input, and may be run elsewhere at once. Absent: none is taken back from behind a slow job, and
-   * `run` resolves with the others.
-   */
-  readonly onReleased?: ((ended: readonly Ended[]) => void) | undefined;
   readonly log: Log;
 };
-
-export type Said =
-  | { readonly kind: "progress"; readonly progress: Progress }
-  | {
-      readonly kind: "log";
-      readonly level: LogLevel;
-      readonly text: string;
-      readonly fields: { readonly [key: string]: JsonValue };
-    };

@@ -2,7 +2,7 @@
  * A pool whose tasks can be replaced while jobs run. Modules cannot be unloaded, so each set of tasks has threads of its
  * own: a new set gets new ones, and those of the set before end with the attempts that they run.
  */
-import type { Ended, PoolCode } from "./port.ts";
+import type { PoolCode } from "./port.ts";
 import type { RetirablePool, ThreadPool } from "./pool.ts";
 
 export type ReloadablePool = ThreadPool & {
@@ -47,13 +47,12 @@ export function createReloadablePool(make: (code: PoolCode) => RetirablePool, fi
     },
     canRun: () => newest.pool.canRun(),
     startingMs: (seq) => newest.pool.startingMs(seq),
-    async run(leases, onEnded): Promise<readonly Ended[]> {
+    async run(leases, callbacks) {
       const generation = newest;
       generation.chunks += 1;
-      const ended = await generation.pool.run(leases, onEnded);
+      await generation.pool.run(leases, callbacks);
       generation.chunks -= 1;
       endWhenIdle(generation);
-      return ended;
     },
     progressOf(seq) {
       for (const pool of all()) {

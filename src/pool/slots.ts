@@ -1,23 +1,22 @@
 /** The places of a pool's chunks: each has flags in shared memory, and what the main thread knows of its chunk. */
 import type { Lease } from "../job/job.ts";
 import type { Fault } from "./faults.ts";
-import type { Ended } from "./port.ts";
 import { clear, createFlags, type Flags, flagsOf, noJob } from "./flags.ts";
 import { clearLog, createSpanLogs, type SpanLog, spanLogOf } from "./span-log.ts";
+import type { RunCallbacks } from "./port.ts";
 
 export type Slot = {
   readonly index: number;
   readonly flags: Flags;
   /** Undefined: tasks record no spans. */
   readonly spanLog: SpanLog | undefined;
-  /** Those of the chunk that runs here, or ran here last: what a job says may arrive after its end. */
+  /** Those of the chunk that runs here, or ran here last: a job's events may arrive after its end. */
   leases: readonly Lease[];
+  callbacks: RunCallbacks;
   /** Which chunk it is, or was last. */
   number: number;
   /** The outcomes of so many of its jobs, from the first on, are known. */
   known: number;
-  /** Takes outcomes while the chunk goes on. */
-  onEnded: (ended: readonly Ended[]) => void;
   /** When the chunk was sent, or, while it waits, a thread became ready that might take it; by the monotonic clock. */
   sentMs: number;
   /** The job that was last seen to run, and when it began by the monotonic clock. */
@@ -45,7 +44,7 @@ export type Slots = {
   readonly busy: ReadonlySet<Slot>;
   free(): number;
   /** A slot for a chunk; undefined while none is free. */
-  take(leases: readonly Lease[], nowMs: number): Slot | undefined;
+  take(leases: readonly Lease[], callbacks: RunCallbacks, nowMs: number): Slot | undefined;
   /** The chunk has ended. */
   giveBack(slot: Slot): void;
   /** Keeps a slot from being used again until the answer is called: its thread was told to end and may still write. */
@@ -70,12 +69,13 @@ export function createSlots(maxWorkers: number, isTraced = false): Slots {
     at: (index) => all[index],
     busy,
     free,
-    take(leases, nowMs) {
+    take(leases, callbacks, nowMs) {
       const slot = free() > 0 ? idle.pop() : undefined;
       if (!slot) return undefined;
       clear(slot.flags, leases.length);
       if (slot.spanLog) clearLog(slot.spanLog);
       slot.leases = leases;
+      slot.callbacks = callbacks;
       slot.number += 1;
       slot.known = 0;
       slot.sentMs = nowMs;
@@ -107,11 +107,11 @@ function newSlot(index: number, flags: Flags, spanLog: SpanLog | undefined): Slo
     flags,
     spanLog,
     leases: [],
+    callbacks: { onEnded() {} },
     number: 0,
     known: 0,
     seen: noJob,
     ...times,
-    onEnded() {},
     end() {},
     isAborted: false,
     fault: undefined,

@@ -21,8 +21,6 @@ export type StoppingParts = {
   readonly clock: Clock;
   readonly graceMs: number;
   readonly timeoutOf: (lease: Lease) => number;
-  /** Jobs that were taken back. Absent: nothing is taken back from behind a slow job. */
-  readonly onWithdrawn: ((leases: readonly Lease[]) => void) | undefined;
   /** Tells the threads that wait for something else to look at their flags. */
   readonly ring: () => void;
   /** Ends the thread that runs the chunk. */
@@ -41,7 +39,7 @@ const slowMs = 50;
 const blockedMs = 10_000;
 
 export function createStopping(parts: StoppingParts): Stopping {
-  const { slots, clock, graceMs, timeoutOf, onWithdrawn } = parts;
+  const { slots, clock, graceMs, timeoutOf } = parts;
 
   function tell(slot: Slot, index: number, reason: StopReason): boolean {
     if (!tellToStop(slot.flags, index, reason)) return false;
@@ -53,7 +51,7 @@ export function createStopping(parts: StoppingParts): Stopping {
   /** Takes back all that waits, whether or not anyone is told at once. */
   function withdrawWaiting(slot: Slot): void {
     const taken = slot.leases.filter((_, index) => withdraw(slot.flags, index, "released"));
-    if (taken.length > 0) onWithdrawn?.(taken);
+    if (taken.length > 0) slot.callbacks.onReleased?.(taken);
   }
 
   function lookAt(slot: Slot, nowMs: number): void {
@@ -65,7 +63,7 @@ export function createStopping(parts: StoppingParts): Stopping {
     if (standingOf(slot.flags, slot.seen) !== "running") return;
     const reason = overdue(slot.leases[slot.seen] as Lease, nowMs - slot.beganMs);
     if (reason && !stopReasonOf(slot.flags, slot.seen)) tell(slot, slot.seen, reason);
-    if (onWithdrawn && nowMs - slot.beganMs >= slowMs) withdrawWaiting(slot);
+    if (slot.callbacks.onReleased && nowMs - slot.beganMs >= slowMs) withdrawWaiting(slot);
     if (nowMs < slot.killMs) return;
     withdrawWaiting(slot); // so that none of them begins while its thread ends
     if (standingOf(slot.flags, slot.seen) === "running") parts.kill(slot);

@@ -7,7 +7,14 @@ import { systemClock as clock, takeOrigin } from "../clock.ts";
 import { saveCompiledCode } from "../code-cache.ts";
 import { answerHeapRequests } from "../heap-snapshots.ts";
 import { isSampled } from "../job/trace.ts";
-import { type Chunk, type ChunkJob, type ChunkOutcome, type ChunkOutcomes, noChunk, type Note } from "./chunk.ts";
+import {
+  type Chunk,
+  type ChunkJob,
+  type ChunkOutcome,
+  type ChunkOutcomes,
+  noChunk,
+  type ThreadMessage,
+} from "./chunk.ts";
 import type { ThreadData } from "./chunk.ts";
 import { type Declared, declared, decodeInput, encodeOutput } from "./codec.ts";
 import { boundOutput } from "./printed.ts";
@@ -73,7 +80,7 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
   isReady = true;
   if (thread.resources.length > 0) {
     resourcePort.on("message", (word: ToThread) => resources.hear(word));
-    parentPort?.postMessage({ kind: "resources", thread: threadId, port: theirs } satisfies Note, [theirs]);
+    parentPort?.postMessage({ kind: "resources", thread: threadId, port: theirs } satisfies ThreadMessage, [theirs]);
   }
   post({ kind: "ready", thread: threadId });
   return async (chunk) => {
@@ -183,8 +190,8 @@ function isSeen([, , , , , , trace]: ChunkJob, fault: ChunkOutcome[3]): boolean 
   return fault !== null && fault !== "cancelled" && fault !== "released";
 }
 
-function post(note: Note): void {
-  parentPort?.postMessage(note);
+function post(message: ThreadMessage): void {
+  parentPort?.postMessage(message);
 }
 
 export default load();

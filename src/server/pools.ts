@@ -15,7 +15,7 @@ export type ServerPools = {
   reload(): void;
 };
 
-export type ServerPoolsParts = Pick<PoolOptions, "onSaid" | "onReleased" | "isTraced" | "resourceHost"> & {
+export type ServerPoolsParts = Pick<PoolOptions, "isTraced" | "resourceHost"> & {
   readonly config: Config;
   /** Those that are served now. */
   readonly loaded: () => LoadedTasks;
@@ -31,7 +31,7 @@ const maxProcesses = 4;
 const messageSlackBytes = 64 * 1024;
 const builtInTasks = new URL("../tasks/", import.meta.url).href;
 
-export function createPools({ config, loaded, onReleased, ...shared }: ServerPoolsParts): ServerPools {
+export function createPools({ config, loaded, ...shared }: ServerPoolsParts): ServerPools {
   const pools: ThreadPool[] = [];
   const isolated: Pool[] = [];
   const reloads: (() => void)[] = [];
@@ -41,7 +41,7 @@ export function createPools({ config, loaded, onReleased, ...shared }: ServerPoo
       outputBounds: { maxBytes: config.limits.messageBytes - messageSlackBytes, maxValues: config.limits.values },
     };
     const code = () => codeOf(name, loaded());
-    const make = (given: PoolCode) => createPool({ ...options, ...given, minWorkers, maxWorkers, idleMs, onReleased });
+    const make = (given: PoolCode) => createPool({ ...options, ...given, minWorkers, maxWorkers, idleMs });
     if (config.watch) {
       const pool = createReloadablePool(make, code());
       pools.push(pool);

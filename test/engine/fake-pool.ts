@@ -1,6 +1,6 @@
 import type { Lease, Outcome } from "../../src/job/job.ts";
 import { createSignal } from "../../src/lifecycle.ts";
-import type { Ended, Pool } from "../../src/pool/pool.ts";
+import type { Pool } from "../../src/pool/pool.ts";
 import { endedOf, succeeded } from "../support/samples.ts";
 
 /** A chunk that a fake worker holds until the test says how it went. */
@@ -9,6 +9,8 @@ export type HeldChunk = {
   end(outcome?: Outcome, tookMs?: number): void;
   /** Its first jobs, so many, have succeeded, and the chunk goes on. */
   endFirst(count: number, tookMs?: number): void;
+  /** Those behind so many are taken back before they began, and the chunk goes on. */
+  releaseFrom(index: number): void;
 };
 
 export type FakePool = Pool & {
@@ -40,19 +42,26 @@ export function createFakePool(workers: number, name = "cpu"): FakePool {
     maxWorkers: workers,
     workers: () => workers,
     free: () => workers - held.length,
-    async run(leases, onEnded) {
+    async run(leases, { onEnded, onReleased }) {
       let known = 0;
+      let end = leases.length;
       if (held.length >= workers) throw new Error("a chunk was sent to a pool without a free worker");
-      const ended = createSignal<readonly Ended[]>();
+      const ended = createSignal();
       const chunk: HeldChunk = {
         leases,
         end(outcome = succeeded, tookMs = 0.01) {
           held.splice(held.indexOf(chunk), 1);
-          ended.fire(leases.slice(known).map((lease) => endedOf(lease, outcome, { tookMs })));
+          onEnded(leases.slice(known, end).map((lease) => endedOf(lease, outcome, { tookMs })));
+          ended.fire();
         },
         endFirst(count, tookMs = 0.01) {
           known = count;
-          onEnded?.(leases.slice(0, count).map((lease) => endedOf(lease, succeeded, { tookMs })));
+          onEnded(leases.slice(0, count).map((lease) => endedOf(lease, succeeded, { tookMs })));
+        },
+        releaseFrom(index) {
+          const taken = leases.slice(index, end);
+          end = index;
+          onReleased?.(taken);
         },
       };
       held.push(chunk);

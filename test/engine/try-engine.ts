@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { systemClock as clock } from "../../src/clock.ts";
 import { noDiskWatch } from "../../src/engine/admit/disk-watermark.ts";
-import { createEngine, type Engine, type EngineParts } from "../../src/engine/engine.ts";
+import { createEngine, type EngineParts } from "../../src/engine/engine.ts";
 import { newId } from "../../src/job/id.ts";
 import { createRegistry } from "../../src/metrics/registry.ts";
 import { maxChunk } from "../../src/pool/chunk.ts";
@@ -40,10 +40,8 @@ export async function tryEngine(t: TestContext, overrides: Partial<EngineParts> 
     resourceHost: noResources,
     sources: null,
     outputBounds: { maxBytes: 1_000_000, maxValues: 20_000 },
-    onSaid: (lease, said) => engine.said(lease, said),
-    onReleased: (ended) => engine.released(ended),
   });
-  const engine: Engine = createEngine({
+  const engine = createEngine({
     ...{ store, tasks: () => tasks, clock, log, maxChunk, pools: [pool], tracing: untraced, disk: noDiskWatch },
     registry: createRegistry(clock),
     isolated: [createFakePool(1)],

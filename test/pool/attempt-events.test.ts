@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { attemptSpanId } from "../../src/job/trace.ts";
 import { createSignal } from "../../src/lifecycle.ts";
-import { createNotes } from "../../src/pool/attempt-events.ts";
-import type { PoolOptions } from "../../src/pool/pool.ts";
+import { createAttemptEvents } from "../../src/pool/attempt-events.ts";
+import type { AttemptEvent } from "../../src/pool/pool.ts";
 import { createSlots } from "../../src/pool/slots.ts";
 import { endedOf, keptLog } from "../support/samples.ts";
 import { job, tryPool } from "./try-pool.ts";
@@ -32,24 +32,23 @@ describe("log", () => {
   test("a line that the level hides is passed on to who watches the job, and costs nothing else", () => {
     const slots = createSlots(1);
     const lease = job("echo", 1);
-    const slot = slots.take([lease], 0)?.index ?? -1;
+    const reported: unknown[] = [];
+    const callbacks = { onEnded() {}, onEvent: (_: unknown, event: AttemptEvent) => void reported.push(event) };
+    const slot = slots.take([lease], callbacks, 0)?.index ?? -1;
     const { log, lines } = keptLog();
-    const said: unknown[] = [];
-    const notes = createNotes("tried", slots, { ...log, isWritten: (level) => level !== "debug" }, (_, what) =>
-      said.push(what),
-    );
+    const events = createAttemptEvents("tried", slots, { ...log, isWritten: (level) => level !== "debug" });
     const { seq, id, task, attempt, fence } = lease;
     const words = { level: "debug", text: "hidden", fields: {} } as const;
-    const note = {
+    const message = {
       ...{ slot, index: 0, seq, id, task, attempt, fence, ...words },
       kind: "log" as const,
       get trace(): never {
         throw new Error("the trace of a hidden line was read");
       },
     };
-    notes.hear(note);
+    events.receive(message);
     assert.deepEqual(lines, []);
-    assert.deepEqual(said, [{ kind: "log", ...words }]);
+    assert.deepEqual(reported, [{ kind: "log", ...words }]);
   });
 
   test("what is no text, and fields that are no data, are made so", async (t) => {
@@ -74,25 +73,25 @@ describe("log", () => {
   });
 
   test("every line and every report of progress is passed on with its lease, also one that is heard after the end", async (t) => {
-    const { pool, said, heard } = tryPool(t);
+    const { pool, events, heard } = tryPool(t);
     const [first, second] = [job("echo", 1), job("talks", "beyond")];
     const running = pool.run([first, second]);
     await heard("said");
-    assert.deepEqual(said, [
-      { lease: first, said: { kind: "log", level: "debug", text: "begun", fields: {} } },
-      { lease: second, said: { kind: "progress", progress: { fraction: 1, note: `${"n".repeat(199)}…` } } },
-      { lease: second, said: { kind: "log", level: "info", text: "said", fields: {} } },
+    assert.deepEqual(events, [
+      { lease: first, event: { kind: "log", level: "debug", text: "begun", fields: {} } },
+      { lease: second, event: { kind: "progress", progress: { fraction: 1, note: `${"n".repeat(199)}…` } } },
+      { lease: second, event: { kind: "log", level: "info", text: "said", fields: {} } },
     ]);
     pool.cancel(second.seq);
     await running;
     const last = job("echo", 2);
     await pool.run([last]);
     await heard("begun", 2);
-    assert.deepEqual(said.at(-1)?.lease, last);
+    assert.deepEqual(events.at(-1)?.lease, last);
   });
 
   test("at most 200 lines of an attempt, each cut to 4096 characters; those that are dropped are told of and counted", async (t) => {
-    const { run, lines, said, heard } = tryPool(t);
+    const { run, lines, events, heard } = tryPool(t);
     const counted = "300 log lines of this attempt were dropped";
     await run("talks", "much");
     await heard(counted);
@@ -102,7 +101,7 @@ describe("log", () => {
       lines.slice(200).map(({ text }) => text),
       told,
     );
-    assert.equal(said.length, 202); // who watches the job hears it too
+    assert.equal(events.length, 202); // who watches the job gets it too
   });
 });
 
@@ -126,10 +125,11 @@ describe("progress", () => {
 
   test("the newest report within 100 ms is sent, as soon as they are over", async (t) => {
     const newest = createSignal();
-    const onSaid: PoolOptions["onSaid"] = (_, said) => {
-      if (said.kind === "progress" && said.progress.note === "step 999") newest.fire();
-    };
-    const { pool } = tryPool(t, { onSaid });
+    const { pool } = tryPool(t, {
+      onEvent(event) {
+        if (event.kind === "progress" && event.progress.note === "step 999") newest.fire();
+      },
+    });
     const lease = job("talks", "often");
     const running = pool.run([lease]);
     await newest.promise;
@@ -139,49 +139,57 @@ describe("progress", () => {
   });
 
   test("the last report is sent also when the job ends right after it", async (t) => {
-    const { pool, said } = tryPool(t);
+    const { pool, events } = tryPool(t);
     const [first, second] = [job("talks", "lastly"), job("echo", 1)];
     await pool.run([first, second]);
-    const reports = said.filter(({ said: { kind } }) => kind === "progress");
+    const reports = events.filter(({ event: { kind } }) => kind === "progress");
     assert.deepEqual(reports.at(-1), {
       lease: first,
-      said: { kind: "progress", progress: { fraction: 0.5, note: "step 999" } },
+      event: { kind: "progress", progress: { fraction: 0.5, note: "step 999" } },
     });
     assert.ok(reports.length < 100, `${reports.length}`);
     assert.equal(pool.progressOf(first.seq), undefined);
   });
 
   test("a report that a task makes after its end is dropped, and a line it logs is its own", async (t) => {
-    const { pool, said, lines, heard } = tryPool(t);
+    const { pool, events, lines, heard } = tryPool(t);
     const [leaves, waits] = [job("talks", "late"), job("waits", "finish")];
     const running = pool.run([leaves, waits]);
     await heard("late");
     const late = lines.find(({ text }) => text === "late")?.fields;
     assert.deepEqual([late?.["job"], late?.["span_id"]], [leaves.id, attemptSpanId(leaves.id, leaves.fence)]);
     assert.deepEqual(
-      said.filter(({ said: { kind } }) => kind === "progress"),
+      events.filter(({ event: { kind } }) => kind === "progress"),
       [],
     );
     pool.releaseAll();
     await running;
   });
 
-  test("a word that comes after the job's end is not kept, also before its place has another chunk", () => {
+  test("a report that arrives after the job's end is not kept, also before its slot has another chunk", () => {
     const slots = createSlots(1);
-    const said: unknown[] = [];
-    const notes = createNotes("tried", slots, keptLog().log, (_, each) => said.push(each));
+    const reported: unknown[] = [];
+    const callbacks = { onEnded() {}, onEvent: (_: unknown, event: AttemptEvent) => void reported.push(event) };
+    const events = createAttemptEvents("tried", slots, keptLog().log);
     const [first, second] = [job("talks", "late"), job("echo", 1)];
-    const slot = slots.take([first], 0);
+    const slot = slots.take([first], callbacks, 0);
     assert.ok(slot);
-    const word = { kind: "progress", slot: slot.index, index: 0, seq: first.seq, fraction: 1, note: "done" } as const;
-    notes.hear(word);
-    assert.deepEqual(notes.progressOf(first.seq), { fraction: 1, note: "done" });
-    notes.forget([endedOf(first)]);
+    const message = {
+      kind: "progress",
+      slot: slot.index,
+      index: 0,
+      seq: first.seq,
+      fraction: 1,
+      note: "done",
+    } as const;
+    events.receive(message);
+    assert.deepEqual(events.progressOf(first.seq), { fraction: 1, note: "done" });
+    events.forget([endedOf(first)]);
     slots.giveBack(slot);
-    notes.hear(word);
-    assert.equal(slots.take([second], 1), slot);
-    notes.hear(word);
-    assert.equal(notes.progressOf(first.seq), undefined);
-    assert.equal(said.length, 1);
+    events.receive(message);
+    assert.equal(slots.take([second], callbacks, 1), slot);
+    events.receive(message);
+    assert.equal(events.progressOf(first.seq), undefined);
+    assert.equal(reported.length, 1);
   });
 });

@@ -38,7 +38,7 @@ describe("what a job left behind and fails during the next one", () => {
   }
 
   test("in one chunk: what ended before keeps its outcome, and what did not begin is handed back too", async (t) => {
-    const { pool } = tryPool(t, { onReleased: undefined });
+    const { pool } = tryPool(t, { takesBack: false });
     const ended = await pool.run([job("leaves", "timer"), job("echo", 1), job("leaves", "nothing"), job("echo", 2)]);
     assert.deepEqual(ended.map(shown), ["succeeded", "succeeded json 1", "released", "released"]);
   });

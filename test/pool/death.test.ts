@@ -11,7 +11,7 @@ describe("a worker that dies", () => {
     ["oddity", "task_failed", `{"toString":1,"valueOf":1}`],
   ] as const) {
     test(`by ${how}: the job it ran has failed with that, may be retried, and its neighbours are released`, async (t) => {
-      const { pool, lines } = tryPool(t, { onReleased: undefined }); // or a slow machine takes the neighbour back before
+      const { pool, lines } = tryPool(t, { takesBack: false }); // or a slow machine takes the neighbour back before
       const ended = await pool.run([job("echo", 1), job("dies", how), job("echo", 2)]);
       assert.deepEqual(ended.map(shown), ["succeeded json 1", `failed ${reason}`, "released"]);
       const { outcome } = ended[1] ?? {};

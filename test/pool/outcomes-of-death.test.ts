@@ -7,7 +7,7 @@ import { newLease } from "../support/samples.ts";
 
 /** What becomes of a job that was told to give up, did so, and whose thread died before it could say how it ended. */
 function afterDeath({ isStopping }: { readonly isStopping: boolean }): readonly string[] {
-  const slot = createSlots(1).take([newLease()], 0);
+  const slot = createSlots(1).take([newLease()], { onEnded() {} }, 0);
   assert.ok(slot);
   take(slot.flags, 1);
   begin(slot.flags, 0, 0);
@@ -16,7 +16,6 @@ function afterDeath({ isStopping }: { readonly isStopping: boolean }): readonly 
   const outcomes = createOutcomes({
     ...{
       timeoutOf: () => 1_000,
-      areReleasedReported: true,
       onProgress() {},
       handBacks: { add: () => 1 },
       maxHandBacks: 5,

@@ -137,7 +137,7 @@ describe("what a task throws", () => {
     ["abort", { reason: "task_failed", message: "nobody told it to" }],
   ];
   test("becomes a failure, as data", async (t) => {
-    const { pool } = tryPool(t, { onReleased: undefined }); // or a slow machine takes the last ones back
+    const { pool } = tryPool(t, { takesBack: false }); // or a slow machine takes the last ones back
     const ended = await pool.run(cases.map(([how]) => job("throws", how)));
     for (const [index, [how, expected]] of cases.entries()) {
       const failure = failureOf(ended[index] as Ended);
@@ -155,7 +155,7 @@ describe("what a task throws", () => {
   });
 
   test("a failure spoils neither its neighbours nor the thread", async (t) => {
-    const { pool } = tryPool(t, { onReleased: undefined }); // or a slow machine takes a neighbour back before
+    const { pool } = tryPool(t, { takesBack: false }); // or a slow machine takes a neighbour back before
     const ended = await pool.run([job("echo", 1), job("throws", "error"), job("echo", 2)]);
     assert.deepEqual(ended.map(shown), ["succeeded json 1", "failed task_failed", "succeeded json 2"]);
     assert.equal(pool.workers(), 1);
@@ -164,7 +164,7 @@ describe("what a task throws", () => {
 
 describe("what comes back", () => {
   test("outcomes in the order of the leases, each with its own", async (t) => {
-    const { pool } = tryPool(t, { maxWorkers: 2, onReleased: undefined }); // as above
+    const { pool } = tryPool(t, { maxWorkers: 2, takesBack: false }); // as above
     const leases = Array.from({ length: 128 }, (_, index) => job("echo", index));
     const ended = await pool.run(leases);
     assert.deepEqual(
@@ -178,7 +178,7 @@ describe("what comes back", () => {
   });
 
   test("times: milliseconds since 1970 with their fraction, and the duration that lies between them", async (t) => {
-    const { pool } = tryPool(t, { onReleased: undefined }); // as above
+    const { pool } = tryPool(t, { takesBack: false }); // as above
     const ended = await pool.run([job("echo", 1), job("echo", 2), job("echo", 3)]);
     assert.ok(ended.some(({ startedAt }) => !Number.isInteger(startedAt)));
     for (const { startedAt, finishedAt, tookMs } of ended) {

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { suite, test, type TestContext } from "node:test";
+import type { Lease } from "../../src/job/job.ts";
 import { createSignal } from "../../src/lifecycle.ts";
 import { createReloadablePool } from "../../src/pool/reloadable.ts";
-import { allTasks, job, shown, tryPool, type Tried } from "./try-pool.ts";
+import { allTasks, collecting, job, shown, tryPool, type Tried } from "./try-pool.ts";
 
 const code = { tasks: allTasks, sources: null };
 
@@ -13,24 +14,23 @@ function open(t: TestContext, maxWorkers: number) {
   const make = () => {
     const tried = tryPool(t, { maxWorkers });
     generations.push(tried);
-    return tried.pool;
+    return tried.bare;
   };
-  return { pool: createReloadablePool(make, code), generations };
+  const released: Lease[] = [];
+  const onReleased = (leases: readonly Lease[]) => void released.push(...leases);
+  return { pool: collecting(createReloadablePool(make, code), { onReleased }), generations, released };
 }
 
 suite("when the tasks of a pool are reloaded", () => {
   test("what runs ends as it would have, what did not begin is given back, and new jobs get new threads", async (t) => {
-    const { pool, generations } = open(t, 2);
+    const { pool, generations, released } = open(t, 2);
     const [slow, behind] = [job("waits", "finish"), job("echo", 2)];
     const chunk = pool.run([slow, behind]);
     const [former] = generations as [Tried];
     await former.heard("waiting");
     const [old] = pool.threads();
     pool.reload(code);
-    assert.deepEqual(
-      former.released.map(({ lease }) => lease),
-      [behind],
-    );
+    assert.deepEqual(released, [behind]);
     const elsewhere = await pool.run([behind]);
     assert.deepEqual(elsewhere.map(shown), ["succeeded json 2"]);
     assert.ok(old && pool.threads().includes(old));

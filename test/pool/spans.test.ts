@@ -11,7 +11,7 @@ const sampled = storedTrace({ traceparent: caller("01") }, null);
 const unsampled = storedTrace({ traceparent: caller("00") }, null);
 
 /** None is taken back from behind another one that takes long, as any may on a machine that is busy. */
-const untraced = { onReleased: undefined };
+const untraced = { takesBack: false };
 const traced = { ...untraced, isTraced: true };
 const traces = (way: string, overrides: Partial<Lease> = {}) => job("traces", way, { trace: sampled, ...overrides });
 

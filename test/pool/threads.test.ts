@@ -31,11 +31,11 @@ test("a child process that nobody ends outlives the attempt and its thread", asy
 });
 
 test("a child process that was given ctx.signal ends with the attempt", async (t) => {
-  const { pool, said } = tryPool(t);
+  const { pool, events } = tryPool(t);
   const lease = job("keeps", "childWithSignal");
   const running = pool.run([lease]);
-  while (said.length === 0) await turn();
-  const [{ said: line } = assert.fail()] = said;
+  while (events.length === 0) await turn();
+  const [{ event: line } = assert.fail()] = events;
   assert.ok(line.kind === "log");
   const { pid } = line.fields as { pid: number };
   assert.ok(isAlive(pid));

@@ -3,7 +3,15 @@ import type { TestContext } from "node:test";
 import { systemClock } from "../../src/clock.ts";
 import type { JsonValue, Lease, Payload } from "../../src/job/job.ts";
 import { createSignal } from "../../src/lifecycle.ts";
-import { createPool, type Ended, type PoolOptions, type RetirablePool, type Said } from "../../src/pool/pool.ts";
+import {
+  type AttemptEvent,
+  createPool,
+  type Ended,
+  type Pool,
+  type PoolOptions,
+  type RetirablePool,
+  type RunCallbacks,
+} from "../../src/pool/pool.ts";
 import { keptLog, loadHere, newLease, noResources } from "../support/samples.ts";
 
 const { tasks } = await loadHere(new URL("./tasks/", import.meta.url), {
@@ -17,12 +25,36 @@ export const maxOutputValues = 100;
 /** Said by every thread of every task, so it is heard, but not among the lines. */
 export const loadsTask = "a worker loads a task";
 
+/** A pool whose `run` resolves with what has ended, in the order in which that was reported. */
+export type Collecting<P extends Pool> = Omit<P, "run"> & {
+  run(leases: readonly Lease[], onEnded?: RunCallbacks["onEnded"]): Promise<readonly Ended[]>;
+};
+
+export function collecting<P extends Pool>(pool: P, callbacks: Omit<RunCallbacks, "onEnded"> = {}): Collecting<P> {
+  return {
+    ...pool,
+    async run(leases, onEnded) {
+      const all: Ended[] = [];
+      await pool.run(leases, {
+        ...callbacks,
+        onEnded(ended) {
+          all.push(...ended);
+          onEnded?.(ended);
+        },
+      });
+      return all;
+    },
+  };
+}
+
 export type Tried = {
-  readonly pool: RetirablePool;
+  readonly pool: Collecting<RetirablePool>;
+  /** The same, bare. */
+  readonly bare: RetirablePool;
   readonly lines: ReturnType<typeof keptLog>["lines"];
-  readonly said: { readonly lease: Lease; readonly said: Said }[];
-  /** What `onReleased` was told, unless the test brings its own. */
-  readonly released: Ended[];
+  readonly events: { readonly lease: Lease; readonly event: AttemptEvent }[];
+  /** What was taken back. */
+  readonly released: Lease[];
   /** Resolves when the log has had so many lines with this text. */
   heard(text: string, times?: number): Promise<void>;
   /** How often that was. */
@@ -31,8 +63,14 @@ export type Tried = {
   run(task: string, input: JsonValue): Promise<Ended>;
 };
 
+export type TryOptions = Partial<PoolOptions> & {
+  /** Default: true. False: jobs stay behind a slow one, also behind one that is slow because the machine is busy. */
+  readonly takesBack?: boolean;
+  readonly onEvent?: (event: AttemptEvent) => void;
+};
+
 /** A pool that ends with its test. */
-export function tryPool(t: TestContext, options: Partial<PoolOptions> = {}): Tried {
+export function tryPool(t: TestContext, { takesBack = true, onEvent, ...options }: TryOptions = {}): Tried {
   const { log, lines } = keptLog();
   const listeners = new Set<() => void>();
   const told = { ...log };
@@ -44,10 +82,10 @@ export function tryPool(t: TestContext, options: Partial<PoolOptions> = {}): Tri
       for (const listener of listeners) listener();
     };
   }
-  const said: { lease: Lease; said: Said }[] = [];
-  const released: Ended[] = [];
+  const events: { lease: Lease; event: AttemptEvent }[] = [];
+  const released: Lease[] = [];
   const maxWorkers = options.maxWorkers ?? 1;
-  const pool = createPool({
+  const bare = createPool({
     name: "tried",
     work: "io",
     minWorkers: maxWorkers,
@@ -60,14 +98,19 @@ export function tryPool(t: TestContext, options: Partial<PoolOptions> = {}): Tri
     clock: systemClock,
     graceMs: 60_000,
     loadMs: 30_000,
-    onSaid: (lease, each) => said.push({ lease, said: each }),
-    onReleased: (ended) => released.push(...ended),
     log: told,
     ...options,
   });
-  t.after(() => pool.destroy());
+  t.after(() => bare.destroy());
+  const pool = collecting(bare, {
+    ...(takesBack && { onReleased: (leases: readonly Lease[]) => void released.push(...leases) }),
+    onEvent(lease, event) {
+      events.push({ lease, event });
+      onEvent?.(event);
+    },
+  });
   return {
-    ...{ pool, lines, said, released },
+    ...{ pool, bare, lines, events, released },
     times: (text) => times.get(text) ?? 0,
     async heard(text, least = 1) {
       const { promise, fire } = createSignal();

@@ -1,21 +1,22 @@
-/** Leases due jobs of one pool, the suspects or all others, while its workers are free, and hands them over in chunks. */
+/** Leases due jobs of one pool, the suspects or all others, while its workers are free, and runs them in chunks. */
 import type { Clock } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
-import { createSignal, type Service, type Signal } from "../../lifecycle.ts";
+import { createAlarm, createSignal, type Service, type Signal } from "../../lifecycle.ts";
 import type { Lease } from "../../job/job.ts";
 import type { Log } from "../../log.ts";
-import type { Ended, Pool } from "../../pool/pool.ts";
+import type { Ended, Pool, RunCallbacks } from "../../pool/pool.ts";
 import type { Leased, Store } from "../../store/store.ts";
 import type { Backlog } from "../admit/backlog.ts";
 import { createPrefetch } from "./prefetch.ts";
 import { createChunkSize } from "./chunk-size.ts";
 import { asCancelled, createInFlight, unrun } from "./in-flight.ts";
+import { createWaitingLeases } from "./waiting-leases.ts";
 
 /** `stop` drains, and resolves once no job runs; the pool decides how long that takes. */
 export type Dispatcher = Service & {
-  /** There may be due jobs: look now. May come too often or not at all; the dispatcher looks by itself now and then. */
+  /** There may be due jobs. May be called too often or not at all: the dispatcher also polls. */
   hint(): void;
-  /** A job will be due at this wall-clock time: look then. */
+  /** A job will be due at this wall-clock time. */
   hintAt(dueAt: number): void;
   /** Jobs that workers run. */
   running(): number;
@@ -26,17 +27,15 @@ export type Dispatcher = Service & {
   /** Of these, those that wait for a worker, the next to start first. */
   waiting(): readonly Lease[];
   /**
-   * Tells a running job to stop; one that still waits for a worker is settled as cancelled. False: it is not here; should a
+   * Asks a running job to stop; one that still waits for a worker is settled as cancelled. False: it is not here; should a
    * lease under way bring it, it is not started.
    */
   cancel(seq: number): boolean;
-  /** Another server has the job: this lease's attempt does not begin, or is told to stop, and its fence refuses what comes of it. */
+  /** Another server has the job: this lease's attempt does not begin, or is asked to stop, and its fence refuses its outcome. */
   abandon(lease: Lease): void;
   /** What was held at this time, by the monotonic clock, is leased for `leaseMs` from then. */
   renewed(atMs: number): void;
-  /** The pool hands these jobs back before they began, out of a chunk that goes on: they are the next to start. */
-  takeBack(leases: readonly Lease[]): void;
-  /** Leases nothing more, and gives back what did not begin. What runs goes on. Safe to repeat. */
+  /** Leases nothing more, and releases what did not begin. What runs goes on. Safe to repeat. */
   drain(): void;
 };
 
@@ -56,6 +55,8 @@ export type DispatcherParts = {
   readonly hasTask: (task: string) => boolean;
   /** Called with every lease that comes. */
   readonly onLeased: (leases: readonly Lease[]) => void;
+  /** Progress and log lines of running jobs. */
+  readonly onEvent: NonNullable<RunCallbacks["onEvent"]>;
   /** Takes over attempts that ended. */
   readonly settle: (ended: readonly Ended[]) => void;
   /** Whether so many outcomes wait to be written that no job should start. */
@@ -65,205 +66,202 @@ export type DispatcherParts = {
   readonly log: Log;
 };
 
-/** Leases asked for and not yet answered: the second is for jobs that come while the first one's commit is under way. */
-const maxAsking = 2;
-/** The dispatcher looks at least this often. */
-const lookEveryMs = 1_000;
+/** A second lease is for jobs that come while the first one's commit is under way. */
+const maxRequests = 2;
+/** The dispatcher polls at least this often. */
+const pollMs = 1_000;
+
+/** What changes while it runs, beside the jobs that wait and those in flight. */
+type State = {
+  /** From `start` to `drain`, or until the store fails. */
+  isLeasing: boolean;
+  /** Whether the store may hold due jobs that no request under way asks for. */
+  mayHaveMore: boolean;
+  /** Leases that are not answered yet, and how many jobs they may bring. */
+  requests: number;
+  requestedJobs: number;
+  /** Jobs to cancel that are not here: a request under way may bring them. */
+  readonly cancelled: Set<number>;
+};
 
 export function createDispatcher(parts: DispatcherParts): Dispatcher {
-  const { pool, suspects, store, backlog, clock, owner, settle } = parts;
+  const { pool, suspects, store, backlog, clock, owner, leaseMs, settle } = parts;
   const chunkSize = createChunkSize(parts.maxChunk);
-  const ahead = createPrefetch(pool.maxWorkers, parts.maxChunk);
-  const running = createInFlight();
-  let isLeasing = false;
-  let asking = 0;
-  /** Jobs that the leases under way may bring. */
-  let asked = 0;
-  /** Jobs that are leased and wait for a worker: no more than are held ready, beside what one lease brought too much. */
-  const line: Lease[] = [];
-  /** When the first lease in the line may end, by the monotonic clock. */
-  let lineEndsMs = Number.POSITIVE_INFINITY;
-  /** Jobs to cancel that are not here: a lease under way may be bringing them. */
-  const unmet = new Set<number>();
-  /** Whether the queue may hold due jobs that no lease under way asks for. */
-  let mayHaveMore = false;
-  let nextLookAt = Number.POSITIVE_INFINITY;
-  let cancelTimer = () => {};
+  const prefetch = createPrefetch(pool.maxWorkers, parts.maxChunk);
+  const waiting = createWaitingLeases((jobs) => backlog.change(pool.name, jobs));
+  const inFlight = createInFlight();
+  const alarm = createAlarm(clock, poll);
+  const state: State = { isLeasing: false, mayHaveMore: false, requests: 0, requestedJobs: 0, cancelled: new Set() };
   let drained: Signal | undefined;
 
-  /** Called by hints, and whenever a chunk ends or a lease is answered. */
-  function look(): void {
-    // a pool whose threads do not start would hand back what it is given; it tries by itself whether that is over
-    if (!pool.canRun()) return hintAt(clock.now() + lookEveryMs);
-    while (isLeasing && mayHaveMore && asking < maxAsking && !parts.isBehind()) {
-      const size = chunkSize.expected();
-      const wanted = pool.free() * size + ahead.jobs(size) - line.length - asked;
-      if (wanted <= 0) return;
-      mayHaveMore = false;
-      const chunks = Math.ceil(wanted / (maxAsking - asking) / size);
-      void lease(Math.min(chunks * size, wanted));
-    }
+  /** The flow: lease → chunk → run → settle. Called after every change; each step goes as far as it can now. */
+  function advance(): void {
+    releaseStale();
+    while (waiting.count() > 0 && pool.free() > 0) startChunk();
+    leaseMore();
+    if (!state.isLeasing && state.requests === 0 && inFlight.count() === 0) drained?.fire();
+  }
+
+  function leaseMore(): void {
+    if (!pool.canRun()) return hintAt(clock.now() + pollMs); // it would hand back what it is given
+    for (let limit = wanted(); limit > 0; limit = wanted()) void lease(limit);
+  }
+
+  /** How many jobs to lease now. */
+  function wanted(): number {
+    if (!state.isLeasing || !state.mayHaveMore || state.requests === maxRequests || parts.isBehind()) return 0;
+    const size = chunkSize.expected();
+    const jobs = pool.free() * size + prefetch.jobs(size) - waiting.count() - state.requestedJobs;
+    const chunks = Math.ceil(jobs / (maxRequests - state.requests) / size);
+    return Math.min(chunks * size, jobs);
   }
 
   async function lease(limit: number): Promise<void> {
     const now = clock.now();
     const askedMs = clock.monotonicMs();
-    asking += 1;
-    asked += limit;
+    state.mayHaveMore = false;
+    state.requests += 1;
+    state.requestedJobs += limit;
     let leased: Leased | undefined;
     try {
-      leased = await store.lease({ pool: pool.name, suspects, limit, now, owner, leaseMs: parts.leaseMs });
+      leased = await store.lease({ pool: pool.name, suspects, limit, now, owner, leaseMs });
     } catch (error) {
-      isLeasing = false;
+      state.isLeasing = false;
       parts.onError(error);
     }
-    asking -= 1;
-    asked -= limit;
+    state.requests -= 1;
+    state.requestedJobs -= limit;
     if (leased) take(leased, limit, askedMs);
-    if (asking === 0) unmet.clear();
-    next();
+    if (state.requests === 0) state.cancelled.clear();
+    advance();
   }
 
   function take({ leases, nextDueAt }: Leased, limit: number, askedMs: number): void {
     if (leases.length > 0) {
-      ahead.recordLease(clock.monotonicMs() - askedMs);
+      prefetch.recordLease(clock.monotonicMs() - askedMs);
       parts.onLeased(leases);
-      lineEndsMs = Math.min(line.length > 0 ? lineEndsMs : Number.POSITIVE_INFINITY, askedMs + parts.leaseMs);
-      for (const lease of leases) line.push(unmet.has(lease.seq) ? { ...lease, isCancelling: true } : lease);
+      const isCancelled = ({ seq }: Lease) => state.cancelled.has(seq);
+      const marked = leases.some(isCancelled)
+        ? leases.map((each) => (isCancelled(each) ? { ...each, isCancelling: true } : each))
+        : leases;
+      waiting.add(marked, askedMs + leaseMs);
     }
-    if (leases.length === limit) mayHaveMore = true;
-    hintAt(Math.min(nextDueAt ?? Number.POSITIVE_INFINITY, clock.now() + lookEveryMs));
+    if (leases.length === limit) state.mayHaveMore = true;
+    hintAt(Math.min(nextDueAt ?? Number.POSITIVE_INFINITY, clock.now() + pollMs));
   }
 
-  /** Gives work to free workers, then looks for more; once nothing is leased any more, gives back what did not start. */
-  function next(): void {
-    // after a standstill another server may run what waited here: it must not begin under a lease that has ended
-    const mayBegin = isLeasing && clock.monotonicMs() < lineEndsMs;
-    if (!mayBegin && line.length > 0) settle(leave(0, line.length).map(givenBack));
-    while (line.length > 0 && pool.free() > 0) {
-      const chunk = startable(leave(0, chunkSize.cut(line)));
-      if (chunk.length > 0) void runChunk(chunk);
-    }
-    look();
-    if (!isLeasing && asking === 0 && running.count() === 0) drained?.fire();
+  /** After a standstill another server may run what waits here: it must not begin under a lease that has ended. */
+  function releaseStale(): void {
+    const mayBegin = state.isLeasing && clock.monotonicMs() < waiting.endsMs();
+    if (!mayBegin && waiting.count() > 0) settle(waiting.take(waiting.count()).map(released));
   }
 
-  /** Takes these out of the line: they do not wait any more. */
-  function leave(index: number, count: number): Lease[] {
-    backlog.change(pool.name, -count);
-    return line.splice(index, count);
+  function startChunk(): void {
+    const leases = startable(waiting.take(chunkSize.cut(waiting.leases)));
+    if (leases.length > 0) void run(leases);
   }
 
-  /** They wait again, and are the next to start. */
-  function comeBack(leases: readonly Lease[]): void {
-    backlog.change(pool.name, leases.length);
-    line.unshift(...leases);
-  }
-
-  /** What may not start is settled. */
-  function startable(leases: readonly Lease[]): readonly Lease[] {
-    const now = clock.now();
-    const fates = leases.map((lease) => fateOf(lease, now));
-    if (fates.every((fate) => fate === undefined)) return leases;
-    settle(fates.filter((fate) => fate !== undefined));
-    return leases.filter((_, index) => fates[index] === undefined);
-  }
-
-  /** How a lease ends that must not be run; undefined: it may. */
-  function fateOf(lease: Lease, now: number): Ended | undefined {
-    if (lease.isCancelling) return asCancelled(lease, now);
-    if (lease.damage) return unrun(lease, { kind: "failed", failure: lease.damage }, now);
-    if (lease.expiresAt !== null && lease.expiresAt <= now) {
-      return unrun(lease, { kind: "expired", hasStarted: false }, now);
-    }
-    return parts.hasTask(lease.task) ? undefined : withoutTask(lease, now);
-  }
-
-  async function runChunk(leases: readonly Lease[]): Promise<void> {
-    const chunk = running.begin(leases);
-    let ended: readonly Ended[];
+  async function run(leases: readonly Lease[]): Promise<void> {
+    const chunk = inFlight.begin(leases);
+    const remove = (job: Lease) => inFlight.remove(chunk, job);
     try {
-      ended = await pool.run(leases, (part) => conclude(running.endPart(chunk, part)));
+      await pool.run(leases, {
+        onEnded: (ended) => conclude(ended.filter((each) => remove(each.lease))),
+        onReleased: (taken) => startNext(taken.filter(remove)),
+        onEvent: parts.onEvent,
+      });
     } catch (error) {
       parts.log.error({ pool: pool.name, error: messageOf(error) }, "a pool gave a chunk up: its jobs count as lost");
-      ended = leases.map((lease) => unrun(lease, { kind: "lost", died: null }, clock.now()));
     }
-    conclude(running.end(chunk, ended));
+    const unreported = [...chunk].filter(remove);
+    conclude(unreported.map((job) => unrun(job, { kind: "lost", died: null }, clock.now())));
   }
 
-  function conclude(own: readonly Ended[]): void {
-    for (const { lease, outcome, tookMs } of own) {
+  function conclude(ended: readonly Ended[]): void {
+    for (const { lease: job, outcome, tookMs } of ended) {
       if (outcome.kind === "released" || outcome.kind === "lost" || tookMs === 0) continue; // it did not run, or not to its end
-      chunkSize.record(lease.task, tookMs);
-      ahead.recordJob(tookMs);
+      chunkSize.record(job.task, tookMs);
+      prefetch.recordJob(tookMs);
     }
-    settle(own);
-    next();
+    settle(ended);
+    advance();
   }
 
-  const givenBack = (lease: Lease) => unrun(lease, { kind: "released" }, clock.now());
+  /** Jobs that the pool took back before they began: they are the next to start. */
+  function startNext(leases: readonly Lease[]): void {
+    waiting.putBack(leases);
+    advance();
+  }
 
-  function withoutTask(lease: Lease, now: number): Ended {
-    const message = `pool "${pool.name}" has no task "${lease.task}" any more`;
-    return unrun(lease, { kind: "failed", failure: { reason: "unknown_task", message, retryable: false } }, now);
+  /** What must not start is settled. */
+  function startable(leases: readonly Lease[]): readonly Lease[] {
+    const now = clock.now();
+    const refused = leases.map((job) => refusalOf(job, now));
+    if (refused.every((each) => each === undefined)) return leases;
+    settle(refused.filter((each) => each !== undefined));
+    return leases.filter((_, index) => refused[index] === undefined);
+  }
+
+  /** How a job ends that must not be run; undefined: it may. */
+  function refusalOf(job: Lease, now: number): Ended | undefined {
+    if (job.isCancelling) return asCancelled(job, now);
+    if (job.damage) return unrun(job, { kind: "failed", failure: job.damage }, now);
+    if (job.expiresAt !== null && job.expiresAt <= now) return unrun(job, { kind: "expired", hasStarted: false }, now);
+    if (parts.hasTask(job.task)) return undefined;
+    const message = `pool "${pool.name}" has no task "${job.task}" any more`;
+    return unrun(job, { kind: "failed", failure: { reason: "unknown_task", message, retryable: false } }, now);
+  }
+
+  const released = (job: Lease) => unrun(job, { kind: "released" }, clock.now());
+
+  function hint(): void {
+    state.mayHaveMore = true;
+    advance();
   }
 
   function hintAt(dueAt: number): void {
-    if (!isLeasing || dueAt >= nextLookAt) return;
-    cancelTimer();
-    nextLookAt = dueAt;
-    cancelTimer = clock.after(dueAt - clock.now(), () => {
-      nextLookAt = Number.POSITIVE_INFINITY;
-      comeBack(startable(leave(0, line.length))); // a deadline that passed meanwhile does not wait for a worker
-      mayHaveMore = true;
-      next(); // a worker may have become free without a word
-      if (line.length > 0) hintAt(clock.now() + lookEveryMs);
-    });
+    if (state.isLeasing) alarm.setBy(dueAt);
   }
 
-  function hint(): void {
-    mayHaveMore = true;
-    look();
+  /** Covers lost hints, and workers that became free without a report. */
+  function poll(): void {
+    waiting.putBack(startable(waiting.take(waiting.count()))); // a deadline that passed meanwhile does not wait for a worker
+    hint();
+    if (waiting.count() > 0) hintAt(clock.now() + pollMs);
   }
 
   function drain(): void {
-    isLeasing = false;
-    cancelTimer();
-    next();
+    state.isLeasing = false;
+    alarm.cancel();
+    advance();
   }
 
   return {
     name: `dispatcher of ${suspects ? "the suspects of " : ""}pool ${pool.name}`,
     hint,
     hintAt,
-    running: running.count,
-    held: () => [...line, ...running.leases()],
-    started: running.leases,
-    waiting: () => line,
+    running: inFlight.count,
+    held: () => [...waiting.leases, ...inFlight.leases()],
+    started: inFlight.leases,
+    waiting: () => waiting.leases,
     cancel(seq) {
-      const index = line.findIndex((lease) => lease.seq === seq);
-      if (index === -1) {
-        const isHere = pool.cancel(seq);
-        if (!isHere && asking > 0) unmet.add(seq);
-        return isHere;
+      const job = waiting.leases.find((each) => each.seq === seq);
+      if (job && waiting.remove(job)) {
+        settle([asCancelled(job, clock.now())]);
+        return true;
       }
-      settle(leave(index, 1).map((lease) => asCancelled(lease, clock.now())));
-      return true;
+      const isHere = pool.cancel(seq);
+      if (!isHere && state.requests > 0) state.cancelled.add(seq);
+      return isHere;
     },
-    abandon(lease) {
-      const index = line.indexOf(lease);
-      if (index === -1) pool.cancel(lease.seq, lease.fence);
-      else leave(index, 1);
+    abandon(job) {
+      if (!waiting.remove(job)) pool.cancel(job.seq, job.fence);
     },
     renewed(atMs) {
-      lineEndsMs = atMs + parts.leaseMs;
-    },
-    takeBack(leases) {
-      comeBack(running.withdraw(leases));
-      next();
+      waiting.renewed(atMs + leaseMs);
     },
     async start() {
-      isLeasing = true;
+      state.isLeasing = true;
       hint();
     },
     drain,

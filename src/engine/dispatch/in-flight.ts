@@ -1,72 +1,37 @@
-/** The chunks that the workers of a pool run now. */
+/** The chunks that a pool runs now, and how a job ends whose attempt does not begin. */
 import type { Lease, Outcome } from "../../job/job.ts";
 import type { Ended } from "../../pool/pool.ts";
 
-/** A chunk under way. */
-export type RunningChunk = {
-  readonly leases: readonly Lease[];
-  /** Fences of the jobs that are not in it any more while it goes on, by `seq`. */
-  withdrawn: ReadonlyMap<number, number>;
-};
+/** A chunk under way: its jobs that are not reported yet. */
+export type Chunk = Set<Lease>;
 
 export type InFlight = {
-  begin(leases: readonly Lease[]): RunningChunk;
-  /** The chunk is over; of its outcomes those remain that belong to it still. */
-  end(chunk: RunningChunk, ended: readonly Ended[]): readonly Ended[];
-  /** These jobs of the chunk have ended while it goes on; those remain that belong to it still. */
-  endPart(chunk: RunningChunk, ended: readonly Ended[]): readonly Ended[];
-  /** Takes jobs out of their chunks, which go on; returns those that were there. */
-  withdraw(leases: readonly Lease[]): Lease[];
+  begin(leases: readonly Lease[]): Chunk;
+  /** Takes a job out of its chunk, which is over when it is empty. False: the job is not in it. */
+  remove(chunk: Chunk, lease: Lease): boolean;
   /** Jobs in all chunks. */
   count(): number;
   leases(): Lease[];
 };
 
-const none: ReadonlyMap<number, number> = new Map();
-
 export function createInFlight(): InFlight {
-  const chunks = new Set<RunningChunk>();
+  const chunks = new Set<Chunk>();
   let count = 0;
-  const isIn = ({ leases, withdrawn }: RunningChunk, { seq, fence }: Lease) =>
-    withdrawn.get(seq) !== fence && leases.some((lease) => lease.seq === seq && lease.fence === fence);
-
   return {
     begin(leases) {
-      const chunk = { leases, withdrawn: none };
+      const chunk = new Set(leases);
       chunks.add(chunk);
       count += leases.length;
       return chunk;
     },
-    end(chunk, ended) {
-      chunks.delete(chunk);
-      count -= chunk.leases.length - chunk.withdrawn.size;
-      if (chunk.withdrawn.size === 0) return ended;
-      return ended.filter(({ lease }) => !chunk.withdrawn.has(lease.seq));
-    },
-    endPart(chunk, ended) {
-      const own = ended.filter(({ lease }) => !chunk.withdrawn.has(lease.seq));
-      const gone = new Map(chunk.withdrawn);
-      for (const { lease } of own) gone.set(lease.seq, lease.fence);
-      chunk.withdrawn = gone;
-      count -= own.length;
-      return own;
-    },
-    withdraw(leases) {
-      const taken: Lease[] = [];
-      for (const lease of leases) {
-        const chunk = [...chunks].find((each) => isIn(each, lease));
-        if (!chunk) continue;
-        chunk.withdrawn = new Map(chunk.withdrawn).set(lease.seq, lease.fence);
-        count -= 1;
-        taken.push(lease);
-      }
-      return taken;
+    remove(chunk, lease) {
+      if (!chunk.delete(lease)) return false;
+      count -= 1;
+      if (chunk.size === 0) chunks.delete(chunk);
+      return true;
     },
     count: () => count,
-    leases: () =>
-      [...chunks].flatMap(({ leases, withdrawn }) =>
-        withdrawn.size === 0 ? leases : leases.filter(({ seq }) => !withdrawn.has(seq)),
-      ),
+    leases: () => [...chunks].flatMap((chunk) => [...chunk]),
   };
 }
 

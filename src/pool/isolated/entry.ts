@@ -32,12 +32,16 @@ function start({ clockOrigin, ...settings }: ProcessSettings): Pool {
     resourceHost: relay,
     maxHandBacks: 0, // no other job ever runs here
     onReady: () => say({ kind: "ready" }),
-    onSaid: (_, said) => say({ kind: "said", said }),
   });
 }
 
 async function run(pool: Pool, lease: Lease): Promise<void> {
-  for (const { lease: _, ...ended } of await pool.run([lease])) say({ kind: "ended", ended });
+  await pool.run([lease], {
+    onEnded(all) {
+      for (const { lease: _, ...ended } of all) say({ kind: "ended", ended });
+    },
+    onEvent: (_, event) => say({ kind: "event", event }),
+  });
   await pool.destroy(); // by then all that its thread said has come
   say({ kind: "over" });
 }

@@ -10,14 +10,14 @@ import { jobFields } from "../../job/log-fields.ts";
 import { createSignal, type Signal } from "../../lifecycle.ts";
 import { within } from "../thread-termination.ts";
 import { notBegun } from "../outcomes.ts";
-import type { Ended, Pool, PoolCode, PoolOptions, Progress } from "../port.ts";
+import type { Ended, Pool, PoolCode, PoolOptions, Progress, RunCallbacks } from "../port.ts";
 import { type OwnProcess, startOwnProcess } from "./own-process.ts";
 import { createRelayEnd } from "./resource-relay.ts";
 import type { FromProcess } from "./words.ts";
 
 export type IsolatedPoolOptions = Pick<
   PoolOptions,
-  "name" | "work" | "resourceHost" | "outputBounds" | "loadMs" | "graceMs" | "isTraced" | "clock" | "log" | "onSaid"
+  "name" | "work" | "resourceHost" | "outputBounds" | "loadMs" | "graceMs" | "isTraced" | "clock" | "log"
 > & {
   /** What a process that starts now loads: one that runs keeps what it has. */
   readonly code: () => PoolCode;
@@ -29,7 +29,8 @@ type StopReason = "cancelled" | "timed_out" | "expired" | "released";
 
 type Attempt = {
   readonly lease: Lease;
-  readonly done: Signal<Ended>;
+  readonly callbacks: RunCallbacks;
+  readonly done: Signal;
   readonly leasedMs: number;
   readonly timeoutMs: number;
   own: OwnProcess | undefined;
@@ -75,22 +76,25 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     [...attempts].find(({ lease }) => lease.seq === seq && (fence ?? lease.fence) === lease.fence);
   const later = ({ timers }: Attempt, ms: number, action: () => void) => void timers.push(clock.after(ms, action));
 
-  function runOne(lease: Lease): Promise<Ended> {
+  async function runOne(lease: Lease, callbacks: RunCallbacks): Promise<void> {
+    if (isStopping) {
+      await Promise.resolve(); // the caller expects no report before it has the promise
+      return callbacks.onEnded([notBegun(lease, { kind: "released" }, clock.exactNow())]);
+    }
     const code = codeFor(lease);
     const attempt: Attempt = {
-      ...{ lease, done: createSignal<Ended>(), own: undefined, startedAt: null, stop: undefined },
+      ...{ lease, callbacks, done: createSignal(), own: undefined, startedAt: null, stop: undefined },
       ...{ progress: undefined, ended: undefined, timers: [], leasedMs: clock.monotonicMs() },
       relay: createRelayEnd(name, options.resourceHost, (word) => attempt.own?.send(word)),
       timeoutMs: lease.options?.timeoutMs ?? code.tasks[0]?.timeoutMs ?? Number.POSITIVE_INFINITY,
     };
-    if (isStopping) return Promise.resolve(notBegun(lease, { kind: "released" }, clock.exactNow()));
     attempts.add(attempt);
     try {
       begin(attempt, code);
     } catch (error) {
-      cannotStart(attempt, messageOf(error));
+      queueMicrotask(() => cannotStart(attempt, messageOf(error)));
     }
-    return attempt.done.promise;
+    await attempt.done.promise;
   }
 
   function begin(attempt: Attempt, code: PoolCode): void {
@@ -142,9 +146,9 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
         return handOver(attempt);
       case "log":
         return log[word.level](word.fields, word.text);
-      case "said":
-        if (word.said.kind === "progress") attempt.progress = word.said.progress;
-        return options.onSaid(attempt.lease, word.said);
+      case "event":
+        if (word.event.kind === "progress") attempt.progress = word.event.progress;
+        return attempt.callbacks.onEvent?.(attempt.lease, word.event);
       case "ended":
         if (word.ended.outcome.kind === "released" && !attempt.stop)
           return notStarted(attempt, "what its task's file started at its import blocked or ended the worker");
@@ -218,7 +222,8 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     if (!attempts.delete(attempt)) return;
     for (const cancel of attempt.timers) cancel();
     attempt.own?.kill();
-    attempt.done.fire(ended);
+    attempt.callbacks.onEnded([ended]);
+    attempt.done.fire();
   }
 
   /** Whether the process has said how the job ended. */
@@ -254,7 +259,9 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
       const attempt = find(seq);
       return attempt?.startedAt === null ? clock.monotonicMs() - attempt.leasedMs : undefined;
     },
-    run: (leases) => Promise.all(leases.map(runOne)),
+    async run(leases, callbacks) {
+      await Promise.all(leases.map((lease) => runOne(lease, callbacks)));
+    },
     progressOf: (seq) => find(seq)?.progress,
     cancel(seq, fence) {
       const attempt = find(seq, fence);

@@ -1,7 +1,7 @@
 /** What the server and a process that runs one job say to each other, by `process.send`. */
 import type { Lease } from "../../job/job.ts";
 import type { LogFields, LogLevel } from "../../log.ts";
-import type { Ended, PoolOptions, Said } from "../port.ts";
+import type { AttemptEvent, Ended, PoolOptions } from "../port.ts";
 import type { RelayedAnswer, RelayedWord } from "./resource-relay.ts";
 
 /** What the process needs to know before it gets its job. */
@@ -25,7 +25,7 @@ export type EndedThere = Omit<Ended, "lease">;
 export type FromProcess =
   /** Its worker has loaded its tasks. */
   | { readonly kind: "ready" }
-  | { readonly kind: "said"; readonly said: Said }
+  | { readonly kind: "event"; readonly event: AttemptEvent }
   | RelayedWord
   | { readonly kind: "log"; readonly level: LogLevel; readonly fields: LogFields; readonly text: string }
   /** How the job ended; what it said before may still be on its way. */

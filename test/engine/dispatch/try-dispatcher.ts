@@ -37,6 +37,7 @@ export function tryDispatcher(
     maxChunk: 128,
     log,
     onLeased() {},
+    onEvent() {},
     hasTask: () => true,
     isBehind: () => false,
     onError: (error) => void errors.push(error),

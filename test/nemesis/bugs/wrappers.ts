@@ -1,7 +1,7 @@
 /** Bugs as wrappers around a port of the engine. */
 import type { Clock } from "../../../src/clock.ts";
 import type { NewJob } from "../../../src/job/job.ts";
-import type { Pool } from "../../../src/pool/port.ts";
+import type { Ended, Pool } from "../../../src/pool/port.ts";
 import type { AckRequest, Store, Submitted } from "../../../src/store/store.ts";
 import type { Random } from "../random.ts";
 import type { World } from "../simulation/world.ts";
@@ -60,10 +60,14 @@ export function neverRefilled(pool: Pool): Pool {
   return {
     ...pool,
     free: () => Math.max(pool.free() - gone, 0),
-    async run(leases) {
-      const ended = await pool.run(leases);
-      if (ended.some(({ outcome }) => outcome.kind === "failed" && outcome.failure.reason === "worker_died")) gone += 1;
-      return ended;
-    },
+    run: (leases, callbacks) =>
+      pool.run(leases, {
+        ...callbacks,
+        onEnded(ended) {
+          const isDead = ({ outcome }: Ended) => outcome.kind === "failed" && outcome.failure.reason === "worker_died";
+          if (ended.some(isDead)) gone += 1;
+          callbacks.onEnded(ended);
+        },
+      }),
   };
 }

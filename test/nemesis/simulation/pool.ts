@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { Clock } from "../../../src/clock.ts";
 import type { Lease, Outcome, Payload } from "../../../src/job/job.ts";
 import { createSignal, type Signal } from "../../../src/lifecycle.ts";
-import type { Ended, Pool } from "../../../src/pool/port.ts";
+import type { Ended, Pool, RunCallbacks } from "../../../src/pool/port.ts";
 import type { Random } from "../random.ts";
 import type { Caller, Ledger } from "./ledger.ts";
 import type { Behaviour, JobPlan } from "./plan.ts";
@@ -33,7 +33,6 @@ export type SimulatedPoolParts = {
   readonly planOf: (id: string) => JobPlan | undefined;
   /** How often a job has begun, this time not counted; counts this one. */
   readonly nextRun: (id: string) => number;
-  readonly onReleased: (ended: readonly Ended[]) => void;
   /** A job ends the process that runs it: its own, or the server's. */
   readonly onKilled: (id: string) => void;
 };
@@ -51,7 +50,8 @@ type Attempt = {
 type Chunk = {
   readonly leases: readonly Lease[];
   readonly thread: number;
-  readonly done: Signal<readonly Ended[]>;
+  readonly callbacks: RunCallbacks;
+  readonly done: Signal;
   /** What is known of each job; `withdrawn` stands for one that will not begin and was reported. */
   readonly ends: (Ended | "withdrawn" | undefined)[];
   current: Attempt | undefined;
@@ -164,15 +164,15 @@ export function createSimulatedPool(parts: SimulatedPoolParts): SimulatedPool {
   }
 
   function withdrawWaiting(chunk: Chunk): void {
-    const taken: Ended[] = [];
+    const taken: Lease[] = [];
     for (const [index, lease] of chunk.leases.entries()) {
       if (chunk.ends[index] || index === chunk.current?.index) continue;
       chunk.ends[index] = "withdrawn";
-      taken.push(unstarted(lease, { kind: "released" }));
+      taken.push(lease);
     }
     if (taken.length === 0) return;
     record.count("neighbours withdrawn");
-    parts.onReleased(taken);
+    chunk.callbacks.onReleased?.(taken);
   }
 
   function quiet(chunk: Chunk): void {
@@ -183,7 +183,8 @@ export function createSimulatedPool(parts: SimulatedPoolParts): SimulatedPool {
   function over(chunk: Chunk): void {
     quiet(chunk);
     chunks.delete(chunk);
-    chunk.done.fire(chunk.ends.filter((end): end is Ended => end !== undefined && end !== "withdrawn"));
+    chunk.callbacks.onEnded(chunk.ends.filter((end): end is Ended => end !== undefined && end !== "withdrawn"));
+    chunk.done.fire();
   }
 
   const stopped = (reason: StopReason, lease: Lease): Outcome => {
@@ -199,19 +200,22 @@ export function createSimulatedPool(parts: SimulatedPoolParts): SimulatedPool {
     free: () => workers - chunks.size,
     canRun: () => true,
     startingMs: () => undefined,
-    run(leases) {
+    async run(leases, callbacks) {
       const isFree = chunks.size < workers;
       record.check("I12", isFree || isStopping, () => `a chunk was sent to pool ${name} without a free worker`);
-      if (isStopping || !isFree) return Promise.resolve(leases.map((lease) => unstarted(lease, { kind: "released" })));
+      if (isStopping || !isFree) {
+        await Promise.resolve();
+        return callbacks.onEnded(leases.map((lease) => unstarted(lease, { kind: "released" })));
+      }
       threads += 1;
-      const done = createSignal<readonly Ended[]>();
+      const done = createSignal();
       const ends = leases.map(() => undefined);
       const thread = parts.isIsolated ? -threads : threads; // a pool's isolated twin has threads and runs of its own
-      const chunk: Chunk = { leases, thread, done, ends, current: undefined, cancels: [] };
+      const chunk: Chunk = { leases, callbacks, thread, done, ends, current: undefined, cancels: [] };
       chunks.add(chunk);
       later(chunk, random.next() * 0.5, () => beginNext(chunk));
       if (leases.length > 1) record.count("chunks of several");
-      return done.promise;
+      await done.promise;
     },
     progressOf: () => undefined,
     cancel(seq, fence) {

@@ -101,7 +101,6 @@ export function startServer(parts: ServerParts): Server {
       createSimulatedPool({
         ...{ name, workers, isIsolated, clock, boot, caller, record, ledger, graceMs: setting.graceMs },
         ...{ random: random.fork(`${name}${isIsolated}`), planOf: parts.planOf, nextRun: parts.nextRun },
-        onReleased: (ended) => engine.released(ended),
         onKilled: (id) => parts.onKilled(server, id, isIsolated),
       }),
     );

@@ -6,16 +6,16 @@ import { startOwnProcess } from "../../../src/pool/isolated/own-process.ts";
 import { createIsolatedPool, type IsolatedPoolOptions } from "../../../src/pool/isolated/pool.ts";
 import type { ProcessSettings } from "../../../src/pool/isolated/words.ts";
 import type { Sources } from "../../../src/pool/module-hooks.ts";
-import type { Said } from "../../../src/pool/port.ts";
+import type { AttemptEvent } from "../../../src/pool/port.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
 import { keptLog, noResources } from "../../support/samples.ts";
-import { allTasks, job, maxOutputBytes, shown } from "../try-pool.ts";
+import { allTasks, collecting, job, maxOutputBytes, shown } from "../try-pool.ts";
 
 /** A pool whose processes end with the test. */
 function tryIsolated(t: TestContext, options: Partial<IsolatedPoolOptions> = {}) {
   const { log, lines } = keptLog();
-  const said: Said[] = [];
-  const pool = createIsolatedPool({
+  const events: AttemptEvent[] = [];
+  const bare = createIsolatedPool({
     ...{
       name: "tried",
       work: "io",
@@ -28,15 +28,15 @@ function tryIsolated(t: TestContext, options: Partial<IsolatedPoolOptions> = {})
     },
     outputBounds: { maxBytes: maxOutputBytes, maxValues: 1_000 },
     clock: systemClock,
-    onSaid: (_, each) => said.push(each),
     ...options,
   });
-  t.after(() => pool.destroy());
+  t.after(() => bare.destroy());
+  const pool = collecting(bare, { onEvent: (_, event) => void events.push(event) });
   const until = async (isNow: () => boolean) => {
     while (!isNow()) await turn();
   };
   return {
-    ...{ pool, lines, said, until },
+    ...{ pool, lines, events, until },
     run: async (lease: Lease) => (await pool.run([lease]))[0]!,
     /** Resolves with the process in which the only job of task `names` runs. */
     async pidOf() {
@@ -67,14 +67,14 @@ suite("a job in a process of its own", () => {
   });
 
   test("ends as it does in any pool, with its settings, its log and its progress, and its process with it", async (t) => {
-    const { pool, run, said, lines, until } = tryIsolated(t);
+    const { pool, run, events, lines, until } = tryIsolated(t);
     const lease = job("names", "end");
     const { outcome } = await run(lease);
     assert.equal(outcome.kind, "succeeded");
     const pid = Number(Buffer.from(outcome.output!.bytes).toString());
     assert.notEqual(pid, process.pid);
     assert.deepEqual(
-      said.map(({ kind }) => kind),
+      events.map(({ kind }) => kind),
       ["progress", "log"],
     );
     assert.equal(lines.find(({ text }) => text === "here")?.fields["job"], lease.id);

@@ -5,7 +5,7 @@ import { createIsolatedPool } from "../../../src/pool/isolated/pool.ts";
 import { createRelayEnd } from "../../../src/pool/isolated/resource-relay.ts";
 import { createResourceHost } from "../../../src/pool/resources/host.ts";
 import { keptLog } from "../../support/samples.ts";
-import { job, maxOutputBytes, shown, tryPool } from "../try-pool.ts";
+import { collecting, job, maxOutputBytes, shown, tryPool } from "../try-pool.ts";
 import { tryLines } from "./try-lines.ts";
 
 suite("permits", () => {
@@ -53,12 +53,12 @@ suite("permits", () => {
     const isolated = createIsolatedPool({
       ...{ name: "tried", work: "io", loadMs: 60_000, graceMs: 5_000, maxProcesses: 1, clock: systemClock },
       ...{ resourceHost: host, code: () => ({ tasks, sources: null }) },
-      ...{ log: keptLog().log, onSaid() {}, outputBounds: { maxBytes: maxOutputBytes, maxValues: 1_000 } },
+      ...{ log: keptLog().log, outputBounds: { maxBytes: maxOutputBytes, maxValues: 1_000 } },
     });
     t.after(() => isolated.destroy());
     assert.match(shown(await run("line", "first")), /^succeeded/);
     const suspect = job("line", "wait");
-    const running = isolated.run([suspect]);
+    const running = collecting(isolated).run([suspect]);
     await until(() => server.heard.includes("wait")); // the idle line of the thread was given up for it
     assert.deepEqual(host.permits(), [
       { resource: "lines-out", permits: "connections", limit: 1, held: 1, waiting: 0 },

@@ -1,0 +1,53 @@
+/** Jobs that are leased and wait for a worker: what one prefetches, beside what a lease brought too much. */
+import type { Lease } from "../../job/job.ts";
+
+export type WaitingLeases = {
+  /** The next to start first. */
+  readonly leases: readonly Lease[];
+  count(): number;
+  /** When the first of the leases may end, by the monotonic clock; infinite while none waits. */
+  endsMs(): number;
+  add(leases: readonly Lease[], endsMs: number): void;
+  /** Takes the first ones out: they do not wait any more. */
+  take(count: number): readonly Lease[];
+  /** They wait again, and are the next to start. */
+  putBack(leases: readonly Lease[]): void;
+  /** False: it does not wait here. */
+  remove(lease: Lease): boolean;
+  /** All that wait are leased until then. */
+  renewed(endsMs: number): void;
+};
+
+/** `onChange`: so many more jobs wait, or fewer. A lease counts as waiting before it is added: the store's queue had it. */
+export function createWaitingLeases(onChange: (jobs: number) => void): WaitingLeases {
+  const leases: Lease[] = [];
+  let endsMs = Number.POSITIVE_INFINITY;
+
+  function splice(index: number, count: number): readonly Lease[] {
+    onChange(-count);
+    return leases.splice(index, count);
+  }
+
+  return {
+    leases,
+    count: () => leases.length,
+    endsMs: () => (leases.length > 0 ? endsMs : Number.POSITIVE_INFINITY),
+    add(more, moreEndsMs) {
+      endsMs = leases.length > 0 ? Math.min(endsMs, moreEndsMs) : moreEndsMs;
+      leases.push(...more);
+    },
+    take: (count) => splice(0, count),
+    putBack(taken) {
+      onChange(taken.length);
+      leases.unshift(...taken);
+    },
+    remove(lease) {
+      const index = leases.indexOf(lease);
+      if (index >= 0) splice(index, 1);
+      return index >= 0;
+    },
+    renewed(untilMs) {
+      endsMs = untilMs;
+    },
+  };
+}
