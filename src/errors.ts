@@ -88,6 +88,12 @@ export const rules = {
     (size: number, limit: number) =>
       `the input has ${size} bytes and the limit is ${limit}: send less, or raise limits.inputBytes`,
   ),
+  message_too_large: rule(
+    Code.ResourceExhausted,
+    false,
+    (limit: number) =>
+      `the request has more than ${limit} bytes: send fewer jobs at a time, or raise limits.messageBytes`,
+  ),
   too_many_values: rule(
     Code.ResourceExhausted,
     false,

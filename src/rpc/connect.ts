@@ -1,10 +1,8 @@
 /**
- * The HTTP front end: Connect, gRPC-Web and gRPC over HTTP/1.1 and HTTP/2 on one port, for curl, browsers and proxies,
- * and the pages beside the RPCs. The only file that knows connect-node.
+ * The HTTP front end: Connect and gRPC-Web over HTTP/1.1, for curl, browsers and proxies, and the pages beside the RPCs. The
+ * only file that knows connect-node.
  */
-import { AsyncLocalStorage } from "node:async_hooks";
-import { createServer as createHttp1Server } from "node:http";
-import { constants as http2, createServer as createHttp2Server } from "node:http2";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import {
   ConnectError,
   type ConnectRouter,
@@ -19,9 +17,9 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
-import type { DescMessage, Message, Registry } from "@bufbuild/protobuf";
+import type { Message, Registry } from "@bufbuild/protobuf";
 import type { Clock } from "../clock.ts";
-import { type MillpondError, messageOf, refusal, StartError } from "../errors.ts";
+import { MillpondError, messageOf, refusal, StartError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import {
   anonymous,
@@ -37,29 +35,16 @@ import type { ConnectionLimits } from "./connection-limits.ts";
 import { counted } from "./arrival/http-requests.ts";
 import type { RequestBudget } from "./arrival/request-budget.ts";
 import { guarded, ignore } from "./boundary.ts";
-import { checkedBody } from "./checked-body.ts";
-import { isEnveloped } from "./envelopes.ts";
 import type { FrontEnd, FrontEndLimits } from "./front-end.ts";
-import {
-  answerError,
-  answerHeaders,
-  answerJson,
-  answerPreflight,
-  type HttpRequest,
-  type HttpResponse,
-  isPreflight,
-  shareWith,
-} from "./http-answer.ts";
-import { createDualServer } from "./http.ts";
-import { readJson } from "./json-request.ts";
+import { answerError, answerJson, answerPreflight, isPreflight, shareWith } from "./http-answer.ts";
+import { createHttpServer } from "./http.ts";
+import { readRequest } from "./http-request.ts";
 import { createOriginCheck, type OriginOptions } from "./origin.ts";
 import { answerPage, type Page, pageOf, type Pages } from "./pages.ts";
-import { checkBinary, type RequestBounds } from "./request-bounds.ts";
+import type { RequestBounds } from "./request-bounds.ts";
 import type { AnyStream, AnyUnary, Served } from "./served.ts";
 import { detailsOf, pushbackKey, toMillpondError, trailersOf } from "./status.ts";
 import { boundTimeouts } from "./timeouts.ts";
-import { trailersOnly } from "./trailers-only.ts";
-import { withUnreadJson } from "./unread-json.ts";
 
 export type ConnectOptions = OriginOptions & {
   /** 0: any free port. */
@@ -70,6 +55,10 @@ export type ConnectOptions = OriginOptions & {
   /** Types of tasks' inputs and outputs, so that they can be read and shown as JSON. */
   readonly types: Registry;
   readonly pages: Pages;
+  /** Where native gRPC is served, for the refusal of what needs it. */
+  readonly grpcAddress: () => string;
+  /** Called for each connection that begins with HTTP/2. */
+  readonly onHttp2: () => void;
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
@@ -82,68 +71,71 @@ const gzip = { acceptCompression: [compressionGzip], compressMinBytes: 0xffff_ff
 const allowedHeaders = [...cors.allowedHeaders, clientKey, ...traceKeys];
 const exposedHeaders = [...cors.exposedHeaders, pushbackKey];
 
-/** The request that a call came with. */
-const requestKey = createContextKey<HttpRequest | undefined>(undefined);
+/** What a call came with, and its message, which Connect gets empty. */
+type Incoming = { readonly request: IncomingMessage; message?: Message };
+const incomingKey = createContextKey<Incoming | undefined>(undefined);
 
 export function createConnectFrontEnd(services: readonly Served[], options: ConnectOptions): FrontEnd {
   const { host, limits, budget, pages, clock, log, random } = options;
   const originCheck = createOriginCheck(options);
   const bounds: RequestBounds = { maxValues: limits.values, types: options.types };
+  const maxBytes = limits.messageBytes;
   const router = createConnectRouter({
-    ...{ readMaxBytes: limits.messageBytes, writeMaxBytes: limits.messageBytes, ...gzip },
+    ...{ grpc: false, readMaxBytes: maxBytes, writeMaxBytes: maxBytes, ...gzip },
+    jsonOptions: { registry: options.types },
   });
-  addRoutes(router, services, bounds, options);
+  addRoutes(router, services, options);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
-  const inputs = new Map(
-    services.flatMap(({ service }) => service.methods.map(({ input }) => [input.typeName, input])),
-  );
-  // what connect-node's own adapter does, but for the log: it prints the stack of each answer whose client has gone
-  const serveRpc = (request: HttpRequest, response: HttpResponse) => {
+
+  // what connect-node's own adapter does, and beside it: counts and reads the request, answers with what to do, and logs no stack
+  // for each client that has gone
+  const serveRpc = (request: IncomingMessage, response: ServerResponse) => {
     const handler = handlers.get(request.url?.split("?", 1)[0] ?? "");
     if (!handler) return answerJson(response, 404, { code: "unimplemented", message: nothingAt(request.url ?? "") });
+    if (request.method !== "POST") {
+      response.setHeader("allow", "POST");
+      return answerJson(response, 405, {
+        code: "unimplemented",
+        message: `${request.method} is not for RPCs: use POST`,
+      });
+    }
+    const { methodKind, name, input } = handler.method;
+    if (methodKind === "bidi_streaming") {
+      const message = `${name} sends in both directions, which HTTP/1.1 cannot: use gRPC on ${options.grpcAddress()}`;
+      return answerJson(response, 505, { code: "unimplemented", message });
+    }
     boundTimeouts(request.headers);
-    const context = createContextValues().set(requestKey, request);
+    const incoming: Incoming = { request };
+    const context = createContextValues().set(incomingKey, incoming);
     const universal = universalRequestFromNodeRequest(request, response, undefined, context);
-    // Connect takes the memory of a whole body when its length is announced, before the budget has let any of it in
-    if (Number(universal.header.get("content-length")) <= limits.messageBytes)
-      universal.header.delete("content-length");
-    const body = counted(request, universal.body as AsyncIterable<Uint8Array>, {
-      ...{ budget, messageBytes: limits.messageBytes },
-      isStream: handler.method.methodKind === "bidi_streaming",
+    const body = readRequest(universal.header, counted(request, { budget, messageBytes: maxBytes }), {
+      ...{ type: input, bounds, maxBytes },
+      onMessage(message) {
+        incoming.message = message;
+      },
     });
-    const input = inputs.get(handler.method.input.typeName) ?? handler.method.input;
-    const checked = withCheckedBody({ ...universal, body }, input, bounds, options);
-    const isStream = handler.method.methodKind !== "unary";
-    void jsonRequests
-      .run([], () => handler(checked))
-      .then(trailersOnly)
+    void handler({ ...universal, body: asConnectErrors(body, options) })
       .then((answer) => {
-        if (answer.status === 415)
-          return answerError(request, response, unsupported(request, isStream), { random, status: 415 });
-        if (answer.status === 405) {
-          response.setHeader("allow", answer.header?.get("allow") ?? "POST");
-          return answerJson(response, 405, {
-            code: "unimplemented",
-            message: `${request.method} is not for RPCs: use POST`,
-          });
+        if (answer.status === 415) {
+          const error = unsupported(request, methodKind !== "unary", options);
+          return answerError(request, response, error, { random, status: 415 });
         }
-        if (answer.body) return universalResponseToNodeResponse(answer, response);
-        return answerHeaders(response, answer.status, answer.header ?? []);
+        return universalResponseToNodeResponse(answer, response);
       })
       .catch((error: unknown) => {
         if (!universal.signal.aborted) fail(error, request, response);
         else log.debug({ rpc: handler.requestPath, error: messageOf(error) }, "an answer was cut short");
       });
   };
-  const serve = (request: HttpRequest, response: HttpResponse) => {
+  const serve = (request: IncomingMessage, response: ServerResponse) => {
     response.on("error", ignore);
     try {
       const page = pageOf(pages, request);
       const answer = (found: Page) =>
         void answerPage(found, request, response).catch((error: unknown) => fail(error, request, response));
-      const authority = "authority" in request ? request.authority : request.headers.host;
-      if (page?.isForProbes && authority === undefined) return answer(page);
-      const origin = originCheck.admit({ host: authority, origin: request.headers.origin });
+      const { host } = request.headers;
+      if (page?.isForProbes && host === undefined) return answer(page);
+      const origin = originCheck.admit({ host, origin: request.headers.origin });
       if (origin !== null) shareWith(origin, response, exposedHeaders);
       if (origin !== null && isPreflight(request)) answerPreflight(response, { ...cors, allowedHeaders });
       else if (page) answer(page);
@@ -155,34 +147,19 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
   const fail = guarded(
     log,
     "an answer",
-    (error: unknown, request: HttpRequest, response: HttpResponse) =>
+    (error: unknown, request: IncomingMessage, response: ServerResponse) =>
       answerError(request, response, toMillpondError(error, log), { random }),
     (_error, _request, response) => response.destroy(),
   );
-  // twice what is allowed: what is a little over gets an answer of ours, and only what is far over is cut by Node
-  const headerBytes = 2 * limits.metadataBytes;
-  const server = createDualServer(
-    createHttp1Server(
-      {
-        maxHeaderSize: headerBytes,
-        ...{ headersTimeout: limits.slowSenderMs, requestTimeout: 0 }, // the budget cuts bodies
-        connectionsCheckingInterval: limits.slowSenderMs / 10,
-      },
-      serve,
-    ),
-    createHttp2Server(
-      {
-        maxSessionMemory: limits.sessionMemoryMiB,
-        settings: { maxConcurrentStreams: limits.streams, maxHeaderListSize: headerBytes },
-      },
-      serve,
-    ),
-    {
-      ...{ connections: options.connections, clock, log },
-      firstBytesMs: limits.slowSenderMs,
-      keepalive: { everyMs: limits.keepaliveMs, timeoutMs: limits.keepaliveTimeoutMs },
-    },
-  );
+  const server = createHttpServer(serve, {
+    connections: options.connections,
+    // twice what is allowed: what is a little over gets an answer of ours, and only what is far over is cut by Node
+    headBytes: 2 * limits.metadataBytes,
+    headMs: limits.slowSenderMs,
+    http2Advice: () => `this port speaks HTTP/1.1: native gRPC is on ${options.grpcAddress()}`,
+    onHttp2: options.onHttp2,
+    log,
+  });
   let port = options.port;
   const address = () => `${host.includes(":") ? `[${host}]` : host}:${port}`;
 
@@ -209,84 +186,33 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
 }
 
 /** Every content type that this method can be called with begins so. */
-function unsupported(request: HttpRequest, isStream: boolean): MillpondError {
+function unsupported(request: IncomingMessage, isStream: boolean, { grpcAddress }: ConnectOptions): MillpondError {
   const connect = isStream
     ? "application/connect+json, application/connect+proto"
     : "application/json, application/proto";
-  const served = `this method speaks ${connect}, application/grpc-web, application/grpc-web+proto, application/grpc`;
+  const served = `this method speaks ${connect}, application/grpc-web, application/grpc-web+proto; native gRPC is on ${grpcAddress()}`;
   const contentType = (request.headers["content-type"] ?? "").slice(0, 100);
   return refusal("unsupported_content_type", [contentType, served]);
 }
 
-function addRoutes(
-  router: ConnectRouter,
-  services: readonly Served[],
-  bounds: RequestBounds,
-  options: ConnectOptions,
-): void {
+function addRoutes(router: ConnectRouter, services: readonly Served[], options: ConnectOptions): void {
   for (const { service, functions } of services) {
     for (const method of service.methods) {
       const implement = functions[method.localName];
       const call =
         method.methodKind === "unary" ? unary(implement as AnyUnary, options) : stream(implement as AnyStream, options);
-      const textDecoder = { decode: (bytes: Uint8Array) => readAhead(method.input, bytes, bounds, options) };
-      const unread = { ...method, input: withUnreadJson(method.input) };
-      router.rpc(unread as never, call as never, { jsonOptions: { registry: bounds.types, textDecoder } as never });
+      router.rpc(method as never, call as never);
     }
   }
 }
 
-/** Requests of the running call that were read from JSON, in their order. */
-const jsonRequests = new AsyncLocalStorage<Message[]>();
-
-/**
- * Connect turns what protobuf-es throws into an error without details, before any code of ours. So requests in JSON are
- * read here, where Connect wants their text, and what it gets is the text of an empty one (`createJsonSerialization`).
- * It passes on a ConnectError.
- */
-function readAhead(input: DescMessage, bytes: Uint8Array, bounds: RequestBounds, options: ConnectOptions): string {
+/** The same bytes; a refusal that ends them is one that Connect passes on. */
+async function* asConnectErrors(body: AsyncIterable<Uint8Array>, options: ConnectOptions): AsyncGenerator<Uint8Array> {
   try {
-    jsonRequests.getStore()?.push(readJson(input, bytes, bounds));
-    return "{}";
+    yield* body;
   } catch (error) {
-    throw connectError(error, options);
+    throw error instanceof MillpondError ? connectError(error, options) : error;
   }
-}
-
-/** The request as it came, for one that Connect handed over. */
-function asSent<M>(request: M): M {
-  return (jsonRequests.getStore()?.shift() as M | undefined) ?? request;
-}
-
-async function* allAsSent(requests: AsyncIterable<Message>): AsyncGenerator<Message> {
-  for await (const request of requests) yield asSent(request);
-}
-
-/** The request with a body of which no message goes on that is beyond the bounds. That of JSON is read by `readAhead`. */
-function withCheckedBody(
-  request: UniversalServerRequest,
-  input: DescMessage,
-  bounds: RequestBounds,
-  options: ConnectOptions,
-): UniversalServerRequest {
-  const contentType = request.header.get("content-type") ?? "";
-  const isGzip = encodingKeys.some((key) => request.header.get(key) === "gzip");
-  const isJson = /json/i.test(contentType);
-  if (isJson && !isGzip) return request;
-  const check = (message: Uint8Array) => {
-    if (isJson) return;
-    try {
-      checkBinary(input, message, bounds);
-    } catch (error) {
-      throw connectError(error, options);
-    }
-  };
-  const body = request.body as AsyncIterable<Uint8Array>;
-  const maxBytes = options.limits.messageBytes;
-  const notGzip = (why: string) =>
-    connectError(refusal("malformed_request", [`it says that it is in gzip, and cannot be inflated: ${why}`]), options);
-  const checks = { isEnveloped: isEnveloped(contentType), isGzip, maxBytes, check, notGzip };
-  return { ...request, body: checkedBody(body, checks) };
 }
 
 const maxPathShown = 100;
@@ -296,15 +222,10 @@ function nothingAt(path: string): string {
   return `nothing is served at ${shown}: RPCs are at paths such as /millpond.v1.WorkerPoolService/Submit, and / says what else there is`;
 }
 
-/** Where the encoding of a request's messages stands: in gRPC, in streams of Connect, and in its unary calls. */
-const encodingKeys = ["grpc-encoding", "connect-content-encoding", "content-encoding"];
-
-type UniversalServerRequest = ReturnType<typeof universalRequestFromNodeRequest>;
-
 function unary(implement: AnyUnary, options: ConnectOptions) {
-  return async (request: Message, context: HandlerContext): Promise<Message> => {
+  return async (_empty: Message, context: HandlerContext): Promise<Message> => {
     try {
-      return await implement(asSent(request), contextOf(context, options));
+      return await implement(messageOfCall(context), contextOf(context, options));
     } catch (error) {
       throw connectError(error, options);
     }
@@ -313,8 +234,8 @@ function unary(implement: AnyUnary, options: ConnectOptions) {
 
 function stream(implement: AnyStream, options: ConnectOptions) {
   const { clock, limits, log } = options;
-  return async function* (request: unknown, context: HandlerContext): AsyncGenerator<Message> {
-    const end = () => cutOff(context.values.get(requestKey));
+  return async function* (_empty: unknown, context: HandlerContext): AsyncGenerator<Message> {
+    const end = () => void context.values.get(incomingKey)?.request.socket.destroy();
     const sayAndEnd = () => {
       const client = context.requestHeader.get(clientKey) ?? anonymous;
       log.warn({ client, rpc: context.method.name }, "a client reads nothing: its call is cut");
@@ -322,8 +243,7 @@ function stream(implement: AnyStream, options: ConnectOptions) {
     };
     const cut = guarded(log, "cutting a call", sayAndEnd, end);
     try {
-      const sent = isIterable(request) ? allAsSent(request) : asSent(request);
-      for await (const response of implement(sent, contextOf(context, options))) {
+      for await (const response of implement(messageOfCall(context), contextOf(context, options))) {
         // Connect asks for the next one when this is written
         const cancel = clock.after(limits.slowReaderMs, cut);
         try {
@@ -339,14 +259,10 @@ function stream(implement: AnyStream, options: ConnectOptions) {
   };
 }
 
-function isIterable(request: unknown): request is AsyncIterable<Message> {
-  return typeof request === "object" && request !== null && Symbol.asyncIterator in request;
-}
-
-/** Ends a call whose client reads nothing: only its stream where there are several, else its connection. */
-function cutOff(request: HttpRequest | undefined): void {
-  if (request && "stream" in request) request.stream.close(http2.NGHTTP2_CANCEL);
-  else request?.socket.destroy();
+function messageOfCall({ values }: HandlerContext): Message {
+  const message = values.get(incomingKey)?.message;
+  if (!message) throw new Error("Connect called a method whose request was not read");
+  return message;
 }
 
 function contextOf(

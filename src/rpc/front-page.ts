@@ -1,6 +1,6 @@
 /** The page at `/`: what is served here and how to call it, as HTML, text or JSON. */
 import { createHash } from "node:crypto";
-import type { HttpRequest } from "./http-answer.ts";
+import type { IncomingMessage } from "node:http";
 import type { Tasks } from "../pool/tasks.ts";
 import { jsonAnswer, type Page, type Pages } from "./pages.ts";
 import type { Served } from "./served.ts";
@@ -70,8 +70,8 @@ export function createFrontPage(parts: FrontPageParts): Page {
 }
 
 /** Addresses are those under which the caller reaches this server, as far as that can be known. */
-function factsFor(request: HttpRequest, { version, services, tasks, pages, grpcAddress }: FrontPageParts): Facts {
-  const http = ("authority" in request ? request.authority : request.headers.host) ?? "";
+function factsFor(request: IncomingMessage, { version, services, tasks, pages, grpcAddress }: FrontPageParts): Facts {
+  const http = request.headers.host ?? "";
   const [, bound = "", port = ""] = /^(.*):(\d+)$/.exec(grpcAddress()) ?? [];
   const grpc = `${bound === "0.0.0.0" || bound === "[::]" ? http.replace(/:\d+$/, "") : bound}:${port}`;
   return {
@@ -102,7 +102,7 @@ function toText(facts: Facts): string {
   const indented = (lines: readonly string[]) => lines.map((line) => `  ${line}\n`).join("");
   return [
     `Millpond ${facts.version}: jobs come in over gRPC, worker threads run them, results stream back.\n`,
-    `Services, by gRPC on ${facts.grpc}, and by Connect, gRPC-Web and gRPC on ${facts.http}:\n` +
+    `Services, by gRPC on ${facts.grpc}, and by Connect and gRPC-Web on ${facts.http}:\n` +
       indented(facts.services.map(({ name, methods }) => `${name}: ${methods.join(", ")}`)),
     `How to call them:\n${indented(facts.calls)}`,
     `Tasks (${facts.tasks.length}):\n${indented([tasksShown(facts)])}`,
@@ -124,7 +124,7 @@ function toHtml(facts: Facts): string {
 <h1>Millpond ${escaped(facts.version)}</h1>
 <p>Jobs come in over gRPC, worker threads run them, results stream back.</p>
 <h2>Services</h2>
-<p>By gRPC on ${code(facts.grpc)}, and by Connect, gRPC-Web and gRPC on ${code(facts.http)}.</p>
+<p>By gRPC on ${code(facts.grpc)}, and by Connect and gRPC-Web on ${code(facts.http)}.</p>
 <dl>${services.join("\n")}</dl>
 <pre>${facts.calls.map(escaped).join("\n")}</pre>
 <h2>Tasks (${facts.tasks.length})</h2>

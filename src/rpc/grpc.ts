@@ -24,21 +24,21 @@ import {
 } from "@bufbuild/protobuf";
 import type { EventEmitter } from "node:events";
 import { type Clock, msUntil } from "../clock.ts";
-import { messageOf, MillpondError, refusal, StartError } from "../errors.ts";
+import { messageOf, refusal, StartError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { createGrpcRequests, type GrpcRequests } from "./arrival/grpc-requests.ts";
 import type { RequestBudget } from "./arrival/request-budget.ts";
 import { type CallContext, checkMetadata, clientKey, parseClient, parseDeadline, traceOfCall } from "./call.ts";
+import { readBinary } from "./binary-request.ts";
 import { report } from "./boundary.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
 import type { FrontEnd, FrontEndLimits } from "./front-end.ts";
 import { createGrpcAdmission } from "./grpc-admission.ts";
 import { createGrpcStreams } from "./grpc-streams.ts";
 import { createListener } from "./listener.ts";
-import { checkBinary, type RequestBounds } from "./request-bounds.ts";
+import type { RequestBounds } from "./request-bounds.ts";
 import type { AnyStream, AnyUnary, Served } from "./served.ts";
 import { statusBytes, statusDetailsKey, toMillpondError, trailersOf } from "./status.ts";
-import { withUnreadJson } from "./unread-json.ts";
 import { createWriter } from "./writer.ts";
 
 export type GrpcOptions = {
@@ -167,16 +167,13 @@ function encode(type: DescMessage, message: Message): Buffer {
 /** grpc-js answers INTERNAL when decoding throws; a request that cannot be read is the caller's mistake. */
 function decode({ input }: DescMethod, bytes: Buffer, bounds: RequestBounds): Message | Unreadable {
   try {
-    checkBinary(input, bytes, bounds);
-    return fromBinary(withUnreadJson(input), bytes);
+    return readBinary(input, bytes, bounds);
   } catch (error) {
-    if (error instanceof MillpondError) return { $unreadable: error };
-    const what = `it is not a ${input.typeName}: ${messageOf(error)}`;
-    return { $unreadable: refusal("malformed_request", [what], { cause: error }) };
+    return { $unreadable: error };
   }
 }
 
-type Unreadable = { readonly $unreadable: MillpondError };
+type Unreadable = { readonly $unreadable: unknown };
 
 function readable(request: Message | Unreadable): Message {
   if ("$unreadable" in request) throw request.$unreadable;

@@ -1,12 +1,7 @@
 /** Answers of the HTTP port that connect-node does not make: to what is refused before it comes to an RPC, and to browsers. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { Code, type MillpondError } from "../errors.ts";
 import { errorJson, grpcHeaders } from "./status.ts";
-
-/** Requests and responses of HTTP/1.1 and HTTP/2 are used through what they share. */
-export type HttpRequest = IncomingMessage | Http2ServerRequest;
-export type HttpResponse = ServerResponse | Http2ServerResponse;
 
 /** As the Connect protocol maps them. Others are 500. */
 const statusOf: { readonly [code: number]: number } = {
@@ -22,8 +17,8 @@ const statusOf: { readonly [code: number]: number } = {
  * own, in JSON. Cuts an answer that has begun.
  */
 export function answerError(
-  request: HttpRequest,
-  response: HttpResponse,
+  request: IncomingMessage,
+  response: ServerResponse,
   error: MillpondError,
   { random, status }: { readonly random: () => number; readonly status?: number },
 ): void {
@@ -34,37 +29,36 @@ export function answerError(
   } else answerJson(response, status ?? statusOf[error.code] ?? 500, errorJson(error));
 }
 
-export function answerJson(response: HttpResponse, status: number, body: unknown): void {
+export function answerJson(response: ServerResponse, status: number, body: unknown): void {
   const headers = { "content-type": "application/json", "cache-control": "no-store" };
-  (response as ServerResponse).writeHead(status, headers).end(`${JSON.stringify(body)}\n`);
+  response.writeHead(status, headers).end(`${JSON.stringify(body)}\n`);
 }
 
-/** Without a body it is one frame of HTTP/2, head and end: what gRPC calls Trailers-Only. `writeHead` would make two of it. */
 export function answerHeaders(
-  response: HttpResponse,
+  response: ServerResponse,
   status: number,
   headers: Iterable<readonly [string, string]>,
   body?: string | Uint8Array,
 ): void {
   response.statusCode = status;
   for (const [name, value] of headers) response.setHeader(name, value);
-  (response as ServerResponse).end(body);
+  response.end(body);
 }
 
 /** What an answer says to a browser, so that pages of the origin may read it (https://fetch.spec.whatwg.org/#http-cors-protocol). */
-export function shareWith(origin: string, response: HttpResponse, exposedHeaders: readonly string[]): void {
+export function shareWith(origin: string, response: ServerResponse, exposedHeaders: readonly string[]): void {
   response.setHeader("access-control-allow-origin", origin);
   response.setHeader("access-control-expose-headers", exposedHeaders.join(", "));
   response.setHeader("vary", "origin");
 }
 
 /** Whether a browser asks here if a page may make a call. */
-export function isPreflight({ method, headers }: HttpRequest): boolean {
+export function isPreflight({ method, headers }: IncomingMessage): boolean {
   return method === "OPTIONS" && headers["access-control-request-method"] !== undefined;
 }
 
 export function answerPreflight(
-  response: HttpResponse,
+  response: ServerResponse,
   allowed: { readonly allowedMethods: readonly string[]; readonly allowedHeaders: readonly string[] },
 ): void {
   answerHeaders(response, 204, [

@@ -1,116 +1,115 @@
 /**
- * HTTP/1.1 and HTTP/2 without TLS on one port. A client that speaks HTTP/2 begins with a fixed preface (RFC 9113 §3.4):
- * the first four bytes, `PRI `, are looked at and put back.
+ * HTTP/1.1 without TLS. Each connection passes our own listener before Node's HTTP server has it, so that it is counted, and can
+ * be waited for and cut, like those of the gRPC port.
  */
-import type { IncomingMessage, Server as Http1Server, ServerResponse } from "node:http";
-import type { Http2Server, ServerHttp2Session } from "node:http2";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import type { Clock } from "../clock.ts";
+import type { Duplex } from "node:stream";
 import type { Log } from "../log.ts";
-import { guarded, guardStreams, ignore } from "./boundary.ts";
+import { guarded, ignore } from "./boundary.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
-import { keepAlive, type KeepaliveOptions } from "./keepalive.ts";
 import { createListener, type Listener } from "./listener.ts";
 
-const prefaceStart = "PRI ";
-
-export type DualServer = Listener & {
-  /** Tells the clients of every connection to make another one: what is under way goes on, and new ones are served. */
+export type HttpServer = Listener & {
+  /** Answers say `connection: close` from now on: what is under way goes on, and new connections are served. */
   drain(): void;
 };
 
-export type DualServerOptions = {
+export type HttpServerOptions = {
   readonly connections: Pick<ConnectionLimits, "admit">;
-  /** A connection that has not even sent four bytes after this long is cut. */
-  readonly firstBytesMs: number;
-  readonly keepalive: Omit<KeepaliveOptions, "clock" | "log">;
-  readonly clock: Clock;
+  /** The head of a request may have this many bytes; beyond them it is answered 431. */
+  readonly headBytes: number;
+  /** A connection whose first or next request has begun, and whose head is not complete after this long, is answered 408. */
+  readonly headMs: number;
+  /** Sent to a client that begins with HTTP/2, which is not spoken here. */
+  readonly http2Advice: () => string;
+  readonly onHttp2: () => void;
   readonly log: Log;
 };
 
-export function createDualServer(
-  http1: Http1Server,
-  http2: Http2Server,
-  { connections, firstBytesMs, keepalive, clock, log }: DualServerOptions,
-): DualServer {
-  /** Those of which is not known yet what they speak. */
-  const undecided = new Set<Socket>();
-  const sessions = new Set<ServerHttp2Session>();
+const checksPerHead = 10;
+
+export function createHttpServer(
+  serve: (request: IncomingMessage, response: ServerResponse) => void,
+  { connections, headBytes, headMs, http2Advice, onHttp2, log }: HttpServerOptions,
+): HttpServer {
   const unanswered = new Set<ServerResponse>();
   let isDraining = false;
   let isClosing = false;
-  // before anybody answers; a connection that was busy when the server closed would be kept for a next request
-  const onRequest = (_request: IncomingMessage, response: ServerResponse) => {
+
+  function onRequest(request: IncomingMessage, response: ServerResponse): void {
     if (isDraining) response.shouldKeepAlive = false;
     unanswered.add(response);
     const onClose = () => {
       unanswered.delete(response);
-      if (isClosing) http1.closeIdleConnections();
+      if (isClosing) http.closeIdleConnections(); // Node would keep this one for a next request
     };
     response.once("close", guarded(log, "a request's end", onClose, ignore));
-  };
-  const onSession = (session: ServerHttp2Session) => {
-    guardStreams(session, log);
-    keepAlive(session, { ...keepalive, clock, log });
-    sessions.add(session);
-    session.once("close", () => sessions.delete(session));
+    serve(request, response);
+  }
+
+  /** What Node cannot parse. Except for HTTP/2 it gets the answers that Node gives when nobody listens for this. */
+  function onClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
+    if (error.code === http2Preface) {
+      onHttp2();
+      socket.write(goAway(http2Advice()));
+    } else if (![...unanswered].some((each) => each.socket === socket && each.headersSent)) {
+      socket.write(`HTTP/1.1 ${answers[error.code ?? ""] ?? "400 Bad Request"}\r\nConnection: close\r\n\r\n`);
+    }
+    (socket as Socket).destroySoon(); // when what was written is with the kernel
+  }
+
+  const options = {
+    ...{ maxHeaderSize: headBytes, headersTimeout: headMs, connectionsCheckingInterval: headMs / checksPerHead },
+    requestTimeout: 0, // the budget of arriving requests cuts slow bodies
   };
   const cutRequest = (_request: IncomingMessage, response: ServerResponse) => void response.destroy();
-  const cutSession = (session: ServerHttp2Session) => session.destroy();
-  http1.prependListener("request", guarded(log, "a request's handler", onRequest, cutRequest));
-  http2.on("session", guarded(log, "a session's handler", onSession, cutSession));
-
-  // half-open: a client of HTTP/1.1 may end its side as soon as its request is sent
-  const listener = createListener({ allowHalfOpen: true, connections, onConnection: decide, log });
-
-  function decide(socket: Socket): void {
-    let start = Buffer.alloc(0);
-    const cut = () => socket.destroy();
-    const read = (bytes: Buffer) => {
-      start = Buffer.concat([start, bytes]);
-      const text = start.toString("latin1", 0, prefaceStart.length);
-      if (text !== prefaceStart && prefaceStart.startsWith(text)) return; // the rest is in the next packet
-      leave();
-      hand(socket, start, text === prefaceStart);
-    };
-    const look = guarded(log, "a connection's first packet", read, cut);
-    const leave = () => {
-      undecided.delete(socket);
-      socket.setTimeout(0).off("timeout", cut).off("end", cut).off("close", leave).off("data", look);
-    };
-    undecided.add(socket);
-    socket.setTimeout(firstBytesMs).on("timeout", cut).on("end", cut).on("close", leave).on("data", look);
-  }
-
-  function hand(socket: Socket, start: Buffer, isHttp2: boolean): void {
-    socket.pause();
-    socket.unshift(start);
-    socket.allowHalfOpen = !isHttp2;
-    (isHttp2 ? http2 : http1).emit("connection", socket);
-    process.nextTick(() => socket.resume());
-  }
+  const http = createServer(options, guarded(log, "a request's handler", onRequest, cutRequest));
+  const cutSocket = (_error: unknown, socket: Duplex) => void socket.destroy();
+  http.on("clientError", guarded(log, "a request that cannot be read", onClientError, cutSocket));
+  const listener = createListener({
+    allowHalfOpen: true, // a client may end its side as soon as its request is sent
+    onConnection: (socket) => void http.emit("connection", socket),
+    ...{ connections, log },
+  });
 
   return {
     async listen(host, port) {
       const bound = await listener.listen(host, port);
-      http1.emit("listening"); // from here on Node cuts clients that never finish a request's head
+      http.emit("listening"); // from here on Node looks for heads that take too long
       return bound;
     },
     drain() {
       isDraining = true;
-      // says `connection: close`; idle ones stay, for a request may be on its way, and is answered so
+      // idle connections stay: a request may be on its way, and is answered so
       for (const response of unanswered) response.shouldKeepAlive = false;
-      for (const session of sessions) session.close(); // says GOAWAY
     },
     async close() {
       isClosing = true;
       const closed = listener.close();
-      for (const socket of undecided) socket.destroy();
-      http1.close(() => undefined); // ends idle connections; that it never listened itself is no news
-      for (const session of sessions) session.close();
+      http.close(() => undefined); // ends idle connections; its error says that it never listened by itself
       await closed;
     },
     destroy: listener.destroy,
     cut: listener.cut,
   };
+}
+
+/** Of Node's parser: the connection begins with the preface of HTTP/2 (RFC 9113 §3.4). */
+const http2Preface = "HPE_PAUSED_H2_UPGRADE";
+const answers: { readonly [code: string]: string } = {
+  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: "413 Payload Too Large",
+  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+};
+const http11Required = 13;
+
+/** SETTINGS and GOAWAY with the code HTTP_1_1_REQUIRED (RFC 9113 §6.8, §7) and a text that most clients show. */
+function goAway(text: string): Buffer {
+  const settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+  const bytes = Buffer.from(text);
+  return Buffer.concat([
+    Buffer.from([...settings, 0, 0, 8 + bytes.length, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, http11Required]),
+    bytes,
+  ]);
 }

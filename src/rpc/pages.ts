@@ -1,6 +1,6 @@
 /** Pages of the HTTP port, beside its RPCs: for probes, for scrapers, and for people. */
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Readiness } from "../engine/upkeep/readiness.ts";
-import type { HttpRequest, HttpResponse } from "./http-answer.ts";
 import { answerHeaders, answerJson } from "./http-answer.ts";
 
 export type Page = {
@@ -9,7 +9,7 @@ export type Page = {
   /** Whether it also answers a request without a host, as probes of HTTP/1.0 send; browsers always name one. */
   readonly isForProbes?: true;
   /** A rejection is answered as an error of an RPC is. */
-  answer(request: HttpRequest): PageAnswer | Promise<PageAnswer>;
+  answer(request: IncomingMessage): PageAnswer | Promise<PageAnswer>;
 };
 
 export type PageAnswer = {
@@ -23,12 +23,12 @@ export type PageAnswer = {
 export type Pages = ReadonlyMap<string, Page>;
 
 /** The page that a request is for, whatever its query. */
-export function pageOf(pages: Pages, { url = "" }: HttpRequest): Page | undefined {
+export function pageOf(pages: Pages, { url = "" }: IncomingMessage): Page | undefined {
   return pages.get(url.split("?", 1)[0] ?? "");
 }
 
 /** Answers GET and HEAD, and 405 to any other method. Nothing that these pages say may be kept by a cache. */
-export async function answerPage(page: Page, request: HttpRequest, response: HttpResponse): Promise<void> {
+export async function answerPage(page: Page, request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (request.method !== "GET" && request.method !== "HEAD") {
     response.setHeader("allow", "GET, HEAD");
     const message = `${request.method} is not for this page: use GET or HEAD`;

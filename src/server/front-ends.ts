@@ -94,7 +94,10 @@ export function createFrontEnds({
   pages.set("/metrics", metricsPage(registry));
   const grpcAddress = () => grpc.address();
   pages.set("/", createFrontPage({ version, services, tasks, pages, grpcAddress }));
-  const http = createConnectFrontEnd(services, { ...config.http, ...common, pages });
+  const http = createConnectFrontEnd(services, {
+    ...{ ...config.http, ...common, pages, grpcAddress },
+    onHttp2: () => cuts.add(`connections to the HTTP port spoke HTTP/2: native gRPC is on ${grpcAddress()}`),
+  });
   const grpc: FrontEnd = createGrpcFrontEnd(services, { ...config.grpc, ...common, webAddress: http.address });
   return { grpc, http };
 }

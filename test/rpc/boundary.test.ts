@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
-import { EventEmitter, once } from "node:events";
-import { connect as connectHttp2, createServer, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import { once } from "node:events";
+import { connect as connectHttp2, createServer, type ServerHttp2Stream } from "node:http2";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { describe, test, type TestContext } from "node:test";
 import type { Log } from "../../src/log.ts";
 import { type Admit, guarded, guardStreams, guardTimers, ignore } from "../../src/rpc/boundary.ts";
-import { keepAlive } from "../../src/rpc/keepalive.ts";
 import { createListener } from "../../src/rpc/listener.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
 import { keptLog } from "../support/samples.ts";
@@ -75,32 +74,6 @@ test("a timer that throws is logged, and the others go on", () => {
   after(2, () => called.push("cancelled"))();
   clock.advance(2);
   assert.deepEqual([called, lines], [["second"], ["a timer failed: a mistake of ours"]]);
-});
-
-test("a ping that throws ends its session, and those of other sessions go on", () => {
-  const { log, lines } = createLines();
-  const clock = createFakeClock();
-  const open = (ping: (answered: (error: null) => void) => void) => {
-    const state = { isDestroyed: false, pings: 0 };
-    const counted = (answered: (error: null) => void) => {
-      state.pings += 1;
-      ping(answered);
-    };
-    const session = Object.assign(new EventEmitter(), {
-      destroyed: false,
-      ping: counted,
-      destroy: () => (state.isDestroyed = true),
-    });
-    keepAlive(session as unknown as ServerHttp2Session, { clock, log, everyMs: 1_000, timeoutMs: 500 });
-    return state;
-  };
-  const faulty = open(() => {
-    throw new Error("no more pings");
-  });
-  const polite = open((answered) => answered(null));
-  clock.advance(3_000);
-  assert.deepEqual([faulty, polite.isDestroyed, polite.pings], [{ isDestroyed: true, pings: 1 }, false, 3]);
-  assert.deepEqual(lines, ["a ping failed: no more pings"]);
 });
 
 describe("the streams of a session", () => {

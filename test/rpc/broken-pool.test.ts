@@ -35,7 +35,7 @@ test("health is NOT_SERVING while the threads of one pool among several do not s
     const response = await fetch(`http://${server.httpAddress}/readyz`);
     return [response.status, await response.json()];
   };
-  const all = [ways.grpc, ways.connectHttp2].map((way) => createClient(Health, way.transport(server)));
+  const all = [ways.grpc, ways.connectHttp1].map((way) => createClient(Health, way.transport(server)));
   const watches = all.flatMap((health) =>
     ["", "millpond.v1.WorkerPoolService"].map((service) => health.watch({ service })[Symbol.asyncIterator]()),
   );

@@ -29,16 +29,6 @@ export const ways = {
     isBidi: true,
     transport: ({ grpcAddress }) => createGrpcTransport({ baseUrl: `http://${grpcAddress}` }),
   },
-  grpcOnHttpPort: {
-    name: "gRPC on the HTTP port",
-    isBidi: true,
-    transport: ({ httpAddress }) => createGrpcTransport({ baseUrl: `http://${httpAddress}` }),
-  },
-  connectHttp2: {
-    name: "Connect over HTTP/2",
-    isBidi: true,
-    transport: ({ httpAddress }) => createConnectTransport({ baseUrl: `http://${httpAddress}`, httpVersion: "2" }),
-  },
   connectHttp1: {
     name: "Connect over HTTP/1.1",
     isBidi: false,

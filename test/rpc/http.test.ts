@@ -1,50 +1,34 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer as createHttp1, request } from "node:http";
-import { connect as connectHttp2, createServer as createHttp2 } from "node:http2";
+import { connect as connectHttp2, type ClientHttp2Session } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { describe, test, type TestContext } from "node:test";
 import { createSignal } from "../../src/lifecycle.ts";
-import { type Clock, systemClock } from "../../src/clock.ts";
-import { createDualServer } from "../../src/rpc/http.ts";
-import { createFakeClock, turn } from "../support/fake-clock.ts";
+import { createHttpServer, type HttpServerOptions } from "../../src/rpc/http.ts";
+import { turn } from "../support/fake-clock.ts";
 import { keptLog } from "../support/samples.ts";
+import { preface } from "./raw.ts";
 
 const host = "127.0.0.1";
-/** Says nothing. */
-const { log } = keptLog();
-/** A client has so long for its first bytes, pings come after so long, and may wait so long for their answers. */
-const [firstBytesMs, everyMs, timeoutMs] = [60_000, 20_000, 10_000];
-const settings = (clock: Clock = systemClock) => ({
-  ...{ log, clock, firstBytesMs },
-  connections: { admit: () => true },
-  keepalive: { everyMs, timeoutMs },
-});
-const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const emptySettings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
-/** HEADERS of stream 1 without END_HEADERS: CONTINUATION has to follow. */
-const headWithoutEnd = Buffer.from([0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82]);
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`;
 
-/** A server on both protocols; `/held` is answered only when the test says so. */
-async function open(
-  t: TestContext,
-  options: { readonly firstBytesMs?: number; readonly headersTimeout?: number; readonly clock?: Clock } = {},
-) {
+const settings = (given: Partial<HttpServerOptions> = {}): HttpServerOptions => ({
+  connections: { admit: () => true },
+  ...{ headBytes: 16_384, headMs: 60_000, log: keptLog().log },
+  http2Advice: () => "gRPC is next door",
+  onHttp2: () => undefined,
+  ...given,
+});
+
+/** A server; `/held` is answered only when the test says so. */
+async function open(t: TestContext, given: Partial<HttpServerOptions> = {}) {
   const held = createSignal<() => void>();
-  const { headersTimeout = 60_000 } = options;
-  const http1 = createHttp1({ headersTimeout, connectionsCheckingInterval: 20 }, (incoming, response) => {
+  const server = createHttpServer((incoming, response) => {
     const answer = () => response.end(`one ${incoming.method} ${incoming.url}`);
     if (incoming.url === "/held") held.fire(answer);
     else answer();
-  });
-  const http2 = createHttp2((incoming, response) => {
-    const answer = () => response.end(`two ${incoming.method} ${incoming.url}`);
-    if (incoming.url === "/held") held.fire(answer);
-    else answer();
-  });
-  const server = createDualServer(http1, http2, { ...settings(), ...options });
+  }, settings(given));
   const port = await server.listen(host, 0);
   t.after(async () => {
     const closed = server.close();
@@ -60,15 +44,7 @@ async function open(
     await once(socket, "connect");
     return socket;
   }
-
-  /** A session of HTTP/2 and the text of one answer on it. */
-  function session() {
-    const client = connectHttp2(`http://${host}:${port}`);
-    t.after(() => client.destroy());
-    client.on("error", () => undefined);
-    return { client, get: (path: string) => text(client.request({ ":path": path }).end()) };
-  }
-  return { server, port, held: held.promise, dial, session };
+  return { server, port, held: held.promise, dial };
 }
 
 /** Sends pieces so that each arrives as a packet of its own. */
@@ -89,37 +65,9 @@ async function readUntil(socket: Socket, expected: string): Promise<string> {
   return heard;
 }
 
-describe("one port", () => {
-  test("speaks HTTP/1.1 and HTTP/2 at the same time", async (t) => {
-    const { port, session } = await open(t);
-    const one = new Promise<string>((resolve, reject) => {
-      request({ host, port, path: "/a", agent: false }, (response) => resolve(text(response)))
-        .on("error", reject)
-        .end();
-    });
-    assert.deepEqual(await Promise.all([one, session().get("/b")]), ["one GET /a", "two GET /b"]);
-  });
-
-  for (const at of [1, 2, 3, 4, 10]) {
-    test(`knows HTTP/2 when its first packet holds ${at} bytes`, async (t) => {
-      const socket = await (await open(t)).dial();
-      const settings = once(socket, "data");
-      await sendApart(socket, [preface.slice(0, at), preface.slice(at), emptySettings]);
-      const [frame] = (await settings) as [Buffer];
-      assert.equal(frame[3], 4, "the first frame of a server is SETTINGS");
-    });
-  }
-
-  test("knows HTTP/2 byte by byte", async (t) => {
-    const socket = await (await open(t)).dial();
-    const settings = once(socket, "data");
-    await sendApart(socket, [...preface.split(""), emptySettings]);
-    const [frame] = (await settings) as [Buffer];
-    assert.equal(frame[3], 4);
-  });
-
+describe("a client", () => {
   for (const method of ["GET", "POST", "PUT", "PATCH", "PROPFIND"]) {
-    test(`knows ${method} of HTTP/1.1 byte by byte`, async (t) => {
+    test(`may send ${method} byte by byte`, async (t) => {
       const socket = await (await open(t)).dial();
       await sendApart(socket, `${method} /x `.split(""));
       socket.write("HTTP/1.1\r\ncontent-length: 0\r\nhost: x\r\n\r\n");
@@ -150,55 +98,78 @@ describe("one port", () => {
   });
 });
 
+describe("a client of HTTP/2", () => {
+  function speak(t: TestContext, port: number): ClientHttp2Session {
+    const session = connectHttp2(`http://${host}:${port}`);
+    t.after(() => session.destroy());
+    return session.on("error", () => undefined);
+  }
+
+  test("is told in HTTP/2 that HTTP/1.1 is required, with advice, and others are served", async (t) => {
+    let count = 0;
+    const { port, dial } = await open(t, { onHttp2: () => (count += 1) });
+    const [code, last, advice] = (await once(speak(t, port), "goaway")) as [number, number, Buffer];
+    assert.deepEqual([code, last, advice.toString(), count], [13, 0, "gRPC is next door", 1]);
+    const socket = await dial();
+    socket.write(get("/fine"));
+    assert.match(await readUntil(socket, "one GET /fine"), /200 OK/);
+  });
+
+  test("is told so however its preface is cut into packets, and behind a request too", async (t) => {
+    const { dial } = await open(t);
+    for (const pieces of [preface.split(""), [get("/a"), preface]]) {
+      const socket = await dial();
+      const answer = text(socket);
+      await sendApart(socket, pieces);
+      assert.match(await answer, /gRPC is next door$/);
+    }
+  });
+});
+
 describe("a slow or broken client", () => {
   for (const [what, bytes] of [
     ["sends nothing", ""],
-    ["sends the begin of a preface", "PR"],
+    ["never ends the head of its request", "GET / HTTP/1.1\r\nx-slow: "],
+    ["sends the begin of HTTP/2's preface", "PR"],
   ] as const) {
-    test(`that ${what} is cut`, async (t) => {
-      const socket = await (await open(t, { firstBytesMs: 30 })).dial();
-      socket.resume().write(bytes);
-      await once(socket, "end");
+    test(`that ${what} is answered 408 and cut`, async (t) => {
+      const socket = await (await open(t, { headMs: 50 })).dial();
+      socket.write(bytes);
+      assert.match(await text(socket), /^HTTP\/1\.1 408 Request Timeout\r\nConnection: close\r\n\r\n$/);
     });
   }
 
-  test("that never ends the head of its request is answered 408 and cut", async (t) => {
-    const socket = await (await open(t, { headersTimeout: 50 })).dial();
-    socket.write("GET / HTTP/1.1\r\nx-slow: ");
-    assert.match(await text(socket), /^HTTP\/1\.1 408 /);
+  test("whose head is too large is answered 431 and cut", async (t) => {
+    const socket = await (await open(t, { headBytes: 1_000 })).dial();
+    socket.write(`GET / HTTP/1.1\r\nx: ${"x".repeat(2_000)}`);
+    assert.match(await text(socket), /^HTTP\/1\.1 431 /);
   });
 
-  for (const [what, pieces] of [
-    ["sends the first bytes of the preface", [preface.slice(0, 4)]],
-    ["sends the preface and no SETTINGS", [preface]],
-    ["sends a head and not the rest of it", [preface, emptySettings, headWithoutEnd]],
-  ] as const) {
-    test(`of HTTP/2 that ${what} is cut when it answers no ping`, async (t) => {
-      const clock = createFakeClock();
-      const socket = await (await open(t, { clock })).dial();
-      await sendApart(socket, pieces);
-      while (clock.timers() === 0) await turn(); // its session has begun
-      clock.advance(everyMs);
-      clock.advance(timeoutMs);
-      await once(socket.resume(), "end");
+  test("that sends nonsense while it gets an answer gets no other one into the middle of it", async (t) => {
+    let response: { write(part: string): unknown } | undefined;
+    const begun = createSignal();
+    const server = createHttpServer((_incoming, answer) => {
+      response = answer;
+      answer.write("the begin");
+      begun.fire();
+    }, settings());
+    const port = await server.listen(host, 0);
+    t.after(async () => {
+      server.destroy();
+      await server.close();
     });
-  }
-
-  test("is not cut while it answers pings, however silent it is otherwise", async (t) => {
-    const clock = createFakeClock();
-    const { client, get } = (await open(t, { clock })).session();
-    await get("/first");
-    for (let passedMs = 0; passedMs < 10 * everyMs; passedMs += timeoutMs) {
-      clock.advance(timeoutMs);
-      await get("/behind"); // the client has the ping, if there was one
-      await get("/answered"); // and the server its answer
-    }
-    assert.equal(await get("/last"), "two GET /last");
-    assert.equal(client.destroyed, false);
+    const socket = connect({ port, host, noDelay: true });
+    t.after(() => socket.destroy());
+    socket.write(get("/"));
+    await begun.promise;
+    socket.write("\0\0\r\n\r\n");
+    const answer = await text(socket);
+    assert.ok(response);
+    assert.match(answer, /^HTTP\/1\.1 200 OK[^]*the begin\r\n$/);
   });
 
-  test("that is quick at first is not cut later by the wait for its first bytes", async (t) => {
-    const { dial, held } = await open(t, { firstBytesMs: 30 });
+  test("that is quick at first is not cut later by the wait for its head", async (t) => {
+    const { dial, held } = await open(t, { headMs: 50 });
     const socket = await dial();
     socket.write(get("/held"));
     const answer = await held;
@@ -210,12 +181,14 @@ describe("a slow or broken client", () => {
 
   for (const bytes of ["", "P", "GET / HT", preface]) {
     test(`that hangs up after ${JSON.stringify(bytes)} does no harm to others`, async (t) => {
-      const { dial, session } = await open(t);
+      const { dial } = await open(t);
       const socket = await dial();
       if (bytes) await sendApart(socket, [bytes]);
       socket.resetAndDestroy();
       await turn();
-      assert.equal(await session().get("/fine"), "two GET /fine");
+      const other = await dial();
+      other.write(get("/fine"));
+      assert.match(await readUntil(other, "one GET /fine"), /200 OK/);
     });
   }
 });
@@ -241,19 +214,6 @@ describe("close", () => {
     await closed;
   });
 
-  test("lets streams of HTTP/2 end, and idle sessions at once", async (t) => {
-    const { server, session, held } = await open(t);
-    const [idle, busy] = [session(), session()];
-    await idle.get("/a");
-    const answer = busy.get("/held");
-    const tell = await held;
-    const closed = server.close();
-    await once(idle.client, "close");
-    tell();
-    assert.equal(await answer, "two GET /held");
-    await closed;
-  });
-
   test("destroy cuts what would not end", async (t) => {
     const { server, dial, held } = await open(t);
     const socket = await dial();
@@ -265,7 +225,7 @@ describe("close", () => {
   });
 
   test("of a server that never listened, and twice, is safe", async (t) => {
-    await createDualServer(createHttp1(), createHttp2(), settings()).close();
+    await createHttpServer(() => undefined, settings()).close();
     const { server } = await open(t);
     await server.close();
     await server.close();
@@ -274,6 +234,6 @@ describe("close", () => {
 
 test("a port that is taken is an error", async (t) => {
   const { port } = await open(t);
-  const second = createDualServer(createHttp1(), createHttp2(), settings());
+  const second = createHttpServer(() => undefined, settings());
   await assert.rejects(second.listen(host, port), /EADDRINUSE/);
 });

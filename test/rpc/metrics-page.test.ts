@@ -1,10 +1,10 @@
 /** `/metrics` of a real server. */
 import assert from "node:assert/strict";
+import type { IncomingMessage } from "node:http";
 import { after, test } from "node:test";
 import { prometheusName } from "../../src/metrics/prometheus.ts";
 import { metrics } from "../../src/metrics/table.ts";
 import { notReadyReasons } from "../../src/engine/upkeep/readiness.ts";
-import type { HttpRequest } from "../../src/rpc/http-answer.ts";
 import { metricsPage } from "../../src/rpc/metrics-page.ts";
 import { parseExposition, valueOf } from "../metrics/exposition.ts";
 import { openServer, ways } from "./fixtures.ts";
@@ -83,7 +83,7 @@ test("scrapes that come while one is read get the same answer: the server's numb
       return read.promise;
     },
   });
-  const request = {} as HttpRequest;
+  const request = {} as IncomingMessage;
   const early = Array.from({ length: 300 }, async () => page.answer(request));
   read.resolve([]);
   const answers = new Set(await Promise.all(early));

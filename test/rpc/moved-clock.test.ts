@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { openServer, ways } from "./fixtures.ts";
 import { echo } from "./jobs.ts";
 
-for (const way of [ways.grpc, ways.connectHttp2]) {
+for (const way of [ways.grpc, ways.connectHttp1]) {
   for (const hours of [-1, 1]) {
     test(`Run over ${way.name} has the call's deadline, also when the clock was set by ${hours} h`, async (t) => {
       const server = await openServer();

@@ -1,7 +1,6 @@
 /** Which names and web pages the HTTP port serves. */
 import assert from "node:assert/strict";
 import { type IncomingHttpHeaders, request } from "node:http";
-import { connect as connectHttp2 } from "node:http2";
 import { text } from "node:stream/consumers";
 import { after, describe, test, type TestContext } from "node:test";
 import { MillpondError } from "../../src/errors.ts";
@@ -147,7 +146,7 @@ type Given = {
   readonly headers: { readonly [name: string]: string };
 };
 
-function overHttp1({ httpAddress }: TestServer, { method = "POST", path = stats, headers }: Given): Promise<Answer> {
+function ask({ httpAddress }: TestServer, { method = "POST", path = stats, headers }: Given): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const sent = request(
       { host: "127.0.0.1", port: portOf(httpAddress), method, path, headers, agent: false },
@@ -159,26 +158,6 @@ function overHttp1({ httpAddress }: TestServer, { method = "POST", path = stats,
   });
 }
 
-async function overHttp2(
-  { httpAddress }: TestServer,
-  { method = "POST", path = stats, headers }: Given,
-): Promise<Answer> {
-  const { host, ...others } = headers;
-  const session = connectHttp2(`http://${httpAddress}`);
-  try {
-    const pseudo = { ":method": method, ":path": path, ...(host !== undefined && { ":authority": host }) };
-    const stream = session.request({ ...pseudo, ...others });
-    const answered = new Promise<IncomingHttpHeaders & { ":status"?: number }>((resolve, reject) => {
-      stream.on("response", resolve).on("error", reject);
-    });
-    stream.end(method === "POST" ? "{}" : undefined);
-    const [answer, body] = await Promise.all([answered, text(stream)]);
-    return { status: answer[":status"] ?? 0, headers: answer, body };
-  } finally {
-    session.destroy();
-  }
-}
-
 const json = { "content-type": "application/json" };
 const page = "https://app.example";
 
@@ -186,92 +165,87 @@ describe("over the network", async () => {
   const server = await openServer({ http: { hosts: ["jobs.example"], origins: [page] } });
   after(() => server.remove());
 
-  for (const [version, call] of [
-    ["HTTP/1.1", overHttp1],
-    ["HTTP/2", overHttp2],
-  ] as const) {
-    const reasonOf = ({ body }: Answer) =>
-      Buffer.from((JSON.parse(body) as { details: { value: string }[] }).details[0]?.value ?? "", "base64").toString();
+  const reasonOf = ({ body }: Answer) =>
+    Buffer.from((JSON.parse(body) as { details: { value: string }[] }).details[0]?.value ?? "", "base64").toString();
 
-    test(`a page that lets its name point here gets 403 over ${version}`, async () => {
-      const answer = await call(server, { headers: { ...json, host: "evil.example", origin: "http://evil.example" } });
-      assert.equal(answer.status, 403);
-      assert.match(
-        answer.body,
-        /"code":"permission_denied","message":"the HTTP port does not serve under the name \\"evil/,
-      );
-      assert.match(reasonOf(answer), /host_not_allowed/);
-    });
+  test("a page that lets its name point here gets 403", async () => {
+    const answer = await ask(server, { headers: { ...json, host: "evil.example", origin: "http://evil.example" } });
+    assert.equal(answer.status, 403);
+    assert.match(
+      answer.body,
+      /"code":"permission_denied","message":"the HTTP port does not serve under the name \\"evil/,
+    );
+    assert.match(reasonOf(answer), /host_not_allowed/);
+  });
 
-    test(`a page of another origin gets 403 over ${version}, and is not told more`, async () => {
-      const answer = await call(server, { headers: { ...json, host: "localhost", origin: "http://evil.example" } });
-      assert.equal(answer.status, 403);
-      assert.match(reasonOf(answer), /origin_not_allowed/);
-      assert.equal(answer.headers["access-control-allow-origin"], undefined);
-    });
+  test("a page of another origin gets 403, and is not told more", async () => {
+    const answer = await ask(server, { headers: { ...json, host: "localhost", origin: "http://evil.example" } });
+    assert.equal(answer.status, 403);
+    assert.match(reasonOf(answer), /origin_not_allowed/);
+    assert.equal(answer.headers["access-control-allow-origin"], undefined);
+  });
 
-    test(`/healthz is held to the same over ${version}`, async () => {
-      const probe = (headers: Given["headers"]) => call(server, { method: "GET", path: "/healthz", headers });
-      const answers = [
-        await probe({ host: "evil.example" }),
-        await probe({ host: "localhost", origin: "http://evil.example" }),
-        await probe({ host: "jobs.example" }),
-        await probe({ host: "127.0.0.1:7718" }),
-      ];
-      assert.deepEqual(
-        answers.map(({ status }) => status),
-        [403, 403, 200, 200],
-      );
-    });
+  test("/healthz is held to the same", async () => {
+    const probe = (headers: Given["headers"]) => ask(server, { method: "GET", path: "/healthz", headers });
+    const answers = [
+      await probe({ host: "evil.example" }),
+      await probe({ host: "localhost", origin: "http://evil.example" }),
+      await probe({ host: "jobs.example" }),
+      await probe({ host: "127.0.0.1:7718" }),
+    ];
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [403, 403, 200, 200],
+    );
+  });
 
-    test(`a page of http.origins may ask beforehand, call, and read the answer over ${version}`, async () => {
-      const asked = {
-        ...{ host: "localhost", origin: page },
-        "access-control-request-method": "POST",
-        "access-control-request-headers": "content-type,connect-protocol-version,millpond-client",
-      };
-      const preflight = await call(server, { method: "OPTIONS", headers: asked });
-      assert.deepEqual([preflight.status, preflight.body], [204, ""]);
-      assert.equal(preflight.headers["access-control-allow-origin"], page);
-      assert.match(String(preflight.headers["access-control-allow-methods"]), /POST/);
-      const allowed = String(preflight.headers["access-control-allow-headers"]).toLowerCase().split(", ");
-      const needed = [
-        "content-type",
-        "connect-protocol-version",
-        "connect-timeout-ms",
-        "x-grpc-web",
-        "x-user-agent",
-        "grpc-timeout",
-        "millpond-client",
-        "traceparent",
-      ];
-      assert.deepEqual(
-        needed.filter((name) => !allowed.includes(name)),
-        [],
-      );
+  test("a page of http.origins may ask beforehand, call, and read the answer", async () => {
+    const asked = {
+      ...{ host: "localhost", origin: page },
+      "access-control-request-method": "POST",
+      "access-control-request-headers": "content-type,connect-protocol-version,millpond-client",
+    };
+    const preflight = await ask(server, { method: "OPTIONS", headers: asked });
+    assert.deepEqual([preflight.status, preflight.body], [204, ""]);
+    assert.equal(preflight.headers["access-control-allow-origin"], page);
+    assert.match(String(preflight.headers["access-control-allow-methods"]), /POST/);
+    const allowed = String(preflight.headers["access-control-allow-headers"]).toLowerCase().split(", ");
+    const needed = [
+      "content-type",
+      "connect-protocol-version",
+      "connect-timeout-ms",
+      "x-grpc-web",
+      "x-user-agent",
+      "grpc-timeout",
+      "millpond-client",
+      "traceparent",
+    ];
+    assert.deepEqual(
+      needed.filter((name) => !allowed.includes(name)),
+      [],
+    );
 
-      const answer = await call(server, { headers: { ...json, host: "jobs.example", origin: page } });
-      assert.equal(answer.status, 200);
-      assert.equal(answer.headers["access-control-allow-origin"], page);
-      assert.equal(answer.headers["vary"], "origin");
-      const front = await call(server, { method: "GET", path: "/", headers: { host: "jobs.example", origin: page } });
-      assert.equal(front.headers["vary"], "origin, accept");
-      const exposed = String(answer.headers["access-control-expose-headers"]).toLowerCase();
-      for (const name of ["grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-retry-pushback-ms"]) {
-        assert.ok(exposed.includes(name), name);
-      }
-    });
+    const answer = await ask(server, { headers: { ...json, host: "jobs.example", origin: page } });
+    assert.equal(answer.status, 200);
+    assert.equal(answer.headers["access-control-allow-origin"], page);
+    assert.equal(answer.headers["vary"], "origin");
+    const front = await ask(server, { method: "GET", path: "/", headers: { host: "jobs.example", origin: page } });
+    assert.equal(front.headers["vary"], "origin, accept");
+    const exposed = String(answer.headers["access-control-expose-headers"]).toLowerCase();
+    for (const name of ["grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-retry-pushback-ms"]) {
+      assert.ok(exposed.includes(name), name);
+    }
+  });
 
-    test(`a preflight of another origin gets 403 over ${version}`, async () => {
-      const headers = { host: "localhost", origin: "http://evil.example", "access-control-request-method": "POST" };
-      const preflight = await call(server, { method: "OPTIONS", headers });
-      assert.deepEqual([preflight.status, preflight.headers["access-control-allow-origin"]], [403, undefined]);
-    });
-  }
+  test("a preflight of another origin gets 403", async () => {
+    const headers = { host: "localhost", origin: "http://evil.example", "access-control-request-method": "POST" };
+    const preflight = await ask(server, { method: "OPTIONS", headers });
+    assert.deepEqual([preflight.status, preflight.headers["access-control-allow-origin"]], [403, undefined]);
+  });
 
-  test("gRPC and gRPC-Web are refused in their own form", async () => {
-    for (const type of ["application/grpc+proto", "application/grpc-web+proto"]) {
-      const { status, headers } = await overHttp2(server, { headers: { "content-type": type, host: "evil.example" } });
+  test("gRPC-Web is refused in its own form", async () => {
+    for (const type of ["application/grpc-web", "application/grpc-web+proto"]) {
+      const { status, headers } = await ask(server, { headers: { "content-type": type, host: "evil.example" } });
       assert.deepEqual([status, headers["content-type"], headers["grpc-status"]], [200, type, "7"]);
       assert.match(Buffer.from(String(headers["grpc-status-details-bin"]), "base64").toString(), /host_not_allowed/);
     }
@@ -282,7 +256,7 @@ test("a port bound to all addresses serves a probe that asks for the machine's a
   const server = await openServer({ http: { host: "0.0.0.0" }, allowInsecure: true });
   t.after(() => server.remove());
   const probe = async (host: string) =>
-    (await overHttp1(server, { method: "GET", path: "/healthz", headers: { host } })).status;
+    (await ask(server, { method: "GET", path: "/healthz", headers: { host } })).status;
   assert.deepEqual(
     [await probe("10.244.1.7:7718"), await probe("millpond"), await probe("evil.example")],
     [200, 200, 403],

@@ -77,7 +77,7 @@ async function open(t: TestContext) {
     await Promise.all(stopped);
   });
   const addresses = { grpcAddress: fronts.grpc.address(), httpAddress: fronts.http.address() };
-  const clients = [ways.grpc, ways.grpcOnHttpPort].map((way) => createClient(Health, way.transport(addresses)));
+  const clients = [ways.grpc, ways.connectHttp1].map((way) => createClient(Health, way.transport(addresses)));
   return {
     ...{ draining, failed, clients },
     report: (part: string, problem?: string) => thread.hear({ kind: "report", resource: "billing", part, problem }),

@@ -1,8 +1,7 @@
 /** Counts the requests of grpc-js in the budget: it reads a stream until a whole message is there, and has no option that bounds this. */
-import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Log } from "../../log.ts";
 import { guarded } from "../boundary.ts";
-import { cutStream } from "./cut-stream.ts";
 import { isOneEnvelope } from "../envelopes.ts";
 import { createEnvelopes } from "./framing.ts";
 import { type RequestBody, smallBytes } from "./request-body.ts";
@@ -106,4 +105,10 @@ export function createGrpcRequests({ budget, log, messageBytes, streamPaths }: G
     },
     taken: (request) => streams.get(request ?? "")?.taken(),
   };
+}
+
+/** Ends a stream of HTTP/2 with advice to slow down; gRPC clients see RESOURCE_EXHAUSTED. */
+function cutStream(stream: ServerHttp2Stream): void {
+  stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  stream.destroy(); // or it would keep what came and was not read
 }

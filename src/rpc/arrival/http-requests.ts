@@ -1,40 +1,27 @@
-/**
- * Counts the requests of the HTTP port in the budget, where their bodies are iterated: Node resumes paused streams of
- * HTTP/2 behind its compatible requests, but what is not iterated is not read, on either version of HTTP.
- */
+/** Counts the requests of the HTTP port in the budget, where their bodies are iterated: what is not iterated is not read. */
 import type { IncomingMessage } from "node:http";
-import type { Http2ServerRequest } from "node:http2";
-import { cutStream } from "./cut-stream.ts";
 import { refusal } from "../../errors.ts";
 import { isEnveloped } from "../envelopes.ts";
 import { createSignal, type Signal } from "../../lifecycle.ts";
 import { createEnvelopes, createWholeBody, type Framing } from "./framing.ts";
 import type { RequestBudget } from "./request-budget.ts";
 
-/** A window of HTTP/2, and the buffers of its stream and of the request. */
+/** The buffers of the kernel, of the connection and of the request. */
 const pausedBytes = 192 * 1024;
 
-export type HttpRequest = IncomingMessage | Http2ServerRequest;
+export type CountOptions = { readonly budget: RequestBudget; readonly messageBytes: number };
 
-export type CountOptions = {
-  readonly budget: RequestBudget;
-  readonly messageBytes: number;
-  /** Whether the method's requests are a stream. */
-  readonly isStream: boolean;
-};
-
-/** The same bytes, counted, and held back while the budget has no room for them. */
+/** The bytes of the request, counted, and held back while the budget has no room for them. */
 export async function* counted(
-  request: HttpRequest,
-  chunks: AsyncIterable<Uint8Array>,
-  { budget, messageBytes, isStream }: CountOptions,
+  request: IncomingMessage,
+  { budget, messageBytes }: CountOptions,
 ): AsyncGenerator<Uint8Array> {
   let paused: Signal | undefined;
   let isCut = false;
   const body = budget.open({
-    connection: "stream" in request ? (request.stream.session ?? request) : request.socket,
+    connection: request.socket,
     framing: framingOf(request, messageBytes),
-    handsOver: isStream ? "complete" : "end",
+    handsOver: "end",
     pausedBytes,
     pause() {
       paused ??= createSignal();
@@ -45,15 +32,14 @@ export async function* counted(
     },
     cut() {
       isCut = true;
-      if ("stream" in request) cutStream(request.stream);
-      else request.socket.destroy();
+      request.socket.destroy();
     },
   });
   request.once("close", body.end);
   try {
-    for await (const chunk of chunks) {
+    for await (const chunk of request as AsyncIterable<Uint8Array>) {
       body.received(chunk);
-      await paused?.promise; // before it is passed on: its reader may allocate all of a message that has begun
+      await paused?.promise; // before it is passed on, for its reader keeps it
       if (isCut) throw refusal("cancelled", []);
       yield chunk;
     }
@@ -62,7 +48,7 @@ export async function* counted(
   }
 }
 
-function framingOf({ headers }: HttpRequest, messageBytes: number): Framing {
+function framingOf({ headers }: IncomingMessage, messageBytes: number): Framing {
   if (isEnveloped(headers["content-type"] ?? "")) return createEnvelopes(messageBytes);
   const length = Number(headers["content-length"]);
   return createWholeBody({

@@ -55,7 +55,6 @@ describe("500 requests of 4 MB that never end", { skip: process.platform !== "li
 
   for (const [what, start] of [
     ["on ten connections to the gRPC port", () => overHttp2(server.serving.grpc, 10)],
-    ["on ten connections of HTTP/2 to the HTTP port", () => overHttp2(server.serving.http, 10)],
     ["on connections of HTTP/1.1", () => overHttp1(server.serving.http)],
   ] as const) {
     test(`cost little more than the budget ${what}, and polite calls are served meanwhile`, async () => {

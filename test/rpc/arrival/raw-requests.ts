@@ -30,8 +30,12 @@ export function begin(
   return stream.resume();
 }
 
-/** A call of Connect over HTTP/1.1 that promises `length` bytes. */
-export async function beginHttp1(address: string, length: number): Promise<Socket> {
+/** A unary call of Connect or gRPC-Web whose body has this many bytes, or any number of chunks. */
+export async function beginHttp1(
+  address: string,
+  length: number | "chunked",
+  contentType = "application/json",
+): Promise<Socket> {
   const [host, port] = address.split(":");
   const socket = connectSocket({ host, port: Number(port) });
   socket.on("error", () => undefined).resume();
@@ -39,8 +43,8 @@ export async function beginHttp1(address: string, length: number): Promise<Socke
   const head = [
     `POST ${submitPath} HTTP/1.1`,
     `host: ${address}`,
-    "content-type: application/json",
-    `content-length: ${length}`,
+    `content-type: ${contentType}`,
+    length === "chunked" ? "transfer-encoding: chunked" : `content-length: ${length}`,
   ];
   socket.write(`${head.join("\r\n")}\r\n\r\n`);
   return socket;

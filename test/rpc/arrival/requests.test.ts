@@ -9,15 +9,39 @@ import { data, echo, fates } from "../jobs.ts";
 import { begin, beginHttp1, dial, envelope } from "./raw-requests.ts";
 
 const large = 4_000_000;
-const portOf = {
-  gRPC: (server: TestServer) => server.grpcAddress,
-  HTTP: (server: TestServer) => server.httpAddress,
-} as const;
+/** Almost all of a large message. */
+const sent = large - 100_000;
 
 /** Resolves with the code that the server cuts the stream with. */
 function cutOf(stream: ClientHttp2Stream): Promise<number | undefined> {
   return new Promise((resolve) => void stream.once("close", () => resolve(stream.rstCode)));
 }
+
+/** Begins twenty large requests and resolves when some were read as far as the budget lets them. */
+const attacks = {
+  async gRPC({ grpcAddress }: TestServer) {
+    const sessions = [1, 2].map(() => dial(grpcAddress));
+    const written = sessions.map((session) => {
+      const streams = Array.from({ length: 10 }, () => begin(session));
+      return Promise.any(
+        streams.map(
+          (stream) => new Promise<void>((resolve) => void stream.write(envelope(large, sent), () => resolve())),
+        ),
+      );
+    });
+    await Promise.all(written);
+    return () => sessions.forEach((session) => session.destroy());
+  },
+  async HTTP({ httpAddress }: TestServer) {
+    const sockets = await Promise.all(Array.from({ length: 20 }, () => beginHttp1(httpAddress, large)));
+    await Promise.any(
+      sockets.map(
+        (socket) => new Promise<void>((resolve) => void socket.write(Buffer.alloc(sent, " "), () => resolve())),
+      ),
+    );
+    return () => sockets.forEach((socket) => socket.destroy());
+  },
+} as const;
 
 describe("while large requests use up the budget and stall", () => {
   let server: TestServer;
@@ -26,23 +50,16 @@ describe("while large requests use up the budget and stall", () => {
   });
   after(() => server.remove());
 
-  for (const [name, addressOf] of Object.entries(portOf)) {
-    test(`a polite Submit is served, whatever its way, when they came to the ${name} port`, async () => {
-      const sessions = [1, 2].map(() => dial(addressOf(server)));
-      const body = envelope(large, large - 100_000);
-      const written = sessions.map((session) => {
-        const streams = Array.from({ length: 10 }, () => begin(session));
-        return Promise.any(
-          streams.map((stream) => new Promise<void>((resolve) => void stream.write(body, () => resolve()))),
-        );
-      });
-      await Promise.all(written); // each has at least one that was read to where it stops
-      for (const way of Object.values(ways) as readonly Way[]) {
+  for (const [name, attack] of Object.entries(attacks)) {
+    test(`a polite Submit is served when they came to the ${name} port`, async () => {
+      const end = await attack(server);
+      // those whose messages announce their length: room for one of any length may have to wait for a stalled one
+      for (const way of [ways.grpc, ways.grpcWeb] as readonly Way[]) {
         const client = server.client(way, "polite");
         const jobs = [echo("small"), { task: "echo", input: data(new Uint8Array(100_000)) }];
         assert.deepEqual(fates((await client.submit({ jobs })).receipts), ["accepted", "accepted"]);
       }
-      for (const session of sessions) session.destroy();
+      end();
     });
   }
 });
@@ -54,41 +71,53 @@ describe("a request", () => {
   });
   after(() => server.remove());
 
-  for (const [name, addressOf] of Object.entries(portOf)) {
-    for (const [what, bytes] of [
-      ["sends no byte of its body", Buffer.alloc(0)],
-      ["stops within the head of its message", Buffer.alloc(3)],
-      ["stops within a small message", envelope(1_000, 500)],
-      ["stops within a large message", envelope(large, large / 2)],
-      ["sends its message and never ends", envelope(0)],
-    ] as const) {
-      test(`that ${what} is cut on the ${name} port, and its connection stays`, async () => {
-        const session = dial(addressOf(server));
-        const stream = begin(session);
-        if (bytes.length > 0) stream.write(bytes);
-        assert.equal(await cutOf(stream), constants.NGHTTP2_ENHANCE_YOUR_CALM);
-        assert.equal(session.closed, false);
-        session.destroy();
-      });
-    }
-
-    test(`whose message comes in a huge number of tiny frames is cut on the ${name} port`, async () => {
-      const session = dial(addressOf(server));
+  for (const [what, bytes] of [
+    ["sends no byte of its body", Buffer.alloc(0)],
+    ["stops within the head of its message", Buffer.alloc(3)],
+    ["stops within a small message", envelope(1_000, 500)],
+    ["stops within a large message", envelope(large, large / 2)],
+    ["sends its message and never ends", envelope(0)],
+  ] as const) {
+    test(`that ${what} is cut on the gRPC port, and its connection stays`, async () => {
+      const session = dial(server.grpcAddress);
       const stream = begin(session);
-      stream.write(envelope(10_000, 0));
-      const cut = cutOf(stream);
-      for (let count = 0; count < 2_000 && !stream.closed; count += 1) {
-        await new Promise<void>((resolve) => void stream.write(Buffer.alloc(1), () => resolve())); // a frame of its own
-      }
-      assert.equal(await cut, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      if (bytes.length > 0) stream.write(bytes);
+      assert.equal(await cutOf(stream), constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      assert.equal(session.closed, false);
       session.destroy();
+    });
+
+    test(`that ${what} is cut on the HTTP port, with its connection`, async () => {
+      const socket = await beginHttp1(server.httpAddress, large, "application/grpc-web");
+      if (bytes.length > 0) socket.write(bytes);
+      await once(socket, "close");
     });
   }
 
-  test("over HTTP/1.1 that stops in the middle is cut with its connection", async () => {
-    for (const sent of [0, 100, 1_000_000]) {
+  test("whose message comes in a huge number of tiny frames is cut on the gRPC port", async () => {
+    const session = dial(server.grpcAddress);
+    const stream = begin(session);
+    stream.write(envelope(10_000, 0));
+    const cut = cutOf(stream);
+    for (let count = 0; count < 2_000 && !stream.closed; count += 1) {
+      await new Promise<void>((resolve) => void stream.write(Buffer.alloc(1), () => resolve())); // a frame of its own
+    }
+    assert.equal(await cut, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    session.destroy();
+  });
+
+  test("whose message comes in a huge number of tiny chunks is cut on the HTTP port", async (t) => {
+    const patient = await openServer({ limits: { requestMiB: 32 }, slowSenderMs: 3_600_000 });
+    t.after(() => patient.remove());
+    const socket = await beginHttp1(patient.httpAddress, "chunked");
+    socket.write("1\r\n \r\n".repeat(2_000));
+    await once(socket, "close");
+  });
+
+  test("of Connect that stops in the middle is cut with its connection", async () => {
+    for (const bytes of [0, 100, 1_000_000]) {
       const socket = await beginHttp1(server.httpAddress, large);
-      if (sent > 0) socket.write(Buffer.alloc(sent, " "));
+      if (bytes > 0) socket.write(Buffer.alloc(bytes, " "));
       await once(socket, "close");
     }
   });
@@ -116,16 +145,25 @@ describe("after requests that stalled were cut", () => {
   });
   after(() => server.remove());
 
-  for (const [name, addressOf] of Object.entries(portOf)) {
-    test(`a large request is served that waited for their room on the ${name} port`, async () => {
-      const sessions = Array.from({ length: 4 }, () => dial(addressOf(server)));
-      for (const session of sessions) {
-        for (let count = 0; count < 5; count += 1) begin(session).write(envelope(large, large / 2));
-      }
-      const client = server.client(name === "gRPC" ? ways.grpc : ways.connectHttp2, "polite");
-      const jobs = Array.from({ length: 3 }, () => ({ task: "echo", input: data(new Uint8Array(1_000_000)) }));
-      assert.deepEqual(fates((await client.submit({ jobs })).receipts), ["accepted", "accepted", "accepted"]);
-      for (const session of sessions) session.destroy();
-    });
-  }
+  test("a large request is served that waited for their room on the gRPC port", async () => {
+    const sessions = Array.from({ length: 4 }, () => dial(server.grpcAddress));
+    for (const session of sessions) {
+      for (let count = 0; count < 5; count += 1) begin(session).write(envelope(large, large / 2));
+    }
+    await assertLargeServed(server, ways.grpc);
+    for (const session of sessions) session.destroy();
+  });
+
+  test("a large request is served that waited for their room on the HTTP port", async () => {
+    const sockets = await Promise.all(Array.from({ length: 20 }, () => beginHttp1(server.httpAddress, large)));
+    for (const socket of sockets) socket.write(Buffer.alloc(large / 2, " "));
+    await assertLargeServed(server, ways.grpcWeb);
+    for (const socket of sockets) socket.destroy();
+  });
 });
+
+async function assertLargeServed(server: TestServer, way: Way): Promise<void> {
+  const jobs = Array.from({ length: 3 }, () => ({ task: "echo", input: data(new Uint8Array(1_000_000)) }));
+  const { receipts } = await server.client(way, "polite").submit({ jobs });
+  assert.deepEqual(fates(receipts), ["accepted", "accepted", "accepted"]);
+}

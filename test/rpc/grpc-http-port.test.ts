@@ -1,4 +1,0 @@
-import { registerBehaviour } from "./behaviour.ts";
-import { ways } from "./fixtures.ts";
-
-registerBehaviour(ways.grpcOnHttpPort);
