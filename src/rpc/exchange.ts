@@ -13,13 +13,12 @@ import { createSignal } from "../lifecycle.ts";
 import type { Store } from "../store/store.ts";
 import type { Tracing } from "../tracing.ts";
 import type { CallContext } from "./call.ts";
-import { createAcks } from "./exchange/acks.ts";
-import { createAwaited } from "./exchange/awaited.ts";
-import { parseOpen } from "./exchange/open.ts";
-import { notice, opened } from "./exchange/responses.ts";
+import { createAcks, createUnacked } from "./exchange/acks.ts";
+import { createPendingResults } from "./exchange/pending-results.ts";
+import { opened, parseOpen } from "./exchange/open.ts";
+import { notice } from "./exchange/responses.ts";
 import { createStream, type Stream } from "./exchange/stream.ts";
 import { createSubmits } from "./exchange/submits.ts";
-import { createUnacked } from "./exchange/unacked.ts";
 import { openLater } from "./open-later.ts";
 import { createOutbox } from "./outbox.ts";
 
@@ -36,7 +35,7 @@ export type ExchangeParts = {
     readonly values: number;
     readonly slowReaderMs: number;
     /** Jobs of one stream whose results are still to be sent; at the bound no submit is read. Absent: 100,000. */
-    readonly awaitedJobs?: number;
+    readonly pendingJobs?: number;
   };
   /** Aborts when the server begins to drain. */
   readonly draining: AbortSignal;
@@ -44,7 +43,7 @@ export type ExchangeParts = {
   readonly closing: AbortSignal;
 };
 
-const defaultAwaited = 100_000;
+const defaultMaxPending = 100_000;
 
 export function exchange(
   parts: ExchangeParts,
@@ -85,30 +84,30 @@ async function openExchange(
       closed.fire();
     },
   });
-  const awaited = createAwaited({ store: parts.store, ...from, cursor: reader.cursor });
+  const pending = createPendingResults({ store: parts.store, ...from, cursor: reader.cursor });
   const onThrottled = (waitMs: number) => {
     const text = `over the rate: the next jobs are read in ${Math.ceil(waitMs)} ms`;
     void outbox.push(notice(Notice.THROTTLED, text));
   };
   const stream: Stream = createStream({
     ...parts,
-    ...{ client: call.client, reader, outbox, awaited, unacked },
-    submits: createSubmits({ ...parts, call, channel: open.channel, awaited, onThrottled }),
+    ...{ client: call.client, reader, outbox, pending, unacked },
+    submits: createSubmits({ ...parts, call, channel: open.channel, pending, onThrottled }),
     acks: createAcks(parts, from, unacked),
     maxValues: limits.values,
-    maxAwaited: limits.awaitedJobs ?? defaultAwaited,
+    maxPending: limits.pendingJobs ?? defaultMaxPending,
   });
-  const tellDraining = () => {
+  const notifyDraining = () => {
     void outbox.push(notice(Notice.DRAINING, "the server is about to stop: submit elsewhere or later"));
   };
-  draining.addEventListener("abort", tellDraining, { once: true });
+  draining.addEventListener("abort", notifyDraining, { once: true });
   void closed.promise.then(() => {
-    draining.removeEventListener("abort", tellDraining);
+    draining.removeEventListener("abort", notifyDraining);
     stream.close();
     void incoming.return?.().catch(() => undefined); // not awaited: it would wait for the request being read
   });
   void outbox.push(opened(open, limits));
-  if (draining.aborted) tellDraining();
+  if (draining.aborted) notifyDraining();
   stream.receive(incoming).catch(outbox.fail);
   stream.send().catch(outbox.fail);
   return outbox;

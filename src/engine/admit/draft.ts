@@ -3,8 +3,7 @@ import { type FieldViolation, invalid, type MillpondError, refusal } from "../..
 import type { JobOptions, Labels, Payload } from "../../job/job.ts";
 import type { LoadedTask, Tasks } from "../../pool/tasks.ts";
 import { checkNames } from "./draft-names.ts";
-import { checkRetry, type GivenRetry } from "./draft-retry.ts";
-import { checkTimes } from "./draft-times.ts";
+import { checkRetry, checkTimes, type GivenRetry } from "./draft-times.ts";
 import { type GivenInput, readInput } from "./input.ts";
 
 /** A job as a client describes it. */

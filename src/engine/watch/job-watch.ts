@@ -1,6 +1,37 @@
-/** What one watch of a job holds for its reader: bounded, with counts of what was dropped. */
-import type { KeptUpdate } from "./log-lines.ts";
-import type { JobUpdate, JobWatch } from "./job-update.ts";
+/** What one watch of a job holds for its reader: bounded, with the number of updates that were dropped. */
+import type { JsonValue } from "../../job/job.ts";
+import type { Progress } from "../../pool/pool.ts";
+
+export type LogLine = {
+  readonly level: "debug" | "info" | "warn" | "error";
+  readonly text: string;
+  readonly fields: { readonly [key: string]: JsonValue };
+  readonly attempt: number;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+};
+
+/**
+ * What happens to a job. `event` grows with every update, also from one server process to the next, because it starts at the
+ * wall clock.
+ */
+export type JobUpdate = { readonly event: number } & (
+  | { /** The job may have another state now: read it from the store. */ readonly kind: "changed" }
+  | { readonly kind: "progress"; readonly progress: Progress }
+  | { readonly kind: "log"; readonly line: LogLine }
+  | { /** This many lines and reports were dropped here. */ readonly kind: "dropped"; readonly count: number }
+);
+
+/** Log lines from before the watch, and how many of them are gone. */
+export type KeptUpdate = Extract<JobUpdate, { kind: "log" | "dropped" }>;
+
+export type JobWatch = {
+  /** The next update; the first is `changed`. Null once the watch is closed. One call at a time. */
+  next(): Promise<JobUpdate | null>;
+  /** Ends once everything is handed out. */
+  finish(): void;
+  close(): void;
+};
 
 export type WatchQueue = JobWatch & {
   /** Its state may have changed. Of several that wait only the last is handed out: it comes behind the lines before it. */

@@ -1,8 +1,7 @@
 /** The last lines that jobs wrote, for those who begin to watch later. Bounded as a whole; the oldest lines go first. */
-import type { JobUpdate } from "./job-update.ts";
+import type { JobUpdate, KeptUpdate } from "./job-watch.ts";
 
-export type LineUpdate = Extract<JobUpdate, { kind: "log" }>;
-export type KeptUpdate = Extract<JobUpdate, { kind: "log" | "dropped" }>;
+type LineUpdate = Extract<JobUpdate, { kind: "log" }>;
 
 export type LogLines = {
   add(job: string, line: LineUpdate): void;

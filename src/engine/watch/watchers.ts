@@ -2,11 +2,10 @@
 import type { Clock } from "../../clock.ts";
 import { refusal } from "../../errors.ts";
 import type { Progress } from "../../pool/pool.ts";
-import type { JobWatch, LogLine } from "./job-update.ts";
-import { createJobWatch, type WatchQueue } from "./job-watch.ts";
+import { createJobWatch, type JobWatch, type LogLine, type WatchQueue } from "./job-watch.ts";
 import { createLogLines } from "./log-lines.ts";
 
-export type { JobUpdate, JobWatch, LogLine } from "./job-update.ts";
+export type { JobUpdate, JobWatch, LogLine } from "./job-watch.ts";
 
 /** A job, as those who know of it name it: what belongs to one client is never told another. */
 export type Watched = { readonly client: string; readonly id: string };

@@ -1,6 +1,31 @@
-/** The acknowledgements of one stream, one at a time: while one is under way those behind it become a single one. */
+/** What the client of a stream acknowledges, and how many results it may be sent before it does. */
+import { createChange } from "../change.ts";
 import { acknowledge, type ResultsParts } from "../results.ts";
-import type { Unacked } from "./unacked.ts";
+
+export type Unacked = {
+  /** Results that may be sent, once everything up to `sent` was; 0 or less: none. */
+  room(sent: number): number;
+  /** Everything up to here is acknowledged, on this stream or elsewhere, or passed over. Never goes back. */
+  acknowledged(cursor: number): void;
+  /** Resolves `roomCame`, because the bound may not apply any more. */
+  wake(): void;
+  /** Resolves when there may be room. */
+  roomCame(): Promise<void>;
+};
+
+export function createUnacked(afterCursor: number, max: number): Unacked {
+  const change = createChange();
+  let acknowledged = afterCursor;
+  return {
+    room: (sent) => max - Math.max(0, sent - acknowledged), // what is acknowledged and was not sent makes no room
+    acknowledged(cursor) {
+      acknowledged = Math.max(acknowledged, cursor);
+      change.happened();
+    },
+    wake: change.happened,
+    roomCame: change.next,
+  };
+}
 
 export type Acks = {
   /** Resolves when nothing is under way; rejects when a position is ahead of the newest result. */
@@ -8,6 +33,7 @@ export type Acks = {
   isUnderWay(): boolean;
 };
 
+/** One acknowledgement is sent at a time: those that come meanwhile become a single one. */
 export function createAcks(
   parts: Pick<ResultsParts, "readers" | "store">,
   from: { readonly client: string; readonly channel: string },

@@ -1,7 +1,8 @@
-/** How an `Exchange` stream begins. */
+/** How an `Exchange` stream begins: its first request, and the response to it. */
 import { invalid } from "../../errors.ts";
-import type { ExchangeOpen } from "../../gen/millpond/v1/worker_pool_pb.ts";
+import type { ExchangeOpen, ExchangeResponse } from "../../gen/millpond/v1/worker_pool_pb.ts";
 import { toChannel } from "../names.ts";
+import { response } from "./responses.ts";
 
 export type Open = { readonly channel: string; readonly afterCursor: number; readonly maxUnacked: number };
 
@@ -17,4 +18,21 @@ export function parseOpen({ channel, afterCursor, maxUnacked }: ExchangeOpen): O
     afterCursor: Number(afterCursor),
     maxUnacked: maxUnacked || defaultUnacked,
   };
+}
+
+export function opened(
+  { afterCursor, maxUnacked }: Open,
+  limits: { readonly jobsPerSubmit: number; readonly messageBytes: number; readonly values: number },
+): ExchangeResponse {
+  return response({
+    case: "opened",
+    value: {
+      $typeName: "millpond.v1.ExchangeOpened",
+      cursor: BigInt(afterCursor),
+      maxUnacked,
+      maxJobsPerSubmit: limits.jobsPerSubmit,
+      maxMessageBytes: limits.messageBytes,
+      maxValues: limits.values,
+    },
+  });
 }

@@ -10,26 +10,6 @@ import {
 import type { StoredResult } from "../../job/job.ts";
 import { fromResult } from "../convert/job.ts";
 import { fromAdmitted } from "../convert/spec.ts";
-import type { Open } from "./open.ts";
-
-type Response = NonNullable<ExchangeResponse["response"]>;
-
-export function opened(
-  { afterCursor, maxUnacked }: Open,
-  limits: { readonly jobsPerSubmit: number; readonly messageBytes: number; readonly values: number },
-): ExchangeResponse {
-  return response({
-    case: "opened",
-    value: {
-      $typeName: "millpond.v1.ExchangeOpened",
-      cursor: BigInt(afterCursor),
-      maxUnacked,
-      maxJobsPerSubmit: limits.jobsPerSubmit,
-      maxMessageBytes: limits.messageBytes,
-      maxValues: limits.values,
-    },
-  });
-}
 
 export function accepted(seq: number, admitted: readonly Admitted[]): ExchangeResponse {
   const receipts = admitted.map(fromAdmitted);
@@ -52,6 +32,7 @@ export function notice(kind: Notice, message: string): ExchangeResponse {
   return response({ case: "notice", value: { $typeName: "millpond.v1.ExchangeNotice", kind, message } });
 }
 
-function response(content: Response): ExchangeResponse {
+/** The message of one kind of response. */
+export function response(content: NonNullable<ExchangeResponse["response"]>): ExchangeResponse {
   return create(ExchangeResponseSchema, { response: content });
 }

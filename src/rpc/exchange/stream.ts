@@ -14,12 +14,11 @@ import type { Tracing } from "../../tracing.ts";
 import { cancelById } from "../cancel-jobs.ts";
 import { toIds } from "../names.ts";
 import type { Outbox } from "../outbox.ts";
-import type { Acks } from "./acks.ts";
-import type { Awaited } from "./awaited.ts";
+import type { Acks, Unacked } from "./acks.ts";
+import type { PendingResults } from "./pending-results.ts";
 import { createChange } from "../change.ts";
 import { accepted, cancelled, delivered } from "./responses.ts";
 import type { Submits } from "./submits.ts";
-import type { Unacked } from "./unacked.ts";
 import { piecesOf } from "../values.ts";
 
 export type StreamParts = {
@@ -28,15 +27,15 @@ export type StreamParts = {
   readonly outbox: Outbox<ExchangeResponse>;
   readonly submits: Submits;
   readonly acks: Acks;
-  readonly awaited: Awaited;
+  readonly pending: PendingResults;
   readonly unacked: Unacked;
   readonly canceller: Canceller;
   readonly tracing: Pick<Tracing, "delivered">;
   readonly clock: Pick<Clock, "exactNow">;
   /** Bound on the values of one response. */
   readonly maxValues: number;
-  /** Submits are read while fewer jobs than this are awaited. */
-  readonly maxAwaited: number;
+  /** Submits are read while fewer jobs than this are pending. */
+  readonly maxPending: number;
   /** Aborts when the connections are about to be closed. */
   readonly closing: AbortSignal;
 };
@@ -55,16 +54,16 @@ export type Stream = {
 const maxUnderWay = 8;
 
 export function createStream(parts: StreamParts): Stream {
-  const { client, reader, outbox, submits, acks, awaited, unacked, canceller, maxValues, maxAwaited, closing } = parts;
+  const { client, reader, outbox, submits, acks, pending, unacked, canceller, maxValues, maxPending, closing } = parts;
   const { tracing, clock } = parts;
   let underWay = 0;
   const answered = createChange();
   let isHalfClosed = false;
 
-  const isFull = () => awaited.size() >= maxAwaited;
+  const isFull = () => pending.size() >= maxPending;
 
   function endIfDone(): void {
-    if (isHalfClosed && underWay === 0 && !acks.isUnderWay() && awaited.size() === 0) outbox.end();
+    if (isHalfClosed && underWay === 0 && !acks.isUnderWay() && pending.size() === 0) outbox.end();
   }
 
   /** Takes up a request that has an answer of its own, and lets the stream be read on meanwhile. */
@@ -85,8 +84,8 @@ export function createStream(parts: StreamParts): Stream {
 
   async function submit(request: ExchangeSubmit): Promise<void> {
     while (isFull()) {
-      unacked.look(); // what the client acknowledges is behind this submit and cannot be read: its results must go out
-      await awaited.fewer();
+      unacked.wake(); // what the client acknowledges is behind this submit and cannot be read: its results must go out
+      await pending.fewer();
     }
     const { seq } = request;
     const admitted = submits.submit(request); // here, so that nothing holds the request while it is under way
@@ -121,8 +120,8 @@ export function createStream(parts: StreamParts): Stream {
       }
     }
     isHalfClosed = true;
-    unacked.look();
-    await awaited.forgetSkipped();
+    unacked.wake();
+    await pending.forgetSkipped();
     endIfDone();
   }
 
@@ -145,7 +144,7 @@ export function createStream(parts: StreamParts): Stream {
     const readAt = clock.exactNow();
     for (const piece of piecesOf(results, maxValues)) {
       const passedOn = outbox.push(delivered(piece));
-      awaited.sent(piece);
+      pending.sent(piece);
       endIfDone();
       await passedOn;
       tracing.delivered(piece, readAt);
@@ -154,15 +153,15 @@ export function createStream(parts: StreamParts): Stream {
     return true;
   }
 
-  closing.addEventListener("abort", unacked.look, { once: true });
+  closing.addEventListener("abort", unacked.wake, { once: true });
   return {
     receive,
     send,
     skipped() {
-      awaited.skipped();
+      pending.skipped();
       // only who has half-closed waits for the end, so only then it is worth asking the store
-      if (isHalfClosed) awaited.forgetSkipped().then(endIfDone, outbox.fail);
+      if (isHalfClosed) pending.forgetSkipped().then(endIfDone, outbox.fail);
     },
-    close: () => closing.removeEventListener("abort", unacked.look),
+    close: () => closing.removeEventListener("abort", unacked.wake),
   };
 }

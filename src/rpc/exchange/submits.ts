@@ -5,7 +5,7 @@ import type { ExchangeSubmit } from "../../gen/millpond/v1/worker_pool_pb.ts";
 import type { Submission, Tracing } from "../../tracing.ts";
 import type { CallContext } from "../call.ts";
 import { toDraft } from "../convert/spec.ts";
-import type { Awaited } from "./awaited.ts";
+import type { PendingResults } from "./pending-results.ts";
 
 export type Submits = {
   /**
@@ -23,12 +23,12 @@ export type SubmitsParts = {
   readonly call: CallContext;
   /** That of jobs which name none. */
   readonly channel: string;
-  readonly awaited: Awaited;
+  readonly pending: PendingResults;
   /** The client is over its rate: its next jobs are read after so long. Told once until it is not any more. */
   readonly onThrottled: (waitMs: number) => void;
 };
 
-export function createSubmits({ admission, tracing, call, channel, awaited, onThrottled }: SubmitsParts): Submits {
+export function createSubmits({ admission, tracing, call, channel, pending, onThrottled }: SubmitsParts): Submits {
   /** Their ids as they came, and when they are stored. */
   const underWay = new Map<readonly string[], Promise<unknown>>();
   let isThrottled = false;
@@ -46,12 +46,12 @@ export function createSubmits({ admission, tracing, call, channel, awaited, onTh
     try {
       const repeated: string[] = [];
       // at once, piece by piece: while a client over its rate waits for the rest, results of the first already come
-      const onAdmitted = (piece: readonly Admitted[]) => void repeated.push(...awaited.expect(piece));
+      const onAdmitted = (piece: readonly Admitted[]) => void repeated.push(...pending.expect(piece));
       const options = { signal: call.signal, onWait, onAdmitted };
       const admitted = await admission.admitSlowly(call.client, drafts, options);
       isThrottled = false;
       submission.end(admitted);
-      await awaited.forgetFinal(repeated);
+      await pending.forgetFinal(repeated);
       return admitted;
     } catch (error) {
       submission.fail(error);

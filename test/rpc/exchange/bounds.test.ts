@@ -14,7 +14,7 @@ import { untraced } from "../../support/samples.ts";
 
 type RequestInit = NonNullable<Parameters<typeof create<typeof ExchangeRequestSchema>>[1]>;
 
-function open(awaitedJobs: number) {
+function open(pendingJobs: number) {
   const results: StoredResult[] = [];
   const acks: number[] = [];
   let submits = 0;
@@ -46,7 +46,7 @@ function open(awaitedJobs: number) {
   const parts: ExchangeParts = {
     ...{ admission, readers, store, tracing: untraced, clock: createFakeClock(), draining: never, closing: never },
     canceller: { cancel: async () => [], cancelWhere: async () => ({ matched: 0, cancelled: 0, cancelling: 0 }) },
-    limits: { jobsPerSubmit: 10, messageBytes: 1e6, values: 1e6, slowReaderMs: 1e6, awaitedJobs },
+    limits: { jobsPerSubmit: 10, messageBytes: 1e6, values: 1e6, slowReaderMs: 1e6, pendingJobs },
   };
   const finish = (id: string) => {
     results.push({

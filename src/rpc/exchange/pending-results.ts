@@ -3,23 +3,23 @@ import type { Admitted } from "../../engine/admit/admission.ts";
 import type { Store } from "../../store/store.ts";
 import { createChange } from "../change.ts";
 
-export type Awaited = {
+export type PendingResults = {
   size(): number;
-  /** From now on the results of these are awaited. Returns the ids of those that were submitted before. */
+  /** From now on the results of these are pending. Returns the ids of those that were submitted before. */
   expect(admitted: readonly Admitted[]): string[];
   /** These were sent. */
   sent(results: readonly { readonly id: string }[]): void;
-  /** Awaits those no longer whose results were sent, or will not be because they are acknowledged or gone. */
+  /** Removes the jobs whose results were sent, or will not be because they are acknowledged or gone. */
   forgetFinal(ids: Iterable<string>): Promise<void>;
   /** The same for all of them, when results were passed over since the last time. */
   forgetSkipped(): Promise<void>;
-  /** Results were skipped, so that a job may be awaited whose result will not come. */
+  /** Results were skipped, so that the result of a pending job may never come. */
   skipped(): void;
   /** Resolves when the number has fallen. */
   fewer(): Promise<void>;
 };
 
-export type AwaitedParts = {
+export type PendingResultsParts = {
   readonly store: Pick<Store, "get">;
   readonly client: string;
   readonly channel: string;
@@ -27,7 +27,7 @@ export type AwaitedParts = {
   readonly cursor: () => number;
 };
 
-export function createAwaited({ store, client, channel, cursor }: AwaitedParts): Awaited {
+export function createPendingResults({ store, client, channel, cursor }: PendingResultsParts): PendingResults {
   const ids = new Set<string>();
   const change = createChange();
   let hasSkipped = false;
@@ -36,7 +36,7 @@ export function createAwaited({ store, client, channel, cursor }: AwaitedParts):
     if (ids.delete(id)) change.happened();
   }
 
-  const awaited: Awaited = {
+  const pending: PendingResults = {
     size: () => ids.size,
 
     expect(admitted) {
@@ -69,7 +69,7 @@ export function createAwaited({ store, client, channel, cursor }: AwaitedParts):
     async forgetSkipped() {
       while (hasSkipped) {
         hasSkipped = false;
-        await awaited.forgetFinal([...ids]);
+        await pending.forgetFinal([...ids]);
       }
     },
 
@@ -78,5 +78,5 @@ export function createAwaited({ store, client, channel, cursor }: AwaitedParts):
     },
     fewer: change.next,
   };
-  return awaited;
+  return pending;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { createUnacked } from "../../../src/rpc/exchange/unacked.ts";
+import { createUnacked } from "../../../src/rpc/exchange/acks.ts";
 
 test("room is what may be sent and is not", () => {
   const unacked = createUnacked(10, 3);
@@ -34,7 +34,7 @@ test("whatever is acknowledged in whichever order, room is never above the bound
   );
 });
 
-test("who waits for room is told when something is acknowledged", async () => {
+test("a wait for room ends when something is acknowledged", async () => {
   const unacked = createUnacked(0, 1);
   const came = unacked.roomCame();
   unacked.acknowledged(1);
