@@ -8,7 +8,7 @@ import { BroadcastChannel, threadId, type Worker } from "node:worker_threads";
 import { messageOf } from "./errors.ts";
 import { createSignal } from "./lifecycle.ts";
 
-type Request = { readonly thread: number; readonly path: string; readonly untilMs: number };
+type SnapshotRequest = { readonly thread: number; readonly path: string; readonly untilMs: number };
 type Answer = { readonly path: string; readonly said: "begun" | "written" | { readonly error: string } };
 
 const channelName = "millpond-heap-snapshots";
@@ -21,7 +21,7 @@ export function answerHeapRequests(now: () => number): void {
   const channel = new BroadcastChannel(channelName);
   const answer = (message: Answer) => channel.postMessage(message);
   channel.addEventListener("message", (event) => {
-    const { thread, path, untilMs } = (event as MessageEvent).data as Request;
+    const { thread, path, untilMs } = (event as MessageEvent).data as SnapshotRequest;
     if (thread !== threadId || now() > untilMs) return;
     answer({ path, said: "begun" });
     try {
@@ -56,7 +56,7 @@ export function requestHeapSnapshot(worker: Worker, path: string, untilMs: numbe
   if (worker.threadId === endedThreadId) ended(); // its "exit" came before this
   signal.addEventListener("abort", aborted);
   if (signal.aborted) aborted();
-  channel.postMessage({ thread: worker.threadId, path, untilMs } satisfies Request);
+  channel.postMessage({ thread: worker.threadId, path, untilMs } satisfies SnapshotRequest);
   const done = () => {
     channel.close();
     worker.off("exit", ended);

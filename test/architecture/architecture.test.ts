@@ -11,6 +11,7 @@ import {
   reservedUses,
   type Room,
   roomCycles,
+  shadowingNames,
   strayPackages,
   vagueNames,
 } from "./checks.ts";
@@ -164,6 +165,7 @@ const vagueWords = ["manager", "helper", "util", "common", "base", "misc", "hand
 const all = readSources();
 const product = all.filter(({ path }) => /^(?:src|clients)\//.test(path));
 const src = product.filter(({ path }) => path.startsWith("src/"));
+const domain = src.find(({ path }) => path === "src/job/job.ts") as Source;
 
 suite("the tree", () => {
   test("imports go down only, and rooms on one floor never meet", () => {
@@ -209,6 +211,11 @@ suite("the tree", () => {
 
   test("file names are kebab-case and say what is inside", () => {
     assert.deepEqual(vagueNames(product, vagueWords), []);
+  });
+
+  test("no name hides a global or a type of the domain", () => {
+    const written = src.filter(({ path }) => path !== "src/store/sqlite/lease.ts"); // is being written anew
+    assert.deepEqual(shadowingNames(written, domain), []);
   });
 });
 
@@ -312,5 +319,28 @@ suite("the checks see", () => {
       vagueNames([file("src/pool-utils.ts"), file("src/jobQueue.ts"), file("src/job.test.ts")], vagueWords),
       ['src/pool-utils.ts: "utils" does not say what is inside', "src/jobQueue.ts is not kebab-case"],
     );
+  });
+
+  test("a name that hides a global, and one that hides a type of the domain", () => {
+    const job = file("src/job/job.ts", "export type Payload = { readonly bytes: Uint8Array };");
+    const other = file(
+      "src/pool/a.ts",
+      "import {",
+      "  type Payload,",
+      '} from "../job/job.ts";',
+      "type Response = { readonly status: number };",
+      "export type Awaited<T> = { size(): T };",
+      "// type Request = string;",
+      "function run(): void {",
+      "  const process = 1;",
+      "}",
+    );
+    const own = file("src/store/b.ts", "type Payload = readonly [type: string, bytes: Uint8Array];");
+    assert.deepEqual(shadowingNames([job, other, own], job), [
+      'src/pool/a.ts: "Response" is a global',
+      'src/pool/a.ts: "Awaited" is a global',
+      'src/pool/a.ts: "process" is a global',
+      'src/store/b.ts: "Payload" is a type of src/job/job.ts',
+    ]);
   });
 });

@@ -138,3 +138,38 @@ export function vagueNames(sources: readonly Source[], words: readonly string[])
     return vague.map((word) => `${path}: "${word}" does not say what is inside`);
   });
 }
+
+const declarations =
+  /^\s*(?:export\s+)?(?:abstract\s+|async\s+)?(?:type(?=\s+\w+\s*(?:<[^=]*>)?\s*=)|interface|class|enum|function\*?|const|let)\s+(?<name>\w+)/gm;
+
+/** Types and values that have the name of a global, of one of TypeScript's own types, or of a type that `domain` exports. */
+export function shadowingNames(sources: readonly Source[], domain: Source): string[] {
+  const ofDomain = new Set(namesIn(domain).filter((name) => /^[A-Z]/.test(name)));
+  return sources.flatMap((source) =>
+    namesIn(source).flatMap((name) => {
+      if (Object.hasOwn(globalThis, name) || utilityTypes.has(name)) return [`${source.path}: "${name}" is a global`];
+      return source.path !== domain.path && ofDomain.has(name)
+        ? [`${source.path}: "${name}" is a type of ${domain.path}`]
+        : [];
+    }),
+  );
+}
+
+function namesIn(source: Source): string[] {
+  return [...codeOf(source).matchAll(declarations)].map(({ groups }) => groups?.name ?? "");
+}
+
+/** Types that TypeScript declares everywhere, and that are no values. */
+const utilityTypes = new Set([
+  ...["Awaited", "Partial", "Required", "Readonly", "Record", "Pick", "Omit", "Exclude", "Extract", "NonNullable"],
+  ...["Parameters", "ReturnType", "ConstructorParameters", "InstanceType", "ThisType", "ArrayLike", "PromiseLike"],
+  ...[
+    "Iterable",
+    "AsyncIterable",
+    "AsyncIterator",
+    "Generator",
+    "AsyncGenerator",
+    "PropertyKey",
+    "TemplateStringsArray",
+  ],
+]);

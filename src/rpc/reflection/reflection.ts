@@ -55,7 +55,7 @@ export function createReflection(
 }
 
 /** What both versions have in common. */
-type Request = {
+type LookupRequest = {
   readonly host: string;
   readonly messageRequest:
     | {
@@ -71,7 +71,7 @@ type Request = {
 
 function createAnswers(lookupsNow: () => Lookups, services: readonly string[]) {
   /** `sent` has the files that this stream has had; an answer adds its own. */
-  return ({ host, messageRequest: asked }: Request, sent: Set<DescribedFile>) => {
+  return ({ host, messageRequest: asked }: LookupRequest, sent: Set<DescribedFile>) => {
     checkName("host", host);
     const lookups = lookupsNow();
     const filesOr = (file: DescribedFile | undefined, why: () => string) => answerWith(lookups, file, sent, why);

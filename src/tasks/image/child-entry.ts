@@ -4,11 +4,11 @@ import { endWithParent } from "../process/own-process.ts";
 import { type Resized, resizePicture, type Step } from "./picture.ts";
 import type { Plan } from "./plan.ts";
 
-export type Request = { readonly bytes: Uint8Array; readonly plan: Plan; readonly hasSteps: boolean };
+export type ResizeRequest = { readonly bytes: Uint8Array; readonly plan: Plan; readonly hasSteps: boolean };
 export type Answer = { readonly resized: Resized } | { readonly fault: string } | "encoding";
 
 endWithParent();
-process.once("message", ({ bytes, plan, hasSteps }: Request) => {
+process.once("message", ({ bytes, plan, hasSteps }: ResizeRequest) => {
   resizePicture(bytes, plan, hasSteps ? tellStep : undefined).then(
     (resized) => answer({ resized }),
     (error: unknown) => answer({ fault: messageOf(error) }),

@@ -6,7 +6,7 @@
 import { systemClock } from "../../clock.ts";
 import { TaskError } from "../../pool/task.ts";
 import { forkBeside } from "../process/fork.ts";
-import type { Answer, Request } from "./child-entry.ts";
+import type { Answer, ResizeRequest } from "./child-entry.ts";
 import { timedOut } from "./cost.ts";
 import type { Resized, Step } from "./picture.ts";
 import type { Plan } from "./plan.ts";
@@ -30,7 +30,11 @@ export async function resizeInChild(bytes: Uint8Array, plan: Plan, bounds: Bound
   return step("encode", () => resized);
 }
 
-async function runChild(request: Request, { signal, timeoutMs }: Bounds, onEncoding: () => void): Promise<Resized> {
+async function runChild(
+  request: ResizeRequest,
+  { signal, timeoutMs }: Bounds,
+  onEncoding: () => void,
+): Promise<Resized> {
   signal.throwIfAborted();
   const child = forkBeside(import.meta.url, "child-entry");
   const { promise, resolve, reject } = Promise.withResolvers<Resized>();
