@@ -60,7 +60,7 @@ export function isOn(flags: FlagValues, flag: string): boolean {
 }
 
 /** The value of a flag; undefined when it was not given. */
-export function textOf(flags: FlagValues, flag: string): string | undefined {
+export function flagText(flags: FlagValues, flag: string): string | undefined {
   const value = flags[flag];
   return typeof value === "string" ? value : undefined;
 }
@@ -82,7 +82,7 @@ export function integerOf<Fallback>(
   flag: string,
   { min, max, fallback }: { readonly min: number; readonly max: number; readonly fallback: Fallback },
 ): number | Fallback {
-  const text = textOf(flags, flag);
+  const text = flagText(flags, flag);
   if (text === undefined) return fallback;
   const value = Number(text);
   if (!/^-?\d+$/.test(text) || value < min || value > max) {

@@ -1,6 +1,6 @@
 /** Brings a command to a server: the flags that name it, and what to say when it does not answer. */
 import type { ConnectOptions, MillpondClient } from "../../clients/typescript/index.ts";
-import { type Flag, type Invocation, textOf, UsageError } from "./command.ts";
+import { type Flag, type Invocation, flagText, UsageError } from "./command.ts";
 
 const defaultAddress = "127.0.0.1:7717";
 /** Few: whoever types a command would rather be told at once. */
@@ -24,11 +24,11 @@ export async function withClient<T>(
   action: (client: MillpondClient, learn: Learn) => Promise<T>,
   options: Pick<ConnectOptions, "reconnectMs"> = {},
 ): Promise<T> {
-  const address = textOf(flags, "--address") ?? (env.MILLPOND_ADDRESS || defaultAddress);
+  const address = flagText(flags, "--address") ?? (env.MILLPOND_ADDRESS || defaultAddress);
   if (!/^[^\s/]+:\d{1,5}$/.test(address)) {
     throw new UsageError(`--address is "${address}": must be a host and a port, such as ${defaultAddress}`);
   }
-  const name = textOf(flags, "--client") ?? (env.MILLPOND_CLIENT || undefined);
+  const name = flagText(flags, "--client") ?? (env.MILLPOND_CLIENT || undefined);
   if (name !== undefined && !/^[A-Za-z0-9._@-]{1,100}$/.test(name)) {
     throw new UsageError(`--client is "${name}": must be 1 to 100 characters of [A-Za-z0-9._@-]`);
   }

@@ -1,6 +1,6 @@
 /** Durations and moments as people type them. */
 import { systemClock } from "../../clients/typescript/clock.ts";
-import { type FlagValues, textOf, UsageError } from "./command.ts";
+import { type FlagValues, flagText, UsageError } from "./command.ts";
 
 const units: { readonly [unit: string]: number } = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const yearMs = 365 * 86_400_000;
@@ -20,7 +20,7 @@ export function durationOf(
   flag: string,
   { min, max }: { readonly min: string; readonly max: string },
 ): number | undefined {
-  const text = textOf(flags, flag);
+  const text = flagText(flags, flag);
   if (text === undefined) return undefined;
   const ms = parseDuration(text);
   if (ms === undefined || ms < (parseDuration(min) ?? 0) || ms > (parseDuration(max) ?? 0)) {
@@ -33,14 +33,14 @@ export function durationOf(
 
 /** The value of a flag that takes a moment; undefined when it was not given. Throws a UsageError. */
 export function momentOf(flags: FlagValues, flag: string): Date | undefined {
-  const text = textOf(flags, flag);
+  const text = flagText(flags, flag);
   if (text === undefined) return undefined;
   return parseMoment(text) ?? refuseMoment(flag, text);
 }
 
 /** A moment, or a duration from now on. */
 export function momentAheadOf(flags: FlagValues, flag: string): Date | undefined {
-  const text = textOf(flags, flag);
+  const text = flagText(flags, flag);
   if (text === undefined) return undefined;
   const ms = parseDuration(text);
   if (ms !== undefined && ms <= yearMs) return new Date(systemClock.now() + ms);
@@ -49,7 +49,7 @@ export function momentAheadOf(flags: FlagValues, flag: string): Date | undefined
 
 /** A moment, or a duration before now. */
 export function momentAgoOf(flags: FlagValues, flag: string): Date | undefined {
-  const text = textOf(flags, flag);
+  const text = flagText(flags, flag);
   if (text === undefined) return undefined;
   const ms = parseDuration(text);
   if (ms !== undefined && ms <= yearMs) return new Date(systemClock.now() - ms);

@@ -6,7 +6,7 @@ import type { OutputBounds } from "./codec.ts";
 import type { AttemptOrigin, Fault } from "./faults.ts";
 import type { Progress } from "./port.ts";
 import type { Sources } from "./module-hooks.ts";
-import type { PoolResource } from "./resources/words.ts";
+import type { PoolResource } from "./resources/protocol.ts";
 import type { LogLevel } from "./task-log.ts";
 
 /** Most jobs in one chunk. */

@@ -104,12 +104,12 @@ function typed(type: DescMessage, output: unknown, maxValues: number): Payload {
 function untyped(output: unknown, maxValues: number): Payload | null {
   if (output === undefined) return null;
   if (output instanceof Uint8Array) return { kind: "data", type: "", bytes: owned(output) };
-  const text = textOf(output);
+  const text = jsonTextOf(output);
   checkValues(scanJson(text).values, maxValues);
   return { kind: "json", type: "", bytes: owned(encoder.encode(text)) };
 }
 
-function textOf(output: unknown): string {
+function jsonTextOf(output: unknown): string {
   let fault: NonJson | null;
   try {
     fault = findNonJson(output, maxJsonDepth);

@@ -1,9 +1,9 @@
-/** Says how the first jobs of a chunk ended while the chunk goes on, so that they do not wait for a slow one behind them. */
+/** Reports how the first jobs of a chunk ended while the chunk goes on, so that they do not wait for a slow one behind them. */
 import { parentPort } from "node:worker_threads";
 import { systemClock as clock } from "../clock.ts";
 import type { Chunk, ChunkOutcome, ThreadMessage } from "./chunk.ts";
 
-export type Early = {
+export type EarlyOutcomes = {
   /** A job is about to begin. */
   before(nowMs: number): void;
   /** The thread ends. */
@@ -24,7 +24,10 @@ const timerMs = 20;
  * What remains: no timer fires while a job blocks its thread. Jobs that ended within the 5 ms before it began have their
  * outcome when it ends; if its thread must be ended they are released, and run again.
  */
-export function createEarly({ slot, number: chunk }: Chunk, outcomes: readonly (ChunkOutcome | null)[]): Early {
+export function createEarlyOutcomes(
+  { slot, number: chunk }: Chunk,
+  outcomes: readonly (ChunkOutcome | null)[],
+): EarlyOutcomes {
   let posted = 0;
   let lastMs = clock.monotonicMs();
   let cancel: (() => void) | undefined;

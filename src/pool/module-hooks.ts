@@ -73,7 +73,7 @@ export function hookModules({ sources, onRead }: HookOptions = {}): void {
       const code = sources?.get(url)?.code;
       if (code) return { format: code.format, source: code.text, shortCircuit: true };
       const format = moduleFormats.get(context.format ?? "");
-      const isModule = format !== undefined && /\.[jt]s$/.test(url) && moduleSyntax.test(textOf(url));
+      const isModule = format !== undefined && /\.[jt]s$/.test(url) && moduleSyntax.test(sourceTextOf(url));
       const given = isModule ? { ...context, format } : context;
       return onRead && isUsers(url) ? reading(url, () => next(url, given), onRead) : next(url, given);
     },
@@ -119,6 +119,6 @@ function markOfUrl(url: string): string {
   return markOf(statSync(fileURLToPath(url), { throwIfNoEntry: false }));
 }
 
-function textOf(url: string): string {
+function sourceTextOf(url: string): string {
   return url.startsWith("file:") && !url.includes("/node_modules/") ? readFileSync(fileURLToPath(url), "utf8") : "";
 }

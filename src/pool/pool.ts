@@ -9,9 +9,9 @@ import { originOf } from "../clock.ts";
 import type { Lease } from "../job/job.ts";
 import { jobFields } from "../job/log-fields.ts";
 import { createLoop } from "../lifecycle.ts";
-import { createBoots } from "./thread-startup.ts";
+import { createThreadStartups } from "./thread-startup.ts";
 import { type ChunkOutcomes, noChunk, type ThreadData, type ThreadMessage } from "./chunk.ts";
-import { createEnding, within } from "./thread-termination.ts";
+import { createThreadTerminations, within } from "./thread-termination.ts";
 import type { Origin } from "./faults.ts";
 import { standingOf, threadOf } from "./flags.ts";
 import { createHandBacks } from "./hand-backs.ts";
@@ -60,7 +60,7 @@ export function createPool(options: PoolOptions): RetirablePool {
   const { name, work, minWorkers, maxWorkers, clock, log } = options;
   const slots = createSlots(maxWorkers, options.isTraced);
   const events = createAttemptEvents(name, slots, log);
-  const ending = createEnding();
+  const ending = createThreadTerminations();
   const bell = new BroadcastChannel(`millpond-pool-${randomUUID()}`);
   bell.unref();
   const timeouts = new Map(options.tasks.map((task) => [task.name, task.timeoutMs]));
@@ -100,7 +100,7 @@ export function createPool(options: PoolOptions): RetirablePool {
       sources: options.sources,
     } satisfies ThreadData,
   });
-  const boots = createBoots({
+  const boots = createThreadStartups({
     ...{ name, clock, log, loadMs: options.loadMs, threads: () => threads.threads },
     onMissing: lookForThreads,
     onGivenUp() {

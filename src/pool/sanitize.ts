@@ -1,6 +1,6 @@
 /**
- * Whatever a task hands out beside its output, made into plain data of a bounded size. What JSON cannot hold is named in
- * brackets, and what is too much is cut with a marker. None of this throws, whatever getters and proxies do.
+ * Makes plain data of bounded size from what a task hands out beside its output. What JSON cannot hold is named in
+ * brackets, and what is too long is cut with a marker. None of these functions throws, whatever getters and proxies do.
  */
 import type { JsonValue } from "../job/job.ts";
 import { maxJsonDepth } from "../job/json-scan.ts";

@@ -17,7 +17,7 @@ import {
 import { createChecker, type CheckerParts } from "./checker/checker.ts";
 import { hookModules, type Sources } from "./module-hooks.ts";
 import { createResourceReader } from "./resources/definition.ts";
-import type { PoolResource } from "./resources/words.ts";
+import type { PoolResource } from "./resources/protocol.ts";
 import type { SchemaShape } from "./schema/schema.ts";
 import type { Surroundings } from "./tasks/definition.ts";
 import { type Ignored, readTaskFolder } from "./tasks/folder.ts";

@@ -7,7 +7,7 @@ import type { Clock } from "../clock.ts";
 import { createSignal } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 
-export type Boots = {
+export type ThreadStartups = {
   /** Threads may have been started: each of them has `loadMs` from now on. */
   watch(): void;
   /** The thread begins to load this task. */
@@ -32,7 +32,7 @@ export type Boots = {
   stop(): Promise<void>;
 };
 
-export type BootsParts = {
+export type ThreadStartupsParts = {
   readonly name: string;
   readonly threads: () => readonly Worker[];
   readonly clock: Clock;
@@ -62,7 +62,15 @@ type Start = {
   isGivenUp: boolean;
 };
 
-export function createBoots({ name, threads, clock, loadMs, log, onGivenUp, onMissing }: BootsParts): Boots {
+export function createThreadStartups({
+  name,
+  threads,
+  clock,
+  loadMs,
+  log,
+  onGivenUp,
+  onMissing,
+}: ThreadStartupsParts): ThreadStartups {
   const booted = new Set<Worker>();
   const starts = new WeakMap<Worker, Start>();
   /** In a row. */

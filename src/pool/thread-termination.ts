@@ -1,34 +1,34 @@
-/** Threads that were told to end. Node cannot end one that is inside a native call before that call returns. */
+/** Threads that are being terminated. Node cannot end one that is inside a native call before that call returns. */
 import type { Worker } from "node:worker_threads";
 import type { Clock } from "../clock.ts";
 import { createSignal } from "../lifecycle.ts";
 
-export type Ending = {
-  /** The thread was told to end; calls back once it has. */
+export type ThreadTerminations = {
+  /** The thread is being terminated; calls back once it has ended. */
   watch(thread: Worker, onEnded: () => void): void;
-  /** Resolves once every thread that was told to has ended. */
+  /** Resolves once every such thread has ended. */
   allEnded(): Promise<void>;
 };
 
-export function createEnding(): Ending {
-  const ending = new Set<Promise<void>>();
+export function createThreadTerminations(): ThreadTerminations {
+  const running = new Set<Promise<void>>();
   return {
     watch(thread, onEnded) {
       const done = createSignal();
-      ending.add(done.promise);
+      running.add(done.promise);
       thread.once("exit", () => {
-        ending.delete(done.promise);
+        running.delete(done.promise);
         done.fire();
         onEnded();
       });
     },
     async allEnded() {
-      await Promise.all(ending);
+      await Promise.all(running);
     },
   };
 }
 
-/** Waits for a promise that does not reject, but not for ever: false when it took longer. */
+/** Waits for a promise that does not reject, `limitMs` at most: false when it took longer. */
 export async function within(clock: Clock, limitMs: number, done: Promise<void>): Promise<boolean> {
   const late = createSignal<boolean>();
   const cancel = clock.after(limitMs, () => late.fire(false));

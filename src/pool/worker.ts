@@ -19,13 +19,13 @@ import type { ThreadData } from "./chunk.ts";
 import { type Declared, declared, decodeInput, encodeOutput } from "./codec.ts";
 import { boundOutput } from "./printed.ts";
 import { type AttemptEnd, createContext, listenTo } from "./context.ts";
-import { createEarly } from "./early-outcomes.ts";
+import { createEarlyOutcomes } from "./early-outcomes.ts";
 import { failureOf } from "./failure.ts";
 import { endAtFaults, type Fault, runAs } from "./faults.ts";
 import { begin, end, type Flags, flagsOf, leave, take, withdraw } from "./flags.ts";
 import { hookModules } from "./module-hooks.ts";
 import { createThreadResources, type ThreadResources, type UsedResources } from "./resources/thread-resources.ts";
-import type { ToThread } from "./resources/words.ts";
+import type { ToThread } from "./resources/protocol.ts";
 import { spanLogOf, type SpanLog } from "./span-log.ts";
 import type { AnyTask } from "./task.ts";
 import { importTask } from "./tasks/module.ts";
@@ -64,7 +64,7 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
   const { port1: resourcePort, port2: theirs } = new MessageChannel();
   const resources = createThreadResources({
     ...{ resources: thread.resources, clock },
-    tell: (word) => resourcePort.postMessage(word),
+    send: (message) => resourcePort.postMessage(message),
   });
   const tasks = new Map<string, Runnable>();
   for (const { name, file, settings, timeoutMs } of thread.tasks) {
@@ -79,7 +79,7 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
   const spanLogsOfSlots: SpanLog[] = [];
   isReady = true;
   if (thread.resources.length > 0) {
-    resourcePort.on("message", (word: ToThread) => resources.hear(word));
+    resourcePort.on("message", (message: ToThread) => resources.receive(message));
     parentPort?.postMessage({ kind: "resources", thread: threadId, port: theirs } satisfies ThreadMessage, [theirs]);
   }
   post({ kind: "ready", thread: threadId });
@@ -93,7 +93,7 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
     const spanLog = thread.spanLogs ? (spanLogsOfSlots[slot] ??= spanLogOf(thread.spanLogs, slot)) : null;
     take(flags, threadId);
     const outcomes: (ChunkOutcome | null)[] = [];
-    const early = createEarly(chunk, outcomes);
+    const early = createEarlyOutcomes(chunk, outcomes);
     sayOutcomes = early.flush;
     for (let index = 0; index < jobs.length; index += 1) {
       const job = jobs[index] as ChunkJob;

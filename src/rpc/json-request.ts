@@ -30,7 +30,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
  * for all else that keeps the bytes from being this message.
  */
 export function readJson(desc: DescMessage, bytes: Uint8Array, { maxValues, types }: RequestBounds): Message {
-  const text = textOf(bytes);
+  const text = decodeUtf8(bytes);
   const facts = scanJson(text, { maxDepth: maxNesting, mostValues: countedUpTo(maxValues) });
   checkCount(facts.values, maxValues);
   if (facts.tooDeepAt !== -1)
@@ -63,7 +63,7 @@ function membersIn(json: JsonValue): number {
   return members;
 }
 
-function textOf(bytes: Uint8Array): string {
+function decodeUtf8(bytes: Uint8Array): string {
   try {
     return utf8.decode(bytes);
   } catch (error) {

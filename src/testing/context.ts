@@ -61,7 +61,11 @@ export function recordAttempt({ jobId, task, attempt, timeoutMs, settings, clock
 
   const cancelTimer = clock.after(timeoutMs, () => stop("timed_out"));
   const write = (level: LogLevel) => (text: unknown, fields?: unknown) =>
-    void lines.push({ level, text: textOf(text, maxLineChars), fields: fields === undefined ? {} : plain(fields) });
+    void lines.push({
+      level,
+      text: textOf(text, maxLineChars),
+      fields: fields === undefined ? {} : plain(fields),
+    });
   const context = {
     settings,
     resources: {},

@@ -4,7 +4,7 @@ import { createSignal } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import { createResourceHost } from "../pool/resources/host.ts";
 import { createThreadResources } from "../pool/resources/thread-resources.ts";
-import type { FromThread, PoolResource } from "../pool/resources/words.ts";
+import type { FromThread, PoolResource } from "../pool/resources/protocol.ts";
 import type { AnyTask } from "../pool/task.ts";
 
 export type TriedResources = {
@@ -25,16 +25,16 @@ export function openResources(
 ): TriedResources {
   const host = createResourceHost({ resources, clock, onChanged() {}, log });
   const closed = createSignal();
-  const hear = (word: FromThread) => (word.kind === "ended" ? closed.fire() : member.hear(word));
+  const receive = (message: FromThread) => (message.kind === "ended" ? closed.fire() : member.receive(message));
   const thread = createThreadResources({
     ...{ resources, clock },
     // later, as over a port
-    tell: (word) => queueMicrotask(() => hear(word)),
+    send: (message) => queueMicrotask(() => receive(message)),
   });
   const used = thread.usedBy(task);
   const member = host.join({
     ...{ pool: task.pool, probed: [] },
-    tell: (word) => queueMicrotask(() => thread.hear(word)),
+    send: (message) => queueMicrotask(() => thread.receive(message)),
   });
   return {
     begin: async (signal) => used?.begin(signal) ?? {},
@@ -47,7 +47,7 @@ export function openResources(
     },
     close() {
       host.stop();
-      thread.hear({ kind: "end" });
+      thread.receive({ kind: "end" });
       return closed.promise;
     },
   };

@@ -43,7 +43,7 @@ async function open(t: TestContext) {
     resources: [{ name: "billing", settings: undefined, permits: {}, hasProbe: false }],
     ...{ clock, log, onChanged: readiness.update },
   });
-  const thread = host.join({ pool: "io", probed: [], tell() {} });
+  const thread = host.join({ pool: "io", probed: [], send() {} });
   const names = new Map([
     [jobs, takesJobs],
     [admin, takesNoJobs],
@@ -80,7 +80,7 @@ async function open(t: TestContext) {
   const clients = [ways.grpc, ways.connectHttp1].map((way) => createClient(Health, way.transport(addresses)));
   return {
     ...{ draining, failed, clients },
-    report: (part: string, problem?: string) => thread.hear({ kind: "report", resource: "billing", part, problem }),
+    report: (part: string, problem?: string) => thread.receive({ kind: "report", resource: "billing", part, problem }),
     async setFree(mebibytes: number) {
       freeMiB = mebibytes;
       clock.advance(1_000);

@@ -1,6 +1,6 @@
 /** The commands about dead letters: list, show, redrive and delete them. */
 import type { JobInfo } from "../../../clients/typescript/index.ts";
-import { type Command, type FlagValues, integerOf, isOn, jsonFlag, textOf, UsageError } from "../command.ts";
+import { type Command, type FlagValues, integerOf, isOn, jsonFlag, flagText, UsageError } from "../command.ts";
 import { clientFlags, withClient } from "../connection.ts";
 import { moment, shortened } from "../print/format.ts";
 import { outputAsText } from "../print/output.ts";
@@ -147,7 +147,7 @@ export const deadDelete: Command = {
 };
 
 function perSecondOf(flags: FlagValues): number | undefined {
-  const text = textOf(flags, "--per-second");
+  const text = flagText(flags, "--per-second");
   if (text === undefined) return undefined;
   const rate = Number(text);
   if (!/^\d+(\.\d+)?$/.test(text) || rate < 0.01 || rate > 1_000_000) {

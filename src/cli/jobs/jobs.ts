@@ -1,5 +1,5 @@
 import type { JobInfo } from "../../../clients/typescript/index.ts";
-import { type Command, integerOf, isOn, jsonFlag, textOf, UsageError } from "../command.ts";
+import { type Command, integerOf, isOn, jsonFlag, flagText, UsageError } from "../command.ts";
 import { clientFlags, withClient } from "../connection.ts";
 import { moment } from "../print/format.ts";
 import { labelFlag, labelsOf } from "../labels.ts";
@@ -31,9 +31,9 @@ export const jobs: Command = {
       const { flags, terminal } = invocation;
       const limit = integerOf(flags, "--limit", { min: 1, max: 1000, fallback: 20 });
       const newest = client.listJobs({
-        state: stateOf(textOf(flags, "--state")),
-        task: textOf(flags, "--task"),
-        channel: textOf(flags, "--channel"),
+        state: stateOf(flagText(flags, "--state")),
+        task: flagText(flags, "--task"),
+        channel: flagText(flags, "--channel"),
         labels: labelsOf(flags),
         pageSize: limit,
       });

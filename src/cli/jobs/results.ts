@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { JobResult } from "../../../clients/typescript/index.ts";
-import { type Command, integerOf, isOn, jsonFlag, textOf } from "../command.ts";
+import { type Command, integerOf, isOn, jsonFlag, flagText } from "../command.ts";
 import { clientFlags, withClient } from "../connection.ts";
 import { duration } from "../print/format.ts";
 import { bytesOf, extensionOf, outputAsJson, outputAsText } from "../print/output.ts";
@@ -28,11 +28,11 @@ export const results: Command = {
     withClient(invocation, async (client, learn) => {
       const { flags, terminal } = invocation;
       const isJson = isOn(flags, "--json");
-      const folder = textOf(flags, "--save");
+      const folder = flagText(flags, "--save");
       if (folder !== undefined) await mkdir(folder, { recursive: true });
 
       const received = client.results({
-        channel: textOf(flags, "--channel"),
+        channel: flagText(flags, "--channel"),
         afterCursor: integerOf(flags, "--after", { min: 0, max: Number.MAX_SAFE_INTEGER, fallback: 0 }),
         stopAtEnd: !isOn(flags, "--follow"),
         autoAck: isOn(flags, "--ack"),

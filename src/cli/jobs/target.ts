@@ -1,6 +1,6 @@
 /** Which jobs a command is about: ids, or a filter made of flags. */
 import type { DeadReasonName, JobFilter, JobsOrFilter } from "../../../clients/typescript/index.ts";
-import { type Flag, type FlagValues, type Invocation, isOn, textOf, UsageError } from "../command.ts";
+import { type Flag, type FlagValues, type Invocation, isOn, flagText, UsageError } from "../command.ts";
 import { labelFlag, labelsOf } from "../labels.ts";
 import { momentAgoOf } from "../times.ts";
 
@@ -31,14 +31,14 @@ export const actionFlags: readonly Flag[] = [
 /** The filter that the flags say; undefined when they say nothing. Throws a UsageError. */
 export function filterOf(flags: FlagValues): JobFilter | undefined {
   const filter: JobFilter = {
-    task: textOf(flags, "--task"),
-    pool: textOf(flags, "--pool"),
-    channel: textOf(flags, "--channel"),
+    task: flagText(flags, "--task"),
+    pool: flagText(flags, "--pool"),
+    channel: flagText(flags, "--channel"),
     labels: labelsOf(flags),
     submittedAfter: momentAgoOf(flags, "--after"),
     submittedBefore: momentAgoOf(flags, "--before"),
-    deadReason: deadReasonOf(textOf(flags, "--reason")),
-    failureReason: textOf(flags, "--failure"),
+    deadReason: deadReasonOf(flagText(flags, "--reason")),
+    failureReason: flagText(flags, "--failure"),
   };
   return Object.values(filter).some((value) => value !== undefined) ? filter : undefined;
 }

@@ -1,5 +1,5 @@
 import { join, relative } from "node:path";
-import { type Command, type Invocation, isOn, jsonFlag, textOf, UsageError } from "../command.ts";
+import { type Command, type Invocation, isOn, jsonFlag, flagText, UsageError } from "../command.ts";
 import { configFlag, loadConfig, settingFlags } from "../server/configuration.ts";
 import { present, writeMissing } from "./files.ts";
 import { building, originOf, type Packages, packageAround } from "./installation.ts";
@@ -63,7 +63,7 @@ function installing(missing: Packages, root: string, named: readonly string[]): 
 
 /** The command that serves the folder, and changes of it; the configuration may name it already. */
 async function serving({ flags, env }: Invocation, folder: string): Promise<string> {
-  const file = textOf(flags, "--config");
+  const file = flagText(flags, "--config");
   const config = file === undefined ? [] : ["--config", file];
   const { tasksDir } = (await loadConfig({ flags: { "--config": file }, env })).config;
   return ["npx", "millpond", "serve", "--watch", ...config, ...(tasksDir === folder ? [] : ["--tasks-dir", folder])]

@@ -8,7 +8,7 @@ import { availableParallelism } from "node:os";
 import { type Config, type ConfigSources, parseConfig } from "../../config.ts";
 import { options } from "../../config/options.ts";
 import { messageOf, StartError } from "../../errors.ts";
-import { type Flag, type Invocation, textOf } from "../command.ts";
+import { type Flag, type Invocation, flagText } from "../command.ts";
 
 /** Read where it lies in the current folder and no other file is named. */
 export const defaultConfigFile = "millpond.yaml";
@@ -37,12 +37,12 @@ export async function loadConfig({
   env,
 }: Pick<Invocation, "flags" | "env">): Promise<{ readonly config: Config; readonly file: string | undefined }> {
   const path =
-    textOf(flags, "--config") ?? (env.MILLPOND_CONFIG || (existsSync(defaultConfigFile) && defaultConfigFile));
+    flagText(flags, "--config") ?? (env.MILLPOND_CONFIG || (existsSync(defaultConfigFile) && defaultConfigFile));
   const file = path ? await readConfigFile(path) : null;
   const config = parseConfig({
     file,
     env,
-    flags: Object.fromEntries(Object.keys(flags).map((flag) => [flag, textOf(flags, flag)])),
+    flags: Object.fromEntries(Object.keys(flags).map((flag) => [flag, flagText(flags, flag)])),
     cores: availableParallelism(),
   });
   return { config, file: file?.name };

@@ -1,5 +1,5 @@
 import type { MillpondClientError } from "../../../clients/typescript/index.ts";
-import { type Command, type FlagValues, isOn, jsonFlag, textOf, UsageError } from "../command.ts";
+import { type Command, type FlagValues, isOn, jsonFlag, flagText, UsageError } from "../command.ts";
 import { clientFlags, withClient } from "../connection.ts";
 import { size } from "../print/format.ts";
 import { durationOf } from "../times.ts";
@@ -24,7 +24,7 @@ export const profile: Command = {
   run: async (invocation) => {
     const { flags, terminal } = invocation;
     const kind = kindOf(flags);
-    const target = textOf(flags, "--thread");
+    const target = flagText(flags, "--thread");
     if (kind === "heap" && target === undefined) throw new UsageError("--heap needs --thread: main, store, or a pool");
     const durationMs = durationOf(flags, "--for", { min: "1s", max: "1m" });
     return withClient(invocation, async (client) => {

@@ -39,12 +39,12 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
   const { loadConfig } = await import("./configuration.ts");
   const { config, file } = await loadConfig({ flags, env });
   if (isOn(flags, "--json")) assertOwnOutput(env);
-  const say = (event: string, facts: object, lines: readonly string[]) => {
+  const announce = (event: string, facts: object, lines: readonly string[]) => {
     if (isOn(flags, "--json")) terminal.print(JSON.stringify({ event, ...facts }));
     else for (const line of lines) terminal.print(line);
   };
   const signals = listenForSignals((signal, exitCode) =>
-    say("ended", { signal, exitCode }, [`${signal}: ended; what ran is tried again after the next start`]),
+    announce("ended", { signal, exitCode }, [`${signal}: ended; what ran is tried again after the next start`]),
   );
   const sayReload = ({ kind, changed, ...facts }: Reload) => {
     const files = changed.slice(0, maxChangedShown).map((path) => relative("", path));
@@ -54,7 +54,7 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
       "why" in facts
         ? [`not reloaded: ${cause}, and the tasks from before stay, for there are`, facts.why]
         : [`reloaded: ${cause}`, `  tasks  ${facts.tasks.join(", ")}`];
-    say(kind, { changed, ...facts }, lines);
+    announce(kind, { changed, ...facts }, lines);
   };
   process.once("uncaughtException", (error) => endBroken(error, terminal)); // Node.js itself would wait for all threads
   const { startServer } = await import("../../server.ts");
@@ -68,9 +68,9 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
 
   profile = () => void server.profile();
 
-  await server.logged(); // what the log and standard output say stands in the order in which it happened
+  await server.logged(); // the log and standard output keep the order of events
   const { grpcAddress, httpAddress, store, pools, tasks, ignored } = server;
-  say(
+  announce(
     "serving",
     { version, pid: process.pid, config: file, grpc: grpcAddress, http: httpAddress, store, pools, tasks, ignored },
     [
@@ -91,16 +91,20 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
   const signal = await Promise.race([signals.first, server.failed]);
   if (signal instanceof Error) return endFailed(server, signal, terminal);
   const drainText = duration(config.drainMs);
-  say("stopping", { signal }, [`${signal}: finishing what runs, for ${drainText} at most; once more to stop it now`]);
+  announce("stopping", { signal }, [
+    `${signal}: finishing what runs, for ${drainText} at most; once more to stop it now`,
+  ]);
   const stopping = server.stop();
   void signals.second.then((again) => {
-    say("forcing", { signal: again }, [`${again}: stopping what runs and handing it back; once more to end at once`]);
+    announce("forcing", { signal: again }, [
+      `${again}: stopping what runs and handing it back; once more to end at once`,
+    ]);
     void server.force().catch(() => undefined); // it fails as the stop does, which is told below
   });
   const failure = await Promise.race([stopping.catch(uncleanStop), server.failed]);
   if (failure instanceof Error) return endFailed(server, failure, terminal);
   await server.logged();
-  say("stopped", {}, ["stopped"]);
+  announce("stopped", {}, ["stopped"]);
   endSoon(0);
   return 0;
 }

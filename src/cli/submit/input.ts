@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { buffer } from "node:stream/consumers";
 import { messageOf } from "../../errors.ts";
 import { decodeJson, parseExactJson } from "./exact-json.ts";
-import { type Flag, type FlagValues, textOf, UsageError } from "../command.ts";
+import { type Flag, type FlagValues, flagText, UsageError } from "../command.ts";
 
 export const inputFlags: readonly Flag[] = [
   { usage: "--json-file <file>", doc: "the input as JSON from a file; - is standard input" },
@@ -15,8 +15,8 @@ export const inputFlags: readonly Flag[] = [
  * `source` names. Throws a UsageError.
  */
 export async function readInput(json: readonly string[], source: string, flags: FlagValues): Promise<unknown> {
-  const jsonFile = textOf(flags, "--json-file");
-  const file = textOf(flags, "--file");
+  const jsonFile = flagText(flags, "--json-file");
+  const file = flagText(flags, "--file");
   const sources = [...json, jsonFile, file].filter((source) => source !== undefined);
   if (sources.length > 1)
     throw new UsageError(`the input is given more than once: keep one of ${source}, --json-file, --file`);

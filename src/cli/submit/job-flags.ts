@@ -1,6 +1,6 @@
 /** What can be said of a job on the command line, besides its task and its input. */
 import type { JobOptions, TraceContext } from "../../../clients/typescript/index.ts";
-import { type Flag, type FlagValues, integerOf, type Invocation, isOn, textOf, UsageError } from "../command.ts";
+import { type Flag, type FlagValues, integerOf, type Invocation, isOn, flagText, UsageError } from "../command.ts";
 import { labelFlag, labelsOf } from "../labels.ts";
 import { durationOf, momentAheadOf, momentOf } from "../times.ts";
 
@@ -29,13 +29,13 @@ export function jobOptionsOf(flags: FlagValues, env: Invocation["env"]): JobOpti
     throw new UsageError("--at and --delay are given: keep one of them");
   for (const flag of ["--channel", "--id", "--key"]) {
     // of a shell variable that is not set, most often; a key is not dropped silently
-    if (textOf(flags, flag) === "") throw new UsageError(`${flag} is empty: give it a value, or leave it out`);
+    if (flagText(flags, flag) === "") throw new UsageError(`${flag} is empty: give it a value, or leave it out`);
   }
   const maxAttempts = integerOf(flags, "--max-attempts", { min: 1, max: 100, fallback: undefined });
   return {
-    channel: textOf(flags, "--channel"),
-    id: textOf(flags, "--id"),
-    idempotencyKey: textOf(flags, "--key"),
+    channel: flagText(flags, "--channel"),
+    id: flagText(flags, "--id"),
+    idempotencyKey: flagText(flags, "--key"),
     priority: integerOf(flags, "--priority", { min: -100, max: 100, fallback: undefined }),
     runAt,
     delayMs,

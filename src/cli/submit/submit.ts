@@ -1,6 +1,6 @@
 import { systemClock } from "../../../clients/typescript/clock.ts";
 import type { JobInfo, MillpondClient } from "../../../clients/typescript/index.ts";
-import { type Command, type Invocation, isOn, listOf, textOf, UsageError } from "../command.ts";
+import { type Command, type Invocation, isOn, listOf, flagText, UsageError } from "../command.ts";
 import { clientFlags, withClient } from "../connection.ts";
 import { inputFlags, readInput } from "./input.ts";
 import { jobFlags, jobOptionsOf, traceNote } from "./job-flags.ts";
@@ -45,7 +45,7 @@ export const submit: Command = {
     const { args, flags, env, terminal } = invocation;
     const given = listOf(flags, "--json");
     const isJson = given.includes(bareJson);
-    const lines = textOf(flags, "--json-lines");
+    const lines = flagText(flags, "--json-lines");
     if (lines !== undefined) return submitAllLines(invocation, lines, isJson);
     const input = await readInput(
       given.filter((value) => value !== bareJson),
@@ -73,7 +73,7 @@ async function submitAllLines(invocation: Invocation, file: string, isJson: bool
   const { args, flags, env, terminal } = invocation;
   const isWaiting = isOn(flags, "--wait");
   const given = listOf(flags, "--json").filter((value) => value !== bareJson);
-  const taboo = ["--json-file", "--file", "--id"].filter((flag) => textOf(flags, flag) !== undefined);
+  const taboo = ["--json-file", "--file", "--id"].filter((flag) => flagText(flags, flag) !== undefined);
   if (given.length > 0) taboo.push("--json with a value");
   if (isWaiting && isOn(flags, "--discard")) taboo.push("--discard");
   if (taboo.length > 0) {

@@ -6,7 +6,7 @@ import { createSignal } from "../../lifecycle.ts";
 import type { Source } from "../module-hooks.ts";
 import { textOf } from "../sanitize.ts";
 import type { Surroundings } from "../tasks/definition.ts";
-import { lineWith, type Place, placeInStack } from "../tasks/place.ts";
+import { lineWith, type SourcePosition, positionInStack } from "../tasks/source-position.ts";
 import { fault, faulty, type FileReport } from "../tasks/report.ts";
 import type { CheckerData, CheckRequest, FromChecker } from "./protocol.ts";
 
@@ -77,11 +77,12 @@ export async function startThread(parts: ThreadParts): Promise<Started> {
   let cancelTimer = () => {};
 
   const pathOf = (file: number) => fileURLToPath(files[file] as string);
-  const faultOf = (file: number, place: Place | undefined, what: string) => faulty(fault(pathOf(file), place, what));
-  const placeOfAwait = () => ({ file: pathOf(loading), line: lineWith(pathOf(loading), topLevelAwait) });
+  const faultOf = (file: number, position: SourcePosition | undefined, what: string) =>
+    faulty(fault(pathOf(file), position, what));
+  const positionOfAwait = () => ({ file: pathOf(loading), line: lineWith(pathOf(loading), topLevelAwait) });
 
-  function giveUp(place: Place | undefined, what: string): void {
-    reports[loading] = faultOf(loading, place, what);
+  function giveUp(position: SourcePosition | undefined, what: string): void {
+    reports[loading] = faultOf(loading, position, what);
     started.fire({ reports, thread: undefined });
   }
 
@@ -105,9 +106,9 @@ export async function startThread(parts: ThreadParts): Promise<Started> {
         started.fire({ reports, thread });
         return;
       case "threw": {
-        const place = placeInStack(message.stack);
+        const position = positionInStack(message.stack);
         const what = `something that it started threw: ${message.message}`;
-        const text = message.file === null ? message.message : fault(pathOf(message.file), place, what);
+        const text = message.file === null ? message.message : fault(pathOf(message.file), position, what);
         if (isReady || message.file === null) parts.onThrew(text);
         else threw.set(message.file, text);
         return;
@@ -121,7 +122,7 @@ export async function startThread(parts: ThreadParts): Promise<Started> {
 
   function onLate(): void {
     const what = `its import takes longer than ${loadMs} ms (taskLoadMs): it must not wait or loop without end`;
-    giveUp(placeOfAwait(), what);
+    giveUp(positionOfAwait(), what);
     void thread.end();
   }
 
@@ -131,21 +132,24 @@ export async function startThread(parts: ThreadParts): Promise<Started> {
     port.close();
     ended.fire();
     if (isEnding) return;
-    const { what, place } = endOf();
+    const { what, position } = endOf();
     if (isReady) parts.onEnd(what);
-    else giveUp(place, what);
+    else giveUp(position, what);
   }
 
-  function endOf(): { readonly what: string; readonly place: Place | undefined } {
+  function endOf(): { readonly what: string; readonly position: SourcePosition | undefined } {
     if (lastWords?.kind === "exiting" && failure === undefined) {
       const what = `it called process.exit(${lastWords.code}): a task file only defines its task`;
-      return { what, place: placeInStack(lastWords.stack) };
+      return { what, position: positionInStack(lastWords.stack) };
     }
     if (lastWords?.kind === "stalled") {
       const what = "its top-level await waits for something that never comes";
-      return { what, place: placeOfAwait() };
+      return { what, position: positionOfAwait() };
     }
-    return { what: `its thread ended: ${textOf(failure ?? "for no known reason", maxWhyChars)}`, place: undefined };
+    return {
+      what: `its thread ended: ${textOf(failure ?? "for no known reason", maxWhyChars)}`,
+      position: undefined,
+    };
   }
 
   const thread: CheckerThread = {

@@ -4,26 +4,26 @@ import type { Lease } from "../../job/job.ts";
 import type { Log, LogLevel } from "../../log.ts";
 import { createPool, type Pool } from "../pool.ts";
 import { createRelay } from "./resource-relay.ts";
-import type { FromProcess, ProcessSettings, ToProcess } from "./words.ts";
+import type { FromProcess, ProcessSettings, ToProcess } from "./protocol.ts";
 
 /** Its one worker is never too many. */
 const idleMs = 60_000;
 
-function say(word: FromProcess): void {
-  if (process.connected) process.send?.(word);
+function post(message: FromProcess): void {
+  if (process.connected) process.send?.(message);
 }
 
 const at =
   (level: LogLevel): Log["info"] =>
   (fields, text) =>
-    say({ kind: "log", level, fields, text });
+    post({ kind: "log", level, fields, text });
 /** The server knows which of them are written. */
 const log: Log = {
   ...{ debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") },
   isWritten: () => true,
 };
 
-const relay = createRelay(say);
+const relay = createRelay(post);
 
 function start({ clockOrigin, ...settings }: ProcessSettings): Pool {
   takeOrigin(clockOrigin);
@@ -31,28 +31,28 @@ function start({ clockOrigin, ...settings }: ProcessSettings): Pool {
     ...{ ...settings, minWorkers: 1, maxWorkers: 1, idleMs, clock, log },
     resourceHost: relay,
     maxHandBacks: 0, // no other job ever runs here
-    onReady: () => say({ kind: "ready" }),
+    onReady: () => post({ kind: "ready" }),
   });
 }
 
 async function run(pool: Pool, lease: Lease): Promise<void> {
   await pool.run([lease], {
     onEnded(all) {
-      for (const { lease: _, ...ended } of all) say({ kind: "ended", ended });
+      for (const { lease: _, ...ended } of all) post({ kind: "ended", ended });
     },
-    onEvent: (_, event) => say({ kind: "event", event }),
+    onEvent: (_, event) => post({ kind: "event", event }),
   });
   await pool.destroy(); // by then all that its thread said has come
-  say({ kind: "over" });
+  post({ kind: "over" });
 }
 
 let pool: Pool | undefined;
-process.on("message", (word: ToProcess) => {
-  if (word.kind === "start") pool = start(word.settings);
-  else if (word.kind === "run")
-    void run(pool as Pool, word.lease); // it is ready
-  else if (word.kind === "resource") relay.hear(word);
-  else if (word.kind === "cancel") pool?.cancel(word.seq);
+process.on("message", (message: ToProcess) => {
+  if (message.kind === "start") pool = start(message.settings);
+  else if (message.kind === "run")
+    void run(pool as Pool, message.lease); // it is ready
+  else if (message.kind === "resource") relay.receive(message);
+  else if (message.kind === "cancel") pool?.cancel(message.seq);
   else pool?.releaseAll();
 });
 // The server is gone, and the next one runs the job again. An exit would wait for a thread that is inside a native call.

@@ -1,12 +1,12 @@
 /** A process of its own for one job, as the server sees it. */
 import { fork } from "node:child_process";
 import { createSignal } from "../../lifecycle.ts";
-import type { FromProcess, ProcessSettings, ToProcess } from "./words.ts";
+import type { FromProcess, ProcessSettings, ToProcess } from "./protocol.ts";
 
 export type OwnProcess = {
-  /** Undefined: it could not be started, as `gone` is about to say. */
+  /** Undefined: it could not be started, and `gone` resolves with why. */
   readonly pid: number | undefined;
-  send(word: ToProcess): void;
+  send(message: ToProcess): void;
   /** Ends it at once. */
   kill(): void;
   /** Resolves when it is gone, with the name of a signal, `exit code 3`, or why it could not be started. */
@@ -16,16 +16,16 @@ export type OwnProcess = {
 const entry = new URL(import.meta.url.endsWith(".ts") ? "./entry.ts" : "./entry.js", import.meta.url);
 
 /** Throws, and leaves no process behind, when that cannot be started in a way that Node.js does not report by an event. */
-export function startOwnProcess(settings: ProcessSettings, onWord: (word: FromProcess) => void): OwnProcess {
+export function startOwnProcess(settings: ProcessSettings, onMessage: (message: FromProcess) => void): OwnProcess {
   const child = fork(entry, { serialization: "advanced", stdio: ["ignore", "inherit", "inherit", "ipc"] });
   const gone = createSignal<string>();
-  child.on("message", onWord);
+  child.on("message", onMessage);
   child.on("error", (error) => {
-    // also when a word cannot be sent any more: then its end is about to be reported
+    // also when a message cannot be sent any more: then its end is about to be reported
     if (child.pid === undefined) gone.fire(error.message);
   });
   child.once("exit", (code, signal) => gone.fire(signal ?? `exit code ${code}`));
-  const send = (word: ToProcess) => void (child.connected && child.send(word));
+  const send = (message: ToProcess) => void (child.connected && child.send(message));
   const kill = () => void child.kill("SIGKILL");
   try {
     send({ kind: "start", settings });

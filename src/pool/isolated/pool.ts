@@ -13,7 +13,7 @@ import { notBegun } from "../outcomes.ts";
 import type { Ended, Pool, PoolCode, PoolOptions, Progress, RunCallbacks } from "../port.ts";
 import { type OwnProcess, startOwnProcess } from "./own-process.ts";
 import { createRelayEnd } from "./resource-relay.ts";
-import type { FromProcess } from "./words.ts";
+import type { FromProcess } from "./protocol.ts";
 
 export type IsolatedPoolOptions = Pick<
   PoolOptions,
@@ -55,7 +55,7 @@ const slackMs = 10_000;
  * or the end of a container, kills the server within that time.
  */
 const verdictMs = 1_000;
-/** How long a process may take from the end of its job to its last word, beside `graceMs` for the teardown of resources. */
+/** How long a process may take from the end of its job to its last message, beside `graceMs` for the teardown of resources. */
 const lastWordsMs = 1_000;
 /** The pause after a process that could not be started; it doubles each time, up to the longest. */
 const pauseMs = 1_000;
@@ -85,7 +85,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     const attempt: Attempt = {
       ...{ lease, callbacks, done: createSignal(), own: undefined, startedAt: null, stop: undefined },
       ...{ progress: undefined, ended: undefined, timers: [], leasedMs: clock.monotonicMs() },
-      relay: createRelayEnd(name, options.resourceHost, (word) => attempt.own?.send(word)),
+      relay: createRelayEnd(name, options.resourceHost, (message) => attempt.own?.send(message)),
       timeoutMs: lease.options?.timeoutMs ?? code.tasks[0]?.timeoutMs ?? Number.POSITIVE_INFINITY,
     };
     attempts.add(attempt);
@@ -108,7 +108,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
       clockOrigin: originOf(),
       ...code,
     };
-    const own = startOwnProcess(settings, (word) => hear(attempt, word));
+    const own = startOwnProcess(settings, (message) => receive(attempt, message));
     attempt.own = own;
     alive.add(own);
     if (own.pid !== undefined) {
@@ -138,21 +138,22 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     };
   }
 
-  function hear(attempt: Attempt, word: FromProcess): void {
-    if (word.kind === "joined" || word.kind === "left" || word.kind === "resource") return attempt.relay.hear(word);
+  function receive(attempt: Attempt, message: FromProcess): void {
+    if (message.kind === "joined" || message.kind === "left" || message.kind === "resource")
+      return attempt.relay.receive(message);
     if (!attempts.has(attempt)) return;
-    switch (word.kind) {
+    switch (message.kind) {
       case "ready":
         return handOver(attempt);
       case "log":
-        return log[word.level](word.fields, word.text);
+        return log[message.level](message.fields, message.text);
       case "event":
-        if (word.event.kind === "progress") attempt.progress = word.event.progress;
-        return attempt.callbacks.onEvent?.(attempt.lease, word.event);
+        if (message.event.kind === "progress") attempt.progress = message.event.progress;
+        return attempt.callbacks.onEvent?.(attempt.lease, message.event);
       case "ended":
-        if (word.ended.outcome.kind === "released" && !attempt.stop)
+        if (message.ended.outcome.kind === "released" && !attempt.stop)
           return notStarted(attempt, "what its task's file started at its import blocked or ended the worker");
-        attempt.ended = { lease: attempt.lease, ...word.ended };
+        attempt.ended = { lease: attempt.lease, ...message.ended };
         return later(attempt, lastWordsMs + graceMs, () => void concluded(attempt));
       case "over":
         return void concluded(attempt);
@@ -162,7 +163,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
   function handOver(attempt: Attempt): void {
     const { lease, timers, own, timeoutMs } = attempt;
     const isGone = !own || !alive.has(own);
-    if (attempt.startedAt !== null || isGone) return; // its worker was replaced, or its word came after its end
+    if (attempt.startedAt !== null || isGone) return; // its worker was replaced, or its message came after its end
     for (const cancel of timers.splice(0)) cancel();
     const now = clock.exactNow();
     attempt.startedAt = now;

@@ -1,49 +1,52 @@
-/** Both ends of the way of resources between a suspect's process and the server: its permits are the server's. */
+/** Relays the messages about resources between a suspect's process and the server: its permits are the server's. */
 import type { Joining, Member, ResourceHost } from "../resources/host.ts";
-import type { FromThread, ToThread } from "../resources/words.ts";
+import type { FromThread, ToThread } from "../resources/protocol.ts";
 
-/** What the process says of its threads, which are numbered. */
-export type RelayedWord =
+/** From the process, whose threads are numbered. */
+export type RelayedMessage =
   | { readonly kind: "joined"; readonly thread: number }
   | { readonly kind: "left"; readonly thread: number }
-  | { readonly kind: "resource"; readonly thread: number; readonly word: FromThread };
+  | { readonly kind: "resource"; readonly thread: number; readonly message: FromThread };
 
-/** What the server answers. */
-export type RelayedAnswer = { readonly kind: "resource"; readonly thread: number; readonly word: ToThread };
+/** From the server. */
+export type RelayedAnswer = { readonly kind: "resource"; readonly thread: number; readonly message: ToThread };
 
 /** In the process: looks like the host to its pool. */
-export function createRelay(say: (word: RelayedWord) => void) {
-  const threads = new Map<number, (word: ToThread) => void>();
+export function createRelay(post: (message: RelayedMessage) => void) {
+  const threads = new Map<number, (message: ToThread) => void>();
   let last = 0;
   return {
-    join({ tell }: Joining): Member {
+    join({ send }: Joining): Member {
       last += 1;
       const thread = last;
-      threads.set(thread, tell);
-      say({ kind: "joined", thread });
+      threads.set(thread, send);
+      post({ kind: "joined", thread });
       return {
-        hear: (word) => say({ kind: "resource", thread, word }),
+        receive: (message) => post({ kind: "resource", thread, message }),
         leave() {
           threads.delete(thread);
-          say({ kind: "left", thread });
+          post({ kind: "left", thread });
         },
       };
     },
-    hear: ({ thread, word }: RelayedAnswer) => threads.get(thread)?.(word),
+    receive: ({ thread, message }: RelayedAnswer) => threads.get(thread)?.(message),
   };
 }
 
 /** In the server: looks like the threads to the host. */
-export function createRelayEnd(pool: string, host: Pick<ResourceHost, "join">, send: (word: RelayedAnswer) => void) {
+export function createRelayEnd(pool: string, host: Pick<ResourceHost, "join">, send: (message: RelayedAnswer) => void) {
   const members = new Map<number, Member>();
   let isClosed = false;
   return {
-    hear(said: RelayedWord): void {
+    receive(message: RelayedMessage): void {
       if (isClosed) return; // what it sent before its end may come after it, and what it gets now it would never give back
-      const { thread } = said;
-      if (said.kind === "resource") return members.get(thread)?.hear(said.word);
-      if (said.kind === "joined") {
-        members.set(thread, host.join({ pool, probed: [], tell: (word) => send({ kind: "resource", thread, word }) }));
+      const { thread } = message;
+      if (message.kind === "resource") return members.get(thread)?.receive(message.message);
+      if (message.kind === "joined") {
+        members.set(
+          thread,
+          host.join({ pool, probed: [], send: (message) => send({ kind: "resource", thread, message }) }),
+        );
         return;
       }
       members.get(thread)?.leave();

@@ -3,7 +3,7 @@ import { messageOf } from "../../errors.ts";
 import { taskName } from "../../job/task-name.ts";
 import { textOf } from "../sanitize.ts";
 import { type AnyResource, isResource } from "../resource.ts";
-import type { PoolResource } from "./words.ts";
+import type { PoolResource } from "./protocol.ts";
 
 /** Settings by resource name. */
 export type ResourceSettings = { readonly [resource: string]: { readonly [key: string]: unknown } };

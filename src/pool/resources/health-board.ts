@@ -1,7 +1,7 @@
 /** Which parts of resources are away, by the latest report of any thread. */
 import type { Clock } from "../../clock.ts";
 import { cut } from "../sanitize.ts";
-import type { PartReport, PoolResource } from "./words.ts";
+import type { PartReport, PoolResource } from "./protocol.ts";
 
 export type PartHealth = PartReport & {
   /** How long it has been as it is, well or not. */

@@ -1,7 +1,7 @@
 /** The log of parts that are away and back: of one that goes back and forth a line every ten seconds, not one for each change. */
 import type { Clock } from "../../clock.ts";
 import type { Log } from "../../log.ts";
-import type { PartReport } from "./words.ts";
+import type { PartReport } from "./protocol.ts";
 
 export type HealthLog = {
   /** A part is away, or well again. */

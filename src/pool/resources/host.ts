@@ -1,11 +1,11 @@
-/** The server's side of resources: what threads ask for and say, of all pools and of suspects' processes. */
+/** The server's side of resources: serves the requests and reports of threads, of all pools and of suspects' processes. */
 import type { Clock } from "../../clock.ts";
 import type { Log } from "../../log.ts";
 import { createHealthBoard, type PartHealth } from "./health-board.ts";
 import { createHealthLog } from "./health-log.ts";
 import { createPermitBook, type PermitCount } from "./permits.ts";
 import { createProbes } from "./probes.ts";
-import type { FromThread, PartReport, PoolResource, ToThread } from "./words.ts";
+import type { FromThread, PartReport, PoolResource, ToThread } from "./protocol.ts";
 
 export type ResourceHost = {
   join(thread: Joining): Member;
@@ -21,14 +21,14 @@ export type ResourceHost = {
 /** A thread that has started. */
 export type Joining = {
   readonly pool: string;
-  /** Names of the resources that it can look at. */
+  /** Names of the resources that it can probe. */
   readonly probed: readonly string[];
-  tell(word: ToThread): void;
+  send(message: ToThread): void;
 };
 
-/** What the host is told by, and about, a thread. */
+/** What a thread, or whoever watches it, reports to the host. */
 export type Member = {
-  hear(word: FromThread): void;
+  receive(message: FromThread): void;
   /** It has ended: what it held is given to others. */
   leave(): void;
 };
@@ -52,7 +52,7 @@ export function createResourceHost({ resources, clock, onChanged, log }: Resourc
     const change = board.set({ resource, part, problem });
     if (change === "same") return;
     if (change !== "new") healthLog.changed({ resource, part, problem });
-    for (const thread of threads) thread.tell({ kind: "reported", resource, part, problem });
+    for (const thread of threads) thread.send({ kind: "reported", resource, part, problem });
     if (change === "away") probes.away(resource);
     onChanged();
   }
@@ -68,23 +68,26 @@ export function createResourceHost({ resources, clock, onChanged, log }: Resourc
     join(thread) {
       threads.add(thread);
       for (const { resource, part, problem } of board.parts())
-        thread.tell({ kind: "reported", resource, part, problem });
+        thread.send({ kind: "reported", resource, part, problem });
       probes.join(thread, thread.probed);
       return {
-        hear(word) {
-          switch (word.kind) {
+        receive(message) {
+          switch (message.kind) {
             case "acquire":
-              return book.acquire(thread, word, word.number);
+              return book.acquire(thread, message, message.number);
             case "release":
-              return book.release(thread, word.number);
+              return book.release(thread, message.number);
             case "listen":
-              return book.listen(thread, word);
+              return book.listen(thread, message);
             case "report":
-              return report(word);
+              return report(message);
             case "probed":
-              return probes.probed(thread, word.resource, word.isCut);
+              return probes.probed(thread, message.resource, message.isCut);
             case "log":
-              return log[word.level]({ pool: thread.pool, resource: word.resource, fields: word.fields }, word.text);
+              return log[message.level](
+                { pool: thread.pool, resource: message.resource, fields: message.fields },
+                message.text,
+              );
             default:
           }
         },

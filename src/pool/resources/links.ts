@@ -4,7 +4,7 @@ import type { Clock } from "../../clock.ts";
 import { createSignal, type Signal } from "../../lifecycle.ts";
 import { within } from "../thread-termination.ts";
 import type { ResourceHost } from "./host.ts";
-import type { FromThread, PoolResource, ToThread } from "./words.ts";
+import type { FromThread, PoolResource, ToThread } from "./protocol.ts";
 
 export type ResourceLinks = {
   /** A thread that has loaded its tasks opens its port; undefined: it is gone already. */
@@ -64,12 +64,12 @@ export function createResourceLinks(parts: ResourceLinksParts): ResourceLinks {
     open(thread, port) {
       if (!thread) return port.close();
       const link = { port, ended: createSignal(), isTold: false };
-      const member = host.join({ pool, probed, tell: (word) => port.postMessage(word) });
+      const member = host.join({ pool, probed, send: (message) => port.postMessage(message) });
       links.set(thread, link);
       tearDownBeforeEnd(thread, link);
-      port.on("message", (word: FromThread) => {
-        if (word.kind === "ended") link.ended.fire();
-        else member.hear(word);
+      port.on("message", (message: FromThread) => {
+        if (message.kind === "ended") link.ended.fire();
+        else member.receive(message);
       });
       port.unref(); // a pool keeps the process alive while it has something to do
       thread.once("exit", () => {

@@ -1,11 +1,11 @@
 /** Gives out the permits of all resources, over all threads and processes of the server, in the order of the questions. */
-import type { PermitsOf, PoolResource, ToThread } from "./words.ts";
+import type { PermitsOf, PoolResource, ToThread } from "./protocol.ts";
 
 /** The permits of one name now. */
 export type PermitCount = PermitsOf & { readonly limit: number; readonly held: number; readonly waiting: number };
 
 /** A thread, as it is seen here. */
-export type Holder = { tell(word: ToThread): void };
+export type Holder = { send(message: ToThread): void };
 
 export type PermitBook = {
   /** There are these permits from now on. Those of former ones stay with who holds them, and count. */
@@ -45,7 +45,7 @@ export function createPermitBook(): PermitBook {
       if (line.held.size >= line.limit) break;
       line.waiting.delete(claim);
       line.held.add(claim);
-      claim.holder.tell({ kind: "granted", number: claim.number });
+      claim.holder.send({ kind: "granted", number: claim.number });
     }
     if (line.waiting.size > 0) ask(line);
     else if (wereWaiting) tellHolders(line, () => ({ ...nameOf(line), kind: "unwanted" }));
@@ -64,7 +64,7 @@ export function createPermitBook(): PermitBook {
   function tellHolders({ held, listening }: Line, wordOf: (turn: number) => ToThread): void {
     if (listening.size === 0) return;
     const holders = new Set([...held].map(({ holder }) => holder)).intersection(listening);
-    for (const [turn, holder] of [...holders].entries()) holder.tell(wordOf(turn));
+    for (const [turn, holder] of [...holders].entries()) holder.send(wordOf(turn));
   }
 
   const find = (of: PermitsOf) =>

@@ -1,6 +1,6 @@
 /** When which thread looks whether a resource is well: one at the start, and then only while there is a problem. */
 import type { Clock } from "../../clock.ts";
-import type { ToThread } from "./words.ts";
+import type { ToThread } from "./protocol.ts";
 
 export type Probes = {
   /** A thread can look at these resources. */
@@ -13,7 +13,7 @@ export type Probes = {
   stop(): void;
 };
 
-export type Prober = { tell(word: ToThread): void };
+export type Prober = { send(message: ToThread): void };
 
 /** How long one probe may take. */
 export const probeMs = 10_000;
@@ -41,7 +41,7 @@ export function createProbes(clock: Clock, hasProblem: (resource: string) => boo
     plan.threads.push(thread);
     plan.asked = thread;
     plan.cancel = clock.after(probeMs + slackMs, () => ask(resource, plan));
-    thread.tell({ kind: "probe", resource });
+    thread.send({ kind: "probe", resource });
   }
 
   function askLater(resource: string, plan: Plan): void {

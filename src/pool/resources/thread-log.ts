@@ -2,7 +2,7 @@
 import type { Clock } from "../../clock.ts";
 import { plain, textOf } from "../sanitize.ts";
 import type { LogLevel, TaskLog } from "../task-log.ts";
-import type { FromThread } from "./words.ts";
+import type { FromThread } from "./protocol.ts";
 
 export type ThreadLog = { of(resource: string): TaskLog };
 
@@ -12,23 +12,24 @@ const maxLineChars = 4096;
 
 const levels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
-export function createThreadLog(clock: Clock, tell: (word: FromThread) => void): ThreadLog {
+export function createThreadLog(clock: Clock, send: (message: FromThread) => void): ThreadLog {
   let sinceMs = Number.NEGATIVE_INFINITY;
   let lines = 0;
 
   function write(resource: string, level: LogLevel, text: unknown, fields: unknown): void {
     const nowMs = clock.monotonicMs();
     if (nowMs - sinceMs >= perMs) {
-      if (lines > maxLines) say(resource, "warn", `${lines - maxLines} log lines of resources were dropped`, {});
+      if (lines > maxLines) sendLine(resource, "warn", `${lines - maxLines} log lines of resources were dropped`, {});
       sinceMs = nowMs;
       lines = 0;
     }
     lines += 1;
-    if (lines <= maxLines) say(resource, level, textOf(text, maxLineChars), fields === undefined ? {} : plain(fields));
+    if (lines <= maxLines)
+      sendLine(resource, level, textOf(text, maxLineChars), fields === undefined ? {} : plain(fields));
   }
 
-  function say(resource: string, level: LogLevel, text: string, fields: ReturnType<typeof plain>): void {
-    tell({ kind: "log", resource, level, text, fields });
+  function sendLine(resource: string, level: LogLevel, text: string, fields: ReturnType<typeof plain>): void {
+    send({ kind: "log", resource, level, text, fields });
   }
 
   return {

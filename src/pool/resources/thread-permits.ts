@@ -3,11 +3,11 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Clock } from "../../clock.ts";
 import { createSignal } from "../../lifecycle.ts";
 import type { Permit, Permits } from "../resource.ts";
-import type { FromThread, PermitsOf, ToThread } from "./words.ts";
+import type { FromThread, PermitsOf, ToThread } from "./protocol.ts";
 
 export type ThreadPermits = {
   of(name: PermitsOf, limit: number): Permits;
-  hear(word: Extract<ToThread, { readonly kind: "granted" | "wanted" | "unwanted" }>): void;
+  receive(message: Extract<ToThread, { readonly kind: "granted" | "wanted" | "unwanted" }>): void;
   /** An attempt begins that uses these resources, and may hold permits of them for what is in use. */
   begin(resources: ReadonlySet<string>): void;
   /** It has ended. */
@@ -29,7 +29,7 @@ type Line = PermitsOf & {
   cancelLook: () => void;
 };
 
-export function createThreadPermits(clock: Clock, tell: (word: FromThread) => void): ThreadPermits {
+export function createThreadPermits(clock: Clock, send: (message: FromThread) => void): ThreadPermits {
   const lines = new Map<string, Line>();
   /** Those that wait, by number. */
   const waiting = new Map<number, { readonly resource: string; readonly granted: () => void }>();
@@ -54,17 +54,17 @@ export function createThreadPermits(clock: Clock, tell: (word: FromThread) => vo
     const { promise, fire, fail } = createSignal<Permit>();
     const giveUp = () => {
       waiting.delete(number);
-      tell({ kind: "release", number });
+      send({ kind: "release", number });
       fail(signal.reason);
     };
     signal.addEventListener("abort", giveUp, { once: true });
     const granted = () => {
       signal.removeEventListener("abort", giveUp);
       line.held.set(number, clock.monotonicMs());
-      fire({ release: () => void (line.held.delete(number) && tell({ kind: "release", number })) });
+      fire({ release: () => void (line.held.delete(number) && send({ kind: "release", number })) });
     };
     waiting.set(number, { resource: line.resource, granted });
-    tell({ kind: "acquire", resource: line.resource, permits: line.permits, number });
+    send({ kind: "acquire", resource: line.resource, permits: line.permits, number });
     return promise;
   }
 
@@ -95,21 +95,21 @@ export function createThreadPermits(clock: Clock, tell: (word: FromThread) => vo
         limit,
         acquire: (signal) => acquire(line, signal),
         onWanted(listener) {
-          if (line.listeners.size === 0) tell({ kind: "listen", resource: line.resource, permits: line.permits });
+          if (line.listeners.size === 0) send({ kind: "listen", resource: line.resource, permits: line.permits });
           const own = AsyncLocalStorage.bind(listener); // when it fails, whoever set it is to blame
           line.listeners.add(own);
           return () => void line.listeners.delete(own);
         },
       };
     },
-    hear(word) {
-      if (word.kind === "granted") {
-        const wait = waiting.get(word.number);
-        waiting.delete(word.number);
+    receive(message) {
+      if (message.kind === "granted") {
+        const wait = waiting.get(message.number);
+        waiting.delete(message.number);
         return wait?.granted();
       }
-      const line = lineOf(word);
-      line.wantedMs = word.kind === "wanted" ? clock.monotonicMs() + word.afterMs : undefined;
+      const line = lineOf(message);
+      line.wantedMs = message.kind === "wanted" ? clock.monotonicMs() + message.afterMs : undefined;
       look(line);
     },
     begin(resources) {

@@ -3,7 +3,7 @@ import type { Clock } from "../../clock.ts";
 import { createSignal } from "../../lifecycle.ts";
 import { textOf } from "../sanitize.ts";
 import { probeMs } from "./probes.ts";
-import type { FromThread } from "./words.ts";
+import type { FromThread } from "./protocol.ts";
 
 export type ThreadProbes = {
   /** The server wants to know how it is. */
@@ -16,7 +16,7 @@ export type ThreadProbes = {
 
 export type ThreadProbesParts = {
   readonly clock: Clock;
-  readonly tell: (word: FromThread) => void;
+  readonly send: (message: FromThread) => void;
   /** Runs the resource's own probe. Rejects with what is wrong, unless that is reported already. */
   readonly probe: (resource: string, signal: AbortSignal) => Promise<void>;
   /** Whether something of this thread waits for a permit of the resource. */
@@ -24,10 +24,10 @@ export type ThreadProbesParts = {
   readonly report: (resource: string, problem: string | undefined) => void;
 };
 
-type Running = { readonly cut: () => void; readonly ended: Promise<void> };
+type RunningProbe = { readonly cut: () => void; readonly ended: Promise<void> };
 
-export function createThreadProbes({ clock, tell, probe, isWaiting, report }: ThreadProbesParts): ThreadProbes {
-  const running = new Map<string, Running>();
+export function createThreadProbes({ clock, send, probe, isWaiting, report }: ThreadProbesParts): ThreadProbes {
+  const running = new Map<string, RunningProbe>();
   /** Those that wait for the end of the attempt. */
   const waiting = new Set<string>();
   const none: ReadonlySet<string> = new Set();
@@ -44,10 +44,10 @@ export function createThreadProbes({ clock, tell, probe, isWaiting, report }: Th
       late.fail(error);
     });
     const looked = probe(resource, stop.signal);
-    const say = (problem: string | undefined) => {
+    const finish = (problem: string | undefined) => {
       cancel();
       if (!isCut) report(resource, problem);
-      tell({ kind: "probed", resource, isCut });
+      send({ kind: "probed", resource, isCut });
     };
     const ended = looked.then(
       () => {},
@@ -55,8 +55,8 @@ export function createThreadProbes({ clock, tell, probe, isWaiting, report }: Th
     );
     void ended.then(() => running.delete(resource));
     void Promise.race([looked, late.promise]).then(
-      () => say(undefined),
-      (error: unknown) => say(textOf(error, 1000)),
+      () => finish(undefined),
+      (error: unknown) => finish(textOf(error, 1000)),
     );
     const cut = () => {
       isCut = true;

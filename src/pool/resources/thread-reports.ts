@@ -2,12 +2,12 @@
 import type { Clock } from "../../clock.ts";
 import { textOf } from "../sanitize.ts";
 import { maxParts, maxProblemChars } from "./health-board.ts";
-import type { FromThread, PartReport } from "./words.ts";
+import type { FromThread, PartReport } from "./protocol.ts";
 
 export type ThreadReports = {
   add(resource: string, part: unknown, problem: unknown): void;
   /** What some thread has reported. */
-  hear(report: PartReport): void;
+  receive(report: PartReport): void;
   /** Whether the latest report of the part says that it is well. */
   isWell(resource: string, part: string): boolean;
 };
@@ -16,7 +16,7 @@ export type ThreadReports = {
 const againMs = 1_000;
 const maxPartChars = 100;
 
-export function createThreadReports(clock: Clock, tell: (word: FromThread) => void): ThreadReports {
+export function createThreadReports(clock: Clock, send: (message: FromThread) => void): ThreadReports {
   /** By resource and part: when its problem was last said, by the monotonic clock; null: it is well. */
   const known = new Map<string, Map<string, number | null>>();
 
@@ -41,9 +41,9 @@ export function createThreadReports(clock: Clock, tell: (word: FromThread) => vo
         return;
       if (saidMs === undefined && parts.size > maxParts) return; // the server keeps no more either
       parts.set(part, problem === undefined ? null : nowMs);
-      tell({ kind: "report", resource, part, problem });
+      send({ kind: "report", resource, part, problem });
     },
-    hear: ({ resource, part, problem }) =>
+    receive: ({ resource, part, problem }) =>
       void partsOf(resource).set(part, problem === undefined ? null : clock.monotonicMs()),
     isWell: (resource, part) => known.get(resource)?.get(part) === null,
   };

@@ -11,14 +11,14 @@ import { createThreadLog } from "./thread-log.ts";
 import { createThreadPermits } from "./thread-permits.ts";
 import { createThreadProbes } from "./thread-probes.ts";
 import { createThreadReports } from "./thread-reports.ts";
-import type { FromThread, PoolResource, ToThread } from "./words.ts";
+import type { FromThread, PoolResource, ToThread } from "./protocol.ts";
 
 export type ThreadResources = {
   /** What the task uses; null: nothing. Throws when it is not what the server found at its start. */
   usedBy(task: AnyTask): UsedResources | null;
   /** The attempt that began has ended. */
   end(): void;
-  hear(word: ToThread): void;
+  receive(message: ToThread): void;
 };
 
 export type UsedResources = {
@@ -40,19 +40,19 @@ type Entry = {
 
 export type ThreadResourcesParts = {
   readonly resources: readonly PoolResource[];
-  readonly tell: (word: FromThread) => void;
+  readonly send: (message: FromThread) => void;
   readonly clock: Clock;
 };
 
 const maxErrorChars = 1000;
 
-export function createThreadResources({ resources, tell, clock }: ThreadResourcesParts): ThreadResources {
-  const permits = createThreadPermits(clock, tell);
-  const reports = createThreadReports(clock, tell);
-  const log = createThreadLog(clock, tell);
+export function createThreadResources({ resources, send, clock }: ThreadResourcesParts): ThreadResources {
+  const permits = createThreadPermits(clock, send);
+  const reports = createThreadReports(clock, send);
+  const log = createThreadLog(clock, send);
   const entries = new Map<string, Entry>();
   const probes = createThreadProbes({
-    ...{ clock, tell, probe, isWaiting: permits.isWaitingFor },
+    ...{ clock, send, probe, isWaiting: permits.isWaitingFor },
     report: (name, problem) => reports.add(name, "", problem),
   });
   let isEnding = false;
@@ -145,7 +145,7 @@ export function createThreadResources({ resources, tell, clock }: ThreadResource
       await entry.starting?.catch(() => undefined);
       await tearDown(entry);
     }
-    tell({ kind: "ended" });
+    send({ kind: "ended" });
   }
 
   return {
@@ -171,11 +171,11 @@ export function createThreadResources({ resources, tell, clock }: ThreadResource
       permits.end();
       probes.end();
     },
-    hear(word) {
-      if (word.kind === "end") void endAll();
-      else if (word.kind === "probe") probes.ask(word.resource);
-      else if (word.kind === "reported") reports.hear(word);
-      else permits.hear(word);
+    receive(message) {
+      if (message.kind === "end") void endAll();
+      else if (message.kind === "probe") probes.ask(message.resource);
+      else if (message.kind === "reported") reports.receive(message);
+      else permits.receive(message);
     },
   };
 }

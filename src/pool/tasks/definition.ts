@@ -6,7 +6,7 @@ import { type Declared, declared } from "../codec.ts";
 import { textOf } from "../sanitize.ts";
 import { isResource } from "../resource.ts";
 import type { ResourceReader, ResourceSettings } from "../resources/definition.ts";
-import type { PoolResource } from "../resources/words.ts";
+import type { PoolResource } from "../resources/protocol.ts";
 import type { SchemaShape, Side } from "../schema/schema.ts";
 import type { AnyTask, TaskDefinition } from "../task.ts";
 import { type DescribedTypes, describeTypes } from "./types.ts";

@@ -4,9 +4,9 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cut, textOf } from "../sanitize.ts";
 import { thrownOf } from "../thrown.ts";
-import { lineOf, type Place, placeOf, placeOfSyntaxError } from "./place.ts";
+import { lineOf, type SourcePosition, positionOf, positionOfSyntaxError } from "./source-position.ts";
 
-export type ImportFault = { readonly place: Place | undefined; readonly message: string };
+export type ImportFault = { readonly position: SourcePosition | undefined; readonly message: string };
 
 type Facts = {
   readonly code: string;
@@ -28,10 +28,10 @@ export function explainImport(error: unknown, file: string): ImportFault {
   if (facts.code === "ERR_IMPORT_ATTRIBUTE_MISSING") return attributeMissing(facts, file);
   if (facts.code === "ERR_DLOPEN_FAILED") return addonFault(facts);
   const isSyntax = error instanceof SyntaxError;
-  const place = placeOf(error) ?? (isSyntax ? placeOfSyntaxError(file, facts.text) : undefined);
+  const position = positionOf(error) ?? (isSyntax ? positionOfSyntaxError(file, facts.text) : undefined);
   return {
-    place,
-    message: isSyntax ? syntaxFault(facts, place) : `its import threw: ${cut(thrownOf(error).message, maxText)}`,
+    position,
+    message: isSyntax ? syntaxFault(facts, position) : `its import threw: ${cut(thrownOf(error).message, maxText)}`,
   };
 }
 
@@ -54,19 +54,19 @@ function notFound({ text, url }: Facts, file: string): ImportFault {
   const bare = /^Cannot find package '([^']+)'/.exec(text)?.[1];
   if (bare?.startsWith("/")) {
     const message = `it imports a package without the file that its package.json names, ${bare}: install it again`;
-    return { place: undefined, message };
+    return { position: undefined, message };
   }
   const imported = bare === undefined ? url && specifierOf(url, importer) : partOf(bare, importer);
-  const place = { file: importer, line: imported ? lineOf(importer, imported) : undefined };
+  const position = { file: importer, line: imported ? lineOf(importer, imported) : undefined };
   const message = `it imports ${JSON.stringify(imported ?? fileOf(url))}, `;
-  if (bare !== undefined) return { place, message: message + packageRemedy(bare, importer) };
+  if (bare !== undefined) return { position, message: message + packageRemedy(bare, importer) };
   const meant = url === undefined ? undefined : neighbourOf(fileURLToPath(url));
   if (meant === undefined || url === undefined || !imported)
-    return { place, message: `${message}which does not exist` };
+    return { position, message: `${message}which does not exist` };
   const remedy =
     imported.replace(/\/?(?:\.\w+)?$/, "") +
     meant.slice(fileURLToPath(url).replace(/\/?(?:\.[cm]?[jt]s)?$/, "").length);
-  return { place, message: `${message}which does not exist: Node.js needs the file's own name, write "${remedy}"` };
+  return { position, message: `${message}which does not exist: Node.js needs the file's own name, write "${remedy}"` };
 }
 
 /** Of CommonJS: `require` knows no URLs, and looks for extensions by itself. */
@@ -76,7 +76,7 @@ function notRequired({ text, requirer = "" }: Facts, file: string): ImportFault 
   const [name] = /^(?:@[^/]+\/)?[^/]+/.exec(required) ?? [required];
   const why = /^[./]/.test(required) ? "which does not exist" : packageRemedy(name, by);
   return {
-    place: { file: by, line: lineOf(by, required) },
+    position: { file: by, line: lineOf(by, required) },
     message: `it requires ${JSON.stringify(required)}, ${why}`,
   };
 }
@@ -87,7 +87,7 @@ function addonFault({ text }: Facts): ImportFault {
   const remedy = isSecond
     ? "it works in one thread of a process only: run what needs it in a child process"
     : "install it on this machine, with this Node.js, or run `npm rebuild`";
-  return { place: undefined, message: `it imports a native addon that cannot be loaded: ${text}: ${remedy}` };
+  return { position: undefined, message: `it imports a native addon that cannot be loaded: ${text}: ${remedy}` };
 }
 
 function packageRemedy(name: string, importer: string): string {
@@ -106,9 +106,9 @@ function neighbourOf(path: string): string | undefined {
 function attributeMissing({ text }: Facts, file: string): ImportFault {
   const url = /^Module "([^"]+)"/.exec(text)?.[1];
   const imported = url && specifierOf(url, file);
-  const place = imported ? { file, line: lineOf(file, imported) } : undefined;
+  const position = imported ? { file, line: lineOf(file, imported) } : undefined;
   const shown = JSON.stringify(imported ?? fileOf(url));
-  return { place, message: `it imports ${shown} without its type: write \`with { type: "json" }\` after the path` };
+  return { position, message: `it imports ${shown} without its type: write \`with { type: "json" }\` after the path` };
 }
 
 /** How the file names that module. */
@@ -129,7 +129,7 @@ function textsOf(file: string): readonly string[] {
   return [...textIn(file).matchAll(/["']([^"'\n]+)["']/g)].map(([, text]) => text as string);
 }
 
-function syntaxFault({ code, text }: Facts, place: Place | undefined): string {
+function syntaxFault({ code, text }: Facts, position: SourcePosition | undefined): string {
   const missing = /requested module '(.+?)' does not provide an export named '(.+?)'/.exec(text);
   if (missing) {
     const [, module, name] = missing;
@@ -141,7 +141,7 @@ function syntaxFault({ code, text }: Facts, place: Place | undefined): string {
     const what = text.replace(/ is not supported in strip-only mode$/, "");
     return `${what} is more than types, and Node.js only strips types: ${plainRemedy(what)}, or compile the file to JavaScript`;
   }
-  if (place?.text?.includes("@") && /Invalid or unexpected token/.test(text)) {
+  if (position?.text?.includes("@") && /Invalid or unexpected token/.test(text)) {
     return "a decorator, which Node.js does not run: write it without, or compile the file to JavaScript";
   }
   return `a syntax error: ${text}`;

@@ -5,7 +5,7 @@ import type { AnyTask } from "../task.ts";
 import { readDefinition, type Surroundings, type TaskReport } from "./definition.ts";
 import { explainImport } from "./import-fault.ts";
 import { importTask } from "./module.ts";
-import { lineOf, type Place } from "./place.ts";
+import { lineOf, type SourcePosition } from "./source-position.ts";
 
 export type FileReport =
   | { readonly kind: "task"; readonly task: TaskReport }
@@ -31,8 +31,8 @@ export async function reportOf(
     onTask(exported.task, read);
     return { kind: "task", task: read };
   } catch (error) {
-    const { place, message } = explainImport(error, path);
-    return faulty(fault(path, place, message));
+    const { position, message } = explainImport(error, path);
+    return faulty(fault(path, position, message));
   }
 }
 
@@ -40,9 +40,9 @@ export function faulty(...faults: readonly string[]): FileReport {
   return { kind: "faulty", faults };
 }
 
-/** `path:line: message`, with the other place in front of the message when it lies in another file. */
-export function fault(path: string, place: Place | undefined, message: string): string {
-  const line = place?.line === undefined ? "" : `:${place.line}`;
-  if (place === undefined || place.file === path) return `${path}${line}: ${message}`;
-  return `${path}: ${place.file}${line}: ${message}`;
+/** `path:line: message`, with the other position in front of the message when it lies in another file. */
+export function fault(path: string, position: SourcePosition | undefined, message: string): string {
+  const line = position?.line === undefined ? "" : `:${position.line}`;
+  if (position === undefined || position.file === path) return `${path}${line}: ${message}`;
+  return `${path}: ${position.file}${line}: ${message}`;
 }

@@ -97,7 +97,7 @@ function named(name: string, error: unknown): unknown {
   return new TaskError(reason, text, { retryable, details: { ...details, database: name } });
 }
 
-function open({ place, connectMs }: Database, signal: AbortSignal): Promise<Connection> {
+function open({ location, connectMs }: Database, signal: AbortSignal): Promise<Connection> {
   const bounds = { connectMs, signal };
-  return place.dialect === "sqlite" ? openSqlite(place.path, bounds) : openPostgres(place, bounds);
+  return location.dialect === "sqlite" ? openSqlite(location.path, bounds) : openPostgres(location, bounds);
 }

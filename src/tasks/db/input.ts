@@ -68,15 +68,15 @@ export function workOf(asked: Asked, databases: DatabasesSettings, jobId: string
     if (violation.field === "database") throw failures.unknownDatabase(what);
     throw violation.field === "statement" ? failures.unknownStatement(what) : failures.badParameters(what);
   }
-  const { place, statements } = databases[asked.database] as Database;
+  const { location, statements } = databases[asked.database] as Database;
   const { sql, names, parameters, maxRows, timeoutMs, unknownOutcome } = statements[asked.statement] as Statement;
   const bind = (values: Values, index: number): Bound[] =>
     names.map((name) => {
       const parameter = own(parameters, name);
-      if (parameter) return boundFor(place.dialect, parameter, own(values, name));
+      if (parameter) return boundFor(location.dialect, parameter, own(values, name));
       return name === "job_id"
         ? jobId
-        : boundFor(place.dialect, { type: "integer", isList: false, isNullable: false }, index);
+        : boundFor(location.dialect, { type: "integer", isList: false, isNullable: false }, index);
     });
   return {
     ...{ sql, maxRows, timeoutMs, unknownOutcome, isReadOnly: false },

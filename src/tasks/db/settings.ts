@@ -8,7 +8,7 @@ import { type Dialect, parseSql } from "./sql.ts";
 export type DatabasesSettings = { readonly [name: string]: Database };
 
 export type Database = {
-  readonly place: Place;
+  readonly location: DatabaseLocation;
   /** Most connections that the process has open at once, 1 to 1000; 10 by default. */
   readonly connections: number;
   /** Bound on connecting, with TLS and login; 5 s by default. */
@@ -18,12 +18,12 @@ export type Database = {
   readonly statements: { readonly [name: string]: Statement };
 };
 
-export type Place = SqlitePlace | PostgresPlace;
+export type DatabaseLocation = SqliteLocation | PostgresLocation;
 
 /** `path`: relative to the server's working folder, unless it is absolute. */
-export type SqlitePlace = { readonly dialect: "sqlite"; readonly path: string };
+export type SqliteLocation = { readonly dialect: "sqlite"; readonly path: string };
 
-export type PostgresPlace = {
+export type PostgresLocation = {
   readonly dialect: "postgres";
   /** A name, an address, or the folder of a socket. */
   readonly host: string;
@@ -71,24 +71,24 @@ function readDatabase(fields: Fields): Database {
   if (isSqlite === isPostgres) {
     fields.add("sqlite", "or postgres has to say where the database is, and not both");
   }
-  const place = isSqlite ? readSqlite(fields) : readPostgres(fields.section("postgres"), isPostgres);
+  const location = isSqlite ? readSqlite(fields) : readPostgres(fields.section("postgres"), isPostgres);
   return {
-    place,
+    location,
     connections: fields.whole("connections", 1, 1000, 10),
     connectMs: fields.whole("connectMs", 10, hourMs, 5_000),
     idleMs: fields.whole("idleMs", 0, hourMs, 60_000),
-    statements: fields.section("statements").each((statement) => readStatement(statement, place.dialect)),
+    statements: fields.section("statements").each((statement) => readStatement(statement, location.dialect)),
   };
 }
 
-function readSqlite(fields: Fields): SqlitePlace {
+function readSqlite(fields: Fields): SqliteLocation {
   const path = fields.text("sqlite", /^[^\0]+$/, "the path of a file") ?? "";
   if (path === ":memory:")
     fields.add("sqlite", "is :memory:, which each connection would have for itself: name a file");
   return { dialect: "sqlite", path };
 }
 
-function readPostgres(fields: Fields, isGiven: boolean): PostgresPlace {
+function readPostgres(fields: Fields, isGiven: boolean): PostgresLocation {
   fields.refuseOthers("host", "port", "database", "user", "passwordEnv", "passwordFile", "tls", "caFile");
   for (const key of ["host", "database", "user"].filter((each) => fields.given[each] === undefined)) {
     if (isGiven) fields.add(key, "is missing");

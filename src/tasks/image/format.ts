@@ -86,7 +86,7 @@ function strangerIn(head: string): string | undefined {
   const own = brandsOf(head);
   const [byBrand] = brands.find(([, pattern]) => own.some((brand) => pattern.test(brand))) ?? [];
   if (byBrand !== undefined) return byBrand;
-  const text = textOf(head).trimStart();
+  const text = decodedText(head).trimStart();
   const [byText] = texts.find(([, pattern]) => pattern.test(text)) ?? [];
   if (byText !== undefined) return byText;
   const [bySignature] = strangers.find(([, signature]) => matches(head, signature)) ?? [];
@@ -94,7 +94,7 @@ function strangerIn(head: string): string | undefined {
 }
 
 /** The head as text: UTF-16 by its byte order mark, otherwise byte by byte, without a mark. */
-function textOf(head: string): string {
+function decodedText(head: string): string {
   const bytes = Buffer.from(head, "latin1");
   if (head.startsWith("\xff\xfe")) return bytes.toString("utf16le", 2);
   if (head.startsWith("\xfe\xff"))

@@ -4,7 +4,7 @@ import { systemClock } from "../../../src/clock.ts";
 import type { Lease } from "../../../src/job/job.ts";
 import { startOwnProcess } from "../../../src/pool/isolated/own-process.ts";
 import { createIsolatedPool, type IsolatedPoolOptions } from "../../../src/pool/isolated/pool.ts";
-import type { ProcessSettings } from "../../../src/pool/isolated/words.ts";
+import type { ProcessSettings } from "../../../src/pool/isolated/protocol.ts";
 import type { Sources } from "../../../src/pool/module-hooks.ts";
 import type { AttemptEvent } from "../../../src/pool/port.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
@@ -243,7 +243,7 @@ suite("a job in a process of its own", () => {
     assert.equal(shown(await tryIsolated(t).run(job("boots", null))), "failed task_not_started");
   });
 
-  test("leaves no process behind when its first word cannot be sent", { timeout: 60_000 }, async ({ signal }) => {
+  test("leaves no process behind when its first message cannot be sent", { timeout: 60_000 }, async ({ signal }) => {
     const settings = { tasks: [{ settings: () => "no data" }] } as unknown as ProcessSettings;
     assert.throws(() => startOwnProcess(settings, () => {}), /could not be cloned/);
     while (!signal.aborted && process.getActiveResourcesInfo().includes("ProcessWrap")) await turn();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { createResourceHost, type Member } from "../../../src/pool/resources/host.ts";
-import type { PoolResource, ToThread } from "../../../src/pool/resources/words.ts";
+import type { PoolResource, ToThread } from "../../../src/pool/resources/protocol.ts";
 import { createFakeClock } from "../../support/fake-clock.ts";
 import { keptLog } from "../../support/samples.ts";
 
@@ -21,12 +21,12 @@ function open(...resources: readonly PoolResource[]) {
     const granted: number[] = [];
     const member: Member = host.join({
       ...{ pool: "io", probed: [] },
-      tell(word: ToThread) {
-        if (word.kind === "granted") granted.push(word.number);
+      send(message: ToThread) {
+        if (message.kind === "granted") granted.push(message.number);
       },
     });
     const acquire = (name: string, number: number) =>
-      member.hear({ kind: "acquire", resource: name, permits: "connections", number });
+      member.receive({ kind: "acquire", resource: name, permits: "connections", number });
     return { ...member, granted, acquire };
   }
   return { host, join, clock, lines };
@@ -51,11 +51,11 @@ suite("resources of tasks that are reloaded", () => {
     const { host, join } = open(resource("smtp", { connections: 1 }), resource("api", { connections: 1 }));
     const old = join();
     old.acquire("smtp", 1);
-    old.hear({ kind: "report", resource: "api", part: "", problem: "it is away" });
+    old.receive({ kind: "report", resource: "api", part: "", problem: "it is away" });
     const names = () => host.permits().map((count) => count.resource);
     host.replace([resource("api", { connections: 1 })]);
     assert.deepEqual([names(), host.parts().map(({ problem }) => problem)], [["api", "smtp"], ["it is away"]]);
-    old.hear({ kind: "release", number: 1 });
+    old.receive({ kind: "release", number: 1 });
     host.replace([]);
     assert.deepEqual([names(), host.parts()], [[], []]);
   });
@@ -85,8 +85,8 @@ suite("a thread that ends", () => {
         [1, 2],
       ],
     );
-    other.hear({ kind: "release", number: 1 });
-    other.hear({ kind: "release", number: 1 });
+    other.receive({ kind: "release", number: 1 });
+    other.receive({ kind: "release", number: 1 });
     assert.deepEqual(other.granted, [1, 2, 3]);
     assert.deepEqual([host.permits()[0]?.held, host.permits()[0]?.waiting], [2, 0]);
   });
@@ -97,7 +97,7 @@ suite("a part of a resource that goes back and forth", () => {
     const { host, join, clock, lines } = open(resource("smtp", {}));
     const thread = join();
     const report = (problem: string | undefined) =>
-      thread.hear({ kind: "report", resource: "smtp", part: "main", problem });
+      thread.receive({ kind: "report", resource: "smtp", part: "main", problem });
     for (let count = 0; count < 500; count += 1) for (const problem of ["full", undefined]) report(problem);
     assert.equal(lines.length, 1);
     report("still full");

@@ -75,9 +75,9 @@ suite("permits", () => {
     const host = createResourceHost({ resources, clock: systemClock, log: keptLog().log, onChanged() {} });
     const end = createRelayEnd("tried", host, () => {});
     end.close();
-    end.hear({ kind: "joined", thread: 1 });
-    const word = { kind: "acquire", resource: "lines-out", permits: "connections", number: 1 } as const;
-    end.hear({ kind: "resource", thread: 1, word });
+    end.receive({ kind: "joined", thread: 1 });
+    const message = { kind: "acquire", resource: "lines-out", permits: "connections", number: 1 } as const;
+    end.receive({ kind: "resource", thread: 1, message });
     assert.equal(host.permits()[0]?.held, 0);
   });
 });

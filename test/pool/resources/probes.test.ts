@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { createProbes } from "../../../src/pool/resources/probes.ts";
-import type { ToThread } from "../../../src/pool/resources/words.ts";
+import type { ToThread } from "../../../src/pool/resources/protocol.ts";
 import { createFakeClock } from "../../support/fake-clock.ts";
 
 /** Threads that say what they were asked for, and a resource whose health the test decides. */
@@ -10,7 +10,7 @@ function tryProbes() {
   const health = { isAway: false };
   const probes = createProbes(clock, () => health.isAway);
   const asked: string[] = [];
-  const thread = (name: string) => ({ tell: (word: ToThread) => void asked.push(`${name} ${word.kind}`) });
+  const thread = (name: string) => ({ send: (message: ToThread) => void asked.push(`${name} ${message.kind}`) });
   return { clock, health, probes, asked, thread };
 }
 

@@ -2,7 +2,7 @@
 import type { Resource } from "../../../src/pool/resource.ts";
 import { createResourceHost } from "../../../src/pool/resources/host.ts";
 import { createThreadResources } from "../../../src/pool/resources/thread-resources.ts";
-import type { PoolResource } from "../../../src/pool/resources/words.ts";
+import type { PoolResource } from "../../../src/pool/resources/protocol.ts";
 import type { AnyTask } from "../../../src/pool/task.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
 import { keptLog } from "../../support/samples.ts";
@@ -22,12 +22,12 @@ export function tryThreads<V>(definition: Resource<V, undefined>) {
   function join() {
     const thread = createThreadResources({
       ...{ resources: [resource], clock },
-      tell: (word) => queueMicrotask(() => member.hear(word)),
+      send: (message) => queueMicrotask(() => member.receive(message)),
     });
     const used = thread.usedBy(task);
     const member = host.join({
       ...{ pool: "tried", probed: resource.hasProbe ? [resource.name] : [] },
-      tell: (word) => queueMicrotask(() => thread.hear(word)),
+      send: (message) => queueMicrotask(() => thread.receive(message)),
     });
     return {
       ...thread,

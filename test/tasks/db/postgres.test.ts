@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { after, before, beforeEach, suite, test } from "node:test";
 import type pg from "pg";
 import { openPostgres } from "../../../src/tasks/db/postgres/connection.ts";
-import type { PostgresPlace } from "../../../src/tasks/db/settings.ts";
+import type { PostgresLocation } from "../../../src/tasks/db/settings.ts";
 import type { Connection, Work } from "../../../src/tasks/db/work.ts";
 import { type Postgres, startPostgres, withoutPostgres } from "../../support/postgres.ts";
 import { workOf } from "./work.ts";
@@ -40,7 +40,7 @@ suite("a connection to PostgreSQL", { skip: withoutPostgres }, () => {
     delete process.env[passwordEnv];
   });
 
-  function place(other: Partial<PostgresPlace> = {}): PostgresPlace {
+  function place(other: Partial<PostgresLocation> = {}): PostgresLocation {
     return {
       ...{ dialect: "postgres", host: "127.0.0.1", port: server.port, database: "postgres", user: "postgres" },
       ...{ password: { env: passwordEnv }, tls: "off", ca: undefined, ...other },

@@ -14,7 +14,7 @@ test("settings have defaults", () => {
   });
 
   assert.deepEqual(users, {
-    place: { dialect: "sqlite", path: "./users.sqlite" },
+    location: { dialect: "sqlite", path: "./users.sqlite" },
     connections: 10,
     connectMs: 5_000,
     idleMs: 60_000,
@@ -34,7 +34,7 @@ test("settings have defaults", () => {
 test("PostgreSQL is spoken to with TLS, but for loopback and sockets", () => {
   const tlsOf = (host: string) => {
     const { one } = readDatabases({ one: { postgres: { host, database: "d", user: "u" } } });
-    return one?.place.dialect === "postgres" ? one.place.tls : undefined;
+    return one?.location.dialect === "postgres" ? one.location.tls : undefined;
   };
 
   assert.equal(tlsOf("db.example"), "on");

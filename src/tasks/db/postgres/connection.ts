@@ -10,7 +10,7 @@ import type { TaskError } from "../../../pool/task.ts";
 import { secretOf } from "../../settings/secret.ts";
 import { failures, ofSet } from "../failures.ts";
 import { accepted } from "../rows.ts";
-import type { PostgresPlace } from "../settings.ts";
+import type { PostgresLocation } from "../settings.ts";
 import { type Answer, type Connection, maxAnswerBytes, type Work } from "../work.ts";
 import { type Address, requestCancel } from "./cancel.ts";
 import { failureOf, isAnswer, isServerError, isStalePlan, whyLost, whyNotOpened } from "./failure.ts";
@@ -25,13 +25,13 @@ const maxIncomingBytes = 4 * maxAnswerBytes;
 export type Bounds = { readonly connectMs: number; readonly signal: AbortSignal };
 
 /** Rejects with `db_unavailable`, also when it takes longer than `connectMs`, or with the signal's reason. */
-export async function openPostgres(place: PostgresPlace, { connectMs, signal }: Bounds): Promise<Connection> {
+export async function openPostgres(location: PostgresLocation, { connectMs, signal }: Bounds): Promise<Connection> {
   signal.throwIfAborted();
   const { default: pg } = await import("pg"); // by the threads that need it only
   signal.throwIfAborted();
-  const { host, port, database, user } = place;
-  const address: Address = { host, port, tls: tlsOf(place) };
-  const password = place.password ? secretOf(place.password) : "";
+  const { host, port, database, user } = location;
+  const address: Address = { host, port, tls: tlsOf(location) };
+  const password = location.password ? secretOf(location.password) : "";
   const socket = new Socket();
   const closed = Promise.withResolvers<void>();
   socket.once("close", () => closed.resolve());
@@ -55,7 +55,7 @@ export async function openPostgres(place: PostgresPlace, { connectMs, signal }: 
     if (!socket.closed) await closed.promise;
     signal.throwIfAborted();
     throw failures.unavailable(
-      whyNotOpened(error, place, systemClock.monotonicMs() - beganMs >= connectMs ? connectMs : undefined),
+      whyNotOpened(error, location, systemClock.monotonicMs() - beganMs >= connectMs ? connectMs : undefined),
     );
   } finally {
     signal.removeEventListener("abort", onAbort);
@@ -63,7 +63,7 @@ export async function openPostgres(place: PostgresPlace, { connectMs, signal }: 
   return connectionOf(client, { address, socket, closed: closed.promise });
 }
 
-function tlsOf({ tls, host, ca }: PostgresPlace): ConnectionOptions | undefined {
+function tlsOf({ tls, host, ca }: PostgresLocation): ConnectionOptions | undefined {
   if (tls === "off") return undefined;
   return { ...(ca !== undefined && { ca }), host, ...(isIP(host) === 0 && { servername: host }) };
 }

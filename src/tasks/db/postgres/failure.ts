@@ -2,7 +2,7 @@
 import type { JsonValue } from "../../../job/job.ts";
 import type { TaskError } from "../../../pool/task.ts";
 import { type Constraint, failures } from "../failures.ts";
-import type { PostgresPlace } from "../settings.ts";
+import type { PostgresLocation } from "../settings.ts";
 import type { Work } from "../work.ts";
 
 /** An error that the server sent. */
@@ -78,7 +78,11 @@ function named(names: { readonly [key: string]: string | undefined }): { [key: s
 }
 
 /** Why one was not opened, with what the configuration can do about it. `passedMs`: the bound, where that is why. */
-export function whyNotOpened(error: unknown, { password, tls }: PostgresPlace, passedMs: number | undefined): string {
+export function whyNotOpened(
+  error: unknown,
+  { password, tls }: PostgresLocation,
+  passedMs: number | undefined,
+): string {
   if (passedMs !== undefined) return `no answer within connectMs, which is ${passedMs}`;
   const why = whyLost(error);
   if (isServerError(error) || (error instanceof Error && "code" in error)) return why;

@@ -91,14 +91,14 @@ function talkTo(child: ChildProcess) {
     waiting?.reject(new ProcessLost(why));
     closed.resolve();
   };
-  child.on("message", (said: FromProcess) => {
-    if (said.kind === "committing") isCommitting = true;
-    else waiting?.resolve(said);
+  child.on("message", (message: FromProcess) => {
+    if (message.kind === "committing") isCommitting = true;
+    else waiting?.resolve(message);
   });
   child.once("exit", (code, killedBy) => {
     const endWith = () => end(killedBy ?? `exit code ${code}`);
     if (child.connected)
-      child.once("disconnect", endWith); // what it said last is still to be read
+      child.once("disconnect", endWith); // its last message is still to be read
     else endWith();
   });
   child.on("error", ({ code }: NodeJS.ErrnoException) => {

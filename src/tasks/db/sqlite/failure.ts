@@ -2,7 +2,7 @@
 import type { TaskError } from "../../../pool/task.ts";
 import { type Constraint, failures, ofSet } from "../failures.ts";
 import type { Work } from "../work.ts";
-import type { Fault } from "./protocol.ts";
+import type { StatementFailure } from "./protocol.ts";
 
 const constraints: { readonly [code: number]: Constraint } = {
   275: "check",
@@ -33,7 +33,7 @@ const meanings: { readonly [code: number]: (message: string) => TaskError } = {
 const primary = 0xff;
 const readOnly = 8;
 
-export function failureOf({ code, message, set }: Fault, work: Work): TaskError {
+export function failureOf({ code, message, set }: StatementFailure, work: Work): TaskError {
   const failure = meaning(code, message, work);
   return set === undefined || work.sets.length === 1 ? failure : ofSet(failure, set);
 }

@@ -23,11 +23,11 @@ process.on("message", (asked: ToProcess) => {
   if (asked.kind === "close") {
     database.close();
     endNow();
-  } else say(asked.kind === "open" ? open(asked.path) : run(asked.work));
+  } else send(asked.kind === "open" ? open(asked.path) : run(asked.work));
 });
 
-function say(said: FromProcess): void {
-  process.send?.(said);
+function send(message: FromProcess): void {
+  process.send?.(message);
 }
 
 /** The file has to be there: one that is missing is a wrong path, or not restored yet, and no empty database. */
@@ -72,7 +72,7 @@ function run(work: Work): FinalAnswer {
     set = undefined;
     const answer = accepted({ columns, rows, affected }, work);
     if (!work.isReadOnly) {
-      say({ kind: "committing" }); // written before it goes on: who kills this process knows whether it may be committed
+      send({ kind: "committing" }); // written before it goes on: who kills this process knows whether it may be committed
       database.exec("COMMIT");
     }
     return { kind: "answer", answer };

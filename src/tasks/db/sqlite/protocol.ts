@@ -1,4 +1,4 @@
-/** What the process of a SQLite connection and its parent say to each other. */
+/** The messages between the process of a SQLite connection and its parent. */
 import type { TaskError } from "../../../pool/task.ts";
 import type { Answer, Work } from "../work.ts";
 
@@ -18,9 +18,9 @@ export type FinalAnswer =
   | { readonly kind: "answer"; readonly answer: Answer }
   /** A TaskError that is thrown there. */
   | { readonly kind: "failure"; readonly reason: string; readonly message: string; readonly details: Details }
-  | Fault;
+  | StatementFailure;
 
-export type Fault = {
+export type StatementFailure = {
   readonly kind: "fault";
   /** SQLite's extended result code; undefined: the error is not SQLite's. */
   readonly code: number | undefined;

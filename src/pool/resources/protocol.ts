@@ -1,4 +1,4 @@
-/** What a worker thread and the server say to each other about resources. All of it is plain data. */
+/** The messages between a worker thread and the server about resources. All of them are plain data. */
 import type { JsonValue } from "../../job/job.ts";
 import type { LogLevel } from "../task-log.ts";
 
@@ -15,13 +15,13 @@ export type PoolResource = {
 /** Permits of one name. */
 export type PermitsOf = { readonly resource: string; readonly permits: string };
 
-/** What a thread says. */
+/** From a thread to the server. */
 export type FromThread =
   /** It waits for a permit, which is known by this number, unlike any other of the thread. */
   | (PermitsOf & { readonly kind: "acquire"; readonly number: number })
-  /** It gives a permit back, or waits for it no longer. */
+  /** It returns a permit, or waits for it no longer. */
   | { readonly kind: "release"; readonly number: number }
-  /** It keeps permits for what may be idle, and wants to know when others wait. */
+  /** It keeps permits for what may be idle, and is to be notified when others wait. */
   | (PermitsOf & { readonly kind: "listen" })
   | (PartReport & { readonly kind: "report" })
   | {
@@ -36,14 +36,14 @@ export type FromThread =
   /** Its resources are torn down. */
   | { readonly kind: "ended" };
 
-/** What the server says to a thread. */
+/** From the server to a thread. */
 export type ToThread =
   | { readonly kind: "granted"; readonly number: number }
   /** Other threads wait for a permit: this one should release one that it holds for something idle, after this delay in ms. */
   | (PermitsOf & { readonly kind: "wanted"; readonly afterMs: number })
   /** None waits any more. */
   | (PermitsOf & { readonly kind: "unwanted" })
-  /** It should look whether the resource is well, and report. */
+  /** It should probe the resource, and report. */
   | { readonly kind: "probe"; readonly resource: string }
   /** What some thread has reported. */
   | (PartReport & { readonly kind: "reported" })

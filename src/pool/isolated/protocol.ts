@@ -1,8 +1,8 @@
-/** What the server and a process that runs one job say to each other, by `process.send`. */
+/** The messages between the server and a process that runs one job, by `process.send`. */
 import type { Lease } from "../../job/job.ts";
 import type { LogFields, LogLevel } from "../../log.ts";
 import type { AttemptEvent, Ended, PoolOptions } from "../port.ts";
-import type { RelayedAnswer, RelayedWord } from "./resource-relay.ts";
+import type { RelayedAnswer, RelayedMessage } from "./resource-relay.ts";
 
 /** What the process needs to know before it gets its job. */
 export type ProcessSettings = Pick<
@@ -26,9 +26,9 @@ export type FromProcess =
   /** Its worker has loaded its tasks. */
   | { readonly kind: "ready" }
   | { readonly kind: "event"; readonly event: AttemptEvent }
-  | RelayedWord
+  | RelayedMessage
   | { readonly kind: "log"; readonly level: LogLevel; readonly fields: LogFields; readonly text: string }
-  /** How the job ended; what it said before may still be on its way. */
+  /** How the job ended; earlier messages of the job may still be on their way. */
   | { readonly kind: "ended"; readonly ended: EndedThere }
   /** Nothing more comes. */
   | { readonly kind: "over" };

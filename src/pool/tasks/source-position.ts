@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { stripTypeScriptTypes } from "node:module";
 import { fileURLToPath } from "node:url";
 
-export type Place = {
+export type SourcePosition = {
   readonly file: string;
   /** From 1; undefined when only the file is known. */
   readonly line: number | undefined;
@@ -17,14 +17,14 @@ const ownCode = fileURLToPath(new URL("../../", import.meta.url));
 const checkMs = 10_000;
 
 /** By the excerpt that Node.js puts in front of some stacks, or by the first frame in a file of the user's. */
-export function placeOf(error: unknown): Place | undefined {
+export function positionOf(error: unknown): SourcePosition | undefined {
   const stack = error instanceof Error && typeof error.stack === "string" ? error.stack : "";
   const excerpt = /^((?:file:\/\/)?\/[^\n]+):(\d+)\n([^\n]*)\n/.exec(stack);
   if (excerpt) return { file: pathOf(excerpt[1] as string), line: Number(excerpt[2]), text: excerpt[3] };
-  return placeInStack(stack);
+  return positionInStack(stack);
 }
 
-export function placeInStack(stack: string): Place | undefined {
+export function positionInStack(stack: string): SourcePosition | undefined {
   const frames = [...stack.matchAll(/(?<=[\s(])((?:file:\/\/)?\/[^\n()]+?):(\d+):\d+\)?$/gm)];
   for (const [, file, line] of frames) {
     const path = pathOf(file as string);
@@ -55,7 +55,7 @@ export function lineWith(file: string, pattern: RegExp): number | undefined {
  * V8 does not say where a module's syntax error is, only Node.js's own check does. The file is not run. `message`: that of
  * the error; the check finds another one when the error lies in a file that this one imports.
  */
-export function placeOfSyntaxError(file: string, message: string): Place | undefined {
+export function positionOfSyntaxError(file: string, message: string): SourcePosition | undefined {
   try {
     const text = readFileSync(file, "utf8");
     const input = /\.[cm]?ts$/.test(file) ? withoutTypes(text) : text;
