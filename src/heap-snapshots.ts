@@ -9,7 +9,7 @@ import { messageOf } from "./errors.ts";
 import { createSignal } from "./lifecycle.ts";
 
 type SnapshotRequest = { readonly thread: number; readonly path: string; readonly untilMs: number };
-type Answer = { readonly path: string; readonly said: "begun" | "written" | { readonly error: string } };
+type Answer = { readonly path: string; readonly progress: "begun" | "written" | { readonly error: string } };
 
 const channelName = "millpond-heap-snapshots";
 
@@ -23,12 +23,12 @@ export function answerHeapRequests(now: () => number): void {
   channel.addEventListener("message", (event) => {
     const { thread, path, untilMs } = (event as MessageEvent).data as SnapshotRequest;
     if (thread !== threadId || now() > untilMs) return;
-    answer({ path, said: "begun" });
+    answer({ path, progress: "begun" });
     try {
       writeHeapSnapshot(path);
-      answer({ path, said: "written" });
+      answer({ path, progress: "written" });
     } catch (error) {
-      answer({ path, said: { error: messageOf(error) } });
+      answer({ path, progress: { error: messageOf(error) } });
     }
   });
   channel.unref();
@@ -46,11 +46,11 @@ export function requestHeapSnapshot(worker: Worker, path: string, untilMs: numbe
   const ended = () => fail("the thread ended");
   const aborted = () => fail("it took too long, or the server stops");
   channel.addEventListener("message", (event) => {
-    const { path: answered, said } = (event as MessageEvent).data as Answer;
+    const { path: answered, progress } = (event as MessageEvent).data as Answer;
     if (answered !== path) return;
-    if (said === "begun") begun.fire();
-    else if (said === "written") written.fire();
-    else if (said) fail(said.error);
+    if (progress === "begun") begun.fire();
+    else if (progress === "written") written.fire();
+    else if (progress) fail(progress.error);
   });
   worker.once("exit", ended);
   if (worker.threadId === endedThreadId) ended(); // its "exit" came before this

@@ -6,7 +6,7 @@ import { notBefore, systemClock as clock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { serviceLinksIn } from "./config/service-links.ts";
 import { createAlerts } from "./engine/settle/alerts.ts";
-import type { DiskWatch } from "./engine/admit/disk-watermark.ts";
+import type { DiskWatermark } from "./engine/admit/disk-watermark.ts";
 import { createDraining } from "./engine/upkeep/draining.ts";
 import { createEngine, type EngineParts } from "./engine/engine.ts";
 import { createPoolWatch } from "./engine/upkeep/pool-watch.ts";
@@ -240,7 +240,7 @@ function stopOnly(name: string, stop: () => Promise<void>): RunningPart {
   return { name, start: async () => {}, stop };
 }
 
-function engineSettings(config: Config, disk: DiskWatch) {
+function engineSettings(config: Config, disk: DiskWatermark) {
   return {
     leaseMs: config.leaseMs,
     maxChunk,

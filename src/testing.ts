@@ -123,9 +123,9 @@ export async function tryTask<T extends AnyTask>(given: T, options: TryOptions<T
       const returned = await task.run(decoded, context);
       return outputOf(output.type, encodeOutput(output, returned, outputBounds)) as OutputOf<T>;
     } catch (error) {
-      const told = record.toldTo();
+      const stopReason = record.toldTo();
       const { reason, message, ...advice } = failureOf(error);
-      throw new TaskError(told ?? reason, message, { ...advice, cause: error });
+      throw new TaskError(stopReason ?? reason, message, { ...advice, cause: error });
     }
   }
 

@@ -15,10 +15,9 @@ import type { Death } from "./settle/alerts.ts";
 import { type Backlog, createBacklog } from "./admit/backlog.ts";
 import { type Canceller, createCanceller } from "./act/cancel.ts";
 import { createDeadLetters, type DeadLetters } from "./act/dead-letters.ts";
-import type { DiskWatch } from "./admit/disk-watermark.ts";
-import { createDispatcher } from "./dispatch/dispatcher.ts";
+import type { DiskWatermark } from "./admit/disk-watermark.ts";
+import { createDispatcher, type EnginePool, type Lane } from "./dispatch/dispatcher.ts";
 import { createExplain, type Explain } from "./watch/explain.ts";
-import type { EnginePool, Lane } from "./dispatch/lane.ts";
 import { createLeaseKeeper } from "./dispatch/lease-keeper.ts";
 import { createNumbers, type Numbers, observeNumbers } from "./numbers.ts";
 import { createPruner, type Retention } from "./upkeep/pruner.ts";
@@ -63,7 +62,7 @@ export type EngineParts = {
   /** Bound on waiting jobs, by pool. */
   readonly maxQueued: ReadonlyMap<string, number>;
   readonly retention: Retention;
-  readonly disk: Pick<DiskWatch, "refusal">;
+  readonly disk: Pick<DiskWatermark, "refusal">;
   /** Jobs that became DEAD, once that is durable. */
   readonly onDeath: (deaths: readonly Death[]) => void;
   /** The store failed: nothing is leased any more. */

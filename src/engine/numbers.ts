@@ -4,7 +4,7 @@ import type { JobState, Lease } from "../job/job.ts";
 import type { Registry } from "../metrics/registry.ts";
 import type { Store, StoreSize } from "../store/store.ts";
 import type { Backlog } from "./admit/backlog.ts";
-import type { EnginePool } from "./dispatch/lane.ts";
+import type { EnginePool } from "./dispatch/dispatcher.ts";
 
 /** A pool's queue and workers, as they are in memory. */
 export type PoolNow = {

@@ -41,14 +41,14 @@ const blockedMs = 10_000;
 export function createStopping(parts: StoppingParts): Stopping {
   const { slots, clock, graceMs, timeoutOf } = parts;
 
-  function tell(slot: Slot, index: number, reason: StopReason): boolean {
+  function requestStop(slot: Slot, index: number, reason: StopReason): boolean {
     if (!tellToStop(slot.flags, index, reason)) return false;
     see(slot, clock.monotonicMs());
     parts.ring();
     return true;
   }
 
-  /** Takes back all that waits, whether or not anyone is told at once. */
+  /** Takes back every job that waits in the chunk, also where no callback wants to know. */
   function withdrawWaiting(slot: Slot): void {
     const taken = slot.leases.filter((_, index) => withdraw(slot.flags, index, "released"));
     if (taken.length > 0) slot.callbacks.onReleased?.(taken);
@@ -62,7 +62,7 @@ export function createStopping(parts: StoppingParts): Stopping {
     }
     if (standingOf(slot.flags, slot.seen) !== "running") return;
     const reason = overdue(slot.leases[slot.seen] as Lease, nowMs - slot.beganMs);
-    if (reason && !stopReasonOf(slot.flags, slot.seen)) tell(slot, slot.seen, reason);
+    if (reason && !stopReasonOf(slot.flags, slot.seen)) requestStop(slot, slot.seen, reason);
     if (slot.callbacks.onReleased && nowMs - slot.beganMs >= slowMs) withdrawWaiting(slot);
     if (nowMs < slot.killMs) return;
     withdrawWaiting(slot); // so that none of them begins while its thread ends
@@ -97,7 +97,7 @@ export function createStopping(parts: StoppingParts): Stopping {
       for (const slot of slots.busy) {
         const index = slot.leases.findIndex((lease) => lease.seq === seq && (fence ?? lease.fence) === lease.fence);
         if (index < 0) continue;
-        if (withdraw(slot.flags, index, "cancelled") || tell(slot, index, "cancelled")) return true;
+        if (withdraw(slot.flags, index, "cancelled") || requestStop(slot, index, "cancelled")) return true;
         // it has ended here, or was taken back and may be in another slot by now
       }
       return false;
@@ -108,7 +108,7 @@ export function createStopping(parts: StoppingParts): Stopping {
     releaseAll() {
       for (const slot of slots.busy) {
         withdrawWaiting(slot);
-        for (const index of slot.leases.keys()) tell(slot, index, "released");
+        for (const index of slot.leases.keys()) requestStop(slot, index, "released");
       }
     },
     look() {

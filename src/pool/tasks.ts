@@ -190,11 +190,11 @@ function bothWays(own: ReadonlyMap<string, Checkable>, users: TaskChecks): TaskC
         else theirs.push(index);
       }
       if (theirs.length === 0) return answers;
-      const said = await users.check(
+      const verdicts = await users.check(
         theirs.map((index) => inputs[index] as CheckInput),
         call,
       );
-      for (const [at, index] of theirs.entries()) answers[index] = said[at] ?? null;
+      for (const [at, index] of theirs.entries()) answers[index] = verdicts[at] ?? null;
       return answers;
     },
   };

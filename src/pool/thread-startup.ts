@@ -52,7 +52,7 @@ export type ThreadStartupsParts = {
 const pauseMs = 100;
 const maxDoublings = 4;
 /** Reasons that are logged until a thread is ready. */
-const maxTold = 10;
+const maxLogged = 10;
 
 type Start = {
   /** When it began to load what it loads now. */
@@ -78,7 +78,7 @@ export function createThreadStartups({
   /** Pauses that are not over. */
   let pauses = 0;
   /** What was logged since a thread was ready: each reason once. */
-  const told = new Set<string>();
+  const logged = new Set<string>();
   let onChange = () => {};
   let cancelLook: (() => void) | undefined;
   let isStopped = false;
@@ -127,8 +127,8 @@ export function createThreadStartups({
   function died(why: string): void {
     deaths += 1;
     const fields = { pool: name, why, deaths };
-    const level = told.has(why) || told.size === maxTold ? "debug" : "error";
-    if (level === "error") told.add(why);
+    const level = logged.has(why) || logged.size === maxLogged ? "debug" : "error";
+    if (level === "error") logged.add(why);
     log[level](fields, "a worker cannot start: another is tried after a pause");
   }
 
@@ -157,7 +157,7 @@ export function createThreadStartups({
       booted.add(thread);
       if (deaths > 0) log.info({ pool: name }, "a worker has started again");
       deaths = 0;
-      told.clear();
+      logged.clear();
       look();
       onChange();
     },

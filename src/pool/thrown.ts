@@ -26,23 +26,23 @@ const maxLines = 50;
 const maxTitleChars = 200;
 
 /** An error and those that it was made of. */
-type Told = {
+type Description = {
   readonly name: string;
   /** What it says itself, never empty. */
   readonly text: string;
   readonly frames: readonly string[];
-  readonly parts: readonly Told[];
+  readonly parts: readonly Description[];
   /** Parts that are not named. */
   readonly moreParts: number;
-  readonly cause: Told | undefined;
+  readonly cause: Description | undefined;
 };
 
 export function thrownOf(error: unknown): Thrown {
   try {
-    const told = tell(error, []);
-    const stack = stackLines(told, "", maxFrames.own).join("\n");
+    const description = describe(error, []);
+    const stack = stackLines(description, "", maxFrames.own).join("\n");
     return {
-      message: cut(sentence(told), maxMessageChars),
+      message: cut(sentence(description), maxMessageChars),
       stack: stack === "" ? undefined : cut(stack, maxStackChars),
     };
   } catch {
@@ -50,11 +50,11 @@ export function thrownOf(error: unknown): Thrown {
   }
 }
 
-function tell(error: unknown, above: readonly unknown[]): Told {
+function describe(error: unknown, above: readonly unknown[]): Description {
   const name = nameOf(error);
   const isFollowed = typeof error === "object" && error !== null && above.length < maxDepth;
   const inside = [...above, error];
-  const follow = (other: unknown) => (inside.includes(other) ? undefined : tell(other, inside));
+  const follow = (other: unknown) => (inside.includes(other) ? undefined : describe(other, inside));
   const errors = isFollowed ? read(error, "errors") : undefined;
   const parts = Array.isArray(errors) ? errors : [];
   const cause = isFollowed ? read(error, "cause") : undefined;
@@ -88,16 +88,16 @@ function nameOf(error: unknown): string {
   return typeof name === "string" && name !== "" ? cut(name, maxTitleChars) : "Error";
 }
 
-function sentence({ text, parts, moreParts, cause }: Told): string {
-  const told = parts.map(sentence);
-  if (moreParts > 0) told.push(`and ${moreParts} more`);
-  const whole = told.length === 0 ? text : `${text}: ${told.join("; ")}`;
+function sentence({ text, parts, moreParts, cause }: Description): string {
+  const sentences = parts.map(sentence);
+  if (moreParts > 0) sentences.push(`and ${moreParts} more`);
+  const whole = sentences.length === 0 ? text : `${text}: ${sentences.join("; ")}`;
   const why = cause && sentence(cause);
   // many an error repeats its cause in its own words
   return why === undefined || text.includes(why) ? whole : `${whole}, caused by: ${why}`;
 }
 
-function stackLines({ name, text, frames, parts, cause }: Told, role: string, max: number): string[] {
+function stackLines({ name, text, frames, parts, cause }: Description, role: string, max: number): string[] {
   const others = [
     ...parts.flatMap((part) => stackLines(part, "part: ", maxFrames.others)),
     ...(cause ? stackLines(cause, "caused by: ", maxFrames.others) : []),

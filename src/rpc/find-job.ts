@@ -4,7 +4,7 @@ import { refusal } from "../errors.ts";
 import type { Job } from "../gen/millpond/v1/job_pb.ts";
 import { type GetJobRequest, type GetJobResponse, GetJobResponseSchema } from "../gen/millpond/v1/worker_pool_pb.ts";
 import { isSuspect, type StoredJob, type WholeJob } from "../job/job.ts";
-import type { EnginePool } from "../engine/dispatch/lane.ts";
+import type { EnginePool } from "../engine/dispatch/dispatcher.ts";
 import type { Tasks } from "../pool/tasks.ts";
 import type { Store } from "../store/store.ts";
 import type { CallContext } from "./call.ts";

@@ -15,7 +15,7 @@ import type { CallContext } from "./call.ts";
 import { fromResult, resultOf } from "./convert/job.ts";
 import { toDraft } from "./convert/spec.ts";
 import { findJob } from "./find-job.ts";
-import { type Accepted, acceptedOf } from "./refused.ts";
+import { type Accepted, acceptedOf } from "./submit.ts";
 
 export type RunParts = {
   readonly admission: Admission;

@@ -1,12 +1,12 @@
 /** `Submit`: many jobs, one answer, once those accepted are on disk. */
 import { create } from "@bufbuild/protobuf";
-import type { Admission } from "../engine/admit/admission.ts";
+import type { Admission, Admitted } from "../engine/admit/admission.ts";
 import { defaultChannel } from "../engine/admit/draft.ts";
+import { invalid, type MillpondError } from "../errors.ts";
 import { type SubmitRequest, type SubmitResponse, SubmitResponseSchema } from "../gen/millpond/v1/worker_pool_pb.ts";
 import type { Tracing } from "../tracing.ts";
 import type { CallContext } from "./call.ts";
 import { fromAdmitted, toDraft } from "./convert/spec.ts";
-import { acceptedOf } from "./refused.ts";
 
 export type SubmitParts = { readonly admission: Admission; readonly tracing: Pick<Tracing, "submission"> };
 
@@ -27,4 +27,19 @@ export async function submit(
     submission.fail(error);
     throw error;
   }
+}
+
+export type Accepted = Exclude<Admitted, { readonly kind: "refused" }>;
+
+/** What was admitted under `path`, the job's place in the request; throws its refusal. */
+export function acceptedOf(admitted: Admitted | undefined, path: string): Accepted {
+  if (!admitted) throw new Error("there is no answer to a job");
+  if (admitted.kind === "refused") throw refusedAt(path, admitted.error);
+  return admitted;
+}
+
+/** Field paths of a job start at the job; those of a call start at its request. */
+function refusedAt(path: string, error: MillpondError): MillpondError {
+  if (error.violations.length === 0) return error;
+  return invalid(error.violations.map(({ field, description }) => ({ field: `${path}.${field}`, description })));
 }

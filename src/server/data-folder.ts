@@ -2,7 +2,12 @@
 import { mkdir, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Config } from "../config.ts";
-import { createDiskWatch, type DiskWatch, type DiskWatchParts, noDiskWatch } from "../engine/admit/disk-watermark.ts";
+import {
+  createDiskWatermark,
+  type DiskWatermark,
+  type DiskWatermarkParts,
+  noDiskWatermark,
+} from "../engine/admit/disk-watermark.ts";
 import { messageOf, StartError } from "../errors.ts";
 import type { Store } from "../store/store.ts";
 
@@ -35,9 +40,12 @@ async function makeFolder(path: string): Promise<void> {
 /** A store in memory fills no disk. */
 export function watchDisk(
   { store: kind, dataDir, limits }: Config,
-  { store, ...parts }: { readonly store: Pick<Store, "size"> } & Pick<DiskWatchParts, "clock" | "onChanged" | "log">,
-): DiskWatch {
-  if (kind === "memory") return noDiskWatch;
+  {
+    store,
+    ...parts
+  }: { readonly store: Pick<Store, "size"> } & Pick<DiskWatermarkParts, "clock" | "onChanged" | "log">,
+): DiskWatermark {
+  if (kind === "memory") return noDiskWatermark;
   const freeInside = async () => (await store.size()).freeBytes;
-  return createDiskWatch({ path: dataDir, leastFreeMiB: limits.diskFreeMiB, statfs, freeInside, ...parts });
+  return createDiskWatermark({ path: dataDir, leastFreeMiB: limits.diskFreeMiB, statfs, freeInside, ...parts });
 }

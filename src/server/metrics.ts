@@ -1,5 +1,5 @@
 /** Brings into the registry of metrics what the parts of the server know that know nothing of it. */
-import type { DiskWatch } from "../engine/admit/disk-watermark.ts";
+import type { DiskWatermark } from "../engine/admit/disk-watermark.ts";
 import { notReadyReasons, type Readiness } from "../engine/upkeep/readiness.ts";
 import type { Registry } from "../metrics/registry.ts";
 import type { StoreOptions } from "../store/open.ts";
@@ -8,7 +8,7 @@ import type { Tracing } from "../tracing.ts";
 import { version } from "../version.ts";
 
 export type Observed = {
-  readonly disk: Pick<DiskWatch, "room">;
+  readonly disk: Pick<DiskWatermark, "room">;
   readonly log: Pick<BackgroundLog, "lost">;
   readonly store: "sqlite" | "memory";
   readonly tracing: Pick<Tracing, "numbers">;

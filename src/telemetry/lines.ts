@@ -30,7 +30,7 @@ export function createLineWriter(fd: number, onLost: (lines: number) => void): L
   let isWriting = false;
   let lost = 0;
   /** Of the lost ones, those that `onLost` has counted. */
-  let told = 0;
+  let reported = 0;
   let idle = createSignal();
 
   async function writeAll(text: string): Promise<void> {
@@ -49,9 +49,9 @@ export function createLineWriter(fd: number, onLost: (lines: number) => void): L
         await again.promise;
       }
     }
-    const untold = lost - told;
-    told = lost;
-    if (untold > 0) onLost(untold);
+    const unreported = lost - reported;
+    reported = lost;
+    if (unreported > 0) onLost(unreported);
   }
 
   async function pump(): Promise<void> {

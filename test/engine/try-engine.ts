@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { systemClock as clock } from "../../src/clock.ts";
-import { noDiskWatch } from "../../src/engine/admit/disk-watermark.ts";
+import { noDiskWatermark } from "../../src/engine/admit/disk-watermark.ts";
 import { createEngine, type EngineParts } from "../../src/engine/engine.ts";
 import { newId } from "../../src/job/id.ts";
 import { createRegistry } from "../../src/metrics/registry.ts";
@@ -42,7 +42,7 @@ export async function tryEngine(t: TestContext, overrides: Partial<EngineParts> 
     outputBounds: { maxBytes: 1_000_000, maxValues: 20_000 },
   });
   const engine = createEngine({
-    ...{ store, tasks: () => tasks, clock, log, maxChunk, pools: [pool], tracing: untraced, disk: noDiskWatch },
+    ...{ store, tasks: () => tasks, clock, log, maxChunk, pools: [pool], tracing: untraced, disk: noDiskWatermark },
     registry: createRegistry(clock),
     isolated: [createFakePool(1)],
     checks: loaded.checks,

@@ -1,7 +1,7 @@
 /** The seventh of the ten failures: a disk that stands still while outcomes wait to be written. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { noDiskWatch } from "../../src/engine/admit/disk-watermark.ts";
+import { noDiskWatermark } from "../../src/engine/admit/disk-watermark.ts";
 import { createEngine } from "../../src/engine/engine.ts";
 import { newId } from "../../src/job/id.ts";
 import { createRegistry } from "../../src/metrics/registry.ts";
@@ -49,7 +49,7 @@ function openEngine() {
       ...{ acknowledgedMs: hourMs, unacknowledgedMs: hourMs, deadMs: hourMs },
       ...{ finishedJobs: 1e6, finishedMiB: 1e6, deadJobs: 1e6, deadMiB: 1e6 },
     },
-    disk: noDiskWatch,
+    disk: noDiskWatermark,
     onDeath() {},
     onError: (error) => void errors.push(error),
     log: keptLog().log,

@@ -5,7 +5,7 @@ import { after, test } from "node:test";
 import { prometheusName } from "../../src/metrics/prometheus.ts";
 import { metrics } from "../../src/metrics/table.ts";
 import { notReadyReasons } from "../../src/engine/upkeep/readiness.ts";
-import { metricsPage } from "../../src/rpc/metrics-page.ts";
+import { metricsPage } from "../../src/rpc/pages.ts";
 import { parseExposition, valueOf } from "../metrics/exposition.ts";
 import { openServer, ways } from "./fixtures.ts";
 import { until } from "../support/until.ts";

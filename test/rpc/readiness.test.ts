@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
 import { createClient } from "@connectrpc/connect";
 import { parseConfig } from "../../src/config.ts";
-import { createDiskWatch } from "../../src/engine/admit/disk-watermark.ts";
+import { createDiskWatermark } from "../../src/engine/admit/disk-watermark.ts";
 import { createReadiness, type Readiness } from "../../src/engine/upkeep/readiness.ts";
 import { HealthCheckResponse_ServingStatus as Status, Health } from "../../src/gen/grpc/health/v1/health_pb.ts";
 import { createHealth, takesJobs, takesNoJobs } from "../../src/rpc/health.ts";
@@ -30,7 +30,7 @@ async function open(t: TestContext) {
   const [draining, failed, closing] = [new AbortController(), new AbortController(), new AbortController()];
   let freeMiB = 1000;
   let broken: readonly string[] = [];
-  const disk = createDiskWatch({
+  const disk = createDiskWatermark({
     ...{ path: "/data", leastFreeMiB: 256, clock, log, freeInside: async () => 0 },
     statfs: async () => ({ bsize, blocks: blocks(100_000), bavail: blocks(freeMiB) }),
     onChanged: () => readiness.update(),

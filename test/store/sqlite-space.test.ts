@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { createDiskWatch } from "../../src/engine/admit/disk-watermark.ts";
+import { createDiskWatermark } from "../../src/engine/admit/disk-watermark.ts";
 import type { NewJob } from "../../src/job/job.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -97,7 +97,7 @@ suite("space in a store's file", () => {
     const bsize = 4096;
     const statfs = async () => ({ bsize, blocks: (1024 * mebibyte) / bsize, bavail: (40 * mebibyte) / bsize });
     const freeInside = async () => (await store.size()).freeBytes;
-    const disk = createDiskWatch({
+    const disk = createDiskWatermark({
       path,
       leastFreeMiB: 50,
       clock,

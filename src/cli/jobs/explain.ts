@@ -13,12 +13,12 @@ export const explain: Command = {
   run: (invocation) =>
     withClient(invocation, async (client) => {
       const { args, flags, terminal } = invocation;
-      const said = await client.explain(args[0] as string);
+      const explained = await client.explain(args[0] as string);
       if (isOn(flags, "--json")) {
-        terminal.print(JSON.stringify(said));
+        terminal.print(JSON.stringify(explained));
         return 0;
       }
-      const { cause, text, state, runAt, ahead, running, workers, lastFailure } = said;
+      const { cause, text, state, runAt, ahead, running, workers, lastFailure } = explained;
       const isWaiting = !["running", "cancelling", "final"].includes(cause);
       printFacts(
         terminal,

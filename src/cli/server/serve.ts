@@ -5,8 +5,7 @@ import { StartError } from "../../errors.ts";
 import type { Reload, RunningServer } from "../../server.ts";
 import { version } from "../../version.ts";
 import { type Command, type Invocation, isOn, jsonFlag, UsageError } from "../command.ts";
-import { exitAtOnce } from "../exit.ts";
-import { endBroken, endFailed, uncleanStop } from "../failed.ts";
+import { endBroken, endFailed, exitAtOnce, uncleanStop } from "../exit.ts";
 import { duration } from "../print/format.ts";
 import { listenForSignals } from "./signals.ts";
 

@@ -7,7 +7,7 @@ import type { Tasks } from "../../pool/tasks.ts";
 import type { Store, Submitted } from "../../store/store.ts";
 import type { Tracing } from "../../tracing.ts";
 import type { Backlog } from "./backlog.ts";
-import type { DiskWatch } from "./disk-watermark.ts";
+import type { DiskWatermark } from "./disk-watermark.ts";
 import { type CheckedDraft, createDraftCheck, defaultChannel, type Draft } from "./draft.ts";
 import { faultOfDeadline } from "./draft-times.ts";
 import type { RateLimit } from "./rate-limit.ts";
@@ -67,7 +67,7 @@ export type AdmissionParts = {
   readonly backlog: Backlog;
   readonly rateLimit: RateLimit;
   readonly stats: Pick<Stats, "admitted" | "refused" | "throttled" | "attemptsPerSecond">;
-  readonly disk: Pick<DiskWatch, "refusal">;
+  readonly disk: Pick<DiskWatermark, "refusal">;
   readonly tracing: Pick<Tracing, "accepted">;
   readonly clock: Clock;
   readonly limits: AdmissionLimits;

@@ -4,7 +4,7 @@ import { type MillpondError, messageOf, refusal } from "../../errors.ts";
 import { createLoop, type Service } from "../../lifecycle.ts";
 import type { Log } from "../../log.ts";
 
-export type DiskWatch = Service & {
+export type DiskWatermark = Service & {
   /** `disk_full` while there is too little room; undefined otherwise, and while the free space is unknown. */
   refusal(): MillpondError | undefined;
   /** Bytes at the last look; undefined: it was unknown, or there is no disk. */
@@ -14,7 +14,7 @@ export type DiskWatch = Service & {
 /** What `statfs` says of a file system: blocks of `bsize` bytes, `bavail` of them free for this user. */
 export type DiskSize = { readonly bsize: number; readonly blocks: number; readonly bavail: number };
 
-export type DiskWatchParts = {
+export type DiskWatermarkParts = {
   /** A file or folder on the disk. */
   readonly path: string;
   /** Free space below which submits are refused; 0: never. Null: 256 MiB, and on a small disk a twentieth of it, at least 32 MiB. */
@@ -38,7 +38,7 @@ const everyMs = 1_000;
 const retryAfterMs = 10_000;
 
 /** What runs where there is no disk to fill. */
-export const noDiskWatch: DiskWatch = {
+export const noDiskWatermark: DiskWatermark = {
   name: "disk watch",
   start: async () => {},
   stop: async () => {},
@@ -50,13 +50,13 @@ export const noDiskWatch: DiskWatch = {
  * Looks about once a second, and never waits for a look: a disk that hangs holds up nothing here. What is free inside the
  * store's files counts as room, except for the reserve that the write-ahead log needs outside of them.
  */
-export function createDiskWatch(parts: DiskWatchParts): DiskWatch {
+export function createDiskWatermark(parts: DiskWatermarkParts): DiskWatermark {
   const { path, leastFreeMiB, clock, statfs, freeInside, onChanged, log } = parts;
   const loop = createLoop({ name: "disk watch", clock, everyMs, startsAtOnce: true, round: look });
   /** Free and needed MiB while there is too little. */
   let shortage: { readonly free: number; readonly least: number } | undefined;
   let isBlind = false;
-  let room: ReturnType<DiskWatch["room"]>;
+  let room: ReturnType<DiskWatermark["room"]>;
 
   async function look(): Promise<void> {
     try {

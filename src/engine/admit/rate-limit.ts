@@ -22,21 +22,21 @@ export type RateLimit = {
   take(client: string, jobs: number): number;
 };
 
-/** A client that could send its whole burst again needs no entry; they are looked for when there are this many. */
-const sweepAt = 10_000;
+/** A client that could send its whole burst again needs no entry: such entries are removed when there are this many. */
+const purgeAt = 10_000;
 
 export function createRateLimit(rates: Rates, clock: Clock): RateLimit {
   const startedAt = clock.monotonicMs();
   /** When each client's allowance is full again. */
   const fullAt = new Map<string, number>();
-  let sweepSize = sweepAt;
+  let purgeSize = purgeAt;
 
   const rateOf = (client: string): Rate =>
     (Object.hasOwn(rates.clients, client) ? rates.clients[client] : undefined) ?? rates;
 
-  function sweep(now: number): void {
+  function purge(now: number): void {
     for (const [client, at] of fullAt) if (at <= now) fullAt.delete(client);
-    sweepSize = Math.max(sweepAt, fullAt.size * 2);
+    purgeSize = Math.max(purgeAt, fullAt.size * 2);
   }
 
   return {
@@ -51,7 +51,7 @@ export function createRateLimit(rates: Rates, clock: Clock): RateLimit {
       const next = Math.max(fullAt.get(client) ?? unseen, now) + jobs * intervalMs;
       const waitMs = next - now - burst * intervalMs;
       if (waitMs > 1e-6) return waitMs; // sums of fractions are off by less
-      if (fullAt.size >= sweepSize) sweep(now);
+      if (fullAt.size >= purgeSize) purge(now);
       fullAt.set(client, next);
       return 0;
     },

@@ -39,6 +39,11 @@ export type Dispatcher = Service & {
   drain(): void;
 };
 
+/** The way of a pool's jobs to one kind of workers. */
+export type Lane = { readonly pool: Pool; readonly dispatcher: Dispatcher };
+/** A pool: the lane to its threads, and the lane of its suspects to processes of their own. */
+export type EnginePool = Lane & { readonly suspects: Lane };
+
 export type DispatcherParts = {
   readonly pool: Pool;
   /** Whether it runs the pool's suspects, and nothing else. */

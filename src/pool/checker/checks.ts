@@ -61,8 +61,8 @@ export function verdictOf(
 ): Verdict | undefined {
   try {
     const decoded = decodeInput(input, payload);
-    const said: unknown = task.check?.(decoded as never, settings as never, resources as never);
-    return said === undefined || said === null ? undefined : verdictFrom(said);
+    const returned: unknown = task.check?.(decoded as never, settings as never, resources as never);
+    return returned === undefined || returned === null ? undefined : verdictFrom(returned);
   } catch (error) {
     if (error instanceof UnfitInput)
       return typeof error.verdict === "string" ? error.verdict : verdictFrom(error.verdict);
@@ -72,15 +72,15 @@ export function verdictOf(
   }
 }
 
-function verdictFrom(said: unknown): Verdict | undefined {
-  if (said instanceof Promise) {
-    said.catch(() => undefined);
+function verdictFrom(returned: unknown): Verdict | undefined {
+  if (returned instanceof Promise) {
+    returned.catch(() => undefined);
     return "it returned a Promise: write it without `async`";
   }
-  if (!Array.isArray(said)) return `it returned ${shown(said)} ${expected}`;
-  if (said.length === 0) return undefined;
-  const violations = said.slice(0, maxViolations).map(violationFrom);
-  return violations.every((each) => each !== undefined) ? violations : `it returned ${shown(said)} ${expected}`;
+  if (!Array.isArray(returned)) return `it returned ${shown(returned)} ${expected}`;
+  if (returned.length === 0) return undefined;
+  const violations = returned.slice(0, maxViolations).map(violationFrom);
+  return violations.every((each) => each !== undefined) ? violations : `it returned ${shown(returned)} ${expected}`;
 }
 
 const expected = "and must return a list of {field, description}";
@@ -91,8 +91,11 @@ function violationFrom(given: unknown): FieldViolation | undefined {
   return { field: textOf(field ?? "", maxFieldChars), description: textOf(description, maxDescriptionChars) };
 }
 
-function shown(said: unknown): string {
-  return cut(inspect(said, { depth: 1, maxArrayLength: 3, maxStringLength: 50, breakLength: Infinity }), maxFieldChars);
+function shown(value: unknown): string {
+  return cut(
+    inspect(value, { depth: 1, maxArrayLength: 3, maxStringLength: 50, breakLength: Infinity }),
+    maxFieldChars,
+  );
 }
 
 /** The refusal of the job that a verdict leads to. Paths start at the job: `input.width`. */

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { connect, job, type JobInfo, sleep } from "../../../clients/typescript/index.ts";
 import { MillpondError, refusal } from "../../../src/errors.ts";
 import { HealthCheckResponse_ServingStatus as Status, Health } from "../../../src/gen/grpc/health/v1/health_pb.ts";
-import { failureText, uncleanStop } from "../../../src/cli/failed.ts";
+import { failureText, uncleanStop } from "../../../src/cli/exit.ts";
 import { ways } from "../../rpc/fixtures.ts";
 import { startMillpond, type TestServer } from "../server.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createDiskWatch, type DiskSize, noDiskWatch } from "../../../src/engine/admit/disk-watermark.ts";
+import { createDiskWatermark, type DiskSize, noDiskWatermark } from "../../../src/engine/admit/disk-watermark.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
 import { keptLog } from "../../support/samples.ts";
 
@@ -35,7 +35,7 @@ async function open({
   const changes: boolean[] = [];
   const onChanged = () => void changes.push(disk.refusal() !== undefined);
   let inside = async () => insideMiB * 2 ** 20;
-  const disk = createDiskWatch({
+  const disk = createDiskWatermark({
     path: "/data",
     leastFreeMiB,
     clock,
@@ -177,7 +177,7 @@ test("stop leaves no timer, also while a look is under way, and of what was neve
 });
 
 test("where there is no disk nothing is refused", async () => {
-  await noDiskWatch.start();
-  assert.equal(noDiskWatch.refusal(), undefined);
-  await noDiskWatch.stop();
+  await noDiskWatermark.start();
+  assert.equal(noDiskWatermark.refusal(), undefined);
+  await noDiskWatermark.stop();
 });

@@ -1,7 +1,7 @@
 /** An admission on a memory store, with everything a test may want to turn. */
 import { type AdmissionParts, type Admitted, createAdmission } from "../../../src/engine/admit/admission.ts";
 import { createBacklog } from "../../../src/engine/admit/backlog.ts";
-import { noDiskWatch } from "../../../src/engine/admit/disk-watermark.ts";
+import { noDiskWatermark } from "../../../src/engine/admit/disk-watermark.ts";
 import type { Draft } from "../../../src/engine/admit/draft.ts";
 import { createRateLimit, type Rates } from "../../../src/engine/admit/rate-limit.ts";
 import { createStats } from "../../../src/engine/watch/stats.ts";
@@ -44,7 +44,7 @@ export function tryAdmission({
     backlog,
     rateLimit: createRateLimit(rates, clock),
     stats,
-    disk: noDiskWatch,
+    disk: noDiskWatermark,
     tracing: untraced,
     clock,
     limits: { jobsPerSubmit: 20, inputBytes: 100 },
