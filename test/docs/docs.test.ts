@@ -7,7 +7,14 @@ import { fileURLToPath } from "node:url";
 import { notReadyReasons } from "../../src/engine/upkeep/readiness.ts";
 import { Code, rules } from "../../src/errors.ts";
 import { documents } from "../../src/rpc/front-page.ts";
-import { brokenLinks, documentedFailures, documentedRefusals, namedFailures, rpcNames } from "./documents.ts";
+import {
+  brokenLinks,
+  documentedFailures,
+  documentedRefusals,
+  missingFiles,
+  namedFailures,
+  rpcNames,
+} from "./documents.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const read = (path: string) => readFileSync(join(root, path), "utf8");
@@ -46,6 +53,15 @@ suite("docs", () => {
     for (const path of documents) assert.ok(existsSync(join(root, path)), path);
   });
 
+  for (const page of ["docs/architecture.md", "docs/decisions.md", "CONTRIBUTING.md"]) {
+    test(`${page} names only files that there are`, () => {
+      const tree = globSync("{docs,proto,src,test,clients}/**/*", { cwd: root }).map((path) =>
+        path.replaceAll("\\", "/"),
+      );
+      assert.deepEqual(missingFiles(read(page), [...tree, "CHANGELOG.md"]), []);
+    });
+  }
+
   test("links between documents lead somewhere", () => {
     const pages = globSync(["*.md", "docs/**/*.md", "clients/**/*.md", "deploy/**/*.md"], { cwd: root });
     assert.ok(pages.length >= 5, "the documents are found");
@@ -74,6 +90,12 @@ suite("the checks of documents see", () => {
 
   test("an RPC", () => {
     assert.deepEqual(rpcNames("  rpc Submit(A) returns (B);\n  // rpc Old(A)\n"), ["Submit"]);
+  });
+
+  test("a file that is not there", () => {
+    const page =
+      "`src/a/b.ts`, `a/b.ts`, `b.ts` and `src/a/` are there; `a/` may be; `a/c.ts`, `c.ts`, `src/c/` and not `job.state`";
+    assert.deepEqual(missingFiles(page, ["src/a/b.ts"]), ["a/c.ts", "c.ts", "src/c/"]);
   });
 
   test("a link to a page or a heading that is not there", () => {

@@ -51,6 +51,15 @@ export function brokenLinks(page: string, { exists, read }: Neighbours): string[
     });
 }
 
+/** Files, and folders in folders, that a page names as code and that are not in the tree: by path, by path in `src/`, or by a file's name. */
+export function missingFiles(page: string, tree: readonly string[]): string[] {
+  const names = [...page.matchAll(/`([\w./-]+(?:\.(?:ts|md)|\/[\w-]+\/))`/g)].map(([, name = ""]) => name);
+  const isThere = (path: string) => tree.some((each) => each === path || (path.endsWith("/") && each.startsWith(path)));
+  return names.filter(
+    (name) => !isThere(name) && !isThere(`src/${name}`) && !tree.some((path) => path.endsWith(`/${name}`)),
+  );
+}
+
 /** Headings as GitHub makes anchors of them. */
 function anchorsOf(page: string): Set<string> {
   const headings = [...page.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) => heading);
