@@ -6,11 +6,11 @@ import { systemClock } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
 import { defineResource, type ResourceContext } from "../../pool/resource.ts";
 import { TaskError } from "../../pool/task.ts";
-import { type Connections, createConnections } from "./connections.ts";
+import { type Connections, createConnections } from "../connections/connections.ts";
 import { openPostgres } from "./postgres/connection.ts";
 import { type Database, type DatabasesSettings, readDatabases } from "./settings.ts";
 import { openSqlite } from "./sqlite/connection.ts";
-import type { Answer, Connection, Work } from "./work.ts";
+import type { Answer, DatabaseConnection, Work } from "./work.ts";
 
 export type Databases = {
   readonly settings: DatabasesSettings;
@@ -35,23 +35,35 @@ export const databases = defineResource({
 });
 
 function createDatabases({ settings, permits, report }: ResourceContext<DatabasesSettings>): Databases {
-  const all = new Map<string, Connections>();
+  const all = new Map<string, Connections<DatabaseConnection>>();
 
-  function connectionsOf(name: string): Connections {
+  function connectionsOf(name: string): Connections<DatabaseConnection> {
     let connections = all.get(name);
     if (!connections) {
-      const database = settings[name] as Database;
-      connections = createConnections({
-        open: (signal) => openReported(name, signal),
-        permits: permits(name),
-        idleMs: database.idleMs,
-      });
+      const { idleMs } = settings[name] as Database;
+      connections = createConnections({ permits: permits(name), idleMs });
       all.set(name, connections);
     }
     return connections;
   }
 
-  async function openReported(name: string, signal: AbortSignal): Promise<Connection> {
+  /** Calls `work` with a connection that nothing else uses meanwhile. Waits for a permit when none is idle. */
+  async function use<T>(
+    name: string,
+    signal: AbortSignal,
+    work: (connection: DatabaseConnection) => Promise<T>,
+  ): Promise<T> {
+    const connections = connectionsOf(name);
+    const openOne = async () => connections.open(await permits(name).acquire(signal), () => openReported(name, signal));
+    const connection = connections.takeIdle() ?? (await openOne());
+    try {
+      return await work(connection);
+    } finally {
+      await connections.giveBack(connection);
+    }
+  }
+
+  async function openReported(name: string, signal: AbortSignal): Promise<DatabaseConnection> {
     try {
       const connection = await open(settings[name] as Database, signal);
       report(name, undefined);
@@ -66,19 +78,15 @@ function createDatabases({ settings, permits, report }: ResourceContext<Database
   return {
     settings,
     run: (name, work, signal) =>
-      connectionsOf(name)
-        .use(signal, (connection) => connection.run(work, signal))
-        .catch((error: unknown) => {
-          throw named(name, error);
-        }),
+      use(name, signal, (connection) => connection.run(work, signal)).catch((error: unknown) => {
+        throw named(name, error);
+      }),
     async probe(signal, isWell) {
       const patience = new AbortController();
       const cancelTimer = systemClock.after(probeMs, () => patience.abort(new Error("the probe does not wait longer")));
       const either = AbortSignal.any([signal, patience.signal]);
       const unknown = Object.keys(settings).filter((name) => !isWell(name)); // the others may be busy with jobs
-      const probes = unknown.map((name) => {
-        return connectionsOf(name).use(either, async () => report(name, undefined));
-      });
+      const probes = unknown.map((name) => use(name, either, async () => report(name, undefined)));
       // each is reported where it is opened; of one whose connections are all in use there is nothing to report
       await Promise.allSettled(probes);
       cancelTimer();
@@ -97,7 +105,7 @@ function named(name: string, error: unknown): unknown {
   return new TaskError(reason, text, { retryable, details: { ...details, database: name } });
 }
 
-function open({ location, connectMs }: Database, signal: AbortSignal): Promise<Connection> {
+function open({ location, connectMs }: Database, signal: AbortSignal): Promise<DatabaseConnection> {
   const bounds = { connectMs, signal };
   return location.dialect === "sqlite" ? openSqlite(location.path, bounds) : openPostgres(location, bounds);
 }

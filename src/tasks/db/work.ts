@@ -1,5 +1,6 @@
 /** What a job asks of a database, and what a connection to one is: the same for both kinds. */
 import type { JsonValue } from "../../job/job.ts";
+import type { Connection } from "../connections/connections.ts";
 import type { Bound } from "./parameter.ts";
 
 /** One statement with its parameters, once for each set. */
@@ -23,19 +24,13 @@ export type Answer = {
   readonly affected: number;
 };
 
-/** An open connection. One work at a time. */
-export type Connection = {
+/** An open connection to a database. One work at a time. */
+export type DatabaseConnection = Connection & {
   /**
    * Does the work whole or not at all. Rejects with a TaskError, or with the signal's reason: by then the statement has ended
    * in the database too.
    */
   run(work: Work, signal: AbortSignal): Promise<Answer>;
-  /** False once it can do no work any more. */
-  isUsable(): boolean;
-  /** Resolves when the database counts it no more. */
-  close(): Promise<void>;
-  /** Resolves when it is closed, by whom and what ever. */
-  readonly closed: Promise<void>;
 };
 
 /** Most bytes of text in one answer: a result has to fit in a gRPC message of 4 MiB. */

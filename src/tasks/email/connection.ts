@@ -2,6 +2,7 @@
 import { Readable } from "node:stream";
 import { systemClock } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
+import type { Connection } from "../connections/connections.ts";
 import { secretOf } from "../settings/secret.ts";
 import { cleanerOf } from "./clean.ts";
 import type { Mail } from "./mail.ts";
@@ -27,16 +28,11 @@ export type Bounds = {
   readonly giveUpAt: number;
 };
 
-export type Connection = {
-  readonly isOpen: boolean;
-  /** Settles when the server has closed its side too. */
-  readonly closed: Promise<void>;
+export type SmtpConnection = Connection & {
   /** Sends one mail. Throws an SmtpError, or the signal's reason when that aborts before the mail is whole. */
   send(mail: Mail, bounds: Bounds): Promise<Sent>;
   /** Makes it fit for another mail after one that was refused; false: it is not, or not soon. */
   reset(): Promise<boolean>;
-  /** Says goodbye. */
-  close(): void;
 };
 
 type Clean = (text: string) => string;
@@ -72,7 +68,7 @@ const tlsCodes = /^(?:ERR_TLS|ERR_SSL|EPROTO$|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABL
  * Connects, secures and logs in. The password is read each time, so that a new one needs no restart. Throws an SmtpError, a
  * TaskError if there is no password, or the signal's reason.
  */
-export async function openConnection(server: SmtpServer, signal: AbortSignal): Promise<Connection> {
+export async function openConnection(server: SmtpServer, signal: AbortSignal): Promise<SmtpConnection> {
   signal.throwIfAborted();
   const login = server.login && { user: server.login.user, password: secretOf(server.login.password) };
   const clean = cleanerOf(login);
@@ -115,16 +111,16 @@ export async function openConnection(server: SmtpServer, signal: AbortSignal): P
     signal.removeEventListener("abort", onAbort);
   }
   return {
-    get isOpen() {
-      return !smtp.destroyed && socketOf(smtp)?.writable === true;
-    },
+    isUsable: () => !smtp.destroyed && socketOf(smtp)?.writable === true,
     closed,
     send: (mail, bounds) => send(session, mail, bounds),
     reset: () => reset(smtp),
     close() {
-      if (smtp.destroyed) return;
-      smtp.quit();
-      systemClock.after(closeMs, () => smtp.close());
+      if (!smtp.destroyed) {
+        smtp.quit();
+        systemClock.after(closeMs, () => smtp.close());
+      }
+      return closed;
     },
   };
 }

@@ -4,9 +4,9 @@
  */
 import { defineResource, type ResourceContext } from "../../pool/resource.ts";
 import type { Sent } from "./connection.ts";
-import type { Connections, SendingAttempt } from "./connections.ts";
 import type { Mail, MailParts } from "./mail.ts";
 import { permitsOf } from "./rate.ts";
+import type { Sender, SendingAttempt } from "./sender.ts";
 import { readSettings, type SmtpSettings } from "./settings.ts";
 
 export type Smtp = {
@@ -31,20 +31,20 @@ export const smtp = defineResource({
 
 /** nodemailer takes 14 MB of each thread, with what it needs of Node.js: those that send nothing are spared it. */
 async function openSmtp(ctx: ResourceContext<SmtpSettings>): Promise<Smtp> {
-  const [{ createConnections }, { composeMail }] = await Promise.all([import("./connections.ts"), import("./mail.ts")]);
+  const [{ createSender }, { composeMail }] = await Promise.all([import("./sender.ts"), import("./mail.ts")]);
   const { settings } = ctx;
   const entries = Object.entries(settings.servers);
-  const servers = new Map(entries.map(([name, server]) => [name, createConnections(name, server, ctx)]));
+  const senders = new Map(entries.map(([name, server]) => [name, createSender(name, server, ctx)]));
   return {
     settings,
     compose: composeMail,
-    send: (server, mail, attempt) => (servers.get(server) as Connections).send(mail, attempt),
+    send: (server, mail, attempt) => (senders.get(server) as Sender).send(mail, attempt),
     async probe(signal, isWell = () => false) {
-      const unknown = [...servers].filter(([name]) => !isWell(name)); // the others may be busy with mails
-      await Promise.allSettled(unknown.map(([, connections]) => connections.probe(signal))); // each is reported where it is opened
+      const unknown = [...senders].filter(([name]) => !isWell(name)); // the others may be busy with mails
+      await Promise.allSettled(unknown.map(([, sender]) => sender.probe(signal))); // each is reported where it is opened
     },
     async close() {
-      await Promise.all(Array.from(servers.values(), (connections) => connections.close()));
+      await Promise.all(Array.from(senders.values(), (sender) => sender.close()));
     },
   };
 }

@@ -6,7 +6,7 @@ import { after, before, beforeEach, suite, test } from "node:test";
 import type pg from "pg";
 import { openPostgres } from "../../../src/tasks/db/postgres/connection.ts";
 import type { PostgresLocation } from "../../../src/tasks/db/settings.ts";
-import type { Connection, Work } from "../../../src/tasks/db/work.ts";
+import type { DatabaseConnection, Work } from "../../../src/tasks/db/work.ts";
 import { type Postgres, startPostgres, withoutPostgres } from "../../support/postgres.ts";
 import { workOf } from "./work.ts";
 
@@ -20,7 +20,7 @@ suite("a connection to PostgreSQL", { skip: withoutPostgres }, () => {
   let server: Postgres;
   let admin: pg.Client;
   /** Most tests share it. */
-  let shared: Connection;
+  let shared: DatabaseConnection;
   const run = (work: Partial<Work> & { readonly sql: string }) => shared.run(workOf(work), never);
 
   before(async () => {

@@ -13,6 +13,7 @@ import { TaskError } from "../../../src/pool/task.ts";
 import type { SmtpSettings } from "../../../src/tasks/email/settings.ts";
 import { smtp, type Smtp } from "../../../src/tasks/email/smtp.ts";
 import emailSend from "../../../src/tasks/email-send.ts";
+import { createTestPermits } from "../../support/permits.ts";
 import { openSmtpServer, type SmtpServerOptions, type TestSmtpServer } from "../../support/smtp-server.ts";
 import { fakeContext } from "../run-resize.ts";
 
@@ -69,7 +70,7 @@ export async function openSenderTo(
   }) as SmtpSettings;
   const reports: [string, string | undefined][] = [];
   const limits = Object.entries(smtp.permits?.(settings) ?? {});
-  const permits = new Map(limits.map(([name, limit]) => [name, permitsOf(limit)]));
+  const permits = new Map(limits.map(([name, limit]) => [name, createTestPermits(limit)]));
   const { signal, log } = fakeContext(undefined);
   const value = await smtp.setup({
     ...{ settings, signal, log },
@@ -79,11 +80,7 @@ export async function openSenderTo(
   t.after(() => value.close());
   const send = async (input: Input = {}, attempt: SenderAttempt = {}) => {
     const context = { ...fakeContext(undefined, attempt.signal), ...attempt, resources: { smtp: value } };
-    try {
-      return create(EmailSendOutputSchema, await emailSend.run(inputOf({ ...plainMail, ...input }), context));
-    } finally {
-      for (const each of permits.values()) each.onEnded();
-    }
+    return create(EmailSendOutputSchema, await emailSend.run(inputOf({ ...plainMail, ...input }), context));
   };
   return {
     ...{ smtp: value, reports, send },
@@ -94,40 +91,6 @@ export async function openSenderTo(
       );
       assert.ok(failure instanceof TaskError, String(failure));
       return failure;
-    },
-  };
-}
-
-/** Permits for this thread only, in the order of the calls; `onEnded` is called when an attempt ends. */
-function permitsOf(limit: number): Permits & { onEnded(): void } {
-  let free = limit;
-  const waiting: (() => void)[] = [];
-  const wanted = new Set<() => void>();
-  return {
-    limit,
-    async acquire(signal) {
-      signal.throwIfAborted();
-      if (free > 0) free -= 1;
-      else {
-        await new Promise<void>((resolve) => void waiting.push(resolve));
-      }
-      let isHeld = true;
-      return {
-        release() {
-          if (!isHeld) return;
-          isHeld = false;
-          const next = waiting.shift();
-          if (next) next();
-          else free += 1;
-        },
-      };
-    },
-    onEnded() {
-      if (waiting.length > 0) for (const listener of wanted) listener();
-    },
-    onWanted(listener) {
-      wanted.add(listener);
-      return () => void wanted.delete(listener);
     },
   };
 }

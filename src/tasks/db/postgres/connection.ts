@@ -11,7 +11,7 @@ import { secretOf } from "../../settings/secret.ts";
 import { failures, ofSet } from "../failures.ts";
 import { accepted } from "../rows.ts";
 import type { PostgresLocation } from "../settings.ts";
-import { type Answer, type Connection, maxAnswerBytes, type Work } from "../work.ts";
+import { type Answer, type DatabaseConnection, maxAnswerBytes, type Work } from "../work.ts";
 import { type Address, requestCancel } from "./cancel.ts";
 import { failureOf, isAnswer, isServerError, isStalePlan, whyLost, whyNotOpened } from "./failure.ts";
 import { boundIncoming } from "./incoming.ts";
@@ -25,7 +25,10 @@ const maxIncomingBytes = 4 * maxAnswerBytes;
 export type Bounds = { readonly connectMs: number; readonly signal: AbortSignal };
 
 /** Rejects with `db_unavailable`, also when it takes longer than `connectMs`, or with the signal's reason. */
-export async function openPostgres(location: PostgresLocation, { connectMs, signal }: Bounds): Promise<Connection> {
+export async function openPostgres(
+  location: PostgresLocation,
+  { connectMs, signal }: Bounds,
+): Promise<DatabaseConnection> {
   signal.throwIfAborted();
   const { default: pg } = await import("pg"); // by the threads that need it only
   signal.throwIfAborted();
@@ -70,7 +73,7 @@ function tlsOf({ tls, host, ca }: PostgresLocation): ConnectionOptions | undefin
 
 type Parts = { readonly address: Address; readonly socket: Socket; readonly closed: Promise<void> };
 
-function connectionOf(client: Client, { address, socket, closed }: Parts): Connection {
+function connectionOf(client: Client, { address, socket, closed }: Parts): DatabaseConnection {
   const prepared: Prepared = new Map();
   let isUsable = true;
   /** Of a statement that sent more than a result can carry. */

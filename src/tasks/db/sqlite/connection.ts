@@ -5,7 +5,7 @@ import { messageOf } from "../../../errors.ts";
 import { permanent } from "../../../pool/task.ts";
 import { forkBeside } from "../../process/fork.ts";
 import { failures } from "../failures.ts";
-import type { Connection, Work } from "../work.ts";
+import type { DatabaseConnection, Work } from "../work.ts";
 import { failureOf } from "./failure.ts";
 import type { FinalAnswer, FromProcess, ToProcess } from "./protocol.ts";
 
@@ -16,7 +16,7 @@ const dayMs = 86_400_000;
 export type Bounds = { readonly connectMs: number; readonly signal: AbortSignal };
 
 /** Rejects with `db_unavailable`, also when it takes longer than `connectMs`, or with the signal's reason. */
-export async function openSqlite(path: string, { connectMs, signal }: Bounds): Promise<Connection> {
+export async function openSqlite(path: string, { connectMs, signal }: Bounds): Promise<DatabaseConnection> {
   signal.throwIfAborted();
   const child = forkBeside(import.meta.url, "process-entry", { busy: true });
   const { closed, ask, kill, isCommitting } = talkTo(child);
@@ -41,7 +41,7 @@ export async function openSqlite(path: string, { connectMs, signal }: Bounds): P
     }
   }
 
-  const connection: Connection = {
+  const connection: DatabaseConnection = {
     closed,
     isUsable: () => isUsable,
     async run(work, signal) {

@@ -1,0 +1,103 @@
+/** The connections of one worker thread to one server: kept from job to job, each with a permit of the whole process. */
+import { type Clock, systemClock } from "../../clock.ts";
+import type { Permit, Permits } from "../../pool/resource.ts";
+
+export type Connection = {
+  /** False once it can do no work any more. */
+  isUsable(): boolean;
+  /** Closes it, and resolves when the server no longer counts it. Safe to call again. */
+  close(): Promise<void>;
+  /** Resolves when it is closed, by whichever side. */
+  readonly closed: Promise<void>;
+};
+
+export type Connections<C extends Connection> = {
+  /** The idle connection that was used last. Whoever takes it gives it back, or closes it. */
+  takeIdle(): C | undefined;
+  /** Opens one more, which holds the permit until it is closed. When that fails, the permit is released. */
+  open(permit: Permit, openOne: () => Promise<C>): Promise<C>;
+  /** Keeps the connection for the next job, or closes it: when it is not usable, or after `close`. */
+  giveBack(connection: C): Promise<void>;
+  /** Closes those that are idle, and each other one when it is given back. */
+  close(): Promise<void>;
+};
+
+export type ConnectionsParts = {
+  readonly permits: Pick<Permits, "onWanted">;
+  /** How long one stays open without work. */
+  readonly idleMs: number;
+  readonly clock?: Clock;
+};
+
+/** A connection is kept for this multiple of the time that opening it took, even if others wait, up to `longestPaidMs`. */
+const costsPaid = 10;
+const longestPaidMs = 10_000;
+
+export function createConnections<C extends Connection>({
+  permits,
+  idleMs,
+  clock = systemClock,
+}: ConnectionsParts): Connections<C> {
+  /** Those without work, with what cancels the end of their wait; the last one was used last. */
+  const idle = new Map<C, () => void>();
+  /** What opening each cost, and when it was open. */
+  const opened = new WeakMap<C, { readonly costMs: number; readonly atMs: number }>();
+  let isClosed = false;
+  const stopListening = permits.onWanted(() => {
+    for (const connection of idle.keys()) if (hasPaid(connection)) void closeIdle(connection);
+  });
+
+  /** One that was dear to open, such as a process on a busy machine, works for long enough before others open one. */
+  function hasPaid(connection: C): boolean {
+    const { costMs = 0, atMs = 0 } = opened.get(connection) ?? {};
+    return clock.monotonicMs() - atMs >= Math.min(costMs * costsPaid, longestPaidMs);
+  }
+
+  function leaveIdle(connection: C): void {
+    idle.get(connection)?.();
+    idle.delete(connection);
+  }
+
+  function closeIdle(connection: C): Promise<void> {
+    leaveIdle(connection);
+    return connection.close();
+  }
+
+  return {
+    takeIdle() {
+      for (;;) {
+        const connection = [...idle.keys()].at(-1);
+        if (connection) leaveIdle(connection);
+        if (!connection || connection.isUsable()) return connection;
+      }
+    },
+    async open(permit, openOne) {
+      const beganMs = clock.monotonicMs();
+      try {
+        const connection = await openOne();
+        const atMs = clock.monotonicMs();
+        opened.set(connection, { costMs: atMs - beganMs, atMs });
+        void connection.closed.then(() => {
+          leaveIdle(connection);
+          permit.release();
+        });
+        return connection;
+      } catch (error) {
+        permit.release();
+        throw error;
+      }
+    },
+    async giveBack(connection) {
+      if (isClosed || !connection.isUsable()) return connection.close();
+      idle.set(
+        connection,
+        clock.after(idleMs, () => void closeIdle(connection)),
+      );
+    },
+    async close() {
+      isClosed = true;
+      stopListening();
+      await Promise.all([...idle.keys()].map(closeIdle));
+    },
+  };
+}
