@@ -70,8 +70,8 @@ export function takeOrigin(origin: number): void {
 const looks = 10;
 
 /**
- * How far the shared clock is ahead of this thread's own. A thread that is paused between its looks at the two would be
- * wrong for good, so the quickest of several looks counts.
+ * How far the shared clock is ahead of this thread's own. A thread that is paused between reading the two would be
+ * wrong for good, so the quickest of several reads counts.
  */
 function sharedAheadMs(): number {
   let quickestMs = Infinity;

@@ -1,9 +1,9 @@
-/** Brings a command to a server: the flags that name it, and what to say when it does not answer. */
+/** Connects a command to a server: the flags that name it, and the message when it does not answer. */
 import type { ConnectOptions, MillpondClient } from "../../clients/typescript/index.ts";
 import { type Flag, type Invocation, flagText, UsageError } from "./command.ts";
 
 const defaultAddress = "127.0.0.1:7717";
-/** Few: whoever types a command would rather be told at once. */
+/** Few: a person who types a command prefers an error at once. */
 const retries = 2;
 
 /** The flags of every command that asks a server. */
@@ -18,7 +18,7 @@ export const clientFlags: readonly Flag[] = [
 /** Has to be called with inputs and outputs before they are printed: the server describes the messages among them. */
 export type Learn = (values: readonly unknown[]) => Promise<void>;
 
-/** Runs an action with a client and closes it afterwards. What the client throws says what to do. */
+/** Runs an action with a client and closes it afterwards. Errors of the client have the remedy. */
 export async function withClient<T>(
   { flags, env }: Invocation,
   action: (client: MillpondClient, learn: Learn) => Promise<T>,

@@ -1,4 +1,4 @@
-/** How the process ends: at once, and after a failure with a last line that says what to do. */
+/** How the process ends: at once, and after a failure with a last line that has the remedy. */
 import { systemClock } from "../../clients/typescript/clock.ts";
 import { messageOf, MillpondError } from "../errors.ts";
 import { beforeExec } from "../lifecycle.ts";

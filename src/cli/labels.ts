@@ -10,7 +10,7 @@ export const labelFlag: Flag = {
   repeats: true,
 };
 
-/** The labels that were given; undefined when there were none. Throws a UsageError that says what a label is. */
+/** The labels that were given; undefined when there were none. Throws a UsageError with the form of a label. */
 export function labelsOf(flags: FlagValues): { readonly [name: string]: string } | undefined {
   const given = listOf(flags, "--label").map(parseLabel);
   if (given.length === 0) return undefined;

@@ -90,7 +90,7 @@ export async function runProgram({ args, env, terminal }: ProgramInput): Promise
     each.configureHelp({ optionDescription: ({ description }) => description });
     each.exitOverride().configureOutput({
       writeOut: (text) => terminal.print(text.trimEnd()),
-      writeErr: () => undefined, // said below, as one line
+      writeErr: () => undefined, // printed below, as one line
     });
   }
 
@@ -106,7 +106,7 @@ export async function runProgram({ args, env, terminal }: ProgramInput): Promise
   }
 }
 
-/** What to say about an error, and the exit code. Only a StartError may take several lines: it lists mistakes. */
+/** The message for an error, and the exit code. Only a StartError may take several lines: it lists mistakes. */
 function inOneLine(error: unknown, help: string): { readonly line: string; readonly exitCode: number } {
   if (error instanceof StartError) return { line: error.message, exitCode: error.exitCode };
   if (error instanceof UsageError) return { line: printable(error.message), exitCode: usageExitCode };

@@ -1,4 +1,4 @@
-/** What a setting may be: each check says its bound in words, for messages and docs/configuration.md. */
+/** What a setting may be: each check has its bound in words, for messages and docs/configuration.md. */
 import { z } from "zod";
 import { taskName } from "../job/task-name.ts";
 
@@ -73,7 +73,7 @@ export function named<V extends z.ZodType>(value: V, name: RegExp, nameBound: st
     .describe(`by name (${nameBound})`);
 }
 
-/** Settings of things that say themselves what they take. */
+/** Settings that tasks and resources check themselves. */
 export function settingsOf(nameBound: string) {
   const settings = z.record(z.string(), z.unknown(), { error: "must be a set of settings" });
   return named(settings, taskName.pattern, nameBound);

@@ -40,7 +40,7 @@ export type Registry = {
   /** The counter with these attributes, made at 0 when it is new. Who counts often keeps it. */
   counter(name: CounterName, attributes?: Attributes): Counter;
   histogram(name: HistogramName, attributes?: Attributes): Histogram;
-  /** `read` says at each collection what it has to say then. What it throws costs its own numbers of that collection only. */
+  /** `read` observes its numbers at each collection. An error costs its own numbers of that collection only. */
   observed(read: (observe: Observe) => void | Promise<void>): void;
   /**
    * Every metric with its present points, in the order of the table. Resolves within `longestReadMs`, whatever the observers
@@ -52,8 +52,8 @@ export type Registry = {
 };
 
 /**
- * Series of one metric; what comes beyond is counted together, in one series that says so (OpenTelemetry's cardinality limit).
- * Six outcomes of each task that `Stats` tells apart fit in, for it reads a task's numbers here, and the shared series belongs to no single task.
+ * Series of one metric; what comes beyond is counted together, in one series marked as such (OpenTelemetry's cardinality limit).
+ * Six outcomes of each task that `Stats` distinguishes fit in, for it reads a task's numbers here, and the shared series belongs to no single task.
  */
 export const maxSeries = 8_000;
 const overflow: Attributes = { "otel.metric.overflow": "true" };

@@ -32,10 +32,10 @@ export type ResourceDefinition<V, S> = {
   setup(ctx: ResourceContext<S>): V | Promise<V>;
   /**
    * Asks whether what it needs is there, and throws an Error that says why not; or reports parts of it, see `report`. One
-   * thread runs it at the start, so that health tells of a server that is away before a job asks, and with growing pauses
+   * thread runs it at the start, so that health shows a server that is away before a job needs it, and with growing pauses
    * while there is a problem. Its signal aborts after ten seconds, which is a problem unless it waits for a permit then; and
-   * when an attempt of the thread begins to use the resource, which waits for its end. `isWell` says which parts some thread
-   * has reported to be well, so that they need no look.
+   * when an attempt of the thread begins to use the resource, which waits for its end. `isWell`: which parts some thread
+   * has reported to be well, so that they need no probe.
    */
   probe?(value: V, signal: AbortSignal, isWell: (part: string) => boolean): void | Promise<void>;
   /**

@@ -1,6 +1,6 @@
 /**
  * Loads and checks tasks, at the start and at each reload: those of this package in the server's thread, those of users in one of their
- * own (see checker/). What is wrong is said with file and line, and none of them is served.
+ * own (see checker/). Mistakes are reported with file and line, and then none of them is served.
  */
 import type { DescMessage } from "@bufbuild/protobuf";
 import { fileURLToPath, pathToFileURL } from "node:url";

@@ -35,7 +35,7 @@ export function report(log: Log, what: string, error: unknown): void {
   log.error({ error: messageOf(error), stack: error instanceof Error ? error.stack : undefined }, `${what} failed`);
 }
 
-/** For events that say that a connection broke: that is the client's business. */
+/** For events of a connection that broke: that is the client's business. */
 export const ignore = (): void => undefined;
 
 /** Whether a stream goes on to its handlers. False: it has been answered. */

@@ -3,7 +3,7 @@ import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 
 export type CutLog = {
-  /** `text` says what was cut and why; lines with the same text are counted together. */
+  /** `text`: what was cut and why; lines with the same text are counted together. */
   add(text: string): void;
 };
 

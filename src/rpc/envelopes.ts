@@ -10,7 +10,7 @@ export function isEnveloped(contentType: string): boolean {
   return envelopedType.test(contentType);
 }
 
-/** Whether the first byte of a head says that the message is compressed. */
+/** Whether the message is compressed, by the first byte of its head. */
 export function hasCompressedFlag(flags: number): boolean {
   return (flags & compressedFlag) !== 0;
 }

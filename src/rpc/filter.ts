@@ -10,7 +10,7 @@ import { toDeadReason } from "./convert/state.ts";
 import { timestampToMs } from "./convert/time.ts";
 import { toIds } from "./names.ts";
 
-/** No name or reason of a job is longer: what a filter brings is compared with every row that the store looks at. */
+/** No name or reason of a job is longer: what a filter has is compared with every row that the store reads. */
 const maxNameChars = 200;
 
 /** Every job of a client. */

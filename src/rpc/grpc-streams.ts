@@ -1,6 +1,6 @@
 /**
  * What comes before grpc-js: it makes its HTTP/2 server itself, and has no option for what it does with a request. But Node
- * publishes each stream before anybody handles it, and so shows its session.
+ * publishes each stream before it is handled, and with it its session.
  */
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
@@ -18,7 +18,7 @@ export type GrpcStreams = {
 const channel = "http2.server.stream.created";
 
 export function createGrpcStreams(log: Log, admit: Admit): GrpcStreams {
-  /** On a socket says that its streams are ours; a session shows the properties of its socket, and not the socket. */
+  /** Marks a socket whose streams are ours; a session shows the properties of its socket, and not the socket. */
   const mark = Symbol("guarded");
   const seen = new WeakSet();
 

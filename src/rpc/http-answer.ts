@@ -45,7 +45,7 @@ export function answerHeaders(
   response.end(body);
 }
 
-/** What an answer says to a browser, so that pages of the origin may read it (https://fetch.spec.whatwg.org/#http-cors-protocol). */
+/** Headers for browsers, so that pages of the origin may read it (https://fetch.spec.whatwg.org/#http-cors-protocol). */
 export function shareWith(origin: string, response: ServerResponse, exposedHeaders: readonly string[]): void {
   response.setHeader("access-control-allow-origin", origin);
   response.setHeader("access-control-expose-headers", exposedHeaders.join(", "));

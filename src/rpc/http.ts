@@ -76,7 +76,7 @@ export function createHttpServer(
   return {
     async listen(host, port) {
       const bound = await listener.listen(host, port);
-      http.emit("listening"); // from here on Node looks for heads that take too long
+      http.emit("listening"); // from here on Node checks for heads that take too long
       return bound;
     },
     drain() {
@@ -87,7 +87,7 @@ export function createHttpServer(
     async close() {
       isClosing = true;
       const closed = listener.close();
-      http.close(() => undefined); // ends idle connections; its error says that it never listened by itself
+      http.close(() => undefined); // ends idle connections; its only error is that it never listened by itself
       await closed;
     },
     destroy: listener.destroy,

@@ -15,7 +15,7 @@ import { maxNesting } from "../job/wire-scan.ts";
 
 /** A refusal names the first unknown fields of a request, and no more of them than this. */
 const maxViolations = 20;
-/** What is quoted of the request is cut to so many characters, for it goes into headers. */
+/** Characters that are quoted of the request at most, because they go into headers. */
 const maxQuoted = 100;
 const maxMessage = 500;
 /** Unknown fields are looked for no deeper. */

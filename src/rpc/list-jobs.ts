@@ -20,7 +20,7 @@ import { valuesOfFailure, valuesOfFields } from "./values.ts";
 
 const defaultPage = 100;
 const maxPage = 1_000;
-/** Pages of the store that one call looks through. When nothing was found by then, the next call goes on from there. */
+/** Pages of the store that one call reads at most. The next call goes on from there, also when nothing was found. */
 const maxLooks = 16;
 /** Bytes that a job without a failure and labels takes in a message, at most. */
 const plainJobBytes = 2_048;

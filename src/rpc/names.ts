@@ -1,4 +1,4 @@
-/** Names that requests bring: checked here, before anybody asks the store for them. */
+/** Checks the names in requests, before the store is asked for them. */
 import { defaultChannel } from "../engine/admit/draft.ts";
 import { faultOfChannel } from "../engine/admit/draft-names.ts";
 import { type FieldViolation, invalid } from "../errors.ts";

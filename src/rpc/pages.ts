@@ -29,7 +29,7 @@ export function pageOf(pages: Pages, { url = "" }: IncomingMessage): Page | unde
   return pages.get(url.split("?", 1)[0] ?? "");
 }
 
-/** Answers GET and HEAD, and 405 to any other method. Nothing that these pages say may be kept by a cache. */
+/** Answers GET and HEAD, and 405 to any other method. No cache may keep these pages. */
 export async function answerPage(page: Page, request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (request.method !== "GET" && request.method !== "HEAD") {
     response.setHeader("allow", "GET, HEAD");

@@ -81,7 +81,7 @@ export async function ackResults(
   return create(AckResultsResponseSchema, { cursor: BigInt(cursor) });
 }
 
-/** Acknowledges, tells the channel's readers, and returns the position now in force. */
+/** Acknowledges, notifies the channel's readers, and returns the position now in force. */
 export async function acknowledge(
   { store, readers }: Pick<ResultsParts, "readers" | "store">,
   request: AckRequest,

@@ -105,7 +105,7 @@ async function whenFinal(
   client: string,
 ): Promise<StoredResult | null> {
   const { draining } = parts;
-  /** What waits when the drain begins waits for the next start: who calls is told now, and not after the drain. */
+  /** Jobs that wait when the drain begins wait for the next start: their callers are notified now, not after the drain. */
   const closeIfQueued = () => {
     findJob(parts, client, id).then(
       ({ state }) => {

@@ -119,8 +119,8 @@ export function trailersOf(
   random: () => number,
 ): readonly (readonly [string, string])[] {
   if (retryAfterMs !== undefined) return [[pushbackKey, String(Math.ceil(retryAfterMs * (1 + maxSpread * random())))]];
-  return rules[reason].retryable ? [] : [[pushbackKey, "-1"]]; // never, whatever a client's policy says of the code
+  return rules[reason].retryable ? [] : [[pushbackKey, "-1"]]; // never, whatever a client's policy has for the code
 }
 
-/** Clients that were refused together come back within so much of the wait, and not together: they add no jitter to it. */
+/** Clients add no jitter of their own: those refused together are spread over this share of the wait. */
 const maxSpread = 0.5;

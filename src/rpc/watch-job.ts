@@ -69,7 +69,7 @@ function response(event: number, update: Update): WatchJobResponse {
   return create(WatchJobResponseSchema, { event: BigInt(event), update });
 }
 
-/** What a change of a job's state changes: two looks that have it in common saw the same state. */
+/** Differs whenever the state of a job differs: two reads with the same key saw the same state. */
 function faceOf({ state, attempts, isCancelling, redrives, runAt }: StoredJob): string {
   return [state, attempts, isCancelling, redrives, runAt].join();
 }

@@ -39,7 +39,7 @@ const closeMs = 2_000;
 /** A silent connection is cut after half a minute at most. */
 const keepalive = { keepaliveMs: 20_000, keepaliveTimeoutMs: 10_000 };
 
-/** What the log says of requests that are cut. */
+/** The log's text about requests that are cut. */
 const cutTexts: { readonly [R in CutReason]: string } = {
   stalled: "requests that made no progress within slowSenderMs were cut",
   fragmented: "requests that came in a huge number of tiny pieces were cut",

@@ -58,7 +58,7 @@ export function createReloader(parts: ReloaderParts): Service {
     sinceMs ??= nowMs;
     cancelTimer();
     cancelTimer = clock.after(Math.max(Math.min(quietMs, sinceMs + longestMs - nowMs), 0), () => {
-      if (looking) return; // it looks again when it is done
+      if (looking) return; // it polls again when it is done
       sinceMs = undefined;
       looking = look().finally(() => {
         looking = undefined;
@@ -76,7 +76,7 @@ export function createReloader(parts: ReloaderParts): Service {
     const loaded = await parts.load(sources).catch((error: unknown) => messageOf(error));
     last = { files, sources };
     folders.follow(foldersOf(last));
-    if ((await changesSince(last)).length > 0) hint(); // nothing said so of a folder that was not followed before
+    if ((await changesSince(last)).length > 0) hint(); // a folder that was not followed before gave no event
     if (typeof loaded === "string") return parts.onReload({ kind: "faulty", changed, why: loaded });
     if (isStopped) return loaded.stop();
     parts.replace(loaded);

@@ -1,4 +1,4 @@
-/** The end of a server: what runs gets its time, is then told to stop, and nothing waits for ever. */
+/** The end of a server: running jobs get their time, are then asked to stop, and every wait has a bound. */
 import type { Clock } from "../clock.ts";
 import type { Draining } from "../engine/upkeep/draining.ts";
 import { createSignal, type Service, stopAll } from "../lifecycle.ts";
@@ -7,7 +7,7 @@ import type { Pool } from "../pool/pool.ts";
 
 export type Shutdown = {
   /**
-   * Drains: running jobs get `drainMs`, then are told to stop, and after `graceMs` their threads end and the jobs are given
+   * Drains: running jobs get `drainMs`, then are asked to stop, and after `graceMs` their threads end and the jobs are given
    * back. Resolves once every outcome is written, every result that is there is sent, and everything is let go of. After
    * a failure of the store, which leaves nothing to wait for, it takes at most `failedMs`. Safe to repeat.
    */

@@ -1,5 +1,5 @@
 /**
- * What spans say, under the names of OpenTelemetry's conventions where there are any; docs/tracing.md lists them all.
+ * The attributes of spans, under the names of OpenTelemetry's conventions where there are any; docs/tracing.md lists them all.
  * https://opentelemetry.io/docs/specs/semconv/registry/attributes/
  */
 import type { Caller } from "../tracing.ts";

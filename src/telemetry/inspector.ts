@@ -1,4 +1,4 @@
-/** What V8 can tell of a thread: recordings of its work and its allocations, and all of its memory. */
+/** What V8 reports of a thread: recordings of its work and its allocations, and all of its memory. */
 import { createWriteStream } from "node:fs";
 import { Session } from "node:inspector/promises";
 import { pipeline } from "node:stream/promises";

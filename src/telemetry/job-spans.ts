@@ -65,7 +65,7 @@ export function createJobSpans(sink: SpanSink, clock: Clock): JobSpans {
     const isLost = settlement.outcome === "lost" && settlement.startedAt === null;
     const hasRun = tookMs > 0 || isLost;
     if (!isLost) {
-      // of an attempt that did not begin this is all there is, so it says how it ended
+      // an attempt that did not begin has no other span, so this one shows how it ended
       const end = Math.max(startedAt, dueAt);
       sink.give({
         ...{ ...common, name: "queue wait", kind: "internal", spanId: newSpanId(), parentId },

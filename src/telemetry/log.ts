@@ -21,7 +21,7 @@ export type LogOptions = {
   readonly env?: { readonly [name: string]: string | undefined };
 };
 
-/** A log that writes in the background, and can be told at any time what to write. */
+/** A log that writes in the background, and whose level can be changed at any time. */
 export type BackgroundLog = Log & LogControl & Pick<LineWriter, "written" | "lost">;
 
 export function createLog({
@@ -39,7 +39,7 @@ export function createLog({
   const shown = isPretty ? (line: string) => prettyLine(line, hasColours) : visible;
   const log = pino(
     { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { log: redacted } },
-    { write: (line) => lines.write(shown(line)) }, // a terminal shows it, and it says what others sent
+    { write: (line) => lines.write(shown(line)) }, // a terminal shows it, and it holds text from outside
   );
   let cancelEnd = () => {};
 

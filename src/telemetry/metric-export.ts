@@ -21,7 +21,7 @@ import type { MetricSettings } from "./variables.ts";
 
 export type MetricPushParts = Reporter & {
   readonly registry: Registry;
-  /** What the environment says about who reports. */
+  /** Who reports, by the environment. */
   readonly resource: { readonly [name: string]: string };
   readonly clock: Clock;
   readonly log: Log;
@@ -29,7 +29,7 @@ export type MetricPushParts = Reporter & {
 
 /** How long the last push may take. */
 const longestFlushMs = 3_000;
-/** How an exporter says that it went well. */
+/** An exporter's code for success. */
 const taken = 0;
 /** What a collector answers that has no place for metrics: HTTP 404 and gRPC UNIMPLEMENTED. */
 const takesNone: ReadonlySet<unknown> = new Set([404, 12]);
@@ -101,7 +101,7 @@ function countFailures(
           failures.value += 1;
           complain(error);
         }
-        done({ code: taken }); // it is counted and said here
+        done({ code: taken }); // it is counted and logged here
       });
     },
     forceFlush: () => exporter.forceFlush(),

@@ -27,7 +27,7 @@ export function createProfileFolder(path: string | null): ProfileFolder {
   };
 }
 
-/** For its owner only: a heap holds payloads, and the names of functions say what runs here. */
+/** For its owner only: a heap holds payloads, and the names of functions show what runs here. */
 export async function writePrivate(path: string, text: string): Promise<number> {
   await writeFile(path, text, { mode: 0o600, flag: "wx" });
   return Buffer.byteLength(text);

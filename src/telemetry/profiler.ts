@@ -67,7 +67,7 @@ export function createProfiler({ folder, targets, diskRefusal, clock, log }: Pro
     return target === "" || target === main ? [{ name: main, thread: null }, ...workers] : workers;
   }
 
-  /** What rejects, or takes too long, is said of its thread; the others go on. */
+  /** A recording that rejects, or takes too long, is reported for its thread; the others go on. */
   async function attempt(name: string, taking: () => Promise<Profile>): Promise<Profile> {
     try {
       return await taking();
@@ -126,7 +126,7 @@ export function createProfiler({ folder, targets, diskRefusal, clock, log }: Pro
     try {
       return await answered(starting);
     } catch (error) {
-      starting.then((late) => late.stop()).catch(() => undefined); // a thread that begins late does not record for ever
+      starting.then((late) => late.stop()).catch(() => undefined); // a thread that begins late stops recording too
       throw error;
     }
   }

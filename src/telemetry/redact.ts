@@ -1,4 +1,4 @@
-/** Keeps secrets out of the log: what stands under a name that says it is one. */
+/** Keeps secrets out of the log: the values of fields whose names mark them as secret. */
 
 const shownInstead = "[redacted]";
 /** The last word, or the last two, of such a name, in whatever way its words are joined: `apiKey`, `x-api-key`, `DB_PASSWORD`. */

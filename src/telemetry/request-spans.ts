@@ -223,7 +223,7 @@ function endingOf(
   const all = [...refusals.values()];
   const refused = all.reduce((sum, { jobs }) => sum + jobs, 0);
   const [first] = all;
-  // where none was accepted the request did nothing for this context, and the span says so
+  // where none was accepted the request did nothing for this context, and the span shows that
   const error = refused > 0 && accepted + duplicates === 0 ? first?.error : undefined;
   const events: SpanEvent[] = all.map(({ jobs, error: { type, message } }) => {
     return {

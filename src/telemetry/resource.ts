@@ -7,7 +7,7 @@ export type Reporter = {
   readonly instance: string;
 };
 
-/** Who reports, in the words of OpenTelemetry. What the environment says goes before it. */
+/** Who reports, in the words of OpenTelemetry. The environment has precedence. */
 export function resourceOf({ version, instance }: Reporter): { readonly [name: string]: string | number } {
   return {
     "service.version": version,

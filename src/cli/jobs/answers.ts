@@ -14,7 +14,7 @@ export type Wording = {
   readonly kinds: { readonly [kind: string]: { readonly text: string; readonly style: Style } };
   /** What the action did to those that a filter meant, such as `3 redriven`. */
   readonly done: string;
-  /** What `--dry-run` says of them, such as `would be redriven`. */
+  /** What `--dry-run` prints about them, such as `would be redriven`. */
   readonly would: string;
 };
 

@@ -65,7 +65,7 @@ export const jobs: Command = {
     }),
 };
 
-/** A listed job for programs. Lists carry no outputs, inputs and histories, so of the result only a failure is told. */
+/** A listed job for programs. Lists carry no outputs, inputs and histories, so the result is a failure or nothing. */
 export function listedAsJson({ result, history: _history, input: _input, ...facts }: JobInfo): object {
   return { ...facts, ...(result?.failure && { failure: result.failure }) };
 }

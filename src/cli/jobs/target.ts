@@ -6,7 +6,7 @@ import { momentAgoOf } from "../times.ts";
 
 const deadReasons: readonly DeadReasonName[] = ["exhausted", "permanent", "expired", "poison"];
 
-/** What every filter may say. */
+/** The flags of every filter. */
 export const filterFlags: readonly Flag[] = [
   { usage: "--task <name>", doc: "only jobs of this task" },
   { usage: "--pool <name>", doc: "only jobs of this pool" },
@@ -16,7 +16,7 @@ export const filterFlags: readonly Flag[] = [
   { usage: "--before <time>", doc: "only jobs submitted before this time, or more than this long ago" },
 ];
 
-/** What filters of dead letters may say besides. */
+/** More flags of filters of dead letters. */
 export const deadFilterFlags: readonly Flag[] = [
   { usage: "--reason <reason>", doc: `only jobs that are dead for this reason: ${deadReasons.join(", ")}` },
   { usage: "--failure <reason>", doc: "only jobs whose last failure has this reason, such as image_too_large" },
@@ -28,7 +28,7 @@ export const actionFlags: readonly Flag[] = [
   { usage: "--dry-run", doc: "only count what the flags mean" },
 ];
 
-/** The filter that the flags say; undefined when they say nothing. Throws a UsageError. */
+/** The filter of the flags; undefined when there is none. Throws a UsageError. */
 export function filterOf(flags: FlagValues): JobFilter | undefined {
   const filter: JobFilter = {
     task: flagText(flags, "--task"),

@@ -63,7 +63,7 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
     endSoon(error instanceof StartError ? error.exitCode : 1);
     throw error;
   });
-  saveCompiledCode(); // before it says that it serves: the first start writes files here, later ones none
+  saveCompiledCode(); // before it reports that it serves: the first start writes files here, later ones none
 
   profile = () => void server.profile();
 
@@ -98,7 +98,7 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
     announce("forcing", { signal: again }, [
       `${again}: stopping what runs and handing it back; once more to end at once`,
     ]);
-    void server.force().catch(() => undefined); // it fails as the stop does, which is told below
+    void server.force().catch(() => undefined); // it fails as the stop does, which is reported below
   });
   const failure = await Promise.race([stopping.catch(uncleanStop), server.failed]);
   if (failure instanceof Error) return endFailed(server, failure, terminal);

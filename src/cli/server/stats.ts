@@ -121,7 +121,7 @@ export function statsLines(terminal: Terminal, snapshot: ServerSnapshot): string
   ];
 }
 
-/** A line for each part that is known, and the permits beside the first. Those of which there is nothing to say are left out. */
+/** A line for each part that is known, and the permits beside the first. Parts without anything to show are left out. */
 function resourceLines(terminal: Terminal, resources: readonly ResourceSnapshot[]): string[] {
   const rows = resources.flatMap(({ resource, parts, permits }) =>
     parts.length === 1 && permits.length === 0 && parts[0]?.problem === undefined

@@ -1,4 +1,4 @@
-/** What can be said of a job on the command line, besides its task and its input. */
+/** The options of a job on the command line, besides its task and its input. */
 import type { JobOptions, TraceContext } from "../../../clients/typescript/index.ts";
 import { type Flag, type FlagValues, integerOf, type Invocation, isOn, flagText, UsageError } from "../command.ts";
 import { labelFlag, labelsOf } from "../labels.ts";
@@ -21,7 +21,7 @@ export const jobFlags: readonly Flag[] = [
 /** For the notes of a command. */
 export const traceNote = "TRACEPARENT, TRACESTATE and BAGGAGE in the environment say which trace the job belongs to.";
 
-/** The options that the flags and the environment say. Throws a UsageError that names the value and the bound. */
+/** The options that the flags and the environment give. Throws a UsageError that names the value and the bound. */
 export function jobOptionsOf(flags: FlagValues, env: Invocation["env"]): JobOptions {
   const runAt = momentOf(flags, "--at");
   const delayMs = durationOf(flags, "--delay", { min: "0s", max: "365d" });
@@ -49,7 +49,7 @@ export function jobOptionsOf(flags: FlagValues, env: Invocation["env"]): JobOpti
 }
 
 /**
- * Where a traced program says in whose trace the command runs that it starts. The server ignores what is malformed.
+ * Where a traced program puts the trace of the command that it starts. The server ignores what is malformed.
  * https://opentelemetry.io/docs/specs/otel/context/env-carriers/
  */
 function traceIn({ TRACEPARENT = "", TRACESTATE = "", BAGGAGE = "" }: Invocation["env"]): TraceContext | undefined {

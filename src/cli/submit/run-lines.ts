@@ -8,7 +8,7 @@ import { endOf, resultAsJson, styleOfState } from "../jobs/results.ts";
 import { createRefusals, keyOf, type LinesOptions, notJson } from "./submit-lines.ts";
 import { type Column, heading, line as row, type Terminal } from "../print/terminal.ts";
 
-/** Between two looks at how far it is, for a person. */
+/** Between two lines of progress, for a person. */
 const progressMs = 200;
 
 const columns: readonly Column[] = [

@@ -75,7 +75,7 @@ export function keyOf({ idempotencyKey }: JobOptions, line: number): string | un
   return idempotencyKey === undefined ? undefined : `${idempotencyKey}-${line}`;
 }
 
-/** What is refused for now is sent again when the server says so: a full queue makes the command wait, not fail. */
+/** Jobs that are refused for now are sent again when the server advises: a full queue makes the command wait, not fail. */
 async function submitAll(client: MillpondClient, jobs: readonly LineJob[]): Promise<LineReceipt[]> {
   const receipts = new Map<number, LineReceipt>();
   for (let left = jobs; left.length > 0; ) {

@@ -9,7 +9,7 @@ import { resultAsJson } from "../jobs/results.ts";
 import { runLines } from "./run-lines.ts";
 import { submitLines } from "./submit-lines.ts";
 
-/** Between two looks at a job that is waited for: quick at first. */
+/** Between two polls of a job that is waited for: quick at first. */
 const firstLookMs = 20;
 const longestLookMs = 500;
 /** Stands for `--json` without a value; no argument of a process can hold this character. */

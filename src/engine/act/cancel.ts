@@ -12,7 +12,7 @@ import type { Watchers } from "../watch/watchers.ts";
 export type CancelCounts = { readonly matched: number; readonly cancelled: number; readonly cancelling: number };
 
 export type Canceller = {
-  /** One answer for each id, in order. Resolves once it is durable; jobs that run were told to stop by then. */
+  /** One answer for each id, in order. Resolves once it is durable; running jobs were asked to stop by then. */
   cancel(client: string, ids: readonly string[]): Promise<readonly Cancelled[]>;
   /** Every job that waits or runs and matches; goes on from page to page until the end, or until the signal aborts. */
   cancelWhere(client: string, filter: JobFilter, options: PageOptions): Promise<CancelCounts>;
@@ -27,7 +27,7 @@ export type CancellerParts = {
   readonly tracing: Pick<Tracing, "cancelled">;
   readonly watchers: Pick<Watchers, "isWatched" | "changed">;
   readonly hintResults: (client: string, channel: string) => void;
-  /** Tells a job of this pool to stop, if it runs here. */
+  /** Asks a job of this pool to stop, if it runs here. */
   readonly stop: (pool: string, seq: number) => void;
 };
 

@@ -43,7 +43,7 @@ export type Admission = {
   admit(client: string, drafts: readonly Draft[], signal?: AbortSignal): Promise<readonly Admitted[]>;
   /**
    * Like `admit`, but waits while the client is over its rate instead of refusing. What is larger than the burst goes in
-   * parts; calls of one client take turns part by part, so that a large one is not passed for ever by small ones. Never
+   * parts; calls of one client take turns part by part, so that small ones do not starve a large one. Never
    * rejects for a refusal: what is refused as a whole is refused job by job, for a part may have been admitted before.
    */
   admitSlowly(client: string, drafts: readonly Draft[], options: SlowOptions): Promise<readonly Admitted[]>;
@@ -76,7 +76,7 @@ export type AdmissionParts = {
   readonly hint: (pool: string) => void;
 };
 
-/** How long a client is asked to stay away while the server restarts. */
+/** When a client should try again while the server restarts. */
 export const drainingRetryMs = 1_000;
 
 export function createAdmission(parts: AdmissionParts): Admission {

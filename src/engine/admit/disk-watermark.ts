@@ -1,4 +1,4 @@
-/** Watches how full the store's disk is, so that jobs are refused while there is still room to settle those that run. */
+/** Polls how full the store's disk is, so that jobs are refused while there is still room to settle those that run. */
 import type { Clock } from "../../clock.ts";
 import { type MillpondError, messageOf, refusal } from "../../errors.ts";
 import { createLoop, type Service } from "../../lifecycle.ts";
@@ -7,7 +7,7 @@ import type { Log } from "../../log.ts";
 export type DiskWatermark = Service & {
   /** `disk_full` while there is too little room; undefined otherwise, and while the free space is unknown. */
   refusal(): MillpondError | undefined;
-  /** Bytes at the last look; undefined: it was unknown, or there is no disk. */
+  /** Bytes at the last poll; undefined: unknown, or there is no disk. */
   room(): { readonly freeBytes: number; readonly leastBytes: number } | undefined;
 };
 
@@ -34,7 +34,7 @@ const leastFreeShare = 0.05;
 /** What settling may need outside of the files however small the disk is: the write-ahead log grows to 16 MiB, and the file by what moves there. */
 const reserveMiB = 32;
 const everyMs = 1_000;
-/** How long a client is asked to stay away: room is made by people, or by retention, and neither is quick. */
+/** When a client should try again: operators or retention make room, and neither is quick. */
 const retryAfterMs = 10_000;
 
 /** What runs where there is no disk to fill. */
@@ -47,7 +47,7 @@ export const noDiskWatermark: DiskWatermark = {
 };
 
 /**
- * Looks about once a second, and never waits for a look: a disk that hangs holds up nothing here. What is free inside the
+ * Polls about once a second, and nothing waits for a poll: a disk that hangs holds up nothing here. What is free inside the
  * store's files counts as room, except for the reserve that the write-ahead log needs outside of them.
  */
 export function createDiskWatermark(parts: DiskWatermarkParts): DiskWatermark {
@@ -62,7 +62,7 @@ export function createDiskWatermark(parts: DiskWatermarkParts): DiskWatermark {
     try {
       const [{ bsize, blocks, bavail }, inside] = await Promise.all([
         statfs(path),
-        freeInside().catch(() => 0), // the store has failed, and says so itself
+        freeInside().catch(() => 0), // the store has failed, and reports that itself
       ]);
       if (!loop.isRunning()) return;
       isBlind = false;

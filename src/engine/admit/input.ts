@@ -1,4 +1,4 @@
-/** Reads what a client sent as a job's input into what is stored, or says what is wrong with it. */
+/** Converts a job's input from what the client sent to what is stored, or reports what is wrong with it. */
 import { type DescMessage, fromBinary, fromJson, toBinary } from "@bufbuild/protobuf";
 import { type FieldViolation, messageOf } from "../../errors.ts";
 import type { JsonValue, Payload } from "../../job/job.ts";

@@ -1,4 +1,4 @@
-/** Finds where JSON does not fit a message type. protobuf-es says what is wrong, but not always where. */
+/** Finds where JSON does not fit a message type. The error of protobuf-es has the reason, but not always the path. */
 import { type DescField, type DescMessage, fromJson } from "@bufbuild/protobuf";
 import { messageOf } from "../../errors.ts";
 import type { JsonValue } from "../../job/job.ts";

@@ -1,4 +1,12 @@
-/** Reads channels for those who follow them: from a cursor, in bounded batches, as soon as there is something new. */
+/**
+ * Reads channels for the streams that follow them: from a cursor, in bounded batches, as soon as there is something new.
+ *
+ * A settlement numbers its result within the channel, in its own transaction, so that positions have no gaps. A stream
+ * begins behind a cursor and reads on from there; the client acknowledges up to a position, on this stream or elsewhere.
+ * What is acknowledged is passed over, and may be pruned. So results are redelivered, in order, until they are acknowledged, and
+ * the store keeps nothing of a stream: one that breaks is opened again behind the last result that its client has.
+ * What is read and not yet passed on holds bytes of the read budget; a client that does not read holds up its own stream only.
+ */
 import { refusal } from "../../errors.ts";
 import type { StoredResult } from "../../job/job.ts";
 import type { Store } from "../../store/store.ts";

@@ -18,7 +18,7 @@ const targetMs = 2;
 const decay = 0.96;
 
 /**
- * Each task has an estimate of its own, so that a slow one does not tell anything about a quick one in the same pool. It
+ * Each task has an estimate of its own, so that a slow one has no effect on a quick one in the same pool. It
  * jumps up to a slower job and sinks slowly; a job of which nothing is known goes alone.
  */
 export function createChunkSize(max: number): ChunkSize {

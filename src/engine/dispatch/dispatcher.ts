@@ -1,4 +1,13 @@
-/** Leases due jobs of one pool, the suspects or all others, while its workers are free, and runs them in chunks. */
+/**
+ * Leases due jobs of one pool, the suspects or all others, while its workers are free, and runs them in chunks.
+ *
+ * A lease is the right of one process to run one attempt. It ends at a time, and carries a fence, which the store raises with
+ * every lease of the job; `store.lease` counts the attempt on disk before it answers. A leased job waits here for a worker,
+ * is in flight in a chunk, and is settled with its outcome; at a drain, or when its lease ends before it began, it is
+ * released, and the attempt does not count. The lease-keeper renews the leases of both. When a lease ends all the same,
+ * because the process stood still, the reaper settles the attempt as lost and another process may run the job: what this
+ * one settles afterwards has an older fence, and the store refuses it. So every job has one outcome, whoever runs it twice.
+ */
 import type { Clock } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
 import { createAlarm, createSignal, type Service, type Signal } from "../../lifecycle.ts";
@@ -64,7 +73,7 @@ export type DispatcherParts = {
   readonly onEvent: NonNullable<RunCallbacks["onEvent"]>;
   /** Takes over attempts that ended. */
   readonly settle: (ended: readonly Ended[]) => void;
-  /** Whether so many outcomes wait to be written that no job should start. */
+  /** Whether too many outcomes wait to be written for another job to start. */
   readonly isBehind: () => boolean;
   /** The store failed; nothing more is leased. */
   readonly onError: (error: unknown) => void;

@@ -16,7 +16,7 @@ export type LeaseKeeperParts = {
   readonly leaseMs: number;
   /** What this process holds. */
   readonly held: () => readonly Lease[];
-  /** Tells one of these jobs to stop, because it was cancelled. */
+  /** Asks one of these jobs to stop, because it was cancelled. */
   readonly cancel: (lease: Lease) => void;
   /** Another server has this job now. */
   readonly abandon: (lease: Lease) => void;
@@ -33,7 +33,7 @@ export type LeaseKeeper = Service & {
 
 /** Leases of one call to the store. */
 const batch = 1_000;
-/** A lease is renewed so many times before it would end: two renewals may fail to come. */
+/** Renewals within the duration of a lease: two may fail to come. */
 const renewalsPerLease = 3;
 
 export function createLeaseKeeper(parts: LeaseKeeperParts): LeaseKeeper {

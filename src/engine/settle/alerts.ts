@@ -31,7 +31,7 @@ export type Alerts = Service & {
 };
 
 export type AlertsParts = {
-  /** Null: only the log is told. */
+  /** Null: alerts go into the log only. */
   readonly webhook: string | null;
   readonly fetch: Fetch;
   readonly clock: Clock;

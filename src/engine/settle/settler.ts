@@ -1,4 +1,4 @@
-/** Writes how attempts ended, and tells those who wait for it. */
+/** Writes how attempts ended, and notifies readers and watches. */
 import type { RetryPolicy } from "../../job/backoff.ts";
 import { type DeadReason, type Failure, isFinal, type Lease, type Settlement } from "../../job/job.ts";
 import { transition } from "../../job/transition.ts";
@@ -11,7 +11,7 @@ import type { Watchers } from "../watch/watchers.ts";
 
 export type Settler = {
   settle(ended: readonly Ended[]): void;
-  /** Whether so many outcomes wait to be written that no new job should start. */
+  /** Whether too many outcomes wait to be written for a new job to start. */
   isBehind(): boolean;
   /** How many attempts of a pool have ended, and their outcome is not written yet. */
   unwritten(pool: string): number;

@@ -1,5 +1,5 @@
 /**
- * Tells one URL of what happened: by POST, as JSON, in batches, one at a time. What cannot be told is tried again a few
+ * Reports events to one URL: by POST, as JSON, in batches, one at a time. What cannot be delivered is tried again a few
  * times, then dropped, counted and logged. Nothing of the URL but its host is logged, for the rest may be a secret.
  */
 import { unescape } from "node:querystring";
@@ -23,7 +23,7 @@ export type Fetch = (
 export type Webhook = {
   /** Takes items that JSON can hold, and returns at once. Beyond ten thousand that wait they are dropped. */
   enqueue(items: readonly object[]): void;
-  /** Resolves once all is told or dropped, after two seconds at most. What comes afterwards is dropped. */
+  /** Resolves once everything is delivered or dropped, after two seconds at most. What comes afterwards is dropped. */
   stop(): Promise<void>;
 };
 
@@ -140,7 +140,7 @@ function failureOfStatus(status: number): PostFailure | undefined {
   return { why: `it answered ${status}`, mayPass: status >= 500 || status === 408 || status === 429 };
 }
 
-/** What `fetch` throws says only that it failed; its cause says why, and names an address at most. */
+/** The error of `fetch` does not name the reason; its cause has the reason, and names an address at most. */
 function reasonOf(error: unknown): string {
   const cause: unknown = error instanceof Error && error.cause !== undefined ? error.cause : error;
   const { code } = Object(cause) as { code?: unknown };

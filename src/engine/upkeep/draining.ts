@@ -1,4 +1,4 @@
-/** Shutting the door: what begins when the server is told to drain, by a signal or by `AdminService.Drain`. */
+/** What begins when the server drains, by a signal or by `AdminService.Drain`. */
 
 export type Draining = {
   /** Nothing more is leased, submits are refused, health says NOT_SERVING, connections get GOAWAY. Safe to repeat. */

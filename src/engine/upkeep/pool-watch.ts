@@ -1,4 +1,4 @@
-/** Watches whether the pools can run jobs, so that health can say so: a pool whose threads do not start takes jobs and loses them. */
+/** Polls whether the pools can run jobs, for health: a pool whose threads do not start would take jobs and run none. */
 import type { Clock } from "../../clock.ts";
 import { createLoop, type Service } from "../../lifecycle.ts";
 import type { Log } from "../../log.ts";
@@ -18,7 +18,7 @@ export type PoolWatchParts = {
 };
 
 const everyMs = 1_000;
-/** A pool is broken that cannot run jobs at so many looks in a row: threads that are being replaced are no news. */
+/** A pool that cannot run jobs at this many polls in a row is broken: threads that are being replaced do not count. */
 const looksUntilBroken = 2;
 
 export function createPoolWatch({ pools, clock, onChanged, log }: PoolWatchParts): PoolWatch {

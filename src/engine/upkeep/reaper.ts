@@ -1,4 +1,4 @@
-/** Settles what no attempt will settle any more: leases that ended, by themselves or with their process, and jobs whose deadline passed. */
+/** Settles jobs that no attempt will settle: those whose lease ended, by itself or with its process, and those whose deadline passed. */
 import type { Clock } from "../../clock.ts";
 import type { ExpiredLease, Held, Store } from "../../store/store.ts";
 import { createLoop, type Service } from "../../lifecycle.ts";
@@ -49,7 +49,7 @@ export type ReaperParts = Omit<RecoveryParts, "flush"> & {
   readonly leaseMs: number;
   /** Leases of this process that are run, or wait for a worker: the lease-keeper answers for them. */
   readonly held: () => readonly Held[];
-  /** Whether so many outcomes wait to be written that no more should come. */
+  /** Whether too many outcomes wait to be written for more to come. */
   readonly isBehind: () => boolean;
   readonly onError: (error: unknown) => void;
 };

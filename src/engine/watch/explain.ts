@@ -1,4 +1,4 @@
-/** Says why a job is not running now. */
+/** Explains why a job is not running now. */
 import type { Clock } from "../../clock.ts";
 import { isFinal, isSuspect, type StoredJob } from "../../job/job.ts";
 import type { Store } from "../../store/store.ts";

@@ -1,4 +1,4 @@
-/** Tells those who watch single jobs what happens to them, and keeps the last lines that running jobs wrote. */
+/** Notifies the watches of single jobs of what happens to them, and keeps the last lines that running jobs wrote. */
 import type { Clock } from "../../clock.ts";
 import { refusal } from "../../errors.ts";
 import type { Progress } from "../../pool/pool.ts";
@@ -7,7 +7,7 @@ import { createLogLines } from "./log-lines.ts";
 
 export type { JobUpdate, JobWatch, LogLine } from "./job-watch.ts";
 
-/** A job, as those who know of it name it: what belongs to one client is never told another. */
+/** A job, by its client too: nothing of one client's jobs reaches another. */
 export type Watched = { readonly client: string; readonly id: string };
 
 export type Watchers = {
@@ -16,7 +16,7 @@ export type Watchers = {
    * first, behind the `changed`. Throws `too_many_watches`.
    */
   open(client: string, id: string, afterEvent: number): JobWatch;
-  /** Whether anybody watches any job: what costs nothing needs no question. */
+  /** Whether any job is watched: while none is, callers need not collect what changed. */
   isWatched(): boolean;
   /** The states of these jobs may have changed. May come too often. */
   changed(jobs: readonly Watched[]): void;

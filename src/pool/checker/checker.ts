@@ -80,7 +80,7 @@ export function createChecker({ surroundings, sources = null, loadMs, checkMs, c
   const bytesOf = new Map<string, number>();
   let lastNumber = 0;
   let cancelLook: (() => void) | undefined;
-  /** What the thread had done at the last look, and how many looks ago that changed. */
+  /** What the thread had done at the last poll, and how many polls ago that changed. */
   let seen = "";
   let stale = 0;
 

@@ -9,7 +9,7 @@ import { UnfitInput } from "../schema/values.ts";
 import type { AnyTask } from "../task.ts";
 import type { TaskReport } from "../tasks/definition.ts";
 
-/** What is wrong with an input: its fields, with paths that start at the input; or, as text, why the check says nothing of use. */
+/** What is wrong with an input: its fields, with paths that start at the input; or, as text, why the check's answer is of no use. */
 export type Verdict = readonly FieldViolation[] | string;
 
 /** An input as it is stored, of a task that has a check. */

@@ -1,4 +1,4 @@
-/** What the server's thread and the checker thread say to each other. All of it is plain data. */
+/** The messages between the main thread and the checker thread. All of them are plain data. */
 import type { MessagePort } from "node:worker_threads";
 import type { Payload } from "../../job/job.ts";
 import type { Source, Sources } from "../module-hooks.ts";

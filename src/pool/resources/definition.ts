@@ -8,7 +8,7 @@ import type { PoolResource } from "./protocol.ts";
 /** Settings by resource name. */
 export type ResourceSettings = { readonly [resource: string]: { readonly [key: string]: unknown } };
 
-/** Reads a resource, once however many tasks use it. Throws an Error that says what is wrong, only the first time. */
+/** Reads a resource, once however many tasks use it. Throws an Error with what is wrong, only the first time. */
 export type ResourceReader = (given: unknown) => PoolResource;
 
 /** Those of one load: two resources of one name are a mistake. */

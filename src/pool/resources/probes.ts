@@ -1,9 +1,9 @@
-/** When which thread looks whether a resource is well: one at the start, and then only while there is a problem. */
+/** Schedules the probes of resources: one thread probes each at the start, and then only while there is a problem. */
 import type { Clock } from "../../clock.ts";
 import type { ToThread } from "./protocol.ts";
 
 export type Probes = {
-  /** A thread can look at these resources. */
+  /** A thread can probe these resources. */
   join(thread: Prober, resources: readonly string[]): void;
   leave(thread: Prober): void;
   /** The thread has looked, unless an attempt cut that short. */

@@ -1,4 +1,4 @@
-/** What the code of resources says of their health: passed on when it is news, for it may say so with every job. */
+/** Passes on what the code of resources reports of their health, when it has changed: it may report with every job. */
 import type { Clock } from "../../clock.ts";
 import { textOf } from "../sanitize.ts";
 import { maxParts, maxProblemChars } from "./health-board.ts";
@@ -8,16 +8,16 @@ export type ThreadReports = {
   add(resource: string, part: unknown, problem: unknown): void;
   /** What some thread has reported. */
   receive(report: PartReport): void;
-  /** Whether the latest report of the part says that it is well. */
+  /** Whether the part is well by its latest report. */
   isWell(resource: string, part: string): boolean;
 };
 
-/** How often a problem is said that is known: its words may have changed. */
+/** How often a known problem is reported again: its words may have changed. */
 const againMs = 1_000;
 const maxPartChars = 100;
 
 export function createThreadReports(clock: Clock, send: (message: FromThread) => void): ThreadReports {
-  /** By resource and part: when its problem was last said, by the monotonic clock; null: it is well. */
+  /** By resource and part: when its problem was last reported, by the monotonic clock; null: it is well. */
   const known = new Map<string, Map<string, number | null>>();
 
   function partsOf(resource: string): Map<string, number | null> {

@@ -1,4 +1,4 @@
-/** Why a module could not be imported, in words that say where and what to do: Node.js itself often leaves both open. */
+/** Explains why a module could not be imported, with the position and the remedy: Node.js itself often gives neither. */
 import { existsSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";

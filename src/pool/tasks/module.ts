@@ -1,9 +1,9 @@
-/** What a module exports, seen with the eyes of those who look for a task. */
+/** Finds a task among what a module exports. */
 import { type AnyTask, isTask } from "../task.ts";
 
 export type Exported =
   | { readonly kind: "task"; readonly task: AnyTask }
-  /** Surely meant as a task; `why` says what is missing. */
+  /** Surely meant as a task; `why`: what is missing. */
   | { readonly kind: "mistake"; readonly option: string; readonly why: string }
   /** Something else, such as a helper of tasks. */
   | { readonly kind: "other"; readonly why: string };

@@ -52,7 +52,7 @@ export function lineWith(file: string, pattern: RegExp): number | undefined {
 }
 
 /**
- * V8 does not say where a module's syntax error is, only Node.js's own check does. The file is not run. `message`: that of
+ * V8 does not report the position of a module's syntax error, only Node.js's own check does. The file is not run. `message`: that of
  * the error; the check finds another one when the error lies in a file that this one imports.
  */
 export function positionOfSyntaxError(file: string, message: string): SourcePosition | undefined {

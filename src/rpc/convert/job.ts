@@ -19,7 +19,7 @@ import { durationFromMs, optionalTime, toTimestamp } from "./time.ts";
 
 /** What a job shows that the store does not know. */
 export type JobFacts = {
-  /** What the running attempt last said. */
+  /** The latest progress of the running attempt. */
   readonly progress?: Progress | undefined;
   /** The task's bound on one attempt; undefined when this server has no such task. */
   readonly timeoutMs?: number | undefined;
