@@ -32,7 +32,7 @@ export type TestServer = {
 };
 
 /** Few workers, unless `args` say otherwise: threads are half of what a server's start costs. */
-const few = ["--pools", "{cpu: {workers: 1}, io: {workers: 2}}"];
+const few = ["--pools", "{cpu: {workers: 1}, io: {workers: 1}}"];
 
 /** Resolves once the server says that it serves. Rejects with what it wrote when it ends before. */
 export async function startMillpond(args: readonly string[] = [], options: RunOptions = {}): Promise<TestServer> {

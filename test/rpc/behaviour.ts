@@ -12,7 +12,7 @@ import { resultsCases } from "./behaviour/results.ts";
 import { runCases } from "./behaviour/run.ts";
 import { submitCases } from "./behaviour/submit.ts";
 import { watchCases } from "./behaviour/watch.ts";
-import { openServer, type TestServer, type Way } from "./fixtures.ts";
+import { idleTasks, openServer, type TestServer, type Way } from "./fixtures.ts";
 
 /** Narrow limits, so that tests can reach them. The clients named here have a rate; the others have none. */
 const narrow = {
@@ -29,7 +29,7 @@ export function registerBehaviour(way: Way): void {
   describe(`a server over ${way.name}`, () => {
     let server: TestServer;
     before(async () => {
-      server = await openServer(narrow);
+      server = await openServer(narrow, idleTasks().files);
     });
     after(() => server.remove());
 

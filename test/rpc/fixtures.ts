@@ -46,12 +46,17 @@ export const ways = {
   },
 } as const satisfies { readonly [name: string]: Way };
 
-/** Names of the tasks in the tests' own folder that do nothing: enough that not all of them fit into one message. */
-export const idleTasks = Array.from({ length: 20 }, (_, index) => `idle-${String(index).padStart(2, "0")}`);
-
 const moduleUrl = (path: string) => JSON.stringify(new URL(path, import.meta.url).href);
 
 type Files = { readonly [name: string]: string };
+
+/** Tasks that do nothing, by the names of their files: more than an error names. */
+export function idleTasks(): { readonly names: readonly string[]; readonly files: Files } {
+  const names = Array.from({ length: 20 }, (_, index) => `idle-${String(index).padStart(2, "0")}`);
+  const define = `import { defineTask } from ${moduleUrl("../../src/pool/task.ts")};`;
+  const textOf = (name: string) => `${define} export default defineTask({ name: "${name}", pool: "cpu", run() {} });\n`;
+  return { names, files: Object.fromEntries(names.map((name) => [`${name}.mjs`, textOf(name)])) };
+}
 
 /** A folder with everything a server of a test needs: `tasks`, with these files too, and `data`. */
 export async function makeFolder(taskFiles: Files = {}): Promise<{ readonly path: string; remove(): Promise<void> }> {
@@ -59,12 +64,7 @@ export async function makeFolder(taskFiles: Files = {}): Promise<{ readonly path
   const tasks = join(path, "tasks");
   await mkdir(tasks);
   const files = ["gate", "blob"].map((name) => [name, `export { default } from ${moduleUrl(`./tasks/${name}.ts`)};`]);
-  const define = `import { defineTask } from ${moduleUrl("../../src/pool/task.ts")};`;
-  const idle = idleTasks.map((name) => [
-    name,
-    `${define} export default defineTask({ name: "${name}", pool: "cpu", run() {} });`,
-  ]);
-  for (const [name, text] of [...files, ...idle]) await writeFile(join(tasks, `${name}.mjs`), `${text}\n`);
+  for (const [name, text] of files) await writeFile(join(tasks, `${name}.mjs`), `${text}\n`);
   for (const [name, text] of Object.entries(taskFiles)) await writeFile(join(tasks, name), text);
   return { path, remove: () => rm(path, { recursive: true, force: true }) };
 }

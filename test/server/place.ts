@@ -14,7 +14,7 @@ export type Place = {
 };
 
 /** Few workers: threads are most of what a server's start costs. */
-const pools = JSON.stringify({ cpu: { workers: 1 }, io: { workers: 2 }, held: { work: "io", workers: 2 } });
+const pools = JSON.stringify({ cpu: { workers: 1 }, io: { workers: 1 }, held: { work: "io", workers: 2 } });
 
 /** Besides the built-in tasks there are `spin`, and `gate` and `kill` in a pool of its own with two workers. All ends with the test. */
 export async function makePlace(t: Pick<TestContext, "after">): Promise<Place> {

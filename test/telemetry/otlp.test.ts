@@ -22,6 +22,7 @@ import {
   whenFinal,
 } from "../rpc/jobs.ts";
 import { clientAt, makePlace } from "../server/place.ts";
+import { inOneServer } from "./one-server.ts";
 import {
   headersOf,
   type NewTrace,
@@ -41,6 +42,8 @@ const msOf = (span: Span) => Number(span.endedAt - span.startedAt) / 1e6;
 const whole = ["submit", "  echo publish", "    queue wait", "    attempt", "    settle", "    deliver"];
 
 suite("a job is one trace", () => {
+  const tracedTest = inOneServer();
+
   const protocols = [
     ["http/protobuf", openReceiver, "/v1/traces application/x-protobuf"],
     ["http/json", openReceiver, "/v1/traces application/json"],
@@ -103,10 +106,7 @@ suite("a job is one trace", () => {
     });
   }
 
-  test("with every attempt of a retry, a timeout and a cancel in it, each with how it ended", async (t) => {
-    const receiver = await openReceiver(t);
-    const { start } = await makePlace(t);
-    const server = await start([], otlp(receiver));
+  tracedTest("with every attempt of a retry, a timeout and a cancel in it, each with how it ended", async (server) => {
     const client = clientAt(server);
     const traces = { retry: newTrace(), dead: newTrace(), timeout: newTrace(), cancel: newTrace(), wait: newTrace() };
     const submit = async (job: JobInit, trace: NewTrace) => {
@@ -128,54 +128,55 @@ suite("a job is one trace", () => {
       ),
     ];
     const gate = await openGate();
-    t.after(gate.close);
     const cancelled = await submit({ task: "gate", input: json({ port: gate.port }) }, traces.cancel);
     await gate.next(); // before it runs a cancel would end its wait
     const waiting = await submit(echo(1, later), traces.wait);
     await client.cancelJobs({ jobIds: [cancelled, waiting] });
     for (const id of [...ids, cancelled, waiting]) await whenFinal(client, id);
-    assert.equal((await server.signal("SIGTERM")).code, 0);
+    await gate.close();
 
-    const attemptsOf = ({ traceId }: NewTrace) =>
-      receiver.spans
-        .filter((span) => span.traceId === traceId && span.name === "attempt")
-        .sort((a, b) => Number(a.startedAt - b.startedAt));
-    const retried = attemptsOf(traces.retry);
-    assert.deepEqual(
-      retried.map(({ isError, message, attributes }) => [attributes["millpond.attempt"], isError, message]),
-      [
-        [1, true, "not yet"],
-        [2, true, "not yet"],
-        [3, false, ""],
-      ],
-    );
-    assert.deepEqual([...new Set(retried.map(({ parentId }) => parentId))], [jobSpanId(ids[0]!)]);
-    assert.equal(
-      receiver.spans.filter((span) => span.traceId === traces.retry.traceId && span.name === "queue wait").length,
-      3,
-    );
+    return (spans) => {
+      const attemptsOf = ({ traceId }: NewTrace) =>
+        spans
+          .filter((span) => span.traceId === traceId && span.name === "attempt")
+          .sort((a, b) => Number(a.startedAt - b.startedAt));
+      const retried = attemptsOf(traces.retry);
+      assert.deepEqual(
+        retried.map(({ isError, message, attributes }) => [attributes["millpond.attempt"], isError, message]),
+        [
+          [1, true, "not yet"],
+          [2, true, "not yet"],
+          [3, false, ""],
+        ],
+      );
+      assert.deepEqual([...new Set(retried.map(({ parentId }) => parentId))], [jobSpanId(ids[0]!)]);
+      assert.equal(
+        spans.filter((span) => span.traceId === traces.retry.traceId && span.name === "queue wait").length,
+        3,
+      );
 
-    const [dead] = attemptsOf(traces.dead);
-    assert.deepEqual(
-      [dead?.isError, dead?.attributes["error.type"], dead?.attributes["millpond.state"]],
-      [true, "broken", "DEAD"],
-    );
-    assert.equal(dead?.attributes["millpond.dead_reason"], "permanent");
-    const [event] = dead?.events ?? [];
-    assert.deepEqual([event?.name, event?.attributes["exception.type"]], ["exception", "broken"]);
-    assert.equal(event?.attributes["exception.message"], "no luck");
+      const [dead] = attemptsOf(traces.dead);
+      assert.deepEqual(
+        [dead?.isError, dead?.attributes["error.type"], dead?.attributes["millpond.state"]],
+        [true, "broken", "DEAD"],
+      );
+      assert.equal(dead?.attributes["millpond.dead_reason"], "permanent");
+      const [event] = dead?.events ?? [];
+      assert.deepEqual([event?.name, event?.attributes["exception.type"]], ["exception", "broken"]);
+      assert.equal(event?.attributes["exception.message"], "no luck");
 
-    const [late] = attemptsOf(traces.timeout);
-    assert.deepEqual([late?.isError, late?.attributes["error.type"]], [true, "timed_out"]);
-    assert.ok(late && msOf(late) >= 45, `${late && msOf(late)} ms`);
-    const [stopped] = attemptsOf(traces.cancel);
-    assert.deepEqual([stopped?.isError, stopped?.attributes["millpond.outcome"]], [false, "cancelled"]);
-    assert.deepEqual(
-      stopped?.events.map(({ name }) => name),
-      ["cancelled"],
-    );
-    const { isError, events } = one(receiver.spans, "queue wait", traces.wait.traceId);
-    assert.deepEqual([isError, ...events.map(({ name }) => name)], [false, "cancelled"]);
+      const [late] = attemptsOf(traces.timeout);
+      assert.deepEqual([late?.isError, late?.attributes["error.type"]], [true, "timed_out"]);
+      assert.ok(late && msOf(late) >= 45, `${late && msOf(late)} ms`);
+      const [stopped] = attemptsOf(traces.cancel);
+      assert.deepEqual([stopped?.isError, stopped?.attributes["millpond.outcome"]], [false, "cancelled"]);
+      assert.deepEqual(
+        stopped?.events.map(({ name }) => name),
+        ["cancelled"],
+      );
+      const { isError, events } = one(spans, "queue wait", traces.wait.traceId);
+      assert.deepEqual([isError, ...events.map(({ name }) => name)], [false, "cancelled"]);
+    };
   });
 
   test("250 jobs of one message have one submit, and 250 with contexts of their own have one each", async (t) => {
@@ -214,36 +215,34 @@ suite("a job is one trace", () => {
     assert.equal(spans.length, 1 + 250 * 5 + 250 * 6);
   });
 
-  test("what is refused is an error of submit, and an event where others of the request are accepted", async (t) => {
-    const receiver = await openReceiver(t);
-    const { start } = await makePlace(t);
-    const server = await start([], otlp(receiver));
-    const client = clientAt(server);
-    const [alone, beside] = [newTrace(), newTrace()];
-    await assert.rejects(client.submit({ jobs: [{ task: "nonesuch" }] }, headersOf(alone)));
-    const { receipts } = await client.submit(
-      { jobs: [echo(1, later), { task: "nonesuch" }, { task: "none" }] },
-      headersOf(beside),
-    );
-    assert.deepEqual(fates(receipts), ["accepted", "unknown_task", "unknown_task"]);
-    assert.equal((await server.signal("SIGTERM")).code, 0);
+  tracedTest(
+    "what is refused is an error of submit, and an event where others of the request are accepted",
+    async (server) => {
+      const client = clientAt(server);
+      const [alone, beside] = [newTrace(), newTrace()];
+      await assert.rejects(client.submit({ jobs: [{ task: "nonesuch" }] }, headersOf(alone)));
+      const { receipts } = await client.submit(
+        { jobs: [echo(1, later), { task: "nonesuch" }, { task: "none" }] },
+        headersOf(beside),
+      );
+      assert.deepEqual(fates(receipts), ["accepted", "unknown_task", "unknown_task"]);
 
-    const refused = one(receiver.spans, "submit", alone.traceId);
-    assert.deepEqual([refused.isError, refused.attributes["error.type"]], [true, "unknown_task"]);
-    assert.equal(refused.attributes["rpc.status_code"], "NOT_FOUND");
-    const partly = one(receiver.spans, "submit", beside.traceId);
-    assert.deepEqual([partly.isError, partly.attributes["millpond.jobs.refused"]], [false, 2]);
-    const [event] = partly.events;
-    assert.deepEqual(
-      [event?.name, event?.attributes["error.type"], event?.attributes["millpond.jobs"]],
-      ["refused", "unknown_task", 2],
-    );
-  });
+      return (spans) => {
+        const refused = one(spans, "submit", alone.traceId);
+        assert.deepEqual([refused.isError, refused.attributes["error.type"]], [true, "unknown_task"]);
+        assert.equal(refused.attributes["rpc.status_code"], "NOT_FOUND");
+        const partly = one(spans, "submit", beside.traceId);
+        assert.deepEqual([partly.isError, partly.attributes["millpond.jobs.refused"]], [false, 2]);
+        const [event] = partly.events;
+        assert.deepEqual(
+          [event?.name, event?.attributes["error.type"], event?.attributes["millpond.jobs"]],
+          ["refused", "unknown_task", 2],
+        );
+      };
+    },
+  );
 
-  test("by Connect as by gRPC, and one that is malformed is ignored and counted", async (t) => {
-    const receiver = await openReceiver(t);
-    const { start } = await makePlace(t);
-    const server = await start([], otlp(receiver));
+  tracedTest("by Connect as by gRPC, and one that is malformed is ignored and counted", async (server) => {
     const client = clientAt(server, ways.connectHttp1);
     const trace = newTrace();
     const headers = { traceparent: traceparentOf(trace), tracestate: "vendor=1", baggage: "user=ada" };
@@ -251,14 +250,15 @@ suite("a job is one trace", () => {
     await client.run({ job: echo(2) }, { headers: { traceparent: "00-nonsense" } });
     const metrics = await (await fetch(`http://${server.serving.http}/metrics`)).text();
     assert.match(metrics, /^millpond_trace_context_malformed_total(?:\{.*\})? 1$/m);
-    assert.equal((await server.signal("SIGTERM")).code, 0);
 
-    assert.deepEqual(treeOf(receiver.spans, trace.traceId), whole);
-    const submit = one(receiver.spans, "submit", trace.traceId);
-    const { "rpc.system.name": system, "rpc.method": method } = submit.attributes;
-    assert.deepEqual([system, method], ["connectrpc", "millpond.v1.WorkerPoolService/Run"]);
-    const attempt = one(receiver.spans, "attempt", trace.traceId);
-    assert.deepEqual([attempt.tracestate, attempt.attributes["messaging.message.id"]], ["vendor=1", result?.jobId]);
+    return (spans) => {
+      assert.deepEqual(treeOf(spans, trace.traceId), whole);
+      const submit = one(spans, "submit", trace.traceId);
+      const { "rpc.system.name": system, "rpc.method": method } = submit.attributes;
+      assert.deepEqual([system, method], ["connectrpc", "millpond.v1.WorkerPoolService/Run"]);
+      const attempt = one(spans, "attempt", trace.traceId);
+      assert.deepEqual([attempt.tracestate, attempt.attributes["messaging.message.id"]], ["vendor=1", result?.jobId]);
+    };
   });
 
   test("says when the jobs of a stream were read more slowly", async (t) => {
@@ -306,27 +306,25 @@ suite("a job is one trace", () => {
     assert.deepEqual([lost?.parentId, lost?.tracestate], [jobSpanId(id), "vendor=1"]);
   });
 
-  test("a redrive is linked to the traces of its jobs, and the attempts after it say so", async (t) => {
-    const receiver = await openReceiver(t);
-    const { start } = await makePlace(t);
-    const server = await start([], otlp(receiver));
+  tracedTest("a redrive is linked to the traces of its jobs, and the attempts after it say so", async (server) => {
     const client = clientAt(server);
     const [trace, redrive, id] = [newTrace(), newTrace(), randomUUID()];
     await client.submit({ jobs: [{ id, ...fails("no luck") }] }, headersOf(trace));
     await whenFinal(client, id);
     await client.redriveJobs({ jobIds: [id] }, headersOf(redrive));
     await whenFinal(client, id, ({ redrives, result }) => redrives === 1 && result !== undefined);
-    assert.equal((await server.signal("SIGTERM")).code, 0);
 
-    const span = one(receiver.spans, "redrive", redrive.traceId);
-    assert.deepEqual([span.kind, span.parentId, span.attributes["millpond.jobs"]], ["server", redrive.parentId, 1]);
-    assert.deepEqual(span.links, [{ traceId: trace.traceId, spanId: jobSpanId(id) }]);
-    const attempts = receiver.spans.filter(({ name, traceId }) => name === "attempt" && traceId === trace.traceId);
-    assert.deepEqual(
-      attempts.map(({ attributes }) => attributes["millpond.redrives"]),
-      [undefined, 1],
-    );
-    assert.equal(receiver.spans.filter(({ name }) => name === "fail publish").length, 1);
+    return (spans) => {
+      const span = one(spans, "redrive", redrive.traceId);
+      assert.deepEqual([span.kind, span.parentId, span.attributes["millpond.jobs"]], ["server", redrive.parentId, 1]);
+      assert.deepEqual(span.links, [{ traceId: trace.traceId, spanId: jobSpanId(id) }]);
+      const attempts = spans.filter(({ name, traceId }) => name === "attempt" && traceId === trace.traceId);
+      assert.deepEqual(
+        attempts.map(({ attributes }) => attributes["millpond.redrives"]),
+        [undefined, 1],
+      );
+      assert.equal(spans.filter(({ name, traceId }) => name === "fail publish" && traceId === trace.traceId).length, 1);
+    };
   });
 });
 

@@ -1,6 +1,7 @@
 /** How a server ends: asked once, twice, three times, and when its store fails. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { createClient } from "@connectrpc/connect";
@@ -40,16 +41,25 @@ async function jobAfterwards(server: TestServer, id: string, dispose: (next: Tes
 const eventsOf = (stdout: string) => stdout.split("\n").map((line) => JSON.parse(line) as object);
 
 suite("signals to a server", () => {
-  test("the first lets running jobs finish, and it ends with 0", async (t) => {
-    const server = await startMillpond(quiet);
-    t.after(() => server.dispose());
-    const id = await sleepFor(server, 2_000);
-    const { code, stdout } = await server.signal("SIGINT");
+  // SIGHUP is what a terminal sends that is closed
+  for (const signal of ["SIGINT", "SIGHUP"] as const) {
+    test(`the first, ${signal}, lets running jobs finish, and it ends with 0`, async (t) => {
+      const server = await startMillpond([...quiet, ...tasks, "--store", "memory"]);
+      t.after(() => server.dispose());
+      await using client = clientOf(server);
+      const path = join(server.folder, "let-go");
+      const running = client.run("spin", { path });
+      while (!existsSync(`${path}.begun`)) await client.stats();
+      void server.signal(signal);
+      await server.said("stopping");
+      await writeFile(path, "");
 
-    assert.equal(code, 0);
-    assert.deepEqual(eventsOf(stdout), [{ event: "stopping", signal: "SIGINT" }, { event: "stopped" }]);
-    assert.equal((await jobAfterwards(server, id, (next) => t.after(() => next.dispose()))).state, "SUCCEEDED");
-  });
+      assert.equal((await running).state, "SUCCEEDED");
+      const { code, stdout } = await server.ended;
+      assert.equal(code, 0);
+      assert.deepEqual(eventsOf(stdout), [{ event: "stopping", signal }, { event: "stopped" }]);
+    });
+  }
 
   test("the second hands back what runs without counting its attempt, and it ends with 0", async (t) => {
     const server = await startMillpond(quiet);
@@ -68,17 +78,6 @@ suite("signals to a server", () => {
     const found = await jobAfterwards(server, id, (next) => t.after(() => next.dispose()));
     assert.equal(found.attempts, 1, "the attempt that was handed back is the one that runs now");
     assert.deepEqual(found.history, []);
-  });
-
-  test("SIGHUP, as a closed terminal sends it, lets running jobs finish too", async (t) => {
-    const server = await startMillpond(quiet);
-    t.after(() => server.dispose());
-    const id = await sleepFor(server, 2_000);
-    const { code, stdout } = await server.signal("SIGHUP");
-
-    assert.equal(code, 0);
-    assert.deepEqual(eventsOf(stdout), [{ event: "stopping", signal: "SIGHUP" }, { event: "stopped" }]);
-    assert.equal((await jobAfterwards(server, id, (next) => t.after(() => next.dispose()))).state, "SUCCEEDED");
   });
 
   for (const [signal, exitCode] of [

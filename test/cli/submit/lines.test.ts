@@ -3,30 +3,39 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
+import { runHere } from "../here.ts";
 import { startMillpond, type TestServer } from "../server.ts";
 
 suite("submit --json-lines", () => {
   let server: TestServer;
   before(async () => {
-    const pools = "{cpu: {workers: 1}, io: {workers: 8, maxQueued: 100}}";
+    const pools = "{cpu: {workers: 1}, io: {workers: 1, maxQueued: 100}}";
     server = await startMillpond(["--store", "memory", "--log-level", "silent", "--pools", pools]);
   });
   after(() => server.dispose());
 
-  const submit = (client: string, input: string, ...args: string[]) =>
-    server.as(client, ["submit", ...args, "--json-lines", "-"], { input });
+  let files = 0;
+  const millpond = (client: string, ...args: string[]) =>
+    runHere(args, { env: { MILLPOND_ADDRESS: server.serving.grpc, MILLPOND_CLIENT: client } });
+  /** With a file of these lines. */
+  const submit = async (client: string, input: string, ...args: string[]) => {
+    const file = join(server.folder, `${++files}.jsonl`);
+    await writeFile(file, input);
+    return await millpond(client, "submit", ...args, "--json-lines", file);
+  };
   const linesOf = (text: string) => text.trimEnd().split("\n");
   const parsed = (text: string) => linesOf(text).map((line) => JSON.parse(line));
 
   test("each line is a job; their ids come in the order of the lines, and empty lines are passed over", async () => {
-    const { code, stdout, stderr } = await submit("ids", '{"n": 1}\n\n"two"\r\n3', "echo");
+    const input = '{"n": 1}\n\n"two"\r\n3';
+    const { code, stdout, stderr } = await server.as("ids", ["submit", "echo", "--json-lines", "-"], { input });
 
     assert.deepEqual([code, stderr], [0, ""]);
     const ids = linesOf(stdout);
     assert.equal(ids.length, 3);
     const inputs = [];
     for (const id of ids) {
-      const { stdout: job } = await server.as("ids", ["watch", id, "--json"]);
+      const { stdout: job } = await millpond("ids", "watch", id, "--json");
       inputs.push(parsed(job).at(-1).job.result.output);
     }
     assert.deepEqual(inputs, [{ n: 1 }, "two", 3]);
@@ -72,7 +81,7 @@ suite("submit --json-lines", () => {
   test("--wait shows how each line ended, then the totals, and the exit code is 1 unless all succeeded", async () => {
     const file = join(server.folder, "fail.jsonl");
     await writeFile(file, '{"times": 1, "message": "soon"}\n{"reason": "nope", "message": "no way"}\nnonsense\n');
-    const { code, stdout, stderr } = await server.as("wait", ["submit", "fail", "--json-lines", file, "--wait"]);
+    const { code, stdout, stderr } = await millpond("wait", "submit", "fail", "--json-lines", file, "--wait");
 
     assert.equal(code, 1);
     const [head, ...rows] = linesOf(stdout);
@@ -85,7 +94,8 @@ suite("submit --json-lines", () => {
 
   test("--wait with --json prints a result for each line, for programs", async () => {
     const input = Array.from({ length: 1_200 }, (_, n) => `${n}\n`).join("");
-    const { code, stdout } = await submit("many", input, "echo", "--wait", "--json");
+    const args = ["submit", "echo", "--json-lines", "-", "--wait", "--json"];
+    const { code, stdout } = await server.as("many", args, { input });
 
     assert.equal(code, 0);
     const results = parsed(stdout);
@@ -119,8 +129,8 @@ suite("submit --json-lines", () => {
   test("a file that is not UTF-8, and one that is not there, are refused with what to do", async () => {
     const file = join(server.folder, "latin1.jsonl");
     await writeFile(file, Buffer.from('"caf\xe9"\n', "latin1"));
-    const latin1 = await server.as("odd", ["submit", "echo", "--json-lines", file]);
-    const missing = await server.as("odd", ["submit", "echo", "--json-lines", `${file}.not`]);
+    const latin1 = await millpond("odd", "submit", "echo", "--json-lines", file);
+    const missing = await millpond("odd", "submit", "echo", "--json-lines", `${file}.not`);
 
     assert.equal(latin1.code, 2);
     assert.match(latin1.stderr, /not UTF-8: convert them/);

@@ -1,4 +1,3 @@
-import sharp from "sharp";
 import { defineTask, type TaskContext } from "../../../src/pool/task.ts";
 
 const never = () => new Promise(() => {});
@@ -22,7 +21,8 @@ const strays: { readonly [how: string]: (ctx: TaskContext<undefined>) => unknown
     },
   }),
   /** Calls back from native code, and its context is lost. */
-  native() {
+  async native() {
+    const { default: sharp } = await import("sharp"); // here, for every thread of every test loads this file
     void sharp(Buffer.from("no picture")).toBuffer();
     return never();
   },

@@ -239,7 +239,7 @@ export function submitCases(way: Way, server: () => TestServer): void {
 
     assert.deepEqual([error.code, error.reason], ["NotFound", "unknown_task"]);
     const builtIn = ["echo", "fail", "sleep", "image.resize", "email.send", "db.query", "db.execute", "db.batch"];
-    const all = [...builtIn, "blob", "gate", ...idleTasks];
+    const all = [...builtIn, "blob", "gate", ...idleTasks().names];
     const named = all.filter((name) => new RegExp(`[ ,]${name}(,| and|$)`).test(error.message));
     assert.equal(named.length, 20);
     assert.ok(error.message.includes(`and ${all.length - 20} more`), error.message);
