@@ -12,7 +12,7 @@ import { maxChunk } from "../../src/pool/chunk.ts";
 import { createPool } from "../../src/pool/pool.ts";
 import { openStore } from "../../src/store/open.ts";
 import { keptLog, loadHere, noResources, untraced } from "../support/samples.ts";
-import { createFakePool } from "./fake-pool.ts";
+import { createFakePool } from "../pool/fake-pool.ts";
 
 const kept = { acknowledgedMs: 3_600_000, unacknowledgedMs: 3_600_000, deadMs: 3_600_000 };
 const bounds = { finishedJobs: 1_000_000, finishedMiB: 1_000, deadJobs: 1_000_000, deadMiB: 1_000 };
@@ -44,7 +44,7 @@ export async function tryEngine(t: TestContext, overrides: Partial<EngineParts> 
   const engine = createEngine({
     ...{ store, tasks: () => tasks, clock, log, maxChunk, pools: [pool], tracing: untraced, disk: noDiskWatermark },
     registry: createRegistry(clock),
-    isolated: [createFakePool(1)],
+    isolated: [createFakePool({ workers: 1, clock })],
     checks: loaded.checks,
     ...{ owner: "test", leaseMs: 30_000, random: Math.random, newId: () => newId(clock.now()) },
     rates: { perSecond: 0, burst: 1, clients: {} },

@@ -6,7 +6,7 @@ import { createEngine } from "../../src/engine/engine.ts";
 import { newId } from "../../src/job/id.ts";
 import { createRegistry } from "../../src/metrics/registry.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
-import { createFakePool } from "../engine/fake-pool.ts";
+import { createFakePool } from "../pool/fake-pool.ts";
 import { draft, drafts, unlimited } from "../engine/admit/try-admission.ts";
 import { createFakeClock, turn } from "../support/fake-clock.ts";
 import { keptLog, loaded, noChecks, untraced } from "../support/samples.ts";
@@ -19,14 +19,14 @@ const tasks = new Map([["echo", loaded("echo")]]);
 function openEngine() {
   const clock = createFakeClock();
   const disk = createSlowDisk(createMemoryStore());
-  const pool = createFakePool(1);
+  const pool = createFakePool({ workers: 1, clock });
   const errors: unknown[] = [];
   const engine = createEngine({
     store: disk.store,
     tasks: () => tasks,
     checks: noChecks,
     pools: [pool],
-    isolated: [createFakePool(1)],
+    isolated: [createFakePool({ workers: 1, clock })],
     clock,
     tracing: untraced,
     registry: createRegistry(clock),

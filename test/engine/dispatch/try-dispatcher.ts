@@ -10,7 +10,7 @@ import type { LeaseRequest, Leased } from "../../../src/store/store.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
 import { keptLog } from "../../support/samples.ts";
 import { newJobs, t0 } from "../../store/sample.ts";
-import { createFakePool } from "../fake-pool.ts";
+import { createFakePool } from "../../pool/fake-pool.ts";
 
 export function tryDispatcher(
   t: TestContext,
@@ -19,7 +19,7 @@ export function tryDispatcher(
   const { workers = 2, ...parts } = overrides;
   const clock = createFakeClock(t0);
   const store = createMemoryStore();
-  const pool = createFakePool(workers);
+  const pool = createFakePool({ workers, clock });
   const backlog = createBacklog(store, new Map([["cpu", 1_000_000]]));
   const asked: LeaseRequest[] = [];
   const settled: Ended[] = [];

@@ -1,20 +1,17 @@
-/** A pool without threads whose jobs do what the plan says, and which behaves to the engine as the real one does. */
+/** The fake pool with jobs that do what the plan says. */
 import { createHash } from "node:crypto";
 import type { Clock } from "../../../src/clock.ts";
 import type { Lease, Outcome, Payload } from "../../../src/job/job.ts";
-import { createSignal, type Signal } from "../../../src/lifecycle.ts";
-import type { Ended, Pool, RunCallbacks } from "../../../src/pool/port.ts";
+import { createFakePool, type FakeAttempt, type FakePool, type FakeTasks } from "../../pool/fake-pool.ts";
 import type { Random } from "../random.ts";
 import type { Caller, Ledger } from "./ledger.ts";
 import type { Behaviour, JobPlan } from "./plan.ts";
 import type { Record } from "./record.ts";
 
-export type SimulatedPool = Pool & {
+export type SimulatedPool = FakePool & {
   /** Ends a thread that runs something; false: there is none. */
   murder(): boolean;
-  /** Jobs that run or wait for their neighbours. */
-  busy(): number;
-  /** Its process is dead: what ran will never say so. */
+  /** Its process is dead: what ran will never report it. */
   die(): void;
 };
 
@@ -37,222 +34,87 @@ export type SimulatedPoolParts = {
   readonly onKilled: (id: string) => void;
 };
 
-type StopReason = "cancelled" | "timed_out" | "expired" | "released";
-type Attempt = {
-  readonly lease: Lease;
-  readonly index: number;
-  readonly run: string;
-  readonly behaviour: Behaviour;
-  readonly startedAt: number;
-  readonly beganMs: number;
-  stop: StopReason | undefined;
-};
-type Chunk = {
-  readonly leases: readonly Lease[];
-  readonly thread: number;
-  readonly callbacks: RunCallbacks;
-  readonly done: Signal;
-  /** What is known of each job; `withdrawn` stands for one that will not begin and was reported. */
-  readonly ends: (Ended | "withdrawn" | undefined)[];
-  current: Attempt | undefined;
-  cancels: (() => void)[];
-};
+/** An execution: what it is called in the record, and what it does. */
+type Run = { readonly name: string; readonly behaviour: Behaviour };
 
-/** A job that runs for so long gives those behind it back. */
-const slowMs = 50;
-const defaultTimeoutMs = 3_600_000;
+const timeoutMs = 3_600_000;
 const calm: Behaviour = { how: "succeed", ms: 0.5, obeys: true, laterMs: 0 };
+const ownDeath: Outcome = { kind: "lost", died: "own_process", how: "SIGKILL" };
 
 export function createSimulatedPool(parts: SimulatedPoolParts): SimulatedPool {
-  const { name, workers, clock, random, record, ledger, caller } = parts;
-  const chunks = new Set<Chunk>();
-  let isStopping = false;
-  let threads = 0;
-  let runs = 0;
+  const { name, workers, clock, graceMs, random, record, ledger, caller } = parts;
+  const runs = new Map<FakeAttempt, Run>();
+  let count = 0;
 
-  const unstarted = (lease: Lease, outcome: Outcome): Ended => {
-    const now = clock.now();
-    return { lease, outcome, startedAt: now, finishedAt: now, tookMs: 0 };
-  };
-  const later = (chunk: Chunk, ms: number, action: () => void) => void chunk.cancels.push(clock.after(ms, action));
-
-  function beginNext(chunk: Chunk): void {
-    const index = chunk.ends.indexOf(undefined);
-    const lease = chunk.leases[index];
-    if (!lease) return over(chunk);
-    if (lease.expiresAt !== null && clock.now() >= lease.expiresAt) {
-      chunk.ends[index] = unstarted(lease, { kind: "expired", hasStarted: false });
-      return beginNext(chunk);
-    }
+  function runOf(lease: Lease): Run {
+    count += 1;
     const behaviour = parts.planOf(lease.id)?.runs[parts.nextRun(lease.id)] ?? calm;
-    runs += 1;
-    const run = `${parts.boot}-${name}-${runs}${parts.isIsolated ? "-own" : ""}`;
-    const attempt: Attempt = {
-      ...{ lease, index, run, behaviour, startedAt: clock.now(), beganMs: clock.monotonicMs(), stop: undefined },
-    };
-    chunk.current = attempt;
-    ledger.began(lease, run, caller);
-    if (lease.channel !== null) {
-      const { id, attempt } = lease;
-      record.write({ kind: "began", id, attempt, run, pid: parts.boot, thread: chunk.thread });
-    }
-    later(chunk, behaviour.ms, () => finish(chunk, attempt));
-    later(chunk, slowMs, () => withdrawWaiting(chunk));
-    const timeoutMs = timeoutOf(lease);
-    const leftMs = lease.expiresAt === null ? Number.POSITIVE_INFINITY : lease.expiresAt - clock.now();
-    later(chunk, Math.min(timeoutMs, leftMs), () => tell(chunk, leftMs <= timeoutMs ? "expired" : "timed_out"));
-    return undefined;
+    return { name: `${parts.boot}-${name}-${count}${parts.isIsolated ? "-own" : ""}`, behaviour };
   }
 
-  /** The task comes to its own end, told to stop or not. */
-  function finish(chunk: Chunk, { lease, run, behaviour, stop }: Attempt): void {
+  function finish(attempt: FakeAttempt, { name: run, behaviour }: Run): void {
+    const { lease } = attempt;
     if (behaviour.how === "die") {
       if (lease.channel !== null) record.write({ kind: "murders", run, how: "throw" });
-      return kill(chunk);
+      return attempt.die();
     }
-    if (behaviour.how === "kill") {
-      parts.onKilled(lease.id);
-      if (parts.isIsolated) conclude(chunk, stop ? stopped(stop, lease) : ownDeath);
-      return;
-    }
-    const outcome = outcomeOf(behaviour, lease, run);
-    conclude(chunk, stop && outcome.kind !== "succeeded" ? stopped(stop, lease) : outcome);
+    if (behaviour.how !== "kill") return attempt.end(outcomeOf(behaviour, lease, run));
+    parts.onKilled(lease.id);
+    if (parts.isIsolated) attempt.end(ownDeath);
   }
 
-  function conclude(chunk: Chunk, outcome: Outcome): void {
-    const { lease, index, run, startedAt, beganMs } = chunk.current!;
-    const tookMs = clock.monotonicMs() - beganMs;
-    if (lease.channel !== null) {
-      record.write({ kind: "finished", run, how: outcome.kind === "succeeded" ? "returned" : "threw" });
-    }
-    ledger.finished(lease, run, caller);
-    chunk.ends[index] = { lease, outcome, startedAt, finishedAt: Math.round(startedAt + tookMs), tookMs };
-    chunk.current = undefined;
-    quiet(chunk);
-    beginNext(chunk);
+  function forget(attempt: FakeAttempt): Run | undefined {
+    const run = runs.get(attempt);
+    runs.delete(attempt);
+    if (run) ledger.finished(attempt.lease, run.name, caller);
+    return run;
   }
 
-  function tell(chunk: Chunk, reason: StopReason): boolean {
-    const attempt = chunk.current;
-    if (!attempt) return false;
-    if (attempt.stop) return true;
-    attempt.stop = reason;
-    if (attempt.behaviour.obeys) later(chunk, random.next() * 3, () => conclude(chunk, stopped(reason, attempt.lease)));
-    later(chunk, parts.graceMs, () => kill(chunk));
-    return true;
-  }
-
-  /** Its thread ends. The job that was running is to blame; those that ended before it did not get their outcome out. */
-  function kill(chunk: Chunk): void {
-    record.count("thread deaths");
-    withdrawWaiting(chunk);
-    const { current } = chunk;
-    for (const [index, lease] of chunk.leases.entries()) {
-      if (chunk.ends[index] === "withdrawn" || index === current?.index) continue;
-      chunk.ends[index] = unstarted(lease, { kind: "released" });
-    }
-    if (current) {
-      const { lease, index, stop, startedAt, beganMs, run } = current;
-      ledger.finished(lease, run, caller);
-      const failure = { reason: "worker_died", message: "the worker ended during this job", retryable: true };
-      const outcome: Outcome = stop ? stopped(stop, lease) : { kind: "failed", failure };
-      const tookMs = clock.monotonicMs() - beganMs;
-      chunk.ends[index] = { lease, outcome, startedAt, finishedAt: clock.now(), tookMs };
-    }
-    chunk.current = undefined;
-    over(chunk);
-  }
-
-  function withdrawWaiting(chunk: Chunk): void {
-    const taken: Lease[] = [];
-    for (const [index, lease] of chunk.leases.entries()) {
-      if (chunk.ends[index] || index === chunk.current?.index) continue;
-      chunk.ends[index] = "withdrawn";
-      taken.push(lease);
-    }
-    if (taken.length === 0) return;
-    record.count("neighbours withdrawn");
-    chunk.callbacks.onReleased?.(taken);
-  }
-
-  function quiet(chunk: Chunk): void {
-    for (const cancel of chunk.cancels) cancel();
-    chunk.cancels = [];
-  }
-
-  function over(chunk: Chunk): void {
-    quiet(chunk);
-    chunks.delete(chunk);
-    chunk.callbacks.onEnded(chunk.ends.filter((end): end is Ended => end !== undefined && end !== "withdrawn"));
-    chunk.done.fire();
-  }
-
-  const stopped = (reason: StopReason, lease: Lease): Outcome => {
-    if (reason === "timed_out") return { kind: reason, timeoutMs: timeoutOf(lease) };
-    return reason === "expired" ? { kind: reason, hasStarted: true } : { kind: reason };
+  const tasks: FakeTasks = {
+    begin(attempt) {
+      const { lease } = attempt;
+      const run = runOf(lease);
+      runs.set(attempt, run);
+      ledger.began(lease, run.name, caller);
+      const thread = parts.isIsolated ? -attempt.thread : attempt.thread; // a pool's isolated twin has threads and runs of its own
+      if (lease.channel !== null) {
+        record.write({
+          ...{ kind: "began", id: lease.id, attempt: lease.attempt, run: run.name },
+          ...{ pid: parts.boot, thread },
+        });
+      }
+      attempt.later(run.behaviour.ms, () => finish(attempt, run));
+    },
+    onStop(attempt, reason) {
+      if (!runs.get(attempt)?.behaviour.obeys) return;
+      const failure = { reason, message: "it was asked to stop", retryable: true };
+      attempt.later(random.next() * 3, () => attempt.end({ kind: "failed", failure }));
+    },
+    onEnd(attempt, outcome) {
+      const run = forget(attempt);
+      if (!run || !outcome || attempt.lease.channel === null) return;
+      record.write({ kind: "finished", run: run.name, how: outcome.kind === "succeeded" ? "returned" : "threw" });
+    },
   };
+  const pool = createFakePool({
+    ...{ name, workers, clock, graceMs, timeoutMs, tasks },
+    takeMs: () => random.next() * 0.5,
+    onRun: (isFree) => record.check("I12", isFree, () => `a chunk was sent to pool ${name} without a free worker`),
+    count: record.count,
+  });
 
   return {
-    name,
-    minWorkers: workers,
-    maxWorkers: workers,
-    workers: () => workers,
-    free: () => workers - chunks.size,
-    canRun: () => true,
-    startingMs: () => undefined,
-    async run(leases, callbacks) {
-      const isFree = chunks.size < workers;
-      record.check("I12", isFree || isStopping, () => `a chunk was sent to pool ${name} without a free worker`);
-      if (isStopping || !isFree) {
-        await Promise.resolve();
-        return callbacks.onEnded(leases.map((lease) => unstarted(lease, { kind: "released" })));
-      }
-      threads += 1;
-      const done = createSignal();
-      const ends = leases.map(() => undefined);
-      const thread = parts.isIsolated ? -threads : threads; // a pool's isolated twin has threads and runs of its own
-      const chunk: Chunk = { leases, callbacks, thread, done, ends, current: undefined, cancels: [] };
-      chunks.add(chunk);
-      later(chunk, random.next() * 0.5, () => beginNext(chunk));
-      if (leases.length > 1) record.count("chunks of several");
-      await done.promise;
-    },
-    progressOf: () => undefined,
-    cancel(seq, fence) {
-      for (const chunk of chunks) {
-        const index = chunk.leases.findIndex((lease) => lease.seq === seq && (fence ?? lease.fence) === lease.fence);
-        if (index < 0) continue;
-        if (index === chunk.current?.index) return tell(chunk, "cancelled");
-        if (chunk.ends[index]) continue;
-        chunk.ends[index] = unstarted(chunk.leases[index]!, { kind: "cancelled" });
-        return true;
-      }
-      return false;
-    },
-    releaseAll() {
-      isStopping = true;
-      for (const chunk of [...chunks]) {
-        withdrawWaiting(chunk);
-        tell(chunk, "released");
-      }
-    },
-    async destroy() {
-      for (const chunk of [...chunks]) kill(chunk);
-    },
+    ...pool,
     murder() {
-      const chunk = [...chunks].find(({ current }) => current);
-      if (chunk) kill(chunk);
-      return chunk !== undefined;
+      const [attempt] = pool.attempts();
+      attempt?.die();
+      return attempt !== undefined;
     },
-    busy: () => [...chunks].reduce((sum, { ends }) => sum + ends.filter((end) => end === undefined).length, 0),
     die() {
-      for (const { current } of chunks) if (current) ledger.finished(current.lease, current.run, caller);
+      for (const attempt of [...runs.keys()]) forget(attempt);
     },
   };
 }
-
-const ownDeath: Outcome = { kind: "lost", died: "own_process", how: "SIGKILL" };
-const timeoutOf = ({ options }: Lease) => options?.timeoutMs ?? defaultTimeoutMs;
 
 function outcomeOf({ how, laterMs }: Behaviour, { input }: Lease, run: string): Outcome {
   if (how === "succeed") return { kind: "succeeded", output: outputOf(input, run) };

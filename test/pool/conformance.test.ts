@@ -1,0 +1,91 @@
+/** Each pool passes the conformance suite of the port. */
+import type { TestContext } from "node:test";
+import type { Lease, Outcome } from "../../src/job/job.ts";
+import { createIsolatedPool } from "../../src/pool/isolated/pool.ts";
+import { createReloadablePool } from "../../src/pool/reloadable.ts";
+import { createFakeClock } from "../support/fake-clock.ts";
+import { keptLog, noResources } from "../support/samples.ts";
+import { graceMs, poolConformance } from "./conformance.ts";
+import { createFakePool, type FakeAttempt, type FakeTasks } from "./fake-pool.ts";
+import { allTasks, json, maxOutputBytes, tryPool } from "./try-pool.ts";
+
+const code = { tasks: allTasks, sources: null };
+/** Threads judge deadlines by the machine's clock. */
+const newClock = () => createFakeClock(Date.now());
+
+for (const work of ["cpu", "io"] as const) {
+  poolConformance({
+    name: `threads (${work})`,
+    open(t, workers) {
+      const clock = newClock();
+      return { pool: tryPool(t, { work, clock, graceMs, maxWorkers: workers }).bare, clock };
+    },
+  });
+}
+
+poolConformance({
+  name: "a reloadable pool",
+  open(t, workers) {
+    const clock = newClock();
+    const make = () => tryPool(t, { clock, graceMs, maxWorkers: workers }).bare;
+    return { pool: createReloadablePool(make, code), clock };
+  },
+});
+
+poolConformance({
+  name: "processes",
+  open(t, workers) {
+    const clock = newClock();
+    const pool = createIsolatedPool({
+      ...{ name: "tried", work: "io", resourceHost: noResources, code: () => code, clock, log: keptLog().log },
+      ...{ loadMs: 30_000, graceMs, maxProcesses: workers },
+      outputBounds: { maxBytes: maxOutputBytes, maxValues: 100 },
+    });
+    t.after(() => pool.destroy());
+    return { pool, clock };
+  },
+  skips: {
+    chunks: "each job runs alone, in a process of its own",
+    deadlines: "the process judges them by its own clock, which a test cannot move",
+  },
+});
+
+poolConformance({
+  name: "the tests' fake",
+  open(t: TestContext, workers) {
+    const clock = newClock();
+    const pool = createFakePool({ workers, clock, graceMs, name: "tried", tasks: asInFolder });
+    t.after(() => pool.destroy());
+    return { pool, clock };
+  },
+});
+
+/** What the tasks in ./tasks do that the suite asks for. */
+const asInFolder: FakeTasks = {
+  begin(attempt) {
+    const { task, input } = attempt.lease;
+    const how = textOf(attempt.lease);
+    if (task === "echo") attempt.end({ kind: "succeeded", output: input });
+    else if (task === "throws") attempt.end(failed("too_old"));
+    else if (task === "dies") attempt.die();
+    else if (task === "names") {
+      attempt.report({ kind: "progress", progress: { fraction: 0.5, note: "half" } });
+      log(attempt, "here");
+    } else log(attempt, how);
+  },
+  onStop(attempt) {
+    const how = textOf(attempt.lease);
+    if (how === "finish") attempt.end({ kind: "succeeded", output: json("done") });
+    else if (how !== "deaf") attempt.end(failed("own"));
+  },
+};
+
+const textOf = ({ input }: Lease): unknown => JSON.parse(Buffer.from(input?.bytes ?? []).toString());
+
+function failed(reason: string): Outcome {
+  return { kind: "failed", failure: { reason, message: reason, retryable: false } };
+}
+
+function log(attempt: FakeAttempt, text: unknown): void {
+  attempt.report({ kind: "log", level: "info", text: String(text), fields: {} });
+}
