@@ -1,4 +1,4 @@
-/** What became of the jobs of a chunk: as its thread says, or as its flags say when the thread died. */
+/** How the jobs of a chunk ended: as its thread reports, or by its flags when the thread died. */
 import type { Failure, Lease, Outcome } from "../job/job.ts";
 import type { ChunkOutcome, ChunkOutcomes, RecordedSpans, StopReason } from "./chunk.ts";
 import { standingOf, stopReasonOf, threadOf } from "./flags.ts";
@@ -12,10 +12,10 @@ import type { Slot } from "./slots.ts";
 import { maxMessageChars } from "./thrown.ts";
 
 export type Outcomes = {
-  /** What the thread says of the jobs from `slot.known` on: all of them, or those that have ended so far. */
+  /** How the thread reports that the jobs from `slot.known` on ended: all of them, or those that have so far. */
   ofChunk(slot: Slot, outcomes: ChunkOutcomes, now: number): readonly Ended[];
   /**
-   * The thread died or was ended, or none took the chunk. A fault says whose code did that: that job has failed, and the
+   * The thread died or was ended, or none took the chunk. A fault names whose code did that: that job has failed, and the
    * others are released; those that had begun are, however, when it has happened to them too often. Without one the job
    * that was running is to blame, and the others are released; when none was running, it is unknown what killed the
    * thread, unless the pool ends: those that had ended are lost. Jobs whose outcome is known already are left out.

@@ -153,7 +153,7 @@ export function createPool(options: PoolOptions): RetirablePool {
   const watchdog = createLoop({
     ...{ name: "watchdog", clock, everyMs: watchdogMs, startsAtOnce: true },
     round() {
-      stopping.look();
+      stopping.check();
       return slots.busy.size > 0 ? watchdogMs : Number.POSITIVE_INFINITY;
     },
   });
@@ -212,7 +212,7 @@ export function createPool(options: PoolOptions): RetirablePool {
     }
   }
 
-  /** What the log says of a thread that is gone: its pool, and the job that was running. */
+  /** Fields for the log of a thread that is gone: its pool, and the job that was running. */
   function whoRan({ leases, flags }: Slot) {
     const running = leases.find((_, index) => standingOf(flags, index) === "running");
     return running ? jobFields(running) : { pool: name };
@@ -223,7 +223,7 @@ export function createPool(options: PoolOptions): RetirablePool {
       slot.end = end;
     });
     const isThreadMissing = slots.busy.size > boots.working();
-    // piscina takes a list of buffers, whatever its types say
+    // piscina takes a list of buffers, unlike its types
     const ended = threads.run(chunkOf(slot), { signal, transferList: largeInputs(slot.leases) as never });
     if (isThreadMissing) boots.watch();
     return ended;

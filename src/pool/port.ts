@@ -75,13 +75,13 @@ export type Pool = {
   /** The last report of a running job; undefined when there was none. */
   progressOf(seq: number): Progress | undefined;
   /**
-   * Asks one running job to stop, through `ctx.signal` and `ctx.throwIfCancelled()`: its outcome is `cancelled`, unless it
+   * Tells one running job to stop, through `ctx.signal` and `ctx.throwIfCancelled()`: its outcome is `cancelled`, unless it
    * succeeds first. After `graceMs` its thread is ended; jobs that shared it are released. One that waits behind others in
    * its chunk is never run. False: it does not run here. With a fence, only the attempt under it is meant.
    */
   cancel(seq: number, fence?: number): boolean;
   /**
-   * Asks every running job to stop; those that obey, and those that did not begin, are released. From now on `run`
+   * Tells every running job to stop; those that obey, and those that did not begin, are released. From now on `run`
    * releases what it is given.
    */
   releaseAll(): void;
@@ -121,7 +121,7 @@ export type PoolOptions = PoolCode & {
   readonly isTraced?: boolean;
   /** How long a thread may take to load one task: one that takes longer is ended, and another tried after a pause. */
   readonly loadMs: number;
-  /** How long a job may take to stop once it was asked to. */
+  /** How long a job may take to stop once it was told to. */
   readonly graceMs: number;
   /**
    * How often a job is handed back, its attempt not counted, because a fault of unknown origin ended its thread: each

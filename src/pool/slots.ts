@@ -22,8 +22,8 @@ export type Slot = {
   /** The job that was last seen to run, and when it began by the monotonic clock. */
   seen: number;
   beganMs: number;
-  /** When it was last looked at. */
-  lookedMs: number;
+  /** When it was last checked. */
+  checkedMs: number;
   /** When the thread is ended because the job that was seen did not stop, by the monotonic clock. */
   killMs: number;
   /** Ends the chunk, and its thread if it has one: see `abort`. */
@@ -79,7 +79,7 @@ export function createSlots(maxWorkers: number, isTraced = false): Slots {
       slot.number += 1;
       slot.known = 0;
       slot.sentMs = nowMs;
-      slot.lookedMs = nowMs;
+      slot.checkedMs = nowMs;
       slot.seen = noJob;
       slot.killMs = Number.POSITIVE_INFINITY;
       slot.isAborted = false;
@@ -101,7 +101,7 @@ export function createSlots(maxWorkers: number, isTraced = false): Slots {
 }
 
 function newSlot(index: number, flags: Flags, spanLog: SpanLog | undefined): Slot {
-  const times = { sentMs: 0, beganMs: 0, lookedMs: 0, killMs: Number.POSITIVE_INFINITY };
+  const times = { sentMs: 0, beganMs: 0, checkedMs: 0, killMs: Number.POSITIVE_INFINITY };
   return {
     index,
     flags,

@@ -1,4 +1,4 @@
-/** The one road by which attempts are stopped: cancel, timeout, deadline and shutdown. */
+/** The one way in which attempts are stopped: cancel, timeout, deadline and shutdown. */
 import type { Clock } from "../clock.ts";
 import type { Lease } from "../job/job.ts";
 import type { StopReason } from "./chunk.ts";
@@ -12,8 +12,8 @@ export type Stopping = {
   withdrawAll(): void;
   /** Takes back what waits, and tells what runs to stop. */
   releaseAll(): void;
-  /** Looks once at all that runs: what is over its time is told to stop, and what does not stop is ended. */
-  look(): void;
+  /** Checks all that runs, once: what is over its time is told to stop, and what does not stop is ended. */
+  check(): void;
 };
 
 export type StoppingParts = {
@@ -21,7 +21,7 @@ export type StoppingParts = {
   readonly clock: Clock;
   readonly graceMs: number;
   readonly timeoutOf: (lease: Lease) => number;
-  /** Tells the threads that wait for something else to look at their flags. */
+  /** Has the threads that wait for something else read their flags. */
   readonly ring: () => void;
   /** Ends the thread that runs the chunk. */
   readonly kill: (slot: Slot) => void;
@@ -48,13 +48,13 @@ export function createStopping(parts: StoppingParts): Stopping {
     return true;
   }
 
-  /** Takes back every job that waits in the chunk, also where no callback wants to know. */
+  /** Takes back every job that waits in the chunk. Without `onReleased` it is reported when the chunk ends. */
   function withdrawWaiting(slot: Slot): void {
     const taken = slot.leases.filter((_, index) => withdraw(slot.flags, index, "released"));
     if (taken.length > 0) slot.callbacks.onReleased?.(taken);
   }
 
-  function lookAt(slot: Slot, nowMs: number): void {
+  function checkSlot(slot: Slot, nowMs: number): void {
     see(slot, nowMs);
     if (slot.seen === noJob) {
       if (threadOf(slot.flags) === 0 && nowMs - slot.sentMs >= blockedMs) parts.onBlocked(slot);
@@ -76,18 +76,18 @@ export function createStopping(parts: StoppingParts): Stopping {
   }
 
   /**
-   * Notes which job runs, since when, and until when it may once it was told to stop. The thread says when the job began
-   * by the wall clock; that is believed as far as it agrees with when the slot was last looked at.
+   * Notes which job runs, since when, and until when it may once it was told to stop. The thread writes by the wall clock
+   * when the job began; that is believed as far as it agrees with when the slot was last checked.
    */
   function see(slot: Slot, nowMs: number): void {
     const index = currentOf(slot.flags);
     if (index !== slot.seen) {
-      const ranMs = Math.min(Math.max(clock.now() - (slot.flags.startedAt[0] ?? 0), 0), nowMs - slot.lookedMs);
+      const ranMs = Math.min(Math.max(clock.now() - (slot.flags.startedAt[0] ?? 0), 0), nowMs - slot.checkedMs);
       slot.seen = index;
       slot.beganMs = nowMs - ranMs;
       slot.killMs = Number.POSITIVE_INFINITY;
     }
-    slot.lookedMs = nowMs;
+    slot.checkedMs = nowMs;
     if (index === noJob || slot.killMs !== Number.POSITIVE_INFINITY) return;
     if (stopReasonOf(slot.flags, index)) slot.killMs = nowMs + graceMs;
   }
@@ -111,9 +111,9 @@ export function createStopping(parts: StoppingParts): Stopping {
         for (const index of slot.leases.keys()) requestStop(slot, index, "released");
       }
     },
-    look() {
+    check() {
       const nowMs = clock.monotonicMs();
-      for (const slot of slots.busy) lookAt(slot, nowMs);
+      for (const slot of slots.busy) checkSlot(slot, nowMs);
     },
   };
 }

@@ -80,7 +80,7 @@ export function createThreadStartups({
   /** What was logged since a thread was ready: each reason once. */
   const logged = new Set<string>();
   let onChange = () => {};
-  let cancelLook: (() => void) | undefined;
+  let cancelCheck: (() => void) | undefined;
   let isStopped = false;
 
   const find = (threadId: number) => threads().find((thread) => thread.threadId === threadId);
@@ -96,9 +96,9 @@ export function createThreadStartups({
   }
 
   /** Looks for threads that are over their time, and again when the next one may be. */
-  function look(): void {
-    cancelLook?.();
-    cancelLook = undefined;
+  function check(): void {
+    cancelCheck?.();
+    cancelCheck = undefined;
     if (isStopped) return;
     const nowMs = clock.monotonicMs();
     let nextMs = Number.POSITIVE_INFINITY;
@@ -107,7 +107,7 @@ export function createThreadStartups({
       if (nowMs >= endsMs) giveUp(thread);
       else nextMs = Math.min(nextMs, endsMs);
     }
-    if (nextMs < Number.POSITIVE_INFINITY) cancelLook = clock.after(nextMs - nowMs, look);
+    if (nextMs < Number.POSITIVE_INFINITY) cancelCheck = clock.after(nextMs - nowMs, check);
   }
 
   function giveUp(thread: Worker): void {
@@ -141,7 +141,7 @@ export function createThreadStartups({
   }
 
   return {
-    watch: look,
+    watch: check,
     loading(threadId, task) {
       const thread = find(threadId);
       if (thread) Object.assign(startOf(thread), { task, sinceMs: clock.monotonicMs() });
@@ -158,12 +158,12 @@ export function createThreadStartups({
       if (deaths > 0) log.info({ pool: name }, "a worker has started again");
       deaths = 0;
       logged.clear();
-      look();
+      check();
       onChange();
     },
     gone(threadId) {
       queueMicrotask(() => {
-        look(); // it is not among the threads any more by then, and another may be
+        check(); // it is not among the threads any more by then, and another may be
         onChange();
       });
       if (isStopped) return;
@@ -183,7 +183,7 @@ export function createThreadStartups({
     isPausing: () => pauses > 0,
     async stop() {
       isStopped = true;
-      cancelLook?.();
+      cancelCheck?.();
       const done = createSignal();
       onChange = () => {
         if (!threads().some(isStarting)) done.fire();

@@ -5,7 +5,7 @@ import { createIsolatedPool } from "../../src/pool/isolated/pool.ts";
 import { createReloadablePool } from "../../src/pool/reloadable.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
 import { keptLog, noResources } from "../support/samples.ts";
-import { graceMs, poolConformance } from "./conformance.ts";
+import { poolConformance } from "./conformance.ts";
 import { createFakePool, type FakeAttempt, type FakeTasks } from "./fake-pool.ts";
 import { allTasks, json, maxOutputBytes, tryPool } from "./try-pool.ts";
 
@@ -13,28 +13,26 @@ const code = { tasks: allTasks, sources: null };
 /** Threads judge deadlines by the machine's clock. */
 const newClock = () => createFakeClock(Date.now());
 
-for (const work of ["cpu", "io"] as const) {
-  poolConformance({
-    name: `threads (${work})`,
-    open(t, workers) {
-      const clock = newClock();
-      return { pool: tryPool(t, { work, clock, graceMs, maxWorkers: workers }).bare, clock };
-    },
-  });
-}
+poolConformance({
+  name: "threads that park between jobs",
+  open(t, workers, graceMs) {
+    const clock = newClock();
+    return { pool: tryPool(t, { work: "cpu", clock, graceMs, maxWorkers: workers }).bare, clock };
+  },
+});
 
 poolConformance({
-  name: "a reloadable pool",
-  open(t, workers) {
+  name: "a reloadable pool of threads that do not park",
+  open(t, workers, graceMs) {
     const clock = newClock();
-    const make = () => tryPool(t, { clock, graceMs, maxWorkers: workers }).bare;
+    const make = () => tryPool(t, { work: "io", clock, graceMs, maxWorkers: workers }).bare;
     return { pool: createReloadablePool(make, code), clock };
   },
 });
 
 poolConformance({
   name: "processes",
-  open(t, workers) {
+  open(t, workers, graceMs) {
     const clock = newClock();
     const pool = createIsolatedPool({
       ...{ name: "tried", work: "io", resourceHost: noResources, code: () => code, clock, log: keptLog().log },
@@ -52,7 +50,7 @@ poolConformance({
 
 poolConformance({
   name: "the tests' fake",
-  open(t: TestContext, workers) {
+  open(t: TestContext, workers, graceMs) {
     const clock = newClock();
     const pool = createFakePool({ workers, clock, graceMs, name: "tried", tasks: asInFolder });
     t.after(() => pool.destroy());

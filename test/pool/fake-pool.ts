@@ -14,12 +14,12 @@ export type FakeAttempt = {
   readonly lease: Lease;
   /** No two chunks of a pool have the same. */
   readonly thread: number;
-  /** Why it was asked to stop. */
+  /** Why it was told to stop. */
   stopReason(): StopReason | undefined;
   /** Has no effect once the attempt is over. */
   later(ms: number, action: () => void): void;
   report(event: AttemptEvent): void;
-  /** Ends the attempt. One that was asked to stop and does not succeed has stopped. */
+  /** Ends the attempt. One that was told to stop and does not succeed has stopped. */
   end(outcome: Outcome, tookMs?: number): void;
   /** Ends its thread, by an error that nothing catches. */
   die(): void;
@@ -65,7 +65,7 @@ export type FakePool = Pool & {
   readonly held: HeldChunk[];
   /** Sizes of all chunks that were run. */
   readonly sizes: number[];
-  /** Jobs that were asked to stop, by `seq`, in order. */
+  /** Jobs that were told to stop, by `seq`, in order. */
   readonly told: number[];
   /** Whether its threads start. */
   canRun: () => boolean;
@@ -138,7 +138,7 @@ export function createFakePool(parts: FakePoolParts): FakePool {
     }
     const leftMs = lease.expiresAt === null ? Number.POSITIVE_INFINITY : lease.expiresAt - clock.now();
     const limitMs = timeoutOf(lease);
-    later(chunk, Math.min(limitMs, leftMs), () => askToStop(chunk, leftMs <= limitMs ? "expired" : "timed_out"));
+    later(chunk, Math.min(limitMs, leftMs), () => requestStop(chunk, leftMs <= limitMs ? "expired" : "timed_out"));
     tasks.begin(attempt);
   }
 
@@ -179,7 +179,7 @@ export function createFakePool(parts: FakePoolParts): FakePool {
     quiet(chunk);
   }
 
-  function askToStop(chunk: Chunk, reason: StopReason): void {
+  function requestStop(chunk: Chunk, reason: StopReason): void {
     const { current } = chunk;
     if (!current || chunk.stop) return;
     chunk.stop = reason;
@@ -270,7 +270,7 @@ export function createFakePool(parts: FakePoolParts): FakePool {
     isStopping = true;
     for (const chunk of [...chunks]) {
       withdrawWaiting(chunk);
-      if (chunk.current) askToStop(chunk, "released");
+      if (chunk.current) requestStop(chunk, "released");
       else over(chunk);
     }
   }
@@ -303,7 +303,7 @@ export function createFakePool(parts: FakePoolParts): FakePool {
       for (const chunk of chunks) {
         const index = chunk.leases.findIndex((lease) => lease.seq === seq && (fence ?? lease.fence) === lease.fence);
         if (index < 0 || chunk.ends[index]) continue;
-        if (index === chunk.current?.index) askToStop(chunk, "cancelled");
+        if (index === chunk.current?.index) requestStop(chunk, "cancelled");
         else chunk.ends[index] = unstarted(chunk.leases[index] as Lease, { kind: "cancelled" });
         return true;
       }

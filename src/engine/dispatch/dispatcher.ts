@@ -36,11 +36,11 @@ export type Dispatcher = Service & {
   /** Of these, those that wait for a worker, the next to start first. */
   waiting(): readonly Lease[];
   /**
-   * Asks a running job to stop; one that still waits for a worker is settled as cancelled. False: it is not here; should a
+   * Tells a running job to stop; one that still waits for a worker is settled as cancelled. False: it is not here; should a
    * lease under way bring it, it is not started.
    */
   cancel(seq: number): boolean;
-  /** Another server has the job: this lease's attempt does not begin, or is asked to stop, and its fence refuses its outcome. */
+  /** Another server has the job: this lease's attempt does not begin, or is told to stop, and its fence refuses its outcome. */
   abandon(lease: Lease): void;
   /** What was held at this time, by the monotonic clock, is leased for `leaseMs` from then. */
   renewed(atMs: number): void;
