@@ -43,7 +43,7 @@ export type Answer =
 export type Submission = {
   /** What is stored with the next of its jobs, in their order. `own`: the context that the job itself carries. */
   next(own: GivenContext | undefined): string | null;
-  /** The client is over its rate, and this request waits for so long. */
+  /** The client is over its rate, and this request waits for this many milliseconds. */
   throttled(waitMs: number): void;
   /** One answer for each job, in their order. Safe to repeat, as `fail` is: the first counts. */
   end(answers: readonly Answer[]): void;

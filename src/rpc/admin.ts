@@ -1,4 +1,4 @@
-/** `AdminService`, for those who run the server. */
+/** `AdminService`: what operators ask of the server. */
 import { create } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { type Clock, pause } from "../clock.ts";

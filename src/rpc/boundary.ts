@@ -8,7 +8,7 @@ import type { Clock } from "../clock.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 
-/** `handler`, which never throws: an error is logged, and `end` closes what it was called for. `end` must not throw. */
+/** `handler` made safe: what it throws is logged, and `end` closes what it was called for. `end` must not throw. */
 export function guarded<Args extends readonly unknown[]>(
   log: Log,
   what: string,
@@ -42,8 +42,8 @@ export const ignore = (): void => undefined;
 export type Admit = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => boolean;
 
 /**
- * Comes before the handlers that a session of HTTP/2 has for its streams: those of Node, of connect-node and of grpc-js.
- * They throw, for example, when a client resets a stream in the packet that opens it.
+ * Runs before the handlers that a session of HTTP/2 has for its streams, Node's and grpc-js's. These throw, for example, when
+ * a client resets a stream in the packet that opens it.
  */
 export function guardStreams(session: ServerHttp2Session, log: Log, admit: Admit = () => true): void {
   type Handler = (this: ServerHttp2Session, stream: ServerHttp2Stream, ...rest: unknown[]) => void;

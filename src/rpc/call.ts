@@ -1,4 +1,4 @@
-/** What a front end knows of a call, whatever it speaks. */
+/** What a front end knows of a call, whatever the protocol. */
 import { invalid, refusal } from "../errors.ts";
 import type { GivenContext } from "../job/trace-context.ts";
 import type { Caller } from "../tracing.ts";
@@ -27,7 +27,7 @@ export function parseClient(value: string | null | undefined): string {
   throw invalid([{ field: `metadata ${clientKey}`, description }]);
 }
 
-/** The caller's context as it came; what of it is malformed is found out where it is used. */
+/** The caller's context as it came; malformed parts are found where it is used. */
 export function traceOfCall(value: (key: string) => string | null | undefined): GivenContext {
   const [traceparent, tracestate, baggage] = traceKeys.map((key) => value(key) ?? undefined);
   return { traceparent, tracestate, baggage };
@@ -46,7 +46,7 @@ export function checkMetadata(
 /** The last moment that a `google.protobuf.Timestamp` can hold: the end of the year 9999. */
 const lastMoment = 253_402_300_799_999;
 
-/** When a caller's deadline passes, for `CallContext`. One that is not there, or beyond all time, is none. */
+/** When a caller's deadline passes, for `CallContext`. Null when it has none, or one beyond all time. */
 export function parseDeadline(at: Date | number | undefined): number | null {
   const ms = Number(at);
   return ms <= lastMoment ? ms : null;

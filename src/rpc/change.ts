@@ -1,6 +1,6 @@
 import { createSignal, type Signal } from "../lifecycle.ts";
 
-/** Something that happens again and again, to wait for its next time. Costs nothing while there is no waiter. */
+/** An event that repeats: `next` resolves when it happens next. Costs nothing while nobody waits. */
 export type Change = { happened(): void; next(): Promise<void> };
 
 export function createChange(): Change {

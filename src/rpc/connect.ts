@@ -67,11 +67,11 @@ export type ConnectOptions = OriginOptions & {
 /** Requests may come in gzip; responses go out as they are, and never compressed. */
 const gzip = { acceptCompression: [compressionGzip], compressMinBytes: 0xffff_ffff };
 
-/** What pages of other origins may send and read, where they may call at all. */
+/** Headers that pages of `http.origins` may send and read. */
 const allowedHeaders = [...cors.allowedHeaders, clientKey, ...traceKeys];
 const exposedHeaders = [...cors.exposedHeaders, pushbackKey];
 
-/** What a call came with, and its message, which Connect gets empty. */
+/** What a call came with, and its message: Connect gets an empty one. */
 type Incoming = { readonly request: IncomingMessage; message?: Message };
 const incomingKey = createContextKey<Incoming | undefined>(undefined);
 
@@ -87,8 +87,8 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
   addRoutes(router, services, options);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
 
-  // what connect-node's own adapter does, and beside it: counts and reads the request, answers with what to do, and logs no stack
-  // for each client that has gone
+  // does what connect-node's own adapter does; beyond that it counts and reads the request, answers mistakes with advice, and logs
+  // no stack for each client that has gone
   const serveRpc = (request: IncomingMessage, response: ServerResponse) => {
     const handler = handlers.get(request.url?.split("?", 1)[0] ?? "");
     if (!handler) return answerJson(response, 404, { code: "unimplemented", message: nothingAt(request.url ?? "") });
@@ -153,7 +153,7 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
   );
   const server = createHttpServer(serve, {
     connections: options.connections,
-    // twice what is allowed: what is a little over gets an answer of ours, and only what is far over is cut by Node
+    // twice the limit: a head that is a little over gets our refusal, and only one that is far over is cut by Node
     headBytes: 2 * limits.metadataBytes,
     headMs: limits.slowSenderMs,
     http2Advice: () => `this port speaks HTTP/1.1: native gRPC is on ${options.grpcAddress()}`,
@@ -185,7 +185,7 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
   };
 }
 
-/** Every content type that this method can be called with begins so. */
+/** The refusal names every content type that the method accepts. */
 function unsupported(request: IncomingMessage, isStream: boolean, { grpcAddress }: ConnectOptions): MillpondError {
   const connect = isStream
     ? "application/connect+json, application/connect+proto"
@@ -206,7 +206,7 @@ function addRoutes(router: ConnectRouter, services: readonly Served[], options: 
   }
 }
 
-/** The same bytes; a refusal that ends them is one that Connect passes on. */
+/** The same bytes. A refusal that ends them becomes an error that Connect passes on. */
 async function* asConnectErrors(body: AsyncIterable<Uint8Array>, options: ConnectOptions): AsyncGenerator<Uint8Array> {
   try {
     yield* body;
@@ -244,7 +244,7 @@ function stream(implement: AnyStream, options: ConnectOptions) {
     const cut = guarded(log, "cutting a call", sayAndEnd, end);
     try {
       for await (const response of implement(messageOfCall(context), contextOf(context, options))) {
-        // Connect asks for the next one when this is written
+        // Connect asks for the next one once this is written
         const cancel = clock.after(limits.slowReaderMs, cut);
         try {
           yield response;

@@ -1,8 +1,8 @@
-/** How many connections there may be, on all ports together: in all, and from one address. */
+/** Limits on connections, over all ports together: in total, and from one address. */
 import { BlockList, isIPv6, type Socket } from "node:net";
 
 export type ConnectionLimits = {
-  /** Whether this connection may stay; then it counts until it closes. */
+  /** Whether this connection may stay; if so, it counts until it closes. */
   admit(socket: Socket): boolean;
   /** Connections that are open now. */
   open(): number;
@@ -10,7 +10,7 @@ export type ConnectionLimits = {
 
 export type ConnectionLimitsOptions = {
   readonly connections: number;
-  /** Of IPv6: from one network of 64 bits. Not for addresses of loopback, which everybody on this machine shares. */
+  /** Of IPv6, from one /64 network. Does not apply to loopback addresses, which everybody on this machine shares. */
   readonly connectionsPerAddress: number;
   /** Called for each connection beyond a limit. */
   readonly onRefused: (limit: "connections" | "connectionsPerAddress") => void;
@@ -24,7 +24,7 @@ export function createConnectionLimits(options: ConnectionLimitsOptions): Connec
   const openByNetwork = new Map<string, number>();
   let open = 0;
 
-  /** IPv4 addresses on an IPv6 socket count as what they are: the list knows `::ffff:127.0.0.1` as well. */
+  /** The list also matches IPv4 addresses on an IPv6 socket, such as `::ffff:127.0.0.1`. */
   const isLoopback = (address: string) => loopback.check(address, isIPv6(address) ? "ipv6" : "ipv4");
 
   function leave(network: string): void {
@@ -59,8 +59,8 @@ const groups = 8;
 const networkGroups = 4;
 
 /**
- * What counts as one address: an address of IPv4, also on an IPv6 socket; of IPv6 the first 64 bits, for a host chooses the
- * rest itself (RFC 4291 §2.5.4) and would never come to a limit.
+ * What counts as one address: an IPv4 address, also on an IPv6 socket; of IPv6 the first 64 bits, because a host chooses the
+ * others itself (RFC 4291 §2.5.4) and would never reach a limit.
  */
 function networkOf(address: string): string {
   if (!isIPv6(address)) return address;

@@ -1,4 +1,4 @@
-/** Counts calls by method and status, around the functions of every service: the same for all ways in. */
+/** Counts calls by method and status, around the functions of every service, so that both ports count alike. */
 import { Code, MillpondError } from "../errors.ts";
 import type { Counter, Registry } from "../metrics/registry.ts";
 import type { CallContext } from "./call.ts";
@@ -23,7 +23,7 @@ function createMeter(registry: Registry, method: string): Meter {
   const of = { "rpc.method": method };
   const endsWith = (status: string) =>
     registry.counter("millpond.rpc.calls", { ...of, "rpc.response.status_code": status });
-  // These begin at 0, for a rate does not see the first of a series that begins at 1, and one INTERNAL is worth an alert.
+  // these begin at 0: a rate misses the first event of a series that begins at 1, and one INTERNAL is worth an alert
   const ends = new Map<string, Counter>(["OK", "INTERNAL"].map((status) => [status, endsWith(status)]));
   let open = 0;
   registry.observed((observe) => observe("millpond.rpc.open_calls", open, of));
@@ -55,7 +55,7 @@ function unary(call: AnyUnary, meter: Meter): AnyUnary {
   };
 }
 
-/** Responses pass through by one promise more; who stops reading before the end has cancelled. */
+/** Responses pass through at the cost of one more promise; a reader that stops before the end has cancelled. */
 function stream(call: AnyStream, meter: Meter): AnyStream {
   return (request, context) => ({
     [Symbol.asyncIterator]() {
@@ -91,7 +91,7 @@ const statusNames = new Map<number, string>(
   Object.entries(Code).map(([name, code]) => [code, name.replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase()]),
 );
 
-/** The name of the gRPC status that an error is answered with; what is no error of ours is answered with INTERNAL. */
+/** The name of the gRPC status that an error is answered with: INTERNAL for what is not a MillpondError. */
 function statusOf(error: unknown, { signal }: CallContext): string {
   if (error instanceof MillpondError) return statusNames.get(error.code) ?? String(error.code);
   return signal.aborted ? "CANCELLED" : "INTERNAL";

@@ -1,4 +1,4 @@
-/** Lines about clients that were cut off: one at once, and then one for all that follow within a while. */
+/** Log lines about clients that were cut off: the first at once, then one for all that follow within ten seconds. */
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 
@@ -10,29 +10,29 @@ export type CutLog = {
 const everyMs = 10_000;
 
 export function createCutLog(clock: Clock, log: Log): CutLog {
-  /** Cuts since the last line of this text. */
-  const unsaid = new Map<string, number>();
+  /** Cuts since the last line with this text. */
+  const unreported = new Map<string, number>();
 
-  function sayLater(text: string): void {
-    unsaid.set(text, 0);
+  function reportLater(text: string): void {
+    unreported.set(text, 0);
     clock.after(everyMs, () => {
-      const count = unsaid.get(text) ?? 0;
-      unsaid.delete(text);
+      const count = unreported.get(text) ?? 0;
+      unreported.delete(text);
       if (count === 0) return;
       log.warn({ count }, text);
-      sayLater(text);
+      reportLater(text);
     });
   }
 
   return {
     add(text) {
-      const count = unsaid.get(text);
+      const count = unreported.get(text);
       if (count !== undefined) {
-        unsaid.set(text, count + 1);
+        unreported.set(text, count + 1);
         return;
       }
       log.warn({ count: 1 }, text);
-      sayLater(text);
+      reportLater(text);
     },
   };
 }

@@ -1,4 +1,4 @@
-/** What is done with jobs that are DEAD: `RedriveJobs` and `DeleteJobs`. */
+/** What clients do with DEAD jobs: `RedriveJobs` and `DeleteJobs`. */
 import { create } from "@bufbuild/protobuf";
 import { type DeadLetters, redrivenOf } from "../engine/act/dead-letters.ts";
 import { invalid, type MillpondError, refusal } from "../errors.ts";
@@ -94,7 +94,7 @@ export async function deleteJobs(
   });
 }
 
-/** Who names a single job gets a plain error; of several each has its own answer. */
+/** The refusal of a single job is the error of the call; of several jobs, each has its own answer. */
 function refuseSingle<T>(
   ids: readonly string[],
   answers: readonly T[],

@@ -1,11 +1,11 @@
-/** Messages with a head each: one byte of flags, four of the message's length. In gRPC, gRPC-Web and the streams of Connect. */
+/** Enveloped messages: each has a head of one byte of flags and four of length. gRPC, gRPC-Web and streams of Connect send them. */
 
 export const headBytes = 5;
 
 const compressedFlag = 1;
 const envelopedType = /^application\/(?:grpc|connect)/i;
 
-/** Whether messages of this content type have heads, and are not the whole body. */
+/** Whether messages of this content type are enveloped. Otherwise the message is the whole body. */
 export function isEnveloped(contentType: string): boolean {
   return envelopedType.test(contentType);
 }

@@ -89,7 +89,7 @@ function toTime(time: Timestamp | undefined, field: string, violations: FieldVio
   return at;
 }
 
-/** What only DEAD jobs have is no use where those are not meant. */
+/** Refuses the filters that only DEAD jobs can match, for calls that DEAD jobs are no target of. */
 export function refuseDeadOnly({ deadReason, failureReason }: JobFilter): void {
   const violations: FieldViolation[] = [];
   const description = "only DEAD jobs have one, and they cannot be cancelled";
@@ -99,8 +99,8 @@ export function refuseDeadOnly({ deadReason, failureReason }: JobFilter): void {
 }
 
 /**
- * A field that this server does not know may narrow what is meant: who ignores it does more than was asked for. JSON with
- * such fields is refused before it comes here.
+ * A field that this server does not know may narrow the selection: ignoring it would do more than was asked for. JSON with
+ * such fields is refused earlier.
  */
 function refuseUnknown(schema: DescMessage, request: Message): void {
   const violations: FieldViolation[] = [];

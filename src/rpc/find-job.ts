@@ -1,4 +1,4 @@
-/** One job of the caller, as it shows it to the caller. */
+/** One job of the caller, as the caller sees it. */
 import { create } from "@bufbuild/protobuf";
 import { refusal } from "../errors.ts";
 import type { Job } from "../gen/millpond/v1/job_pb.ts";
@@ -17,7 +17,7 @@ export type JobParts = {
   readonly limits: WholeJobBounds;
 };
 
-/** Throws `job_not_found`, also for what is no id at all: whoever asks learns nothing else. */
+/** Throws `job_not_found`, also for what is no id: the caller learns nothing else. */
 export async function findJob({ store }: Pick<JobParts, "store">, client: string, id: string): Promise<WholeJob> {
   const job = await store.get({ client, id: id.toLowerCase() });
   if (!job) throw jobNotFound(id);

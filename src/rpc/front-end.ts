@@ -1,6 +1,6 @@
 import type { Service as RunningPart } from "../lifecycle.ts";
 
-/** Bounds that every front end holds its callers to. */
+/** Bounds that every front end enforces. */
 export type FrontEndLimits = {
   /** One message, before and after decompression. */
   readonly messageBytes: number;
@@ -12,11 +12,11 @@ export type FrontEndLimits = {
   readonly metadataBytes: number;
   /** Memory of one HTTP/2 session, in MiB. */
   readonly sessionMemoryMiB: number;
-  /** A response that its client does not read is cut after this long. */
+  /** A response that its client does not read is cut after this many milliseconds. */
   readonly slowReaderMs: number;
-  /** How long a client may take for the head of a request. */
+  /** How long a client may take to send the head of a request, or to make progress with its body. */
   readonly slowSenderMs: number;
-  /** A connection of HTTP/2 is pinged this long after the last answer, and cut when the next takes longer than `keepaliveTimeoutMs`. */
+  /** The gRPC port pings a connection this long after its last answer, and cuts it when the next takes longer than `keepaliveTimeoutMs`. */
   readonly keepaliveMs: number;
   readonly keepaliveTimeoutMs: number;
   /** How long a stop waits for calls to end before it cuts them. */
@@ -28,8 +28,8 @@ export type FrontEnd = RunningPart & {
   /** `host:port`, with the port that was bound. */
   address(): string;
   /**
-   * Tells the clients of every connection to go elsewhere; calls that are open go on. Connections that are made later are
-   * served: health probes, acknowledgements and reads come that way until the stop.
+   * Asks the clients of every connection to go elsewhere; open calls go on. Later connections are served until the stop, for
+   * health probes, acknowledgements and reads.
    */
   drain(): void;
 };

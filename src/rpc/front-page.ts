@@ -69,7 +69,7 @@ export function createFrontPage(parts: FrontPageParts): Page {
   };
 }
 
-/** Addresses are those under which the caller reaches this server, as far as that can be known. */
+/** With the addresses under which the caller reaches this server, as far as they can be known. */
 function factsFor(request: IncomingMessage, { version, services, tasks, pages, grpcAddress }: FrontPageParts): Facts {
   const http = request.headers.host ?? "";
   const [, bound = "", port = ""] = /^(.*):(\d+)$/.exec(grpcAddress()) ?? [];

@@ -1,4 +1,4 @@
-/** What is decided about a call of the gRPC port before grpc-js sees it, by its head alone. */
+/** Decides about a call of the gRPC port by its head alone, before grpc-js sees it. */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { type MillpondError, refusal } from "../errors.ts";
 import type { Log } from "../log.ts";
@@ -32,14 +32,14 @@ export function createGrpcAdmission({ webAddress, log, random }: GrpcAdmissionOp
   };
 }
 
-/** grpc-js takes everything that begins like gRPC, and answers the rest without a word. */
+/** grpc-js accepts every content type that begins like gRPC, and refuses the others without a message. */
 function checkContentType(contentType: string, webAddress: () => string): void {
   if (/^application\/grpc(\+proto)?\s*(;|$)/i.test(contentType)) return;
   const served = `this port speaks application/grpc and application/grpc+proto; Connect and gRPC-Web are on ${webAddress()}`;
   throw refusal("unsupported_content_type", [contentType.slice(0, 100), served]);
 }
 
-/** Drops what grpc-js would drop and print, a stranger's bytes: metadata in other characters than printable ASCII. */
+/** Drops metadata with other characters than printable ASCII: grpc-js would drop it too, and print a stranger's bytes. */
 function dropUnprintable(headers: IncomingHttpHeaders): void {
   for (const name in headers) {
     const value = headers[name];

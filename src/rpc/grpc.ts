@@ -63,7 +63,7 @@ type Call =
   | ServerWritableStream<Message, Buffer>
   | ServerDuplexStream<Message, Buffer>;
 
-/** grpc-js cuts what still goes on this long after a drain; `stop` is what decides that here. The longest timer there is. */
+/** grpc-js cuts open calls this long after a drain. Here `stop` decides that, so it is the longest timer there is. */
 const forEverMs = 2 ** 31 - 1;
 
 export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOptions): FrontEnd {
@@ -77,7 +77,7 @@ export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOpt
     "grpc.keepalive_timeout_ms": limits.keepaliveTimeoutMs,
     "grpc.enable_channelz": 0,
   });
-  // grpc-js could listen by itself, but could not cut a connection whose client reads no more, and so not always stop
+  // grpc-js could listen by itself, but could not cut the connection of a client that reads nothing, and so not always stop
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const requests = createGrpcRequests({
     ...{ budget, log },
@@ -277,7 +277,7 @@ async function writeAll(open: Responses, output: DescMessage, call: StreamCall, 
     onStalled: () => cut(peer),
   });
   let responses: AsyncIterator<Message> | undefined;
-  // holds neither the response nor its bytes while the client takes them: the transport has a copy
+  // keeps neither the response nor its bytes while the client reads them: the transport has a copy
   const passOn = async (from: AsyncIterator<Message>) => {
     const next = await from.next();
     if (next.done || gone.aborted) return false;

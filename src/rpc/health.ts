@@ -26,11 +26,11 @@ export type HealthNames = ReadonlyMap<string, readonly NotReadyReason[]>;
 /** Before the name of a resource: `millpond.resource/billing`, or `millpond.resource/billing.eu` for a part of it. */
 const resourcePrefix = "millpond.resource/";
 
-/** Of what takes jobs. */
+/** Of services that take jobs. */
 export const takesJobs: readonly NotReadyReason[] = notReadyReasons;
-/** Of what is there for whoever comes to repair a pool or to make room. */
+/** Of services that take none, and that operators need to repair a pool or to free disk space. */
 export const takesNoJobs: readonly NotReadyReason[] = ["store_failed", "draining"];
-/** Of what a restart would cure: only a failed store, and its server ends by itself. */
+/** Of `liveness`: a restart repairs a failed store only, and then the server ends by itself. */
 const alive: readonly NotReadyReason[] = ["store_failed"];
 
 export function createHealth(

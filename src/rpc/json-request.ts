@@ -1,4 +1,4 @@
-/** Requests in JSON, read strictly: what cannot be read is refused like everything else, with a reason and the field. */
+/** Requests in JSON, read strictly: what cannot be read is refused with a reason and the field, like everything else. */
 import {
   type DescMessage,
   fromJson,
@@ -13,15 +13,15 @@ import { describeInexact, pathAt, scanJson } from "../job/json-scan.ts";
 import { checkCount, countedUpTo, type RequestBounds } from "./request-bounds.ts";
 import { maxNesting } from "../job/wire-scan.ts";
 
-/** A refusal names the first unknown fields of a request, and no more of them than this. */
+/** A refusal names at most this many unknown fields. */
 const maxViolations = 20;
 /** Characters that are quoted of the request at most, because they go into headers. */
 const maxQuoted = 100;
 const maxMessage = 500;
-/** Unknown fields are looked for no deeper. */
+/** Unknown fields are searched for down to this depth. */
 const maxDepth = 100;
 
-/** Throws at bytes that are not UTF-8. A byte order mark is passed over. */
+/** Throws on bytes that are not UTF-8. A byte order mark is skipped. */
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
@@ -39,7 +39,7 @@ export function readJson(desc: DescMessage, bytes: Uint8Array, { maxValues, type
   let json: JsonValue | undefined;
   try {
     json = JSON.parse(text) as JsonValue;
-    // of members that come twice `JSON.parse` keeps the last, and only `fromJsonString` refuses them
+    // of duplicate members `JSON.parse` keeps the last; only `fromJsonString` refuses them
     if (membersIn(json) < facts.members) return fromJsonString(desc, text, optionsOf(types));
     return fromJson(desc, json, optionsOf(types));
   } catch (error) {
@@ -51,7 +51,7 @@ export function readJson(desc: DescMessage, bytes: Uint8Array, { maxValues, type
 }
 
 function optionsOf(types: Registry): Partial<JsonReadOptions> {
-  // a field that is not known may narrow what is meant, and is most often a mistake in its name
+  // an unknown field may narrow what is meant, and is most often a typo
   return { registry: types, ignoreUnknownFields: false, recursionLimit: maxNesting };
 }
 
@@ -75,7 +75,7 @@ function wrong(text: string, at: number, description: string): MillpondError {
   return invalid([{ field: pathAt(text, at).slice(0, 2 * maxQuoted), description }]);
 }
 
-/** The first ones, for a request may have a million. */
+/** The first ones only: a request may have a million. */
 function unknownFields(desc: DescMessage, json: JsonValue, types: Registry): FieldViolation[] {
   const found: FieldViolation[] = [];
 

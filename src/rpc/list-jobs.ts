@@ -1,4 +1,4 @@
-/** One page of a client's jobs: as many as were asked for, and no more than a message can carry. */
+/** One page of a client's jobs: as many as were asked for, as far as they fit into a message. */
 import { create } from "@bufbuild/protobuf";
 import { checkLabels } from "../engine/admit/draft-names.ts";
 import { type FieldViolation, invalid } from "../errors.ts";
@@ -22,7 +22,7 @@ const defaultPage = 100;
 const maxPage = 1_000;
 /** Pages of the store that one call reads at most. The next call goes on from there, also when nothing was found. */
 const maxLooks = 16;
-/** Bytes that a job without a failure and labels takes in a message, at most. */
+/** Most bytes that a job takes in a message without its failure and labels. */
 const plainJobBytes = 2_048;
 /** How much larger than its text a failure's JSON may be as a `google.protobuf.Struct`, at most. */
 const failureGrowth = 8;
@@ -99,7 +99,7 @@ function withoutStack(job: StoredJob): StoredJob {
   return { ...job, failure };
 }
 
-/** How many of the jobs surely fit into a message; at least one, for a single one always does. */
+/** How many of the jobs are sure to fit into a message; at least one, because a single one always does. */
 function fitting(jobs: readonly StoredJob[], limits: ListParts["limits"]): number {
   let bytes = 0;
   let values = 0;

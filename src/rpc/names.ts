@@ -14,7 +14,7 @@ export function toChannel(name: string, field = "channel"): string {
   return name || defaultChannel;
 }
 
-/** The ids that a request names, their letters made small; refused when there are none, too many, or one is no id. */
+/** The ids that a request names, in lower case; refused when there are none, too many, or one is no id. */
 export function toIds(ids: readonly string[], field = "job_ids"): string[] {
   if (ids.length === 0 || ids.length > maxIds) {
     throw invalid([{ field, description: `has ${ids.length} ids, it takes 1 to ${maxIds}` }]);
@@ -30,5 +30,5 @@ export function toIds(ids: readonly string[], field = "job_ids"): string[] {
   return ids.map((id) => id.toLowerCase());
 }
 
-/** More would only fill the answer. */
+/** A refusal lists at most this many ids. */
 const maxViolations = 20;

@@ -1,7 +1,7 @@
 /**
- * Which requests the HTTP port serves, by the name that they ask for and the web page that they come from. Without this a
- * page that a user merely visits could call a server on loopback, where there is no authentication: from its own
- * origin, or from a name of its own that it lets point to 127.0.0.1 (DNS rebinding).
+ * Which requests the HTTP port serves, judged by the host that they ask for and the web page that they come from. Without
+ * this, a page that a user merely visits could call a server on loopback, where there is no authentication: from its own
+ * origin, or under a domain of its own that it points to 127.0.0.1 (DNS rebinding).
  */
 import { isIP } from "node:net";
 import { refusal } from "../errors.ts";
@@ -56,7 +56,7 @@ export function createOriginCheck({ host, hosts, origins }: OriginOptions): Orig
 const authority = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?$/;
 const maxQuoted = 100;
 
-/** The name or address in a `Host` header, or in `:authority` of HTTP/2, in lower case, without brackets and port. */
+/** The name or address in a `Host` header, in lower case, without brackets and port. */
 function parseHost(value: string | undefined): string {
   const [, name, port] = authority.exec(value ?? "") ?? [];
   if (name === undefined || Number(port ?? 0) > 65_535 || !URL.canParse(`http://${value}`)) {

@@ -1,10 +1,10 @@
-/** What a stream is about to send: several writers, one reader that takes one item at a time. */
+/** What a stream is about to send: several writers, and one reader that takes an item at a time. */
 import type { Clock } from "../clock.ts";
 
 export type Outbox<T> = AsyncIterableIterator<T> & {
-  /** Queues an item; resolves once the reader has passed it on and asks for the next, so that who waits holds one at a time. */
+  /** Queues an item. Resolves once the reader has passed it on and asks for the next, so that a writer holds one at a time. */
   push(item: T): Promise<void>;
-  /** No more items: the reader gets those that wait, then the end, or this error. */
+  /** No more items: the reader gets those queued, then the end, or this error. */
   end(error?: Error): void;
   /** The reader gets this error at once, and what waits is dropped. */
   fail(error: unknown): void;

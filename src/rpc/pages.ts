@@ -6,11 +6,11 @@ import type { Registry } from "../metrics/registry.ts";
 import { answerHeaders, answerJson } from "./http-answer.ts";
 
 export type Page = {
-  /** What it is for, in half a sentence: `/` lists all pages. */
+  /** Its purpose in half a sentence, for the list at `/`. */
   readonly summary: string;
   /** Whether it also answers a request without a host, as probes of HTTP/1.0 send; browsers always name one. */
   readonly isForProbes?: true;
-  /** A rejection is answered as an error of an RPC is. */
+  /** A rejection is answered like the error of an RPC. */
   answer(request: IncomingMessage): PageAnswer | Promise<PageAnswer>;
 };
 

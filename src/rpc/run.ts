@@ -28,7 +28,7 @@ export type RunParts = {
   readonly draining: AbortSignal;
 };
 
-/** A call that ends this shortly before its deadline ended because of it: timers may be a little early. */
+/** A call that ends this shortly before its deadline ended because of it: timers may fire a little early. */
 const timerSlackMs = 2;
 
 export async function run(parts: RunParts, request: RunRequest, call: CallContext): Promise<RunResponse> {
@@ -130,10 +130,10 @@ async function whenFinal(
 }
 
 /**
- * Whether the end of the call is to be that of the job. When the deadline passed the job ends by itself, as expired; a
- * client that hangs up at its deadline, a little before ours, cancels, so that nothing starts any more meanwhile. When
- * the server stops, whoever can repeat the call with the same id or key does so, and meets the job; the job of one who
- * cannot would run once for the call that failed and once for its repetition.
+ * Whether the job is cancelled when its call ends. After the deadline it expires by itself; but a client that hangs up at its
+ * deadline, a little before our timer, cancels, so that nothing starts meanwhile. When the server stops, a caller that can
+ * repeat the call, with the same id or key, finds its job again; any other job would run once for the call that failed and
+ * once for its repetition.
  */
 function endsJob(call: CallContext, now: number, isRepeatable: boolean): boolean {
   return call.signal.aborted ? !isPast(call, now + timerSlackMs) : !isRepeatable;

@@ -1,4 +1,4 @@
-/** Puts together what `Stats`, `WatchStats` and `ListClients` show. */
+/** Composes what `Stats`, `WatchStats` and `ListClients` show. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { ClientNumbers } from "../engine/watch/client-meters.ts";
 import type { Numbers } from "../engine/numbers.ts";
@@ -35,7 +35,7 @@ export async function takeSnapshot(parts: SnapshotParts, client: string): Promis
   return snapshotFor(parts, await readServerNumbers(parts), client);
 }
 
-/** The snapshot of one client, from numbers that may serve several. */
+/** The snapshot of one client, from figures that several may share. */
 export function snapshotFor(parts: ClientStatsParts, numbers: ServerNumbers, client: string): Snapshot {
   const { runningOf, ...shared } = numbers;
   const own = clientStats(parts, parts.stats.client(client), runningOf);

@@ -21,8 +21,8 @@ export const statusDetailsKey = "grpc-status-details-bin";
 export type ErrorDetail = { readonly desc: DescMessage; readonly value: { readonly [key: string]: unknown } };
 
 /**
- * Anything thrown becomes an error of ours that fits into headers. What is not one already is logged, and the caller learns
- * only where.
+ * Turns anything thrown into a MillpondError that fits into headers. An unknown error is logged, and the caller gets only the
+ * id of its incident.
  */
 export function toMillpondError(error: unknown, log: Log): MillpondError {
   if (error instanceof MillpondError) return fitting(error);
@@ -35,8 +35,8 @@ export function toMillpondError(error: unknown, log: Log): MillpondError {
 }
 
 /**
- * Many clients take 8 KiB of metadata. An error has its message there as text and in its details, and these in base64: so
- * with 2,000 bytes for the message and as many for the fields nothing is lost on the way.
+ * Many clients accept 8 KiB of metadata. The message of an error is there twice, as text and in the details, and the details
+ * are in base64: with 2,000 bytes for the message and as many for the fields nothing is lost.
  */
 const maxMessageBytes = 2_000;
 const maxViolationBytes = 2_000;

@@ -4,13 +4,13 @@ import type { Tasks } from "../pool/tasks.ts";
 
 export type TypeRegistry = Registry;
 
-/** Of several types with one name the last one's. */
+/** Of several types with one name, the last. */
 export function typesOf(tasks: Tasks): TypeRegistry {
   const types = [...tasks.values()].flatMap(({ input, output }) => [input, output]);
   return createRegistry(...types.filter((type) => type !== undefined));
 }
 
-/** A registry that answers from whichever one is the current: front ends take theirs once, and tasks may be reloaded. */
+/** A registry that answers from the current one: front ends take a registry once, and tasks may be reloaded. */
 export function followingRegistry(current: () => TypeRegistry): TypeRegistry {
   return {
     kind: "registry",

@@ -2,7 +2,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { refusal } from "../errors.ts";
 
-/** A longer deadline counts as this one: 24 days. Timers of Node, and so of grpc-js and Connect, end at once from 24.9 days on. */
+/** A longer deadline counts as this one: 24 days. Timers of Node, and so of grpc-js and Connect, fire at once from 24.9 days on. */
 export const maxDeadlineMs = 24 * 86_400_000;
 
 const unitsMs: { readonly [unit: string]: number } = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };

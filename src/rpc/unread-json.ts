@@ -22,7 +22,7 @@ const jsonField = PayloadSchema.field.json;
 const registries = new Map<DescFile, FileRegistry>();
 
 /**
- * The type as it is, but that a `Payload` in it does not know the field `json`: decoders keep its bytes as they came, and
+ * The same type, except that a `Payload` in it does not know the field `json`: decoders keep its bytes as they came, and
  * `unreadJson` finds them.
  */
 export function withUnreadJson(type: DescMessage): DescMessage {
@@ -36,7 +36,7 @@ export function withUnreadJson(type: DescMessage): DescMessage {
   return registry.getMessage(type.typeName) ?? type;
 }
 
-/** The file, behind those that it imports. */
+/** Adds the file after those that it imports. */
 function collect(file: DescFile, files: Map<string, FileDescriptorProto>): void {
   if (files.has(file.proto.name)) return;
   for (const dependency of file.dependencies) collect(dependency, files);
@@ -61,7 +61,7 @@ export function unreadJson({ $unknown }: Message): JsonValue | undefined {
   return value;
 }
 
-/** Deeper lists and objects are left empty: such an input is refused for its depth, and this is not to overflow the stack. */
+/** Deeper lists and objects are left empty: such an input is refused for its depth, and the stack must not overflow before. */
 function readValue(reader: BinaryReader, end: number, levels: number, before: JsonValue | undefined): JsonValue {
   let value = before;
   while (reader.pos < end) {

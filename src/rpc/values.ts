@@ -1,4 +1,4 @@
-/** How many values stored data makes in a response, at most: counted by bytes, for only a few are near the bound. */
+/** Upper bounds on the values that stored data makes in a response: counted by bytes, because few are near the limit. */
 import type { Failure, Labels, Payload, StoredResult } from "../job/job.ts";
 
 /** Fields of a job or a result besides what is counted here. */
@@ -25,8 +25,8 @@ export function valuesOfFields(labels: Labels | undefined): number {
 }
 
 /**
- * Cuts a batch into pieces of at most `maxValues`, or of one result. Each is counted when it is wanted, and the thread is
- * free for others in between.
+ * Cuts a batch into pieces of at most `maxValues`, or of one result. Each is counted when it is asked for, so that the thread
+ * is free for others in between.
  */
 export function* piecesOf(results: readonly StoredResult[], maxValues: number): Generator<readonly StoredResult[]> {
   for (let start = 0; start < results.length; ) {

@@ -1,4 +1,4 @@
-/** `WatchJob`: a job as it is, and then everything that happens to it, until it is final. */
+/** `WatchJob`: the job as it is, then everything that happens to it, until it is final. */
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { drainingRetryMs } from "../engine/admit/admission.ts";
@@ -17,7 +17,7 @@ import { findJob, type JobParts, showJob } from "./find-job.ts";
 
 export type WatchParts = JobParts & { readonly watchers: Watchers };
 
-/** Events are counted in numbers that are whole and exact, and made from the time: none comes near it. */
+/** Numbers of events are exact integers that start from the time: none comes near this one. */
 const maxEvent = BigInt(Number.MAX_SAFE_INTEGER - 1);
 
 export async function* watchJob(
@@ -48,7 +48,7 @@ export async function* watchJob(
       const job = final ?? (await findJob(parts, client, id));
       if (isFinal(job.state)) {
         final = job;
-        watch.finish(); // its last message comes behind the lines that are still to be handed out
+        watch.finish(); // its last message follows the lines that are still to be sent
       } else if (faceOf(job) !== shown) {
         shown = faceOf(job);
         yield response(event, { case: "job", value: showJob(parts, job) });

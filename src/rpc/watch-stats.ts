@@ -20,10 +20,10 @@ export type StatsWatchParts = SnapshotParts & {
 
 const defaultIntervalMs = 1_000;
 const minIntervalMs = 100;
-/** How old the server's numbers may be that a watch is shown; below the interval by more than a timer may be early. */
+/** How old the figures of a watch may be: less than the interval, by more than a timer may be early. */
 const maxAgeMs = minIntervalMs / 2;
 const maxIntervalMs = 60_000;
-/** Each open call makes the shortest interval this much longer beyond `minIntervalMs`: 1,000 snapshots/s in all at most. */
+/** Each open call adds this to the shortest interval, beyond `minIntervalMs`: at most 1,000 snapshots/s in all. */
 const intervalPerCallMs = 1;
 
 export function createStatsWatch(

@@ -1,9 +1,9 @@
-/** Writes to a transport that would hold any number of messages: no faster than the other side reads them. */
+/** Writes to a transport that would buffer any number of messages: no faster than the other side reads them. */
 import type { Clock } from "../clock.ts";
 import { createChange } from "./change.ts";
 
 export type Writer = {
-  /** Resolves when the next message may be written: at most `maxUnwrittenBytes` wait in the transport then. */
+  /** Resolves when the next message may be written: when at most `maxUnwrittenBytes` wait in the transport. */
   write(bytes: Buffer): Promise<void>;
   /** Resolves when nothing waits in the transport any more, or the other side is gone. */
   flushed(): Promise<void>;
@@ -11,7 +11,7 @@ export type Writer = {
 
 export type WriterOptions = {
   readonly clock: Clock;
-  /** Aborts when the other side is gone: then nothing is waited for. */
+  /** Aborts when the other side is gone: nothing is waited for after that. */
   readonly gone: AbortSignal;
   readonly write: (bytes: Buffer, written: () => void) => void;
   /** When nothing was written for this long although something waits, `onStalled` is called, which has to end it. */
@@ -19,7 +19,7 @@ export type WriterOptions = {
   readonly onStalled: () => void;
 };
 
-/** Enough to keep a connection busy with small messages, and little for a client that reads nothing: it is not counted elsewhere. */
+/** Enough to keep a connection busy with small messages, and little for a client that reads nothing. Nothing else counts it. */
 const maxUnwrittenBytes = 16 * 1024;
 
 export function createWriter({ clock, gone, write, stallMs, onStalled }: WriterOptions): Writer {

@@ -1,6 +1,6 @@
 import { defineTask } from "../pool/task.ts";
 
-/** `echo`: gives back what it was given. For trying out a client, and for measuring what a job costs by itself. */
+/** `echo`: returns its input. For trying out a client, and for measuring what a job costs by itself. */
 export default defineTask({
   name: "echo",
   pool: "cpu",

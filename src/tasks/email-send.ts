@@ -13,7 +13,7 @@ import { failureOf } from "./email/failure.ts";
 import type { SmtpServer } from "./email/settings.ts";
 import { smtp } from "./email/smtp.ts";
 
-/** How long before the attempt's end an answer is given up, so that the outcome is known to be unknown. */
+/** The wait for an answer ends this long before the attempt does, so that the outcome can be reported as unknown. */
 const marginMs = 200;
 
 export default defineTask({
@@ -23,7 +23,7 @@ export default defineTask({
   input: EmailSendInputSchema,
   output: EmailSendOutputSchema,
   resources: { smtp },
-  // a server that is away for half an hour is no reason to give a mail up: the pauses are an hour on average
+  // a mail outlives half an hour without its server: all pauses together take an hour on average
   retry: { maxAttempts: 15, baseMs: 1000, factor: 3, maxBackoffMs: 900_000 },
   timeoutMs: 600_000,
   check: (input, _settings, resources) => checkInput(input, resources.smtp),

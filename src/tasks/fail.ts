@@ -6,7 +6,7 @@ const maxMessageLength = 4096;
 /** No job has more attempts. */
 const maxTimes = 100;
 
-/** `fail`: fails in the way its input says, at every attempt or at the first few. For trying out retries and failures. */
+/** `fail`: fails as its input asks, in every attempt or in the first few. For trying out retries and failures. */
 export default defineTask({
   name: "fail",
   pool: "cpu",

@@ -6,7 +6,7 @@ import { createSeldom } from "./seldom.ts";
 
 const maxChars = 1_000;
 
-/** What the OpenTelemetry packages complain about goes into the server's log, one line in a minute at most, and never to the console. */
+/** Complaints of the OpenTelemetry packages go into the server's log, at most one line a minute, and never to the console. */
 export function logDiagnostics({ clock, log }: { readonly clock: Clock; readonly log: Log }): void {
   const seldom = createSeldom(clock);
   const complain = (...said: readonly unknown[]) => {

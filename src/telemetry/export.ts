@@ -1,4 +1,4 @@
-/** From plain spans to collectors: the only file that knows the SDK and the exporters, and loaded only when traces are exported. */
+/** Passes plain spans on to collectors. The only file that knows the SDK and the exporters; loaded only when traces are exported. */
 import type { Link, SpanContext, TraceState } from "@opentelemetry/api";
 import { ExportResultCode } from "@opentelemetry/core";
 import { resourceFromAttributes } from "@opentelemetry/resources";
@@ -22,13 +22,13 @@ import type { TraceSettings } from "./variables.ts";
 
 export type Export = SpanSink & {
   numbers(): Omit<TracingNumbers, "droppedContexts">;
-  /** Hands over what waits, for 3 s at most: what is left then is lost, and counted. */
+  /** Exports what is queued, for 3 s at most: what is left then is lost, and counted. */
   stop(): Promise<void>;
 };
 
 export type ExportParts = {
   readonly settings: TraceSettings;
-  /** Who reports. */
+  /** Describes this server. */
   readonly resource: Attributes;
   readonly version: string;
   readonly clock: Clock;
@@ -47,7 +47,7 @@ export async function openExport({ settings, resource, version, clock, log }: Ex
     seldom(() => log.warn({ dropped, collector, why }, "spans are dropped"));
   }
 
-  /** The processor would drop in silence what is over its bound, and shout about exports that fail. */
+  /** The SDK's processor would drop what is over its bound in silence, and print each export that fails. */
   function createQueue(exporter: SpanExporter): Queue {
     let waiting = 0;
     const counted: SpanExporter = {
@@ -105,15 +105,15 @@ export async function openExport({ settings, resource, version, clock, log }: Ex
   };
 }
 
-/** What waits for one exporter. */
+/** The queue of one exporter. */
 type Queue = {
-  /** Spans, those under way among them. */
+  /** Spans, including those being exported. */
   waiting(): number;
   add(span: ReadableSpan): void;
   flush(): Promise<void>;
 };
 
-/** One that throws has failed. */
+/** An export that throws has failed. */
 function exportTo(exporter: SpanExporter, spans: ReadableSpan[], done: (error?: unknown) => void): void {
   try {
     exporter.export(spans, ({ code, error }) =>
@@ -142,7 +142,7 @@ export async function openExporter(
   }
 }
 
-/** Whether a trace is among those of this ratio, as every SDK of this language finds it. */
+/** Whether a trace belongs to this ratio, decided as every SDK of this language does. */
 export function createRatio(ratio: number): (traceId: string) => boolean {
   const sampler = new TraceIdRatioBasedSampler(ratio);
   return (traceId) => sampler.shouldSample(undefined, traceId).decision !== SamplingDecision.NOT_RECORD;
@@ -190,7 +190,7 @@ function timeOf(ms: number): [seconds: number, nanos: number] {
   return [seconds, Math.min(Math.round((ms - seconds * 1_000) * 1_000) * 1_000, 999_999_000)];
 }
 
-/** Handed on as it came; nothing here looks into it. */
+/** Passed on as it came; nothing here reads it. */
 function stateOf(text: string): TraceState {
   const state: TraceState = { get: () => undefined, set: () => state, unset: () => state, serialize: () => text };
   return state;

@@ -1,4 +1,4 @@
-/** What V8 reports of a thread: recordings of its work and its allocations, and all of its memory. */
+/** What V8 reports about a thread: CPU and allocation profiles, and heap snapshots. */
 import { createWriteStream } from "node:fs";
 import { Session } from "node:inspector/promises";
 import { pipeline } from "node:stream/promises";
@@ -6,7 +6,7 @@ import { getHeapSnapshot, getHeapStatistics } from "node:v8";
 import type { Worker } from "node:worker_threads";
 import { beforeExec } from "../lifecycle.ts";
 
-/** A thread of this process; null: the one that runs this. */
+/** A thread of this process; null: the current one. */
 export type Thread = Worker | null;
 
 export type Recording = {
@@ -20,7 +20,7 @@ function openSession(): Session {
   return session;
 }
 
-/** Begins at once, also while the thread is inside a loop that never yields; not while it is inside native code. */
+/** Begins at once, even while the thread is in a loop that never yields, but not while it is in native code. */
 export async function recordCpu(thread: Thread): Promise<Recording> {
   if (thread) return thread.startCpuProfile();
   const session = openSession();
@@ -58,7 +58,7 @@ export async function heapBytes(thread: Thread): Promise<number> {
   return used_heap_size;
 }
 
-/** Writes all that is in this thread's memory into a new file. Rejects when `signal` aborts. */
+/** Writes a snapshot of this thread's heap into a new file. Rejects when `signal` aborts. */
 export async function writeOwnHeap(path: string, signal: AbortSignal): Promise<void> {
   await pipeline(getHeapSnapshot(), createWriteStream(path, { mode: 0o600, flags: "wx" }), { signal });
 }

@@ -12,14 +12,14 @@ import { attributesOfJob, attributesOfOperation } from "./attributes.ts";
 import { type Attributes, exceptionEvent, type Span, type SpanError, type SpanEvent } from "./span.ts";
 
 export type SpanSink = {
-  /** Whether there is room for more spans; if not, as many as are named count as dropped, and need not be made. */
+  /** Whether there is room for this many spans; if not, they count as dropped, and need not be made. */
   hasRoom(spans: number): boolean;
   give(span: Span): void;
 };
 
 export type JobSpans = Pick<Tracing, "accepted" | "settled" | "cancelled" | "delivered">;
 
-/** Traced jobs that are final and whose result no client has read yet; beyond it the oldest has no `deliver`. */
+/** Traced final jobs whose result no client has read yet; beyond this many, the oldest gets no `deliver` span. */
 const maxUndelivered = 10_000;
 
 type NamedJob = Pick<NewJob, "id" | "client" | "task" | "pool" | "trace">;
@@ -28,7 +28,7 @@ type NamedJob = Pick<NewJob, "id" | "client" | "task" | "pool" | "trace">;
 const failures: ReadonlySet<string> = new Set(["failed", "timed_out", "expired", "lost"]);
 
 export function createJobSpans(sink: SpanSink, clock: Clock): JobSpans {
-  /** By id: what `deliver` needs to know. */
+  /** What `deliver` spans are made from, by job id. */
   const undelivered = new Map<string, NamedJob>();
 
   function publish(job: NewJob, trace: JobTrace, endedAt: number): void {
@@ -45,7 +45,7 @@ export function createJobSpans(sink: SpanSink, clock: Clock): JobSpans {
     const { lease } = attempt;
     const isTraced = isSampled(lease.trace);
     if (!isTraced && !failures.has(settlement.outcome)) return;
-    // of one that is not traced the job's own span is made with its first failure, and is there for those that follow
+    // the span of a job that is not traced is made with its first failure, and serves those that follow
     const isFirst = !isTraced && lease.attempt === 1 && lease.redrives === 0;
     if (!sink.hasRoom((isFirst ? 4 : 3) + (attempt.spans?.length ?? 0))) return;
     const trace = traceOf(lease);
@@ -101,7 +101,7 @@ export function createJobSpans(sink: SpanSink, clock: Clock): JobSpans {
     });
   }
 
-  /** All there is of the attempt that it waited for. */
+  /** The only span of the attempt that it waited for. */
   function endWait(job: CancelledJob, now: number): void {
     const trace = traceOf(job);
     const dueAt = dueAtOf(job, trace, job.attempts === 0 && job.redrives === 0);
@@ -160,7 +160,7 @@ export function createJobSpans(sink: SpanSink, clock: Clock): JobSpans {
   };
 }
 
-/** From when on it waits: one that was due at once does so from the moment when the server had it, which is known exactly. */
+/** When the wait begins. A job that was due at once waits from the moment when the server had it, which is known exactly. */
 function dueAtOf(
   { runAt, submittedAt }: Pick<NewJob, "runAt" | "submittedAt">,
   { acceptedAt }: JobTrace,
@@ -188,7 +188,7 @@ function errorOf({ outcome, failure }: Settlement): SpanError | undefined {
   return { type, ...words };
 }
 
-/** A cancel is not an error, and is still shown. */
+/** A cancel is shown, although it is not an error. */
 function eventsOf({ outcome }: Settlement, error: SpanError | undefined, at: number): readonly SpanEvent[] {
   if (error) return [exceptionEvent(error, at)];
   return outcome === "cancelled" || outcome === "released" ? [{ name: outcome, at, attributes: {} }] : [];

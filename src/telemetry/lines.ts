@@ -5,18 +5,18 @@ import { systemClock } from "../clock.ts";
 import { createSignal } from "../lifecycle.ts";
 
 export type LineWriter = {
-  /** Takes a line with its line break. */
+  /** Queues a line, which has its line break. */
   write(line: string): void;
-  /** Resolves once every line so far is written or lost, and after half a second in any case. */
+  /** Resolves once every line so far is written or lost, at the latest after half a second. */
   written(): Promise<void>;
   /** Lines that were lost so far. */
   lost(): number;
 };
 
-/** Characters that wait to be written, at most: lines beyond it are lost, so that an unread pipe fills no memory. */
+/** Most characters that wait to be written. Lines beyond it are lost, so that a pipe nobody reads fills no memory. */
 const maxWaitingChars = 4 * 2 ** 20;
 const longestWaitMs = 500;
-/** A pipe that another process made non-blocking, and that is full, is tried again after this long. */
+/** Wait before a full pipe, made non-blocking by another process, is tried again. */
 const retryMs = 10;
 
 const writeSome = promisify(write);
@@ -29,7 +29,7 @@ export function createLineWriter(fd: number, onLost: (lines: number) => void): L
   let waiting = "";
   let isWriting = false;
   let lost = 0;
-  /** Of the lost ones, those that `onLost` has counted. */
+  /** Lost lines that `onLost` has reported. */
   let reported = 0;
   let idle = createSignal();
 

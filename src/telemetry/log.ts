@@ -11,13 +11,13 @@ import { redacted } from "./redact.ts";
 export type LogFormat = "auto" | "json" | "pretty";
 
 export type LogOptions = {
-  /** Of the configuration: what is in force until it is changed, and after a change that ends. */
+  /** Of the configuration: in force until it is changed, and again when that change ends. */
   readonly level: LogThreshold;
   readonly format?: LogFormat;
   /** Default: standard error. */
   readonly fd?: number;
   readonly clock?: Clock;
-  /** NO_COLOR (https://no-color.org) and TERM say whether pretty lines are coloured. */
+  /** NO_COLOR (https://no-color.org) and TERM decide whether pretty lines are coloured. */
   readonly env?: { readonly [name: string]: string | undefined };
 };
 

@@ -1,4 +1,4 @@
-/** From the registry to collectors of metrics: the only file that knows the SDK for them, and loaded only when they are pushed. */
+/** Pushes the registry to collectors. The only file that knows the SDK for metrics; loaded only when they are pushed. */
 import { ValueType } from "@opentelemetry/api";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import {
@@ -21,7 +21,7 @@ import type { MetricSettings } from "./variables.ts";
 
 export type MetricPushParts = Reporter & {
   readonly registry: Registry;
-  /** Who reports, by the environment. */
+  /** Describes this server, by the environment. */
   readonly resource: { readonly [name: string]: string };
   readonly clock: Clock;
   readonly log: Log;
@@ -31,7 +31,7 @@ export type MetricPushParts = Reporter & {
 const longestFlushMs = 3_000;
 /** An exporter's code for success. */
 const taken = 0;
-/** What a collector answers that has no place for metrics: HTTP 404 and gRPC UNIMPLEMENTED. */
+/** Answers of a collector that does not take metrics: HTTP 404 and gRPC UNIMPLEMENTED. */
 const takesNone: ReadonlySet<unknown> = new Set([404, 12]);
 
 export async function openMetricExport(settings: MetricSettings, parts: MetricPushParts): Promise<() => Promise<void>> {

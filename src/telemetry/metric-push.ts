@@ -2,7 +2,7 @@ import { messageOf, StartError } from "../errors.ts";
 import type { MetricPushParts } from "./metric-export.ts";
 import type { MetricSettings } from "./variables.ts";
 
-/** Pushes metrics where the standard variables ask for it; resolves with what pushes once more and stops, within three seconds. */
+/** Pushes metrics if the standard variables ask for it. Resolves with its stop, which pushes once more, within three seconds. */
 export async function startMetricPush(
   settings: MetricSettings | null,
   parts: MetricPushParts,

@@ -9,7 +9,7 @@ const levels: { readonly [level: number]: readonly [name: string, colour: Inspec
   40: ["warn ", "yellow"],
   50: ["error", "red"],
 };
-/** Shown in a place of their own, or of no use on a terminal. */
+/** Fields with a position of their own in the line, or of no use on a terminal. */
 const unshown = new Set(["level", "time", "msg", "stack", "span_id", "trace_flags"]);
 const plainWord = /^[\w.:/@+-]+$/;
 
@@ -41,7 +41,7 @@ function oneLine(text: string): string {
   return visible(text).replaceAll("\n", "\\n");
 }
 
-/** On the wall clock of whoever reads it. */
+/** In the time zone of this machine. */
 function localTime(iso: string): string {
   const time = new Date(iso);
   const two = (number: number) => String(number).padStart(2, "0");

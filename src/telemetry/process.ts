@@ -1,4 +1,4 @@
-/** What the process takes: CPU, memory, files, and how busy the event loop of the main thread is. */
+/** What the process uses: CPU, memory, files, and how busy the event loop of the main thread is. */
 import { readdir } from "node:fs/promises";
 import {
   type EventLoopUtilization,
@@ -12,7 +12,7 @@ import type { Clock } from "../clock.ts";
 import type { Service } from "../lifecycle.ts";
 import type { Registry } from "../metrics/registry.ts";
 
-/** The loop is watched in windows of this length at least, so that two who read do not take each other's numbers. */
+/** Shortest window over which the loop is measured, so that two readers do not take each other's figures. */
 const windowMs = 5_000;
 const delayResolutionMs = 20;
 const nanosPerSecond = 1e9;
@@ -23,7 +23,7 @@ const collections: { readonly [kind: number]: string } = { 1: "minor", 4: "major
 type Collection = PerformanceEntry & { readonly detail: { readonly kind: number } };
 type LoopNumbers = { readonly utilization: number; readonly p50: number; readonly p99: number; readonly max: number };
 
-/** Counts in the registry from `start` to `stop`. */
+/** Updates the registry from `start` to `stop`. */
 export function createProcessMetrics(registry: Registry, clock: Clock): Service {
   const delay = monitorEventLoopDelay({ resolution: delayResolutionMs });
   const startedAtMs = clock.monotonicMs();
@@ -45,7 +45,7 @@ export function createProcessMetrics(registry: Registry, clock: Clock): Service 
     if (loop && now - windowStartMs < windowMs) return loop;
     windowStartMs = now;
     const present = performance.eventLoopUtilization();
-    // the histogram counts from one timer to the next; what is beyond the timer's own time is the delay
+    // the histogram measures from one timer to the next; what exceeds the timer's interval is the delay
     const late = (nanos: number) => Math.max(nanos / nanosPerSecond - delayResolutionMs / 1000, 0);
     const isEmpty = delay.count === 0;
     loop = {

@@ -1,23 +1,23 @@
-/** Where profiles lie: a folder for each, named by its time, of which the newest are kept. */
+/** Where profiles are stored: a folder for each, named by its time. The newest are kept. */
 import { mkdir, mkdtemp, open, readdir, rm, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ProfileKind } from "../profile.ts";
 
 export type ProfileFolder = {
-  /** Makes the folder of a profile, for its owner only, and removes the oldest beyond the bound. */
+  /** Makes the folder of a profile, readable by its owner only, and removes the oldest beyond the bound. */
   make(kind: ProfileKind, at: number): Promise<string>;
 };
 
 export const keptProfiles = 10;
 const folderName = /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}Z-[a-z]+$/;
 
-/** `path`: the folder of all; null: one of its own among the temporary files of the machine, made with the first profile. */
+/** `path`: the folder of all profiles; null: a temporary one, made with the first profile. */
 export function createProfileFolder(path: string | null): ProfileFolder {
   let root = path;
   return {
     async make(kind, at) {
-      root ??= await mkdtemp(join(tmpdir(), "millpond-profiles-")); // a name that another user cannot guess and create first
+      root ??= await mkdtemp(join(tmpdir(), "millpond-profiles-")); // another user cannot guess the name and create it first
       const folder = join(root, `${new Date(at).toISOString().replaceAll(":", "-")}-${kind}`);
       await mkdir(folder, { mode: 0o700, recursive: true });
       const all = (await readdir(root)).filter((name) => folderName.test(name)).toSorted();
@@ -27,7 +27,7 @@ export function createProfileFolder(path: string | null): ProfileFolder {
   };
 }
 
-/** For its owner only: a heap holds payloads, and the names of functions show what runs here. */
+/** Readable by its owner only: a heap holds payloads, and names of functions show what runs here. */
 export async function writePrivate(path: string, text: string): Promise<number> {
   await writeFile(path, text, { mode: 0o600, flag: "wx" });
   return Buffer.byteLength(text);
@@ -39,7 +39,7 @@ export async function freeBytes(path: string): Promise<number> {
   return bavail * bsize;
 }
 
-/** The bytes of a file of JSON. Throws when it does not end as an object does: whoever wrote it came to an end before. */
+/** The size of a JSON file. Throws when it does not end like an object: its writer ended early. */
 export async function wholeBytes(path: string): Promise<number> {
   const file = await open(path, "r");
   try {

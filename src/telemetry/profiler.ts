@@ -18,7 +18,7 @@ export type ProfilerParts = {
    * `store` or `main` too: both are meant then. `wake` has those handle messages that are parked.
    */
   readonly targets: readonly (readonly [name: string, threads: () => readonly Worker[], wake?: () => void])[];
-  /** Why nothing may be written to the disk now; undefined: it may. */
+  /** Why nothing may be written to the disk now; undefined: writing is allowed. */
   readonly diskRefusal: () => MillpondError | undefined;
   readonly clock: Clock;
   readonly log: Log;
@@ -29,13 +29,13 @@ export type ProfilerParts = {
  * snapshot also waits for the end of a loop that does not yield.
  */
 const answerMs = 5_000;
-/** A thread that starts is asked again after so long. */
+/** Wait before a starting thread is asked again. */
 const retryMs = 50;
-/** How long one thread's heap may take. */
+/** How long the heap snapshot of one thread may take. */
 const longestHeapMs = 120_000;
-/** How long `stop` waits for what is being taken. */
+/** How long `stop` waits for a profile under way. */
 const stopMs = 3_000;
-/** What a heap snapshot takes on the disk, as a multiple of the heap, at most; and what is left free beside it. */
+/** Most disk space of a heap snapshot, as a multiple of the heap; and the space to leave free beside it. */
 const heapGrowth = 2;
 const reserveBytes = 64 * 2 ** 20;
 
@@ -44,7 +44,7 @@ const extensions = { cpu: "cpuprofile", allocations: "heapprofile", heap: "heaps
 
 type Named = { readonly name: string; readonly thread: Thread | undefined; readonly wake?: (() => void) | undefined };
 
-/** `stop` ends what is being recorded, and gives it three seconds to be written. */
+/** `stop` ends the recording under way, and gives it three seconds to be written. */
 export function createProfiler({ folder, targets, diskRefusal, clock, log }: ProfilerParts): Profiler & Service {
   const stopping = new AbortController();
   let running: { readonly done: Promise<unknown>; readonly endsMs: number } | undefined;
@@ -93,7 +93,7 @@ export function createProfiler({ folder, targets, diskRefusal, clock, log }: Pro
     }
   }
 
-  /** A thread that starts cannot be asked before it runs: it is asked again, for as long as it may take to answer. */
+  /** A starting thread cannot be asked before it runs: it is asked again, for as long as it may take to answer. */
   async function whenRunning<T>(thread: Thread, ask: (thread: Thread) => Promise<T>): Promise<T> {
     const endMs = clock.monotonicMs() + answerMs;
     for (;;) {

@@ -1,10 +1,10 @@
 /** Keeps secrets out of the log: the values of fields whose names mark them as secret. */
 
 const shownInstead = "[redacted]";
-/** The last word, or the last two, of such a name, in whatever way its words are joined: `apiKey`, `x-api-key`, `DB_PASSWORD`. */
+/** The last one or two words of such a name, however they are joined: `apiKey`, `x-api-key`, `DB_PASSWORD`. */
 const secretName =
   /(?:^|[^a-z])(?:passwords?|passwd|pwd|passphrases?|secrets?|tokens?|jwt|authorization|cookies?|credentials?|(?:api|private|secret|access|signing|encryption)[^a-z]?keys?)$/;
-/** Nothing that is logged is deeper: what is goes as a whole. */
+/** Nothing that is logged is nested deeper: anything that is gets redacted as a whole. */
 const maxDepth = 32;
 
 /** The fields as the log may show them. The same object when it holds no secret, as almost all do. */
@@ -27,7 +27,7 @@ function safeValue(value: unknown, depth: number): unknown {
   return items.every((item, index) => item === value[index]) ? value : items;
 }
 
-/** Numbers of tokens are what users of language models log, and a switch is no secret. */
+/** Numbers and switches are no secrets: users of language models log numbers of tokens. */
 function isSecret(name: string, value: unknown): boolean {
   if (value === null || value === undefined || typeof value === "boolean") return false;
   const words = name.replace(/(?<=[a-z0-9])(?=[A-Z])/g, "-").toLowerCase();

@@ -1,4 +1,4 @@
-/** The spans of requests: `submit`, one for each distinct context among its jobs, and those that are linked to jobs. */
+/** The spans of requests: `submit`, one for each distinct context among its jobs, and requests that are linked to jobs. */
 import type { Clock } from "../clock.ts";
 import { type Code, Code as codes, messageOf, MillpondError } from "../errors.ts";
 import {
@@ -28,7 +28,7 @@ export type RequestSpans = Pick<Tracing, "submission" | "operation">;
 
 /** As many as other tracing systems keep by default. */
 const maxLinks = 128;
-/** Different reasons of refusal that one span lists. */
+/** Most reasons of refusal that one span lists. */
 const maxReasons = 16;
 
 /** The span of a request, for the jobs of one context. Without a parent it begins a trace. */
@@ -39,7 +39,7 @@ type Root = {
   readonly context: TraceContext | null;
 };
 
-/** A root that is traced, and what is known of its jobs. */
+/** A traced root, and what is known of its jobs. */
 type Group = Root & {
   readonly stored: string;
   accepted: number;
@@ -81,14 +81,14 @@ export function createRequestSpans({
 
   function submission(caller: Caller, method: string, own?: TraceContextOfRequest): Submission {
     const startedAt = clock.exactNow();
-    /** By the context, empty for none; a text is what is stored with jobs that are not traced. */
+    /** By the context, empty for none. A text is what is stored with jobs that are not traced. */
     const groups = new Map<string, Group | string>();
     let last: { readonly context: TraceContext; readonly group: Group | string } | undefined;
     const members = new Map<number, Group>();
     let jobs = 0;
     let waited: { readonly at: number; ms: number } | undefined;
     let hasEnded = false;
-    /** No more of the jobs without a context are traced, and nothing is asked for each of them. */
+    /** The rate is used up: further jobs without a context are not traced, and the sampler is not asked. */
     let areOthersUntraced = false;
     sampler.refresh();
 
@@ -198,7 +198,7 @@ function groupAt(root: Root, acceptedAt: number): Group {
   return { ...root, stored, accepted: 0, duplicates: 0, refusals: new Map() };
 }
 
-/** The caller's context as it is handed on when it is not traced here. */
+/** The caller's context as it is passed on when it is not traced here. */
 function untracedOf(context: TraceContext): TraceContext {
   return { ...context, traceparent: `${context.traceparent.slice(0, 53)}00` };
 }
@@ -223,7 +223,7 @@ function endingOf(
   const all = [...refusals.values()];
   const refused = all.reduce((sum, { jobs }) => sum + jobs, 0);
   const [first] = all;
-  // where none was accepted the request did nothing for this context, and the span shows that
+  // when no job was accepted, the span shows that the request did nothing for this context
   const error = refused > 0 && accepted + duplicates === 0 ? first?.error : undefined;
   const events: SpanEvent[] = all.map(({ jobs, error: { type, message } }) => {
     return {

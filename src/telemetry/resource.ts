@@ -7,13 +7,13 @@ export type Reporter = {
   readonly instance: string;
 };
 
-/** Who reports, in the words of OpenTelemetry. The environment has precedence. */
+/** This server as an OpenTelemetry resource. The environment has precedence. */
 export function resourceOf({ version, instance }: Reporter): { readonly [name: string]: string | number } {
   return {
     "service.version": version,
     "service.instance.id": instance,
     "host.name": hostname(),
-    // The name under which Jaeger looks for the host. Spans without one it takes for those of a host whose clock is wrong,
+    // Jaeger looks for the host under this name. It takes spans without one for those of a host whose clock is wrong,
     // and moves what goes on after its parent's end, as attempts do, into the parent's time.
     ip: addressOfHost(),
     "process.pid": process.pid,
@@ -22,7 +22,7 @@ export function resourceOf({ version, instance }: Reporter): { readonly [name: s
   };
 }
 
-/** The first address that other machines may know; that of loopback where there is no network. */
+/** The first address that other machines may know; the loopback address where there is no network. */
 function addressOfHost(): string {
   const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
   return addresses.find(({ internal }) => !internal)?.address ?? "127.0.0.1";

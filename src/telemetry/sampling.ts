@@ -5,13 +5,13 @@ import type { SamplerName } from "./variables.ts";
 export type Sampler = {
   /** Whether a job whose caller sends no context is traced. Asked for each of a request's jobs, after one `refresh`. */
   begins(traceId: string): boolean;
-  /** Whether a job is traced whose caller's context is sampled, or is not. */
+  /** Whether a job is traced, depending on whether its caller's context is sampled. */
   follows(isSampled: boolean, traceId: string): boolean;
-  /** A request came. */
+  /** A new request: renews what the rate allows. */
   refresh(): void;
 };
 
-/** Follows the caller; of jobs whose callers send no context at most `perSecond` in a second, and as many at once, are traced. */
+/** Follows the caller. Of jobs whose callers send no context, at most `perSecond` in a second are traced, and as many at once. */
 export function createBoundedSampler(perSecond: number, clock: Clock): Sampler {
   let tokens = perSecond;
   let refilledMs = clock.monotonicMs();
@@ -30,7 +30,7 @@ export function createBoundedSampler(perSecond: number, clock: Clock): Sampler {
   };
 }
 
-/** One of the standard samplers. `isInRatio`: whether a trace is among those of the configured ratio. */
+/** One of the standard samplers. `isInRatio`: whether a trace belongs to the configured ratio. */
 export function createStandardSampler(name: SamplerName, isInRatio: (traceId: string) => boolean): Sampler {
   const rootName = name.replace("parentbased_", "");
   const root = (traceId: string) => rootName === "always_on" || (rootName === "traceidratio" && isInRatio(traceId));

@@ -33,11 +33,11 @@ export type Span = {
   readonly error?: SpanError | undefined;
 };
 
-/** Refusals whose sentence quotes the request, inputs among it. */
+/** Refusals whose message may quote an input. */
 const quoting: ReadonlySet<Reason> = new Set(["invalid_argument", "malformed_request", "key_exists"]);
 const maxFields = 4;
 
-/** The error of a request that was refused. It has no part of a payload: of one that is malformed it names the fields. */
+/** The error of a refused request. It quotes no payload: of a malformed one it names the fields. */
 export function errorOfRefusal({ reason, message, violations }: MillpondError): SpanError {
   if (!quoting.has(reason)) return { type: reason, message };
   const fields = [...new Set(violations.map(({ field }) => ownPart(field)))].slice(0, maxFields);
@@ -45,7 +45,7 @@ export function errorOfRefusal({ reason, message, violations }: MillpondError): 
   return { type: reason, message: `${which}the answer to the client says what is wrong` };
 }
 
-/** Of the path of a field what this server names: `jobs[2].input`, and not the keys of an input below. */
+/** The part of a field's path that this server names: `jobs[2].input`, without the keys of the input. */
 function ownPart(field: string): string {
   return /^\w+(?:\[\d+\])?(?:\.\w+)?/.exec(field)?.[0] ?? "";
 }

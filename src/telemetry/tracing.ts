@@ -16,10 +16,10 @@ export type TracingParts = Reporter & {
   readonly log: Log;
 };
 
-/** `stop` hands over what waits to be exported, and lets go of the exporters. */
+/** `stop` exports what is queued, and closes the exporters. */
 export type OpenTracing = { readonly tracing: Tracing; stop(): Promise<void> };
 
-/** Traces where the standard variables ask for it; otherwise nothing of OpenTelemetry is even loaded. */
+/** Traces if the standard variables ask for it; otherwise nothing of OpenTelemetry is loaded. */
 export async function openTracing(settings: TelemetrySettings, parts: TracingParts): Promise<OpenTracing> {
   const contexts = createContexts(settings.propagates);
   if (!settings.traces) return { tracing: createUntraced(contexts), stop: async () => {} };

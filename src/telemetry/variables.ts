@@ -1,6 +1,6 @@
 /**
- * The standard variables of OpenTelemetry for traces and metrics. What is not possible is refused at the start, where the
- * SDK would fall back to its default in silence; endpoints, headers and certificates are read by the exporters themselves.
+ * The standard variables of OpenTelemetry for traces and metrics. What is not supported is refused at the start: the SDK would
+ * use its default in silence. Endpoints, headers and certificates are read by the exporters themselves.
  * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
  */
 import { isIPv4 } from "node:net";
@@ -10,7 +10,7 @@ export type Variables = { readonly [name: string]: string | undefined };
 
 const protocols = ["grpc", "http/protobuf", "http/json"] as const;
 const traceExporters = ["otlp", "console", "none"] as const;
-/** `prometheus` asks for nothing that is not there: the HTTP port always serves /metrics. */
+/** `prometheus` changes nothing: the HTTP port always serves /metrics. */
 const metricExporters = ["otlp", "console", "prometheus", "none"] as const;
 const propagators: readonly string[] = ["tracecontext", "baggage", "none"];
 const otherPropagators: readonly string[] = ["b3", "b3multi", "jaeger", "xray", "ottrace"];
@@ -37,7 +37,7 @@ export type TraceSettings = {
   readonly protocol: Protocol;
   /** Null: the server's own, parent-based with a bound on new traces per second. */
   readonly sampler: { readonly name: SamplerName; readonly ratio: number } | null;
-  /** Bound on the spans that wait for the exporter: what is more is dropped. */
+  /** Bound on the spans that wait for the exporter: more are dropped. */
   readonly maxQueued: number;
   readonly maxBatch: number;
   /** How long a span waits for others, at most. */
@@ -57,7 +57,7 @@ export type TelemetrySettings = {
   readonly traces: TraceSettings | null;
   /** Null: no metrics are pushed. */
   readonly metrics: MetricSettings | null;
-  /** What callers' contexts are taken from. */
+  /** The formats in which callers' contexts are accepted. */
   readonly propagates: { readonly trace: boolean; readonly baggage: boolean };
   /** Who reports: `service.name` is always there. */
   readonly resource: { readonly [name: string]: string };
@@ -88,7 +88,7 @@ export function readVariables(env: Variables): TelemetrySettings {
 type Reader = ReturnType<typeof createReader>;
 
 function createReader(env: Variables) {
-  /** What both signals share is looked at for each. */
+  /** Variables that both signals share are checked for each. */
   const mistakes = new Set<string>();
   const refuse = (name: string, what: string, remedy: string) => void mistakes.add(`${name} ${what}: ${remedy}`);
   /** An empty variable counts as not given. */
@@ -169,7 +169,7 @@ function exportersOf(read: Reader, signal: Signal, known: readonly string[]): Ex
   return exporters.length > 0 ? exporters : undefined;
 }
 
-/** The variable of one signal goes before that of all. */
+/** The variable of one signal has precedence over that of all. */
 function protocolOf(read: Reader, signal: Signal): Protocol {
   const own = read.oneOf(`OTEL_EXPORTER_OTLP_${signal}_PROTOCOL`, protocols);
   return own ?? read.oneOf("OTEL_EXPORTER_OTLP_PROTOCOL", protocols) ?? "http/protobuf";
@@ -182,7 +182,7 @@ function collectorOf(read: Reader, signal: Signal): string | null {
   return url && url.host !== "" ? url.origin : shown(given);
 }
 
-/** What the exporters would pass over with a warning. */
+/** What the exporters would ignore with a warning. */
 function checkOtlp(read: Reader, signal: Signal): void {
   const isGrpc = protocolOf(read, signal) === "grpc";
   for (const prefix of [`OTEL_EXPORTER_OTLP_${signal}_`, "OTEL_EXPORTER_OTLP_"]) {
@@ -200,14 +200,14 @@ function checkOtlp(read: Reader, signal: Signal): void {
   }
 }
 
-/** gRPC also takes a host and a port, by TLS, for which the host has to be a name. */
+/** gRPC also accepts a host and a port, with TLS, for which the host has to be a name. */
 function isEndpoint(given: string, isGrpc: boolean): boolean {
   const [, host] = /^([A-Za-z0-9._-]+):\d{1,5}$/.exec(given) ?? [];
   if (isGrpc && host !== undefined) return !isIPv4(host);
   return URL.canParse(given) && /^https?:$/.test(new URL(given).protocol);
 }
 
-/** Others of the standard, which a fleet may name for its other services, are passed over beside one that is spoken here. */
+/** Other standard formats, which a fleet may name for its other services, are ignored beside one that is supported here. */
 function propagatesOf(read: Reader): TelemetrySettings["propagates"] {
   const name = "OTEL_PROPAGATORS";
   const given = read.text(name) ?? "tracecontext,baggage";

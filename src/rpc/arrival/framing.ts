@@ -2,21 +2,21 @@
 import { hasCompressedFlag, headBytes } from "../envelopes.ts";
 
 export type Framing = {
-  /** Looks at the next bytes; returns what the messages that they complete take, one number for each. */
+  /** Reads the next bytes; returns the memory that each message takes which they complete, in order. */
   read(chunk: Uint8Array): readonly number[];
-  /** What the message that has begun takes once it is complete; 0: none has begun. */
+  /** The memory that the unfinished message takes once it is complete; 0: there is none. */
   begun(): number;
-  /** The message is larger than one may be: who reads it refuses it, and keeps nothing of it. */
+  /** The message is over the limit: its reader refuses it, and keeps nothing of it. */
   isTooLarge(): boolean;
 };
 
 const none: readonly number[] = [];
 
-/** Messages with a head each. One that is compressed may take `messageBytes`, whatever its length. */
+/** Messages with a head each. A compressed one may inflate to `messageBytes`, whatever its length. */
 export function createEnvelopes(messageBytes: number): Framing {
   let headLength = 0;
   let isCompressed = false;
-  /** Of the message that has begun; what of it is still to come. */
+  /** Of the unfinished message, and how much of it is still to come. */
   let length = 0;
   let left = 0;
 

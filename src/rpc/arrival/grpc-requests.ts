@@ -1,4 +1,4 @@
-/** Counts the requests of grpc-js in the budget: it reads a stream until a whole message is there, and has no option that bounds this. */
+/** Counts the requests of grpc-js in the budget: it reads a stream until it has a whole message, and no option of it bounds that. */
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Log } from "../../log.ts";
 import { guarded } from "../boundary.ts";
@@ -8,9 +8,9 @@ import { type RequestBody, smallBytes } from "./request-body.ts";
 import type { RequestBudget } from "./request-budget.ts";
 
 export type GrpcRequests = {
-  /** Counts a request, before grpc-js gets it: what comes is seen here first. */
+  /** Counts a request before grpc-js gets it, so that its bytes are seen here first. */
   count(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
-  /** Metadata that says which request a call is; set for streams of requests, whatever the client sends. */
+  /** Metadata that identifies the request of a call. Set on streams of requests, in place of whatever the client sent. */
   readonly key: string;
   /** The reader of this request took a message. */
   taken(request: string | undefined): void;
@@ -55,7 +55,7 @@ export function createGrpcRequests({ budget, log, messageBytes, streamPaths }: G
     stream.on("data", body.received).on("close", end); // neither throws
   }
 
-  /** A single request is mostly small, and here in one piece with its end: it is counted when it is not. */
+  /** A single request is mostly small and arrives in one piece with its end: only one that does not is counted. */
   function readSingle(stream: ServerHttp2Stream): void {
     let body: RequestBody | undefined;
     let first: Uint8Array | undefined;
@@ -110,5 +110,5 @@ export function createGrpcRequests({ budget, log, messageBytes, streamPaths }: G
 /** Ends a stream of HTTP/2 with advice to slow down; gRPC clients see RESOURCE_EXHAUSTED. */
 function cutStream(stream: ServerHttp2Stream): void {
   stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-  stream.destroy(); // or it would keep what came and was not read
+  stream.destroy(); // otherwise it would keep what arrived and was not read
 }

@@ -1,4 +1,4 @@
-/** One request whose body arrives: what it holds, whether it may be read on, and when it is cut. */
+/** One request whose body arrives: what it holds, whether it is read on, and when it is cut. */
 import type { Clock } from "../../clock.ts";
 import type { Reservation } from "../../engine/deliver/read-budget.ts";
 import type { Log } from "../../log.ts";
@@ -6,7 +6,7 @@ import { guarded, ignore } from "../boundary.ts";
 import type { Framing } from "./framing.ts";
 
 export type Arrival = {
-  /** What it arrives on. The budget is shared among connections: each has its turn, and a new one finds room. */
+  /** The connection that it arrives on. Connections share the budget: they take turns, and a new one finds room. */
   readonly connection: object;
   readonly framing: Framing;
   /**
@@ -14,32 +14,32 @@ export type Arrival = {
    * request, which a client may hold back.
    */
   readonly handsOver: "complete" | "taken" | "end";
-  /** What still comes, and waits in buffers on the way, when it is not read. */
+  /** Bytes that may still arrive, and wait in buffers, while it is not read. */
   readonly pausedBytes: number;
-  /** Reads no more of it, until `resume`. */
+  /** Stops reading it, until `resume`. */
   pause(): void;
   resume(): void;
   /** Ends the request. */
   cut(): void;
 };
 
-/** Too little of it came in time; it came in too many pieces; or its connection takes most where all take too much. */
+/** Too little of it came in time; it came in too many pieces; or its connection holds most while all hold too much. */
 export type CutReason = "stalled" | "fragmented" | "crowded_out";
 
-/** Nothing of it throws: an error is logged and ends this request, and no other. */
+/** Nothing here throws: an error is logged, and ends this request only. */
 export type RequestBody = {
-  /** These bytes came, and go on to the reader. */
+  /** These bytes arrived, and go on to the reader. */
   received(chunk: Uint8Array): void;
   /** The reader took a message; for `handsOver: "taken"`. */
   taken(): void;
-  /** Nothing of it is held any more. Safe to call again. */
+  /** It holds nothing any more. Safe to call again. */
   end(): void;
   cut(reason: CutReason): void;
   /** Cuts it when it has stalled. `isCrowded`: others wait for room. */
   checkStall(isCrowded: boolean): void;
 };
 
-/** What a body needs of the budget. */
+/** What a body needs from the budget. */
 export type BodyBudget = {
   readonly clock: Clock;
   readonly log: Log;
@@ -83,7 +83,7 @@ export function createRequestBody(arrival: Arrival, budget: BodyBudget): Request
   /** Reserves what it holds and will hold, and is read on once that is granted. */
   function settle(): void {
     const needed = completeBytes + framing.begun();
-    const isBehind = handsOver === "taken" && completeBytes > smallBytes; // its reader has enough to do
+    const isBehind = handsOver === "taken" && completeBytes > smallBytes; // its reader is busy with the messages before
     if (needed <= smallBytes) leave();
     else if (needed < reservedBytes || (needed > reservedBytes && !isBehind)) ask(needed);
     const fits = needed <= smallBytes || (!isWaiting && needed <= reservedBytes);

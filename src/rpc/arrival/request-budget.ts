@@ -1,7 +1,10 @@
 /**
- * The memory of requests that arrive: one budget for all bytes, of both ports, that were received and are not handed over
- * yet. A message that needs more than a little waits for room before it is read on, and then has room for all of it: so
- * what has begun can end, and no message waits for another that waits for it. What room cannot bound is cut.
+ * The memory of arriving requests: one budget, for both ports, for all bytes that were received and not yet handed over.
+ * A message of more than 16 KiB reserves its whole size before it is read on. So whatever has begun can finish, and no two
+ * messages wait for each other. Half of the budget is for reservations. The other half is for what reserves nothing: small
+ * messages, and what clients send before they notice that they are not read. When that half is full, the requests of the
+ * connection that holds most of it are cut, then those of the next. A request that makes no progress is cut too, and so is one
+ * that keeps its reservation for too long while others wait.
  */
 import type { Clock } from "../../clock.ts";
 import { createReadBudget } from "../../engine/deliver/read-budget.ts";
@@ -11,11 +14,11 @@ import { type Arrival, createRequestBody, type CutReason, type RequestBody } fro
 export type RequestBudget = {
   /** A request whose body begins to arrive. */
   open(arrival: Arrival): RequestBody;
-  /** Calls `open` for a request that is still there after a while; most are gone before, and cost next to nothing. */
+  /** Calls `open` for a request that is still there after a while; most have ended by then, and cost next to nothing. */
   openLater(request: Later): void;
-  /** What a request holds that is opened later. All such requests are opened at once when the budget has no room for this. */
+  /** A request that is opened later holds these bytes. When the budget has no room for them, all such requests are opened. */
   hold(request: Later, bytes: number): void;
-  /** It is opened by its owner, or it has ended. Safe to call again. */
+  /** Its owner opens it, or it has ended. Safe to call again. */
   forget(request: Later): void;
   /** Bytes that all requests hold now. */
   heldBytes(): number;
@@ -25,9 +28,9 @@ export type RequestBudget = {
 type Later = { bytes: number; open(): void };
 
 export type RequestBudgetOptions = {
-  /** Half of it is room for messages; half for what reserves nothing: small messages, and what is sent while others wait. */
+  /** Half of it is for reservations, half for what reserves nothing. */
   readonly bytes: number;
-  /** A request must make progress, and a message that has room while others wait must be complete, within this time. */
+  /** A request must make progress, and a message with a reservation must be complete while others wait, within this time. */
   readonly stallMs: number;
   readonly clock: Clock;
   readonly log: Log;
@@ -39,7 +42,7 @@ export type RequestBudgetOptions = {
 type Connection = { readonly name: string; readonly requests: Set<RequestBody>; outsideBytes: number };
 
 const checksPerStall = 10;
-/** Requests that are complete, and end in the next packet, are gone by then. */
+/** Complete requests whose end comes in the next packet are gone by then. */
 const makeSpaceAfterMs = 50;
 
 export function createRequestBudget({ bytes, stallMs, clock, log, onCut }: RequestBudgetOptions): RequestBudget {
@@ -54,7 +57,7 @@ export function createRequestBudget({ bytes, stallMs, clock, log, onCut }: Reque
   const crowd = new Set<Connection>();
   let connectionCount = 0;
   let outsideBytes = 0;
-  /** What requests hold that are opened later. */
+  /** Bytes of the requests that are opened later. */
   let unopenedBytes = 0;
   let waiting = 0;
   let isCheckDue = false;

@@ -1,6 +1,6 @@
 /**
- * The files that describe all types of the server, Millpond's own and those of the tasks, as one set that fits together:
- * no name of a file and no symbol is in it twice. That is what tools need that load all of it.
+ * The files that describe all types of the server, Millpond's own and those of the tasks, as one consistent set: no file name
+ * and no symbol is in it twice, because some tools load all of it.
  */
 import { type DescFile, type DescMessage, clone, toBinary } from "@bufbuild/protobuf";
 import { nestedTypes } from "@bufbuild/protobuf/reflect";
@@ -23,14 +23,14 @@ export type DescribedFiles = {
   readonly files: ReadonlyMap<string, DescribedFile>;
   /** The file with a task's type; undefined: it was left out. */
   fileOf(type: DescMessage): DescribedFile | undefined;
-  /** Types of tasks that do not fit to those before them, and why. */
+  /** Types of tasks that conflict with earlier ones, and why. */
   readonly leftOut: readonly { readonly task: string; readonly why: string }[];
 };
 
 /**
- * Files of tasks come with any name, and `input.proto` is a good name in more than one folder: a second file of a name gets
- * the task's name in front of its own. A symbol cannot be renamed: what declares one for the second time is left out. Of
- * files that Millpond has itself, as those of google.protobuf, its own are taken.
+ * Files of tasks may have any name, and `input.proto` is a good name in more than one folder: the second file of a name gets
+ * its task's name in front. A symbol cannot be renamed: a file that declares one again is left out. Of files that Millpond
+ * has itself, such as those of google.protobuf, its own are used.
  */
 export function describeFiles(own: readonly DescFile[], tasks: Tasks): DescribedFiles {
   const files = new Map<string, DescribedFile>();

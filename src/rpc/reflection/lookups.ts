@@ -1,4 +1,4 @@
-/** What reflection answers from: made once, so that an answer is a lookup and a copy. */
+/** What reflection answers from: prepared once, so that an answer is a lookup and a copy. */
 import { type DescribedFile, type DescribedFiles, withImports } from "./described-files.ts";
 
 export type Lookups = {

@@ -21,11 +21,11 @@ export type Reflection = {
   readonly v1alpha: Implementation<typeof V1Alpha>;
 };
 
-/** Bound on a name that is asked for: it comes back in the answer. */
+/** Bound on a requested name: the answer repeats it. */
 const maxName = 1000;
 /**
- * Bound on the files of one answer, but for the first, which is what was asked for. Whoever misses one of the others asks
- * for it by name, so that a stream that is not read holds no more than this, or one file.
+ * Bound on the files of one answer besides the one that was asked for. A client that misses another asks for it by name, so
+ * that a stream that is not read holds no more than this, or one file.
  */
 const maxAnswerBytes = 64 * 1024;
 
@@ -107,7 +107,7 @@ function createAnswers(lookupsNow: () => Lookups, services: readonly string[]) {
   };
 }
 
-/** The file with what it imports, as far as this stream has not had it. */
+/** The file with its imports, without those that this stream has had. */
 function answerWith(lookups: Lookups, file: DescribedFile | undefined, sent: Set<DescribedFile>, why: () => string) {
   if (!file) return notFound(why());
   const files = [file];

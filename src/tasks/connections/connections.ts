@@ -29,7 +29,7 @@ export type ConnectionsParts = {
   readonly clock?: Clock;
 };
 
-/** A connection is kept for this multiple of the time that opening it took, even if others wait, up to `longestPaidMs`. */
+/** A connection is kept for this multiple of the time that opening it took, even if others wait, but no longer than `longestPaidMs`. */
 const costsPaid = 10;
 const longestPaidMs = 10_000;
 
@@ -40,14 +40,14 @@ export function createConnections<C extends Connection>({
 }: ConnectionsParts): Connections<C> {
   /** Those without work, with what cancels the end of their wait; the last one was used last. */
   const idle = new Map<C, () => void>();
-  /** What opening each cost, and when it was open. */
+  /** What opening each connection cost, and when it was open. */
   const opened = new WeakMap<C, { readonly costMs: number; readonly atMs: number }>();
   let isClosed = false;
   const stopListening = permits.onWanted(() => {
     for (const connection of idle.keys()) if (hasPaid(connection)) void closeIdle(connection);
   });
 
-  /** One that was dear to open, such as a process on a busy machine, works for long enough before others open one. */
+  /** One that was slow to open, such as a process on a busy machine, works for a while before others open theirs. */
   function hasPaid(connection: C): boolean {
     const { costMs = 0, atMs = 0 } = opened.get(connection) ?? {};
     return clock.monotonicMs() - atMs >= Math.min(costMs * costsPaid, longestPaidMs);

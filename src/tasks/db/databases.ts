@@ -16,12 +16,12 @@ export type Databases = {
   readonly settings: DatabasesSettings;
   /** Does the work on a database of the settings. */
   run(database: string, work: Work, signal: AbortSignal): Promise<Answer>;
-  /** Reports which of those that are not known to be well are away. The connections that it opens stay open for jobs. */
+  /** Reports which databases are away, without asking those known to be well. The connections that it opens stay open for jobs. */
   probe(signal: AbortSignal, isWell: (database: string) => boolean): Promise<void>;
   close(): Promise<void>;
 };
 
-/** How long a probe waits for a connection: less than it may take, so that its own end is no news. */
+/** How long a probe waits for a connection: less than a probe may take, so that its own timeout is never reported. */
 const probeMs = 8_000;
 
 export const databases = defineResource({
@@ -97,7 +97,7 @@ function createDatabases({ settings, permits, report }: ResourceContext<Database
   };
 }
 
-/** With the name of the database, for a dead letter is read far away from the configuration. */
+/** Adds the name of the database: a dead letter is read far away from the configuration. */
 function named(name: string, error: unknown): unknown {
   if (!(error instanceof TaskError) || !/^(?:db_|too_many|output_|no_password)/.test(error.reason)) return error;
   const { reason, message, retryable, details } = error;

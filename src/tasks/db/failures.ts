@@ -21,7 +21,7 @@ const violations = {
 export const failures = {
   /** It cannot be reached, or has no room. Nothing was changed. */
   unavailable: (why: string) => new TaskError("db_unavailable", `is away: ${why}`),
-  /** Another transaction was in the way. Nothing was changed. */
+  /** It conflicted with another transaction. Nothing was changed. */
   conflict: (why: string) => new TaskError("db_conflict", `another transaction was in the way: ${why}`),
   timedOut: ({ timeoutMs }: Work) =>
     new TaskError("db_timed_out", `the statement took longer than its timeoutMs of ${timeoutMs}, and was ended`),
@@ -57,7 +57,7 @@ export const failures = {
     permanent("output_too_large", `the rows have more than ${limit} bytes: ask for fewer rows or columns`, { limit }),
 };
 
-/** The same failure with the set that it came from. */
+/** The same failure, with the set that caused it. */
 export function ofSet(failure: TaskError, index: number): TaskError {
   const { reason, message, retryable, details } = failure;
   return new TaskError(reason, `sets[${index}]: ${message}`, { retryable, details: { ...details, set: index } });

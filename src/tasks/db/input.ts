@@ -14,10 +14,10 @@ export type Asked = {
   readonly sets: ReadonlyMap<string, Values>;
 };
 
-/** Most violations that are reported of one input: one mistake in each of a thousand sets is not listed a thousand times. */
+/** Most violations that are reported for one input: a mistake that a thousand sets repeat is not listed a thousand times. */
 const maxViolations = 20;
 
-/** What of a message is asked for: one execution, or one for each set. */
+/** The part of a message that asks for executions: one, or one for each set. */
 export const askedOnce = (input: {
   readonly database: string;
   readonly statement: string;

@@ -1,4 +1,4 @@
-/** The types of parameters: what each takes as JSON, and what the databases are given. */
+/** The types of parameters: what each accepts as JSON, and what the databases get. */
 import type { JsonValue } from "../../job/job.ts";
 
 /** A value as a driver takes it. */
@@ -87,7 +87,7 @@ const types = {
 
 export type TypeName = keyof typeof types;
 const typeNames = Object.keys(types) as TypeName[];
-/** Their lists would need a form of their own. */
+/** Lists of these would need a format of their own. */
 const unlisted: readonly TypeName[] = ["bytes", "json"];
 
 /** Reads a declaration; undefined when it is none. */
@@ -154,7 +154,7 @@ function isTimestamp(value: JsonValue): boolean {
   return isDate(date) && Number(hour) < 24 && Number(minute) < 60 && Number(second) < 60;
 }
 
-/** 2026-02-30 is none, though JavaScript takes it for the second of March. */
+/** 2026-02-30 is no date, although JavaScript reads it as the second of March. */
 function isDate(value: string): boolean {
   if (!/^\d{4}-\d\d-\d\d$/.test(value) || value.startsWith("0000")) return false;
   const time = Date.parse(`${value}T00:00:00Z`);

@@ -13,12 +13,12 @@ export function rowsOf({ columns, rows }: Answer): { columns: string[]; rows: Ro
 }
 
 /**
- * What a statement that writes may return, so that it fits into a result with the default limits: its size is known before the
- * commit, and the limits only after it.
+ * What a statement that writes may return. Sized for the default limits of a result: the real limits are known only after the
+ * commit.
  */
 const maxReturned = { values: 16_000, bytes: 2 * 1024 * 1024 };
 
-/** The answer, if it can be made a result. Called before the commit, so that nothing is changed when it cannot. */
+/** The answer, if it fits into a result. Called before the commit, so that nothing is changed when it does not. */
 export function accepted(answer: Answer, { isReadOnly }: Pick<Work, "isReadOnly">): Answer {
   const { columns, rows } = answer;
   const twin = columns.find((name, index) => columns.indexOf(name) !== index);
@@ -36,7 +36,7 @@ export function accepted(answer: Answer, { isReadOnly }: Pick<Work, "isReadOnly"
   return answer;
 }
 
-/** Counts as `limits.values` does, and bytes generously. */
+/** Counts values as `limits.values` does, and rounds bytes up. */
 function add(cell: JsonValue, size: { values: number; bytes: number }, nameBytes: number): void {
   size.values += 1;
   size.bytes += nameBytes + 16;

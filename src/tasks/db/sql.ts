@@ -35,7 +35,7 @@ const parameter = /\$([a-z_][a-z0-9_]{0,62})(?![\w$])/y;
 /** SQLite's other ways to write a parameter, and PostgreSQL's own one. */
 const foreign = { postgres: /\$\d+/y, sqlite: /[?]\d*|[:@#][A-Za-z_0-9]\w*|\$\w*/y } as const;
 
-/** Would end the transaction that the statement runs in, or, like COPY, speak another protocol. */
+/** Statements that would end their own transaction or, like COPY, use another protocol. */
 const refused = /^(?:begin|start|commit|end|rollback|abort|savepoint|release|prepare|copy)$/i;
 
 /** Throws an Error that says what is wrong. The database itself reads the SQL only when it runs. */

@@ -1,4 +1,4 @@
-/** What a job asks of a database, and what a connection to one is: the same for both kinds. */
+/** What a job asks of a database, and what a connection to one does: the same for both kinds. */
 import type { JsonValue } from "../../job/job.ts";
 import type { Connection } from "../connections/connections.ts";
 import type { Bound } from "./parameter.ts";
@@ -7,7 +7,7 @@ import type { Bound } from "./parameter.ts";
 export type Work = {
   readonly sql: string;
   readonly sets: readonly (readonly Bound[])[];
-  /** Reads only, and the database refuses everything else. Otherwise all sets run in one transaction. */
+  /** It reads only, and the database refuses anything else. Otherwise all sets run in one transaction. */
   readonly isReadOnly: boolean;
   /** Most rows that may come back. Undefined: rows are not read. */
   readonly maxRows: number | undefined;

@@ -1,7 +1,7 @@
-/** What may stand as an address of a mail, and as text in one of its headers. */
+/** Which addresses a mail may have, and which text its headers. */
 import { domainToASCII } from "node:url";
 
-/** As `From`, `To` and the envelope name it. */
+/** An address for `From`, `To` and the envelope. */
 export type Address = { readonly address: string; readonly name: string };
 
 const longestAddress = 254; // RFC 5321 errata 1690
@@ -12,10 +12,10 @@ const longestName = 256;
 const localPart = /^[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+(?:\.[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+)*$/u;
 const domain =
   /^[\p{L}\p{N}](?:[\p{L}\p{M}\p{N}-]{0,61}[\p{L}\p{M}\p{N}])?(?:\.[\p{L}\p{N}](?:[\p{L}\p{M}\p{N}-]{0,61}[\p{L}\p{M}\p{N}])?)*$/u;
-/** C0, DEL and C1, and the two that some programs take for the end of a line. */
+/** C0, DEL and C1, and the two characters that some programs treat as the end of a line. */
 const control = /[\p{Cc}\u2028\u2029]/u;
 
-/** What is wrong with an address, for a message that begins with its field. */
+/** What is wrong with an address. The message continues a sentence that begins with the field. */
 export function faultOfAddress(address: string): string | undefined {
   if (address === "") return "is missing";
   const at = address.lastIndexOf("@");
@@ -35,8 +35,8 @@ export function faultOfName(name: string): string | undefined {
 }
 
 /**
- * What is wrong with text for a header: CR and LF would end the header and begin another one, and other control characters
- * have no place in it either.
+ * What is wrong with text for a header: CR and LF would end the header and begin another one, and other control characters do
+ * not belong in it either.
  */
 export function faultOfHeaderText(text: string): string | undefined {
   const found = control.exec(text);

@@ -4,16 +4,16 @@ import { faultOfAddress, faultOfHeaderText, faultOfName, shown } from "./address
 import type { SmtpServer, SmtpSettings } from "./settings.ts";
 import { renderSubject } from "./template.ts";
 
-/** What RFC 5321 (4.5.3.1.8) asks every server to take. */
+/** Recipients that RFC 5321 (4.5.3.1.8) asks every server to accept. */
 const mostRecipients = 100;
 const mostParts = 50;
 const longestSubject = 998;
 const longestHeader = 4096;
-/** A line of a mail has 998 characters at most, and the first one has the header's name too. */
+/** A line of a mail has at most 998 characters, and the first one also holds the header's name. */
 const longestWord = 900;
 const longestFilename = 255;
 
-/** What the task writes itself, what belongs to the way of a mail, and what describes its body. */
+/** Headers that the task writes itself, that belong to transport, or that describe the body. */
 const reservedHeaders =
   /^(?:from|to|cc|bcc|reply-to|sender|subject|date|message-id|mime-version|return-path|received|dkim-signature|content-.*|resent-.*)$/i;
 

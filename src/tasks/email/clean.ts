@@ -1,11 +1,11 @@
-/** Makes text of a server fit for messages. */
+/** Makes text from a server fit for messages. */
 
 const longestAnswer = 500;
 const redacted = "[redacted]";
 
 /**
- * What makes such a text one line, cuts it, and takes out the password, which some servers repeat in their answer to a
- * login that they do not understand. Base64 is how it goes over the wire.
+ * Returns a function that makes such a text one line, cuts it, and removes the password, also in base64 as it is sent: some
+ * servers repeat it when they do not understand a login.
  */
 export function cleanerOf(login: { readonly user: string; readonly password: string } | undefined) {
   const forms = login ? formsOf(login.user, login.password) : [];

@@ -24,20 +24,20 @@ export type Sent = {
 
 export type Bounds = {
   readonly signal: AbortSignal;
-  /** When an answer is no longer waited for, in milliseconds since 1970. */
+  /** When the wait for an answer ends, in milliseconds since 1970. */
   readonly giveUpAt: number;
 };
 
 export type SmtpConnection = Connection & {
   /** Sends one mail. Throws an SmtpError, or the signal's reason when that aborts before the mail is whole. */
   send(mail: Mail, bounds: Bounds): Promise<Sent>;
-  /** Makes it fit for another mail after one that was refused; false: it is not, or not soon. */
+  /** Prepares it for another mail after a refused one; false: it is not ready, or not soon. */
   reset(): Promise<boolean>;
 };
 
 type Clean = (text: string) => string;
 
-/** One that waits for answers: nodemailer has bounds on silence only, which a line now and then keeps up for ever. */
+/** Bounds the wait for answers: nodemailer bounds silence only, which a line now and then interrupts for ever. */
 type Session = {
   readonly smtp: SmtpSession;
   readonly clean: Clean;
@@ -61,7 +61,7 @@ const partBytes = 64 * 1024;
 const maxResponseBytes = 64 * 1024;
 /** What a server answers to a mail that is too large. */
 const tooLarge = 552;
-/** Of a certificate that is not trusted, and of a handshake that fails otherwise. */
+/** Codes of a certificate that is not trusted, and of other handshakes that fail. */
 const tlsCodes = /^(?:ERR_TLS|ERR_SSL|EPROTO$|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|INVALID_|PATH_LENGTH|HOSTNAME_)/;
 
 /**
@@ -73,7 +73,7 @@ export async function openConnection(server: SmtpServer, signal: AbortSignal): P
   const login = server.login && { user: server.login.user, password: secretOf(server.login.password) };
   const clean = cleanerOf(login);
   const { connectMs, answerMs } = server;
-  // its log is where nodemailer says that an answer is whole
+  // nodemailer reports only in its log that an answer is complete
   const logger = { debug: ({ tnx }: { readonly tnx?: string }) => void (tnx === "server" && session.onAnswer()) };
   const smtp = new SMTPConnection({ ...optionsOf(server), logger, transactionLog: true });
   const session: Session = { smtp, clean, answerMs, onAnswer() {} };
@@ -92,7 +92,7 @@ export async function openConnection(server: SmtpServer, signal: AbortSignal): P
     const at = smtp.upgrading ? "secure" : stage;
     reject(new SmtpError(`it is not ready within ${connectMs} ms (connectMs)`, { stage: at }));
   });
-  smtp.on("error", fail); // also later ones, which `send` gets as well: without a listener they would be thrown
+  smtp.on("error", fail); // also later errors, which `send` gets too: without a listener they would be thrown
   signal.addEventListener("abort", onAbort, { once: true });
   smtp.connect((error) => {
     if (error) return fail(error);
@@ -125,7 +125,7 @@ export async function openConnection(server: SmtpServer, signal: AbortSignal): P
   };
 }
 
-/** Undefined: not made yet. With STARTTLS it is another one from then on. */
+/** Undefined: not made yet. STARTTLS replaces it with another. */
 function socketOf({ _socket: socket }: SmtpSession) {
   return socket || undefined;
 }
@@ -207,12 +207,12 @@ function send(session: Session, mail: Mail, { signal, giveUpAt }: Bounds): Promi
       });
     }
 
-    /** A mail that is whole may have been taken, so its answer is still waited for: until the thread has to end. */
+    /** A complete mail may have been accepted, so its answer is still awaited, until the thread has to end. */
     function onAbort(): void {
       if (!isWhole) abandon(signal.reason);
     }
 
-    /** Without its end the server drops what it has of the mail. */
+    /** Without the end of the mail, the server drops what it has of it. */
     function abandon(reason: unknown): void {
       end();
       reject(reason);

@@ -1,4 +1,4 @@
-/** Says of a mail that was not sent, or perhaps was, what that means for its job. */
+/** Decides how a job fails whose mail was not sent, or perhaps was. */
 import { permanent, TaskError } from "../../pool/task.ts";
 import type { SmtpServer } from "./settings.ts";
 import { SmtpError } from "./smtp-error.ts";
@@ -6,7 +6,7 @@ import { SmtpError } from "./smtp-error.ts";
 /** Of a bad sequence of commands: the session's fault, not the mail's. */
 const badSequence = 503;
 
-/** What a job fails with. Anything but an SmtpError, such as the reason of a cancel, stays as it is. */
+/** The failure of the job. Anything but an SmtpError, such as the reason of a cancel, stays as it is. */
 export function failureOf(error: unknown, name: string, { host, port, unknownOutcome }: SmtpServer): unknown {
   if (!(error instanceof SmtpError)) return error;
   const { stage, code, message } = error;

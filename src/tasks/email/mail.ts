@@ -23,12 +23,12 @@ export type MailParts = {
   readonly date: number;
 };
 
-/** The same for every attempt of a job, and known before it is sent: who gets the mail twice can see that it is one. */
+/** The same for every attempt of a job, and known before it is sent: a recipient who gets the mail twice can see that it is one. */
 export function messageIdOf(jobId: string, { address }: Address): string {
   return `<${jobId}@${domainToASCII(address.slice(address.lastIndexOf("@") + 1))}>`;
 }
 
-/** Nothing is read but the input: no file, no URL. Addresses go in as objects, for as text they would be parsed. */
+/** Reads nothing but the input: no file, no URL. Addresses are passed as objects, because text would be parsed. */
 export function composeMail({ input, from, template, jobId, date }: MailParts): Mail {
   const messageId = messageIdOf(jobId, from);
   const { subject, text, html } = template ? render(template, input.values) : input;

@@ -1,9 +1,9 @@
-/** How many permits of what kind a server of the resource `smtp` has, and how its rate is kept with them. */
+/** The permits of each server of the resource `smtp`: for its connections, and for its rate. */
 import { systemClock } from "../../clock.ts";
 import type { ResourceContext } from "../../pool/resource.ts";
 import type { SmtpServer, SmtpSettings } from "./settings.ts";
 
-/** For each server one of its name, for connections, and one for its rate if it has one. */
+/** For each server, permits under its name for connections, and others for its rate if it has one. */
 export function permitsOf({ servers }: SmtpSettings): { [name: string]: number } {
   const permits: { [name: string]: number } = {};
   for (const [name, server] of Object.entries(servers)) {
@@ -25,7 +25,7 @@ export function createPace(name: string, server: SmtpServer, { permits }: Pick<R
   };
 }
 
-/** A mail takes a permit and gives it back after `perMs`: so there are never more than so many in any such time. */
+/** A mail takes a permit and releases it after `perMs`: so no period of that length has more mails than permits. */
 function rateOf({ perSecond }: SmtpServer): { readonly permits: number; readonly perMs: number } | undefined {
   if (perSecond === undefined) return undefined;
   const permits = Math.max(1, Math.floor(perSecond / 10));

@@ -10,13 +10,13 @@ import { createPace } from "./rate.ts";
 import type { SmtpServer, SmtpSettings } from "./settings.ts";
 import { SmtpError } from "./smtp-error.ts";
 
-/** A server that is about to close the connection says so with this code, whatever it was asked. */
+/** With this code, to any command, a server reports that it is about to close the connection. */
 const closing = 421;
-/** A probe has ten seconds: what it finds in less is reported of the server, and not of the resource as a whole. */
+/** A probe has ten seconds. One that ends earlier reports the server, and not the resource as a whole. */
 const longestProbeMs = 8_000;
 
 export type SendingAttempt = Pick<TaskContext, "signal" | "span" | "progress"> & {
-  /** When an answer is no longer waited for, in milliseconds since 1970. */
+  /** When the wait for an answer ends, in milliseconds since 1970. */
   readonly giveUpAt: number;
 };
 
@@ -33,7 +33,7 @@ export function createSender(name: string, server: SmtpServer, ctx: ResourceCont
   const permits = ctx.permits(name);
   const connections = createConnections<SmtpConnection>({ permits, idleMs: server.idleMs });
   const pace = createPace(name, server, ctx);
-  /** Those that are made fit for another mail. */
+  /** Connections that are being prepared for another mail. */
   const resetting = new Set<Promise<void>>();
 
   async function send(mail: Mail, attempt: SendingAttempt): Promise<Sent> {
@@ -82,7 +82,7 @@ export function createSender(name: string, server: SmtpServer, ctx: ResourceCont
     }
   }
 
-  /** Beside the attempt, whose outcome is known. */
+  /** Runs beside the attempt, whose outcome is known. */
   function reset(connection: SmtpConnection): void {
     const ended = connection.reset().then((isFit) => (isFit ? connections.giveBack(connection) : connection.close()));
     resetting.add(ended);

@@ -10,7 +10,7 @@ export type SmtpSettings = {
   readonly templates: { readonly [name: string]: Template };
 };
 
-/** One SMTP server. Where its password is, not what it is. */
+/** One SMTP server. It holds where the password is, not the password. */
 export type SmtpServer = {
   readonly host: string;
   /** Default: 587 with `starttls`, 465 with `tls`, 25 with `none`. */
@@ -39,7 +39,7 @@ export type SmtpServer = {
 export type Login = { readonly user: string; readonly password: Secret };
 
 const hourMs = 3_600_000;
-/** A thread keeps the permit of a mail for ten seconds then: with less it could end before, and its permits with it. */
+/** Lowest rate. A thread then keeps the permit of a mail for ten seconds; for longer, the thread could end before, and its permits with it. */
 const leastPerSecond = 0.1;
 const loopback = /^(?:localhost|127\.\d+\.\d+\.\d+|::1)$/;
 const ports = { starttls: 587, tls: 465, none: 25 } as const;

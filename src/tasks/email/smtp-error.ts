@@ -1,4 +1,4 @@
-/** What goes wrong between here and an SMTP server. */
+/** Failures between this server and an SMTP server. */
 
 /** Where it went wrong. `answer`: the server has the mail as a whole, and may have taken it. */
 export type Stage = "connect" | "secure" | "login" | "send" | "answer";
@@ -9,7 +9,7 @@ export class SmtpError extends Error {
   readonly stage: Stage;
   /** The server's reply code; undefined: it did not answer. */
   readonly code: number | undefined;
-  /** Recipients that were refused, when that is why. */
+  /** Refused recipients, when they are the cause. */
   readonly rejected: readonly Rejection[];
 
   constructor(

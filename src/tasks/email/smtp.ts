@@ -14,7 +14,7 @@ export type Smtp = {
   compose(parts: MailParts): Mail;
   /** Sends one mail to one of the servers. Throws an SmtpError, or the signal's reason. */
   send(server: string, mail: Mail, attempt: SendingAttempt): Promise<Sent>;
-  /** Reports which servers are away, of those that are not known to be well. The connections that it opens stay open for mails. */
+  /** Reports which servers are away, without asking those known to be well. The connections that it opens stay open for mails. */
   probe(signal: AbortSignal, isWell?: (server: string) => boolean): Promise<void>;
   /** Resolves when all connections of this thread are closed on both sides. */
   close(): Promise<void>;
@@ -29,7 +29,7 @@ export const smtp = defineResource({
   teardown: (value: Smtp) => value.close(),
 });
 
-/** nodemailer takes 14 MB of each thread, with what it needs of Node.js: those that send nothing are spared it. */
+/** nodemailer and what it needs of Node.js take 14 MB in each thread: it is loaded only in threads that send mail. */
 async function openSmtp(ctx: ResourceContext<SmtpSettings>): Promise<Smtp> {
   const [{ createSender }, { composeMail }] = await Promise.all([import("./sender.ts"), import("./mail.ts")]);
   const { settings } = ctx;

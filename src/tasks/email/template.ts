@@ -1,4 +1,4 @@
-/** Templates: text with placeholders such as `{{name}}`. There is no logic in them: what differs is a value. */
+/** Templates: text with placeholders such as `{{name}}`, and no logic. */
 
 /** A template as plain data. At least one of `text` and `html`. */
 export type Template = {
@@ -14,7 +14,7 @@ export type Rendered = { readonly subject: string; readonly text: string; readon
 
 const placeholder = /\{\{\s*([A-Za-z][A-Za-z0-9_.-]{0,63})\s*\}\}/g;
 
-/** The names of the placeholders. Throws when `{{` begins none. */
+/** The names of the placeholders. Throws on a `{{` that begins none. */
 export function namesIn(text: string): string[] {
   const at = text.replace(placeholder, (found) => " ".repeat(found.length)).indexOf("{{");
   if (at >= 0) {
@@ -24,7 +24,7 @@ export function namesIn(text: string): string[] {
   return Array.from(text.matchAll(placeholder), ([, name]) => name as string);
 }
 
-/** Values go into HTML escaped, and elsewhere as they are. */
+/** Values are escaped in HTML, and unchanged elsewhere. */
 export function render(template: Template, values: Values): Rendered {
   return {
     subject: renderSubject(template, values),

@@ -7,15 +7,15 @@ import { connect, type Socket } from "node:net";
 import { connect as connectTls, type ConnectionOptions } from "node:tls";
 import { systemClock } from "../../../clock.ts";
 
-/** Where the server is, and how it is spoken to. */
+/** Where the server is, and how to connect to it. */
 export type Address = { readonly host: string; readonly port: number; readonly tls: ConnectionOptions | undefined };
-/** What the server said about itself when the connection was opened. */
+/** What the server reported when the connection was opened. */
 export type SessionKey = { readonly processId: number; readonly secret: number };
 
 const boundMs = 2_000;
 const protocolVersion = { cancel: 80_877_102, tls: 80_877_103 };
 
-/** Resolves when the server has taken the request or cannot be reached; whether it stops anything, only the connection shows. */
+/** Resolves when the server has the request or cannot be reached. Whether it stops anything, only the connection shows. */
 export async function requestCancel({ host, port, tls }: Address, { processId, secret }: SessionKey): Promise<void> {
   const socket = host.startsWith("/") ? connect(`${host}/.s.PGSQL.${port}`) : connect(port, host);
   const done = Promise.withResolvers<void>();

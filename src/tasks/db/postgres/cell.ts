@@ -36,12 +36,12 @@ const decoders: ReadonlyMap<number, Decode> = new Map<number, Decode>([
 
 const asItIs: Decode = (text) => text;
 
-/** What is none of these, such as numeric, uuid, date, interval and arrays, stays the text that PostgreSQL writes. */
+/** Other types, such as numeric, uuid, date, interval and arrays, stay the text that PostgreSQL writes. */
 export function decoderOf(type: number): Decode {
   return decoders.get(type) ?? asItIs;
 }
 
-/** JSON's numbers are exact up to 2^53; what is beyond stays text. */
+/** JSON's numbers are exact up to 2^53; larger ones stay text. */
 function integerOf(text: string): JsonValue {
   const number = Number(text);
   return Number.isSafeInteger(number) ? number : text;
@@ -53,7 +53,7 @@ function floatOf(text: string): JsonValue {
   return Number.isFinite(number) ? number : text;
 }
 
-/** Numbers within that would be rounded become text, as those of columns do. Only long ones, and exponents, need a look. */
+/** Numbers in it that would be rounded become text, like those of columns. Only long ones, and exponents, need the check. */
 function jsonOf(text: string): JsonValue {
   if (!/[\d.]{16}|\d[eE]/.test(text)) return JSON.parse(text) as JsonValue;
   const exact = (_key: string, value: unknown, { source }: { readonly source: string }) =>
@@ -61,7 +61,7 @@ function jsonOf(text: string): JsonValue {
   return JSON.parse(text, exact as (this: unknown, key: string, value: unknown) => unknown) as JsonValue;
 }
 
-/** Fifteen digits always survive; of more, those that JavaScript writes as they were. */
+/** Up to fifteen digits are always exact; longer ones if JavaScript writes them back unchanged. */
 function isRounded(value: number, source: string): boolean {
   if (/^-?\d+$/.test(source)) return !Number.isSafeInteger(value);
   const digits = source

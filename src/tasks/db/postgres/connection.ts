@@ -1,6 +1,6 @@
 /**
- * A connection to PostgreSQL. What only reads is one round trip; what writes is two, so that nothing is committed whose rows
- * are too many, and that only a connection that breaks during the commit itself leaves its outcome unknown.
+ * A connection to PostgreSQL. Work that only reads takes one round trip. Work that writes takes two: nothing is committed whose
+ * rows are too many, and only a connection that breaks during the commit itself leaves the outcome unknown.
  */
 import { isIP, Socket } from "node:net";
 import type { ConnectionOptions } from "node:tls";
@@ -19,7 +19,7 @@ import { type Answered, createPipeline, PipelineError, type Prepared, type Step 
 
 /** How long the server may take to stop a statement, and to end a session. */
 const endMs = 5_000;
-/** Bytes of all messages that answer a statement: rows have heads, and writes of many sets have an answer for each. */
+/** Bound on all messages that answer a statement: rows have heads, and a write of many sets has an answer for each. */
 const maxIncomingBytes = 4 * maxAnswerBytes;
 
 export type Bounds = { readonly connectMs: number; readonly signal: AbortSignal };
@@ -40,7 +40,7 @@ export async function openPostgres(
   socket.once("close", () => closed.resolve());
   const client = new pg.Client({
     ...{ host, port, database, user },
-    password: () => password, // also an empty one, or pg would look elsewhere
+    password: () => password, // even when empty: otherwise pg would look elsewhere
     ssl: address.tls ?? false,
     stream: () => socket,
     connectionTimeoutMillis: connectMs,
@@ -76,7 +76,7 @@ type Parts = { readonly address: Address; readonly socket: Socket; readonly clos
 function connectionOf(client: Client, { address, socket, closed }: Parts): DatabaseConnection {
   const prepared: Prepared = new Map();
   let isUsable = true;
-  /** Of a statement that sent more than a result can carry. */
+  /** The failure of a statement that sent more than a result can carry. */
   let isTooMuch = false;
   const incoming = boundIncoming(
     (client as unknown as { readonly connection: Wire }).connection.stream,
@@ -133,7 +133,7 @@ function connectionOf(client: Client, { address, socket, closed }: Parts): Datab
     }
   }
 
-  /** The server stops the statement, unless it is done. A request that comes late would stop the next one: there is none. */
+  /** Asks the server to stop the statement. A request that comes late would stop the next statement: there is none. */
   async function cancelled(running: Promise<Answer>, signal: AbortSignal): Promise<Answer> {
     isUsable = false;
     const cancelTimer = systemClock.after(endMs, () => socket.destroy());
@@ -183,7 +183,7 @@ const beginReadOnly = step("BEGIN READ ONLY");
 const commit = step("COMMIT");
 const rollback = step("ROLLBACK");
 
-/** For this transaction only, so that a pooler between us and the server may give the session to others after it. */
+/** For this transaction only: a pooler between us and the server may give the session to others after it. */
 function settings({ timeoutMs }: Work): Step {
   return {
     text: "SELECT set_config('statement_timeout', $1, true), set_config('DateStyle', 'ISO', true), set_config('bytea_output', 'hex', true)",
@@ -194,7 +194,7 @@ function settings({ timeoutMs }: Work): Step {
 /** Steps before the first set: the begin, and the settings. */
 const stepsBefore = 2;
 
-/** One row more than may come back shows that there are too many. */
+/** One row more than allowed shows that there are too many. */
 function executions({ sql, sets, maxRows }: Work): Step[] {
   return sets.map((values) => ({ text: sql, values, ...(maxRows !== undefined && { maxRows: maxRows + 1 }) }));
 }

@@ -49,7 +49,7 @@ const classes: { readonly [state: string]: (message: string) => TaskError } = {
   XX: failures.unavailable, // a fault of the server itself
 };
 
-/** The table changed since the connection prepared the statement, or a pooler gave us another session: a new one will do. */
+/** The table changed since the connection prepared the statement, or a pooler gave us another session: a new connection helps. */
 export function isStalePlan({ code, routine }: ServerError): boolean {
   return routine === "RevalidateCachedQuery" || code === "26000" || code === "42P05";
 }
@@ -57,7 +57,7 @@ export function isStalePlan({ code, routine }: ServerError): boolean {
 const readOnlyTransaction = "25006";
 const queryCanceled = "57014";
 
-/** Whether the server answered, and not in the midst of its own end. Its severity is in its own language. */
+/** Whether the server answered, and was not about to end. (The severity is in the server's language.) */
 export function isAnswer({ code }: ServerError): boolean {
   return !/^(?:08|57|58|XX)/.test(code);
 }
@@ -77,7 +77,7 @@ function named(names: { readonly [key: string]: string | undefined }): { [key: s
   return Object.fromEntries(Object.entries(names).filter((each): each is [string, string] => each[1] !== undefined));
 }
 
-/** Why one was not opened, with what the configuration can do about it. `passedMs`: the bound, where that is why. */
+/** Why a connection was not opened, and what to change in the configuration. `passedMs`: the bound that passed, if one did. */
 export function whyNotOpened(
   error: unknown,
   { password, tls }: PostgresLocation,

@@ -5,14 +5,14 @@
 import type { Readable } from "node:stream";
 
 export type Incoming = {
-  /** What comes from now on counts anew. */
+  /** Starts counting again from zero. */
   begin(): void;
 };
 
-/** A type, and a length that counts itself. */
+/** One byte of type, and four of a length that includes itself. */
 const headBytes = 5;
 
-/** Calls back once when more than `maxBytes` were announced since the beginning. In front of all others that listen. */
+/** Calls back once when more than `maxBytes` were announced since the last restart. Runs before all other listeners. */
 export function boundIncoming(stream: Readable, maxBytes: number, onTooMuch: () => void): Incoming {
   let announced = 0;
   /** Bytes of the present message that are still to come. */

@@ -14,7 +14,7 @@ import { decoderOf } from "./cell.ts";
 export type Step = {
   readonly text: string;
   readonly values: readonly Bound[];
-  /** The server stops after so many rows. Undefined: rows are not read. */
+  /** The server stops after this many rows. Undefined: rows are not read. */
   readonly maxRows?: number;
 };
 
@@ -26,7 +26,7 @@ export type Answered = {
   readonly isTooLarge: boolean;
 };
 
-/** What an error of the server, or of the connection, came from: a step by its place, from 0. */
+/** An error of the server or of the connection, and the index of the step that it came from. */
 export class PipelineError extends Error {
   readonly step: number;
   constructor(step: number, cause: unknown) {

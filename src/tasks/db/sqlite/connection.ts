@@ -1,4 +1,4 @@
-/** A connection to a SQLite file: a process that has it open, which is killed where a statement has to be stopped. */
+/** A connection to a SQLite file: a process that has it open, and is killed when a statement has to be stopped. */
 import type { ChildProcess } from "node:child_process";
 import { systemClock } from "../../../clock.ts";
 import { messageOf } from "../../../errors.ts";
@@ -9,7 +9,7 @@ import type { DatabaseConnection, Work } from "../work.ts";
 import { failureOf } from "./failure.ts";
 import type { FinalAnswer, FromProcess, ToProcess } from "./protocol.ts";
 
-/** How long the process may take to close the file, which moves what is in the write-ahead log. */
+/** How long the process may take to close the file, which includes a checkpoint of the write-ahead log. */
 const closeMs = 5_000;
 const dayMs = 86_400_000;
 
@@ -58,7 +58,7 @@ export async function openSqlite(path: string, { connectMs, signal }: Bounds): P
     },
     async close() {
       isUsable = false;
-      child.send({ kind: "close" } satisfies ToProcess, () => {}); // one that is gone has closed
+      child.send({ kind: "close" } satisfies ToProcess, () => {}); // a process that has ended has closed it
       const cancelTimer = systemClock.after(closeMs, () => void kill());
       await closed;
       cancelTimer();
@@ -106,13 +106,13 @@ function talkTo(child: ChildProcess) {
   });
   return {
     closed: closed.promise,
-    /** Whether what was asked last may have been committed, as far as is known when it is lost. */
+    /** Whether the last work may have been committed, as far as is known when the process is lost. */
     isCommitting: () => isCommitting,
     async ask(asked: ToProcess): Promise<FinalAnswer> {
       if (why !== undefined) throw new ProcessLost(why);
       isCommitting = false;
       waiting = Promise.withResolvers();
-      child.send(asked, () => {}); // one that is gone has an exit
+      child.send(asked, () => {}); // a process that has ended has an exit
       return waiting.promise;
     },
     async kill() {

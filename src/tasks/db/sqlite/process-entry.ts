@@ -30,7 +30,7 @@ function send(message: FromProcess): void {
   process.send?.(message);
 }
 
-/** The file has to be there: one that is missing is a wrong path, or not restored yet, and no empty database. */
+/** The file has to exist: a missing one means a wrong path, or a restore to come, and no empty database is made. */
 function open(path: string): FinalAnswer {
   try {
     const file = pathToFileURL(path);
@@ -47,7 +47,7 @@ function run(work: Work): FinalAnswer {
   let set: number | undefined;
   try {
     database.exec(`PRAGMA query_only = ${work.isReadOnly ? "on" : "off"}`);
-    // waiting for other writers ends before the time of the statement does, which costs the process
+    // waiting for other writers ends before the statement's timeout, which would cost the process
     database.exec(`PRAGMA busy_timeout = ${Math.ceil(work.timeoutMs * 0.9)}`);
     if (!work.isReadOnly) database.exec("BEGIN IMMEDIATE");
     const statement = prepared(work.sql);
@@ -59,7 +59,7 @@ function run(work: Work): FinalAnswer {
       set = index;
       if (columns.length === 0 || work.maxRows === undefined) affected += Number(statement.run(...values).changes);
       else {
-        // one step at a time, so that no more rows are made than may come back
+        // row by row, so that no more rows are made than may come back
         for (const row of statement.iterate(...values) as Iterable<unknown>) {
           if (rows.length === work.maxRows) throw failures.tooManyRows(work);
           bytes += bytesOf(row as readonly unknown[]);
@@ -72,7 +72,7 @@ function run(work: Work): FinalAnswer {
     set = undefined;
     const answer = accepted({ columns, rows, affected }, work);
     if (!work.isReadOnly) {
-      send({ kind: "committing" }); // written before it goes on: who kills this process knows whether it may be committed
+      send({ kind: "committing" }); // written first, so that whoever kills this process knows whether the work may be committed
       database.exec("COMMIT");
     }
     return { kind: "answer", answer };
@@ -122,7 +122,7 @@ function jsonOf(value: unknown): JsonValue {
   }
 }
 
-/** Before they are made text, for a blob may be larger than any text. */
+/** Checked before they become text: a blob may be larger than any text. */
 function bytesOf(cells: readonly unknown[]): number {
   let bytes = 0;
   for (const cell of cells) bytes += typeof cell === "string" || cell instanceof Uint8Array ? cell.length : 8;

@@ -10,7 +10,7 @@ export type ToProcess =
   /** It closes the database and ends. */
   | { readonly kind: "close" };
 
-/** All but `committing` is the answer to what was asked. */
+/** All but `committing` answer a request. */
 export type FromProcess = { readonly kind: "committing" } | FinalAnswer;
 
 export type FinalAnswer =
@@ -25,6 +25,6 @@ export type StatementFailure = {
   /** SQLite's extended result code; undefined: the error is not SQLite's. */
   readonly code: number | undefined;
   readonly message: string;
-  /** The set that it came from; undefined: none, as of the begin and the commit. */
+  /** The set that caused it; undefined for the begin and the commit. */
   readonly set: number | undefined;
 };
