@@ -195,6 +195,13 @@ export const rules = {
     () => "another profile is being taken, and there is one at a time: retry when it is written",
   ),
   draining: rule(Code.Unavailable, true, () => "the server is shutting down: retry, or send it to another"),
+  store_unavailable: rule(
+    Code.Unavailable,
+    true,
+    (cause: string, retryAfterMs: number) =>
+      `the store cannot be reached (${cause}): what was not answered may have been accepted or not, ` +
+      `retry with the same job ids in ${seconds(retryAfterMs)}`,
+  ),
   store_failed: rule(
     Code.Unavailable,
     true,
@@ -244,6 +251,11 @@ export function refusal<R extends Reason>(
 ): MillpondError {
   const message = (rules[reason].message as (...args: readonly unknown[]) => string)(...args);
   return new MillpondError(reason, message, advice);
+}
+
+/** Whether a call of the store failed in the way that passes: nothing is known of that call, and a later one may succeed. */
+export function isUnavailable(error: unknown): boolean {
+  return error instanceof MillpondError && error.reason === "store_unavailable";
 }
 
 /** The refusal of fields that break their contract, in the order of the fields. */

@@ -68,8 +68,11 @@ export type LoopParts = {
   readonly startsAtOnce?: boolean;
   /** One round. It may return after how many milliseconds the next one begins; `Infinity`: not before `wake`. */
   readonly round: () => RoundEnd | Promise<RoundEnd>;
-  /** A round threw or rejected: no other begins. Absent: the error is uncaught, for a round that cannot fail. */
-  readonly onError?: (error: unknown) => void;
+  /**
+   * A round threw or rejected. Returns after how many milliseconds the next one begins; nothing: none does. Absent: the error
+   * is uncaught, for a round that cannot fail.
+   */
+  readonly onError?: (error: unknown) => RoundEnd | undefined;
 };
 
 type RoundEnd = number | void;
@@ -108,9 +111,10 @@ export function createLoop({ name, clock, everyMs, startsAtOnce = false, round, 
   }
 
   function fail(error: unknown): void {
+    const retryMs = onError?.(error);
+    if (retryMs !== undefined) return schedule(retryMs);
     isRunning = false;
     if (!onError) throw error;
-    onError(error);
   }
 
   return {

@@ -62,6 +62,8 @@ export type RunningServer = Shutdown & {
 const jsonGrowth = 16;
 /** A clock that is less far ahead of the machine's is not worth a line in the log. */
 const toldAheadMs = 1_000;
+/** How long a change in the store of which no hint came may stay unseen. */
+const pollMs = 1_000;
 const maxIgnoredShown = 100;
 const maxResultBatchBytes = 1024 * 1024;
 /** Outputs of the largest size that fit into the room for results at least: with fewer a client alone could not have one. */
@@ -243,6 +245,7 @@ function stopOnly(name: string, stop: () => Promise<void>): RunningPart {
 function engineSettings(config: Config, disk: DiskWatermark) {
   return {
     leaseMs: config.leaseMs,
+    pollMs,
     maxChunk,
     random: Math.random,
     newId: () => newId(clock.now()),

@@ -125,13 +125,18 @@ export function isPassing(error: unknown): error is MillpondClientError {
 
 /**
  * Whether the server refused to begin, so that trying again later is safe also where doing it twice would not be. A
- * connection that broke tells nothing, and neither does a store that failed in mid-call.
+ * connection that broke tells nothing, and neither does a store that failed, or was unavailable, in mid-call.
  */
 export function wasNotBegun(error: MillpondClientError): boolean {
   return error.retryAfterMs !== undefined && !ambiguousReasons.has(error.reason);
 }
 
-const ambiguousReasons: ReadonlySet<string> = new Set(["unreachable", "connection_lost", "store_failed"]);
+const ambiguousReasons: ReadonlySet<string> = new Set([
+  "unreachable",
+  "connection_lost",
+  "store_failed",
+  "store_unavailable",
+]);
 
 /** `slow_consumer`: the server closed a stream that was not read; reading on is just what a new one is for. */
 const passingReasons: ReadonlySet<string> = new Set(["connection_lost", "slow_consumer"]);

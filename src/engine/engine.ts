@@ -1,5 +1,6 @@
 /** Wires the engine's parts: what the data passes between a front end, the store and the pools. */
 import type { Clock } from "../clock.ts";
+import { isUnavailable, messageOf } from "../errors.ts";
 import { defaultRetryPolicy } from "../job/backoff.ts";
 import { isSuspect, type Lease } from "../job/job.ts";
 import type { Service } from "../lifecycle.ts";
@@ -20,6 +21,7 @@ import { createDispatcher, type EnginePool, type Lane } from "./dispatch/dispatc
 import { createExplain, type Explain } from "./watch/explain.ts";
 import { createLeaseKeeper } from "./dispatch/lease-keeper.ts";
 import { createNumbers, type Numbers, observeNumbers } from "./numbers.ts";
+import { nextPollMs } from "./poller.ts";
 import { createPruner, type Retention } from "./upkeep/pruner.ts";
 import { createRateLimit, type RateLimit, type Rates } from "./admit/rate-limit.ts";
 import { createReaper, recoverLost } from "./upkeep/reaper.ts";
@@ -44,6 +46,8 @@ export type EngineParts = {
   readonly owner: string;
   /** How long a lease lasts unless it is renewed. */
   readonly leaseMs: number;
+  /** How often the store is polled for what its hints have not told, at most, in milliseconds. */
+  readonly pollMs: number;
   readonly maxChunk: number;
   /** In [0, 1). */
   readonly random: () => number;
@@ -93,38 +97,61 @@ export type Engine = Service & {
   readonly pools: readonly EnginePool[];
 };
 
+const warnEveryMs = 10_000;
+
 export function createEngine(parts: EngineParts): Engine {
   const { store, tasks, tracing, clock, owner, leaseMs, log } = parts;
-  const onError = (error: unknown) => parts.onError(error instanceof Error ? error : new Error(String(error)));
+  const polling = { clock, everyMs: parts.pollMs, random: parts.random };
   const backlog = createBacklog(store, parts.maxQueued);
   const stats = createStats(clock, parts.registry);
   const rateLimit = createRateLimit(parts.rates, clock);
   const { resultStreams, resultBatchBytes, resultBudgetBytes, watches } = parts.limits;
   const budget = createReadBudget(resultBudgetBytes);
-  const readers = createResultReaders(store, { maxPerClient: resultStreams, maxBatchBytes: resultBatchBytes, budget });
-  const watchers = createWatchers(clock, watches);
+  const readers = createResultReaders(store, {
+    ...{ maxPerClient: resultStreams, maxBatchBytes: resultBatchBytes, budget, polling },
+  });
+  const watchers = createWatchers({ store, polling, maxPerClient: watches });
   const perClient = createKeyedMutex();
   const named = new Map<string, EnginePool>();
   const lanesOf = (name: string): readonly Lane[] => {
     const pool = named.get(name);
     return pool ? [pool, pool.suspects] : [];
   };
-  const hintPool = (pool: string, dueAt: number) => {
-    for (const { dispatcher } of lanesOf(pool)) dispatcher.hintAt(dueAt);
-  };
+  const unsubscribe = store.subscribe({
+    due(name, at, isSuspect) {
+      const pool = named.get(name);
+      (isSuspect ? pool?.suspects : pool)?.dispatcher.hintAt(at);
+    },
+    results: readers.hint,
+    jobs: watchers.changed,
+  });
   const onEvent = (lease: Lease, event: AttemptEvent) => {
     if (event.kind === "progress") return watchers.progress(lease, event.progress);
     const { level, text, fields } = event;
     watchers.log(lease, { level, text, fields, attempt: lease.attempt, at: clock.now() });
   };
+  let warnAgainMs = 0;
   let isDraining = false;
   let otherPools: readonly string[] = [];
 
+  /** A call of the store failed: after how many milliseconds to try again; undefined: never. */
+  function onError(error: unknown): number | undefined {
+    if (isUnavailable(error)) {
+      const nowMs = clock.monotonicMs();
+      if (nowMs >= warnAgainMs) {
+        log.warn({ error: messageOf(error) }, "the store is unavailable: it is tried again until it answers");
+        warnAgainMs = nowMs + warnEveryMs;
+      }
+      return nextPollMs(polling);
+    }
+    parts.onError(error instanceof Error ? error : new Error(String(error)));
+    return undefined;
+  }
+
   const settler = createSettler({
-    ...{ store, backlog, watchers, hintPool, onError },
+    ...{ store, backlog, clock, leaseMs, onError, log },
     random: parts.random,
     policyOf: (task) => tasks().get(task)?.retry ?? defaultRetryPolicy,
-    hintResults: readers.hint,
     onCaughtUp() {
       for (const { dispatcher } of lanes) dispatcher.hint();
     },
@@ -138,10 +165,9 @@ export function createEngine(parts: EngineParts): Engine {
   const { settle, flush, isBehind } = settler;
   const laneOf = (pool: Pool, suspects: boolean): Lane => {
     const dispatcher = createDispatcher({
-      ...{ pool, suspects, store, backlog, clock, owner, leaseMs, settle, isBehind, onError, log },
+      ...{ pool, suspects, store, backlog, clock, polling, owner, leaseMs, settle, isBehind, onError, log },
       maxChunk: suspects ? 1 : parts.maxChunk,
       hasTask: (task) => tasks().get(task)?.pool === pool.name,
-      onLeased: watchers.changed,
       onEvent,
     });
     return { pool, dispatcher };
@@ -153,7 +179,7 @@ export function createEngine(parts: EngineParts): Engine {
   }
   const pools = [...named.values()];
   const lanes = pools.flatMap((pool) => [pool, pool.suspects]);
-  const held = () => lanes.flatMap(({ dispatcher }) => dispatcher.held());
+  const held = () => [...lanes.flatMap(({ dispatcher }) => dispatcher.held()), ...settler.held()];
   const stopOne = (pool: string, seq: number) => {
     for (const { dispatcher } of lanesOf(pool)) dispatcher.cancel(seq);
   };
@@ -175,10 +201,7 @@ export function createEngine(parts: EngineParts): Engine {
     ...{ tasks, store, backlog, rateLimit, stats, tracing, clock, limits: parts.limits, newId: parts.newId },
     disk: parts.disk,
     checks: parts.checks,
-    hint(pool) {
-      pruner.submitted();
-      named.get(pool)?.dispatcher.hint();
-    },
+    onSubmitted: () => pruner.submitted(),
   });
   const pruner = createPruner({ store, clock, retention: parts.retention, onError });
 
@@ -209,10 +232,10 @@ export function createEngine(parts: EngineParts): Engine {
     ...{ admission, readers, backlog, stats, numbers, rateLimit, watchers, pools, drain, ended },
     running: (pool) => (pool === undefined ? [...named.keys()] : [pool]).reduce((sum, name) => sum + open(name), 0),
     canceller: createCanceller({
-      ...{ store, perClient, clock, backlog, stats, tracing, watchers, hintResults: readers.hint },
+      ...{ store, perClient, clock, backlog, stats, tracing },
       stop: stopOne,
     }),
-    deadLetters: createDeadLetters({ store, perClient, clock, backlog, stats, watchers, hintPool }),
+    deadLetters: createDeadLetters({ store, perClient, clock, backlog, stats }),
     explain: createExplain({
       ...{ store, clock, isDraining: () => isDraining },
       laneOf(job) {
@@ -242,6 +265,7 @@ export function createEngine(parts: EngineParts): Engine {
       await Promise.all([pruner.stop(), reaper.stop(), ended()]);
       await leaseKeeper.stop();
       await flush();
+      unsubscribe();
     },
   };
 }

@@ -1,6 +1,7 @@
 /** One job of the caller, as the caller sees it. */
 import { create } from "@bufbuild/protobuf";
-import { refusal } from "../errors.ts";
+import type { JobWatch } from "../engine/watch/watchers.ts";
+import { isUnavailable, refusal } from "../errors.ts";
 import type { Job } from "../gen/millpond/v1/job_pb.ts";
 import { type GetJobRequest, type GetJobResponse, GetJobResponseSchema } from "../gen/millpond/v1/worker_pool_pb.ts";
 import { isSuspect, type StoredJob, type WholeJob } from "../job/job.ts";
@@ -22,6 +23,22 @@ export async function findJob({ store }: Pick<JobParts, "store">, client: string
   const job = await store.get({ client, id: id.toLowerCase() });
   if (!job) throw jobNotFound(id);
   return job;
+}
+
+/** A job that is watched, after it changed. Undefined while the store is unavailable: the watch comes back to it. */
+export async function lookAtJob(
+  parts: Pick<JobParts, "store">,
+  client: string,
+  id: string,
+  watch: Pick<JobWatch, "unread">,
+): Promise<WholeJob | undefined> {
+  try {
+    return await findJob(parts, client, id);
+  } catch (error) {
+    if (!isUnavailable(error)) throw error;
+    watch.unread();
+    return undefined;
+  }
 }
 
 export const jobNotFound = (id: string) => refusal("job_not_found", [id.slice(0, 100)]);

@@ -14,7 +14,7 @@ import type { Tracing } from "../tracing.ts";
 import type { CallContext } from "./call.ts";
 import { fromResult, resultOf } from "./convert/job.ts";
 import { toDraft } from "./convert/spec.ts";
-import { findJob } from "./find-job.ts";
+import { findJob, lookAtJob } from "./find-job.ts";
 import { type Accepted, acceptedOf } from "./submit.ts";
 
 export type RunParts = {
@@ -119,7 +119,8 @@ async function whenFinal(
     for (;;) {
       const update = await watch.next();
       if (update && update.kind !== "changed") continue;
-      const job = await findJob(parts, client, id);
+      const job = update ? await lookAtJob(parts, client, id, watch) : await findJob(parts, client, id);
+      if (!job) continue;
       const result = resultOf(job);
       if (result || !update) return result;
       if (draining.aborted && job.state === "QUEUED") return null;

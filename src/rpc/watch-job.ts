@@ -2,7 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { drainingRetryMs } from "../engine/admit/admission.ts";
-import type { JobUpdate, LogLine, Watchers } from "../engine/watch/watchers.ts";
+import { faceOf, type JobUpdate, type LogLine, type Watchers } from "../engine/watch/watchers.ts";
 import { invalid, messageOf, refusal } from "../errors.ts";
 import {
   LogLine_Level as Level,
@@ -13,7 +13,7 @@ import {
 } from "../gen/millpond/v1/worker_pool_pb.ts";
 import { isFinal, type JsonValue, type StoredJob } from "../job/job.ts";
 import type { CallContext } from "./call.ts";
-import { findJob, type JobParts, showJob } from "./find-job.ts";
+import { findJob, type JobParts, lookAtJob, showJob } from "./find-job.ts";
 
 export type WatchParts = JobParts & { readonly watchers: Watchers };
 
@@ -45,7 +45,8 @@ export async function* watchJob(
         yield response(event, otherUpdate(update));
         continue;
       }
-      const job = final ?? (await findJob(parts, client, id));
+      const job = final ?? (await lookAtJob(parts, client, id, watch));
+      if (!job) continue;
       if (isFinal(job.state)) {
         final = job;
         watch.finish(); // its last message follows the lines that are still to be sent
@@ -67,11 +68,6 @@ type Update = WatchJobResponse["update"];
 
 function response(event: number, update: Update): WatchJobResponse {
   return create(WatchJobResponseSchema, { event: BigInt(event), update });
-}
-
-/** Differs whenever the state of a job differs: two reads with the same key saw the same state. */
-function faceOf({ state, attempts, isCancelling, redrives, runAt }: StoredJob): string {
-  return [state, attempts, isCancelling, redrives, runAt].join();
 }
 
 function otherUpdate(update: Exclude<JobUpdate, { readonly kind: "changed" }>): Update {

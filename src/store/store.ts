@@ -4,11 +4,15 @@
  * What every driver promises, and one conformance suite checks (test/store/conformance.ts):
  * - Calls take arrays and give arrays in the same order. Each call is atomic: all of it is durable when it resolves, or
  *   it rejects and the caller may not assume anything about it, except that repeating it is safe.
- * - Calls take effect in the order in which they were made from one process. So a `lease` made right after a `submit`,
- *   without waiting for it, sees its jobs: that saves a commit on the way from submit to result.
- * - Time is passed in; a driver never looks at a clock.
+ * - Several processes may use one store (`isShared`). Nothing is promised of the order of calls that are under way together,
+ *   of one process or of several: whoever needs the effect of a call awaits it, and who meets its absence polls. Where the
+ *   calls of a process do take effect in their order, as in both drivers here, a `lease` that is made right after a `submit`
+ *   sees its jobs, which saves a commit on the way from submit to result: the hints are given at that moment.
+ * - Time is passed in. A driver that has a clock of its own, such as a database's, judges the ends of leases by that.
  * - A driver decides nothing: no retry, no backoff, no death. It writes the settlements that `job/transition.ts` made.
- * - A store that failed once stays failed: every later call rejects with `store_failed`.
+ * - A call fails in one of two ways. `store_unavailable`: nothing is known of this call, later ones may succeed, and repeating
+ *   it is safe. `store_failed`: the store is of no use any more, and every later call rejects with it. Both drivers here
+ *   have the second only.
  */
 import type {
   DeadReason,
@@ -193,7 +197,7 @@ export type Acked =
 /** Names a job to those who may know of it: what belongs to one client is never told another. */
 export type JobName = { readonly client: string; readonly id: string };
 
-/** What a look at a job's state is compared by: two looks with all of it in common saw the same state. */
+/** A job's state without what it carries. */
 export type JobGlance = Pick<StoredJob, "state" | "attempts" | "isCancelling" | "redrives" | "runAt">;
 
 /**

@@ -46,7 +46,7 @@ export async function tryEngine(t: TestContext, overrides: Partial<EngineParts> 
     registry: createRegistry(clock),
     isolated: [createFakePool({ workers: 1, clock })],
     checks: loaded.checks,
-    ...{ owner: "test", leaseMs: 30_000, random: Math.random, newId: () => newId(clock.now()) },
+    ...{ owner: "test", leaseMs: 30_000, pollMs: 1_000, random: Math.random, newId: () => newId(clock.now()) },
     rates: { perSecond: 0, burst: 1, clients: {} },
     limits: {
       ...{ jobsPerSubmit: 100_000, inputBytes: 1_000_000, resultStreams: 10, watches: 10 },

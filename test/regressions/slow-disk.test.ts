@@ -32,6 +32,7 @@ function openEngine() {
     registry: createRegistry(clock),
     owner: "boot",
     leaseMs,
+    pollMs: 1_000,
     maxChunk: 128,
     random: () => 0,
     newId: () => newId(clock.now()),

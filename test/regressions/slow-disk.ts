@@ -1,5 +1,5 @@
 /** A store on a disk that stands still whenever the test says so. */
-import type { Store } from "../../src/store/store.ts";
+import type { Store, StoreCalls } from "../../src/store/store.ts";
 
 export type SlowDisk = {
   readonly store: Store;
@@ -17,12 +17,15 @@ export function createSlowDisk(store: Store): SlowDisk {
   const counts = new Map<string | symbol, number>();
   return {
     store: new Proxy(store, {
-      get: (target, method) => (request: never) => {
-        counts.set(method, (counts.get(method) ?? 0) + 1);
-        const call = target[method as keyof Store] as (request: never) => Promise<unknown>;
-        const done = before.then(() => call(request));
-        before = done.catch(() => undefined);
-        return done;
+      get(target, method) {
+        if (method === "subscribe" || method === "isShared") return target[method];
+        return (request: never) => {
+          counts.set(method, (counts.get(method) ?? 0) + 1);
+          const call = target[method as keyof StoreCalls] as (request: never) => Promise<unknown>;
+          const done = before.then(() => call(request));
+          before = done.catch(() => undefined);
+          return done;
+        };
       },
     }),
     standStill() {

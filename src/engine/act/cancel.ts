@@ -7,7 +7,6 @@ import type { Backlog } from "../admit/backlog.ts";
 import { forEachPage, type PageOptions } from "./for-each-page.ts";
 import type { Stats } from "../watch/stats.ts";
 import type { KeyedMutex } from "../keyed-mutex.ts";
-import type { Watchers } from "../watch/watchers.ts";
 
 export type CancelCounts = { readonly matched: number; readonly cancelled: number; readonly cancelling: number };
 
@@ -25,18 +24,15 @@ export type CancellerParts = {
   readonly backlog: Pick<Backlog, "change">;
   readonly stats: Pick<Stats, "cancelled">;
   readonly tracing: Pick<Tracing, "cancelled">;
-  readonly watchers: Pick<Watchers, "isWatched" | "changed">;
-  readonly hintResults: (client: string, channel: string) => void;
   /** Asks a job of this pool to stop, if it runs here. */
   readonly stop: (pool: string, seq: number) => void;
 };
 
 export function createCanceller(parts: CancellerParts): Canceller {
-  const { store, clock, backlog, stats, tracing, watchers } = parts;
+  const { store, clock, backlog, stats, tracing } = parts;
 
   async function cancel(client: string, ids: readonly string[]): Promise<readonly Cancelled[]> {
     const answers = await store.cancel({ client, ids, now: clock.now(), failure: asCancelled });
-    const channels = new Set<string>();
     const waited: CancelledJob[] = [];
     for (const [index, answer] of answers.entries()) {
       if (answer.kind === "cancelling") parts.stop(answer.pool, answer.seq);
@@ -44,11 +40,8 @@ export function createCanceller(parts: CancellerParts): Canceller {
       backlog.change(answer.pool, -1);
       stats.cancelled(client, answer);
       waited.push({ ...answer, id: ids[index] as string, client });
-      if (answer.channel !== null) channels.add(answer.channel);
     }
     tracing.cancelled(waited);
-    for (const channel of channels) parts.hintResults(client, channel);
-    if (watchers.isWatched()) watchers.changed(ids.map((id) => ({ client, id })));
     return answers;
   }
 

@@ -6,7 +6,6 @@ import type { Backlog } from "../admit/backlog.ts";
 import { forEachPage, type PageOptions } from "./for-each-page.ts";
 import type { Stats } from "../watch/stats.ts";
 import type { KeyedMutex } from "../keyed-mutex.ts";
-import type { Watchers } from "../watch/watchers.ts";
 
 export type DeadLetters = {
   /** One answer for each id, in order. They become due `perSecond` a second, 0: all at once. */
@@ -37,18 +36,11 @@ export type DeadLettersParts = {
   readonly clock: Clock;
   readonly backlog: Pick<Backlog, "change">;
   readonly stats: Pick<Stats, "redriven">;
-  readonly watchers: Pick<Watchers, "isWatched" | "changed">;
-  /** Jobs of this pool wait again; the first is due at this time. */
-  readonly hintPool: (pool: string, dueAt: number) => void;
 };
 
 export function createDeadLetters(parts: DeadLettersParts): DeadLetters {
-  const { store, clock, backlog, stats, watchers } = parts;
+  const { store, clock, backlog, stats } = parts;
   const states = ["DEAD"] as const;
-
-  function changed(client: string, ids: readonly string[]): void {
-    if (watchers.isWatched()) watchers.changed(ids.map((id) => ({ client, id })));
-  }
 
   /** The first of these jobs becomes due at `startAt`, the others behind it. */
   async function redrive(
@@ -59,24 +51,15 @@ export function createDeadLetters(parts: DeadLettersParts): DeadLetters {
   ): Promise<readonly Redriven[]> {
     const jobs = ids.map((id, index) => ({ id, runAt: Math.floor(startAt + index * intervalMs) }));
     const answers = await store.redrive({ client, now: clock.now(), jobs });
-    const dueAt = new Map<string, number>();
-    for (const [index, answer] of answers.entries()) {
+    for (const answer of answers) {
       if (answer.kind !== "redriven") continue;
       backlog.change(answer.pool, 1);
       stats.redriven(answer.pool);
-      const runAt = jobs[index]?.runAt ?? startAt;
-      dueAt.set(answer.pool, Math.min(runAt, dueAt.get(answer.pool) ?? runAt));
     }
-    for (const [pool, at] of dueAt) parts.hintPool(pool, at);
-    changed(client, ids);
     return answers;
   }
 
-  async function remove(client: string, ids: readonly string[]): Promise<readonly Removed[]> {
-    const answers = await store.remove({ client, ids });
-    changed(client, ids);
-    return answers;
-  }
+  const remove = (client: string, ids: readonly string[]) => store.remove({ client, ids });
 
   return {
     redrive: (client, ids, perSecond) => redrive(client, ids, clock.now(), intervalOf(perSecond)),

@@ -72,15 +72,15 @@ export type AdmissionParts = {
   readonly clock: Clock;
   readonly limits: AdmissionLimits;
   readonly newId: () => string;
-  /** Told the pools of jobs on their way into the store. */
-  readonly hint: (pool: string) => void;
+  /** Jobs are on their way into the store. */
+  readonly onSubmitted: () => void;
 };
 
 /** When a client should try again while the server restarts. */
 export const drainingRetryMs = 1_000;
 
 export function createAdmission(parts: AdmissionParts): Admission {
-  const { store, backlog, rateLimit, stats, tracing, clock, limits, hint } = parts;
+  const { store, backlog, rateLimit, stats, tracing, clock, limits } = parts;
   const check = createDraftCheck(parts.tasks, limits.inputBytes);
   /** A client's submits that may wait do so one after the other. */
   const perClient = createKeyedMutex();
@@ -176,13 +176,16 @@ export function createAdmission(parts: AdmissionParts): Admission {
     for (const [at, index] of indices.entries()) checked[index] = errors[at] ?? (checked[index] as CheckedDraft);
   }
 
-  /** The lease that the hint leads to is made before the jobs are durable, and shares their commit. */
   async function submit(jobs: readonly NewJob[]): Promise<readonly Submitted[]> {
-    const answer = store.submit(jobs);
-    for (const pool of new Set(jobs.map((job) => job.pool))) hint(pool);
-    const submitted = await answer;
-    for (const [index, { kind }] of submitted.entries()) {
-      if (kind !== "accepted") backlog.change((jobs[index] as NewJob).pool, -1);
+    let submitted: readonly Submitted[] = [];
+    try {
+      const answer = store.submit(jobs);
+      parts.onSubmitted();
+      submitted = await answer;
+    } finally {
+      for (const [index, { pool }] of jobs.entries()) {
+        if (submitted[index]?.kind !== "accepted") backlog.change(pool, -1); // or nobody knows, and it is counted later
+      }
     }
     const isNew = submitted.every(({ kind }) => kind === "accepted");
     tracing.accepted(isNew ? jobs : jobs.filter((_, index) => submitted[index]?.kind === "accepted"));
@@ -252,7 +255,7 @@ export function createAdmission(parts: AdmissionParts): Admission {
       } catch (error) {
         countRefusal(client, drafts.length - admitted.length, error);
         const isOfAll = drafts.length === 0; // there is no job to answer for
-        if (!(error instanceof MillpondError) || error.reason === "store_failed" || isOfAll) throw error;
+        if (!(error instanceof MillpondError) || isUnknown(error) || isOfAll) throw error;
         for (let left = drafts.length - admitted.length; left > 0; left -= 1) admitted.push({ kind: "refused", error });
       }
       return admitted;
@@ -262,6 +265,11 @@ export function createAdmission(parts: AdmissionParts): Admission {
       isClosed = true;
     },
   };
+}
+
+/** Whether jobs may have been accepted although the call failed: then none of them may be called refused. */
+function isUnknown({ reason }: MillpondError): boolean {
+  return reason === "store_failed" || reason === "store_unavailable";
 }
 
 function hasCheck(checked: CheckedDraft | MillpondError): boolean {

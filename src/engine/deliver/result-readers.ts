@@ -7,9 +7,10 @@
  * the store keeps nothing of a stream: one that breaks is opened again behind the last result that its client has.
  * What is read and not yet passed on holds bytes of the read budget; a client that does not read holds up its own stream only.
  */
-import { refusal } from "../../errors.ts";
+import { isUnavailable, refusal } from "../../errors.ts";
 import type { StoredResult } from "../../job/job.ts";
 import type { Store } from "../../store/store.ts";
+import { createPoller, type Polling } from "../poller.ts";
 import type { Reservation, ReadBudget } from "./read-budget.ts";
 
 export type ResultReader = {
@@ -60,7 +61,7 @@ export const maxBatch = 256;
  */
 const firstBatchBytes = 64 * 1024;
 
-type Reader = { wake(): void; finish(): void; acknowledged(cursor: number): void };
+type Reader = { wake(): void; poll(): void; finish(): void; acknowledged(cursor: number): void };
 
 export type ReaderLimits = {
   /** Bound on the readers that one client has open. */
@@ -69,10 +70,14 @@ export type ReaderLimits = {
   readonly maxBatchBytes: number;
   /** Bounds what all readers have read and not yet passed on. */
   readonly budget: ReadBudget;
+  readonly polling: Polling;
 };
 
 export function createResultReaders(store: Pick<Store, "results">, limits: ReaderLimits): ResultReaders {
-  const { maxPerClient, maxBatchBytes, budget } = limits;
+  const { maxPerClient, maxBatchBytes, budget, polling } = limits;
+  const poller = createPoller<Reader>(polling, (due) => {
+    for (const reader of due) reader.poll();
+  });
   const clients = new Map<string, Map<string, Set<Reader>>>();
   let isClosing = false;
 
@@ -82,7 +87,9 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
     if (open >= maxPerClient) throw refusal("too_many_streams", [client, maxPerClient], { retryAfterMs: 1_000 });
     const readers = channels.get(channel) ?? new Set<Reader>();
     clients.set(client, channels.set(channel, readers.add(reader)));
+    poller.add(reader);
     return () => {
+      poller.delete(reader);
       readers.delete(reader);
       if (readers.size === 0 && channels.get(channel) === readers) channels.delete(channel);
       if (channels.size === 0 && clients.get(client) === channels) clients.delete(client);
@@ -99,20 +106,31 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
     let single = 0;
     let isClosed = false;
     let isFinishing = stopAtEnd || isClosing;
-    /** A hint came since the store was last asked. */
+    let isReading = false;
+    /** Results up to here are acknowledged, as far as this reader knows. */
+    let acked = 0;
+    /** A hint came, or a poll is due, since the store was last asked. */
     let isHinted = true;
     let wake = () => {};
-    const leave = enter(client, channel, {
+    const reader: Reader = {
       wake() {
         isHinted = true;
         wake();
+      },
+      poll() {
+        reader.wake();
+        if (!isReading && from.onAcknowledged) askPositions().catch(() => undefined); // whoever reads next meets the error
       },
       finish() {
         isFinishing = true;
         wake();
       },
-      acknowledged: (acknowledged) => from.onAcknowledged?.(acknowledged),
-    });
+      acknowledged(cursor) {
+        if (cursor > acked) from.onAcknowledged?.(cursor);
+        acked = Math.max(acked, cursor);
+      },
+    };
+    const leave = enter(client, channel, reader);
 
     function close(): void {
       isClosed = true;
@@ -121,11 +139,19 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
       wake();
     }
 
+    /** Asks for the channel's positions alone. Resolves with the last one. */
+    async function askPositions(): Promise<number> {
+      const { lastCursor, ackedCursor } = await store.results({ client, channel, afterCursor, limit: 0, maxBytes: 0 });
+      reader.acknowledged(ackedCursor);
+      return lastCursor;
+    }
+
     /** Reads what the budget grants. A number: the results were dropped again, because they need this many bytes. */
     async function tryRead(limit: number, maxBytes: number): Promise<readonly StoredResult[] | number> {
       isHinted = false;
       const request = { client, channel, afterCursor: cursor, limit: Math.min(limit, maxBatch), maxBytes };
-      const { results, lastCursor } = await store.results(request);
+      const { results, lastCursor, ackedCursor } = await store.results(request);
+      reader.acknowledged(ackedCursor);
       const bytes = sum(results.map(heldBytes));
       if (reservation?.resize(bytes) === false) return bytes;
       single = results.length === 1 ? bytes : 0;
@@ -155,8 +181,31 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
       return [];
     }
 
+    async function follow(limit: number): Promise<readonly StoredResult[]> {
+      reservation?.release();
+      while (!isClosed) {
+        if (isHinted || isFinishing) {
+          const results = await read(limit).catch(waitOut);
+          if (results.length > 0 || isFinishing) return results;
+        } else {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+          wake = () => {};
+        }
+      }
+      return [];
+    }
+
+    /** While the store is unavailable a reader that follows its channel waits for the next poll. */
+    function waitOut(error: unknown): readonly StoredResult[] {
+      reservation?.release();
+      if (isFinishing || !isUnavailable(error)) throw error;
+      return [];
+    }
+
     try {
-      const { lastCursor } = await store.results({ client, channel, afterCursor, limit: 0, maxBytes: 0 });
+      const lastCursor = await askPositions();
       if (afterCursor > lastCursor) {
         throw refusal("cursor_from_the_future", [afterCursor, channel, lastCursor]);
       }
@@ -168,19 +217,12 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
     return {
       cursor: () => cursor,
       async next(limit) {
-        reservation?.release();
-        while (!isClosed) {
-          if (isHinted || isFinishing) {
-            const results = await read(limit);
-            if (results.length > 0 || isFinishing) return results;
-          } else {
-            await new Promise<void>((resolve) => {
-              wake = resolve;
-            });
-            wake = () => {};
-          }
+        isReading = true;
+        try {
+          return await follow(limit);
+        } finally {
+          isReading = false;
         }
-        return [];
       },
       passedOn: () => reservation?.release(),
       close,

@@ -16,6 +16,7 @@ import type { Log } from "../../log.ts";
 import type { Ended, Pool, RunCallbacks } from "../../pool/pool.ts";
 import type { Leased, Store } from "../../store/store.ts";
 import type { Backlog } from "../admit/backlog.ts";
+import { nextPollMs, type Polling } from "../poller.ts";
 import { createPrefetch } from "./prefetch.ts";
 import { createChunkSize } from "./chunk-size.ts";
 import { asCancelled, createInFlight, unrun } from "./in-flight.ts";
@@ -25,7 +26,7 @@ import { createWaitingLeases } from "./waiting-leases.ts";
 export type Dispatcher = Service & {
   /** There may be due jobs. May be called too often or not at all: the dispatcher also polls. */
   hint(): void;
-  /** A job will be due at this wall-clock time. */
+  /** The same, from this wall-clock time on. */
   hintAt(dueAt: number): void;
   /** Jobs that workers run. */
   running(): number;
@@ -60,6 +61,7 @@ export type DispatcherParts = {
   readonly store: Pick<Store, "lease">;
   readonly backlog: Backlog;
   readonly clock: Clock;
+  readonly polling: Polling;
   /** This server process, for the leases. */
   readonly owner: string;
   /** How long a lease lasts unless it is renewed. */
@@ -67,23 +69,19 @@ export type DispatcherParts = {
   readonly maxChunk: number;
   /** Whether this pool's workers have the task. A job stored by an earlier version may name one that is gone. */
   readonly hasTask: (task: string) => boolean;
-  /** Called with every lease that comes. */
-  readonly onLeased: (leases: readonly Lease[]) => void;
   /** Progress and log lines of running jobs. */
   readonly onEvent: NonNullable<RunCallbacks["onEvent"]>;
   /** Takes over attempts that ended. */
   readonly settle: (ended: readonly Ended[]) => void;
   /** Whether too many outcomes wait to be written for another job to start. */
   readonly isBehind: () => boolean;
-  /** The store failed; nothing more is leased. */
-  readonly onError: (error: unknown) => void;
+  /** A call of the store failed: when to try again, in milliseconds; undefined: never, nothing more is leased. */
+  readonly onError: (error: unknown) => number | undefined;
   readonly log: Log;
 };
 
 /** A second lease is for jobs that come while the first one's commit is under way. */
 const maxRequests = 2;
-/** The dispatcher polls at least this often. */
-const pollMs = 1_000;
 
 /** What changes while it runs, beside the jobs that wait and those in flight. */
 type State = {
@@ -117,7 +115,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
   }
 
   function leaseMore(): void {
-    if (!pool.canRun()) return hintAt(clock.now() + pollMs); // it would hand back what it is given
+    if (!pool.canRun()) return pollAfter(nextPollMs(parts.polling)); // it would hand back what it is given
     for (let limit = wanted(); limit > 0; limit = wanted()) void lease(limit);
   }
 
@@ -140,8 +138,9 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     try {
       leased = await store.lease({ pool: pool.name, suspects, limit, now, owner, leaseMs });
     } catch (error) {
-      state.isLeasing = false;
-      parts.onError(error);
+      const retryMs = parts.onError(error);
+      if (retryMs === undefined) state.isLeasing = false;
+      else pollAfter(retryMs); // what this call may have leased in spite of it is lost when its lease ends
     }
     state.requests -= 1;
     state.requestedJobs -= limit;
@@ -153,7 +152,6 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
   function take({ leases, nextDueAt }: Leased, limit: number, askedMs: number): void {
     if (leases.length > 0) {
       prefetch.recordLease(clock.monotonicMs() - askedMs);
-      parts.onLeased(leases);
       const isCancelled = ({ seq }: Lease) => state.cancelled.has(seq);
       const marked = leases.some(isCancelled)
         ? leases.map((each) => (isCancelled(each) ? { ...each, isCancelling: true } : each))
@@ -161,7 +159,8 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
       waiting.add(marked, askedMs + leaseMs);
     }
     if (leases.length === limit) state.mayHaveMore = true;
-    hintAt(Math.min(nextDueAt ?? Number.POSITIVE_INFINITY, clock.now() + pollMs));
+    pollAfter(nextPollMs(parts.polling));
+    if (nextDueAt !== null) hintAt(nextDueAt);
   }
 
   /** After a standstill another server may run what waits here: it must not begin under a lease that has ended. */
@@ -234,14 +233,20 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
   }
 
   function hintAt(dueAt: number): void {
-    if (state.isLeasing) alarm.setBy(dueAt);
+    const delayMs = dueAt - clock.now();
+    if (delayMs <= 0) hint();
+    else pollAfter(delayMs);
+  }
+
+  function pollAfter(delayMs: number): void {
+    if (state.isLeasing) alarm.setBy(clock.now() + delayMs);
   }
 
   /** Covers lost hints, and workers that became free without a report. */
   function poll(): void {
     waiting.putBack(startable(waiting.take(waiting.count()))); // a deadline that passed meanwhile does not wait for a worker
     hint();
-    if (waiting.count() > 0) hintAt(clock.now() + pollMs);
+    pollAfter(nextPollMs(parts.polling));
   }
 
   function drain(): void {

@@ -22,7 +22,7 @@ export type LeaseKeeperParts = {
   readonly abandon: (lease: Lease) => void;
   /** All that was held at this time, by the monotonic clock, is leased for `leaseMs` from then. */
   readonly renewed: (atMs: number) => void;
-  readonly onError: (error: unknown) => void;
+  readonly onError: (error: unknown) => number | undefined;
   readonly log: Log;
 };
 

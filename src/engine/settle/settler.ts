@@ -1,13 +1,18 @@
-/** Writes how attempts ended, and notifies readers and watches. */
+/**
+ * Writes how attempts ended. Each batch of outcomes goes to the store as it comes. While the store is unavailable they wait
+ * here, in order, and are written together when it is back: for as long as a lease lasts and no longer, since another server
+ * may have run the job by then. Writing one twice, or late, does no harm: its fence is refused.
+ */
+import type { Clock } from "../../clock.ts";
 import type { RetryPolicy } from "../../job/backoff.ts";
-import { type DeadReason, type Failure, isFinal, type Lease, type Settlement } from "../../job/job.ts";
+import type { DeadReason, Failure, Lease, Settlement } from "../../job/job.ts";
 import { transition } from "../../job/transition.ts";
 import { createSignal, type Signal } from "../../lifecycle.ts";
+import type { Log } from "../../log.ts";
 import type { Ended } from "../../pool/pool.ts";
 import type { Settled, Store } from "../../store/store.ts";
-import type { Death } from "./alerts.ts";
 import type { Backlog } from "../admit/backlog.ts";
-import type { Watchers } from "../watch/watchers.ts";
+import type { Death } from "./alerts.ts";
 
 export type Settler = {
   settle(ended: readonly Ended[]): void;
@@ -15,45 +20,55 @@ export type Settler = {
   isBehind(): boolean;
   /** How many attempts of a pool have ended, and their outcome is not written yet. */
   unwritten(pool: string): number;
-  /** Resolves once everything that was handed in is written. */
+  /** Of these, those that wait for the store to be available again. */
+  held(): Lease[];
+  /** Resolves once everything that was handed in is written, or given up. */
   flush(): Promise<void>;
 };
 
 export type SettlerParts = {
   readonly store: Pick<Store, "settle">;
-  readonly backlog: Backlog;
+  readonly backlog: Pick<Backlog, "change">;
+  readonly clock: Pick<Clock, "monotonicMs" | "after">;
+  readonly leaseMs: number;
   /** The task's policy; what the job itself asked for goes before it. */
   readonly policyOf: (task: string) => RetryPolicy;
   readonly random: () => number;
-  /** Results of these channels are on their way into the store. */
-  readonly hintResults: (client: string, channel: string) => void;
-  readonly watchers: Pick<Watchers, "isWatched" | "changed">;
-  /** Jobs of this pool wait again; the first is due at this time. */
-  readonly hintPool: (pool: string, dueAt: number) => void;
   /** Outcomes are no longer piled up: `isBehind` turned false. */
   readonly onCaughtUp: () => void;
   /** Attempts that were written, with what was written for them. */
   readonly onSettled: (ended: readonly Ended[], settlements: readonly Settlement[]) => void;
   /** Jobs that are DEAD now. */
   readonly onDeath: (deaths: readonly Death[]) => void;
-  /** The store failed; the outcomes are lost, and the jobs will be run again by the next process. */
-  readonly onError: (error: unknown) => void;
+  /** A call of the store failed: when to try again, in milliseconds; undefined: never, and the next process runs the jobs again. */
+  readonly onError: (error: unknown) => number | undefined;
+  readonly log: Log;
+};
+
+/** Outcomes that are written together, and when they are given up, by the monotonic clock. */
+type Batch = {
+  readonly ended: readonly Ended[];
+  readonly settlements: readonly Settlement[];
+  readonly untilMs: number;
 };
 
 /** Bound on outcomes in memory: beyond it no job starts until the store has caught up. */
 const maxPending = 4_096;
 
 export function createSettler(parts: SettlerParts): Settler {
-  const { store, backlog, policyOf, random } = parts;
+  const { store, backlog, clock, policyOf, random } = parts;
   let pending = 0;
   const pendingIn = new Map<string, number>();
+  /** Batches that wait for the store to be available again. */
+  const waiting: Batch[] = [];
   let flushed: Signal | undefined;
 
   function settle(ended: readonly Ended[]): void {
     if (ended.length === 0) return;
-    const settlements = ended.map(settlementOf);
+    const batch = { ended, settlements: ended.map(settlementOf), untilMs: clock.monotonicMs() + parts.leaseMs };
     change(ended, 1);
-    void write(ended, settlements);
+    if (waiting.length > 0) waiting.push(batch);
+    else void write(batch);
   }
 
   function change(ended: readonly Ended[], by: 1 | -1): void {
@@ -68,26 +83,68 @@ export function createSettler(parts: SettlerParts): Settler {
     return transition(lease, outcome, own ? { ...policy, ...own } : policy, stored, random);
   }
 
-  async function write(ended: readonly Ended[], settlements: readonly Settlement[]): Promise<void> {
+  async function write(batch: Batch): Promise<void> {
+    let answers: readonly Settled[] | undefined;
     try {
-      const answer = store.settle(settlements);
-      announce(ended, settlements); // who reads asks at once, behind the settlement, and shares its commit
+      answers = await store.settle(batch.settlements);
+    } catch (error) {
+      const retryMs = parts.onError(error);
+      if (retryMs !== undefined) return retryLater(batch, retryMs);
+    }
+    finish([batch], answers);
+  }
+
+  function retryLater(batch: Batch, retryMs: number): void {
+    waiting.push(batch);
+    if (waiting.length === 1) clock.after(retryMs, () => void writeWaiting());
+  }
+
+  /** Writes what waits, in one call, until nothing does; comes again when the store is still unavailable. */
+  async function writeWaiting(): Promise<void> {
+    for (giveUp(); waiting.length > 0; giveUp()) {
+      const batches = [...waiting];
       let answers: readonly Settled[] | undefined;
       try {
-        answers = await answer;
+        answers = await store.settle(batches.flatMap(({ settlements }) => settlements));
       } catch (error) {
-        parts.onError(error);
+        const retryMs = parts.onError(error);
+        if (retryMs !== undefined) {
+          clock.after(retryMs, () => void writeWaiting());
+          return;
+        }
       }
-      if (answers) conclude(ended, settlements, answers);
-    } finally {
-      const wasBehind = pending >= maxPending;
-      change(ended, -1);
-      if (wasBehind && pending < maxPending) parts.onCaughtUp();
-      if (pending === 0) {
-        flushed?.fire();
-        flushed = undefined; // whoever asks from now on waits for what comes from now on
+      waiting.splice(0, batches.length);
+      finish(batches, answers);
+    }
+  }
+
+  /** Drops what waits for longer than its leases can have lasted. Batches wait in the order of their ends. */
+  function giveUp(): void {
+    const nowMs = clock.monotonicMs();
+    const kept = waiting.findIndex(({ untilMs }) => untilMs > nowMs);
+    const given = waiting.splice(0, kept === -1 ? waiting.length : kept);
+    if (given.length === 0) return;
+    const jobs = given.reduce((sum, { ended }) => sum + ended.length, 0);
+    parts.log.warn({ jobs }, "outcomes could not be written before their leases ended: these jobs run again");
+    finish(given, undefined);
+  }
+
+  /** `answers`: to all settlements of these batches, one after the other; undefined: they were not written. */
+  function finish(batches: readonly Batch[], answers: readonly Settled[] | undefined): void {
+    const wasBehind = pending >= maxPending;
+    let first = 0;
+    for (const { ended, settlements } of batches) {
+      try {
+        if (answers) conclude(ended, settlements, answers.slice(first, first + ended.length));
+      } finally {
+        first += ended.length;
+        change(ended, -1);
       }
     }
+    if (wasBehind && pending < maxPending) parts.onCaughtUp();
+    if (pending > 0) return;
+    flushed?.fire();
+    flushed = undefined; // whoever asks from now on waits for what comes from now on
   }
 
   function conclude(ended: readonly Ended[], settlements: readonly Settlement[], answers: readonly Settled[]): void {
@@ -99,40 +156,18 @@ export function createSettler(parts: SettlerParts): Settler {
   }
 
   function applied(ended: readonly Ended[], settlements: readonly Settlement[]): void {
-    requeue(ended, settlements);
+    for (const { state, pool } of settlements) if (state === "QUEUED") backlog.change(pool, 1);
     parts.onSettled(ended, settlements);
     if (settlements.some(({ state }) => state === "DEAD")) {
       parts.onDeath(settlements.flatMap((settlement, index) => deathOf(ended[index] as Ended, settlement)));
     }
   }
 
-  function announce(ended: readonly Ended[], settlements: readonly Settlement[]): void {
-    if (parts.watchers.isWatched()) parts.watchers.changed(ended.map(({ lease }) => lease));
-    let last: Lease | undefined;
-    for (const [index, { lease }] of ended.entries()) {
-      const { client, channel } = lease;
-      if (channel === null || (last?.channel === channel && last.client === client)) continue;
-      if (!isFinal((settlements[index] as Settlement).state)) continue;
-      last = lease;
-      parts.hintResults(client, channel);
-    }
-  }
-
-  function requeue(ended: readonly Ended[], settlements: readonly Settlement[]): void {
-    const dueAt = new Map<string, number>();
-    for (const [index, { state, runAt }] of settlements.entries()) {
-      if (state !== "QUEUED") continue;
-      const { pool } = (ended[index] as Ended).lease;
-      backlog.change(pool, 1);
-      dueAt.set(pool, Math.min(runAt, dueAt.get(pool) ?? runAt));
-    }
-    for (const [pool, at] of dueAt) parts.hintPool(pool, at);
-  }
-
   return {
     settle,
     isBehind: () => pending >= maxPending,
     unwritten: (pool) => pendingIn.get(pool) ?? 0,
+    held: () => waiting.flatMap(({ ended }) => ended.map(({ lease }) => lease)),
     async flush() {
       if (pending === 0) return;
       flushed ??= createSignal();

@@ -23,7 +23,7 @@ export type PrunerParts = {
   readonly store: Pick<Store, "prune">;
   readonly clock: Clock;
   readonly retention: Retention;
-  readonly onError: (error: unknown) => void;
+  readonly onError: (error: unknown) => number | undefined;
 };
 
 export type Pruner = Service & {

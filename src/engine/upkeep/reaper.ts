@@ -51,7 +51,7 @@ export type ReaperParts = Omit<RecoveryParts, "flush"> & {
   readonly held: () => readonly Held[];
   /** Whether too many outcomes wait to be written for more to come. */
   readonly isBehind: () => boolean;
-  readonly onError: (error: unknown) => void;
+  readonly onError: (error: unknown) => number | undefined;
 };
 
 const everyMs = 1_000;

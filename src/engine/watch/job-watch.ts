@@ -28,12 +28,14 @@ export type KeptUpdate = Extract<JobUpdate, { kind: "log" | "dropped" }>;
 export type JobWatch = {
   /** The next update; the first is `changed`. Null once the watch is closed. One call at a time. */
   next(): Promise<JobUpdate | null>;
+  /** The last `changed` could not be looked at: it comes again with the next poll. */
+  unread(): void;
   /** Ends once everything is handed out. */
   finish(): void;
   close(): void;
 };
 
-export type WatchQueue = JobWatch & {
+export type WatchQueue = Omit<JobWatch, "unread"> & {
   /** Its state may have changed. Of several that wait only the last is handed out: it comes behind the lines before it. */
   changed(event: number): void;
   push(update: Extract<JobUpdate, { kind: "progress" | "log" }>): void;

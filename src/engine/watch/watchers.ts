@@ -1,14 +1,22 @@
 /** Notifies the watches of single jobs of what happens to them, and keeps the last lines that running jobs wrote. */
-import type { Clock } from "../../clock.ts";
 import { refusal } from "../../errors.ts";
 import type { Progress } from "../../pool/pool.ts";
+import type { JobGlance, JobName, Store } from "../../store/store.ts";
+import { createPoller, type Polling } from "../poller.ts";
 import { createJobWatch, type JobWatch, type LogLine, type WatchQueue } from "./job-watch.ts";
 import { createLogLines } from "./log-lines.ts";
 
 export type { JobUpdate, JobWatch, LogLine } from "./job-watch.ts";
 
-/** A job, by its client too: nothing of one client's jobs reaches another. */
-export type Watched = { readonly client: string; readonly id: string };
+export type WatcherParts = {
+  readonly store: Pick<Store, "states">;
+  readonly polling: Polling;
+  /** Bound on the watches that one client has open. */
+  readonly maxPerClient: number;
+};
+
+/** A watch that is open, and its job's state when it was polled last. */
+type Watch = JobName & { readonly queue: WatchQueue; seen: string | undefined };
 
 export type Watchers = {
   /**
@@ -16,24 +24,22 @@ export type Watchers = {
    * first, behind the `changed`. Throws `too_many_watches`.
    */
   open(client: string, id: string, afterEvent: number): JobWatch;
-  /** Whether any job is watched: while none is, callers need not collect what changed. */
-  isWatched(): boolean;
-  /** The states of these jobs may have changed. May come too often. */
-  changed(jobs: readonly Watched[]): void;
-  progress(job: Watched, progress: Progress): void;
-  log(job: Watched, line: LogLine): void;
+  /** The states of these jobs may have changed. May come too often, and may be lost: watched jobs are polled too. */
+  changed(jobs: readonly JobName[]): void;
+  progress(job: JobName, progress: Progress): void;
+  log(job: JobName, line: LogLine): void;
   /** Every watch ends once it has handed out what it holds, those too that are opened from now on. */
   closeAll(): void;
 };
 
-/** `maxPerClient`: bound on the watches that one client has open. */
-export function createWatchers(clock: Clock, maxPerClient: number): Watchers {
+export function createWatchers({ store, polling, maxPerClient }: WatcherParts): Watchers {
   const lines = createLogLines();
+  const poller = createPoller<Watch>(polling, (due) => void poll(due));
   const watches = new Map<string, Set<WatchQueue>>();
   const openByClient = new Map<string, number>();
   let isClosing = false;
   /** Of the newest update. A process makes fewer than a thousand a millisecond, so the next one starts above them. */
-  let event = clock.now() * 1_000;
+  let event = polling.clock.now() * 1_000;
 
   function count(client: string, change: number): void {
     const open = (openByClient.get(client) ?? 0) + change;
@@ -41,9 +47,21 @@ export function createWatchers(clock: Clock, maxPerClient: number): Watchers {
     else openByClient.delete(client);
   }
 
-  function notify(job: Watched, update: (queue: WatchQueue, event: number) => void): void {
+  function notify(job: JobName, update: (queue: WatchQueue, event: number) => void): void {
     event += 1;
     for (const queue of watches.get(keyOf(job)) ?? []) update(queue, event);
+  }
+
+  async function poll(due: readonly Watch[]): Promise<void> {
+    const states = await store.states(due.map(({ client, id }) => ({ client, id }))).catch(() => undefined);
+    if (!states) return; // while the store is unavailable nobody learns anything; when it has failed, the server ends
+    for (const [index, watch] of due.entries()) {
+      const face = faceOf(states[index] ?? null);
+      if (watch.seen === face) continue;
+      watch.seen = face;
+      event += 1;
+      watch.queue.changed(event);
+    }
   }
 
   return {
@@ -59,17 +77,24 @@ export function createWatchers(clock: Clock, maxPerClient: number): Watchers {
         // below that of every line that follows, so that who resumes behind it misses none
         firstEvent: (kept[0]?.event ?? Math.max(event, afterEvent) + 1) - 1,
         onClose() {
+          poller.delete(watch);
           queues.delete(queue);
           if (queues.size === 0 && watches.get(key) === queues) watches.delete(key);
           count(client, -1);
         },
       });
+      const watch: Watch = { client, id, queue, seen: undefined };
       if (isClosing) queue.finish();
       watches.set(key, queues.add(queue));
+      poller.add(watch);
       count(client, 1);
-      return { next: queue.next, finish: queue.finish, close: queue.close };
+      return {
+        ...{ next: queue.next, finish: queue.finish, close: queue.close },
+        unread() {
+          watch.seen = undefined;
+        },
+      };
     },
-    isWatched: () => watches.size > 0,
     changed(jobs) {
       if (watches.size === 0) return;
       for (const job of jobs) notify(job, (queue, event) => queue.changed(event));
@@ -86,4 +111,11 @@ export function createWatchers(clock: Clock, maxPerClient: number): Watchers {
   };
 }
 
-const keyOf = ({ client, id }: Watched) => `${client} ${id}`;
+/** Differs whenever the state of a job differs: two reads with the same face saw the same state. */
+export function faceOf(glance: JobGlance | null): string {
+  if (!glance) return "";
+  const { state, attempts, isCancelling, redrives, runAt } = glance;
+  return [state, attempts, isCancelling, redrives, runAt].join();
+}
+
+const keyOf = ({ client, id }: JobName) => `${client} ${id}`;

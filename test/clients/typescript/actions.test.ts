@@ -185,6 +185,9 @@ suite("redrive and delete", () => {
           throw storeFailed;
         },
         () => {
+          throw status({ code: 14, reason: "store_unavailable", message: "the store is away", retryAfterMs: 10 });
+        },
+        () => {
           throw status({ code: 14, reason: "draining", message: "the server is shutting down", retryAfterMs: 10 });
         },
         () => ({}),
@@ -200,11 +203,12 @@ suite("redrive and delete", () => {
           : client.deleteJobs({ all: true }, { dryRun });
       await assert.rejects(act(false), { reason: "unreachable" });
       await assert.rejects(act(false), { reason: "store_failed" });
-      assert.equal(calls, 2);
+      await assert.rejects(act(false), { reason: "store_unavailable" });
+      assert.equal(calls, 3);
       await act(false); // refused before it began, so it is tried again
-      assert.equal(calls, 4);
+      assert.equal(calls, 5);
       await act(true); // only counts
-      assert.equal(calls, 6);
+      assert.equal(calls, 7);
     });
   }
 });

@@ -14,42 +14,27 @@ async function open(jobs: readonly NewJob[] = []) {
   const backlog = createBacklog(store, new Map([["cpu", 1_000_000]]));
   await backlog.load();
   const stopped: string[] = [];
-  const hints: string[] = [];
   const counted: string[] = [];
   const traced: string[] = [];
-  let isWatched = true;
   const canceller = createCanceller({
     ...{ store, perClient: createKeyedMutex(), backlog, clock: createFakeClock(t0) },
     stats: { cancelled: (client, { task, pool }) => void counted.push(`${client}/${task}/${pool}`) },
     tracing: { cancelled: (cancelled) => void traced.push(...cancelled.map(({ client, id }) => `${client}/${id}`)) },
-    hintResults: (client, channel) => void hints.push(`results ${client}/${channel}`),
-    watchers: {
-      isWatched: () => isWatched,
-      changed: (changed) => void hints.push(`changed ${changed.map(({ client, id }) => `${client}/${id}`).join()}`),
-    },
     stop: (pool, seq) => void stopped.push(`${pool} ${seq}`),
   });
-  const unwatch = () => {
-    isWatched = false;
-  };
-  return { store, backlog, canceller, stopped, hints, counted, traced, unwatch };
+  return { store, backlog, canceller, stopped, counted, traced };
 }
 
 const sweep = (overrides = {}) => ({ dryRun: false, signal: new AbortController().signal, ...overrides });
 
 describe("by id", () => {
-  test("a job that waits is CANCELLED: its line is shorter, its result's readers and its watchers are told", async () => {
+  test("a job that waits is CANCELLED, counted, and does not wait any more", async () => {
     const jobs = [...newJobs(2), ...newJobs(1, { channel: null }), ...newJobs(1, { channel: "other" })];
-    const { canceller, backlog, hints, counted, traced, stopped } = await open(jobs);
+    const { canceller, backlog, counted, traced, stopped } = await open(jobs);
     const ids = jobs.map(({ id }) => id);
     const answers = await canceller.cancel("ada", ids);
     assert.ok(answers.every(({ kind }) => kind === "cancelled"));
     assert.equal(backlog.queued("cpu"), 0);
-    assert.deepEqual(hints, [
-      "results ada/default",
-      "results ada/other",
-      `changed ${ids.map((id) => `ada/${id}`).join()}`,
-    ]);
     assert.deepEqual(stopped, []);
     assert.deepEqual(counted, Array(4).fill("ada/echo/cpu"));
     assert.deepEqual(
@@ -73,14 +58,12 @@ describe("by id", () => {
 
   test("each has an answer of its own: what is final, another's, or not there spoils nothing", async () => {
     const [mine, again, theirs] = [...newJobs(2), ...newJobs(1, { client: "bob" })] as [NewJob, NewJob, NewJob];
-    const { canceller, unwatch, hints } = await open([mine, again, theirs]);
-    unwatch();
+    const { canceller } = await open([mine, again, theirs]);
     const ids = [mine.id, theirs.id, mine.id, "nowhere", again.id];
     assert.deepEqual(
       (await canceller.cancel("ada", ids)).map(({ kind }) => kind),
       ["cancelled", "not_found", "final", "not_found", "cancelled"],
     );
-    assert.deepEqual(hints, ["results ada/default"]);
   });
 });
 
@@ -100,11 +83,10 @@ describe("by filter", () => {
   });
 
   test("a dry run only counts", async () => {
-    const { canceller, store, hints } = await open(newJobs(1_500));
+    const { canceller, store } = await open(newJobs(1_500));
     const counts = await canceller.cancelWhere("ada", anyJob, sweep({ dryRun: true }));
     assert.deepEqual(counts, { matched: 1_500, cancelled: 0, cancelling: 0 });
     assert.equal((await store.counts()).pools[0]?.QUEUED, 1_500);
-    assert.deepEqual(hints, []);
   });
 
   test("who is gone has no further page cancelled", async () => {

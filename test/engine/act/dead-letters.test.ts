@@ -18,33 +18,29 @@ async function open(dead: readonly NewJob[] = []) {
     await finish(store, page, { state: "DEAD", outcome: "failed", deadReason: "exhausted", failure, output: null });
   }
   const backlog = createBacklog(store, new Map([["cpu", 1_000_000]]));
-  const hints: string[] = [];
   const counted: string[] = [];
   const deadLetters = createDeadLetters({
     ...{ store, perClient: createKeyedMutex(), backlog, clock: createFakeClock(t0) },
     stats: { redriven: (pool) => void counted.push(pool) },
-    hintPool: (pool, dueAt) => void hints.push(`pool ${pool} at ${dueAt - t0}`),
-    watchers: { isWatched: () => true, changed: (jobs) => void hints.push(`changed ${jobs.length}`) },
   });
   /** When those submitted last, a thousand of them, are due. */
   const due = async (filter = anyJob) => {
     const { jobs } = await store.list({ ...everything, filter });
     return jobs.map(({ runAt }) => runAt - t0).toReversed();
   };
-  return { store, backlog, deadLetters, hints, counted, due };
+  return { store, backlog, deadLetters, counted, due };
 }
 
 const idsOf = (jobs: readonly NewJob[]) => jobs.map(({ id }) => id);
 const sweep = (overrides = {}) => ({ dryRun: false, signal: new AbortController().signal, ...overrides });
 
 describe("redrive by id", () => {
-  test("jobs wait again, their pools and watchers are told", async () => {
+  test("jobs wait again, and are counted", async () => {
     const jobs = newJobs(3);
-    const { deadLetters, backlog, hints, counted, store } = await open(jobs);
+    const { deadLetters, backlog, counted, store } = await open(jobs);
     const answers = await deadLetters.redrive("ada", idsOf(jobs), 0);
     assert.ok(answers.every(({ kind }) => kind === "redriven"));
     assert.equal(backlog.queued("cpu"), 3);
-    assert.deepEqual(hints, ["pool cpu at 0", "changed 3"]);
     assert.deepEqual(counted, ["cpu", "cpu", "cpu"]);
     assert.equal((await store.counts()).pools[0]?.QUEUED, 3);
   });
@@ -89,10 +85,10 @@ describe("redrive by filter", () => {
   });
 
   test("a dry run only counts", async () => {
-    const { deadLetters, hints } = await open(newJobs(5));
+    const { deadLetters, counted } = await open(newJobs(5));
     const counts = await deadLetters.redriveWhere("ada", anyJob, { ...sweep({ dryRun: true }), perSecond: 0 });
     assert.deepEqual(counts, { matched: 5, redriven: 0 });
-    assert.deepEqual(hints, []);
+    assert.deepEqual(counted, []);
   });
 
   test("who is gone before has nothing redriven", async () => {
@@ -105,7 +101,7 @@ describe("redrive by filter", () => {
 describe("remove", () => {
   test("by id: final jobs of any state, each with an answer of its own", async () => {
     const jobs = newJobs(1);
-    const { deadLetters, store, hints } = await open(jobs);
+    const { deadLetters, store } = await open(jobs);
     const [waiting] = newJobs(1);
     await store.submit([waiting!]);
     const answers = await deadLetters.remove("ada", [jobs[0]!.id, waiting!.id, "nowhere"]);
@@ -113,7 +109,6 @@ describe("remove", () => {
       answers.map(({ kind }) => kind),
       ["removed", "not_final", "not_found"],
     );
-    assert.deepEqual(hints, ["changed 3"]);
   });
 
   test("by filter: every DEAD job that matches, and nothing that is not DEAD", async () => {

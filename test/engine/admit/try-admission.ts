@@ -33,6 +33,7 @@ export function tryAdmission({
   const backlog = createBacklog(store, limits);
   const stats = createStats(clock, createRegistry(clock));
   const hinted: string[] = [];
+  store.subscribe({ due: (pool) => void hinted.push(pool), results() {}, jobs() {} });
   const tasks: Tasks = new Map([
     ["echo", echo],
     ["sleep", sleep],
@@ -49,7 +50,7 @@ export function tryAdmission({
     clock,
     limits: { jobsPerSubmit: 20, inputBytes: 100 },
     newId: () => newId(clock.now()),
-    hint: (pool) => void hinted.push(pool),
+    onSubmitted() {},
     ...overrides,
   });
   return { admission, clock, store, backlog, stats, hinted };

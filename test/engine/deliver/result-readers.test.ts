@@ -4,9 +4,10 @@ import { createReadBudget } from "../../../src/engine/deliver/read-budget.ts";
 import { createResultReaders, maxBatch, type ReadFrom } from "../../../src/engine/deliver/result-readers.ts";
 import { createMemoryStore } from "../../../src/store/memory.ts";
 import { data, finish, newJobs, pruneAcknowledged } from "../../store/sample.ts";
-import { turn } from "../../support/fake-clock.ts";
+import { createFakeClock, turn } from "../../support/fake-clock.ts";
 import { refusalOf } from "../admit/try-admission.ts";
 
+const polling = { clock: createFakeClock(), everyMs: 1_000, random: () => 0 };
 const from: ReadFrom = { client: "ada", channel: "default", afterCursor: 0, stopAtEnd: false };
 
 function open(maxPerClient = 3) {
@@ -15,6 +16,7 @@ function open(maxPerClient = 3) {
     maxPerClient,
     maxBatchBytes: 2 ** 20,
     budget: createReadBudget(2 ** 25),
+    polling,
   });
   return {
     store,
@@ -113,7 +115,7 @@ describe("a reader", () => {
           return answer; // what was there before
         },
       },
-      { maxPerClient: 1, maxBatchBytes: 2 ** 20, budget: createReadBudget(2 ** 25) },
+      { maxPerClient: 1, maxBatchBytes: 2 ** 20, polling, budget: createReadBudget(2 ** 25) },
     );
     const reader = await readers.open(from);
     isReading = true;
@@ -231,7 +233,7 @@ describe("the read budget", () => {
   function openBudget(budgetBytes: number) {
     const store = createMemoryStore();
     const budget = createReadBudget(budgetBytes);
-    const readers = createResultReaders(store, { maxPerClient: 100, maxBatchBytes: 2 ** 20, budget });
+    const readers = createResultReaders(store, { maxPerClient: 100, maxBatchBytes: 2 ** 20, polling, budget });
     const add = (count: number, outputBytes: number) => finish(store, newJobs(count), { output: data(outputBytes) });
     return { store, budget, readers, add };
   }
@@ -317,7 +319,7 @@ describe("the read budget", () => {
       if (isHeld) await promise;
       return answer;
     };
-    const readers = createResultReaders({ results }, { maxPerClient: 1, maxBatchBytes: 2 ** 20, budget });
+    const readers = createResultReaders({ results }, { maxPerClient: 1, maxBatchBytes: 2 ** 20, polling, budget });
     const reader = await readers.open(from);
     isHeld = true;
     const next = reader.next(10);

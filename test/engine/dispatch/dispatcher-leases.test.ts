@@ -107,15 +107,6 @@ describe("a lease", () => {
     );
     assert.equal(pool.held.length, 0);
   });
-
-  test("that came is told", async (t) => {
-    const told: number[][] = [];
-    const { dispatcher, put } = tryDispatcher(t, { onLeased: (leases) => void told.push(seqs(leases)) });
-    await put(2);
-    await dispatcher.start();
-    await turn();
-    assert.deepEqual(told.flat(), [1, 2]);
-  });
 });
 
 describe("held", () => {

@@ -3,6 +3,7 @@ import type { TestContext } from "node:test";
 import { createBacklog } from "../../../src/engine/admit/backlog.ts";
 import { createDispatcher, type DispatcherParts } from "../../../src/engine/dispatch/dispatcher.ts";
 import { defaultRetryPolicy } from "../../../src/job/backoff.ts";
+import { isUnavailable } from "../../../src/errors.ts";
 import { transition } from "../../../src/job/transition.ts";
 import type { Ended } from "../../../src/pool/pool.ts";
 import { createMemoryStore } from "../../../src/store/memory.ts";
@@ -32,15 +33,18 @@ export function tryDispatcher(
     suspects: false,
     backlog,
     clock,
+    polling: { clock, everyMs: 1_000, random: () => 0 },
     owner: "boot",
     leaseMs: 30_000,
     maxChunk: 128,
     log,
-    onLeased() {},
     onEvent() {},
     hasTask: () => true,
     isBehind: () => false,
-    onError: (error) => void errors.push(error),
+    onError(error) {
+      errors.push(error);
+      return isUnavailable(error) ? 1_000 : undefined;
+    },
     store: {
       async lease(request): Promise<Leased> {
         asked.push(request);

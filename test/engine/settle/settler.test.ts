@@ -3,13 +3,13 @@ import { describe, test } from "node:test";
 import type { Death } from "../../../src/engine/settle/alerts.ts";
 import { createBacklog } from "../../../src/engine/admit/backlog.ts";
 import { createSettler } from "../../../src/engine/settle/settler.ts";
-import { refusal } from "../../../src/errors.ts";
+import { isUnavailable, refusal } from "../../../src/errors.ts";
 import { defaultRetryPolicy } from "../../../src/job/backoff.ts";
 import type { Settlement } from "../../../src/job/job.ts";
 import type { Ended } from "../../../src/pool/pool.ts";
 import type { Settled } from "../../../src/store/store.ts";
-import { turn } from "../../support/fake-clock.ts";
-import { endedOf, failedOnce, newLease } from "../../support/samples.ts";
+import { createFakeClock, turn } from "../../support/fake-clock.ts";
+import { endedOf, failedOnce, keptLog, newLease } from "../../support/samples.ts";
 
 type Call = {
   readonly settlements: readonly Settlement[];
@@ -18,6 +18,10 @@ type Call = {
   fail(error: unknown): void;
 };
 
+const leaseMs = 30_000;
+const retryMs = 1_000;
+const away = () => refusal("store_unavailable", ["the connection was closed", retryMs], { retryAfterMs: retryMs });
+
 /** A settler on a store that answers when the test says so. */
 function open() {
   const calls: Call[] = [];
@@ -25,12 +29,12 @@ function open() {
   const settled: Ended[] = [];
   const errors: unknown[] = [];
   const deaths: Death[] = [];
-  let isWatched = false;
+  const clock = createFakeClock();
+  const { log, lines } = keptLog();
   const backlog = createBacklog({ counts: async () => ({ pools: [] }) }, new Map([["cpu", 10]]));
   const settler = createSettler({
     store: {
       settle(settlements) {
-        events.push(`store ${settlements.length}`);
         const { promise, resolve, reject } = Promise.withResolvers<readonly Settled[]>();
         calls.push({
           settlements,
@@ -41,27 +45,21 @@ function open() {
         return promise;
       },
     },
-    backlog,
+    ...{ backlog, clock, leaseMs, log },
     policyOf: (task) => ({ ...defaultRetryPolicy, jitter: "none", baseMs: task === "slow" ? 1000 : 100 }),
     random: () => 0.5,
-    hintResults: (client, channel) => void events.push(`results ${client}/${channel}`),
-    hintPool: (pool, dueAt) => void events.push(`pool ${pool} at ${dueAt}`),
     onCaughtUp: () => void events.push("caught up"),
     onSettled: (ended, settlements) => {
       assert.equal(ended.length, settlements.length);
       settled.push(...ended);
     },
     onDeath: (died) => void deaths.push(...died),
-    watchers: {
-      isWatched: () => isWatched,
-      changed: (jobs) => void events.push(`changed ${jobs.map(({ client, id }) => `${client}/${id}`).join()}`),
+    onError(error) {
+      errors.push(error);
+      return isUnavailable(error) ? retryMs : undefined;
     },
-    onError: (error) => void errors.push(error),
   });
-  const watch = () => {
-    isWatched = true;
-  };
-  return { settler, calls, events, settled, errors, deaths, backlog, watch };
+  return { settler, clock, calls, events, settled, errors, deaths, backlog, lines };
 }
 
 const jobs = (count: number) => Array.from({ length: count }, () => endedOf(newLease()));
@@ -90,21 +88,8 @@ describe("settle", () => {
     assert.deepEqual([settler.unwritten("cpu"), settler.unwritten("io"), backlog.queued("cpu")], [0, 0, 1]);
   });
 
-  test("hints each channel whose jobs became final, before the commit, and once for neighbours", () => {
-    const { settler, events } = open();
-    const inChannel = (channel: string) => endedOf(newLease({ channel }));
-    settler.settle([inChannel("a"), inChannel("a"), inChannel("b"), endedOf(newLease({ channel: "c" }), failedOnce)]);
-    assert.deepEqual(events, ["store 4", "results ada/a", "results ada/b"]);
-  });
-
-  test("tells two clients apart that use the same channel name", () => {
-    const { settler, events } = open();
-    settler.settle([endedOf(newLease()), endedOf(newLease({ client: "bob" }))]);
-    assert.deepEqual(events.slice(1), ["results ada/default", "results bob/default"]);
-  });
-
-  test("a job that is tried again counts as waiting, and its pool is told when it is due", async () => {
-    const { settler, calls, events, backlog } = open();
+  test("a job that is tried again counts as waiting once that is written", async () => {
+    const { settler, calls, backlog } = open();
     const quick = endedOf(newLease(), failedOnce, { finishedAt: 5000 });
     const slow = endedOf(newLease({ task: "slow" }), failedOnce, { finishedAt: 5000 });
     settler.settle([slow, quick]);
@@ -112,24 +97,22 @@ describe("settle", () => {
     calls[0]?.answer();
     await turn();
     assert.equal(backlog.queued("cpu"), 2);
-    assert.deepEqual(events.slice(1), ["pool cpu at 5100"]);
   });
 
   test("a stale fence puts nothing back and is not counted, its neighbours are", async () => {
-    const { settler, calls, events, backlog, settled } = open();
+    const { settler, calls, backlog, settled } = open();
     const [stale, good] = [endedOf(newLease(), failedOnce), endedOf(newLease(), { kind: "released" })];
     settler.settle([stale, good]);
     calls[0]?.answer(["stale", "written"]);
     await turn();
     assert.equal(backlog.queued("cpu"), 1);
     assert.deepEqual(settled, [good]);
-    assert.deepEqual(events.slice(1), [`pool cpu at ${good.finishedAt}`]);
   });
 });
 
 describe("a job that was cancelled while it ran", () => {
   test("is settled again as CANCELLED when its settlement would queue it, and never queued", async () => {
-    const { settler, calls, events, backlog, settled, deaths } = open();
+    const { settler, calls, backlog, settled, deaths } = open();
     settler.settle([endedOf(newLease(), failedOnce), endedOf(newLease())]);
     let isFlushed = false;
     const flushed = settler.flush().then(() => {
@@ -147,7 +130,6 @@ describe("a job that was cancelled while it ran", () => {
     await flushed;
     assert.equal(settled.length, 2);
     assert.equal(backlog.queued("cpu"), 0);
-    assert.ok(events.includes("results ada/default"));
     assert.deepEqual(deaths, []);
   });
 
@@ -195,25 +177,6 @@ describe("deaths", () => {
     calls[0]?.answer(["stale"]);
     await turn();
     assert.deepEqual(deaths, []);
-  });
-});
-
-describe("hints", () => {
-  test("go to watchers while there are any, for every job, behind the settlement", () => {
-    const { settler, events, watch } = open();
-    settler.settle(jobs(1));
-    assert.ok(!events.some((event) => event.startsWith("changed")));
-    watch();
-    events.length = 0;
-    const [one, two] = [newLease({ client: "bob" }), newLease()];
-    settler.settle([endedOf(one, failedOnce), endedOf(two)]);
-    assert.deepEqual(events, ["store 2", `changed bob/${one.id},ada/${two.id}`, "results ada/default"]);
-  });
-
-  test("do not go to readers for a job whose result is discarded", () => {
-    const { settler, events } = open();
-    settler.settle([endedOf(newLease({ channel: null }))]);
-    assert.deepEqual(events, ["store 1"]);
   });
 });
 
@@ -293,5 +256,82 @@ describe("flush", () => {
     assert.deepEqual(errors, [error]);
     assert.deepEqual(settled, []);
     assert.equal(settler.isBehind(), false);
+  });
+});
+
+describe("while the store is unavailable", () => {
+  test("outcomes wait, are tried again together, and count when they are written", async () => {
+    const { settler, clock, calls, settled } = open();
+    const [first, second, third] = [endedOf(newLease()), endedOf(newLease()), endedOf(newLease())];
+    settler.settle([first]);
+    settler.settle([second]);
+    calls[0]?.fail(away());
+    calls[1]?.fail(away());
+    await turn();
+    settler.settle([third]);
+    assert.equal(calls.length, 2, "what comes meanwhile waits behind them");
+    assert.deepEqual([settler.unwritten("cpu"), settler.held().length], [3, 3]);
+    clock.advance(retryMs);
+    assert.deepEqual(
+      calls[2]?.settlements.map(({ seq }) => seq),
+      [first, second, third].map(({ lease }) => lease.seq),
+    );
+    calls[2]?.fail(away());
+    await turn();
+    clock.advance(retryMs);
+    calls[3]?.answer();
+    await settler.flush();
+    assert.deepEqual(settled, [first, second, third]);
+    assert.deepEqual([settler.unwritten("cpu"), settler.held()], [0, []]);
+    settler.settle([endedOf(newLease())]);
+    assert.equal(calls.length, 5, "and the next goes at once again");
+  });
+
+  test("outcomes are given up when their leases have ended, and not before", async () => {
+    const { settler, clock, calls, settled, lines } = open();
+    settler.settle(jobs(2));
+    calls[0]?.fail(away());
+    await turn();
+    clock.advance(retryMs);
+    settler.settle(jobs(3));
+    for (let call = 1; clock.monotonicMs() < leaseMs; call += 1) {
+      calls[call]?.fail(away());
+      await turn();
+      clock.advance(retryMs);
+    }
+    calls.at(-1)?.answer();
+    await settler.flush();
+    assert.equal(settled.length, 3);
+    assert.deepEqual(
+      lines.map(({ fields }) => fields),
+      [{ jobs: 2 }],
+    );
+  });
+
+  test("outcomes that wait count for the bound, and it ends when they are given up", async () => {
+    const { settler, clock, calls, events } = open();
+    settler.settle(jobs(4_096));
+    calls[0]?.fail(away());
+    await turn();
+    assert.equal(settler.isBehind(), true);
+    for (let call = 1; settler.isBehind(); call += 1) {
+      clock.advance(retryMs);
+      calls[call]?.fail(away());
+      await turn();
+    }
+    assert.equal(clock.monotonicMs(), leaseMs);
+    assert.deepEqual(events, ["caught up"]);
+    await settler.flush();
+  });
+
+  test("an outcome that was written although its call failed is refused the second time, and nothing else happens", async () => {
+    const { settler, clock, calls, settled, backlog } = open();
+    settler.settle([endedOf(newLease(), failedOnce)]);
+    calls[0]?.fail(away());
+    await turn();
+    clock.advance(retryMs);
+    calls[1]?.answer(["stale"]);
+    await settler.flush();
+    assert.deepEqual([settled, backlog.queued("cpu")], [[], 0]);
   });
 });

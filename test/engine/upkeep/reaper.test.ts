@@ -5,9 +5,11 @@ import { createReaper, recoverLost } from "../../../src/engine/upkeep/reaper.ts"
 import { createSettler } from "../../../src/engine/settle/settler.ts";
 import { defaultRetryPolicy } from "../../../src/job/backoff.ts";
 import { type Lease, suspectAfterCrashes } from "../../../src/job/job.ts";
+import { isUnavailable } from "../../../src/errors.ts";
 import { createMemoryStore } from "../../../src/store/memory.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
+import { keptLog } from "../../support/samples.ts";
 import { everything, newJobs, t0 } from "../../store/sample.ts";
 
 const leaseMs = 30_000;
@@ -29,16 +31,13 @@ function open() {
     },
   };
   const { settle, flush } = createSettler({
-    ...{ store: watched, backlog },
+    ...{ store: watched, backlog, clock, leaseMs, log: keptLog().log },
     policyOf: () => ({ ...defaultRetryPolicy, jitter: "none" }),
     random: () => 0,
-    watchers: { isWatched: () => false, changed() {} },
-    hintResults() {},
-    hintPool() {},
     onCaughtUp() {},
     onSettled() {},
     onDeath() {},
-    onError: assert.ifError,
+    onError: (error) => assert.fail(String(error)),
   });
   /** What a start does once the process before is known to be gone. */
   const recover = async (owner = "dead") => {
@@ -59,7 +58,10 @@ async function openReaper(t: TestContext, overrides: Partial<Parameters<typeof c
     pools: () => ["cpu", "old"],
     held: () => held,
     isBehind: () => false,
-    onError: (error) => void errors.push(error),
+    onError(error) {
+      errors.push(error);
+      return isUnavailable(error) ? 500 : undefined;
+    },
     ...overrides,
   });
   await reaper.start();

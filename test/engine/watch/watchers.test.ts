@@ -1,21 +1,37 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import {
-  type JobUpdate,
-  type JobWatch,
-  type LogLine,
-  type Watched,
-  createWatchers,
-} from "../../../src/engine/watch/watchers.ts";
-import { MillpondError } from "../../../src/errors.ts";
+import { type JobUpdate, type JobWatch, type LogLine, createWatchers } from "../../../src/engine/watch/watchers.ts";
+import { MillpondError, refusal } from "../../../src/errors.ts";
+import type { JobGlance, JobName } from "../../../src/store/store.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
 
-const job: Watched = { client: "ada", id: "job-1" };
-const other: Watched = { client: "ada", id: "job-2" };
+const job: JobName = { client: "ada", id: "job-1" };
+const other: JobName = { client: "ada", id: "job-2" };
 
 function open(maxPerClient = 10, clock = createFakeClock()) {
-  return { clock, watchers: createWatchers(clock, maxPerClient) };
+  /** What the store has of each job; none: the job is not there. */
+  const states = new Map<string, JobGlance>();
+  /** Jobs that were polled, call by call. */
+  const polled: string[][] = [];
+  let isAway = false;
+  const watchers = createWatchers({
+    store: {
+      async states(jobs) {
+        polled.push(jobs.map(({ id }) => id));
+        if (isAway) throw refusal("store_unavailable", ["closed", 1], { retryAfterMs: 1 });
+        return jobs.map(({ id }) => states.get(id) ?? null);
+      },
+    },
+    polling: { clock, everyMs: 1_000, random: () => 0 },
+    maxPerClient,
+  });
+  const goAway = (isNow: boolean) => {
+    isAway = isNow;
+  };
+  return { clock, watchers, states, polled, goAway };
 }
+
+const waits: JobGlance = { state: "QUEUED", attempts: 0, isCancelling: false, redrives: 0, runAt: 0 };
 
 function line(text: string | number): LogLine {
   return { level: "info", text: String(text), fields: {}, attempt: 1, at: 0 };
@@ -85,14 +101,15 @@ describe("a watch", () => {
   });
 
   test("that is closed hands out nothing more, and nobody is watched any more", async () => {
-    const { watchers } = open();
+    const { watchers, clock, polled } = open();
     const watch = watchers.open("ada", "job-1", 0);
-    assert.equal(watchers.isWatched(), true);
     watchers.log(job, line("unread"));
     watch.close();
     watch.close();
     assert.equal(await watch.next(), null);
-    assert.equal(watchers.isWatched(), false);
+    clock.advance(5_000);
+    assert.deepEqual(polled, []);
+    assert.equal(clock.timers(), 0);
   });
 
   test("tells of several changes that wait only the last, behind the lines before it", async () => {
@@ -253,6 +270,40 @@ describe("closeAll", () => {
     assert.deepEqual(await take(holding), ["changed", "a", "closed"]);
     assert.equal(await next, null);
     assert.deepEqual(await take(watchers.open("ada", "job-1", 0)), ["changed", "a", "closed"]);
-    assert.equal(watchers.isWatched(), false);
+  });
+});
+
+describe("a job of which no hint comes", () => {
+  test("is polled, together with the others, and its watch is notified when its state is another", async () => {
+    const { watchers, clock, states, polled } = open();
+    states.set("job-1", waits);
+    const watches = [watchers.open("ada", "job-1", 0), watchers.open("ada", "job-2", 0)];
+    clock.advance(1_000);
+    assert.deepEqual(polled, [["job-1", "job-2"]]);
+    await turn();
+    assert.deepEqual(await Promise.all(watches.map(take)), [
+      ["changed", "changed"],
+      ["changed", "changed"],
+    ]);
+    clock.advance(1_000);
+    assert.deepEqual(await Promise.all(watches.map(take)), [[], []], "nothing has changed");
+    states.set("job-1", { ...waits, state: "RUNNING", attempts: 1 });
+    clock.advance(1_000);
+    assert.deepEqual(await Promise.all(watches.map(take)), [["changed"], []]);
+  });
+
+  test("is looked at again after its change could not be read, and when the store was away", async () => {
+    const { watchers, clock, goAway } = open();
+    const watch = watchers.open("ada", "job-1", 0);
+    clock.advance(1_000);
+    assert.deepEqual(await take(watch), ["changed", "changed"]);
+    watch.unread();
+    goAway(true);
+    clock.advance(1_000);
+    assert.deepEqual(await take(watch), []);
+    goAway(false);
+    clock.advance(1_000);
+    assert.deepEqual(await take(watch), ["changed"]);
+    watch.close();
   });
 });

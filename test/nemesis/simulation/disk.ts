@@ -1,10 +1,15 @@
 /** A store on a simulated disk: answers come late and in order, and what was not answered may or may not have happened. */
 import { refusal } from "../../../src/errors.ts";
-import type { Store } from "../../../src/store/store.ts";
+import { withHints } from "../../../src/store/hints.ts";
+import { createMemoryStore } from "../../../src/store/memory.ts";
+import type { Store, StoreCalls } from "../../../src/store/store.ts";
 import type { Random } from "../random.ts";
 import type { Life, World } from "./world.ts";
 
-type Method = keyof Store;
+type Method = keyof StoreCalls;
+const isCall = (name: string) => name !== "subscribe" && name !== "isShared";
+const methods = Object.keys(createMemoryStore()).filter(isCall) as Method[];
+
 export type Call = { readonly method: Method; readonly request: unknown };
 
 /** What lies on the disk: it outlives the processes. */
@@ -97,18 +102,21 @@ export function createDisk(parts: DiskParts): Disk {
     parts.onFailure();
   }
 
+  const ask = (method: Method) => (request: unknown) => {
+    if (hasFailed) return Promise.reject(failure());
+    return new Promise((resolve, reject) => {
+      queue.push({ method, request, resolve, reject });
+      begin();
+    });
+  };
+
   const failure = () => refusal("store_failed", ["the simulated disk"]);
 
   return {
-    store: new Proxy({} as Store, {
-      get: (_, method) => (request: unknown) => {
-        if (hasFailed) return Promise.reject(failure());
-        return new Promise((resolve, reject) => {
-          queue.push({ method: method as Method, request, resolve, reject });
-          begin();
-        });
-      },
-    }),
+    store: {
+      ...withHints(Object.fromEntries(methods.map((method) => [method, ask(method)])) as StoreCalls),
+      isShared: false,
+    },
     stall(ms) {
       stalledMs += ms;
     },

@@ -12,7 +12,7 @@ import { judgeEnd } from "./end.ts";
 import { createLedger } from "./ledger.ts";
 import { clients as names, type JobPlan, type Plan, type Step } from "./plan.ts";
 import { createRecord } from "./record.ts";
-import { type Server, startServer } from "./server.ts";
+import { pollMs, type Server, startServer } from "./server.ts";
 import { createWorld } from "./world.ts";
 
 /** What is tested in place of the code of this tree. */
@@ -219,9 +219,10 @@ export async function simulate({ seed, setting, steps }: Plan, { code = ownCode,
   await world.advance(arriveMs);
   const steppedMs = world.nowMs();
   while (world.nowMs() < steppedMs + restMs && !isAtRest()) await world.advance(sliceMs);
-  // what the other process wrote was no news to the readers of this one
+  // the process that is gone may have had the streams of clients
   if (isShared) for (const client of names) clients.reopen(client);
-  await world.advance(isShared ? 50 * setting.diskMs + sliceMs : sliceMs);
+  // whoever got no hint finds by polling what is left to find
+  await world.advance(pollMs + 50 * setting.diskMs + sliceMs);
   await judgeEnd({ convictable, record, ledger, clients, content, setting, server: current!, isShared });
   const excepted = isShared ? exceptShared : except;
   const verdict = check(record.events, { leaseMs: setting.leaseMs, atLeast: {}, except: excepted });

@@ -31,7 +31,12 @@ function open(pendingJobs: number) {
     },
   };
   const budget = createReadBudget(32e6);
-  const readers = createResultReaders(store, { maxPerClient: 1, maxBatchBytes: 1e6, budget });
+  const readers = createResultReaders(store, {
+    maxPerClient: 1,
+    maxBatchBytes: 1e6,
+    budget,
+    polling: { clock: createFakeClock(), everyMs: 1_000, random: () => 0 },
+  });
   const admission: ExchangeParts["admission"] = {
     admit: async () => [],
     async admitSlowly(_client, drafts, { onAdmitted }) {
