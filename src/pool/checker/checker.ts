@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../../clock.ts";
 import { type MillpondError, refusal } from "../../errors.ts";
-import { createSignal } from "../../lifecycle.ts";
+import { createLoop, createSignal } from "../../lifecycle.ts";
 import type { Log } from "../../log.ts";
 import { within } from "../thread-termination.ts";
 import type { FileReport } from "../tasks/report.ts";
@@ -48,8 +48,8 @@ export const maxClientBytes = maxBytes / 4;
 /** A batch is refused after ten times the bound on one check without a checked input, or after `leastMaxWaitMs` if that is longer. */
 const maxWaitChecks = 10;
 const leastMaxWaitMs = 10_000;
-/** Looks without progress until a check is given up. Counted: time in which the whole process stood still is no fault of a check. */
-const looks = 4;
+/** Polls without progress until a check is given up. Counted: time in which the whole process stood still is no fault of a check. */
+const polls = 4;
 /** Threads that may end over one batch before the rest of it is refused. */
 const maxBroken = 3;
 /** Bound on threads that were terminated and still run, as native code can make them: at the bound no new one is started. */
@@ -79,7 +79,6 @@ export function createChecker({ surroundings, sources = null, loadMs, checkMs, c
   let bytes = 0;
   const bytesOf = new Map<string, number>();
   let lastNumber = 0;
-  let cancelLook: (() => void) | undefined;
   /** What the thread had done at the last poll, and how many polls ago that changed. */
   let seen = "";
   let stale = 0;
@@ -132,7 +131,7 @@ export function createChecker({ surroundings, sources = null, loadMs, checkMs, c
         ),
       );
     }
-    lookLater();
+    if (isBusy()) watchdog.wake();
   }
 
   function onChecked({ number, count, verdicts }: Extract<FromChecker, { kind: "checked" }>): void {
@@ -153,12 +152,17 @@ export function createChecker({ surroundings, sources = null, loadMs, checkMs, c
     send();
   }
 
-  function lookLater(): void {
-    if (sent.size > 0 || !waiting.isEmpty()) cancelLook ??= clock.after(checkMs / looks, look);
-  }
+  const isBusy = () => sent.size > 0 || !waiting.isEmpty();
+  const watchdog = createLoop({
+    ...{ name: "watchdog of checks", clock, everyMs: checkMs / polls, startsAtOnce: true },
+    round() {
+      poll();
+      return isBusy() ? undefined : Number.POSITIVE_INFINITY;
+    },
+  });
+  void watchdog.start();
 
-  function look(): void {
-    cancelLook = undefined;
+  function poll(): void {
     const lateMs = clock.monotonicMs() - maxWaitMs;
     refuseWaiting(isAbandoned, refusal("cancelled", []));
     refuseWaiting(({ sinceMs }) => sinceMs < lateMs, unavailable("checks of other inputs take too long", busyRetryMs));
@@ -167,9 +171,8 @@ export function createChecker({ surroundings, sources = null, loadMs, checkMs, c
       const now = `${number} ${index} ${[...sent.keys()].join()}`;
       stale = now === seen ? stale + 1 : 0;
       seen = now;
-      if (stale >= looks) onBroken(`it took longer than ${checkMs} ms (taskCheckMs)`);
+      if (stale >= polls) onBroken(`it took longer than ${checkMs} ms (taskCheckMs)`);
     }
-    lookLater();
   }
 
   /** The input whose check broke the thread is refused. What else the thread had is checked by the next one. */
@@ -248,7 +251,7 @@ export function createChecker({ surroundings, sources = null, loadMs, checkMs, c
     waiting.add({ call, inputs, answers, done, broken: 0, sinceMs: clock.monotonicMs() }, "last");
     if (thread) send();
     else void restart();
-    lookLater();
+    if (isBusy()) watchdog.wake();
     return promise;
   }
 
@@ -263,7 +266,7 @@ export function createChecker({ surroundings, sources = null, loadMs, checkMs, c
 
   async function stop(): Promise<void> {
     isStopped = true;
-    cancelLook?.();
+    void watchdog.stop();
     endThread();
     const error = unavailable("the server is shutting down", busyRetryMs);
     for (const { batch } of sent.values()) refuseRest(batch, error);

@@ -8,6 +8,7 @@
  */
 import type { Clock } from "../../clock.ts";
 import { createReadBudget } from "../../engine/deliver/read-budget.ts";
+import { createLoop } from "../../lifecycle.ts";
 import type { Log } from "../../log.ts";
 import { type Arrival, createRequestBody, type CutReason, type RequestBody } from "./request-body.ts";
 
@@ -60,7 +61,6 @@ export function createRequestBudget({ bytes, stallMs, clock, log, onCut }: Reque
   /** Bytes of the requests that are opened later. */
   let unopenedBytes = 0;
   let waiting = 0;
-  let isCheckDue = false;
   let isMakingSpace = false;
 
   function connectionOf(key: object): Connection {
@@ -102,19 +102,18 @@ export function createRequestBudget({ bytes, stallMs, clock, log, onCut }: Reque
     }
   }
 
-  function checkLater(): void {
-    if (isCheckDue || open.size + young.size + old.size === 0) return;
-    isCheckDue = true;
-    clock.after(stallMs / checksPerStall, () => {
-      isCheckDue = false;
+  const stallCheck = createLoop({
+    ...{ name: "check for stalled requests", clock, everyMs: stallMs / checksPerStall, startsAtOnce: true },
+    round() {
       for (const body of [...open]) body.checkStall(waiting > 0);
       const due = old;
       old = young;
       young = new Set();
       openAll(due);
-      checkLater();
-    });
-  }
+      return open.size + young.size + old.size === 0 ? Number.POSITIVE_INFINITY : undefined;
+    },
+  });
+  void stallCheck.start();
 
   return {
     open(arrival) {
@@ -128,12 +127,12 @@ export function createRequestBudget({ bytes, stallMs, clock, log, onCut }: Reque
         onEnd: () => open.delete(body),
       });
       open.add(body);
-      checkLater();
+      stallCheck.wake();
       return body;
     },
     openLater(request) {
       young.add(request);
-      checkLater();
+      stallCheck.wake();
     },
     hold(request, bytes) {
       request.bytes += bytes;
