@@ -9,7 +9,7 @@ import { messageOf } from "./errors.ts";
 import { createSignal } from "./lifecycle.ts";
 
 type SnapshotRequest = { readonly thread: number; readonly path: string; readonly untilMs: number };
-type Answer = { readonly path: string; readonly progress: "begun" | "written" | { readonly error: string } };
+type SnapshotProgress = { readonly path: string; readonly progress: "begun" | "written" | { readonly error: string } };
 
 const channelName = "millpond-heap-snapshots";
 
@@ -19,7 +19,7 @@ export type HeapRequest = { readonly begun: Promise<void>; readonly written: Pro
 /** Has this thread write what `requestHeapSnapshot` asks it for. It does not keep the thread alive. */
 export function answerHeapRequests(now: () => number): void {
   const channel = new BroadcastChannel(channelName);
-  const answer = (message: Answer) => channel.postMessage(message);
+  const answer = (message: SnapshotProgress) => channel.postMessage(message);
   channel.addEventListener("message", (event) => {
     const { thread, path, untilMs } = (event as MessageEvent).data as SnapshotRequest;
     if (thread !== threadId || now() > untilMs) return;
@@ -46,7 +46,7 @@ export function requestHeapSnapshot(worker: Worker, path: string, untilMs: numbe
   const ended = () => fail("the thread ended");
   const aborted = () => fail("it took too long, or the server stops");
   channel.addEventListener("message", (event) => {
-    const { path: answered, progress } = (event as MessageEvent).data as Answer;
+    const { path: answered, progress } = (event as MessageEvent).data as SnapshotProgress;
     if (answered !== path) return;
     if (progress === "begun") begun.fire();
     else if (progress === "written") written.fire();

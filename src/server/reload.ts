@@ -33,7 +33,7 @@ export type ReloaderParts = {
 };
 
 /** What a load was made of, whatever came of it. */
-type Attempt = { readonly files: Files; readonly sources: Sources };
+type LoadedFiles = { readonly files: Files; readonly sources: Sources };
 /** Those that may hold tasks, by the paths that modules have. Undefined: the folder cannot be read. */
 type Files = readonly string[] | undefined;
 
@@ -45,7 +45,7 @@ const longestMs = 2_000;
 export function createReloader(parts: ReloaderParts): Service {
   const { folder, clock } = parts;
   const folders = createFolderWatch(hint, parts.log);
-  let last: Attempt = { files: [], sources: parts.sources };
+  let last: LoadedFiles = { files: [], sources: parts.sources };
   /** Since when there are changes that were not looked at. */
   let sinceMs: number | undefined;
   let cancelTimer = () => {};
@@ -84,7 +84,7 @@ export function createReloader(parts: ReloaderParts): Service {
   }
 
   /** Paths of files that came, went, or were written. */
-  async function changesSince({ files, sources }: Attempt): Promise<readonly string[]> {
+  async function changesSince({ files, sources }: LoadedFiles): Promise<readonly string[]> {
     const now = await filesIn(folder);
     const changed = new Set(now?.filter((path) => !files?.includes(path)));
     for (const path of files ?? []) if (!now?.includes(path)) changed.add(path);
@@ -97,7 +97,7 @@ export function createReloader(parts: ReloaderParts): Service {
     return [...changed];
   }
 
-  function foldersOf({ sources }: Attempt): ReadonlySet<string> {
+  function foldersOf({ sources }: LoadedFiles): ReadonlySet<string> {
     return new Set([folder, ...[...sources.keys()].map((url) => dirname(fileURLToPath(url)))]);
   }
 

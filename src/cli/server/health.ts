@@ -36,7 +36,7 @@ export const health: Command = {
   },
 };
 
-type Answer = {
+type ProbeAnswer = {
   readonly isServing: boolean;
   /** For people. */
   readonly says: string;
@@ -44,7 +44,7 @@ type Answer = {
   readonly reasons: readonly unknown[];
 };
 
-async function ask(url: string): Promise<Answer> {
+async function ask(url: string): Promise<ProbeAnswer> {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
     const text = (await response.text()).trim();

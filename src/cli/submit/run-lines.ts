@@ -74,7 +74,7 @@ export async function runLines(lines: LinesOptions): Promise<number> {
   return tally.SUCCEEDED === tally.submitted && refused.count === 0 ? 0 : 1;
 }
 
-type Progress = {
+type ProgressLine = {
   show(): void;
   /** Makes room for a line of output. */
   hide(): void;
@@ -85,7 +85,7 @@ type Progress = {
 type Totals = Readonly<Record<"submitted" | "SUCCEEDED" | "DEAD" | "CANCELLED" | "refused", number>>;
 
 /** A line that a person sees while it goes on, and one that stays at the end; on standard error. */
-function createProgress(terminal: Terminal, totals: () => Totals): Progress {
+function createProgress(terminal: Terminal, totals: () => Totals): ProgressLine {
   const startedAt = systemClock.now();
   let shownAt = startedAt;
 

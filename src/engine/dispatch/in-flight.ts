@@ -3,19 +3,19 @@ import type { Lease, Outcome } from "../../job/job.ts";
 import type { Ended } from "../../pool/pool.ts";
 
 /** A chunk under way: its jobs that are not reported yet. */
-export type Chunk = Set<Lease>;
+export type InFlightChunk = Set<Lease>;
 
 export type InFlight = {
-  begin(leases: readonly Lease[]): Chunk;
+  begin(leases: readonly Lease[]): InFlightChunk;
   /** Takes a job out of its chunk, which is over when it is empty. False: the job is not in it. */
-  remove(chunk: Chunk, lease: Lease): boolean;
+  remove(chunk: InFlightChunk, lease: Lease): boolean;
   /** Jobs in all chunks. */
   count(): number;
   leases(): Lease[];
 };
 
 export function createInFlight(): InFlight {
-  const chunks = new Set<Chunk>();
+  const chunks = new Set<InFlightChunk>();
   let count = 0;
   return {
     begin(leases) {

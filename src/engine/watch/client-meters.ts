@@ -10,7 +10,7 @@ export type RefusedJobs = { readonly reason: string; readonly jobs: number };
  * Counts since the start of the server, or since the client came back to those whose numbers are kept; rates over the last ten
  * seconds, percentiles over the last minute or two.
  */
-export type ClientNumbers = Counts & {
+export type ClientNumbers = ClientCounts & {
   readonly client: string;
   /** The most frequent first. */
   readonly refusedBy: readonly RefusedJobs[];
@@ -21,7 +21,7 @@ export type ClientNumbers = Counts & {
   readonly endToEnd: Percentiles;
 };
 
-type Counts = {
+type ClientCounts = {
   readonly accepted: number;
   readonly duplicates: number;
   readonly refused: number;
@@ -58,7 +58,7 @@ const bits = 3;
 
 type Meter = {
   readonly client: string;
-  readonly counts: { -readonly [K in keyof Counts]: Counts[K] };
+  readonly counts: { -readonly [K in keyof ClientCounts]: ClientCounts[K] };
   readonly refusedBy: Map<string, number>;
 };
 type Speed = {

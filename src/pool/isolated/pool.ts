@@ -8,6 +8,7 @@ import { messageOf } from "../../errors.ts";
 import type { Lease, Outcome } from "../../job/job.ts";
 import { jobFields } from "../../job/log-fields.ts";
 import { createSignal, type Signal } from "../../lifecycle.ts";
+import type { StopReason } from "../chunk.ts";
 import { within } from "../thread-termination.ts";
 import { notBegun } from "../outcomes.ts";
 import type { Ended, Pool, PoolCode, PoolOptions, Progress, RunCallbacks } from "../port.ts";
@@ -24,8 +25,6 @@ export type IsolatedPoolOptions = Pick<
   /** Processes at once. Each takes some 70 MiB, and what its job needs. */
   readonly maxProcesses: number;
 };
-
-type StopReason = "cancelled" | "timed_out" | "expired" | "released";
 
 type Attempt = {
   readonly lease: Lease;

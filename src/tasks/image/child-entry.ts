@@ -5,7 +5,7 @@ import { type Resized, resizePicture, type Step } from "./picture.ts";
 import type { Plan } from "./plan.ts";
 
 export type ResizeRequest = { readonly bytes: Uint8Array; readonly plan: Plan; readonly hasSteps: boolean };
-export type Answer = { readonly resized: Resized } | { readonly fault: string } | "encoding";
+export type ResizeMessage = { readonly resized: Resized } | { readonly fault: string } | "encoding";
 
 endWithParent();
 process.once("message", ({ bytes, plan, hasSteps }: ResizeRequest) => {
@@ -20,6 +20,6 @@ const tellStep: Step = (name, work) => {
   return work();
 };
 
-function answer(answered: Answer): void {
+function answer(answered: ResizeMessage): void {
   process.send?.(answered);
 }

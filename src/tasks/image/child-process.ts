@@ -6,7 +6,7 @@
 import { systemClock } from "../../clock.ts";
 import { TaskError } from "../../pool/task.ts";
 import { forkBeside } from "../process/fork.ts";
-import type { Answer, ResizeRequest } from "./child-entry.ts";
+import type { ResizeMessage, ResizeRequest } from "./child-entry.ts";
 import { timedOut } from "./cost.ts";
 import type { Resized, Step } from "./picture.ts";
 import type { Plan } from "./plan.ts";
@@ -42,7 +42,7 @@ async function runChild(
   const onAbort = () => reject(signal.reason as Error);
   signal.addEventListener("abort", onAbort, { once: true });
   const cancelTimer = systemClock.after(timeoutMs, () => reject(timedOut()));
-  child.on("message", (answer: Answer) => {
+  child.on("message", (answer: ResizeMessage) => {
     if (answer === "encoding") onEncoding();
     else if ("fault" in answer) reject(new Error(answer.fault));
     else resolve(answer.resized);
