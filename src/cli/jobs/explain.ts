@@ -2,7 +2,7 @@ import { type Command, isOn, jsonFlag } from "../command.ts";
 import { clientFlags, withClient } from "../connection.ts";
 import { moment } from "../print/format.ts";
 import { styleOfState } from "./results.ts";
-import { printFacts } from "../print/facts.ts";
+import { printFacts } from "../print/terminal.ts";
 
 /** Says why a job is not running now. */
 export const explain: Command = {

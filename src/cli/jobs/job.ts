@@ -1,12 +1,11 @@
 import type { AttemptInfo, DeadReasonName, JobInfo } from "../../../clients/typescript/index.ts";
 import { type Command, isOn, jsonFlag } from "../command.ts";
 import { clientFlags, withClient } from "../connection.ts";
-import { type Fact, factLines } from "../print/facts.ts";
 import { duration, moment } from "../print/format.ts";
 import { labelsText } from "../labels.ts";
 import { outputAsJson } from "../print/output.ts";
 import { endOf, resultAsJson, styleOfState } from "./results.ts";
-import { printable, table, type Terminal } from "../print/terminal.ts";
+import { type Fact, factLines, printable, table, type Terminal } from "../print/terminal.ts";
 
 /** Shows one job. */
 export const job: Command = {
