@@ -139,7 +139,7 @@ export const rules = {
     Code.ResourceExhausted,
     true,
     (freeMiB: number, leastMiB: number) =>
-      `the disk of the store has ${freeMiB} MiB free for new jobs, which are taken from ${leastMiB} MiB on: ` +
+      `the disk of the store has ${freeMiB} MiB free, and new jobs need ${leastMiB} MiB: ` +
       "remove other files or finished jobs, or lower limits.diskFreeMiB",
   ),
   too_many_streams: rule(

@@ -111,7 +111,7 @@ async function inflate(bytes: Uint8Array, maxBytes: number): Promise<Uint8Array>
     return await gunzipped(bytes, { maxOutputLength: maxBytes });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw tooLarge(maxBytes);
-    const what = `it says that it is in gzip, and cannot be inflated: ${messageOf(error)}`;
+    const what = `it is declared as gzip and cannot be inflated: ${messageOf(error)}`;
     throw refusal("malformed_request", [what], { cause: error });
   }
 }

@@ -87,7 +87,7 @@ function parsePage({ pageSize, pageToken }: Asked): { readonly limit: number; re
     violations.push({ field: "page_size", description: `is ${pageSize} and must be 1 to ${maxPage}` });
   }
   if (!/^[0-9]{0,15}$/.test(pageToken)) {
-    violations.push({ field: "page_token", description: "is not a token that a page before gave" });
+    violations.push({ field: "page_token", description: "is not a token that an earlier page returned" });
   }
   if (violations.length > 0) throw invalid(violations);
   return { limit: pageSize || defaultPage, beforeSeq: pageToken === "" ? null : Number(pageToken) };

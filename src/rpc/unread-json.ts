@@ -146,5 +146,5 @@ function isObject(value: JsonValue | undefined): value is JsonObject {
 
 function finite(value: number): number {
   if (Number.isFinite(value)) return value;
-  throw new Error(`${value} is no number that JSON has: send it as a string`);
+  throw new Error(`JSON has no number ${value}: send it as a string`);
 }

@@ -46,7 +46,7 @@ export default defineTask({
     const { bytes, id } = readSource(input, ctx);
     const target = targetFileOf(input, settings, id);
     if (target) assertWritable(target);
-    const { hasSteps, readHeader, resizePicture } = await import("./image/picture.ts"); // a third of a thread's start: only where it is needed
+    const { hasSteps, readHeader, resizePicture } = await import("./image/picture.ts"); // it takes a third of a thread's start: loaded only where it is needed
     const source = await decoding(startedMs, () => ctx.span("inspect", () => inspect(bytes, readHeader)));
     const plan = planOf(input, source, settings);
     ctx.throwIfCancelled();
@@ -81,7 +81,7 @@ function readSource({ source }: ImageResizeInput, ctx: Context): { bytes: Uint8A
   return ctx.span("read", () => readBelow(rootOf(ctx.settings), source.value ?? "", maxSourceBytes));
 }
 
-/** Tells the code whether its span will be seen: the trace is sampled, and what is called here stands below the span. */
+/** Runs `code` in a span. `isSeen`: the span is exported, because the trace is sampled and the span was not dropped. */
 function inSpan<T>(ctx: Context, name: string, code: (isSeen: boolean) => T): T {
   const above = ctx.trace.traceparent;
   const isSampled = (Number.parseInt(above.slice(53, 55), 16) & 1) === 1; // W3C Trace Context, trace-flags
@@ -119,7 +119,7 @@ function inline(data: Uint8Array) {
   );
 }
 
-/** Runs what works on a picture; whatever goes wrong in there comes from the picture, or took too long. */
+/** Runs work on a picture: every error in it is the picture's, or means that it took too long. */
 async function decoding<T>(startedMs: number, work: () => Promise<T>): Promise<T> {
   try {
     return await work();

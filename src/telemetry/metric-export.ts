@@ -84,12 +84,12 @@ function countFailures(
 
   function complain(error: Error | undefined): void {
     if (takesNone.has((error as { readonly code?: unknown } | undefined)?.code)) {
-      const what = "the collector takes no metrics, as one for traces: OTEL_METRICS_EXPORTER=none pushes none";
+      const what = "the collector has no service for metrics: set OTEL_METRICS_EXPORTER=none to push none";
       if (!hasToldWhy) log.info({}, what);
       hasToldWhy = true;
     } else {
       const facts = { failed: failures.value, error: error && messageOf(error) };
-      seldom(() => log.warn(facts, "metrics are not taken by the collector"));
+      seldom(() => log.warn(facts, "the collector does not accept metrics"));
     }
   }
 

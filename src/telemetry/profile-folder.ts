@@ -47,7 +47,7 @@ export async function wholeBytes(path: string): Promise<number> {
     const { size } = await file.stat();
     const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(16), position: Math.max(size - 16, 0) });
     if (buffer.subarray(0, bytesRead).toString().trimEnd().endsWith("}")) return size;
-    throw new Error("it was not written to its end");
+    throw new Error("it is incomplete");
   } finally {
     await file.close();
   }

@@ -278,7 +278,7 @@ describe("with nothing but HTTP and JSON", async () => {
         const response = await fetch(url, { method: "POST", headers, body });
         const { code, message } = (await response.json()) as { code: string; message: string };
         assert.deepEqual([response.status, code], [400, "invalid_argument"]);
-        assert.match(message, /^the request cannot be read: it says that it is in gzip, and cannot be inflated: /);
+        assert.match(message, /^the request cannot be read: it is declared as gzip and cannot be inflated: /);
       }
     });
   }

@@ -68,7 +68,7 @@ describe("JSON that was not read is refused", () => {
     [
       "with a number that JSON does not have",
       wire({ kind: { case: "numberValue", value: Number.NaN } }),
-      /^NaN is no number/,
+      /^JSON has no number NaN/,
     ],
     ["without a kind", new Uint8Array(), /has no kind/],
     [

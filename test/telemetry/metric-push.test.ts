@@ -184,7 +184,7 @@ test("a collector that is away is counted, logged, and holds up no stop", async 
   assert.ok(failures() >= 1);
   assert.deepEqual(
     lines.map(({ level, text }) => [level, text]),
-    [["warn", "metrics are not taken by the collector"]],
+    [["warn", "the collector does not accept metrics"]],
   );
 });
 
@@ -196,7 +196,7 @@ test("a collector that takes traces only is named once, with what to do", async 
   assert.ok(receiver.pushes.length >= 2);
   assert.equal(failures(), receiver.pushes.length);
   assert.equal(lines.length, 1);
-  assert.match(lines[0]?.text ?? "", /the collector takes no metrics.*OTEL_METRICS_EXPORTER=none/);
+  assert.match(lines[0]?.text ?? "", /the collector has no service for metrics.*OTEL_METRICS_EXPORTER=none/);
 });
 
 test("without the standard variables nothing is pushed", async (t) => {

@@ -22,7 +22,7 @@ export const failures = {
   /** It cannot be reached, or has no room. Nothing was changed. */
   unavailable: (why: string) => new TaskError("db_unavailable", `is away: ${why}`),
   /** It conflicted with another transaction. Nothing was changed. */
-  conflict: (why: string) => new TaskError("db_conflict", `another transaction was in the way: ${why}`),
+  conflict: (why: string) => new TaskError("db_conflict", `another transaction conflicts: ${why}`),
   timedOut: ({ timeoutMs }: Work) =>
     new TaskError("db_timed_out", `the statement took longer than its timeoutMs of ${timeoutMs}, and was ended`),
   outcomeUnknown: (why: string, { unknownOutcome }: Work) =>

@@ -80,7 +80,7 @@ export function parseSql(sql: string, dialect: Dialect): Sql {
     }
   }
   if (firstWord === undefined) throw new Error("it is empty");
-  if (refused.test(firstWord)) throw new Error(`it begins with ${firstWord}, which has no place in a transaction`);
+  if (refused.test(firstWord)) throw new Error(`it begins with ${firstWord}, which cannot run in a transaction`);
   return { text, names };
 }
 

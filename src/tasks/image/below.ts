@@ -1,7 +1,7 @@
 /**
- * Opens files and folders below one folder, the root, and nowhere else, also while others move folders and links about.
+ * Opens files and folders below one folder, the root, and nowhere else, even while others move folders and links around.
  * What counts is where a file is once it is open: a path may lead elsewhere by the next call. Failures never name the
- * root itself. The calls block their thread, which has nothing else to do, and so spare a dozen trips through libuv's
+ * root itself. The calls block their thread, which has nothing else to do: that saves a dozen trips through libuv's
  * threads for each picture.
  */
 import {
@@ -17,7 +17,7 @@ import {
 import { basename, dirname, isAbsolute, join, relative, sep } from "node:path";
 import { permanent, TaskError } from "../../pool/task.ts";
 
-/** What a file is, whatever it is called. */
+/** The identity of a file, whatever its name. */
 export type FileId = Pick<BigIntStats, "dev" | "ino">;
 
 /** Where Linux lists what this process holds open; `<descriptors>/<fd>/<name>` is a name in an open folder. */
@@ -30,7 +30,7 @@ export function withFile<T>(root: string, path: string, use: (file: number) => T
   return onPath(path, () => {
     const real = realpathSync.native(join(root, path));
     assertBelow(root, real, path);
-    // Neither a link put there since, nor a pipe without a writer, can hold this thread.
+    // neither a link that was put there meanwhile nor a pipe without a writer can block this thread
     return using(openSync(real, O_RDONLY | O_NOFOLLOW | O_NONBLOCK), (file) => {
       assertOpenBelow(root, file, real, path);
       return use(file);

@@ -5,8 +5,8 @@ import { type ImageSettings, maxSide } from "./settings.ts";
 import { faultOfSuffix } from "./target.ts";
 
 /**
- * What can be said about the fields of an input without touching a file. A target that is too wide is none of this: it
- * is a failure of the job, for the limit belongs to the server and not to the contract.
+ * Checks the fields of an input without touching a file. A target that is too wide passes: it fails its job, because the limit
+ * belongs to the server and not to the contract.
  */
 export function checkInput(input: ImageResizeInput, settings: ImageSettings): FieldViolation[] {
   const { source, width, height, fit, format, quality, outputPath } = input;

@@ -14,9 +14,9 @@ import type { Plan } from "./plan.ts";
 export type Bounds = { readonly signal: AbortSignal; readonly timeoutMs: number };
 
 /**
- * `resizePicture` in there; the steps are run here, and take the time that they take there. Rejects with the signal's
- * reason, with `resize_timed_out`, with `image_process_lost` when the process dies, or with what the decoder says. The
- * process has ended before this settles, so each caller has one at most.
+ * Runs `resizePicture` in the process. Its steps are run here, and take as long as they take there. Rejects with the signal's
+ * reason, with `resize_timed_out`, with `image_process_lost` when the process dies, or with the decoder's error. The process
+ * has ended before this settles, so each caller has at most one.
  */
 export async function resizeInChild(bytes: Uint8Array, plan: Plan, bounds: Bounds, step?: Step): Promise<Resized> {
   const encoding = Promise.withResolvers<void>();
@@ -56,7 +56,7 @@ async function runChild(
     if (child.pid === undefined) ended.resolve(); // it never began
   });
   try {
-    if (child.pid !== undefined) child.send(request, () => {}); // whoever is gone has an exit
+    if (child.pid !== undefined) child.send(request, () => {}); // a process that has ended has an exit
     return await promise;
   } finally {
     cancelTimer();

@@ -8,12 +8,12 @@ import type { TargetFormat } from "./target.ts";
 /** Longest time that an attempt may work on its picture. */
 export const maxSeconds = 60;
 
-/** Longest estimate of work that is done in a thread, where it goes on to its end also when its attempt is cancelled. */
+/** Longest estimate of work that is done in a thread, where it runs to its end even when its attempt is cancelled. */
 const maxThreadMs = 1000;
 
 /**
- * Milliseconds for a megapixel of noise, which is the worst of pictures, on one core of 2025: unpacked and scaled, and
- * packed with the options of `resizePicture`.
+ * Milliseconds for a megapixel of noise, the worst kind of picture, on one core of 2025: to decode and scale it, and to encode
+ * it with the options of `resizePicture`.
  */
 const decodeMs: Readonly<Record<SourceFormat, number>> = { jpeg: 16, png: 25, webp: 100, avif: 470, gif: 15, tiff: 18 };
 const encodeMs: Readonly<Record<TargetFormat, number>> = { jpeg: 26, png: 60, webp: 250, avif: 1700, gif: 600 };

@@ -33,7 +33,7 @@ export type TargetFile = {
   readonly source: FileId | undefined;
 };
 
-/** Names the attempt that writes. */
+/** Identifies the attempt that writes. */
 export type Writer = { readonly jobId: string; readonly attempt: number };
 
 /** What is wrong with the form of a path below the root; undefined when it is fine. Looks at no file. */
@@ -72,9 +72,9 @@ export function assertWritable(target: TargetFile): void {
 }
 
 /**
- * Writes a file below `root`. It appears whole and synced to disk, its name too, or not at all: it is written under a name of the
- * attempt's own, and then gets its name in one step. A file with these very bytes counts as written, so an attempt may be
- * repeated; one with others is replaced when `overwrite` says so, and fails the job with `file_exists` otherwise.
+ * Writes a file below `root`. It appears complete and synced to disk, its name too, or not at all: it is written under a name of
+ * the attempt's own, and then renamed in one step. A file with exactly these bytes counts as written, so an attempt may be
+ * repeated; one with other bytes is replaced if `overwrite` allows it, and fails the job with `file_exists` otherwise.
  */
 export function writeBelow(target: TargetFile, bytes: Uint8Array, writer: Writer): void {
   withFolder(target.root, target.path, (folder, name, descriptor) => {
@@ -94,7 +94,7 @@ export function writeBelow(target: TargetFile, bytes: Uint8Array, writer: Writer
   });
 }
 
-/** A name is an entry of its folder: without this a power cut could take it, also one that an earlier attempt made. */
+/** A name is an entry of its folder: without this a power cut could remove it, even one that an earlier attempt made. */
 function syncFolder(folder: number): void {
   try {
     fsyncSync(folder);
@@ -103,7 +103,7 @@ function syncFolder(folder: number): void {
   }
 }
 
-/** Said by file systems that sync no folders, as some of networks: there is nothing more to be had of them. */
+/** Errors of file systems that cannot sync folders, such as some of networks: nothing more can be done there. */
 const withoutSync: ReadonlySet<unknown> = new Set(["EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
 
 function writeNew(partial: string, bytes: Uint8Array, { root, path }: TargetFile): void {

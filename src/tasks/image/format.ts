@@ -1,4 +1,4 @@
-/** What a file is: its content says so, never its name. */
+/** Recognises files by their content, never by their name. */
 import { permanent, type TaskError } from "../../pool/task.ts";
 
 /** The formats of pictures that are read. */
@@ -16,7 +16,7 @@ const signatures: readonly (readonly [SourceFormat, string])[] = [
   ["tiff", "MM\0+"],
 ];
 
-/** What people send that is not read here. It gets its name, so that they know what to convert. */
+/** Formats that people send and that are not read here. The failure names them, so that people know what to convert. */
 const strangers: readonly (readonly [string, string])[] = [
   ["BMP", "BM"],
   ["an icon (ICO)", "\0\0\x01\0"],
@@ -52,7 +52,7 @@ const brands: readonly (readonly [string, RegExp])[] = [
   ["a video (MP4 or QuickTime)", /^(?:isom|iso\d|mp4\d|M4V |qt  |avc1|3g..|dash)$/],
 ];
 
-/** Each pattern takes linear time: the text is a stranger's. */
+/** Each pattern takes linear time, because the text is not trusted. */
 const texts: readonly (readonly [string, RegExp])[] = [
   ["HTML", /^<(?:!doctype html|html|head|body)[\s>]/i],
   ["SVG", /^<(?:[^]*<)?(?:svg:)?svg[\s>]/i],
@@ -62,7 +62,7 @@ const texts: readonly (readonly [string, RegExp])[] = [
   ["a picture of the Netpbm family (PPM, PGM, PBM, PAM)", /^P[1-7]\s/],
 ];
 
-/** Only so much of a text is looked at. */
+/** Only this much of a text is examined. */
 const maxHeadBytes = 1024;
 
 /** Recognises a picture by its first bytes; undefined for anything that is not read here, such as SVG or PDF. */

@@ -18,7 +18,7 @@ sharp.block({
   operation: ["VipsForeignLoadSvg", "VipsForeignLoadPdf", "VipsForeignLoadMagick", "VipsForeignLoadVips"],
 });
 
-/** Reads the header only, so a bomb does not go off here. The size is that of the picture once it is upright. */
+/** Reads the header only, which is safe with decompression bombs. The size is that of the picture once it is upright. */
 export async function readHeader(bytes: Uint8Array): Promise<Size & { readonly frames: number }> {
   const { autoOrient, pages = 1 } = await sharp(bytes, { limitInputPixels: false }).metadata();
   return { ...autoOrient, frames: pages };
@@ -27,12 +27,12 @@ export async function readHeader(bytes: Uint8Array): Promise<Size & { readonly f
 /** Most pixels of a target that are kept between the steps: 64 MB. */
 const maxKeptPixels = 16_000_000;
 
-/** Whether a picture can be resized as a whole before it is encoded: what moves, and what is very large, cannot. */
+/** Whether a picture can be resized as a whole before it is encoded: animations and very large ones cannot. */
 export function hasSteps({ width, height, frames }: Plan): boolean {
   return frames === 1 && width * height <= maxKeptPixels;
 }
 
-/** Runs a part of the work, and may look how long it takes. */
+/** Runs a part of the work, and may measure it. */
 export type Step = <T>(name: "decode" | "encode", work: () => Promise<T>) => Promise<T>;
 
 /**
@@ -50,10 +50,10 @@ export async function resizePicture(bytes: Uint8Array, plan: Plan, step?: Step):
   if (!step) return encoded(scaled, plan);
   const startedMs = systemClock.monotonicMs();
   const { data, info } = await step("decode", () => scaled.raw().toBuffer({ resolveWithObject: true }));
-  // not all of `info`: it says that colours are premultiplied, and they no longer are
+  // not all of `info`: it claims that colours are premultiplied, and they no longer are
   const raw = { width: info.width, height: info.height, channels: info.channels };
   const leftMs = maxSeconds * 1000 - (systemClock.monotonicMs() - startedMs);
-  const seconds = Math.max(Math.ceil(leftMs / 1000), 1); // 0 would be no bound
+  const seconds = Math.max(Math.ceil(leftMs / 1000), 1); // 0 would mean no bound
   return step("encode", () => encoded(sharp(data, { raw }).timeout({ seconds }), plan));
 }
 

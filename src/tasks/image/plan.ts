@@ -1,4 +1,4 @@
-/** Decides what is made of a source, and refuses what is too large, before anything is unpacked. */
+/** Decides what to make of a source, and refuses what is too large, before anything is decoded. */
 import { ImageFit, type ImageResizeInput } from "../../gen/millpond/tasks/v1/image_pb.ts";
 import type { SourceFormat } from "./format.ts";
 import type { ImageSettings } from "./settings.ts";
@@ -58,7 +58,7 @@ export function planOf(input: ImageResizeInput, source: Source, settings: ImageS
   };
 }
 
-/** What moves stays moving where both formats can: GIF and WebP. Otherwise the first frame is taken. */
+/** Animations stay animated when both formats can be: GIF and WebP. Otherwise the first frame is used. */
 function framesOf({ format, frames }: Source, target: TargetFormat): number {
   const moves = (format === "gif" || format === "webp") && (target === "gif" || target === "webp");
   if (!moves || frames === 1) return 1;

@@ -1,7 +1,6 @@
 /**
- * Counts what a picture consists of, by walking through its file without decoding anything. The work on a picture is
- * known by its pixels only while these parts are few: some steps of the decoders take a time for each of them, or for
- * each pair.
+ * Counts the parts of a picture by walking through its file without decoding anything. Pixels predict the work on a picture
+ * only while these parts are few: some steps of the decoders take time for each of them, or for each pair.
  */
 import type { SourceFormat } from "./format.ts";
 import { tooLarge } from "./size.ts";
@@ -19,9 +18,9 @@ export const maxFrames = 2000;
 const parts: Partial<Readonly<Record<SourceFormat, Parts>>> = {
   // Each is a pass over the whole picture; an ordinary progressive one has about ten.
   jpeg: { what: "scans", limit: 100, count: scansOf },
-  // Each is unpacked to up to 8 MB when the header is read.
+  // Each is inflated to up to 8 MB when the header is read.
   png: { what: "text chunks", limit: 64, count: textChunksOf },
-  // Reading the header takes a time for each pair of them: 10 s for 100,000.
+  // Reading the header takes time for each pair of them: 10 s for 100,000.
   webp: { what: "frames", limit: maxFrames, count: webpFramesOf },
   // Reading the header takes 6 µs for each. One that comes back to an earlier page has no end.
   tiff: { what: "pages", limit: maxFrames, count: pagesOf },

@@ -25,7 +25,7 @@ const bySuffix: ReadonlyMap<string, TargetFormat> = new Map([
 
 type Asked = { readonly format: ImageFormat; readonly outputPath: string };
 
-/** What is wrong with the name of the target as far as formats go; undefined when it is fine. */
+/** What is wrong with the target's name, as far as its format is concerned; undefined when it is fine. */
 export function faultOfSuffix({ format, outputPath }: Asked): string | undefined {
   const suffix = extname(outputPath).toLowerCase();
   const named = bySuffix.get(suffix);

@@ -4,8 +4,8 @@ import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /**
- * Starts the file `name` that lies beside `importer`. The process gets nothing of the environment but what it needs to
- * start, for secrets may be there.
+ * Starts the file `name` that lies beside `importer`. Of the environment, which may hold secrets, the process gets only what
+ * it needs to start.
  *
  * @param busy - Its event loop may stand still for long: it gets a pipe that breaks when this thread ends, see `endWithPipe`.
  */

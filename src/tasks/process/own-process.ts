@@ -6,7 +6,7 @@
 import { writeFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 
-/** The channel to the parent breaks when that is gone; seen by an event loop that turns. */
+/** The channel to the parent breaks when that is gone; noticed only while the event loop turns. */
 export function endWithParent(): void {
   process.once("disconnect", endNow);
   if (!process.connected) endNow();
@@ -14,7 +14,7 @@ export function endWithParent(): void {
   endFirst();
 }
 
-/** For one whose loop may stand still: a thread reads from the parent's pipe, which ends when the parent is gone. */
+/** For a process whose loop may stand still: a thread reads from the parent's pipe, which ends when the parent is gone. */
 export function endWithPipe(): void {
   const wait = `
     try { require("node:fs").readSync(4, new Uint8Array(1)); } catch {}
@@ -26,12 +26,12 @@ export function endNow(): void {
   process.kill(process.pid, "SIGKILL");
 }
 
-/** When Linux runs out of memory, this process goes and the server stays. */
+/** When memory runs out, Linux kills this process and not the server. */
 function endFirst(): void {
   if (process.platform !== "linux") return;
   try {
     writeFileSync("/proc/self/oom_score_adj", "1000");
   } catch {
-    // Not allowed here: then Linux chooses.
+    // not allowed here: Linux chooses
   }
 }

@@ -1,17 +1,17 @@
 /**
- * Reads sections of the configuration: defaults, bounds, and a list of all that is wrong in place of the first mistake. No
- * message has the text of a value: in the wrong place, such as a URL in place of a section, it may hold a password.
+ * Reads sections of the configuration: defaults, bounds, and a list of all mistakes in place of the first. No message quotes a
+ * value: in the wrong position, such as a URL where a section belongs, it may hold a password.
  */
 import { readFileSync } from "node:fs";
 
 export type Section = { readonly [key: string]: unknown };
 
-/** One section, with its path for messages. What is wrong goes into `mistakes`, and the default is returned. */
+/** One section, with its path for messages. A wrong value adds to `mistakes`, and the default is returned. */
 export type Fields = {
   readonly given: Section;
   readonly path: string;
   readonly mistakes: string[];
-  /** Adds a mistake of this key. */
+  /** Adds a mistake about this key. */
   add(key: string, what: string): void;
   /** Adds that the key's value must be something else. */
   refuse(key: string, what: string): void;
@@ -99,7 +99,7 @@ function fieldsOf(given: Section, path: string, mistakes: string[]): Fields {
   };
 }
 
-/** What a value is, without its text. Numbers show themselves. */
+/** The kind of a value, without its text. Numbers are shown. */
 function kindOf(value: unknown): string {
   if (typeof value === "number" || typeof value === "boolean" || value === null) return String(value);
   if (typeof value === "string" && value.includes("://")) return "a URL";

@@ -1,4 +1,4 @@
-/** Passwords never stand in the configuration: it names the variable or the file that has them. */
+/** Passwords are never in the configuration: it names the variable or the file that holds them. */
 import { accessSync, constants, readFileSync } from "node:fs";
 import { TaskError } from "../../pool/task.ts";
 import type { Fields } from "./fields.ts";
@@ -7,8 +7,8 @@ import type { Fields } from "./fields.ts";
 export type Secret = { readonly env: string } | { readonly file: string };
 
 /**
- * Reads `passwordEnv` or `passwordFile`, which have to be there at the start. Undefined: neither is given. No message has what
- * stands there: by mistake it may be the password itself.
+ * Reads `passwordEnv` or `passwordFile`, which have to exist at the start. Undefined: neither is given. No message quotes their
+ * value: by mistake it may be the password itself.
  */
 export function readSecret(fields: Fields): Secret | undefined {
   const { passwordEnv, passwordFile } = fields.given;
@@ -41,7 +41,7 @@ export function secretOf(secret: Secret): string {
     const text = "env" in secret ? process.env[secret.env] : readFileSync(secret.file, "utf8").replace(/\r?\n$/, "");
     if (text) return text;
   } catch {
-    // said below
+    // reported below
   }
   const place = "env" in secret ? `variable ${secret.env} is not set` : "passwordFile cannot be read, or is empty";
   throw new TaskError("no_password", `the password is missing: ${place}`);

@@ -60,7 +60,7 @@ for (const [dialect, sql, why] of [
   ["postgres", "select 'open", /quote that begins at character 8 does not end/],
   ["postgres", "select /* open", /comment that begins at character 8 does not end/],
   ["postgres", "select $x$ open", /the text that \$x\$ begins does not end/],
-  ["postgres", "COMMIT", /begins with COMMIT, which has no place in a transaction/],
+  ["postgres", "COMMIT", /begins with COMMIT, which cannot run in a transaction/],
   ["sqlite", "/* a */ begin", /begins with begin/],
   ["postgres", "copy t to stdout", /begins with copy/],
   ["sqlite", " -- nothing", /it is empty/],
