@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { fromBinary, toBinary, create } from "@bufbuild/protobuf";
 import { SleepInputSchema, SleepOutputSchema } from "../../src/gen/millpond/tasks/v1/diagnostic_pb.ts";
 import type { Failure } from "../../src/job/job.ts";
 import type { Ended } from "../../src/pool/pool.ts";
 import { job, json, shown, tryPool } from "./try-pool.ts";
+
+// One thread for all tests but those that say otherwise: no job here harms it. It takes nothing back, or a slow machine would.
+const { pool, run } = tryPool({ after }, { takesBack: false });
 
 function failureOf({ outcome }: Ended): Failure {
   assert.equal(outcome.kind, "failed");
@@ -12,8 +15,7 @@ function failureOf({ outcome }: Ended): Failure {
 }
 
 describe("inputs", () => {
-  test("a task without a type gets JSON, bytes or nothing, as it was sent", async (t) => {
-    const { pool } = tryPool(t);
+  test("a task without a type gets JSON, bytes or nothing, as it was sent", async () => {
     const bytes = { kind: "data", type: "", bytes: new TextEncoder().encode("raw") } as const;
     const jobs = [job("echo", { a: [1, "ü"] }), job("echo", bytes), { ...job("echo", null), input: null }];
     assert.deepEqual((await pool.run(jobs)).map(shown), [
@@ -23,8 +25,7 @@ describe("inputs", () => {
     ]);
   });
 
-  test("a typed task gets its message, its settings and its attempt, and gives a message", async (t) => {
-    const { pool } = tryPool(t);
+  test("a typed task gets its message, its settings and its attempt, and gives a message", async () => {
     const bytes = toBinary(SleepInputSchema, create(SleepInputSchema, { durationMs: 4 }));
     const lease = { ...job("typed", { kind: "message", type: SleepInputSchema.typeName, bytes }), attempt: 3 };
     const [ended] = await pool.run([lease]);
@@ -35,8 +36,7 @@ describe("inputs", () => {
 });
 
 describe("a task with schemas", () => {
-  test("gets what its schema makes of the input, with defaults and conversions, also of nothing", async (t) => {
-    const { pool } = tryPool(t);
+  test("gets what its schema makes of the input, with defaults and conversions, also of nothing", async () => {
     const jobs = [job("schema", { day: "2026-03-04" }), { ...job("schema", null), input: null }];
     assert.deepEqual((await pool.run(jobs)).map(shown), [
       `succeeded json {"day":"2026-03-04T00:00:00.000Z","items":[8]}`,
@@ -44,15 +44,15 @@ describe("a task with schemas", () => {
     ]);
   });
 
-  test("fails for good on an input that it took once, before its file was changed", async (t) => {
-    const failure = failureOf(await tryPool(t).run("schema", { day: "2026-03-04", count: "many" }));
+  test("fails for good on an input that it took once, before its file was changed", async () => {
+    const failure = failureOf(await run("schema", { day: "2026-03-04", count: "many" }));
     assert.equal(failure.reason, "bad_input");
     assert.match(failure.message, /^the task no longer takes this input: input\.count must be a number$/);
     assert.equal(failure.retryable, false);
   });
 
-  test("fails for good on an output that its schema refuses, with the path", async (t) => {
-    const failure = failureOf(await tryPool(t).run("schema", { day: "2026-03-04", count: 13 }));
+  test("fails for good on an output that its schema refuses, with the path", async () => {
+    const failure = failureOf(await run("schema", { day: "2026-03-04", count: 13 }));
     assert.equal(failure.reason, "bad_output");
     assert.match(failure.message, /^output\.items\[0\] is unlucky$/);
     assert.equal(failure.retryable, false);
@@ -68,8 +68,8 @@ describe("outputs", () => {
     ["sharedBytes", "succeeded data \u0007\u0007"],
     ["deepEnough", `succeeded json ${"[".repeat(30)}${"]".repeat(30)}`],
   ] as const) {
-    test(`${what}: ${expected.slice(0, 40)}`, async (t) => {
-      assert.equal(shown(await tryPool(t).run("gives", what)), expected);
+    test(`${what}: ${expected.slice(0, 40)}`, async () => {
+      assert.equal(shown(await run("gives", what)), expected);
     });
   }
 
@@ -87,29 +87,29 @@ describe("outputs", () => {
     ["surrogate", /^output\.text has half of a surrogate pair/],
     ["throwingToJson", /^the task returned something that is not JSON: boom$/],
   ] as const) {
-    test(`${what}: a permanent bad_output with the path, for no client could be given it`, async (t) => {
-      const failure = failureOf(await tryPool(t).run("gives", what));
+    test(`${what}: a permanent bad_output with the path, for no client could be given it`, async () => {
+      const failure = failureOf(await run("gives", what));
       assert.equal(failure.reason, "bad_output");
       assert.match(failure.message, message);
       assert.equal(failure.retryable, false);
     });
   }
 
-  test("of a typed task is the fields of its message, and not anything of which an empty one could be made", async (t) => {
-    const failure = failureOf(await tryPool(t).run("typed-wrongly", null));
+  test("of a typed task is the fields of its message, and not anything of which an empty one could be made", async () => {
+    const failure = failureOf(await run("typed-wrongly", null));
     assert.equal(failure.reason, "bad_output");
     assert.match(failure.message, /is not a millpond\.tasks\.v1\.SleepOutput: it is a Map$/);
   });
 
-  test("one that is too large fails for good, with its size and the limit", async (t) => {
-    const failure = failureOf(await tryPool(t).run("gives", "large"));
+  test("one that is too large fails for good, with its size and the limit", async () => {
+    const failure = failureOf(await run("gives", "large"));
     assert.equal(failure.reason, "output_too_large");
     assert.equal(failure.retryable, false);
     assert.deepEqual(failure.details, { size: 2003, limit: 1000 });
   });
 
-  test("bytes own their buffer, so that nothing around them is kept or sent along", async (t) => {
-    const { outcome } = await tryPool(t).run("gives", "bytes");
+  test("bytes own their buffer, so that nothing around them is kept or sent along", async () => {
+    const { outcome } = await run("gives", "bytes");
     assert.equal(outcome.kind, "succeeded");
     assert.equal(outcome.output?.bytes.buffer.byteLength, 2);
   });
@@ -136,8 +136,7 @@ describe("what a task throws", () => {
     ["oddDetails", { details: { size: "1" } }],
     ["abort", { reason: "task_failed", message: "nobody told it to" }],
   ];
-  test("becomes a failure, as data", async (t) => {
-    const { pool } = tryPool(t, { takesBack: false }); // or a slow machine takes the last ones back
+  test("becomes a failure, as data", async () => {
     const ended = await pool.run(cases.map(([how]) => job("throws", how)));
     for (const [index, [how, expected]] of cases.entries()) {
       const failure = failureOf(ended[index] as Ended);
@@ -146,16 +145,15 @@ describe("what a task throws", () => {
     }
   });
 
-  test("carries the lines of the task where it was thrown, and none of the worker's own", async (t) => {
-    const { stack = "" } = failureOf(await tryPool(t).run("throws", "error"));
+  test("carries the lines of the task where it was thrown, and none of the worker's own", async () => {
+    const { stack = "" } = failureOf(await run("throws", "error"));
     const [title, first] = stack.split("\n");
     assert.equal(title, "RangeError: out of luck");
     assert.match(first ?? "", /tasks\/throws\.ts:\d+:\d+/);
     assert.doesNotMatch(stack, /pool\/worker\.ts|async_local_storage/);
   });
 
-  test("a failure spoils neither its neighbours nor the thread", async (t) => {
-    const { pool } = tryPool(t, { takesBack: false }); // or a slow machine takes a neighbour back before
+  test("a failure spoils neither its neighbours nor the thread", async () => {
     const ended = await pool.run([job("echo", 1), job("throws", "error"), job("echo", 2)]);
     assert.deepEqual(ended.map(shown), ["succeeded json 1", "failed task_failed", "succeeded json 2"]);
     assert.equal(pool.workers(), 1);
@@ -164,7 +162,7 @@ describe("what a task throws", () => {
 
 describe("what comes back", () => {
   test("outcomes in the order of the leases, each with its own", async (t) => {
-    const { pool } = tryPool(t, { maxWorkers: 2, takesBack: false }); // as above
+    const { pool } = tryPool(t, { maxWorkers: 2, takesBack: false });
     const leases = Array.from({ length: 128 }, (_, index) => job("echo", index));
     const ended = await pool.run(leases);
     assert.deepEqual(
@@ -177,8 +175,7 @@ describe("what comes back", () => {
     );
   });
 
-  test("times: milliseconds since 1970 with their fraction, and the duration that lies between them", async (t) => {
-    const { pool } = tryPool(t, { takesBack: false }); // as above
+  test("times: milliseconds since 1970 with their fraction, and the duration that lies between them", async () => {
     const ended = await pool.run([job("echo", 1), job("echo", 2), job("echo", 3)]);
     assert.ok(ended.some(({ startedAt }) => !Number.isInteger(startedAt)));
     for (const { startedAt, finishedAt, tookMs } of ended) {
@@ -195,9 +192,9 @@ describe("what comes back", () => {
     assert.equal(pool.workers(), 1);
   });
 
-  test("the input is still there for a retry", async (t) => {
+  test("the input is still there for a retry", async () => {
     const lease = job("echo", json("kept"));
-    await tryPool(t).pool.run([lease]);
+    await pool.run([lease]);
     assert.equal(Buffer.from(lease.input?.bytes ?? []).toString(), `"kept"`);
   });
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import type { Lease } from "../../src/job/job.ts";
 import { attemptSpanId, childSpanId, type SpanRecord, storedTrace } from "../../src/job/trace.ts";
 import type { Ended } from "../../src/pool/port.ts";
@@ -13,6 +13,8 @@ const unsampled = storedTrace({ traceparent: caller("00") }, null);
 /** None is taken back from behind another one that takes long, as any may on a machine that is busy. */
 const untraced = { takesBack: false };
 const traced = { ...untraced, isTraced: true };
+/** For attempts that leave their thread as it was. */
+const { pool: shared } = tryPool({ after }, traced);
 const traces = (way: string, overrides: Partial<Lease> = {}) => job("traces", way, { trace: sampled, ...overrides });
 
 /** Name, name of the span above, error. */
@@ -36,8 +38,8 @@ function assertTimes({ spans = [], startedAt, finishedAt }: Ended): void {
 const unfinished = { "millpond.span.unfinished": true };
 
 describe("ctx.span", () => {
-  test("gives what its code gives, and comes back with the outcome as part of a tree, with its times and attributes", async (t) => {
-    const [ended] = await tryPool(t, traced).pool.run([traces("nested")]);
+  test("gives what its code gives, and comes back with the outcome as part of a tree, with its times and attributes", async () => {
+    const [ended] = await shared.run([traces("nested")]);
     assert.equal(shown(ended!), 'succeeded json "ab"');
     assert.deepEqual(tree(ended!.spans), [
       ["outer", "attempt"],
@@ -50,14 +52,14 @@ describe("ctx.span", () => {
     assert.ok(ended!.spans?.some(({ startedAt }) => !Number.isInteger(startedAt)));
   });
 
-  test("of a promise keeps what it carries besides its value, and no attribute without a name", async (t) => {
-    const [ended] = await tryPool(t, traced).pool.run([traces("carries")]);
+  test("of a promise keeps what it carries besides its value, and no attribute without a name", async () => {
+    const [ended] = await shared.run([traces("carries")]);
     assert.equal(shown(ended!), 'succeeded json ["value",7]');
     assert.deepEqual(ended!.spans?.[0]?.attributes, { named: 1 });
   });
 
-  test("of concurrent work stands below the span that it was begun in", async (t) => {
-    const [ended] = await tryPool(t, traced).pool.run([traces("concurrent")]);
+  test("of concurrent work stands below the span that it was begun in", async () => {
+    const [ended] = await shared.run([traces("concurrent")]);
     assert.deepEqual(tree(ended!.spans), [
       ["left", "attempt"],
       ["right", "attempt"],
@@ -79,13 +81,13 @@ describe("ctx.span", () => {
     assert.deepEqual(tree(rejected!.spans), [["rejects", "attempt", "later"]]);
   });
 
-  test("gives a promise with all that it carries, such as the process of a promisified `execFile`", async (t) => {
-    const [ended] = await tryPool(t, traced).pool.run([traces("child")]);
+  test("gives a promise with all that it carries, such as the process of a promisified `execFile`", async () => {
+    const [ended] = await shared.run([traces("child")]);
     assert.equal(shown(ended!), 'succeeded json "a process"');
   });
 
-  test("gives what has a `then` and is no promise as it is: a query does not run before it is awaited", async (t) => {
-    const [ended] = await tryPool(t, traced).pool.run([traces("query")]);
+  test("gives what has a `then` and is no promise as it is: a query does not run before it is awaited", async () => {
+    const [ended] = await shared.run([traces("query")]);
     assert.equal(shown(ended!), "succeeded json [true,0]");
     assert.deepEqual(tree(ended!.spans), [["query", "attempt"]]);
   });
@@ -110,8 +112,8 @@ describe("ctx.span", () => {
       assert.deepEqual([key.length, String(value).length], [100, 1000]);
   });
 
-  test("takes whatever it is given for a name and attributes, and none of it harms the job", async (t) => {
-    const [ended] = await tryPool(t, traced).pool.run([traces("odd")]);
+  test("takes whatever it is given for a name and attributes, and none of it harms the job", async () => {
+    const [ended] = await shared.run([traces("odd")]);
     assert.equal(shown(ended!), "succeeded json 1");
     assert.deepEqual(
       ended!.spans?.map(({ name, attributes }) => [name, attributes]),
@@ -133,8 +135,8 @@ describe("ctx.span", () => {
     );
   });
 
-  test("that is open when its attempt ends, ends with it and says so", async (t) => {
-    const [ended] = await tryPool(t, traced).pool.run([traces("open")]);
+  test("that is open when its attempt ends, ends with it and says so", async () => {
+    const [ended] = await shared.run([traces("open")]);
     assert.deepEqual(tree(ended!.spans), [["left open", "attempt"]]);
     assert.deepEqual(ended!.spans?.[0]?.attributes, { kept: "yes", ...unfinished });
     assertTimes(ended!);

@@ -1,5 +1,4 @@
 /** A real pool of real threads, with the tasks of ./tasks. */
-import type { TestContext } from "node:test";
 import { systemClock } from "../../src/clock.ts";
 import type { JsonValue, Lease, Payload } from "../../src/job/job.ts";
 import { createSignal } from "../../src/lifecycle.ts";
@@ -69,8 +68,11 @@ export type TryOptions = Partial<PoolOptions> & {
   readonly onEvent?: (event: AttemptEvent) => void;
 };
 
-/** A pool that ends with its test. */
-export function tryPool(t: TestContext, { takesBack = true, onEvent, ...options }: TryOptions = {}): Tried {
+/** A pool that ends with its test; with `{ after }` of node:test, after all tests of the file or the suite. */
+export function tryPool(
+  t: { after(end: () => unknown): void },
+  { takesBack = true, onEvent, ...options }: TryOptions = {},
+): Tried {
   const { log, lines } = keptLog();
   const listeners = new Set<() => void>();
   const told = { ...log };

@@ -1,16 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { turn } from "../../support/fake-clock.ts";
 import { tryDispatcher } from "./try-dispatcher.ts";
 
 test("jobs that ended are settled while their chunk goes on, and not again at its end", async (t) => {
-  const { dispatcher, pool, put, settled } = tryDispatcher(t, { workers: 1 });
+  const { dispatcher, pool, put, settled, rest } = tryDispatcher(t, { workers: 1 });
   await put(300);
   await dispatcher.start();
-  for (let turns = 0; turns < 1000 && (pool.held[0]?.leases.length ?? 0) < 3; turns += 1) {
-    pool.endAll();
-    await turn();
-  }
+  const isChunkOfSeveral = () => (pool.held[0]?.leases.length ?? 0) >= 3;
+  for (await rest(); pool.held.length > 0 && !isChunkOfSeveral(); await rest()) pool.endAll();
   const chunk = pool.held[0];
   assert.ok(chunk && chunk.leases.length >= 3);
   const [runningBefore, settledBefore] = [dispatcher.running(), settled.length];
@@ -28,7 +25,7 @@ test("jobs that ended are settled while their chunk goes on, and not again at it
     chunk.leases.map((_, index) => index >= 2),
   );
   chunk.end();
-  await turn();
+  await rest();
   const seqs = settled.map(({ lease }) => lease.seq);
   assert.equal(new Set(seqs).size, seqs.length);
   assert.equal(settled.length, settledBefore + chunk.leases.length);

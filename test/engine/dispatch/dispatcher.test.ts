@@ -1,48 +1,47 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { MillpondError, refusal } from "../../../src/errors.ts";
-import { turn } from "../../support/fake-clock.ts";
 import { t0 } from "../../store/sample.ts";
 import { tryDispatcher } from "./try-dispatcher.ts";
 
 describe("leasing", () => {
   test("begins at the start with what is there, and follows hints", async (t) => {
-    const { dispatcher, put, leased, backlog } = tryDispatcher(t, { workers: 4 });
+    const { dispatcher, put, leased, backlog, rest } = tryDispatcher(t, { workers: 4 });
     await put(1);
     await dispatcher.start();
-    await turn();
+    await rest();
     assert.equal(leased().length, 1);
     assert.equal(dispatcher.running(), 1);
     assert.equal(backlog.queued("cpu"), 0);
     await put(1);
     dispatcher.hint();
-    await turn();
+    await rest();
     assert.equal(leased().length, 2);
   });
 
   test("does not begin before the start", async (t) => {
-    const { dispatcher, put, asked } = tryDispatcher(t);
+    const { dispatcher, put, asked, rest } = tryDispatcher(t);
     await put(1);
     dispatcher.hint();
-    await turn();
+    await rest();
     assert.deepEqual(asked, []);
   });
 
   test("fills every worker and no more, one job each while nothing is known of them", async (t) => {
-    const { dispatcher, put, pool } = tryDispatcher(t, { workers: 4 });
+    const { dispatcher, put, pool, rest } = tryDispatcher(t, { workers: 4 });
     await put(100);
     await dispatcher.start();
-    await turn();
+    await rest();
     assert.deepEqual(pool.sizes, [1, 1, 1, 1]);
     assert.equal(pool.free(), 0);
   });
 
   test("goes on by itself as workers become free, until nothing is left", async (t) => {
-    const { dispatcher, put, pool, settled, store } = tryDispatcher(t, { workers: 3 });
+    const { dispatcher, put, pool, settled, store, rest } = tryDispatcher(t, { workers: 3 });
     await put(500);
     await dispatcher.start();
     for (let round = 0; settled.length < 500 && round < 2000; round += 1) {
-      await turn();
+      await rest();
       pool.held[0]?.end();
     }
     assert.equal(settled.length, 500);
@@ -51,7 +50,7 @@ describe("leasing", () => {
   });
 
   test("at most two leases are under way, and together they ask for no more workers than are free", async (t) => {
-    const { dispatcher, put, asked, holdAnswers, pool } = tryDispatcher(t, { workers: 5 });
+    const { dispatcher, put, asked, holdAnswers, pool, rest } = tryDispatcher(t, { workers: 5 });
     const release = holdAnswers();
     await put(100);
     await dispatcher.start();
@@ -61,12 +60,12 @@ describe("leasing", () => {
       [3, 2],
     );
     release();
-    await turn();
+    await rest();
     assert.equal(pool.most(), 5);
   });
 
   test("a hint that comes while a lease is under way is not forgotten", async (t) => {
-    const { dispatcher, put, asked, holdAnswers, leased } = tryDispatcher(t, { workers: 1 });
+    const { dispatcher, put, asked, holdAnswers, leased, rest } = tryDispatcher(t, { workers: 1 });
     const release = holdAnswers();
     await dispatcher.start();
     assert.equal(asked.length, 1);
@@ -74,43 +73,43 @@ describe("leasing", () => {
     dispatcher.hint(); // the only worker is promised to the lease under way
     assert.equal(asked.length, 1);
     release();
-    await turn();
+    await rest();
     assert.equal(leased().length, 1);
   });
 
   test("without a hint it looks once a second", async (t) => {
-    const { dispatcher, put, leased, clock } = tryDispatcher(t);
+    const { dispatcher, put, leased, clock, rest } = tryDispatcher(t);
     await dispatcher.start();
-    await turn();
+    await rest();
     await put(1);
     clock.advance(999);
-    await turn();
+    await rest();
     assert.equal(leased().length, 0);
     clock.advance(1);
-    await turn();
+    await rest();
     assert.equal(leased().length, 1);
   });
 
   test("stops while outcomes pile up, and goes on with the next hint", async (t) => {
     let isBehind = true;
-    const { dispatcher, put, asked, leased } = tryDispatcher(t, { isBehind: () => isBehind });
+    const { dispatcher, put, asked, leased, rest } = tryDispatcher(t, { isBehind: () => isBehind });
     await put(1);
     await dispatcher.start();
     assert.deepEqual(asked, []);
     isBehind = false;
     dispatcher.hint();
-    await turn();
+    await rest();
     assert.equal(leased().length, 1);
   });
 });
 
 describe("chunks", () => {
   test("grow with jobs that prove to be tiny, up to the bound", async (t) => {
-    const { dispatcher, put, pool, settled } = tryDispatcher(t, { maxChunk: 16 });
+    const { dispatcher, put, pool, settled, rest } = tryDispatcher(t, { maxChunk: 16 });
     await put(2000);
     await dispatcher.start();
     for (let round = 0; settled.length < 2000 && round < 3000; round += 1) {
-      await turn();
+      await rest();
       pool.endAll(undefined, 0.01);
     }
     assert.equal(settled.length, 2000);
@@ -118,44 +117,44 @@ describe("chunks", () => {
   });
 
   test("are one job each where jobs are long", async (t) => {
-    const { dispatcher, put, pool, settled } = tryDispatcher(t);
+    const { dispatcher, put, pool, settled, rest } = tryDispatcher(t);
     await put(50);
     await dispatcher.start();
     for (let round = 0; settled.length < 50 && round < 200; round += 1) {
-      await turn();
+      await rest();
       pool.endAll(undefined, 30);
     }
     assert.ok(pool.sizes.every((size) => size === 1));
   });
 
   test("share what came among the workers that were asked for", async (t) => {
-    const { dispatcher, put, pool, settled } = tryDispatcher(t, { workers: 4, maxChunk: 8 });
+    const { dispatcher, put, pool, settled, rest } = tryDispatcher(t, { workers: 4, maxChunk: 8 });
     await put(400);
     await dispatcher.start();
     for (let round = 0; settled.length < 400 && round < 1000; round += 1) {
-      await turn();
+      await rest();
       pool.endAll(undefined, 0.01);
     }
     await put(100);
     pool.sizes.length = 0;
     dispatcher.hint();
-    await turn();
+    await rest();
     assert.deepEqual(pool.sizes, [8, 8, 8, 8]);
   });
 });
 
 describe("jobs held ready", () => {
   test("are one chunk beyond the busy workers while jobs are quick, and start as soon as one is free", async (t) => {
-    const { dispatcher, put, pool, store } = tryDispatcher(t, { workers: 2 });
+    const { dispatcher, put, pool, store, rest } = tryDispatcher(t, { workers: 2 });
     await put(10);
     await dispatcher.start();
-    await turn();
+    await rest();
     pool.endAll(undefined, 5);
-    await turn();
+    await rest();
     assert.equal(pool.held.length, 2);
     assert.equal((await store.counts()).pools[0]?.RUNNING, 3);
     pool.held[0]?.end();
-    await turn();
+    await rest();
     assert.equal(pool.held.length, 2);
     assert.equal((await store.counts()).pools[0]?.RUNNING, 3);
   });
@@ -171,25 +170,25 @@ describe("jobs held ready", () => {
         },
       },
     });
-    const { dispatcher, put, pool } = opened;
+    const { dispatcher, put, pool, rest } = opened;
     await put(100);
     await dispatcher.start();
-    await turn();
+    await rest();
     for (const tookMs of [5, 1]) {
       pool.endAll(undefined, tookMs);
-      for (let leases = 0; leases < 10; leases += 1) await turn();
+      for (let leases = 0; leases < 10; leases += 1) await rest();
     }
     // a lease takes 4 ms, a job 3 on average, and what is ready has to last for two leases
     assert.equal(dispatcher.held().length - dispatcher.running(), 5);
   });
 
   test("are none while jobs are slow", async (t) => {
-    const { dispatcher, put, pool, store } = tryDispatcher(t, { workers: 2 });
+    const { dispatcher, put, pool, store, rest } = tryDispatcher(t, { workers: 2 });
     await put(10);
     await dispatcher.start();
-    await turn();
+    await rest();
     pool.endAll(undefined, 500);
-    await turn();
+    await rest();
     assert.equal(pool.held.length, 2);
     assert.equal((await store.counts()).pools[0]?.RUNNING, 2);
   });
@@ -197,40 +196,40 @@ describe("jobs held ready", () => {
 
 describe("jobs for later", () => {
   test("are looked at when they become due", async (t) => {
-    const { dispatcher, put, leased, clock } = tryDispatcher(t);
+    const { dispatcher, put, leased, clock, rest } = tryDispatcher(t);
     await put(1, { runAt: t0 + 300 });
     await dispatcher.start();
-    await turn();
+    await rest();
     clock.advance(299);
-    await turn();
+    await rest();
     assert.equal(leased().length, 0);
     clock.advance(1);
-    await turn();
+    await rest();
     assert.equal(leased().length, 1);
   });
 
   test("that the settler tells of replace a later look, not an earlier one", async (t) => {
-    const { dispatcher, put, asked, clock, leased } = tryDispatcher(t);
+    const { dispatcher, put, asked, clock, leased, rest } = tryDispatcher(t);
     await put(1, { runAt: t0 + 500 });
     await dispatcher.start();
-    await turn();
+    await rest();
     dispatcher.hintAt(t0 + 200);
     dispatcher.hintAt(t0 + 800);
     const before = asked.length;
     clock.advance(200);
-    await turn();
+    await rest();
     assert.equal(asked.length, before + 1);
     assert.equal(leased().length, 0);
     clock.advance(300);
-    await turn();
+    await rest();
     assert.equal(leased().length, 1);
   });
 
   test("leave one timer, however many there are", async (t) => {
-    const { dispatcher, put, clock } = tryDispatcher(t);
+    const { dispatcher, put, clock, rest } = tryDispatcher(t);
     for (let ms = 100; ms < 900; ms += 50) await put(1, { runAt: t0 + ms });
     await dispatcher.start();
-    await turn();
+    await rest();
     for (let ms = 900; ms > 100; ms -= 50) dispatcher.hintAt(t0 + ms);
     assert.equal(clock.timers(), 1);
   });
@@ -238,12 +237,11 @@ describe("jobs for later", () => {
 
 describe("a task that is gone", () => {
   test("its job is handed over as failed for good, and takes no worker from the others", async (t) => {
-    const { dispatcher, put, settled, leased, store } = tryDispatcher(t, { hasTask: (task) => task !== "gone" });
+    const { dispatcher, put, settled, leased, store, rest } = tryDispatcher(t, { hasTask: (task) => task !== "gone" });
     await put(1, { task: "gone" });
     await put(1);
     await dispatcher.start();
-    await turn();
-    await turn();
+    await rest();
     assert.deepEqual(
       leased().map(({ task }) => task),
       ["echo"],
@@ -258,10 +256,10 @@ describe("a task that is gone", () => {
 
 describe("stop", () => {
   test("leases nothing more, and resolves when what runs has ended", async (t) => {
-    const { dispatcher, put, pool, asked, clock } = tryDispatcher(t);
+    const { dispatcher, put, pool, asked, clock, rest } = tryDispatcher(t);
     await put(10);
     await dispatcher.start();
-    await turn();
+    await rest();
     const before = asked.length;
     let isStopped = false;
     const stopped = dispatcher.stop().then(() => {
@@ -270,7 +268,7 @@ describe("stop", () => {
     dispatcher.hint();
     clock.advance(5000);
     pool.held[0]?.end();
-    await turn();
+    await rest();
     assert.equal(isStopped, false);
     assert.equal(asked.length, before);
     pool.held[0]?.end();
@@ -296,12 +294,12 @@ describe("stop", () => {
   });
 
   test("gives back the jobs that were held ready", async (t) => {
-    const { dispatcher, put, pool, settled } = tryDispatcher(t, { workers: 1 });
+    const { dispatcher, put, pool, settled, rest } = tryDispatcher(t, { workers: 1 });
     await put(3);
     await dispatcher.start();
-    await turn();
+    await rest();
     pool.endAll(undefined, 5); // now that jobs are known to be quick, one is held ready
-    await turn();
+    await rest();
     const stopped = dispatcher.stop();
     pool.endAll();
     await stopped;
@@ -321,9 +319,9 @@ test("a store that fails is reported once, and nothing more is leased", async (t
     asked += 1;
     return Promise.reject(refusal("store_failed", ["gone"]));
   };
-  const { dispatcher, errors, clock } = tryDispatcher(t, { store: { lease } });
+  const { dispatcher, errors, clock, rest } = tryDispatcher(t, { store: { lease } });
   await dispatcher.start();
-  await turn();
+  await rest();
   dispatcher.hint();
   clock.advance(10_000);
   assert.equal(asked, 1);

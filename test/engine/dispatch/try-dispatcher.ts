@@ -26,6 +26,17 @@ export function tryDispatcher(
   const settled: Ended[] = [];
   const errors: unknown[] = [];
   const { log, lines } = keptLog();
+  /** Calls of the store that have no answer yet. */
+  const underWay = new Set<Promise<unknown>>();
+  let calls = 0;
+  /** Counts a call of the store, and waits for it where the test waits for `rest`. */
+  function watched<T>(call: Promise<T>): Promise<T> {
+    calls += 1;
+    underWay.add(call);
+    const isOver = () => void underWay.delete(call);
+    call.then(isOver, isOver);
+    return call;
+  }
   /** Set to hold the answers of the store back until it is called. */
   let hold: Promise<void> | undefined;
   const dispatcher = createDispatcher({
@@ -46,17 +57,18 @@ export function tryDispatcher(
       return isUnavailable(error) ? 1_000 : undefined;
     },
     store: {
-      async lease(request): Promise<Leased> {
+      lease(request): Promise<Leased> {
         asked.push(request);
         const answer = store.lease(request);
-        await hold;
-        return answer;
+        return watched(hold ? hold.then(() => answer) : answer);
       },
     },
     settle(ended) {
       settled.push(...ended);
       const none = { ...defaultRetryPolicy, jitter: "none" as const };
-      void store.settle(ended.map(({ lease, outcome, ...span }) => transition(lease, outcome, none, span, () => 0)));
+      void watched(
+        store.settle(ended.map(({ lease, outcome, ...span }) => transition(lease, outcome, none, span, () => 0))),
+      );
     },
     ...parts,
   });
@@ -71,6 +83,14 @@ export function tryDispatcher(
     async put(count: number, job: Parameters<typeof newJobs>[1] = {}) {
       await store.submit(newJobs(count, job));
       backlog.change("cpu", count);
+    },
+    /** Waits until the dispatcher has done all that it can before time passes, a job ends, or it gets a hint. */
+    async rest() {
+      for (let before = -1; before !== calls || underWay.size > 0; ) {
+        before = calls;
+        await Promise.allSettled(underWay);
+        await turn(); // what the answers set off
+      }
     },
     /** From now on leases are answered only after `release`. */
     holdAnswers() {
