@@ -19,7 +19,7 @@ import {
 } from "@connectrpc/connect-node";
 import type { Message, Registry } from "@bufbuild/protobuf";
 import type { Clock } from "../clock.ts";
-import { MillpondError, messageOf, refusal, StartError } from "../errors.ts";
+import { MillpondError, messageOf, refusal } from "../errors.ts";
 import type { Log } from "../log.ts";
 import {
   anonymous,
@@ -76,7 +76,7 @@ type Incoming = { readonly request: IncomingMessage; message?: Message };
 const incomingKey = createContextKey<Incoming | undefined>(undefined);
 
 export function createConnectFrontEnd(services: readonly Served[], options: ConnectOptions): FrontEnd {
-  const { host, limits, budget, pages, clock, log, random } = options;
+  const { limits, budget, pages, clock, log, random } = options;
   const originCheck = createOriginCheck(options);
   const bounds: RequestBounds = { maxValues: limits.values, types: options.types };
   const maxBytes = limits.messageBytes;
@@ -152,7 +152,7 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
     (_error, _request, response) => response.destroy(),
   );
   const server = createHttpServer(serve, {
-    connections: options.connections,
+    ...{ host: options.host, port: options.port, connections: options.connections },
     // twice the limit: a head that is a little over gets our refusal, and only one that is far over is cut by Node
     headBytes: 2 * limits.metadataBytes,
     headMs: limits.slowSenderMs,
@@ -160,22 +160,11 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
     onHttp2: options.onHttp2,
     log,
   });
-  let port = options.port;
-  const address = () => `${host.includes(":") ? `[${host}]` : host}:${port}`;
 
   return {
     name: "HTTP",
-    address,
-    async start() {
-      try {
-        port = await server.listen(host, port);
-      } catch (error) {
-        throw new StartError(
-          `HTTP cannot listen on ${address()}: ${messageOf(error)}: is another server running? Choose another with --http-port`,
-          { cause: error },
-        );
-      }
-    },
+    address: server.address,
+    start: server.listen,
     drain: server.drain,
     async stop() {
       const cancel = clock.after(limits.closeMs, () => server.destroy());

@@ -19,8 +19,7 @@ import { opened, parseOpen } from "./exchange/open.ts";
 import { notice } from "./exchange/responses.ts";
 import { createStream, type Stream } from "./exchange/stream.ts";
 import { createSubmits } from "./exchange/submits.ts";
-import { openLater } from "./open-later.ts";
-import { createOutbox } from "./outbox.ts";
+import { createOutbox, openLater } from "./outbox.ts";
 
 export type ExchangeParts = {
   readonly admission: Admission;

@@ -24,7 +24,7 @@ import {
 } from "@bufbuild/protobuf";
 import type { EventEmitter } from "node:events";
 import { type Clock, msUntil } from "../clock.ts";
-import { messageOf, refusal, StartError } from "../errors.ts";
+import { refusal } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { createGrpcRequests, type GrpcRequests } from "./arrival/grpc-requests.ts";
 import type { RequestBudget } from "./arrival/request-budget.ts";
@@ -91,8 +91,8 @@ export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOpt
     return isAdmitted;
   });
   const listener = createListener({
-    allowHalfOpen: false,
-    connections,
+    ...{ name: "gRPC", portFlag: "--grpc-port", host, port: options.port },
+    ...{ allowHalfOpen: false, connections },
     onConnection(socket) {
       streams.watch(socket);
       injector.injectConnection(socket);
@@ -104,22 +104,13 @@ export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOpt
   for (const each of services) {
     server.addService(definition(each.service, bounds), implementation(each, { ...options, requests, cut }));
   }
-  let port = options.port;
-  const address = () => `${host.includes(":") ? `[${host}]` : host}:${port}`;
 
   return {
     name: "gRPC",
-    address,
+    address: listener.address,
     async start() {
-      try {
-        port = await listener.listen(host, port);
-        streams.start();
-      } catch (error) {
-        throw new StartError(
-          `gRPC cannot listen on ${address()}: ${messageOf(error)}: is another server running? Choose another with --grpc-port`,
-          { cause: error },
-        );
-      }
+      await listener.listen();
+      streams.start();
     },
     drain: () => injector.drain(forEverMs),
     async stop() {

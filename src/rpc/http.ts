@@ -8,14 +8,14 @@ import type { Duplex } from "node:stream";
 import type { Log } from "../log.ts";
 import { guarded, ignore } from "./boundary.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
-import { createListener, type Listener } from "./listener.ts";
+import { createListener, type Listener, type ListenerOptions } from "./listener.ts";
 
 export type HttpServer = Listener & {
   /** Answers say `connection: close` from now on: what is under way goes on, and new connections are served. */
   drain(): void;
 };
 
-export type HttpServerOptions = {
+export type HttpServerOptions = Pick<ListenerOptions, "host" | "port"> & {
   readonly connections: Pick<ConnectionLimits, "admit">;
   /** The head of a request may have this many bytes; beyond them it is answered 431. */
   readonly headBytes: number;
@@ -31,7 +31,7 @@ const checksPerHead = 10;
 
 export function createHttpServer(
   serve: (request: IncomingMessage, response: ServerResponse) => void,
-  { connections, headBytes, headMs, http2Advice, onHttp2, log }: HttpServerOptions,
+  { host, port, connections, headBytes, headMs, http2Advice, onHttp2, log }: HttpServerOptions,
 ): HttpServer {
   const unanswered = new Set<ServerResponse>();
   let isDraining = false;
@@ -68,16 +68,17 @@ export function createHttpServer(
   const cutSocket = (_error: unknown, socket: Duplex) => void socket.destroy();
   http.on("clientError", guarded(log, "a request that cannot be read", onClientError, cutSocket));
   const listener = createListener({
+    ...{ name: "HTTP", portFlag: "--http-port", host, port },
     allowHalfOpen: true, // a client may end its side as soon as its request is sent
     onConnection: (socket) => void http.emit("connection", socket),
     ...{ connections, log },
   });
 
   return {
-    async listen(host, port) {
-      const bound = await listener.listen(host, port);
-      http.emit("listening"); // from here on Node checks for heads that take too long
-      return bound;
+    ...listener,
+    async listen() {
+      await listener.listen();
+      http.emit("listening"); // from here on Node looks for heads that take too long
     },
     drain() {
       isDraining = true;
@@ -90,8 +91,6 @@ export function createHttpServer(
       http.close(() => undefined); // ends idle connections; its only error is that it never listened by itself
       await closed;
     },
-    destroy: listener.destroy,
-    cut: listener.cut,
   };
 }
 

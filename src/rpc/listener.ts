@@ -1,13 +1,15 @@
 /** A TCP port whose connections can be waited for and cut. */
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import { messageOf } from "../errors.ts";
+import { messageOf, StartError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { guarded } from "./boundary.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
 
 export type Listener = {
-  /** Resolves with the port that was bound; rejects when it cannot be. */
-  listen(host: string, port: number): Promise<number>;
+  /** `host:port`, with the port that was bound once it is. */
+  address(): string;
+  /** Binds the port. Rejects with a StartError when it cannot be bound. */
+  listen(): Promise<void>;
   /** Takes no more connections; resolves once those there are have ended. Safe when nothing listens. */
   close(): Promise<void>;
   /** Cuts every connection. */
@@ -17,6 +19,12 @@ export type Listener = {
 };
 
 export type ListenerOptions = {
+  /** What is served, and the flag that chooses its port: for the error when it cannot be bound. */
+  readonly name: string;
+  readonly portFlag: string;
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
   /** A connection stays open for writing when its client has ended its side. */
   readonly allowHalfOpen: boolean;
   readonly connections: Pick<ConnectionLimits, "admit">;
@@ -28,7 +36,9 @@ export type ListenerOptions = {
 /** After so long without a packet the kernel asks whether the other side is still there. */
 const keepAliveInitialDelay = 20_000;
 
-export function createListener({ allowHalfOpen, connections, onConnection, log }: ListenerOptions): Listener {
+export function createListener(options: ListenerOptions): Listener {
+  const { host, allowHalfOpen, connections, onConnection, log } = options;
+  let { port } = options;
   const sockets = new Set<Socket>();
   const keepAlive = { keepAlive: true, keepAliveInitialDelay };
   const cutSocket = (socket: Socket) => void socket.destroy();
@@ -41,15 +51,23 @@ export function createListener({ allowHalfOpen, connections, onConnection, log }
   };
   const onSocket = guarded(log, "a connection's handler", take, cutSocket);
   const server = createServer({ noDelay: true, allowHalfOpen, ...keepAlive }, onSocket);
+  const address = () => `${host.includes(":") ? `[${host}]` : host}:${port}`;
   return {
-    listen: (host, port) =>
+    address,
+    listen: () =>
       new Promise((resolve, reject) => {
-        server.once("error", reject);
+        const refuse = (error: Error) => {
+          const what = `${options.name} cannot listen on ${address()}: ${messageOf(error)}`;
+          const text = `${what}: is another server running? Choose another with ${options.portFlag}`;
+          reject(new StartError(text, { cause: error }));
+        };
+        server.once("error", refuse);
         server.listen(port, host, () => {
-          server.off("error", reject);
-          // one that cannot be accepted, as when no file descriptor is left, is no reason to end the others
+          server.off("error", refuse);
+          // failing to accept one, as when no file descriptor is left, is no reason to end the others
           server.on("error", (error) => log.warn({ error: messageOf(error) }, "a connection could not be accepted"));
-          resolve((server.address() as AddressInfo).port);
+          ({ port } = server.address() as AddressInfo);
+          resolve();
         });
       }),
     close: () =>

@@ -17,8 +17,7 @@ import type { Tracing } from "../tracing.ts";
 import type { CallContext } from "./call.ts";
 import { fromResult } from "./convert/job.ts";
 import { toChannel } from "./names.ts";
-import { openLater } from "./open-later.ts";
-import { createOutbox } from "./outbox.ts";
+import { createOutbox, openLater } from "./outbox.ts";
 import { piecesOf } from "./values.ts";
 
 export type ResultsParts = {

@@ -9,6 +9,9 @@ import { type Admit, guarded, guardStreams, guardTimers, ignore } from "../../sr
 import { createListener } from "../../src/rpc/listener.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
 import { keptLog } from "../support/samples.ts";
+import { portOf } from "./raw.ts";
+
+const bound = { name: "a test", portFlag: "--port", host: "127.0.0.1", port: 0 };
 
 /** A log that keeps what is wrong. */
 function createLines(): { readonly log: Log; readonly lines: string[] } {
@@ -37,8 +40,15 @@ test("a connection whose handler throws is cut, and the next one is served", asy
     if (count === 1) throw new Error("the first one is unlucky");
     socket.end("served");
   };
-  const listener = createListener({ allowHalfOpen: false, connections: { admit: () => true }, onConnection, log });
-  const port = await listener.listen("127.0.0.1", 0);
+  const listener = createListener({
+    ...bound,
+    allowHalfOpen: false,
+    connections: { admit: () => true },
+    onConnection,
+    log,
+  });
+  await listener.listen();
+  const port = portOf(listener.address());
   t.after(() => listener.close());
   assert.equal(await text(connect(port, "127.0.0.1")), "");
   assert.equal(await text(connect(port, "127.0.0.1")), "served");
@@ -54,8 +64,9 @@ test("a connection whose counting throws is cut, and the next one is served", as
     return true;
   };
   const onConnection = (socket: Socket) => void socket.end("served");
-  const listener = createListener({ allowHalfOpen: false, connections: { admit }, onConnection, log });
-  const port = await listener.listen("127.0.0.1", 0);
+  const listener = createListener({ ...bound, allowHalfOpen: false, connections: { admit }, onConnection, log });
+  await listener.listen();
+  const port = portOf(listener.address());
   t.after(() => listener.close());
   assert.equal(await text(connect(port, "127.0.0.1")), "");
   assert.equal(await text(connect(port, "127.0.0.1")), "served");

@@ -8,12 +8,13 @@ import { createSignal } from "../../src/lifecycle.ts";
 import { createHttpServer, type HttpServerOptions } from "../../src/rpc/http.ts";
 import { turn } from "../support/fake-clock.ts";
 import { keptLog } from "../support/samples.ts";
-import { preface } from "./raw.ts";
+import { portOf, preface } from "./raw.ts";
 
 const host = "127.0.0.1";
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`;
 
 const settings = (given: Partial<HttpServerOptions> = {}): HttpServerOptions => ({
+  ...{ host, port: 0 },
   connections: { admit: () => true },
   ...{ headBytes: 16_384, headMs: 60_000, log: keptLog().log },
   http2Advice: () => "gRPC is next door",
@@ -29,7 +30,8 @@ async function open(t: TestContext, given: Partial<HttpServerOptions> = {}) {
     if (incoming.url === "/held") held.fire(answer);
     else answer();
   }, settings(given));
-  const port = await server.listen(host, 0);
+  await server.listen();
+  const port = portOf(server.address());
   t.after(async () => {
     const closed = server.close();
     server.destroy();
@@ -153,7 +155,8 @@ describe("a slow or broken client", () => {
       answer.write("the begin");
       begun.fire();
     }, settings());
-    const port = await server.listen(host, 0);
+    await server.listen();
+    const port = portOf(server.address());
     t.after(async () => {
       server.destroy();
       await server.close();
@@ -234,6 +237,6 @@ describe("close", () => {
 
 test("a port that is taken is an error", async (t) => {
   const { port } = await open(t);
-  const second = createHttpServer(() => undefined, settings());
-  await assert.rejects(second.listen(host, port), /EADDRINUSE/);
+  const second = createHttpServer(() => undefined, settings({ port }));
+  await assert.rejects(second.listen(), /HTTP cannot listen on 127\.0\.0\.1:\d+: .*EADDRINUSE.*--http-port/);
 });
