@@ -194,6 +194,29 @@ describe("a loop", () => {
     });
   }
 
+  test("a round that failed in a way that passes is followed by another, after the time that is asked for", async () => {
+    const errors: unknown[] = [];
+    const at: number[] = [];
+    const { clock, loop } = looped({
+      async round() {
+        at.push(clock.monotonicMs());
+        if (at.length < 3) throw new Error("away");
+      },
+      onError(error) {
+        errors.push(error);
+        return 30;
+      },
+    });
+    await loop.start();
+    for (let steps = 0; steps < 50; steps += 1) {
+      clock.advance(10);
+      await turn();
+    }
+    assert.deepEqual(at, [100, 130, 160, 260, 360, 460]);
+    assert.equal(errors.length, 2);
+    await loop.stop();
+  });
+
   test("a synchronous round that throws where no error is expected is uncaught", async () => {
     const clock = createFakeClock();
     const round = () => {

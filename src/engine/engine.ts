@@ -3,7 +3,7 @@ import type { Clock } from "../clock.ts";
 import { isUnavailable, messageOf } from "../errors.ts";
 import { defaultRetryPolicy } from "../job/backoff.ts";
 import { isSuspect, type Lease } from "../job/job.ts";
-import type { Service } from "../lifecycle.ts";
+import { createLoop, type Service } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import type { Registry } from "../metrics/registry.ts";
 import type { AttemptEvent, Pool } from "../pool/pool.ts";
@@ -203,6 +203,14 @@ export function createEngine(parts: EngineParts): Engine {
     checks: parts.checks,
     onSubmitted: () => pruner.submitted(),
   });
+  const backlogPoll = createLoop({
+    ...{ name: "backlog", clock, everyMs: parts.pollMs, onError },
+    async round() {
+      const waitingIn = (pool: string) =>
+        lanesOf(pool).reduce((sum, lane) => sum + lane.dispatcher.waiting().length, 0);
+      await backlog.load(waitingIn);
+    },
+  });
   const pruner = createPruner({ store, clock, retention: parts.retention, onError });
 
   function drain(): void {
@@ -259,10 +267,11 @@ export function createEngine(parts: EngineParts): Engine {
       await reaper.start();
       for (const { dispatcher } of lanes) await dispatcher.start();
       await pruner.start();
+      if (store.isShared) await backlogPoll.start();
     },
     async stop() {
       drain();
-      await Promise.all([pruner.stop(), reaper.stop(), ended()]);
+      await Promise.all([pruner.stop(), reaper.stop(), backlogPoll.stop(), ended()]);
       await leaseKeeper.stop();
       await flush();
       unsubscribe();

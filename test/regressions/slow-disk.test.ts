@@ -1,66 +1,16 @@
 /** The seventh of the ten failures: a disk that stands still while outcomes wait to be written. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { noDiskWatermark } from "../../src/engine/admit/disk-watermark.ts";
-import { createEngine } from "../../src/engine/engine.ts";
-import { newId } from "../../src/job/id.ts";
-import { createRegistry } from "../../src/metrics/registry.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
-import { createFakePool } from "../pool/fake-pool.ts";
-import { draft, drafts, unlimited } from "../engine/admit/try-admission.ts";
-import { createFakeClock, turn } from "../support/fake-clock.ts";
-import { keptLog, loaded, noChecks, untraced } from "../support/samples.ts";
+import { draft, drafts } from "../engine/admit/try-admission.ts";
+import { openFakeEngine, settle } from "../engine/fake-engine.ts";
 import { createSlowDisk } from "./slow-disk.ts";
 
 const leaseMs = 1_000;
-const hourMs = 3_600_000;
-const tasks = new Map([["echo", loaded("echo")]]);
 
 function openEngine() {
-  const clock = createFakeClock();
   const disk = createSlowDisk(createMemoryStore());
-  const pool = createFakePool({ workers: 1, clock });
-  const errors: unknown[] = [];
-  const engine = createEngine({
-    store: disk.store,
-    tasks: () => tasks,
-    checks: noChecks,
-    pools: [pool],
-    isolated: [createFakePool({ workers: 1, clock })],
-    clock,
-    tracing: untraced,
-    registry: createRegistry(clock),
-    owner: "boot",
-    leaseMs,
-    pollMs: 1_000,
-    maxChunk: 128,
-    random: () => 0,
-    newId: () => newId(clock.now()),
-    rates: unlimited,
-    limits: {
-      jobsPerSubmit: 1_000,
-      inputBytes: 1_000,
-      resultStreams: 1,
-      resultBatchBytes: 1_000_000,
-      resultBudgetBytes: 32_000_000,
-      watches: 1,
-    },
-    maxQueued: new Map([["cpu", 100_000]]),
-    retention: {
-      ...{ acknowledgedMs: hourMs, unacknowledgedMs: hourMs, deadMs: hourMs },
-      ...{ finishedJobs: 1e6, finishedMiB: 1e6, deadJobs: 1e6, deadMiB: 1e6 },
-    },
-    disk: noDiskWatermark,
-    onDeath() {},
-    onError: (error) => void errors.push(error),
-    log: keptLog().log,
-  });
-  return { clock, disk, pool, errors, engine };
-}
-
-/** Lets the engine do all that it can do without the disk. */
-async function settle(): Promise<void> {
-  for (let each = 0; each < 20; each += 1) await turn();
+  return { disk, ...openFakeEngine({ store: disk.store, leaseMs }) };
 }
 
 test("7. outcomes that wait for a slow disk are not run again, and no job starts beyond them", async (t) => {

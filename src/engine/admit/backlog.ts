@@ -1,12 +1,16 @@
 /**
  * How many jobs wait in each pool, those included that are leased and wait for a worker, and whether more may. Held in
- * memory, so that admission asks no store.
+ * memory, so that admission asks no store. Exact while this process has the store alone. With several it is approximate: it
+ * follows what the others do by a poll, and a poll may miss a submit or a lease that is under way.
  */
 import type { Store } from "../../store/store.ts";
 
 export type Backlog = {
-  /** Reads the true numbers from the store, before anything is leased. Resolves with the pools that hold jobs but are not configured. */
-  load(): Promise<readonly string[]>;
+  /**
+   * Reads the numbers from the store. `leased`: jobs of a pool that are leased here and wait for a worker; none at the start.
+   * Resolves with the pools that hold jobs but are not configured.
+   */
+  load(leased?: (pool: string) => number): Promise<readonly string[]>;
   queued(pool: string): number;
   limit(pool: string): number;
   /** Books room for one more job; false when the pool is full. */
@@ -21,9 +25,9 @@ export function createBacklog(store: Pick<Store, "counts">, limits: ReadonlyMap<
   const queued = (pool: string) => depths.get(pool) ?? 0;
   const limit = (pool: string) => limits.get(pool) ?? 0;
   return {
-    async load() {
+    async load(leased = () => 0) {
       const { pools } = await store.counts();
-      for (const { pool, QUEUED } of pools) if (limits.has(pool)) depths.set(pool, QUEUED);
+      for (const { pool, QUEUED } of pools) if (limits.has(pool)) depths.set(pool, QUEUED + leased(pool));
       return pools.filter(({ pool, QUEUED }) => QUEUED > 0 && !limits.has(pool)).map(({ pool }) => pool);
     },
     queued,

@@ -313,6 +313,30 @@ describe("stop", () => {
   });
 });
 
+test("a store that is unavailable is asked again until it answers, and hints do not wait for that", async (t) => {
+  let isAway = true;
+  const { dispatcher, errors, clock, put, leased, store, asked, rest } = tryDispatcher(t, {
+    store: {
+      lease(request) {
+        asked.push(request);
+        return isAway ? Promise.reject(refusal("store_unavailable", ["gone", 1], {})) : store.lease(request);
+      },
+    },
+  });
+  await put(1);
+  await dispatcher.start();
+  await rest();
+  for (let polls = 0; polls < 3; polls += 1) {
+    clock.advance(1_000);
+    await rest();
+  }
+  assert.deepEqual([asked.length, errors.length], [4, 4]);
+  isAway = false;
+  dispatcher.hint();
+  await rest();
+  assert.equal(leased().length, 1);
+});
+
 test("a store that fails is reported once, and nothing more is leased", async (t) => {
   let asked = 0;
   const lease = () => {
