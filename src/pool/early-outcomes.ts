@@ -47,7 +47,7 @@ export function createEarlyOutcomes(
 
   return {
     before(nowMs) {
-      if (outcomes.length === posted) return; // then the job that begins keeps nobody waiting
+      if (outcomes.length === posted) return; // then no outcome waits for the job that begins
       if (nowMs - lastMs > waitMs) post(nowMs);
       else cancel ??= clock.after(timerMs, onTimer);
     },

@@ -8,7 +8,7 @@ import { maxMessageChars, type Thrown, thrownOf } from "./thrown.ts";
 const maxRetryAfterMs = 365 * 24 * 60 * 60 * 1000;
 const maxShownReasonChars = 80;
 
-/** A TaskError keeps its words; anything else is `task_failed` and retryable. Never throws itself. */
+/** A TaskError keeps its message; anything else is `task_failed` and retryable. Never throws itself. */
 export function failureOf(error: unknown): Failure {
   const thrown = thrownOf(error);
   try {

@@ -14,7 +14,7 @@ import { thrownOf } from "./thrown.ts";
 /** Whose code it is: a job's, or, where `id` is null, that of a task's file at its import, or of a resource. */
 export type Origin = AttemptOrigin | { readonly task: string; readonly id: null; readonly resource?: string };
 
-/** Of one attempt: what tells it from all others, and names its span. */
+/** Of one attempt: what distinguishes it from all others, and names its span. */
 export type AttemptOrigin = Pick<Lease, "task" | "id" | "seq" | "attempt" | "fence" | "trace">;
 
 export type Fault = {

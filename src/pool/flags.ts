@@ -1,6 +1,6 @@
 /**
- * What the main thread and a worker thread share about one chunk. Each job of it has a word that says where it stands
- * and whether, and why, it should stop. Both sides change words by compare-and-swap only, so that a job that was taken
+ * What the main thread and a worker thread share about one chunk. Each job of it has a word: where it stands,
+ * and whether and why it should stop. Both sides change words by compare-and-swap only, so that a job that was taken
  * back never begins, and one that began is never taken back.
  */
 import { maxChunk, type StopReason } from "./chunk.ts";
@@ -50,7 +50,7 @@ export function clear({ words }: Flags, jobs: number): void {
   words[current] = noJob;
 }
 
-// What the worker thread says.
+// Set by the worker thread.
 
 /** The thread takes the chunk. */
 export function take({ words }: Flags, threadId: number): void {
@@ -65,7 +65,7 @@ export function begin({ words, startedAt }: Flags, index: number, at: number): b
   return true;
 }
 
-/** The job that began has ended; says why it was told to stop, if it was. */
+/** The job that began has ended; returns why it was told to stop, if it was. */
 export function end({ words }: Flags, index: number): StopReason | undefined {
   return reasonOf(Atomics.exchange(words, firstJob + index, ended));
 }
@@ -75,7 +75,7 @@ export function leave({ words }: Flags): void {
   Atomics.store(words, current, noJob);
 }
 
-// What the main thread says.
+// Set by the main thread.
 
 /** Tells the running job to stop; an earlier reason stays. False: it is not running. */
 export function tellToStop({ words }: Flags, index: number, reason: StopReason): boolean {

@@ -1,6 +1,14 @@
 /**
  * A bounded set of worker threads that run chunks of jobs. The queue is not here: the dispatcher sends a chunk only
  * when a worker is free.
+ *
+ * How a chunk runs: it takes a slot (slots.ts), is posted to a thread by piscina, and its jobs run there one after the other.
+ * The slot's flags (flags.ts) are memory that both threads share, a word for each job: waiting, running, ended or withdrawn,
+ * and why it was told to stop. Each change is one atomic step, so a job is begun by its thread or withdrawn by the main
+ * thread, and never both; and what a thread was doing is known when it dies or does not answer. The watchdog (stopping.ts)
+ * reads them every 20 ms: it enforces timeouts, deadlines and graces, and takes jobs back from behind a slow one. Outcomes
+ * come back in one message at the chunk's end, and before that for jobs in front of a slow one (early-outcomes.ts);
+ * outcomes.ts joins them with the flags, so that each job is reported once, also when its thread died.
  */
 import { randomUUID } from "node:crypto";
 import type { Worker } from "node:worker_threads";
@@ -245,7 +253,7 @@ export function createPool(options: PoolOptions): RetirablePool {
 
   const waiting = () => [...slots.busy].filter(isWaiting);
 
-  /** Chunks that no thread took and that are too many for so many: they are given back, and run again with a new thread. */
+  /** Gives back the chunks that no thread took and that are more than these threads can take: they run again with a new thread. */
   function giveUpWaiting(available: number): void {
     const missing = slots.busy.size - available;
     if (missing > 0) for (const slot of waiting().slice(-missing)) abort(slot);
@@ -256,7 +264,7 @@ export function createPool(options: PoolOptions): RetirablePool {
     if (threads.threads.length === 0 && !isStopping) probe();
   }
 
-  /** Has a thread started where there is none, though no job asks for one: else nobody would see that threads start again. */
+  /** Starts a thread where there is none, though no job asks for one: otherwise it would stay unknown that threads start again. */
   function probe(): void {
     endProbe();
     let own = noProbe;

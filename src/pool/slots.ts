@@ -15,7 +15,7 @@ export type Slot = {
   callbacks: RunCallbacks;
   /** Which chunk it is, or was last. */
   number: number;
-  /** The outcomes of so many of its jobs, from the first on, are known. */
+  /** How many of its jobs, from the first on, have a known outcome. */
   known: number;
   /** When the chunk was sent, or, while it waits, a thread became ready that might take it; by the monotonic clock. */
   sentMs: number;

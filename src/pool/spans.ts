@@ -1,6 +1,6 @@
 /**
  * What `ctx.span` records of one attempt. No SDK runs in a worker: the records go back with the attempt's outcome, and the
- * main thread makes spans of them. Everything that a task says is read with care and bounded; none of this throws.
+ * main thread makes spans of them. Everything that a task hands over is read with care and bounded; none of this throws.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { types } from "node:util";

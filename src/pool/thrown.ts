@@ -1,5 +1,5 @@
 /**
- * What a thrown value says: one sentence with its causes and parts, and where it was thrown. Anything can be thrown, so
+ * The text of a thrown value: one sentence with its causes and parts, and where it was thrown. Anything can be thrown, so
  * each property is read with care, and all of it is bounded. None of this throws.
  */
 import { types } from "node:util";
@@ -28,7 +28,7 @@ const maxTitleChars = 200;
 /** An error and those that it was made of. */
 type Description = {
   readonly name: string;
-  /** What it says itself, never empty. */
+  /** Its own text, never empty. */
   readonly text: string;
   readonly frames: readonly string[];
   readonly parts: readonly Description[];
@@ -71,7 +71,7 @@ function describe(error: unknown, above: readonly unknown[]): Description {
   };
 }
 
-/** Its name stands for an error that says nothing. Its code is added unless it is named already. */
+/** Its name stands for an error without a message. Its code is added unless it is named already. */
 function ownText(error: unknown, name: string): string {
   if (error === "") return "an empty text";
   if (typeof error !== "object" || error === null) return textOf(error, maxMessageChars);
@@ -93,7 +93,7 @@ function sentence({ text, parts, moreParts, cause }: Description): string {
   if (moreParts > 0) sentences.push(`and ${moreParts} more`);
   const whole = sentences.length === 0 ? text : `${text}: ${sentences.join("; ")}`;
   const why = cause && sentence(cause);
-  // many an error repeats its cause in its own words
+  // many errors repeat their cause in their own message
   return why === undefined || text.includes(why) ? whole : `${whole}, caused by: ${why}`;
 }
 
@@ -108,7 +108,7 @@ function stackLines({ name, text, frames, parts, cause }: Description, role: str
   return [role + cut(title, maxTitleChars), ...frames.slice(0, max).map((frame) => `    ${frame}`), ...others];
 }
 
-/** Frames of the worker, and of the errors it offers to tasks, say nothing about the task. */
+/** Frames of the worker, and of the errors it offers to tasks, are not about the task. */
 const ownFrames = [
   new URL("./worker.", import.meta.url).href,
   new URL("./task.", import.meta.url).href,
@@ -142,7 +142,7 @@ function isError(value: object): boolean {
   }
 }
 
-/** Its code is a bare number, and its name says the same. */
+/** Its code is a bare number, and its name repeats it. */
 function isDomException(value: object): boolean {
   try {
     return value instanceof DOMException;

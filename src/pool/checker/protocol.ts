@@ -13,7 +13,7 @@ export type CheckerData = {
   /** URLs of the task files, in the order in which they are loaded. */
   readonly files: readonly string[];
   readonly surroundings: Surroundings;
-  /** What earlier threads have read, which is not read again. Null: nobody asks what is read. */
+  /** What earlier threads have read, which is not read again. Null: it is not recorded. */
   readonly sources: Sources | null;
   /** The number of the request whose inputs are checked, 0 for none, and the index of the input. */
   readonly progress: Int32Array<SharedArrayBuffer>;

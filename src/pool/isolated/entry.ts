@@ -42,7 +42,7 @@ async function run(pool: Pool, lease: Lease): Promise<void> {
     },
     onEvent: (_, event) => post({ kind: "event", event }),
   });
-  await pool.destroy(); // by then all that its thread said has come
+  await pool.destroy(); // by then every message of its thread has come
   post({ kind: "over" });
 }
 

@@ -33,14 +33,14 @@ type Attempt = {
   readonly leasedMs: number;
   readonly timeoutMs: number;
   own: OwnProcess | undefined;
-  /** What its threads say of resources. */
+  /** Carries the messages of its threads about resources. */
   readonly relay: ReturnType<typeof createRelayEnd>;
   /** When the job was handed over to its process; null: not yet. */
   startedAt: number | null;
   /** Why it was told to stop. */
   stop: StopReason | undefined;
   progress: Progress | undefined;
-  /** How it ended, as its process says. */
+  /** How it ended, as its process reports. */
   ended: Ended | undefined;
   readonly timers: (() => void)[];
 };
@@ -189,7 +189,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     if (!attempts.has(attempt) || concluded(attempt)) return;
     if (attempt.own?.pid === undefined) return cannotStart(attempt, how);
     if (attempt.stop) return end(attempt, endedNow(attempt, stopped(attempt, attempt.stop)));
-    // what it said last may also be on its way still
+    // its last message may still be on its way
     later(attempt, verdictMs, () => {
       if (concluded(attempt)) return;
       if (attempt.startedAt === null)
@@ -226,7 +226,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     attempt.done.fire();
   }
 
-  /** Whether the process has said how the job ended. */
+  /** Whether the process has reported how the job ended. */
   function concluded(attempt: Attempt): boolean {
     if (attempt.ended) end(attempt, attempt.ended);
     return attempt.ended !== undefined;

@@ -11,7 +11,7 @@ export type PartHealth = PartReport & {
 export type HealthBoard = {
   /** There are these resources from now on; what is known of those that stay stays. */
   replace(resources: readonly Pick<PoolResource, "name">[]): void;
-  /** `new`: a part that was not known is well. `same`: nothing of note; a problem in other words is the same one. */
+  /** `new`: a part that was not known is well. `same`: nothing of note; a problem with another text is the same one. */
   set(report: PartReport): "new" | "away" | "back" | "same";
   /** Whether a part of the resource is away. */
   hasProblem(resource: string): boolean;

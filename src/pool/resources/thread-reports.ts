@@ -12,7 +12,7 @@ export type ThreadReports = {
   isWell(resource: string, part: string): boolean;
 };
 
-/** How often a known problem is reported again: its words may have changed. */
+/** How often a known problem is reported again: its text may have changed. */
 const againMs = 1_000;
 const maxPartChars = 100;
 
