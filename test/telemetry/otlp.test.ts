@@ -264,7 +264,7 @@ suite("a job is one trace", () => {
   test("says when the jobs of a stream were read more slowly", async (t) => {
     const receiver = await openReceiver(t);
     const { start } = await makePlace(t);
-    const server = await start(["--rate-per-second", "2", "--rate-burst", "1"], otlp(receiver));
+    const server = await start(["--rate-per-second", "0.5", "--rate-burst", "1"], otlp(receiver));
     const trace = newTrace();
     const stream = exchange(clientAt(server, ways.grpc), { channel: newChannel() });
     stream.submit(1, [echo(1), echo(2)], traceparentOf(trace));
