@@ -205,7 +205,8 @@ export const rules = {
   store_failed: rule(
     Code.Unavailable,
     true,
-    (cause: string) => `the store failed and the server is stopping (${cause}): what was not answered was not accepted`,
+    (cause: string) =>
+      `the store failed and the server is stopping (${cause}): what was not answered may have been accepted or not`,
   ),
   cancelled: rule(Code.Cancelled, false, () => "the call was cancelled"),
   deadline_exceeded: rule(Code.DeadlineExceeded, true, () => "the call's deadline passed before it was answered"),
