@@ -36,7 +36,7 @@ export const stop: Fault = {
 /** The reaper of a server that knows nothing of what this process runs, and that is the first to look. */
 const reaper = [
   { text: "({ seq, fence }) => held.get(seq) !== fence", by: "() => held.size >= 0" },
-  { text: "const lookEveryMs = 1_000;", by: "const lookEveryMs = 20;" },
+  { text: "const everyMs = 1_000;", by: "const everyMs = 20;" },
 ].map((replaced) => ({ file: "engine/upkeep/reaper.ts", ...replaced }));
 
 const except = { I14: "a retry's delay counts from when its attempt was given away, and that attempt goes on" };
