@@ -78,7 +78,7 @@ export type Tracing = {
   submission(caller: Caller, method: string, own?: GivenContext): Submission;
   operation(caller: Caller, method: string, name: string): Operation;
   /** These jobs are durable. */
-  accepted(jobs: readonly NewJob[]): void;
+  accepted(jobs: readonly Omit<NewJob, "input">[]): void;
   /** These attempts ended, and what became of their jobs is durable. */
   settled(attempts: readonly TracedAttempt[], settlements: readonly Settlement[]): void;
   /** These jobs waited, and that they are CANCELLED is durable. */

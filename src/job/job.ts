@@ -68,24 +68,28 @@ export type NewJob = {
   readonly trace: string | null;
   /** The client's own name for the job, remembered for `idempotencyMs`. */
   readonly idempotencyKey: string | null;
-  /** Null when the job asks for nothing special, as most do. */
-  readonly options: JobOptions | null;
+  readonly labels: Labels;
+  /** Bound on one attempt, in place of the task's. Null: the task's. */
+  readonly timeoutMs: number | null;
+  /** What differs from the task's policy; `maxAttempts` is a field of its own. Null: nothing, as of most. */
+  readonly retry: RetryChanges | null;
 };
 
-/** What few jobs ask for. */
-export type JobOptions = {
-  readonly labels?: Labels;
-  /** Bound on one attempt, in place of the task's. */
-  readonly timeoutMs?: number;
-  /** What differs from the task's policy; `maxAttempts` is the job's own field. */
-  readonly retry?: Partial<Omit<RetryPolicy, "maxAttempts">>;
-};
+export type RetryChanges = Partial<Omit<RetryPolicy, "maxAttempts">>;
+
+/** Of the many jobs without any. */
+export const noLabels: Labels = {};
 
 /** How long an idempotency key is remembered, from the submit on: longer than the job, if need be. */
 export const idempotencyMs = 24 * 3_600_000;
 
-/** The right to run one attempt of a job. */
-export type Lease = NewJob & {
+/**
+ * The right to run one attempt of a job. `runAt` and `expiresAt` are the job's present ones. Its input stays in the record: it is decoded
+ * by the thread that runs the job.
+ */
+export type Lease = Omit<NewJob, "input"> & {
+  /** What was submitted, as job/record.ts encodes it; may be a view of a larger buffer. Empty when there is `damage`. */
+  readonly record: Uint8Array;
   /** The store's own number of the job, growing in the order of submission; settlements name the job by it. */
   readonly seq: number;
   /** Number of this attempt, from 1. */
@@ -96,9 +100,11 @@ export type Lease = NewJob & {
   readonly crashes: number;
   /** How often it was put back into the queue after it was DEAD. */
   readonly redrives: number;
+  /** Start of the newest attempt before this one that counts; null: there is none, or it is unknown, as of a lost one. */
+  readonly startedAt: number | null;
   /** Whether it was cancelled while it ran. */
   readonly isCancelling: boolean;
-  /** Set when something stored of it is not what was written: what it has to say instead of being run. Its input is null. */
+  /** Set when something stored of it is not what was written: what its result says, instead of its being run. */
   readonly damage?: Failure;
 };
 
@@ -128,7 +134,10 @@ export type Outcome =
   /** The job's deadline passed, before the attempt began (it is not counted then) or while it ran. */
   | { readonly kind: "expired"; readonly hasStarted: boolean };
 
-/** What the store writes for an attempt that ended. It applies only while the job is RUNNING with this fence. */
+/**
+ * What becomes of a job whose attempt ended. It applies only while the job is RUNNING with this fence. A store writes
+ * what is its own and gets the rest encoded: see `encodeEnding`.
+ */
 export type Settlement = {
   readonly seq: number;
   readonly fence: number;
@@ -147,15 +156,21 @@ export type Settlement = {
   /** When the job may be leased again; matters only when QUEUED. */
   readonly runAt: number;
   readonly output: Payload | null;
-  /**
-   * Why the attempt failed; kept for a retry too, so that one can see what it waits for, and in the job's history. Null
-   * for one that was given back: the job keeps what the attempt before it failed with.
-   */
+  /** Why the attempt failed, for its result, and for the job's history when it is tried again. Null of one that was given back. */
   readonly failure: Failure | null;
-  /** Start of the attempt; null when it never began (it is not counted then), and when it is unknown, as for a lost one. */
+  /** Start of the newest attempt that counts; null when none does, and when it is unknown, as for a lost one. */
   readonly startedAt: number | null;
   readonly finishedAt: number;
+  /** The attempt itself, for the history. */
+  readonly ended: {
+    readonly number: number;
+    /** Null when it never began (it is not counted then), and when it is unknown. */
+    readonly startedAt: number | null;
+  };
 };
+
+/** What a settlement says of the job's ending, whosever it is. */
+export type Ending = Omit<Settlement, "seq" | "fence" | "id" | "client" | "pool" | "channel">;
 
 /** One attempt that did not succeed, as the job's history keeps it. */
 export type PastAttempt = {
@@ -210,7 +225,8 @@ export type StoredJob = {
   readonly startedAt: number | null;
   readonly finishedAt: number | null;
   readonly idempotencyKey: string | null;
-  readonly options: JobOptions | null;
+  readonly labels: Labels;
+  readonly timeoutMs: number | null;
   readonly redrives: number;
   readonly output: Payload | null;
   readonly failure: Failure | null;

@@ -19,22 +19,24 @@
  *   convicts nobody, however often it comes: any of the jobs that ran may be to blame, or none.
  */
 import { backoffMs, type RetryPolicy } from "./backoff.ts";
-import { type Failure, isSuspect, type Lease, type Outcome, type Payload, type Settlement } from "./job.ts";
+import {
+  type Ending,
+  type Failure,
+  type FinalState,
+  isFinal,
+  isSuspect,
+  type JobState,
+  type Lease,
+  type Outcome,
+  type Payload,
+  type Settlement,
+} from "./job.ts";
 
 /** What an attempt holds that its settlement depends on. */
 export type Attempted = Pick<
   Lease,
-  | "seq"
-  | "id"
-  | "client"
-  | "pool"
-  | "channel"
-  | "attempt"
-  | "fence"
-  | "crashes"
-  | "maxAttempts"
-  | "expiresAt"
-  | "isCancelling"
+  | ("seq" | "id" | "client" | "pool" | "channel" | "attempt" | "fence" | "crashes")
+  | ("maxAttempts" | "expiresAt" | "startedAt" | "isCancelling")
 >;
 
 /** When an attempt began and ended, in milliseconds since 1970. */
@@ -52,6 +54,7 @@ export function transition(
   const hasRun = !(outcome.kind === "released" || (outcome.kind === "expired" && !outcome.hasStarted));
   // how a lost attempt went is unknown: its span is the moment at which the loss was found
   const knowsStart = hasRun && (outcome.kind !== "lost" || outcome.died === "own_process");
+  const attemptStart = knowsStart ? span.startedAt : null;
   const settled: Unsettled = {
     seq: job.seq,
     fence: job.fence,
@@ -66,8 +69,9 @@ export function transition(
     runAt: span.finishedAt,
     output: null,
     failure: null,
-    startedAt: knowsStart ? span.startedAt : null,
+    startedAt: hasRun ? attemptStart : startBefore(job),
     finishedAt: span.finishedAt,
+    ended: { number: job.attempt, startedAt: attemptStart },
   };
   if (outcome.kind === "cancelled" || job.isCancelling) {
     return { ...settled, outcome: "cancelled", state: "CANCELLED", failure: cancelled };
@@ -116,7 +120,13 @@ function succeeded(
     failure: null,
     startedAt,
     finishedAt,
+    ended: { number: attempt, startedAt },
   };
+}
+
+/** An attempt that does not count leaves the start of the one before. */
+function startBefore({ attempt, startedAt }: Attempted): number | null {
+  return attempt > 1 ? startedAt : null;
 }
 
 type Unsettled = Omit<Settlement, "state">;
@@ -136,8 +146,56 @@ function failed(
   return { ...settled, state: "QUEUED", failure, runAt };
 }
 
+/**
+ * Whether a settlement applies to the job that it names. `stale`: the job is not RUNNING under this fence. `cancelling`: it
+ * was cancelled meanwhile, and the settlement, made without knowing it, would not end it.
+ */
+export function judge(
+  job: { readonly fence: number; readonly isCancelling: boolean } | undefined,
+  { fence, state }: Pick<Settlement, "fence" | "state">,
+): "written" | "stale" | "cancelling" {
+  if (job?.fence !== fence) return "stale";
+  return job.isCancelling && state !== "SUCCEEDED" && state !== "CANCELLED" ? "cancelling" : "written";
+}
+
+export type CancelDecision =
+  /** It waits: this is its end. No attempt of it ended. */
+  | { readonly kind: "cancelled"; readonly ending: Ending }
+  /** It runs: its attempt is told to stop, and what comes of it is decided by `transition`. */
+  | { readonly kind: "cancelling" }
+  | { readonly kind: "final"; readonly state: FinalState };
+
+/** What a job becomes that its client cancels. */
+export function cancel(
+  job: {
+    readonly state: JobState;
+    readonly attempt: number;
+    readonly crashes: number;
+    readonly runAt: number;
+    readonly startedAt: number | null;
+  },
+  now: number,
+): CancelDecision {
+  const { state, attempt, crashes, runAt, startedAt } = job;
+  if (isFinal(state)) return { kind: "final", state };
+  if (state === "RUNNING") return { kind: "cancelling" };
+  const ending = {
+    ...({ outcome: "cancelled", state: "CANCELLED", deadReason: null, attempt, crashes, runAt, startedAt } as const),
+    ...{ output: null, failure: cancelled, finishedAt: now, ended: { number: 0, startedAt: null } },
+  };
+  return { kind: "cancelled", ending };
+}
+
+/** What a DEAD job becomes that its client redrives: as new, but for its history. */
+export function redrive(job: { readonly redrives: number }, runAt: number) {
+  return {
+    ...({ state: "QUEUED", runAt, attempt: 0, crashes: 0, redrives: job.redrives + 1 } as const),
+    ...{ expiresAt: null, startedAt: null },
+  };
+}
+
 /** What a job says that was cancelled, before it ran or while it did. */
-export const cancelled: Failure = { reason: "cancelled", message: "the job was cancelled", retryable: false };
+const cancelled: Failure = { reason: "cancelled", message: "the job was cancelled", retryable: false };
 
 const lost: Failure = {
   reason: "lost",

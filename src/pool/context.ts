@@ -66,7 +66,7 @@ export function listenTo(bell: string): void {
 
 export function createContext(job: ChunkJob, place: Place): AttemptContext {
   const { flags, spanLog, slot, index } = place;
-  const [seq, id, , attempt] = job;
+  const { seq, id, attempt } = job;
   let reports: Reports | undefined;
   let spans: Spans | undefined;
   let lines = 0;

@@ -28,7 +28,7 @@ import { createOutcomes, notBegun } from "./outcomes.ts";
 import { textOf } from "./sanitize.ts";
 import type { Ended, Pool, PoolOptions, RunCallbacks } from "./port.ts";
 import { createResourceLinks } from "./resources/links.ts";
-import { chunkOf, largeInputs } from "./sending.ts";
+import { chunkOf, handedOver } from "./sending.ts";
 import { abort, createSlots, type Slot } from "./slots.ts";
 import { createStopping } from "./stopping.ts";
 
@@ -72,7 +72,7 @@ export function createPool(options: PoolOptions): RetirablePool {
   const bell = new BroadcastChannel(`millpond-pool-${randomUUID()}`);
   bell.unref();
   const timeouts = new Map(options.tasks.map((task) => [task.name, task.timeoutMs]));
-  const timeoutOf = (lease: Lease) => lease.options?.timeoutMs ?? timeouts.get(lease.task) ?? Number.POSITIVE_INFINITY;
+  const timeoutOf = (lease: Lease) => lease.timeoutMs ?? timeouts.get(lease.task) ?? Number.POSITIVE_INFINITY;
   const unstarted = (lease: Lease) => notBegun(lease, { kind: "released" }, clock.exactNow());
   let isStopping = false;
   let isDeaf = false;
@@ -231,8 +231,9 @@ export function createPool(options: PoolOptions): RetirablePool {
       slot.end = end;
     });
     const isThreadMissing = slots.busy.size > boots.working();
+    const chunk = chunkOf(slot);
     // piscina takes a list of buffers, unlike its types
-    const ended = threads.run(chunkOf(slot), { signal, transferList: largeInputs(slot.leases) as never });
+    const ended = threads.run(chunk, { signal, transferList: handedOver(chunk) as never });
     if (isThreadMissing) boots.watch();
     return ended;
   }

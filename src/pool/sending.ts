@@ -1,28 +1,31 @@
 /** A chunk as it is sent to a thread. */
-import type { Lease } from "../job/job.ts";
-import type { Chunk, ChunkJob } from "./chunk.ts";
+import { type Chunk, jobCells } from "./chunk.ts";
 import type { Slot } from "./slots.ts";
 
-/** From this size on an input is handed over instead of cloned; below, the handing over costs more. */
+/** From this size on the records are handed over instead of cloned; below, the handing over costs more. */
 const transferFromBytes = 16 * 1024;
 
 export function chunkOf({ index: slot, number, leases }: Pick<Slot, "index" | "number" | "leases">): Chunk {
-  return { slot, number, jobs: leases.map(jobOf) };
+  const jobs = new Float64Array(leases.length * jobCells);
+  let size = 0;
+  for (const { record } of leases) size += record.length;
+  const records = new Uint8Array(size);
+  let end = 0;
+  let cell = 0;
+  for (const { seq, attempt, fence, expiresAt, record } of leases) {
+    records.set(record, end);
+    end += record.length;
+    jobs[cell] = seq;
+    jobs[cell + 1] = attempt;
+    jobs[cell + 2] = fence;
+    jobs[cell + 3] = expiresAt ?? Number.POSITIVE_INFINITY;
+    jobs[cell + 4] = end;
+    cell += jobCells;
+  }
+  return { slot, number, jobs, records };
 }
 
-function jobOf({ seq, id, task, attempt, input, options, expiresAt, trace, fence }: Lease): ChunkJob {
-  const timeoutMs = options?.timeoutMs;
-  const bounds = timeoutMs === undefined && expiresAt === null ? null : { timeoutMs, expiresAt };
-  if (trace === null && fence === attempt) return [seq, id, task, attempt, input, bounds];
-  return [seq, id, task, attempt, input, bounds, trace, fence];
-}
-
-/**
- * Buffers that are cheaper to hand over than to clone. Only the first job's: those behind it may be taken back and run
- * elsewhere, input and all. A view stays: its buffer may belong to others too.
- */
-export function largeInputs([first]: readonly Lease[]): ArrayBuffer[] {
-  const bytes = first?.input?.bytes;
-  if (!bytes || bytes.length < transferFromBytes || bytes.length !== bytes.buffer.byteLength) return [];
-  return [bytes.buffer as ArrayBuffer];
+/** Buffers that are cheaper to hand over than to clone. They are the chunk's own: the leases keep their records. */
+export function handedOver({ records }: Chunk): ArrayBuffer[] {
+  return records.length < transferFromBytes ? [] : [records.buffer];
 }

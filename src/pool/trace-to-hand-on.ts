@@ -6,8 +6,8 @@ import type { ChunkJob } from "./chunk.ts";
  * `span`: the index of the task's span that whatever it calls stands under; -1: the attempt itself; undefined: this server
  * exports nothing, so the trace goes on from the caller's span, for the attempt's would be missing in it.
  */
-export function traceToHandOn(job: ChunkJob, span: number | undefined): TraceContext {
-  const [, id, , attempt, , , stored = null, fence = attempt] = job;
+export function traceToHandOn(job: Pick<ChunkJob, "id" | "fence" | "trace">, span: number | undefined): TraceContext {
+  const { id, fence, trace: stored } = job;
   const { traceId, parentId, isSampled, tracestate, baggage } = traceOf({ id, trace: stored });
   const own = attemptSpanId(id, fence);
   const ofServer = () =>

@@ -6,16 +6,10 @@ import { MessageChannel, parentPort, threadId, workerData } from "node:worker_th
 import { systemClock as clock, takeOrigin } from "../clock.ts";
 import { saveCompiledCode } from "../code-cache.ts";
 import { answerHeapRequests } from "../heap-snapshots.ts";
+import type { Payload } from "../job/job.ts";
 import { isSampled } from "../job/trace.ts";
-import {
-  type Chunk,
-  type ChunkJob,
-  type ChunkOutcome,
-  type ChunkOutcomes,
-  noChunk,
-  type ThreadMessage,
-} from "./chunk.ts";
-import type { ThreadData } from "./chunk.ts";
+import { type Chunk, type ChunkJob, type ChunkOutcome, type ChunkOutcomes, jobAt, jobCells } from "./chunk.ts";
+import { noChunk, type ThreadData, type ThreadMessage } from "./chunk.ts";
 import { type Declared, declared, decodeInput, encodeOutput } from "./codec.ts";
 import { boundOutput } from "./printed.ts";
 import { type AttemptEnd, createContext, listenTo } from "./context.ts";
@@ -89,14 +83,15 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
       return [];
     }
     const { slot, jobs } = chunk;
+    const count = jobs.length / jobCells;
     const flags = (flagsOfSlots[slot] ??= flagsOf(thread.flags, slot));
     const spanLog = thread.spanLogs ? (spanLogsOfSlots[slot] ??= spanLogOf(thread.spanLogs, slot)) : null;
     take(flags, threadId);
     const outcomes: (ChunkOutcome | null)[] = [];
     const early = createEarlyOutcomes(chunk, outcomes);
     sayOutcomes = early.flush;
-    for (let index = 0; index < jobs.length; index += 1) {
-      const job = jobs[index] as ChunkJob;
+    for (let index = 0; index < count; index += 1) {
+      const job = jobAt(chunk, index);
       const startMs = clock.monotonicMs();
       early.before(startMs);
       outcomes.push(await runJob(tasks, job, { flags, spanLog, slot, index, startMs }));
@@ -150,17 +145,16 @@ async function runJob(
   place: { flags: Flags; spanLog: SpanLog | null; slot: number; index: number; startMs: number },
 ): Promise<ChunkOutcome | null> {
   const { flags, index, startMs } = place;
-  const [seq, id, task, attempt, payload, bounds, trace = null, fence = attempt] = job;
+  const { seq, id, task, attempt, fence, trace, expiresAt } = job;
   const { definition, input, output, settings, timeoutMs, uses } = tasks.get(task) as Runnable; // the pool sends only tasks that it was given
   const startedAt = clock.exactNow();
-  const expiresAt = bounds?.expiresAt ?? Number.POSITIVE_INFINITY;
   if (startedAt >= expiresAt) withdraw(flags, index, "expired"); // it passed while the job waited for its neighbours
   if (!begin(flags, index, startedAt)) return null;
-  const deadlineAt = Math.min(Math.floor(startedAt) + (bounds?.timeoutMs ?? timeoutMs), expiresAt);
+  const deadlineAt = Math.min(Math.floor(startedAt) + (job.timeoutMs ?? timeoutMs), expiresAt);
   const origin = { task, id, seq, attempt, fence, trace };
   const context = createContext(job, { ...place, settings, deadlineAt, origin });
   try {
-    const decoded = decodeInput(input, payload) as never;
+    const decoded = decodeInput(input, ownInput(job)) as never;
     context.task.throwIfCancelled(); // a first input takes milliseconds to decode, and a large one more
     if (uses) context.provide(await uses.begin(context.task.signal));
     // what it returns may begin its work only when it is waited for, so that happens as its own too
@@ -177,6 +171,11 @@ async function runJob(
   }
 }
 
+/** A copy: a task may keep its input, and the view would keep the inputs of all jobs of the chunk. */
+function ownInput({ input }: ChunkJob): Payload | null {
+  return input && { ...input, bytes: new Uint8Array(input.bytes) };
+}
+
 /** Most jobs report no progress and record no spans, and their outcomes stay as short as they can be. */
 function withRest(outcome: ChunkOutcome, job: ChunkJob, left: AttemptEnd | undefined): ChunkOutcome {
   if (!left) return outcome;
@@ -185,7 +184,7 @@ function withRest(outcome: ChunkOutcome, job: ChunkJob, left: AttemptEnd | undef
 }
 
 /** Spans are exported when the job's trace is sampled, and when the attempt fails. */
-function isSeen([, , , , , , trace]: ChunkJob, fault: ChunkOutcome[3]): boolean {
+function isSeen({ trace }: ChunkJob, fault: ChunkOutcome[3]): boolean {
   if (trace && isSampled(trace)) return true;
   return fault !== null && fault !== "cancelled" && fault !== "released";
 }

@@ -103,9 +103,9 @@ function withoutStack(job: StoredJob): StoredJob {
 function fitting(jobs: readonly StoredJob[], limits: ListParts["limits"]): number {
   let bytes = 0;
   let values = 0;
-  const tooMany = jobs.findIndex(({ failure, options }) => {
-    bytes += plainJobBytes + jsonBytes(failure) * failureGrowth + jsonBytes(options?.labels) * labelGrowth;
-    values += valuesOfFields(options?.labels) + valuesOfFailure(failure);
+  const tooMany = jobs.findIndex(({ failure, labels }) => {
+    bytes += plainJobBytes + jsonBytes(failure) * failureGrowth + jsonBytes(labels) * labelGrowth;
+    values += valuesOfFields(labels) + valuesOfFailure(failure);
     return bytes > limits.messageBytes || values > limits.values;
   });
   return tooMany === -1 ? jobs.length : Math.max(tooMany, 1);

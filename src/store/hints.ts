@@ -1,5 +1,5 @@
-import { isFinal, isSuspect, type Settlement } from "../job/job.ts";
-import type { HintListener, JobName, Store, StoreCalls } from "./store.ts";
+import { isFinal, isSuspect } from "../job/job.ts";
+import type { HintListener, JobName, Settling, Store, StoreCalls } from "./store.ts";
 
 /**
  * Adds `subscribe` to the calls of a store: listeners hear of what this process does. For drivers whose calls take effect
@@ -39,7 +39,7 @@ export function withHints(calls: StoreCalls): StoreCalls & Pick<Store, "subscrib
     }
   }
 
-  function settled(settlements: readonly Settlement[]): void {
+  function settled(settlements: readonly Settling["settlement"][]): void {
     changed(settlements);
     const hasFinal = settlements.some(({ state }) => isFinal(state));
     const hasQueued = settlements.some(({ state }) => state === "QUEUED");
@@ -51,7 +51,7 @@ export function withHints(calls: StoreCalls): StoreCalls & Pick<Store, "subscrib
     ...calls,
     submit(jobs) {
       const answers = calls.submit(jobs);
-      due(jobs);
+      due(jobs.map(({ job }) => job));
       return answers;
     },
     async lease(request) {
@@ -59,9 +59,9 @@ export function withHints(calls: StoreCalls): StoreCalls & Pick<Store, "subscrib
       changed(leased.leases);
       return leased;
     },
-    settle(settlements) {
-      const answers = calls.settle(settlements);
-      settled(settlements);
+    settle(attempts) {
+      const answers = calls.settle(attempts);
+      settled(attempts.map(({ settlement }) => settlement));
       return answers;
     },
     async cancel(request) {

@@ -1,32 +1,15 @@
 import { refusal } from "../errors.ts";
-import {
-  idempotencyMs,
-  isFinal,
-  isSuspect,
-  type JobState,
-  maxHistory,
-  type NewJob,
-  type Settlement,
-} from "../job/job.ts";
+import { idempotencyMs, isFinal, isSuspect, type JobState, maxHistory } from "../job/job.ts";
+import { decodeJob, encodeEnding } from "../job/record.ts";
+import { cancel, judge, redrive } from "../job/transition.ts";
 import { withHints } from "./hints.ts";
 import { ackOne, append, createChannel, detach, read } from "./memory/channel.ts";
-import {
-  type Channel,
-  type Content,
-  copyOf,
-  cursorOf,
-  differences,
-  type Held,
-  inTurn,
-  toLease,
-  toStored,
-  toWhole,
-} from "./memory/job.ts";
+import { type Channel, cursorOf, type Held, inTurn, matches, toLease, toStored, toWhole } from "./memory/job.ts";
 import { prune } from "./memory/prune.ts";
-import type { Cancelled, CancelRequest, JobFilter, PoolCounts, Redriven, Removed, Settled } from "./store.ts";
-import type { Store, StoreCalls, Submitted } from "./store.ts";
+import type { Cancelled, PoolCounts, Redriven, Removed, Settled, Settling } from "./store.ts";
+import type { Store, StoreCalls, Submission, Submitted } from "./store.ts";
 
-type Key = { readonly id: string; readonly submittedAt: number; readonly content: Content };
+type Key = { readonly id: string; readonly submittedAt: number; readonly content: Uint8Array };
 
 /**
  * A store that forgets everything when the process ends: for unit tests, and the reference that other drivers are
@@ -61,82 +44,55 @@ export function createMemoryStore({ isShared = false } = {}): Store {
     return channel;
   }
 
-  function add(job: NewJob): Submitted {
-    const known = jobs.get(job.id);
-    if (known) return known.client === job.client ? compare(known.id, "id", known, job) : { kind: "taken" };
-    const isLate = job.expiresAt !== null && job.expiresAt <= job.runAt;
-    if (job.idempotencyKey !== null) {
-      const key = keyOf(job.client, job.idempotencyKey);
-      const used = keys.get(key);
-      if (used && job.submittedAt < used.submittedAt + idempotencyMs) return compare(used.id, "key", used.content, job);
-      if (!isLate)
-        keys.set(key, { id: job.id, submittedAt: job.submittedAt, content: { ...job, input: copyOf(job.input) } });
-    }
-    if (isLate) return { kind: "late" };
-    heard(job.submittedAt);
+  function add({ job, record, content }: Submission): Submitted {
+    const { id, client, idempotencyKey, submittedAt, runAt, expiresAt } = job;
+    const found = jobs.get(id);
+    if (found) return found.client === client ? known("id", id, found.record) : { kind: "taken" };
+    const key = keyOf(client, idempotencyKey);
+    const used = idempotencyKey === null ? undefined : keys.get(key);
+    if (used && submittedAt < used.submittedAt + idempotencyMs) return known("key", used.id, used.content);
+    if (expiresAt !== null && expiresAt <= runAt) return { kind: "late" };
+    if (content) keys.set(key, { id, submittedAt, content });
+    heard(submittedAt);
     pools.add(job.pool);
-    jobs.set(job.id, {
+    jobs.set(id, {
       ...job,
-      ...{ input: copyOf(job.input), seq: ++lastSeq, inChannel: channelOf(job.client, job.channel), state: "QUEUED" },
-      ...{
-        isCancelling: false,
-        attempt: 0,
-        fence: 0,
-        crashes: 0,
-        redrives: 0,
-        owner: "",
-        isOwnerGone: false,
-        leaseUntil: 0,
-      },
-      ...{ startedAt: null, finishedAt: null, output: null, failure: null, deadReason: null, cursor: null },
-      history: [],
+      ...{ record, seq: ++lastSeq, inChannel: channelOf(client, job.channel), state: "QUEUED", isCancelling: false },
+      ...{ attempt: 0, fence: 0, crashes: 0, redrives: 0, owner: "", isOwnerGone: false, leaseUntil: 0, leasedAt: 0 },
+      ...{ startedAt: null, finishedAt: null, ending: null, cursor: null, history: [] },
     });
     return { kind: "accepted" };
   }
 
-  function compare(id: string, by: "id" | "key", known: Content, job: NewJob): Submitted {
-    const differs = differences(known, job);
-    if (differs.length > 0) return { kind: "conflict", id, by, differs };
+  function known(by: "id" | "key", id: string, content: Uint8Array): Submitted {
     const held = jobs.get(id);
-    return { kind: "duplicate", id, cursor: held ? cursorOf(held) : null };
+    return { kind: "known", by, id, content, cursor: held ? cursorOf(held) : null };
   }
 
-  function settleOne(settlement: Settlement, job: Held | undefined): Settled {
-    const { fence, outcome, state, deadReason, crashes, runAt, failure, finishedAt } = settlement;
-    if (job?.state !== "RUNNING" || job.fence !== fence) return "stale";
-    if (job.isCancelling && state !== "SUCCEEDED" && state !== "CANCELLED") return "cancelling";
+  function settleOne({ settlement, ending }: Settling, job: Held | undefined): Settled {
+    const { outcome, state, attempt, crashes, runAt, startedAt, finishedAt } = settlement;
+    const verdict = judge(job?.state === "RUNNING" ? job : undefined, settlement);
+    if (!job || verdict !== "written") return verdict;
     heard(finishedAt);
-    // an attempt that is not counted leaves the start of the one before, if that was
-    const leaves = settlement.attempt < job.attempt && settlement.attempt > 0;
-    const startedAt = leaves ? (job.history.at(-1)?.startedAt ?? null) : settlement.startedAt;
-    if (failure !== null && outcome !== "succeeded") {
-      const past = { attempt: job.attempt, outcome, failure, startedAt: settlement.startedAt, finishedAt };
-      job.history = [...job.history, past].slice(-maxHistory);
-    }
-    // a job that was given back still waits for what its last attempt failed with
-    const isGivenBack = state === "QUEUED" && failure === null && settlement.attempt > 0;
-    if (!isGivenBack) job.failure = failure;
-    Object.assign(job, { state, deadReason, crashes, startedAt, isCancelling: false });
-    if (state === "QUEUED") job.runAt = runAt;
-    job.attempt = settlement.attempt;
-    if (isFinal(state)) {
-      job.finishedAt = finishedAt;
-      job.output = copyOf(settlement.output);
-      append(job);
-    }
+    if (ending && outcome !== "succeeded") job.history = [...job.history, ending].slice(-maxHistory);
+    Object.assign(job, { state, attempt, crashes, startedAt, isCancelling: false });
+    if (isFinal(state)) append(job, ending!, finishedAt);
+    else job.runAt = runAt;
     return "written";
   }
 
-  function cancelOne(job: Held | undefined, { now, failure }: CancelRequest): Cancelled {
+  function cancelOne(job: Held | undefined, now: number): Cancelled {
     if (!job) return { kind: "not_found" };
-    const { state, task, pool, seq, channel, trace, submittedAt, runAt, redrives, attempt: attempts } = job;
-    if (isFinal(state)) return { kind: "final", state };
-    if (state === "RUNNING") {
+    const { task, pool, seq, channel, submittedAt, runAt, redrives, attempt: attempts } = job;
+    const decision = cancel(job, now);
+    if (decision.kind === "final") return decision;
+    if (decision.kind === "cancelling") {
       job.isCancelling = true;
       return { kind: "cancelling", pool, seq };
     }
-    Object.assign(job, { state: "CANCELLED", failure, finishedAt: now });
-    append(job);
+    const { labels, trace } = decodeJob(job.record);
+    job.state = decision.ending.state;
+    append(job, encodeEnding({ ...job, labels }, decision.ending), now);
     return { kind: "cancelled", task, pool, channel, trace, submittedAt, runAt, attempts, redrives };
   }
 
@@ -144,10 +100,8 @@ export function createMemoryStore({ isShared = false } = {}): Store {
     if (!job) return { kind: "not_found" };
     if (job.state !== "DEAD") return { kind: "not_dead", state: job.state };
     detach(job);
-    Object.assign(job, { state: "QUEUED", runAt, attempt: 0, crashes: 0, expiresAt: null, cursor: null });
-    Object.assign(job, { startedAt: null, finishedAt: null, output: null, failure: null, deadReason: null });
-    job.redrives += 1;
-    return { kind: "redriven", pool: job.pool, trace: job.trace };
+    Object.assign(job, redrive(job, runAt), { finishedAt: null, ending: null, cursor: null });
+    return { kind: "redriven", pool: job.pool, trace: decodeJob(job.record).trace };
   }
 
   function removeOne(job: Held | undefined): Removed {
@@ -176,7 +130,7 @@ export function createMemoryStore({ isShared = false } = {}): Store {
       if (onlyExpired) due.sort((a, b) => a.expiresAt! - b.expiresAt! || a.seq - b.seq);
       const taken = due.slice(0, limit);
       for (const job of taken) {
-        Object.assign(job, { state: "RUNNING", owner, isOwnerGone: false, leaseUntil: now + leaseMs, startedAt: now });
+        Object.assign(job, { state: "RUNNING", owner, isOwnerGone: false, leaseUntil: now + leaseMs, leasedAt: now });
         job.attempt += 1;
         job.fence += 1;
       }
@@ -195,9 +149,9 @@ export function createMemoryStore({ isShared = false } = {}): Store {
       });
     },
 
-    settle: (settlements) => {
+    settle: (attempts) => {
       const bySeq = new Map(inOrder().map((job) => [job.seq, job]));
-      return settlements.map((settlement) => settleOne(settlement, bySeq.get(settlement.seq)));
+      return attempts.map((attempt) => settleOne(attempt, bySeq.get(attempt.settlement.seq)));
     },
 
     expired: ({ now, limit }) =>
@@ -214,7 +168,7 @@ export function createMemoryStore({ isShared = false } = {}): Store {
 
     cancel: (request) => {
       heard(request.now);
-      return request.ids.map((id) => cancelOne(ofClient(request.client, id), request));
+      return request.ids.map((id) => cancelOne(ofClient(request.client, id), request.now));
     },
     redrive: ({ client, now, jobs: asked }) => {
       heard(now);
@@ -308,20 +262,6 @@ export function createMemoryStore({ isShared = false } = {}): Store {
     Object.keys(verbs).map((verb) => [verb, call(verb as keyof StoreCalls)]),
   ) as StoreCalls;
   return { ...withHints(calls), isShared };
-}
-
-function matches(job: Held, filter: JobFilter): boolean {
-  const { task, pool, channel, labels, submittedFrom, submittedBefore, deadReason, failureReason } = filter;
-  return (
-    job.task === (task ?? job.task) &&
-    job.pool === (pool ?? job.pool) &&
-    job.channel === (channel ?? job.channel) &&
-    Object.entries(labels).every(([name, value]) => job.options?.labels?.[name] === value) &&
-    job.submittedAt >= (submittedFrom ?? -Infinity) &&
-    job.submittedAt < (submittedBefore ?? Infinity) &&
-    (deadReason === null || job.deadReason === deadReason) &&
-    (failureReason === null || job.failure?.reason === failureReason)
-  );
 }
 
 function least(times: readonly number[]): number | null {

@@ -9,14 +9,16 @@
  *   calls of a process do take effect in their order, as in both drivers here, a `lease` that is made right after a `submit`
  *   sees its jobs, which saves a commit on the way from submit to result: the hints are given at that moment.
  * - Time is passed in. A driver that has a clock of its own, such as a database's, judges the ends of leases by that.
- * - A driver decides nothing: no retry, no backoff, no death. It writes the settlements that `job/transition.ts` made.
+ * - A driver decides nothing: no retry, no backoff, no death, no comparison of two submits. It writes what
+ *   `job/transition.ts` decided.
+ * - What was submitted and how attempts ended comes as records (job/record.ts, job/ending.ts), beside the few columns that a
+ *   driver finds, orders and changes jobs by. A driver keeps the bytes as they are, and decodes them only to answer.
  * - A call fails in one of two ways. `store_unavailable`: nothing is known of this call, later ones may succeed, and repeating
  *   it is safe. `store_failed`: the store is of no use any more, and every later call rejects with it. Both drivers here
  *   have the second only.
  */
 import type {
   DeadReason,
-  Failure,
   FinalState,
   JobState,
   Labels,
@@ -27,25 +29,41 @@ import type {
   StoredResult,
   WholeJob,
 } from "../job/job.ts";
-import type { OptionField } from "../job/options.ts";
+
+/** What a driver finds and orders jobs by. */
+export type JobColumns = Pick<
+  NewJob,
+  | ("id" | "client" | "task" | "pool" | "channel" | "priority")
+  | ("runAt" | "expiresAt" | "submittedAt" | "idempotencyKey")
+>;
+
+export type Submission = {
+  readonly job: JobColumns;
+  /** The whole job: see `encodeJob`. May be a view of a larger buffer. */
+  readonly record: Uint8Array;
+  /** What its idempotency key is to remember: see `encodeContent`. Null without a key. */
+  readonly content: Uint8Array | null;
+};
 
 /** What became of one submitted job. */
 export type Submitted =
   | { readonly kind: "accepted" }
   /**
-   * The same client submitted the same content before, under this id or with this idempotency key; `id` is that job's.
-   * `cursor`: its result's position once it is final and in a channel.
+   * The same client submitted a job before, under this id or with this idempotency key, and nothing was stored: `differences` compares
+   * them. `id` is that job's; `content` its record, or what the key remembers, which may outlive its job. `cursor`: its
+   * result's position once it is final and in a channel.
    */
-  | { readonly kind: "duplicate"; readonly id: string; readonly cursor: number | null }
-  /** The same client submitted other content under this id or key: `id` is that job's, `differs` has `ContentField`s. */
-  | { readonly kind: "conflict"; readonly id: string; readonly by: "id" | "key"; readonly differs: readonly string[] }
+  | {
+      readonly kind: "known";
+      readonly by: "id" | "key";
+      readonly id: string;
+      readonly content: Uint8Array;
+      readonly cursor: number | null;
+    }
   /** Another client holds this id. */
   | { readonly kind: "taken" }
   /** Its deadline is not after its start, and it was not submitted before: nothing was stored. */
   | { readonly kind: "late" };
-
-/** What makes two submits the same: all of it must be equal. Times are not among it, for a repeated delay moves. */
-export type ContentField = "task" | "channel" | "discard_result" | "input" | "priority" | "max_attempts" | OptionField;
 
 export type LeaseRequest = {
   readonly pool: string;
@@ -84,6 +102,16 @@ export type ExpiredLease = Lease & { readonly owner: string; readonly isOwnerGon
  * it, and this holder's settlement will be refused.
  */
 export type Extended = "held" | "cancelling" | "lost";
+
+/** How an attempt ended, and what of the job changes by it. */
+export type Settling = {
+  readonly settlement: Omit<Settlement, "output" | "failure">;
+  /**
+   * See `encodeEnding`: the job's result when it is final, and a line of its history when the attempt did not succeed. Null of an
+   * attempt that was given back, which leaves nothing behind.
+   */
+  readonly ending: Uint8Array | null;
+};
 
 /**
  * `written`: the job is as the settlement says. `stale`: the fence was old or the job not RUNNING; nothing was written.
@@ -130,8 +158,6 @@ export type CancelRequest = {
   readonly client: string;
   readonly ids: readonly string[];
   readonly now: number;
-  /** What the results of those that waited will say. */
-  readonly failure: Failure;
 };
 
 export type Cancelled =
@@ -171,7 +197,7 @@ export type ResultsRequest = {
   readonly afterCursor: number;
   /** At most this many results; 0: only the channel's last position is asked for. */
   readonly limit: number;
-  /** At most this many bytes of outputs and failures (as JSON) in all; a first result larger than that comes alone. */
+  /** At most this many bytes of results as they are stored; a first result larger than that comes alone. */
   readonly maxBytes: number;
 };
 
@@ -231,7 +257,7 @@ export type Listed = {
   readonly nextSeq: number | null;
 };
 
-/** How much may be kept: jobs, and bytes of their inputs, outputs and failures. Infinity: no bound. */
+/** How much may be kept: jobs, and bytes of their records: inputs, outputs, failures, names. Infinity: no bound. */
 export type Room = { readonly jobs: number; readonly bytes: number };
 
 export type PruneRequest = {
@@ -266,10 +292,10 @@ export type StoreSize = {
 
 export type Store = {
   /**
-   * Stores jobs, with copies of their inputs. Durable on return; idempotent by job id and by (client, idempotency key);
-   * a job never changes once stored. A key is remembered for `idempotencyMs`, longer than its job if need be.
+   * Stores jobs. Durable on return; idempotent by job id and by (client, idempotency key); what was submitted never
+   * changes once stored, nor may its bytes. A key is remembered for `idempotencyMs`, longer than its job if need be.
    */
-  submit(jobs: readonly NewJob[]): Promise<readonly Submitted[]>;
+  submit(jobs: readonly Submission[]): Promise<readonly Submitted[]>;
   /**
    * Takes due jobs, those with the highest priority first, then those with the lowest `runAt`, in the order of submission
    * among equals, and gives the caller the right to run one attempt of each. Two callers never hold the same job. Raises
@@ -283,7 +309,7 @@ export type Store = {
    * Writes how attempts ended, and for each one written the job's result with its position in the channel, or, when it
    * failed, a line of the job's history, in one transaction.
    */
-  settle(settlements: readonly Settlement[]): Promise<readonly Settled[]>;
+  settle(attempts: readonly Settling[]): Promise<readonly Settled[]>;
   /** Leases that have ended and are not settled, oldest job first, of every owner. Changes nothing. */
   expired(request: { readonly now: number; readonly limit: number }): Promise<readonly ExpiredLease[]>;
   /**

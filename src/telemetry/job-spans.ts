@@ -31,7 +31,7 @@ export function createJobSpans(sink: SpanSink, clock: Clock): JobSpans {
   /** What `deliver` spans are made from, by job id. */
   const undelivered = new Map<string, NamedJob>();
 
-  function publish(job: NewJob, trace: JobTrace, endedAt: number): void {
+  function publish(job: Omit<NewJob, "input">, trace: JobTrace, endedAt: number): void {
     const startedAt = trace.acceptedAt ?? job.submittedAt;
     sink.give({
       ...{ name: `${job.task} publish`, kind: "producer", traceId: trace.traceId, spanId: jobSpanId(job.id) },

@@ -33,7 +33,6 @@ export type AttemptRecord = {
 
 export type AttemptFacts = {
   readonly jobId: string;
-  readonly task: string;
   readonly attempt: number;
   readonly timeoutMs: number;
   readonly settings: unknown;
@@ -44,7 +43,7 @@ const levels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 const maxLineChars = 4096;
 const maxNoteChars = 200;
 
-export function recordAttempt({ jobId, task, attempt, timeoutMs, settings, clock }: AttemptFacts): AttemptRecord {
+export function recordAttempt({ jobId, attempt, timeoutMs, settings, clock }: AttemptFacts): AttemptRecord {
   const controller = new AbortController();
   const progress: TriedProgress[] = [];
   const lines: TriedLine[] = [];
@@ -79,7 +78,7 @@ export function recordAttempt({ jobId, task, attempt, timeoutMs, settings, clock
     span: <T>(name: string, code: () => T, attributes?: unknown): T =>
       hasEnded ? code() : spans.around(name, code, attributes),
     get trace() {
-      return traceToHandOn([0, jobId, task, attempt, null, null], spans.innermost());
+      return traceToHandOn({ id: jobId, fence: attempt, trace: null }, spans.innermost());
     },
     log: Object.fromEntries(levels.map((level) => [level, write(level)])) as TaskContext["log"],
   };

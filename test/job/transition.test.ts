@@ -19,6 +19,7 @@ function settle(outcome: Outcome, attempt: number, more: Partial<Attempted> = {}
     crashes: 0,
     maxAttempts: 3,
     expiresAt: null,
+    startedAt: null,
     isCancelling: false,
     ...more,
   };

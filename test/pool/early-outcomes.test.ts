@@ -102,7 +102,7 @@ test("every job ends exactly once while early outcomes race with the ends of chu
     for (let round = 0; round < 24; round += 1) {
       const naps = Array.from({ length: 6 }, (_, index) => job("naps", ((round + offset) * (index + 3)) % 11));
       // its timeout passes at about the time at which the timer of its chunk posts
-      const last = round % 3 === 0 ? [job("naps", 100_000, { options: { timeoutMs: 1 + (round % 5) * 5 } })] : [];
+      const last = round % 3 === 0 ? [job("naps", 100_000, { timeoutMs: 1 + (round % 5) * 5 })] : [];
       const leases = [...naps, ...last, job("echo", round)];
       for (const { seq } of leases) wanted.set(seq, 0);
       count((await pool.run(leases)).map(({ lease }) => lease));

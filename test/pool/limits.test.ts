@@ -23,7 +23,7 @@ describe("a timeout", () => {
     test(`of the job comes before that of its task; taken by ${how} it is timed_out`, async (t) => {
       const clock = createFakeClock();
       const { pool, heard } = tryPool(t, { clock });
-      const waiting = pool.run([job("waits", how, { options: { timeoutMs: 500 } })]);
+      const waiting = pool.run([job("waits", how, { timeoutMs: 500 })]);
       await heard("waiting");
       clock.advance(500 + sweepMs);
       assert.deepEqual((await waiting).map(shown), ["timed_out 500"]);
@@ -34,7 +34,7 @@ describe("a timeout", () => {
     const clock = createFakeClock();
     const { pool, heard, lines } = tryPool(t, { clock, takesBack: false });
     const first = job("waits", "finish");
-    const chunk = pool.run([first, job("waits", "reason", { options: { timeoutMs: 1000 } })]);
+    const chunk = pool.run([first, job("waits", "reason", { timeoutMs: 1000 })]);
     await heard("waiting");
     clock.advance(900);
     pool.cancel(first.seq);
@@ -92,9 +92,7 @@ describe("a deadline", () => {
   test("comes before a timeout that passed with it", async (t) => {
     const clock = createFakeClock(Date.now());
     const { pool, heard } = tryPool(t, { clock });
-    const waiting = pool.run([
-      job("waits", "signal", { expiresAt: clock.now() + hourMs / 2, options: { timeoutMs: hourMs / 2 } }),
-    ]);
+    const waiting = pool.run([job("waits", "signal", { expiresAt: clock.now() + hourMs / 2, timeoutMs: hourMs / 2 })]);
     await heard("waiting");
     clock.advance(hourMs / 2 + sweepMs);
     assert.deepEqual((await waiting).map(shown), ["expired started"]);
@@ -102,15 +100,15 @@ describe("a deadline", () => {
 });
 
 describe("ctx.deadlineAt", () => {
-  for (const [what, options, expiresInMs, expectedMs] of [
+  for (const [what, timeoutMs, expiresInMs, expectedMs] of [
     ["the task's timeout", null, null, 5000],
-    ["the job's own timeout", { timeoutMs: 700 }, hourMs, 700],
-    ["the job's deadline when that comes first", { timeoutMs: 2 * hourMs }, hourMs, null],
+    ["the job's own timeout", 700, hourMs, 700],
+    ["the job's deadline when that comes first", 2 * hourMs, hourMs, null],
   ] as const) {
     test(`is ${what}`, async (t) => {
       const { pool } = tryPool(t);
       const expiresAt = expiresInMs && Date.now() + expiresInMs;
-      const [ended] = await pool.run([job("tells", null, { options, expiresAt })]);
+      const [ended] = await pool.run([job("tells", null, { timeoutMs, expiresAt })]);
       assert.equal(ended?.outcome.kind, "succeeded");
       const { deadlineAt } = JSON.parse(Buffer.from(ended.outcome.output?.bytes ?? []).toString());
       assert.equal(deadlineAt, expectedMs === null ? expiresAt : Math.floor(ended.startedAt) + expectedMs);
@@ -167,7 +165,7 @@ describe("the grace", () => {
       const clock = createFakeClock(Date.now());
       const { pool, heard } = tryPool(t, { clock, graceMs: 1000 });
       const expiresAt = expiresInMs && clock.now() + expiresInMs;
-      const waiting = pool.run([job("waits", "spin", { options: { timeoutMs }, expiresAt })]);
+      const waiting = pool.run([job("waits", "spin", { timeoutMs, expiresAt })]);
       await heard("waiting");
       clock.advance((expiresInMs ?? timeoutMs) + 2 * sweepMs);
       assert.equal(pool.free(), 0);

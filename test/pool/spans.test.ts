@@ -156,7 +156,7 @@ describe("ctx.span", () => {
     test(`of an attempt that is ${how} and does not yield ends with its thread, and says so`, async (t) => {
       const { pool, heard } = tryPool(t, { ...traced, graceMs: 50 });
       const before = job("echo", 1, { trace: sampled });
-      const lease = traces("spins", how === "timed out" ? { options: { timeoutMs: 1000 } } : {});
+      const lease = traces("spins", how === "timed out" ? { timeoutMs: 1000 } : {});
       const running = pool.run([before, lease]);
       await heard("waiting");
       if (how === "cancelled") pool.cancel(lease.seq);

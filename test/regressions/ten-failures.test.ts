@@ -15,7 +15,7 @@ import { openStore } from "../../src/store/open.ts";
 import { openGate } from "../rpc/gate.ts";
 import { data, echo, exchange, follow, idsOf, json, newChannel } from "../rpc/jobs.ts";
 import { openRelay } from "../server/relay.ts";
-import { leaseAll, newJob, newJobs, settlement, t0 } from "../store/sample.ts";
+import { leaseAll, newJob, newJobs, settlement, settling, t0, submit } from "../store/sample.ts";
 import { makeRestartable } from "./restartable.ts";
 
 const span = { startedAt: t0, finishedAt: t0 + 1 };
@@ -40,7 +40,7 @@ suite("the ten failures of job queues", () => {
       });
       t.after(() => store.close());
       const job = newJob();
-      await store.submit([job]);
+      await submit(store, [job]);
       const [lease] = await leaseAll(store);
       const leaseEnded = { now: t0 * 2, limit: 10 };
       const [swept] = await store.expired(leaseEnded);
@@ -49,7 +49,7 @@ suite("the ten failures of job queues", () => {
 
       const lost = transition(swept, { kind: "lost", died: null }, defaultRetryPolicy, span, () => 0);
 
-      assert.deepEqual(await store.settle([lost]), ["stale"]);
+      assert.deepEqual(await store.settle([settling(lease, lost)]), ["stale"]);
       assert.equal((await store.get({ client: job.client, id: job.id }))?.state, "SUCCEEDED");
       assert.deepEqual(await store.expired(leaseEnded), []);
     });
@@ -62,7 +62,7 @@ suite("the ten failures of job queues", () => {
       onFailure: (error) => assert.fail(error),
     });
     const jobs = newJobs(100, { submittedAt: 0, runAt: 0 });
-    await store.submit(jobs);
+    await submit(store, jobs);
     const leases = await leaseAll(store);
     assert.equal(leases.length, jobs.length);
     await store.close();

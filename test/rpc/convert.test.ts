@@ -150,7 +150,15 @@ const stored: StoredJob = {
     startedAt: 3,
     finishedAt: null,
   },
-  ...{ isCancelling: false, priority: 0, expiresAt: null, idempotencyKey: null, options: null, redrives: 0 },
+  ...{
+    isCancelling: false,
+    priority: 0,
+    expiresAt: null,
+    idempotencyKey: null,
+    labels: {},
+    timeoutMs: null,
+    redrives: 0,
+  },
   ...{ output: null, failure: null, deadReason: null, cursor: null },
 };
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { suspectAfterCrashes } from "../../src/job/job.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { Check } from "./conformance.ts";
-import { died, leaseAll, newJob, newJobs, retried, settlement, stopped, t0 } from "./sample.ts";
+import { died, leaseAll, newJob, newJobs, retried, settlement, submit, t0 } from "./sample.ts";
 
 /** Hints that come while this listens, each as a line. Takes them, and leaves none for the next call. */
 function listen(store: Store) {
@@ -19,7 +19,7 @@ function listen(store: Store) {
 export function hintsConformance(check: Check): void {
   check("a submit and a settlement hint with the call, so that what follows can share their commit", async (store) => {
     const { take } = listen(store);
-    const submitted = store.submit([...newJobs(2), newJob({ runAt: t0 - 5 }), newJob({ pool: "io", runAt: t0 + 9 })]);
+    const submitted = submit(store, [...newJobs(2), newJob({ runAt: t0 - 5 }), newJob({ pool: "io", runAt: t0 + 9 })]);
     assert.deepEqual(take(), ["due cpu -5", "due io 9"]);
     await submitted;
     const leases = await leaseAll(store);
@@ -34,17 +34,17 @@ export function hintsConformance(check: Check): void {
   });
 
   check("what is cancelled, redriven or removed is hinted at, where it changed anything", async (store) => {
-    await store.submit([newJob({ channel: "a" }), newJob(), newJob({ channel: null })]);
+    await submit(store, [newJob({ channel: "a" }), newJob(), newJob({ channel: null })]);
     const [first, second, third] = await leaseAll(store);
     const { take } = listen(store);
     await store.settle([settlement(first!, died), settlement(third!)]);
     assert.deepEqual(take(), ["jobs 2", "results ada/a"]);
     const ids = [first!.id, second!.id];
-    await store.cancel({ client: "ada", ids, now: t0, failure: stopped.failure });
+    await store.cancel({ client: "ada", ids, now: t0 });
     assert.deepEqual(take(), ["jobs 2"], "one is final, and the other runs");
     await store.redrive({ client: "ada", now: t0, jobs: ids.map((id) => ({ id, runAt: t0 + 3 })) });
     assert.deepEqual(take(), ["due cpu 3", "jobs 2"]);
-    await store.cancel({ client: "ada", ids: [first!.id], now: t0, failure: stopped.failure });
+    await store.cancel({ client: "ada", ids: [first!.id], now: t0 });
     assert.deepEqual(take(), ["results ada/a", "jobs 1"]);
     await store.remove({ client: "ada", ids: [third!.id] });
     assert.deepEqual(take(), ["jobs 1"]);
@@ -53,7 +53,7 @@ export function hintsConformance(check: Check): void {
   check("every listener is notified, and none that has left", async (store) => {
     const [one, other] = [listen(store), listen(store)];
     one.stop();
-    await store.submit(newJobs(1));
+    await submit(store, newJobs(1));
     assert.deepEqual([one.take(), other.take()], [[], ["due cpu 0"]]);
   });
 }

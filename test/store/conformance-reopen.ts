@@ -16,6 +16,8 @@ import {
   retried,
   settlement,
   t0,
+  submit,
+  bad,
 } from "./sample.ts";
 
 export function reopenConformance(open: () => Promise<Opened>): void {
@@ -32,7 +34,7 @@ export function reopenConformance(open: () => Promise<Opened>): void {
     const { store } = opened;
     await finish(store, newJobs(3, { input: data(5_000) }), { output: data(6_000) });
     await store.ack([{ client: "ada", channel: "default", cursor: 1 }]);
-    await store.submit([newJob({ runAt: t0 + 9 })]);
+    await submit(store, [newJob({ runAt: t0 + 9 })]);
     const all = async (from: Store) => [await resultsOf(from), await from.counts(), await listAll(from)];
     const before = await all(store);
 
@@ -49,7 +51,7 @@ export function reopenConformance(open: () => Promise<Opened>): void {
     const { store } = opened;
     const delayMs = 5_000;
     const retryMs = 1_000;
-    await store.submit([newJob({ priority: 2 }), newJob({ priority: 1 }), newJob({ runAt: t0 + delayMs })]);
+    await submit(store, [newJob({ priority: 2 }), newJob({ priority: 1 }), newJob({ runAt: t0 + delayMs })]);
     const [first] = await leaseAll(store, "cpu", 1);
     const failedAt = t0 + 100;
     await store.settle([settlement(first!, { ...retried, finishedAt: failedAt, runAt: failedAt + retryMs })]);
@@ -73,10 +75,9 @@ export function reopenConformance(open: () => Promise<Opened>): void {
   test("the leases of a dead process are free at once, and keep their owner, fence and wish to cancel", async (t) => {
     if (typeof opened.reopen === "string") return t.skip(opened.reopen);
     const { store } = opened;
-    await store.submit(newJobs(2, { expiresAt: t0 + 99 }));
+    await submit(store, newJobs(2, { expiresAt: t0 + 99 }));
     const [running, cancelled] = await leaseAll(store);
-    const failure = { reason: "cancelled", message: "", retryable: false };
-    await store.cancel({ client: "ada", ids: [cancelled!.id], now: t0, failure });
+    await store.cancel({ client: "ada", ids: [cancelled!.id], now: t0 });
 
     const again = await opened.reopen();
 
@@ -88,7 +89,7 @@ export function reopenConformance(open: () => Promise<Opened>): void {
       { ...cancelled, isCancelling: true, ...holder },
     ];
     assert.deepEqual(await again.expired({ now: t0, limit: 10 }), both, "before their end");
-    const back = { outcome: "lost", state: "QUEUED", failure, output: null } as const;
+    const back = { outcome: "lost", state: "QUEUED", failure: bad, output: null } as const;
     assert.deepEqual(
       await again.settle([
         settlement(running!, { ...back, fence: 2 }),

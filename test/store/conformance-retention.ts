@@ -18,6 +18,7 @@ import {
   settlement,
   stopped,
   t0,
+  submit,
 } from "./sample.ts";
 
 /** The part of the suite about what `prune` removes and what it leaves. */
@@ -26,7 +27,7 @@ export function retentionConformance(check: Check): void {
     "retention removes acknowledged results of before its time, oldest first, and frees their ids",
     async (store) => {
       const jobs = newJobs(4, { input: data(5_000) });
-      await store.submit(jobs);
+      await submit(store, jobs);
       const leases = await leaseAll(store);
       await store.settle(leases.map((lease, i) => settlement(lease, { finishedAt: t0 + i, output: data(3_000) })));
       await store.ack([{ client: "ada", channel: "default", cursor: 3 }]);
@@ -42,7 +43,7 @@ export function retentionConformance(check: Check): void {
       );
       assert.deepEqual(cursors(await resultsOf(store, 0)), [4]);
       assert.equal((await store.counts()).pools[0]?.SUCCEEDED, 1);
-      assert.deepEqual(await store.submit([jobs[0]!]), [{ kind: "accepted" }]);
+      assert.deepEqual(await submit(store, [jobs[0]!]), [{ kind: "accepted" }]);
       const [again] = await leaseAll(store);
       assert.ok(again!.seq > leases[3]!.seq, "a seq is never given twice");
     },
@@ -51,7 +52,7 @@ export function retentionConformance(check: Check): void {
   check(
     "retention removes unacknowledged results from a channel's start only, so that readers see no gap",
     async (store) => {
-      await store.submit(newJobs(4));
+      await submit(store, newJobs(4));
       const leases = await leaseAll(store);
       const ends = [{}, died, {}, {}];
       await store.settle(leases.map((lease, i) => settlement(lease, { finishedAt: t0 + i, ...ends[i] })));
@@ -64,7 +65,7 @@ export function retentionConformance(check: Check): void {
   );
 
   check("retention keeps dead letters for their own time, acknowledged or not", async (store) => {
-    await store.submit(newJobs(3));
+    await submit(store, newJobs(3));
     const leases = await leaseAll(store);
     const ends = [died, stopped, died];
     await store.settle(leases.map((lease, i) => settlement(lease, { finishedAt: t0 + i, ...ends[i] })));
@@ -80,7 +81,7 @@ export function retentionConformance(check: Check): void {
   });
 
   check("retention never removes what is not final", async (store) => {
-    await store.submit(newJobs(2));
+    await submit(store, newJobs(2));
     await store.lease({ pool: "cpu", limit: 1, now: t0, ...asBoot1 });
     const times = { acknowledgedBefore: t0 * 2, unacknowledgedBefore: t0 * 2, deadBefore: t0 * 2 };
     const none = { jobs: 0, bytes: 0 };
@@ -98,7 +99,7 @@ export function retentionConformance(check: Check): void {
 
   check("over the bound on finished jobs the oldest go first, from whichever channel", async (store) => {
     const jobs = Array.from({ length: 6 }, (_, i) => newJob({ channel: i % 2 ? "x" : "default" }));
-    await store.submit(jobs);
+    await submit(store, jobs);
     const leases = await leaseAll(store);
     await store.settle(leases.map((lease, i) => settlement(lease, { finishedAt: t0 + i })));
     const keep = (kept: number, limit = 1_000) =>
@@ -110,14 +111,14 @@ export function retentionConformance(check: Check): void {
     assert.deepEqual(cursors(await resultsOf(store, 0, "x")), [2, 3]);
   });
 
-  check("over the bound on bytes jobs go until the inputs, outputs and failures left fit", async (store) => {
-    await finish(store, newJobs(3, { input: data(3_000) }), { output: data(100) });
-    await finish(store, newJobs(1, { input: data(50) }), stopped);
-    const failureBytes = JSON.stringify(stopped.failure).length;
-    const rest = 50 + 2 * failureBytes; // the failure is in the history too
+  check("over the bound on bytes jobs go until the records of those left fit", async (store) => {
+    const [large] = await finish(store, newJobs(3, { input: data(3_000) }), { output: data(100) });
+    const [small] = await finish(store, newJobs(1, { input: data(50) }), stopped);
+    const each = large!.record.length + settlement(large!, { output: data(100) }).ending!.length;
+    const rest = small!.record.length + 2 * settlement(small!, stopped).ending!.length; // it is in the history too
     const keep = (bytes: number) => store.prune({ ...pruneNothing, maxFinished: { jobs: Infinity, bytes } });
-    assert.equal(await keep(3 * 3_100 + rest), 0);
-    assert.equal(await keep(3 * 3_100 + rest - 1), 1);
+    assert.equal(await keep(3 * each + rest), 0);
+    assert.equal(await keep(3 * each + rest - 1), 1);
     assert.equal(await keep(rest), 2);
     assert.equal(await keep(rest - 1), 1);
     assert.deepEqual(await listAll(store), []);
@@ -138,7 +139,7 @@ export function retentionConformance(check: Check): void {
     "over the bound on dead letters the oldest go, and what nobody read of them stays in the channel",
     async (store) => {
       await finish(store, newJobs(1));
-      await store.submit(newJobs(3));
+      await submit(store, newJobs(3));
       const leases = await leaseAll(store);
       await store.settle(leases.map((lease, i) => settlement(lease, { ...died, finishedAt: t0 + 9 - i })));
       assert.equal(await store.prune({ ...pruneNothing, maxDead: { jobs: 1, bytes: Infinity } }), 2);
@@ -160,8 +161,8 @@ export function retentionConformance(check: Check): void {
     const early = { ...pruneAcknowledged, now: t0 + idempotencyMs - 1 };
     assert.equal(await store.prune(early), 1);
     const again = newJob({ idempotencyKey: "k" });
-    assert.deepEqual(await store.submit([again]), [{ kind: "duplicate", id: keyed.id, cursor: null }]);
+    assert.deepEqual(await submit(store, [again]), [{ kind: "duplicate", id: keyed.id, cursor: null }]);
     assert.equal(await store.prune({ ...early, now: t0 + idempotencyMs }), 1, "the key");
-    assert.deepEqual(await store.submit([again]), [{ kind: "accepted" }]);
+    assert.deepEqual(await submit(store, [again]), [{ kind: "accepted" }]);
   });
 }

@@ -1,6 +1,8 @@
 /** Jobs and settlements for the store's tests. */
+import { type ContentField, differences } from "../../src/job/content.ts";
 import type { Failure, Lease, NewJob, Payload, Settlement } from "../../src/job/job.ts";
-import type { JobFilter, ListRequest, PruneRequest, Store } from "../../src/store/store.ts";
+import { decodeJob, encodeContent, encodeEnding, encodeJob } from "../../src/job/record.ts";
+import type { JobFilter, ListRequest, PruneRequest, Settling, Store, Submission } from "../../src/store/store.ts";
 
 /** The time at which every sample job is submitted and due. */
 export const t0 = 1_790_000_000_000;
@@ -33,7 +35,9 @@ export function newJob(overrides: Partial<NewJob> = {}): NewJob {
     submittedAt: t0,
     trace: null,
     idempotencyKey: null,
-    options: null,
+    labels: {},
+    timeoutMs: null,
+    retry: null,
     ...overrides,
   };
 }
@@ -42,24 +46,66 @@ export function newJobs(count: number, overrides: Partial<NewJob> = {}): NewJob[
   return Array.from({ length: count }, () => newJob(overrides));
 }
 
-export function settlement(lease: Lease, overrides: Partial<Settlement> = {}): Settlement {
+export function submission(job: NewJob): Submission {
+  return { job, record: encodeJob(job), content: job.idempotencyKey === null ? null : encodeContent(job) };
+}
+
+/** What a client is told of a job that it submits. */
+export type Answer =
+  | { readonly kind: "accepted" | "taken" | "late" }
+  | { readonly kind: "duplicate"; readonly id: string; readonly cursor: number | null }
+  | {
+      readonly kind: "conflict";
+      readonly id: string;
+      readonly by: "id" | "key";
+      readonly differs: readonly ContentField[];
+    };
+
+/** Submits jobs and compares those that were known, as the admission does. */
+export async function submit(store: Pick<Store, "submit">, jobs: readonly NewJob[]): Promise<Answer[]> {
+  const answers = await store.submit(jobs.map(submission));
+  return answers.map((answer, index) => {
+    if (answer.kind !== "known") return answer;
+    const { id, by, content, cursor } = answer;
+    const differs = differences(content, jobs[index] as NewJob);
+    return differs.length === 0 ? { kind: "duplicate", id, cursor } : { kind: "conflict", id, by, differs };
+  });
+}
+
+/** What was submitted with the job of a lease. */
+export const inputOf = ({ record }: Lease) => {
+  const { input } = decodeJob(record);
+  return input && { ...input, bytes: new Uint8Array(input.bytes) };
+};
+
+/** Whoever ran it: as `transition` would settle it. `startedAt` is that of the attempt. */
+export function settlement(lease: Lease, overrides: Partial<Settlement> = {}): Settling {
+  const { attempt = lease.attempt, startedAt = t0 + 1 } = overrides;
+  const startBefore = attempt > 0 ? lease.startedAt : null;
   const { id, client, pool, channel } = lease;
-  return {
+  const all: Settlement = {
     ...{ id, client, pool, channel },
     seq: lease.seq,
     fence: lease.fence,
     outcome: "succeeded",
     state: "SUCCEEDED",
     deadReason: null,
-    attempt: lease.attempt,
+    attempt,
     crashes: lease.crashes,
     runAt: t0,
     output: data("out"),
     failure: null,
-    startedAt: t0 + 1,
     finishedAt: t0 + 2,
+    ended: { number: lease.attempt, startedAt },
     ...overrides,
+    startedAt: attempt < lease.attempt ? startBefore : startedAt,
   };
+  return settling(lease, all);
+}
+
+/** As the settler hands it to the store. */
+export function settling(lease: Lease, settlement: Settlement): Settling {
+  return { settlement, ending: settlement.outcome === "released" ? null : encodeEnding(lease, settlement) };
 }
 
 export const bad: Failure = { reason: "bad", message: "no such thing", retryable: false, details: { width: 5 } };
@@ -99,7 +145,7 @@ export async function finish(
   jobs: readonly NewJob[],
   overrides: Partial<Settlement> = {},
 ): Promise<readonly Lease[]> {
-  await store.submit(jobs);
+  await submit(store, jobs);
   const leases = await leaseAll(store, jobs[0]?.pool);
   await store.settle(leases.map((lease) => settlement(lease, overrides)));
   return leases;

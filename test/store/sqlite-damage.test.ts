@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { mostIndexesBytes } from "../../src/store/sqlite/inspect.ts";
 import { alter, flip, open, sentence, told, useFolder } from "./damaged-store.ts";
-import { asBoot1, data, died, finish, leaseAll, newJob, newJobs, resultsOf, settlement, t0 } from "./sample.ts";
+import { asBoot1, data, died, finish, leaseAll, newJob, newJobs, resultsOf, settlement, t0, submit } from "./sample.ts";
 
 useFolder();
 
@@ -11,7 +11,7 @@ test("a job whose input was damaged is leased without it, and says so, and the o
   const job = newJob({ input: data("needle-in") });
   const others = newJobs(2);
   const store = await open();
-  await store.submit([others[0]!, job, others[1]!]);
+  await submit(store, [others[0]!, job, others[1]!]);
   await store.close();
   await flip("needle-in");
 
@@ -33,7 +33,7 @@ test("a job whose input was damaged is leased without it, and says so, and the o
 test("a damaged input that was running is given back without it, and the next lease says so too", async () => {
   const job = newJob({ input: data(3_000), expiresAt: t0 + 1 });
   const store = await open();
-  await store.submit([job]);
+  await submit(store, [job]);
   await leaseAll(store);
   await store.close();
   alter("DELETE FROM payload");
@@ -73,7 +73,7 @@ test("a damaged output is delivered as a failure in its place, and never as a su
 
 test("damaged text does not stop lists, finds, and histories", async () => {
   const store = await open();
-  const [dead] = await finish(store, [newJob({ options: { labels: { kind: "night" } } })], died);
+  const [dead] = await finish(store, [newJob({ labels: { kind: "night" } })], died);
   await store.close();
   alter("UPDATE job SET failure = '{', options = '{'; UPDATE past_attempt SET failure = ''");
 
@@ -135,7 +135,7 @@ test("a result of which anything besides its output was damaged is delivered as 
 test("a small file whose index has not what its table has is refused", async () => {
   const jobs = newJobs(2);
   const store = await open();
-  await store.submit(jobs);
+  await submit(store, jobs);
   await store.close();
   await flip(jobs[1]!.id);
   await assert.rejects(open(), { message: /jobs\.db is damaged .* \(row 2 missing from index/ });
@@ -145,7 +145,7 @@ test("in a large file a result whose id was damaged is delivered under the id th
   const job = newJob();
   const store = await open();
   await finish(store, [job], { output: data("whole") });
-  await store.submit([newJob({ input: data(mostIndexesBytes) })]);
+  await submit(store, [newJob({ input: data(mostIndexesBytes) })]);
   await store.close();
   await flip(job.id); // the row's; the index of ids lies behind it
 

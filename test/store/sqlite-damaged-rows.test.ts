@@ -16,6 +16,7 @@ import {
   retried,
   settlement,
   t0,
+  submit,
 } from "./sample.ts";
 
 useFolder();
@@ -32,7 +33,7 @@ async function damaged(sql: string, put: (store: Store) => Promise<unknown>): Pr
 const leaseOverdue = async (store: Store, pool: string) =>
   (await store.lease({ pool, limit: 9, now: t0 * 2, ...asBoot1, onlyExpired: true })).leases;
 
-const whole = { expiresAt: t0 + 9, idempotencyKey: "key", trace: "00-1", options: { timeoutMs: 5 } };
+const whole = { expiresAt: t0 + 9, idempotencyKey: "key", trace: "00-1", timeoutMs: 5 };
 
 test("a waiting job of which anything was damaged is not run, and says so", async () => {
   const changes = {
@@ -55,7 +56,7 @@ test("a waiting job of which anything was damaged is not run, and says so", asyn
     for (const change of changes[side]) {
       const job = newJob(whole);
       const again = await damaged(`UPDATE job SET ${change} WHERE id = '${job.id}'`, (store) =>
-        store.submit([job, newJob({ client: "bob", pool: "gpu" })]),
+        submit(store, [job, newJob({ client: "bob", pool: "gpu" })]),
       );
       const [lease] = await leaseAll(again, change === "pool = 'cpu2'" ? "cpu2" : "cpu");
       assert.deepEqual([lease?.input, lease?.damage?.message], [null, sentence(side, job.id)], change);
@@ -95,7 +96,7 @@ test("redriving a job whose numbers were damaged does not make them right", asyn
 
 test("a row of the deadlines that was damaged does not make its job expire early", async () => {
   const job = newJob(whole);
-  const again = await damaged("UPDATE deadline SET expires_at = expires_at - 8", (store) => store.submit([job]));
+  const again = await damaged("UPDATE deadline SET expires_at = expires_at - 8", (store) => submit(store, [job]));
   const { leases } = await again.lease({ pool: "cpu", limit: 9, now: t0 + 5, ...asBoot1, onlyExpired: true });
   assert.deepEqual(leases, []);
   assert.equal((await leaseAll(again))[0]?.damage, undefined);
@@ -126,7 +127,7 @@ test("a final job whose channel was damaged is redriven, removed and pruned with
 
 test("a job without a deadline that has one by damage does not expire", async () => {
   const job = newJob();
-  const again = await damaged("UPDATE job SET expires_at = 0", (store) => store.submit([job]));
+  const again = await damaged("UPDATE job SET expires_at = 0", (store) => submit(store, [job]));
   const [lease] = await leaseAll(again);
   assert.equal(lease?.damage?.message, sentence("state", job.id));
   await again.close();
@@ -134,8 +135,8 @@ test("a job without a deadline that has one by damage does not expire", async ()
 
 test("a damaged job that is cancelled while it waits says so in its result", async () => {
   const job = newJob();
-  const again = await damaged("UPDATE job SET attempt = 64", (store) => store.submit([job]));
-  await again.cancel({ client: "ada", ids: [job.id], now: t0, failure: bad });
+  const again = await damaged("UPDATE job SET attempt = 64", (store) => submit(store, [job]));
+  await again.cancel({ client: "ada", ids: [job.id], now: t0 });
   const [result] = (await resultsOf(again)).results;
   assert.deepEqual([result?.state, result?.failure?.message], ["CANCELLED", sentence("state", job.id)]);
   await again.close();
@@ -145,9 +146,9 @@ test("a damaged job that is cancelled is told, and its result comes to nobody el
   for (const change of ["submitted_at = submitted_at - 1024", "channel = 0", "channel = 2"]) {
     const job = newJob();
     const again = await damaged(`UPDATE job SET ${change} WHERE id = '${job.id}'`, (store) =>
-      store.submit([job, newJob({ client: "bob" })]),
+      submit(store, [job, newJob({ client: "bob" })]),
     );
-    assert.equal((await again.cancel({ client: "ada", ids: [job.id], now: t0, failure: bad }))[0]?.kind, "cancelled");
+    assert.equal((await again.cancel({ client: "ada", ids: [job.id], now: t0 }))[0]?.kind, "cancelled");
     assert.deepEqual(told.splice(0), [sentence("state", job.id)]);
     assert.deepEqual((await resultsOf(again, 0, "default", "bob")).results, []);
     await again.close();
@@ -158,7 +159,7 @@ test("a damaged job that is cancelled is told, and its result comes to nobody el
 test("a job that waits again, was told to stop or was redriven stands as it was written", async () => {
   const store = await open();
   const [again, redriven] = [newJob(whole), newJob()];
-  await store.submit([again, redriven]);
+  await submit(store, [again, redriven]);
   const leases = await leaseAll(store);
   await store.settle([
     settlement(leases[0]!, { ...retried, crashes: 1 }),

@@ -10,7 +10,7 @@ import type { MillpondError } from "../../src/errors.ts";
 import { openConnection } from "../../src/store/sqlite/connection.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { latestKeptMs, type Store } from "../../src/store/store.ts";
-import { asBoot1, data, finish, leaseAll, newJobs, resultsOf, retried, settlement, t0 } from "./sample.ts";
+import { asBoot1, data, finish, leaseAll, newJobs, resultsOf, retried, settlement, t0, submit } from "./sample.ts";
 
 let directory: string;
 let path: string;
@@ -153,7 +153,7 @@ test("a start that fails moves nothing of the log into the file", async () => {
 
 test("the log is moved into the file again and again, and does not grow with what is written", async () => {
   const store = await open();
-  for (let round = 0; round < 16; round += 1) await store.submit(newJobs(1, { input: data(3 * 1024 * 1024) }));
+  for (let round = 0; round < 16; round += 1) await submit(store, newJobs(1, { input: data(3 * 1024 * 1024) }));
   const { length } = await readFile(`${path}-wal`);
   assert.ok(length < 24 * 1024 * 1024, `48 MiB were written, and the log has ${length} bytes`);
   assert.ok((await readFile(path)).length > 24 * 1024 * 1024);
@@ -172,11 +172,11 @@ test("the settings that durability rests on are in force, and a file that cannot
 test("after one failure every call is refused, and the failure is told once", async () => {
   const failures: MillpondError[] = [];
   const store = await openSqliteStore({ path, onFailure: (error) => failures.push(error) });
-  await store.submit(newJobs(2));
+  await submit(store, newJobs(2));
   alter("DROP TABLE payload");
   const content = () => Promise.all(["", "-wal"].map((suffix) => readFile(path + suffix, "base64")));
   const before = await content();
-  const failed = store.submit(newJobs(1, { input: data(5_000) }));
+  const failed = submit(store, newJobs(1, { input: data(5_000) }));
   const alongside = store.lease({ pool: "cpu", limit: 1, now: t0, ...asBoot1 });
   await assert.rejects(failed, { reason: "store_failed" });
   await assert.rejects(alongside, { reason: "store_failed" });
@@ -205,7 +205,7 @@ describe("the latest time on the disk, when a process is killed", () => {
 
   test("is not before what was written last", async () => {
     const store = await open();
-    await store.submit(newJobs(1));
+    await submit(store, newJobs(1));
     const [lease] = await leaseAll(store);
     await idle(store, 50);
     assert.equal(onDisk(), 0, "a call that writes nothing makes no commit");
@@ -216,7 +216,7 @@ describe("the latest time on the disk, when a process is killed", () => {
 
   test("is written once a minute when there is nothing else to write, and by a close", async () => {
     const store = await open();
-    await store.submit(newJobs(1));
+    await submit(store, newJobs(1));
     await idle(store, latestKeptMs - 1);
     assert.equal(onDisk(), 0);
     await idle(store, latestKeptMs);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { Store } from "../../src/store/store.ts";
-import { asBoot1, finish, newJobs, resultsOf, t0 } from "./sample.ts";
+import { asBoot1, finish, newJobs, resultsOf, t0, submit } from "./sample.ts";
 
 let directory: string;
 let path: string;
@@ -26,7 +26,7 @@ const commitsAt = async (at = path) => Number.parseInt(await readFile(`${at}.com
 async function makeCrashedStore(transactions: number): Promise<void> {
   const from = join(directory, "source.db");
   const store = await open(from);
-  for (const job of newJobs(transactions)) await store.submit([job]);
+  for (const job of newJobs(transactions)) await submit(store, [job]);
   for (const suffix of ["", "-wal", ".commits"]) await copyFile(from + suffix, path + suffix);
   await store.close();
 }
@@ -46,7 +46,7 @@ async function jobsOf(store: Store): Promise<number> {
 test("each transaction that changed something is counted once it is durable, and nothing else is", async () => {
   const store = await open();
   assert.equal(await commitsAt(), 1, "the start's own");
-  await store.submit(newJobs(3));
+  await submit(store, newJobs(3));
   assert.equal(await commitsAt(), 2);
   await resultsOf(store);
   const request = { pool: "idle", limit: 9, now: t0, ...asBoot1 };
@@ -94,7 +94,7 @@ test("a store that is gone, empty, or an older copy is refused", async () => {
   await store.close();
   await copyFile(path, `${path}.backup`);
   const again = await open();
-  await again.submit(newJobs(1));
+  await submit(again, newJobs(1));
   await again.close();
   await copyFile(`${path}.backup`, path);
   await assertRefused(/lacks the last 3 of the 5 /);

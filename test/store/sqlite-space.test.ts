@@ -17,7 +17,7 @@ import type { Store } from "../../src/store/store.ts";
 import { createFakeClock, turn } from "../support/fake-clock.ts";
 import { keptLog } from "../support/samples.ts";
 import { assertConsistent } from "./consistency.ts";
-import { data, finish, leaseAll, listAll, newJobs, pruneAcknowledged, t0 } from "./sample.ts";
+import { data, finish, leaseAll, listAll, newJobs, pruneAcknowledged, t0, submit } from "./sample.ts";
 
 const mebibyte = 2 ** 20;
 const giveBack = fileURLToPath(new URL("./give-back.ts", import.meta.url));
@@ -39,7 +39,7 @@ const open = () =>
 async function fillAndPrune(store: Store, batches = 6): Promise<readonly NewJob[]> {
   for (let batch = 0; batch < batches; batch++) await finish(store, newJobs(250, { input: data(8_000) }));
   const waiting = newJobs(200, { input: data(8_000), runAt: t0 + 1 });
-  await store.submit(waiting);
+  await submit(store, waiting);
   const { lastCursor } = await store.results({
     client: "ada",
     channel: "default",

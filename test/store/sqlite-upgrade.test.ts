@@ -10,7 +10,7 @@ import { applicationId, newestVersion } from "../../src/store/sqlite/migrate.ts"
 import type { Upgrade } from "../../src/store/sqlite/protocol.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { assertConsistent } from "./consistency.ts";
-import { bad, data, died, leaseAll, newJob, pruneNothing, resultsOf, settlement, t0 } from "./sample.ts";
+import { bad, data, died, leaseAll, newJob, pruneNothing, resultsOf, settlement, t0, submit } from "./sample.ts";
 
 let directory: string;
 let path: string;
@@ -97,8 +97,8 @@ test("a file of version 1 keeps its jobs, results and counts, and can do everyth
   assert.deepEqual([lost?.id, lost?.owner], [idOf(6), "boot-0"], "a lease without an end has ended");
   await store.settle([settlement(lost!, died)]);
   const again = newJob({ id: idOf(7), channel: "default", input: data(3_000) });
-  assert.deepEqual(await store.submit([again]), [{ kind: "duplicate", id: idOf(7), cursor: null }]);
-  await store.submit([newJob({ priority: 5, idempotencyKey: "k", options: { labels: { a: "1" } } })]);
+  assert.deepEqual(await submit(store, [again]), [{ kind: "duplicate", id: idOf(7), cursor: null }]);
+  await submit(store, [newJob({ priority: 5, idempotencyKey: "k", labels: { a: "1" } })]);
   assert.deepEqual(
     (await leaseAll(store)).map(({ seq }) => seq),
     [21, 7, 8],

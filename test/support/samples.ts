@@ -1,7 +1,8 @@
 /** Leases and ended attempts for tests that need some, and do not care much which. */
 import { fileURLToPath } from "node:url";
 import { systemClock } from "../../src/clock.ts";
-import type { Lease, Outcome, Settlement } from "../../src/job/job.ts";
+import type { Lease, NewJob, Outcome, Settlement } from "../../src/job/job.ts";
+import { decodeLease, encodeJob } from "../../src/job/record.ts";
 import { createContexts } from "../../src/job/trace-context.ts";
 import { transition } from "../../src/job/transition.ts";
 import type { Log, LogFields } from "../../src/log.ts";
@@ -18,9 +19,16 @@ export const untraced = createUntraced(createContexts({ trace: true, baggage: tr
 
 let leased = 0;
 
-export function newLease(overrides: Partial<Lease> = {}): Lease {
+export function newLease(overrides: Partial<Lease & NewJob> = {}): Lease {
   leased += 1;
-  return { ...newJob(), seq: leased, attempt: 1, fence: 1, crashes: 0, redrives: 0, isCancelling: false, ...overrides };
+  const job = newJob(overrides);
+  const { runAt, expiresAt } = job;
+  const columns = {
+    ...{ seq: leased, attempt: 1, fence: 1, crashes: 0, redrives: 0, startedAt: null, isCancelling: false },
+    ...{ runAt, expiresAt, ...overrides },
+  };
+  const { damage } = overrides;
+  return { ...decodeLease(encodeJob(job), columns), ...(damage && { damage }) };
 }
 
 export const succeeded: Outcome = { kind: "succeeded", output: null };

@@ -22,7 +22,7 @@ test("four encodes that time out leave nothing behind, and the pool serves other
     source: bytes(await noise()),
     ...{ width: 4000, height: 4000, fit: ImageFit.FILL, format: ImageFormat.AVIF, quality: 100 },
   };
-  const slowJob = () => job("image.resize", payload(slow), { options: { timeoutMs: 1000 } });
+  const slowJob = () => job("image.resize", payload(slow), { timeoutMs: 1000 });
 
   for (let round = 0; round < 2; round += 1) {
     const ended = await Promise.all([pool.run([slowJob()]), pool.run([slowJob()])]);

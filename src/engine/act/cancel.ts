@@ -1,6 +1,5 @@
 /** Cancels jobs: those that wait in the store, those that run through their pool. */
 import type { Clock } from "../../clock.ts";
-import { cancelled as asCancelled } from "../../job/transition.ts";
 import type { CancelledJob, Tracing } from "../../tracing.ts";
 import type { Cancelled, JobFilter, Store } from "../../store/store.ts";
 import type { Backlog } from "../admit/backlog.ts";
@@ -32,7 +31,7 @@ export function createCanceller(parts: CancellerParts): Canceller {
   const { store, clock, backlog, stats, tracing } = parts;
 
   async function cancel(client: string, ids: readonly string[]): Promise<readonly Cancelled[]> {
-    const answers = await store.cancel({ client, ids, now: clock.now(), failure: asCancelled });
+    const answers = await store.cancel({ client, ids, now: clock.now() });
     const waited: CancelledJob[] = [];
     for (const [index, answer] of answers.entries()) {
       if (answer.kind === "cancelling") parts.stop(answer.pool, answer.seq);

@@ -1,10 +1,12 @@
 /** The yes or no before a job is stored: rate, the job's own fields, room on the disk and in the queue, in this order. */
 import { type Clock, pause } from "../../clock.ts";
 import { invalid, MillpondError, refusal } from "../../errors.ts";
+import { differences } from "../../job/content.ts";
 import type { NewJob } from "../../job/job.ts";
+import { encodeContent, encodeJob } from "../../job/record.ts";
 import type { CheckCall, TaskChecks } from "../../pool/checker/checks.ts";
 import type { Tasks } from "../../pool/tasks.ts";
-import type { Store, Submitted } from "../../store/store.ts";
+import type { Store, Submission, Submitted } from "../../store/store.ts";
 import type { Tracing } from "../../tracing.ts";
 import type { Backlog } from "./backlog.ts";
 import type { DiskWatermark } from "./disk-watermark.ts";
@@ -179,7 +181,7 @@ export function createAdmission(parts: AdmissionParts): Admission {
   async function submit(jobs: readonly NewJob[]): Promise<readonly Submitted[]> {
     let submitted: readonly Submitted[] = [];
     try {
-      const answer = store.submit(jobs);
+      const answer = store.submit(jobs.map(submissionOf));
       parts.onSubmitted();
       submitted = await answer;
     } finally {
@@ -195,7 +197,7 @@ export function createAdmission(parts: AdmissionParts): Admission {
   function prepare(
     client: string,
     draft: Draft,
-    { task, input, maxAttempts, runAt, options }: CheckedDraft,
+    { task, input, maxAttempts, runAt, labels, timeoutMs, retry }: CheckedDraft,
     now: number,
     diskFull: MillpondError | undefined,
   ): NewJob | MillpondError {
@@ -215,7 +217,9 @@ export function createAdmission(parts: AdmissionParts): Admission {
       submittedAt: now,
       trace: draft.trace,
       idempotencyKey: draft.idempotencyKey || null,
-      options,
+      labels,
+      timeoutMs,
+      retry,
     };
   }
 
@@ -281,10 +285,8 @@ function admittedOf(job: NewJob, submitted: Submitted): Admitted {
   switch (submitted.kind) {
     case "accepted":
       return { kind: "accepted", id, channel };
-    case "duplicate":
-      return { kind: "duplicate", id: submitted.id, channel, finalCursor: submitted.cursor };
-    case "conflict":
-      return { kind: "refused", error: conflict(job, submitted) };
+    case "known":
+      return admittedAgain(job, submitted);
     case "taken":
       return { kind: "refused", error: refusal("id_taken", [id]) };
     case "late":
@@ -292,15 +294,22 @@ function admittedOf(job: NewJob, submitted: Submitted): Admitted {
   }
 }
 
+function submissionOf(job: NewJob): Submission {
+  return { job, record: encodeJob(job), content: job.idempotencyKey === null ? null : encodeContent(job) };
+}
+
+function admittedAgain(job: NewJob, { by, id, content, cursor }: Extract<Submitted, { kind: "known" }>): Admitted {
+  const differs = differences(content, job);
+  if (differs.length === 0) return { kind: "duplicate", id, channel: job.channel, finalCursor: cursor };
+  const what = differs.join(", ");
+  const key = job.idempotencyKey ?? "";
+  const error = by === "id" ? refusal("already_exists", [id, what]) : refusal("key_exists", [key, id, what]);
+  return { kind: "refused", error };
+}
+
 function late({ expiresAt, runAt, submittedAt }: NewJob): MillpondError {
   const fault = faultOfDeadline(expiresAt ?? submittedAt, runAt, submittedAt);
   return invalid(fault ? [fault] : []);
-}
-
-function conflict(job: NewJob, { id, by, differs }: Extract<Submitted, { kind: "conflict" }>): MillpondError {
-  const what = differs.join(", ");
-  if (by === "id") return refusal("already_exists", [id, what]);
-  return refusal("key_exists", [job.idempotencyKey ?? "", id, what]);
 }
 
 function overRate(client: string, jobs: number, rateLimit: RateLimit, waitMs: number): MillpondError {

@@ -1,6 +1,6 @@
 /** What is wrong with one job that a client describes, before anything is known of the queue. */
 import { type FieldViolation, invalid, type MillpondError, refusal } from "../../errors.ts";
-import type { JobOptions, Labels, Payload } from "../../job/job.ts";
+import { type Labels, type NewJob, noLabels, type Payload, type RetryChanges } from "../../job/job.ts";
 import type { LoadedTask, Tasks } from "../../pool/tasks.ts";
 import { checkNames } from "./draft-names.ts";
 import { checkRetry, checkTimes, type GivenRetry } from "./draft-times.ts";
@@ -38,9 +38,7 @@ export type CheckedDraft = {
   readonly maxAttempts: number;
   /** Milliseconds since 1970, never before the time of the check. */
   readonly runAt: number;
-  /** What it asks for beside its task's ways, in one order, so that what is the same is stored the same. Null: nothing. */
-  readonly options: JobOptions | null;
-};
+} & Pick<NewJob, "labels" | "timeoutMs" | "retry">;
 
 export const defaultChannel = "default";
 
@@ -72,7 +70,7 @@ export function createDraftCheck(
     const encoded = input.payload?.bytes.length ?? 0;
     if (encoded > maxInputBytes) return refusal("input_too_large", [encoded, maxInputBytes]);
     const maxAttempts = draft.retry.maxAttempts ?? task.retry.maxAttempts;
-    return { task, input: input.payload, maxAttempts, runAt, options: optionsOf(draft, task) };
+    return { task, input: input.payload, maxAttempts, runAt, ...wishesOf(draft, task) };
   };
 }
 
@@ -83,31 +81,26 @@ function checkPriority(priority: number, violations: FieldViolation[]): void {
 }
 
 /** What a job spells out that its task does anyway is nothing special, so that both ways of saying it are the same job. */
-function optionsOf({ labels, timeoutMs, retry }: Draft, task: LoadedTask): JobOptions | null {
-  if (timeoutMs === null && !hasAny(retry) && !hasAny(labels)) return null;
+function wishesOf(draft: Draft, task: LoadedTask): Pick<NewJob, "labels" | "timeoutMs" | "retry"> {
+  const timeoutMs = draft.timeoutMs === task.timeoutMs ? null : draft.timeoutMs;
+  return { labels: hasAny(draft.labels) ? draft.labels : noLabels, timeoutMs, retry: changesOf(draft.retry, task) };
+}
+
+function changesOf(retry: GivenRetry, { retry: usual }: LoadedTask): RetryChanges | null {
+  if (!hasAny(retry)) return null;
   const { baseMs, factor, maxBackoffMs, jitter } = retry;
-  const { retry: usual } = task;
-  const delays = {
+  const changes = {
     ...(baseMs !== undefined && baseMs !== usual.baseMs && { baseMs }),
     ...(factor !== undefined && factor !== usual.factor && { factor }),
     ...(maxBackoffMs !== undefined && maxBackoffMs !== usual.maxBackoffMs && { maxBackoffMs }),
     ...(typeof jitter === "string" && jitter !== usual.jitter && { jitter }),
   };
-  const options = {
-    ...(hasAny(labels) && { labels: sorted(labels) }),
-    ...(timeoutMs !== null && timeoutMs !== task.timeoutMs && { timeoutMs }),
-    ...(hasAny(delays) && { retry: delays }),
-  };
-  return hasAny(options) ? options : null;
+  return hasAny(changes) ? changes : null;
 }
 
 function hasAny(fields: object): boolean {
   for (const _ in fields) return true; // no list of keys: nearly all jobs have none
   return false;
-}
-
-function sorted(labels: Labels): Labels {
-  return Object.fromEntries(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** JSON is measured once it is encoded. */

@@ -6,11 +6,12 @@
 import type { Clock } from "../../clock.ts";
 import type { RetryPolicy } from "../../job/backoff.ts";
 import type { DeadReason, Failure, Lease, Settlement } from "../../job/job.ts";
+import { encodeEnding } from "../../job/record.ts";
 import { transition } from "../../job/transition.ts";
 import { createSignal, type Signal } from "../../lifecycle.ts";
 import type { Log } from "../../log.ts";
 import type { Ended } from "../../pool/pool.ts";
-import type { Settled, Store } from "../../store/store.ts";
+import type { Settled, Settling, Store } from "../../store/store.ts";
 import type { Backlog } from "../admit/backlog.ts";
 import type { Death } from "./alerts.ts";
 
@@ -49,6 +50,8 @@ export type SettlerParts = {
 type Batch = {
   readonly ended: readonly Ended[];
   readonly settlements: readonly Settlement[];
+  /** The same as the store takes them. */
+  readonly settlings: readonly Settling[];
   readonly untilMs: number;
 };
 
@@ -65,7 +68,9 @@ export function createSettler(parts: SettlerParts): Settler {
 
   function settle(ended: readonly Ended[]): void {
     if (ended.length === 0) return;
-    const batch = { ended, settlements: ended.map(settlementOf), untilMs: clock.monotonicMs() + parts.leaseMs };
+    const settlements = ended.map(settlementOf);
+    const settlings = settlements.map((settlement, index) => settlingOf(ended[index] as Ended, settlement));
+    const batch = { ended, settlements, settlings, untilMs: clock.monotonicMs() + parts.leaseMs };
     change(ended, 1);
     if (waiting.length > 0) waiting.push(batch);
     else void write(batch);
@@ -78,7 +83,7 @@ export function createSettler(parts: SettlerParts): Settler {
 
   function settlementOf({ lease, outcome, startedAt, finishedAt }: Ended): Settlement {
     const policy = policyOf(lease.task);
-    const own = lease.options?.retry;
+    const own = lease.retry;
     const stored = { startedAt: Math.floor(startedAt), finishedAt: Math.floor(finishedAt) }; // whole milliseconds
     return transition(lease, outcome, own ? { ...policy, ...own } : policy, stored, random);
   }
@@ -86,7 +91,7 @@ export function createSettler(parts: SettlerParts): Settler {
   async function write(batch: Batch): Promise<void> {
     let answers: readonly Settled[] | undefined;
     try {
-      answers = await store.settle(batch.settlements);
+      answers = await store.settle(batch.settlings);
     } catch (error) {
       const retryMs = parts.onError(error);
       if (retryMs !== undefined) return retryLater(batch, retryMs);
@@ -105,7 +110,7 @@ export function createSettler(parts: SettlerParts): Settler {
       const batches = [...waiting];
       let answers: readonly Settled[] | undefined;
       try {
-        answers = await store.settle(batches.flatMap(({ settlements }) => settlements));
+        answers = await store.settle(batches.flatMap(({ settlings }) => settlings));
       } catch (error) {
         const retryMs = parts.onError(error);
         if (retryMs !== undefined) {
@@ -174,6 +179,11 @@ export function createSettler(parts: SettlerParts): Settler {
       await flushed.promise;
     },
   };
+}
+
+/** An attempt that was given back leaves nothing behind. */
+function settlingOf({ lease }: Ended, settlement: Settlement): Settling {
+  return { settlement, ending: settlement.outcome === "released" ? null : encodeEnding(lease, settlement) };
 }
 
 function cancelling(ended: Ended): Ended {

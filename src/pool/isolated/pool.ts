@@ -85,7 +85,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
       ...{ lease, callbacks, done: createSignal(), own: undefined, startedAt: null, stop: undefined },
       ...{ progress: undefined, ended: undefined, timers: [], leasedMs: clock.monotonicMs() },
       relay: createRelayEnd(name, options.resourceHost, (message) => attempt.own?.send(message)),
-      timeoutMs: lease.options?.timeoutMs ?? code.tasks[0]?.timeoutMs ?? Number.POSITIVE_INFINITY,
+      timeoutMs: lease.timeoutMs ?? code.tasks[0]?.timeoutMs ?? Number.POSITIVE_INFINITY,
     };
     attempts.add(attempt);
     try {
@@ -166,7 +166,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     for (const cancel of timers.splice(0)) cancel();
     const now = clock.exactNow();
     attempt.startedAt = now;
-    own.send({ kind: "run", lease });
+    own.send({ kind: "run", lease: { ...lease, record: lease.record.slice() } }); // a view would take its buffer along
     const leftMs = (lease.expiresAt ?? Number.POSITIVE_INFINITY) - now;
     const boundMs = Math.min(timeoutMs, leftMs);
     if (boundMs === Number.POSITIVE_INFINITY) return;

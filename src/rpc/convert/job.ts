@@ -52,15 +52,15 @@ export function fromResult(result: StoredResult): Result {
 
 /** The result of a final job; null while it is not. */
 export function resultOf(job: StoredJob): StoredResult | null {
-  const { state, finishedAt, cursor, options } = job;
+  const { state, finishedAt, cursor } = job;
   if (!isFinal(state) || finishedAt === null) return null;
-  return { ...job, state, finishedAt, cursor: cursor ?? 0, labels: options?.labels ?? {} };
+  return { ...job, state, finishedAt, cursor: cursor ?? 0 };
 }
 
 export function fromJob(job: StoredJob, { progress, timeoutMs }: JobFacts): Job {
-  const { id, task, pool, channel, state, attempts, maxAttempts, options } = job;
+  const { id, task, pool, channel, state, attempts, maxAttempts, labels } = job;
   const result = resultOf(job);
-  const boundMs = options?.timeoutMs ?? timeoutMs;
+  const boundMs = job.timeoutMs ?? timeoutMs;
   return create(JobSchema, {
     id,
     task,
@@ -77,7 +77,7 @@ export function fromJob(job: StoredJob, { progress, timeoutMs }: JobFacts): Job 
     ...(result && { result: fromResult(result) }),
     ...(state === "QUEUED" && job.failure && { lastFailure: fromFailure(job.failure) }),
     priority: job.priority,
-    labels: options?.labels ?? {},
+    labels,
     idempotencyKey: job.idempotencyKey ?? "",
     ...optionalTime("expiresAt", job.expiresAt),
     ...(boundMs !== undefined && { timeout: durationFromMs(boundMs) }),

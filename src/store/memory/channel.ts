@@ -1,16 +1,17 @@
 import type { StoredResult } from "../../job/job.ts";
 import type { Acked, Results, ResultsRequest } from "../store.ts";
-import { type Channel, copyOf, failureBytes, type Held, toResult } from "./job.ts";
+import { type Channel, type Held, toResult } from "./job.ts";
 
 export function createChannel(name: string | null): Channel {
   return { name, last: 0, acked: 0, entries: [] };
 }
 
-/** Gives a job that became final its place. */
-export function append(job: Held): void {
+/** Ends a job with its result, in its place. */
+export function append(job: Held, ending: Uint8Array, finishedAt: number): void {
   const channel = job.inChannel;
-  job.cursor = ++channel.last;
-  channel.entries.push({ result: toResult(job), job });
+  const cursor = ++channel.last;
+  Object.assign(job, { ending, finishedAt, cursor });
+  channel.entries.push({ ending, finishedAt, cursor, job });
   if (channel.name === null) channel.acked = channel.last;
 }
 
@@ -30,17 +31,17 @@ export function acknowledge(channel: Channel, cursor: number): void {
 
 /** Results that were read and whose job is not there any more are of no use to anyone. */
 function dropRead(channel: Channel): void {
-  channel.entries = channel.entries.filter(({ job, result }) => job !== null || result.cursor > channel.acked);
+  channel.entries = channel.entries.filter(({ job, cursor }) => job !== null || cursor > channel.acked);
 }
 
 export function read({ acked, last, entries }: Channel, { afterCursor, limit, maxBytes }: ResultsRequest): Results {
   const results: StoredResult[] = [];
   let bytes = 0;
-  for (const { result } of entries) {
-    if (result.cursor <= Math.max(afterCursor, acked)) continue;
-    bytes += (result.output?.bytes.length ?? 0) + failureBytes(result.failure);
+  for (const entry of entries) {
+    if (entry.cursor <= Math.max(afterCursor, acked)) continue;
+    bytes += entry.ending.length;
     if (results.length === limit || (results.length > 0 && bytes > maxBytes)) break;
-    results.push({ ...result, output: copyOf(result.output) });
+    results.push(toResult(entry));
   }
   return { results, lastCursor: last, ackedCursor: acked };
 }

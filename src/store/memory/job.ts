@@ -1,21 +1,10 @@
-import {
-  type Failure,
-  isFinal,
-  type JobOptions,
-  type JobState,
-  type Lease,
-  type NewJob,
-  type PastAttempt,
-  type Payload,
-  type StoredJob,
-  type StoredResult,
-  type WholeJob,
-} from "../../job/job.ts";
-import { differingChannel, differingOptions } from "../../job/options.ts";
-import type { ContentField } from "../store.ts";
+import type { JobState, Lease, StoredJob, StoredResult, WholeJob } from "../../job/job.ts";
+import { decodeJob, decodeLease, decodeResult, decodeStored, decodeWhole } from "../../job/record.ts";
+import type { JobColumns, JobFilter } from "../store.ts";
 
-/** A job as this store holds it. */
-export type Held = Omit<NewJob, "runAt" | "expiresAt"> & {
+/** A job as this store holds it: what was submitted and how its attempts ended in bytes, what changes in columns. */
+export type Held = JobColumns & {
+  readonly record: Uint8Array;
   readonly seq: number;
   readonly inChannel: Channel;
   state: JobState;
@@ -29,18 +18,25 @@ export type Held = Omit<NewJob, "runAt" | "expiresAt"> & {
   owner: string;
   isOwnerGone: boolean;
   leaseUntil: number;
+  /** Of the newest attempt that counts. */
   startedAt: number | null;
+  leasedAt: number;
   finishedAt: number | null;
-  output: Payload | null;
-  failure: Failure | null;
-  deadReason: StoredJob["deadReason"];
+  /** Its result; null while it is not final. */
+  ending: Uint8Array | null;
   /** Position in `inChannel`, also for discarded results. */
   cursor: number | null;
-  history: readonly PastAttempt[];
+  /** Endings of its attempts that did not succeed, oldest first. */
+  history: readonly Uint8Array[];
 };
 
 /** A result in its place. `job`: whose it is; null once that job was removed or redriven. */
-export type Entry = { readonly result: StoredResult; job: Held | null };
+export type Entry = {
+  readonly cursor: number;
+  readonly finishedAt: number;
+  readonly ending: Uint8Array;
+  job: Held | null;
+};
 
 export type Channel = {
   /** Null: the place of discarded results. They count as acknowledged at once. */
@@ -51,50 +47,15 @@ export type Channel = {
   entries: Entry[];
 };
 
-/** What two submits must have in common to be the same. */
-export type Content = {
-  readonly task: string;
-  readonly channel: string | null;
-  readonly input: Payload | null;
-  readonly priority: number;
-  readonly maxAttempts: number;
-  readonly options: JobOptions | null;
-};
-
-export function differences(known: Content, job: Content): ContentField[] {
-  const differs: ContentField[] = [];
-  if (known.task !== job.task) differs.push("task");
-  if (known.channel !== job.channel) differs.push(differingChannel(known.channel, job.channel));
-  if (!samePayload(known.input, job.input)) differs.push("input");
-  if (known.priority !== job.priority) differs.push("priority");
-  if (known.maxAttempts !== job.maxAttempts) differs.push("max_attempts");
-  differs.push(...differingOptions(known.options, job.options));
-  return differs;
-}
-
-function samePayload(a: Payload | null, b: Payload | null): boolean {
-  if (a === null || b === null) return a === b;
-  return a.kind === b.kind && a.type === b.type && Buffer.compare(a.bytes, b.bytes) === 0;
-}
-
-/** Bytes are not shared with the store: a caller may hand its own to another thread, which empties them here. */
-export function copyOf(payload: Payload | null): Payload | null {
-  return payload && { ...payload, bytes: new Uint8Array(payload.bytes) };
-}
-
 /** The order in which a pool's jobs are leased. */
 export function inTurn(a: Held, b: Held): number {
   return b.priority - a.priority || a.runAt - b.runAt || a.seq - b.seq;
 }
 
-/** What a job keeps of its room: bytes of its input, its output and its failures. */
-export function bytesOf({ input, output, failure, history }: Held): number {
-  const past = history.reduce((sum, attempt) => sum + failureBytes(attempt.failure), 0);
-  return (input?.bytes.length ?? 0) + (output?.bytes.length ?? 0) + failureBytes(failure) + past;
-}
-
-export function failureBytes(failure: Failure | null): number {
-  return failure === null ? 0 : Buffer.byteLength(JSON.stringify(failure));
+/** What a job keeps of its room. */
+export function bytesOf({ record, ending, history }: Held): number {
+  const past = history.reduce((sum, each) => sum + each.length, 0);
+  return record.length + (ending?.length ?? 0) + past;
 }
 
 /** Position of its result, for those who may know it. */
@@ -102,37 +63,43 @@ export function cursorOf(job: Held): number | null {
   return job.channel === null ? null : job.cursor;
 }
 
+/** A copy of the record: who has the lease may give its bytes to another thread, which empties them here. */
 export function toLease(job: Held): Lease {
-  const { id, client, task, pool, channel, input, maxAttempts, priority, runAt, expiresAt, submittedAt } = job;
-  const { trace, idempotencyKey, options, seq, attempt, fence, crashes, redrives, isCancelling } = job;
-  return {
-    ...{ id, client, task, pool, channel, input: copyOf(input), maxAttempts, priority, runAt, expiresAt, submittedAt },
-    ...{ trace, idempotencyKey, options, seq, attempt, fence, crashes, redrives, isCancelling },
-  };
+  return decodeLease(job.record.slice(), job);
 }
 
 /** Without its output. */
 export function toStored(job: Held): StoredJob {
-  const { seq, id, client, task, pool, channel, state, isCancelling, attempt, maxAttempts, priority } = job;
-  const { submittedAt, runAt, expiresAt, startedAt, finishedAt, idempotencyKey, options, redrives } = job;
-  const { crashes, failure, deadReason } = job;
-  return {
-    ...{ seq, id, client, task, pool, channel, state, isCancelling, attempts: attempt, maxAttempts, crashes, priority },
-    ...{ submittedAt, runAt, expiresAt, startedAt, finishedAt, idempotencyKey, options, redrives },
-    ...{ output: null, failure, deadReason, cursor: cursorOf(job) },
-  };
+  return decodeStored(job.record, standingOf(job), job.ending ?? job.history.at(-1) ?? null);
 }
 
 export function toWhole(job: Held): WholeJob {
-  return { ...toStored(job), input: copyOf(job.input), output: copyOf(job.output), history: job.history };
+  return decodeWhole(job.record.slice(), standingOf(job), job.ending, job.history);
 }
 
-export function toResult(job: Held): StoredResult {
-  const { id, task, state, output, failure, deadReason, attempt, redrives } = job;
-  const { submittedAt, startedAt, finishedAt, cursor } = job;
-  if (!isFinal(state)) throw new Error(`job ${id} is ${state} and cannot have a result`);
-  return {
-    ...{ cursor: cursor!, id, task, state, output, failure, deadReason, attempts: attempt, redrives },
-    ...{ labels: job.options?.labels ?? {}, submittedAt, startedAt, finishedAt: finishedAt! },
-  };
+export function toResult({ ending, cursor }: Entry): StoredResult {
+  return decodeResult(ending.slice(), cursor);
+}
+
+function standingOf(job: Held) {
+  const { seq, state, isCancelling, attempt: attempts, crashes, runAt, expiresAt, finishedAt, redrives } = job;
+  const startedAt = state === "RUNNING" ? job.leasedAt : job.startedAt;
+  const where = { startedAt, finishedAt, cursor: cursorOf(job) };
+  return { seq, state, isCancelling, attempts, crashes, runAt, expiresAt, redrives, ...where };
+}
+
+export function matches(job: Held, filter: JobFilter): boolean {
+  const { task, pool, channel, labels, submittedFrom, submittedBefore, deadReason, failureReason } = filter;
+  const given = decodeJob(job.record).labels;
+  const stored = toStored(job);
+  return (
+    job.task === (task ?? job.task) &&
+    job.pool === (pool ?? job.pool) &&
+    job.channel === (channel ?? job.channel) &&
+    Object.entries(labels).every(([name, value]) => given[name] === value) &&
+    job.submittedAt >= (submittedFrom ?? -Infinity) &&
+    job.submittedAt < (submittedBefore ?? Infinity) &&
+    (deadReason === null || stored.deadReason === deadReason) &&
+    (failureReason === null || stored.failure?.reason === failureReason)
+  );
 }

@@ -24,7 +24,7 @@ type Step = (kept: Kept, request: PruneRequest) => boolean;
 const removeOld: Step = (kept, request) => {
   for (const channel of kept.channels()) {
     const head = headOf(channel);
-    if (!head || head.result.finishedAt >= deadlineOf(head, channel, request)) continue;
+    if (!head || head.finishedAt >= deadlineOf(head, channel, request)) continue;
     drop(kept, channel, head);
     return true;
   }
@@ -46,12 +46,12 @@ const removeFinished: Step = (kept, { maxFinished }) => {
     const head = headOf(channel);
     return head ? [{ channel, head }] : [];
   });
-  heads.sort((a, b) => a.head.result.finishedAt - b.head.result.finishedAt);
+  heads.sort((a, b) => a.head.finishedAt - b.head.finishedAt);
   const first = heads.find(({ head }) => head.job && isFinished(head.job)) ?? heads[0];
   if (!first) return false;
   const { channel, head } = first;
   // Nothing behind it may go as long as it waits to be read. A dead letter loses its place only, not its life.
-  if (head.job?.state === "DEAD") acknowledge(channel, head.result.cursor);
+  if (head.job?.state === "DEAD") acknowledge(channel, head.cursor);
   else drop(kept, channel, head);
   return true;
 };
@@ -65,12 +65,12 @@ const removeDead: Step = (kept, { maxDead }) => {
 
 /** The channel's first entry that keeps those after it: DEAD jobs whose result is acknowledged do not. */
 function headOf({ acked, entries }: Channel): Entry | undefined {
-  return entries.find(({ job, result }) => !(job?.state === "DEAD" && result.cursor <= acked));
+  return entries.find(({ job, cursor }) => !(job?.state === "DEAD" && cursor <= acked));
 }
 
-function deadlineOf({ job, result }: Entry, { acked }: Channel, request: PruneRequest): number {
+function deadlineOf({ job, cursor }: Entry, { acked }: Channel, request: PruneRequest): number {
   if (job?.state === "DEAD") return request.deadBefore;
-  return result.cursor <= acked ? request.acknowledgedBefore : request.unacknowledgedBefore;
+  return cursor <= acked ? request.acknowledgedBefore : request.unacknowledgedBefore;
 }
 
 function drop(kept: Kept, channel: Channel, entry: Entry): void {

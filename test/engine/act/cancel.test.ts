@@ -6,11 +6,11 @@ import { createKeyedMutex } from "../../../src/engine/keyed-mutex.ts";
 import type { NewJob } from "../../../src/job/job.ts";
 import { createMemoryStore } from "../../../src/store/memory.ts";
 import { createFakeClock } from "../../support/fake-clock.ts";
-import { anyJob, leaseAll, newJobs, t0 } from "../../store/sample.ts";
+import { anyJob, leaseAll, newJobs, t0, submit } from "../../store/sample.ts";
 
 async function open(jobs: readonly NewJob[] = []) {
   const store = createMemoryStore();
-  await store.submit(jobs);
+  await submit(store, jobs);
   const backlog = createBacklog(store, new Map([["cpu", 1_000_000]]));
   await backlog.load();
   const stopped: string[] = [];

@@ -6,7 +6,7 @@ import { createKeyedMutex } from "../../../src/engine/keyed-mutex.ts";
 import type { NewJob } from "../../../src/job/job.ts";
 import { createMemoryStore } from "../../../src/store/memory.ts";
 import { createFakeClock } from "../../support/fake-clock.ts";
-import { anyJob, everything, finish, newJobs, t0 } from "../../store/sample.ts";
+import { anyJob, everything, finish, newJobs, t0, submit } from "../../store/sample.ts";
 
 const failure = { reason: "busy", message: "no", retryable: true };
 
@@ -56,7 +56,7 @@ describe("redrive by id", () => {
     const jobs = newJobs(1);
     const { deadLetters, store, backlog } = await open(jobs);
     const [waiting] = newJobs(1);
-    await store.submit([waiting!]);
+    await submit(store, [waiting!]);
     const answers = await deadLetters.redrive("ada", ["nowhere", waiting!.id, jobs[0]!.id, jobs[0]!.id], 0);
     assert.deepEqual(
       answers.map((answer) => [answer.kind, "state" in answer ? answer.state : null]),
@@ -103,7 +103,7 @@ describe("remove", () => {
     const jobs = newJobs(1);
     const { deadLetters, store } = await open(jobs);
     const [waiting] = newJobs(1);
-    await store.submit([waiting!]);
+    await submit(store, [waiting!]);
     const answers = await deadLetters.remove("ada", [jobs[0]!.id, waiting!.id, "nowhere"]);
     assert.deepEqual(
       answers.map(({ kind }) => kind),
@@ -113,7 +113,7 @@ describe("remove", () => {
 
   test("by filter: every DEAD job that matches, and nothing that is not DEAD", async () => {
     const { deadLetters, store } = await open([...newJobs(1_100), ...newJobs(3, { task: "other" })]);
-    await store.submit(newJobs(2));
+    await submit(store, newJobs(2));
     const filter = { ...anyJob, task: "echo" };
     assert.deepEqual(await deadLetters.removeWhere("ada", filter, sweep({ dryRun: true })), {
       matched: 1_100,

@@ -5,18 +5,25 @@ import type { Admitted } from "../../../src/engine/admit/admission.ts";
 import type { Draft } from "../../../src/engine/admit/draft.ts";
 import { refusal } from "../../../src/errors.ts";
 import type { NewJob } from "../../../src/job/job.ts";
-import type { Submitted } from "../../../src/store/store.ts";
-import { everything } from "../../store/sample.ts";
+import { decodeJob, encodeJob } from "../../../src/job/record.ts";
+import type { Submission, Submitted } from "../../../src/store/store.ts";
+import { everything, newJob } from "../../store/sample.ts";
 import { draft, shown, tryAdmission } from "./try-admission.ts";
 
 const id = "0198a3b4-0000-7000-8000-00000000000a";
 const id2 = "0198a3b4-0000-7000-8000-00000000000b";
 
+/** The record of a job as `draft()` describes it, but for this. */
+function recordOf(overrides: Partial<NewJob>): Uint8Array {
+  const input = { kind: "json", type: "", bytes: new TextEncoder().encode("1") } as const;
+  return encodeJob(newJob({ id, client: "ada", task: "echo", input, ...overrides }));
+}
+
 /** An admission whose store keeps what it is given and answers as told. */
 function open(answer: Submitted = { kind: "accepted" }) {
   const stored: NewJob[] = [];
-  const submit = async (jobs: readonly NewJob[]) => {
-    stored.push(...jobs);
+  const submit = async (jobs: readonly Submission[]) => {
+    stored.push(...jobs.map(({ record }) => decodeJob(record)));
     return jobs.map(() => answer);
   };
   const tried = tryAdmission({ store: { submit } });
@@ -42,13 +49,16 @@ describe("what a job asks for is stored", () => {
       timeoutMs: 20,
       retry: { maxAttempts: 2, jitter: "none" },
     });
-    const { priority, runAt, submittedAt, expiresAt, idempotencyKey, maxAttempts, options } = stored[0] as NewJob;
+    const { priority, runAt, submittedAt, expiresAt, idempotencyKey, maxAttempts } = stored[0] as NewJob;
+    const { labels, timeoutMs, retry } = stored[0] as NewJob;
     assert.deepEqual(
-      { priority, runAt, submittedAt, expiresAt, idempotencyKey, maxAttempts, options },
+      { priority, runAt, submittedAt, expiresAt, idempotencyKey, maxAttempts, labels, timeoutMs, retry },
       {
         ...{ priority: -7, runAt: now + 500, submittedAt: now, expiresAt: now + 900, maxAttempts: 2 },
         idempotencyKey: "invoice-4711",
-        options: { labels: { tier: "gold" }, timeoutMs: 20, retry: { jitter: "none" } },
+        labels: { tier: "gold" },
+        timeoutMs: 20,
+        retry: { jitter: "none" },
       },
     );
   });
@@ -69,13 +79,19 @@ describe("what a job asks for is stored", () => {
 
 describe("a job that was there before", () => {
   test("under another id, by its key, is a duplicate of that one", async () => {
-    const { submit } = open({ kind: "duplicate", id: id2, cursor: 8 });
+    const { submit } = open({ kind: "known", by: "key", id: id2, content: recordOf({}), cursor: 8 });
     const answer = await submit({ id, idempotencyKey: "k" });
     assert.deepEqual(answer, { kind: "duplicate", id: id2, channel: "default", finalCursor: 8 });
   });
 
   test("with other content is refused by its id, naming all that differs", async () => {
-    const { submit, backlog } = open({ kind: "conflict", id, by: "id", differs: ["input", "priority"] });
+    const { submit, backlog } = open({
+      kind: "known",
+      by: "id",
+      id,
+      content: recordOf({ input: null, priority: 1 }),
+      cursor: null,
+    });
     const answer = await submit({ id, idempotencyKey: "k" });
     assert.ok(answer?.kind === "refused" && answer.error.reason === "already_exists");
     assert.match(answer.error.message, new RegExp(`job "${id}" exists and differs in input, priority`));
@@ -83,7 +99,7 @@ describe("a job that was there before", () => {
   });
 
   test("with other content is refused by its key, naming the job that has it", async () => {
-    const { submit } = open({ kind: "conflict", id: id2, by: "key", differs: ["task"] });
+    const { submit } = open({ kind: "known", by: "key", id: id2, content: recordOf({ task: "other" }), cursor: null });
     const answer = await submit({ id, idempotencyKey: "k" });
     assert.ok(answer?.kind === "refused" && answer.error.reason === "key_exists");
     assert.match(answer.error.message, new RegExp(`key "k" belongs to job "${id2}", which differs in task`));

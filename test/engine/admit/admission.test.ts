@@ -4,7 +4,7 @@ import type { Draft } from "../../../src/engine/admit/draft.ts";
 import { refusal } from "../../../src/errors.ts";
 import type { CheckCall } from "../../../src/pool/checker/checks.ts";
 import { endedOf, loaded, newLease, settlementOf } from "../../support/samples.ts";
-import { everything, settlement } from "../../store/sample.ts";
+import { everything, settlement, inputOf } from "../../store/sample.ts";
 import { draft, drafts, refusalOf, shown, tryAdmission } from "./try-admission.ts";
 
 const id = "0198a3b4-0000-7000-8000-00000000000a";
@@ -24,11 +24,11 @@ describe("an accepted job", () => {
     assert.equal(lease.trace, "trace");
     assert.equal(lease.submittedAt, now);
     assert.equal(lease.runAt, now);
-    assert.equal(lease.input?.kind, "message");
-    const { priority, expiresAt, idempotencyKey, options } = lease;
+    assert.equal(inputOf(lease)?.kind, "message");
+    const { priority, expiresAt, idempotencyKey, labels, timeoutMs, retry } = lease;
     assert.deepEqual(
-      { priority, expiresAt, idempotencyKey, options },
-      { priority: 0, expiresAt: null, idempotencyKey: null, options: null },
+      { priority, expiresAt, idempotencyKey, labels, timeoutMs, retry },
+      { priority: 0, expiresAt: null, idempotencyKey: null, labels: {}, timeoutMs: null, retry: null },
     );
   });
 

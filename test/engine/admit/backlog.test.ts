@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createBacklog } from "../../../src/engine/admit/backlog.ts";
 import { createMemoryStore } from "../../../src/store/memory.ts";
-import { newJobs } from "../../store/sample.ts";
+import { newJobs, submit } from "../../store/sample.ts";
 
 const limits = new Map([
   ["cpu", 3],
@@ -36,7 +36,7 @@ test("retries may exceed the limit, and then nothing new is taken until they are
 
 test("load takes the numbers of the store and names the pools that are gone", async () => {
   const store = createMemoryStore();
-  await store.submit([...newJobs(2), ...newJobs(1, { pool: "old" })]);
+  await submit(store, [...newJobs(2), ...newJobs(1, { pool: "old" })]);
   const backlog = createBacklog(store, limits);
   assert.deepEqual(await backlog.load(), ["old"]);
   assert.equal(backlog.queued("cpu"), 2);
@@ -46,7 +46,7 @@ test("load takes the numbers of the store and names the pools that are gone", as
 
 test("a pool that is not configured is named although its jobs were given back before", async () => {
   const store = createMemoryStore();
-  await store.submit(newJobs(1, { pool: "old" }));
+  await submit(store, newJobs(1, { pool: "old" }));
   const backlog = createBacklog(store, limits);
   backlog.change("old", 1);
   assert.deepEqual(await backlog.load(), ["old"]);

@@ -6,7 +6,8 @@ import type { GivenInput } from "../../../src/engine/admit/input.ts";
 import { MillpondError } from "../../../src/errors.ts";
 import { SleepInputSchema } from "../../../src/gen/millpond/tasks/v1/diagnostic_pb.ts";
 import type { JsonValue } from "../../../src/job/job.ts";
-import { t0 } from "../../store/sample.ts";
+import { decodeJob, encodeJob } from "../../../src/job/record.ts";
+import { newJob, t0 } from "../../store/sample.ts";
 import { loaded } from "../../support/samples.ts";
 
 const tasks = new Map([
@@ -77,13 +78,14 @@ test("whatever a client describes is either taken within all bounds or refused b
         return;
       }
       seen.taken += 1;
-      const { runAt, maxAttempts, options } = checked;
+      const { runAt, maxAttempts, labels, timeoutMs, retry } = checked;
       assert.ok(Number.isInteger(maxAttempts) && maxAttempts >= 1 && maxAttempts <= 100);
       assert.ok(runAt >= t0 && runAt <= t0 + yearMs);
       const isNamed = draft.id !== "" || draft.idempotencyKey !== ""; // then the store says whether it is late
       assert.ok(draft.expiresAt === null || isNamed || draft.expiresAt > runAt);
-      assert.ok(options === null || Object.keys(options).length > 0);
-      assert.deepEqual(JSON.parse(JSON.stringify(options)), options);
+      assert.ok(retry === null || Object.keys(retry).length > 0);
+      const asked = newJob({ labels: { ...labels }, timeoutMs, retry });
+      assert.deepEqual(decodeJob(encodeJob(asked)), { ...asked, inputDigest: null });
     }),
     { numRuns: 2_000 },
   );

@@ -10,7 +10,7 @@ import { createMemoryStore } from "../../../src/store/memory.ts";
 import type { LeaseRequest, Leased } from "../../../src/store/store.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
 import { keptLog } from "../../support/samples.ts";
-import { newJobs, t0 } from "../../store/sample.ts";
+import { newJobs, settling, submit, t0 } from "../../store/sample.ts";
 import { createFakePool } from "../../pool/fake-pool.ts";
 
 export function tryDispatcher(
@@ -67,7 +67,9 @@ export function tryDispatcher(
       settled.push(...ended);
       const none = { ...defaultRetryPolicy, jitter: "none" as const };
       void watched(
-        store.settle(ended.map(({ lease, outcome, ...span }) => transition(lease, outcome, none, span, () => 0))),
+        store.settle(
+          ended.map(({ lease, outcome, ...span }) => settling(lease, transition(lease, outcome, none, span, () => 0))),
+        ),
       );
     },
     ...parts,
@@ -81,7 +83,7 @@ export function tryDispatcher(
     ...{ dispatcher, clock, store, pool, backlog, asked, settled, errors, lines },
     /** Puts jobs into the store as admission does, without a hint. */
     async put(count: number, job: Parameters<typeof newJobs>[1] = {}) {
-      await store.submit(newJobs(count, job));
+      await submit(store, newJobs(count, job));
       backlog.change("cpu", count);
     },
     /** Waits until the dispatcher has done all that it can before time passes, a job ends, or it gets a hint. */

@@ -5,14 +5,16 @@ import { createBacklog } from "../../../src/engine/admit/backlog.ts";
 import { createSettler } from "../../../src/engine/settle/settler.ts";
 import { isUnavailable, refusal } from "../../../src/errors.ts";
 import { defaultRetryPolicy } from "../../../src/job/backoff.ts";
-import type { Settlement } from "../../../src/job/job.ts";
+import type { Failure } from "../../../src/job/job.ts";
+import { decodeResult } from "../../../src/job/record.ts";
 import type { Ended } from "../../../src/pool/pool.ts";
-import type { Settled } from "../../../src/store/store.ts";
+import type { Settled, Settling } from "../../../src/store/store.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
 import { endedOf, failedOnce, keptLog, newLease } from "../../support/samples.ts";
 
 type Call = {
-  readonly settlements: readonly Settlement[];
+  readonly settlements: readonly Settling["settlement"][];
+  readonly failures: readonly (Failure | null)[];
   readonly written: Promise<unknown>;
   answer(applied?: readonly Settled[]): void;
   fail(error: unknown): void;
@@ -34,10 +36,12 @@ function open() {
   const backlog = createBacklog({ counts: async () => ({ pools: [] }) }, new Map([["cpu", 10]]));
   const settler = createSettler({
     store: {
-      settle(settlements) {
+      settle(attempts) {
+        const settlements = attempts.map(({ settlement }) => settlement);
         const { promise, resolve, reject } = Promise.withResolvers<readonly Settled[]>();
         calls.push({
           settlements,
+          failures: attempts.map(({ ending }) => ending && decodeResult(ending, 0).failure),
           written: promise,
           answer: (applied = settlements.map(() => "written" as const)) => resolve(applied),
           fail: reject,
@@ -121,7 +125,7 @@ describe("a job that was cancelled while it ran", () => {
     calls[0]?.answer(["cancelling", "written"]);
     await turn();
     assert.deepEqual(
-      calls[1]?.settlements.map(({ state, outcome, failure }) => [state, outcome, failure?.reason]),
+      calls[1]?.settlements.map(({ state, outcome }, index) => [state, outcome, calls[1]?.failures[index]?.reason]),
       [["CANCELLED", "cancelled", "cancelled"]],
     );
     assert.equal(settled.length, 1);
@@ -147,7 +151,7 @@ describe("a job that was cancelled while it ran", () => {
 describe("a job's own retry policy", () => {
   test("goes before its task's, and what it does not name is the task's", () => {
     const { settler, calls } = open();
-    const own = (retry: object) => endedOf(newLease({ attempt: 2, options: { retry } }), failedOnce, { finishedAt: 0 });
+    const own = (retry: object) => endedOf(newLease({ attempt: 2, retry }), failedOnce, { finishedAt: 0 });
     settler.settle([own({ baseMs: 7 }), own({ factor: 5 }), own({})]);
     assert.deepEqual(
       calls[0]?.settlements.map(({ runAt }) => runAt),

@@ -10,7 +10,7 @@ import { createMemoryStore } from "../../../src/store/memory.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
 import { keptLog } from "../../support/samples.ts";
-import { everything, newJobs, t0 } from "../../store/sample.ts";
+import { everything, newJobs, submit, t0 } from "../../store/sample.ts";
 
 const leaseMs = 30_000;
 
@@ -84,9 +84,9 @@ describe("recovery at a start", () => {
   test("a job of which something is damaged fails with that, whatever else it would end with", async () => {
     const { store, clock, lease, settle, flush } = open();
     const damage = { reason: "damaged", message: "does not match its checksum", retryable: false };
-    await store.submit(newJobs(2));
+    await submit(store, newJobs(2));
     const { leases } = await lease("dead");
-    await store.cancel({ client: "ada", ids: [leases[1]!.id], now: t0, failure: damage });
+    await store.cancel({ client: "ada", ids: [leases[1]!.id], now: t0 });
     await store.recover({ owner: "dead" });
     const damaged: Pick<Store, "expired"> = {
       expired: async (request) => (await store.expired(request)).map((each) => ({ ...each, damage })),
@@ -104,7 +104,7 @@ describe("recovery at a start", () => {
 
   test("jobs of a process that died are given back, after a backoff, with their attempt and crash counted", async () => {
     const { store, clock, lease, recover } = open();
-    await store.submit(newJobs(3));
+    await submit(store, newJobs(3));
     await lease("dead", 2);
     assert.equal(await recover(), 2);
     assert.deepEqual(
@@ -123,7 +123,7 @@ describe("recovery at a start", () => {
 
   test("jobs of this process are left alone", async () => {
     const { store, lease, recover } = open();
-    await store.submit(newJobs(2));
+    await submit(store, newJobs(2));
     await lease("new");
     assert.equal(await recover(), 0);
     assert.equal((await store.counts()).pools[0]?.RUNNING, 2);
@@ -131,7 +131,7 @@ describe("recovery at a start", () => {
 
   test("it is durable when it is done, however many there are", async () => {
     const { store, lease, recover, calls } = open();
-    await store.submit(newJobs(2500));
+    await submit(store, newJobs(2500));
     await lease("dead");
     assert.equal(await recover(), 2500);
     assert.deepEqual(calls, ["settled 1000", "settled 1000", "settled 500"]);
@@ -140,7 +140,7 @@ describe("recovery at a start", () => {
 
   test("ten deaths of servers make no job poison: it is a suspect after the second, and its attempts go on", async () => {
     const { store, clock, lease, recover } = open();
-    await store.submit(newJobs(1, { maxAttempts: 100 }));
+    await submit(store, newJobs(1, { maxAttempts: 100 }));
     for (let death = 1; death <= 10; death += 1) {
       clock.advance(5000);
       const suspects = death > suspectAfterCrashes;
@@ -158,7 +158,7 @@ describe("recovery at a start", () => {
 
   test("a job on its last attempt is dead as lost", async () => {
     const { store, lease, recover } = open();
-    await store.submit(newJobs(1, { maxAttempts: 1 }));
+    await submit(store, newJobs(1, { maxAttempts: 1 }));
     await lease("dead");
     await recover();
     const [job] = (await store.list(everything)).jobs;
@@ -174,7 +174,7 @@ describe("recovery at a start", () => {
 
   test("a store that refuses its settlements fails the start instead of holding it up for ever", async () => {
     const { store, clock, lease, flush } = open();
-    await store.submit(newJobs(1));
+    await submit(store, newJobs(1));
     await lease("dead");
     await store.recover({ owner: "dead" });
     await assert.rejects(
@@ -187,7 +187,7 @@ describe("recovery at a start", () => {
 describe("leases that ran out", () => {
   test("are settled as lost, not as a crash, within about a second", async (t) => {
     const { store, lease, look, clock } = await openReaper(t);
-    await store.submit(newJobs(2));
+    await submit(store, newJobs(2));
     await lease("other", 1);
     clock.advance(leaseMs - 1_500);
     await lease("other", 1);
@@ -200,7 +200,7 @@ describe("leases that ran out", () => {
 
   test("that this process holds are left to the lease-keeper, also after a long standstill", async (t) => {
     const { store, lease, look, clock, held, count } = await openReaper(t);
-    await store.submit(newJobs(2));
+    await submit(store, newJobs(2));
     const { leases } = await lease("new");
     held.push(leases[0] as Lease);
     clock.advance(leaseMs * 10);
@@ -210,7 +210,7 @@ describe("leases that ran out", () => {
 
   test("under an older fence than the one held are nobody's", async (t) => {
     const { store, lease, look, clock, held, count } = await openReaper(t);
-    await store.submit(newJobs(1));
+    await submit(store, newJobs(1));
     const [current] = (await lease("new")).leases;
     held.push({ ...(current as Lease), fence: 0 });
     clock.advance(leaseMs);
@@ -220,7 +220,7 @@ describe("leases that ran out", () => {
 
   test("are settled in bounded pages", async (t) => {
     const { store, lease, look, clock, calls, count } = await openReaper(t);
-    await store.submit(newJobs(2_500));
+    await submit(store, newJobs(2_500));
     await lease("other");
     clock.advance(leaseMs);
     await look();
@@ -233,7 +233,7 @@ describe("jobs whose deadline passed while they waited", () => {
   test("are DEAD, although nobody had a worker for them, and wait no more", async (t) => {
     const { store, look, backlog, count } = await openReaper(t);
     const expiresAt = t0 + 500;
-    await store.submit([...newJobs(1, { expiresAt }), ...newJobs(1, { expiresAt, runAt: t0 + 499 }), ...newJobs(1)]);
+    await submit(store, [...newJobs(1, { expiresAt }), ...newJobs(1, { expiresAt, runAt: t0 + 499 }), ...newJobs(1)]);
     await backlog.load();
     await look();
     const dead = (await store.list({ ...everything, state: "DEAD" })).jobs;
@@ -250,14 +250,14 @@ describe("jobs whose deadline passed while they waited", () => {
 
   test("in a pool that is not configured any more are found too", async (t) => {
     const { store, look } = await openReaper(t);
-    await store.submit(newJobs(1, { pool: "old", expiresAt: t0 + 500 }));
+    await submit(store, newJobs(1, { pool: "old", expiresAt: t0 + 500 }));
     await look();
     assert.equal((await store.list(everything)).jobs[0]?.state, "DEAD");
   });
 
   test("are settled ten pages a look at most", async (t) => {
     const { store, look, calls, count } = await openReaper(t);
-    for (let thousand = 0; thousand < 11; thousand += 1) await store.submit(newJobs(1_000, { expiresAt: t0 + 1 }));
+    for (let thousand = 0; thousand < 11; thousand += 1) await submit(store, newJobs(1_000, { expiresAt: t0 + 1 }));
     await look();
     assert.equal(calls.length, 10);
     await look();
@@ -266,7 +266,7 @@ describe("jobs whose deadline passed while they waited", () => {
 
   test("wait while outcomes pile up", async (t) => {
     const { store, look, count } = await openReaper(t, { isBehind: () => true });
-    await store.submit(newJobs(1, { expiresAt: t0 + 1 }));
+    await submit(store, newJobs(1, { expiresAt: t0 + 1 }));
     await look();
     assert.equal((await count())?.QUEUED, 1);
   });

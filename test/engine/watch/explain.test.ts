@@ -2,10 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createExplain, type ExplainedLane, maxAhead } from "../../../src/engine/watch/explain.ts";
 import type { Lease, NewJob, Settlement } from "../../../src/job/job.ts";
-import { cancelled } from "../../../src/job/transition.ts";
 import { createMemoryStore } from "../../../src/store/memory.ts";
 import { createFakeClock } from "../../support/fake-clock.ts";
-import { leaseAll, newJob, newJobs, settlement, t0 } from "../../store/sample.ts";
+import { leaseAll, newJob, newJobs, settlement, t0, submit } from "../../store/sample.ts";
 
 type Facts = { readonly pool?: Partial<ExplainedLane>; readonly isDraining?: boolean };
 
@@ -26,7 +25,7 @@ async function explained(
   act: (store: ReturnType<typeof createMemoryStore>) => Promise<unknown> = async () => undefined,
 ) {
   const { store, explain } = open(facts);
-  await store.submit([...before, job]);
+  await submit(store, [...before, job]);
   await act(store);
   const explanation = await explain("ada", job.id);
   assert.ok(explanation);
@@ -47,7 +46,7 @@ test("a suspect says why it waits, and that it runs in a process of its own", as
       for (const lease of await leaseAll(store)) {
         await store.settle([settlement(lease, { state: "QUEUED", outcome: "lost", crashes: 2, output: null })]);
       }
-      await store.submit(newJobs(1));
+      await submit(store, newJobs(1));
     }),
     await explained(lane, async (store) => {
       await waits(store);
@@ -72,7 +71,7 @@ test("a job that was cancelled while it runs has been told to stop", async () =>
   const job = newJob();
   const { cause, text } = await explained({ job }, async (store) => {
     await leaseAll(store);
-    await store.cancel({ client: "ada", ids: [job.id], now: t0, failure: cancelled });
+    await store.cancel({ client: "ada", ids: [job.id], now: t0 });
   });
   assert.equal(cause, "cancelling");
   assert.equal(text, "it was cancelled and told to stop: attempt 1 has not ended yet");
@@ -127,7 +126,7 @@ test("the first job waits for a worker while all are busy", async () => {
 test("a job that is leased and waits for a worker does not run yet, and starts before those that are not", async () => {
   const { store, explain } = open({ pool: { running: 2, waiting: [2, 3] } });
   const jobs = newJobs(4);
-  await store.submit(jobs);
+  await submit(store, jobs);
   await store.lease({ pool: "cpu", limit: 3, now: t0, owner: "boot", leaseMs: 30_000 });
   const answers = await Promise.all(jobs.map(({ id }) => explain("ada", id)));
   assert.deepEqual(
@@ -148,7 +147,7 @@ test("a job that is leased while those before it are counted waits for a worker,
   ] as const) {
     const store = createMemoryStore();
     const job = newJob();
-    await store.submit([job]);
+    await submit(store, [job]);
     const pool = { running: 2, waiting, workers: 2, isBroken: false, startingMs: () => undefined };
     const explain = createExplain({
       store: {
@@ -207,7 +206,7 @@ test("a job of a pool that is not configured waits for somebody to configure it"
 test("of another's job, and of none, nothing is said", async () => {
   const { store, explain } = open();
   const job = newJob({ client: "bob" });
-  await store.submit([job]);
+  await submit(store, [job]);
   assert.equal(await explain("ada", job.id), null);
   assert.equal(await explain("ada", "nowhere"), null);
 });

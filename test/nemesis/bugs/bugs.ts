@@ -40,9 +40,9 @@ export const bugs: readonly SeededBug[] = [
     says: "a settlement applies whoever holds the job now",
     breaks: ["I6"],
     plant: patched({
-      file: "store/memory.ts",
-      text: 'if (job?.state !== "RUNNING" || job.fence !== fence) return "stale";',
-      by: 'if (job?.state !== "RUNNING") return "stale";',
+      file: "job/transition.ts",
+      text: 'if (job?.fence !== fence) return "stale";',
+      by: 'if (!job) return "stale";',
     }),
   },
   {
@@ -63,8 +63,8 @@ export const bugs: readonly SeededBug[] = [
     breaks: ["I6"],
     plant: patched({
       file: "store/memory.ts",
-      text: 'if (job?.state !== "RUNNING" || job.fence !== fence) return "stale";',
-      by: 'if (!job || (outcome !== "lost" && (job.state !== "RUNNING" || job.fence !== fence))) return "stale";',
+      text: 'const verdict = judge(job?.state === "RUNNING" ? job : undefined, settlement);',
+      by: 'const verdict = outcome === "lost" ? "written" : judge(job?.state === "RUNNING" ? job : undefined, settlement);',
     }),
   },
   {

@@ -1,8 +1,7 @@
 /** Bugs as wrappers around a port of the engine. */
 import type { Clock } from "../../../src/clock.ts";
-import type { NewJob } from "../../../src/job/job.ts";
 import type { Ended, Pool } from "../../../src/pool/port.ts";
-import type { AckRequest, Store, Submitted } from "../../../src/store/store.ts";
+import type { AckRequest, Store, Submission, Submitted } from "../../../src/store/store.ts";
 import type { Random } from "../random.ts";
 import type { World } from "../simulation/world.ts";
 
@@ -18,8 +17,8 @@ export function answeredBeforeCommitted(store: Store): Store {
   const seen = new Set<string>();
   return instead(store, {
     submit(jobs) {
-      const areNew = jobs.every(({ id, idempotencyKey }) => !seen.has(id) && idempotencyKey === null);
-      for (const { id } of jobs) seen.add(id);
+      const areNew = jobs.every(({ job }) => !seen.has(job.id) && job.idempotencyKey === null);
+      for (const { job } of jobs) seen.add(job.id);
       const committed = store.submit(jobs);
       if (!areNew) return committed;
       committed.catch(() => undefined);
@@ -28,7 +27,7 @@ export function answeredBeforeCommitted(store: Store): Store {
   });
 }
 
-const acceptAll = (jobs: readonly NewJob[]) => jobs.map((): Submitted => ({ kind: "accepted" }));
+const acceptAll = (jobs: readonly Submission[]) => jobs.map((): Submitted => ({ kind: "accepted" }));
 
 export function failureSwallowed(store: Store): Store {
   return instead(store, { submit: (jobs) => store.submit(jobs).catch(() => acceptAll(jobs)) });

@@ -1,9 +1,10 @@
 /** The true story of every job, kept beside the store as its calls are committed, and judged line by line. */
 import { defaultRetryPolicy } from "../../../src/job/backoff.ts";
-import { isFinal, type JobState, type Lease, type NewJob, type Settlement } from "../../../src/job/job.ts";
+import { type Failure, isFinal, type JobState, type Lease, type NewJob } from "../../../src/job/job.ts";
+import { decodeJob, decodePast } from "../../../src/job/record.ts";
 import type { Cancelled, CancelRequest, Extended, Leased, LeaseRequest } from "../../../src/store/store.ts";
-import type { Redriven, RedriveRequest, Removed, Settled, Submitted } from "../../../src/store/store.ts";
-import type { ExtendRequest } from "../../../src/store/store.ts";
+import type { Redriven, RedriveRequest, Removed, Settled, Settling } from "../../../src/store/store.ts";
+import type { ExtendRequest, Submission, Submitted } from "../../../src/store/store.ts";
 import type { Call } from "./disk.ts";
 import type { Record } from "./record.ts";
 import type { World } from "./world.ts";
@@ -117,7 +118,7 @@ export function createLedger({ world, record, isAlive, isShared }: LedgerParts):
     }
   }
 
-  function settled(settlement: Settlement, answer: Settled, { trueNow }: Caller): void {
+  function settled({ settlement, ending }: Settling, answer: Settled, { trueNow }: Caller): void {
     if (answer !== "written") return record.count(`settled ${answer}`);
     const entry = bySeq.get(settlement.seq);
     if (!entry) return;
@@ -143,7 +144,7 @@ export function createLedger({ world, record, isAlive, isShared }: LedgerParts):
     if (outcome === "released") entry.wasReleased = true;
     if (outcome === "lost" && given && settlement.deadReason !== "poison") wasLost(entry, given);
     if (state === "QUEUED" && (outcome === "failed" || outcome === "timed_out" || outcome === "lost")) {
-      retried(entry, settlement);
+      retried(entry, settlement, ending ? decodePast(ending).failure : null);
     }
     Object.assign(entry, { state, counted: attempt, given: undefined });
     if (isFinal(state)) ended(entry, fence);
@@ -155,9 +156,10 @@ export function createLedger({ world, record, isAlive, isShared }: LedgerParts):
     check("I8", !isAlive(owner) || hasEnded, () => `settled as lost while ${owner} held it`, job.id);
   }
 
-  function retried(entry: Entry, { fence, outcome, failure, attempt, runAt, finishedAt }: Settlement): void {
-    const { id, options } = entry.job;
-    const { baseMs, factor, maxBackoffMs, jitter } = { ...defaultRetryPolicy, ...options?.retry };
+  function retried(entry: Entry, settlement: Settling["settlement"], failure: Failure | null): void {
+    const { fence, outcome, attempt, runAt, finishedAt } = settlement;
+    const { id, retry } = entry.job;
+    const { baseMs, factor, maxBackoffMs, jitter } = { ...defaultRetryPolicy, ...retry };
     const delayMs = runAt - finishedAt;
     // an attempt that is given up as lost may go on, and end later
     const endedAt = outcome === "lost" ? 0 : (entry.endedAt.get(fence) ?? 0);
@@ -220,7 +222,8 @@ export function createLedger({ world, record, isAlive, isShared }: LedgerParts):
     applied({ method, request }, answer, caller) {
       switch (method) {
         case "submit":
-          for (const [index, job] of (request as NewJob[]).entries()) submitted(job, (answer as Submitted[])[index]!);
+          for (const [index, { record }] of (request as Submission[]).entries())
+            submitted(decodeJob(record), (answer as Submitted[])[index]!);
           break;
         case "lease":
           leased(request as LeaseRequest, answer as Leased, caller);
@@ -230,7 +233,7 @@ export function createLedger({ world, record, isAlive, isShared }: LedgerParts):
           break;
         }
         case "settle":
-          for (const [index, one] of (request as Settlement[]).entries())
+          for (const [index, one] of (request as Settling[]).entries())
             settled(one, (answer as Settled[])[index]!, caller);
           break;
         case "cancel":

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Clock } from "../../../src/clock.ts";
 import type { Lease, Outcome, Payload } from "../../../src/job/job.ts";
+import { decodeJob } from "../../../src/job/record.ts";
 import { createFakePool, type FakeAttempt, type FakePool, type FakeTasks } from "../../pool/fake-pool.ts";
 import type { Random } from "../random.ts";
 import type { Caller, Ledger } from "./ledger.ts";
@@ -116,8 +117,8 @@ export function createSimulatedPool(parts: SimulatedPoolParts): SimulatedPool {
   };
 }
 
-function outcomeOf({ how, laterMs }: Behaviour, { input }: Lease, run: string): Outcome {
-  if (how === "succeed") return { kind: "succeeded", output: outputOf(input, run) };
+function outcomeOf({ how, laterMs }: Behaviour, { record }: Lease, run: string): Outcome {
+  if (how === "succeed") return { kind: "succeeded", output: outputOf(decodeJob(record).input, run) };
   const failure = { reason: "told_to_fail", message: "as it was asked to", retryable: how !== "permanent" };
   return { kind: "failed", failure: how === "later" ? { ...failure, retryAfterMs: laterMs } : failure };
 }

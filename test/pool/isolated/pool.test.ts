@@ -143,10 +143,10 @@ suite("a job in a process of its own", () => {
   test("that does not stop in time is ended by its process, and with it when that does not move any more", async (t) => {
     const { run } = tryIsolated(t, { graceMs: 50 });
     const timeoutMs = 200;
-    assert.equal(shown(await run(job("names", "stay", { options: { timeoutMs } }))), "timed_out 200");
+    assert.equal(shown(await run(job("names", "stay", { timeoutMs }))), "timed_out 200");
     const clock = createFakeClock();
     const stopped = tryIsolated(t, { clock, graceMs: 50 });
-    const ended = stopped.run(job("names", "stay", { options: { timeoutMs: 3_600_000 } }));
+    const ended = stopped.run(job("names", "stay", { timeoutMs: 3_600_000 }));
     process.kill(await stopped.pidOf(), "SIGSTOP");
     clock.advance(3_600_000 + 50 + 10_000);
     assert.equal(shown(await ended), "timed_out 3600000");

@@ -25,7 +25,7 @@ suite("permits", () => {
   test("those of a thread that exits, or is ended, go back", async (t) => {
     const { run, pool, server, until } = await tryLines(t, {}, { maxWorkers: 2, graceMs: 10 });
     assert.equal(shown(await run("line", "exit")), "failed worker_died");
-    const blocked = job("line", "block", { options: { timeoutMs: 5_000 } });
+    const blocked = job("line", "block", { timeoutMs: 5_000 });
     const running = pool.run([blocked]);
     await until(() => server.heard.includes("block"));
     const waiting = run("line", "next");

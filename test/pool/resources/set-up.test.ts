@@ -25,7 +25,7 @@ suite("a resource of a thread", () => {
   test("that hangs as it is set up is bounded by the attempt's timeout", async (t) => {
     const waits = "waits for its signal";
     const { pool, run, lines } = await tryLines(t, { setups: [waits, waits] });
-    const [ended] = await pool.run([job("line", 1, { options: { timeoutMs: 100 } })]);
+    const [ended] = await pool.run([job("line", 1, { timeoutMs: 100 })]);
     assert.equal(shown(ended!), "timed_out 100");
     assert.match(shown(await run("line", 2)), /^succeeded/);
     assert.deepEqual(lines, [], "its thread goes on");
@@ -33,7 +33,7 @@ suite("a resource of a thread", () => {
 
   test("that does not stop to be set up is ended with its thread", async (t) => {
     const { pool, lines } = await tryLines(t, { setups: ["never returns"] }, { graceMs: 50 });
-    const [ended] = await pool.run([job("line", 1, { options: { timeoutMs: 100 } })]);
+    const [ended] = await pool.run([job("line", 1, { timeoutMs: 100 })]);
     assert.equal(shown(ended!), "timed_out 100");
     assert.ok(lines.some(({ text }) => text.includes("did not stop when it was told to")));
   });

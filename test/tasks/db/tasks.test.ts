@@ -117,7 +117,7 @@ test("the tasks", async (t) => {
         "db.query",
         DbQueryInputSchema,
         { database: "users", statement: "endless" },
-        { options: { timeoutMs: 500 } },
+        { timeoutMs: 500 },
       );
 
       const [ended] = await pool.run([lease]);

@@ -1,0 +1,222 @@
+/**
+ * Protobuf's wire format, written and read by hand for the two messages that every job goes through (record.ts): ten times as
+ * fast as protobuf-es' `BinaryWriter`, twice as fast as its `BinaryReader`. A record ends with its checksum, a fixed32 field.
+ * (https://protobuf.dev/programming-guides/encoding/)
+ */
+import { crc32 } from "node:zlib";
+
+const varint = 0;
+const fixed64 = 1;
+const lengthDelimited = 2;
+const fixed32 = 5;
+
+const checksumTag = (15 << 3) | fixed32;
+/** The checksum's tag and its four bytes. */
+const checksumBytes = 5;
+
+/** The checksum that a record ends with: who binds other bytes to the record need not read all of it. */
+export function checksumOf(record: Uint8Array): number {
+  return new DataView(record.buffer, record.byteOffset + record.length - 4).getUint32(0, true);
+}
+
+/** Whether a record has the bytes that were written. */
+export function isSound(record: Uint8Array): boolean {
+  const end = record.length - checksumBytes;
+  return end >= 0 && record[end] === checksumTag && crc32(record.subarray(0, end)) === checksumOf(record);
+}
+
+/** Records are written behind each other into buffers of this size, and are views of them. */
+const slabBytes = 64 * 1024;
+
+/** Writes one record after the other; field numbers are 1 to 14. */
+export class WireWriter {
+  #slab = Buffer.allocUnsafeSlow(slabBytes);
+  #view = viewOf(this.#slab);
+  #start = 0;
+  #at = 0;
+
+  /** Forgets what was begun and not ended. */
+  begin(): void {
+    this.#at = this.#start;
+  }
+
+  /** What was written since the last record. */
+  end(): Uint8Array<ArrayBuffer> {
+    this.#reserve(checksumBytes);
+    const sum = crc32(this.#slab.subarray(this.#start, this.#at));
+    this.#slab[this.#at] = checksumTag;
+    this.#view.setUint32(this.#at + 1, sum, true);
+    this.#at += checksumBytes;
+    const record = new Uint8Array(this.#slab.buffer, this.#start, this.#at - this.#start);
+    this.#start = this.#at;
+    return record;
+  }
+
+  /** A whole number that is not negative. */
+  uint(field: number, value: number): void {
+    this.#reserve(11);
+    this.#slab[this.#at++] = (field << 3) | varint;
+    this.#varint(value);
+  }
+
+  double(field: number, value: number): void {
+    this.#reserve(9);
+    this.#slab[this.#at] = (field << 3) | fixed64;
+    this.#view.setFloat64(this.#at + 1, value, true);
+    this.#at += 9;
+  }
+
+  string(field: number, text: string): void {
+    if (text.length >= 128) return this.bytes(field, Buffer.from(text));
+    this.#reserve(2 + text.length);
+    const slab = this.#slab;
+    const start = this.#at + 2;
+    for (let index = 0; index < text.length; index += 1) {
+      const code = text.charCodeAt(index);
+      if (code > 127) return this.bytes(field, Buffer.from(text));
+      slab[start + index] = code;
+    }
+    slab[start - 2] = (field << 3) | lengthDelimited;
+    slab[start - 1] = text.length;
+    this.#at = start + text.length;
+  }
+
+  bytes(field: number, bytes: Uint8Array): void {
+    this.#reserve(6 + bytes.length);
+    this.#slab[this.#at++] = (field << 3) | lengthDelimited;
+    this.#varint(bytes.length);
+    this.#slab.set(bytes, this.#at);
+    this.#at += bytes.length;
+  }
+
+  /** A UUID in its 36-character form, as 16 bytes. */
+  uuid(field: number, text: string): void {
+    this.#reserve(18);
+    const slab = this.#slab;
+    slab[this.#at++] = (field << 3) | lengthDelimited;
+    slab[this.#at++] = 16;
+    for (let index = 0; index < 36; index += 2) {
+      if (text.charCodeAt(index) === dash) index += 1;
+      slab[this.#at++] = (digitOf(text.charCodeAt(index)) << 4) | digitOf(text.charCodeAt(index + 1));
+    }
+  }
+
+  /**
+   * Begins a message within the record, of less than 2 MiB: `endMessage` takes what this returns. Its length takes three
+   * bytes whatever it is, which protobuf allows.
+   */
+  beginMessage(field: number): number {
+    this.#reserve(4);
+    this.#slab[this.#at] = (field << 3) | lengthDelimited;
+    this.#at += 4;
+    return this.#at - this.#start;
+  }
+
+  endMessage(begun: number): void {
+    const start = this.#start + begun;
+    const length = this.#at - start;
+    if (length >= 1 << 21) throw new RangeError(`a message within a record has ${length} bytes, the limit is 2097151`);
+    this.#slab[start - 3] = (length & 127) | 128;
+    this.#slab[start - 2] = ((length >>> 7) & 127) | 128;
+    this.#slab[start - 1] = length >>> 14;
+  }
+
+  #varint(value: number): void {
+    let left = value;
+    for (; left > 127; left = Math.floor(left / 128)) this.#slab[this.#at++] = (left % 128) | 128;
+    this.#slab[this.#at++] = left;
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#at + bytes <= this.#slab.length) return;
+    const begun = this.#slab.subarray(this.#start, this.#at);
+    this.#slab = Buffer.allocUnsafeSlow(Math.max(slabBytes, 2 * begun.length, begun.length + bytes + checksumBytes));
+    this.#view = viewOf(this.#slab);
+    this.#slab.set(begun);
+    this.#start = 0;
+    this.#at = begun.length;
+  }
+}
+
+/**
+ * Reads the fields of a message in their order; what it gives out is a view. Trusts the bytes, but ends with them: of a record that is
+ * cut off, it reads the fields before.
+ */
+export class WireReader {
+  readonly #bytes: Buffer;
+  #at = 0;
+  #wire = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  /** The next field's number; 0: there is none. */
+  next(): number {
+    if (this.#at >= this.#bytes.length) return 0;
+    const tag = this.#varint();
+    this.#wire = tag & 7;
+    return tag >>> 3;
+  }
+
+  uint(): number {
+    return this.#varint();
+  }
+
+  double(): number {
+    this.#at += 8;
+    return this.#bytes.readDoubleLE(this.#at - 8);
+  }
+
+  string(): string {
+    const length = this.#varint();
+    this.#at += length;
+    return this.#bytes.toString("utf8", this.#at - length, this.#at);
+  }
+
+  bytes(): Buffer {
+    const length = this.#varint();
+    this.#at += length;
+    return this.#bytes.subarray(this.#at - length, this.#at);
+  }
+
+  /** Bytes that are given out. */
+  view(): Uint8Array {
+    const { buffer, byteOffset, length } = this.bytes();
+    return new Uint8Array(buffer, byteOffset, length);
+  }
+
+  uuid(): string {
+    const hex = this.#bytes.toString("hex", this.#at + 1, this.#at + 17);
+    this.#at += 17;
+    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  }
+
+  /** Passes over a field, as over one that a later version wrote. */
+  skip(): void {
+    if (this.#wire === varint) this.#varint();
+    else if (this.#wire === fixed64) this.#at += 8;
+    else if (this.#wire === fixed32) this.#at += 4;
+    else this.bytes();
+  }
+
+  #varint(): number {
+    let value = 0;
+    for (let weight = 1; ; weight *= 128) {
+      const byte = this.#bytes[this.#at++] as number;
+      value += (byte & 127) * weight;
+      if (!(byte > 127)) return value; // also where the bytes end
+    }
+  }
+}
+
+const dash = 45;
+
+/** Of a lower-case hex digit. */
+function digitOf(code: number): number {
+  return code < 58 ? code - 48 : code - 87;
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+}
