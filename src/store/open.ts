@@ -2,7 +2,7 @@ import type { Worker } from "node:worker_threads";
 import type { MillpondError } from "../errors.ts";
 import { createMemoryStore } from "./memory.ts";
 import { openSqliteStore } from "./sqlite.ts";
-import type { Commit, Upgrade } from "./sqlite/protocol.ts";
+import type { Commit, Upgrade } from "./sqlite/thread/protocol.ts";
 import type { Store } from "./store.ts";
 
 export type StoreOptions = {

@@ -2,10 +2,10 @@ import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { type MillpondError, messageOf, refusal, StartError } from "../errors.ts";
 import { createSignal } from "../lifecycle.ts";
-import { createBatches } from "./sqlite/batches.ts";
-import { createCalls } from "./sqlite/calls.ts";
 import { withHints } from "./hints.ts";
-import type { Commit, FromThread, ToThread, Upgrade } from "./sqlite/protocol.ts";
+import { createBatches } from "./sqlite/thread/batches.ts";
+import { createCalls } from "./sqlite/thread/calls.ts";
+import type { Commit, FromThread, ToThread, Upgrade } from "./sqlite/thread/protocol.ts";
 import type { Store } from "./store.ts";
 
 export type SqliteStoreOptions = {
@@ -40,7 +40,7 @@ export async function openSqliteStore({
   onCommit,
 }: SqliteStoreOptions): Promise<Store> {
   // Built files end in .js, and so does the thread's.
-  const entry = new URL(`./sqlite/thread${extname(import.meta.url)}`, import.meta.url);
+  const entry = new URL(`./sqlite/thread/thread${extname(import.meta.url)}`, import.meta.url);
   const thread = new Worker(entry, { workerData: { path }, name: "store" });
   onThread?.(thread);
   const post = (said: ToThread, transfer: ArrayBuffer[]) => thread.postMessage(said, transfer);

@@ -1,7 +1,22 @@
 /** What must always hold between the tables of a store, counted from the rows. */
 import assert from "node:assert/strict";
 import type { DatabaseSync } from "node:sqlite";
-import { channelSum, jobSum } from "../../src/store/sqlite/row-sum.ts";
+import { findWrongChannel } from "../../src/store/sqlite/channels/channels.ts";
+import { areRight } from "../../src/store/sqlite/integrity/checked-rows.ts";
+import { endedColumns, jobColumns, progressColumns } from "../../src/store/sqlite/jobs/job-rows.ts";
+import { findWrongLease } from "../../src/store/sqlite/jobs/leases.ts";
+import { findWrongName } from "../../src/store/sqlite/jobs/names.ts";
+import { placeColumns } from "../../src/store/sqlite/jobs/ready-queue.ts";
+
+/** The jobs that leases name and that run: the newest lease of each, unless it ended or waits again. */
+const running = `
+  WITH leased AS (
+    SELECT iif(json_each.type = 'integer', json_each.value, json_each.value ->> 0) AS seq,
+      iif(json_each.type = 'integer', 1, json_each.value ->> 1) AS fence
+    FROM lease, json_each(lease.jobs))
+  SELECT DISTINCT job.seq FROM leased JOIN job ON job.seq = leased.seq
+  WHERE NOT EXISTS (SELECT 1 FROM ended WHERE ended.seq = job.seq)
+    AND NOT EXISTS (SELECT 1 FROM progress WHERE progress.seq = job.seq AND progress.fence >= leased.fence)`;
 
 export function assertConsistent(db: DatabaseSync): void {
   const rows = (sql: string) =>
@@ -10,26 +25,44 @@ export function assertConsistent(db: DatabaseSync): void {
       .all()
       .map((row) => ({ ...row }));
 
+  db.exec(`CREATE TEMP TABLE running AS ${running}`);
+  db.exec(`CREATE TEMP VIEW standing AS
+    SELECT job.seq, job.pool, coalesce(ended.state, iif(running.seq IS NULL, 0, 1)) AS state
+    FROM job LEFT JOIN ended ON ended.seq = job.seq LEFT JOIN running ON running.seq = job.seq`);
+  try {
+    assertRows(rows);
+    assertChecksums(db);
+  } finally {
+    db.exec("DROP VIEW standing; DROP TABLE running");
+  }
+}
+
+function assertRows(rows: (sql: string) => object[]): void {
   assert.deepEqual(
     rows(`SELECT pool, queued, running, succeeded, dead, cancelled FROM pool_count
       WHERE queued + running + succeeded + dead + cancelled > 0 ORDER BY pool`),
     rows(`SELECT pool, sum(state = 0) AS queued, sum(state = 1) AS running, sum(state = 2) AS succeeded,
-      sum(state = 3) AS dead, sum(state = 4) AS cancelled FROM job GROUP BY pool ORDER BY pool`),
+      sum(state = 3) AS dead, sum(state = 4) AS cancelled FROM standing GROUP BY pool ORDER BY pool`),
     "counts are those of the rows",
   );
   assert.deepEqual(
     rows("SELECT finished_bytes, dead_bytes FROM total"),
     rows(`
       WITH kept AS (
-        SELECT state, coalesce(length(input), 0) + coalesce(length(output), 0)
-          + coalesce(length(CAST(failure AS BLOB)), 0)
-          + coalesce((SELECT sum(length(bytes)) FROM payload WHERE id / 2 = seq), 0)
-          + coalesce((SELECT sum(length(CAST(failure AS BLOB))) FROM past_attempt AS past WHERE past.seq = job.seq), 0)
-          AS bytes
-        FROM job)
+        SELECT ended.state, length(record) + coalesce(length(rest), 0) + length(ending)
+          + coalesce((SELECT sum(length(past.ending)) FROM past_attempt AS past WHERE past.seq = job.seq), 0) AS bytes
+        FROM job JOIN ended ON ended.seq = job.seq)
       SELECT coalesce(sum(bytes) FILTER (WHERE state IN (2, 4)), 0) AS finished_bytes,
         coalesce(sum(bytes) FILTER (WHERE state = 3), 0) AS dead_bytes FROM kept`),
     "bytes are those of the rows",
+  );
+  assert.deepEqual(
+    rows("SELECT pool, is_suspect, priority, run_at, seq FROM waiting ORDER BY seq"),
+    rows(`SELECT job.pool, coalesce(crashes >= 2, 0) AS is_suspect, priority,
+        coalesce(progress.run_at, job.run_at) AS run_at, job.seq
+      FROM job JOIN standing ON standing.seq = job.seq LEFT JOIN progress ON progress.seq = job.seq
+      WHERE state = 0 ORDER BY job.seq`),
+    "the queue has the jobs that wait, each in its place",
   );
   assert.deepEqual(
     rows("SELECT id, formers FROM channel WHERE formers > 0 ORDER BY id"),
@@ -38,27 +71,40 @@ export function assertConsistent(db: DatabaseSync): void {
   );
   assert.deepEqual(
     rows("SELECT seq, client, pool, finished_at FROM dead_letter ORDER BY seq"),
-    rows("SELECT seq, client, pool, finished_at FROM job WHERE state = 3 ORDER BY seq"),
+    rows(`SELECT job.seq, client, pool, finished_at FROM job JOIN ended ON ended.seq = job.seq
+      WHERE state = 3 ORDER BY job.seq`),
     "the dead letters are the DEAD jobs",
   );
   assert.deepEqual(
     rows("SELECT pool, expires_at, seq FROM deadline ORDER BY seq"),
-    rows("SELECT pool, expires_at, seq FROM job WHERE state = 0 AND expires_at IS NOT NULL ORDER BY seq"),
+    rows(`SELECT job.pool, expires_at, job.seq FROM job JOIN standing ON standing.seq = job.seq
+        LEFT JOIN progress ON progress.seq = job.seq
+      WHERE state = 0 AND expires_at IS NOT NULL AND coalesce(redrives, 0) = 0 ORDER BY job.seq`),
     "the deadlines are those of jobs that wait",
   );
-  assert.deepEqual(rows(`SELECT seq FROM job WHERE NOT ${jobSum.isRight}`), [], "each sum is that of its job");
-  assert.deepEqual(rows(`SELECT id FROM channel WHERE NOT ${channelSum.isRight}`), [], "and of its channel");
-  assert.deepEqual(rows("SELECT id FROM payload WHERE id / 2 NOT IN (SELECT seq FROM job)"), [], "no stray payload");
-  assert.deepEqual(rows("SELECT seq FROM past_attempt WHERE seq NOT IN (SELECT seq FROM job)"), [], "no stray attempt");
+  const strays = ["progress", "ended", "past_attempt", "waiting", "deadline"];
+  for (const table of strays) {
+    assert.deepEqual(rows(`SELECT seq FROM ${table} WHERE seq NOT IN (SELECT seq FROM job)`), [], `no stray ${table}`);
+  }
   assert.deepEqual(
-    rows(`SELECT channel, cursor FROM job WHERE cursor IS NOT NULL
-      INTERSECT SELECT channel, cursor FROM former_result`),
+    rows("SELECT ended.seq FROM ended JOIN progress ON progress.seq = ended.seq"),
+    [],
+    "what has ended has no progress",
+  );
+  assert.deepEqual(
+    rows("SELECT channel, cursor FROM ended INTERSECT SELECT channel, cursor FROM former_result"),
     [],
     "no position is taken twice",
   );
-  assert.deepEqual(
-    rows("SELECT seq FROM job WHERE (state >= 2) <> (cursor IS NOT NULL)"),
-    [],
-    "final means a position",
-  );
+}
+
+function assertChecksums(db: DatabaseSync): void {
+  const tables = { job: jobColumns, waiting: placeColumns, progress: progressColumns, ended: endedColumns };
+  for (const [table, columns] of Object.entries(tables)) {
+    const all = db.prepare(`SELECT ${columns.join()}, checksum FROM ${table}`);
+    all.setReturnArrays(true);
+    const wrong = (all.all() as unknown as unknown[][]).filter((row) => !areRight(row, 0, columns));
+    assert.deepEqual(wrong, [], `each checksum is that of its row of ${table}`);
+  }
+  assert.deepEqual([findWrongName(db), findWrongChannel(db), findWrongLease(db)], [undefined, undefined, undefined]);
 }

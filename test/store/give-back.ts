@@ -1,8 +1,8 @@
 /** Gives the free pages of the store named on the command line back as fast as it can, and says each step. */
 import { stdout } from "node:process";
-import { createCheckpoint } from "../../src/store/sqlite/checkpoint.ts";
-import { openConnection } from "../../src/store/sqlite/connection.ts";
-import { createFreePages } from "../../src/store/sqlite/free-pages.ts";
+import { createCheckpoint } from "../../src/store/sqlite/thread/checkpoint.ts";
+import { openConnection } from "../../src/store/sqlite/thread/connection.ts";
+import { createFreePages } from "../../src/store/sqlite/thread/free-pages.ts";
 
 const db = openConnection(process.argv[2]!);
 const freePages = createFreePages(db, (sentence) => {

@@ -1,7 +1,7 @@
 /** Bytes on the disk that are not those that were written: one job's misfortune, never delivered, never silent. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { mostIndexesBytes } from "../../src/store/sqlite/inspect.ts";
+import { mostIndexesBytes } from "../../src/store/sqlite/integrity/inspect.ts";
 import { alter, flip, open, sentence, told, useFolder } from "./damaged-store.ts";
 import { asBoot1, data, died, finish, leaseAll, newJob, newJobs, resultsOf, settlement, t0, submit } from "./sample.ts";
 

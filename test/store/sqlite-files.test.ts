@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import type { MillpondError } from "../../src/errors.ts";
-import { openConnection } from "../../src/store/sqlite/connection.ts";
+import { openConnection } from "../../src/store/sqlite/thread/connection.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { latestKeptMs, type Store } from "../../src/store/store.ts";
 import { asBoot1, data, finish, leaseAll, newJobs, resultsOf, retried, settlement, t0, submit } from "./sample.ts";

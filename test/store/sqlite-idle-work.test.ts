@@ -1,7 +1,7 @@
 /** Space goes back to the disk in idle moments only, in small steps, and calls come first. */
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { startIdleWork } from "../../src/store/sqlite/idle-work.ts";
+import { startIdleWork } from "../../src/store/sqlite/thread/idle-work.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
 
 /** A store with so many steps' worth of free pages, each of which takes `stepMs`. */

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, test } from "node:test";
-import { createExecutor } from "../../src/store/sqlite/executor.ts";
-import { migrate } from "../../src/store/sqlite/migrate.ts";
+import { createExecutor } from "../../src/store/sqlite/thread/executor.ts";
+import { migrate } from "../../src/store/sqlite/thread/migrate.ts";
 
 /** Read whole, once, when a store is opened. */
 const readWhole = /^SCAN (?:pool_count|total)$/;

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { after, before, suite, test } from "node:test";
-import { openConnection } from "../../src/store/sqlite/connection.ts";
-import { assertLogWhole, findLogDamage } from "../../src/store/sqlite/wal-check.ts";
+import { openConnection } from "../../src/store/sqlite/thread/connection.ts";
+import { assertLogWhole, findLogDamage } from "../../src/store/sqlite/integrity/wal-check.ts";
 
 const headerBytes = 32;
 const frameBytes = 24 + 4_096;

@@ -1,0 +1,227 @@
+import type { DatabaseSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
+import { checksum } from "../integrity/checked-rows.ts";
+import { prepareQuery } from "../thread/connection.ts";
+import { DEAD } from "../thread/protocol.ts";
+
+/**
+ * What a channel's first result that was not swept is, which says how long it may stay. `LOOK`: not known, the pruner has
+ * to look. DEAD jobs whose result is acknowledged are swept past at once.
+ */
+export const LOOK = 0;
+export const ACKED = 1;
+export const UNACKED = 2;
+export const UNACKED_DEAD = 3;
+/** Its job was removed or redriven, and it is not acknowledged. */
+export const FORMER = 4;
+
+export type Head = { readonly kind: number; readonly at: number; readonly cursor: number };
+
+export type Channel = {
+  readonly id: number;
+  /** name.id */
+  readonly client: number;
+  /** Null: the client's place for discarded results. They count as acknowledged at once. */
+  readonly name: string | null;
+  last: number;
+  acked: number;
+  /** Up to this position only acknowledged DEAD jobs are left. */
+  swept: number;
+  /** Null: nothing is left to sweep. */
+  head: Head | null;
+  /** How many results it has whose job is not theirs any more. */
+  formers: number;
+};
+
+export type Channels = {
+  /** The channel, or undefined when it never had a job. With an empty name: the place of discarded results. */
+  find(client: number, name: string): Channel | undefined;
+  /** The channel, made when it is new. */
+  of(client: number, name: string): Channel;
+  byId(id: number): Channel;
+  /** Null also of a channel that only damage can have named. */
+  nameOf(id: number): string | null;
+  /** The channel, where it is one of this client's: damage can have named another, or none. */
+  known(id: number, client: number): Channel | undefined;
+  /** The same, and otherwise the client's place of unwanted results. */
+  ofJob(id: number, client: number): Channel;
+  /** The position for the result of a job that becomes final. */
+  append(channel: Channel, state: number, at: number): number;
+  acknowledge(channel: Channel, cursor: number): void;
+  /** Says that the result in this place has another job behind it now, or none, or is gone. */
+  disturb(channel: Channel, cursor: number): void;
+  setHead(channel: Channel, head: Head | null): void;
+  /** Says that the channel's positions changed, so that `flush` writes them. */
+  touch(channel: Channel): void;
+  flush(): void;
+};
+
+/** Channels kept in memory between transactions; beyond it all are read again. */
+const cached = 10_000;
+
+/** The channels' positions, in memory while a transaction runs and written once at its end. */
+export function createChannels(db: DatabaseSync): Channels {
+  const columns = "id, client, name, last, acked, swept, formers, head, head_at, head_cursor";
+  const byName = prepareQuery<Row>(db, `SELECT ${columns} FROM channel WHERE client = ? AND name = ?`);
+  const byNumber = prepareQuery<Row>(db, `SELECT ${columns} FROM channel WHERE id = ?`);
+  const insert = db.prepare(`INSERT INTO channel (${columns}, checksum) VALUES (${"?, ".repeat(10)}?)`);
+  const lastId = prepareQuery<[number]>(db, "SELECT coalesce(max(id), 0) FROM channel");
+  const update = db.prepare(
+    "UPDATE channel SET last = ?, acked = ?, swept = ?, formers = ?, checksum = ? WHERE id = ?",
+  );
+  const updateHead = db.prepare("UPDATE channel SET head = ?, head_at = ?, head_cursor = ? WHERE id = ?");
+  const dropRead = db.prepare("DELETE FROM former_result WHERE channel = ? AND cursor <= ?");
+
+  /** By client, then by name. */
+  const named = new Map<number, Map<string, Channel>>();
+  const numbered = new Map<number, Channel>();
+  const touched = new Set<Channel>();
+  const beheaded = new Set<Channel>();
+
+  function keep(channel: Channel): Channel {
+    const ofClient = named.get(channel.client) ?? new Map<string, Channel>();
+    named.set(channel.client, ofClient.set(channel.name ?? "", channel));
+    numbered.set(channel.id, channel);
+    return channel;
+  }
+
+  function look(client: number, name: string): Channel | undefined {
+    const known = named.get(client)?.get(name);
+    if (known) return known;
+    const row = byName.get(client, name);
+    return row && keep(toChannel(row));
+  }
+
+  function withId(id: number): Channel | undefined {
+    const known = numbered.get(id);
+    if (known) return known;
+    const row = byNumber.get(id);
+    return row && keep(toChannel(row));
+  }
+
+  function make(client: number, name: string): Channel {
+    const row: Row = [lastId.get()![0] + 1, client, name, 0, 0, 0, 0, null, null, null];
+    insert.run(...row, checksumOf(row));
+    return keep(toChannel(row));
+  }
+
+  function known(id: number, client: number): Channel | undefined {
+    const channel = withId(id);
+    return channel?.client === client ? channel : undefined;
+  }
+
+  const of = (client: number, name: string) => look(client, name) ?? make(client, name);
+
+  function setHead(channel: Channel, head: Head | null): void {
+    channel.head = head;
+    beheaded.add(channel);
+  }
+
+  /** Heads change less often than positions, and have an index. */
+  function flush(): void {
+    for (const channel of beheaded) {
+      const { head, id } = channel;
+      updateHead.run(...(head ? [head.kind, head.at, head.cursor] : noHead), id);
+      touched.add(channel);
+    }
+    beheaded.clear();
+    for (const channel of touched) {
+      const { last, acked, swept, formers, id } = channel;
+      update.run(last, acked, swept, formers, checksumOf(toRow(channel)), id);
+    }
+    touched.clear();
+    if (numbered.size <= cached) return;
+    named.clear();
+    numbered.clear();
+  }
+
+  return {
+    find: look,
+    of,
+    byId: (id) => {
+      const channel = withId(id);
+      if (!channel) throw new Error(`a job names channel ${id}, which does not exist`);
+      return channel;
+    },
+    nameOf: (id) => withId(id)?.name ?? null,
+    known,
+    ofJob: (id, client) => known(id, client) ?? of(client, ""),
+    append: (channel, state, at) => {
+      const cursor = ++channel.last;
+      touched.add(channel);
+      const isAcked = channel.name === null;
+      if (isAcked) channel.acked = cursor;
+      if (channel.head !== null) return cursor;
+      if (isAcked && state === DEAD) channel.swept = cursor;
+      else setHead(channel, { kind: isAcked ? ACKED : unackedKind(state), at, cursor });
+      return cursor;
+    },
+    acknowledge: (channel, cursor) => {
+      channel.acked = cursor;
+      touched.add(channel);
+      if (channel.formers > 0) channel.formers -= Number(dropRead.run(channel.id, cursor).changes);
+      const { head } = channel;
+      if (head === null || head.cursor > cursor || head.kind === ACKED) return;
+      setHead(channel, head.kind === UNACKED ? { ...head, kind: ACKED } : { ...head, kind: LOOK });
+    },
+    disturb: (channel, cursor) => {
+      if (channel.head?.cursor === cursor) setHead(channel, { ...channel.head, kind: LOOK });
+    },
+    setHead,
+    touch: (channel) => void touched.add(channel),
+    flush,
+  };
+}
+
+const noHead = [null, null, null] as const;
+
+type Row = [
+  id: number,
+  client: number,
+  name: string,
+  last: number,
+  acked: number,
+  swept: number,
+  formers: number,
+  kind: number | null,
+  at: number | null,
+  cursor: number | null,
+];
+
+function toChannel([id, client, name, last, acked, swept, formers, kind, at, cursor]: Row): Channel {
+  const head = kind === null ? null : { kind, at: at!, cursor: cursor! };
+  return { id, client, name: name === "" ? null : name, last, acked, swept, head, formers };
+}
+
+function toRow({ id, client, name, last, acked, swept, formers, head }: Channel): Row {
+  return [
+    id,
+    client,
+    name ?? "",
+    last,
+    acked,
+    swept,
+    formers,
+    ...(head ? [head.kind, head.at, head.cursor] : noHead),
+  ] as Row;
+}
+
+function checksumOf([id, client, name, ...positions]: Row): number {
+  return checksum([id, client, crc32(name), ...positions]);
+}
+
+/** A channel of which anything is not what was written: its positions decide what is delivered and removed. */
+export function findWrongChannel(db: DatabaseSync): number | undefined {
+  const all = db.prepare(
+    "SELECT id, client, name, last, acked, swept, formers, head, head_at, head_cursor, checksum FROM channel",
+  );
+  all.setReturnArrays(true);
+  for (const row of all.iterate() as unknown as Iterable<[...Row, checksum: number]>) {
+    if (checksumOf(row.slice(0, -1) as unknown as Row) !== row[10]) return row[0];
+  }
+  return undefined;
+}
+
+export function unackedKind(state: number): number {
+  return state === DEAD ? UNACKED_DEAD : UNACKED;
+}

@@ -1,0 +1,85 @@
+import type { DatabaseSync } from "node:sqlite";
+import { isSound } from "../../../job/wire.ts";
+import type { Acked, AckRequest } from "../../store.ts";
+import { substituteEnding } from "../integrity/substitutes.ts";
+import type { BytesWriter } from "../thread/bytes.ts";
+import { textOfId } from "../thread/columns.ts";
+import { prepareQuery } from "../thread/connection.ts";
+import type { Calls } from "../thread/protocol.ts";
+import type { Tables } from "../thread/tables.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+/** Of a result that has lost its job, `seq` is 0. */
+type Row = [cursor: number, ending: Bytes, seq: number];
+type DamagedRow = [
+  id: Bytes,
+  task: number,
+  submittedAt: number,
+  attempts: number,
+  crashes: number,
+  redrives: number,
+  finishedAt: number,
+];
+
+/** Reads a channel's results and acknowledges them. */
+export function createResults(db: DatabaseSync, { channels, damage, names }: Tables) {
+  const ofJobs = "SELECT cursor, ending, seq FROM ended INDEXED BY ended_position WHERE channel = ?1 AND cursor > ?2";
+  const after = prepareQuery<Row>(db, `${ofJobs} ORDER BY cursor LIMIT ?3`);
+  const afterWithFormers = prepareQuery<Row>(
+    db,
+    `${ofJobs} UNION ALL SELECT cursor, ending, 0 FROM former_result WHERE channel = ?1 AND cursor > ?2
+     ORDER BY cursor LIMIT ?3`,
+  );
+  const ofJob = prepareQuery<DamagedRow>(
+    db,
+    `SELECT id, task, submitted_at, attempts, crashes, redrives, finished_at FROM ended CROSS JOIN job ON job.seq = ended.seq
+     WHERE ended.seq = ?`,
+  );
+  const ofFormer = prepareQuery<DamagedRow>(
+    db,
+    "SELECT id, task, finished_at, 0, 0, 0, finished_at FROM former_result WHERE channel = ? AND cursor = ?",
+  );
+
+  function substitute(channel: number, [cursor, , seq]: Row): Uint8Array {
+    const row = (seq === 0 ? ofFormer.get(channel, cursor) : ofJob.get(seq))!;
+    const [, task, submittedAt, attempts, crashes, redrives, finishedAt] = row;
+    const job = { id: textOfId(row[0]), task: names.text(task), submittedAt };
+    return substituteEnding(job, { attempts, crashes, redrives, finishedAt }, damage.found("output", job.id));
+  }
+
+  function results(request: Calls["results"]["request"], output: BytesWriter): Calls["results"]["answer"] {
+    const { client, afterCursor, limit, maxBytes } = request;
+    const found = { cursor: [] as number[], endingBytes: [] as number[] };
+    const channel = channelOf(client, request.channel);
+    if (!channel) return { results: found, lastCursor: 0 };
+    const rows = channel.formers > 0 ? afterWithFormers : after;
+    let total = 0;
+    for (const row of limit > 0 ? rows.all(channel.id, Math.max(afterCursor, channel.acked), limit) : []) {
+      const stored = row[1];
+      total += stored.length;
+      if (found.cursor.length > 0 && total > maxBytes) break;
+      const ending = isSound(stored) ? stored : substitute(channel.id, row);
+      output.put(ending);
+      found.cursor.push(row[0]);
+      found.endingBytes.push(ending.length);
+    }
+    return { results: found, lastCursor: channel.last };
+  }
+
+  /** A channel with a name: other results are not read. */
+  function channelOf(client: string, name: string) {
+    const owner = names.find(client);
+    return owner === undefined || name === "" ? undefined : channels.find(owner, name);
+  }
+
+  function ackOne({ client, channel: name, cursor }: AckRequest): Acked {
+    const channel = channelOf(client, name);
+    const last = channel ? channel.last : 0;
+    if (cursor > last) return { kind: "out_of_range", lastCursor: last };
+    if (!channel) return { kind: "acknowledged", cursor: 0 };
+    if (cursor > channel.acked) channels.acknowledge(channel, cursor);
+    return { kind: "acknowledged", cursor: channel.acked };
+  }
+
+  return { results, ack: (requests: Calls["ack"]["request"]): Calls["ack"]["answer"] => requests.map(ackOne) };
+}

@@ -1,0 +1,89 @@
+import type { DatabaseSync } from "node:sqlite";
+import { ACKED, type Channel, FORMER, LOOK, unackedKind } from "./channels.ts";
+import { prepareQuery } from "../thread/connection.ts";
+import { type DetachResult, finalColumns, type FinalRow } from "./detach-result.ts";
+import { DEAD } from "../thread/protocol.ts";
+import type { Tables } from "../thread/tables.ts";
+
+/** Rows read at a time. */
+const walkRows = 64;
+/** Rows that one call of `prune` looks at; the next call goes on where it stopped. */
+const mostRows = 10_000;
+
+/** Whether what is first in its channel may go: its kind, see channels.ts, and when it was made. */
+export type MayGo = (kind: number, finishedAt: number) => boolean;
+
+export type Sweep = {
+  /** Removes from the start of a channel what may go, until something must stay; gives how much went. */
+  channel(channel: Channel, mayGo: MayGo): number;
+  /** Whether so much was looked at that it is enough for one call. */
+  isEnough(): boolean;
+  /** Begins a new account for a call. */
+  begin(): void;
+};
+
+/** Walks channels from their start. What was removed or swept past is never walked over again. */
+export function createSweep(db: DatabaseSync, { channels }: Tables, detachResult: DetachResult): Sweep {
+  const ofJobs = `SELECT ${finalColumns}, 0 FROM ended INDEXED BY ended_position CROSS JOIN job ON job.seq = ended.seq
+    WHERE ended.channel = ?1 AND ended.cursor > ?2`;
+  const walk = prepareQuery<Row>(db, `${ofJobs} ORDER BY ended.cursor LIMIT ${walkRows}`);
+  const walkWithFormers = prepareQuery<Row>(
+    db,
+    `${ofJobs} UNION ALL
+     SELECT 0, 0, 0, state, finished_at, channel, cursor, 0, 0, 1 FROM former_result WHERE channel = ?1 AND cursor > ?2
+     ORDER BY cursor LIMIT ${walkRows}`,
+  );
+  const eraseFormer = db.prepare("DELETE FROM former_result WHERE channel = ? AND cursor = ?");
+  let looked = 0;
+
+  function remove(channel: Channel, row: Row): void {
+    if (row[9] === 1) {
+      eraseFormer.run(channel.id, row[6]);
+      channel.formers -= 1;
+    } else detachResult.eraseJob(row.slice(0, -1) as FinalRow);
+  }
+
+  function kindOf({ acked }: Channel, [, , , state, , , cursor, , , isFormer]: Row): number {
+    if (isFormer === 1) return FORMER;
+    return cursor <= acked ? ACKED : unackedKind(state);
+  }
+
+  return {
+    channel: (channel, mayGo) => {
+      let removed = 0;
+      channels.touch(channel);
+      for (;;) {
+        const rows = (channel.formers > 0 ? walkWithFormers : walk).all(channel.id, channel.swept);
+        for (const row of rows) {
+          const [, , , state, at, , cursor] = row;
+          const kind = kindOf(channel, row);
+          if (!(state === DEAD && kind === ACKED)) {
+            if (!mayGo(kind, at)) {
+              channels.setHead(channel, { kind, at, cursor });
+              return removed;
+            }
+            remove(channel, row);
+            removed += 1;
+          }
+          looked += 1;
+          channel.swept = cursor;
+        }
+        if (rows.length < walkRows) {
+          channel.swept = channel.last;
+          channels.setHead(channel, null);
+          return removed;
+        }
+        if (looked >= mostRows) {
+          channels.setHead(channel, { kind: LOOK, at: 0, cursor: channel.swept });
+          return removed;
+        }
+      }
+    },
+    isEnough: () => looked >= mostRows,
+    begin: () => {
+      looked = 0;
+    },
+  };
+}
+
+type Row = [...FinalRow, isFormer: number];

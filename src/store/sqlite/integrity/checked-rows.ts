@@ -1,0 +1,77 @@
+/**
+ * Integrity, in three layers. What a client or a task gave (records and results) carries a CRC-32 of its own, made by
+ * job/record.ts in the main thread, and is checked whenever it is read. The numbers around it, which the store itself
+ * writes, have a checksum in their row: it is computed here and nowhere else, when a row is written (`createRowWriter`)
+ * and when it is read (`checksum`). Rows on which every other row rests (names, channels, leases) are checked when the
+ * store is opened, and a wrong one refuses the start; a wrong row of a single job is that job's misfortune (damage.ts).
+ * SQLite's own pages are checked at the start of small files (inspect.ts); transactions that are missing at the log's end
+ * are found by their number (commit-counter.ts), and a gap inside the log by its frames (wal-check.ts).
+ */
+import type { DatabaseSync, SQLInputValue } from "node:sqlite";
+
+type Cell = number | null;
+
+/** Stands for NULL: no column holds it. */
+const absent = -(2 ** 52);
+
+/** 32 bits over numbers in their order: one that changes, however little, always changes it. */
+export function checksum(numbers: readonly Cell[], length = numbers.length): number {
+  let sum = length;
+  for (let index = 0; index < length; index += 1) {
+    const value = numbers[index] ?? absent;
+    sum = Math.imul(sum ^ value, 0x9e37_79b1);
+    sum = Math.imul(sum ^ (sum >>> 15) ^ Math.floor(value / 2 ** 32), 0x85eb_ca6b);
+  }
+  return sum ^ (sum >>> 13);
+}
+
+/** Whether the numbers of a row from this place on, which end with their checksum, are those that were written. */
+export function areRight(row: readonly unknown[], from: number, columns: readonly string[]): boolean {
+  const numbers = (from === 0 ? row : row.slice(from, from + columns.length)) as readonly Cell[];
+  return checksum(numbers, columns.length) === row[from + columns.length];
+}
+
+/** Stored in place of the checksum of numbers that were wrong already when they were read. */
+export const wrongChecksum = 2 ** 40;
+
+export type RowWriter = {
+  /** Puts a row on the list: the numbers of its columns in their order, their checksum, then what has one of its own. */
+  add(numbers: readonly Cell[], others?: readonly SQLInputValue[], isRight?: boolean): void;
+  /** Writes what was added. Throws, and has written nothing of the last statement, where a row breaks a constraint. */
+  flush(): void;
+};
+
+/** Rows in one statement: half as dear as one by one. */
+export const rowsPerStatement = 16;
+
+/** `into`: `INSERT INTO table`, whose columns are its numbers, `checksum` and the others, in this order. */
+export function createRowWriter(
+  db: DatabaseSync,
+  into: string,
+  numbers: readonly string[],
+  others: readonly string[] = [],
+): RowWriter {
+  const columns = [...numbers, "checksum", ...others];
+  const row = `(${columns.map(() => "?").join()})`;
+  const head = `${into} (${columns.join()}) VALUES`;
+  const one = db.prepare(`${head} ${row}`);
+  const many = db.prepare(`${head} ${Array<string>(rowsPerStatement).fill(row).join()}`);
+  const cellsAtOnce = columns.length * rowsPerStatement;
+  let cells: SQLInputValue[] = [];
+
+  return {
+    add: (values, rest = [], isRight = true) => {
+      for (const value of values) cells.push(value);
+      cells.push(isRight ? checksum(values) : wrongChecksum);
+      for (const value of rest) cells.push(value);
+    },
+    flush: () => {
+      if (cells.length === 0) return;
+      const all = cells;
+      cells = [];
+      let at = 0;
+      for (; at + cellsAtOnce <= all.length; at += cellsAtOnce) many.run(...all.slice(at, at + cellsAtOnce));
+      for (; at < all.length; at += columns.length) one.run(...all.slice(at, at + columns.length));
+    },
+  };
+}

@@ -1,0 +1,83 @@
+/**
+ * How many transactions a store has had, in a file `<path>.commits` beside it that is written after each of them. A
+ * write-ahead log whose last transactions are gone looks as if they had never been: this file knows better. It is synced
+ * only when it is opened. A killed process leaves it as it was, and after a power cut an older number only says less.
+ */
+import { closeSync, constants, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { crc32 } from "node:zlib";
+import { messageOf, StartError } from "../../../errors.ts";
+
+export type CommitCounter = {
+  /** Says that so many transactions are durable. */
+  write(commits: number): void;
+  sync(): void;
+  close(): void;
+};
+
+export const counterPathOf = (path: string) => `${path}.commits`;
+
+/**
+ * How many transactions the store at this path has had at least; undefined when there is no such file, or it does not match
+ * its checksum. Throws a StartError when it cannot be read.
+ */
+export function readCommitCount(path: string): number | undefined {
+  return parse(readText(path));
+}
+
+/**
+ * Opens the counter of a store for writing, and makes it when it is not there. `onDamage` is told when it does not match its
+ * checksum. Throws a StartError when it cannot be opened.
+ */
+export function openCommitCounter(path: string, onDamage: (sentence: string) => void): CommitCounter {
+  const found = readText(path);
+  if (found !== "" && parse(found) === undefined) {
+    onDamage(
+      `${counterPathOf(path)} does not match its checksum: were the store's last transactions lost, it would not be known; ` +
+        "it is written again",
+    );
+  }
+  const file = attempt(path, "written", () =>
+    openSync(counterPathOf(path), constants.O_WRONLY | constants.O_CREAT, 0o600),
+  );
+  if (found.length > textOf(0).length) ftruncateSync(file, textOf(0).length);
+  return {
+    write: (commits) => {
+      const text = textOf(commits);
+      if (writeSync(file, text, 0) < text.length) throw new Error(`${counterPathOf(path)} was not written whole`);
+    },
+    sync: () => fsyncSync(file),
+    close: () => closeSync(file),
+  };
+}
+
+/** Always as long, so that it is written over in one piece. */
+function textOf(commits: number): string {
+  const digits = String(commits).padStart(16, "0");
+  return `${digits} ${crc32(digits).toString(16).padStart(8, "0")}\n`;
+}
+
+function parse(text: string): number | undefined {
+  const commits = Number.parseInt(text, 10);
+  return text === textOf(commits) ? commits : undefined;
+}
+
+function readText(path: string): string {
+  return attempt(path, "read", () => {
+    try {
+      return readFileSync(counterPathOf(path), "latin1");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+      throw error;
+    }
+  });
+}
+
+function attempt<T>(path: string, done: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new StartError(
+      `${counterPathOf(path)} cannot be ${done} (${messageOf(error)}): it must be a file that this user may read and write`,
+    );
+  }
+}

@@ -1,0 +1,38 @@
+import type { Failure } from "../../../job/job.ts";
+
+/** What of a job is damaged; its state: with attempts, deadline and their like. */
+export type Damaged = "input" | "output" | "state";
+
+export type Damage = {
+  /** Reports it to the operator, once for each, and gives what the job has to say instead of what cannot be delivered. */
+  found(what: Damaged, id: string): Failure;
+  /** Reports that a row of the queue was wrong; the job behind it is whole. */
+  requeued(seq: number): void;
+};
+
+/** Sentences remembered; beyond it all may be reported again. */
+const remembered = 10_000;
+
+/**
+ * Bytes on the disk that are not those that were written. One job's bytes are that job's misfortune: the others go on,
+ * and wrong bytes are never delivered.
+ */
+export function createDamage(report: (sentence: string) => void): Damage {
+  const reported = new Set<string>();
+
+  function reportOnce(sentence: string): void {
+    if (reported.size >= remembered) reported.clear();
+    if (!reported.has(sentence)) report(sentence);
+    reported.add(sentence);
+  }
+
+  return {
+    found: (what, id) => {
+      const message = `the stored ${what} of job ${id} does not match its checksum: the file is damaged`;
+      reportOnce(message);
+      return { reason: "damaged", message, retryable: false };
+    },
+    requeued: (seq) =>
+      reportOnce(`a row of the queue named job number ${seq} by damage, and was removed: the file is damaged`),
+  };
+}

@@ -1,0 +1,128 @@
+import { statSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { pathToFileURL } from "node:url";
+import { messageOf, StartError } from "../../../errors.ts";
+import { findWrongChannel } from "../channels/channels.ts";
+import { findWrongLease } from "../jobs/leases.ts";
+import { findWrongName } from "../jobs/names.ts";
+import { counterPathOf, readCommitCount } from "./commit-counter.ts";
+import { applicationId, newestVersion } from "../thread/migrate.ts";
+import { assertLogWhole } from "./wal-check.ts";
+
+const SQLITE_CANTOPEN = 14;
+/** Larger files are not checked page by page: it would make the start slow. */
+const mostPagesBytes = 64 * 1024 * 1024;
+/** Nor are indexes of larger ones compared with their tables, which takes three times as long: 8 ms for each MiB. */
+export const mostIndexesBytes = 32 * 1024 * 1024;
+
+/**
+ * Throws a StartError when a file cannot be used as a store, without changing a byte of it or of its write-ahead log.
+ * A file that is missing or empty is usable: it becomes a new store. The caller holds the file's lock.
+ */
+export function assertUsable(path: string): void {
+  const fileBytes = sizeOf(path);
+  const logBytes = sizeOf(`${path}-wal`);
+  const marked = readCommitCount(path) ?? 0;
+  if (fileBytes === 0 && logBytes === 0) return assertNothingLost(path, 0, marked);
+  if (fileBytes === 0) throw withoutFile(path);
+  let db: DatabaseSync | undefined;
+  try {
+    assertLogWhole(path);
+    db = openForReading(path, logBytes);
+    assertStore(db, path);
+    assertWhole(db, path, fileBytes, logBytes);
+    const isNew = Number(pragma(db, "user_version")) === 0;
+    if (!isNew) assertFoundations(db, path);
+    assertNothingLost(path, isNew ? 0 : Number(db.prepare("SELECT commits FROM total").get()!.commits), marked);
+  } catch (error) {
+    if (error instanceof StartError) throw error;
+    if ((error as { errcode?: number }).errcode === SQLITE_CANTOPEN) {
+      throw new StartError(`${path} cannot be opened: it must be a file that this user may read and write`);
+    }
+    throw damaged(path, messageOf(error));
+  } finally {
+    db?.close();
+  }
+}
+
+/** Without a log the file is read as if on read-only media: SQLite would make files beside it otherwise. */
+function openForReading(path: string, logBytes: number): DatabaseSync {
+  const url = pathToFileURL(path);
+  if (logBytes === 0) url.searchParams.set("immutable", "1");
+  return new DatabaseSync(url, { readOnly: true });
+}
+
+function assertStore(db: DatabaseSync, path: string): void {
+  const found = Number(pragma(db, "application_id"));
+  const version = Number(pragma(db, "user_version"));
+  const isEmpty = db.prepare("SELECT 1 FROM sqlite_schema LIMIT 1").get() === undefined;
+  if (found === 0 && version === 0 && isEmpty) return; // its creation was cut short
+  if (found !== applicationId) {
+    throw new StartError(
+      `${path} is a SQLite file of another program (application_id ${found}), not a Millpond store: choose another path`,
+    );
+  }
+  if (version > newestVersion) {
+    throw new StartError(
+      `the store ${path} has version ${version} and this Millpond knows versions up to ${newestVersion}: ` +
+        "use the newer Millpond that wrote it, or another path",
+    );
+  }
+}
+
+function assertWhole(db: DatabaseSync, path: string, fileBytes: number, logBytes: number): void {
+  const pages = Number(pragma(db, "page_count"));
+  const pageBytes = Number(pragma(db, "page_size"));
+  // Pages that the file lacks may still be in the log, each with a header of 24 bytes.
+  const pagesThere = Math.floor(fileBytes / pageBytes) + Math.floor(logBytes / (pageBytes + 24));
+  if (pagesThere < pages) {
+    throw damaged(path, `it should have ${pages * pageBytes} bytes and has ${fileBytes}`);
+  }
+  if (fileBytes > mostPagesBytes) return;
+  const verdict = String(pragma(db, fileBytes > mostIndexesBytes ? "quick_check(1)" : "integrity_check(1)"));
+  if (verdict !== "ok") throw damaged(path, verdict.replaceAll("\n", " "));
+}
+
+/** What every job rests on: a wrong name, position or lease would give results to others or lose them without a word. */
+function assertFoundations(db: DatabaseSync, path: string): void {
+  const name = findWrongName(db);
+  if (name !== undefined) throw damaged(path, `the name ${JSON.stringify(name)} does not match its checksum`);
+  const channel = findWrongChannel(db);
+  if (channel !== undefined) throw damaged(path, `the positions of channel ${channel} do not match their checksum`);
+  const lease = findWrongLease(db);
+  if (lease !== undefined) throw damaged(path, `the leases of row ${lease} do not match their checksum`);
+}
+
+/** What was synced, and said to be, is there. */
+function assertNothingLost(path: string, commits: number, marked: number): void {
+  if (commits >= marked) return;
+  throw new StartError(
+    `${path} lacks the last ${marked - commits} of the ${marked} transactions that were synced, as ${counterPathOf(path)} ` +
+      `says: bring back the file and its -wal as they were, or remove ${counterPathOf(path)} to go on without them`,
+  );
+}
+
+function withoutFile(path: string): StartError {
+  return new StartError(
+    `${path} is missing or empty, and its log ${path}-wal is there: bring back the file that belongs to it, or a backup ` +
+      `without ${companionsOf(path)}`,
+  );
+}
+
+function damaged(path: string, finding: string): StartError {
+  return new StartError(
+    `${path} is damaged or not a Millpond store (${finding}): restore it from a backup and remove ` +
+      `${companionsOf(path)}, or choose another path`,
+  );
+}
+
+/** What belongs to the store that is there, and to no backup of it. */
+const companionsOf = (path: string) => `${path}-wal, -shm and .commits`;
+
+function pragma(db: DatabaseSync, name: string): unknown {
+  return Object.values(db.prepare(`PRAGMA ${name}`).get()!)[0];
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}

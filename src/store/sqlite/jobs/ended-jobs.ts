@@ -1,0 +1,57 @@
+import type { DatabaseSync } from "node:sqlite";
+import type { Channel, Channels } from "../channels/channels.ts";
+import { createRowWriter } from "../integrity/checked-rows.ts";
+import { DEAD } from "../thread/protocol.ts";
+import type { Counters } from "./counters.ts";
+import type { DeadLetters } from "./dead-letters.ts";
+import { endedColumns } from "./job-rows.ts";
+
+/** What a job's last row is made of. */
+export type EndedJob = {
+  readonly seq: number;
+  readonly client: number;
+  readonly pool: number;
+  readonly channel: number;
+  readonly attempts: number;
+  readonly fence: number;
+  readonly crashes: number;
+  readonly redrives: number;
+  readonly runAt: number;
+  /** Its number in `states`. */
+  readonly state: number;
+  readonly startedAt: number | null;
+  readonly finishedAt: number;
+  readonly deadReason: number | null;
+  /** What is kept of it without its result. */
+  readonly bytes: number;
+};
+
+export type EndedJobs = {
+  /** Makes a job final, with a result in its channel; written by `flush`. Counts it in its new state. */
+  add(job: EndedJob, ending: Uint8Array): Channel;
+  flush(): void;
+};
+
+export function createEndedJobs(
+  db: DatabaseSync,
+  channels: Channels,
+  counters: Counters,
+  deadLetters: DeadLetters,
+): EndedJobs {
+  const rows = createRowWriter(db, "INSERT INTO ended", endedColumns, ["ending"]);
+  return {
+    add: (job, ending) => {
+      const { seq, client, pool, state, attempts, fence, crashes, redrives, runAt, startedAt, finishedAt } = job;
+      const channel = channels.byId(job.channel);
+      const cursor = channels.append(channel, state, finishedAt);
+      // biome-ignore format: one line per kind of column
+      rows.add([seq, channel.id, cursor, state, attempts, fence, crashes, redrives, runAt, startedAt, finishedAt, job.deadReason],
+        [ending]);
+      if (state === DEAD) deadLetters.add(seq, client, pool, finishedAt);
+      counters.add(pool, state, 1);
+      counters.addBytes(state, job.bytes + ending.length);
+      return channel;
+    },
+    flush: rows.flush,
+  };
+}

@@ -1,0 +1,128 @@
+import type { DatabaseSync } from "node:sqlite";
+import { isFinal } from "../../../job/job.ts";
+import { decodeJob, encodeEnding } from "../../../job/record.ts";
+import { cancel, redrive } from "../../../job/transition.ts";
+import { isSound } from "../../../job/wire.ts";
+import type { Cancelled, Redriven, Removed } from "../../store.ts";
+import { type DetachResult, finalColumns, type FinalRow } from "../channels/detach-result.ts";
+import { substituteRecord } from "../integrity/substitutes.ts";
+import { bytesOfId } from "../thread/columns.ts";
+import { prepareQuery } from "../thread/connection.ts";
+import { type Calls, CANCELLED, DEAD, QUEUED, states, SUCCEEDED } from "../thread/protocol.ts";
+import type { Tables } from "../thread/tables.ts";
+import { toRecord } from "./job-rows.ts";
+import { placeOf, type StoredState, storedColumns, toState, withProgressAndEnd } from "./stored-jobs.ts";
+
+/** What clients do to their jobs, one by one: cancel, redrive, remove. */
+export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult: DetachResult) {
+  const { channels, counters, damage, deadlines, ended, history, known, leases, names, progress, readyQueue } = tables;
+  const byId = prepareQuery<(number | null)[]>(
+    db,
+    `SELECT ${storedColumns} FROM job ${withProgressAndEnd} WHERE job.id = ? AND job.client = ?`,
+  );
+  const final = prepareQuery<FinalRow>(
+    db,
+    `SELECT ${finalColumns} FROM ended CROSS JOIN job ON job.seq = ended.seq WHERE ended.seq = ?`,
+  );
+  type Bytes = Uint8Array<ArrayBuffer>;
+  const stored = prepareQuery<[Bytes, Bytes | null]>(db, "SELECT record, rest FROM job WHERE seq = ?");
+
+  function find(client: string, id: string): StoredState | undefined {
+    const row = byId.get(bytesOfId(id), names.find(client) ?? null);
+    return row && toState(row, leases);
+  }
+
+  /** What was submitted, or as much of it as is not damaged. */
+  function recordOf(seq: number): Uint8Array {
+    const record = toRecord(...stored.get(seq)!);
+    return isSound(record) ? record : substituteRecord(known(seq));
+  }
+
+  function cancelOne(client: string, id: string, now: number): Cancelled {
+    const job = find(client, id);
+    if (!job) return { kind: "not_found" };
+    const decision = cancel({ ...job, state: states[job.state]!, attempt: job.attempts }, now);
+    if (decision.kind === "final") return decision;
+    counters.stored(now);
+    if (decision.kind === "cancelled") return endQueued(job, decision.ending);
+    leases.cancel(job.seq);
+    return { kind: "cancelling", pool: names.text(job.pool), seq: job.seq };
+  }
+
+  /** Makes a job final that waits, although no attempt of it ended. */
+  function endQueued(
+    job: StoredState,
+    ending: Extract<ReturnType<typeof cancel>, { kind: "cancelled" }>["ending"],
+  ): Cancelled {
+    const { seq, runAt, redrives, submittedAt, attempts } = job;
+    const record = recordOf(seq);
+    const { id, task, pool, labels, trace } = decodeJob(record);
+    const failure = job.isRight ? ending.failure : damage.found("state", id);
+    const channel = channels.ofJob(job.channel, job.client);
+    if (job.isRight) {
+      readyQueue.remove(placeOf(job));
+      if (job.expiresAt !== null) deadlines.remove(job.pool, job.expiresAt, seq);
+    } else {
+      readyQueue.removeDamaged(seq);
+      deadlines.removeDamaged(seq);
+    }
+    if (job.fence > 0) progress.remove(seq);
+    const { finishedAt, startedAt } = ending;
+    const bytes = record.length + (job.fence > 0 ? history.bytesOf(seq) : 0);
+    ended.add(
+      { ...job, channel: channel.id, state: CANCELLED, startedAt, finishedAt, deadReason: null, bytes },
+      encodeEnding({ id, task, labels, submittedAt, redrives }, { ...ending, failure }),
+    );
+    ended.flush();
+    counters.add(job.pool, QUEUED, -1);
+    return { kind: "cancelled", task, pool, channel: channel.name, trace, submittedAt, runAt, attempts, redrives };
+  }
+
+  function redriveOne(client: string, id: string, runAt: number, now: number): Redriven {
+    const job = find(client, id);
+    if (!job) return { kind: "not_found" };
+    if (job.state !== DEAD) return { kind: "not_dead", state: states[job.state]! };
+    const { seq, pool, fence, isRight } = job;
+    const row = final.get(seq)!;
+    detachResult.fromJob(row);
+    detachResult.eraseEnding(row);
+    const again = redrive(job, runAt);
+    progress.write([seq, runAt, again.attempt, fence, again.crashes, again.redrives, again.startedAt], isRight);
+    readyQueue.add(placeOf({ ...job, ...again, state: QUEUED }));
+    counters.stored(now);
+    counters.add(pool, QUEUED, 1);
+    return { kind: "redriven", pool: names.text(pool), trace: decodeJob(recordOf(seq)).trace };
+  }
+
+  function removeOne(client: string, id: string): Removed {
+    const job = find(client, id);
+    if (!job) return { kind: "not_found" };
+    const state = states[job.state]!;
+    if (!isFinal(state)) return { kind: "not_final", state };
+    const isRead = job.cursor! <= (channels.known(job.channel, job.client)?.acked ?? 0);
+    if (job.state === SUCCEEDED && !isRead) return { kind: "not_acknowledged" };
+    const row = final.get(job.seq)!;
+    detachResult.fromJob(row);
+    detachResult.eraseJob(row);
+    return { kind: "removed" };
+  }
+
+  return {
+    cancel: ({ client, ids, now }: Calls["cancel"]["request"]): Calls["cancel"]["answer"] => {
+      counters.heard(now);
+      return ids.map((id) => cancelOne(client, id, now));
+    },
+    redrive: ({ client, now, jobs }: Calls["redrive"]["request"]): Calls["redrive"]["answer"] => {
+      counters.heard(now);
+      const answers = jobs.map(({ id, runAt }) => {
+        const answer = redriveOne(client, id, runAt, now);
+        progress.flush(); // an id may come twice
+        return answer;
+      });
+      readyQueue.flush();
+      return answers;
+    },
+    remove: ({ client, ids }: Calls["remove"]["request"]): Calls["remove"]["answer"] =>
+      ids.map((id) => removeOne(client, id)),
+  };
+}

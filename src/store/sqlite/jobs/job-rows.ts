@@ -1,0 +1,81 @@
+import { headBytes } from "../../../job/record.ts";
+
+/** The numbers of a job's row in the order of their checksum. */
+export const jobColumns = [
+  "seq",
+  "client",
+  "channel",
+  "pool",
+  "task",
+  "priority",
+  "run_at",
+  "expires_at",
+  "submitted_at",
+] as const;
+
+/** SQL: these columns and the checksum. */
+export const jobNumbers = [...jobColumns, "checksum"].map((name) => `job.${name}`).join();
+
+export type JobNumbers = [
+  seq: number,
+  client: number,
+  channel: number,
+  pool: number,
+  task: number,
+  priority: number,
+  runAt: number,
+  expiresAt: number | null,
+  submittedAt: number,
+  checksum: number,
+];
+
+/** What attempts so far left of a job, in the order of the checksum: see progress in the schema. */
+export const progressColumns = ["seq", "run_at", "attempt", "fence", "crashes", "redrives", "started_at"] as const;
+
+/** SQL: these columns and the checksum. */
+export const progressNumbers = [...progressColumns, "checksum"].map((name) => `progress.${name}`).join();
+
+export type ProgressNumbers = [
+  seq: number,
+  runAt: number,
+  attempt: number,
+  fence: number,
+  crashes: number,
+  redrives: number,
+  startedAt: number | null,
+  checksum: number,
+];
+
+export const endedColumns = [
+  ...(["seq", "channel", "cursor", "state", "attempts", "fence", "crashes", "redrives"] as const),
+  ...(["run_at", "started_at", "finished_at", "dead_reason"] as const),
+] as const;
+
+/** SQL: these columns and the checksum. */
+export const endedNumbers = [...endedColumns, "checksum"].map((name) => `ended.${name}`).join();
+
+export type EndedNumbers = [
+  seq: number,
+  channel: number,
+  cursor: number,
+  state: number,
+  attempts: number,
+  fence: number,
+  crashes: number,
+  redrives: number,
+  runAt: number,
+  startedAt: number | null,
+  finishedAt: number,
+  deadReason: number | null,
+  checksum: number,
+];
+
+/** The two columns of a record: the first is all that lists read, for a long input is in the second. */
+export function toColumns(record: Uint8Array): [record: Uint8Array, rest: Uint8Array | null] {
+  if (record.length <= headBytes) return [record, null];
+  return [record.subarray(0, headBytes), record.subarray(headBytes)];
+}
+
+export function toRecord(record: Uint8Array, rest: Uint8Array | null): Uint8Array {
+  return rest === null ? record : Buffer.concat([record, rest]);
+}

@@ -1,0 +1,166 @@
+/**
+ * Leases and fences. A lease is the right to run one attempt of a job. Each raises the job's fence by one, and a settlement
+ * that names an older fence is refused: so an attempt that comes back after its lease had ended changes nothing.
+ *
+ * Jobs that are leased by one call share one row of table lease, which is written once, before any of them starts, and
+ * deleted when the last of them has been settled; a settlement does not rewrite it. What runs is in memory: when a store is
+ * opened, the rows say which jobs were leased, and of these those run that have neither ended since nor gone back into the
+ * queue (then their progress has the lease's fence). When a lease ends and when its attempt began is in memory only: the
+ * file belongs to one process, and what a former process left running counts as ended, since nobody holds it any more.
+ */
+import type { DatabaseSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
+import { prepareQuery } from "../thread/connection.ts";
+import type { History } from "./history.ts";
+import { areRight } from "../integrity/checked-rows.ts";
+import { jobColumns, type JobNumbers, jobNumbers } from "./job-rows.ts";
+
+/** What has to be known of a RUNNING job to settle it, and what is known of its lease. */
+export type RunningJob = {
+  readonly seq: number;
+  readonly fence: number;
+  readonly attempt: number;
+  readonly crashes: number;
+  readonly redrives: number;
+  readonly runAt: number;
+  /** Start of the newest attempt before this one that counts. */
+  readonly lastStartedAt: number | null;
+  /** Numbers of the job's row. */
+  readonly client: number;
+  readonly pool: number;
+  readonly channel: number;
+  readonly priority: number;
+  /** Null: no deadline. */
+  readonly expiresAt: number | null;
+  /** What is kept of it: see stored-size.ts. */
+  readonly bytes: number;
+  /** Whether its numbers were those that were written when it was leased. */
+  readonly isRight: boolean;
+  /** When the attempt began; null when a former process began it. */
+  readonly startedAt: number | null;
+  /** When the lease ends. */
+  until: number;
+  isCancelling: boolean;
+};
+
+export type Leases = {
+  /** The jobs that run: as many as run at once, so never many. */
+  readonly running: ReadonlyMap<number, RunningJob>;
+  /** Who holds a running job. */
+  ownerOf(seq: number): string;
+  /** Writes down that these jobs are leased. */
+  take(owner: string, jobs: readonly RunningJob[]): void;
+  /** Says that a job runs no longer. */
+  end(seq: number): void;
+  /** Says that a running job is to stop, durably. */
+  cancel(seq: number): void;
+  flush(): void;
+};
+
+type Batch = { readonly id: number; readonly owner: string; left: Set<number> };
+
+/** Of a first lease its `seq` is enough; `runAt` is that of the submit then. */
+type Written = number | [seq: number, fence: number, attempt: number, crashes: number, redrives: number, runAt: number,
+  lastStartedAt: number | null, isCancelling: 0 | 1, isRight: 0 | 1]; // biome-ignore format: one tuple
+
+export function createLeases(db: DatabaseSync, history: History): Leases {
+  const insert = db.prepare("INSERT INTO lease (owner, jobs, checksum) VALUES (?, ?, ?)");
+  const update = db.prepare("UPDATE lease SET jobs = ?, checksum = ? WHERE id = ?");
+  const erase = db.prepare("DELETE FROM lease WHERE id = ?");
+  const running = new Map<number, RunningJob>();
+  const batches = new Map<number, Batch>();
+  const changed = new Set<Batch>();
+
+  function left(): void {
+    const job = prepareQuery<[...JobNumbers, bytes: number]>(
+      db,
+      `SELECT ${jobNumbers}, octet_length(record) + coalesce(octet_length(rest), 0) FROM job
+       WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM ended WHERE ended.seq = ?1)
+         AND NOT EXISTS (SELECT 1 FROM progress WHERE progress.seq = ?1 AND fence >= ?2)`,
+    );
+    const rows = prepareQuery<[id: number, owner: string, jobs: string]>(
+      db,
+      "SELECT id, owner, jobs FROM lease ORDER BY id",
+    );
+    for (const [id, owner, jobs] of rows.all()) {
+      const batch: Batch = { id, owner, left: new Set() };
+      for (const written of JSON.parse(jobs) as Written[]) {
+        const [seq, fence, attempt, crashes, redrives, runAt, lastStartedAt, isCancelling, isRight] =
+          typeof written === "number" ? ([written, 1, 1, 0, 0, null, null, 0, 1] as const) : written;
+        const row = job.get(seq, fence);
+        if (!row) continue;
+        const [, client, channel, pool, , priority, submittedRunAt, expiresAt] = row;
+        if (running.has(seq)) batches.get(seq)!.left.delete(seq); // an older lease
+        batches.set(seq, batch);
+        batch.left.add(seq);
+        // biome-ignore format: what of the lease, what of the job
+        running.set(seq, { seq, fence, attempt, crashes, redrives, runAt: runAt ?? submittedRunAt, lastStartedAt,
+          client, channel, pool, priority, expiresAt: redrives > 0 ? null : expiresAt,
+          bytes: row[10] + history.bytesOf(seq), isRight: isRight === 1 && areRight(row, 0, jobColumns),
+          startedAt: null, until: -Infinity, isCancelling: isCancelling === 1 });
+      }
+      if (batch.left.size === 0) changed.add(batch);
+    }
+  }
+
+  function flush(): void {
+    for (const batch of changed) {
+      if (batch.left.size === 0) erase.run(batch.id);
+      else {
+        const jobs = textOf([...batch.left].map((seq) => running.get(seq)!));
+        update.run(jobs, checksumOf(batch.owner, jobs), batch.id);
+      }
+    }
+    changed.clear();
+  }
+
+  left();
+  return {
+    running,
+    ownerOf: (seq) => batches.get(seq)!.owner,
+    take: (owner, jobs) => {
+      if (jobs.length === 0) return;
+      const text = textOf(jobs);
+      const id = Number(insert.run(owner, text, checksumOf(owner, text)).lastInsertRowid);
+      const batch: Batch = { id, owner, left: new Set() };
+      for (const job of jobs) {
+        running.set(job.seq, job);
+        batches.set(job.seq, batch);
+        batch.left.add(job.seq);
+      }
+    },
+    end: (seq) => {
+      const batch = batches.get(seq)!;
+      running.delete(seq);
+      batches.delete(seq);
+      batch.left.delete(seq);
+      if (batch.left.size === 0) changed.add(batch);
+    },
+    cancel: (seq) => {
+      const job = running.get(seq)!;
+      if (job.isCancelling) return;
+      job.isCancelling = true;
+      changed.add(batches.get(seq)!);
+    },
+    flush,
+  };
+}
+
+function textOf(jobs: readonly RunningJob[]): string {
+  const written = jobs.map((job): Written => {
+    const { seq, fence, attempt, crashes, redrives, runAt, lastStartedAt, isCancelling, isRight } = job;
+    if (fence === 1 && !isCancelling && isRight) return seq;
+    return [seq, fence, attempt, crashes, redrives, runAt, lastStartedAt, isCancelling ? 1 : 0, isRight ? 1 : 0];
+  });
+  return JSON.stringify(written);
+}
+
+const checksumOf = (owner: string, jobs: string) => crc32(jobs, crc32(owner));
+
+/** The number of a row of leases that is not what was written; undefined: there is none. */
+export function findWrongLease(db: DatabaseSync): number | undefined {
+  for (const { id, owner, jobs, checksum } of db.prepare("SELECT id, owner, jobs, checksum FROM lease").iterate()) {
+    if (checksumOf(String(owner), String(jobs)) !== checksum) return Number(id);
+  }
+  return undefined;
+}

@@ -1,0 +1,59 @@
+import type { DatabaseSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
+import { prepareQuery } from "../thread/connection.ts";
+
+export type Names = {
+  /** The number of a client, pool or task, given to it when it is new. */
+  of(text: string): number;
+  /** The same; undefined when it never had one. */
+  find(text: string): number | undefined;
+  /** A text that no job can have, where only damage can have written the number. */
+  text(id: number): string;
+};
+
+/** Names kept in memory; beyond it all are read again. */
+const cached = 10_000;
+
+/** The numbers that rows have for clients, pools and tasks. Their texts are checked when the store is opened. */
+export function createNames(db: DatabaseSync): Names {
+  const byText = prepareQuery<[number]>(db, "SELECT id FROM name WHERE text = ?");
+  const byNumber = prepareQuery<[string]>(db, "SELECT text FROM name WHERE id = ?");
+  const insert = db.prepare("INSERT INTO name (text, checksum) VALUES (?, ?)");
+  const numbers = new Map<string, number>();
+  const texts = new Map<number, string>();
+
+  function keep(text: string, id: number): number {
+    if (numbers.size >= cached) {
+      numbers.clear();
+      texts.clear();
+    }
+    numbers.set(text, id);
+    texts.set(id, text);
+    return id;
+  }
+
+  function find(text: string): number | undefined {
+    const known = numbers.get(text);
+    if (known !== undefined) return known;
+    const row = byText.get(text);
+    return row && keep(text, row[0]);
+  }
+
+  return {
+    find,
+    of: (text) => find(text) ?? keep(text, Number(insert.run(text, crc32(text)).lastInsertRowid)),
+    text: (id) => {
+      const known = texts.get(id) ?? byNumber.get(id)?.[0];
+      if (known !== undefined) keep(known, id);
+      return known ?? "";
+    },
+  };
+}
+
+/** A name whose text is not what was written; undefined: there is none. */
+export function findWrongName(db: DatabaseSync): string | undefined {
+  for (const { text, checksum } of db.prepare("SELECT text, checksum FROM name").iterate()) {
+    if (crc32(String(text)) !== checksum) return String(text);
+  }
+  return undefined;
+}

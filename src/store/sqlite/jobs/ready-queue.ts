@@ -1,0 +1,131 @@
+import type { DatabaseSync } from "node:sqlite";
+import { suspectAfterCrashes } from "../../../job/job.ts";
+import { areRight, createRowWriter } from "../integrity/checked-rows.ts";
+import { prepareQuery } from "../thread/connection.ts";
+import { type JobNumbers, jobNumbers, type ProgressNumbers, progressNumbers } from "./job-rows.ts";
+
+/** Higher than any priority. */
+const aboveAll = 1_000;
+
+/** A waiting job's row, which is its place in the queue. */
+export type Place = readonly [pool: number, isSuspect: number, priority: number, runAt: number, seq: number];
+export const placeColumns = ["pool", "is_suspect", "priority", "run_at", "seq"] as const;
+
+type Bytes = Uint8Array<ArrayBuffer>;
+type Nulls<Row extends readonly unknown[]> = { [K in keyof Row]: Row[K] | null };
+
+/** A place with its checksum, the job in it, and what attempts so far left. Null: there is no such row. */
+export type DueRow = [
+  ...[pool: number, isSuspect: number, priority: number, runAt: number, seq: number, checksum: number],
+  ...job: Nulls<JobNumbers>,
+  ...[record: Bytes | null, rest: Bytes | null],
+  ...progress: Nulls<ProgressNumbers>,
+];
+/** Where its parts begin. */
+export const jobAt = 6;
+export const recordAt = 16;
+export const progressAt = 18;
+
+const dueColumns = `${[...placeColumns, "checksum"].map((name) => `waiting.${name}`).join()},
+  ${jobNumbers}, job.record, job.rest, ${progressNumbers}`;
+
+export type ReadyQueue = {
+  /** Puts a job in its place; written by `flush`. */
+  add(place: Place): void;
+  remove(place: readonly [...Place, ...unknown[]]): void;
+  /** The same of a job whose place is not known any more, for its numbers are damaged. */
+  removeDamaged(seq: number): void;
+  /** The due jobs of one priority, the earliest first. */
+  due(pool: number, isSuspect: number, priority: number, now: number, limit: number): DueRow[];
+  /** The jobs whose deadline has passed. */
+  overdue(pool: number, now: number, limit: number): DueRow[];
+  /** The highest priority below this one that any job of the pool has; undefined: there is none. */
+  nextPriority(pool: number, isSuspect: number, below?: number): number | undefined;
+  /** The lowest `runAt` among the jobs of a pool with this priority; undefined: there are none. */
+  earliest(pool: number, isSuspect: number, priority: number): number | undefined;
+  earliestOfAll(pool: number): number;
+  /** How many due jobs come before this place, up to `max`. */
+  before(place: Place, now: number, max: number): number;
+  flush(): void;
+};
+
+/**
+ * The jobs that wait, ordered by pool, priority, time and number; suspects in a queue of their own. It is walked priority
+ * by priority, and there are 201 at most: so however many wait, and for whatever time, an answer costs a few steps.
+ */
+export function createReadyQueue(db: DatabaseSync): ReadyQueue {
+  const rows = createRowWriter(db, "INSERT OR IGNORE INTO waiting", placeColumns);
+  const erase = db.prepare(
+    "DELETE FROM waiting WHERE pool = ? AND is_suspect = ? AND priority = ? AND run_at = ? AND seq = ?",
+  );
+  const search = db.prepare("DELETE FROM waiting WHERE seq = ?");
+  const inQueue = "FROM waiting WHERE pool = ? AND is_suspect = ?";
+  const due = prepareQuery<DueRow>(
+    db,
+    `SELECT ${dueColumns} FROM waiting LEFT JOIN job ON job.seq = waiting.seq LEFT JOIN progress ON progress.seq = waiting.seq
+     WHERE waiting.pool = ? AND is_suspect = ? AND waiting.priority = ? AND waiting.run_at <= ?
+     ORDER BY waiting.run_at, waiting.seq LIMIT ?`,
+  );
+  const overdue = prepareQuery<DueRow>(
+    db,
+    `SELECT ${dueColumns} FROM deadline CROSS JOIN job ON job.seq = deadline.seq AND job.pool = deadline.pool
+       AND job.expires_at = deadline.expires_at
+     LEFT JOIN progress ON progress.seq = job.seq
+     CROSS JOIN waiting ON waiting.pool = job.pool AND waiting.is_suspect = (coalesce(progress.crashes, 0) >= ${suspectAfterCrashes})
+       AND waiting.priority = job.priority AND waiting.run_at = coalesce(progress.run_at, job.run_at) AND waiting.seq = job.seq
+     WHERE deadline.pool = ? AND deadline.expires_at <= ? ORDER BY deadline.expires_at, deadline.seq LIMIT ?`,
+  );
+  const priorityBelow = prepareQuery<[number]>(
+    db,
+    `SELECT priority ${inQueue} AND priority < ? ORDER BY priority DESC LIMIT 1`,
+  );
+  const first = prepareQuery<[number]>(db, `SELECT run_at ${inQueue} AND priority = ? ORDER BY run_at LIMIT 1`);
+  const dueIn = prepareQuery<[number]>(
+    db,
+    `SELECT count(*) FROM (SELECT 1 ${inQueue} AND priority = ? AND run_at <= ? LIMIT ?)`,
+  );
+  const dueBefore = prepareQuery<[number]>(
+    db,
+    `SELECT count(*) FROM (SELECT 1 ${inQueue} AND priority = ? AND run_at <= ? AND (run_at, seq) < (?, ?) LIMIT ?)`,
+  );
+  const nextPriority = (pool: number, isSuspect: number, below = aboveAll) =>
+    priorityBelow.get(pool, isSuspect, below)?.[0];
+  const earliest = (pool: number, isSuspect: number, priority: number) => first.get(pool, isSuspect, priority)?.[0];
+
+  function* priorities(pool: number, isSuspect: number): Generator<number> {
+    for (let at = nextPriority(pool, isSuspect); at !== undefined; at = nextPriority(pool, isSuspect, at)) yield at;
+  }
+
+  return {
+    add: (place) => rows.add(place),
+    remove: ([pool, isSuspect, priority, runAt, seq]) => void erase.run(pool, isSuspect, priority, runAt, seq),
+    removeDamaged: (seq) => void search.run(seq),
+    due: (...asked) => due.all(...asked),
+    overdue: (...asked) => overdue.all(...asked),
+    nextPriority,
+    earliest,
+    earliestOfAll: (pool) => {
+      let least = Infinity;
+      for (const isSuspect of [0, 1]) {
+        for (const priority of priorities(pool, isSuspect)) {
+          least = Math.min(least, earliest(pool, isSuspect, priority)!);
+        }
+      }
+      return least;
+    },
+    before: ([pool, isSuspect, own, runAt, seq], now, max) => {
+      let before = 0;
+      for (const priority of priorities(pool, isSuspect)) {
+        if (priority <= own || before === max) break;
+        before += dueIn.get(pool, isSuspect, priority, now, max - before)![0];
+      }
+      return before + dueBefore.get(pool, isSuspect, own, now, runAt, seq, max - before)![0];
+    },
+    flush: rows.flush,
+  };
+}
+
+/** Whether a place is what was written, and names a job. */
+export function isRightPlace(row: DueRow): boolean {
+  return row[jobAt] !== null && areRight(row, 0, placeColumns);
+}

@@ -1,0 +1,46 @@
+import { isSuspect } from "../../../job/job.ts";
+import { judge } from "../../../job/transition.ts";
+import type { Settled } from "../../store.ts";
+import type { BytesReader } from "../thread/bytes.ts";
+import { type Calls, QUEUED, RUNNING, type SettlementColumns, states } from "../thread/protocol.ts";
+import type { Tables } from "../thread/tables.ts";
+
+/** Writes how attempts ended, and the result of each job that is final with it. */
+export function createSettle(tables: Tables) {
+  const { counters, deadlines, ended, history, leases, progress, readyQueue } = tables;
+
+  function settleOne(all: SettlementColumns, index: number, ending: Uint8Array | null): Settled {
+    const [seq, fence, state] = [all.seq[index]!, all.fence[index]!, all.state[index]!];
+    const job = leases.running.get(seq);
+    const verdict = judge(job, { fence, state: states[state] as "QUEUED" });
+    if (!job || verdict !== "written") return verdict;
+    const [attempt, crashes, finishedAt] = [all.attempt[index]!, all.crashes[index]!, all.finishedAt[index]!];
+    const past = ending !== null && all.isPast[index] === 1 ? history.add(seq, fence, ending) : 0;
+    if (state === QUEUED) {
+      const runAt = all.runAt[index]!;
+      progress.write([seq, runAt, attempt, fence, crashes, job.redrives, all.startedAt[index]!], job.isRight);
+      readyQueue.add([job.pool, isSuspect({ crashes }) ? 1 : 0, job.priority, runAt, seq]);
+      if (job.expiresAt !== null) deadlines.add(job.pool, job.expiresAt, seq);
+      counters.add(job.pool, QUEUED, 1);
+    } else {
+      const startedAt = all.startedAt[index]!;
+      const deadReason = all.deadReason[index]!;
+      const bytes = job.bytes + past;
+      ended.add({ ...job, bytes, state, attempts: attempt, crashes, startedAt, finishedAt, deadReason }, ending!);
+      if (fence > 1) progress.remove(seq);
+    }
+    leases.end(seq);
+    counters.stored(finishedAt);
+    counters.add(job.pool, RUNNING, -1);
+    return "written";
+  }
+
+  return (settlements: SettlementColumns, bytes: BytesReader): Calls["settle"]["answer"] => {
+    const answers = settlements.seq.map((_, index) => {
+      const size = settlements.endingBytes[index]!;
+      return settleOne(settlements, index, size < 0 ? null : bytes.take(size));
+    });
+    for (const rows of [progress, readyQueue, ended]) rows.flush();
+    return answers;
+  };
+}

@@ -1,0 +1,97 @@
+import { isSuspect } from "../../../job/job.ts";
+import { areRight } from "../integrity/checked-rows.ts";
+import { QUEUED, RUNNING } from "../thread/protocol.ts";
+import {
+  type EndedNumbers,
+  endedColumns,
+  endedNumbers,
+  jobColumns,
+  type JobNumbers,
+  jobNumbers,
+  progressColumns,
+  type ProgressNumbers,
+  progressNumbers,
+} from "./job-rows.ts";
+import type { Leases } from "./leases.ts";
+import type { Place } from "./ready-queue.ts";
+
+/** SQL: a job with what attempts so far left and how it ended. */
+export const storedColumns = `${jobNumbers}, ${progressNumbers}, ${endedNumbers}`;
+/** SQL: where these come from, behind table job. */
+export const withProgressAndEnd = "LEFT JOIN progress ON progress.seq = job.seq LEFT JOIN ended ON ended.seq = job.seq";
+/** Where the parts of such a row begin. */
+const progressAt = jobColumns.length + 1;
+const endedAt = progressAt + progressColumns.length + 1;
+/** Where columns behind them begin. */
+export const behindStored = endedAt + endedColumns.length + 1;
+
+/** A job wherever it stands. */
+export type StoredState = {
+  readonly seq: number;
+  readonly client: number;
+  readonly channel: number;
+  readonly pool: number;
+  readonly task: number;
+  readonly priority: number;
+  readonly submittedAt: number;
+  /** Its number in `states`. */
+  readonly state: number;
+  readonly isCancelling: boolean;
+  readonly attempts: number;
+  readonly fence: number;
+  readonly crashes: number;
+  readonly redrives: number;
+  readonly runAt: number;
+  readonly expiresAt: number | null;
+  readonly startedAt: number | null;
+  readonly finishedAt: number | null;
+  /** Position of its result; null until it is final. */
+  readonly cursor: number | null;
+  /** Whether all these numbers are those that were written. */
+  readonly isRight: boolean;
+};
+
+/** What a row of `storedColumns` says; of a job that runs, what is known of its lease. */
+export function toState(row: readonly unknown[], { running }: Leases): StoredState {
+  const [seq, client, channel, pool, task, priority, runAt, expiresAt, submittedAt] = row as unknown as JobNumbers;
+  const ofJob = { seq, client, channel, pool, task, priority, submittedAt };
+  const isRight = areRight(row, 0, jobColumns);
+  const waits = { isCancelling: false, finishedAt: null, cursor: null };
+  if (row[endedAt] !== null) {
+    const ended = row.slice(endedAt) as unknown as EndedNumbers;
+    const [, , cursor, state, attempts, fence, crashes, redrives, endedRunAt, startedAt, finishedAt] = ended;
+    return {
+      ...{
+        ...ofJob,
+        ...waits,
+        state,
+        attempts,
+        fence,
+        crashes,
+        redrives,
+        runAt: endedRunAt,
+        startedAt,
+        finishedAt,
+        cursor,
+      },
+      ...{ expiresAt: redrives > 0 ? null : expiresAt, isRight: isRight && areRight(ended, 0, endedColumns) },
+    };
+  }
+  const lease = running.get(seq);
+  if (lease) return { ...waits, submittedAt, task, ...lease, state: RUNNING, attempts: lease.attempt };
+  if (row[progressAt] === null) {
+    const none = { attempts: 0, fence: 0, crashes: 0, redrives: 0, startedAt: null };
+    return { ...ofJob, ...waits, ...none, state: QUEUED, runAt, expiresAt, isRight };
+  }
+  const progress = row.slice(progressAt, endedAt) as unknown as ProgressNumbers;
+  const [, nextRunAt, attempts, fence, crashes, redrives, startedAt] = progress;
+  return {
+    ...{ ...ofJob, ...waits, state: QUEUED, attempts, fence, crashes, redrives, runAt: nextRunAt, startedAt },
+    ...{ expiresAt: redrives > 0 ? null : expiresAt, isRight: isRight && areRight(progress, 0, progressColumns) },
+  };
+}
+
+/** Its place in the queue while it is QUEUED. */
+export function placeOf({ pool, crashes, priority, runAt, seq }: StoredState): Place {
+  return [pool, isSuspect({ crashes }) ? 1 : 0, priority, runAt, seq];
+}

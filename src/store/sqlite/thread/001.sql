@@ -1,0 +1,163 @@
+-- A job's row is written once, when it is accepted, and goes as a whole. What changes lives in small rows of its own:
+--   waiting   its place in the queue, while it is QUEUED
+--   progress  what attempts so far left, until it ends; none of a job that was never leased
+--   lease     the jobs that were leased together, until the last of them has ended
+--   ended     how it ended, with its result
+-- So a job is RUNNING when a lease names it and it has not ended and no progress has the lease's fence; with a row of
+-- ended it is final; otherwise it is QUEUED. `checksum` is over the numbers of its row: see integrity/checked-rows.ts.
+-- Times are milliseconds since 1970.
+
+-- Clients, pools and tasks by number: rows are shorter, and compare faster.
+CREATE TABLE name (
+  id       INTEGER PRIMARY KEY,
+  text     TEXT    NOT NULL UNIQUE,
+  checksum INTEGER NOT NULL -- CRC-32 of the text
+) STRICT;
+
+CREATE TABLE job (
+  seq          INTEGER PRIMARY KEY, -- in the order of submission
+  id           BLOB    NOT NULL UNIQUE, -- the 16 bytes of a UUID
+  client       INTEGER NOT NULL, -- name.id, as are pool and task
+  channel      INTEGER NOT NULL, -- channel.id
+  pool         INTEGER NOT NULL,
+  task         INTEGER NOT NULL,
+  priority     INTEGER NOT NULL,
+  run_at       INTEGER NOT NULL, -- as submitted
+  expires_at   INTEGER,          -- as submitted; NULL: no deadline. A job that was redriven has none
+  submitted_at INTEGER NOT NULL,
+  checksum     INTEGER NOT NULL,
+  record       BLOB    NOT NULL, -- see job/record.ts
+  rest         BLOB              -- what of a long record follows; NULL: nothing
+) STRICT;
+CREATE INDEX job_of_client ON job (client, seq);
+
+CREATE TABLE waiting (
+  pool       INTEGER NOT NULL,
+  is_suspect INTEGER NOT NULL, -- 1: it may be what killed a process, see job/job.ts
+  priority   INTEGER NOT NULL,
+  run_at     INTEGER NOT NULL,
+  seq        INTEGER NOT NULL,
+  checksum   INTEGER NOT NULL,
+  PRIMARY KEY (pool, is_suspect, priority DESC, run_at, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE progress (
+  seq      INTEGER PRIMARY KEY,
+  run_at   INTEGER NOT NULL,
+  attempt  INTEGER NOT NULL, -- attempts counted since it was submitted or redriven
+  fence    INTEGER NOT NULL, -- of its latest lease
+  crashes  INTEGER NOT NULL,
+  redrives INTEGER NOT NULL,
+  started_at INTEGER,          -- of the newest attempt that was counted; NULL: none was, or it is unknown
+  checksum INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE lease (
+  id       INTEGER PRIMARY KEY,
+  owner    TEXT    NOT NULL,
+  jobs     TEXT    NOT NULL, -- JSON, see jobs/leases.ts
+  checksum INTEGER NOT NULL  -- CRC-32 of owner and jobs
+) STRICT;
+
+CREATE TABLE ended (
+  seq         INTEGER PRIMARY KEY,
+  channel     INTEGER NOT NULL, -- channel.id
+  cursor      INTEGER NOT NULL, -- its result's position there
+  state       INTEGER NOT NULL, -- 2 SUCCEEDED, 3 DEAD, 4 CANCELLED
+  attempts    INTEGER NOT NULL,
+  fence       INTEGER NOT NULL,
+  crashes     INTEGER NOT NULL,
+  redrives    INTEGER NOT NULL,
+  run_at      INTEGER NOT NULL,
+  started_at  INTEGER,
+  finished_at INTEGER NOT NULL,
+  dead_reason INTEGER,          -- 0 exhausted, 1 permanent, 2 expired, 3 poison
+  checksum    INTEGER NOT NULL,
+  ending      BLOB    NOT NULL  -- see job/record.ts
+) STRICT;
+CREATE INDEX ended_position ON ended (channel, cursor);
+
+-- DEAD jobs, and waiting jobs with a deadline: few among many, and found by age.
+CREATE TABLE dead_letter (
+  seq         INTEGER PRIMARY KEY,
+  client      INTEGER NOT NULL,
+  pool        INTEGER NOT NULL,
+  finished_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX dead_letter_age ON dead_letter (pool, finished_at);
+CREATE INDEX dead_letter_of_client ON dead_letter (client, seq);
+
+CREATE TABLE deadline (
+  pool       INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  seq        INTEGER NOT NULL,
+  PRIMARY KEY (pool, expires_at, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Attempts that did not succeed.
+CREATE TABLE past_attempt (
+  seq    INTEGER NOT NULL,
+  fence  INTEGER NOT NULL,
+  ending BLOB    NOT NULL, -- see job/record.ts
+  PRIMARY KEY (seq, fence)
+) STRICT, WITHOUT ROWID;
+
+-- A channel with an empty name takes the results that nobody wants. Its first result that was not swept decides when the
+-- pruner has to look at it again: see channels/channels.ts. Channels are never removed: one that came back would give out
+-- the same positions again, and a reader with an older one would miss results.
+CREATE TABLE channel (
+  id          INTEGER PRIMARY KEY,
+  client      INTEGER NOT NULL,
+  name        TEXT    NOT NULL,
+  last        INTEGER NOT NULL, -- position of the newest result
+  acked       INTEGER NOT NULL, -- results up to here are acknowledged
+  swept       INTEGER NOT NULL, -- up to here only acknowledged DEAD jobs are left
+  formers     INTEGER NOT NULL, -- how many rows of former_result it has
+  head        INTEGER,          -- NULL: nothing is left to sweep
+  head_at     INTEGER,          -- when that result was made
+  head_cursor INTEGER,
+  checksum    INTEGER NOT NULL, -- over the name, too
+  UNIQUE (client, name)
+) STRICT;
+CREATE INDEX channel_head ON channel (head, head_at) WHERE head IS NOT NULL;
+
+-- Results that are not acknowledged yet and whose job was removed or redriven.
+CREATE TABLE former_result (
+  channel     INTEGER NOT NULL,
+  cursor      INTEGER NOT NULL,
+  id          BLOB    NOT NULL, -- its job was this one
+  task        INTEGER NOT NULL,
+  state       INTEGER NOT NULL,
+  finished_at INTEGER NOT NULL,
+  ending      BLOB    NOT NULL,
+  PRIMARY KEY (channel, cursor)
+) STRICT, WITHOUT ROWID;
+
+-- Keys with what two submits must have in common, for the job may be gone before its key is forgotten.
+CREATE TABLE idempotency (
+  client       INTEGER NOT NULL,
+  key          TEXT    NOT NULL,
+  id           BLOB    NOT NULL, -- job.id
+  submitted_at INTEGER NOT NULL,
+  content      BLOB    NOT NULL, -- see job/content.ts
+  PRIMARY KEY (client, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_age ON idempotency (submitted_at);
+
+CREATE TABLE pool_count (
+  pool      INTEGER NOT NULL UNIQUE,
+  queued    INTEGER NOT NULL,
+  running   INTEGER NOT NULL,
+  succeeded INTEGER NOT NULL,
+  dead      INTEGER NOT NULL,
+  cancelled INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE total (
+  last_seq       INTEGER NOT NULL, -- the newest ever given out: a seq is never used again, also after the job is gone
+  finished_bytes INTEGER NOT NULL, -- kept of SUCCEEDED and CANCELLED jobs: see jobs/stored-size.ts
+  dead_bytes     INTEGER NOT NULL,
+  latest_at      INTEGER NOT NULL, -- the latest time that was passed in, for a clock that was set back meanwhile; 0: none
+  commits        INTEGER NOT NULL  -- see integrity/commit-counter.ts
+) STRICT;
+INSERT INTO total VALUES (0, 0, 0, 0, 0);

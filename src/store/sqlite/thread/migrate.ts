@@ -1,0 +1,34 @@
+import { readFileSync } from "node:fs";
+import type { DatabaseSync } from "node:sqlite";
+
+/** Marks a SQLite file as a Millpond store: "Mill" as a number (https://www.sqlite.org/pragma.html#pragma_application_id). */
+export const applicationId = 0x4d696c6c;
+
+/** The migrations in order; a file's `user_version` is the number of those it has had. */
+const migrations = ["001.sql"];
+
+export const newestVersion = migrations.length;
+
+/**
+ * Brings a store to the newest version, each version in a transaction of its own: what is cut short leaves the version
+ * before, whole. Returns the version that it had; 0: it was empty.
+ */
+export function migrate(db: DatabaseSync): number {
+  const { user_version: version } = db.prepare("PRAGMA user_version").get() as { user_version: number };
+  for (const [index, file] of migrations.entries()) if (index >= version) step(db, file, index + 1);
+  return version;
+}
+
+function step(db: DatabaseSync, file: string, version: number): void {
+  const sql = readFileSync(new URL(`./${file}`, import.meta.url), "utf8");
+  db.exec("BEGIN IMMEDIATE");
+  try {
+    db.exec(sql);
+    db.exec(`PRAGMA application_id = ${applicationId}`);
+    db.exec(`PRAGMA user_version = ${version}`);
+    db.exec("COMMIT");
+  } catch (error) {
+    if (db.isTransaction) db.exec("ROLLBACK");
+    throw error;
+  }
+}

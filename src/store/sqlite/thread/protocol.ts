@@ -1,0 +1,161 @@
+/** What the server's thread and the store's thread say to each other. Rows travel as columns, records as bytes. */
+import type { DeadReason, Failure, JobState, Outcome } from "../../../job/job.ts";
+import type { Standing } from "../../../job/record.ts";
+import type { AckRequest, ListRequest, ResultsRequest, Settled, Store, StoreSize, Submitted } from "../../store.ts";
+import type { TextColumn } from "./columns.ts";
+
+/** The states as the tables have them: a state's number is its place here. */
+export const states = ["QUEUED", "RUNNING", "SUCCEEDED", "DEAD", "CANCELLED"] as const satisfies readonly JobState[];
+export const QUEUED = 0;
+export const RUNNING = 1;
+export const SUCCEEDED = 2;
+export const DEAD = 3;
+export const CANCELLED = 4;
+
+/** Why a job is dead, and how an attempt ended, as the tables have them. */
+export const deadReasons = ["exhausted", "permanent", "expired", "poison"] as const satisfies readonly DeadReason[];
+export const outcomes = [
+  "succeeded",
+  "failed",
+  "timed_out",
+  "lost",
+  "released",
+  "cancelled",
+  "expired",
+] as const satisfies readonly Outcome["kind"][];
+
+/** What is submitted. Of each job its id, its record and, where it has a key, its content follow in the bytes. */
+export type SubmissionColumns = {
+  readonly client: TextColumn;
+  readonly task: TextColumn;
+  readonly pool: TextColumn;
+  /** Empty: its result is discarded. */
+  readonly channel: TextColumn;
+  readonly priority: number[];
+  readonly runAt: number[];
+  readonly expiresAt: (number | null)[];
+  readonly submittedAt: number[];
+  /** Null: none of them has one. */
+  readonly key: (string | null)[] | null;
+  readonly recordBytes: number[];
+  readonly contentBytes: number[];
+};
+
+/** A job that was there before. Its content follows in the bytes. */
+export type KnownAnswer = {
+  readonly kind: "known";
+  readonly by: "id" | "key";
+  readonly id: string;
+  readonly cursor: number | null;
+  readonly contentBytes: number;
+};
+
+/** What is leased. Their records follow in the bytes. */
+export type LeaseColumns = {
+  readonly seq: number[];
+  readonly attempt: number[];
+  readonly fence: number[];
+  readonly crashes: number[];
+  readonly redrives: number[];
+  readonly runAt: number[];
+  readonly expiresAt: (number | null)[];
+  readonly startedAt: (number | null)[];
+  readonly recordBytes: number[];
+  /** By their place, jobs of which something is not what was written, and what they have to say of it. */
+  readonly damage: Map<number, Failure>;
+};
+
+export function newLeaseColumns(): LeaseColumns {
+  return {
+    ...{ seq: [], attempt: [], fence: [], crashes: [], redrives: [], runAt: [], expiresAt: [], startedAt: [] },
+    ...{ recordBytes: [], damage: new Map() },
+  };
+}
+
+/** How attempts ended. Their endings follow in the bytes. */
+export type SettlementColumns = {
+  readonly seq: number[];
+  readonly fence: number[];
+  readonly state: number[];
+  readonly attempt: number[];
+  readonly crashes: number[];
+  readonly runAt: number[];
+  readonly startedAt: (number | null)[];
+  readonly finishedAt: number[];
+  readonly deadReason: (number | null)[];
+  /** 1: the ending goes into the history. */
+  readonly isPast: number[];
+  /** -1: there is none. */
+  readonly endingBytes: number[];
+};
+
+/** Their endings follow in the bytes. */
+export type ResultColumns = { readonly cursor: number[]; readonly endingBytes: number[] };
+
+/** A job. Its record, perhaps without its input, and then its ending follow in the bytes. */
+export type StoredAnswer = {
+  readonly standing: Standing;
+  readonly recordBytes: number;
+  /** Of its result, or while it is not final the newest line of its history; -1: it has neither. */
+  readonly endingBytes: number;
+};
+/** A job with all that is known of it; the lines of its history follow. */
+export type WholeAnswer = StoredAnswer & {
+  readonly historyBytes: number[];
+  /** What it has to say when something of it is not what was written. */
+  readonly damage: Failure | null;
+};
+
+type OwnCall =
+  | ("submit" | "lease" | "settle" | "expired" | "results" | "get" | "list")
+  | ("ack" | "counts" | "latest" | "size" | "close");
+/** Calls that cross as the port has them. */
+type SameCalls = {
+  [K in Exclude<keyof Store, OwnCall>]: { request: Parameters<Store[K]>[0]; answer: Awaited<ReturnType<Store[K]>> };
+};
+type Request<K extends keyof Store> = Parameters<Store[K]>[0];
+
+/** Each call's request and answer as they cross. */
+export type Calls = SameCalls & {
+  /** Null stands for accepted. */
+  submit: { request: SubmissionColumns; answer: (Exclude<Submitted, { kind: "known" }> | KnownAnswer | null)[] };
+  lease: { request: Request<"lease">; answer: { leases: LeaseColumns; nextDueAt: number | null } };
+  settle: { request: SettlementColumns; answer: Settled[] };
+  expired: { request: Request<"expired">; answer: { leases: LeaseColumns; isCancelling: boolean[]; owner: string[] } };
+  results: { request: ResultsRequest; answer: { results: ResultColumns; lastCursor: number } };
+  ack: { request: readonly AckRequest[]; answer: Awaited<ReturnType<Store["ack"]>> };
+  get: { request: Request<"get">; answer: WholeAnswer | null };
+  list: { request: ListRequest; answer: { jobs: StoredAnswer[]; nextSeq: number | null } };
+  counts: { request: null; answer: Awaited<ReturnType<Store["counts"]>> };
+  latest: { request: null; answer: number };
+  size: { request: null; answer: StoreSize };
+};
+export type Call = keyof Calls;
+export type Command = { [K in Call]: { readonly call: K; readonly request: Calls[K]["request"] } }[Call];
+
+/** Commands that take effect in order, and are answered together. `bytes`: their records, end to end. */
+export type Batch = { readonly commands: readonly Command[]; readonly bytes: Uint8Array<ArrayBuffer> };
+export type Answers = {
+  readonly answers: readonly unknown[];
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The transaction that they share with the next ones, if it wrote anything; with the first of them only. */
+  readonly commit?: Commit;
+};
+/** A transaction: how long it took until it was durable, and how many calls shared it. */
+export type Commit = { readonly tookMs: number; readonly calls: number };
+
+/** What the store's thread may be told. */
+export type ToThread = Batch | "close";
+/** The versions of a store before and after its upgrade. */
+export type Upgrade = { readonly from: number; readonly to: number; readonly tookMs: number };
+/**
+ * What it says: first `ready` or `refused`, and before that `upgraded` when the store was of an older version; then answers
+ * in the order of the batches, `failed` at most once, and in between what it found `damaged`.
+ */
+export type FromThread =
+  | Answers
+  | { readonly refused: string }
+  | { readonly failed: string }
+  | { readonly damaged: string }
+  | { readonly upgraded: Upgrade }
+  | "ready";

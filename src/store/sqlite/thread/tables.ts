@@ -1,0 +1,52 @@
+import type { DatabaseSync } from "node:sqlite";
+import { type Channels, createChannels } from "../channels/channels.ts";
+import { createDamage, type Damage } from "../integrity/damage.ts";
+import type { Known } from "../integrity/substitutes.ts";
+import { type Counters, createCounters } from "../jobs/counters.ts";
+import { createDeadLetters, type DeadLetters } from "../jobs/dead-letters.ts";
+import { createDeadlines, type Deadlines } from "../jobs/deadlines.ts";
+import { createEndedJobs, type EndedJobs } from "../jobs/ended-jobs.ts";
+import { createHistory, type History } from "../jobs/history.ts";
+import { createIdempotencyKeys, type IdempotencyKeys } from "../jobs/idempotency-keys.ts";
+import { createKnownJob } from "../jobs/known-job.ts";
+import { createLeases, type Leases } from "../jobs/leases.ts";
+import { createNames, type Names } from "../jobs/names.ts";
+import { createProgress, type Progress } from "../jobs/progress.ts";
+import { createReadyQueue, type ReadyQueue } from "../jobs/ready-queue.ts";
+
+/** What the statements about jobs share. */
+export type Tables = {
+  readonly channels: Channels;
+  readonly counters: Counters;
+  readonly damage: Damage;
+  readonly deadLetters: DeadLetters;
+  readonly deadlines: Deadlines;
+  readonly ended: EndedJobs;
+  readonly history: History;
+  readonly keys: IdempotencyKeys;
+  /** What the columns of a job say. */
+  readonly known: (seq: number) => Known;
+  readonly leases: Leases;
+  readonly names: Names;
+  readonly progress: Progress;
+  readonly readyQueue: ReadyQueue;
+};
+
+export function createTables(db: DatabaseSync, onDamage: (sentence: string) => void): Tables {
+  const names = createNames(db);
+  const channels = createChannels(db);
+  const counters = createCounters(db, names);
+  const deadLetters = createDeadLetters(db);
+  const history = createHistory(db);
+  return {
+    ...{ names, channels, counters, deadLetters, history },
+    damage: createDamage(onDamage),
+    deadlines: createDeadlines(db),
+    ended: createEndedJobs(db, channels, counters, deadLetters),
+    keys: createIdempotencyKeys(db, names),
+    known: createKnownJob(db, names, channels),
+    leases: createLeases(db, history),
+    progress: createProgress(db),
+    readyQueue: createReadyQueue(db),
+  };
+}
