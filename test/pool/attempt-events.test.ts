@@ -12,7 +12,7 @@ describe("log", () => {
   test("a line carries the job, its task, its attempt, the span of that and the task's own fields", async (t) => {
     const { pool, lines, heard } = tryPool(t);
     const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    const lease = { ...job("waits", "finish"), attempt: 2, trace };
+    const lease = job("waits", "finish", { attempt: 2, trace });
     const running = pool.run([lease]);
     await heard("waiting");
     pool.releaseAll();

@@ -10,7 +10,7 @@ import type { Store, Submission, Submitted } from "../../store/store.ts";
 import type { Tracing } from "../../tracing.ts";
 import type { Backlog } from "./backlog.ts";
 import type { DiskWatermark } from "./disk-watermark.ts";
-import { type CheckedDraft, createDraftCheck, defaultChannel, type Draft } from "./draft.ts";
+import { type CheckedDraft, createDraftCheck, type Draft } from "./draft.ts";
 import { faultOfDeadline } from "./draft-times.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { Stats } from "../watch/stats.ts";
@@ -83,7 +83,7 @@ export const drainingRetryMs = 1_000;
 
 export function createAdmission(parts: AdmissionParts): Admission {
   const { store, backlog, rateLimit, stats, tracing, clock, limits } = parts;
-  const check = createDraftCheck(parts.tasks, limits.inputBytes);
+  const check = createDraftCheck(parts.tasks, limits.inputBytes, parts.newId);
   /** A client's submits that may wait do so one after the other. */
   const perClient = createKeyedMutex();
   let isClosed = false;
@@ -129,13 +129,11 @@ export function createAdmission(parts: AdmissionParts): Admission {
     drafts: readonly Draft[],
     signal: AbortSignal | undefined,
   ): Promise<readonly Admitted[]> {
-    const now = clock.now();
-    const checked = drafts.map((draft) => check(draft, now));
+    const origin = { client, now: clock.now() };
+    const checked = drafts.map((draft) => check(draft, origin));
     if (checked.some(hasCheck)) await runChecks(checked, { client, signal });
     const diskFull = parts.disk.refusal();
-    const prepared = checked.map((each, index) => {
-      return each instanceof MillpondError ? each : prepare(client, drafts[index] as Draft, each, now, diskFull);
-    });
+    const prepared = checked.map((each) => (each instanceof MillpondError ? each : (diskFull ?? reserve(each))));
     const jobs = prepared.filter((each) => "id" in each);
     const answers = jobs.length > 0 ? await submit(jobs) : [];
     let next = 0;
@@ -170,8 +168,8 @@ export function createAdmission(parts: AdmissionParts): Admission {
   async function runChecks(checked: (CheckedDraft | MillpondError)[], call: CheckCall): Promise<void> {
     const indices = [...checked.keys()].filter((index) => hasCheck(checked[index] as CheckedDraft | MillpondError));
     const inputs = indices.map((index) => {
-      const { task, input } = checked[index] as CheckedDraft;
-      return { task: task.name, input };
+      const { task, input } = (checked[index] as CheckedDraft).job;
+      return { task, input };
     });
     const errors = await parts.checks.check(inputs, call);
     refuseWhenClosed(); // meanwhile it may have been
@@ -194,33 +192,9 @@ export function createAdmission(parts: AdmissionParts): Admission {
     return submitted;
   }
 
-  function prepare(
-    client: string,
-    draft: Draft,
-    { task, input, maxAttempts, runAt, labels, timeoutMs, retry }: CheckedDraft,
-    now: number,
-    diskFull: MillpondError | undefined,
-  ): NewJob | MillpondError {
-    if (diskFull) return diskFull;
-    if (!backlog.reserve(task.pool)) return queueFull(task.pool);
-    return {
-      id: draft.id.toLowerCase() || parts.newId(),
-      client,
-      task: task.name,
-      pool: task.pool,
-      channel: draft.discardResult ? null : draft.channel || defaultChannel,
-      input,
-      maxAttempts,
-      priority: draft.priority,
-      runAt,
-      expiresAt: draft.expiresAt,
-      submittedAt: now,
-      trace: draft.trace,
-      idempotencyKey: draft.idempotencyKey || null,
-      labels,
-      timeoutMs,
-      retry,
-    };
+  /** Takes a place in the pool's queue. */
+  function reserve({ job }: CheckedDraft): NewJob | MillpondError {
+    return backlog.reserve(job.pool) ? job : queueFull(job.pool);
   }
 
   function queueFull(pool: string): MillpondError {

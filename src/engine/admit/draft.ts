@@ -1,6 +1,6 @@
 /** What is wrong with one job that a client describes, before anything is known of the queue. */
 import { type FieldViolation, invalid, type MillpondError, refusal } from "../../errors.ts";
-import { type Labels, type NewJob, noLabels, type Payload, type RetryChanges } from "../../job/job.ts";
+import { type Labels, type NewJob, noLabels, type RetryChanges } from "../../job/job.ts";
 import type { LoadedTask, Tasks } from "../../pool/tasks.ts";
 import { checkNames } from "./draft-names.ts";
 import { checkRetry, checkTimes, type GivenRetry } from "./draft-times.ts";
@@ -31,14 +31,15 @@ export type Draft = {
   readonly trace: string | null;
 };
 
-/** A draft that may be stored, but for its task's own check, with what its task decides filled in. */
+/** A draft that may be stored, but for its task's own check. */
 export type CheckedDraft = {
   readonly task: LoadedTask;
-  readonly input: Payload | null;
-  readonly maxAttempts: number;
-  /** Milliseconds since 1970, never before the time of the check. */
-  readonly runAt: number;
-} & Pick<NewJob, "labels" | "timeoutMs" | "retry">;
+  /** With what its task decides filled in. */
+  readonly job: NewJob;
+};
+
+/** Whose draft it is, and when it came, in milliseconds since 1970. */
+export type Origin = { readonly client: string; readonly now: number };
 
 export const defaultChannel = "default";
 
@@ -47,13 +48,14 @@ const maxPriority = 100;
 
 /**
  * Checks the task, then the size (at most `maxInputBytes`, as sent and as stored), then every field. Paths are those of
- * `JobSpec` and start at the job, such as `retry.max_attempts`. Times are judged by `now`, in milliseconds since 1970.
+ * `JobSpec` and start at the job, such as `retry.max_attempts`.
  */
 export function createDraftCheck(
   tasks: () => Tasks,
   maxInputBytes: number,
-): (draft: Draft, now: number) => CheckedDraft | MillpondError {
-  return (draft, now) => {
+  newId: () => string,
+): (draft: Draft, origin: Origin) => CheckedDraft | MillpondError {
+  return (draft, { client, now }) => {
     const task = tasks().get(draft.task);
     if (!task) return refusal("unknown_task", [draft.task.slice(0, 100), namesOf([...tasks().keys()])]);
     const sent = sizeOf(draft.input);
@@ -69,8 +71,25 @@ export function createDraftCheck(
     if (input.violations || violations.length > 0) return invalid(violations);
     const encoded = input.payload?.bytes.length ?? 0;
     if (encoded > maxInputBytes) return refusal("input_too_large", [encoded, maxInputBytes]);
-    const maxAttempts = draft.retry.maxAttempts ?? task.retry.maxAttempts;
-    return { task, input: input.payload, maxAttempts, runAt, ...wishesOf(draft, task) };
+    const job: NewJob = {
+      id: draft.id.toLowerCase() || newId(),
+      client,
+      task: task.name,
+      pool: task.pool,
+      channel: draft.discardResult ? null : draft.channel || defaultChannel,
+      input: input.payload,
+      maxAttempts: draft.retry.maxAttempts ?? task.retry.maxAttempts,
+      priority: draft.priority,
+      runAt,
+      expiresAt: draft.expiresAt,
+      submittedAt: now,
+      trace: draft.trace,
+      idempotencyKey: draft.idempotencyKey || null,
+      labels: hasAny(draft.labels) ? draft.labels : noLabels,
+      timeoutMs: draft.timeoutMs === task.timeoutMs ? null : draft.timeoutMs,
+      retry: changesOf(draft.retry, task),
+    };
+    return { task, job };
   };
 }
 
@@ -80,12 +99,7 @@ function checkPriority(priority: number, violations: FieldViolation[]): void {
   violations.push({ field: "priority", description: `is ${priority} and must be ${bound}` });
 }
 
-/** What a job spells out that its task does anyway is nothing special, so that both ways of saying it are the same job. */
-function wishesOf(draft: Draft, task: LoadedTask): Pick<NewJob, "labels" | "timeoutMs" | "retry"> {
-  const timeoutMs = draft.timeoutMs === task.timeoutMs ? null : draft.timeoutMs;
-  return { labels: hasAny(draft.labels) ? draft.labels : noLabels, timeoutMs, retry: changesOf(draft.retry, task) };
-}
-
+/** What a job spells out that its task does anyway is no change, so that both ways of saying it are the same job. */
 function changesOf(retry: GivenRetry, { retry: usual }: LoadedTask): RetryChanges | null {
   if (!hasAny(retry)) return null;
   const { baseMs, factor, maxBackoffMs, jitter } = retry;

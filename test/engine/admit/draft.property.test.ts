@@ -7,14 +7,14 @@ import { MillpondError } from "../../../src/errors.ts";
 import { SleepInputSchema } from "../../../src/gen/millpond/tasks/v1/diagnostic_pb.ts";
 import type { JsonValue } from "../../../src/job/job.ts";
 import { decodeJob, encodeJob } from "../../../src/job/record.ts";
-import { newJob, t0 } from "../../store/sample.ts";
+import { nextId, t0 } from "../../store/sample.ts";
 import { loaded } from "../../support/samples.ts";
 
 const tasks = new Map([
   ["echo", loaded("echo")],
   ["sleep", loaded("sleep", { input: SleepInputSchema })],
 ]);
-const check = createDraftCheck(() => tasks, 200);
+const check = createDraftCheck(() => tasks, 200, nextId);
 
 /** Numbers as they come off the wire: good ones, bounds, and what no one would send. */
 const number = fc.oneof(
@@ -66,7 +66,7 @@ test("whatever a client describes is either taken within all bounds or refused b
   const seen = { taken: 0, refused: 0 };
   fc.assert(
     fc.property(anyDraft, (draft) => {
-      const checked = check(draft, t0);
+      const checked = check(draft, { client: "ada", now: t0 });
       if (checked instanceof MillpondError) {
         seen.refused += 1;
         assert.match(checked.reason, /^(invalid_argument|unknown_task|input_too_large)$/);
@@ -78,14 +78,14 @@ test("whatever a client describes is either taken within all bounds or refused b
         return;
       }
       seen.taken += 1;
-      const { runAt, maxAttempts, labels, timeoutMs, retry } = checked;
+      const { job } = checked;
+      const { runAt, maxAttempts, labels, retry } = job;
       assert.ok(Number.isInteger(maxAttempts) && maxAttempts >= 1 && maxAttempts <= 100);
       assert.ok(runAt >= t0 && runAt <= t0 + yearMs);
       const isNamed = draft.id !== "" || draft.idempotencyKey !== ""; // then the store says whether it is late
       assert.ok(draft.expiresAt === null || isNamed || draft.expiresAt > runAt);
       assert.ok(retry === null || Object.keys(retry).length > 0);
-      const asked = newJob({ labels: { ...labels }, timeoutMs, retry });
-      assert.deepEqual(decodeJob(encodeJob(asked)), { ...asked, inputDigest: null });
+      assert.deepEqual(decodeJob(encodeJob(job)), { ...job, labels: { ...labels }, inputDigest: null });
     }),
     { numRuns: 2_000 },
   );

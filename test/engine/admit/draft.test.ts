@@ -1,8 +1,9 @@
 /** Every field of a job: what is at its limit is taken, what is one beyond is refused by its path and its bound. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type CheckedDraft, createDraftCheck, type Draft } from "../../../src/engine/admit/draft.ts";
+import { createDraftCheck, type Draft } from "../../../src/engine/admit/draft.ts";
 import { MillpondError } from "../../../src/errors.ts";
+import type { NewJob } from "../../../src/job/job.ts";
 import { t0 } from "../../store/sample.ts";
 import { loaded } from "../../support/samples.ts";
 import { draft } from "./try-admission.ts";
@@ -10,17 +11,23 @@ import { draft } from "./try-admission.ts";
 const yearMs = 365 * 24 * 3_600_000;
 const ceilingMs = 60_000;
 const echo = { ...loaded("echo"), timeoutMs: ceilingMs };
-const check = createDraftCheck(() => new Map([["echo", echo]]), 100);
+const check = createDraftCheck(
+  () => new Map([["echo", echo]]),
+  100,
+  () => "made",
+);
 
-function taken(overrides: Partial<Draft>): CheckedDraft {
-  const checked = check(draft(overrides), t0);
+const origin = { client: "ada", now: t0 };
+
+function taken(overrides: Partial<Draft>): NewJob {
+  const checked = check(draft(overrides), origin);
   if (checked instanceof MillpondError) throw checked;
-  return checked;
+  return checked.job;
 }
 
 /** What is refused, as `path: description`. */
 function refused(overrides: Partial<Draft>): string[] {
-  const error = check(draft(overrides), t0);
+  const error = check(draft(overrides), origin);
   assert.ok(error instanceof MillpondError, "it was taken");
   assert.equal(error.reason, "invalid_argument");
   return error.violations.map(({ field, description }) => `${field}: ${description}`);
