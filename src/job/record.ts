@@ -10,26 +10,9 @@
  * in the function that writes it and in the one below that reads it. Numbers are never used twice.
  */
 import { createHash } from "node:crypto";
-import type {
-  Ending,
-  Failure,
-  FinalState,
-  JobState,
-  Labels,
-  Lease,
-  NewJob,
-  Outcome,
-  PastAttempt,
-  Payload,
-  RetryChanges,
-  StoredJob,
-  StoredResult,
-  WholeJob,
-} from "./job.ts";
-import { isFinal, noLabels } from "./job.ts";
-import { WireReader, WireWriter } from "./wire.ts";
-
-const writer = new WireWriter();
+import { type Failure, type Lease, type NewJob, noLabels, type Payload, type RetryChanges } from "./job.ts";
+import { noBytes, payloadOf, withLabel, writeLabels, writePayload, writer } from "./record-fields.ts";
+import { WireReader } from "./wire.ts";
 
 /** Where a record's input begins at the latest: who shows a job without it need not read more. */
 export const headBytes = 16 * 1024;
@@ -65,8 +48,27 @@ export type DecodedJob = NewJob & {
 
 /** All that read a record trust it: whether it is sound is asked where it was read from a disk. The input is a view of the record. */
 export function decodeJob(record: Uint8Array): DecodedJob {
-  const { kind, ...head } = readHead(record);
-  return { ...kind, ...head };
+  const { kind, id, submittedAt, runAt, expiresAt, trace, idempotencyKey, labels, input, inputDigest } =
+    readHead(record);
+  return {
+    id,
+    client: kind.client,
+    task: kind.task,
+    pool: kind.pool,
+    channel: kind.channel,
+    input,
+    inputDigest,
+    maxAttempts: kind.maxAttempts,
+    priority: kind.priority,
+    runAt,
+    expiresAt,
+    submittedAt,
+    trace,
+    idempotencyKey,
+    labels,
+    timeoutMs: kind.timeoutMs,
+    retry: kind.retry,
+  };
 }
 
 /** Which attempt of a job it is, and what of the job has changed since it was submitted. */
@@ -102,6 +104,28 @@ export function decodeLease(record: Uint8Array, columns: LeaseColumns): Lease {
     redrives: columns.redrives,
     startedAt: columns.startedAt,
     isCancelling: columns.isCancelling,
+  };
+}
+
+/** The lease of a job whose record is damaged, made of what the store's columns say of it. */
+export function damagedLease(
+  job: Pick<NewJob, "id" | "client" | "task" | "pool" | "channel" | "submittedAt">,
+  columns: LeaseColumns,
+  damage: Failure,
+): Lease {
+  return {
+    ...{
+      maxAttempts: 1,
+      priority: 0,
+      trace: null,
+      idempotencyKey: null,
+      labels: noLabels,
+      timeoutMs: null,
+      retry: null,
+    },
+    ...job,
+    ...columns,
+    ...{ record: noBytes, damage },
   };
 }
 
@@ -185,247 +209,7 @@ function readHead(record: Uint8Array): Head {
   return { kind, id, submittedAt, runAt, expiresAt, trace, idempotencyKey, labels, input, inputDigest };
 }
 
-/** Whose attempt it is. */
-export type Subject = Pick<NewJob, "id" | "task" | "labels" | "submittedAt"> & { readonly redrives: number };
-
-/**
- * How an attempt ended, and what the job became of it: the job's result when it is final, and a line of its history when the attempt
- * did not succeed.
- */
-export function encodeEnding(job: Subject, ending: Ending): Uint8Array<ArrayBuffer> {
-  const { startedAt, deadReason, failure, ended } = ending;
-  writer.begin();
-  writer.uuid(1, job.id);
-  writer.string(2, job.task);
-  writer.double(3, job.submittedAt);
-  writeLabels(4, job.labels);
-  writer.uint(5, states.indexOf(ending.state));
-  writer.uint(6, ending.attempt);
-  if (job.redrives !== 0) writer.uint(7, job.redrives);
-  if (startedAt !== null) writer.double(8, startedAt);
-  writer.double(9, ending.finishedAt);
-  if (deadReason !== null) writer.uint(10, deadReasons.indexOf(deadReason));
-  writePayload(11, ending.output);
-  if (failure !== null) {
-    const begun = writer.beginMessage(14);
-    writer.uint(1, ended.number);
-    writer.uint(2, outcomes.indexOf(ending.outcome));
-    if (ended.startedAt !== null) writer.double(3, ended.startedAt);
-    writeFailure(4, failure);
-    writer.endMessage(begun);
-  }
-  return writer.end();
-}
-
-/** A final job's ending as its channel delivers it. */
-export function decodeResult(ending: Uint8Array, cursor: number): StoredResult {
-  const read = readEnding(ending);
-  return {
-    cursor,
-    id: read.id,
-    task: read.task,
-    state: read.state as FinalState,
-    output: read.output,
-    failure: read.failure,
-    deadReason: read.deadReason,
-    attempts: read.attempts,
-    redrives: read.redrives,
-    labels: read.labels,
-    submittedAt: read.submittedAt,
-    startedAt: read.startedAt,
-    finishedAt: read.finishedAt,
-  };
-}
-
-/** The ending of an attempt that did not succeed as a line of the job's history. */
-export function decodePast(ending: Uint8Array): PastAttempt {
-  const { attempt, failure, finishedAt } = readEnding(ending);
-  const { number, outcome, startedAt } = attempt;
-  return { attempt: number, outcome, failure: failure as Failure, startedAt, finishedAt };
-}
-
-type Attempt = { readonly number: number; readonly outcome: Outcome["kind"]; readonly startedAt: number | null };
-type DecodedEnding = Omit<StoredResult, "cursor" | "state"> & { readonly state: JobState; readonly attempt: Attempt };
-
-function readEnding(ending: Uint8Array): DecodedEnding {
-  const reader = new WireReader(ending);
-  let id = "";
-  let task = "";
-  let submittedAt = 0;
-  let labels = noLabels;
-  let state = 0;
-  let attempts = 0;
-  let redrives = 0;
-  let startedAt: number | null = null;
-  let finishedAt = 0;
-  let deadReason: StoredResult["deadReason"] = null;
-  let outputKind = -1;
-  let outputType = "";
-  let outputBytes: Uint8Array = noBytes;
-  let failed: ReturnType<typeof readFailed> | undefined;
-  for (let field = reader.next(); field !== 0; field = reader.next()) {
-    if (field === 1) id = reader.uuid();
-    else if (field === 2) task = reader.string();
-    else if (field === 3) submittedAt = reader.double();
-    else if (field === 4) labels = withLabel(labels, reader.bytes());
-    else if (field === 5) state = reader.uint();
-    else if (field === 6) attempts = reader.uint();
-    else if (field === 7) redrives = reader.uint();
-    else if (field === 8) startedAt = reader.double();
-    else if (field === 9) finishedAt = reader.double();
-    else if (field === 10) deadReason = deadReasons[reader.uint()] ?? null;
-    else if (field === 11) outputKind = reader.uint();
-    else if (field === 12) outputType = reader.string();
-    else if (field === 13) outputBytes = reader.view();
-    else if (field === 14) failed = readFailed(reader.bytes());
-    else reader.skip();
-  }
-  return {
-    id,
-    task,
-    state: states[state] as JobState,
-    output: payloadOf(outputKind, outputType, outputBytes),
-    failure: failed?.failure ?? null,
-    deadReason,
-    attempts,
-    redrives,
-    labels,
-    submittedAt,
-    startedAt,
-    finishedAt,
-    attempt: failed?.attempt ?? { number: attempts, outcome: "succeeded", startedAt },
-  };
-}
-
-function readFailed(message: Buffer): { readonly attempt: Attempt; readonly failure: Failure } {
-  const reader = new WireReader(message);
-  const attempt: { -readonly [K in keyof Attempt]: Attempt[K] } = { number: 0, outcome: "failed", startedAt: null };
-  let failure: Failure = { reason: "", message: "", retryable: false };
-  for (let field = reader.next(); field !== 0; field = reader.next()) {
-    if (field === 1) attempt.number = reader.uint();
-    else if (field === 2) attempt.outcome = outcomes[reader.uint()] ?? "failed";
-    else if (field === 3) attempt.startedAt = reader.double();
-    else if (field === 4) failure = readFailure(reader.bytes());
-    else reader.skip();
-  }
-  return { attempt, failure };
-}
-
-/** The lease of a job whose record is damaged, made of what the store's columns say of it. */
-export function damagedLease(
-  job: Pick<NewJob, "id" | "client" | "task" | "pool" | "channel" | "submittedAt">,
-  columns: LeaseColumns,
-  damage: Failure,
-): Lease {
-  return {
-    ...{
-      maxAttempts: 1,
-      priority: 0,
-      trace: null,
-      idempotencyKey: null,
-      labels: noLabels,
-      timeoutMs: null,
-      retry: null,
-    },
-    ...job,
-    ...columns,
-    ...{ record: noBytes, damage },
-  };
-}
-
-/** Where a job stands: what a store holds of it in columns. */
-export type Standing = Pick<
-  StoredJob,
-  | ("seq" | "state" | "isCancelling" | "attempts" | "crashes" | "runAt" | "expiresAt")
-  | ("startedAt" | "finishedAt" | "redrives" | "cursor")
->;
-
-/**
- * A job as the store knows it, its output left out. `ending`: its result, or while it is not final the newest line of its history; null when it
- * has neither.
- */
-export function decodeStored(record: Uint8Array, standing: Standing, ending: Uint8Array | null): StoredJob {
-  const { kind, id, submittedAt, idempotencyKey, labels } = readHead(record);
-  const { client, task, pool, channel, maxAttempts, priority, timeoutMs } = kind;
-  const { failure, deadReason } = ending && showsEnding(standing) ? readEnding(ending) : nothingEnded;
-  return {
-    ...{ id, client, task, pool, channel, maxAttempts, priority, submittedAt, idempotencyKey, labels, timeoutMs },
-    ...standing,
-    ...{ output: null, failure, deadReason: isFinal(standing.state) ? deadReason : null },
-  };
-}
-
-/** `result`: null while it is not final. `history`: endings of its attempts, oldest first. */
-export function decodeWhole(
-  record: Uint8Array,
-  standing: Standing,
-  result: Uint8Array | null,
-  history: readonly Uint8Array[],
-): WholeJob {
-  return {
-    ...decodeStored(record, standing, result ?? history.at(-1) ?? null),
-    input: readHead(record).input,
-    output: result && readEnding(result).output,
-    history: history.map(decodePast),
-  };
-}
-
-const nothingEnded = { failure: null, deadReason: null };
-
-/** Endings before a redrive are in the history only. */
-function showsEnding({ state, attempts }: Standing): boolean {
-  return isFinal(state) || attempts - (state === "RUNNING" ? 1 : 0) > 0;
-}
-
-// what both have
-
-/** As they are written: by their place. */
-const states = ["QUEUED", "RUNNING", "SUCCEEDED", "DEAD", "CANCELLED"] as const satisfies readonly JobState[];
-const deadReasons = ["exhausted", "permanent", "expired", "poison"] as const;
-const outcomes = ["succeeded", "failed", "timed_out", "lost", "released", "cancelled", "expired"] as const;
-const payloadKinds = ["message", "json", "data"] as const satisfies readonly Payload["kind"][];
 const jitters = ["full", "none"] as const;
-
-const noBytes = new Uint8Array();
-
-/** Takes this field number and the next two. */
-function writePayload(field: number, payload: Payload | null): void {
-  if (payload === null) return;
-  writer.uint(field, payloadKinds.indexOf(payload.kind));
-  if (payload.type !== "") writer.string(field + 1, payload.type);
-  writer.bytes(field + 2, payload.bytes);
-}
-
-function payloadOf(kind: number, type: string, bytes: Uint8Array): Payload | null {
-  const name = payloadKinds[kind];
-  return name === undefined ? null : { kind: name, type, bytes };
-}
-
-/** What stands for an input that is not kept. */
-export function digestOf({ kind, type, bytes }: Payload): Uint8Array {
-  return createHash("sha256").update(`${kind}\n${type}\n`).update(bytes).digest();
-}
-
-function writeLabels(field: number, labels: Labels): void {
-  for (const name in labels) {
-    const begun = writer.beginMessage(field);
-    writer.string(1, name);
-    writer.string(2, labels[name] as string);
-    writer.endMessage(begun);
-  }
-}
-
-function withLabel(labels: Labels, message: Buffer): Labels {
-  const reader = new WireReader(message);
-  let name = "";
-  let value = "";
-  for (let field = reader.next(); field !== 0; field = reader.next()) {
-    if (field === 1) name = reader.string();
-    else if (field === 2) value = reader.string();
-    else reader.skip();
-  }
-  return { ...labels, [name]: value };
-}
 
 function writeRetry(field: number, { baseMs, factor, maxBackoffMs, jitter }: RetryChanges): void {
   const begun = writer.beginMessage(field);
@@ -449,28 +233,7 @@ function readRetry(message: Buffer): RetryChanges {
   return retry;
 }
 
-function writeFailure(field: number, failure: Failure): void {
-  const begun = writer.beginMessage(field);
-  writer.string(1, failure.reason);
-  writer.string(2, failure.message);
-  if (failure.retryable) writer.uint(3, 1);
-  if (failure.retryAfterMs !== undefined) writer.double(4, failure.retryAfterMs);
-  if (failure.details !== undefined) writer.string(5, JSON.stringify(failure.details));
-  if (failure.stack !== undefined) writer.string(6, failure.stack);
-  writer.endMessage(begun);
-}
-
-function readFailure(message: Buffer): Failure {
-  const reader = new WireReader(message);
-  const failure: { -readonly [K in keyof Failure]: Failure[K] } = { reason: "", message: "", retryable: false };
-  for (let field = reader.next(); field !== 0; field = reader.next()) {
-    if (field === 1) failure.reason = reader.string();
-    else if (field === 2) failure.message = reader.string();
-    else if (field === 3) failure.retryable = reader.uint() === 1;
-    else if (field === 4) failure.retryAfterMs = reader.double();
-    else if (field === 5) failure.details = JSON.parse(reader.string()) as NonNullable<Failure["details"]>;
-    else if (field === 6) failure.stack = reader.string();
-    else reader.skip();
-  }
-  return failure;
+/** What stands for an input that is not kept. */
+export function digestOf({ kind, type, bytes }: Payload): Uint8Array {
+  return createHash("sha256").update(`${kind}\n${type}\n`).update(bytes).digest();
 }

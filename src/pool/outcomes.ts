@@ -154,7 +154,7 @@ export function notBegun(lease: Lease, outcome: Outcome, now: number): Ended {
 
 /** No other attempt to send it would fare better. */
 function isNotSent(error: unknown): boolean {
-  return error instanceof DOMException && error.name === "DataCloneError";
+  return error instanceof RangeError || (error instanceof DOMException && error.name === "DataCloneError");
 }
 
 /** A thread dies of whatever was thrown in it, which need not be an error. */

@@ -1,6 +1,7 @@
 import { refusal } from "../errors.ts";
 import { idempotencyMs, isFinal, isSuspect, type JobState, maxHistory } from "../job/job.ts";
-import { decodeJob, encodeEnding } from "../job/record.ts";
+import { encodeEnding } from "../job/ending.ts";
+import { decodeJob } from "../job/record.ts";
 import { cancel, judge, redrive } from "../job/transition.ts";
 import { withHints } from "./hints.ts";
 import { ackOne, append, createChannel, detach, read } from "./memory/channel.ts";

@@ -38,7 +38,7 @@ describe("inputs", () => {
 
 describe("a task with schemas", () => {
   test("gets what its schema makes of the input, with defaults and conversions, also of nothing", async () => {
-    const jobs = [job("schema", { day: "2026-03-04" }), { ...job("schema", null), input: null }];
+    const jobs = [job("schema", { day: "2026-03-04" }), job("schema", null, { input: null })];
     assert.deepEqual((await pool.run(jobs)).map(shown), [
       `succeeded json {"day":"2026-03-04T00:00:00.000Z","items":[8]}`,
       `succeeded json {"day":"2026-01-01T00:00:00.000Z","items":[8]}`,
@@ -187,7 +187,7 @@ describe("what comes back", () => {
 
   test("a job that cannot be sent to a thread is lost; nothing is rejected and the thread goes on", async (t) => {
     const { pool, run } = tryPool(t);
-    const unsendable = { ...job("echo", 1), record: { length: -1 } as never };
+    const unsendable = { ...job("echo", 1), record: { length: Number.MAX_SAFE_INTEGER } as never };
     assert.deepEqual((await pool.run([unsendable])).map(shown), ["lost"]);
     assert.equal(shown(await run("echo", 1)), "succeeded json 1");
     assert.equal(pool.workers(), 1);

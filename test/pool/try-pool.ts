@@ -134,7 +134,7 @@ export function tryPool(
 
 export const allTasks = [...tasks.values()];
 
-export function job(task: string, input: JsonValue | Payload, overrides: Partial<Lease> = {}): Lease {
+export function job(task: string, input: JsonValue | Payload, overrides: Parameters<typeof newLease>[0] = {}): Lease {
   const isPayload = typeof input === "object" && input !== null && !Array.isArray(input) && "bytes" in input;
   return newLease({ task, pool: "tried", input: isPayload ? (input as Payload) : json(input), ...overrides });
 }

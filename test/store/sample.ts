@@ -1,7 +1,8 @@
 /** Jobs and settlements for the store's tests. */
 import { type ContentField, differences } from "../../src/job/content.ts";
 import type { Failure, Lease, NewJob, Payload, Settlement } from "../../src/job/job.ts";
-import { decodeJob, encodeContent, encodeEnding, encodeJob } from "../../src/job/record.ts";
+import { encodeEnding } from "../../src/job/ending.ts";
+import { decodeJob, encodeContent, encodeJob } from "../../src/job/record.ts";
 import type { JobFilter, ListRequest, PruneRequest, Settling, Store, Submission } from "../../src/store/store.ts";
 
 /** The time at which every sample job is submitted and due. */

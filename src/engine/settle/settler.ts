@@ -6,7 +6,7 @@
 import type { Clock } from "../../clock.ts";
 import type { RetryPolicy } from "../../job/backoff.ts";
 import type { DeadReason, Failure, Lease, Settlement } from "../../job/job.ts";
-import { encodeEnding } from "../../job/record.ts";
+import { encodeEnding } from "../../job/ending.ts";
 import { transition } from "../../job/transition.ts";
 import { createSignal, type Signal } from "../../lifecycle.ts";
 import type { Log } from "../../log.ts";

@@ -1,5 +1,7 @@
 import type { JobState, Lease, StoredJob, StoredResult, WholeJob } from "../../job/job.ts";
-import { decodeJob, decodeLease, decodeResult, decodeStored, decodeWhole } from "../../job/record.ts";
+import { decodeResult } from "../../job/ending.ts";
+import { decodeJob, decodeLease } from "../../job/record.ts";
+import { decodeStored, decodeWhole } from "../../job/stored-job.ts";
 import type { JobColumns, JobFilter } from "../store.ts";
 
 /** A job as this store holds it: what was submitted and how its attempts ended in bytes, what changes in columns. */

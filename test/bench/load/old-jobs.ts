@@ -1,6 +1,7 @@
 /** A store as it is after a day of work: jobs that ended long ago and whose results were acknowledged. */
 import { type NewJob, noLabels } from "../../../src/job/job.ts";
-import { encodeEnding, encodeJob } from "../../../src/job/record.ts";
+import { encodeEnding } from "../../../src/job/ending.ts";
+import { encodeJob } from "../../../src/job/record.ts";
 import { transition } from "../../../src/job/transition.ts";
 import { defaultRetryPolicy } from "../../../src/job/backoff.ts";
 import { newId } from "../../../src/job/id.ts";

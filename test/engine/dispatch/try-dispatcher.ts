@@ -68,7 +68,12 @@ export function tryDispatcher(
       const none = { ...defaultRetryPolicy, jitter: "none" as const };
       void watched(
         store.settle(
-          ended.map(({ lease, outcome, ...span }) => settling(lease, transition(lease, outcome, none, span, () => 0))),
+          ended.map(({ lease, outcome, ...span }) =>
+            settling(
+              lease,
+              transition(lease, outcome, none, span, () => 0),
+            ),
+          ),
         ),
       );
     },

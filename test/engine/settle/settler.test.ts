@@ -6,7 +6,7 @@ import { createSettler } from "../../../src/engine/settle/settler.ts";
 import { isUnavailable, refusal } from "../../../src/errors.ts";
 import { defaultRetryPolicy } from "../../../src/job/backoff.ts";
 import type { Failure } from "../../../src/job/job.ts";
-import { decodeResult } from "../../../src/job/record.ts";
+import { decodeResult } from "../../../src/job/ending.ts";
 import type { Ended } from "../../../src/pool/pool.ts";
 import type { Settled, Settling } from "../../../src/store/store.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";

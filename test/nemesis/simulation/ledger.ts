@@ -1,7 +1,8 @@
 /** The true story of every job, kept beside the store as its calls are committed, and judged line by line. */
 import { defaultRetryPolicy } from "../../../src/job/backoff.ts";
 import { type Failure, isFinal, type JobState, type Lease, type NewJob } from "../../../src/job/job.ts";
-import { decodeJob, decodePast } from "../../../src/job/record.ts";
+import { decodePast } from "../../../src/job/ending.ts";
+import { decodeJob } from "../../../src/job/record.ts";
 import type { Cancelled, CancelRequest, Extended, Leased, LeaseRequest } from "../../../src/store/store.ts";
 import type { Redriven, RedriveRequest, Removed, Settled, Settling } from "../../../src/store/store.ts";
 import type { ExtendRequest, Submission, Submitted } from "../../../src/store/store.ts";

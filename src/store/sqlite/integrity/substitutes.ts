@@ -1,6 +1,7 @@
 /** What is given out in place of records that are damaged: as much as the columns beside them say. */
 import { type Failure, noLabels } from "../../../job/job.ts";
-import { encodeEnding, encodeJob } from "../../../job/record.ts";
+import { encodeEnding } from "../../../job/ending.ts";
+import { encodeJob } from "../../../job/record.ts";
 
 /** What the columns say of a job. */
 export type Known = {

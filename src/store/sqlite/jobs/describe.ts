@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { isFinal } from "../../../job/job.ts";
-import type { Standing } from "../../../job/record.ts";
+import type { Standing } from "../../../job/stored-job.ts";
 import { isSound } from "../../../job/wire.ts";
 import { substituteEnding, substituteRecord } from "../integrity/substitutes.ts";
 import type { BytesWriter } from "../thread/bytes.ts";

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { isFinal } from "../../../job/job.ts";
-import { decodeJob, encodeEnding } from "../../../job/record.ts";
+import { encodeEnding } from "../../../job/ending.ts";
+import { decodeJob } from "../../../job/record.ts";
 import { cancel, redrive } from "../../../job/transition.ts";
 import { isSound } from "../../../job/wire.ts";
 import type { Cancelled, Redriven, Removed } from "../../store.ts";

@@ -1,5 +1,6 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
-import { decodeJob, decodeResult } from "../../../job/record.ts";
+import { decodeResult } from "../../../job/ending.ts";
+import { decodeJob } from "../../../job/record.ts";
 import type { JobFilter } from "../../store.ts";
 import type { BytesWriter } from "../thread/bytes.ts";
 import { textOfId } from "../thread/columns.ts";

@@ -1,5 +1,7 @@
 import type { Lease, StoredJob } from "../../../job/job.ts";
-import { decodeLease, decodeResult, decodeStored, decodeWhole } from "../../../job/record.ts";
+import { decodeResult } from "../../../job/ending.ts";
+import { decodeLease } from "../../../job/record.ts";
+import { decodeStored, decodeWhole } from "../../../job/stored-job.ts";
 import type { Settling, Store, Submission, Submitted } from "../../store.ts";
 import type { Batches } from "./batches.ts";
 import type { BytesReader, BytesWriter } from "./bytes.ts";

@@ -1,6 +1,6 @@
 /** What the server's thread and the store's thread say to each other. Rows travel as columns, records as bytes. */
 import type { DeadReason, Failure, JobState, Outcome } from "../../../job/job.ts";
-import type { Standing } from "../../../job/record.ts";
+import type { Standing } from "../../../job/stored-job.ts";
 import type { AckRequest, ListRequest, ResultsRequest, Settled, Store, StoreSize, Submitted } from "../../store.ts";
 import type { TextColumn } from "./columns.ts";
 

@@ -1,0 +1,165 @@
+/**
+ * How an attempt ended, as a record of bytes: a job's result when it is final, a line of its history when the attempt did not
+ * succeed. It says whose it is, so that a result is delivered without its job, which may be gone. See record.ts.
+ */
+import type { Ending, Failure, FinalState, JobState, NewJob, Outcome, PastAttempt, StoredResult } from "./job.ts";
+import { noLabels } from "./job.ts";
+import { noBytes, payloadOf, withLabel, writeLabels, writePayload, writer } from "./record-fields.ts";
+import { WireReader } from "./wire.ts";
+
+/** Whose attempt it is. */
+export type Subject = Pick<NewJob, "id" | "task" | "labels" | "submittedAt"> & { readonly redrives: number };
+
+/**
+ * How an attempt ended, and what the job became of it: the job's result when it is final, and a line of its history when the attempt
+ * did not succeed.
+ */
+export function encodeEnding(job: Subject, ending: Ending): Uint8Array<ArrayBuffer> {
+  const { startedAt, deadReason, failure, ended } = ending;
+  writer.begin();
+  writer.uuid(1, job.id);
+  writer.string(2, job.task);
+  writer.double(3, job.submittedAt);
+  writeLabels(4, job.labels);
+  writer.uint(5, states.indexOf(ending.state));
+  writer.uint(6, ending.attempt);
+  if (job.redrives !== 0) writer.uint(7, job.redrives);
+  if (startedAt !== null) writer.double(8, startedAt);
+  writer.double(9, ending.finishedAt);
+  if (deadReason !== null) writer.uint(10, deadReasons.indexOf(deadReason));
+  writePayload(11, ending.output);
+  if (failure !== null) {
+    const begun = writer.beginMessage(14);
+    writer.uint(1, ended.number);
+    writer.uint(2, outcomes.indexOf(ending.outcome));
+    if (ended.startedAt !== null) writer.double(3, ended.startedAt);
+    writeFailure(4, failure);
+    writer.endMessage(begun);
+  }
+  return writer.end();
+}
+
+/** A final job's ending as its channel delivers it. */
+export function decodeResult(ending: Uint8Array, cursor: number): StoredResult {
+  const read = readEnding(ending);
+  return {
+    cursor,
+    id: read.id,
+    task: read.task,
+    state: read.state as FinalState,
+    output: read.output,
+    failure: read.failure,
+    deadReason: read.deadReason,
+    attempts: read.attempts,
+    redrives: read.redrives,
+    labels: read.labels,
+    submittedAt: read.submittedAt,
+    startedAt: read.startedAt,
+    finishedAt: read.finishedAt,
+  };
+}
+
+/** The ending of an attempt that did not succeed as a line of the job's history. */
+export function decodePast(ending: Uint8Array): PastAttempt {
+  const { attempt, failure, finishedAt } = readEnding(ending);
+  const { number, outcome, startedAt } = attempt;
+  return { attempt: number, outcome, failure: failure as Failure, startedAt, finishedAt };
+}
+
+type Attempt = { readonly number: number; readonly outcome: Outcome["kind"]; readonly startedAt: number | null };
+type DecodedEnding = Omit<StoredResult, "cursor" | "state"> & { readonly state: JobState; readonly attempt: Attempt };
+
+export function readEnding(ending: Uint8Array): DecodedEnding {
+  const reader = new WireReader(ending);
+  let id = "";
+  let task = "";
+  let submittedAt = 0;
+  let labels = noLabels;
+  let state = 0;
+  let attempts = 0;
+  let redrives = 0;
+  let startedAt: number | null = null;
+  let finishedAt = 0;
+  let deadReason: StoredResult["deadReason"] = null;
+  let outputKind = -1;
+  let outputType = "";
+  let outputBytes: Uint8Array = noBytes;
+  let failed: ReturnType<typeof readFailed> | undefined;
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field === 1) id = reader.uuid();
+    else if (field === 2) task = reader.string();
+    else if (field === 3) submittedAt = reader.double();
+    else if (field === 4) labels = withLabel(labels, reader.bytes());
+    else if (field === 5) state = reader.uint();
+    else if (field === 6) attempts = reader.uint();
+    else if (field === 7) redrives = reader.uint();
+    else if (field === 8) startedAt = reader.double();
+    else if (field === 9) finishedAt = reader.double();
+    else if (field === 10) deadReason = deadReasons[reader.uint()] ?? null;
+    else if (field === 11) outputKind = reader.uint();
+    else if (field === 12) outputType = reader.string();
+    else if (field === 13) outputBytes = reader.view();
+    else if (field === 14) failed = readFailed(reader.bytes());
+    else reader.skip();
+  }
+  return {
+    id,
+    task,
+    state: states[state] as JobState,
+    output: payloadOf(outputKind, outputType, outputBytes),
+    failure: failed?.failure ?? null,
+    deadReason,
+    attempts,
+    redrives,
+    labels,
+    submittedAt,
+    startedAt,
+    finishedAt,
+    attempt: failed?.attempt ?? { number: attempts, outcome: "succeeded", startedAt },
+  };
+}
+
+function readFailed(message: Buffer): { readonly attempt: Attempt; readonly failure: Failure } {
+  const reader = new WireReader(message);
+  const attempt: { -readonly [K in keyof Attempt]: Attempt[K] } = { number: 0, outcome: "failed", startedAt: null };
+  let failure: Failure = { reason: "", message: "", retryable: false };
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field === 1) attempt.number = reader.uint();
+    else if (field === 2) attempt.outcome = outcomes[reader.uint()] ?? "failed";
+    else if (field === 3) attempt.startedAt = reader.double();
+    else if (field === 4) failure = readFailure(reader.bytes());
+    else reader.skip();
+  }
+  return { attempt, failure };
+}
+
+/** As they are written: by their place. */
+const states = ["QUEUED", "RUNNING", "SUCCEEDED", "DEAD", "CANCELLED"] as const satisfies readonly JobState[];
+const deadReasons = ["exhausted", "permanent", "expired", "poison"] as const;
+const outcomes = ["succeeded", "failed", "timed_out", "lost", "released", "cancelled", "expired"] as const;
+
+function writeFailure(field: number, failure: Failure): void {
+  const begun = writer.beginMessage(field);
+  writer.string(1, failure.reason);
+  writer.string(2, failure.message);
+  if (failure.retryable) writer.uint(3, 1);
+  if (failure.retryAfterMs !== undefined) writer.double(4, failure.retryAfterMs);
+  if (failure.details !== undefined) writer.string(5, JSON.stringify(failure.details));
+  if (failure.stack !== undefined) writer.string(6, failure.stack);
+  writer.endMessage(begun);
+}
+
+function readFailure(message: Buffer): Failure {
+  const reader = new WireReader(message);
+  const failure: { -readonly [K in keyof Failure]: Failure[K] } = { reason: "", message: "", retryable: false };
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field === 1) failure.reason = reader.string();
+    else if (field === 2) failure.message = reader.string();
+    else if (field === 3) failure.retryable = reader.uint() === 1;
+    else if (field === 4) failure.retryAfterMs = reader.double();
+    else if (field === 5) failure.details = JSON.parse(reader.string()) as NonNullable<Failure["details"]>;
+    else if (field === 6) failure.stack = reader.string();
+    else reader.skip();
+  }
+  return failure;
+}
