@@ -3,7 +3,7 @@ import { isSound } from "../../../job/wire.ts";
 import type { Acked, AckRequest } from "../../store.ts";
 import { substituteEnding } from "../integrity/substitutes.ts";
 import type { BytesWriter } from "../thread/bytes.ts";
-import { textOfId } from "../thread/columns.ts";
+import { textOfId, toNumberColumn } from "../thread/columns.ts";
 import { prepareQuery } from "../thread/connection.ts";
 import type { Calls } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
@@ -49,21 +49,21 @@ export function createResults(db: DatabaseSync, { channels, damage, names }: Tab
 
   function results(request: Calls["results"]["request"], output: BytesWriter): Calls["results"]["answer"] {
     const { client, afterCursor, limit, maxBytes } = request;
-    const found = { cursor: [] as number[], endingBytes: [] as number[] };
+    const cursors: number[] = [];
+    const endings: Uint8Array[] = [];
     const channel = channelOf(client, request.channel);
-    if (!channel) return { results: found, lastCursor: 0 };
-    const rows = channel.formers > 0 ? afterWithFormers : after;
+    const rows = channel && channel.formers > 0 ? afterWithFormers : after;
     let total = 0;
-    for (const row of limit > 0 ? rows.all(channel.id, Math.max(afterCursor, channel.acked), limit) : []) {
+    for (const row of channel ? rows.all(channel.id, Math.max(afterCursor, channel.acked), limit) : []) {
       const stored = row[1];
       total += stored.length;
-      if (found.cursor.length > 0 && total > maxBytes) break;
-      const ending = isSound(stored) ? stored : substitute(channel.id, row);
-      output.put(ending);
-      found.cursor.push(row[0]);
-      found.endingBytes.push(ending.length);
+      if (endings.length > 0 && total > maxBytes) break;
+      cursors.push(row[0]);
+      endings.push(isSound(stored) ? stored : substitute(channel!.id, row));
     }
-    return { results: found, lastCursor: channel.last };
+    for (const ending of endings) output.put(ending);
+    const endingBytes = toNumberColumn(endings, ({ length }) => length);
+    return { results: { cursor: Float64Array.from(cursors), endingBytes }, lastCursor: channel ? channel.last : 0 };
   }
 
   /** A channel with a name: other results are not read. */

@@ -120,7 +120,6 @@ export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult
         progress.flush(); // an id may come twice
         return answer;
       });
-      readyQueue.flush();
       return answers;
     },
     remove: ({ client, ids }: Calls["remove"]["request"]): Calls["remove"]["answer"] =>

@@ -1,22 +1,25 @@
 import type { DatabaseSync } from "node:sqlite";
-import { isSuspect as isSuspectJob } from "../../../job/job.ts";
+import { type Failure, isSuspect as isSuspectJob } from "../../../job/job.ts";
 import { isSound } from "../../../job/wire.ts";
 import type { LeaseRequest } from "../../store.ts";
 import { areRight } from "../integrity/checked-rows.ts";
 import { substituteRecord } from "../integrity/substitutes.ts";
 import type { BytesWriter } from "../thread/bytes.ts";
+import { toNumberColumn } from "../thread/columns.ts";
 import { prepareQuery } from "../thread/connection.ts";
-import { type Calls, type LeaseColumns, newLeaseColumns, QUEUED, RUNNING } from "../thread/protocol.ts";
+import { type Calls, type LeaseColumns, QUEUED, RUNNING } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 import { jobColumns, type JobNumbers, progressColumns, type ProgressNumbers, toRecord } from "./job-rows.ts";
 import type { RunningJob } from "./leases.ts";
-import { type DueRow, isRightPlace, jobAt, progressAt, recordAt } from "./ready-queue.ts";
+import { type DueRow, type FreshJob, isRightPlace, jobAt, progressAt, recordAt } from "./ready-queue.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
-type Answer = Calls["lease"]["answer"];
 
 /** Of a job that was never leased. */
 const noProgress: ProgressNumbers = [0, 0, 0, 0, 0, 0, null, 0];
+
+/** Jobs that a call takes, each with its record; `nextDueAt` is Infinity when no other is known. */
+type Taken = { readonly jobs: RunningJob[]; readonly records: Uint8Array[]; nextDueAt: number };
 
 /** Gives jobs to those who run them. */
 export function createLease(db: DatabaseSync, tables: Tables) {
@@ -34,103 +37,112 @@ export function createLease(db: DatabaseSync, tables: Tables) {
     const [, nextRunAt, , , crashes] = progressOf(row);
     const isSuspect = isSuspectJob({ crashes }) ? 1 : 0;
     readyQueue.add([pool, isSuspect, priority, row[progressAt] === null ? runAt : nextRunAt, seq]);
-    readyQueue.flush();
   }
 
-  /** Takes a job out of the queue. */
-  function take(row: DueRow, { now, until }: LeaseRequest, columns: LeaseColumns, output: BytesWriter): RunningJob {
+  /** Takes jobs out of the queue. False: a row was damaged, and those behind it have to be looked for again. */
+  function takeRows(rows: readonly DueRow[], request: LeaseRequest, taken: Taken): boolean {
+    return rows.every((row) => {
+      const isSoundRow = isRightPlace(row) && !leases.running.has(row[4]);
+      if (isSoundRow) takeRow(row, request, taken);
+      else repair(row);
+      return isSoundRow;
+    });
+  }
+
+  function takeRow(row: DueRow, { now, until }: LeaseRequest, taken: Taken): void {
     const [, , , runAt, seq] = row;
     const [client, channel, pool] = [row[jobAt + 1], row[jobAt + 2], row[jobAt + 3]] as [number, number, number];
-    const submittedWith = row[jobAt + 7] as number | null;
     const [, , attempt, fence, crashes, redrives, lastStartedAt] = progressOf(row);
     const record = toRecord(row[recordAt] as Bytes, row[recordAt + 1] as Bytes | null);
     const isRight =
       areRight(row, jobAt, jobColumns) && (row[progressAt] === null || areRight(row, progressAt, progressColumns));
+    const expiresAt = redrives > 0 ? null : (row[jobAt + 7] as number | null);
     readyQueue.remove(row);
-    const expiresAt = redrives > 0 ? null : submittedWith;
     if (!isRight) deadlines.removeDamaged(seq);
     else if (expiresAt !== null) deadlines.remove(pool, expiresAt, seq);
-    const job: RunningJob = {
-      ...{
-        seq,
-        fence: fence + 1,
-        attempt: attempt + 1,
-        crashes,
-        redrives,
-        runAt,
-        lastStartedAt,
-        client,
-        pool,
-        expiresAt,
-      },
-      ...{ isRight, startedAt: now, until, isCancelling: false, priority: row[jobAt + 5] as number },
+    taken.records.push(record);
+    taken.jobs.push({
+      ...{ seq, fence: fence + 1, attempt: attempt + 1, crashes, redrives, runAt, lastStartedAt, client, pool },
+      ...{ priority: row[jobAt + 5] as number, expiresAt, isRight, startedAt: now, until, isCancelling: false },
       channel: isRight ? channel : channels.ofJob(channel, client).id,
       bytes: record.length + (fence > 0 ? history.bytesOf(seq) : 0),
-    };
-    give(job, record, columns, output);
-    return job;
+    });
   }
 
-  /** A job on its way to those who asked. */
-  function give(job: RunningJob, record: Uint8Array, columns: LeaseColumns, output: BytesWriter): void {
-    let given = record;
-    if (!job.isRight || !isSound(record)) {
-      const columnsOfJob = known(job.seq);
-      columns.damage.set(columns.seq.length, damage.found(job.isRight ? "input" : "state", columnsOfJob.id));
-      given = substituteRecord(columnsOfJob);
+  function takeFresh(job: FreshJob, { now, until }: LeaseRequest, taken: Taken): void {
+    const { seq, client, channel, pool, priority, runAt, expiresAt, record } = job;
+    if (expiresAt !== null) deadlines.remove(pool, expiresAt, seq);
+    taken.records.push(record);
+    taken.jobs.push({
+      ...{ seq, fence: 1, attempt: 1, crashes: 0, redrives: 0, runAt, lastStartedAt: null, client, pool, channel },
+      ...{ priority, expiresAt, isRight: true, startedAt: now, until, isCancelling: false, bytes: record.length },
+    });
+  }
+
+  function takeDue(pool: number, request: LeaseRequest, taken: Taken): void {
+    const { limit, now } = request;
+    const isSuspect = request.suspects === true ? 1 : 0;
+    const fresh = isSuspect === 0 ? readyQueue.takeFresh(pool, now, limit) : undefined;
+    if (fresh) {
+      for (const job of fresh.jobs) takeFresh(job, request, taken);
+      taken.nextDueAt = fresh.nextDueAt;
+      return;
     }
-    output.put(given);
-    columns.recordBytes.push(given.length);
-    columns.seq.push(job.seq);
-    columns.attempt.push(job.attempt);
-    columns.fence.push(job.fence);
-    columns.crashes.push(job.crashes);
-    columns.redrives.push(job.redrives);
-    columns.runAt.push(job.runAt);
-    columns.expiresAt.push(job.expiresAt);
-    columns.startedAt.push(job.lastStartedAt);
-  }
-
-  function lease(request: LeaseRequest, output: BytesWriter): Answer {
-    const { limit, now, owner } = request;
-    const columns = newLeaseColumns();
-    const taken: RunningJob[] = [];
-    /** False: a row was damaged, and what is behind it has to be looked for again. */
-    const takeAll = (rows: readonly DueRow[]) =>
-      rows.every((row) => {
-        const isSoundRow = isRightPlace(row) && !leases.running.has(row[4]);
-        if (isSoundRow) taken.push(take(row, request, columns, output));
-        else repair(row);
-        return isSoundRow;
-      });
-
-    counters.heard(now);
-    const pool = names.find(request.pool);
-    if (pool === undefined) return { leases: columns, nextDueAt: null };
-    let nextDueAt = Infinity;
-    if (request.onlyExpired === true) {
-      while (!takeAll(readyQueue.overdue(pool, now, limit - taken.length)));
-    } else {
-      const isSuspect = request.suspects === true ? 1 : 0;
-      let priority = readyQueue.nextPriority(pool, isSuspect);
-      while (priority !== undefined && taken.length < limit) {
-        const asked = limit - taken.length;
-        const rows = readyQueue.due(pool, isSuspect, priority, now, asked);
-        const areSound = takeAll(rows);
-        if (areSound && rows.length === asked) break;
-        if (!areSound) continue;
-        nextDueAt = Math.min(nextDueAt, readyQueue.earliest(pool, isSuspect, priority) ?? Infinity);
-        priority = readyQueue.nextPriority(pool, isSuspect, priority);
+    let priority = readyQueue.nextPriority(pool, isSuspect);
+    while (priority !== undefined && taken.jobs.length < limit) {
+      const asked = limit - taken.jobs.length;
+      const rows = readyQueue.due(pool, isSuspect, priority, now, asked);
+      if (!takeRows(rows, request, taken)) {
+        priority = readyQueue.nextPriority(pool, isSuspect);
+        continue;
       }
+      if (rows.length === asked) return;
+      taken.nextDueAt = Math.min(taken.nextDueAt, readyQueue.earliest(pool, isSuspect, priority) ?? Infinity);
+      priority = readyQueue.nextPriority(pool, isSuspect, priority);
     }
-    leases.take(owner, taken);
-    counters.add(pool, QUEUED, -taken.length);
-    counters.add(pool, RUNNING, taken.length);
-    return { leases: columns, nextDueAt: taken.length < limit && nextDueAt < Infinity ? nextDueAt : null };
+  }
+
+  /** Jobs on their way to those who asked. */
+  function give(jobs: readonly RunningJob[], records: readonly Uint8Array[], output: BytesWriter): LeaseColumns {
+    const damaged = new Map<number, Failure>();
+    const given = records.map((record, index) => {
+      const job = jobs[index]!;
+      if (job.isRight && isSound(record)) return record;
+      const columns = known(job.seq);
+      damaged.set(index, damage.found(job.isRight ? "input" : "state", columns.id));
+      return substituteRecord(columns);
+    });
+    for (const record of given) output.put(record);
+    return {
+      seq: toNumberColumn(jobs, ({ seq }) => seq),
+      attempt: toNumberColumn(jobs, ({ attempt }) => attempt),
+      fence: toNumberColumn(jobs, ({ fence }) => fence),
+      crashes: toNumberColumn(jobs, ({ crashes }) => crashes),
+      redrives: toNumberColumn(jobs, ({ redrives }) => redrives),
+      runAt: toNumberColumn(jobs, ({ runAt }) => runAt),
+      expiresAt: toNumberColumn(jobs, ({ expiresAt }) => expiresAt),
+      startedAt: toNumberColumn(jobs, ({ lastStartedAt }) => lastStartedAt),
+      recordBytes: toNumberColumn(given, ({ length }) => length),
+      damage: damaged,
+    };
   }
 
   return {
-    lease,
+    lease: (request: LeaseRequest, output: BytesWriter): Calls["lease"]["answer"] => {
+      const { limit, now, owner } = request;
+      const taken: Taken = { jobs: [], records: [], nextDueAt: Infinity };
+      counters.heard(now);
+      const pool = names.find(request.pool);
+      if (pool !== undefined) {
+        if (request.onlyExpired !== true) takeDue(pool, request, taken);
+        else while (!takeRows(readyQueue.overdue(pool, now, limit - taken.jobs.length), request, taken));
+        leases.take(owner, taken.jobs);
+        counters.add(pool, QUEUED, -taken.jobs.length);
+        counters.add(pool, RUNNING, taken.jobs.length);
+      }
+      const hasNext = taken.jobs.length < limit && taken.nextDueAt < Infinity;
+      return { leases: give(taken.jobs, taken.records, output), nextDueAt: hasNext ? taken.nextDueAt : null };
+    },
     extend: ({ leases: held, until }: Calls["extend"]["request"]): Calls["extend"]["answer"] =>
       held.map(({ seq, fence }) => {
         const job = leases.running.get(seq);
@@ -143,15 +155,10 @@ export function createLease(db: DatabaseSync, tables: Tables) {
       const ended = [...leases.running.values()].filter(
         ({ seq, until }) => until < now || (others && leases.ownerOf(seq) !== owner),
       );
-      ended.sort((a, b) => a.seq - b.seq);
-      const found = ended.slice(0, limit);
-      const columns = newLeaseColumns();
-      for (const job of found) {
-        const row = stored.get(job.seq)!;
-        give(job, toRecord(...row), columns, output);
-      }
+      const found = ended.sort((a, b) => a.seq - b.seq).slice(0, limit);
+      const records = found.map(({ seq }) => toRecord(...stored.get(seq)!));
       const isCancelling = found.map((job) => job.isCancelling);
-      return { leases: columns, isCancelling, owner: found.map(({ seq }) => leases.ownerOf(seq)) };
+      return { leases: give(found, records, output), isCancelling, owner: found.map(({ seq }) => leases.ownerOf(seq)) };
     },
   };
 }

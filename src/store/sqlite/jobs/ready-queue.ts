@@ -29,9 +29,26 @@ export const progressAt = 18;
 const dueColumns = `${[...placeColumns, "checksum"].map((name) => `waiting.${name}`).join()},
   ${jobNumbers}, job.record, job.rest, ${progressNumbers}`;
 
+/** A job that was submitted in this transaction, so that nothing of it has to be read. */
+export type FreshJob = {
+  readonly seq: number;
+  readonly client: number;
+  readonly channel: number;
+  readonly pool: number;
+  readonly priority: number;
+  readonly runAt: number;
+  readonly expiresAt: number | null;
+  readonly record: Uint8Array;
+};
+
 export type ReadyQueue = {
-  /** Puts a job in its place; written by `flush`. */
-  add(place: Place): void;
+  /** Puts a job in its place; written by `flush`, or by the next look at what is written. */
+  add(place: Place, fresh?: FreshJob): void;
+  /**
+   * The due jobs of a pool in their order when all that wait were submitted in this transaction, and when the next one is due:
+   * they leave the queue before they were written into it. Undefined: others wait, too.
+   */
+  takeFresh(pool: number, now: number, limit: number): { jobs: FreshJob[]; nextDueAt: number } | undefined;
   remove(place: readonly [...Place, ...unknown[]]): void;
   /** The same of a job whose place is not known any more, for its numbers are damaged. */
   removeDamaged(seq: number): void;
@@ -88,8 +105,34 @@ export function createReadyQueue(db: DatabaseSync): ReadyQueue {
     db,
     `SELECT count(*) FROM (SELECT 1 ${inQueue} AND priority = ? AND run_at <= ? AND (run_at, seq) < (?, ?) LIMIT ?)`,
   );
-  const nextPriority = (pool: number, isSuspect: number, below = aboveAll) =>
-    priorityBelow.get(pool, isSuspect, below)?.[0];
+  let unwritten: { readonly place: Place; readonly fresh: FreshJob | undefined }[] = [];
+
+  function flush(): void {
+    if (unwritten.length === 0) return;
+    for (const { place } of unwritten) rows.add(place);
+    unwritten = [];
+    rows.flush();
+  }
+
+  function takeFresh(pool: number, now: number, limit: number): { jobs: FreshJob[]; nextDueAt: number } | undefined {
+    const isOf = ({ place }: (typeof unwritten)[number]) => place[0] === pool && place[1] === 0;
+    if (unwritten.length === 0 || priorityBelow.get(pool, 0, aboveAll)) return undefined;
+    const waiting = unwritten.filter(isOf);
+    if (waiting.length === 0 || waiting.some(({ fresh }) => fresh === undefined)) return undefined;
+    const due = waiting.flatMap(({ fresh }) => (fresh!.runAt <= now ? fresh! : []));
+    const jobs = due.sort((a, b) => b.priority - a.priority || a.runAt - b.runAt || a.seq - b.seq).slice(0, limit);
+    const taken = new Set<FreshJob | undefined>(jobs);
+    unwritten = unwritten.filter(({ fresh }) => !taken.has(fresh));
+    let nextDueAt = Infinity;
+    for (const { fresh } of waiting) if (fresh!.runAt > now) nextDueAt = Math.min(nextDueAt, fresh!.runAt);
+    return { jobs, nextDueAt };
+  }
+
+  function nextPriority(pool: number, isSuspect: number, below = aboveAll): number | undefined {
+    flush();
+    return priorityBelow.get(pool, isSuspect, below)?.[0];
+  }
+
   const earliest = (pool: number, isSuspect: number, priority: number) => first.get(pool, isSuspect, priority)?.[0];
 
   function* priorities(pool: number, isSuspect: number): Generator<number> {
@@ -97,11 +140,21 @@ export function createReadyQueue(db: DatabaseSync): ReadyQueue {
   }
 
   return {
-    add: (place) => rows.add(place),
-    remove: ([pool, isSuspect, priority, runAt, seq]) => void erase.run(pool, isSuspect, priority, runAt, seq),
-    removeDamaged: (seq) => void search.run(seq),
+    add: (place, fresh) => void unwritten.push({ place, fresh }),
+    takeFresh,
+    remove: ([pool, isSuspect, priority, runAt, seq]) => {
+      flush();
+      erase.run(pool, isSuspect, priority, runAt, seq);
+    },
+    removeDamaged: (seq) => {
+      flush();
+      search.run(seq);
+    },
     due: (...asked) => due.all(...asked),
-    overdue: (...asked) => overdue.all(...asked),
+    overdue: (...asked) => {
+      flush();
+      return overdue.all(...asked);
+    },
     nextPriority,
     earliest,
     earliestOfAll: (pool) => {
@@ -121,7 +174,7 @@ export function createReadyQueue(db: DatabaseSync): ReadyQueue {
       }
       return before + dueBefore.get(pool, isSuspect, own, now, runAt, seq, max - before)![0];
     },
-    flush: rows.flush,
+    flush,
   };
 }
 

@@ -2,6 +2,7 @@ import { isSuspect } from "../../../job/job.ts";
 import { judge } from "../../../job/transition.ts";
 import type { Settled } from "../../store.ts";
 import type { BytesReader } from "../thread/bytes.ts";
+import { orNull } from "../thread/columns.ts";
 import { type Calls, QUEUED, RUNNING, type SettlementColumns, states } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 
@@ -18,13 +19,13 @@ export function createSettle(tables: Tables) {
     const past = ending !== null && all.isPast[index] === 1 ? history.add(seq, fence, ending) : 0;
     if (state === QUEUED) {
       const runAt = all.runAt[index]!;
-      progress.write([seq, runAt, attempt, fence, crashes, job.redrives, all.startedAt[index]!], job.isRight);
+      progress.write([seq, runAt, attempt, fence, crashes, job.redrives, orNull(all.startedAt[index]!)], job.isRight);
       readyQueue.add([job.pool, isSuspect({ crashes }) ? 1 : 0, job.priority, runAt, seq]);
       if (job.expiresAt !== null) deadlines.add(job.pool, job.expiresAt, seq);
       counters.add(job.pool, QUEUED, 1);
     } else {
-      const startedAt = all.startedAt[index]!;
-      const deadReason = all.deadReason[index]!;
+      const startedAt = orNull(all.startedAt[index]!);
+      const deadReason = orNull(all.deadReason[index]!);
       const bytes = job.bytes + past;
       ended.add({ ...job, bytes, state, attempts: attempt, crashes, startedAt, finishedAt, deadReason }, ending!);
       if (fence > 1) progress.remove(seq);
@@ -36,11 +37,13 @@ export function createSettle(tables: Tables) {
   }
 
   return (settlements: SettlementColumns, bytes: BytesReader): Calls["settle"]["answer"] => {
-    const answers = settlements.seq.map((_, index) => {
-      const size = settlements.endingBytes[index]!;
-      return settleOne(settlements, index, size < 0 ? null : bytes.take(size));
-    });
-    for (const rows of [progress, readyQueue, ended]) rows.flush();
+    const answers = new Map<number, Settled>();
+    for (let index = 0; index < settlements.seq.length; index += 1) {
+      const size = orNull(settlements.endingBytes[index]!);
+      const answer = settleOne(settlements, index, size === null ? null : bytes.take(size));
+      if (answer !== "written") answers.set(index, answer);
+    }
+    for (const rows of [progress, ended]) rows.flush();
     return answers;
   };
 }

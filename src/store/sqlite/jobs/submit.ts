@@ -3,7 +3,7 @@ import { isSound } from "../../../job/wire.ts";
 import { createRowWriter, rowsPerStatement } from "../integrity/checked-rows.ts";
 import { substituteRecord } from "../integrity/substitutes.ts";
 import type { BytesReader, BytesWriter } from "../thread/bytes.ts";
-import { idBytes, type TextColumn, textOfId } from "../thread/columns.ts";
+import { idBytes, orNull, type TextColumn, textOfId } from "../thread/columns.ts";
 import { prepareQuery } from "../thread/connection.ts";
 import { type Calls, QUEUED, type SubmissionColumns } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
@@ -11,10 +11,13 @@ import { jobColumns, toColumns, toRecord } from "./job-rows.ts";
 
 const SQLITE_CONSTRAINT_UNIQUE = 2067;
 
-type Answer = Calls["submit"]["answer"][number];
+type Answers = Calls["submit"]["answer"];
+type Answer = ReturnType<Answers["get"]>;
 type Bytes = Uint8Array<ArrayBuffer>;
 
 type Job = {
+  /** Its place in the call. */
+  readonly index: number;
   readonly id: Uint8Array;
   readonly client: string;
   /** Empty: its result is discarded. */
@@ -40,24 +43,26 @@ export function createSubmit(db: DatabaseSync, tables: Tables) {
   );
   const stored = prepareQuery<[Bytes, Bytes | null]>(db, "SELECT record, rest FROM job WHERE seq = ?");
 
-  /** Stores jobs of which each is new as a rule, sixteen at once; finds out what they are when one of them is not. */
-  function storeAll(jobs: readonly Job[], answers: Answer[], output: BytesWriter): void {
-    if (jobs.length === 0) return;
+  /** Stores jobs that are new as a rule, a statement's rows at once or one; finds out what they are when one is not. */
+  function storeOrdinary(jobs: readonly Job[], answers: Answers, output: BytesWriter): void {
     const first = counters.nextSeq();
     for (const [index, job] of jobs.entries()) add(first + index, job);
     try {
       rows.flush();
     } catch (error) {
       if ((error as { errcode?: number }).errcode !== SQLITE_CONSTRAINT_UNIQUE) throw error;
-      for (const job of jobs) answers.push(storeOne(job, output));
+      for (const job of jobs) answerOne(job, answers, output);
       return;
     }
-    for (const [index, job] of jobs.entries()) {
-      enqueue(first + index, job);
-      answers.push(null);
-    }
+    for (const [index, job] of jobs.entries()) enqueue(first + index, job);
   }
 
+  function answerOne(job: Job, answers: Answers, output: BytesWriter): void {
+    const answer = storeOne(job, output);
+    if (answer) answers.set(job.index, answer);
+  }
+
+  /** Undefined: it is accepted. */
   function storeOne(job: Job, output: BytesWriter): Answer {
     const { id, key, client, submittedAt } = job;
     const sameId = find.get(id);
@@ -70,7 +75,7 @@ export function createSubmit(db: DatabaseSync, tables: Tables) {
     rows.flush();
     enqueue(seq, job);
     if (key !== null) keys.take(client, key, id, submittedAt, job.content!);
-    return null;
+    return undefined;
   }
 
   function add(seq: number, job: Job): void {
@@ -83,11 +88,13 @@ export function createSubmit(db: DatabaseSync, tables: Tables) {
   }
 
   function enqueue(seq: number, job: Job): void {
-    const pool = names.of(job.pool);
-    readyQueue.add([pool, 0, job.priority, job.runAt, seq]);
-    if (job.expiresAt !== null) deadlines.add(pool, job.expiresAt, seq);
+    const { priority, runAt, expiresAt, submittedAt, record } = job;
+    const [client, pool] = [names.of(job.client), names.of(job.pool)];
+    const channel = channels.of(client, job.channel).id;
+    readyQueue.add([pool, 0, priority, runAt, seq], { seq, client, channel, pool, priority, runAt, expiresAt, record });
+    if (expiresAt !== null) deadlines.add(pool, expiresAt, seq);
     counters.takeSeq(seq);
-    counters.stored(job.submittedAt);
+    counters.stored(submittedAt);
     counters.add(pool, QUEUED, 1);
   }
 
@@ -116,20 +123,23 @@ export function createSubmit(db: DatabaseSync, tables: Tables) {
   }
 
   return (request: SubmissionColumns, input: BytesReader, output: BytesWriter): Calls["submit"]["answer"] => {
-    const answers: Answer[] = [];
+    const answers: Answers = new Map();
+    const ids = input.take(request.priority.length * idBytes);
     let ordinary: Job[] = [];
+    const storeGathered = () => {
+      if (ordinary.length === rowsPerStatement) storeOrdinary(ordinary, answers, output);
+      else for (const job of ordinary) storeOrdinary([job], answers, output);
+      ordinary = [];
+    };
     for (let index = 0; index < request.priority.length; index += 1) {
-      const job = jobAt(request, index, input);
+      const job = jobAt(request, index, ids, input);
       const isNext = isOrdinary(job);
       if (isNext) ordinary.push(job);
-      if (!isNext || ordinary.length === rowsPerStatement) {
-        storeAll(ordinary, answers, output);
-        ordinary = [];
-      }
-      if (!isNext) answers.push(storeOne(job, output));
+      if (isNext && ordinary.length < rowsPerStatement) continue;
+      storeGathered();
+      if (!isNext) answerOne(job, answers, output);
     }
-    storeAll(ordinary, answers, output);
-    readyQueue.flush();
+    storeGathered();
     return answers;
   };
 }
@@ -141,9 +151,10 @@ function isLate({ expiresAt, runAt }: Job): boolean {
   return expiresAt !== null && expiresAt <= runAt;
 }
 
-function jobAt(request: SubmissionColumns, index: number, input: BytesReader): Job {
+function jobAt(request: SubmissionColumns, index: number, ids: Uint8Array, input: BytesReader): Job {
   return {
-    id: input.take(idBytes),
+    index,
+    id: ids.subarray(index * idBytes, (index + 1) * idBytes),
     record: input.take(request.recordBytes[index]!),
     content: request.key?.[index] == null ? null : input.take(request.contentBytes[index]!),
     client: textAt(request.client, index),
@@ -152,7 +163,7 @@ function jobAt(request: SubmissionColumns, index: number, input: BytesReader): J
     task: textAt(request.task, index),
     priority: request.priority[index]!,
     runAt: request.runAt[index]!,
-    expiresAt: request.expiresAt[index]!,
+    expiresAt: orNull(request.expiresAt[index]!),
     submittedAt: request.submittedAt[index]!,
     key: request.key?.[index] ?? null,
   };

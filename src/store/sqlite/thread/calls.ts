@@ -5,7 +5,7 @@ import { decodeStored, decodeWhole } from "../../../job/stored-job.ts";
 import type { Settling, Store, Submission, Submitted } from "../../store.ts";
 import type { Batches } from "./batches.ts";
 import type { BytesReader, BytesWriter } from "./bytes.ts";
-import { bytesOfId, toTextColumn } from "./columns.ts";
+import { bytesOfIds, orNull, toNumberColumn, toTextColumn } from "./columns.ts";
 import {
   type Calls,
   deadReasons,
@@ -25,7 +25,7 @@ export function createCalls({ call }: Batches): Omit<Store, "close"> {
       call(
         "submit",
         (bytes) => toSubmissionColumns(jobs, bytes),
-        (answers, bytes) => answers.map((answer) => toSubmitted(answer, bytes)),
+        (answers, bytes) => jobs.map((_, index) => toSubmitted(answers.get(index), bytes)),
       ),
     lease: (request) =>
       call(
@@ -34,7 +34,12 @@ export function createCalls({ call }: Batches): Omit<Store, "close"> {
         ({ leases, nextDueAt }, bytes) => ({ leases: toLeases(leases, [], bytes), nextDueAt }),
       ),
     extend: (request) => call("extend", () => request, same),
-    settle: (attempts) => call("settle", (bytes) => toSettlementColumns(attempts, bytes), same),
+    settle: (attempts) =>
+      call(
+        "settle",
+        (bytes) => toSettlementColumns(attempts, bytes),
+        (answers) => attempts.map((_, index) => answers.get(index) ?? "written"),
+      ),
     expired: (request) =>
       call(
         "expired",
@@ -72,7 +77,8 @@ export function createCalls({ call }: Batches): Omit<Store, "close"> {
         () => request,
         ({ results, lastCursor }, bytes) => {
           const { cursor, endingBytes } = results;
-          return { results: cursor.map((at, index) => decodeResult(bytes.take(endingBytes[index]!), at)), lastCursor };
+          const decoded = Array.from(cursor, (at, index) => decodeResult(bytes.take(endingBytes[index]!), at));
+          return { results: decoded, lastCursor };
         },
       ),
     ack: (requests) => call("ack", () => requests, same),
@@ -86,36 +92,36 @@ export function createCalls({ call }: Batches): Omit<Store, "close"> {
 
 function toSubmissionColumns(jobs: readonly Submission[], bytes: BytesWriter): SubmissionColumns {
   const hasKeys = jobs.some(({ content }) => content !== null);
-  for (const { job, record, content } of jobs) {
-    bytes.put(bytesOfId(job.id));
+  bytes.put(bytesOfIds(jobs, ({ job }) => job.id));
+  for (const { record, content } of jobs) {
     bytes.put(record);
     if (content) bytes.put(content);
   }
   return {
-    client: toTextColumn(jobs.map(({ job }) => job.client)),
-    task: toTextColumn(jobs.map(({ job }) => job.task)),
-    pool: toTextColumn(jobs.map(({ job }) => job.pool)),
-    channel: toTextColumn(jobs.map(({ job }) => job.channel ?? "")),
-    priority: jobs.map(({ job }) => job.priority),
-    runAt: jobs.map(({ job }) => job.runAt),
-    expiresAt: jobs.map(({ job }) => job.expiresAt),
-    submittedAt: jobs.map(({ job }) => job.submittedAt),
+    client: toTextColumn(jobs, ({ job }) => job.client),
+    task: toTextColumn(jobs, ({ job }) => job.task),
+    pool: toTextColumn(jobs, ({ job }) => job.pool),
+    channel: toTextColumn(jobs, ({ job }) => job.channel ?? ""),
+    priority: toNumberColumn(jobs, ({ job }) => job.priority),
+    runAt: toNumberColumn(jobs, ({ job }) => job.runAt),
+    expiresAt: toNumberColumn(jobs, ({ job }) => job.expiresAt),
+    submittedAt: toNumberColumn(jobs, ({ job }) => job.submittedAt),
     key: hasKeys ? jobs.map(({ job }) => job.idempotencyKey) : null,
-    recordBytes: jobs.map(({ record }) => record.length),
-    contentBytes: hasKeys ? jobs.map(({ content }) => content?.length ?? 0) : [],
+    recordBytes: toNumberColumn(jobs, ({ record }) => record.length),
+    contentBytes: toNumberColumn(jobs, ({ content }) => content && content.length),
   };
 }
 
 const accepted: Submitted = { kind: "accepted" };
 
-function toSubmitted(answer: Calls["submit"]["answer"][number], bytes: BytesReader): Submitted {
+function toSubmitted(answer: ReturnType<Calls["submit"]["answer"]["get"]>, bytes: BytesReader): Submitted {
   if (answer?.kind !== "known") return answer ?? accepted;
   const { contentBytes, ...known } = answer;
   return { ...known, content: bytes.take(contentBytes) };
 }
 
 function toLeases(columns: LeaseColumns, isCancelling: readonly boolean[], bytes: BytesReader): Lease[] {
-  return columns.seq.map((seq, index) => {
+  return Array.from(columns.seq, (seq, index) => {
     const record = bytes.take(columns.recordBytes[index]!);
     const lease = decodeLease(record, {
       seq,
@@ -124,8 +130,8 @@ function toLeases(columns: LeaseColumns, isCancelling: readonly boolean[], bytes
       crashes: columns.crashes[index]!,
       redrives: columns.redrives[index]!,
       runAt: columns.runAt[index]!,
-      expiresAt: columns.expiresAt[index]!,
-      startedAt: columns.startedAt[index]!,
+      expiresAt: orNull(columns.expiresAt[index]!),
+      startedAt: orNull(columns.startedAt[index]!),
       isCancelling: isCancelling[index] ?? false,
     });
     const damage = columns.damage.get(index);
@@ -136,17 +142,19 @@ function toLeases(columns: LeaseColumns, isCancelling: readonly boolean[], bytes
 function toSettlementColumns(attempts: readonly Settling[], bytes: BytesWriter): SettlementColumns {
   for (const { ending } of attempts) if (ending) bytes.put(ending);
   return {
-    seq: attempts.map(({ settlement }) => settlement.seq),
-    fence: attempts.map(({ settlement }) => settlement.fence),
-    state: attempts.map(({ settlement }) => states.indexOf(settlement.state)),
-    attempt: attempts.map(({ settlement }) => settlement.attempt),
-    crashes: attempts.map(({ settlement }) => settlement.crashes),
-    runAt: attempts.map(({ settlement }) => settlement.runAt),
-    startedAt: attempts.map(({ settlement }) => settlement.startedAt),
-    finishedAt: attempts.map(({ settlement }) => settlement.finishedAt),
-    deadReason: attempts.map(({ settlement: { deadReason } }) => deadReason && deadReasons.indexOf(deadReason)),
-    isPast: attempts.map(({ settlement: { outcome } }) => (outcome === "succeeded" ? 0 : 1)),
-    endingBytes: attempts.map(({ ending }) => ending?.length ?? -1),
+    seq: toNumberColumn(attempts, ({ settlement }) => settlement.seq),
+    fence: toNumberColumn(attempts, ({ settlement }) => settlement.fence),
+    state: toNumberColumn(attempts, ({ settlement }) => states.indexOf(settlement.state)),
+    attempt: toNumberColumn(attempts, ({ settlement }) => settlement.attempt),
+    crashes: toNumberColumn(attempts, ({ settlement }) => settlement.crashes),
+    runAt: toNumberColumn(attempts, ({ settlement }) => settlement.runAt),
+    startedAt: toNumberColumn(attempts, ({ settlement }) => settlement.startedAt),
+    finishedAt: toNumberColumn(attempts, ({ settlement }) => settlement.finishedAt),
+    deadReason: toNumberColumn(attempts, ({ settlement: { deadReason } }) =>
+      deadReason === null ? null : deadReasons.indexOf(deadReason),
+    ),
+    isPast: toNumberColumn(attempts, ({ settlement }) => (settlement.outcome === "succeeded" ? 0 : 1)),
+    endingBytes: toNumberColumn(attempts, ({ ending }) => ending && ending.length),
   };
 }
 

@@ -1,26 +1,40 @@
 /** How rows cross between threads: columns by name, as arrays, with their bytes in one buffer. */
 
-/** A column of texts of which few are different: each once, and for each row which it has. */
-export type TextColumn = { readonly texts: string[]; readonly places: number[] };
+/** A column of numbers; NaN stands for null. */
+export type NumberColumn = Float64Array<ArrayBuffer>;
 
-export function toTextColumn(texts: readonly string[]): TextColumn {
-  const column: TextColumn = { texts: [], places: [] };
+export function toNumberColumn<Row>(rows: readonly Row[], numberOf: (row: Row) => number | null): NumberColumn {
+  const column = new Float64Array(rows.length);
+  for (let index = 0; index < rows.length; index += 1) column[index] = numberOf(rows[index]!) ?? Number.NaN;
+  return column;
+}
+
+export function orNull(cell: number): number | null {
+  return Number.isNaN(cell) ? null : cell;
+}
+
+/** A column of texts of which few are different: each once, and for each row which it has. */
+export type TextColumn = { readonly texts: string[]; readonly places: Uint32Array<ArrayBuffer> };
+
+export function toTextColumn<Row>(rows: readonly Row[], textOf: (row: Row) => string): TextColumn {
+  const texts: string[] = [];
+  const places = new Uint32Array(rows.length);
   const known = new Map<string, number>();
   let before: string | undefined;
   let place = 0;
-  for (const text of texts) {
+  for (let index = 0; index < rows.length; index += 1) {
+    const text = textOf(rows[index]!);
     if (text !== before) {
       before = text;
-      const found = known.get(text);
-      place = found ?? column.texts.length;
-      if (found === undefined) {
+      place = known.get(text) ?? texts.length;
+      if (place === texts.length) {
         known.set(text, place);
-        column.texts.push(text);
+        texts.push(text);
       }
     }
-    column.places.push(place);
+    places[index] = place;
   }
-  return column;
+  return { texts, places };
 }
 
 const idLength = 36;
@@ -29,12 +43,23 @@ export const idBytes = 16;
 /** The 16 bytes of a UUID in its 36-character form. */
 export function bytesOfId(id: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(idBytes);
-  let at = 0;
+  writeId(id, bytes, 0);
+  return bytes;
+}
+
+/** Those of many, end to end. */
+export function bytesOfIds<Row>(rows: readonly Row[], idOf: (row: Row) => string): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(rows.length * idBytes);
+  for (let index = 0; index < rows.length; index += 1) writeId(idOf(rows[index]!), bytes, index * idBytes);
+  return bytes;
+}
+
+function writeId(id: string, bytes: Uint8Array, from: number): void {
+  let at = from;
   for (let index = 0; index < idLength; index += 2) {
     if (id.charCodeAt(index) === dash) index += 1;
     bytes[at++] = (digitOf(id.charCodeAt(index)) << 4) | digitOf(id.charCodeAt(index + 1));
   }
-  return bytes;
 }
 
 const dash = 45;

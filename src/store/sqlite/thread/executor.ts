@@ -93,7 +93,7 @@ export function createExecutor(db: DatabaseSync, { onCommit, onDamage }: Executo
     try {
       const before = changes.get()![0];
       const answers = work();
-      for (const written of [tables.channels, tables.leases, tables.counters]) written.flush();
+      for (const one of [tables.readyQueue, tables.channels, tables.leases, tables.counters]) one.flush();
       const commits = changes.get()![0] === before ? undefined : count.get()![0];
       commit.run();
       if (commits !== undefined) onCommit(commits);

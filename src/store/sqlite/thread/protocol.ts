@@ -2,7 +2,7 @@
 import type { DeadReason, Failure, JobState, Outcome } from "../../../job/job.ts";
 import type { Standing } from "../../../job/stored-job.ts";
 import type { AckRequest, ListRequest, ResultsRequest, Settled, Store, StoreSize, Submitted } from "../../store.ts";
-import type { TextColumn } from "./columns.ts";
+import type { NumberColumn, TextColumn } from "./columns.ts";
 
 /** The states as the tables have them: a state's number is its place here. */
 export const states = ["QUEUED", "RUNNING", "SUCCEEDED", "DEAD", "CANCELLED"] as const satisfies readonly JobState[];
@@ -24,21 +24,21 @@ export const outcomes = [
   "expired",
 ] as const satisfies readonly Outcome["kind"][];
 
-/** What is submitted. Of each job its id, its record and, where it has a key, its content follow in the bytes. */
+/** What is submitted. All ids, then of each job its record and, where it has a key, its content follow in the bytes. */
 export type SubmissionColumns = {
   readonly client: TextColumn;
   readonly task: TextColumn;
   readonly pool: TextColumn;
   /** Empty: its result is discarded. */
   readonly channel: TextColumn;
-  readonly priority: number[];
-  readonly runAt: number[];
-  readonly expiresAt: (number | null)[];
-  readonly submittedAt: number[];
+  readonly priority: NumberColumn;
+  readonly runAt: NumberColumn;
+  readonly expiresAt: NumberColumn;
+  readonly submittedAt: NumberColumn;
   /** Null: none of them has one. */
   readonly key: (string | null)[] | null;
-  readonly recordBytes: number[];
-  readonly contentBytes: number[];
+  readonly recordBytes: NumberColumn;
+  readonly contentBytes: NumberColumn;
 };
 
 /** A job that was there before. Its content follows in the bytes. */
@@ -52,45 +52,38 @@ export type KnownAnswer = {
 
 /** What is leased. Their records follow in the bytes. */
 export type LeaseColumns = {
-  readonly seq: number[];
-  readonly attempt: number[];
-  readonly fence: number[];
-  readonly crashes: number[];
-  readonly redrives: number[];
-  readonly runAt: number[];
-  readonly expiresAt: (number | null)[];
-  readonly startedAt: (number | null)[];
-  readonly recordBytes: number[];
+  readonly seq: NumberColumn;
+  readonly attempt: NumberColumn;
+  readonly fence: NumberColumn;
+  readonly crashes: NumberColumn;
+  readonly redrives: NumberColumn;
+  readonly runAt: NumberColumn;
+  readonly expiresAt: NumberColumn;
+  readonly startedAt: NumberColumn;
+  readonly recordBytes: NumberColumn;
   /** By their place, jobs of which something is not what was written, and what they have to say of it. */
   readonly damage: Map<number, Failure>;
 };
 
-export function newLeaseColumns(): LeaseColumns {
-  return {
-    ...{ seq: [], attempt: [], fence: [], crashes: [], redrives: [], runAt: [], expiresAt: [], startedAt: [] },
-    ...{ recordBytes: [], damage: new Map() },
-  };
-}
-
 /** How attempts ended. Their endings follow in the bytes. */
 export type SettlementColumns = {
-  readonly seq: number[];
-  readonly fence: number[];
-  readonly state: number[];
-  readonly attempt: number[];
-  readonly crashes: number[];
-  readonly runAt: number[];
-  readonly startedAt: (number | null)[];
-  readonly finishedAt: number[];
-  readonly deadReason: (number | null)[];
+  readonly seq: NumberColumn;
+  readonly fence: NumberColumn;
+  readonly state: NumberColumn;
+  readonly attempt: NumberColumn;
+  readonly crashes: NumberColumn;
+  readonly runAt: NumberColumn;
+  readonly startedAt: NumberColumn;
+  readonly finishedAt: NumberColumn;
+  readonly deadReason: NumberColumn;
   /** 1: the ending goes into the history. */
-  readonly isPast: number[];
-  /** -1: there is none. */
-  readonly endingBytes: number[];
+  readonly isPast: NumberColumn;
+  /** NaN: there is none. */
+  readonly endingBytes: NumberColumn;
 };
 
 /** Their endings follow in the bytes. */
-export type ResultColumns = { readonly cursor: number[]; readonly endingBytes: number[] };
+export type ResultColumns = { readonly cursor: NumberColumn; readonly endingBytes: NumberColumn };
 
 /** A job. Its record, perhaps without its input, and then its ending follow in the bytes. */
 export type StoredAnswer = {
@@ -117,10 +110,11 @@ type Request<K extends keyof Store> = Parameters<Store[K]>[0];
 
 /** Each call's request and answer as they cross. */
 export type Calls = SameCalls & {
-  /** Null stands for accepted. */
-  submit: { request: SubmissionColumns; answer: (Exclude<Submitted, { kind: "known" }> | KnownAnswer | null)[] };
+  /** Only what was not accepted. */
+  submit: { request: SubmissionColumns; answer: Map<number, Exclude<Submitted, { kind: "known" }> | KnownAnswer> };
   lease: { request: Request<"lease">; answer: { leases: LeaseColumns; nextDueAt: number | null } };
-  settle: { request: SettlementColumns; answer: Settled[] };
+  /** Only what was not written. */
+  settle: { request: SettlementColumns; answer: Map<number, Settled> };
   expired: { request: Request<"expired">; answer: { leases: LeaseColumns; isCancelling: boolean[]; owner: string[] } };
   results: { request: ResultsRequest; answer: { results: ResultColumns; lastCursor: number } };
   ack: { request: readonly AckRequest[]; answer: Awaited<ReturnType<Store["ack"]>> };
