@@ -63,7 +63,8 @@ export function createResults(db: DatabaseSync, { channels, damage, names }: Tab
     }
     for (const ending of endings) output.put(ending);
     const endingBytes = toNumberColumn(endings, ({ length }) => length);
-    return { results: { cursor: Float64Array.from(cursors), endingBytes }, lastCursor: channel ? channel.last : 0 };
+    const { last, acked } = channel ?? { last: 0, acked: 0 };
+    return { results: { cursor: Float64Array.from(cursors), endingBytes }, lastCursor: last, ackedCursor: acked };
   }
 
   /** A channel with a name: other results are not read. */

@@ -49,7 +49,7 @@ export function createLease(db: DatabaseSync, tables: Tables) {
     });
   }
 
-  function takeRow(row: DueRow, { now, until }: LeaseRequest, taken: Taken): void {
+  function takeRow(row: DueRow, request: LeaseRequest, taken: Taken): void {
     const [, , , runAt, seq] = row;
     const [client, channel, pool] = [row[jobAt + 1], row[jobAt + 2], row[jobAt + 3]] as [number, number, number];
     const [, , attempt, fence, crashes, redrives, lastStartedAt] = progressOf(row);
@@ -63,19 +63,21 @@ export function createLease(db: DatabaseSync, tables: Tables) {
     taken.records.push(record);
     taken.jobs.push({
       ...{ seq, fence: fence + 1, attempt: attempt + 1, crashes, redrives, runAt, lastStartedAt, client, pool },
-      ...{ priority: row[jobAt + 5] as number, expiresAt, isRight, startedAt: now, until, isCancelling: false },
+      ...{ priority: row[jobAt + 5] as number, expiresAt, isRight },
+      ...heldSince(request),
       channel: isRight ? channel : channels.ofJob(channel, client).id,
       bytes: record.length + (fence > 0 ? history.bytesOf(seq) : 0),
     });
   }
 
-  function takeFresh(job: FreshJob, { now, until }: LeaseRequest, taken: Taken): void {
+  function takeFresh(job: FreshJob, request: LeaseRequest, taken: Taken): void {
     const { seq, client, channel, pool, priority, runAt, expiresAt, record } = job;
     if (expiresAt !== null) deadlines.remove(pool, expiresAt, seq);
     taken.records.push(record);
     taken.jobs.push({
       ...{ seq, fence: 1, attempt: 1, crashes: 0, redrives: 0, runAt, lastStartedAt: null, client, pool, channel },
-      ...{ priority, expiresAt, isRight: true, startedAt: now, until, isCancelling: false, bytes: record.length },
+      ...{ priority, expiresAt, isRight: true, bytes: record.length },
+      ...heldSince(request),
     });
   }
 
@@ -143,24 +145,31 @@ export function createLease(db: DatabaseSync, tables: Tables) {
       const hasNext = taken.jobs.length < limit && taken.nextDueAt < Infinity;
       return { leases: give(taken.jobs, taken.records, output), nextDueAt: hasNext ? taken.nextDueAt : null };
     },
-    extend: ({ leases: held, until }: Calls["extend"]["request"]): Calls["extend"]["answer"] =>
+    extend: ({ leases: held, now, leaseMs }: Calls["extend"]["request"]): Calls["extend"]["answer"] =>
       held.map(({ seq, fence }) => {
         const job = leases.running.get(seq);
         if (job?.fence !== fence) return "lost";
-        job.until = until;
+        job.until = now + leaseMs;
         return job.isCancelling ? "cancelling" : "held";
       }),
-    expired: (request: Calls["expired"]["request"], output: BytesWriter): Calls["expired"]["answer"] => {
-      const { owner, others, now, limit } = request;
-      const ended = [...leases.running.values()].filter(
-        ({ seq, until }) => until < now || (others && leases.ownerOf(seq) !== owner),
-      );
+    expired: ({ now, limit }: Calls["expired"]["request"], output: BytesWriter): Calls["expired"]["answer"] => {
+      const ended = [...leases.running.values()].filter(({ until }) => until < now);
       const found = ended.sort((a, b) => a.seq - b.seq).slice(0, limit);
       const records = found.map(({ seq }) => toRecord(...stored.get(seq)!));
-      const isCancelling = found.map((job) => job.isCancelling);
-      return { leases: give(found, records, output), isCancelling, owner: found.map(({ seq }) => leases.ownerOf(seq)) };
+      const holders = found.map(({ owner, isOwnerGone, isCancelling }) => ({ owner, isOwnerGone, isCancelling }));
+      return { leases: give(found, records, output), holders };
+    },
+    recover: ({ owner }: Calls["recover"]["request"]): Calls["recover"]["answer"] => {
+      const left = [...leases.running.values()].filter((job) => job.owner === owner);
+      for (const job of left) Object.assign(job, { until: -Infinity, isOwnerGone: true });
+      return left.length;
     },
   };
+}
+
+/** What a lease that is given now says of its holder. */
+function heldSince({ owner, now, leaseMs }: LeaseRequest) {
+  return { owner, isOwnerGone: false, startedAt: now, until: now + leaseMs, isCancelling: false };
 }
 
 function progressOf(row: DueRow): ProgressNumbers {

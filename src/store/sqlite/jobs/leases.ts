@@ -38,6 +38,8 @@ export type RunningJob = {
   readonly isRight: boolean;
   /** When the attempt began; null when a former process began it. */
   readonly startedAt: number | null;
+  readonly owner: string;
+  isOwnerGone: boolean;
   /** When the lease ends. */
   until: number;
   isCancelling: boolean;
@@ -46,8 +48,6 @@ export type RunningJob = {
 export type Leases = {
   /** The jobs that run: as many as run at once, so never many. */
   readonly running: ReadonlyMap<number, RunningJob>;
-  /** Who holds a running job. */
-  ownerOf(seq: number): string;
   /** Writes down that these jobs are leased. */
   take(owner: string, jobs: readonly RunningJob[]): void;
   /** Says that a job runs no longer. */
@@ -97,7 +97,7 @@ export function createLeases(db: DatabaseSync, history: History): Leases {
         running.set(seq, { seq, fence, attempt, crashes, redrives, runAt: runAt ?? submittedRunAt, lastStartedAt,
           client, channel, pool, priority, expiresAt: redrives > 0 ? null : expiresAt,
           bytes: row[10] + history.bytesOf(seq), isRight: isRight === 1 && areRight(row, 0, jobColumns),
-          startedAt: null, until: -Infinity, isCancelling: isCancelling === 1 });
+          owner, isOwnerGone: true, startedAt: null, until: -Infinity, isCancelling: isCancelling === 1 });
       }
       if (batch.left.size === 0) changed.add(batch);
     }
@@ -117,7 +117,6 @@ export function createLeases(db: DatabaseSync, history: History): Leases {
   left();
   return {
     running,
-    ownerOf: (seq) => batches.get(seq)!.owner,
     take: (owner, jobs) => {
       if (jobs.length === 0) return;
       const text = textOf(jobs);

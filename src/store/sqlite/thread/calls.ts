@@ -2,7 +2,7 @@ import type { Lease, StoredJob } from "../../../job/job.ts";
 import { decodeResult } from "../../../job/ending.ts";
 import { decodeLease } from "../../../job/record.ts";
 import { decodeStored, decodeWhole } from "../../../job/stored-job.ts";
-import type { Settling, Store, Submission, Submitted } from "../../store.ts";
+import type { Settling, StoreCalls, Submission, Submitted } from "../../store.ts";
 import type { Batches } from "./batches.ts";
 import type { BytesReader, BytesWriter } from "./bytes.ts";
 import { bytesOfIds, orNull, toNumberColumn, toTextColumn } from "./columns.ts";
@@ -19,7 +19,7 @@ import {
 const same = <T>(value: T): T => value;
 
 /** The port's methods as commands in batches; everything but `close`. Runs in the server's thread. */
-export function createCalls({ call }: Batches): Omit<Store, "close"> {
+export function createCalls({ call }: Batches): Omit<StoreCalls, "close"> {
   return {
     submit: (jobs) =>
       call(
@@ -31,7 +31,7 @@ export function createCalls({ call }: Batches): Omit<Store, "close"> {
       call(
         "lease",
         () => request,
-        ({ leases, nextDueAt }, bytes) => ({ leases: toLeases(leases, [], bytes), nextDueAt }),
+        ({ leases, nextDueAt }, bytes) => ({ leases: toLeases(leases, bytes), nextDueAt }),
       ),
     extend: (request) => call("extend", () => request, same),
     settle: (attempts) =>
@@ -44,9 +44,11 @@ export function createCalls({ call }: Batches): Omit<Store, "close"> {
       call(
         "expired",
         () => request,
-        ({ leases, isCancelling, owner }, bytes) =>
-          toLeases(leases, isCancelling, bytes).map((lease, index) => ({ ...lease, owner: owner[index]! })),
+        ({ leases, holders }, bytes) =>
+          toLeases(leases, bytes).map((lease, index) => ({ ...lease, ...holders[index]! })),
       ),
+    recover: (request) => call("recover", () => request, same),
+    states: (names) => call("states", () => names, same),
     cancel: (request) => call("cancel", () => request, same),
     redrive: (request) => call("redrive", () => request, same),
     remove: (request) => call("remove", () => request, same),
@@ -75,10 +77,10 @@ export function createCalls({ call }: Batches): Omit<Store, "close"> {
       call(
         "results",
         () => request,
-        ({ results, lastCursor }, bytes) => {
+        ({ results, ...positions }, bytes) => {
           const { cursor, endingBytes } = results;
           const decoded = Array.from(cursor, (at, index) => decodeResult(bytes.take(endingBytes[index]!), at));
-          return { results: decoded, lastCursor };
+          return { results: decoded, ...positions };
         },
       ),
     ack: (requests) => call("ack", () => requests, same),
@@ -120,7 +122,7 @@ function toSubmitted(answer: ReturnType<Calls["submit"]["answer"]["get"]>, bytes
   return { ...known, content: bytes.take(contentBytes) };
 }
 
-function toLeases(columns: LeaseColumns, isCancelling: readonly boolean[], bytes: BytesReader): Lease[] {
+function toLeases(columns: LeaseColumns, bytes: BytesReader): Lease[] {
   return Array.from(columns.seq, (seq, index) => {
     const record = bytes.take(columns.recordBytes[index]!);
     const lease = decodeLease(record, {
@@ -132,7 +134,7 @@ function toLeases(columns: LeaseColumns, isCancelling: readonly boolean[], bytes
       runAt: columns.runAt[index]!,
       expiresAt: orNull(columns.expiresAt[index]!),
       startedAt: orNull(columns.startedAt[index]!),
-      isCancelling: isCancelling[index] ?? false,
+      isCancelling: false,
     });
     const damage = columns.damage.get(index);
     return damage ? { ...lease, record: new Uint8Array(), damage } : lease;

@@ -1,7 +1,17 @@
 /** What the server's thread and the store's thread say to each other. Rows travel as columns, records as bytes. */
 import type { DeadReason, Failure, JobState, Outcome } from "../../../job/job.ts";
 import type { Standing } from "../../../job/stored-job.ts";
-import type { AckRequest, ListRequest, ResultsRequest, Settled, Store, StoreSize, Submitted } from "../../store.ts";
+import type {
+  AckRequest,
+  ExpiredLease,
+  ListRequest,
+  Results,
+  ResultsRequest,
+  Settled,
+  StoreCalls,
+  StoreSize,
+  Submitted,
+} from "../../store.ts";
 import type { NumberColumn, TextColumn } from "./columns.ts";
 
 /** The states as the tables have them: a state's number is its place here. */
@@ -65,6 +75,9 @@ export type LeaseColumns = {
   readonly damage: Map<number, Failure>;
 };
 
+/** Who holds, or held, an expired lease. */
+export type Holder = Pick<ExpiredLease, "owner" | "isOwnerGone" | "isCancelling">;
+
 /** How attempts ended. Their endings follow in the bytes. */
 export type SettlementColumns = {
   readonly seq: NumberColumn;
@@ -104,9 +117,12 @@ type OwnCall =
   | ("ack" | "counts" | "latest" | "size" | "close");
 /** Calls that cross as the port has them. */
 type SameCalls = {
-  [K in Exclude<keyof Store, OwnCall>]: { request: Parameters<Store[K]>[0]; answer: Awaited<ReturnType<Store[K]>> };
+  [K in Exclude<keyof StoreCalls, OwnCall>]: {
+    request: Parameters<StoreCalls[K]>[0];
+    answer: Awaited<ReturnType<StoreCalls[K]>>;
+  };
 };
-type Request<K extends keyof Store> = Parameters<Store[K]>[0];
+type Request<K extends keyof StoreCalls> = Parameters<StoreCalls[K]>[0];
 
 /** Each call's request and answer as they cross. */
 export type Calls = SameCalls & {
@@ -115,12 +131,12 @@ export type Calls = SameCalls & {
   lease: { request: Request<"lease">; answer: { leases: LeaseColumns; nextDueAt: number | null } };
   /** Only what was not written. */
   settle: { request: SettlementColumns; answer: Map<number, Settled> };
-  expired: { request: Request<"expired">; answer: { leases: LeaseColumns; isCancelling: boolean[]; owner: string[] } };
-  results: { request: ResultsRequest; answer: { results: ResultColumns; lastCursor: number } };
-  ack: { request: readonly AckRequest[]; answer: Awaited<ReturnType<Store["ack"]>> };
+  expired: { request: Request<"expired">; answer: { leases: LeaseColumns; holders: Holder[] } };
+  results: { request: ResultsRequest; answer: Omit<Results, "results"> & { results: ResultColumns } };
+  ack: { request: readonly AckRequest[]; answer: Awaited<ReturnType<StoreCalls["ack"]>> };
   get: { request: Request<"get">; answer: WholeAnswer | null };
   list: { request: ListRequest; answer: { jobs: StoredAnswer[]; nextSeq: number | null } };
-  counts: { request: null; answer: Awaited<ReturnType<Store["counts"]>> };
+  counts: { request: null; answer: Awaited<ReturnType<StoreCalls["counts"]>> };
   latest: { request: null; answer: number };
   size: { request: null; answer: StoreSize };
 };
