@@ -205,28 +205,15 @@ export type StoredResult = {
   readonly finishedAt: number;
 };
 
-/** A job as the store knows it. */
-export type StoredJob = {
+/** A job as the store knows it: what was submitted, and where it stands now. */
+export type StoredJob = Omit<NewJob, "input" | "trace" | "retry"> & {
   readonly seq: number;
-  readonly id: string;
-  readonly client: string;
-  readonly task: string;
-  readonly pool: string;
-  readonly channel: string | null;
   readonly state: JobState;
   readonly isCancelling: boolean;
   readonly attempts: number;
-  readonly maxAttempts: number;
   readonly crashes: number;
-  readonly priority: number;
-  readonly submittedAt: number;
-  readonly runAt: number;
-  readonly expiresAt: number | null;
   readonly startedAt: number | null;
   readonly finishedAt: number | null;
-  readonly idempotencyKey: string | null;
-  readonly labels: Labels;
-  readonly timeoutMs: number | null;
   readonly redrives: number;
   readonly output: Payload | null;
   readonly failure: Failure | null;

@@ -15,11 +15,10 @@ export type Standing = Pick<
  * has neither.
  */
 export function decodeStored(record: Uint8Array, standing: Standing, ending: Uint8Array | null): StoredJob {
-  const { id, client, task, pool, channel, maxAttempts, priority, ...job } = decodeJob(record);
-  const { submittedAt, idempotencyKey, labels, timeoutMs } = job;
+  const { input: _input, inputDigest: _digest, trace: _trace, retry: _retry, ...job } = decodeJob(record);
   const { failure, deadReason } = ending && showsEnding(standing) ? readEnding(ending) : nothingEnded;
   return {
-    ...{ id, client, task, pool, channel, maxAttempts, priority, submittedAt, idempotencyKey, labels, timeoutMs },
+    ...job,
     ...standing,
     ...{ output: null, failure, deadReason: isFinal(standing.state) ? deadReason : null },
   };

@@ -7,7 +7,7 @@ import {
   ExplainJobResponse_Cause as WireCause,
   ExplainJobResponseSchema,
 } from "../gen/millpond/v1/worker_pool_pb.ts";
-import { fromFailure } from "./convert/job.ts";
+import { fromFailure } from "./convert/result.ts";
 import { fromState } from "./convert/state.ts";
 
 const wireCauses: Readonly<Record<Cause, WireCause>> = {

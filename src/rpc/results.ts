@@ -15,7 +15,7 @@ import {
 import type { AckRequest, Store } from "../store/store.ts";
 import type { Tracing } from "../tracing.ts";
 import type { CallContext } from "./call.ts";
-import { fromResult } from "./convert/job.ts";
+import { fromResult } from "./convert/result.ts";
 import { toChannel } from "./names.ts";
 import { createOutbox, openLater } from "./outbox.ts";
 import { piecesOf } from "./values.ts";

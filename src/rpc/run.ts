@@ -12,8 +12,8 @@ import type { StoredResult } from "../job/job.ts";
 import type { Store } from "../store/store.ts";
 import type { Tracing } from "../tracing.ts";
 import type { CallContext } from "./call.ts";
-import { fromResult, resultOf } from "./convert/job.ts";
-import { toDraft } from "./convert/spec.ts";
+import { fromResult, resultOf } from "./convert/result.ts";
+import { toDraft } from "./convert/job.ts";
 import { findJob, lookAtJob } from "./find-job.ts";
 import { type Accepted, acceptedOf } from "./submit.ts";
 

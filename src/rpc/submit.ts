@@ -6,7 +6,8 @@ import { invalid, type MillpondError } from "../errors.ts";
 import { type SubmitRequest, type SubmitResponse, SubmitResponseSchema } from "../gen/millpond/v1/worker_pool_pb.ts";
 import type { Tracing } from "../tracing.ts";
 import type { CallContext } from "./call.ts";
-import { fromAdmitted, toDraft } from "./convert/spec.ts";
+import { toDraft } from "./convert/job.ts";
+import { fromAdmitted } from "./convert/receipt.ts";
 
 export type SubmitParts = { readonly admission: Admission; readonly tracing: Pick<Tracing, "submission"> };
 

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { ExchangeResponseSchema } from "../../src/gen/millpond/v1/worker_pool_pb.ts";
 import type { JsonValue, StoredResult } from "../../src/job/job.ts";
 import { maxJsonDepth, pathAt, scanJson } from "../../src/job/json-scan.ts";
-import { fromResult } from "../../src/rpc/convert/job.ts";
+import { fromResult } from "../../src/rpc/convert/result.ts";
 
 function depthByWalking(value: JsonValue): number {
   if (typeof value !== "object" || value === null) return 0;

@@ -14,8 +14,9 @@ import {
   RetryPolicy_Jitter as Jitter,
 } from "../../src/gen/millpond/v1/job_pb.ts";
 import type { Payload, StoredJob, StoredResult } from "../../src/job/job.ts";
-import { fromJob, fromResult, fromWholeJob, resultOf } from "../../src/rpc/convert/job.ts";
-import { fromAdmitted, toDraft } from "../../src/rpc/convert/spec.ts";
+import { fromJob, fromWholeJob, toDraft } from "../../src/rpc/convert/job.ts";
+import { fromAdmitted } from "../../src/rpc/convert/receipt.ts";
+import { fromResult, resultOf } from "../../src/rpc/convert/result.ts";
 import { fromOutcome, toDeadReason, toState } from "../../src/rpc/convert/state.ts";
 import { durationFromMs, durationToMs, timestampToMs } from "../../src/rpc/convert/time.ts";
 

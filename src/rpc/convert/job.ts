@@ -1,21 +1,71 @@
-/** Jobs and results as the store knows them, for the wire. */
+/** A job as a client describes it, and as it is shown: a field of a job is read and written here. */
 import { create, toBinary } from "@bufbuild/protobuf";
+import type { Draft } from "../../engine/admit/draft.ts";
 import {
-  type Attempt,
   AttemptSchema,
-  type Failure as WireFailure,
-  FailureSchema,
   type Job,
   JobSchema,
-  type Result,
+  type JobSpec,
+  RetryPolicy_Jitter as Jitter,
 } from "../../gen/millpond/v1/job_pb.ts";
-import type { Failure, PastAttempt, StoredJob, StoredResult, WholeJob } from "../../job/job.ts";
-import { isFinal } from "../../job/job.ts";
+import type { RetryPolicy } from "../../job/backoff.ts";
+import type { StoredJob, WholeJob } from "../../job/job.ts";
 import type { Progress } from "../../pool/pool.ts";
 import { valuesOfFailure, valuesOfFields, valuesOfPayload } from "../values.ts";
-import { fromPayload } from "./payload.ts";
-import { fromDeadReason, fromOutcome, fromState } from "./state.ts";
-import { durationFromMs, optionalTime, toTimestamp } from "./time.ts";
+import { fromPayload, toInput } from "./payload.ts";
+import { fromFailure, fromPastAttempt, fromResult, resultOf } from "./result.ts";
+import { fromDeadReason, fromState } from "./state.ts";
+import { durationFromMs, durationToMs, optionalTime, timestampToMs, toTimestamp } from "./time.ts";
+
+const tasksOwn: Draft["retry"] = {};
+
+/**
+ * `channel` is what a job that names none gets, `trace` what is stored of its trace. A time or a duration that is none
+ * becomes NaN, which is out of bounds.
+ */
+export function toDraft(spec: JobSpec, channel: string, trace: string | null): Draft {
+  return {
+    id: spec.id,
+    task: spec.task,
+    channel: spec.channel || channel,
+    input: toInput(spec.input),
+    idempotencyKey: spec.idempotencyKey,
+    priority: spec.priority,
+    start: toStart(spec.start),
+    expiresAt: spec.expiresAt ? timestampToMs(spec.expiresAt) : null,
+    timeoutMs: spec.timeout ? durationToMs(spec.timeout) : null,
+    retry: spec.retry ? toRetry(spec.retry) : tasksOwn,
+    labels: spec.labels,
+    discardResult: spec.discardResult,
+    trace,
+  };
+}
+
+function toStart(start: JobSpec["start"]): Draft["start"] {
+  switch (start.case) {
+    case "runAt":
+      return { at: timestampToMs(start.value) };
+    case "delay":
+      return { delayMs: durationToMs(start.value) };
+    default:
+      return null;
+  }
+}
+
+function toRetry({ maxAttempts, base, factor, maxBackoff, jitter }: NonNullable<JobSpec["retry"]>): Draft["retry"] {
+  return {
+    ...(maxAttempts !== undefined && { maxAttempts }),
+    ...(base && { baseMs: durationToMs(base) }),
+    ...(factor !== undefined && { factor }),
+    ...(maxBackoff && { maxBackoffMs: durationToMs(maxBackoff) }),
+    ...(jitter !== Jitter.UNSPECIFIED && { jitter: jitters.get(jitter) ?? jitter }),
+  };
+}
+
+const jitters: ReadonlyMap<Jitter, RetryPolicy["jitter"]> = new Map([
+  [Jitter.FULL, "full"],
+  [Jitter.NONE, "none"],
+]);
 
 /** What a job shows that the store does not know. */
 export type JobFacts = {
@@ -24,38 +74,6 @@ export type JobFacts = {
   /** The task's bound on one attempt; undefined when this server has no such task. */
   readonly timeoutMs?: number | undefined;
 };
-
-export function fromFailure({ reason, message, retryable, details, stack = "" }: Failure): WireFailure {
-  return create(FailureSchema, { reason, message, retryable, stack, ...(details && { details }) });
-}
-
-/** Without a channel its cursor is 0. Written out, for this is done for every job, and `create` would walk over the fields. */
-export function fromResult(result: StoredResult): Result {
-  const { state, output, failure, startedAt } = result;
-  return {
-    $typeName: "millpond.v1.Result",
-    cursor: BigInt(result.cursor),
-    jobId: result.id,
-    task: result.task,
-    state: fromState(state),
-    output: output === null ? undefined : fromPayload(output),
-    failure: state === "SUCCEEDED" || failure === null ? undefined : fromFailure(failure),
-    attempts: result.attempts,
-    submittedAt: toTimestamp(result.submittedAt),
-    startedAt: startedAt === null ? undefined : toTimestamp(startedAt),
-    finishedAt: toTimestamp(result.finishedAt),
-    deadReason: fromDeadReason(result.deadReason),
-    labels: result.labels,
-    redrives: result.redrives,
-  };
-}
-
-/** The result of a final job; null while it is not. */
-export function resultOf(job: StoredJob): StoredResult | null {
-  const { state, finishedAt, cursor } = job;
-  if (!isFinal(state) || finishedAt === null) return null;
-  return { ...job, state, finishedAt, cursor: cursor ?? 0 };
-}
 
 export function fromJob(job: StoredJob, { progress, timeoutMs }: JobFacts): Job {
   const { id, task, pool, channel, state, attempts, maxAttempts, labels } = job;
@@ -120,14 +138,4 @@ export function fromWholeJob(
     shown.history.unshift(attempt);
   }
   return shown;
-}
-
-function fromPastAttempt({ attempt, outcome, failure, startedAt, finishedAt }: PastAttempt): Attempt {
-  return create(AttemptSchema, {
-    number: attempt,
-    outcome: fromOutcome(outcome),
-    failure: fromFailure(failure),
-    ...optionalTime("startedAt", startedAt),
-    finishedAt: toTimestamp(finishedAt),
-  });
 }

@@ -8,8 +8,8 @@ import {
   ExchangeResponseSchema,
 } from "../../gen/millpond/v1/worker_pool_pb.ts";
 import type { StoredResult } from "../../job/job.ts";
-import { fromResult } from "../convert/job.ts";
-import { fromAdmitted } from "../convert/spec.ts";
+import { fromAdmitted } from "../convert/receipt.ts";
+import { fromResult } from "../convert/result.ts";
 
 export function accepted(seq: number, admitted: readonly Admitted[]): ExchangeResponse {
   const receipts = admitted.map(fromAdmitted);

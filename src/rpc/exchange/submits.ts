@@ -4,7 +4,7 @@ import type { Draft } from "../../engine/admit/draft.ts";
 import type { ExchangeSubmit } from "../../gen/millpond/v1/worker_pool_pb.ts";
 import type { Submission, Tracing } from "../../tracing.ts";
 import type { CallContext } from "../call.ts";
-import { toDraft } from "../convert/spec.ts";
+import { toDraft } from "../convert/job.ts";
 import type { PendingResults } from "./pending-results.ts";
 
 export type Submits = {
