@@ -28,6 +28,8 @@ export type TracedAttempt = {
 };
 
 /** A job that was cancelled while it waited. */
+export type AcceptedJob = Pick<NewJob, "id" | "client" | "task" | "pool" | "trace" | "submittedAt">;
+
 export type CancelledJob = Pick<NewJob, "id" | "client" | "task" | "pool" | "trace" | "submittedAt" | "runAt"> & {
   /** That it had, none of which runs. */
   readonly attempts: number;
@@ -78,7 +80,7 @@ export type Tracing = {
   submission(caller: Caller, method: string, own?: GivenContext): Submission;
   operation(caller: Caller, method: string, name: string): Operation;
   /** These jobs are durable. */
-  accepted(jobs: readonly Omit<NewJob, "input">[]): void;
+  accepted(jobs: readonly AcceptedJob[]): void;
   /** These attempts ended, and what became of their jobs is durable. */
   settled(attempts: readonly TracedAttempt[], settlements: readonly Settlement[]): void;
   /** These jobs waited, and that they are CANCELLED is durable. */

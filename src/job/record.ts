@@ -10,7 +10,7 @@
  * in the function that writes it and in the one below that reads it. Numbers are never used twice.
  */
 import { createHash } from "node:crypto";
-import { type Failure, type Lease, type NewJob, noLabels, type Payload, type RetryChanges } from "./job.ts";
+import { type Lease, type NewJob, noLabels, type Payload, type RetryChanges } from "./job.ts";
 import { noBytes, payloadOf, withLabel, writeLabels, writePayload, writer } from "./record-fields.ts";
 import { WireReader } from "./wire.ts";
 
@@ -46,7 +46,10 @@ export type DecodedJob = NewJob & {
   readonly inputDigest: Uint8Array | null;
 };
 
-/** All that read a record trust it: whether it is sound is asked where it was read from a disk. The input is a view of the record. */
+/**
+ * All that read a record trust it: whether it is sound is asked where it was read from a disk. The input is a view of the
+ * record. What an empty record says is the default of each field.
+ */
 export function decodeJob(record: Uint8Array): DecodedJob {
   const { kind, id, submittedAt, runAt, expiresAt, trace, idempotencyKey, labels, input, inputDigest } =
     readHead(record);
@@ -104,28 +107,6 @@ export function decodeLease(record: Uint8Array, columns: LeaseColumns): Lease {
     redrives: columns.redrives,
     startedAt: columns.startedAt,
     isCancelling: columns.isCancelling,
-  };
-}
-
-/** The lease of a job whose record is damaged, made of what the store's columns say of it. */
-export function damagedLease(
-  job: Pick<NewJob, "id" | "client" | "task" | "pool" | "channel" | "submittedAt">,
-  columns: LeaseColumns,
-  damage: Failure,
-): Lease {
-  return {
-    ...{
-      maxAttempts: 1,
-      priority: 0,
-      trace: null,
-      idempotencyKey: null,
-      labels: noLabels,
-      timeoutMs: null,
-      retry: null,
-    },
-    ...job,
-    ...columns,
-    ...{ record: noBytes, damage },
   };
 }
 

@@ -7,7 +7,7 @@ import { isFinal, type Lease, type NewJob, type Settlement } from "../job/job.ts
 import { shownFailure } from "../job/shown-failure.ts";
 import { attemptSpanId, childSpanId, isSampled, jobSpanId, type JobTrace, traceOf } from "../job/trace.ts";
 import { newSpanId } from "../job/trace-context.ts";
-import type { CancelledJob, TracedAttempt, Tracing } from "../tracing.ts";
+import type { AcceptedJob, CancelledJob, TracedAttempt, Tracing } from "../tracing.ts";
 import { attributesOfJob, attributesOfOperation } from "./attributes.ts";
 import { type Attributes, exceptionEvent, type Span, type SpanError, type SpanEvent } from "./span.ts";
 
@@ -31,7 +31,7 @@ export function createJobSpans(sink: SpanSink, clock: Clock): JobSpans {
   /** What `deliver` spans are made from, by job id. */
   const undelivered = new Map<string, NamedJob>();
 
-  function publish(job: Omit<NewJob, "input">, trace: JobTrace, endedAt: number): void {
+  function publish(job: AcceptedJob, trace: JobTrace, endedAt: number): void {
     const startedAt = trace.acceptedAt ?? job.submittedAt;
     sink.give({
       ...{ name: `${job.task} publish`, kind: "producer", traceId: trace.traceId, spanId: jobSpanId(job.id) },

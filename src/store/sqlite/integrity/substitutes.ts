@@ -1,7 +1,7 @@
 /** What is given out in place of records that are damaged: as much as the columns beside them say. */
 import { type Failure, noLabels } from "../../../job/job.ts";
 import { encodeEnding } from "../../../job/ending.ts";
-import { encodeJob } from "../../../job/record.ts";
+import { decodeJob, encodeJob } from "../../../job/record.ts";
 
 /** What the columns say of a job. */
 export type Known = {
@@ -18,19 +18,10 @@ export type Known = {
 
 /** A record without an input. */
 export function substituteRecord(job: Known): Uint8Array {
-  return encodeJob({
-    ...job,
-    ...{
-      maxAttempts: 1,
-      trace: null,
-      idempotencyKey: null,
-      labels: noLabels,
-      timeoutMs: null,
-      retry: null,
-      input: null,
-    },
-  });
+  return encodeJob({ ...decodeJob(noRecord), ...job });
 }
+
+const noRecord = new Uint8Array();
 
 /** A result: whatever it was, it must not look like a success without an output. */
 export function substituteEnding(
