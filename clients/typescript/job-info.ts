@@ -47,6 +47,8 @@ export type JobInfo = {
   readonly lastFailure: JobFailure | undefined;
   readonly priority: number;
   readonly labels: { readonly [name: string]: string };
+  /** Empty: none, and in a list. */
+  readonly memo: string;
   /** Empty: none. */
   readonly idempotencyKey: string;
   /** Undefined: it has no deadline. */
@@ -83,6 +85,7 @@ export function toJobInfo(job: JobMessage): JobInfo {
     lastFailure: toFailure(job.lastFailure),
     priority: job.priority,
     labels: { ...job.labels },
+    memo: job.memo,
     idempotencyKey: job.idempotencyKey,
     expiresAt: toDate(job.expiresAt),
     timeoutMs: job.timeout && durationMs(job.timeout),

@@ -34,6 +34,8 @@ export type ExecutionOptions = {
   readonly retry?: RetryOptions | undefined;
   /** Names and values for your own use: at most 16. They come with the result, and filters find jobs by them. */
   readonly labels?: { readonly [name: string]: string } | undefined;
+  /** Your own text about the job, such as JSON that says who asked for it: at most 1024 characters. `getJob` shows it. */
+  readonly memo?: string | undefined;
   /**
    * The trace that the job belongs to, such as `ctx.trace` of a task. Default: that of the active span, in a program that has
    * registered an OpenTelemetry SDK.
@@ -67,6 +69,7 @@ export function toSpecFields(options: Omit<JobOptions, "id" | "channel">): Messa
     timeoutMs,
     retry,
     labels,
+    memo = "",
     trace,
     discardResult = false,
   } = options;
@@ -78,6 +81,7 @@ export function toSpecFields(options: Omit<JobOptions, "id" | "channel">): Messa
     timeout: toDuration(timeoutMs, "timeout"),
     retry: retry && retryOf(retry),
     labels: toTexts(labels, "labels"),
+    memo,
     ...(trace && { traceContext: toTexts({ ...trace }, "trace") }),
     discardResult,
   };

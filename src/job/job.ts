@@ -69,6 +69,8 @@ export type NewJob = {
   /** The client's own name for the job, remembered for `idempotencyMs`. */
   readonly idempotencyKey: string | null;
   readonly labels: Labels;
+  /** The client's own text about the job; empty: none. Nothing here reads it. */
+  readonly memo: string;
   /** Bound on one attempt, in place of the task's. Null: the task's. */
   readonly timeoutMs: number | null;
   /** What differs from the task's policy; `maxAttempts` is a field of its own. Null: nothing, as of most. */
@@ -87,7 +89,7 @@ export const idempotencyMs = 24 * 3_600_000;
  * The right to run one attempt of a job. `runAt` and `expiresAt` are the job's present ones. Its input stays in the record: it is decoded
  * by the thread that runs the job.
  */
-export type Lease = Omit<NewJob, "input"> & {
+export type Lease = Omit<NewJob, "input" | "memo"> & {
   /** What was submitted, as job/record.ts encodes it; may be a view of a larger buffer. Empty when there is `damage`. */
   readonly record: Uint8Array;
   /** The store's own number of the job, growing in the order of submission; settlements name the job by it. */

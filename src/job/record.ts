@@ -14,8 +14,8 @@ import { type Lease, type NewJob, noLabels, type Payload, type RetryChanges } fr
 import { noBytes, payloadOf, withLabel, writeLabels, writePayload, writer } from "./record-fields.ts";
 import { WireReader } from "./wire.ts";
 
-/** Where a record's input begins at the latest: who shows a job without it need not read more. */
-export const headBytes = 16 * 1024;
+/** What a list of jobs shows is within so many bytes: it need not read inputs. */
+export const headBytes = 20 * 1024;
 
 /** What was submitted. */
 export function encodeJob(job: NewJob): Uint8Array<ArrayBuffer> {
@@ -27,6 +27,7 @@ export function encodeJob(job: NewJob): Uint8Array<ArrayBuffer> {
   if (job.expiresAt !== null) writer.double(5, job.expiresAt);
   if (job.idempotencyKey !== null) writer.string(6, job.idempotencyKey);
   writeLabels(7, job.labels);
+  if (job.memo !== "") writer.string(10, job.memo);
   if (job.trace !== null) writer.string(8, job.trace);
   writePayload(11, job.input);
   return writer.end();
@@ -51,7 +52,7 @@ export type DecodedJob = NewJob & {
  * record. What an empty record says is the default of each field.
  */
 export function decodeJob(record: Uint8Array): DecodedJob {
-  const { kind, id, submittedAt, runAt, expiresAt, trace, idempotencyKey, labels, input, inputDigest } =
+  const { kind, id, submittedAt, runAt, expiresAt, trace, idempotencyKey, labels, memo, input, inputDigest } =
     readHead(record);
   return {
     id,
@@ -69,6 +70,7 @@ export function decodeJob(record: Uint8Array): DecodedJob {
     trace,
     idempotencyKey,
     labels,
+    memo,
     timeoutMs: kind.timeoutMs,
     retry: kind.retry,
   };
@@ -154,7 +156,7 @@ function readKind(message: Buffer): Kind {
 }
 
 type Head = Pick<DecodedJob, "id" | "submittedAt" | "runAt" | "expiresAt" | "trace" | "idempotencyKey" | "labels"> &
-  Pick<DecodedJob, "input" | "inputDigest"> & { readonly kind: Kind };
+  Pick<DecodedJob, "memo" | "input" | "inputDigest"> & { readonly kind: Kind };
 
 function readHead(record: Uint8Array): Head {
   const reader = new WireReader(record);
@@ -166,6 +168,7 @@ function readHead(record: Uint8Array): Head {
   let trace: string | null = null;
   let idempotencyKey: string | null = null;
   let labels = noLabels;
+  let memo = "";
   let inputDigest: Uint8Array | null = null;
   let inputKind = -1;
   let inputType = "";
@@ -180,6 +183,7 @@ function readHead(record: Uint8Array): Head {
     else if (field === 7) labels = withLabel(labels, reader.bytes());
     else if (field === 8) trace = reader.string();
     else if (field === 9) inputDigest = reader.view();
+    else if (field === 10) memo = reader.string();
     else if (field === 11) inputKind = reader.uint();
     else if (field === 12) inputType = reader.string();
     else if (field === 13) inputBytes = reader.view();
@@ -187,7 +191,7 @@ function readHead(record: Uint8Array): Head {
   }
   const input = payloadOf(inputKind, inputType, inputBytes);
   kind ??= readKind(Buffer.alloc(0));
-  return { kind, id, submittedAt, runAt, expiresAt, trace, idempotencyKey, labels, input, inputDigest };
+  return { kind, id, submittedAt, runAt, expiresAt, trace, idempotencyKey, labels, memo, input, inputDigest };
 }
 
 const jitters = ["full", "none"] as const;

@@ -11,7 +11,7 @@ import { tryEngine } from "./try-engine.ts";
 
 const blank: Draft = {
   ...{ id: "", task: "echo", channel: "", input: null, idempotencyKey: "", priority: 0, start: null, expiresAt: null },
-  ...{ timeoutMs: null, retry: {}, labels: {}, discardResult: false, trace: null },
+  ...{ timeoutMs: null, retry: {}, labels: {}, memo: "", discardResult: false, trace: null },
 };
 
 function typed(task: string, type: string, bytes: Uint8Array): Draft {

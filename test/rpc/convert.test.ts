@@ -50,7 +50,7 @@ describe("a job on its way in", () => {
     const spec = create(JobSpecSchema, { id: "i", task: "t" });
     assert.deepEqual(toDraft(spec, "results", null), {
       ...{ id: "i", task: "t", channel: "results", input: null, idempotencyKey: "", priority: 0, start: null },
-      ...{ expiresAt: null, timeoutMs: null, retry: {}, labels: {}, discardResult: false, trace: null },
+      ...{ expiresAt: null, timeoutMs: null, retry: {}, labels: {}, memo: "", discardResult: false, trace: null },
     });
     assert.equal(toDraft(create(JobSpecSchema, { channel: "own" }), "results", null).channel, "own");
   });
@@ -157,6 +157,7 @@ const stored: StoredJob = {
     expiresAt: null,
     idempotencyKey: null,
     labels: {},
+    memo: "",
     timeoutMs: null,
     redrives: 0,
   },

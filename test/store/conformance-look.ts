@@ -25,7 +25,7 @@ import {
 export function lookConformance(check: Check): void {
   check("a job is shown to its client only, with all that is known of it", async (store) => {
     const labels = { kind: "night" };
-    const wishes = { priority: 7, expiresAt: t0 + 99, idempotencyKey: "k", labels, timeoutMs: 5 } as const;
+    const wishes = { priority: 7, expiresAt: t0 + 99, idempotencyKey: "k", labels, timeoutMs: 5, memo: "é" } as const;
     const asked = { channel: "x", input: data(3_000), retry: { baseMs: 1 }, ...wishes };
     const [lease] = await finish(store, [newJob(asked)]);
     const { id, seq } = lease!;

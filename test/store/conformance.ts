@@ -154,7 +154,7 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
       );
       assert.deepEqual(
         leases.map(({ record: _, ...lease }) => lease),
-        jobs.map(({ input: _, ...job }, index) => ({
+        jobs.map(({ input: _, memo: _memo, ...job }, index) => ({
           ...job,
           seq: seqs[index],
           attempt: 1,

@@ -59,6 +59,7 @@ const job: fc.Arbitrary<NewJob> = fc.record({
   trace: fc.constantFrom(null, "00-trace"),
   idempotencyKey: fc.constantFrom(null, null, "k1", "k2"),
   labels,
+  memo: fc.constantFrom("", "", "é"),
   timeoutMs: fc.constantFrom(null, null, 5),
   retry: fc.constantFrom(null, null, { baseMs: 1, jitter: "none" as const }),
 });

@@ -37,6 +37,7 @@ export function newJob(overrides: Partial<NewJob> = {}): NewJob {
     trace: null,
     idempotencyKey: null,
     labels: {},
+    memo: "",
     timeoutMs: null,
     retry: null,
     ...overrides,

@@ -26,6 +26,7 @@ export type Draft = {
   /** What differs from the task's policy. */
   readonly retry: GivenRetry;
   readonly labels: Labels;
+  readonly memo: string;
   readonly discardResult: boolean;
   /** The trace that it belongs to, as it is stored: see `storedTrace`. Not a part of what makes it the same job. */
   readonly trace: string | null;
@@ -45,6 +46,7 @@ export const defaultChannel = "default";
 
 const maxNamesShown = 20;
 const maxPriority = 100;
+const maxMemo = 1_024;
 
 /**
  * Checks the task, then the size (at most `maxInputBytes`, as sent and as stored), then every field. Paths are those of
@@ -63,6 +65,7 @@ export function createDraftCheck(
     const violations: FieldViolation[] = [];
     checkNames(draft, violations);
     checkPriority(draft.priority, violations);
+    checkMemo(draft.memo, violations);
     const isNamed = draft.id !== "" || draft.idempotencyKey !== "";
     const runAt = checkTimes({ ...draft, isNamed }, now, task.timeoutMs, violations);
     checkRetry(draft.retry, violations);
@@ -86,6 +89,7 @@ export function createDraftCheck(
       trace: draft.trace,
       idempotencyKey: draft.idempotencyKey || null,
       labels: hasAny(draft.labels) ? draft.labels : noLabels,
+      memo: draft.memo,
       timeoutMs: draft.timeoutMs === task.timeoutMs ? null : draft.timeoutMs,
       retry: changesOf(draft.retry, task),
     };
@@ -97,6 +101,11 @@ function checkPriority(priority: number, violations: FieldViolation[]): void {
   if (Number.isInteger(priority) && Math.abs(priority) <= maxPriority) return;
   const bound = `a whole number from -${maxPriority} to ${maxPriority}`;
   violations.push({ field: "priority", description: `is ${priority} and must be ${bound}` });
+}
+
+function checkMemo({ length }: string, violations: FieldViolation[]): void {
+  if (length <= maxMemo) return;
+  violations.push({ field: "memo", description: `has ${length} characters and may have ${maxMemo}: shorten it` });
 }
 
 /** What a job spells out that its task does anyway is no change, so that both ways of saying it are the same job. */

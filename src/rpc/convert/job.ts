@@ -36,6 +36,7 @@ export function toDraft(spec: JobSpec, channel: string, trace: string | null): D
     timeoutMs: spec.timeout ? durationToMs(spec.timeout) : null,
     retry: spec.retry ? toRetry(spec.retry) : tasksOwn,
     labels: spec.labels,
+    memo: spec.memo,
     discardResult: spec.discardResult,
     trace,
   };
@@ -127,6 +128,7 @@ export function fromWholeJob(
 ): Job {
   const shown = fromJob(withInput ? { ...job, output: null } : job, facts);
   if (withInput && job.input) shown.input = fromPayload(job.input);
+  shown.memo = job.memo;
   if (job.history.length === 0) return shown;
   let room = messageBytes - slackBytes - toBinary(JobSchema, shown).length;
   let valuesLeft = Math.max(values - valuesOfPayload(withInput ? job.input : job.output), fewestHistoryValues);

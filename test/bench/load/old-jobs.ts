@@ -43,7 +43,7 @@ function newJob(now: number, where: Pick<NewJob, "client" | "channel" | "pool" |
   return {
     ...where,
     ...{ id: newId(now), maxAttempts: 4, priority: 0, runAt: now, expiresAt: null, submittedAt: now },
-    ...{ trace: null, idempotencyKey: null, labels: noLabels, timeoutMs: null, retry: null },
+    ...{ trace: null, idempotencyKey: null, labels: noLabels, memo: "", timeoutMs: null, retry: null },
     input: { kind: "data", type: "", bytes: encoder.encode("a hundred bytes of work to do, more or less".padEnd(100)) },
   };
 }

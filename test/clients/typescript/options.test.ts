@@ -32,6 +32,7 @@ test("every option has its field", () => {
     timeoutMs: 1500.25,
     retry: { maxAttempts: 7, baseMs: 250, factor: 1.5, maxBackoffMs: 60_000, jitter: "none" },
     labels: { customer: "17" },
+    memo: '{"by":"ada"}',
     discardResult: true,
   };
   assert.deepEqual(sent(options), {
@@ -43,6 +44,7 @@ test("every option has its field", () => {
     timeout: "1.500250s",
     retry: { maxAttempts: 7, base: "0.250s", factor: 1.5, maxBackoff: "60s", jitter: "JITTER_NONE" },
     labels: { customer: "17" },
+    memo: '{"by":"ada"}',
     discardResult: true,
   });
   assert.deepEqual(sent({ delayMs: 5_000, retry: { jitter: "full" } }), {

@@ -58,6 +58,7 @@ const anyDraft: fc.Arbitrary<Draft> = fc.record({
   expiresAt: fc.option(whole(t0, t0 + 2 * yearMs)),
   timeoutMs: fc.option(whole(1, 3_600_000)),
   labels: mostly(fc.dictionary(fc.stringMatching(/^[a-z/]{1,9}$/), name), fc.dictionary(text, text, { maxKeys: 20 })),
+  memo: fc.constantFrom("", "", "who asked", "x".repeat(1_025)),
   discardResult: fc.boolean(),
   trace: fc.constant(null),
 });

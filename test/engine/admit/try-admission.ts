@@ -69,6 +69,7 @@ export function draft(overrides: Partial<Draft> = {}): Draft {
     timeoutMs: null,
     retry: {},
     labels: {},
+    memo: "",
     discardResult: false,
     trace: null,
     ...overrides,

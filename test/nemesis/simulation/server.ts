@@ -66,7 +66,7 @@ const tasks: ReadonlyMap<string, LoadedTask> = new Map(["cpu", "io"].map((pool) 
 
 export const draftOf = (plan: JobPlan, now: number): Draft => ({
   ...{ id: plan.id, task: plan.pool, channel: plan.channel ?? "", input: { kind: "json", value: plan.input } },
-  ...{ idempotencyKey: plan.key, priority: plan.priority, timeoutMs: plan.timeoutMs, labels: {} },
+  ...{ idempotencyKey: plan.key, priority: plan.priority, timeoutMs: plan.timeoutMs, labels: {}, memo: "" },
   start: plan.delayMs === 0 ? null : { delayMs: plan.delayMs },
   expiresAt: plan.deadlineMs === null ? null : now + plan.delayMs + plan.deadlineMs,
   retry: { maxAttempts: plan.maxAttempts, ...plan.retry },

@@ -37,6 +37,14 @@ export function jobCases(way: Way, server: () => TestServer): void {
     }
   });
 
+  test("GetJob shows a job's memo as it came, lists do not, and a repeated submit keeps the first one", async () => {
+    const memo = JSON.stringify({ by: "ada", why: "é🦆" });
+    const jobId = randomUUID();
+    await client(own("memo")).submit({ jobs: [memo, "another"].map((each) => echo(1, { id: jobId, memo: each })) });
+    assert.equal((await client(own("memo")).getJob({ jobId })).job?.memo, memo);
+    assert.equal((await client(own("memo")).listJobs({})).jobs[0]?.memo, "");
+  });
+
   test("a job that waits for its next attempt shows why the last one failed", async () => {
     const gate = await openGate();
     try {
