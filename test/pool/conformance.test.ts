@@ -8,6 +8,7 @@ import { keptLog, noResources } from "../support/samples.ts";
 import { poolConformance } from "./conformance.ts";
 import { createFakePool, type FakeAttempt, type FakeTasks } from "./fake-pool.ts";
 import { allTasks, json, maxOutputBytes, tryPool } from "./try-pool.ts";
+import { inputOf } from "../store/sample.ts";
 
 const code = { tasks: allTasks, sources: null };
 /** Threads judge deadlines by the machine's clock. */
@@ -61,9 +62,9 @@ poolConformance({
 /** What the tasks in ./tasks do that the suite asks for. */
 const asInFolder: FakeTasks = {
   begin(attempt) {
-    const { task, input } = attempt.lease;
+    const { task } = attempt.lease;
     const how = textOf(attempt.lease);
-    if (task === "echo") attempt.end({ kind: "succeeded", output: input });
+    if (task === "echo") attempt.end({ kind: "succeeded", output: inputOf(attempt.lease) });
     else if (task === "throws") attempt.end(failed("too_old"));
     else if (task === "dies") attempt.die();
     else if (task === "names") {
@@ -78,7 +79,7 @@ const asInFolder: FakeTasks = {
   },
 };
 
-const textOf = ({ input }: Lease): unknown => JSON.parse(Buffer.from(input?.bytes ?? []).toString());
+const textOf = (lease: Lease): unknown => JSON.parse(Buffer.from(inputOf(lease)?.bytes ?? []).toString());
 
 function failed(reason: string): Outcome {
   return { kind: "failed", failure: { reason, message: reason, retryable: false } };

@@ -192,7 +192,7 @@ export function poolConformance({ name, skips = {}, ...kind }: PoolKind): void {
   suite(`${name}: limits`, () => {
     test("an attempt that takes longer than its timeout is told to stop", async (t) => {
       const { pool, clock } = open(t, 1);
-      const lease = job("waits", "signal", { options: { timeoutMs: 200 } });
+      const lease = job("waits", "signal", { timeoutMs: 200 });
       const chunk = run(pool, [lease]);
       await chunk.logs(lease);
       clock.advance(200 + lateMs);

@@ -111,7 +111,7 @@ export function createFakePool(parts: FakePoolParts): FakePool {
   let most = 0;
   let isStopping = false;
 
-  const timeoutOf = ({ options }: Lease) => options?.timeoutMs ?? timeoutMs;
+  const timeoutOf = (lease: Lease) => lease.timeoutMs ?? timeoutMs;
   const unstarted = (lease: Lease, outcome: Outcome): Ended => {
     const now = clock.now();
     return { lease, outcome, startedAt: now, finishedAt: now, tookMs: 0 };
