@@ -187,9 +187,15 @@ export class WireReader {
   }
 
   uuid(): string {
-    const hex = this.#bytes.toString("hex", this.#at + 1, this.#at + 17);
+    let at = this.#at + 1; // behind the length
     this.#at += 17;
-    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+    for (let index = 0; index < 36; index += 2) {
+      if (uuidForm[index] === dash) index += 1;
+      const byte = this.#bytes[at++] as number;
+      uuidForm[index] = hexDigits[byte >>> 4] as number;
+      uuidForm[index + 1] = hexDigits[byte & 15] as number;
+    }
+    return uuidForm.toString("latin1"); // in one piece: one put together of slices takes five times the memory
   }
 
   /** Passes over a field, as over one that a later version wrote. */
@@ -211,6 +217,9 @@ export class WireReader {
 }
 
 const dash = 45;
+const hexDigits = Buffer.from("0123456789abcdef");
+/** The dashes are in their places. */
+const uuidForm = Buffer.from("00000000-0000-0000-0000-000000000000");
 
 /** Of a lower-case hex digit. */
 function digitOf(code: number): number {
