@@ -32,8 +32,8 @@ export async function removeStore(): Promise<void> {
   await rm(`${path}.commits`);
 }
 
-/** Flips a bit of the first place that holds this text. */
-export async function flip(found: string): Promise<void> {
+/** Flips a bit of the first place that holds this. */
+export async function flip(found: string | Buffer): Promise<void> {
   const content = await readFile(path);
   const at = content.indexOf(found);
   assert.ok(at > 0, "the text is in the file");
@@ -47,6 +47,9 @@ export function alter(sql: string): void {
   db.exec(sql);
   db.close();
 }
+
+/** An id as the tables have it, for a literal. */
+export const hex = (id: string) => id.replaceAll("-", "");
 
 export const sentence = (side: "input" | "output" | "state", id: string) =>
   `the stored ${side} of job ${id} does not match its checksum: the file is damaged`;

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Store } from "../../src/store/store.ts";
-import { alter, open, removeStore, sentence, told, useFolder } from "./damaged-store.ts";
+import { alter, hex, open, removeStore, sentence, told, useFolder } from "./damaged-store.ts";
 import {
   asBoot1,
-  bad,
+  data,
   died,
   finish,
   leaseAll,
@@ -36,50 +36,83 @@ const leaseOverdue = async (store: Store, pool: string) =>
 const whole = { expiresAt: t0 + 9, idempotencyKey: "key", trace: "00-1", timeoutMs: 5 };
 
 test("a waiting job of which anything was damaged is not run, and says so", async () => {
-  const changes = {
-    input: [
-      ...["client = 'bob'", "task = 'other'", "pool = 'cpu2'", "channel = 2", "channel = 0", "max_attempts = 5"],
-      ...["submitted_at = submitted_at - 1", "trace = NULL", "priority = 1", "idempotency_key = 'kez'"],
-      ...["options = NULL", "input_kind = 1", "input_type = 'x'"],
-    ],
-    state: [
-      "attempt = 2",
-      "fence = 3",
-      "crashes = 1",
-      "cancelling = 1",
-      "redrives = 1",
-      "expires_at = expires_at + 64",
-      "expires_at = NULL",
-    ],
-  };
-  for (const side of ["input", "state"] as const) {
-    for (const change of changes[side]) {
-      const job = newJob(whole);
-      const again = await damaged(`UPDATE job SET ${change} WHERE id = '${job.id}'`, (store) =>
-        submit(store, [job, newJob({ client: "bob", pool: "gpu" })]),
-      );
-      const [lease] = await leaseAll(again, change === "pool = 'cpu2'" ? "cpu2" : "cpu");
-      assert.deepEqual([lease?.input, lease?.damage?.message], [null, sentence(side, job.id)], change);
-      assert.deepEqual(told.splice(0), [sentence(side, job.id)]);
-      await again.settle([settlement(lease!, retried)]); // handed back before it began
-      const [next] = await leaseAll(again, lease!.pool);
-      assert.deepEqual([next?.input, next?.damage?.message], [null, sentence(side, job.id)], `${change}, leased again`);
-      await again.settle([settlement(next!, died)]);
-      assert.deepEqual(await leaseOverdue(again, lease!.pool), [], `${change}, and no more`);
-      assert.deepEqual((await resultsOf(again, 0, "default", "bob")).results, [], "another client has nothing of it");
-      await again.close();
-      await removeStore();
-    }
+  const ofJob = [
+    ...["client = client + 1", "task = 99", "pool = pool + 1", "channel = 2", "channel = 0", "priority = 1"],
+    ...["submitted_at = submitted_at - 1", "run_at = run_at + 64", "expires_at = expires_at + 64", "expires_at = NULL"],
+  ];
+  for (const change of ofJob) {
+    const job = newJob(whole);
+    const again = await damaged(`UPDATE job SET ${change} WHERE id = x'${hex(job.id)}'`, (store) =>
+      submit(store, [job, newJob({ client: "bob", pool: "gpu" })]),
+    );
+    await assertDamagedTwice(again, "state", job.id, change);
+  }
+});
+
+test("so is one whose record was damaged, in whichever of its columns", async () => {
+  for (const [change, size] of [
+    ["record = CAST(substr(record, 2) AS BLOB)", 9],
+    ["record = CAST(x'00' || substr(record, 2) AS BLOB)", 9],
+    ["rest = CAST(x'00' || substr(rest, 2) AS BLOB)", 20_000],
+    ["rest = NULL", 20_000],
+  ] as const) {
+    const job = newJob({ input: data(size) });
+    const again = await damaged(`UPDATE job SET ${change}`, (store) => submit(store, [job]));
+    await assertDamagedTwice(again, "input", job.id, change);
+  }
+});
+
+test("and one that waits for another attempt and does not know of the ones before", async () => {
+  for (const change of ["attempt = 2", "fence = 3", "crashes = 1", "redrives = 1", "started_at = 5", "run_at = 0"]) {
+    const job = newJob();
+    const again = await damaged(`UPDATE progress SET ${change}`, (store) => finish(store, [job], retried));
+    await assertDamagedTwice(again, "state", job.id, change);
+  }
+});
+
+/** A damaged job is leased without its input, also when it comes back, ends once, and its result comes to nobody else. */
+async function assertDamagedTwice(store: Store, side: "input" | "state", id: string, change: string): Promise<void> {
+  const [lease] = await leaseAll(store);
+  assert.deepEqual([lease?.record.length, lease?.damage?.message], [0, sentence(side, id)], change);
+  assert.deepEqual(told.splice(0), [sentence(side, id)]);
+  await store.settle([settlement(lease!, retried)]);
+  const [next] = await leaseAll(store);
+  assert.deepEqual([next?.record.length, next?.damage?.message], [0, sentence(side, id)], `${change}, leased again`);
+  await store.settle([settlement(next!, died)]);
+  assert.deepEqual(await leaseOverdue(store, "cpu"), [], `${change}, and no more`);
+  assert.deepEqual((await resultsOf(store, 0, "default", "bob")).results, [], "another client has nothing of it");
+  await store.close();
+  await removeStore();
+}
+
+test("a row of the queue that was damaged costs no job its turn, and gives none two", async () => {
+  for (const change of ["seq = 2", "seq = 9", "priority = 5", "run_at = 1", "checksum = 0"]) {
+    const jobs = newJobs(3);
+    const again = await damaged(
+      `UPDATE OR REPLACE waiting SET ${change} WHERE seq = 1`,
+      (store) => submit(store, jobs),
+    );
+    const leased = [...(await leaseAll(again)), ...(await leaseAll(again))];
+    assert.deepEqual(
+      leased.map(({ id, damage }) => [id, damage]).sort(),
+      jobs.map(({ id }) => [id, undefined]),
+      change,
+    );
+    assert.equal(told.splice(0).length, 1, change);
+    await again.settle(leased.map((lease) => settlement(lease)));
+    assert.deepEqual(await leaseAll(again), []);
+    await again.close();
+    await removeStore();
   }
 });
 
 test("a job whose fence was made smaller ends all the same, also when it is redriven", async () => {
   const job = newJob();
-  const again = await damaged("UPDATE job SET fence = 0", (store) => finish(store, [job], retried));
-  for (const _ of ["damaged", "redriven"]) {
+  const again = await damaged("UPDATE progress SET fence = 0", (store) => finish(store, [job], retried));
+  for (const message of [sentence("state", job.id), undefined]) {
     const [lease] = await leaseAll(again);
-    assert.equal(lease?.damage?.message, sentence("state", job.id));
-    assert.deepEqual(await again.settle([settlement(lease, died)]), ["written"]);
+    assert.equal(lease?.damage?.message, message);
+    assert.deepEqual(await again.settle([settlement(lease!, died)]), ["written"]);
     await again.redrive({ client: "ada", now: t0, jobs: [{ id: job.id, runAt: t0 }] });
   }
   await again.close();
@@ -87,7 +120,7 @@ test("a job whose fence was made smaller ends all the same, also when it is redr
 
 test("redriving a job whose numbers were damaged does not make them right", async () => {
   const job = newJob();
-  const again = await damaged("UPDATE job SET redrives = 64", (store) => finish(store, [job], died));
+  const again = await damaged("UPDATE ended SET redrives = 64", (store) => finish(store, [job], died));
   await again.redrive({ client: "ada", now: t0, jobs: [{ id: job.id, runAt: t0 }] });
   const [lease] = await leaseAll(again);
   assert.equal(lease?.damage?.message, sentence("state", job.id));
@@ -111,7 +144,7 @@ test("a final job whose channel was damaged is redriven, removed and pruned with
     await finish(store, jobs, died);
     await finish(store, [ofBob]);
     await store.close();
-    alter(`UPDATE job SET channel = ${channel} WHERE client = 'ada'`);
+    alter(`UPDATE ended SET channel = ${channel} WHERE channel = 1`);
     const again = await open();
     await again.redrive({ client: "ada", now: t0, jobs: [{ id: jobs[0]!.id, runAt: t0 }] });
     assert.deepEqual(await again.remove({ client: "ada", ids: [jobs[1]!.id] }), [{ kind: "removed" }]);
@@ -135,7 +168,7 @@ test("a job without a deadline that has one by damage does not expire", async ()
 
 test("a damaged job that is cancelled while it waits says so in its result", async () => {
   const job = newJob();
-  const again = await damaged("UPDATE job SET attempt = 64", (store) => submit(store, [job]));
+  const again = await damaged("UPDATE job SET priority = 64", (store) => submit(store, [job]));
   await again.cancel({ client: "ada", ids: [job.id], now: t0 });
   const [result] = (await resultsOf(again)).results;
   assert.deepEqual([result?.state, result?.failure?.message], ["CANCELLED", sentence("state", job.id)]);
@@ -145,7 +178,7 @@ test("a damaged job that is cancelled while it waits says so in its result", asy
 test("a damaged job that is cancelled is told, and its result comes to nobody else", async () => {
   for (const change of ["submitted_at = submitted_at - 1024", "channel = 0", "channel = 2"]) {
     const job = newJob();
-    const again = await damaged(`UPDATE job SET ${change} WHERE id = '${job.id}'`, (store) =>
+    const again = await damaged(`UPDATE job SET ${change} WHERE id = x'${hex(job.id)}'`, (store) =>
       submit(store, [job, newJob({ client: "bob" })]),
     );
     assert.equal((await again.cancel({ client: "ada", ids: [job.id], now: t0 }))[0]?.kind, "cancelled");
@@ -167,7 +200,7 @@ test("a job that waits again, was told to stop or was redriven stands as it was 
   ]);
   await store.redrive({ client: "ada", now: t0, jobs: [{ id: redriven.id, runAt: t0 }] });
   const next = await leaseAll(store);
-  const cancel = { client: "ada", ids: [again.id, again.id], now: t0, failure: bad };
+  const cancel = { client: "ada", ids: [again.id, again.id], now: t0 };
   await store.cancel(cancel);
   await store.cancel(cancel);
   await store.close();
@@ -186,6 +219,22 @@ test("a job that waits again, was told to stop or was redriven stands as it was 
   await reopened.close();
 });
 
+test("a file whose names or leases are not those that were written is refused, whatever its size", async () => {
+  for (const [change, sentence] of [
+    ["UPDATE name SET text = 'adb' WHERE text = 'ada'", /the name "adb" does not match its checksum/],
+    ["UPDATE lease SET jobs = '[2]'", /the leases of row 1 do not match their checksum/],
+    ["UPDATE lease SET owner = 'boot-2'", /the leases of row 1 do not match their checksum/],
+  ] as const) {
+    const store = await open();
+    await submit(store, newJobs(3));
+    await leaseAll(store);
+    await store.close();
+    alter(change);
+    await assert.rejects(open(), { message: sentence }, change);
+    await removeStore();
+  }
+});
+
 test("a file whose channel has not the positions that were written is refused, whatever its size", async () => {
   for (const change of [
     "last = 9",
@@ -200,7 +249,7 @@ test("a file whose channel has not the positions that were written is refused, w
     await finish(store, newJobs(3));
     await store.close();
     alter(`UPDATE channel SET ${change}`);
-    await assert.rejects(open(), { message: /the positions of channel 1 do not match their sum/ }, change);
+    await assert.rejects(open(), { message: /the positions of channel 1 do not match their checksum/ }, change);
     await removeStore();
   }
 });

@@ -67,7 +67,7 @@ describe("a store file is refused and left as it is", () => {
   test("when a newer version wrote it", async () => {
     await makeStore();
     alter("PRAGMA user_version = 99");
-    await assertRefused(/has version 99 .* up to 5: use the newer Millpond/);
+    await assertRefused(/has version 99 .* up to 1: use the newer Millpond/);
   });
 
   test("when a newer version wrote it and it was not closed", async () => {
@@ -143,10 +143,11 @@ test("a store that was not closed has everything that was answered", async () =>
 });
 
 test("a start that fails moves nothing of the log into the file", async () => {
-  await makeCrashedStore("PRAGMA user_version = 3"); // so that the upgrade fails: it was made already
+  await makeCrashedStore("PRAGMA user_version = 0"); // so that the migration fails: it was made already
+  await rm(`${path}.commits`, { force: true });
   const before = await readFile(path);
   const { length } = await readFile(`${path}-wal`);
-  await assert.rejects(open(), /cannot open the store .*: duplicate column name/);
+  await assert.rejects(open(), /cannot open the store .*: table name already exists/);
   assert.ok(before.equals(await readFile(path)), "the file is as it was");
   assert.equal((await readFile(`${path}-wal`)).length, length);
 });
@@ -173,7 +174,7 @@ test("after one failure every call is refused, and the failure is told once", as
   const failures: MillpondError[] = [];
   const store = await openSqliteStore({ path, onFailure: (error) => failures.push(error) });
   await submit(store, newJobs(2));
-  alter("DROP TABLE payload");
+  alter("DROP TABLE waiting");
   const content = () => Promise.all(["", "-wal"].map((suffix) => readFile(path + suffix, "base64")));
   const before = await content();
   const failed = submit(store, newJobs(1, { input: data(5_000) }));
@@ -185,13 +186,9 @@ test("after one failure every call is refused, and the failure is told once", as
   await store.close();
   assert.deepEqual(await content(), before, "nothing is moved from a log that may be damaged");
   const db = new DatabaseSync(path);
-  const states = db.prepare("SELECT state, count(*) AS jobs FROM job GROUP BY state").all();
+  const { jobs } = db.prepare("SELECT count(*) AS jobs FROM job").get()!;
   db.close();
-  assert.deepEqual(
-    states.map((row) => ({ ...row })),
-    [{ state: 0, jobs: 2 }],
-    "the failed transaction left nothing",
-  );
+  assert.equal(jobs, 2, "the failed transaction left nothing");
 });
 
 describe("the latest time on the disk, when a process is killed", () => {

@@ -119,7 +119,7 @@ test("an older mark, an empty one, or none, refuses nothing, and an unreadable o
   }
   const sentence =
     `${path}.commits does not match its checksum: were the store's last transactions lost, it would not be known; ` +
-    "it is written anew";
+    "it is written again";
   assert.deepEqual(told, [sentence, sentence, sentence]);
 });
 

@@ -6,7 +6,7 @@ export type Damaged = "input" | "output" | "state";
 export type Damage = {
   /** Reports it to the operator, once for each, and gives what the job has to say instead of what cannot be delivered. */
   found(what: Damaged, id: string): Failure;
-  /** Reports that a row of the queue was wrong; the job behind it is whole. */
+  /** Reports that a row of the queue was wrong; the jobs behind it are whole. */
   requeued(seq: number): void;
 };
 
@@ -33,6 +33,6 @@ export function createDamage(report: (sentence: string) => void): Damage {
       return { reason: "damaged", message, retryable: false };
     },
     requeued: (seq) =>
-      reportOnce(`a row of the queue named job number ${seq} by damage, and was removed: the file is damaged`),
+      reportOnce(`the row of job number ${seq} in the queue does not match its checksum: the file is damaged`),
   };
 }

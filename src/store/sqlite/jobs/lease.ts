@@ -1,17 +1,18 @@
 import type { DatabaseSync } from "node:sqlite";
-import { type Failure, isSuspect as isSuspectJob } from "../../../job/job.ts";
+import type { Failure } from "../../../job/job.ts";
 import { isSound } from "../../../job/wire.ts";
 import type { LeaseRequest } from "../../store.ts";
 import { areRight } from "../integrity/checked-rows.ts";
 import { substituteRecord } from "../integrity/substitutes.ts";
 import type { BytesWriter } from "../thread/bytes.ts";
 import { toNumberColumn } from "../thread/columns.ts";
-import { prepareQuery } from "../thread/connection.ts";
+import { prepareQuery, prepareTuples } from "../thread/connection.ts";
 import { type Calls, type LeaseColumns, QUEUED, RUNNING } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
-import { jobColumns, type JobNumbers, progressColumns, type ProgressNumbers, toRecord } from "./job-rows.ts";
+import { jobColumns, progressColumns, type ProgressNumbers, toRecord } from "./job-rows.ts";
 import type { RunningJob } from "./leases.ts";
 import { type DueRow, type FreshJob, isRightPlace, jobAt, progressAt, recordAt } from "./ready-queue.ts";
+import { placeOf, storedColumns, toState, withProgressAndEnd } from "./stored-jobs.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -25,18 +26,24 @@ type Taken = { readonly jobs: RunningJob[]; readonly records: Uint8Array[]; next
 export function createLease(db: DatabaseSync, tables: Tables) {
   const { channels, counters, damage, deadlines, history, known, leases, names, readyQueue } = tables;
   const stored = prepareQuery<[Bytes, Bytes | null]>(db, "SELECT record, rest FROM job WHERE seq = ?");
-  const hasEnded = prepareQuery<[number]>(db, "SELECT 1 FROM ended WHERE seq = ?");
+  const notEnded = prepareTuples(db, `SELECT ${storedColumns} FROM job ${withProgressAndEnd} WHERE ended.seq IS NULL`);
+  /** Of the queue: once for each process. */
+  let repair: "none" | "due" | "done" = "none";
 
-  /** A row of the queue that damage made is removed; a waiting job that it names by that gets its own place again. */
-  function repair(row: DueRow): void {
-    const seq = row[4];
+  /** Removes a row of the queue that damage made. */
+  function drop(row: DueRow): void {
     readyQueue.remove(row);
-    damage.requeued(seq);
-    if (row[jobAt] === null || leases.running.has(seq) || hasEnded.get(seq)) return;
-    const [, , , pool, , priority, runAt] = row.slice(jobAt) as unknown as JobNumbers;
-    const [, nextRunAt, , , crashes] = progressOf(row);
-    const isSuspect = isSuspectJob({ crashes }) ? 1 : 0;
-    readyQueue.add([pool, isSuspect, priority, row[progressAt] === null ? runAt : nextRunAt, seq]);
+    damage.requeued(row[4]);
+    repair = repair === "none" ? "due" : repair;
+  }
+
+  /** Gives all jobs that wait the places that they may have lost by damage. */
+  function repairQueue(): void {
+    repair = "done";
+    for (const unended of notEnded.iterate() as unknown as Iterable<unknown[]>) {
+      const job = toState(unended, leases);
+      if (job.state === QUEUED) readyQueue.add(placeOf(job));
+    }
   }
 
   /** Takes jobs out of the queue. False: a row was damaged, and those behind it have to be looked for again. */
@@ -44,14 +51,14 @@ export function createLease(db: DatabaseSync, tables: Tables) {
     return rows.every((row) => {
       const isSoundRow = isRightPlace(row) && !leases.running.has(row[4]);
       if (isSoundRow) takeRow(row, request, taken);
-      else repair(row);
+      else drop(row);
       return isSoundRow;
     });
   }
 
   function takeRow(row: DueRow, request: LeaseRequest, taken: Taken): void {
-    const [, , , runAt, seq] = row;
-    const [client, channel, pool] = [row[jobAt + 1], row[jobAt + 2], row[jobAt + 3]] as [number, number, number];
+    const [pool, , priority, runAt, seq] = row;
+    const [client, channel] = [row[jobAt + 1], row[jobAt + 2]] as [number, number];
     const [, , attempt, fence, crashes, redrives, lastStartedAt] = progressOf(row);
     const record = toRecord(row[recordAt] as Bytes, row[recordAt + 1] as Bytes | null);
     const isRight =
@@ -63,7 +70,7 @@ export function createLease(db: DatabaseSync, tables: Tables) {
     taken.records.push(record);
     taken.jobs.push({
       ...{ seq, fence: fence + 1, attempt: attempt + 1, crashes, redrives, runAt, lastStartedAt, client, pool },
-      ...{ priority: row[jobAt + 5] as number, expiresAt, isRight },
+      ...{ priority, expiresAt, isRight },
       ...heldSince(request),
       channel: isRight ? channel : channels.ofJob(channel, client).id,
       bytes: record.length + (fence > 0 ? history.bytesOf(seq) : 0),
@@ -141,6 +148,7 @@ export function createLease(db: DatabaseSync, tables: Tables) {
         leases.take(owner, taken.jobs);
         counters.add(pool, QUEUED, -taken.jobs.length);
         counters.add(pool, RUNNING, taken.jobs.length);
+        if (repair === "due") repairQueue();
       }
       const hasNext = taken.jobs.length < limit && taken.nextDueAt < Infinity;
       return { leases: give(taken.jobs, taken.records, output), nextDueAt: hasNext ? taken.nextDueAt : null };
