@@ -105,7 +105,13 @@ test("damaged records do not stop lists, finds, and histories", async () => {
 
 test("numbers beside a result that were damaged change nothing of it, and its job says so", async () => {
   for (const change of [
-    ...["attempts = 0", "state = 3", "started_at = started_at + 64", "finished_at = finished_at - 1", "dead_reason = 1"],
+    ...[
+      "attempts = 0",
+      "state = 3",
+      "started_at = started_at + 64",
+      "finished_at = finished_at - 1",
+      "dead_reason = 1",
+    ],
     ...["redrives = 1", "fence = 0", "crashes = 1", "run_at = 5"],
   ]) {
     const job = newJob();

@@ -88,9 +88,8 @@ async function assertDamagedTwice(store: Store, side: "input" | "state", id: str
 test("a row of the queue that was damaged costs no job its turn, and gives none two", async () => {
   for (const change of ["seq = 2", "seq = 9", "priority = 5", "run_at = 1", "checksum = 0"]) {
     const jobs = newJobs(3);
-    const again = await damaged(
-      `UPDATE OR REPLACE waiting SET ${change} WHERE seq = 1`,
-      (store) => submit(store, jobs),
+    const again = await damaged(`UPDATE OR REPLACE waiting SET ${change} WHERE seq = 1`, (store) =>
+      submit(store, jobs),
     );
     const leased = [...(await leaseAll(again)), ...(await leaseAll(again))];
     assert.deepEqual(

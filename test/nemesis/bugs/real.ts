@@ -22,16 +22,16 @@ type RealBug = {
 export const realBugs: readonly RealBug[] = [
   {
     name: "NORMAL",
-    replacements: [{ file: "store/sqlite/connection.ts", text: '["synchronous", 2]', by: '["synchronous", 1]' }],
+    replacements: [{ file: "store/sqlite/thread/connection.ts", text: '["synchronous", 2]', by: '["synchronous", 1]' }],
     ...{ fault: "power", kills: 3, jobs: 6_000 },
   },
   {
     name: "swallow an I/O error",
     replacements: [
       {
-        file: "store/sqlite/executor.ts",
-        text: '        if (db.isTransaction) db.exec("ROLLBACK");\n        throw error;',
-        by: '        if (db.isTransaction) db.exec("ROLLBACK");\n        void error;\n        return batches.map(answer);',
+        file: "store/sqlite/thread/executor.ts",
+        text: '      if (db.isTransaction) db.exec("ROLLBACK");\n      throw error;',
+        by: '      if (db.isTransaction) db.exec("ROLLBACK");\n      void error;\n      return work();',
       },
     ],
     ...{ fault: "io", kills: 8, jobs: 2_400 },

@@ -10,7 +10,7 @@ export function hasSetting(root: string, key: string): boolean {
 
 /** How many versions the store's layout has had. */
 export function storeVersions(root: string): number {
-  return readdirSync(join(root, "src", "store", "sqlite")).filter((name) => /^\d+\.sql$/.test(name)).length;
+  return readdirSync(join(root, "src", "store", "sqlite", "thread")).filter((name) => /^\d+\.sql$/.test(name)).length;
 }
 
 /** The names of the commands that this machine lacks. */

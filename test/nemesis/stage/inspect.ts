@@ -15,13 +15,17 @@ export function inspectStore(path: string): StoreFacts {
       .map(({ integrity_check: line }) => String(line));
     const rows: { [name: string]: number } = {};
     for (const { pool, state, jobs } of db
-      .prepare("SELECT pool, state, count(*) AS jobs FROM job GROUP BY 1, 2")
+      .prepare(
+        `SELECT name.text AS pool, coalesce(ended.state, waiting.seq IS NULL) AS state, count(*) AS jobs
+         FROM job JOIN name ON name.id = job.pool LEFT JOIN ended ON ended.seq = job.seq
+           LEFT JOIN waiting ON waiting.seq = job.seq GROUP BY 1, 2`,
+      )
       .all()) {
       rows[`${String(pool)} ${states[Number(state)]}`] = Number(jobs);
     }
     const counters: { [name: string]: number } = {};
-    for (const row of db.prepare("SELECT * FROM pool_count").all()) {
-      for (const state of states) counters[`${String(row["pool"])} ${state}`] = Number(row[state.toLowerCase()]);
+    for (const row of db.prepare("SELECT text, pool_count.* FROM pool_count JOIN name ON id = pool").all()) {
+      for (const state of states) counters[`${String(row["text"])} ${state}`] = Number(row[state.toLowerCase()]);
     }
     return { at: now(), kind: "store", integrity: said.filter((line) => line !== "ok"), counters, rows };
   } finally {

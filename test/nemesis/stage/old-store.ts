@@ -39,7 +39,7 @@ export function makeOldStore(
   const count = { QUEUED: 0, SUCCEEDED: 0, DEAD: 0 };
   let last = 0;
   db.prepare("PRAGMA journal_mode = wal").get();
-  db.exec(readFileSync(join(root, "src", "store", "sqlite", "001.sql"), "utf8"));
+  db.exec(readFileSync(join(root, "src", "store", "sqlite", "thread", "001.sql"), "utf8"));
   db.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = 1; BEGIN`);
   for (let seq = 1; seq <= jobs; seq++) {
     const state = random.pick(["QUEUED", "SUCCEEDED", "SUCCEEDED", "SUCCEEDED", "DEAD"] as const);

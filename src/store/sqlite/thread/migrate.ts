@@ -5,7 +5,7 @@ import type { DatabaseSync } from "node:sqlite";
 export const applicationId = 0x4d696c6c;
 
 /** The migrations in order; a file's `user_version` is the number of those it has had. */
-const migrations = ["001.sql"];
+export const migrations: readonly URL[] = ["./001.sql"].map((file) => new URL(file, import.meta.url));
 
 export const newestVersion = migrations.length;
 
@@ -13,14 +13,14 @@ export const newestVersion = migrations.length;
  * Brings a store to the newest version, each version in a transaction of its own: what is cut short leaves the version
  * before, whole. Returns the version that it had; 0: it was empty.
  */
-export function migrate(db: DatabaseSync): number {
+export function migrate(db: DatabaseSync, all = migrations): number {
   const { user_version: version } = db.prepare("PRAGMA user_version").get() as { user_version: number };
-  for (const [index, file] of migrations.entries()) if (index >= version) step(db, file, index + 1);
+  for (const [index, file] of all.entries()) if (index >= version) step(db, file, index + 1);
   return version;
 }
 
-function step(db: DatabaseSync, file: string, version: number): void {
-  const sql = readFileSync(new URL(`./${file}`, import.meta.url), "utf8");
+function step(db: DatabaseSync, file: URL, version: number): void {
+  const sql = readFileSync(file, "utf8");
   db.exec("BEGIN IMMEDIATE");
   try {
     db.exec(sql);
