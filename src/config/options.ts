@@ -249,10 +249,10 @@ export const options = [
     keptMiB,
     20_480,
     "MiB",
-    "Bound on the inputs and outputs of the SUCCEEDED and CANCELLED jobs kept.",
+    "Bound on the records of the SUCCEEDED and CANCELLED jobs kept: inputs, outputs, failures, names.",
   ),
   option("retention.deadJobs", keptJobs, 1_000_000, "jobs", "Bound on the DEAD jobs kept."),
-  option("retention.deadMiB", keptMiB, 10_240, "MiB", "Bound on the inputs of the DEAD jobs kept."),
+  option("retention.deadMiB", keptMiB, 10_240, "MiB", "Bound on the records of the DEAD jobs kept."),
   option(
     "leaseMs",
     integer(1_000, hourMs),
