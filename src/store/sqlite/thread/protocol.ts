@@ -122,19 +122,19 @@ type SameCalls = {
     answer: Awaited<ReturnType<StoreCalls[K]>>;
   };
 };
-type Request<K extends keyof StoreCalls> = Parameters<StoreCalls[K]>[0];
+type Asked<K extends keyof StoreCalls> = Parameters<StoreCalls[K]>[0];
 
 /** Each call's request and answer as they cross. */
 export type Calls = SameCalls & {
   /** Only what was not accepted. */
   submit: { request: SubmissionColumns; answer: Map<number, Exclude<Submitted, { kind: "known" }> | KnownAnswer> };
-  lease: { request: Request<"lease">; answer: { leases: LeaseColumns; nextDueAt: number | null } };
+  lease: { request: Asked<"lease">; answer: { leases: LeaseColumns; nextDueAt: number | null } };
   /** Only what was not written. */
   settle: { request: SettlementColumns; answer: Map<number, Settled> };
-  expired: { request: Request<"expired">; answer: { leases: LeaseColumns; holders: Holder[] } };
+  expired: { request: Asked<"expired">; answer: { leases: LeaseColumns; holders: Holder[] } };
   results: { request: ResultsRequest; answer: Omit<Results, "results"> & { results: ResultColumns } };
   ack: { request: readonly AckRequest[]; answer: Awaited<ReturnType<StoreCalls["ack"]>> };
-  get: { request: Request<"get">; answer: WholeAnswer | null };
+  get: { request: Asked<"get">; answer: WholeAnswer | null };
   list: { request: ListRequest; answer: { jobs: StoredAnswer[]; nextSeq: number | null } };
   counts: { request: null; answer: Awaited<ReturnType<StoreCalls["counts"]>> };
   latest: { request: null; answer: number };
