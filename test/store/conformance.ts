@@ -93,7 +93,7 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
       ]);
       const [lease] = await leaseAll(store);
       assert.equal(lease?.task, "echo");
-      assert.deepEqual(inputOf(lease!), data("in"));
+      assert.deepEqual(inputOf(lease), data("in"));
     });
 
     check("times may differ between two submits of one job, and the order of labels too", async (store) => {
@@ -153,8 +153,8 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
         jobs.map((job) => ({ ...job, inputDigest: null })),
       );
       assert.deepEqual(
-        leases.map(({ record: _, ...lease }) => lease),
-        jobs.map(({ input: _, memo: _memo, ...job }, index) => ({
+        leases.map(({ record: _record, ...lease }) => lease),
+        jobs.map(({ input: _input, memo: _memo, ...job }, index) => ({
           ...job,
           seq: seqs[index],
           attempt: 1,

@@ -93,7 +93,7 @@ test("a row of the queue that was damaged costs no job its turn, and gives none 
     );
     const leased = [...(await leaseAll(again)), ...(await leaseAll(again))];
     assert.deepEqual(
-      leased.map(({ id, damage }) => [id, damage]).sort(),
+      leased.map(({ id, damage }) => [id, damage]).toSorted(([a = ""], [b = ""]) => (a < b ? -1 : 1)),
       jobs.map(({ id }) => [id, undefined]),
       change,
     );

@@ -61,7 +61,7 @@ export function createDescribe(db: DatabaseSync, tables: Tables) {
     const ending = ownEnding ?? (isFinal(states[state.state]!) || state.fence === 0 ? null : history.newest(state.seq));
     return {
       ...{ standing: standingOf(state), recordBytes },
-      endingBytes: put(ending == null ? null : soundEnding(ending, state), output),
+      endingBytes: put(ending ? soundEnding(ending, state) : null, output),
     };
   }
 

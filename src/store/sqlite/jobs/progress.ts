@@ -16,7 +16,7 @@ export function createProgress(db: DatabaseSync): Progress {
   const rows = createRowWriter(db, "INSERT OR REPLACE INTO progress", progressColumns);
   const erase = db.prepare("DELETE FROM progress WHERE seq = ?");
   return {
-    write: (numbers, isRight) => rows.add(numbers as readonly (number | null)[], [], isRight),
+    write: (numbers, isRight) => rows.add(numbers, [], isRight),
     remove: (seq) => void erase.run(seq),
     flush: rows.flush,
   };

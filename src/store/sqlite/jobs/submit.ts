@@ -156,7 +156,7 @@ function jobAt(request: SubmissionColumns, index: number, ids: Uint8Array, input
     index,
     id: ids.subarray(index * idBytes, (index + 1) * idBytes),
     record: input.take(request.recordBytes[index]!),
-    content: request.key?.[index] == null ? null : input.take(request.contentBytes[index]!),
+    content: (request.key?.[index] ?? null) === null ? null : input.take(request.contentBytes[index]!),
     client: textAt(request.client, index),
     channel: textAt(request.channel, index),
     pool: textAt(request.pool, index),

@@ -1,5 +1,5 @@
 /** What the server's thread and the store's thread say to each other. Rows travel as columns, records as bytes. */
-import type { DeadReason, Failure, JobState, Outcome } from "../../../job/job.ts";
+import type { DeadReason, Failure, JobState } from "../../../job/job.ts";
 import type { Standing } from "../../../job/stored-job.ts";
 import type {
   AckRequest,
@@ -22,17 +22,8 @@ export const SUCCEEDED = 2;
 export const DEAD = 3;
 export const CANCELLED = 4;
 
-/** Why a job is dead, and how an attempt ended, as the tables have them. */
+/** Why a job is dead, as the tables have it. */
 export const deadReasons = ["exhausted", "permanent", "expired", "poison"] as const satisfies readonly DeadReason[];
-export const outcomes = [
-  "succeeded",
-  "failed",
-  "timed_out",
-  "lost",
-  "released",
-  "cancelled",
-  "expired",
-] as const satisfies readonly Outcome["kind"][];
 
 /** What is submitted. All ids, then of each job its record and, where it has a key, its content follow in the bytes. */
 export type SubmissionColumns = {
