@@ -31,7 +31,7 @@ test("a job whose input was damaged is leased without it, and says so, and the o
 });
 
 test("a damaged input that was running is given back without it, and the next lease says so too", async () => {
-  const job = newJob({ input: data(20_000), expiresAt: t0 + 1 });
+  const job = newJob({ input: data(100_000), expiresAt: t0 + 1 });
   const store = await open();
   await submit(store, [job]);
   await leaseAll(store);
