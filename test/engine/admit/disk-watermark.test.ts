@@ -71,7 +71,7 @@ test("jobs are taken at the bound and refused below it, with both numbers and a 
   await look();
   const refused = disk.refusal();
   assert.equal(refused?.reason, "disk_full");
-  assert.match(refused.message, /has 255 MiB free .* from 256 MiB on: .* or lower limits\.diskFreeMiB/);
+  assert.match(refused.message, /has 255 MiB free, and new jobs need 256 MiB: .* or lower limits\.diskFreeMiB/);
   assert.equal(refused.retryAfterMs, 10_000);
 });
 
@@ -80,7 +80,7 @@ test("a small disk needs a twentieth of itself only", async () => {
   assert.equal(disk.refusal(), undefined);
   set(49);
   await look();
-  assert.match(disk.refusal()?.message ?? "", /has 49 MiB free .* from 50 MiB on/);
+  assert.match(disk.refusal()?.message ?? "", /has 49 MiB free, and new jobs need 50 MiB/);
 });
 
 test("a very small disk keeps what the log may grow by", async () => {
@@ -88,14 +88,14 @@ test("a very small disk keeps what the log may grow by", async () => {
   assert.equal(disk.refusal(), undefined);
   set(31);
   await look();
-  assert.match(disk.refusal()?.message ?? "", /has 31 MiB free .* from 32 MiB on/);
+  assert.match(disk.refusal()?.message ?? "", /has 31 MiB free, and new jobs need 32 MiB/);
 });
 
 test("a bound of one's own holds on any disk", async () => {
   assert.equal((await open({ leastFreeMiB: 8, sizeMiB: 100, freeMiB: 8 })).disk.refusal(), undefined);
   for (const sizeMiB of [1_000, 102_400]) {
     const { disk } = await open({ leastFreeMiB: 900, sizeMiB, freeMiB: 899 });
-    assert.match(disk.refusal()?.message ?? "", /has 899 MiB free .* from 900 MiB on/);
+    assert.match(disk.refusal()?.message ?? "", /has 899 MiB free, and new jobs need 900 MiB/);
   }
 });
 
@@ -104,15 +104,15 @@ test("what is free inside the store counts as room, but the log needs 32 MiB out
   assert.equal(disk.refusal(), undefined);
   set(32);
   await look();
-  assert.match(disk.refusal()?.message ?? "", /has 232 MiB free .* from 256 MiB on/);
+  assert.match(disk.refusal()?.message ?? "", /has 232 MiB free, and new jobs need 256 MiB/);
   set(56);
   await look();
   assert.equal(disk.refusal(), undefined);
   failInside(new Error("the store failed"));
   await look();
-  assert.match(disk.refusal()?.message ?? "", /has 56 MiB free .* from 256 MiB on/);
+  assert.match(disk.refusal()?.message ?? "", /has 56 MiB free, and new jobs need 256 MiB/);
   const full = await open({ freeMiB: 31, insideMiB: 10_000 });
-  assert.match(full.disk.refusal()?.message ?? "", /has 31 MiB free .* from 32 MiB on/);
+  assert.match(full.disk.refusal()?.message ?? "", /has 31 MiB free, and new jobs need 32 MiB/);
 });
 
 test("a bound of 0 never refuses", async () => {
