@@ -4,8 +4,8 @@
  * writes, have a checksum in their row: it is computed here and nowhere else, when a row is written (`createRowWriter`)
  * and when it is read (`checksum`). Rows on which every other row rests (names, channels, leases) are checked when the
  * store is opened, and a wrong one refuses the start; a wrong row of a single job is that job's misfortune (damage.ts).
- * SQLite's own pages are checked at the start of small files (inspect.ts); transactions that are missing at the log's end
- * are found by their number (commit-counter.ts), and a gap inside the log by its frames (wal-check.ts).
+ * SQLite's own pages are checked at the start of small files (inspect.ts); transactions that the log lost, at its
+ * end or behind a damaged frame, are found by their number (commit-counter.ts).
  */
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 

@@ -7,7 +7,6 @@ import { findWrongLease } from "../jobs/leases.ts";
 import { findWrongName } from "../jobs/names.ts";
 import { counterPathOf, readCommitCount } from "./commit-counter.ts";
 import { applicationId, newestVersion } from "../thread/migrate.ts";
-import { assertLogWhole } from "./wal-check.ts";
 
 const SQLITE_CANTOPEN = 14;
 /** Larger files are not checked page by page: it would make the start slow. */
@@ -27,7 +26,6 @@ export function assertUsable(path: string): void {
   if (fileBytes === 0) throw withoutFile(path);
   let db: DatabaseSync | undefined;
   try {
-    assertLogWhole(path);
     db = openForReading(path, logBytes);
     assertStore(db, path);
     assertWhole(db, path, fileBytes, logBytes);

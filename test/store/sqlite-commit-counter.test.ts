@@ -89,6 +89,20 @@ test("a log whose last transaction does not match its checksum, or that is gone,
   await store.close();
 });
 
+test("a log with a bit that turned over anywhere is refused", async () => {
+  await makeCrashedStore(5);
+  const [file, log] = [await readFile(path), await readFile(`${path}-wal`)];
+  const places = 12;
+  for (let place = 0; place < places; place += 1) {
+    const flipped = Buffer.from(log);
+    flipped[Math.floor(((place + 0.5) / places) * log.length)]! ^= 1 << (place % 8);
+    await rm(`${path}-shm`, { force: true });
+    await writeFile(path, file);
+    await writeFile(`${path}-wal`, flipped);
+    await assertRefused(/lacks the last \d of the 6 /);
+  }
+});
+
 test("a store that is gone, empty, or an older copy is refused", async () => {
   const store = await open();
   await store.close();
