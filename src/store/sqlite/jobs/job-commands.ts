@@ -12,31 +12,32 @@ import { prepareQuery } from "../thread/connection.ts";
 import { type Calls, CANCELLED, DEAD, QUEUED, states, SUCCEEDED } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 import { toRecord } from "./job-rows.ts";
-import { placeOf, type StoredState, storedColumns, toState, withProgressAndEnd } from "./stored-jobs.ts";
+import { behindStored, placeOf, type StoredState, storedColumns, toState, withProgressAndEnd } from "./stored-jobs.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+type Found = StoredState & { readonly record: Bytes; readonly rest: Bytes | null };
 
 /** What clients do to their jobs, one by one: cancel, redrive, remove. */
 export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult: DetachResult) {
   const { channels, counters, damage, deadlines, ended, history, known, leases, names, progress, readyQueue } = tables;
-  const byId = prepareQuery<(number | null)[]>(
+  const byId = prepareQuery<(number | null | Bytes)[]>(
     db,
-    `SELECT ${storedColumns} FROM job ${withProgressAndEnd} WHERE job.id = ? AND job.client = ?`,
+    `SELECT ${storedColumns}, record, rest FROM job ${withProgressAndEnd} WHERE job.id = ? AND job.client = ?`,
   );
   const final = prepareQuery<FinalRow>(
     db,
     `SELECT ${finalColumns} FROM ended CROSS JOIN job ON job.seq = ended.seq WHERE ended.seq = ?`,
   );
-  type Bytes = Uint8Array<ArrayBuffer>;
-  const stored = prepareQuery<[Bytes, Bytes | null]>(db, "SELECT record, rest FROM job WHERE seq = ?");
 
-  function find(client: string, id: string): StoredState | undefined {
+  function find(client: string, id: string): Found | undefined {
     const row = byId.get(bytesOfId(id), names.find(client) ?? null);
-    return row && toState(row, leases);
+    return row && { ...toState(row, leases), record: row[behindStored] as Bytes, rest: row[behindStored + 1] as Bytes };
   }
 
   /** What was submitted, or as much of it as is not damaged. */
-  function recordOf(seq: number): Uint8Array {
-    const record = toRecord(...stored.get(seq)!);
-    return isSound(record) ? record : substituteRecord(known(seq));
+  function recordOf(job: Found): Uint8Array {
+    const record = toRecord(job.record, job.rest);
+    return isSound(record) ? record : substituteRecord(known(job.seq));
   }
 
   function cancelOne(client: string, id: string, now: number): Cancelled {
@@ -52,11 +53,11 @@ export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult
 
   /** Makes a job final that waits, although no attempt of it ended. */
   function endQueued(
-    job: StoredState,
+    job: Found,
     ending: Extract<ReturnType<typeof cancel>, { kind: "cancelled" }>["ending"],
   ): Cancelled {
     const { seq, runAt, redrives, submittedAt, attempts } = job;
-    const record = recordOf(seq);
+    const record = recordOf(job);
     const { id, task, pool, labels, trace } = decodeJob(record);
     const failure = job.isRight ? ending.failure : damage.found("state", id);
     const channel = channels.ofJob(job.channel, job.client);
@@ -91,7 +92,7 @@ export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult
     readyQueue.add(placeOf({ ...job, ...again, state: QUEUED }));
     counters.stored(now);
     counters.add(pool, QUEUED, 1);
-    return { kind: "redriven", pool: names.text(pool), trace: decodeJob(recordOf(seq)).trace };
+    return { kind: "redriven", pool: names.text(pool), trace: decodeJob(recordOf(job)).trace };
   }
 
   function removeOne(client: string, id: string): Removed {
