@@ -1,7 +1,13 @@
 import type { DatabaseSync } from "node:sqlite";
-import { endedSize, hasHistory } from "../jobs/stored-size.ts";
 import { DEAD } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
+
+/** SQL: a first attempt that succeeded left no history. */
+const hasHistory = "(ended.fence > 1 OR ended.state <> 2)";
+/** SQL: bytes kept of a job that has ended: of its record, its result and its history. */
+const storedSize = `octet_length(job.record) + coalesce(octet_length(job.rest), 0) + octet_length(ended.ending)
+  + CASE WHEN ${hasHistory} THEN
+    coalesce((SELECT sum(octet_length(past.ending)) FROM past_attempt AS past WHERE past.seq = job.seq), 0) ELSE 0 END`;
 
 /** What has to be known of a final job to take it away from where it is. */
 export type FinalRow = [
@@ -16,7 +22,7 @@ export type FinalRow = [
   hasHistory: number,
 ];
 export const finalColumns = `job.seq, job.pool, job.client, ended.state, ended.finished_at, ended.channel, ended.cursor,
-  ${endedSize}, ${hasHistory}`;
+  ${storedSize}, ${hasHistory}`;
 
 export type DetachResult = {
   /** Takes a final job away from its result, which stays in the channel until it is acknowledged. */

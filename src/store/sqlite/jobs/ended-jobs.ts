@@ -3,7 +3,7 @@ import type { Channel, Channels } from "../channels/channels.ts";
 import { createRowWriter } from "../integrity/checked-rows.ts";
 import { DEAD } from "../thread/protocol.ts";
 import type { Counters } from "./counters.ts";
-import type { DeadLetters } from "./dead-letters.ts";
+import type { DeadLetters } from "./few-jobs.ts";
 import { endedColumns } from "./job-rows.ts";
 
 /** What a job's last row is made of. */

@@ -32,7 +32,7 @@ export type RunningJob = {
   readonly priority: number;
   /** Null: no deadline. */
   readonly expiresAt: number | null;
-  /** What is kept of it: see stored-size.ts. */
+  /** What is kept of it: its record and its history, in bytes. */
   readonly bytes: number;
   /** Whether its numbers were those that were written when it was leased. */
   readonly isRight: boolean;

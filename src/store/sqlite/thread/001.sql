@@ -155,7 +155,7 @@ CREATE TABLE pool_count (
 
 CREATE TABLE total (
   last_seq       INTEGER NOT NULL, -- the newest ever given out: a seq is never used again, also after the job is gone
-  finished_bytes INTEGER NOT NULL, -- kept of SUCCEEDED and CANCELLED jobs: see jobs/stored-size.ts
+  finished_bytes INTEGER NOT NULL, -- kept of SUCCEEDED and CANCELLED jobs: see channels/detach-result.ts
   dead_bytes     INTEGER NOT NULL,
   latest_at      INTEGER NOT NULL, -- the latest time that was passed in, for a clock that was set back meanwhile; 0: none
   commits        INTEGER NOT NULL  -- see integrity/commit-counter.ts

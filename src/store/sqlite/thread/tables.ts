@@ -3,15 +3,20 @@ import { type Channels, createChannels } from "../channels/channels.ts";
 import { createDamage, type Damage } from "../integrity/damage.ts";
 import type { Known } from "../integrity/substitutes.ts";
 import { type Counters, createCounters } from "../jobs/counters.ts";
-import { createDeadLetters, type DeadLetters } from "../jobs/dead-letters.ts";
-import { createDeadlines, type Deadlines } from "../jobs/deadlines.ts";
 import { createEndedJobs, type EndedJobs } from "../jobs/ended-jobs.ts";
+import {
+  createDeadLetters,
+  createDeadlines,
+  createProgress,
+  type DeadLetters,
+  type Deadlines,
+  type Progress,
+} from "../jobs/few-jobs.ts";
 import { createHistory, type History } from "../jobs/history.ts";
 import { createIdempotencyKeys, type IdempotencyKeys } from "../jobs/idempotency-keys.ts";
 import { createKnownJob } from "../jobs/known-job.ts";
 import { createLeases, type Leases } from "../jobs/leases.ts";
 import { createNames, type Names } from "../jobs/names.ts";
-import { createProgress, type Progress } from "../jobs/progress.ts";
 import { createReadyQueue, type ReadyQueue } from "../jobs/ready-queue.ts";
 
 /** What the statements about jobs share. */
