@@ -6,7 +6,7 @@ import { WireReader, WireWriter } from "./wire.ts";
 export const writer = new WireWriter();
 
 /** As they are written: by their place. */
-const payloadKinds = ["message", "json", "data"] as const satisfies readonly Payload["kind"][];
+export const payloadKinds = ["message", "json", "data"] as const satisfies readonly Payload["kind"][];
 
 export const noBytes = new Uint8Array();
 

@@ -81,6 +81,30 @@ export type RecordedSpans = {
 /** Of each job of a chunk, in its order; null: it did not begin, and its flags hold the reason. */
 export type ChunkOutcomes = readonly (ChunkOutcome | null)[];
 
+/** The same as it crosses from the thread: see packed-outcomes.ts. */
+export type PackedOutcomes = {
+  readonly count: number;
+  /**
+   * Of each job `outcomeCells` numbers: start (NaN: it did not begin), duration, where its output ends, kind and type of that. Behind
+   * them the outputs, end to end.
+   */
+  readonly buffer: ArrayBuffer;
+  /** Their types; most are of one. */
+  readonly types: readonly string[];
+  /** What few jobs have. */
+  readonly rest: readonly OutcomeRest[];
+};
+
+/** What few outcomes have, and whose it is. */
+export type OutcomeRest = {
+  readonly at: number;
+  readonly fault: Failure | StopReason | null;
+  readonly progress: Progress | undefined;
+  readonly spans: RecordedSpans | undefined;
+};
+
+export const outcomeCells = 4;
+
 /** What a thread reports of itself and of the chunk that it runs. */
 export type ThreadMessage =
   /** The thread has resources: all messages about them go through this port, see resources/words.ts. */
@@ -99,7 +123,7 @@ export type ThreadMessage =
       readonly slot: number;
       readonly chunk: number;
       readonly from: number;
-      readonly outcomes: ChunkOutcomes;
+      readonly outcomes: PackedOutcomes;
     }
   | AttemptMessage;
 

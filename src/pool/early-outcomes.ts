@@ -1,7 +1,8 @@
 /** Reports how the first jobs of a chunk ended while the chunk goes on, so that they do not wait for a slow one behind them. */
 import { parentPort } from "node:worker_threads";
 import { systemClock as clock } from "../clock.ts";
-import type { Chunk, ChunkOutcome, ThreadMessage } from "./chunk.ts";
+import type { Chunk, ChunkOutcomes, ThreadMessage } from "./chunk.ts";
+import { packOutcomes } from "./packed-outcomes.ts";
 
 export type EarlyOutcomes = {
   /** A job is about to begin. */
@@ -24,10 +25,7 @@ const timerMs = 20;
  * What remains: no timer fires while a job blocks its thread. Jobs that ended within the 5 ms before it began have their
  * outcome when it ends; if its thread must be ended they are released, and run again.
  */
-export function createEarlyOutcomes(
-  { slot, number: chunk }: Chunk,
-  outcomes: readonly (ChunkOutcome | null)[],
-): EarlyOutcomes {
+export function createEarlyOutcomes({ slot, number: chunk }: Chunk, outcomes: ChunkOutcomes): EarlyOutcomes {
   let posted = 0;
   let lastMs = clock.monotonicMs();
   let cancel: (() => void) | undefined;
@@ -35,8 +33,8 @@ export function createEarlyOutcomes(
   function post(nowMs: number): void {
     lastMs = nowMs;
     if (outcomes.length === posted) return;
-    const message: ThreadMessage = { kind: "ended", slot, chunk, from: posted, outcomes: outcomes.slice(posted) };
-    parentPort?.postMessage(message);
+    const ended = packOutcomes(outcomes, posted);
+    parentPort?.postMessage({ kind: "ended", slot, chunk, from: posted, outcomes: ended } satisfies ThreadMessage);
     posted = outcomes.length;
   }
 

@@ -18,13 +18,14 @@ import type { Lease } from "../job/job.ts";
 import { jobFields } from "../job/log-fields.ts";
 import { createLoop } from "../lifecycle.ts";
 import { createThreadStartups } from "./thread-startup.ts";
-import { type ChunkOutcomes, noChunk, type ThreadData, type ThreadMessage } from "./chunk.ts";
+import { noChunk, type PackedOutcomes, type ThreadData, type ThreadMessage } from "./chunk.ts";
 import { createThreadTerminations, within } from "./thread-termination.ts";
 import type { Origin } from "./faults.ts";
 import { standingOf, threadOf } from "./flags.ts";
 import { createHandBacks } from "./hand-backs.ts";
 import { createAttemptEvents } from "./attempt-events.ts";
 import { createOutcomes, notBegun } from "./outcomes.ts";
+import { unpackOutcomes } from "./packed-outcomes.ts";
 import { textOf } from "./sanitize.ts";
 import type { Ended, Pool, PoolOptions, RunCallbacks } from "./port.ts";
 import { createResourceLinks } from "./resources/links.ts";
@@ -190,8 +191,9 @@ export function createPool(options: PoolOptions): RetirablePool {
   function onEndedEarly({ slot: index, chunk, from, outcomes: early }: EndedMessage): void {
     const slot = slots.at(index);
     if (!slot || slot.number !== chunk || slot.known !== from) return;
-    const ended = outcomes.ofChunk(slot, early, clock.exactNow());
-    slot.known += early.length;
+    const known = unpackOutcomes(early, 0);
+    const ended = outcomes.ofChunk(slot, known, clock.exactNow());
+    slot.known += known.length;
     report(ended, slot.callbacks);
   }
 
@@ -209,8 +211,8 @@ export function createPool(options: PoolOptions): RetirablePool {
 
   async function outcome(slot: Slot): Promise<readonly Ended[]> {
     try {
-      const all = (await send(slot)) as ChunkOutcomes;
-      return outcomes.ofChunk(slot, slot.known === 0 ? all : all.slice(slot.known), clock.exactNow());
+      const all = (await send(slot)) as PackedOutcomes;
+      return outcomes.ofChunk(slot, unpackOutcomes(all, slot.known), clock.exactNow());
     } catch (error) {
       if (!isStopping && !slot.isAborted)
         log.warn({ ...whoRan(slot), error: textOf(error, maxErrorChars) }, "a worker died");

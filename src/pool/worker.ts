@@ -8,8 +8,8 @@ import { saveCompiledCode } from "../code-cache.ts";
 import { answerHeapRequests } from "../heap-snapshots.ts";
 import type { Payload } from "../job/job.ts";
 import { isSampled } from "../job/trace.ts";
-import { type Chunk, type ChunkJob, type ChunkOutcome, type ChunkOutcomes, jobAt, jobCells } from "./chunk.ts";
-import { noChunk, type ThreadData, type ThreadMessage } from "./chunk.ts";
+import { type Chunk, type ChunkJob, type ChunkOutcome, jobAt, jobCells } from "./chunk.ts";
+import { noChunk, type PackedOutcomes, type ThreadData, type ThreadMessage } from "./chunk.ts";
 import { type Declared, declared, decodeInput, encodeOutput } from "./codec.ts";
 import { boundOutput } from "./printed.ts";
 import { type AttemptEnd, createContext, listenTo } from "./context.ts";
@@ -18,6 +18,7 @@ import { failureOf } from "./failure.ts";
 import { endAtFaults, type Fault, runAs } from "./faults.ts";
 import { begin, end, type Flags, flagsOf, leave, take, withdraw } from "./flags.ts";
 import { hookModules } from "./module-hooks.ts";
+import { packOutcomes } from "./packed-outcomes.ts";
 import { createThreadResources, type ThreadResources, type UsedResources } from "./resources/thread-resources.ts";
 import type { ToThread } from "./resources/protocol.ts";
 import { spanLogOf, type SpanLog } from "./span-log.ts";
@@ -40,7 +41,7 @@ type Runnable = Loaded & {
 // piscina hands its own data in front of ours
 const thread = (Array.isArray(workerData) ? workerData.at(-1) : workerData) as ThreadData;
 
-async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkOutcomes>> {
+async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<PackedOutcomes | undefined>> {
   takeOrigin(thread.clockOrigin);
   listenTo(thread.bell);
   answerHeapRequests(clock.now);
@@ -80,7 +81,7 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
   return async (chunk) => {
     if (chunk === noChunk) {
       await new Promise((resolve) => setImmediate(resolve)); // what was posted to this thread is handled first
-      return [];
+      return undefined;
     }
     const { slot, jobs } = chunk;
     const count = jobs.length / jobCells;
@@ -100,7 +101,7 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<ChunkO
     early.stop();
     sayOutcomes = () => {};
     leave(flags);
-    return outcomes;
+    return packOutcomes(outcomes, 0);
   };
 }
 
