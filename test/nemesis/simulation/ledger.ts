@@ -1,4 +1,5 @@
 /** The true story of every job, kept beside the store as its calls are committed, and judged line by line. */
+import { differences } from "../../../src/job/content.ts";
 import { defaultRetryPolicy } from "../../../src/job/backoff.ts";
 import { type Failure, isFinal, type JobState, type Lease, type NewJob } from "../../../src/job/job.ts";
 import { decodePast } from "../../../src/job/ending.ts";
@@ -75,6 +76,9 @@ export function createLedger({ world, record, isAlive, isShared }: LedgerParts):
   const dueAt = new Map<string, number>();
 
   function submitted(job: NewJob, answer: Submitted): void {
+    if (answer.kind === "known") {
+      return record.count(differences(answer.content, job).length === 0 ? "answer duplicate" : "answer conflict");
+    }
     if (answer.kind !== "accepted") return record.count(`answer ${answer.kind}`);
     entries.set(job.id, {
       ...{ job, state: "QUEUED", counted: 0, fence: 0, given: undefined, isWished: false, redrives: 0 },
