@@ -130,12 +130,12 @@ suite("values", () => {
 });
 
 suite("pools", () => {
-  test("their size follows from the kind of work and the cores", () => {
+  test("their size follows from the kind of work and the cores, and all workers but one start when there is work", () => {
     const { pools } = parse({ yaml: "pools: {both: {work: mixed}, api: {work: limited, workers: 25}}", cores: 6 });
 
-    assert.deepEqual(pools.cpu, { work: "cpu", minWorkers: 6, maxWorkers: 6, maxQueued: 100_000 });
-    assert.deepEqual(pools.io, { work: "io", minWorkers: 24, maxWorkers: 24, maxQueued: 100_000 });
-    assert.deepEqual(pools.both, { work: "mixed", minWorkers: 12, maxWorkers: 12, maxQueued: 100_000 });
+    assert.deepEqual(pools.cpu, { work: "cpu", minWorkers: 1, maxWorkers: 6, maxQueued: 100_000 });
+    assert.deepEqual(pools.io, { work: "io", minWorkers: 1, maxWorkers: 24, maxQueued: 100_000 });
+    assert.deepEqual(pools.both, { work: "mixed", minWorkers: 1, maxWorkers: 12, maxQueued: 100_000 });
     assert.deepEqual(pools.api, { work: "limited", minWorkers: 25, maxWorkers: 25, maxQueued: 100_000 });
   });
 

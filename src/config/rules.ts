@@ -34,15 +34,10 @@ export function sizePool(
   if (workers === undefined && work === "limited") {
     return "has no workers: a limited pool needs as many as the outside allows, such as workers: 25";
   }
-  const { min, max } =
-    typeof workers === "object"
-      ? workers
-      : both(workers ?? cores * workersPerCore[work as keyof typeof workersPerCore]);
-  return { work, minWorkers: min, maxWorkers: max, maxQueued };
-}
-
-function both(count: number): { readonly min: number; readonly max: number } {
-  return { min: count, max: count };
+  if (typeof workers === "object") return { work, minWorkers: workers.min, maxWorkers: workers.max, maxQueued };
+  // nobody asked for a number: a thread costs 26 MiB, so all but one of them wait until there is work for them
+  const maxWorkers = workers ?? cores * workersPerCore[work as keyof typeof workersPerCore];
+  return { work, minWorkers: workers ?? 1, maxWorkers, maxQueued };
 }
 
 /** Whether only this machine can reach the address. A name other than `localhost` counts as one that others can reach. */
