@@ -53,16 +53,16 @@ export function createSignal<T = void>(): Signal<T> {
 
 /** A service that does the same thing again and again: see `createLoop`. */
 export type Loop = Service & {
-  /** False before `start`, from `stop` on, and after a round failed: a long round asks between its steps. */
+  /** False before `start`, from `stop` on, and after a round failed for good: a long round asks between its steps. */
   isRunning(): boolean;
-  /** Ends a rest that a round asked for with `Infinity`: the next round begins after `everyMs`. Costs next to nothing otherwise. */
+  /** Ends a rest that a round asks for with `Infinity`, or prevents the one under way from it: the next begins after `everyMs`. */
   wake(): void;
 };
 
 export type LoopParts = {
   readonly name: string;
   readonly clock: Clock;
-  /** From the end of one round to the begin of the next, in milliseconds. */
+  /** From the end of one round to the start of the next, in milliseconds. */
   readonly everyMs: number;
   /** Whether the first round begins in `start`, which does not wait for its end. Default: false, `everyMs` later. */
   readonly startsAtOnce?: boolean;
@@ -70,7 +70,7 @@ export type LoopParts = {
   readonly round: () => RoundEnd | Promise<RoundEnd>;
   /**
    * A round threw or rejected. Returns after how many milliseconds the next one begins; nothing: none does. Absent: the error
-   * is uncaught, for a round that cannot fail.
+   * is uncaught, and should the process survive it, the next round begins after `everyMs`.
    */
   readonly onError?: (error: unknown) => RoundEnd | undefined;
 };
@@ -84,15 +84,19 @@ type RoundEnd = number | void;
 export function createLoop({ name, clock, everyMs, startsAtOnce = false, round, onError }: LoopParts): Loop {
   let isRunning = false;
   let isResting = false;
+  /** `wake` was called during the round under way. */
+  let isWoken = false;
   let cancelTimer = () => {};
   let underWay: Promise<void> | undefined;
 
   function schedule(delayMs: number): void {
-    isResting = delayMs === Number.POSITIVE_INFINITY;
-    if (isRunning && !isResting) cancelTimer = clock.after(delayMs, run);
+    const pauseMs = isWoken && delayMs === Number.POSITIVE_INFINITY ? everyMs : delayMs;
+    isResting = pauseMs === Number.POSITIVE_INFINITY;
+    if (isRunning && !isResting) cancelTimer = clock.after(pauseMs, run);
   }
 
   function run(): void {
+    isWoken = false;
     try {
       const end = round();
       if (end instanceof Promise) underWay = finish(end);
@@ -111,16 +115,20 @@ export function createLoop({ name, clock, everyMs, startsAtOnce = false, round, 
   }
 
   function fail(error: unknown): void {
-    const retryMs = onError?.(error);
-    if (retryMs !== undefined) return schedule(retryMs);
-    isRunning = false;
-    if (!onError) throw error;
+    if (!onError) {
+      schedule(everyMs); // under a clock whose timers log what they throw, one error must not end all rounds
+      throw error;
+    }
+    const retryMs = onError(error);
+    if (retryMs === undefined) isRunning = false;
+    else schedule(retryMs);
   }
 
   return {
     name,
     isRunning: () => isRunning,
     wake() {
+      isWoken = true;
       if (isResting) schedule(everyMs);
     },
     async start() {

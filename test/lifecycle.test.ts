@@ -225,6 +225,51 @@ describe("a loop", () => {
     const loop = createLoop({ name: "tried", clock, everyMs: 100, round });
     await loop.start();
     assert.throws(() => clock.advance(100), /a bug/);
+    await loop.stop();
+  });
+
+  test("a round that throws where the process survives it is followed by the next", async () => {
+    const fake = createFakeClock();
+    const errors: unknown[] = [];
+    const survive = (action: () => void) => () => {
+      try {
+        action();
+      } catch (error) {
+        errors.push(error);
+      }
+    };
+    const clock = { ...fake, after: (delayMs: number, action: () => void) => fake.after(delayMs, survive(action)) };
+    let rounds = 0;
+    const round = () => {
+      rounds += 1;
+      if (rounds === 1) throw new Error("a bug");
+    };
+    const loop = createLoop({ name: "tried", clock, everyMs: 100, round });
+    await loop.start();
+    fake.advance(300);
+    assert.deepEqual([rounds, errors.length], [3, 1]);
+    await loop.stop();
+  });
+
+  test("a wake during a round is not lost when that round then asks for a rest", async () => {
+    const clock = createFakeClock();
+    const rounds: Signal<number>[] = [];
+    const round = () => {
+      rounds.push(createSignal<number>());
+      return (rounds.at(-1) as Signal<number>).promise;
+    };
+    const loop = createLoop({ name: "tried", clock, everyMs: 100, round });
+    await loop.start();
+    clock.advance(100);
+    loop.wake();
+    rounds[0]?.fire(Number.POSITIVE_INFINITY);
+    await turn();
+    clock.advance(100);
+    assert.equal(rounds.length, 2);
+    rounds[1]?.fire(Number.POSITIVE_INFINITY);
+    await turn();
+    assert.equal(clock.timers(), 0, "nobody woke it since");
+    await loop.stop();
   });
 });
 

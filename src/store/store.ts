@@ -15,7 +15,7 @@
  *   driver finds, orders and changes jobs by. A driver keeps the bytes as they are, and decodes them only to answer.
  * - A call fails in one of two ways. `store_unavailable`: nothing is known of this call, later ones may succeed, and repeating
  *   it is safe. `store_failed`: the store is of no use any more, and every later call rejects with it. Both drivers here
- *   have the second only.
+ *   have the second only. Every call ends: a driver whose database does not answer rejects after a time of its own.
  */
 import type {
   DeadReason,

@@ -14,7 +14,7 @@ const idOf = (index: number) => `00000000-0000-7000-8000-${String(index).padStar
 
 async function open(t: TestContext, workers = 1) {
   const inner = createMemoryStore({ isShared: true });
-  const { store, lose } = createAwayStore(inner);
+  const { store, lose, answer } = createAwayStore(inner);
   const opened = openFakeEngine({ store, workers, leaseMs });
   const { engine, pool, clock, errors } = opened;
   await engine.recover();
@@ -33,7 +33,7 @@ async function open(t: TestContext, workers = 1) {
   const runs: string[] = [];
   return {
     ...opened,
-    ...{ inner, lose, runs },
+    ...{ inner, lose, answer, runs },
     submit: (...ids: number[]) =>
       engine.admission.admit(
         "ada",
@@ -51,7 +51,7 @@ async function open(t: TestContext, workers = 1) {
   };
 }
 
-test("for ten seconds: what ended is written afterwards and not run again, what runs keeps its lease, what waits is run", async (t) => {
+test("the store is away for ten seconds: what ended is written afterwards and not run again, what runs keeps its lease, what waits is run", async (t) => {
   const { engine, submit, lose, run, runs, running, pass, jobOf, lines, pool } = await open(t, 2);
   const reader = await follow(engine);
   await submit(1, 2, 3);
@@ -81,7 +81,7 @@ test("for ten seconds: what ended is written afterwards and not run again, what 
   assert.equal(warnings.length, 1, "one line in ten seconds");
 });
 
-test("that did what it was asked and could not say so: nothing is done twice", async (t) => {
+test("the store did what it was asked, and its answers were lost: nothing is done twice", async (t) => {
   const { engine, submit, lose, run, runs, running, pass, jobOf, pool } = await open(t);
   const reader = await follow(engine);
   await submit(1);
@@ -108,7 +108,7 @@ test("that did what it was asked and could not say so: nothing is done twice", a
   assert.equal(engine.backlog.queued("cpu"), 0);
 });
 
-test("for longer than the leases: outcomes are given up, their jobs run again, and each has one result", async (t) => {
+test("the store is away for longer than the leases: outcomes are given up, their jobs run again, and each has one result", async (t) => {
   const { engine, submit, lose, run, runs, pass, jobOf, lines } = await open(t);
   const reader = await follow(engine);
   await submit(1);
@@ -127,7 +127,21 @@ test("for longer than the leases: outcomes are given up, their jobs run again, a
   assert.equal(reader.results.length, 1);
 });
 
-test("while a server stops: it stops once the outcomes are written", async (t) => {
+test("the store does not answer a write for longer than a lease: its job is not run again, and the outcome counts", async (t) => {
+  const { submit, lose, answer, run, runs, pass, jobOf } = await open(t);
+  await submit(1);
+  await pass(100);
+  lose("silent", "settle");
+  run();
+  lose(null);
+  await pass(leaseMs + awayMs, run);
+  answer();
+  await pass(backMs, run);
+  assert.deepEqual(runs, ["1:1"]);
+  assert.deepEqual([(await jobOf(1))?.state, (await jobOf(1))?.attempts], ["SUCCEEDED", 1]);
+});
+
+test("the store is away while a server stops: it stops once the outcomes are written", async (t) => {
   const { engine, submit, lose, running, pass, jobOf, pool } = await open(t);
   await submit(1);
   await pass(100);
@@ -146,7 +160,7 @@ test("while a server stops: it stops once the outcomes are written", async (t) =
   assert.equal((await jobOf(1))?.state, "SUCCEEDED");
 });
 
-test("at a look at the queue: what the store has counts, whatever became of the submits", async (t) => {
+test("the store is away while the backlog is polled: what the store has counts, whatever became of the submits", async (t) => {
   const { engine, submit, lose, pass, running } = await open(t);
   await submit(1);
   await pass(100);

@@ -21,7 +21,7 @@ export type Settler = {
   isBehind(): boolean;
   /** How many attempts of a pool have ended, and their outcome is not written yet. */
   unwritten(pool: string): number;
-  /** Of these, those that wait for the store to be available again. */
+  /** The leases of all of these, which are renewed until their outcomes are written. */
   held(): Lease[];
   /** Resolves once everything that was handed in is written, or given up. */
   flush(): Promise<void>;
@@ -62,6 +62,8 @@ export function createSettler(parts: SettlerParts): Settler {
   const { store, backlog, clock, policyOf, random } = parts;
   let pending = 0;
   const pendingIn = new Map<string, number>();
+  /** Batches whose outcomes are not written yet: their first call is under way, or they wait. */
+  const unwritten = new Set<Batch>();
   /** Batches that wait for the store to be available again. */
   const waiting: Batch[] = [];
   let flushed: Signal | undefined;
@@ -71,6 +73,7 @@ export function createSettler(parts: SettlerParts): Settler {
     const settlements = ended.map(settlementOf);
     const settlings = settlements.map((settlement, index) => settlingOf(ended[index] as Ended, settlement));
     const batch = { ended, settlements, settlings, untilMs: clock.monotonicMs() + parts.leaseMs };
+    unwritten.add(batch);
     change(ended, 1);
     if (waiting.length > 0) waiting.push(batch);
     else void write(batch);
@@ -123,12 +126,12 @@ export function createSettler(parts: SettlerParts): Settler {
     }
   }
 
-  /** Drops what waits for longer than its leases can have lasted. Batches wait in the order of their ends. */
+  /** Drops what waits for longer than its leases can have lasted. */
   function giveUp(): void {
     const nowMs = clock.monotonicMs();
-    const kept = waiting.findIndex(({ untilMs }) => untilMs > nowMs);
-    const given = waiting.splice(0, kept === -1 ? waiting.length : kept);
+    const given = waiting.filter(({ untilMs }) => untilMs <= nowMs);
     if (given.length === 0) return;
+    waiting.splice(0, waiting.length, ...waiting.filter(({ untilMs }) => untilMs > nowMs));
     const jobs = given.reduce((sum, { ended }) => sum + ended.length, 0);
     parts.log.warn({ jobs }, "outcomes could not be written before their leases ended: these jobs run again");
     finish(given, undefined);
@@ -138,7 +141,9 @@ export function createSettler(parts: SettlerParts): Settler {
   function finish(batches: readonly Batch[], answers: readonly Settled[] | undefined): void {
     const wasBehind = pending >= maxPending;
     let first = 0;
-    for (const { ended, settlements } of batches) {
+    for (const batch of batches) {
+      const { ended, settlements } = batch;
+      unwritten.delete(batch);
       try {
         if (answers) conclude(ended, settlements, answers.slice(first, first + ended.length));
       } finally {
@@ -172,7 +177,7 @@ export function createSettler(parts: SettlerParts): Settler {
     settle,
     isBehind: () => pending >= maxPending,
     unwritten: (pool) => pendingIn.get(pool) ?? 0,
-    held: () => waiting.flatMap(({ ended }) => ended.map(({ lease }) => lease)),
+    held: () => [...unwritten].flatMap(({ ended }) => ended.map(({ lease }) => lease)),
     async flush() {
       if (pending === 0) return;
       flushed ??= createSignal();

@@ -10,6 +10,9 @@ export type Framing = {
   isTooLarge(): boolean;
 };
 
+/** A message up to this size needs no reservation, so that no small call ever waits. */
+export const smallBytes = 16 * 1024;
+
 const none: readonly number[] = [];
 
 /** Messages with a head each. A compressed one may inflate to `messageBytes`, whatever its length. */
@@ -58,7 +61,7 @@ export function createEnvelopes(messageBytes: number): Framing {
 
 export type WholeBody = {
   readonly messageBytes: number;
-  /** As its header says; undefined: it does not say, and the message may have any size. */
+  /** As its header says; undefined: it does not say. Such a message is small until it is not, and may then have any size. */
   readonly length: number | undefined;
   readonly isCompressed: boolean;
 };
@@ -66,13 +69,14 @@ export type WholeBody = {
 /** The whole body is one message: the unary calls of Connect. It is complete when the request ends. */
 export function createWholeBody({ messageBytes, length, isCompressed }: WholeBody): Framing {
   const takes = isCompressed ? messageBytes : (length ?? messageBytes);
+  const isOpenEnded = length === undefined && !isCompressed;
   let received = 0;
   return {
     read(chunk) {
       received += chunk.length;
       return none;
     },
-    begun: () => (received > 0 ? takes : 0),
+    begun: () => (received === 0 || (isOpenEnded && received <= smallBytes) ? received : takes),
     isTooLarge: () => received > messageBytes || (length ?? 0) > messageBytes,
   };
 }

@@ -3,8 +3,8 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "nod
 import type { Log } from "../../log.ts";
 import { guarded } from "../boundary.ts";
 import { isOneEnvelope } from "../envelopes.ts";
-import { createEnvelopes } from "./framing.ts";
-import { type RequestBody, smallBytes } from "./request-body.ts";
+import { createEnvelopes, smallBytes } from "./framing.ts";
+import type { RequestBody } from "./request-body.ts";
 import type { RequestBudget } from "./request-budget.ts";
 
 export type GrpcRequests = {

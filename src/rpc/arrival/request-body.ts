@@ -3,7 +3,7 @@ import type { Clock } from "../../clock.ts";
 import type { Reservation } from "../../engine/deliver/read-budget.ts";
 import type { Log } from "../../log.ts";
 import { guarded, ignore } from "../boundary.ts";
-import type { Framing } from "./framing.ts";
+import { type Framing, smallBytes } from "./framing.ts";
 
 export type Arrival = {
   /** The connection that it arrives on. Connections share the budget: they take turns, and a new one finds room. */
@@ -52,8 +52,6 @@ export type BodyBudget = {
   onEnd(): void;
 };
 
-/** A message up to this size needs no reservation, so that no small call ever waits. */
-export const smallBytes = 16 * 1024;
 /** This much must come within `stallMs`, or the end. */
 const progressBytes = 16 * 1024;
 /** A message may have this many tiny pieces: each costs about 100 bytes, whatever is in it. */

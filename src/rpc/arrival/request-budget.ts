@@ -10,6 +10,7 @@ import type { Clock } from "../../clock.ts";
 import { createReadBudget } from "../../engine/deliver/read-budget.ts";
 import { createLoop } from "../../lifecycle.ts";
 import type { Log } from "../../log.ts";
+import { guarded, ignore } from "../boundary.ts";
 import { type Arrival, createRequestBody, type CutReason, type RequestBody } from "./request-body.ts";
 
 export type RequestBudget = {
@@ -95,10 +96,12 @@ export function createRequestBudget({ bytes, stallMs, clock, log, onCut }: Reque
     }
   }
 
+  const openLate = guarded(log, "opening a request", (request: Later) => request.open(), ignore);
+
   function openAll(requests: ReadonlySet<Later>): void {
     for (const each of requests) {
       unopenedBytes -= each.bytes;
-      each.open();
+      openLate(each);
     }
   }
 

@@ -263,6 +263,20 @@ describe("flush", () => {
   });
 });
 
+describe("while the store does not answer", () => {
+  test("outcomes are held from their first write on, so that their leases are renewed", async () => {
+    const { settler, calls } = open();
+    const [one, other] = [endedOf(newLease()), endedOf(newLease())];
+    settler.settle([one]);
+    settler.settle([other]);
+    assert.deepEqual(settler.held(), [one.lease, other.lease]);
+    calls[0]?.answer();
+    calls[1]?.fail(new Error("gone"));
+    await settler.flush();
+    assert.deepEqual(settler.held(), []);
+  });
+});
+
 describe("while the store is unavailable", () => {
   test("outcomes wait, are tried again together, and count when they are written", async () => {
     const { settler, clock, calls, settled } = open();
@@ -310,6 +324,27 @@ describe("while the store is unavailable", () => {
       lines.map(({ fields }) => fields),
       [{ jobs: 2 }],
     );
+  });
+
+  test("those are given up whose leases have ended, in whatever order their writes failed", async () => {
+    const { settler, clock, calls, settled, lines } = open();
+    settler.settle(jobs(1));
+    clock.advance(leaseMs / 2);
+    settler.settle(jobs(1));
+    calls[1]?.fail(away());
+    await turn();
+    calls[0]?.fail(away());
+    await turn();
+    for (let call = 2; lines.length === 0; call += 1) {
+      clock.advance(retryMs);
+      calls[call]?.fail(away());
+      await turn();
+    }
+    assert.equal(clock.monotonicMs(), leaseMs);
+    clock.advance(retryMs);
+    calls.at(-1)?.answer();
+    await settler.flush();
+    assert.equal(settled.length, 1);
   });
 
   test("outcomes that wait count for the bound, and it ends when they are given up", async () => {

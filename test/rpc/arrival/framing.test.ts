@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { createEnvelopes, createWholeBody } from "../../../src/rpc/arrival/framing.ts";
+import { createEnvelopes, createWholeBody, smallBytes } from "../../../src/rpc/arrival/framing.ts";
 
 const messageBytes = 1_000;
 const headBytes = 5;
@@ -48,7 +48,6 @@ describe("envelopes", () => {
 describe("a whole body", () => {
   for (const [what, length, isCompressed, takes] of [
     ["takes as much as its length says", 300, false, 300],
-    ["without a length may take all that a message may", undefined, false, messageBytes],
     ["that is compressed may take all that a message may", 300, true, messageBytes],
   ] as const) {
     test(what, () => {
@@ -58,6 +57,16 @@ describe("a whole body", () => {
       assert.equal(body.begun(), takes);
     });
   }
+
+  test("without a length takes what has come while that is small, and from then on may take all that a message may", () => {
+    const body = createWholeBody({ messageBytes: 4 * smallBytes, length: undefined, isCompressed: false });
+    body.read(Buffer.alloc(10));
+    assert.equal(body.begun(), 10);
+    body.read(Buffer.alloc(smallBytes - 10));
+    assert.equal(body.begun(), smallBytes);
+    body.read(Buffer.alloc(1));
+    assert.equal(body.begun(), 4 * smallBytes);
+  });
 
   test("that is longer than it says is known when it is too large", () => {
     const body = createWholeBody({ messageBytes, length: 10, isCompressed: false });

@@ -357,6 +357,19 @@ describe("an error while a request is counted ends it, and no other", () => {
     assert.deepEqual(polite.state, { isPaused: false, isCut: false });
   });
 
+  test("when it is opened later", () => {
+    const { open, budget, errors, clock } = setUp();
+    let isOpened = false;
+    budget.openLater({ bytes: 0, open: broken });
+    budget.openLater({ bytes: 0, open: () => void (isOpened = true) });
+    clock.advance(stallMs);
+    assert.deepEqual([isOpened, errors], [true, ["a mistake of ours"]]);
+    const silent = open(message);
+    silent.send(20 * kib);
+    clock.advance(2 * stallMs);
+    assert.equal(silent.state.isCut, true, "stalled requests are still cut");
+  });
+
   test("when it is cut", () => {
     const { open, cuts, clock } = setUp();
     const faulty = open(message, { cut: broken });

@@ -51,13 +51,15 @@ describe("while large requests use up the budget and stall", () => {
   after(() => server.remove());
 
   for (const [name, attack] of Object.entries(attacks)) {
-    test(`a polite Submit is served when they came to the ${name} port`, async () => {
+    test(`a polite Submit is served, whatever its way, when they came to the ${name} port`, async () => {
       const end = await attack(server);
-      // those whose messages announce their length: room for one of any length may have to wait for a stalled one
-      for (const way of [ways.grpc, ways.grpcWeb] as readonly Way[]) {
+      for (const way of Object.values(ways) as readonly Way[]) {
         const client = server.client(way, "polite");
-        const jobs = [echo("small"), { task: "echo", input: data(new Uint8Array(100_000)) }];
-        assert.deepEqual(fates((await client.submit({ jobs })).receipts), ["accepted", "accepted"]);
+        assert.deepEqual(fates((await client.submit({ jobs: [echo("small")] })).receipts), ["accepted"]);
+        // a body in chunks of more than 16 KiB needs room for one of any length, and may have to wait for a stalled one
+        if (way === ways.connectHttp1) continue;
+        const jobs = [{ task: "echo", input: data(new Uint8Array(100_000)) }];
+        assert.deepEqual(fates((await client.submit({ jobs })).receipts), ["accepted"]);
       }
       end();
     });
