@@ -12,10 +12,7 @@
 import { createHash } from "node:crypto";
 import { type Lease, type NewJob, noLabels, type Payload, type RetryChanges } from "./job.ts";
 import { noBytes, payloadOf, withLabel, writeLabels, writePayload, writer } from "./record-fields.ts";
-import { WireReader } from "./wire.ts";
-
-/** What a list of jobs shows is within so many bytes: it need not read inputs. */
-export const headBytes = 20 * 1024;
+import { cutBefore, WireReader } from "./wire.ts";
 
 /** What was submitted. */
 export function encodeJob(job: NewJob): Uint8Array<ArrayBuffer> {
@@ -29,8 +26,15 @@ export function encodeJob(job: NewJob): Uint8Array<ArrayBuffer> {
   writeLabels(7, job.labels);
   if (job.memo !== "") writer.string(10, job.memo);
   if (job.trace !== null) writer.string(8, job.trace);
-  writePayload(11, job.input);
+  writePayload(inputField, job.input);
   return writer.end();
+}
+
+const inputField = 11;
+
+/** A record without its input, which is all that a list shows of it. */
+export function headOf(record: Uint8Array): Uint8Array<ArrayBuffer> {
+  return cutBefore(record, inputField);
 }
 
 /** What an idempotency key remembers of its job: what makes another submit the same, with a digest in place of the input. */

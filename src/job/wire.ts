@@ -11,18 +11,54 @@ const lengthDelimited = 2;
 const fixed32 = 5;
 
 const checksumTag = (15 << 3) | fixed32;
+/** Of a record that was cut, so that it is not taken for a whole one. */
+const cutTag = (14 << 3) | fixed32;
 /** The checksum's tag and its four bytes. */
-const checksumBytes = 5;
+export const checksumBytes = 5;
 
 /** The checksum that a record ends with: who binds other bytes to the record need not read all of it. */
 export function checksumOf(record: Uint8Array): number {
   return new DataView(record.buffer, record.byteOffset + record.length - 4).getUint32(0, true);
 }
 
-/** Whether a record has the bytes that were written. */
+/** Whether a record has the bytes that were written, all of them. */
 export function isSound(record: Uint8Array): boolean {
+  return isSealed(record, checksumTag);
+}
+
+/** The same of a record or of what `cutBefore` left of it. */
+export function isSoundHead(head: Uint8Array): boolean {
+  return isSealed(head, checksumTag) || isSealed(head, cutTag);
+}
+
+function isSealed(record: Uint8Array, tag: number): boolean {
   const end = record.length - checksumBytes;
-  return end >= 0 && record[end] === checksumTag && crc32(record.subarray(0, end)) === checksumOf(record);
+  return end >= 0 && record[end] === tag && crc32(record.subarray(0, end)) === checksumOf(record);
+}
+
+/** The fields of a record before this one, with a checksum of their own. Its message has no field 14. */
+export function cutBefore(record: Uint8Array, field: number): Uint8Array<ArrayBuffer> {
+  const reader = new WireReader(record);
+  let end = 0;
+  for (let next = reader.next(); next !== 0 && next !== field; next = reader.next()) {
+    reader.skip();
+    end = reader.at;
+  }
+  const cut = new Uint8Array(end + checksumBytes);
+  cut.set(record.subarray(0, end));
+  cut[end] = cutTag;
+  viewOf(cut).setUint32(end + 1, crc32(cut.subarray(0, end)), true);
+  return cut;
+}
+
+/** A record that was cut, with what was cut off. */
+export function joinCut(cut: Uint8Array, rest: Uint8Array): Uint8Array<ArrayBuffer> {
+  return Buffer.concat([cut.subarray(0, -checksumBytes), rest]);
+}
+
+/** What `cutBefore` left out. */
+export function restOf(record: Uint8Array, cut: Uint8Array): Uint8Array {
+  return record.subarray(cut.length - checksumBytes);
 }
 
 /** Records are written behind each other into buffers of this size, and are views of them. */
@@ -151,6 +187,11 @@ export class WireReader {
     this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
+  /** Where the next field begins. */
+  get at(): number {
+    return this.#at;
+  }
+
   /** The next field's number; 0: there is none. */
   next(): number {
     if (this.#at >= this.#bytes.length) return 0;
@@ -165,7 +206,7 @@ export class WireReader {
 
   double(): number {
     this.#at += 8;
-    return this.#bytes.readDoubleLE(this.#at - 8);
+    return this.#at > this.#bytes.length ? 0 : this.#bytes.readDoubleLE(this.#at - 8);
   }
 
   string(): string {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { DatabaseSync } from "node:sqlite";
 import { findWrongChannel } from "../../src/store/sqlite/channels/channels.ts";
 import { areRight } from "../../src/store/sqlite/integrity/checked-rows.ts";
-import { endedColumns, jobColumns, progressColumns } from "../../src/store/sqlite/jobs/job-rows.ts";
+import { endedColumns, jobColumns, progressColumns, recordBytes } from "../../src/store/sqlite/jobs/job-rows.ts";
 import { findWrongLease } from "../../src/store/sqlite/jobs/leases.ts";
 import { findWrongName } from "../../src/store/sqlite/jobs/names.ts";
 import { placeColumns } from "../../src/store/sqlite/jobs/ready-queue.ts";
@@ -49,7 +49,7 @@ function assertRows(rows: (sql: string) => object[]): void {
     rows("SELECT finished_bytes, dead_bytes FROM total"),
     rows(`
       WITH kept AS (
-        SELECT ended.state, length(record) + coalesce(length(rest), 0) + length(ending)
+        SELECT ended.state, ${recordBytes} + length(ending)
           + coalesce((SELECT sum(length(past.ending)) FROM past_attempt AS past WHERE past.seq = job.seq), 0) AS bytes
         FROM job JOIN ended ON ended.seq = job.seq)
       SELECT coalesce(sum(bytes) FILTER (WHERE state IN (2, 4)), 0) AS finished_bytes,

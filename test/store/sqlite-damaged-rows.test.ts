@@ -1,12 +1,14 @@
 /** Numbers and names in a job's row, or in what lies around it, that are not those that were written. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { StoredJob } from "../../src/job/job.ts";
 import type { Store } from "../../src/store/store.ts";
 import { alter, hex, open, removeStore, sentence, told, useFolder } from "./damaged-store.ts";
 import {
   asBoot1,
   data,
   died,
+  everything,
   finish,
   leaseAll,
   newJob,
@@ -59,6 +61,26 @@ test("so is one whose record was damaged, in whichever of its columns", async ()
     const job = newJob({ input: data(size) });
     const again = await damaged(`UPDATE job SET ${change}`, (store) => submit(store, [job]));
     await assertDamagedTwice(again, "input", job.id, change);
+  }
+});
+
+test("a list shows nothing that was damaged, and the calls beside it are answered", async () => {
+  const job = newJob({ input: data(100_000), labels: { size: "long" } });
+  const store = await open();
+  await submit(store, [job]);
+  await store.close();
+  for (let byte = 1; byte < 60; byte += 1) {
+    // one byte more each time
+    alter(
+      `UPDATE job SET record = CAST(substr(record, 1, ${byte - 1}) || x'ff' || substr(record, ${byte + 1}) AS BLOB)`,
+    );
+    const again = await open();
+    const [{ jobs }, { pools }] = await Promise.all([again.list(everything), again.counts()]);
+    assert.deepEqual([jobs.length, pools[0]?.QUEUED], [1, 1]);
+    const [{ id, client, task, channel, submittedAt, labels }] = jobs as [StoredJob];
+    assert.deepEqual([id, client, task, channel, submittedAt], [job.id, "ada", "echo", "default", t0]);
+    assert.deepEqual(labels, {}, "what only the record says is left out");
+    await again.close();
   }
 });
 

@@ -1,11 +1,12 @@
 import type { DatabaseSync } from "node:sqlite";
+import { recordBytes } from "../jobs/job-rows.ts";
 import { DEAD } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 
 /** SQL: a first attempt that succeeded left no history. */
 const hasHistory = "(ended.fence > 1 OR ended.state <> 2)";
 /** SQL: bytes kept of a job that has ended: of its record, its result and its history. */
-const storedSize = `octet_length(job.record) + coalesce(octet_length(job.rest), 0) + octet_length(ended.ending)
+const storedSize = `${recordBytes} + octet_length(ended.ending)
   + CASE WHEN ${hasHistory} THEN
     coalesce((SELECT sum(octet_length(past.ending)) FROM past_attempt AS past WHERE past.seq = job.seq), 0) ELSE 0 END`;
 

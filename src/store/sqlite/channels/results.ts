@@ -4,7 +4,7 @@ import type { Acked, AckRequest } from "../../store.ts";
 import { substituteEnding } from "../integrity/substitutes.ts";
 import type { BytesWriter } from "../thread/bytes.ts";
 import { textOfId, toNumberColumn } from "../thread/columns.ts";
-import { prepareQuery } from "../thread/connection.ts";
+import { prepareQuery, prepareTuples } from "../thread/connection.ts";
 import type { Calls } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 
@@ -24,8 +24,8 @@ type DamagedRow = [
 /** Reads a channel's results and acknowledges them. */
 export function createResults(db: DatabaseSync, { channels, damage, names }: Tables) {
   const ofJobs = "SELECT cursor, ending, seq FROM ended INDEXED BY ended_position WHERE channel = ?1 AND cursor > ?2";
-  const after = prepareQuery<Row>(db, `${ofJobs} ORDER BY cursor LIMIT ?3`);
-  const afterWithFormers = prepareQuery<Row>(
+  const after = prepareTuples(db, `${ofJobs} ORDER BY cursor LIMIT ?3`);
+  const afterWithFormers = prepareTuples(
     db,
     `${ofJobs} UNION ALL SELECT cursor, ending, 0 FROM former_result WHERE channel = ?1 AND cursor > ?2
      ORDER BY cursor LIMIT ?3`,
@@ -54,7 +54,9 @@ export function createResults(db: DatabaseSync, { channels, damage, names }: Tab
     const channel = channelOf(client, request.channel);
     const rows = channel && channel.formers > 0 ? afterWithFormers : after;
     let total = 0;
-    for (const row of channel ? rows.all(channel.id, Math.max(afterCursor, channel.acked), limit) : []) {
+    // row by row: one that is not delivered may be as long as an output may be
+    const found = channel ? rows.iterate(channel.id, Math.max(afterCursor, channel.acked), limit) : [];
+    for (const row of found as unknown as Iterable<Row>) {
       const stored = row[1];
       total += stored.length;
       if (endings.length > 0 && total > maxBytes) break;

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { isFinal } from "../../../job/job.ts";
 import type { Standing } from "../../../job/stored-job.ts";
-import { isSound } from "../../../job/wire.ts";
+import { isSound, isSoundHead } from "../../../job/wire.ts";
 import { substituteEnding, substituteRecord } from "../integrity/substitutes.ts";
 import type { BytesWriter } from "../thread/bytes.ts";
 import { bytesOfId } from "../thread/columns.ts";
@@ -14,7 +14,7 @@ import { behindStored, type StoredState, storedColumns, toState, withProgressAnd
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /** SQL: what a job's description is made of. Neither the input of a long record nor an output is read. */
-export const describing = `${storedColumns}, job.record, job.rest IS NOT NULL,
+export const describing = `${storedColumns}, job.record,
   CASE WHEN ended.state <> ${SUCCEEDED} THEN ended.ending END`;
 /** SQL: the same and what it left out. */
 const everything = `${storedColumns}, job.record, job.rest, ended.ending`;
@@ -55,9 +55,8 @@ export function createDescribe(db: DatabaseSync, tables: Tables) {
 
   function toAnswer(row: readonly unknown[], output: BytesWriter): StoredAnswer {
     const state = toState(row, leases);
-    const [record, isLong, ownEnding] = row.slice(behindStored) as [Bytes, number, Bytes | null];
-    const isFine = isLong === 1 || isSound(record);
-    const recordBytes = put(isFine ? record : substituteRecord(known(state.seq)), output);
+    const [record, ownEnding] = row.slice(behindStored) as [Bytes, Bytes | null];
+    const recordBytes = put(isSoundHead(record) ? record : substituteRecord(known(state.seq)), output);
     const ending = ownEnding ?? (isFinal(states[state.state]!) || state.fence === 0 ? null : history.newest(state.seq));
     return {
       ...{ standing: standingOf(state), recordBytes },

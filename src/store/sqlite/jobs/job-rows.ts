@@ -1,4 +1,8 @@
-import { headBytes } from "../../../job/record.ts";
+import { headOf } from "../../../job/record.ts";
+import { checksumBytes, joinCut, restOf } from "../../../job/wire.ts";
+
+/** A longer record is stored in two parts. With one that is shorter, a row fits into a page. */
+const longestWhole = 3 * 1024;
 
 /** The numbers of a job's row in the order of their checksum. */
 export const jobColumns = [
@@ -70,12 +74,19 @@ export type EndedNumbers = [
   checksum: number,
 ];
 
-/** The two columns of a record: the first is all that lists read, for a long input is in the second. */
+/**
+ * The two columns of a record: the first is all that lists read and has a checksum of its own, since the input of a long one is
+ * in the second.
+ */
 export function toColumns(record: Uint8Array): [record: Uint8Array, rest: Uint8Array | null] {
-  if (record.length <= headBytes) return [record, null];
-  return [record.subarray(0, headBytes), record.subarray(headBytes)];
+  if (record.length <= longestWhole) return [record, null];
+  const head = headOf(record);
+  return [head, restOf(record, head)];
 }
 
+/** SQL: the bytes of a record. */
+export const recordBytes = `octet_length(job.record) + coalesce(octet_length(job.rest) - ${checksumBytes}, 0)`;
+
 export function toRecord(record: Uint8Array, rest: Uint8Array | null): Uint8Array {
-  return rest === null ? record : Buffer.concat([record, rest]);
+  return rest === null ? record : joinCut(record, rest);
 }

@@ -13,7 +13,7 @@ import { crc32 } from "node:zlib";
 import { prepareQuery } from "../thread/connection.ts";
 import type { History } from "./history.ts";
 import { areRight } from "../integrity/checked-rows.ts";
-import { jobColumns, type JobNumbers, jobNumbers } from "./job-rows.ts";
+import { jobColumns, type JobNumbers, jobNumbers, recordBytes } from "./job-rows.ts";
 
 /** What has to be known of a RUNNING job to settle it, and what is known of its lease. */
 export type RunningJob = {
@@ -74,7 +74,7 @@ export function createLeases(db: DatabaseSync, history: History): Leases {
   function left(): void {
     const job = prepareQuery<[...JobNumbers, bytes: number]>(
       db,
-      `SELECT ${jobNumbers}, octet_length(record) + coalesce(octet_length(rest), 0) FROM job
+      `SELECT ${jobNumbers}, ${recordBytes} FROM job
        WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM ended WHERE ended.seq = ?1)
          AND NOT EXISTS (SELECT 1 FROM progress WHERE progress.seq = ?1 AND fence >= ?2)`,
     );

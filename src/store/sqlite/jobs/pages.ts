@@ -41,7 +41,7 @@ export function createPages(db: DatabaseSync, tables: Tables) {
   function matches(row: readonly unknown[], wanted: number, { labels, failureReason }: JobFilter): boolean {
     const { state, attempts, seq } = toState(row, leases);
     if (((wanted >> state) & 1) === 0) return false;
-    const [record, , ownEnding] = row.slice(behindStored) as [Uint8Array, number, Uint8Array | null];
+    const [record, ownEnding] = row.slice(behindStored) as [Uint8Array, Uint8Array | null];
     const given = hasAny(labels) ? read(() => decodeJob(record).labels) : {};
     if (!Object.entries(labels).every(([name, value]) => given?.[name] === value)) return false;
     if (failureReason === null) return true;

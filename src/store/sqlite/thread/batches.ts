@@ -8,6 +8,8 @@ import type { Answers, Batch, Call, Calls, Command } from "./protocol.ts";
  */
 const maxInFlight = 2;
 
+const noBytes = new Uint8Array();
+
 export type Batches = {
   /**
    * Asks for a command and resolves with its answer, decoded. Commands take effect in the order of these calls.
@@ -71,8 +73,13 @@ export function createBatches(post: (batch: Batch) => void): Batches {
     answered: ({ answers, bytes }) => {
       const batch = inFlight.shift() ?? [];
       send();
-      const reader = createBytesReader(bytes);
-      batch.forEach(({ decode, signal }, index) => signal.fire(decode(answers[index] as never, reader)));
+      batch.forEach(({ decode, signal }, index) => {
+        try {
+          signal.fire(decode(answers[index] as never, createBytesReader(bytes[index] ?? noBytes)));
+        } catch (error) {
+          signal.fail(error); // the others have bytes of their own
+        }
+      });
       tellIdle();
     },
     fail: (error) => {

@@ -84,9 +84,14 @@ export function createExecutor(db: DatabaseSync, { onCommit, onDamage }: Executo
 
   function answer({ commands: asked, bytes }: Batch): Answers {
     const input = createBytesReader(bytes);
-    const output = createBytesWriter();
-    const run = <K extends Call>({ call, request }: Command & { call: K }) => verbs[call](request, input, output);
-    return { answers: asked.map(run), bytes: joinBytes([output]) };
+    const outputs: Answers["bytes"][number][] = [];
+    const run = <K extends Call>({ call, request }: Command & { call: K }) => {
+      const output = createBytesWriter();
+      const given = verbs[call](request, input, output);
+      outputs.push(output.parts.length === 0 ? null : joinBytes([output]));
+      return given;
+    };
+    return { answers: asked.map(run), bytes: outputs };
   }
 
   /** A transaction that changed nothing is not counted, and costs no sync. */

@@ -138,7 +138,8 @@ export type Command = { [K in Call]: { readonly call: K; readonly request: Calls
 export type Batch = { readonly commands: readonly Command[]; readonly bytes: Uint8Array<ArrayBuffer> };
 export type Answers = {
   readonly answers: readonly unknown[];
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Of each command what follows its answer: one that is kept does not keep those of the others. */
+  readonly bytes: readonly (Uint8Array<ArrayBuffer> | null)[];
   /** The transaction that they share with the next ones, if it wrote anything; with the first of them only. */
   readonly commit?: Commit;
 };

@@ -66,7 +66,7 @@ function serve(opened: Opened, witness: DatabaseSync): void {
   function answer(said: readonly ToThread[]): void {
     const batches = said.filter((one): one is Batch => one !== "close");
     // What has arrived by now shares one commit.
-    if (batches.length > 0) for (const answers of execute(batches)) say(answers, [answers.bytes.buffer]);
+    if (batches.length > 0) for (const answers of execute(batches)) say(answers, buffersOf(answers));
     checkpoint.whenLong();
     if (!said.includes("close")) return;
     executor.record();
@@ -132,4 +132,8 @@ try {
 } catch (error) {
   if (!(error instanceof StartError)) throw error;
   say({ refused: error.message });
+}
+
+function buffersOf({ bytes }: Answers): ArrayBuffer[] {
+  return bytes.flatMap((each) => each?.buffer ?? []);
 }
