@@ -48,6 +48,14 @@ export function alter(sql: string): void {
   db.close();
 }
 
+/** The first row that a query of the closed store gives. */
+export function query(sql: string): unknown[] {
+  const db = new DatabaseSync(path);
+  const row = Object.values(db.prepare(sql).get()!);
+  db.close();
+  return row;
+}
+
 /** An id as the tables have it, for a literal. */
 export const hex = (id: string) => id.replaceAll("-", "");
 

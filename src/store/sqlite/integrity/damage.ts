@@ -6,8 +6,8 @@ export type Damaged = "input" | "output" | "state";
 export type Damage = {
   /** Reports it to the operator, once for each, and gives what the job has to say instead of what cannot be delivered. */
   found(what: Damaged, id: string): Failure;
-  /** Reports that a row of the queue was wrong; the jobs behind it are whole. */
-  requeued(seq: number): void;
+  /** Reports that something of the queue was wrong; the jobs themselves are whole. */
+  inQueue(what: string): void;
 };
 
 /** Sentences remembered; beyond it all may be reported again. */
@@ -32,7 +32,6 @@ export function createDamage(report: (sentence: string) => void): Damage {
       reportOnce(message);
       return { reason: "damaged", message, retryable: false };
     },
-    requeued: (seq) =>
-      reportOnce(`the row of job number ${seq} in the queue does not match its checksum: the file is damaged`),
+    inQueue: (what) => reportOnce(`${what} in the queue is not what was written: the file is damaged`),
   };
 }

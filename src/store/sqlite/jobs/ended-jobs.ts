@@ -42,7 +42,7 @@ export function createEndedJobs(
   return {
     add: (job, ending) => {
       const { seq, client, pool, state, attempts, fence, crashes, redrives, runAt, startedAt, finishedAt } = job;
-      const channel = channels.byId(job.channel);
+      const channel = channels.ofJob(job.channel, client);
       const cursor = channels.append(channel, state, finishedAt);
       // biome-ignore format: one line per kind of column
       rows.add([seq, channel.id, cursor, state, attempts, fence, crashes, redrives, runAt, startedAt, finishedAt, job.deadReason],

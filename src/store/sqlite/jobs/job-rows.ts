@@ -4,6 +4,9 @@ import { checksumBytes, joinCut, restOf } from "../../../job/wire.ts";
 /** A longer record is stored in two parts. With one that is shorter, a row fits into a page. */
 const longestWhole = 3 * 1024;
 
+/** The cells of a row that may not be there. */
+export type Nulls<Row extends readonly unknown[]> = { [K in keyof Row]: Row[K] | null };
+
 /** The numbers of a job's row in the order of their checksum. */
 export const jobColumns = [
   "seq",

@@ -6,13 +6,13 @@ import { areRight } from "../integrity/checked-rows.ts";
 import { substituteRecord } from "../integrity/substitutes.ts";
 import type { BytesWriter } from "../thread/bytes.ts";
 import { toNumberColumn } from "../thread/columns.ts";
-import { prepareQuery, prepareTuples } from "../thread/connection.ts";
+import { prepareQuery } from "../thread/connection.ts";
 import { type Calls, type LeaseColumns, QUEUED, RUNNING } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 import { jobColumns, progressColumns, type ProgressNumbers, toRecord } from "./job-rows.ts";
 import type { RunningJob } from "./leases.ts";
+import { createQueueRepair } from "./queue-repair.ts";
 import { type DueRow, type FreshJob, isRightPlace, jobAt, progressAt, recordAt } from "./ready-queue.ts";
-import { placeOf, storedColumns, toState, withProgressAndEnd } from "./stored-jobs.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -20,39 +20,28 @@ type Bytes = Uint8Array<ArrayBuffer>;
 const noProgress: ProgressNumbers = [0, 0, 0, 0, 0, 0, null, 0];
 
 /** Jobs that a call takes, each with its record; `nextDueAt` is Infinity when no other is known. */
-type Taken = { readonly jobs: RunningJob[]; readonly records: Uint8Array[]; nextDueAt: number };
+type Taken = {
+  readonly jobs: RunningJob[];
+  readonly records: Uint8Array[];
+  /** Those that were found in the queue. */
+  readonly seqs: Set<number>;
+  nextDueAt: number;
+};
 
 /** Gives jobs to those who run them. */
 export function createLease(db: DatabaseSync, tables: Tables) {
   const { channels, counters, damage, deadlines, history, known, leases, names, readyQueue } = tables;
   const stored = prepareQuery<[Bytes, Bytes | null]>(db, "SELECT record, rest FROM job WHERE seq = ?");
-  const notEnded = prepareTuples(db, `SELECT ${storedColumns} FROM job ${withProgressAndEnd} WHERE ended.seq IS NULL`);
-  /** Of the queue: once for each process. */
-  let repair: "none" | "due" | "done" = "none";
-
-  /** Removes a row of the queue that damage made. */
-  function drop(row: DueRow): void {
-    readyQueue.remove(row);
-    damage.requeued(row[4]);
-    repair = repair === "none" ? "due" : repair;
-  }
-
-  /** Gives all jobs that wait the places that they may have lost by damage. */
-  function repairQueue(): void {
-    repair = "done";
-    for (const unended of notEnded.iterate() as unknown as Iterable<unknown[]>) {
-      const job = toState(unended, leases);
-      if (job.state === QUEUED) readyQueue.add(placeOf(job));
-    }
-  }
+  const repair = createQueueRepair(db, tables);
 
   /** Takes jobs out of the queue. False: a row was damaged, and those behind it have to be looked for again. */
   function takeRows(rows: readonly DueRow[], request: LeaseRequest, taken: Taken): boolean {
     return rows.every((row) => {
-      const isSoundRow = isRightPlace(row) && !leases.running.has(row[4]);
-      if (isSoundRow) takeRow(row, request, taken);
-      else drop(row);
-      return isSoundRow;
+      const isHeld = leases.running.has(row[4]) || taken.seqs.has(row[4]);
+      const isFit = !isHeld && isRightPlace(row);
+      if (isFit) takeRow(row, request, taken);
+      else repair.drop(row, isHeld);
+      return isFit;
     });
   }
 
@@ -67,6 +56,7 @@ export function createLease(db: DatabaseSync, tables: Tables) {
     readyQueue.remove(row);
     if (!isRight) deadlines.removeDamaged(seq);
     else if (expiresAt !== null) deadlines.remove(pool, expiresAt, seq);
+    taken.seqs.add(seq);
     taken.records.push(record);
     taken.jobs.push({
       ...{ seq, fence: fence + 1, attempt: attempt + 1, crashes, redrives, runAt, lastStartedAt, client, pool },
@@ -139,8 +129,9 @@ export function createLease(db: DatabaseSync, tables: Tables) {
   return {
     lease: (request: LeaseRequest, output: BytesWriter): Calls["lease"]["answer"] => {
       const { limit, now, owner } = request;
-      const taken: Taken = { jobs: [], records: [], nextDueAt: Infinity };
+      const taken: Taken = { jobs: [], records: [], seqs: new Set(), nextDueAt: Infinity };
       counters.heard(now);
+      repair.walk();
       const pool = names.find(request.pool);
       if (pool !== undefined) {
         if (request.onlyExpired !== true) takeDue(pool, request, taken);
@@ -148,8 +139,8 @@ export function createLease(db: DatabaseSync, tables: Tables) {
         leases.take(owner, taken.jobs);
         counters.add(pool, QUEUED, -taken.jobs.length);
         counters.add(pool, RUNNING, taken.jobs.length);
-        if (repair === "due") repairQueue();
       }
+      if (repair.isDue()) taken.nextDueAt = now;
       const hasNext = taken.jobs.length < limit && taken.nextDueAt < Infinity;
       return { leases: give(taken.jobs, taken.records, output), nextDueAt: hasNext ? taken.nextDueAt : null };
     },

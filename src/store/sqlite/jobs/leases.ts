@@ -5,7 +5,7 @@
  * Jobs that are leased by one call share one row of table lease, which is written once, before any of them starts, and
  * deleted when the last of them has been settled; a settlement does not rewrite it. What runs is in memory: when a store is
  * opened, the rows say which jobs were leased, and of these those run that have neither ended since nor gone back into the
- * queue (then their progress has the lease's fence). When a lease ends and when its attempt began is in memory only: the
+ * queue (then their progress has the lease's fence or a later one; where damage took it, a place in the queue decides). When a lease ends and when its attempt began is in memory only: the
  * file belongs to one process, and what a former process left running counts as ended, since nobody holds it any more.
  */
 import type { DatabaseSync } from "node:sqlite";
@@ -13,7 +13,16 @@ import { crc32 } from "node:zlib";
 import { prepareQuery } from "../thread/connection.ts";
 import type { History } from "./history.ts";
 import { areRight } from "../integrity/checked-rows.ts";
-import { jobColumns, type JobNumbers, jobNumbers, recordBytes } from "./job-rows.ts";
+import {
+  jobColumns,
+  type JobNumbers,
+  jobNumbers,
+  type Nulls,
+  progressColumns,
+  type ProgressNumbers,
+  progressNumbers,
+  recordBytes,
+} from "./job-rows.ts";
 
 /** What has to be known of a RUNNING job to settle it, and what is known of its lease. */
 export type RunningJob = {
@@ -57,6 +66,9 @@ export type Leases = {
   flush(): void;
 };
 
+/** Where a job's progress begins in the rows of `left`. */
+const progressAt = 11;
+
 type Batch = { readonly id: number; readonly owner: string; left: Set<number> };
 
 /** Of a first lease its `seq` is enough; `runAt` is that of the submit then. */
@@ -72,12 +84,13 @@ export function createLeases(db: DatabaseSync, history: History): Leases {
   const changed = new Set<Batch>();
 
   function left(): void {
-    const job = prepareQuery<[...JobNumbers, bytes: number]>(
+    const job = prepareQuery<[...JobNumbers, bytes: number, ...Nulls<ProgressNumbers>]>(
       db,
-      `SELECT ${jobNumbers}, ${recordBytes} FROM job
-       WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM ended WHERE ended.seq = ?1)
-         AND NOT EXISTS (SELECT 1 FROM progress WHERE progress.seq = ?1 AND fence >= ?2)`,
+      `SELECT ${jobNumbers}, ${recordBytes}, ${progressNumbers}
+       FROM job LEFT JOIN progress ON progress.seq = job.seq
+       WHERE job.seq = ?1 AND NOT EXISTS (SELECT 1 FROM ended WHERE ended.seq = ?1)`,
     );
+    const waits = prepareQuery<[1]>(db, "SELECT 1 FROM waiting WHERE seq = ?");
     const rows = prepareQuery<[id: number, owner: string, jobs: string]>(
       db,
       "SELECT id, owner, jobs FROM lease ORDER BY id",
@@ -87,8 +100,12 @@ export function createLeases(db: DatabaseSync, history: History): Leases {
       for (const written of JSON.parse(jobs) as Written[]) {
         const [seq, fence, attempt, crashes, redrives, runAt, lastStartedAt, isCancelling, isRight] =
           typeof written === "number" ? ([written, 1, 1, 0, 0, null, null, 0, 1] as const) : written;
-        const row = job.get(seq, fence);
+        const row = job.get(seq);
         if (!row) continue;
+        const hasProgress = row[progressAt] !== null;
+        const knowsFence = !hasProgress || areRight(row, progressAt, progressColumns);
+        const latest = hasProgress ? (row[progressAt + 3] as number) : 0;
+        if (knowsFence ? latest >= fence : waits.get(seq)) continue; // it went back into the queue
         const [, client, channel, pool, , priority, submittedRunAt, expiresAt] = row;
         if (running.has(seq)) batches.get(seq)!.left.delete(seq); // an older lease
         batches.set(seq, batch);
@@ -96,7 +113,7 @@ export function createLeases(db: DatabaseSync, history: History): Leases {
         // biome-ignore format: what of the lease, what of the job
         running.set(seq, { seq, fence, attempt, crashes, redrives, runAt: runAt ?? submittedRunAt, lastStartedAt,
           client, channel, pool, priority, expiresAt: redrives > 0 ? null : expiresAt,
-          bytes: row[10] + history.bytesOf(seq), isRight: isRight === 1 && areRight(row, 0, jobColumns),
+          bytes: row[10] + history.bytesOf(seq), isRight: isRight === 1 && knowsFence && areRight(row, 0, jobColumns),
           owner, isOwnerGone: true, startedAt: null, until: -Infinity, isCancelling: isCancelling === 1 });
       }
       if (batch.left.size === 0) changed.add(batch);

@@ -2,7 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { suspectAfterCrashes } from "../../../job/job.ts";
 import { areRight, createRowWriter } from "../integrity/checked-rows.ts";
 import { prepareQuery } from "../thread/connection.ts";
-import { type JobNumbers, jobNumbers, type ProgressNumbers, progressNumbers } from "./job-rows.ts";
+import { type JobNumbers, jobNumbers, type Nulls, type ProgressNumbers, progressNumbers } from "./job-rows.ts";
 
 /** Higher than any priority. */
 const aboveAll = 1_000;
@@ -12,7 +12,6 @@ export type Place = readonly [pool: number, isSuspect: number, priority: number,
 export const placeColumns = ["pool", "is_suspect", "priority", "run_at", "seq"] as const;
 
 type Bytes = Uint8Array<ArrayBuffer>;
-type Nulls<Row extends readonly unknown[]> = { [K in keyof Row]: Row[K] | null };
 
 /** A place with its checksum, the job in it, and what attempts so far left. Null: there is no such row. */
 export type DueRow = [
@@ -71,7 +70,7 @@ export type ReadyQueue = {
  * by priority, and there are 201 at most: so however many wait, and for whatever time, an answer costs a few steps.
  */
 export function createReadyQueue(db: DatabaseSync): ReadyQueue {
-  const rows = createRowWriter(db, "INSERT OR IGNORE INTO waiting", placeColumns);
+  const rows = createRowWriter(db, "INSERT OR REPLACE INTO waiting", placeColumns);
   const erase = db.prepare(
     "DELETE FROM waiting WHERE pool = ? AND is_suspect = ? AND priority = ? AND run_at = ? AND seq = ?",
   );
