@@ -1,9 +1,9 @@
 /**
- * Polling: a hint of the store may be lost, so whoever waits for something that is in the store also looks for it by
- * itself, now and then. With several servers it is the only way to learn of what another one did where the store has no hints
- * of it.
+ * Polling: a hint of the store may be lost, whichever driver it has, so whoever waits for something that is in the store also
+ * polls for it. With several servers it is the only way to learn of what another one did where the store has no hints of it.
  */
 import type { Clock } from "../clock.ts";
+import { createLoop } from "../lifecycle.ts";
 
 export type Polling = {
   readonly clock: Clock;
@@ -20,38 +20,34 @@ export function nextPollMs({ everyMs, random }: Polling): number {
 
 export type Poller<T> = { add(waiting: T): void; delete(waiting: T): void };
 
-/** The timer runs so many times in `everyMs`. */
+/** The timer runs this many times in `everyMs`. */
 const slices = 10;
 
 /**
- * Polls for all that were added, each at times of its own: those whose time has come are passed to `poll` together. One
- * timer serves them all, and none runs while there are none.
+ * Polls for all that were added, each at times of its own: those whose time has come are passed to `poll` together, and no
+ * poll begins before the last one has ended, so that none pile up behind a store that does not answer. One timer serves
+ * them all, and none runs while there are none.
  */
-export function createPoller<T>(polling: Polling, poll: (due: readonly T[]) => void): Poller<T> {
+export function createPoller<T>(polling: Polling, poll: (due: readonly T[]) => Promise<void>): Poller<T> {
   const { clock, everyMs } = polling;
   const dueMs = new Map<T, number>();
-  let isTicking = false;
-
-  function schedule(): void {
-    if (isTicking || dueMs.size === 0) return;
-    isTicking = true;
-    clock.after(everyMs / slices, tick);
-  }
-
-  function tick(): void {
-    isTicking = false;
-    const nowMs = clock.monotonicMs();
-    const due: T[] = [];
-    for (const [waiting, atMs] of dueMs) if (atMs <= nowMs) due.push(waiting);
-    for (const waiting of due) dueMs.set(waiting, nowMs + nextPollMs(polling));
-    if (due.length > 0) poll(due);
-    schedule();
-  }
+  const rest = () => (dueMs.size === 0 ? Number.POSITIVE_INFINITY : undefined);
+  const loop = createLoop({
+    ...{ name: "poller", clock, everyMs: everyMs / slices, startsAtOnce: true },
+    round() {
+      const nowMs = clock.monotonicMs();
+      const due: T[] = [];
+      for (const [waiting, atMs] of dueMs) if (atMs <= nowMs) due.push(waiting);
+      for (const waiting of due) dueMs.set(waiting, nowMs + nextPollMs(polling));
+      return due.length > 0 ? poll(due).then(rest) : rest();
+    },
+  });
+  void loop.start();
 
   return {
     add(waiting) {
       dueMs.set(waiting, clock.monotonicMs() + nextPollMs(polling));
-      schedule();
+      loop.wake();
     },
     delete: (waiting) => void dueMs.delete(waiting),
   };

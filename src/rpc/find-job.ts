@@ -1,6 +1,6 @@
 /** One job of the caller, as the caller sees it. */
 import { create } from "@bufbuild/protobuf";
-import type { JobWatch } from "../engine/watch/watchers.ts";
+import { faceOf, type JobWatch } from "../engine/watch/watchers.ts";
 import { isUnavailable, refusal } from "../errors.ts";
 import type { Job } from "../gen/millpond/v1/job_pb.ts";
 import { type GetJobRequest, type GetJobResponse, GetJobResponseSchema } from "../gen/millpond/v1/worker_pool_pb.ts";
@@ -30,13 +30,15 @@ export async function lookAtJob(
   parts: Pick<JobParts, "store">,
   client: string,
   id: string,
-  watch: Pick<JobWatch, "unread">,
+  watch: Pick<JobWatch, "saw">,
 ): Promise<WholeJob | undefined> {
   try {
-    return await findJob(parts, client, id);
+    const job = await findJob(parts, client, id);
+    watch.saw(faceOf(job));
+    return job;
   } catch (error) {
     if (!isUnavailable(error)) throw error;
-    watch.unread();
+    watch.saw(undefined);
     return undefined;
   }
 }

@@ -22,23 +22,24 @@ export type Backlog = {
 /** `limits` gives the bound of each pool. */
 export function createBacklog(store: Pick<Store, "counts">, limits: ReadonlyMap<string, number>): Backlog {
   const depths = new Map<string, number>([...limits.keys()].map((pool) => [pool, 0]));
-  const queued = (pool: string) => depths.get(pool) ?? 0;
+  /** Never negative: what another server submitted may be leased here before the next poll counts it. */
+  const queued = (pool: string) => Math.max(0, depths.get(pool) ?? 0);
   const limit = (pool: string) => limits.get(pool) ?? 0;
+  const change = (pool: string, jobs: number) => void depths.set(pool, (depths.get(pool) ?? 0) + jobs);
   return {
     async load(leased = () => 0) {
       const { pools } = await store.counts();
-      for (const { pool, QUEUED } of pools) if (limits.has(pool)) depths.set(pool, QUEUED + leased(pool));
+      const stored = new Map(pools.map(({ pool, QUEUED }) => [pool, QUEUED]));
+      for (const pool of limits.keys()) depths.set(pool, (stored.get(pool) ?? 0) + leased(pool));
       return pools.filter(({ pool, QUEUED }) => QUEUED > 0 && !limits.has(pool)).map(({ pool }) => pool);
     },
     queued,
     limit,
     reserve(pool) {
       if (queued(pool) >= limit(pool)) return false;
-      depths.set(pool, queued(pool) + 1);
+      change(pool, 1);
       return true;
     },
-    change(pool, jobs) {
-      depths.set(pool, queued(pool) + jobs);
-    },
+    change,
   };
 }

@@ -61,7 +61,14 @@ export const maxBatch = 256;
  */
 const firstBatchBytes = 64 * 1024;
 
-type Reader = { wake(): void; poll(): void; finish(): void; acknowledged(cursor: number): void };
+type Reader = {
+  /** The channel's last position; undefined: there may be something new. */
+  wake(lastCursor?: number): void;
+  finish(): void;
+  acknowledged(cursor: number): void;
+};
+/** A channel, and those of its readers that are open. */
+type Channel = { readonly client: string; readonly name: string; readonly readers: Set<Reader> };
 
 export type ReaderLimits = {
   /** Bound on the readers that one client has open. */
@@ -75,26 +82,43 @@ export type ReaderLimits = {
 
 export function createResultReaders(store: Pick<Store, "results">, limits: ReaderLimits): ResultReaders {
   const { maxPerClient, maxBatchBytes, budget, polling } = limits;
-  const poller = createPoller<Reader>(polling, (due) => {
-    for (const reader of due) reader.poll();
-  });
-  const clients = new Map<string, Map<string, Set<Reader>>>();
+  const poller = createPoller<Channel>(polling, (due) => Promise.all(due.map(poll)).then(() => undefined));
+  const clients = new Map<string, Map<string, Channel>>();
   let isClosing = false;
 
+  /** The channel's positions alone: nothing is read for them. */
+  const positionsOf = (client: string, channel: string) =>
+    store.results({ client, channel, afterCursor: 0, limit: 0, maxBytes: 0 });
+
+  async function poll({ client, name, readers }: Channel): Promise<void> {
+    const positions = await positionsOf(client, name).catch(() => undefined); // whoever reads next meets the error
+    if (!positions) return;
+    for (const reader of readers) {
+      reader.acknowledged(positions.ackedCursor);
+      reader.wake(positions.lastCursor);
+    }
+  }
+
   function enter(client: string, channel: string, reader: Reader): () => void {
-    const channels = clients.get(client) ?? new Map<string, Set<Reader>>();
-    const open = [...channels.values()].reduce((sum, readers) => sum + readers.size, 0);
-    if (open >= maxPerClient) throw refusal("too_many_streams", [client, maxPerClient], { retryAfterMs: 1_000 });
-    const readers = channels.get(channel) ?? new Set<Reader>();
-    clients.set(client, channels.set(channel, readers.add(reader)));
-    poller.add(reader);
+    const channels = clients.get(client) ?? new Map<string, Channel>();
+    if (countOf(channels) >= maxPerClient) {
+      throw refusal("too_many_streams", [client, maxPerClient], { retryAfterMs: 1_000 });
+    }
+    const entered = channels.get(channel) ?? { client, name: channel, readers: new Set() };
+    if (entered.readers.size === 0) poller.add(entered);
+    entered.readers.add(reader);
+    clients.set(client, channels.set(channel, entered));
     return () => {
-      poller.delete(reader);
-      readers.delete(reader);
-      if (readers.size === 0 && channels.get(channel) === readers) channels.delete(channel);
+      entered.readers.delete(reader);
+      if (entered.readers.size > 0 || channels.get(channel) !== entered) return;
+      poller.delete(entered);
+      channels.delete(channel);
       if (channels.size === 0 && clients.get(client) === channels) clients.delete(client);
     };
   }
+
+  const countOf = (channels: ReadonlyMap<string, Channel>) =>
+    sum([...channels.values()].map(({ readers }) => readers.size));
 
   async function open(from: ReadFrom): Promise<ResultReader> {
     const { client, channel, afterCursor, stopAtEnd, onSkipped } = from;
@@ -106,20 +130,16 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
     let single = 0;
     let isClosed = false;
     let isFinishing = stopAtEnd || isClosing;
-    let isReading = false;
     /** Results up to here are acknowledged, as far as this reader knows. */
     let acked = 0;
-    /** A hint came, or a poll is due, since the store was last asked. */
+    /** A hint came, or a poll found something, since the store was last asked. */
     let isHinted = true;
     let wake = () => {};
     const reader: Reader = {
-      wake() {
+      wake(lastCursor = Number.POSITIVE_INFINITY) {
+        if (lastCursor <= cursor) return;
         isHinted = true;
         wake();
-      },
-      poll() {
-        reader.wake();
-        if (!isReading && from.onAcknowledged) askPositions().catch(() => undefined); // whoever reads next meets the error
       },
       finish() {
         isFinishing = true;
@@ -137,13 +157,6 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
       reservation?.release();
       leave();
       wake();
-    }
-
-    /** Asks for the channel's positions alone. Resolves with the last one. */
-    async function askPositions(): Promise<number> {
-      const { lastCursor, ackedCursor } = await store.results({ client, channel, afterCursor, limit: 0, maxBytes: 0 });
-      reader.acknowledged(ackedCursor);
-      return lastCursor;
     }
 
     /** Reads what the budget grants. A number: the results were dropped again, because they need this many bytes. */
@@ -197,7 +210,7 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
       return [];
     }
 
-    /** While the store is unavailable a reader that follows its channel waits for the next poll. */
+    /** While the store is unavailable a reader that follows its channel waits for a poll that is answered. */
     function waitOut(error: unknown): readonly StoredResult[] {
       reservation?.release();
       if (isFinishing || !isUnavailable(error)) throw error;
@@ -205,7 +218,8 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
     }
 
     try {
-      const lastCursor = await askPositions();
+      const { lastCursor, ackedCursor } = await positionsOf(client, channel);
+      reader.acknowledged(ackedCursor);
       if (afterCursor > lastCursor) {
         throw refusal("cursor_from_the_future", [afterCursor, channel, lastCursor]);
       }
@@ -216,14 +230,7 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
 
     return {
       cursor: () => cursor,
-      async next(limit) {
-        isReading = true;
-        try {
-          return await follow(limit);
-        } finally {
-          isReading = false;
-        }
-      },
+      next: follow,
       passedOn: () => reservation?.release(),
       close,
     };
@@ -232,17 +239,16 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
   return {
     open,
     hint(client, channel) {
-      for (const reader of clients.get(client)?.get(channel) ?? []) reader.wake();
+      for (const reader of clients.get(client)?.get(channel)?.readers ?? []) reader.wake();
     },
     acknowledged(client, channel, cursor) {
-      for (const reader of clients.get(client)?.get(channel) ?? []) reader.acknowledged(cursor);
+      for (const reader of clients.get(client)?.get(channel)?.readers ?? []) reader.acknowledged(cursor);
     },
-    count: () =>
-      [...clients.values()].flatMap((channels) => [...channels.values()]).reduce((sum, { size }) => sum + size, 0),
+    count: () => sum([...clients.values()].map(countOf)),
     closeAll() {
       isClosing = true;
       for (const channels of clients.values()) {
-        for (const readers of channels.values()) for (const reader of readers) reader.finish();
+        for (const { readers } of channels.values()) for (const reader of readers) reader.finish();
       }
     },
   };

@@ -14,14 +14,21 @@ export type WaitingLeases = {
   putBack(leases: readonly Lease[]): void;
   /** False: it does not wait here. */
   remove(lease: Lease): boolean;
-  /** All that wait are leased until then. */
+  /** All that wait or were taken out are leased until then. */
   renewed(endsMs: number): void;
 };
 
-/** `onChange`: so many more jobs wait, or fewer. A lease counts as waiting before it is added: the store's queue had it. */
+/** `onChange`: this many more jobs wait, or fewer. A lease counts as waiting before it is added: the store's queue had it. */
 export function createWaitingLeases(onChange: (jobs: number) => void): WaitingLeases {
   const leases: Lease[] = [];
   let endsMs = Number.POSITIVE_INFINITY;
+  /** What the last renewal covered is leased until then, what was added since until `addedEndsMs` at least. */
+  let renewedEndsMs = Number.POSITIVE_INFINITY;
+  let addedEndsMs = Number.POSITIVE_INFINITY;
+
+  function shorten(moreEndsMs: number): void {
+    endsMs = leases.length > 0 ? Math.min(endsMs, moreEndsMs) : moreEndsMs;
+  }
 
   function splice(index: number, count: number): readonly Lease[] {
     onChange(-count);
@@ -33,12 +40,14 @@ export function createWaitingLeases(onChange: (jobs: number) => void): WaitingLe
     count: () => leases.length,
     endsMs: () => (leases.length > 0 ? endsMs : Number.POSITIVE_INFINITY),
     add(more, moreEndsMs) {
-      endsMs = leases.length > 0 ? Math.min(endsMs, moreEndsMs) : moreEndsMs;
+      shorten(moreEndsMs);
+      addedEndsMs = Math.min(addedEndsMs, moreEndsMs);
       leases.push(...more);
     },
     take: (count) => splice(0, count),
     putBack(taken) {
       onChange(taken.length);
+      shorten(Math.min(renewedEndsMs, addedEndsMs)); // whichever of these held it
       leases.unshift(...taken);
     },
     remove(lease) {
@@ -48,6 +57,8 @@ export function createWaitingLeases(onChange: (jobs: number) => void): WaitingLe
     },
     renewed(untilMs) {
       endsMs = untilMs;
+      renewedEndsMs = untilMs;
+      addedEndsMs = Number.POSITIVE_INFINITY;
     },
   };
 }

@@ -28,14 +28,14 @@ export type KeptUpdate = Extract<JobUpdate, { kind: "log" | "dropped" }>;
 export type JobWatch = {
   /** The next update; the first is `changed`. Null once the watch is closed. One call at a time. */
   next(): Promise<JobUpdate | null>;
-  /** The last `changed` could not be looked at: it comes again with the next poll. */
-  unread(): void;
+  /** The job's state as its reader has read it, see `faceOf`: a poll that finds another one hands out a `changed`. */
+  saw(face: string | undefined): void;
   /** Ends once everything is handed out. */
   finish(): void;
   close(): void;
 };
 
-export type WatchQueue = Omit<JobWatch, "unread"> & {
+export type WatchQueue = Omit<JobWatch, "saw"> & {
   /** Its state may have changed. Of several that wait only the last is handed out: it comes behind the lines before it. */
   changed(event: number): void;
   push(update: Extract<JobUpdate, { kind: "progress" | "log" }>): void;

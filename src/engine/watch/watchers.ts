@@ -15,7 +15,7 @@ export type WatcherParts = {
   readonly maxPerClient: number;
 };
 
-/** A watch that is open, and its job's state when it was polled last. */
+/** A watch that is open, and its job's state as its reader knows it, or will when it reads on. */
 type Watch = JobName & { readonly queue: WatchQueue; seen: string | undefined };
 
 export type Watchers = {
@@ -34,7 +34,7 @@ export type Watchers = {
 
 export function createWatchers({ store, polling, maxPerClient }: WatcherParts): Watchers {
   const lines = createLogLines();
-  const poller = createPoller<Watch>(polling, (due) => void poll(due));
+  const poller = createPoller<Watch>(polling, poll);
   const watches = new Map<string, Set<WatchQueue>>();
   const openByClient = new Map<string, number>();
   let isClosing = false;
@@ -90,8 +90,8 @@ export function createWatchers({ store, polling, maxPerClient }: WatcherParts): 
       count(client, 1);
       return {
         ...{ next: queue.next, finish: queue.finish, close: queue.close },
-        unread() {
-          watch.seen = undefined;
+        saw(face) {
+          watch.seen = face;
         },
       };
     },

@@ -55,3 +55,19 @@ test("a pool that is not configured is named although its jobs were given back b
 test("a pool that is not configured has room for nothing", () => {
   assert.equal(createBacklog(createMemoryStore(), limits).reserve("nowhere"), false);
 });
+
+test("what another server submitted and is leased here makes no negative number, and no room", async () => {
+  const backlog = createBacklog(createMemoryStore(), limits);
+  backlog.change("io", -4);
+  assert.equal(backlog.queued("io"), 0);
+  await backlog.load();
+  assert.equal(backlog.reserve("io"), true);
+  assert.equal(backlog.reserve("io"), false);
+});
+
+test("load empties a pool of which the store knows nothing", async () => {
+  const backlog = createBacklog(createMemoryStore(), limits);
+  backlog.reserve("io");
+  await backlog.load();
+  assert.equal(backlog.queued("io"), 0);
+});

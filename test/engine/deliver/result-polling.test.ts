@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { createReadBudget } from "../../../src/engine/deliver/read-budget.ts";
 import { createResultReaders, type ReadFrom } from "../../../src/engine/deliver/result-readers.ts";
 import { refusal } from "../../../src/errors.ts";
+import { createSignal, type Signal } from "../../../src/lifecycle.ts";
 import { createMemoryStore } from "../../../src/store/memory.ts";
 import { finish, newJobs } from "../../store/sample.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
@@ -16,7 +17,11 @@ function open() {
   const clock = createFakeClock();
   const store = createMemoryStore();
   let isAway = false;
+  let silent: Signal | undefined;
+  const asked: number[] = [];
   const results: typeof store.results = async (request) => {
+    asked.push(request.limit);
+    await silent?.promise;
     if (isAway) throw refusal("store_unavailable", ["closed", 1_000], { retryAfterMs: 1_000 });
     return store.results(request);
   };
@@ -24,7 +29,11 @@ function open() {
   const budget = createReadBudget(2 ** 25);
   const readers = createResultReaders({ results }, { maxPerClient: 3, maxBatchBytes: 2 ** 20, polling, budget });
   return {
-    ...{ clock, store, readers },
+    ...{ clock, store, readers, budget, asked },
+    beSilent() {
+      silent = createSignal();
+      return () => silent?.fire();
+    },
     /** Adds final jobs to the channel. */
     add: (count: number) => finish(store, newJobs(count)),
     goAway(isNow: boolean) {
@@ -63,6 +72,7 @@ test("a reader waits while the store is unavailable, and goes on by itself", asy
   const refused = await refusalOf(readers.open(from));
   assert.deepEqual([refused.reason, refused.retryAfterMs], ["store_unavailable", 1_000]);
   goAway(false);
+  await turn();
   clock.advance(1_000);
   assert.deepEqual(cursors(await waiting), [1]);
   goAway(true);
@@ -83,4 +93,35 @@ test("an acknowledgement of which no hint came is found by polling, also by who 
   await turn();
   assert.deepEqual(told, [2]);
   reader.close();
+});
+
+test("readers that wait ask for positions alone, once for each channel, and reserve nothing", async () => {
+  const { clock, readers, budget, asked } = open();
+  const following = await Promise.all([from, from, { ...from, channel: "other" }].map(readers.open));
+  for (const reader of following) void reader.next(10);
+  await turn();
+  asked.length = 0;
+  clock.advance(1_000);
+  await turn();
+  assert.deepEqual(asked, [0, 0]);
+  assert.equal(budget.reservedBytes(), 0);
+  for (const reader of following) reader.close();
+});
+
+test("one poll is under way at most, however long the store does not answer", async () => {
+  const { clock, readers, asked, beSilent, add } = open();
+  const following = await Promise.all([from, { ...from, channel: "other" }].map(readers.open));
+  const waiting = following[0]?.next(10);
+  await turn();
+  await add(1);
+  asked.length = 0;
+  const answer = beSilent();
+  for (let seconds = 0; seconds < 60; seconds += 1) {
+    clock.advance(1_000);
+    await turn();
+  }
+  assert.deepEqual(asked, [0, 0], "one for each channel");
+  answer();
+  assert.deepEqual(cursors((await waiting) ?? []), [1]);
+  for (const reader of following) reader.close();
 });

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type JobUpdate, type JobWatch, type LogLine, createWatchers } from "../../../src/engine/watch/watchers.ts";
+import {
+  type JobUpdate,
+  type JobWatch,
+  type LogLine,
+  createWatchers,
+  faceOf,
+} from "../../../src/engine/watch/watchers.ts";
 import { MillpondError, refusal } from "../../../src/errors.ts";
+import { createSignal, type Signal } from "../../../src/lifecycle.ts";
 import type { JobGlance, JobName } from "../../../src/store/store.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
 
@@ -292,12 +299,43 @@ describe("a job of which no hint comes", () => {
     assert.deepEqual(await Promise.all(watches.map(take)), [["changed"], []]);
   });
 
+  test("is not read again by a poll that finds what its reader has read", async () => {
+    const { watchers, clock, states } = open();
+    states.set("job-1", waits);
+    const watch = watchers.open("ada", "job-1", 0);
+    assert.deepEqual(await take(watch), ["changed"]);
+    watch.saw(faceOf(waits));
+    clock.advance(1_000);
+    assert.deepEqual(await take(watch), []);
+    watch.close();
+  });
+
+  test("has one poll under way at most, however long the store does not answer", async () => {
+    const clock = createFakeClock();
+    const answers: Signal<readonly null[]>[] = [];
+    const states = () => {
+      answers.push(createSignal());
+      return (answers.at(-1) as (typeof answers)[number]).promise;
+    };
+    const polling = { clock, everyMs: 1_000, random: () => 0 };
+    const watchers = createWatchers({ store: { states }, polling, maxPerClient: 100 });
+    const watches = Array.from({ length: 100 }, (_, index) => watchers.open("ada", `job-${index}`, 0));
+    clock.advance(60_000);
+    assert.equal(answers.length, 1);
+    answers[0]?.fail(new Error("closed"));
+    await turn();
+    clock.advance(1_000);
+    assert.equal(answers.length, 2, "and goes on afterwards");
+    answers[1]?.fire([]);
+    for (const watch of watches) watch.close();
+  });
+
   test("is looked at again after its change could not be read, and when the store was away", async () => {
     const { watchers, clock, goAway } = open();
     const watch = watchers.open("ada", "job-1", 0);
     clock.advance(1_000);
     assert.deepEqual(await take(watch), ["changed", "changed"]);
-    watch.unread();
+    watch.saw(undefined);
     goAway(true);
     clock.advance(1_000);
     assert.deepEqual(await take(watch), []);
