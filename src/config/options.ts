@@ -172,7 +172,13 @@ export const options = [
     "Bound on the connections from one address, of IPv6 from one /64 network, to both ports together. Not for loopback, " +
       "which all clients of this machine share; behind a proxy all clients have the proxy's address.",
   ),
-  option("limits.streams", integer(1, 10_000), 100, "calls", "Bound on the calls open at once on one connection."),
+  option(
+    "limits.streams",
+    integer(1, 10_000),
+    100,
+    "calls",
+    "Bound on the calls open at once on one connection. On the HTTP port, a connection with more requests in line is closed.",
+  ),
   option("limits.metadataBytes", integer(1024, mebibyte), 16_384, "bytes", "Bound on the metadata of one call."),
   option("limits.resultStreams", integer(1, 10_000), 10, "streams", "Bound on the result streams of one client."),
   option(

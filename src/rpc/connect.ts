@@ -156,6 +156,7 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
     // twice the limit: a head that is a little over gets our refusal, and only one that is far over is cut by Node
     headBytes: 2 * limits.metadataBytes,
     headMs: limits.slowSenderMs,
+    maxUnanswered: limits.streams,
     http2Advice: () => `this port speaks HTTP/1.1: native gRPC is on ${options.grpcAddress()}`,
     onHttp2: options.onHttp2,
     log,

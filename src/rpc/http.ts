@@ -21,6 +21,8 @@ export type HttpServerOptions = Pick<ListenerOptions, "host" | "port"> & {
   readonly headBytes: number;
   /** A connection whose first or next request has begun, and whose head is not complete after this long, is answered 408. */
   readonly headMs: number;
+  /** Requests of one connection that were read and are not answered; with one more its connection is cut. */
+  readonly maxUnanswered: number;
   /** Sent to a client that begins with HTTP/2, which is not spoken here. */
   readonly http2Advice: () => string;
   readonly onHttp2: () => void;
@@ -31,17 +33,31 @@ const checksPerHead = 10;
 
 export function createHttpServer(
   serve: (request: IncomingMessage, response: ServerResponse) => void,
-  { host, port, connections, headBytes, headMs, http2Advice, onHttp2, log }: HttpServerOptions,
+  { host, port, connections, headBytes, headMs, maxUnanswered, http2Advice, onHttp2, log }: HttpServerOptions,
 ): HttpServer {
-  const unanswered = new Set<ServerResponse>();
+  /** By connection: Node closes no response that waits behind another one when their connection ends. */
+  const unanswered = new Map<Socket, Set<ServerResponse>>();
   let isDraining = false;
   let isClosing = false;
 
+  function unansweredOf(socket: Socket): Set<ServerResponse> {
+    let responses = unanswered.get(socket);
+    if (!responses) {
+      unanswered.set(socket, (responses = new Set()));
+      socket.once("close", () => unanswered.delete(socket));
+    }
+    return responses;
+  }
+
   function onRequest(request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request;
+    if (socket.destroyed) return; // Node goes on with what it has read
+    const responses = unansweredOf(socket);
+    if (responses.size >= maxUnanswered) return void socket.destroy();
     if (isDraining) response.shouldKeepAlive = false;
-    unanswered.add(response);
+    responses.add(response);
     const onClose = () => {
-      unanswered.delete(response);
+      responses.delete(response);
       if (isClosing) http.closeIdleConnections(); // Node would keep this one for a next request
     };
     response.once("close", guarded(log, "a request's end", onClose, ignore));
@@ -53,7 +69,7 @@ export function createHttpServer(
     if (error.code === http2Preface) {
       onHttp2();
       socket.write(goAway(http2Advice()));
-    } else if (![...unanswered].some((each) => each.socket === socket && each.headersSent)) {
+    } else if (![...(unanswered.get(socket as Socket) ?? [])].some(({ headersSent }) => headersSent)) {
       socket.write(`HTTP/1.1 ${answers[error.code ?? ""] ?? "400 Bad Request"}\r\nConnection: close\r\n\r\n`);
     }
     (socket as Socket).destroySoon(); // when what was written is with the kernel
@@ -78,12 +94,12 @@ export function createHttpServer(
     ...listener,
     async listen() {
       await listener.listen();
-      http.emit("listening"); // from here on Node looks for heads that take too long
+      http.emit("listening"); // from here on Node checks for heads that take too long
     },
     drain() {
       isDraining = true;
       // idle connections stay: a request may be on its way, and is answered so
-      for (const response of unanswered) response.shouldKeepAlive = false;
+      for (const responses of unanswered.values()) for (const response of responses) response.shouldKeepAlive = false;
     },
     async close() {
       isClosing = true;

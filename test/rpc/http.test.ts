@@ -16,7 +16,7 @@ const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`;
 const settings = (given: Partial<HttpServerOptions> = {}): HttpServerOptions => ({
   ...{ host, port: 0 },
   connections: { admit: () => true },
-  ...{ headBytes: 16_384, headMs: 60_000, log: keptLog().log },
+  ...{ headBytes: 16_384, headMs: 60_000, maxUnanswered: 100, log: keptLog().log },
   http2Advice: () => "gRPC is next door",
   onHttp2: () => undefined,
   ...given,
@@ -88,6 +88,26 @@ describe("a client", () => {
     for (const path of ["/a", "/b", "/c"]) {
       socket.write(get(path));
       assert.match(await readUntil(socket, `one GET ${path}`), /200 OK/);
+    }
+  });
+
+  test("cuts a connection with more requests than may wait for an answer, before it begins them, and others are served", async (t) => {
+    const { held, dial } = await open(t, { maxUnanswered: 3 });
+    const greedy = await dial();
+    greedy.write(get("/held") + get("/1").repeat(3));
+    await held;
+    assert.equal(await readUntil(greedy, "more than its end"), "");
+    const polite = await dial();
+    polite.write(get("/a") + get("/b") + get("/c"));
+    assert.match(await readUntil(polite, "one GET /c"), /one GET \/a[^]*one GET \/b/);
+  });
+
+  test("begins as many requests of one connection as there are, one after the other", async (t) => {
+    const { dial } = await open(t, { maxUnanswered: 1 });
+    const socket = await dial();
+    for (let each = 0; each < 5; each += 1) {
+      socket.write(get("/1"));
+      assert.match(await readUntil(socket, "one GET /1"), /200 OK/);
     }
   });
 
