@@ -56,6 +56,15 @@ export function query(sql: string): unknown[] {
   return row;
 }
 
+/** The store with what was put into it, opened again after the closed file was changed. */
+export async function damaged(sql: string, put: (store: Store) => Promise<unknown>): Promise<Store> {
+  const store = await open();
+  await put(store);
+  await store.close();
+  alter(sql);
+  return open();
+}
+
 /** An id as the tables have it, for a literal. */
 export const hex = (id: string) => id.replaceAll("-", "");
 

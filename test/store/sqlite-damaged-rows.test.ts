@@ -2,10 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { StoredJob } from "../../src/job/job.ts";
-import { checksum } from "../../src/store/sqlite/integrity/checked-rows.ts";
-import { jobsPerPage } from "../../src/store/sqlite/jobs/queue-repair.ts";
 import type { Store } from "../../src/store/store.ts";
-import { alter, hex, open, query, removeStore, sentence, told, useFolder } from "./damaged-store.ts";
+import { alter, damaged, hex, open, removeStore, sentence, told, useFolder } from "./damaged-store.ts";
 import {
   asBoot1,
   data,
@@ -24,15 +22,6 @@ import {
 } from "./sample.ts";
 
 useFolder();
-
-/** The store with what was put into it, opened again after the closed file was changed. */
-async function damaged(sql: string, put: (store: Store) => Promise<unknown>): Promise<Store> {
-  const store = await open();
-  await put(store);
-  await store.close();
-  alter(sql);
-  return open();
-}
 
 const leaseOverdue = async (store: Store, pool: string) =>
   (await store.lease({ pool, limit: 9, now: t0 * 2, ...asBoot1, onlyExpired: true })).leases;
@@ -277,121 +266,102 @@ test("a file whose channel has not the positions that were written is refused, w
   }
 });
 
-/** A file of which the queue is not compared when it is opened. */
-const fillFile = (store: Store) => submit(store, [newJob({ pool: "other", input: data(33 * 2 ** 20) })]);
+/** Gives the rows of a table another's bytes. */
+const swapped = (table: "job" | "ended", column: "record" | "ending") =>
+  `CREATE TEMP TABLE before AS SELECT seq, ${column} AS bytes FROM ${table};
+   UPDATE ${table} SET ${column} = (SELECT bytes FROM temp.before WHERE before.seq <> ${table}.seq)`;
 
-/** The jobs of both pools that lease calls give, one call after the other. */
-async function leaseEach(store: Store): Promise<string[]> {
-  const ids: string[] = [];
-  for (const pool of ["cpu", "gpu", "cpu", "gpu"]) {
-    for (const suspects of [false, true]) {
-      const { leases } = await store.lease({ pool, limit: 9, now: t0 * 2, ...asBoot1, suspects });
-      ids.push(...leases.map(({ id }) => id));
-    }
-  }
-  return ids.toSorted();
-}
-
-test("rows of the queue that are damaged in two pools cost no job its turn, in a file of any size", async () => {
-  for (const isLarge of [false, true]) {
-    const jobs = [newJob(), newJob({ pool: "gpu" })];
-    const again = await damaged("UPDATE waiting SET checksum = checksum + 1", async (store) => {
-      await submit(store, jobs);
-      if (isLarge) await fillFile(store);
-    });
+test("a record that is another job's is a damaged one: neither job runs with the other's input", async () => {
+  for (const size of [3, 100_000]) {
+    const jobs = [newJob({ input: data(size) }), newJob({ client: "bob", input: data(size) })];
+    const again = await damaged(swapped("job", "record"), (store) => submit(store, jobs));
+    const leases = await leaseAll(again);
     assert.deepEqual(
-      await leaseEach(again),
-      jobs.map(({ id }) => id),
+      leases.map(({ id, client, damage }) => [id, client, damage?.reason]),
+      jobs.map(({ id, client }) => [id, client, "damaged"]),
+    );
+    const read = await again.get({ client: "ada", id: jobs[0]!.id });
+    assert.deepEqual([read?.id, read?.input, read?.failure?.reason], [jobs[0]!.id, null, "damaged"]);
+    const { jobs: listed } = await again.list(everything);
+    assert.deepEqual(
+      listed.map(({ id, failure }) => [id, failure?.reason]),
+      [[jobs[0]!.id, "damaged"]],
     );
     await again.close();
     await removeStore();
   }
 });
 
-test("a row of the queue that no lease call would meet, or that is gone, costs no job its turn", async () => {
-  for (const change of [
-    ...["UPDATE waiting SET pool = pool + 64", "UPDATE waiting SET run_at = run_at + 1099511627776"],
-    ...["UPDATE waiting SET is_suspect = 2", "DELETE FROM waiting"],
-  ]) {
+test("a result that is another job's is a damaged one", async () => {
+  const jobs = [newJob(), newJob({ client: "bob" })];
+  const again = await damaged(swapped("ended", "ending"), (store) => finish(store, jobs, { output: data(50) }));
+  for (const { client, id } of jobs) {
+    const { results } = await resultsOf(again, 0, "default", client);
+    assert.deepEqual(
+      results.map((result) => [result.id, result.output, result.failure?.reason]),
+      [[id, null, "damaged"]],
+    );
+    const read = await again.get({ client, id });
+    assert.deepEqual([read?.output, read?.failure?.reason], [null, "damaged"]);
+  }
+  await again.close();
+});
+
+test("a result whose row names another channel is not delivered there", async () => {
+  const jobs = [newJob(), newJob({ client: "bob" })];
+  const again = await damaged("UPDATE ended SET channel = 2, cursor = 2 WHERE channel = 1", (store) =>
+    finish(store, jobs, { output: data(50) }),
+  );
+  const { results } = await resultsOf(again, 0, "default", "bob");
+  assert.deepEqual(
+    results.map(({ output, failure }) => [output?.bytes.length, failure?.reason]),
+    [
+      [50, undefined],
+      [undefined, "damaged"],
+    ],
+  );
+  await again.close();
+});
+
+test("a job whose id was damaged is not run", async () => {
+  const job = newJob();
+  const again = await damaged("UPDATE job SET id = x'00112233445566778899aabbccddeeff'", (store) =>
+    submit(store, [job]),
+  );
+  const [lease] = await leaseAll(again);
+  assert.equal(lease?.damage?.reason, "damaged");
+  await again.close();
+});
+
+test("a job that succeeded is not redriven when its row says that it is dead, and a list says that it is damaged", async () => {
+  const job = newJob();
+  const again = await damaged("UPDATE ended SET state = 3", (store) => finish(store, [job]));
+  const { jobs } = await again.list(everything);
+  assert.equal(jobs[0]?.failure?.message, sentence("state", job.id));
+  assert.deepEqual(await again.redrive({ client: "ada", now: t0, jobs: [{ id: job.id, runAt: t0 }] }), [
+    { kind: "not_dead", state: "SUCCEEDED" },
+  ]);
+  await again.close();
+});
+
+test("a job whose pool was damaged is counted where it was, and its result comes to its channel", async () => {
+  for (const end of ["settle", "cancel"] as const) {
     const job = newJob();
-    const again = await damaged(change, (store) => submit(store, [job]));
-    assert.deepEqual([await leaseEach(again), told.splice(0).length], [[job.id], 1], change);
-    await again.close();
-    assert.deepEqual(told, [], "once");
-    await (await open()).close();
-    assert.deepEqual(told, [], "and the queue is whole again");
-    await removeStore();
-  }
-});
-
-test("a large queue is repaired page by page, and each call asks to be called again at once", async () => {
-  const store = await open();
-  for (let stored = 0; stored <= jobsPerPage; stored += 1_000) await submit(store, newJobs(1_000));
-  await store.close();
-  alter("DELETE FROM waiting WHERE seq > 1");
-  const again = await open();
-  const lease = { pool: "cpu", limit: jobsPerPage + 1_000, now: t0, ...asBoot1 };
-  const first = await again.lease(lease);
-  assert.deepEqual([first.leases.length, first.nextDueAt], [jobsPerPage, t0]);
-  const second = await again.lease(lease);
-  assert.deepEqual([second.leases.length, second.nextDueAt], [1_000, null]);
-  await again.close();
-});
-
-test("a running job whose channel is damaged ends, and its result comes to nobody else", async () => {
-  for (const channel of [2, 999]) {
-    const [job, ofBob] = [newJob(), newJob({ client: "bob" })];
-    const again = await damaged(`UPDATE job SET channel = ${channel} WHERE id = x'${hex(job.id)}'`, async (store) => {
-      await submit(store, [job, ofBob]);
-      await leaseAll(store);
+    const again = await damaged("UPDATE job SET pool = 77", async (store) => {
+      await submit(store, [job]);
+      if (end === "settle") await leaseAll(store);
     });
-    const lost = (await again.expired({ now: t0, limit: 9 })).find(({ id }) => id === job.id)!;
-    assert.equal(lost.damage?.message, sentence("state", job.id));
-    assert.deepEqual(await again.settle([settlement(lost, died)]), ["written"]);
-    assert.deepEqual((await resultsOf(again, 0, "default", "bob")).results, []);
-    await again.close();
-    await removeStore();
-  }
-});
-
-const released = { outcome: "released", state: "QUEUED", output: null, attempt: 0 } as const;
-
-test("a running job whose progress is damaged still runs, and one that waits still waits, each once", async () => {
-  for (const [change, runs] of [
-    ["fence = fence + 16", true],
-    ["fence = 0, attempt = 0", false],
-  ] as const) {
-    const jobs = newJobs(2);
-    const again = await damaged(`UPDATE progress SET ${change}`, async (store) => {
-      await submit(store, jobs);
-      const [lease] = await leaseAll(store);
-      await store.settle([settlement(lease!, released)]);
-      if (runs) await leaseAll(store);
-    });
-    const counted = (await again.counts()).pools[0]!;
-    const lost = await again.expired({ now: t0, limit: 9 });
-    assert.deepEqual([counted.RUNNING, counted.QUEUED], runs ? [2, 0] : [1, 1], change);
-    assert.equal(lost.length, counted.RUNNING, change);
-    const waiting = await leaseAll(again);
-    assert.equal(waiting.length, counted.QUEUED, change);
-    const damagedOnes = [...lost, ...waiting].filter(({ damage }) => damage);
+    if (end === "cancel") await again.cancel({ client: "ada", ids: [job.id], now: t0 });
+    else await again.settle([settlement((await again.expired({ now: t0, limit: 9 }))[0]!, died)]);
+    const ended = { QUEUED: 0, RUNNING: 0, SUCCEEDED: 0, DEAD: 0, CANCELLED: 0 };
+    assert.deepEqual((await again.counts()).pools, [
+      { pool: "cpu", ...ended, ...(end === "cancel" ? { CANCELLED: 1 } : { DEAD: 1 }) },
+    ]);
     assert.deepEqual(
-      damagedOnes.map(({ id }) => id),
-      [jobs[0]!.id],
-      change,
+      (await resultsOf(again)).results.map(({ id }) => id),
+      [job.id],
     );
     await again.close();
     await removeStore();
   }
-});
-
-test("a job that has two rows in the queue is leased once by one call", async () => {
-  const store = await open();
-  await submit(store, [newJob()]);
-  await store.close();
-  const place = [...(query("SELECT pool, is_suspect, priority FROM waiting") as [number, number, number]), t0 - 5, 1];
-  alter(`INSERT INTO waiting VALUES (${[...place, checksum(place)].join()})`);
-  const again = await open();
-  assert.equal((await leaseAll(again)).length, 1);
-  await again.close();
 });

@@ -1,16 +1,20 @@
 import type { DatabaseSync } from "node:sqlite";
+import { decodeResult } from "../../../job/ending.ts";
 import { isSound } from "../../../job/wire.ts";
 import type { Acked, AckRequest } from "../../store.ts";
+import { areRight, isBound } from "../integrity/checked-rows.ts";
 import { substituteEnding } from "../integrity/substitutes.ts";
 import type { BytesWriter } from "../thread/bytes.ts";
+import { endedColumns, endedNumbers, type EndedNumbers } from "../jobs/job-rows.ts";
 import { textOfId, toNumberColumn } from "../thread/columns.ts";
 import { prepareQuery, prepareTuples } from "../thread/connection.ts";
 import type { Calls } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
-/** Of a result that has lost its job, `seq` is 0. */
-type Row = [cursor: number, ending: Bytes, seq: number];
+/** Of a result that has lost its job, `seq` is 0, and no checksum is kept. */
+type Row = [...EndedNumbers, ending: Bytes];
+const checksumAt = endedColumns.length;
 type DamagedRow = [
   id: Bytes,
   task: number,
@@ -19,31 +23,41 @@ type DamagedRow = [
   crashes: number,
   redrives: number,
   finishedAt: number,
+  channel: number,
 ];
 
 /** Reads a channel's results and acknowledges them. */
 export function createResults(db: DatabaseSync, { channels, damage, names }: Tables) {
-  const ofJobs = "SELECT cursor, ending, seq FROM ended INDEXED BY ended_position WHERE channel = ?1 AND cursor > ?2";
+  const ofJobs = `SELECT ${endedNumbers}, ending FROM ended INDEXED BY ended_position WHERE channel = ?1 AND cursor > ?2`;
   const after = prepareTuples(db, `${ofJobs} ORDER BY cursor LIMIT ?3`);
   const afterWithFormers = prepareTuples(
     db,
-    `${ofJobs} UNION ALL SELECT cursor, ending, 0 FROM former_result WHERE channel = ?1 AND cursor > ?2
+    `${ofJobs} UNION ALL
+     SELECT 0, channel, cursor, state, 0, 0, 0, 0, 0, NULL, finished_at, NULL, 0, ending FROM former_result WHERE channel = ?1 AND cursor > ?2
      ORDER BY cursor LIMIT ?3`,
   );
   const ofJob = prepareQuery<DamagedRow>(
     db,
-    `SELECT id, task, submitted_at, attempts, crashes, redrives, finished_at FROM ended CROSS JOIN job ON job.seq = ended.seq
+    `SELECT id, task, submitted_at, attempts, crashes, redrives, finished_at, job.channel FROM ended CROSS JOIN job ON job.seq = ended.seq
      WHERE ended.seq = ?`,
   );
   const ofFormer = prepareQuery<DamagedRow>(
     db,
-    "SELECT id, task, finished_at, 0, 0, 0, finished_at FROM former_result WHERE channel = ? AND cursor = ?",
+    "SELECT id, task, finished_at, 0, 0, 0, finished_at, channel FROM former_result WHERE channel = ? AND cursor = ?",
   );
 
-  function substitute(channel: number, [cursor, , seq]: Row): Uint8Array {
-    const row = (seq === 0 ? ofFormer.get(channel, cursor) : ofJob.get(seq))!;
-    const [, task, submittedAt, attempts, crashes, redrives, finishedAt] = row;
-    const job = { id: textOfId(row[0]), task: names.text(task), submittedAt };
+  /** What to deliver for a row: its ending, or what stands for one that is damaged or another job's. Undefined: nothing. */
+  function deliverable(row: Row): Uint8Array | undefined {
+    const [seq, channel, cursor] = row;
+    const ending = row[checksumAt + 1] as Bytes;
+    const isWhole = isSound(ending);
+    const isRight = seq === 0 || (areRight(row, 0, endedColumns) && isBound(row[checksumAt], ending));
+    if (isWhole && isRight) return ending;
+    const found = seq === 0 ? ofFormer.get(channel, cursor) : ofJob.get(seq);
+    if (!found) return void damage.found("output", `number ${seq}`);
+    const [id, task, submittedAt, attempts, crashes, redrives, finishedAt, jobsChannel] = found;
+    const job = { id: textOfId(id), task: names.text(task), submittedAt };
+    if (isWhole && jobsChannel === channel && decodeResult(ending, 0).id === job.id) return ending;
     return substituteEnding(job, { attempts, crashes, redrives, finishedAt }, damage.found("output", job.id));
   }
 
@@ -57,11 +71,13 @@ export function createResults(db: DatabaseSync, { channels, damage, names }: Tab
     // row by row: one that is not delivered may be as long as an output may be
     const found = channel ? rows.iterate(channel.id, Math.max(afterCursor, channel.acked), limit) : [];
     for (const row of found as unknown as Iterable<Row>) {
-      const stored = row[1];
+      const stored = row[checksumAt + 1] as Bytes;
       total += stored.length;
       if (endings.length > 0 && total > maxBytes) break;
-      cursors.push(row[0]);
-      endings.push(isSound(stored) ? stored : substitute(channel!.id, row));
+      const ending = deliverable(row);
+      if (!ending) continue;
+      cursors.push(row[2]);
+      endings.push(ending);
     }
     for (const ending of endings) output.put(ending);
     const endingBytes = toNumberColumn(endings, ({ length }) => length);

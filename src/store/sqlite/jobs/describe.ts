@@ -4,12 +4,20 @@ import type { Standing } from "../../../job/stored-job.ts";
 import { isSound, isSoundHead } from "../../../job/wire.ts";
 import { substituteEnding, substituteRecord } from "../integrity/substitutes.ts";
 import type { BytesWriter } from "../thread/bytes.ts";
-import { bytesOfId } from "../thread/columns.ts";
+import { bytesOfId, textOfId } from "../thread/columns.ts";
 import { prepareQuery } from "../thread/connection.ts";
 import { type Calls, SUCCEEDED, states, type StoredAnswer } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 import { toRecord } from "./job-rows.ts";
-import { behindStored, type StoredState, storedColumns, toState, withProgressAndEnd } from "./stored-jobs.ts";
+import {
+  behindStored,
+  isOwnEnding,
+  isOwnRecord,
+  type StoredState,
+  storedColumns,
+  toState,
+  withProgressAndEnd,
+} from "./stored-jobs.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -45,9 +53,10 @@ export function createDescribe(db: DatabaseSync, tables: Tables) {
     return bytes.length;
   }
 
-  /** An ending, or what stands for one that is damaged. */
-  function soundEnding(ending: Uint8Array, { seq, attempts, crashes, redrives, finishedAt }: StoredState): Uint8Array {
-    if (isSound(ending)) return ending;
+  /** An ending, or what stands for one that is damaged or another job's. */
+  function soundEnding(ending: Uint8Array, state: StoredState, isOwn = true): Uint8Array {
+    if (isOwn && isSound(ending)) return ending;
+    const { seq, attempts, crashes, redrives, finishedAt } = state;
     const job = known(seq);
     const ended = { attempts, crashes, redrives, finishedAt: finishedAt ?? 0 };
     return substituteEnding(job, ended, damage.found("output", job.id));
@@ -55,13 +64,30 @@ export function createDescribe(db: DatabaseSync, tables: Tables) {
 
   function toAnswer(row: readonly unknown[], output: BytesWriter): StoredAnswer {
     const state = toState(row, leases);
-    const [record, ownEnding] = row.slice(behindStored) as [Bytes, Bytes | null];
-    const recordBytes = put(isSoundHead(record) ? record : substituteRecord(known(state.seq)), output);
-    const ending = ownEnding ?? (isFinal(states[state.state]!) || state.fence === 0 ? null : history.newest(state.seq));
-    return {
-      ...{ standing: standingOf(state), recordBytes },
-      endingBytes: put(ending ? soundEnding(ending, state) : null, output),
-    };
+    const [record, ownEnding, id] = row.slice(behindStored) as [Bytes, Bytes | null, Bytes];
+    const newest = isFinal(states[state.state]!) || state.fence === 0 ? null : history.newest(state.seq);
+    const { fit, ...answer } = check(row, state, id, record, isSoundHead(record) ? record : null, ownEnding);
+    const recordBytes = put(fit, output);
+    const ending = ownEnding
+      ? soundEnding(ownEnding, state, isOwnEnding(row, ownEnding))
+      : newest && soundEnding(newest, state);
+    return { ...answer, standing: standingOf(state), recordBytes, endingBytes: put(ending ?? null, output) };
+  }
+
+  /** `fit`: the record, if it is sound and the job's own, or what stands for it. `damage`: what the job has to say. */
+  function check(
+    row: readonly unknown[],
+    { seq, isRight }: StoredState,
+    id: Uint8Array,
+    head: Uint8Array,
+    sound: Uint8Array | null,
+    ending: Uint8Array | null,
+  ) {
+    const isOwn = isOwnRecord(row, id, head);
+    let found = isRight && isOwn ? null : damage.found("state", textOfId(id));
+    if (!sound) found = damage.found("input", textOfId(id));
+    if (ending && !(isSound(ending) && isOwnEnding(row, ending))) found = damage.found("output", textOfId(id));
+    return { fit: isOwn && sound ? sound : substituteRecord(known(seq)), damage: found };
   }
 
   function get({ client, id }: Calls["get"]["request"], output: BytesWriter): Calls["get"]["answer"] {
@@ -70,13 +96,11 @@ export function createDescribe(db: DatabaseSync, tables: Tables) {
     const state = toState(row, leases);
     const [first, rest, ownEnding] = row.slice(behindStored) as [Bytes, Bytes | null, Bytes | null];
     const record = toRecord(first, rest);
-    let found = state.isRight ? null : damage.found("state", id);
-    if (!isSound(record)) found = damage.found("input", id);
-    if (ownEnding && !isSound(ownEnding)) found = damage.found("output", id);
-    const recordBytes = put(isSound(record) ? record : substituteRecord(known(state.seq)), output);
-    const endingBytes = put(ownEnding && soundEnding(ownEnding, state), output);
+    const { fit, ...answer } = check(row, state, bytesOfId(id), first, isSound(record) ? record : null, ownEnding);
+    const recordBytes = put(fit, output);
+    const endingBytes = put(ownEnding && soundEnding(ownEnding, state, isOwnEnding(row, ownEnding)), output);
     const historyBytes = history.of(state.seq).map((past) => put(soundEnding(past, state), output));
-    return { standing: standingOf(state), recordBytes, endingBytes, historyBytes, damage: found };
+    return { ...answer, standing: standingOf(state), recordBytes, endingBytes, historyBytes };
   }
 
   return {

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { Channel, Channels } from "../channels/channels.ts";
-import { createRowWriter } from "../integrity/checked-rows.ts";
+import { bindingOf, createRowWriter } from "../integrity/checked-rows.ts";
 import { DEAD } from "../thread/protocol.ts";
 import type { Counters } from "./counters.ts";
 import type { DeadLetters } from "./few-jobs.ts";
@@ -46,7 +46,7 @@ export function createEndedJobs(
       const cursor = channels.append(channel, state, finishedAt);
       // biome-ignore format: one line per kind of column
       rows.add([seq, channel.id, cursor, state, attempts, fence, crashes, redrives, runAt, startedAt, finishedAt, job.deadReason],
-        [ending]);
+        [ending], bindingOf(ending));
       if (state === DEAD) deadLetters.add(seq, client, pool, finishedAt);
       counters.add(pool, state, 1);
       counters.addBytes(state, job.bytes + ending.length);

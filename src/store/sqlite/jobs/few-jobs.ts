@@ -17,7 +17,7 @@ export function createProgress(db: DatabaseSync): Progress {
   const rows = createRowWriter(db, "INSERT OR REPLACE INTO progress", progressColumns);
   const erase = db.prepare("DELETE FROM progress WHERE seq = ?");
   return {
-    write: (numbers, isRight) => rows.add(numbers, [], isRight),
+    write: (numbers, isRight) => (isRight ? rows.add(numbers) : rows.addWrong(numbers)),
     remove: (seq) => void erase.run(seq),
     flush: rows.flush,
   };

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
-import { isFinal } from "../../../job/job.ts";
-import { encodeEnding } from "../../../job/ending.ts";
+import { isFinal, type JobState } from "../../../job/job.ts";
+import { decodeResult, encodeEnding } from "../../../job/ending.ts";
 import { decodeJob } from "../../../job/record.ts";
 import { cancel, redrive } from "../../../job/transition.ts";
 import { isSound } from "../../../job/wire.ts";
@@ -9,21 +9,43 @@ import { type DetachResult, finalColumns, type FinalRow } from "../channels/deta
 import { substituteRecord } from "../integrity/substitutes.ts";
 import { bytesOfId } from "../thread/columns.ts";
 import { prepareQuery } from "../thread/connection.ts";
-import { type Calls, CANCELLED, DEAD, QUEUED, states, SUCCEEDED } from "../thread/protocol.ts";
+import { type Calls, CANCELLED, QUEUED, states, SUCCEEDED } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 import { toRecord } from "./job-rows.ts";
-import { behindStored, placeOf, type StoredState, storedColumns, toState, withProgressAndEnd } from "./stored-jobs.ts";
+import {
+  behindStored,
+  isOwnRecord,
+  placeOf,
+  type StoredState,
+  storedColumns,
+  toState,
+  withProgressAndEnd,
+} from "./stored-jobs.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type Found = StoredState & { readonly record: Bytes; readonly rest: Bytes | null };
 
 /** What clients do to their jobs, one by one: cancel, redrive, remove. */
 export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult: DetachResult) {
-  const { channels, counters, damage, deadlines, ended, history, known, leases, names, progress, readyQueue } = tables;
+  const {
+    channels,
+    counters,
+    damage,
+    deadlines,
+    ended,
+    history,
+    known,
+    leases,
+    names,
+    ownersOf,
+    progress,
+    readyQueue,
+  } = tables;
   const byId = prepareQuery<(number | null | Bytes)[]>(
     db,
-    `SELECT ${storedColumns}, record, rest FROM job ${withProgressAndEnd} WHERE job.id = ? AND job.client = ?`,
+    `SELECT ${storedColumns}, record, rest, id FROM job ${withProgressAndEnd} WHERE job.id = ? AND job.client = ?`,
   );
+  const ending = prepareQuery<[Bytes]>(db, "SELECT ending FROM ended WHERE seq = ?");
   const final = prepareQuery<FinalRow>(
     db,
     `SELECT ${finalColumns} FROM ended CROSS JOIN job ON job.seq = ended.seq WHERE ended.seq = ?`,
@@ -31,7 +53,11 @@ export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult
 
   function find(client: string, id: string): Found | undefined {
     const row = byId.get(bytesOfId(id), names.find(client) ?? null);
-    return row && { ...toState(row, leases), record: row[behindStored] as Bytes, rest: row[behindStored + 1] as Bytes };
+    if (!row) return undefined;
+    const state = toState(row, leases);
+    const [record, rest, idBytes] = row.slice(behindStored) as [Bytes, Bytes | null, Bytes];
+    const isRight = state.isRight && isOwnRecord(row, idBytes, record);
+    return { ...state, ...(isRight ? {} : ownersOf(state.seq)), isRight, record, rest };
   }
 
   /** What was submitted, or as much of it as is not damaged. */
@@ -79,10 +105,17 @@ export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult
     return { kind: "cancelled", task, pool, channel: channel.name, trace, submittedAt, runAt, attempts, redrives };
   }
 
+  /** Where a job stands whose numbers are damaged: its result knows, if it has one. */
+  function stateByEnding({ seq, state, cursor }: Found): JobState {
+    const result = cursor === null ? undefined : ending.get(seq)![0];
+    return result && isSound(result) ? decodeResult(result, 0).state : states[state]!;
+  }
+
   function redriveOne(client: string, id: string, runAt: number, now: number): Redriven {
     const job = find(client, id);
     if (!job) return { kind: "not_found" };
-    if (job.state !== DEAD) return { kind: "not_dead", state: states[job.state]! };
+    const state = job.isRight ? states[job.state]! : stateByEnding(job);
+    if (state !== "DEAD") return { kind: "not_dead", state };
     const { seq, pool, fence, isRight } = job;
     const row = final.get(seq)!;
     detachResult.fromJob(row);

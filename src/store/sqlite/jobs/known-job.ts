@@ -1,23 +1,46 @@
 import type { DatabaseSync } from "node:sqlite";
+import { decodeJob } from "../../../job/record.ts";
+import { isSound } from "../../../job/wire.ts";
 import type { Channels } from "../channels/channels.ts";
 import type { Known } from "../integrity/substitutes.ts";
 import { textOfId } from "../thread/columns.ts";
 import { prepareQuery } from "../thread/connection.ts";
-import { type JobNumbers, jobNumbers } from "./job-rows.ts";
+import { type JobNumbers, jobNumbers, toRecord } from "./job-rows.ts";
 import type { Names } from "./names.ts";
 
-/** What the columns of a job say, for one whose record is not to be trusted. */
-export function createKnownJob(db: DatabaseSync, names: Names, channels: Channels): (seq: number) => Known {
-  const select = prepareQuery<[...JobNumbers, id: Uint8Array<ArrayBuffer>]>(
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** Whose a job is, by numbers. */
+export type Owners = { readonly client: number; readonly pool: number; readonly channel: number };
+
+export type KnownJob = {
+  /** What the columns of a job say, for one whose record is not to be trusted. */
+  known(seq: number): Known;
+  /** Whose a job is, for one whose columns are not to be trusted: what its record says, if that is whole and its own. */
+  ownersOf(seq: number): Owners;
+};
+
+export function createKnownJob(db: DatabaseSync, names: Names, channels: Channels): KnownJob {
+  const select = prepareQuery<[...JobNumbers, id: Bytes, record: Bytes, rest: Bytes | null]>(
     db,
-    `SELECT ${jobNumbers}, id FROM job WHERE seq = ?`,
+    `SELECT ${jobNumbers}, id, record, rest FROM job WHERE seq = ?`,
   );
-  return (seq) => {
-    const row = select.get(seq)!;
-    const [, client, channel, pool, task, priority, runAt, expiresAt, submittedAt] = row;
-    return {
-      ...{ priority, runAt, expiresAt, submittedAt, id: textOfId(row[10]), client: names.text(client) },
-      ...{ task: names.text(task), pool: names.text(pool), channel: channels.known(channel, client)?.name ?? null },
-    };
+  return {
+    known: (seq) => {
+      const row = select.get(seq)!;
+      const [, client, channel, pool, task, priority, runAt, expiresAt, submittedAt] = row;
+      return {
+        ...{ priority, runAt, expiresAt, submittedAt, id: textOfId(row[10]), client: names.text(client) },
+        ...{ task: names.text(task), pool: names.text(pool), channel: channels.known(channel, client)?.name ?? null },
+      };
+    },
+    ownersOf: (seq) => {
+      const [, client, channel, pool, , , , , , , id, head, rest] = select.get(seq)!;
+      const record = toRecord(head, rest);
+      const job = isSound(record) ? decodeJob(record) : undefined;
+      if (job?.id !== textOfId(id)) return { client, pool, channel: channels.ofJob(channel, client).id };
+      const owner = names.of(job.client);
+      return { client: owner, pool: names.of(job.pool), channel: channels.of(owner, job.channel ?? "").id };
+    },
   };
 }

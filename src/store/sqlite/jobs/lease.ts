@@ -2,7 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import type { Failure } from "../../../job/job.ts";
 import { isSound } from "../../../job/wire.ts";
 import type { LeaseRequest } from "../../store.ts";
-import { areRight } from "../integrity/checked-rows.ts";
+import { areRight, isBound } from "../integrity/checked-rows.ts";
 import { substituteRecord } from "../integrity/substitutes.ts";
 import type { BytesWriter } from "../thread/bytes.ts";
 import { toNumberColumn } from "../thread/columns.ts";
@@ -30,7 +30,7 @@ type Taken = {
 
 /** Gives jobs to those who run them. */
 export function createLease(db: DatabaseSync, tables: Tables) {
-  const { channels, counters, damage, deadlines, history, known, leases, names, readyQueue } = tables;
+  const { counters, damage, deadlines, history, known, leases, names, ownersOf, readyQueue } = tables;
   const stored = prepareQuery<[Bytes, Bytes | null]>(db, "SELECT record, rest FROM job WHERE seq = ?");
   const repair = createQueueRepair(db, tables);
 
@@ -47,11 +47,13 @@ export function createLease(db: DatabaseSync, tables: Tables) {
 
   function takeRow(row: DueRow, request: LeaseRequest, taken: Taken): void {
     const [pool, , priority, runAt, seq] = row;
-    const [client, channel] = [row[jobAt + 1], row[jobAt + 2]] as [number, number];
     const [, , attempt, fence, crashes, redrives, lastStartedAt] = progressOf(row);
-    const record = toRecord(row[recordAt] as Bytes, row[recordAt + 1] as Bytes | null);
+    const [head, rest, id] = row.slice(recordAt, progressAt) as [Bytes, Bytes | null, Bytes];
+    const record = toRecord(head, rest);
     const isRight =
-      areRight(row, jobAt, jobColumns) && (row[progressAt] === null || areRight(row, progressAt, progressColumns));
+      areRight(row, jobAt, jobColumns) &&
+      isBound(row[recordAt - 1], head, id) &&
+      (row[progressAt] === null || areRight(row, progressAt, progressColumns));
     const expiresAt = redrives > 0 ? null : (row[jobAt + 7] as number | null);
     readyQueue.remove(row);
     if (!isRight) deadlines.removeDamaged(seq);
@@ -59,10 +61,10 @@ export function createLease(db: DatabaseSync, tables: Tables) {
     taken.seqs.add(seq);
     taken.records.push(record);
     taken.jobs.push({
-      ...{ seq, fence: fence + 1, attempt: attempt + 1, crashes, redrives, runAt, lastStartedAt, client, pool },
-      ...{ priority, expiresAt, isRight },
+      ...{ seq, fence: fence + 1, attempt: attempt + 1, crashes, redrives, runAt, lastStartedAt },
+      ...(isRight ? { client: row[jobAt + 1] as number, channel: row[jobAt + 2] as number } : ownersOf(seq)),
+      ...{ pool, priority, expiresAt, isRight },
       ...heldSince(request),
-      channel: isRight ? channel : channels.ofJob(channel, client).id,
       bytes: record.length + (fence > 0 ? history.bytesOf(seq) : 0),
     });
   }

@@ -17,16 +17,16 @@ type Bytes = Uint8Array<ArrayBuffer>;
 export type DueRow = [
   ...[pool: number, isSuspect: number, priority: number, runAt: number, seq: number, checksum: number],
   ...job: Nulls<JobNumbers>,
-  ...[record: Bytes | null, rest: Bytes | null],
+  ...[record: Bytes | null, rest: Bytes | null, id: Bytes | null],
   ...progress: Nulls<ProgressNumbers>,
 ];
 /** Where its parts begin. */
 export const jobAt = 6;
 export const recordAt = 16;
-export const progressAt = 18;
+export const progressAt = 19;
 
 const dueColumns = `${[...placeColumns, "checksum"].map((name) => `waiting.${name}`).join()},
-  ${jobNumbers}, job.record, job.rest, ${progressNumbers}`;
+  ${jobNumbers}, job.record, job.rest, job.id, ${progressNumbers}`;
 
 /** A job that was submitted in this transaction, so that nothing of it has to be read. */
 export type FreshJob = {

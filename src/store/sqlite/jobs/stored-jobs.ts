@@ -1,5 +1,5 @@
 import { isSuspect } from "../../../job/job.ts";
-import { areRight } from "../integrity/checked-rows.ts";
+import { areRight, isBound } from "../integrity/checked-rows.ts";
 import { QUEUED, RUNNING } from "../thread/protocol.ts";
 import {
   type EndedNumbers,
@@ -89,6 +89,15 @@ export function toState(row: readonly unknown[], { running }: Leases): StoredSta
     ...{ ...ofJob, ...waits, state: QUEUED, attempts, fence, crashes, redrives, runAt: nextRunAt, startedAt },
     ...{ expiresAt: redrives > 0 ? null : expiresAt, isRight: isRight && areRight(progress, 0, progressColumns) },
   };
+}
+
+/** Whether the id and the record that were read with such a row belong to it. */
+export function isOwnRecord(row: readonly unknown[], id: Uint8Array, record: Uint8Array): boolean {
+  return isBound(row[progressAt - 1], record, id);
+}
+
+export function isOwnEnding(row: readonly unknown[], ending: Uint8Array): boolean {
+  return isBound(row[behindStored - 1], ending);
 }
 
 /** Its place in the queue while it is QUEUED. */

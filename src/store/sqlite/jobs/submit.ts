@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { isSound } from "../../../job/wire.ts";
-import { createRowWriter, rowsPerStatement } from "../integrity/checked-rows.ts";
+import { bindingOf, createRowWriter, rowsPerStatement } from "../integrity/checked-rows.ts";
 import { substituteRecord } from "../integrity/substitutes.ts";
 import type { BytesReader, BytesWriter } from "../thread/bytes.ts";
 import { idBytes, orNull, type TextColumn, textOfId } from "../thread/columns.ts";
@@ -82,9 +82,10 @@ export function createSubmit(db: DatabaseSync, tables: Tables) {
     const { client, channel, pool, task, priority, runAt, expiresAt, submittedAt, id, record } = job;
     const owner = names.of(client);
     const { id: channelId } = channels.of(owner, channel);
+    const [head, rest] = toColumns(record);
     // biome-ignore format: one line per kind of column
     rows.add([seq, owner, channelId, names.of(pool), names.of(task), priority, runAt, expiresAt, submittedAt],
-      [id, ...toColumns(record)]);
+      [id, head, rest], bindingOf(head, id));
   }
 
   function enqueue(seq: number, job: Job): void {

@@ -162,7 +162,8 @@ function toSettlementColumns(attempts: readonly Settling[], bytes: BytesWriter):
 
 function toStored(answer: StoredAnswer, bytes: BytesReader): StoredJob {
   const record = bytes.take(answer.recordBytes);
-  return decodeStored(record, answer.standing, takeEnding(answer, bytes));
+  const job = decodeStored(record, answer.standing, takeEnding(answer, bytes));
+  return answer.damage ? { ...job, failure: answer.damage } : job;
 }
 
 function takeEnding({ endingBytes }: StoredAnswer, bytes: BytesReader): Uint8Array | null {

@@ -95,12 +95,12 @@ export type StoredAnswer = {
   readonly recordBytes: number;
   /** Of its result, or while it is not final the newest line of its history; -1: it has neither. */
   readonly endingBytes: number;
+  /** What it has to say when something of it is not what was written. */
+  readonly damage: Failure | null;
 };
 /** A job with all that is known of it; the lines of its history follow. */
 export type WholeAnswer = StoredAnswer & {
   readonly historyBytes: number[];
-  /** What it has to say when something of it is not what was written. */
-  readonly damage: Failure | null;
 };
 
 type OwnCall =

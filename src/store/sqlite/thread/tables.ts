@@ -1,7 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { type Channels, createChannels } from "../channels/channels.ts";
 import { createDamage, type Damage } from "../integrity/damage.ts";
-import type { Known } from "../integrity/substitutes.ts";
 import { type Counters, createCounters } from "../jobs/counters.ts";
 import { createEndedJobs, type EndedJobs } from "../jobs/ended-jobs.ts";
 import {
@@ -14,13 +13,13 @@ import {
 } from "../jobs/few-jobs.ts";
 import { createHistory, type History } from "../jobs/history.ts";
 import { createIdempotencyKeys, type IdempotencyKeys } from "../jobs/idempotency-keys.ts";
-import { createKnownJob } from "../jobs/known-job.ts";
+import { createKnownJob, type KnownJob } from "../jobs/known-job.ts";
 import { createLeases, type Leases } from "../jobs/leases.ts";
 import { createNames, type Names } from "../jobs/names.ts";
 import { createReadyQueue, type ReadyQueue } from "../jobs/ready-queue.ts";
 
 /** What the statements about jobs share. */
-export type Tables = {
+export type Tables = KnownJob & {
   readonly channels: Channels;
   readonly counters: Counters;
   readonly damage: Damage;
@@ -29,8 +28,6 @@ export type Tables = {
   readonly ended: EndedJobs;
   readonly history: History;
   readonly keys: IdempotencyKeys;
-  /** What the columns of a job say. */
-  readonly known: (seq: number) => Known;
   readonly leases: Leases;
   readonly names: Names;
   readonly progress: Progress;
@@ -43,14 +40,15 @@ export function createTables(db: DatabaseSync, onDamage: (sentence: string) => v
   const counters = createCounters(db, names);
   const deadLetters = createDeadLetters(db);
   const history = createHistory(db);
+  const knownJob = createKnownJob(db, names, channels);
   return {
     ...{ names, channels, counters, deadLetters, history },
     damage: createDamage(onDamage),
     deadlines: createDeadlines(db),
     ended: createEndedJobs(db, channels, counters, deadLetters),
     keys: createIdempotencyKeys(db, names),
-    known: createKnownJob(db, names, channels),
-    leases: createLeases(db, history),
+    ...knownJob,
+    leases: createLeases(db, history, knownJob),
     progress: createProgress(db),
     readyQueue: createReadyQueue(db),
   };
