@@ -60,7 +60,8 @@ export const bugs: readonly SeededBug[] = [
   {
     name: "rescue by id only",
     says: "a lost attempt is settled by the job's id, whatever has become of the job since",
-    breaks: ["I6"],
+    breaks: ["I6", "I13"],
+    seeds: 5_000, // a server seldom takes for lost what another has settled meanwhile
     plant: patched({
       file: "store/memory.ts",
       text: 'const verdict = judge(job?.state === "RUNNING" ? job : undefined, settlement);',
