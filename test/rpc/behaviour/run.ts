@@ -135,9 +135,10 @@ export function runCases(way: Way, server: () => TestServer): void {
     const gate = await gateFor(t);
     const own = client();
     const job = { task: "gate", input: json({ port: gate.port }) };
-    const call = own.run({ job }, { timeoutMs: 300 });
+    // long enough for a busy machine to start the job before it is over
+    const refused = assert.rejects(own.run({ job }, { timeoutMs: 1_500 }), { rawMessage: /timed out|deadline/i });
     const held = await gate.next();
-    await assert.rejects(call, { rawMessage: /timed out|deadline/i });
+    await refused;
     await held.ended;
 
     assertEndedByDeadline(await whenFinal(own, held.jobId));
