@@ -23,6 +23,20 @@ import {
 
 /** The part of the suite about looking at jobs: one, many, how many, and until when. */
 export function lookConformance(check: Check): void {
+  check("what is no id names no job, however close it comes", async (store) => {
+    const { id } = (await finish(store, [newJob()], died))[0]!;
+    const likeIt = [id.replace("0", "q"), id.replaceAll("-", ""), `${id}0`, id.slice(0, -1), id.replace("-", "0"), ""];
+    for (const text of [...likeIt, id.toUpperCase().replace(/^0/, "P"), "id"]) {
+      const named = { client: "ada", ids: [text] };
+      assert.equal(await store.get({ client: "ada", id: text }), null, text);
+      assert.deepEqual(await store.states([{ client: "ada", id: text }]), [null]);
+      assert.deepEqual(await store.cancel({ ...named, now: t0 }), [{ kind: "not_found" }]);
+      assert.deepEqual(await store.remove(named), [{ kind: "not_found" }]);
+      const redriven = await store.redrive({ client: "ada", now: t0, jobs: [{ id: text, runAt: t0 }] });
+      assert.deepEqual(redriven, [{ kind: "not_found" }]);
+    }
+  });
+
   check("a job is shown to its client only, with all that is known of it", async (store) => {
     const labels = { kind: "night" };
     const wishes = { priority: 7, expiresAt: t0 + 99, idempotencyKey: "k", labels, timeoutMs: 5, memo: "é" } as const;

@@ -187,6 +187,57 @@ test("a damaged job that is cancelled while it waits says so in its result", asy
   await again.close();
 });
 
+test("so does one whose input was damaged", async () => {
+  for (const size of [9, 100_000]) {
+    const job = newJob({ input: data(size) });
+    const column = size === 9 ? "record" : "rest";
+    const again = await damaged(`UPDATE job SET ${column} = CAST(x'00' || substr(${column}, 2) AS BLOB)`, (store) =>
+      submit(store, [job]),
+    );
+    await again.cancel({ client: "ada", ids: [job.id], now: t0 });
+    const [result] = (await resultsOf(again)).results;
+    assert.deepEqual([result?.state, result?.failure?.message], ["CANCELLED", sentence("input", job.id)]);
+    await again.close();
+    await removeStore();
+  }
+});
+
+test("an idempotency key whose row was damaged is free: its next job runs, and it is reported", async () => {
+  for (const change of [
+    "id = x'00112233445566778899aabbccddeeff'",
+    "submitted_at = submitted_at + 1",
+    "content = CAST(x'00' || substr(content, 2) AS BLOB)",
+    "content = x''",
+    "key = 'kez'",
+    "checksum = 1",
+  ]) {
+    const again = await damaged(`UPDATE idempotency SET ${change}`, (store) =>
+      submit(store, [newJob({ idempotencyKey: "key" })]),
+    );
+    const idempotencyKey = change.startsWith("key") ? "kez" : "key";
+    const next = newJob({ idempotencyKey });
+    assert.deepEqual(await submit(again, [next]), [{ kind: "accepted" }], change);
+    const reported = `the row of idempotency key ${idempotencyKey} does not match its checksum, so it is free: the file is damaged`;
+    assert.deepEqual(told.splice(0), [reported]);
+    assert.deepEqual(await submit(again, [newJob({ idempotencyKey })]), [
+      { kind: "duplicate", id: next.id, cursor: null },
+    ]);
+    await again.close();
+    await removeStore();
+  }
+});
+
+test("a job that is submitted again and whose record was damaged is reported", async () => {
+  const job = newJob();
+  const again = await damaged("UPDATE job SET record = CAST(x'00' || substr(record, 2) AS BLOB)", (store) =>
+    submit(store, [job]),
+  );
+  const [answer] = await submit(again, [job]);
+  assert.equal(answer?.kind, "conflict");
+  assert.deepEqual(told.splice(0), [sentence("input", job.id)]);
+  await again.close();
+});
+
 test("a damaged job that is cancelled is told, and its result comes to nobody else", async () => {
   for (const change of ["submitted_at = submitted_at - 1024", "channel = 0", "channel = 2"]) {
     const job = newJob();

@@ -54,13 +54,18 @@ export function checkLabels(labels: Labels, violations: FieldViolation[]): void 
     if (!labelName.test(name)) {
       violations.push({ field, description: "is not named with 1 to 63 characters of [A-Za-z0-9._/-]" });
     }
-    const length = charactersOf(labels[name] as string);
+    const value = labels[name] as string;
+    if (!value.isWellFormed()) violations.push({ field, description: halfPair });
+    const length = charactersOf(value);
     if (length > maxLabelCharacters) {
       const description = `has ${length} characters and the limit is ${maxLabelCharacters}: put it into the input`;
       violations.push({ field, description });
     }
   }
 }
+
+/** The stored text would be another: the same job, submitted again, would differ from it. */
+export const halfPair = "has half of a surrogate pair, which no UTF-8 text can have: send whole characters";
 
 /** What people count: a character outside the basic plane is one, although it takes two code units. */
 function charactersOf(text: string): number {

@@ -2,7 +2,7 @@
 import { type FieldViolation, invalid, type MillpondError, refusal } from "../../errors.ts";
 import { type Labels, type NewJob, noLabels, type RetryChanges } from "../../job/job.ts";
 import type { LoadedTask, Tasks } from "../../pool/tasks.ts";
-import { checkNames } from "./draft-names.ts";
+import { checkNames, halfPair } from "./draft-names.ts";
 import { checkRetry, checkTimes, type GivenRetry } from "./draft-times.ts";
 import { type GivenInput, readInput } from "./input.ts";
 
@@ -103,7 +103,9 @@ function checkPriority(priority: number, violations: FieldViolation[]): void {
   violations.push({ field: "priority", description: `is ${priority} and must be ${bound}` });
 }
 
-function checkMemo({ length }: string, violations: FieldViolation[]): void {
+function checkMemo(memo: string, violations: FieldViolation[]): void {
+  if (!memo.isWellFormed()) violations.push({ field: "memo", description: halfPair });
+  const { length } = memo;
   if (length <= maxMemo) return;
   violations.push({ field: "memo", description: `has ${length} characters and may have ${maxMemo}: shorten it` });
 }

@@ -121,6 +121,8 @@ describe("refused beyond it", () => {
     ],
     ["a key with a space", { idempotencyKey: "a b" }, /^idempotency_key: "a b" .* visible ASCII/],
     ["a key with a line break", { idempotencyKey: "a\n" }, /^idempotency_key: "a\\n" /],
+    ["half a character in a memo", { memo: "x\ud800" }, /^memo: has half of a surrogate pair/],
+    ["half a character in a label", { labels: { a: "\udc00x" } }, /^labels\["a"\]: has half of a surrogate pair/],
     ["a memo of 1025 characters", { memo: "x".repeat(1_025) }, /^memo: has 1025 characters and may have 1024/],
     ["17 labels", { labels: labels(17) }, /^labels: are 17 and may be 16/],
     ["a label's empty name", { labels: { "": "x" } }, /^labels\[""\]: is not named with 1 to 63 characters/],

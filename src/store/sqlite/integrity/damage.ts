@@ -8,6 +8,8 @@ export type Damage = {
   found(what: Damaged, id: string): Failure;
   /** Reports that something of the queue was wrong; the jobs themselves are whole. */
   inQueue(what: string): void;
+  /** Reports that it is not known any more which job an idempotency key belongs to. */
+  keyFreed(key: string): void;
 };
 
 /** Sentences remembered; beyond it all may be reported again. */
@@ -33,5 +35,7 @@ export function createDamage(report: (sentence: string) => void): Damage {
       return { reason: "damaged", message, retryable: false };
     },
     inQueue: (what) => reportOnce(`${what} in the queue is not what was written: the file is damaged`),
+    keyFreed: (key) =>
+      reportOnce(`the row of idempotency key ${key} does not match its checksum, so it is free: the file is damaged`),
   };
 }

@@ -6,7 +6,7 @@ import { findWrongChannel } from "../channels/channels.ts";
 import { findWrongLease } from "../jobs/leases.ts";
 import { findWrongName } from "../jobs/names.ts";
 import { counterPathOf, readCommitCount } from "./commit-counter.ts";
-import { applicationId, newestVersion } from "../thread/migrate.ts";
+import { applicationId, newestVersion, oldestVersion } from "../thread/migrate.ts";
 
 const SQLITE_CANTOPEN = 14;
 /** Larger files are not checked page by page: it would make the start slow. */
@@ -58,6 +58,12 @@ function assertStore(db: DatabaseSync, path: string): void {
   if (found !== applicationId) {
     throw new StartError(
       `${path} is a SQLite file of another program (application_id ${found}), not a Millpond store: choose another path`,
+    );
+  }
+  if (version > 0 && version < oldestVersion) {
+    throw new StartError(
+      `the store ${path} has version ${version} and this Millpond knows versions from ${oldestVersion} on: ` +
+        "run its jobs and read its results with the Millpond that wrote it, and choose another path",
     );
   }
   if (version > newestVersion) {

@@ -91,12 +91,13 @@ export function createDescribe(db: DatabaseSync, tables: Tables) {
   }
 
   function get({ client, id }: Calls["get"]["request"], output: BytesWriter): Calls["get"]["answer"] {
-    const row = byId.get(bytesOfId(id), names.find(client) ?? null) as readonly unknown[] | undefined;
-    if (!row) return null;
+    const key = bytesOfId(id);
+    const row = byId.get(key, names.find(client) ?? null) as readonly unknown[] | undefined;
+    if (!key || !row) return null;
     const state = toState(row, leases);
     const [first, rest, ownEnding] = row.slice(behindStored) as [Bytes, Bytes | null, Bytes | null];
     const record = toRecord(first, rest);
-    const { fit, ...answer } = check(row, state, bytesOfId(id), first, isSound(record) ? record : null, ownEnding);
+    const { fit, ...answer } = check(row, state, key, first, isSound(record) ? record : null, ownEnding);
     const recordBytes = put(fit, output);
     const endingBytes = put(ownEnding && soundEnding(ownEnding, state, isOwnEnding(row, ownEnding)), output);
     const historyBytes = history.of(state.seq).map((past) => put(soundEnding(past, state), output));

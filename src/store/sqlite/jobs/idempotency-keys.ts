@@ -1,10 +1,17 @@
 import type { DatabaseSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
 import { idempotencyMs } from "../../../job/job.ts";
+import { checksumOf, isSound } from "../../../job/wire.ts";
+import { checksum } from "../integrity/checked-rows.ts";
+import type { Damage } from "../integrity/damage.ts";
 import { prepareQuery } from "../thread/connection.ts";
 import type { Names } from "./names.ts";
 
 export type IdempotencyKeys = {
-  /** The job that this key belongs to, and what it remembers of it; undefined when the key is free. */
+  /**
+   * The job that this key belongs to, and what it remembers of it; undefined when the key is free. A damaged row frees its key: a job
+   * that may run twice is better than one that is taken for another and never runs.
+   */
   find(client: string, key: string, now: number): { readonly id: Uint8Array; readonly content: Uint8Array } | undefined;
   /** Gives the key to a job that was just stored. */
   take(client: string, key: string, id: Uint8Array, submittedAt: number, content: Uint8Array): void;
@@ -12,15 +19,21 @@ export type IdempotencyKeys = {
   prune(now: number, limit: number): number;
 };
 
+type Bytes = Uint8Array<ArrayBuffer>;
+type Row = [client: number, key: string, id: Uint8Array, submittedAt: number, content: Uint8Array];
+
+function checksumOfRow([client, key, id, submittedAt, content]: Row): number {
+  return checksum([client, crc32(key), crc32(id), submittedAt, checksumOf(content)]);
+}
+
 /** The idempotency keys: each remembers what its job was, since it may outlive the job. */
-export function createIdempotencyKeys(db: DatabaseSync, names: Names): IdempotencyKeys {
-  type Bytes = Uint8Array<ArrayBuffer>;
-  const select = prepareQuery<[id: Bytes, submittedAt: number, content: Bytes]>(
+export function createIdempotencyKeys(db: DatabaseSync, names: Names, damage: Damage): IdempotencyKeys {
+  const select = prepareQuery<[id: Bytes, submittedAt: number, content: Bytes, checksum: number]>(
     db,
-    "SELECT id, submitted_at, content FROM idempotency WHERE client = ? AND key = ?",
+    "SELECT id, submitted_at, content, checksum FROM idempotency WHERE client = ? AND key = ?",
   );
   const insert = db.prepare(
-    "INSERT OR REPLACE INTO idempotency (client, key, id, submitted_at, content) VALUES (?, ?, ?, ?, ?)",
+    "INSERT OR REPLACE INTO idempotency (client, key, id, submitted_at, content, checksum) VALUES (?, ?, ?, ?, ?, ?)",
   );
   const erase = db.prepare(`
     DELETE FROM idempotency WHERE (client, key) IN
@@ -28,10 +41,20 @@ export function createIdempotencyKeys(db: DatabaseSync, names: Names): Idempoten
 
   return {
     find: (client, key, now) => {
-      const row = select.get(names.find(client) ?? null, key);
-      return row && now < row[1] + idempotencyMs ? { id: row[0], content: row[2] } : undefined;
+      const owner = names.find(client);
+      const row = owner === undefined ? undefined : select.get(owner, key);
+      if (!row) return undefined;
+      const [id, submittedAt, content, sum] = row;
+      if (!isSound(content) || checksumOfRow([owner!, key, id, submittedAt, content]) !== sum) {
+        damage.keyFreed(key);
+        return undefined;
+      }
+      return now < submittedAt + idempotencyMs ? { id, content } : undefined;
     },
-    take: (client, key, id, submittedAt, content) => void insert.run(names.of(client), key, id, submittedAt, content),
+    take: (client, key, id, submittedAt, content) => {
+      const row: Row = [names.of(client), key, id, submittedAt, content];
+      insert.run(...row, checksumOfRow(row));
+    },
     prune: (now, limit) => Number(erase.run(now - idempotencyMs, limit).changes),
   };
 }

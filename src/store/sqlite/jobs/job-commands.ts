@@ -83,9 +83,11 @@ export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult
     ending: Extract<ReturnType<typeof cancel>, { kind: "cancelled" }>["ending"],
   ): Cancelled {
     const { seq, runAt, redrives, submittedAt, attempts } = job;
-    const record = recordOf(job);
-    const { id, task, pool, labels, trace } = decodeJob(record);
-    const failure = job.isRight ? ending.failure : damage.found("state", id);
+    const stored = toRecord(job.record, job.rest);
+    const { id, task, pool, labels, trace } = decodeJob(recordOf(job));
+    let { failure } = ending;
+    if (!isSound(stored)) failure = damage.found("input", id);
+    if (!job.isRight) failure = damage.found("state", id);
     const channel = channels.ofJob(job.channel, job.client);
     if (job.isRight) {
       readyQueue.remove(placeOf(job));
@@ -96,7 +98,7 @@ export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult
     }
     if (job.fence > 0) progress.remove(seq);
     const { finishedAt, startedAt } = ending;
-    const bytes = record.length + (job.fence > 0 ? history.bytesOf(seq) : 0);
+    const bytes = stored.length + (job.fence > 0 ? history.bytesOf(seq) : 0);
     ended.add(
       { ...job, channel: channel.id, state: CANCELLED, startedAt, finishedAt, deadReason: null, bytes },
       encodeEnding({ id, task, labels, submittedAt, redrives }, { ...ending, failure }),

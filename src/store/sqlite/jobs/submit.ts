@@ -35,7 +35,7 @@ type Job = {
 
 /** Stores jobs that are new, and says of the others what they are. */
 export function createSubmit(db: DatabaseSync, tables: Tables) {
-  const { channels, counters, deadlines, keys, known, names, readyQueue } = tables;
+  const { channels, counters, damage, deadlines, keys, known, names, readyQueue } = tables;
   const rows = createRowWriter(db, "INSERT INTO job", jobColumns, ["id", "record", "rest"]);
   const find = prepareQuery<[seq: number, client: number, channel: number, cursor: number | null]>(
     db,
@@ -108,7 +108,10 @@ export function createSubmit(db: DatabaseSync, tables: Tables) {
     output: BytesWriter,
   ): Answer {
     let content = remembered ?? toRecord(...stored.get(row![0])!);
-    if (!isSound(content)) content = row ? substituteRecord(known(row[0])) : new Uint8Array();
+    if (!isSound(content)) {
+      damage.found("input", textOfId(id));
+      content = substituteRecord(known(row![0]));
+    }
     output.put(content);
     // results without a channel are not read
     const cursor = row && channels.nameOf(row[2]) !== null ? row[3] : null;

@@ -40,8 +40,11 @@ export function toTextColumn<Row>(rows: readonly Row[], textOf: (row: Row) => st
 const idLength = 36;
 export const idBytes = 16;
 
-/** The 16 bytes of a UUID in its 36-character form. */
-export function bytesOfId(id: string): Uint8Array<ArrayBuffer> {
+const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** The 16 bytes of a UUID in its 36-character form, in lower case; null: it is none, and names no job. */
+export function bytesOfId(id: string): Uint8Array<ArrayBuffer> | null {
+  if (!uuid.test(id)) return null;
   const bytes = new Uint8Array(idBytes);
   writeId(id, bytes, 0);
   return bytes;

@@ -4,10 +4,11 @@ import type { DatabaseSync } from "node:sqlite";
 /** Marks a SQLite file as a Millpond store: "Mill" as a number (https://www.sqlite.org/pragma.html#pragma_application_id). */
 export const applicationId = 0x4d696c6c;
 
-/** The migrations in order; a file's `user_version` is the number of those it has had. */
-export const migrations: readonly URL[] = ["./001.sql"].map((file) => new URL(file, import.meta.url));
+/** The migrations in order, and the version that the first one makes: a file's `user_version` is that of the last one it had. */
+export const migrations: readonly URL[] = ["./006.sql"].map((file) => new URL(file, import.meta.url));
+export const oldestVersion = 6;
 
-export const newestVersion = migrations.length;
+export const newestVersion = oldestVersion + migrations.length - 1;
 
 /**
  * Brings a store to the newest version, each version in a transaction of its own: what is cut short leaves the version
@@ -15,7 +16,7 @@ export const newestVersion = migrations.length;
  */
 export function migrate(db: DatabaseSync, all = migrations): number {
   const { user_version: version } = db.prepare("PRAGMA user_version").get() as { user_version: number };
-  for (const [index, file] of all.entries()) if (index >= version) step(db, file, index + 1);
+  for (const [index, file] of all.entries()) if (oldestVersion + index > version) step(db, file, oldestVersion + index);
   return version;
 }
 

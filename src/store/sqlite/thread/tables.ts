@@ -41,12 +41,12 @@ export function createTables(db: DatabaseSync, onDamage: (sentence: string) => v
   const deadLetters = createDeadLetters(db);
   const history = createHistory(db);
   const knownJob = createKnownJob(db, names, channels);
+  const damage = createDamage(onDamage);
   return {
-    ...{ names, channels, counters, deadLetters, history },
-    damage: createDamage(onDamage),
+    ...{ names, channels, counters, damage, deadLetters, history },
     deadlines: createDeadlines(db),
     ended: createEndedJobs(db, channels, counters, deadLetters),
-    keys: createIdempotencyKeys(db, names),
+    keys: createIdempotencyKeys(db, names, damage),
     ...knownJob,
     leases: createLeases(db, history, knownJob),
     progress: createProgress(db),

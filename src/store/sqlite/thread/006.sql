@@ -3,7 +3,7 @@
 --   progress  what attempts so far left, until it ends; none of a job that was never leased
 --   lease     the jobs that were leased together, until the last of them has ended
 --   ended     how it ended, with its result
--- So a job is RUNNING when a lease names it and it has not ended and no progress has the lease's fence; with a row of
+-- So a job is RUNNING when a lease names it and it has not ended and no progress has the lease's fence or a higher one; with a row of
 -- ended it is final; otherwise it is QUEUED. `checksum` is over the numbers of its row: see integrity/checked-rows.ts.
 -- Times are milliseconds since 1970.
 
@@ -27,7 +27,7 @@ CREATE TABLE job (
   submitted_at INTEGER NOT NULL,
   checksum     INTEGER NOT NULL,
   record       BLOB    NOT NULL, -- see job/record.ts
-  rest         BLOB              -- what of a long record follows; NULL: nothing
+  rest         BLOB              -- of a long record the input; NULL: it is in `record`
 ) STRICT;
 CREATE INDEX job_of_client ON job (client, seq);
 
@@ -73,7 +73,7 @@ CREATE TABLE ended (
   finished_at INTEGER NOT NULL,
   dead_reason INTEGER,          -- 0 exhausted, 1 permanent, 2 expired, 3 poison
   checksum    INTEGER NOT NULL,
-  ending      BLOB    NOT NULL  -- see job/record.ts
+  ending      BLOB    NOT NULL  -- see job/ending.ts
 ) STRICT;
 CREATE INDEX ended_position ON ended (channel, cursor);
 
@@ -98,7 +98,7 @@ CREATE TABLE deadline (
 CREATE TABLE past_attempt (
   seq    INTEGER NOT NULL,
   fence  INTEGER NOT NULL,
-  ending BLOB    NOT NULL, -- see job/record.ts
+  ending BLOB    NOT NULL, -- see job/ending.ts
   PRIMARY KEY (seq, fence)
 ) STRICT, WITHOUT ROWID;
 
@@ -139,7 +139,8 @@ CREATE TABLE idempotency (
   key          TEXT    NOT NULL,
   id           BLOB    NOT NULL, -- job.id
   submitted_at INTEGER NOT NULL,
-  content      BLOB    NOT NULL, -- see job/content.ts
+  content      BLOB    NOT NULL, -- encodeContent in job/record.ts
+  checksum     INTEGER NOT NULL, -- over all of them
   PRIMARY KEY (client, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_age ON idempotency (submitted_at);
