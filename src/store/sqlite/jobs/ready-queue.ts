@@ -41,11 +41,11 @@ export type FreshJob = {
 };
 
 export type ReadyQueue = {
-  /** Puts a job in its place; written by `flush`, or by the next look at what is written. */
+  /** Puts a job in its place; written by `flush`, or before the next look at what its pool has. */
   add(place: Place, fresh?: FreshJob): void;
   /**
-   * The due jobs of a pool in their order when all that wait were submitted in this transaction, and when the next one is due:
-   * they leave the queue before they were written into it. Undefined: others wait, too.
+   * The due jobs of a pool in their order when all of them were submitted in this transaction, and when the next one is due:
+   * they leave the queue before they were written into it. Undefined: others are due, too.
    */
   takeFresh(pool: number, now: number, limit: number): { jobs: FreshJob[]; nextDueAt: number } | undefined;
   remove(place: readonly [...Place, ...unknown[]]): void;
@@ -104,68 +104,87 @@ export function createReadyQueue(db: DatabaseSync): ReadyQueue {
     db,
     `SELECT count(*) FROM (SELECT 1 ${inQueue} AND priority = ? AND run_at <= ? AND (run_at, seq) < (?, ?) LIMIT ?)`,
   );
-  let unwritten: { readonly place: Place; readonly fresh: FreshJob | undefined }[] = [];
+  /** By pool. */
+  const unwritten = new Map<number, { readonly place: Place; readonly fresh: FreshJob | undefined }[]>();
 
-  function flush(): void {
-    if (unwritten.length === 0) return;
-    for (const { place } of unwritten) rows.add(place);
-    unwritten = [];
+  function flush(pools: Iterable<number>): void {
+    for (const pool of pools) {
+      for (const { place } of unwritten.get(pool) ?? []) rows.add(place);
+      unwritten.delete(pool);
+    }
     rows.flush();
   }
 
+  function flushPool(pool: number): void {
+    if (unwritten.has(pool)) flush([pool]);
+  }
+
   function takeFresh(pool: number, now: number, limit: number): { jobs: FreshJob[]; nextDueAt: number } | undefined {
-    const isOf = ({ place }: (typeof unwritten)[number]) => place[0] === pool && place[1] === 0;
-    if (unwritten.length === 0 || priorityBelow.get(pool, 0, aboveAll)) return undefined;
-    const waiting = unwritten.filter(isOf);
+    const added = unwritten.get(pool) ?? [];
+    const waiting = added.filter(({ place }) => place[1] === 0);
     if (waiting.length === 0 || waiting.some(({ fresh }) => fresh === undefined)) return undefined;
+    let nextDueAt = earliestWritten(pool, 0, now);
+    if (nextDueAt <= now) return undefined;
     const due = waiting.flatMap(({ fresh }) => (fresh!.runAt <= now ? fresh! : []));
     const jobs = due.sort((a, b) => b.priority - a.priority || a.runAt - b.runAt || a.seq - b.seq).slice(0, limit);
     const taken = new Set<FreshJob | undefined>(jobs);
-    unwritten = unwritten.filter(({ fresh }) => !taken.has(fresh));
-    let nextDueAt = Infinity;
+    const left = added.filter(({ fresh }) => !taken.has(fresh));
+    unwritten.set(pool, left);
     for (const { fresh } of waiting) if (fresh!.runAt > now) nextDueAt = Math.min(nextDueAt, fresh!.runAt);
     return { jobs, nextDueAt };
   }
 
-  function nextPriority(pool: number, isSuspect: number, below = aboveAll): number | undefined {
-    flush();
-    return priorityBelow.get(pool, isSuspect, below)?.[0];
-  }
+  const writtenPriority = (pool: number, isSuspect: number, below = aboveAll) =>
+    priorityBelow.get(pool, isSuspect, below)?.[0];
 
   const earliest = (pool: number, isSuspect: number, priority: number) => first.get(pool, isSuspect, priority)?.[0];
 
   function* priorities(pool: number, isSuspect: number): Generator<number> {
-    for (let at = nextPriority(pool, isSuspect); at !== undefined; at = nextPriority(pool, isSuspect, at)) yield at;
+    let at = writtenPriority(pool, isSuspect);
+    for (; at !== undefined; at = writtenPriority(pool, isSuspect, at)) yield at;
+  }
+
+  /** The lowest `runAt` of the rows that are written, or one that is not above `enough`. */
+  function earliestWritten(pool: number, isSuspect: number, enough = -Infinity): number {
+    let least = Infinity;
+    for (const priority of priorities(pool, isSuspect)) {
+      least = Math.min(least, earliest(pool, isSuspect, priority)!);
+      if (least <= enough) break;
+    }
+    return least;
   }
 
   return {
-    add: (place, fresh) => void unwritten.push({ place, fresh }),
+    add: (place, fresh) => {
+      const added = unwritten.get(place[0]);
+      if (added) added.push({ place, fresh });
+      else unwritten.set(place[0], [{ place, fresh }]);
+    },
     takeFresh,
     remove: ([pool, isSuspect, priority, runAt, seq]) => {
-      flush();
+      flushPool(pool);
       erase.run(pool, isSuspect, priority, runAt, seq);
     },
     removeDamaged: (seq) => {
-      flush();
+      flush(unwritten.keys());
       search.run(seq);
     },
     due: (...asked) => due.all(...asked),
-    overdue: (...asked) => {
-      flush();
-      return overdue.all(...asked);
+    overdue: (pool, ...asked) => {
+      flushPool(pool);
+      return overdue.all(pool, ...asked);
     },
-    nextPriority,
+    nextPriority: (pool, ...asked) => {
+      flushPool(pool);
+      return writtenPriority(pool, ...asked);
+    },
     earliest,
     earliestOfAll: (pool) => {
-      let least = Infinity;
-      for (const isSuspect of [0, 1]) {
-        for (const priority of priorities(pool, isSuspect)) {
-          least = Math.min(least, earliest(pool, isSuspect, priority)!);
-        }
-      }
-      return least;
+      flushPool(pool);
+      return Math.min(earliestWritten(pool, 0), earliestWritten(pool, 1));
     },
     before: ([pool, isSuspect, own, runAt, seq], now, max) => {
+      flushPool(pool);
       let before = 0;
       for (const priority of priorities(pool, isSuspect)) {
         if (priority <= own || before === max) break;
@@ -173,7 +192,7 @@ export function createReadyQueue(db: DatabaseSync): ReadyQueue {
       }
       return before + dueBefore.get(pool, isSuspect, own, now, runAt, seq, max - before)![0];
     },
-    flush,
+    flush: () => flush(unwritten.keys()),
   };
 }
 
