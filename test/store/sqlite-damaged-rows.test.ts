@@ -1,7 +1,6 @@
 /** Numbers and names in a job's row, or in what lies around it, that are not those that were written. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { StoredJob } from "../../src/job/job.ts";
 import type { Store } from "../../src/store/store.ts";
 import { alter, damaged, hex, open, removeStore, sentence, told, useFolder } from "./damaged-store.ts";
 import {
@@ -52,26 +51,6 @@ test("so is one whose record was damaged, in whichever of its columns", async ()
     const job = newJob({ input: data(size) });
     const again = await damaged(`UPDATE job SET ${change}`, (store) => submit(store, [job]));
     await assertDamagedTwice(again, "input", job.id, change);
-  }
-});
-
-test("a list shows nothing that was damaged, and the calls beside it are answered", async () => {
-  const job = newJob({ input: data(100_000), labels: { size: "long" } });
-  const store = await open();
-  await submit(store, [job]);
-  await store.close();
-  for (let byte = 1; byte < 60; byte += 1) {
-    // one byte more each time
-    alter(
-      `UPDATE job SET record = CAST(substr(record, 1, ${byte - 1}) || x'ff' || substr(record, ${byte + 1}) AS BLOB)`,
-    );
-    const again = await open();
-    const [{ jobs }, { pools }] = await Promise.all([again.list(everything), again.counts()]);
-    assert.deepEqual([jobs.length, pools[0]?.QUEUED], [1, 1]);
-    const [{ id, client, task, channel, submittedAt, labels }] = jobs as [StoredJob];
-    assert.deepEqual([id, client, task, channel, submittedAt], [job.id, "ada", "echo", "default", t0]);
-    assert.deepEqual(labels, {}, "what only the record says is left out");
-    await again.close();
   }
 });
 
@@ -184,57 +163,6 @@ test("a damaged job that is cancelled while it waits says so in its result", asy
   await again.cancel({ client: "ada", ids: [job.id], now: t0 });
   const [result] = (await resultsOf(again)).results;
   assert.deepEqual([result?.state, result?.failure?.message], ["CANCELLED", sentence("state", job.id)]);
-  await again.close();
-});
-
-test("so does one whose input was damaged", async () => {
-  for (const size of [9, 100_000]) {
-    const job = newJob({ input: data(size) });
-    const column = size === 9 ? "record" : "rest";
-    const again = await damaged(`UPDATE job SET ${column} = CAST(x'00' || substr(${column}, 2) AS BLOB)`, (store) =>
-      submit(store, [job]),
-    );
-    await again.cancel({ client: "ada", ids: [job.id], now: t0 });
-    const [result] = (await resultsOf(again)).results;
-    assert.deepEqual([result?.state, result?.failure?.message], ["CANCELLED", sentence("input", job.id)]);
-    await again.close();
-    await removeStore();
-  }
-});
-
-test("an idempotency key whose row was damaged is free: its next job runs, and it is reported", async () => {
-  for (const change of [
-    "id = x'00112233445566778899aabbccddeeff'",
-    "submitted_at = submitted_at + 1",
-    "content = CAST(x'00' || substr(content, 2) AS BLOB)",
-    "content = x''",
-    "key = 'kez'",
-    "checksum = 1",
-  ]) {
-    const again = await damaged(`UPDATE idempotency SET ${change}`, (store) =>
-      submit(store, [newJob({ idempotencyKey: "key" })]),
-    );
-    const idempotencyKey = change.startsWith("key") ? "kez" : "key";
-    const next = newJob({ idempotencyKey });
-    assert.deepEqual(await submit(again, [next]), [{ kind: "accepted" }], change);
-    const reported = `the row of idempotency key ${idempotencyKey} does not match its checksum, so it is free: the file is damaged`;
-    assert.deepEqual(told.splice(0), [reported]);
-    assert.deepEqual(await submit(again, [newJob({ idempotencyKey })]), [
-      { kind: "duplicate", id: next.id, cursor: null },
-    ]);
-    await again.close();
-    await removeStore();
-  }
-});
-
-test("a job that is submitted again and whose record was damaged is reported", async () => {
-  const job = newJob();
-  const again = await damaged("UPDATE job SET record = CAST(x'00' || substr(record, 2) AS BLOB)", (store) =>
-    submit(store, [job]),
-  );
-  const [answer] = await submit(again, [job]);
-  assert.equal(answer?.kind, "conflict");
-  assert.deepEqual(told.splice(0), [sentence("input", job.id)]);
   await again.close();
 });
 
