@@ -4,7 +4,6 @@ import { diskFull } from "./disk-full.ts";
 import type { Fault } from "./fault.ts";
 import { ioError } from "./io-error.ts";
 import { kill } from "./kill.ts";
-import { migration } from "./migration.ts";
 import { murder } from "./murder.ts";
 import { network } from "./network.ts";
 import { neverRead } from "./never-read.ts";
@@ -13,5 +12,5 @@ import { rival, stop } from "./stop.ts";
 
 /** In the order of the table. */
 export const faults: readonly Fault[] = [
-  ...[kill, powerCut, ioError, diskFull, murder, stop, rival, clockJump, network, neverRead, bitFlip, migration],
+  ...[kill, powerCut, ioError, diskFull, murder, stop, rival, clockJump, network, neverRead, bitFlip],
 ];

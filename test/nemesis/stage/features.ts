@@ -1,16 +1,11 @@
 /** What the server under test can do, and what the machine has: some faults need one or the other. */
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** Whether a setting exists, such as `leaseMs`. */
 export function hasSetting(root: string, key: string): boolean {
   return readFileSync(join(root, "src", "config", "options.ts"), "utf8").includes(`"${key}"`);
-}
-
-/** How many versions the store's layout has had. */
-export function storeVersions(root: string): number {
-  return readdirSync(join(root, "src", "store", "sqlite", "thread")).filter((name) => /^\d+\.sql$/.test(name)).length;
 }
 
 /** The names of the commands that this machine lacks. */
