@@ -43,7 +43,8 @@ export type ErrorFacts = {
 
 /**
  * A call that failed. `message` is for people, `reason` for programs: one of the server's (docs/errors.md), or
- * `unreachable` (no server answers at the address), `connection_lost` (it broke during the call), `client_closed`,
+ * `unreachable` (no server answers at the address), `wrong_port` (what answers there speaks HTTP/1.1 only),
+ * `connection_lost` (it broke during the call), `client_closed`,
  * `invalid_argument` (the input cannot be encoded), `unreadable_response`, `unexpected_output`, or the gRPC code in lower case when what
  * answered was no Millpond server. Where the transport failed, `cause` has its own words.
  */
@@ -119,7 +120,7 @@ export function unreadableResponse(type: string, address: string, cause: unknown
 export function isPassing(error: unknown): error is MillpondClientError {
   if (!(error instanceof MillpondClientError)) return false;
   const { reason, codeName, retryAfterMs } = error;
-  if (reason === "client_closed") return false;
+  if (reason === "client_closed" || reason === "wrong_port") return false;
   return retryAfterMs !== undefined || codeName === "UNAVAILABLE" || passingReasons.has(reason);
 }
 
@@ -141,9 +142,19 @@ const ambiguousReasons: ReadonlySet<string> = new Set([
 /** `slow_consumer`: the server closed a stream that was not read; reading on is just what a new one is for. */
 const passingReasons: ReadonlySet<string> = new Set(["connection_lost", "slow_consumer"]);
 
+/** How grpc-js reports a GOAWAY with HTTP_1_1_REQUIRED (RFC 9113 §7); the text that comes with it is not passed on. */
+const http11Required = /\bSession closed with error code 13\b/;
+
 function transportFailure(codeName: CodeName, { message }: ReceivedStatus, address: string): ErrorFacts {
   switch (codeName) {
     case "UNAVAILABLE":
+      if (http11Required.test(message)) {
+        return {
+          reason: "wrong_port",
+          codeName,
+          message: `${address} is an HTTP/1.1 port, such as Millpond's HTTP port: gRPC is on another, 7717 by default`,
+        };
+      }
       return {
         reason: "unreachable",
         codeName,

@@ -1,7 +1,7 @@
 import { backoffMs } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
 import type { Connection } from "./connection.ts";
-import { clientClosed, isPassing } from "./error.ts";
+import { clientClosed, isPassing, MillpondClientError } from "./error.ts";
 
 /** A stream that stood this long was no failed try, even when nothing came over it. */
 const steadyMs = 5_000;
@@ -56,10 +56,18 @@ export function createReconnect(options: ReconnectOptions): Reconnect {
       failingSince ??= now;
       if (!wasEverOpen && failures >= retries) throw error;
       const delayMs = Math.max(error.retryAfterMs ?? 0, backoffMs(failures++, random));
-      if (now + delayMs >= failingSince + reconnectMs) throw error;
+      if (now + delayMs >= failingSince + reconnectMs) throw gaveUp(error, now - failingSince, reconnectMs);
       await clock.sleep(delayMs, AbortSignal.any([signal, closed])).catch((interrupted: unknown) => {
         throw closed.aborted ? clientClosed() : interrupted;
       });
     },
   };
+}
+
+/** The error, which also says that the stream was open or tried for long: a wrong address fails otherwise with the same words. */
+function gaveUp(error: MillpondClientError, triedMs: number, reconnectMs: number): MillpondClientError {
+  const { reason, codeName, retryAfterMs, violations, cause } = error;
+  const tried = `tried again for ${(triedMs / 1000).toFixed(1)} s without progress, and reconnectMs is ${reconnectMs}`;
+  const message = `${error.message}; ${tried}: jobs that were accepted may still run`;
+  return new MillpondClientError({ reason, codeName, message, retryAfterMs, violations }, { cause });
 }

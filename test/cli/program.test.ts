@@ -6,6 +6,7 @@ import { suite, test } from "node:test";
 import { flagsOf, nameOf } from "../../src/cli/command.ts";
 import { commands } from "../../src/cli/program.ts";
 import { version } from "../../src/version.ts";
+import { startHttpPort } from "../support/http-port.ts";
 import { runHere as run } from "./here.ts";
 import { type Ended, run as runProcess } from "./run.ts";
 
@@ -184,6 +185,11 @@ suite("no server running is one line that says how to start one, with exit code 
       );
     });
   }
+
+  test("unless it is an HTTP port, which has another line", async (t) => {
+    const address = await startHttpPort(t);
+    assertOneLine(await run(["stats", "--address", address]), 1, /is an HTTP\/1\.1 port, .*: gRPC is on another, 7717/);
+  });
 
   test("also when the address comes from MILLPOND_ADDRESS", async () => {
     assertOneLine(await run(["stats"], { env: { MILLPOND_ADDRESS: "127.0.0.1:2" } }), 1, /127\.0\.0\.1:2/);

@@ -135,7 +135,11 @@ describe("one bad file", () => {
     ["half a millisecond of time", task(`name: "a", timeoutMs: 1.5`), /timeoutMs is 1\.5/],
     ["a timeout that is text", task(`name: "a", timeoutMs: "1000" as never`), /timeoutMs is "1000"/],
     ["an unknown jitter", task(`name: "a", retry: { jitter: "half" as never }`), /retry\.jitter is "half" and must be/],
-    ["settings that refuse", task(`name: "a", settings() { throw new Error("root is missing"); }`), /root is missing/],
+    [
+      "settings that refuse",
+      task(`name: "a", settings() { throw new Error("root is missing"); }`),
+      /: tasks\.a: root is missing$/, // where they stand in the configuration
+    ],
     [
       "settings that come later",
       task(`name: "a", settings: async () => 1`),

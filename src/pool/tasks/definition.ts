@@ -183,7 +183,7 @@ function readSettings(task: AnyTask, given: Surroundings["settings"][string] | u
   try {
     settings = task.settings(given ?? {});
   } catch (error) {
-    return { fault: messageOf(error) };
+    return { fault: `tasks.${task.name}: ${messageOf(error)}` };
   }
   try {
     return { settings: structuredClone(settings) }; // every worker thread gets its copy

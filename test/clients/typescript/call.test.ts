@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { connect, MillpondClientError, sleep } from "../../../clients/typescript/index.ts";
 import { startFakeServer } from "./fake-server.ts";
 import { bareStatus, createFakeClock, start, status } from "./fixtures.ts";
+import { startHttpPort } from "../../support/http-port.ts";
 
 const queueFull = { code: 8, reason: "queue_full", message: 'pool "cpu" holds 10 jobs' };
 const empty = () => ({});
@@ -142,4 +143,16 @@ test("submit throws what the server refuses", async (t) => {
   };
   const { client } = await start(t, { onUnary });
   await assert.rejects(client.submit("slep", {}), { reason: "unknown_task", codeName: "NOT_FOUND" });
+});
+
+test("where a port speaks HTTP/1.1 only, the error says so at once, and where gRPC is", async (t) => {
+  const address = await startHttpPort(t);
+  const { clock, slept } = createFakeClock();
+  const client = connect({ address, clock, retries: 2 });
+  const message = `${address} is an HTTP/1.1 port, such as Millpond's HTTP port: gRPC is on another, 7717 by default`;
+  for (const use of [() => client.stats(), () => client.map("echo", [1]).next(), () => client.results().next()]) {
+    await assert.rejects(use, { reason: "wrong_port", codeName: "UNAVAILABLE", message });
+  }
+  assert.deepEqual(slept, []);
+  await client.close();
 });

@@ -62,8 +62,13 @@ test("where no server was ever reached it gives up after `retries`, otherwise af
   const once = setUp({ retries: 2, reconnectMs: 10_000 });
   once.reconnect.opened();
   const startedAt = once.clock.now();
-  await assert.rejects(async () => {
+  const thrown = async () => {
     for (;;) await once.reconnect.failed(lost(), signal);
+  };
+  await assert.rejects(thrown, {
+    ...{ reason: "connection_lost", codeName: "INTERNAL" },
+    message:
+      "reset; tried again for 6.3 s without progress, and reconnectMs is 10000: jobs that were accepted may still run",
   });
   const waited = once.clock.now() - startedAt;
   assert.ok(waited > 5_000 && waited < 10_000, `waited ${waited} ms`);

@@ -6,6 +6,7 @@
 import { closeSync, constants, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import { messageOf, StartError } from "../../../errors.ts";
+import { isDiskFull } from "../thread/disk-full.ts";
 
 export type CommitCounter = {
   /** Says that so many transactions are durable. */
@@ -76,6 +77,7 @@ function attempt<T>(path: string, done: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
+    if (isDiskFull(error)) throw error;
     throw new StartError(
       `${counterPathOf(path)} cannot be ${done} (${messageOf(error)}): it must be a file that this user may read and write`,
     );

@@ -6,6 +6,7 @@ import { findWrongChannel } from "../channels/channels.ts";
 import { findWrongLease } from "../jobs/leases.ts";
 import { findWrongName } from "../jobs/names.ts";
 import { counterPathOf, readCommitCount } from "./commit-counter.ts";
+import { isDiskFull } from "../thread/disk-full.ts";
 import { applicationId, newestVersion, oldestVersion } from "../thread/migrate.ts";
 
 const SQLITE_CANTOPEN = 14;
@@ -33,7 +34,7 @@ export function assertUsable(path: string): void {
     if (!isNew) assertFoundations(db, path);
     assertNothingLost(path, isNew ? 0 : Number(db.prepare("SELECT commits FROM total").get()!.commits), marked);
   } catch (error) {
-    if (error instanceof StartError) throw error;
+    if (error instanceof StartError || isDiskFull(error)) throw error;
     if ((error as { errcode?: number }).errcode === SQLITE_CANTOPEN) {
       throw new StartError(`${path} cannot be opened: it must be a file that this user may read and write`);
     }

@@ -2,6 +2,7 @@ import { mkdirSync, readlinkSync, realpathSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { messageOf, StartError } from "../../../errors.ts";
+import { isDiskFull } from "./disk-full.ts";
 
 export type FileLock = {
   /** Where the links of the path lead to: what belongs to the store lies beside that. */
@@ -32,6 +33,7 @@ export function lockFile(given: string): FileLock {
         `the store ${given} is in use: another Millpond server holds it; stop that server, or choose another path`,
       );
     }
+    if (isDiskFull(error)) throw error;
     throw new StartError(
       `cannot lock the store ${given} (${messageOf(error)}): its folder must exist or be creatable, and be writable`,
     );

@@ -5,6 +5,7 @@ import { systemClock } from "../../../clock.ts";
 import { messageOf, StartError } from "../../../errors.ts";
 import { answerHeapRequests } from "../../../heap-snapshots.ts";
 import { createCheckpoint } from "./checkpoint.ts";
+import { isDiskFull } from "./disk-full.ts";
 import { openConnection, openWitness } from "./connection.ts";
 import { createExecutor } from "./executor.ts";
 import { createFreePages } from "./free-pages.ts";
@@ -126,12 +127,15 @@ function start(given: string): void {
 }
 
 answerHeapRequests(systemClock.now);
+const { path } = workerData as { readonly path: string };
 try {
-  start((workerData as { readonly path: string }).path);
+  start(path);
   say("ready");
 } catch (error) {
-  if (!(error instanceof StartError)) throw error;
-  say({ refused: error.message });
+  if (isDiskFull(error))
+    say({ refused: `cannot open the store ${path}: its disk is full: make room, and start again` });
+  else if (error instanceof StartError) say({ refused: error.message });
+  else throw error;
 }
 
 function buffersOf({ bytes }: Answers): ArrayBuffer[] {
