@@ -46,7 +46,7 @@ export type EngineParts = {
   readonly owner: string;
   /** How long a lease lasts unless it is renewed. */
   readonly leaseMs: number;
-  /** How often the store is polled for what its hints have not told, at most, in milliseconds. */
+  /** How often the store is polled for what its hints have missed, at most, in milliseconds. */
   readonly pollMs: number;
   readonly maxChunk: number;
   /** In [0, 1). */

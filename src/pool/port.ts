@@ -60,7 +60,7 @@ export type Pool = {
   free(): number;
   /**
    * Whether a job can get a thread. False while those that start die or hang before they are ready and none is left that
-   * works; and while all workers' places are taken by threads that were told to end and have not, which is most often over
+   * works; and while all workers' places are taken by threads that were asked to end and have not, which is most often over
    * at once. Also without any job a thread is tried again about every two seconds.
    */
   canRun(): boolean;
@@ -121,7 +121,7 @@ export type PoolOptions = PoolCode & {
   readonly isTraced?: boolean;
   /** How long a thread may take to load one task: one that takes longer is ended, and another tried after a pause. */
   readonly loadMs: number;
-  /** How long a job may take to stop once it was told to. */
+  /** How long a job may take to stop once it was asked to. */
   readonly graceMs: number;
   /**
    * How often a job is handed back, its attempt not counted, because a fault of unknown origin ended its thread: each

@@ -47,7 +47,7 @@ export type Slots = {
   take(leases: readonly Lease[], callbacks: RunCallbacks, nowMs: number): Slot | undefined;
   /** The chunk has ended. */
   giveBack(slot: Slot): void;
-  /** Keeps a slot from being used again until the answer is called: its thread was told to end and may still write. */
+  /** Keeps a slot from being used again until the function that it returns is called: its thread was asked to end and may still write. */
   quarantine(slot: Slot): () => void;
 };
 

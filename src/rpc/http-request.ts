@@ -34,7 +34,7 @@ export function readRequest(
   const contentType = header.get("content-type") ?? "";
   const length = Number(header.get("content-length"));
   const isJson = /json/i.test(contentType);
-  const isGzip = encodingKeys.some((key) => header.get(key) === "gzip");
+  const isGzip = header.get(encodingKeyOf(contentType)) === "gzip";
   header.delete("content-length");
   if (isEnveloped(contentType)) return readEnveloped(body, { ...reading, isJson, length, isGzip });
   if (isGzip) header.delete("content-encoding");
@@ -42,7 +42,10 @@ export function readRequest(
 }
 
 /** Where the encoding of a request stands: in gRPC-Web, in streams of Connect, and in its unary calls. */
-const encodingKeys = ["grpc-encoding", "connect-content-encoding", "content-encoding"];
+function encodingKeyOf(contentType: string): string {
+  if (!isEnveloped(contentType)) return "content-encoding";
+  return /^application\/grpc/i.test(contentType) ? "grpc-encoding" : "connect-content-encoding";
+}
 
 type Reading = RequestReading & {
   readonly isJson: boolean;

@@ -18,7 +18,7 @@ export type OriginOptions = {
 export type OriginCheck = {
   /**
    * Throws the refusal of a request that must not be served. Returns the origin when it is one of `origins`, so that the
-   * browser has to be told that its page may read the answer; null for all other callers.
+   * browser has to know that its page may read the answer; null for all other callers.
    */
   admit(request: { readonly host: string | undefined; readonly origin: string | undefined }): string | null;
 };

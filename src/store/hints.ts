@@ -2,7 +2,7 @@ import { isFinal, isSuspect } from "../job/job.ts";
 import type { HintListener, JobName, Settling, Store, StoreCalls } from "./store.ts";
 
 /**
- * Adds `subscribe` to the calls of a store: listeners hear of what this process does. For drivers whose calls take effect
+ * Adds `subscribe` to the calls of a store: listeners are notified of what this process does. For drivers whose calls take effect
  * in order: the hints of `submit` and `settle` go out with the call, so that the lease or the read that they lead to
  * comes right behind it and shares its commit. Those of the other calls follow their answers.
  */

@@ -48,6 +48,13 @@ const compressed = (message: Uint8Array) => {
   return whole;
 };
 
+test("an encoding that another protocol names says nothing of this body", async () => {
+  const stray = { "content-type": "application/json", "grpc-encoding": "gzip", "connect-content-encoding": "gzip" };
+  const { messages, refused } = await read(stray, [json]);
+  assert.equal(refused, undefined);
+  assert.deepEqual(messages, [request]);
+});
+
 const forms = {
   "unary JSON": [{ "content-type": "application/json" }, json, Buffer.from("{}")],
   "unary bytes": [{ "content-type": "application/proto" }, binary, Buffer.alloc(0)],

@@ -16,7 +16,7 @@ const pageJobs = 1_000;
 
 /**
  * Calls `act` with the ids of each page, one page after the other; resolves with the number of jobs that matched. The next
- * page is looked up while `act` runs: the store gets the two calls in this order, and commits once.
+ * page is read while `act` runs: the store gets the two calls in this order, and commits once.
  */
 export async function forEachPage(
   { store, perClient }: PageParts,

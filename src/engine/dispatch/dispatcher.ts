@@ -41,7 +41,7 @@ export type Dispatcher = Service & {
    * lease under way bring it, it is not started.
    */
   cancel(seq: number): boolean;
-  /** Another server has the job: this lease's attempt does not begin, or is told to stop, and its fence refuses its outcome. */
+  /** Another server has the job: this lease's attempt does not begin, or is asked to stop, and its fence refuses its outcome. */
   abandon(lease: Lease): void;
   /** What was held at this time, by the monotonic clock, is leased for `leaseMs` from then. */
   renewed(atMs: number): void;

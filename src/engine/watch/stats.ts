@@ -12,7 +12,7 @@ import { createTaskMeter, keyOf, type OfTask, type TaskMeter, type TaskNumbers, 
 export type Stats = {
   admitted(client: string, job: OfTask, outcome: "accepted" | "duplicate", jobs: number): void;
   refused(client: string, reason: string, jobs: number): void;
-  /** So many jobs wait so long for their client's rate. */
+  /** This many jobs wait this long for their client's rate. */
   throttled(client: string, jobs: number, waitMs: number): void;
   /** Attempts that ended, with what was written for them. */
   ended(attempts: readonly Ended[], settlements: readonly Settlement[]): void;

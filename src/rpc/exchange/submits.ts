@@ -24,7 +24,7 @@ export type SubmitsParts = {
   /** That of jobs which name none. */
   readonly channel: string;
   readonly pending: PendingResults;
-  /** The client is over its rate: its next jobs are read after so long. Told once until it is not any more. */
+  /** The client is over its rate: its next jobs are read after that time. Called once until it is not any more. */
   readonly onThrottled: (waitMs: number) => void;
 };
 
