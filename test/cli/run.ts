@@ -43,6 +43,6 @@ export async function run(args: readonly string[], options?: RunOptions): Promis
 
 /** The output of a command that must succeed. */
 export function outputOf({ code, stdout, stderr }: Ended): string {
-  assert.equal(code, 0, stderr);
+  assert.equal(code, 0, stderr || stdout);
   return stdout.trimEnd();
 }
