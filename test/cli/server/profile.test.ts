@@ -16,6 +16,10 @@ suite("while a server runs", { concurrency: 2 }, () => {
   }, async (t) => {
     const server = await startMillpond(small);
     t.after(() => server.dispose());
+    // a thread that is still starting when the server stops has nothing to show
+    for (const job of [["echo"], ["sleep", "--json", '{"durationMs": 1}']]) {
+      outputOf(await runHere(["run", ...job], { env: { MILLPOND_ADDRESS: server.serving.grpc } }));
+    }
     void server.signal("SIGUSR2");
     const folder = join(server.folder, "profiles");
     const texts = (stderr: string) =>
