@@ -65,7 +65,7 @@ suite("millpond/testing", () => {
   });
 
   test("says what is wrong with a definition or with settings, as the start does", async () => {
-    await assert.rejects(tryTask(greet, { settings: { word: 7 } }), /^Error: word is not text$/);
+    await assert.rejects(tryTask(greet, { settings: { word: 7 } }), /^Error: tasks\.greet: word is not text$/);
     await assert.rejects(tryTask(defineTask({ name: "No!", pool: "cpu", run: () => 1 })), /the name "No!" is not/);
     await assert.rejects(tryTask(greet, { resourceSettings: { db: {} } }), /uses no resource "db"/);
     await assert.rejects(tryTask({ name: "a", pool: "cpu", run: () => 1 }), /make it with `defineTask`/);
