@@ -16,7 +16,7 @@ export type Damage = {
 const remembered = 10_000;
 
 /**
- * Bytes on the disk that are not those that were written. One job's bytes are that job's misfortune: the others go on,
+ * Bytes on the disk that are not those that were written. Damage to one job affects that job alone: the others go on,
  * and wrong bytes are never delivered.
  */
 export function createDamage(report: (sentence: string) => void): Damage {

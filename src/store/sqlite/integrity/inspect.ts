@@ -88,7 +88,7 @@ function assertWhole(db: DatabaseSync, path: string, fileBytes: number, logBytes
   if (verdict !== "ok") throw damaged(path, verdict.replaceAll("\n", " "));
 }
 
-/** What every job rests on: a wrong name, position or lease would give results to others or lose them without a word. */
+/** What every job rests on: a wrong name, position or lease would deliver results to other clients or lose them silently. */
 function assertFoundations(db: DatabaseSync, path: string): void {
   const name = findWrongName(db);
   if (name !== undefined) throw damaged(path, `the name ${JSON.stringify(name)} does not match its checksum`);

@@ -15,7 +15,7 @@ export type IdempotencyKeys = {
   find(client: string, key: string, now: number): { readonly id: Uint8Array; readonly content: Uint8Array } | undefined;
   /** Gives the key to a job that was just stored. */
   take(client: string, key: string, id: Uint8Array, submittedAt: number, content: Uint8Array): void;
-  /** Forgets keys that are too old, at most so many; gives their number. */
+  /** Deletes expired keys, at most `limit`, and returns their number. */
   prune(now: number, limit: number): number;
 };
 

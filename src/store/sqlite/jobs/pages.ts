@@ -10,7 +10,7 @@ import type { Tables } from "../thread/tables.ts";
 import { createDescribe, describing } from "./describe.ts";
 import { behindStored, toState, withProgressAndEnd } from "./stored-jobs.ts";
 
-/** One call looks at so many rows at most: a rare kind of job among millions is found by several short looks. */
+/** Bound on the rows that one call reads: several short calls find a rare kind of job among millions. */
 export const rowsPerLook = 10_000;
 
 const dead = 1 << DEAD;
