@@ -121,8 +121,13 @@ test("a job that has two rows in the queue is leased once by one call", async ()
   const store = await open();
   await submit(store, [newJob()]);
   await store.close();
-  const place = [...(query("SELECT pool, is_suspect, priority FROM waiting") as [number, number, number]), t0 - 5, 1];
-  alter(`INSERT INTO waiting VALUES (${[...place, checksum(place)].join()})`);
+  const place = [
+    ...(query("SELECT pool, is_suspect, priority FROM waiting") as [number, number, number]),
+    t0 - 5,
+    1,
+    null,
+  ] as const;
+  alter(`INSERT INTO waiting VALUES (${[...place, checksum(place)].map((cell) => cell ?? "NULL").join()})`);
   const again = await open();
   assert.equal((await leaseAll(again)).length, 1);
   await again.close();

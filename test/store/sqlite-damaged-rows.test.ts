@@ -118,9 +118,9 @@ test("redriving a job whose numbers were damaged does not make them right", asyn
   await again.close();
 });
 
-test("a row of the deadlines that was damaged does not make its job expire early", async () => {
+test("a row of the queue whose deadline was damaged does not make its job expire early", async () => {
   const job = newJob(whole);
-  const again = await damaged("UPDATE deadline SET expires_at = expires_at - 8", (store) => submit(store, [job]));
+  const again = await damaged("UPDATE waiting SET expires_at = expires_at - 8", (store) => submit(store, [job]));
   const { leases } = await again.lease({ pool: "cpu", limit: 9, now: t0 + 5, ...asBoot1, onlyExpired: true });
   assert.deepEqual(leases, []);
   assert.equal((await leaseAll(again))[0]?.damage, undefined);

@@ -10,7 +10,7 @@ const readWhole = /^SCAN (?:pool_count|total|lease)(?: USING INDEX \S+)?$/;
 /** Their size is one, or bounded by what was asked for, or by the priorities there are. */
 const small = /^SCAN (?:CONSTANT ROW|16-ROW VALUES CLAUSE|\(subquery-\d+\)) ?/;
 /** Once for a job whose checksum does not fit. */
-const damaged = /^SCAN (?:waiting|deadline|job)$/;
+const damaged = /^SCAN (?:waiting|job)$/;
 
 let db: DatabaseSync;
 let statements: string[];

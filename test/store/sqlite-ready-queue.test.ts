@@ -15,13 +15,13 @@ function tryQueue() {
 
 function submitted(queue: ReadyQueue, pool: number, seq: number, runAt = now, priority = 0): FreshJob {
   const job = { ...{ seq, client: 1, channel: 1, pool, priority, runAt }, expiresAt: null, record: new Uint8Array() };
-  queue.add([pool, 0, priority, runAt, seq], job);
+  queue.add([pool, 0, priority, runAt, seq, null], job);
   return job;
 }
 
 test("they are leased unwritten also while others of the pool wait for a later time, which is told", () => {
   const { queue, written } = tryQueue();
-  for (const priority of [0, 5]) queue.add([cpu, 0, priority, now + 100 - priority, 10 + priority]);
+  for (const priority of [0, 5]) queue.add([cpu, 0, priority, now + 100 - priority, 10 + priority, null]);
   queue.flush();
   const job = submitted(queue, cpu, 20);
   assert.deepEqual(queue.takeFresh(cpu, now, 9), { jobs: [job], nextDueAt: now + 95 });
@@ -33,8 +33,8 @@ test("they are leased unwritten also while others of the pool wait for a later t
 
 test("they take their turn behind others that are due", () => {
   const { queue } = tryQueue();
-  queue.add([cpu, 0, 0, now + 100, 10]);
-  queue.add([cpu, 0, -5, now, 11]);
+  queue.add([cpu, 0, 0, now + 100, 10, null]);
+  queue.add([cpu, 0, -5, now, 11, null]);
   queue.flush();
   submitted(queue, cpu, 20);
   assert.equal(queue.takeFresh(cpu, now, 9), undefined);

@@ -27,20 +27,7 @@ type Found = StoredState & { readonly record: Bytes; readonly rest: Bytes | null
 
 /** What clients do to their jobs, one by one: cancel, redrive, remove. */
 export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult: DetachResult) {
-  const {
-    channels,
-    counters,
-    damage,
-    deadlines,
-    ended,
-    history,
-    known,
-    leases,
-    names,
-    ownersOf,
-    progress,
-    readyQueue,
-  } = tables;
+  const { channels, counters, damage, ended, history, known, leases, names, ownersOf, progress, readyQueue } = tables;
   const byId = prepareQuery<(number | null | Bytes)[]>(
     db,
     `SELECT ${storedColumns}, record, rest, id FROM job ${withProgressAndEnd} WHERE job.id = ? AND job.client = ?`,
@@ -89,13 +76,8 @@ export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult
     if (!isSound(stored)) failure = damage.found("input", id);
     if (!job.isRight) failure = damage.found("state", id);
     const channel = channels.ofJob(job.channel, job.client);
-    if (job.isRight) {
-      readyQueue.remove(placeOf(job));
-      if (job.expiresAt !== null) deadlines.remove(job.pool, job.expiresAt, seq);
-    } else {
-      readyQueue.removeDamaged(seq);
-      deadlines.removeDamaged(seq);
-    }
+    if (job.isRight) readyQueue.remove(placeOf(job));
+    else readyQueue.removeDamaged(seq);
     if (job.fence > 0) progress.remove(seq);
     const { finishedAt, startedAt } = ending;
     const bytes = stored.length + (job.fence > 0 ? history.bytesOf(seq) : 0);

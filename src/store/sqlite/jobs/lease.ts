@@ -30,7 +30,7 @@ type Taken = {
 
 /** Gives jobs to those who run them. */
 export function createLease(db: DatabaseSync, tables: Tables) {
-  const { counters, damage, deadlines, history, known, leases, names, ownersOf, readyQueue } = tables;
+  const { counters, damage, history, known, leases, names, ownersOf, readyQueue } = tables;
   const stored = prepareQuery<[Bytes, Bytes | null]>(db, "SELECT record, rest FROM job WHERE seq = ?");
   const repair = createQueueRepair(db, tables);
 
@@ -46,7 +46,7 @@ export function createLease(db: DatabaseSync, tables: Tables) {
   }
 
   function takeRow(row: DueRow, request: LeaseRequest, taken: Taken): void {
-    const [pool, , priority, runAt, seq] = row;
+    const [pool, , priority, runAt, seq, expiresAt] = row;
     const [, , attempt, fence, crashes, redrives, lastStartedAt] = progressOf(row);
     const [head, rest, id] = row.slice(recordAt, progressAt) as [Bytes, Bytes | null, Bytes];
     const record = toRecord(head, rest);
@@ -54,10 +54,7 @@ export function createLease(db: DatabaseSync, tables: Tables) {
       areRight(row, jobAt, jobColumns) &&
       isBound(row[recordAt - 1], head, id) &&
       (row[progressAt] === null || areRight(row, progressAt, progressColumns));
-    const expiresAt = redrives > 0 ? null : (row[jobAt + 7] as number | null);
     readyQueue.remove(row);
-    if (!isRight) deadlines.removeDamaged(seq);
-    else if (expiresAt !== null) deadlines.remove(pool, expiresAt, seq);
     taken.seqs.add(seq);
     taken.records.push(record);
     taken.jobs.push({
@@ -71,7 +68,6 @@ export function createLease(db: DatabaseSync, tables: Tables) {
 
   function takeFresh(job: FreshJob, request: LeaseRequest, taken: Taken): void {
     const { seq, client, channel, pool, priority, runAt, expiresAt, record } = job;
-    if (expiresAt !== null) deadlines.remove(pool, expiresAt, seq);
     taken.records.push(record);
     taken.jobs.push({
       ...{ seq, fence: 1, attempt: 1, crashes: 0, redrives: 0, runAt, lastStartedAt: null, client, pool, channel },

@@ -48,7 +48,7 @@ export function createQueueRepair(db: DatabaseSync, { counters, damage, leases, 
     if (!found) return false;
     const job = toState(found, leases);
     const place = placeOf(job);
-    if (job.state !== QUEUED || checksum(place) !== row[5]) return false;
+    if (job.state !== QUEUED || checksum(place) !== row[6]) return false;
     readyQueue.add(place);
     return true;
   }

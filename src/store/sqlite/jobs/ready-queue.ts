@@ -1,5 +1,4 @@
 import type { DatabaseSync } from "node:sqlite";
-import { suspectAfterCrashes } from "../../../job/job.ts";
 import { areRight, createRowWriter } from "../integrity/checked-rows.ts";
 import { prepareQuery } from "../thread/connection.ts";
 import { type JobNumbers, jobNumbers, type Nulls, type ProgressNumbers, progressNumbers } from "./job-rows.ts";
@@ -8,22 +7,26 @@ import { type JobNumbers, jobNumbers, type Nulls, type ProgressNumbers, progress
 const aboveAll = 1_000;
 
 /** A waiting job's row, which is its place in the queue. */
-export type Place = readonly [pool: number, isSuspect: number, priority: number, runAt: number, seq: number];
-export const placeColumns = ["pool", "is_suspect", "priority", "run_at", "seq"] as const;
+export type Place = readonly [
+  ...[pool: number, isSuspect: number, priority: number, runAt: number, seq: number],
+  expiresAt: number | null,
+];
+export const placeColumns = ["pool", "is_suspect", "priority", "run_at", "seq", "expires_at"] as const;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /** A place with its checksum, the job in it, and what attempts so far left. Null: there is no such row. */
 export type DueRow = [
-  ...[pool: number, isSuspect: number, priority: number, runAt: number, seq: number, checksum: number],
+  ...[pool: number, isSuspect: number, priority: number, runAt: number, seq: number],
+  ...[expiresAt: number | null, checksum: number],
   ...job: Nulls<JobNumbers>,
   ...[record: Bytes | null, rest: Bytes | null, id: Bytes | null],
   ...progress: Nulls<ProgressNumbers>,
 ];
 /** Where its parts begin. */
-export const jobAt = 6;
-export const recordAt = 16;
-export const progressAt = 19;
+export const jobAt = 7;
+export const recordAt = 17;
+export const progressAt = 20;
 
 const dueColumns = `${[...placeColumns, "checksum"].map((name) => `waiting.${name}`).join()},
   ${jobNumbers}, job.record, job.rest, job.id, ${progressNumbers}`;
@@ -76,20 +79,17 @@ export function createReadyQueue(db: DatabaseSync): ReadyQueue {
   );
   const search = db.prepare("DELETE FROM waiting WHERE seq = ?");
   const inQueue = "FROM waiting WHERE pool = ? AND is_suspect = ?";
+  const withJob = "LEFT JOIN job ON job.seq = waiting.seq LEFT JOIN progress ON progress.seq = waiting.seq";
   const due = prepareQuery<DueRow>(
     db,
-    `SELECT ${dueColumns} FROM waiting LEFT JOIN job ON job.seq = waiting.seq LEFT JOIN progress ON progress.seq = waiting.seq
+    `SELECT ${dueColumns} FROM waiting ${withJob}
      WHERE waiting.pool = ? AND is_suspect = ? AND waiting.priority = ? AND waiting.run_at <= ?
      ORDER BY waiting.run_at, waiting.seq LIMIT ?`,
   );
   const overdue = prepareQuery<DueRow>(
     db,
-    `SELECT ${dueColumns} FROM deadline CROSS JOIN job ON job.seq = deadline.seq AND job.pool = deadline.pool
-       AND job.expires_at = deadline.expires_at
-     LEFT JOIN progress ON progress.seq = job.seq
-     CROSS JOIN waiting ON waiting.pool = job.pool AND waiting.is_suspect = (coalesce(progress.crashes, 0) >= ${suspectAfterCrashes})
-       AND waiting.priority = job.priority AND waiting.run_at = coalesce(progress.run_at, job.run_at) AND waiting.seq = job.seq
-     WHERE deadline.pool = ? AND deadline.expires_at <= ? ORDER BY deadline.expires_at, deadline.seq LIMIT ?`,
+    `SELECT ${dueColumns} FROM waiting INDEXED BY waiting_deadline ${withJob}
+     WHERE waiting.pool = ? AND waiting.expires_at <= ? ORDER BY waiting.expires_at, waiting.seq LIMIT ?`,
   );
   const priorityBelow = prepareQuery<[number]>(
     db,

@@ -8,7 +8,7 @@ import type { Tables } from "../thread/tables.ts";
 
 /** Writes how attempts ended, and the result of each job that is final with it. */
 export function createSettle(tables: Tables) {
-  const { counters, deadlines, ended, history, leases, progress, readyQueue } = tables;
+  const { counters, ended, history, leases, progress, readyQueue } = tables;
 
   function settleOne(all: SettlementColumns, index: number, ending: Uint8Array | null): Settled {
     const [seq, fence, state] = [all.seq[index]!, all.fence[index]!, all.state[index]!];
@@ -20,8 +20,7 @@ export function createSettle(tables: Tables) {
     if (state === QUEUED) {
       const runAt = all.runAt[index]!;
       progress.write([seq, runAt, attempt, fence, crashes, job.redrives, orNull(all.startedAt[index]!)], job.isRight);
-      readyQueue.add([job.pool, isSuspect({ crashes }) ? 1 : 0, job.priority, runAt, seq]);
-      if (job.expiresAt !== null) deadlines.add(job.pool, job.expiresAt, seq);
+      readyQueue.add([job.pool, isSuspect({ crashes }) ? 1 : 0, job.priority, runAt, seq, job.expiresAt]);
       counters.add(job.pool, QUEUED, 1);
     } else {
       const startedAt = orNull(all.startedAt[index]!);

@@ -101,6 +101,6 @@ export function isOwnEnding(row: readonly unknown[], ending: Uint8Array): boolea
 }
 
 /** Its place in the queue while it is QUEUED. */
-export function placeOf({ pool, crashes, priority, runAt, seq }: StoredState): Place {
-  return [pool, isSuspect({ crashes }) ? 1 : 0, priority, runAt, seq];
+export function placeOf({ pool, crashes, priority, runAt, seq, expiresAt }: StoredState): Place {
+  return [pool, isSuspect({ crashes }) ? 1 : 0, priority, runAt, seq, expiresAt];
 }

@@ -35,7 +35,7 @@ type Job = {
 
 /** Stores jobs that are new, and says of the others what they are. */
 export function createSubmit(db: DatabaseSync, tables: Tables) {
-  const { channels, counters, damage, deadlines, keys, known, names, readyQueue } = tables;
+  const { channels, counters, damage, keys, known, names, readyQueue } = tables;
   const rows = createRowWriter(db, "INSERT INTO job", jobColumns, ["id", "record", "rest"]);
   const find = prepareQuery<[seq: number, client: number, channel: number, cursor: number | null]>(
     db,
@@ -92,8 +92,16 @@ export function createSubmit(db: DatabaseSync, tables: Tables) {
     const { priority, runAt, expiresAt, submittedAt, record } = job;
     const [client, pool] = [names.of(job.client), names.of(job.pool)];
     const channel = channels.of(client, job.channel).id;
-    readyQueue.add([pool, 0, priority, runAt, seq], { seq, client, channel, pool, priority, runAt, expiresAt, record });
-    if (expiresAt !== null) deadlines.add(pool, expiresAt, seq);
+    readyQueue.add([pool, 0, priority, runAt, seq, expiresAt], {
+      seq,
+      client,
+      channel,
+      pool,
+      priority,
+      runAt,
+      expiresAt,
+      record,
+    });
     counters.takeSeq(seq);
     counters.stored(submittedAt);
     counters.add(pool, QUEUED, 1);

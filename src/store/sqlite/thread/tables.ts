@@ -3,14 +3,7 @@ import { type Channels, createChannels } from "../channels/channels.ts";
 import { createDamage, type Damage } from "../integrity/damage.ts";
 import { type Counters, createCounters } from "../jobs/counters.ts";
 import { createEndedJobs, type EndedJobs } from "../jobs/ended-jobs.ts";
-import {
-  createDeadLetters,
-  createDeadlines,
-  createProgress,
-  type DeadLetters,
-  type Deadlines,
-  type Progress,
-} from "../jobs/few-jobs.ts";
+import { createDeadLetters, createProgress, type DeadLetters, type Progress } from "../jobs/few-jobs.ts";
 import { createHistory, type History } from "../jobs/history.ts";
 import { createIdempotencyKeys, type IdempotencyKeys } from "../jobs/idempotency-keys.ts";
 import { createKnownJob, type KnownJob } from "../jobs/known-job.ts";
@@ -24,7 +17,6 @@ export type Tables = KnownJob & {
   readonly counters: Counters;
   readonly damage: Damage;
   readonly deadLetters: DeadLetters;
-  readonly deadlines: Deadlines;
   readonly ended: EndedJobs;
   readonly history: History;
   readonly keys: IdempotencyKeys;
@@ -44,7 +36,6 @@ export function createTables(db: DatabaseSync, onDamage: (sentence: string) => v
   const damage = createDamage(onDamage);
   return {
     ...{ names, channels, counters, damage, deadLetters, history },
-    deadlines: createDeadlines(db),
     ended: createEndedJobs(db, channels, counters, deadLetters),
     keys: createIdempotencyKeys(db, names, damage),
     ...knownJob,

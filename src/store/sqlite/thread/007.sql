@@ -37,9 +37,11 @@ CREATE TABLE waiting (
   priority   INTEGER NOT NULL,
   run_at     INTEGER NOT NULL,
   seq        INTEGER NOT NULL,
+  expires_at INTEGER,          -- NULL: no deadline
   checksum   INTEGER NOT NULL,
   PRIMARY KEY (pool, is_suspect, priority DESC, run_at, seq)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX waiting_deadline ON waiting (pool, expires_at, seq) WHERE expires_at IS NOT NULL;
 
 CREATE TABLE progress (
   seq      INTEGER PRIMARY KEY,
@@ -77,7 +79,7 @@ CREATE TABLE ended (
 ) STRICT;
 CREATE INDEX ended_position ON ended (channel, cursor);
 
--- DEAD jobs, and waiting jobs with a deadline: few among many, and found by age.
+-- DEAD jobs: few among many, and found by age.
 CREATE TABLE dead_letter (
   seq         INTEGER PRIMARY KEY,
   client      INTEGER NOT NULL,
@@ -86,13 +88,6 @@ CREATE TABLE dead_letter (
 ) STRICT;
 CREATE INDEX dead_letter_age ON dead_letter (pool, finished_at);
 CREATE INDEX dead_letter_of_client ON dead_letter (client, seq);
-
-CREATE TABLE deadline (
-  pool       INTEGER NOT NULL,
-  expires_at INTEGER NOT NULL,
-  seq        INTEGER NOT NULL,
-  PRIMARY KEY (pool, expires_at, seq)
-) STRICT, WITHOUT ROWID;
 
 -- Attempts that did not succeed.
 CREATE TABLE past_attempt (
