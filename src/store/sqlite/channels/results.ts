@@ -29,12 +29,12 @@ type DamagedRow = [
 /** Reads a channel's results and acknowledges them. */
 export function createResults(db: DatabaseSync, { channels, damage, names }: Tables) {
   const ofJobs = `SELECT ${endedNumbers}, ending FROM ended INDEXED BY ended_position WHERE channel = ?1 AND cursor > ?2`;
-  const after = prepareTuples(db, `${ofJobs} ORDER BY cursor LIMIT ?3`);
+  const after = prepareTuples(db, `${ofJobs} ORDER BY cursor LIMIT ?3 + 0`);
   const afterWithFormers = prepareTuples(
     db,
     `${ofJobs} UNION ALL
      SELECT 0, channel, cursor, state, 0, 0, 0, 0, 0, NULL, finished_at, NULL, 0, ending FROM former_result WHERE channel = ?1 AND cursor > ?2
-     ORDER BY cursor LIMIT ?3`,
+     ORDER BY cursor LIMIT ?3 + 0`,
   );
   const ofJob = prepareQuery<DamagedRow>(
     db,

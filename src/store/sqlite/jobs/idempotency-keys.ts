@@ -37,7 +37,7 @@ export function createIdempotencyKeys(db: DatabaseSync, names: Names, damage: Da
   );
   const erase = db.prepare(`
     DELETE FROM idempotency WHERE (client, key) IN
-      (SELECT client, key FROM idempotency INDEXED BY idempotency_age WHERE submitted_at <= ? LIMIT ?)`);
+      (SELECT client, key FROM idempotency INDEXED BY idempotency_age WHERE submitted_at <= ? LIMIT ? + 0)`);
 
   return {
     find: (client, key, now) => {

@@ -84,12 +84,12 @@ export function createReadyQueue(db: DatabaseSync): ReadyQueue {
     db,
     `SELECT ${dueColumns} FROM waiting ${withJob}
      WHERE waiting.pool = ? AND is_suspect = ? AND waiting.priority = ? AND waiting.run_at <= ?
-     ORDER BY waiting.run_at, waiting.seq LIMIT ?`,
+     ORDER BY waiting.run_at, waiting.seq LIMIT ? + 0`,
   );
   const overdue = prepareQuery<DueRow>(
     db,
     `SELECT ${dueColumns} FROM waiting INDEXED BY waiting_deadline ${withJob}
-     WHERE waiting.pool = ? AND waiting.expires_at <= ? ORDER BY waiting.expires_at, waiting.seq LIMIT ?`,
+     WHERE waiting.pool = ? AND waiting.expires_at <= ? ORDER BY waiting.expires_at, waiting.seq LIMIT ? + 0`,
   );
   const priorityBelow = prepareQuery<[number]>(
     db,
@@ -98,11 +98,11 @@ export function createReadyQueue(db: DatabaseSync): ReadyQueue {
   const first = prepareQuery<[number]>(db, `SELECT run_at ${inQueue} AND priority = ? ORDER BY run_at LIMIT 1`);
   const dueIn = prepareQuery<[number]>(
     db,
-    `SELECT count(*) FROM (SELECT 1 ${inQueue} AND priority = ? AND run_at <= ? LIMIT ?)`,
+    `SELECT count(*) FROM (SELECT 1 ${inQueue} AND priority = ? AND run_at <= ? LIMIT ? + 0)`,
   );
   const dueBefore = prepareQuery<[number]>(
     db,
-    `SELECT count(*) FROM (SELECT 1 ${inQueue} AND priority = ? AND run_at <= ? AND (run_at, seq) < (?, ?) LIMIT ?)`,
+    `SELECT count(*) FROM (SELECT 1 ${inQueue} AND priority = ? AND run_at <= ? AND (run_at, seq) < (?, ?) LIMIT ? + 0)`,
   );
   /** By pool. */
   const unwritten = new Map<number, { readonly place: Place; readonly fresh: FreshJob | undefined }[]>();

@@ -55,7 +55,10 @@ export type NamedQuery<Row extends readonly SQLOutputValue[]> = {
   get(parameters: Record<string, SQLInputValue>): Row | undefined;
 };
 
-/** A query that is compiled once and gives its rows as tuples, which is quicker than objects. */
+/**
+ * A query that is compiled once and gives its rows as tuples, which is quicker than objects. A limit that is bound is written
+ * `LIMIT ? + 0`: SQLite plans by the value of a bare parameter, and compiles the query again whenever it is bound.
+ */
 export function prepareQuery<Row extends readonly SQLOutputValue[]>(db: DatabaseSync, sql: string): Query<Row> {
   const statement = prepareTuples(db, sql);
   return {
