@@ -16,6 +16,7 @@ import { createSignal, type Service as RunningPart, startAll, stopAll } from "./
 import { newId } from "./job/id.ts";
 import { maxChunk } from "./pool/chunk.ts";
 import { createResourceHost } from "./pool/resources/host.ts";
+import type { Bounds } from "./pool/size.ts";
 import { loadTasks } from "./pool/tasks.ts";
 import { guardTimers } from "./rpc/boundary.ts";
 import { createService } from "./rpc/service.ts";
@@ -45,7 +46,7 @@ export type RunningServer = Shutdown & {
   readonly httpAddress: string;
   /** The store's file, or `memory`. */
   readonly store: string;
-  readonly pools: readonly { readonly name: string; readonly minWorkers: number; readonly maxWorkers: number }[];
+  readonly pools: readonly ({ readonly name: string } & Bounds)[];
   /** Names of the tasks. */
   readonly tasks: readonly string[];
   /** What lies in the tasks folder and is no task. */
@@ -226,7 +227,7 @@ async function start(
     grpcAddress: grpc.address(),
     httpAddress: http.address(),
     store: storePath,
-    pools: pools.map(({ name, minWorkers, maxWorkers }) => ({ name, minWorkers, maxWorkers })),
+    pools: pools.map(({ name, bounds }) => ({ name, ...bounds() })),
     tasks: [...first.tasks.keys()],
     ignored: first.ignored,
     failed: failure.promise,

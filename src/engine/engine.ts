@@ -251,7 +251,8 @@ export function createEngine(parts: EngineParts): Engine {
         if (!found) return undefined;
         const { pool, dispatcher } = isSuspect(job) ? found.suspects : found;
         const waiting = dispatcher.waiting().map(({ seq }) => seq);
-        const { maxWorkers: workers, startingMs } = pool;
+        const { startingMs } = pool;
+        const workers = pool.bounds().max;
         return { running: dispatcher.running(), waiting, workers, isBroken: !pool.canRun(), startingMs };
       },
     }),

@@ -57,8 +57,8 @@ export function createNumbers({ store, backlog, clock, running, pools }: Numbers
         running: running(pool.name),
         suspects: suspects.dispatcher.running(),
         workers: pool.workers(),
-        minWorkers: pool.minWorkers,
-        maxWorkers: pool.maxWorkers,
+        minWorkers: pool.bounds().min,
+        maxWorkers: pool.bounds().max,
         isBroken: !pool.canRun(),
       })),
     async stored() {

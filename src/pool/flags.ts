@@ -4,6 +4,7 @@
  * back never begins, and one that began is never taken back.
  */
 import { maxChunk, type StopReason } from "./chunk.ts";
+import { grownTo, growing } from "./shared-memory.ts";
 
 /** Where a job of a chunk stands. `withdrawn`: it will not begin in this chunk. */
 export type Standing = "waiting" | "running" | "ended" | "withdrawn";
@@ -31,13 +32,14 @@ const wordsPerChunk = firstJob + maxChunk;
 const wordBytes = wordsPerChunk * Int32Array.BYTES_PER_ELEMENT;
 const chunkBytes = wordBytes + Float64Array.BYTES_PER_ELEMENT;
 
-/** Shared memory for the flags of so many chunks. */
-export function createFlags(slots: number): SharedArrayBuffer {
-  return new SharedArrayBuffer(slots * chunkBytes);
+/** Shared memory for the flags of chunks, which grows as `flagsOf` is asked for more slots. */
+export function createFlags(): SharedArrayBuffer {
+  return growing(chunkBytes);
 }
 
 /** The flags of the chunk in a slot. */
 export function flagsOf(shared: SharedArrayBuffer, slot: number): Flags {
+  grownTo(shared, (slot + 1) * chunkBytes);
   return {
     words: new Int32Array(shared, slot * chunkBytes, wordsPerChunk),
     startedAt: new Float64Array(shared, slot * chunkBytes + wordBytes, 1),

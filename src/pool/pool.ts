@@ -12,13 +12,12 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Worker } from "node:worker_threads";
-import { Piscina } from "piscina";
 import { originOf } from "../clock.ts";
 import type { Lease } from "../job/job.ts";
 import { jobFields } from "../job/log-fields.ts";
 import { createLoop } from "../lifecycle.ts";
 import { createThreadStartups } from "./thread-startup.ts";
-import { noChunk, type PackedOutcomes, type ThreadData, type ThreadMessage } from "./chunk.ts";
+import type { PackedOutcomes, ThreadMessage } from "./chunk.ts";
 import { createThreadTerminations, within } from "./thread-termination.ts";
 import type { Origin } from "./faults.ts";
 import { standingOf, threadOf } from "./flags.ts";
@@ -29,14 +28,14 @@ import { unpackOutcomes } from "./packed-outcomes.ts";
 import { textOf } from "./sanitize.ts";
 import type { Ended, Pool, PoolOptions, RunCallbacks } from "./port.ts";
 import { createResourceLinks } from "./resources/links.ts";
-import { chunkOf, handedOver } from "./sending.ts";
+import { chunkOf } from "./sending.ts";
+import { createPoolSize } from "./size.ts";
+import { createPoolThreads } from "./threads.ts";
 import { abort, createSlots, type Slot } from "./slots.ts";
 import { createStopping } from "./stopping.ts";
 
 export type { AttemptEvent, Ended, Pool, PoolOptions, Progress, RunCallbacks } from "./port.ts";
 
-/** Threads of a `cpu` pool run at lower priority, so that they never starve the thread that serves the network. */
-const cpuNice = 5;
 /** How long ending a pool waits for threads that are starting: one that is ended in its boot may park for ever. */
 const bootMs = 5_000;
 /** How long ending a pool waits for threads that were told to end. */
@@ -45,8 +44,6 @@ const endMs = 5_000;
 const watchdogMs = 20;
 const maxErrorChars = 4000;
 const defaultMaxHandBacks = 5;
-
-const noProbe = () => {};
 
 type FaultMessage = Extract<ThreadMessage, { readonly kind: "fault" }>;
 type EndedMessage = Extract<ThreadMessage, { readonly kind: "ended" }>;
@@ -66,8 +63,9 @@ export type RetirablePool = ThreadPool & {
 };
 
 export function createPool(options: PoolOptions): RetirablePool {
-  const { name, work, minWorkers, maxWorkers, clock, log } = options;
-  const slots = createSlots(maxWorkers, options.isTraced);
+  const { name, clock, log } = options;
+  const size = createPoolSize({ min: options.minWorkers, max: options.maxWorkers });
+  const slots = createSlots(size, options.isTraced);
   const events = createAttemptEvents(name, slots, log);
   const ending = createThreadTerminations();
   const bell = new BroadcastChannel(`millpond-pool-${randomUUID()}`);
@@ -77,8 +75,6 @@ export function createPool(options: PoolOptions): RetirablePool {
   const unstarted = (lease: Lease) => notBegun(lease, { kind: "released" }, clock.exactNow());
   let isStopping = false;
   let isDeaf = false;
-  /** Takes back the probe that waits for a thread. */
-  let endProbe = noProbe;
   let destroying: Promise<void> | undefined;
 
   const resources = [
@@ -90,15 +86,9 @@ export function createPool(options: PoolOptions): RetirablePool {
     onRetired: (thread) => ending.watch(thread, () => {}),
   });
 
-  const threads = new Piscina({
-    filename: new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url).href,
-    minThreads: minWorkers,
-    maxThreads: maxWorkers,
-    idleTimeout: options.idleMs,
-    atomics: work === "cpu" && resources.length === 0 ? "sync" : "disabled", // connections live on between jobs
-    niceIncrement: work === "cpu" ? cpuNice : 0,
-    recordTiming: false,
-    workerData: {
+  const threads = createPoolThreads({
+    ...{ work: options.work, size, idleMs: options.idleMs },
+    data: {
       clockOrigin: originOf(),
       tasks: options.tasks.map(({ name, file, settings, timeoutMs }) => ({ name, file, settings, timeoutMs })),
       resources,
@@ -107,13 +97,17 @@ export function createPool(options: PoolOptions): RetirablePool {
       bell: bell.name,
       outputBounds: options.outputBounds,
       sources: options.sources,
-    } satisfies ThreadData,
+    },
+    onMessage: receive,
+    onGone: (threadId) => boots.gone(threadId),
+    onError: (error) =>
+      log.error({ pool: name, error: textOf(error, maxErrorChars) }, "a worker failed outside of a job"),
   });
   const boots = createThreadStartups({
-    ...{ name, clock, log, loadMs: options.loadMs, threads: () => threads.threads },
+    ...{ name, clock, log, loadMs: options.loadMs, threads: threads.all },
     onMissing: lookForThreads,
     onGivenUp() {
-      endProbe();
+      threads.endProbe();
       giveUpWaiting(boots.working());
     },
   });
@@ -124,31 +118,6 @@ export function createPool(options: PoolOptions): RetirablePool {
     maxHandBacks: options.maxHandBacks ?? defaultMaxHandBacks,
     isStopping: () => isStopping,
   });
-  threads.on("error", (error) =>
-    log.error({ pool: name, error: textOf(error, maxErrorChars) }, "a worker failed outside of a job"),
-  );
-  threads.on("workerDestroy", ({ id }: { readonly id: number }) => boots.gone(id));
-  threads.on("message", (message: ThreadMessage) => {
-    switch (message.kind) {
-      case "resources":
-        return links.open(threadWith(message.thread), message.port);
-      case "loading":
-        return boots.loading(message.thread, message.task);
-      case "unready":
-        return boots.failed(message.thread, message.why);
-      case "ready":
-        for (const slot of waiting()) slot.sentMs = clock.monotonicMs();
-        boots.ready(message.thread);
-        return options.onReady?.();
-      case "ended":
-        return onEndedEarly(message);
-      case "fault":
-        return onFault(message);
-      default:
-        return events.receive(message);
-    }
-  });
-
   const stopping = createStopping({
     ...{ slots, clock, timeoutOf, kill },
     graceMs: options.graceMs,
@@ -185,6 +154,27 @@ export function createPool(options: PoolOptions): RetirablePool {
     events.forget(ended);
     handBacks.forget(ended);
     if (ended.length > 0) onEnded(ended);
+  }
+
+  function receive(message: ThreadMessage): void {
+    switch (message.kind) {
+      case "resources":
+        return links.open(threads.withId(message.thread), message.port);
+      case "loading":
+        return boots.loading(message.thread, message.task);
+      case "unready":
+        return boots.failed(message.thread, message.why);
+      case "ready":
+        for (const slot of waiting()) slot.sentMs = clock.monotonicMs();
+        boots.ready(message.thread);
+        return options.onReady?.();
+      case "ended":
+        return onEndedEarly(message);
+      case "fault":
+        return onFault(message);
+      default:
+        return events.receive(message);
+    }
   }
 
   /** It may arrive after the chunk's end, or its death: by then the outcome of every job is known. */
@@ -229,13 +219,10 @@ export function createPool(options: PoolOptions): RetirablePool {
   }
 
   function send(slot: Slot): Promise<unknown> {
-    const signal = signalFor((end) => {
+    const isThreadMissing = slots.busy.size > boots.working();
+    const ended = threads.run(chunkOf(slot), (end) => {
       slot.end = end;
     });
-    const isThreadMissing = slots.busy.size > boots.working();
-    const chunk = chunkOf(slot);
-    // piscina takes a list of buffers, unlike its types
-    const ended = threads.run(chunk, { signal, transferList: handedOver(chunk) as never });
     if (isThreadMissing) boots.watch();
     return ended;
   }
@@ -246,10 +233,8 @@ export function createPool(options: PoolOptions): RetirablePool {
     endThread(slot);
   }
 
-  const threadWith = (id: number) => threads.threads.find(({ threadId }) => threadId === id);
-
   function endThread(slot: Slot): void {
-    const thread = threadWith(threadOf(slot.flags));
+    const thread = threads.withId(threadOf(slot.flags));
     if (thread) ending.watch(thread, slots.quarantine(slot));
     abort(slot);
   }
@@ -263,40 +248,16 @@ export function createPool(options: PoolOptions): RetirablePool {
   }
 
   function lookForThreads(): void {
-    giveUpWaiting(threads.threads.length);
-    if (threads.threads.length === 0 && !isStopping) probe();
-  }
-
-  /** Starts a thread where there is none, though no job asks for one: otherwise it would stay unknown that threads start again. */
-  function probe(): void {
-    endProbe();
-    let own = noProbe;
-    const signal = signalFor((end) => {
-      own = end;
-      endProbe = end;
-    });
-    const forget = () => {
-      if (endProbe === own) endProbe = noProbe;
-    };
-    void threads.run(noChunk, { signal }).then(forget, forget); // it rejects when its thread dies or another takes its place
+    giveUpWaiting(threads.all().length);
+    if (threads.all().length > 0 || isStopping) return;
+    threads.probe(); // otherwise it would stay unknown that threads start again
     boots.watch();
-  }
-
-  function wakeIdle(): void {
-    if (isStopping) return;
-    for (let idle = threads.threads.length - slots.busy.size; idle > 0; idle -= 1) {
-      void threads.run(noChunk).catch(() => undefined); // its thread ended meanwhile
-    }
   }
 
   function releaseAll(): void {
     isStopping = true;
-    replaceNoThread();
+    threads.retire();
     stopping.releaseAll();
-  }
-
-  function replaceNoThread(): void {
-    threads.options.minThreads = 0;
   }
 
   async function end(): Promise<void> {
@@ -325,11 +286,18 @@ export function createPool(options: PoolOptions): RetirablePool {
   boots.watch();
   return {
     name,
-    minWorkers,
-    maxWorkers,
-    workers: () => threads.threads.length,
-    threads: () => threads.threads,
-    wakeIdle,
+    concurrency: 1,
+    bounds: size.bounds,
+    target: size.target,
+    workers: () => threads.all().length,
+    busyWorkers: () => Math.min(slots.busy.size, threads.all().length),
+    setTarget: threads.setTarget,
+    resize(bounds) {
+      threads.resize(bounds);
+      boots.watch();
+    },
+    threads: threads.all,
+    wakeIdle: threads.wakeIdle,
     free,
     canRun: () => !isStuck() && !boots.isBroken(),
     startingMs(seq) {
@@ -343,7 +311,7 @@ export function createPool(options: PoolOptions): RetirablePool {
     cancel: stopping.cancel,
     releaseAll,
     retire() {
-      replaceNoThread();
+      threads.retire();
       stopping.withdrawAll();
     },
     destroy: () => (destroying ??= end()),
@@ -369,9 +337,4 @@ function isWaiting({ flags }: Slot): boolean {
 function mayRunIn({ flags, isAborted }: Slot, { threadId }: Worker): boolean {
   const thread = threadOf(flags);
   return thread === threadId || (thread === 0 && isAborted);
-}
-
-/** All of an AbortSignal that piscina needs to end a thread; a real one for each chunk would cost more. */
-function signalFor(take: (end: () => void) => void) {
-  return { once: (_: string, end: () => void) => take(end), off() {}, removeListener() {} };
 }

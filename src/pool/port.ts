@@ -6,6 +6,7 @@ import type { Log } from "../log.ts";
 import type { OutputBounds } from "./codec.ts";
 import type { Sources } from "./module-hooks.ts";
 import type { ResourceHost } from "./resources/host.ts";
+import type { Bounds } from "./size.ts";
 import type { LogLevel } from "./task-log.ts";
 import type { LoadedTask } from "./tasks.ts";
 
@@ -52,11 +53,28 @@ export type RunCallbacks = {
 
 export type Pool = {
   readonly name: string;
-  readonly minWorkers: number;
-  readonly maxWorkers: number;
-  /** Threads that exist now. */
+  /** Jobs that one worker runs at once. */
+  readonly concurrency: number;
+  /** As `resize` set them last, at first as configured. */
+  bounds(): Bounds;
+  /** Workers that the pool may have now, within the bounds: the upper bound until `setTarget` is called. */
+  target(): number;
+  /** Workers that exist now, those that are starting included. More than the target while busy ones are above it. */
   workers(): number;
-  /** Chunks that may be run now without waiting for a worker. */
+  /** Of these, those that have at least one job. */
+  busyWorkers(): number;
+  /**
+   * Workers start when jobs come, up to the target; `min` of them are there in any case. One that was idle for `idleMs` ends
+   * while there are more than `min`; a busy one never does. So a lower target ends nothing by itself: it keeps the workers
+   * above it from getting jobs, and idle they end. A target beyond the bounds counts as the bound.
+   */
+  setTarget(workers: number): void;
+  /** Sets the bounds, with `0 <= min <= max` and `max >= 1`, and moves the target into them. What runs goes on. */
+  resize(bounds: Bounds): void;
+  /**
+   * Chunks that may be run now without waiting for one that runs: within the target, which counts as 1 when it is 0. A worker
+   * may have to start for them.
+   */
   free(): number;
   /**
    * Whether a job can get a thread. False while those that start die or hang before they are ready and none is left that

@@ -16,13 +16,13 @@ type Generation = {
   chunks: number;
 };
 
-/** While older threads end there are more than `maxWorkers`, but no more than that many run jobs. */
+/** While older threads end there are more than the target, but no more than that many run jobs. */
 export function createReloadablePool(make: (code: PoolCode) => RetirablePool, first: PoolCode): ReloadablePool {
   let newest: Generation = { pool: make(first), chunks: 0 };
   const older = new Set<Generation>();
   const ending = new Set<Promise<void>>();
   let isStopping = false;
-  const { name, minWorkers, maxWorkers } = newest.pool;
+  const { name, concurrency } = newest.pool;
 
   /** The newest first: a job that was given back may still be known where it was. */
   const all = () => [newest.pool, ...[...older].map(({ pool }) => pool).toReversed()];
@@ -35,15 +35,20 @@ export function createReloadablePool(make: (code: PoolCode) => RetirablePool, fi
   }
 
   return {
-    ...{ name, minWorkers, maxWorkers },
+    ...{ name, concurrency },
+    bounds: () => newest.pool.bounds(),
+    target: () => newest.pool.target(),
     workers: () => all().reduce((sum, pool) => sum + pool.workers(), 0),
+    busyWorkers: () => all().reduce((sum, pool) => sum + pool.busyWorkers(), 0),
+    setTarget: (workers) => newest.pool.setTarget(workers),
+    resize: (bounds) => newest.pool.resize(bounds),
     threads: () => all().flatMap((pool) => pool.threads()),
     wakeIdle() {
       for (const pool of all()) pool.wakeIdle();
     },
     free() {
-      const taken = [newest, ...older].reduce((sum, { chunks }) => sum + chunks, 0);
-      return Math.max(Math.min(newest.pool.free(), maxWorkers - taken), 0);
+      const taken = [...older].reduce((sum, { chunks }) => sum + chunks, 0);
+      return Math.max(newest.pool.free() - taken, 0);
     },
     canRun: () => newest.pool.canRun(),
     startingMs: (seq) => newest.pool.startingMs(seq),
@@ -74,6 +79,8 @@ export function createReloadablePool(make: (code: PoolCode) => RetirablePool, fi
       if (isStopping) return;
       const former = newest;
       newest = { pool: make(code), chunks: 0 };
+      newest.pool.resize(former.pool.bounds());
+      newest.pool.setTarget(former.pool.target());
       older.add(former);
       former.pool.retire();
       endWhenIdle(former);

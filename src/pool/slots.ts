@@ -4,6 +4,7 @@ import type { Fault } from "./faults.ts";
 import { clear, createFlags, type Flags, flagsOf, noJob } from "./flags.ts";
 import { clearLog, createSpanLogs, type SpanLog, spanLogOf } from "./span-log.ts";
 import type { RunCallbacks } from "./port.ts";
+import type { PoolSize } from "./size.ts";
 
 export type Slot = {
   readonly index: number;
@@ -51,18 +52,30 @@ export type Slots = {
   quarantine(slot: Slot): () => void;
 };
 
-/** As many slots as workers may be busy at once. As many again stand by for those that wait for a thread to end. */
-export function createSlots(maxWorkers: number, isTraced = false): Slots {
-  const shared = createFlags(2 * maxWorkers);
-  const spanLogs = isTraced ? createSpanLogs(2 * maxWorkers) : null;
-  const all = Array.from({ length: 2 * maxWorkers }, (_, index) =>
-    newSlot(index, flagsOf(shared, index), spanLogs ? spanLogOf(spanLogs, index) : undefined),
-  );
-  const idle = [...all];
+/**
+ * As many slots as workers may be busy at once; as many again stand by for those that wait for a thread to end. They are
+ * made when they are first needed, for the bounds may rise while the pool runs.
+ */
+export function createSlots(size: Pick<PoolSize, "bounds" | "capacity">, isTraced = false): Slots {
+  const shared = createFlags();
+  const spanLogs = isTraced ? createSpanLogs() : null;
+  const all: Slot[] = [];
+  const idle: Slot[] = [];
   const busy = new Set<Slot>();
   const quarantined = new Set<Slot>();
 
-  const free = () => Math.min(idle.length, maxWorkers - busy.size);
+  function free(): number {
+    const used = all.length - idle.length;
+    return Math.max(Math.min(2 * size.bounds().max - used, size.capacity() - busy.size), 0);
+  }
+
+  function add(): Slot {
+    const index = all.length;
+    const slot = newSlot(index, flagsOf(shared, index), spanLogs ? spanLogOf(spanLogs, index) : undefined);
+    all.push(slot);
+    return slot;
+  }
+
   return {
     shared,
     spanLogs,
@@ -70,7 +83,7 @@ export function createSlots(maxWorkers: number, isTraced = false): Slots {
     busy,
     free,
     take(leases, callbacks, nowMs) {
-      const slot = free() > 0 ? idle.pop() : undefined;
+      const slot = free() > 0 ? (idle.pop() ?? add()) : undefined;
       if (!slot) return undefined;
       clear(slot.flags, leases.length);
       if (slot.spanLog) clearLog(slot.spanLog);

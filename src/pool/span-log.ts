@@ -6,6 +6,7 @@
 import type { SpanRecord } from "../job/trace.ts";
 import type { RecordedSpans } from "./chunk.ts";
 import { noJob } from "./flags.ts";
+import { grownTo, growing } from "./shared-memory.ts";
 
 /** Spans of one attempt that are logged. */
 export const maxLogged = 32;
@@ -26,12 +27,13 @@ const timeBytes = maxLogged * 2 * Float64Array.BYTES_PER_ELEMENT;
 const wordBytes = maxLogged * 2 * Int32Array.BYTES_PER_ELEMENT;
 const logBytes = headBytes + timeBytes + wordBytes + maxLogged * nameBytes;
 
-/** Shared memory for the logs of so many slots, 4.1 KB each. */
-export function createSpanLogs(slots: number): SharedArrayBuffer {
-  return new SharedArrayBuffer(slots * logBytes);
+/** Shared memory for the logs of slots, 4.1 KB each, which grows as `spanLogOf` is asked for more. */
+export function createSpanLogs(): SharedArrayBuffer {
+  return growing(logBytes);
 }
 
 export function spanLogOf(shared: SharedArrayBuffer, slot: number): SpanLog {
+  grownTo(shared, (slot + 1) * logBytes);
   const start = slot * logBytes;
   const words = start + headBytes + timeBytes;
   return {

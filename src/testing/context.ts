@@ -48,7 +48,7 @@ export function recordAttempt({ jobId, attempt, timeoutMs, settings, clock }: At
   const progress: TriedProgress[] = [];
   const lines: TriedLine[] = [];
   const records: SpanRecord[] = [];
-  const spans = createSpans(spanLogOf(createSpanLogs(1), 0), 0);
+  const spans = createSpans(spanLogOf(createSpanLogs(), 0), 0);
   let reason: StopReason | undefined;
   let hasEnded = false;
 

@@ -4,6 +4,7 @@ import { attemptSpanId } from "../../src/job/trace.ts";
 import { createSignal } from "../../src/lifecycle.ts";
 import { createAttemptEvents } from "../../src/pool/attempt-events.ts";
 import type { AttemptEvent } from "../../src/pool/pool.ts";
+import { createPoolSize } from "../../src/pool/size.ts";
 import { createSlots } from "../../src/pool/slots.ts";
 import { endedOf, keptLog } from "../support/samples.ts";
 import { job, tryPool } from "./try-pool.ts";
@@ -30,7 +31,7 @@ describe("log", () => {
   });
 
   test("a line that the level hides is passed on to who watches the job, and costs nothing else", () => {
-    const slots = createSlots(1);
+    const slots = createSlots(createPoolSize({ min: 1, max: 1 }));
     const lease = job("echo", 1);
     const reported: unknown[] = [];
     const callbacks = { onEnded() {}, onEvent: (_: unknown, event: AttemptEvent) => void reported.push(event) };
@@ -167,7 +168,7 @@ describe("progress", () => {
   });
 
   test("a report that arrives after the job's end is not kept, also before its slot has another chunk", () => {
-    const slots = createSlots(1);
+    const slots = createSlots(createPoolSize({ min: 1, max: 1 }));
     const reported: unknown[] = [];
     const callbacks = { onEnded() {}, onEvent: (_: unknown, event: AttemptEvent) => void reported.push(event) };
     const events = createAttemptEvents("tried", slots, keptLog().log);

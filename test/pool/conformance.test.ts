@@ -16,44 +16,48 @@ const newClock = () => createFakeClock(Date.now());
 
 poolConformance({
   name: "threads that park between jobs",
-  open(t, workers, graceMs) {
+  open(t, { min, max }, graceMs, idleMs) {
     const clock = newClock();
-    return { pool: tryPool(t, { work: "cpu", clock, graceMs, maxWorkers: workers }).bare, clock };
+    const options = { clock, graceMs, idleMs, minWorkers: min, maxWorkers: max };
+    return { pool: tryPool(t, { work: "cpu", ...options }).bare, clock };
   },
 });
 
 poolConformance({
   name: "a reloadable pool of threads that do not park",
-  open(t, workers, graceMs) {
+  open(t, { min, max }, graceMs, idleMs) {
     const clock = newClock();
-    const make = () => tryPool(t, { work: "io", clock, graceMs, maxWorkers: workers }).bare;
+    const options = { clock, graceMs, idleMs, minWorkers: min, maxWorkers: max };
+    const make = () => tryPool(t, { work: "io", ...options }).bare;
     return { pool: createReloadablePool(make, code), clock };
   },
 });
 
 poolConformance({
   name: "processes",
-  open(t, workers, graceMs) {
+  open(t, { min, max }, graceMs) {
     const clock = newClock();
     const pool = createIsolatedPool({
       ...{ name: "tried", work: "io", resourceHost: noResources, code: () => code, clock, log: keptLog().log },
-      ...{ loadMs: 30_000, graceMs, maxProcesses: workers },
+      ...{ loadMs: 30_000, graceMs, maxProcesses: max },
       outputBounds: { maxBytes: maxOutputBytes, maxValues: 100 },
     });
     t.after(() => pool.destroy());
+    pool.resize({ min, max });
     return { pool, clock };
   },
   skips: {
     chunks: "each job runs alone, in a process of its own",
+    minimum: "a process lives as long as its job",
     deadlines: "the process judges them by its own clock, which a test cannot move",
   },
 });
 
 poolConformance({
   name: "the tests' fake",
-  open(t: TestContext, workers, graceMs) {
+  open(t: TestContext, workers, graceMs, idleMs) {
     const clock = newClock();
-    const pool = createFakePool({ workers, clock, graceMs, name: "tried", tasks: asInFolder });
+    const pool = createFakePool({ workers, clock, graceMs, idleMs, name: "tried", tasks: asInFolder });
     t.after(() => pool.destroy());
     return { pool, clock };
   },

@@ -4,25 +4,39 @@ import { suite, test, type TestContext } from "node:test";
 import type { Lease } from "../../src/job/job.ts";
 import { createSignal } from "../../src/lifecycle.ts";
 import type { AttemptEvent, Ended, Pool } from "../../src/pool/port.ts";
+import type { Bounds } from "../../src/pool/size.ts";
 import { type FakeClock, turn } from "../support/fake-clock.ts";
 import { job, shown } from "./try-pool.ts";
 
 /** Parts of the port that a pool need not have. */
-export type Part = "chunks" | "deadlines";
+export type Part = "chunks" | "deadlines" | "minimum";
 
 export type PoolKind = {
   readonly name: string;
   /** A pool of the tasks in ./tasks, which ends with the test. */
-  open(t: TestContext, workers: number, graceMs: number): { readonly pool: Pool; readonly clock: FakeClock };
+  open(
+    t: TestContext,
+    size: Bounds,
+    graceMs: number,
+    idleMs: number,
+  ): { readonly pool: Pool; readonly clock: FakeClock };
   /** Parts that it does not have, each with the reason. */
   readonly skips?: { readonly [P in Part]?: string };
 };
 
 /** No job takes so long to stop, also on a busy machine. */
 const longGraceMs = 60_000;
+const longIdleMs = 60_000;
+/** By the clock of the pool's threads, which a test need not have in its hands. */
+const shortIdleMs = 20;
 const slowMs = 50;
 /** Of the watchdog: so late may anything be noticed. */
 const lateMs = 40;
+
+async function untilWorkers(pool: Pool, clock: FakeClock, count: number): Promise<void> {
+  clock.advance(shortIdleMs);
+  while (pool.workers() !== count) await turn();
+}
 
 /** Runs jobs, and keeps what the pool reports of them. */
 function run(pool: Pool, leases: readonly Lease[], takesBack = true) {
@@ -66,7 +80,8 @@ function run(pool: Pool, leases: readonly Lease[], takesBack = true) {
 }
 
 export function poolConformance({ name, skips = {}, ...kind }: PoolKind): void {
-  const open = (t: TestContext, workers: number, graceMs = longGraceMs) => kind.open(t, workers, graceMs);
+  const open = (t: TestContext, workers: number | Bounds, graceMs = longGraceMs, idleMs = longIdleMs) =>
+    kind.open(t, typeof workers === "number" ? { min: workers, max: workers } : workers, graceMs, idleMs);
   const of = (part: Part, sentence: string, body: (t: TestContext) => Promise<void>) => {
     const why = skips[part];
     test(sentence, why === undefined ? {} : { skip: why }, body);
@@ -215,6 +230,80 @@ export function poolConformance({ name, skips = {}, ...kind }: PoolKind): void {
       clock.advance(600_000 + lateMs);
       await chunk.done;
       assert.deepEqual(chunk.shown(), ["expired started"]);
+    });
+  });
+
+  suite(`${name}: its size`, () => {
+    test("has a target within its bounds, the upper one at first", (t) => {
+      const { pool } = open(t, { min: 1, max: 3 });
+      const targets = [pool.target()];
+      for (const target of [2, 0, 9]) {
+        pool.setTarget(target);
+        targets.push(pool.target());
+      }
+      pool.resize({ min: 0, max: 2 });
+      targets.push(pool.target());
+      assert.deepEqual([targets, pool.bounds()], [[3, 2, 1, 3, 2], { min: 0, max: 2 }]);
+    });
+
+    test("takes chunks within its target, and one while that is 0", async (t) => {
+      const { pool } = open(t, { min: 0, max: 3 });
+      pool.setTarget(2);
+      assert.equal(pool.free(), 2);
+      pool.setTarget(0);
+      assert.equal(pool.free(), 1);
+      const chunk = run(pool, [job("echo", 1)]);
+      assert.equal(pool.free(), 0);
+      await chunk.done;
+      assert.deepEqual([chunk.shown(), pool.free()], [["succeeded json 1"], 1]);
+    });
+
+    test("starts no worker before the first job, and ends those that are idle for long, never a busy one", async (t) => {
+      const { pool, clock } = open(t, { min: 0, max: 2 }, longGraceMs, shortIdleMs);
+      assert.deepEqual([pool.workers(), pool.busyWorkers(), pool.canRun()], [0, 0, true]);
+      const slow = job("waits", "finish");
+      const [busy, quick] = [run(pool, [slow]), run(pool, [job("echo", 1)])];
+      await Promise.all([busy.logs(slow), quick.done]);
+      await untilWorkers(pool, clock, 1);
+      assert.equal(pool.busyWorkers(), 1);
+      pool.cancel(slow.seq);
+      await busy.done;
+      assert.deepEqual(busy.shown(), [`succeeded json "done"`]);
+      await untilWorkers(pool, clock, 0);
+      assert.deepEqual([pool.busyWorkers(), pool.canRun(), pool.free()], [0, true, 2]);
+      const next = run(pool, [job("echo", 2)]);
+      await next.done;
+      assert.deepEqual(next.shown(), ["succeeded json 2"]);
+    });
+
+    test("grows beyond the bounds that it was made with, and what runs above lower ones goes on", async (t) => {
+      const { pool } = open(t, 1);
+      pool.resize({ min: 0, max: 4 });
+      assert.equal(pool.free(), 1, "the target stays");
+      pool.setTarget(4);
+      const leases = Array.from({ length: 4 }, () => job("waits", "finish"));
+      const chunks = leases.map((lease) => run(pool, [lease]));
+      await Promise.all(chunks.map((chunk, index) => chunk.logs(leases[index] as Lease)));
+      assert.deepEqual([pool.workers(), pool.busyWorkers(), pool.free()], [4, 4, 0]);
+      pool.resize({ min: 0, max: 2 });
+      for (const lease of leases.slice(0, 3)) pool.cancel(lease.seq);
+      await Promise.all(chunks.slice(0, 3).map(({ done }) => done));
+      assert.equal(pool.free(), 1);
+      pool.cancel((leases[3] as Lease).seq);
+      await Promise.all(chunks.map(({ done }) => done));
+      assert.deepEqual(new Set(chunks.flatMap((chunk) => chunk.shown())), new Set([`succeeded json "done"`]));
+      assert.equal(pool.free(), 2);
+    });
+
+    of("minimum", "has as many workers as its lower bound, whenever that is raised or lowered", async (t) => {
+      const { pool, clock } = open(t, { min: 1, max: 3 }, longGraceMs, shortIdleMs);
+      assert.equal(pool.workers(), 1);
+      pool.resize({ min: 3, max: 3 });
+      assert.equal(pool.workers(), 3);
+      pool.resize({ min: 2, max: 3 });
+      await untilWorkers(pool, clock, 2);
+      pool.resize({ min: 0, max: 3 });
+      await untilWorkers(pool, clock, 0);
     });
   });
 

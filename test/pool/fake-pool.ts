@@ -7,6 +7,7 @@ import type { Lease, Outcome } from "../../src/job/job.ts";
 import { createSignal, type Signal } from "../../src/lifecycle.ts";
 import type { StopReason } from "../../src/pool/chunk.ts";
 import type { AttemptEvent, Ended, Pool, Progress, RunCallbacks } from "../../src/pool/port.ts";
+import { type Bounds, createPoolSize } from "../../src/pool/size.ts";
 import { succeeded } from "../support/samples.ts";
 
 /** An attempt, as the code of its task sees it. */
@@ -45,8 +46,11 @@ export type HeldChunk = {
 };
 
 export type FakePoolParts = {
-  readonly workers: number;
+  /** A number: so many are always there. */
+  readonly workers: number | Bounds;
   readonly clock: Clock;
+  /** A worker above the lower bound ends after it was idle for so long. Default: never. */
+  readonly idleMs?: number;
   readonly name?: string;
   readonly tasks?: FakeTasks;
   /** How long a job may take to stop. Default: for ever. */
@@ -104,12 +108,32 @@ const held: FakeTasks = { begin() {} };
 export function createFakePool(parts: FakePoolParts): FakePool {
   const { workers, clock, name = "cpu", tasks = held, count = () => {} } = parts;
   const { graceMs = Number.POSITIVE_INFINITY, timeoutMs = Number.POSITIVE_INFINITY } = parts;
+  const { idleMs = Number.POSITIVE_INFINITY } = parts;
+  const size = createPoolSize(typeof workers === "number" ? { min: workers, max: workers } : workers);
   const chunks: Chunk[] = [];
+  /** The timers of idle workers. */
+  const idle: (() => void)[] = [];
   const sizes: number[] = [];
   const told: number[] = [];
   const progress = new Map<number, Progress>();
   let most = 0;
   let isStopping = false;
+
+  const countWorkers = () => idle.length + chunks.length;
+  const free = () => Math.max(size.capacity() - chunks.length, 0);
+
+  function addIdle(): void {
+    let cancel = () => {};
+    const expire = () => {
+      if (countWorkers() > size.bounds().min) idle.splice(idle.indexOf(cancel), 1);
+    };
+    if (idleMs < Number.POSITIVE_INFINITY) cancel = clock.after(idleMs, expire);
+    idle.push(cancel);
+  }
+
+  function startMissing(): void {
+    while (countWorkers() < size.bounds().min) addIdle();
+  }
 
   const timeoutOf = (lease: Lease) => lease.timeoutMs ?? timeoutMs;
   const unstarted = (lease: Lease, outcome: Outcome): Ended => {
@@ -204,7 +228,7 @@ export function createFakePool(parts: FakePoolParts): FakePool {
       finish(chunk, current, stop ? stopped(stop, current.lease) : { kind: "failed", failure });
       tasks.onEnd?.(current, undefined);
     }
-    over(chunk);
+    over(chunk, true);
   }
 
   /** Takes back those behind the one that runs. */
@@ -234,9 +258,11 @@ export function createFakePool(parts: FakePoolParts): FakePool {
     for (const cancel of chunk.cancels.splice(0)) cancel();
   }
 
-  function over(chunk: Chunk): void {
+  function over(chunk: Chunk, isDead = false): void {
     quiet(chunk);
     chunks.splice(chunks.indexOf(chunk), 1);
+    if (isDead) startMissing();
+    else addIdle();
     reportEnded(chunk);
     chunk.done.fire();
   }
@@ -275,14 +301,25 @@ export function createFakePool(parts: FakePoolParts): FakePool {
     }
   }
 
+  startMissing();
   return {
-    ...{ name, held: chunks, sizes, told, minWorkers: workers, maxWorkers: workers },
-    workers: () => workers,
-    free: () => workers - chunks.length,
+    ...{ name, held: chunks, sizes, told, concurrency: 1 },
+    ...{ bounds: size.bounds, target: size.target, setTarget: size.setTarget },
+    workers: countWorkers,
+    busyWorkers: () => chunks.length,
+    resize(bounds) {
+      size.resize(bounds);
+      for (const cancel of idle.splice(0)) {
+        cancel();
+        addIdle();
+      }
+      startMissing();
+    },
+    free,
     canRun: () => true,
     startingMs: () => undefined,
     async run(leases, callbacks) {
-      const isFree = chunks.length < workers;
+      const isFree = free() > 0;
       if (parts.onRun) parts.onRun(isFree || isStopping);
       else if (!isFree && !isStopping) throw new Error("a chunk was sent to a pool without a free worker");
       if (!isFree || isStopping) {
@@ -292,6 +329,7 @@ export function createFakePool(parts: FakePoolParts): FakePool {
       sizes.push(leases.length);
       if (leases.length > 1) count("chunks of several");
       const chunk = chunkOf(leases, callbacks);
+      idle.pop()?.();
       chunks.push(chunk);
       most = Math.max(most, chunks.length);
       if (parts.takeMs) later(chunk, parts.takeMs(), () => beginNext(chunk));

@@ -19,7 +19,7 @@ import {
 } from "../../src/pool/flags.ts";
 
 function newFlags() {
-  const flags = flagsOf(createFlags(1), 0);
+  const flags = flagsOf(createFlags(), 0);
   clear(flags, maxChunk);
   return flags;
 }
@@ -59,7 +59,7 @@ describe("the flags of a job", () => {
   });
 
   test("a new chunk in the slot starts with clean flags, and other slots are not touched", () => {
-    const shared = createFlags(3);
+    const shared = createFlags();
     const slots = [0, 1, 2].map((slot) => flagsOf(shared, slot));
     for (const flags of slots) {
       clear(flags, maxChunk);

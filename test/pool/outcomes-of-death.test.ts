@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { begin, end, take, tellToStop } from "../../src/pool/flags.ts";
 import { createOutcomes } from "../../src/pool/outcomes.ts";
+import { createPoolSize } from "../../src/pool/size.ts";
 import { createSlots } from "../../src/pool/slots.ts";
 import { newLease } from "../support/samples.ts";
 
 /** What becomes of a job that was told to give up, did so, and whose thread died before it could say how it ended. */
 function afterDeath({ isStopping }: { readonly isStopping: boolean }): readonly string[] {
-  const slot = createSlots(1).take([newLease()], { onEnded() {} }, 0);
+  const slot = createSlots(createPoolSize({ min: 1, max: 1 })).take([newLease()], { onEnded() {} }, 0);
   assert.ok(slot);
   take(slot.flags, 1);
   begin(slot.flags, 0, 0);

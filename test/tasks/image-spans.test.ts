@@ -17,7 +17,7 @@ async function spansOf(
   given: { readonly [key: string]: unknown } = {},
   { flags = "01", isExported = true } = {},
 ) {
-  const spans = createSpans(spanLogOf(createSpanLogs(1), 0), 0);
+  const spans = createSpans(spanLogOf(createSpanLogs(), 0), 0);
   const span = spans.around;
   const ctx = {
     ...fakeContext(readSettings(given)),

@@ -121,7 +121,7 @@ function endSoon(exitCode: number): void {
   systemClock.after(lingerMs, () => exitAtOnce(exitCode));
 }
 
-function poolText({ name, minWorkers, maxWorkers }: RunningServer["pools"][number]): string {
-  const count = minWorkers === maxWorkers ? maxWorkers : `${minWorkers}-${maxWorkers}`;
-  return `${name} (${count} ${maxWorkers === 1 ? "worker" : "workers"})`;
+function poolText({ name, min, max }: RunningServer["pools"][number]): string {
+  const count = min === max ? max : `${min}-${max}`;
+  return `${name} (${count} ${max === 1 ? "worker" : "workers"})`;
 }

@@ -99,7 +99,7 @@ type State = {
 export function createDispatcher(parts: DispatcherParts): Dispatcher {
   const { pool, suspects, store, backlog, clock, owner, leaseMs, settle } = parts;
   const chunkSize = createChunkSize(parts.maxChunk);
-  const prefetch = createPrefetch(pool.maxWorkers, parts.maxChunk);
+  const prefetch = createPrefetch(pool.target, parts.maxChunk);
   const waiting = createWaitingLeases((jobs) => backlog.change(pool.name, jobs));
   const inFlight = createInFlight();
   const alarm = createAlarm(clock, poll);

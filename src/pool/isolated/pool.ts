@@ -13,6 +13,7 @@ import { within } from "../thread-termination.ts";
 import { notBegun } from "../outcomes.ts";
 import type { Ended, Pool, PoolCode, PoolOptions, Progress, RunCallbacks } from "../port.ts";
 import { type OwnProcess, startOwnProcess } from "./own-process.ts";
+import { createPoolSize } from "../size.ts";
 import { createRelayEnd } from "./resource-relay.ts";
 import type { FromProcess } from "./protocol.ts";
 
@@ -63,7 +64,8 @@ const longestPauseMs = 60_000;
 const endMs = 5_000;
 
 export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
-  const { name, work, outputBounds, loadMs, graceMs, isTraced = false, clock, log, maxProcesses } = options;
+  const { name, work, outputBounds, loadMs, graceMs, isTraced = false, clock, log } = options;
+  const size = createPoolSize({ min: 0, max: options.maxProcesses });
   const attempts = new Set<Attempt>();
   const alive = new Set<OwnProcess>();
   let isStopping = false;
@@ -250,10 +252,10 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
 
   return {
     name,
-    minWorkers: 0,
-    maxWorkers: maxProcesses,
+    ...{ concurrency: 1, bounds: size.bounds, target: size.target, setTarget: size.setTarget, resize: size.resize },
     workers: () => alive.size,
-    free: () => (isPaused() ? 0 : maxProcesses - attempts.size),
+    busyWorkers: () => Math.min(attempts.size, alive.size),
+    free: () => (isPaused() ? 0 : Math.max(size.capacity() - attempts.size, 0)),
     canRun: () => !isPaused(),
     startingMs(seq) {
       const attempt = find(seq);

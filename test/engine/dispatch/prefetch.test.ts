@@ -4,7 +4,7 @@ import { createPrefetch } from "../../../src/engine/dispatch/prefetch.ts";
 
 /** Of workers whose leases take 3 ms: what they hold after jobs that took so long, the same again and again. */
 function after(workers: number, durations: readonly number[], { max = 128, leaseMs = 3 } = {}) {
-  const ahead = createPrefetch(workers, max);
+  const ahead = createPrefetch(() => workers, max);
   ahead.recordLease(leaseMs);
   for (let jobs = 0; jobs < 2_000; jobs += 1) ahead.recordJob(durations[jobs % durations.length] as number);
   return ahead;
@@ -16,7 +16,7 @@ const mixed = Array.from({ length: 200 }, (_, index) => (index === 100 ? 85 : in
 
 describe("jobs held ready", () => {
   test("are none before anything is known of the jobs", () => {
-    const ahead = createPrefetch(2, 128);
+    const ahead = createPrefetch(() => 2, 128);
     assert.equal(ahead.jobs(1), 0);
     ahead.recordLease(3);
     assert.equal(ahead.jobs(1), 0);
