@@ -134,7 +134,7 @@ const homes = {
   nodemailer: ["src/tasks/email/nodemailer.ts"],
   pg: ["src/tasks/db/postgres/"],
   pino: ["src/telemetry/log.ts"],
-  piscina: ["src/pool/pool.ts"],
+  piscina: ["src/pool/threads.ts"],
   sharp: ["src/tasks/image/picture.ts"],
   yaml: ["src/config.ts"],
   zod: ["src/config/checks.ts"],
@@ -290,7 +290,7 @@ suite("the checks see", () => {
   test("a package away from home, and one without a home", () => {
     const stray = file("src/engine/a.ts", 'import { Piscina } from "piscina";', 'import leftPad from "left-pad";');
     assert.deepEqual(strayPackages([stray], homes), [
-      "src/engine/a.ts may not import piscina: src/pool/pool.ts may",
+      "src/engine/a.ts may not import piscina: src/pool/threads.ts may",
       "src/engine/a.ts may not import left-pad: no file may",
     ]);
   });
