@@ -8,7 +8,8 @@
 import { parseDocument } from "yaml";
 import { type Checked, type Issues, poolShape } from "./config/checks.ts";
 import { type AnyOption, type AsGiven, type Key, options, otherVariables, secretKeys } from "./config/options.ts";
-import { closest, isLoopback, type PoolConfig, portClash, shown, sizePool } from "./config/rules.ts";
+import { closest } from "./closest.ts";
+import { isLoopback, type PoolConfig, portClash, shown, sizePool } from "./config/rules.ts";
 import { withoutServiceLinks } from "./config/service-links.ts";
 import { messageOf, StartError } from "./errors.ts";
 

@@ -50,6 +50,12 @@ export const rules = {
     false,
     (service: string, known: string) => `no service is named "${service}"; there are: ${known}`,
   ),
+  unknown_pool: rule(
+    Code.NotFound,
+    false,
+    (pool: string, known: string, near: string | undefined) =>
+      `no pool is named "${pool}"; there are: ${known}${near === undefined ? "" : `: did you mean "${near}"?`}`,
+  ),
   job_not_found: rule(
     Code.NotFound,
     false,

@@ -171,6 +171,7 @@ async function start(
   const readiness = createReadiness({
     ...{ draining: draining.signal, failed: failed.signal },
     ...{ diskRefusal: disk.refusal, brokenPools: poolWatch.broken },
+    pausedPools: engine.poolControl.paused,
   });
   observeServer(registry, { disk, log, tracing, readiness, store: config.store });
   const profiler = createServerProfiler(config, { pools, storeThreads, diskRefusal: disk.refusal, clock, log });

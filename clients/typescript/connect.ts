@@ -18,6 +18,7 @@ import type { ListClientsOptions, ListedClients } from "./clients.ts";
 import { listClients } from "./clients.ts";
 import type { Drained, DrainOptions } from "./drain.ts";
 import { drain } from "./drain.ts";
+import { type PausedPool, pausePool, type ResumedPool, resumePool } from "./pools.ts";
 import { type LogLevelChange, setLogLevel, type SetLogLevelOptions } from "./log-level.ts";
 import type { LogThresholdName } from "./names.ts";
 import { profile, type ProfileInfo, type ProfileOptions } from "./profile.ts";
@@ -124,6 +125,10 @@ export type MillpondClient = {
   deleteJobs(jobs: JobsOrFilter, options?: DeleteOptions): Promise<Deleted>;
   /** Makes the server lease nothing more and refuse jobs, until it is started again. */
   drain(options?: DrainOptions): Promise<Drained>;
+  /** Starts no more jobs of a pool until it is resumed, also after a restart; what runs goes on. Throws `unknown_pool`. */
+  pausePool(pool: string): Promise<PausedPool>;
+  /** Ends the pause of a pool. Throws `unknown_pool`. */
+  resumePool(pool: string): Promise<ResumedPool>;
   /** Changes which lines the server's log has; `configured`: those of its configuration. */
   setLogLevel(level: LogThresholdName | "configured", options?: SetLogLevelOptions): Promise<LogLevelChange>;
   /**
@@ -192,6 +197,8 @@ export function connect(options: ConnectOptions): MillpondClient {
     redrive: (jobs, redriveOptions) => redrive(call, jobs, redriveOptions),
     deleteJobs: (jobs, deleteOptions) => deleteJobs(call, jobs, deleteOptions),
     drain: (drainOptions) => drain(call, drainOptions),
+    pausePool: (pool) => pausePool(call, pool),
+    resumePool: (pool) => resumePool(call, pool),
     setLogLevel: (level, levelOptions) => setLogLevel(call, level, levelOptions),
     profile: (profileOptions) => profile(call, profileOptions),
     listClients: (listOptions) => listClients(call, listOptions),

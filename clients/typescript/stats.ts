@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { Percentiles, PoolStats, ResourceStats, Snapshot, TaskStats } from "../../src/gen/millpond/v1/stats_pb.ts";
 import { type ClientStats, ClientStatsSchema } from "../../src/gen/millpond/v1/stats_pb.ts";
+import { type PauseInfo, toPause } from "./pools.ts";
 
 /** Percentiles of a duration in milliseconds; undefined when nothing was measured. */
 export type PercentilesMs = {
@@ -33,6 +34,8 @@ export type PoolSnapshot = {
   readonly isBroken: boolean;
   /** Of the running jobs, those that run in a process of their own: two server processes died while they ran. */
   readonly suspects: number;
+  /** Undefined: it is not paused. */
+  readonly pause: PauseInfo | undefined;
 };
 
 /** One task's traffic: counts since the server started, percentiles over the last minute or two. */
@@ -173,6 +176,7 @@ function toPoolSnapshot(row: PoolStats): PoolSnapshot {
     oldestDeadAgeMs: toMs(row.oldestDeadAge) ?? 0,
     isBroken: row.broken,
     suspects: row.suspects,
+    pause: toPause(row.pause),
   };
 }
 

@@ -12,6 +12,7 @@ import { init } from "./scaffold/init.ts";
 import { job } from "./jobs/job.ts";
 import { jobs } from "./jobs/jobs.ts";
 import { logLevel } from "./server/log-level.ts";
+import { poolsList, poolsPause, poolsResume } from "./server/pools.ts";
 import { profile } from "./server/profile.ts";
 import { results } from "./jobs/results.ts";
 import { run } from "./submit/run.ts";
@@ -27,12 +28,27 @@ import { watch } from "./jobs/watch.ts";
 /** Every command, in the order of `millpond --help`. */
 export const commands: readonly Command[] = [
   ...[serve, submit, run, results, stats, top, tasks, job, jobs, watch, explain, cancel],
-  ...[deadList, deadShow, deadRedrive, deadDelete, drain, logLevel, profile, health, taskNew, init],
+  ...[
+    deadList,
+    deadShow,
+    deadRedrive,
+    deadDelete,
+    poolsList,
+    poolsPause,
+    poolsResume,
+    drain,
+    logLevel,
+    profile,
+    health,
+    taskNew,
+    init,
+  ],
 ];
 
 /** First words of commands whose names have two. */
 const groups: { readonly [name: string]: string } = {
   dead: "list, show, redrive and delete dead letters",
+  pools: "list, pause and resume pools",
   task: "write tasks of your own",
 };
 

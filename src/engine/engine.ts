@@ -16,6 +16,7 @@ import type { Death } from "./settle/alerts.ts";
 import { type Backlog, createBacklog } from "./admit/backlog.ts";
 import { type Canceller, createCanceller } from "./act/cancel.ts";
 import { createDeadLetters, type DeadLetters } from "./act/dead-letters.ts";
+import { createPoolControl, type PoolControl } from "./act/pool-control.ts";
 import type { DiskWatermark } from "./admit/disk-watermark.ts";
 import { createDispatcher, type EnginePool, type Lane } from "./dispatch/dispatcher.ts";
 import { createExplain, type Explain } from "./watch/explain.ts";
@@ -92,6 +93,7 @@ export type Engine = Service & {
   readonly rateLimit: RateLimit;
   readonly canceller: Canceller;
   readonly deadLetters: DeadLetters;
+  readonly poolControl: PoolControl;
   readonly watchers: Watchers;
   readonly explain: Explain;
   readonly pools: readonly EnginePool[];
@@ -124,6 +126,7 @@ export function createEngine(parts: EngineParts): Engine {
     },
     results: readers.hint,
     jobs: watchers.changed,
+    overrides: () => void poolControl.load().catch(onError),
   });
   const onEvent = (lease: Lease, event: AttemptEvent) => {
     if (event.kind === "progress") return watchers.progress(lease, event.progress);
@@ -203,12 +206,22 @@ export function createEngine(parts: EngineParts): Engine {
     checks: parts.checks,
     onSubmitted: () => pruner.submitted(),
   });
-  const backlogPoll = createLoop({
-    ...{ name: "backlog", clock, everyMs: parts.pollMs, onError },
+  const poolControl = createPoolControl({
+    ...{ store, clock, log },
+    pools: pools.map(({ pool: { name } }) => ({
+      name,
+      setPaused(isPaused) {
+        for (const { dispatcher } of lanesOf(name)) dispatcher.setPaused(isPaused);
+      },
+    })),
+  });
+  /** Of what other servers change of pools. */
+  const poolPoll = createLoop({
+    ...{ name: "backlog and pauses", clock, everyMs: parts.pollMs, onError },
     async round() {
       const waitingIn = (pool: string) =>
         lanesOf(pool).reduce((sum, lane) => sum + lane.dispatcher.waiting().length, 0);
-      await backlog.load(waitingIn);
+      await Promise.all([backlog.load(waitingIn), poolControl.load()]);
     },
   });
   const pruner = createPruner({ store, clock, retention: parts.retention, onError });
@@ -221,7 +234,7 @@ export function createEngine(parts: EngineParts): Engine {
   const open = (pool: string) =>
     lanesOf(pool).reduce((sum, { dispatcher }) => sum + dispatcher.running(), settler.unwritten(pool));
 
-  const numbers = createNumbers({ store, backlog, clock, running: open, pools });
+  const numbers = createNumbers({ store, backlog, clock, running: open, pools, overrides: poolControl.overrides });
   observeNumbers(parts.registry, numbers);
   parts.registry.observed((observe) => {
     observe("millpond.result.readers", readers.count());
@@ -237,7 +250,7 @@ export function createEngine(parts: EngineParts): Engine {
 
   return {
     name: "engine",
-    ...{ admission, readers, backlog, stats, numbers, rateLimit, watchers, pools, drain, ended },
+    ...{ admission, readers, backlog, stats, numbers, rateLimit, watchers, pools, poolControl, drain, ended },
     running: (pool) => (pool === undefined ? [...named.keys()] : [pool]).reduce((sum, name) => sum + open(name), 0),
     canceller: createCanceller({
       ...{ store, perClient, clock, backlog, stats, tracing },
@@ -253,13 +266,15 @@ export function createEngine(parts: EngineParts): Engine {
         const waiting = dispatcher.waiting().map(({ seq }) => seq);
         const { startingMs } = pool;
         const workers = pool.bounds().max;
-        return { running: dispatcher.running(), waiting, workers, isBroken: !pool.canRun(), startingMs };
+        const { pause } = poolControl.overrides(job.pool);
+        return { running: dispatcher.running(), waiting, workers, pause, isBroken: !pool.canRun(), startingMs };
       },
     }),
     async recover() {
       const recovered = await recoverLost({ store, clock, settle, flush });
       if (recovered > 0)
         log.warn({ jobs: recovered }, "jobs were running when the last process died: their attempts are lost");
+      await poolControl.load();
       otherPools = await backlog.load();
       for (const pool of otherPools) log.warn({ pool }, "jobs wait in a pool that is not configured");
     },
@@ -268,11 +283,11 @@ export function createEngine(parts: EngineParts): Engine {
       await reaper.start();
       for (const { dispatcher } of lanes) await dispatcher.start();
       await pruner.start();
-      if (store.isShared) await backlogPoll.start();
+      if (store.isShared) await poolPoll.start();
     },
     async stop() {
       drain();
-      await Promise.all([pruner.stop(), reaper.stop(), backlogPoll.stop(), ended()]);
+      await Promise.all([pruner.stop(), reaper.stop(), poolPoll.stop(), ended()]);
       await leaseKeeper.stop();
       await flush();
       unsubscribe();

@@ -2,6 +2,7 @@
 import type { Clock } from "../clock.ts";
 import type { JobState, Lease } from "../job/job.ts";
 import type { Registry } from "../metrics/registry.ts";
+import type { PoolOverrides, PoolPause } from "../store/pool-overrides.ts";
 import type { Store, StoreSize } from "../store/store.ts";
 import type { Backlog } from "./admit/backlog.ts";
 import type { EnginePool } from "./dispatch/dispatcher.ts";
@@ -17,6 +18,8 @@ export type PoolNow = {
   readonly minWorkers: number;
   readonly maxWorkers: number;
   readonly isBroken: boolean;
+  /** Null: it is not paused. */
+  readonly pause: PoolPause | null;
 };
 
 /** What the store knows of a pool. */
@@ -43,11 +46,13 @@ export type NumbersParts = {
   /** Jobs of a pool that run, or have ended and that is not written yet. */
   readonly running: (pool: string) => number;
   readonly pools: readonly EnginePool[];
+  /** What operators changed of a pool. */
+  readonly overrides: (pool: string) => PoolOverrides;
 };
 
 const noJobs = { QUEUED: 0, RUNNING: 0, SUCCEEDED: 0, DEAD: 0, CANCELLED: 0 } as const;
 
-export function createNumbers({ store, backlog, clock, running, pools }: NumbersParts): Numbers {
+export function createNumbers({ store, backlog, clock, running, pools, overrides }: NumbersParts): Numbers {
   return {
     pools: () =>
       pools.map(({ pool, suspects }) => ({
@@ -60,6 +65,7 @@ export function createNumbers({ store, backlog, clock, running, pools }: Numbers
         minWorkers: pool.bounds().min,
         maxWorkers: pool.bounds().max,
         isBroken: !pool.canRun(),
+        pause: overrides(pool.name).pause,
       })),
     async stored() {
       const now = clock.now();
@@ -97,6 +103,7 @@ export function observeNumbers(registry: Registry, numbers: Numbers): void {
       observe("millpond.pool.min_workers", each.minWorkers, of);
       observe("millpond.pool.max_workers", each.maxWorkers, of);
       observe("millpond.pool.broken", each.isBroken ? 1 : 0, of);
+      observe("millpond.pool.paused", each.pause ? 1 : 0, of);
     }
   });
   registry.observed(async (observe) => {

@@ -167,6 +167,13 @@ const rows = {
     description: "1 while no worker of the pool can run a job, else 0.",
     advice: "Threads die or hang while they load tasks; the server's log says why.",
   },
+  "millpond.pool.paused": {
+    kind: "gauge",
+    unit: "",
+    attributes: ["pool"],
+    description: "1 while the pool is paused, else 0.",
+    advice: "Its jobs wait: `millpond pools list` says who paused it, `millpond pools resume` ends it.",
+  },
   "millpond.not_ready": {
     kind: "gauge",
     unit: "",

@@ -17,19 +17,21 @@ import type { Profiler } from "../profile.ts";
 import type { Store } from "../store/store.ts";
 import { fromLogThreshold, toLogThreshold, toProfileKind } from "./convert/admin.ts";
 import { durationToMs } from "./convert/time.ts";
+import { createPoolMethods, type PoolsParts } from "./pools.ts";
 import type { Implementation } from "./served.ts";
 import { clientStats, type ClientStatsParts, runningByClient } from "./snapshot.ts";
 
-export type AdminParts = ClientStatsParts & {
-  readonly drain: Pick<Draining, "start" | "ended">;
-  /** Jobs that run. */
-  readonly running: () => number;
-  readonly store: Pick<Store, "counts">;
-  readonly numbers: Pick<Numbers, "started">;
-  readonly logControl: LogControl;
-  readonly profiler: Profiler;
-  readonly clock: Clock;
-};
+export type AdminParts = ClientStatsParts &
+  PoolsParts & {
+    readonly drain: Pick<Draining, "start" | "ended">;
+    /** Jobs that run. */
+    readonly running: () => number;
+    readonly store: Pick<Store, "counts">;
+    readonly numbers: Pick<Numbers, "started" | "pools">;
+    readonly logControl: LogControl;
+    readonly profiler: Profiler;
+    readonly clock: Clock;
+  };
 
 const maxWaitMs = 3_600_000;
 const [shortestLogChangeMs, longestLogChangeMs] = [1_000, 86_400_000];
@@ -40,6 +42,7 @@ const usualClients = 100;
 export function createAdmin(parts: AdminParts): Implementation<typeof AdminService> {
   const { drain, running, store, stats, numbers, logControl, profiler, clock } = parts;
   return {
+    ...createPoolMethods(parts),
     async drain({ wait }, { signal }) {
       const waitMs = boundedMs(wait, "wait", 0, maxWaitMs) ?? 0;
       drain.start();

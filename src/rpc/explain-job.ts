@@ -19,6 +19,7 @@ const wireCauses: Readonly<Record<Cause, WireCause>> = {
   queued: WireCause.QUEUED,
   workers_busy: WireCause.WORKERS_BUSY,
   draining: WireCause.DRAINING,
+  paused: WireCause.PAUSED,
   no_pool: WireCause.NO_POOL,
   pool_broken: WireCause.POOL_BROKEN,
   worker_starting: WireCause.WORKER_STARTING,

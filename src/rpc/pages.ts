@@ -53,9 +53,11 @@ export function jsonAnswer(status: number, body: unknown): PageAnswer {
 }
 
 /** Whether to restart the server, and whether to send it jobs. */
-export function healthPages(readiness: Pick<Readiness, "reasons">): Pages {
-  const says = (reasons: ReturnType<Readiness["reasons"]>) =>
-    reasons.length === 0 ? jsonAnswer(200, { status: "SERVING" }) : jsonAnswer(503, { status: "NOT_SERVING", reasons });
+export function healthPages(readiness: Pick<Readiness, "reasons" | "paused">): Pages {
+  const says = (reasons: ReturnType<Readiness["reasons"]>, details = {}) =>
+    reasons.length === 0
+      ? jsonAnswer(200, { status: "SERVING", ...details })
+      : jsonAnswer(503, { status: "NOT_SERVING", reasons, ...details });
   return new Map<string, Page>([
     [
       "/healthz",
@@ -68,9 +70,12 @@ export function healthPages(readiness: Pick<Readiness, "reasons">): Pages {
     [
       "/readyz",
       {
-        summary: "whether it takes and runs jobs: 200, or 503 with the reasons",
+        summary: "whether it takes and runs jobs: 200, or 503 with the reasons; and which pools are paused",
         isForProbes: true,
-        answer: () => says(readiness.reasons()),
+        answer() {
+          const paused = readiness.paused();
+          return says(readiness.reasons(), paused.length > 0 ? { paused } : {});
+        },
       },
     ],
   ]);

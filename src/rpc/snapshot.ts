@@ -15,6 +15,7 @@ import {
 } from "../gen/millpond/v1/stats_pb.ts";
 import type { ResourceHost } from "../pool/resources/host.ts";
 import { durationFromMs } from "./convert/time.ts";
+import { fromPause } from "./pools.ts";
 
 export type SnapshotParts = ClientStatsParts & {
   readonly numbers: Numbers;
@@ -49,7 +50,7 @@ export async function readServerNumbers({ stats, numbers, resources }: SnapshotP
   return {
     uptime: durationFromMs(stats.uptimeMs()),
     store: { sizeBytes: BigInt(size.bytes), freeBytes: BigInt(size.freeBytes) },
-    pools: numbers.pools().map(({ isBroken, queued, maxQueued, ...pool }, index) => {
+    pools: numbers.pools().map(({ isBroken, pause, queued, maxQueued, ...pool }, index) => {
       const { jobs, oldestAgeMs = 0, oldestDeadAgeMs = 0 } = stored[index] ?? {};
       return {
         ...pool,
@@ -61,6 +62,7 @@ export async function readServerNumbers({ stats, numbers, resources }: SnapshotP
         oldestAge: durationFromMs(oldestAgeMs),
         oldestDeadAge: durationFromMs(oldestDeadAgeMs),
         broken: isBroken,
+        ...fromPause(pause),
       };
     }),
     tasks: stats.tasks().map((task) => taskStats(task, runningOfTask.get(keyOf(task)) ?? 0)),

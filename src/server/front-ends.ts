@@ -25,7 +25,7 @@ export type FrontEndParts = {
   readonly services: ReturnType<typeof createService>;
   readonly tasks: () => Tasks;
   readonly types: TypeRegistry;
-  readonly readiness: Pick<Readiness, "reasons">;
+  readonly readiness: Pick<Readiness, "reasons" | "paused">;
   readonly registry: Registry;
   readonly clock: Clock;
   readonly log: Log;

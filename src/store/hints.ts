@@ -89,6 +89,11 @@ export function withHints(calls: StoreCalls): StoreCalls & Pick<Store, "subscrib
       changed(ids.map((id) => ({ client, id })));
       return answers;
     },
+    async override(request) {
+      const answer = await calls.override(request);
+      for (const listener of listeners) listener.overrides(request.pool);
+      return answer;
+    },
     subscribe(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);

@@ -7,6 +7,7 @@ import { withHints } from "./hints.ts";
 import { ackOne, append, createChannel, detach, read } from "./memory/channel.ts";
 import { type Channel, cursorOf, type Held, inTurn, matches, toLease, toStored, toWhole } from "./memory/job.ts";
 import { prune } from "./memory/prune.ts";
+import { noOverrides, override, type PoolOverrides } from "./pool-overrides.ts";
 import type { Cancelled, PoolCounts, Redriven, Removed, Settled, Settling } from "./store.ts";
 import type { Store, StoreCalls, Submission, Submitted } from "./store.ts";
 
@@ -22,6 +23,7 @@ export function createMemoryStore({ isShared = false } = {}): Store {
   const channels = new Map<string, Channel>();
   const keys = new Map<string, Key>();
   const pools = new Set<string>();
+  const overrides = new Map<string, PoolOverrides>();
   let lastSeq = 0;
   let latestAt = 0;
   let closed = false;
@@ -244,6 +246,15 @@ export function createMemoryStore({ isShared = false } = {}): Store {
           diedAt: least(dead.map(({ finishedAt }) => finishedAt!)),
         };
       }),
+
+    override: ({ pool, ...request }) => {
+      const before = overrides.get(pool) ?? noOverrides;
+      const after = override(before, request);
+      if (after.pause || after.resize) overrides.set(pool, after);
+      else overrides.delete(pool);
+      return { before, after };
+    },
+    overrides: () => new Map(overrides),
 
     latest: () => latestAt,
     size: () => ({ bytes: 0, freeBytes: 0 }),

@@ -29,6 +29,7 @@ import type {
   StoredResult,
   WholeJob,
 } from "../job/job.ts";
+import type { Overridden, OverrideRequest, PoolOverrides } from "./pool-overrides.ts";
 
 /** What a driver finds and orders jobs by. */
 export type JobColumns = Pick<
@@ -237,6 +238,8 @@ export type HintListener = {
   results(client: string, channel: string): void;
   /** The states of these jobs may have changed. */
   jobs(jobs: readonly JobName[]): void;
+  /** The overrides of this pool may have changed. */
+  overrides(pool: string): void;
 };
 
 export type ListRequest = {
@@ -354,6 +357,10 @@ export type Store = {
   counts(): Promise<Counts>;
   /** Since when the oldest due job of each of these pools is due, and its oldest DEAD job dead; in the request's order. */
   oldest(request: { readonly pools: readonly string[]; readonly now: number }): Promise<readonly Oldest[]>;
+  /** Changes what operators said of a pool: see `override`, which decides. Idempotent. */
+  override(request: OverrideRequest): Promise<Overridden>;
+  /** The overrides of all pools that have any, configured or not. */
+  overrides(): Promise<ReadonlyMap<string, PoolOverrides>>;
   /**
    * The latest time that a call which may write has brought as its own (`now`, `submittedAt`, `finishedAt`), also before the store was
    * opened; 0: none. It is as durable as what was written with it; after a crash it may be `latestKeptMs` older than the

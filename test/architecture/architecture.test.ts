@@ -30,6 +30,7 @@ const ground = [
   "profile",
   "heap snapshots",
   "visible text",
+  "closest",
   "json value",
   "job",
   "tracing",
@@ -51,6 +52,7 @@ const rooms: readonly Room[] = [
   room("profile", ["src/profile.ts"], []),
   room("heap snapshots", ["src/heap-snapshots.ts"], ["errors", "lifecycle"]),
   room("visible text", ["src/visible.ts"], []),
+  room("closest", ["src/closest.ts"], []),
   room("json value", ["src/json-value.ts"], []),
   room("version", ["src/version.ts"], []),
   room("code cache", ["src/code-cache.ts"], []),
@@ -60,9 +62,9 @@ const rooms: readonly Room[] = [
   room("tracing", ["src/tracing.ts"], ["errors", "job"]),
   room("metrics", ["src/metrics/"], ["clock"]),
 
-  room("config", ["src/config.ts", "src/config/"], ["errors", "job"]),
+  room("config", ["src/config.ts", "src/config/"], ["errors", "job", "closest"]),
   room("task api", ["src/pool/task.ts", "src/pool/task-log.ts", "src/pool/resource.ts"], ["errors", "job", "schema"]),
-  room("store port", ["src/store/store.ts", "src/store/hints.ts"], ["job"]),
+  room("store port", ["src/store/store.ts", "src/store/hints.ts", "src/store/pool-overrides.ts"], ["job"]),
 
   room("stores", ["src/store/open.ts"], [...ground, "store port", "memory store", "sqlite store"]),
   room("memory store", ["src/store/memory.ts", "src/store/memory/"], [...ground, "store port"]),

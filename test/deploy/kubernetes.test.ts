@@ -21,6 +21,7 @@ async function healthNames(): Promise<string[]> {
     failed: never,
     diskRefusal: () => undefined,
     brokenPools: () => [],
+    pausedPools: () => [],
   });
   const { statuses } = await createHealth({ readiness, resources: noResources, closing: never }, new Map()).list(
     {} as never,

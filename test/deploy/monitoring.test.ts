@@ -134,6 +134,7 @@ suite("the dashboard", () => {
       "millpond_not_ready",
       "millpond_pool_broken",
       "millpond_pool_min_workers",
+      "millpond_pool_paused",
       "millpond_result_readers",
       "millpond_trace_context_malformed_total",
       "nodejs_eventloop_delay_max_seconds",

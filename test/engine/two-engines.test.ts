@@ -272,6 +272,32 @@ test("one stands still for longer than its leases: the other runs its jobs, and 
   assert.equal((await store.counts()).pools[0]?.RUNNING, 0);
 });
 
+test("a pool paused at one is paused at the other by its next poll, and so it is resumed; what runs goes on at both", async (t) => {
+  const { one, other, pass, stateOf } = await open(t);
+  await submit(one, 1, 2);
+  await pass(polledMs);
+  await submit(other, 3);
+
+  const { after } = await one.engine.poolControl.pause("cpu", "ops");
+  await pass(polledMs);
+
+  assert.deepEqual(other.engine.poolControl.overrides("cpu"), after);
+  assert.deepEqual([one.running().length, other.running().length], [1, 1], "what runs goes on");
+  for (const { pool } of [one, other]) pool.endAll();
+  await pass(3 * polledMs);
+  assert.deepEqual([one.running(), other.running(), await stateOf(idOf(3))], [[], [], "QUEUED"]);
+  assert.equal((await other.engine.explain("ada", idOf(3)))?.cause, "paused");
+  const again = await other.engine.poolControl.pause("cpu", "someone else");
+  assert.equal(again.after.pause?.by, "ops", "it was paused already");
+
+  await other.engine.poolControl.resume("cpu", "ops");
+  await pass(polledMs);
+
+  assert.equal(one.engine.poolControl.overrides("cpu").pause, null);
+  const [id] = [...one.running(), ...other.running()];
+  assert.equal(id, idOf(3));
+});
+
 test("each sees within a poll how full the queue is that both fill, and how empty the other has made it", async (t) => {
   const { one, other, pass } = await open(t, 10);
   await one.engine.admission.admit("ada", drafts(10));

@@ -37,7 +37,7 @@ async function open(t: TestContext) {
   });
   const readiness: Readiness = createReadiness({
     ...{ draining: draining.signal, failed: failed.signal },
-    ...{ diskRefusal: disk.refusal, brokenPools: () => broken },
+    ...{ diskRefusal: disk.refusal, brokenPools: () => broken, pausedPools: () => [] },
   });
   const host = createResourceHost({
     resources: [{ name: "billing", settings: undefined, permits: {}, hasProbe: false }],

@@ -21,7 +21,10 @@ function setUp(statsWatches = 10_000) {
   const parts = {
     ...{ clock, stats: createStats(clock, createRegistry(clock)), limits: { statsWatches } },
     closing: new AbortController().signal,
-    numbers: createNumbers({ store, clock, pools: [], running: () => 0, backlog: createBacklog(store, new Map()) }),
+    numbers: createNumbers({
+      ...{ store, clock, pools: [], running: () => 0, backlog: createBacklog(store, new Map()) },
+      overrides: () => ({ pause: null, resize: null }),
+    }),
     rateLimit: { rateOf: () => ({ perSecond: 0, burst: 0 }) },
     resources: { parts: () => [], permits: () => [] },
   } as unknown as StatsWatchParts;

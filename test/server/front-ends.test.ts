@@ -49,7 +49,7 @@ async function open(t: TestContext, limits: { readonly connections?: number } = 
   const fronts = createFrontEnds({
     config: parseConfig({ file: { name: "test.yaml", text }, env: {}, flags: {}, cores: 2 }),
     ...{ services: [health], tasks: () => new Map(), types: typesOf(new Map()), clock, log, random: Math.random },
-    readiness: { reasons: () => [] },
+    readiness: { reasons: () => [], paused: () => [] },
     registry: createRegistry(clock),
   });
   for (const each of [fronts.grpc, fronts.http]) {

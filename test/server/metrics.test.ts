@@ -12,7 +12,7 @@ test("each reason why the server is not ready is 1 while it holds, however many 
   let broken: readonly string[] = [];
   const readiness = createReadiness({
     ...{ draining: draining.signal, failed: new AbortController().signal },
-    ...{ diskRefusal: () => undefined, brokenPools: () => broken },
+    ...{ diskRefusal: () => undefined, brokenPools: () => broken, pausedPools: () => [] },
   });
   const others = {
     disk: { room: () => undefined },

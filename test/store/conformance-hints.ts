@@ -11,6 +11,7 @@ function listen(store: Store) {
     due: (pool, at, isSuspect) => void heard.push(`due ${pool} ${at - t0}${isSuspect ? " suspects" : ""}`),
     results: (client, channel) => void heard.push(`results ${client}/${channel}`),
     jobs: (jobs) => void heard.push(`jobs ${jobs.length}`),
+    overrides: (pool) => void heard.push(`overrides ${pool}`),
   });
   return { take: () => heard.splice(0), stop };
 }
@@ -48,6 +49,14 @@ export function hintsConformance(check: Check): void {
     assert.deepEqual(take(), ["results ada/a", "jobs 1"]);
     await store.remove({ client: "ada", ids: [third!.id] });
     assert.deepEqual(take(), ["jobs 1"]);
+  });
+
+  check("a change of a pool's overrides is hinted at once it is kept", async (store) => {
+    const { take } = listen(store);
+    const paused = store.override({ pool: "cpu", pause: { by: "ops", at: t0 } });
+    assert.deepEqual(take(), []);
+    await paused;
+    assert.deepEqual(take(), ["overrides cpu"]);
   });
 
   check("every listener is notified, and none that has left", async (store) => {

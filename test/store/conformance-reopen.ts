@@ -46,6 +46,13 @@ export function reopenConformance(open: () => Promise<Opened>): void {
     assert.equal(next.leases[0]?.seq, 4);
   });
 
+  test("a pool that was paused and resized still is", async (t) => {
+    if (typeof opened.reopen === "string") return t.skip(opened.reopen);
+    const resize = { min: 0, max: 9, by: "ops", at: t0, configured: { min: 1, max: 4 } };
+    const { after } = await opened.store.override({ pool: "cpu", pause: { by: "ops ☂", at: t0 }, resize });
+    assert.deepEqual(await (await opened.reopen()).overrides(), new Map([["cpu", after]]));
+  });
+
   test("a clock that begins at the latest time, because the machine's was set back, delays nothing", async (t) => {
     if (typeof opened.reopen === "string") return t.skip(opened.reopen);
     const { store } = opened;

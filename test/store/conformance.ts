@@ -11,6 +11,7 @@ import { hintsConformance } from "./conformance-hints.ts";
 import { leasesConformance } from "./conformance-leases.ts";
 import { lettersConformance } from "./conformance-letters.ts";
 import { lookConformance } from "./conformance-look.ts";
+import { overridesConformance } from "./conformance-overrides.ts";
 import { reopenConformance } from "./conformance-reopen.ts";
 import { retentionConformance } from "./conformance-retention.ts";
 import {
@@ -334,6 +335,7 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
   describe(`${name}: cancel, redrive, remove`, () => lettersConformance(check));
   describe(`${name}: channels`, () => channelConformance(check));
   describe(`${name}: retention`, () => retentionConformance(check));
+  describe(`${name}: overrides of pools`, () => overridesConformance(check));
 
   describe(`${name}: reopened`, () => reopenConformance(open));
 }

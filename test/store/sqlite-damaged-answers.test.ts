@@ -77,3 +77,18 @@ test("a job that is submitted again and whose record was damaged is reported", a
   assert.deepEqual(told.splice(0), [sentence("input", job.id)]);
   await again.close();
 });
+
+test("a pause whose row was damaged is none, which is reported, and another can be set", async () => {
+  for (const change of ["overrides = replace(overrides, 'ops', 'opt')", "pool = 'io'", "checksum = 0"]) {
+    const again = await damaged(`UPDATE pool_override SET ${change}`, (store) =>
+      store.override({ pool: "cpu", pause: { by: "ops", at: t0 } }),
+    );
+    assert.equal((await again.overrides()).size, 0, change);
+    assert.match(told.splice(0).join("\n"), /^the row of pool "(cpu|io)" that says whether it is paused .* damaged$/);
+    const { before } = await again.override({ pool: "cpu", pause: { by: "ops", at: t0 + 1 } });
+    assert.equal(before.pause, null);
+    assert.deepEqual((await again.overrides()).get("cpu")?.pause, { by: "ops", at: t0 + 1 });
+    await again.close();
+    await removeStore();
+  }
+});

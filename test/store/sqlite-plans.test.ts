@@ -5,8 +5,8 @@ import { afterEach, beforeEach, describe, test } from "node:test";
 import { createExecutor } from "../../src/store/sqlite/thread/executor.ts";
 import { migrate } from "../../src/store/sqlite/thread/migrate.ts";
 
-/** Read whole, once, when a store is opened. */
-const readWhole = /^SCAN (?:pool_count|total|lease)(?: USING INDEX \S+)?$/;
+/** Read whole, once, when a store is opened, or with a row for each pool at most. */
+const readWhole = /^SCAN (?:pool_count|pool_override|total|lease)(?: USING INDEX \S+)?$/;
 /** Their size is one, or bounded by what was asked for, or by the priorities there are. */
 const small = /^SCAN (?:CONSTANT ROW|16-ROW VALUES CLAUSE|\(subquery-\d+\)) ?/;
 /** Once for a job whose checksum does not fit. */

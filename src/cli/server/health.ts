@@ -27,10 +27,12 @@ export const health: Command = {
     const { http } = (await loadConfig(invocation)).config;
     const host = anyAddress[http.host] ?? http.host;
     const url = `http://${host.includes(":") ? `[${host}]` : host}:${http.port}${isOn(flags, "--alive") ? "/healthz" : "/readyz"}`;
-    const { isServing, says, reasons } = await ask(url);
-    if (isOn(flags, "--json")) terminal.print(JSON.stringify({ serving: isServing, url, says, reasons }));
-    else if (isServing) terminal.print("SERVING");
-    else
+    const { isServing, says, reasons, paused } = await ask(url);
+    if (isOn(flags, "--json")) terminal.print(JSON.stringify({ serving: isServing, url, says, reasons, paused }));
+    else if (isServing) {
+      terminal.print("SERVING");
+      for (const { pool, by, since } of paused) terminal.print(`pool ${pool} is paused by ${by} since ${since}`);
+    } else
       terminal.complain(`millpond: the server is not ${isOn(flags, "--alive") ? "alive" : "ready"} (${url}): ${says}`);
     return isServing ? 0 : 1;
   },
@@ -40,6 +42,8 @@ type ProbeAnswer = {
   readonly isServing: boolean;
   /** For people. */
   readonly says: string;
+  /** Pools that an operator paused: the server is ready all the same. */
+  readonly paused: readonly { readonly pool: string; readonly by: string; readonly since: string }[];
   /** What the server gives as reasons; empty when it is ready, or does not answer. */
   readonly reasons: readonly unknown[];
 };
@@ -48,21 +52,23 @@ async function ask(url: string): Promise<ProbeAnswer> {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
     const text = (await response.text()).trim();
-    const reasons = reasonsIn(text);
+    const { reasons, paused } = detailsIn(text);
     const says = reasons.map(({ message }) => message).join("; ") || text.slice(0, 200) || `HTTP ${response.status}`;
-    return { isServing: response.ok, says: response.ok ? "SERVING" : says, reasons };
+    return { isServing: response.ok, says: response.ok ? "SERVING" : says, reasons, paused };
   } catch (error) {
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    return { isServing: false, says: `${messageOf(cause)}; start it with "millpond serve"`, reasons: [] };
+    return { isServing: false, says: `${messageOf(cause)}; start it with "millpond serve"`, reasons: [], paused: [] };
   }
 }
 
 /** Whoever listens at that port may not be Millpond. */
-function reasonsIn(text: string): readonly { readonly message: string }[] {
+function detailsIn(text: string): Pick<ProbeAnswer, "paused"> & { readonly reasons: readonly { message: string }[] } {
   try {
-    const { reasons } = JSON.parse(text) as { readonly reasons?: unknown };
-    return Array.isArray(reasons) ? reasons.filter((each) => typeof each?.message === "string") : [];
+    const { reasons, paused } = JSON.parse(text) as { readonly reasons?: unknown; readonly paused?: unknown };
+    const listOf = (value: unknown, field: string) =>
+      Array.isArray(value) ? value.filter((each) => typeof each?.[field] === "string") : [];
+    return { reasons: listOf(reasons, "message"), paused: listOf(paused, "pool") };
   } catch {
-    return [];
+    return { reasons: [], paused: [] };
   }
 }

@@ -63,7 +63,11 @@ export function statsLines(terminal: Terminal, snapshot: ServerSnapshot): string
         { title: "OLDEST", align: "right" },
         { title: "RUNNING", align: "right" },
         { title: "SUSPECTS", align: "right", style: when("bad") },
-        { title: "WORKERS", align: "right", style: (cell) => (cell.endsWith(broken) ? "bad" : undefined) },
+        {
+          title: "WORKERS",
+          align: "right",
+          style: (cell) => (cell.endsWith(broken) ? "bad" : cell.endsWith(paused) ? "waiting" : undefined),
+        },
         { title: "SUCCEEDED", align: "right", style: when("good") },
         { title: "DEAD", align: "right", style: when("bad") },
         { title: "FIRST DIED", align: "right" },
@@ -168,10 +172,11 @@ function clientLines(client: ClientSnapshot): string[] {
 }
 
 const broken = " broken";
+const paused = " paused";
 
-function workersCell({ workers, minWorkers, maxWorkers, isBroken }: PoolSnapshot): string {
+function workersCell({ workers, minWorkers, maxWorkers, isBroken, pause }: PoolSnapshot): string {
   const bounds = minWorkers === maxWorkers ? "" : ` (${minWorkers}-${maxWorkers})`;
-  return `${workers}${bounds}${isBroken ? broken : ""}`;
+  return `${workers}${bounds}${isBroken ? broken : pause ? paused : ""}`;
 }
 
 function percentiles({ p50, p90, p99 }: PercentilesMs): string {

@@ -44,6 +44,7 @@ type ColumnOf<T> = SectionColumn & { key(row: T): string | number; text?(row: T)
 const when = (style: Style) => (cell: string) => (cell === "0" ? undefined : style);
 const number = { align: "right" } as const;
 const broken = " broken";
+const paused = " paused";
 
 const pools = section<PoolSnapshot & { readonly attemptsPerSecond: number }>({
   sortedBy: "QUEUED",
@@ -62,9 +63,10 @@ const pools = section<PoolSnapshot & { readonly attemptsPerSecond: number }>({
       title: "RUNNING/WORKERS",
       ...number,
       rank: 2,
-      style: (cell) => (cell.endsWith(broken) ? "bad" : undefined),
+      style: (cell) => (cell.endsWith(broken) ? "bad" : cell.endsWith(paused) ? "waiting" : undefined),
       key: ({ running }) => running,
-      text: ({ running, workers, isBroken }) => `${running}/${workers}${isBroken ? broken : ""}`,
+      text: ({ running, workers, isBroken, pause }) =>
+        `${running}/${workers}${isBroken ? broken : pause ? paused : ""}`,
     },
     {
       title: "OLDEST",

@@ -3,8 +3,8 @@
  *
  * A lease is the right of one process to run one attempt. It ends at a time, and carries a fence, which the store raises with
  * every lease of the job; `store.lease` counts the attempt on disk before it answers. A leased job waits here for a worker,
- * is in flight in a chunk, and is settled with its outcome; at a drain, or when its lease ends before it began, it is
- * released, and the attempt does not count. The lease-keeper renews the leases of both. When a lease ends all the same,
+ * is in flight in a chunk, and is settled with its outcome; at a drain or a pause, or when its lease ends before it began, it
+ * is released, and the attempt does not count. The lease-keeper renews the leases of both. When a lease ends all the same,
  * because the process stood still, the reaper settles the attempt as lost and another process may run the job: what this
  * one settles afterwards has an older fence, and the store refuses it. So every job has one outcome, whoever runs it twice.
  */
@@ -45,6 +45,9 @@ export type Dispatcher = Service & {
   abandon(lease: Lease): void;
   /** What was held at this time, by the monotonic clock, is leased for `leaseMs` from then. */
   renewed(atMs: number): void;
+  /** While it is paused it leases nothing, and releases what did not begin. What runs goes on. Safe to repeat. */
+  setPaused(isPaused: boolean): void;
+  isPaused(): boolean;
   /** Leases nothing more, and releases what did not begin. What runs goes on. Safe to repeat. */
   drain(): void;
 };
@@ -87,6 +90,7 @@ const maxRequests = 2;
 type State = {
   /** From `start` to `drain`, or until the store fails. */
   isLeasing: boolean;
+  isPaused: boolean;
   /** Whether the store may hold due jobs that no request under way asks for. */
   mayHaveMore: boolean;
   /** Leases that are not answered yet, and how many jobs they may bring. */
@@ -103,7 +107,10 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
   const waiting = createWaitingLeases((jobs) => backlog.change(pool.name, jobs));
   const inFlight = createInFlight();
   const alarm = createAlarm(clock, poll);
-  const state: State = { isLeasing: false, mayHaveMore: false, requests: 0, requestedJobs: 0, cancelled: new Set() };
+  const state: State = {
+    ...{ isLeasing: false, isPaused: false, mayHaveMore: false },
+    ...{ requests: 0, requestedJobs: 0, cancelled: new Set() },
+  };
   let drained: Signal | undefined;
 
   /** The flow: lease → chunk → run → settle. Called after every change; each step goes as far as it can now. */
@@ -119,9 +126,11 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     for (let limit = wanted(); limit > 0; limit = wanted()) void lease(limit);
   }
 
+  const mayStart = () => state.isLeasing && !state.isPaused;
+
   /** How many jobs to lease now. */
   function wanted(): number {
-    if (!state.isLeasing || !state.mayHaveMore || state.requests === maxRequests || parts.isBehind()) return 0;
+    if (!mayStart() || !state.mayHaveMore || state.requests === maxRequests || parts.isBehind()) return 0;
     const size = chunkSize.expected();
     const jobs = pool.free() * size + prefetch.jobs(size) - waiting.count() - state.requestedJobs;
     const chunks = Math.ceil(jobs / (maxRequests - state.requests) / size);
@@ -165,7 +174,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 
   /** After a standstill another server may run what waits here: it must not begin under a lease that has ended. */
   function releaseStale(): void {
-    const mayBegin = state.isLeasing && clock.monotonicMs() < waiting.endsMs();
+    const mayBegin = mayStart() && clock.monotonicMs() < waiting.endsMs();
     if (!mayBegin && waiting.count() > 0) settle(waiting.take(waiting.count()).map(released));
   }
 
@@ -249,6 +258,11 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     pollAfter(nextPollMs(parts.polling));
   }
 
+  function setPaused(isPaused: boolean): void {
+    state.isPaused = isPaused;
+    hint();
+  }
+
   function drain(): void {
     state.isLeasing = false;
     alarm.cancel();
@@ -283,6 +297,8 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
       state.isLeasing = true;
       hint();
     },
+    setPaused,
+    isPaused: () => state.isPaused,
     drain,
     async stop() {
       drained ??= createSignal();

@@ -14,9 +14,14 @@ export type NotReady = {
   readonly pool?: string;
 };
 
+/** A pool whose jobs wait because an operator wants it so: the server is ready all the same. */
+type PausedPool = { readonly pool: string; readonly by: string; readonly since: string };
+
 export type Readiness = {
   /** Empty: the server is ready. In the order of `notReadyReasons`. */
   reasons(): readonly NotReady[];
+  /** The pools that are paused, for whoever reads the details. */
+  paused(): readonly PausedPool[];
   /** Resolves when something has changed, which may leave the reasons as they were, or when the signal aborts. */
   changed(signal: AbortSignal): Promise<void>;
   /** To be called when the disk or a pool has changed; the two signals are watched here. */
@@ -32,9 +37,16 @@ export type ReadinessParts = {
   readonly diskRefusal: () => MillpondError | undefined;
   /** Names of the pools that cannot run jobs. */
   readonly brokenPools: () => readonly string[];
+  readonly pausedPools: () => readonly PausedPool[];
 };
 
-export function createReadiness({ draining, failed, diskRefusal, brokenPools }: ReadinessParts): Readiness {
+export function createReadiness({
+  draining,
+  failed,
+  diskRefusal,
+  brokenPools,
+  pausedPools,
+}: ReadinessParts): Readiness {
   const changes = new EventEmitter().setMaxListeners(0);
   const update = () => void changes.emit("changed");
   for (const signal of [draining, failed]) signal.addEventListener("abort", update, { once: true });
@@ -53,6 +65,7 @@ export function createReadiness({ draining, failed, diskRefusal, brokenPools }: 
       }
       return reasons;
     },
+    paused: pausedPools,
     async changed(signal) {
       if (!signal.aborted) await once(changes, "changed", { signal }).catch(() => undefined); // it was aborted
     },

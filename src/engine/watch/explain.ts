@@ -1,6 +1,7 @@
 /** Explains why a job is not running now. */
 import type { Clock } from "../../clock.ts";
 import { isFinal, isSuspect, type StoredJob } from "../../job/job.ts";
+import type { PoolPause } from "../../store/pool-overrides.ts";
 import type { Store } from "../../store/store.ts";
 
 export type Cause =
@@ -13,6 +14,7 @@ export type Cause =
   | "workers_busy"
   | "suspect"
   | "draining"
+  | "paused"
   | "no_pool"
   | "pool_broken"
   | "worker_starting";
@@ -41,6 +43,8 @@ export type ExplainedLane = {
   /** Jobs that are leased, for the store RUNNING, and wait for a worker: the next to start first. */
   readonly waiting: readonly number[];
   readonly workers: number;
+  /** Null: its pool is not paused. */
+  readonly pause: PoolPause | null;
   /** Whether its threads cannot start. */
   readonly isBroken: boolean;
   /** How long this job has waited for a thread that starts; undefined: it does not. */
@@ -71,7 +75,7 @@ export function createExplain({ store, clock, laneOf, isDraining }: ExplainParts
     const startingMs = job.state === "RUNNING" ? lane?.startingMs(job.seq) : undefined;
     const hasStarted = job.state === "RUNNING" && place === -1 && startingMs === undefined;
     const cause = causeOf(job, now, { ahead, hasStarted, startingMs, lane, isDraining: isDraining() });
-    const text = sentence(cause, job, now, { ahead, running, workers, startingMs });
+    const text = sentence(cause, job, now, { ahead, running, workers, startingMs, pause: lane?.pause });
     return { cause, text, job, ahead, running, workers };
   };
 }
@@ -91,6 +95,7 @@ function causeOf(job: StoredJob, now: number, situation: Situation): Cause {
   if (hasStarted) return "running";
   if (!lane) return "no_pool";
   if (isDraining) return "draining";
+  if (lane.pause) return "paused";
   if (job.runAt > now) return job.attempts > 0 ? "backoff" : "delayed";
   if (isSuspect(job)) return "suspect";
   if (lane.isBroken) return "pool_broken";
@@ -107,8 +112,10 @@ function sentence(
     running,
     workers,
     startingMs = 0,
+    pause,
   }: Pick<Explanation, "ahead" | "running" | "workers"> & {
     readonly startingMs: number | undefined;
+    readonly pause: PoolPause | null | undefined;
   },
 ): string {
   const { state, deadReason, attempts, maxAttempts, runAt, pool, failure } = job;
@@ -133,6 +140,8 @@ function sentence(
       return `it is a suspect, for ${job.crashes} server processes died while it ran: it waits for a process of its own, of which ${running} of ${workers} run, and ${count(ahead, "suspect")} of pool "${pool}" ${ahead === 1 ? "starts" : "start"} before it`;
     case "draining":
       return "the server is shutting down and starts nothing more: it stays in the store for the next one";
+    case "paused":
+      return `pool "${pool}" is paused by "${pause?.by}" since ${at(pause?.at)}: it starts once the pool is resumed${runAt > now ? `, in ${span(runAt - now)} at the earliest` : ""}`;
     case "no_pool":
       return `pool "${pool}" is not configured on this server: nothing runs its jobs`;
     case "worker_starting":
@@ -149,5 +158,6 @@ const deadReasons = {
   poison: "the process that ran it and nothing else died",
 } as const;
 
+const at = (ms = 0) => new Date(ms).toISOString();
 const count = (number: number, noun: string) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 const span = (ms: number) => (ms < 1_000 ? `${Math.round(ms)} ms` : `${Math.ceil(ms / 100) / 10} s`);

@@ -33,7 +33,7 @@ export function tryAdmission({
   const backlog = createBacklog(store, limits);
   const stats = createStats(clock, createRegistry(clock));
   const hinted: string[] = [];
-  store.subscribe({ due: (pool) => void hinted.push(pool), results() {}, jobs() {} });
+  store.subscribe({ due: (pool) => void hinted.push(pool), results() {}, jobs() {}, overrides() {} });
   const tasks: Tasks = new Map([
     ["echo", echo],
     ["sleep", sleep],

@@ -11,6 +11,7 @@ function open() {
   const readiness = createReadiness({
     ...{ draining: draining.signal, failed: failed.signal },
     ...{ diskRefusal: () => full, brokenPools: () => broken },
+    pausedPools: () => [{ pool: "mail", by: "ops", since: "2026-11-30T03:00:00.000Z" }],
   });
   return {
     ...{ readiness, draining, failed },
@@ -28,8 +29,9 @@ function open() {
 }
 
 test("a server is ready until something keeps it from taking or running jobs, and again when that is over", async () => {
-  const { reasons, changed, fill, break: breakPools } = open();
+  const { readiness, reasons, changed, fill, break: breakPools } = open();
   assert.deepEqual(reasons(), []);
+  assert.equal(readiness.paused()[0]?.pool, "mail", "a paused pool is a detail, and no reason");
   for (const [set, expected] of [
     [() => fill(true), ["disk_full"]],
     [() => breakPools(["cpu", "mail"]), ["disk_full", "pool_broken", "pool_broken"]],

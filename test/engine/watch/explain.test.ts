@@ -9,7 +9,15 @@ import { leaseAll, newJob, newJobs, settlement, t0, submit } from "../../store/s
 type Facts = { readonly pool?: Partial<ExplainedLane>; readonly isDraining?: boolean };
 
 function open({ pool: given = {}, isDraining = false }: Facts = {}) {
-  const pool = { running: 0, waiting: [], workers: 2, isBroken: false, startingMs: () => undefined, ...given };
+  const pool = {
+    running: 0,
+    waiting: [],
+    workers: 2,
+    pause: null,
+    isBroken: false,
+    startingMs: () => undefined,
+    ...given,
+  };
   const store = createMemoryStore();
   const clock = createFakeClock(t0);
   const explain = createExplain({
@@ -148,7 +156,7 @@ test("a job that is leased while those before it are counted waits for a worker,
     const store = createMemoryStore();
     const job = newJob();
     await submit(store, [job]);
-    const pool = { running: 2, waiting, workers: 2, isBroken: false, startingMs: () => undefined };
+    const pool = { running: 2, waiting, workers: 2, pause: null, isBroken: false, startingMs: () => undefined };
     const explain = createExplain({
       store: {
         get: store.get,
@@ -166,6 +174,19 @@ test("a job that is leased while those before it are counted waits for a worker,
 test("the first job with a free worker is about to start", async () => {
   const { cause, ahead, text } = await explained({ pool: { running: 1, workers: 2 } });
   assert.deepEqual([cause, ahead, text], ["queued", 0, 'it is the next to start in pool "cpu"']);
+});
+
+test("a job of a paused pool says who paused it and since when, and when it is due if that is later", async () => {
+  const pool = { pause: { by: "ops", at: Date.parse("2026-11-30T03:00:00Z") } };
+  const says = 'pool "cpu" is paused by "ops" since 2026-11-30T03:00:00.000Z: it starts once the pool is resumed';
+  const [due, later, runs] = [
+    await explained({ pool }),
+    await explained({ pool, job: newJob({ runAt: t0 + 1_500 }) }),
+    await explained({ pool }, leaseAll),
+  ];
+  assert.deepEqual([due.cause, due.text], ["paused", says]);
+  assert.deepEqual([later.cause, later.text], ["paused", `${says}, in 1.5 s at the earliest`]);
+  assert.equal(runs.cause, "running", "what runs goes on");
 });
 
 test("a server that drains starts nothing, due or not", async () => {

@@ -6,7 +6,7 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
-import type { ClientStats } from "./stats_pb.ts";
+import type { ClientStats, PoolPause } from "./stats_pb.ts";
 import { file_millpond_v1_stats } from "./stats_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
@@ -14,7 +14,114 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file millpond/v1/admin.proto.
  */
 export const file_millpond_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChdtaWxscG9uZC92MS9hZG1pbi5wcm90bxILbWlsbHBvbmQudjEiNwoMRHJhaW5SZXF1ZXN0EicKBHdhaXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iMAoNRHJhaW5SZXNwb25zZRIPCgdydW5uaW5nGAEgASgNEg4KBnF1ZXVlZBgCIAEoBCIjChJMaXN0Q2xpZW50c1JlcXVlc3QSDQoFbGltaXQYASABKA0iTwoTTGlzdENsaWVudHNSZXNwb25zZRIpCgdjbGllbnRzGAEgAygLMhgubWlsbHBvbmQudjEuQ2xpZW50U3RhdHMSDQoFa25vd24YAiABKA0iZwoSU2V0TG9nTGV2ZWxSZXF1ZXN0EiQKBWxldmVsGAEgASgOMhUubWlsbHBvbmQudjEuTG9nTGV2ZWwSKwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iZAoTU2V0TG9nTGV2ZWxSZXNwb25zZRIkCgVsZXZlbBgBIAEoDjIVLm1pbGxwb25kLnYxLkxvZ0xldmVsEicKCHByZXZpb3VzGAIgASgOMhUubWlsbHBvbmQudjEuTG9nTGV2ZWwizgEKDlByb2ZpbGVSZXF1ZXN0Ei4KBGtpbmQYASABKA4yIC5taWxscG9uZC52MS5Qcm9maWxlUmVxdWVzdC5LaW5kEg4KBnRhcmdldBgCIAEoCRIrCghkdXJhdGlvbhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJPCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIMCghLSU5EX0NQVRABEhQKEEtJTkRfQUxMT0NBVElPTlMQAhINCglLSU5EX0hFQVAQAyI5Cg9Qcm9maWxlUmVzcG9uc2USJgoIcHJvZmlsZXMYASADKAsyFC5taWxscG9uZC52MS5Qcm9maWxlIkUKB1Byb2ZpbGUSDgoGdGhyZWFkGAEgASgJEgwKBHBhdGgYAiABKAkSDQoFYnl0ZXMYAyABKAQSDQoFZXJyb3IYBCABKAkqjQEKCExvZ0xldmVsEhkKFUxPR19MRVZFTF9VTlNQRUNJRklFRBAAEhMKD0xPR19MRVZFTF9ERUJVRxABEhIKDkxPR19MRVZFTF9JTkZPEAISEgoOTE9HX0xFVkVMX1dBUk4QAxITCg9MT0dfTEVWRUxfRVJST1IQBBIUChBMT0dfTEVWRUxfU0lMRU5UEAUyuAIKDEFkbWluU2VydmljZRI+CgVEcmFpbhIZLm1pbGxwb25kLnYxLkRyYWluUmVxdWVzdBoaLm1pbGxwb25kLnYxLkRyYWluUmVzcG9uc2USUAoLTGlzdENsaWVudHMSHy5taWxscG9uZC52MS5MaXN0Q2xpZW50c1JlcXVlc3QaIC5taWxscG9uZC52MS5MaXN0Q2xpZW50c1Jlc3BvbnNlElAKC1NldExvZ0xldmVsEh8ubWlsbHBvbmQudjEuU2V0TG9nTGV2ZWxSZXF1ZXN0GiAubWlsbHBvbmQudjEuU2V0TG9nTGV2ZWxSZXNwb25zZRJECgdQcm9maWxlEhsubWlsbHBvbmQudjEuUHJvZmlsZVJlcXVlc3QaHC5taWxscG9uZC52MS5Qcm9maWxlUmVzcG9uc2VCfQoOaW8ubWlsbHBvbmQudjFQAVo+Z2l0aHViLmNvbS9taWxscG9uZC9taWxscG9uZC9jbGllbnRzL2dvL21pbGxwb25kL3YxO21pbGxwb25kdjGqAgtNaWxscG9uZC5WMcoCC01pbGxwb25kXFYx6gIMTWlsbHBvbmQ6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_millpond_v1_stats]);
+  fileDesc("ChdtaWxscG9uZC92MS9hZG1pbi5wcm90bxILbWlsbHBvbmQudjEiIAoQUGF1c2VQb29sUmVxdWVzdBIMCgRwb29sGAEgASgJImwKEVBhdXNlUG9vbFJlc3BvbnNlEg8KB2NoYW5nZWQYASABKAgSJQoFcGF1c2UYAiABKAsyFi5taWxscG9uZC52MS5Qb29sUGF1c2USDwoHcnVubmluZxgDIAEoDRIOCgZxdWV1ZWQYBCABKAQiIQoRUmVzdW1lUG9vbFJlcXVlc3QSDAoEcG9vbBgBIAEoCSJcChJSZXN1bWVQb29sUmVzcG9uc2USDwoHY2hhbmdlZBgBIAEoCBIlCgVwYXVzZRgCIAEoCzIWLm1pbGxwb25kLnYxLlBvb2xQYXVzZRIOCgZxdWV1ZWQYAyABKAQiNwoMRHJhaW5SZXF1ZXN0EicKBHdhaXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iMAoNRHJhaW5SZXNwb25zZRIPCgdydW5uaW5nGAEgASgNEg4KBnF1ZXVlZBgCIAEoBCIjChJMaXN0Q2xpZW50c1JlcXVlc3QSDQoFbGltaXQYASABKA0iTwoTTGlzdENsaWVudHNSZXNwb25zZRIpCgdjbGllbnRzGAEgAygLMhgubWlsbHBvbmQudjEuQ2xpZW50U3RhdHMSDQoFa25vd24YAiABKA0iZwoSU2V0TG9nTGV2ZWxSZXF1ZXN0EiQKBWxldmVsGAEgASgOMhUubWlsbHBvbmQudjEuTG9nTGV2ZWwSKwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iZAoTU2V0TG9nTGV2ZWxSZXNwb25zZRIkCgVsZXZlbBgBIAEoDjIVLm1pbGxwb25kLnYxLkxvZ0xldmVsEicKCHByZXZpb3VzGAIgASgOMhUubWlsbHBvbmQudjEuTG9nTGV2ZWwizgEKDlByb2ZpbGVSZXF1ZXN0Ei4KBGtpbmQYASABKA4yIC5taWxscG9uZC52MS5Qcm9maWxlUmVxdWVzdC5LaW5kEg4KBnRhcmdldBgCIAEoCRIrCghkdXJhdGlvbhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJPCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIMCghLSU5EX0NQVRABEhQKEEtJTkRfQUxMT0NBVElPTlMQAhINCglLSU5EX0hFQVAQAyI5Cg9Qcm9maWxlUmVzcG9uc2USJgoIcHJvZmlsZXMYASADKAsyFC5taWxscG9uZC52MS5Qcm9maWxlIkUKB1Byb2ZpbGUSDgoGdGhyZWFkGAEgASgJEgwKBHBhdGgYAiABKAkSDQoFYnl0ZXMYAyABKAQSDQoFZXJyb3IYBCABKAkqjQEKCExvZ0xldmVsEhkKFUxPR19MRVZFTF9VTlNQRUNJRklFRBAAEhMKD0xPR19MRVZFTF9ERUJVRxABEhIKDkxPR19MRVZFTF9JTkZPEAISEgoOTE9HX0xFVkVMX1dBUk4QAxITCg9MT0dfTEVWRUxfRVJST1IQBBIUChBMT0dfTEVWRUxfU0lMRU5UEAUy0wMKDEFkbWluU2VydmljZRI+CgVEcmFpbhIZLm1pbGxwb25kLnYxLkRyYWluUmVxdWVzdBoaLm1pbGxwb25kLnYxLkRyYWluUmVzcG9uc2USUAoLTGlzdENsaWVudHMSHy5taWxscG9uZC52MS5MaXN0Q2xpZW50c1JlcXVlc3QaIC5taWxscG9uZC52MS5MaXN0Q2xpZW50c1Jlc3BvbnNlElAKC1NldExvZ0xldmVsEh8ubWlsbHBvbmQudjEuU2V0TG9nTGV2ZWxSZXF1ZXN0GiAubWlsbHBvbmQudjEuU2V0TG9nTGV2ZWxSZXNwb25zZRJECgdQcm9maWxlEhsubWlsbHBvbmQudjEuUHJvZmlsZVJlcXVlc3QaHC5taWxscG9uZC52MS5Qcm9maWxlUmVzcG9uc2USSgoJUGF1c2VQb29sEh0ubWlsbHBvbmQudjEuUGF1c2VQb29sUmVxdWVzdBoeLm1pbGxwb25kLnYxLlBhdXNlUG9vbFJlc3BvbnNlEk0KClJlc3VtZVBvb2wSHi5taWxscG9uZC52MS5SZXN1bWVQb29sUmVxdWVzdBofLm1pbGxwb25kLnYxLlJlc3VtZVBvb2xSZXNwb25zZUJ9Cg5pby5taWxscG9uZC52MVABWj5naXRodWIuY29tL21pbGxwb25kL21pbGxwb25kL2NsaWVudHMvZ28vbWlsbHBvbmQvdjE7bWlsbHBvbmR2MaoCC01pbGxwb25kLlYxygILTWlsbHBvbmRcVjHqAgxNaWxscG9uZDo6VjFiBnByb3RvMw", [file_google_protobuf_duration, file_millpond_v1_stats]);
+
+/**
+ * @generated from message millpond.v1.PausePoolRequest
+ */
+export type PausePoolRequest = Message<"millpond.v1.PausePoolRequest"> & {
+  /**
+   * @generated from field: string pool = 1;
+   */
+  pool: string;
+};
+
+/**
+ * Describes the message millpond.v1.PausePoolRequest.
+ * Use `create(PausePoolRequestSchema)` to create a new message.
+ */
+export const PausePoolRequestSchema: GenMessage<PausePoolRequest> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_admin, 0);
+
+/**
+ * @generated from message millpond.v1.PausePoolResponse
+ */
+export type PausePoolResponse = Message<"millpond.v1.PausePoolResponse"> & {
+  /**
+   * False: it was paused before.
+   *
+   * @generated from field: bool changed = 1;
+   */
+  changed: boolean;
+
+  /**
+   * Who paused it first, and when.
+   *
+   * @generated from field: millpond.v1.PoolPause pause = 2;
+   */
+  pause?: PoolPause | undefined;
+
+  /**
+   * Jobs of the pool that still run on this server.
+   *
+   * @generated from field: uint32 running = 3;
+   */
+  running: number;
+
+  /**
+   * Jobs of the pool that wait.
+   *
+   * @generated from field: uint64 queued = 4;
+   */
+  queued: bigint;
+};
+
+/**
+ * Describes the message millpond.v1.PausePoolResponse.
+ * Use `create(PausePoolResponseSchema)` to create a new message.
+ */
+export const PausePoolResponseSchema: GenMessage<PausePoolResponse> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_admin, 1);
+
+/**
+ * @generated from message millpond.v1.ResumePoolRequest
+ */
+export type ResumePoolRequest = Message<"millpond.v1.ResumePoolRequest"> & {
+  /**
+   * @generated from field: string pool = 1;
+   */
+  pool: string;
+};
+
+/**
+ * Describes the message millpond.v1.ResumePoolRequest.
+ * Use `create(ResumePoolRequestSchema)` to create a new message.
+ */
+export const ResumePoolRequestSchema: GenMessage<ResumePoolRequest> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_admin, 2);
+
+/**
+ * @generated from message millpond.v1.ResumePoolResponse
+ */
+export type ResumePoolResponse = Message<"millpond.v1.ResumePoolResponse"> & {
+  /**
+   * False: it was not paused.
+   *
+   * @generated from field: bool changed = 1;
+   */
+  changed: boolean;
+
+  /**
+   * The pause that has ended.
+   *
+   * @generated from field: millpond.v1.PoolPause pause = 2;
+   */
+  pause?: PoolPause | undefined;
+
+  /**
+   * Jobs of the pool that wait.
+   *
+   * @generated from field: uint64 queued = 3;
+   */
+  queued: bigint;
+};
+
+/**
+ * Describes the message millpond.v1.ResumePoolResponse.
+ * Use `create(ResumePoolResponseSchema)` to create a new message.
+ */
+export const ResumePoolResponseSchema: GenMessage<ResumePoolResponse> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_admin, 3);
 
 /**
  * @generated from message millpond.v1.DrainRequest
@@ -33,7 +140,7 @@ export type DrainRequest = Message<"millpond.v1.DrainRequest"> & {
  * Use `create(DrainRequestSchema)` to create a new message.
  */
 export const DrainRequestSchema: GenMessage<DrainRequest> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_admin, 0);
+  messageDesc(file_millpond_v1_admin, 4);
 
 /**
  * @generated from message millpond.v1.DrainResponse
@@ -59,7 +166,7 @@ export type DrainResponse = Message<"millpond.v1.DrainResponse"> & {
  * Use `create(DrainResponseSchema)` to create a new message.
  */
 export const DrainResponseSchema: GenMessage<DrainResponse> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_admin, 1);
+  messageDesc(file_millpond_v1_admin, 5);
 
 /**
  * @generated from message millpond.v1.ListClientsRequest
@@ -78,7 +185,7 @@ export type ListClientsRequest = Message<"millpond.v1.ListClientsRequest"> & {
  * Use `create(ListClientsRequestSchema)` to create a new message.
  */
 export const ListClientsRequestSchema: GenMessage<ListClientsRequest> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_admin, 2);
+  messageDesc(file_millpond_v1_admin, 6);
 
 /**
  * @generated from message millpond.v1.ListClientsResponse
@@ -103,7 +210,7 @@ export type ListClientsResponse = Message<"millpond.v1.ListClientsResponse"> & {
  * Use `create(ListClientsResponseSchema)` to create a new message.
  */
 export const ListClientsResponseSchema: GenMessage<ListClientsResponse> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_admin, 3);
+  messageDesc(file_millpond_v1_admin, 7);
 
 /**
  * @generated from message millpond.v1.SetLogLevelRequest
@@ -127,7 +234,7 @@ export type SetLogLevelRequest = Message<"millpond.v1.SetLogLevelRequest"> & {
  * Use `create(SetLogLevelRequestSchema)` to create a new message.
  */
 export const SetLogLevelRequestSchema: GenMessage<SetLogLevelRequest> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_admin, 4);
+  messageDesc(file_millpond_v1_admin, 8);
 
 /**
  * @generated from message millpond.v1.SetLogLevelResponse
@@ -149,7 +256,7 @@ export type SetLogLevelResponse = Message<"millpond.v1.SetLogLevelResponse"> & {
  * Use `create(SetLogLevelResponseSchema)` to create a new message.
  */
 export const SetLogLevelResponseSchema: GenMessage<SetLogLevelResponse> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_admin, 5);
+  messageDesc(file_millpond_v1_admin, 9);
 
 /**
  * @generated from message millpond.v1.ProfileRequest
@@ -180,7 +287,7 @@ export type ProfileRequest = Message<"millpond.v1.ProfileRequest"> & {
  * Use `create(ProfileRequestSchema)` to create a new message.
  */
 export const ProfileRequestSchema: GenMessage<ProfileRequest> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_admin, 6);
+  messageDesc(file_millpond_v1_admin, 10);
 
 /**
  * @generated from enum millpond.v1.ProfileRequest.Kind
@@ -225,7 +332,7 @@ export type ProfileRequest_Kind = (typeof ProfileRequest_Kind)[keyof typeof Prof
  * Describes the enum millpond.v1.ProfileRequest.Kind.
  */
 export const ProfileRequest_KindSchema: GenEnum<ProfileRequest_Kind> = /*@__PURE__*/
-  enumDesc(file_millpond_v1_admin, 6, 0);
+  enumDesc(file_millpond_v1_admin, 10, 0);
 
 /**
  * @generated from message millpond.v1.ProfileResponse
@@ -242,7 +349,7 @@ export type ProfileResponse = Message<"millpond.v1.ProfileResponse"> & {
  * Use `create(ProfileResponseSchema)` to create a new message.
  */
 export const ProfileResponseSchema: GenMessage<ProfileResponse> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_admin, 7);
+  messageDesc(file_millpond_v1_admin, 11);
 
 /**
  * Of one thread.
@@ -282,7 +389,7 @@ export type Profile = Message<"millpond.v1.Profile"> & {
  * Use `create(ProfileSchema)` to create a new message.
  */
 export const ProfileSchema: GenMessage<Profile> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_admin, 8);
+  messageDesc(file_millpond_v1_admin, 12);
 
 /**
  * The least serious lines that are written.
@@ -387,6 +494,27 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof ProfileRequestSchema;
     output: typeof ProfileResponseSchema;
+  },
+  /**
+   * From now on no job of the pool starts, on any server that shares the store, after a restart too, until it is resumed. What
+   * runs goes on, jobs are accepted and wait. Of a pool that is paused nothing changes.
+   *
+   * @generated from rpc millpond.v1.AdminService.PausePool
+   */
+  pausePool: {
+    methodKind: "unary";
+    input: typeof PausePoolRequestSchema;
+    output: typeof PausePoolResponseSchema;
+  },
+  /**
+   * Ends a pause: jobs that are due start at once. Of a pool that is not paused nothing changes.
+   *
+   * @generated from rpc millpond.v1.AdminService.ResumePool
+   */
+  resumePool: {
+    methodKind: "unary";
+    input: typeof ResumePoolRequestSchema;
+    output: typeof ResumePoolResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_millpond_v1_admin, 0);

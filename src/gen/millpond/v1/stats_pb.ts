@@ -4,15 +4,15 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Duration } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file millpond/v1/stats.proto.
  */
 export const file_millpond_v1_stats: GenFile = /*@__PURE__*/
-  fileDesc("ChdtaWxscG9uZC92MS9zdGF0cy5wcm90bxILbWlsbHBvbmQudjEihAIKCFNuYXBzaG90EiUKBXBvb2xzGAEgAygLMhYubWlsbHBvbmQudjEuUG9vbFN0YXRzEiUKBXRhc2tzGAIgAygLMhYubWlsbHBvbmQudjEuVGFza1N0YXRzEigKBmNsaWVudBgDIAEoCzIYLm1pbGxwb25kLnYxLkNsaWVudFN0YXRzEikKBnVwdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgVzdG9yZRgFIAEoCzIXLm1pbGxwb25kLnYxLlN0b3JlU3RhdHMSLQoJcmVzb3VyY2VzGAYgAygLMhoubWlsbHBvbmQudjEuUmVzb3VyY2VTdGF0cyJ2Cg1SZXNvdXJjZVN0YXRzEhAKCHJlc291cmNlGAEgASgJEigKBXBhcnRzGAIgAygLMhkubWlsbHBvbmQudjEuUmVzb3VyY2VQYXJ0EikKB3Blcm1pdHMYAyADKAsyGC5taWxscG9uZC52MS5QZXJtaXRTdGF0cyJVCgxSZXNvdXJjZVBhcnQSDAoEcGFydBgBIAEoCRIPCgdwcm9ibGVtGAIgASgJEiYKA2FnZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJMCgtQZXJtaXRTdGF0cxIPCgdwZXJtaXRzGAEgASgJEg0KBWxpbWl0GAIgASgNEgwKBGhlbGQYAyABKA0SDwoHd2FpdGluZxgEIAEoDSI0CgpTdG9yZVN0YXRzEhIKCnNpemVfYnl0ZXMYASABKAQSEgoKZnJlZV9ieXRlcxgCIAEoBCLCAgoJUG9vbFN0YXRzEgwKBHBvb2wYASABKAkSDgoGcXVldWVkGAIgASgEEhIKCm1heF9xdWV1ZWQYAyABKAQSDwoHcnVubmluZxgEIAEoDRIPCgd3b3JrZXJzGAUgASgNEhMKC21pbl93b3JrZXJzGAYgASgNEhMKC21heF93b3JrZXJzGAcgASgNEhEKCXN1Y2NlZWRlZBgIIAEoBBIMCgRkZWFkGAkgASgEEhEKCWNhbmNlbGxlZBgKIAEoBBItCgpvbGRlc3RfYWdlGAsgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjIKD29sZGVzdF9kZWFkX2FnZRgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZicm9rZW4YDSABKAgSEAoIc3VzcGVjdHMYDiABKA0i/wIKCVRhc2tTdGF0cxIMCgR0YXNrGAEgASgJEgwKBHBvb2wYAiABKAkSEQoJc3VjY2VlZGVkGAMgASgEEg4KBmZhaWxlZBgEIAEoBBIbChNhdHRlbXB0c19wZXJfc2Vjb25kGAUgASgBEiwKCnF1ZXVlX3dhaXQYBiABKAsyGC5taWxscG9uZC52MS5QZXJjZW50aWxlcxIrCglleGVjdXRpb24YByABKAsyGC5taWxscG9uZC52MS5QZXJjZW50aWxlcxIQCghhY2NlcHRlZBgIIAEoBBIPCgdyZXRyaWVzGAkgASgEEgwKBGRlYWQYCiABKAQSEQoJY2FuY2VsbGVkGAsgASgEEg8KB3J1bm5pbmcYDCABKA0SGwoTYWNjZXB0ZWRfcGVyX3NlY29uZBgNIAEoARIbChNmaW5pc2hlZF9wZXJfc2Vjb25kGA4gASgBEiwKCmVuZF90b19lbmQYDyABKAsyGC5taWxscG9uZC52MS5QZXJjZW50aWxlcyKFAQoLUGVyY2VudGlsZXMSJgoDcDUwGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKA3A5MBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgNwOTkYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i8QMKC0NsaWVudFN0YXRzEg4KBmNsaWVudBgBIAEoCRIQCghhY2NlcHRlZBgCIAEoBBIPCgdyZWZ1c2VkGAMgASgEEhcKD3JhdGVfcGVyX3NlY29uZBgEIAEoARINCgVidXJzdBgFIAEoDRIsCgpyZWZ1c2VkX2J5GAYgAygLMhgubWlsbHBvbmQudjEuUmVmdXNlZEpvYnMSEgoKZHVwbGljYXRlcxgHIAEoBBIRCglzdWNjZWVkZWQYCCABKAQSDAoEZGVhZBgJIAEoBBIRCgljYW5jZWxsZWQYCiABKAQSDwoHcmV0cmllcxgLIAEoBBIPCgdydW5uaW5nGAwgASgNEhsKE2FjY2VwdGVkX3Blcl9zZWNvbmQYDSABKAESGwoTZmluaXNoZWRfcGVyX3NlY29uZBgOIAEoARIsCgpxdWV1ZV93YWl0GA8gASgLMhgubWlsbHBvbmQudjEuUGVyY2VudGlsZXMSKwoJZXhlY3V0aW9uGBAgASgLMhgubWlsbHBvbmQudjEuUGVyY2VudGlsZXMSLAoKZW5kX3RvX2VuZBgRIAEoCzIYLm1pbGxwb25kLnYxLlBlcmNlbnRpbGVzEiwKCXRocm90dGxlZBgSIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIrCgtSZWZ1c2VkSm9icxIOCgZyZWFzb24YASABKAkSDAoEam9icxgCIAEoBEJ9Cg5pby5taWxscG9uZC52MVABWj5naXRodWIuY29tL21pbGxwb25kL21pbGxwb25kL2NsaWVudHMvZ28vbWlsbHBvbmQvdjE7bWlsbHBvbmR2MaoCC01pbGxwb25kLlYxygILTWlsbHBvbmRcVjHqAgxNaWxscG9uZDo6VjFiBnByb3RvMw", [file_google_protobuf_duration]);
+  fileDesc("ChdtaWxscG9uZC92MS9zdGF0cy5wcm90bxILbWlsbHBvbmQudjEihAIKCFNuYXBzaG90EiUKBXBvb2xzGAEgAygLMhYubWlsbHBvbmQudjEuUG9vbFN0YXRzEiUKBXRhc2tzGAIgAygLMhYubWlsbHBvbmQudjEuVGFza1N0YXRzEigKBmNsaWVudBgDIAEoCzIYLm1pbGxwb25kLnYxLkNsaWVudFN0YXRzEikKBnVwdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgVzdG9yZRgFIAEoCzIXLm1pbGxwb25kLnYxLlN0b3JlU3RhdHMSLQoJcmVzb3VyY2VzGAYgAygLMhoubWlsbHBvbmQudjEuUmVzb3VyY2VTdGF0cyJ2Cg1SZXNvdXJjZVN0YXRzEhAKCHJlc291cmNlGAEgASgJEigKBXBhcnRzGAIgAygLMhkubWlsbHBvbmQudjEuUmVzb3VyY2VQYXJ0EikKB3Blcm1pdHMYAyADKAsyGC5taWxscG9uZC52MS5QZXJtaXRTdGF0cyJVCgxSZXNvdXJjZVBhcnQSDAoEcGFydBgBIAEoCRIPCgdwcm9ibGVtGAIgASgJEiYKA2FnZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJMCgtQZXJtaXRTdGF0cxIPCgdwZXJtaXRzGAEgASgJEg0KBWxpbWl0GAIgASgNEgwKBGhlbGQYAyABKA0SDwoHd2FpdGluZxgEIAEoDSI0CgpTdG9yZVN0YXRzEhIKCnNpemVfYnl0ZXMYASABKAQSEgoKZnJlZV9ieXRlcxgCIAEoBCLpAgoJUG9vbFN0YXRzEgwKBHBvb2wYASABKAkSDgoGcXVldWVkGAIgASgEEhIKCm1heF9xdWV1ZWQYAyABKAQSDwoHcnVubmluZxgEIAEoDRIPCgd3b3JrZXJzGAUgASgNEhMKC21pbl93b3JrZXJzGAYgASgNEhMKC21heF93b3JrZXJzGAcgASgNEhEKCXN1Y2NlZWRlZBgIIAEoBBIMCgRkZWFkGAkgASgEEhEKCWNhbmNlbGxlZBgKIAEoBBItCgpvbGRlc3RfYWdlGAsgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjIKD29sZGVzdF9kZWFkX2FnZRgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZicm9rZW4YDSABKAgSEAoIc3VzcGVjdHMYDiABKA0SJQoFcGF1c2UYFCABKAsyFi5taWxscG9uZC52MS5Qb29sUGF1c2UiPwoJUG9vbFBhdXNlEgoKAmJ5GAEgASgJEiYKAmF0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCL/AgoJVGFza1N0YXRzEgwKBHRhc2sYASABKAkSDAoEcG9vbBgCIAEoCRIRCglzdWNjZWVkZWQYAyABKAQSDgoGZmFpbGVkGAQgASgEEhsKE2F0dGVtcHRzX3Blcl9zZWNvbmQYBSABKAESLAoKcXVldWVfd2FpdBgGIAEoCzIYLm1pbGxwb25kLnYxLlBlcmNlbnRpbGVzEisKCWV4ZWN1dGlvbhgHIAEoCzIYLm1pbGxwb25kLnYxLlBlcmNlbnRpbGVzEhAKCGFjY2VwdGVkGAggASgEEg8KB3JldHJpZXMYCSABKAQSDAoEZGVhZBgKIAEoBBIRCgljYW5jZWxsZWQYCyABKAQSDwoHcnVubmluZxgMIAEoDRIbChNhY2NlcHRlZF9wZXJfc2Vjb25kGA0gASgBEhsKE2ZpbmlzaGVkX3Blcl9zZWNvbmQYDiABKAESLAoKZW5kX3RvX2VuZBgPIAEoCzIYLm1pbGxwb25kLnYxLlBlcmNlbnRpbGVzIoUBCgtQZXJjZW50aWxlcxImCgNwNTAYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJgoDcDkwGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKA3A5ORgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLxAwoLQ2xpZW50U3RhdHMSDgoGY2xpZW50GAEgASgJEhAKCGFjY2VwdGVkGAIgASgEEg8KB3JlZnVzZWQYAyABKAQSFwoPcmF0ZV9wZXJfc2Vjb25kGAQgASgBEg0KBWJ1cnN0GAUgASgNEiwKCnJlZnVzZWRfYnkYBiADKAsyGC5taWxscG9uZC52MS5SZWZ1c2VkSm9icxISCgpkdXBsaWNhdGVzGAcgASgEEhEKCXN1Y2NlZWRlZBgIIAEoBBIMCgRkZWFkGAkgASgEEhEKCWNhbmNlbGxlZBgKIAEoBBIPCgdyZXRyaWVzGAsgASgEEg8KB3J1bm5pbmcYDCABKA0SGwoTYWNjZXB0ZWRfcGVyX3NlY29uZBgNIAEoARIbChNmaW5pc2hlZF9wZXJfc2Vjb25kGA4gASgBEiwKCnF1ZXVlX3dhaXQYDyABKAsyGC5taWxscG9uZC52MS5QZXJjZW50aWxlcxIrCglleGVjdXRpb24YECABKAsyGC5taWxscG9uZC52MS5QZXJjZW50aWxlcxIsCgplbmRfdG9fZW5kGBEgASgLMhgubWlsbHBvbmQudjEuUGVyY2VudGlsZXMSLAoJdGhyb3R0bGVkGBIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIisKC1JlZnVzZWRKb2JzEg4KBnJlYXNvbhgBIAEoCRIMCgRqb2JzGAIgASgEQn0KDmlvLm1pbGxwb25kLnYxUAFaPmdpdGh1Yi5jb20vbWlsbHBvbmQvbWlsbHBvbmQvY2xpZW50cy9nby9taWxscG9uZC92MTttaWxscG9uZHYxqgILTWlsbHBvbmQuVjHKAgtNaWxscG9uZFxWMeoCDE1pbGxwb25kOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * What the server is doing at one moment.
@@ -290,6 +290,13 @@ export type PoolStats = Message<"millpond.v1.PoolStats"> & {
    * @generated from field: uint32 suspects = 14;
    */
   suspects: number;
+
+  /**
+   * Set while the pool is paused.
+   *
+   * @generated from field: millpond.v1.PoolPause pause = 20;
+   */
+  pause?: PoolPause | undefined;
 };
 
 /**
@@ -298,6 +305,32 @@ export type PoolStats = Message<"millpond.v1.PoolStats"> & {
  */
 export const PoolStatsSchema: GenMessage<PoolStats> = /*@__PURE__*/
   messageDesc(file_millpond_v1_stats, 5);
+
+/**
+ * An operator has paused a pool: its jobs are accepted and wait.
+ *
+ * @generated from message millpond.v1.PoolPause
+ */
+export type PoolPause = Message<"millpond.v1.PoolPause"> & {
+  /**
+   * The client that paused it.
+   *
+   * @generated from field: string by = 1;
+   */
+  by: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp at = 2;
+   */
+  at?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message millpond.v1.PoolPause.
+ * Use `create(PoolPauseSchema)` to create a new message.
+ */
+export const PoolPauseSchema: GenMessage<PoolPause> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_stats, 6);
 
 /**
  * One task's speed. Counts are since the server started, percentiles over the last minute or two.
@@ -406,7 +439,7 @@ export type TaskStats = Message<"millpond.v1.TaskStats"> & {
  * Use `create(TaskStatsSchema)` to create a new message.
  */
 export const TaskStatsSchema: GenMessage<TaskStats> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_stats, 6);
+  messageDesc(file_millpond_v1_stats, 7);
 
 /**
  * Percentiles of a duration; absent values mean that nothing was measured.
@@ -435,7 +468,7 @@ export type Percentiles = Message<"millpond.v1.Percentiles"> & {
  * Use `create(PercentilesSchema)` to create a new message.
  */
 export const PercentilesSchema: GenMessage<Percentiles> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_stats, 7);
+  messageDesc(file_millpond_v1_stats, 8);
 
 /**
  * One client's traffic. Counts are since the server started, percentiles over the last minute or two. Counts begin again for a
@@ -562,7 +595,7 @@ export type ClientStats = Message<"millpond.v1.ClientStats"> & {
  * Use `create(ClientStatsSchema)` to create a new message.
  */
 export const ClientStatsSchema: GenMessage<ClientStats> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_stats, 8);
+  messageDesc(file_millpond_v1_stats, 9);
 
 /**
  * Jobs that were refused for one reason.
@@ -588,5 +621,5 @@ export type RefusedJobs = Message<"millpond.v1.RefusedJobs"> & {
  * Use `create(RefusedJobsSchema)` to create a new message.
  */
 export const RefusedJobsSchema: GenMessage<RefusedJobs> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_stats, 9);
+  messageDesc(file_millpond_v1_stats, 10);
 

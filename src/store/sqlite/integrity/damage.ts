@@ -10,6 +10,8 @@ export type Damage = {
   inQueue(what: string): void;
   /** Reports that it is not known any more which job an idempotency key belongs to. */
   keyFreed(key: string): void;
+  /** Reports that what an operator said of a pool is not known any more, so that the configuration applies. */
+  overridesLost(pool: string): void;
 };
 
 /** Sentences remembered; beyond it all may be reported again. */
@@ -37,5 +39,10 @@ export function createDamage(report: (sentence: string) => void): Damage {
     inQueue: (what) => reportOnce(`${what} in the queue is not what was written: the file is damaged`),
     keyFreed: (key) =>
       reportOnce(`the row of idempotency key ${key} does not match its checksum, so it is free: the file is damaged`),
+    overridesLost: (pool) =>
+      reportOnce(
+        `the row of pool ${JSON.stringify(pool)} that says whether it is paused or resized does not match its checksum, ` +
+          "so the configuration applies: the file is damaged",
+      ),
   };
 }

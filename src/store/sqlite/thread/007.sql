@@ -157,3 +157,10 @@ CREATE TABLE total (
   commits        INTEGER NOT NULL  -- see integrity/commit-counter.ts
 ) STRICT;
 INSERT INTO total VALUES (0, 0, 0, 0, 0);
+
+-- What operators changed of a pool while a server ran: a row for each pool that is paused or resized.
+CREATE TABLE pool_override (
+  pool      TEXT    PRIMARY KEY, -- its name: it may be one that never had a job
+  overrides TEXT    NOT NULL,    -- JSON, see jobs/pool-overrides.ts
+  checksum  INTEGER NOT NULL     -- CRC-32 of pool and overrides
+) STRICT;

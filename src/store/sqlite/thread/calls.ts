@@ -89,6 +89,8 @@ export function createCalls({ call }: Batches): Omit<StoreCalls, "close"> {
     latest: () => call("latest", () => null, same),
     size: () => call("size", () => null, same),
     oldest: (request) => call("oldest", () => request, same),
+    override: (request) => call("override", () => request, same),
+    overrides: () => call("overrides", () => null, same),
   };
 }
 

@@ -16,7 +16,7 @@ import type { Answers, Batch, Call, Calls, Command } from "./protocol.ts";
 import { createTables } from "./tables.ts";
 
 const writing: ReadonlySet<Call> = new Set([
-  ...(["submit", "lease", "settle", "cancel", "redrive", "remove", "ack", "prune"] as const),
+  ...(["submit", "lease", "settle", "cancel", "redrive", "remove", "ack", "prune", "override"] as const),
 ]);
 
 /** Runs commands against a migrated database. */
@@ -75,6 +75,8 @@ export function createExecutor(db: DatabaseSync, { onCommit, onDamage }: Executo
     counts: tables.counters.counts,
     latest: tables.counters.latest,
     oldest: queue.oldest,
+    override: tables.overrides.override,
+    overrides: tables.overrides.all,
     size: createSize(db),
   };
   const begin = db.prepare("BEGIN IMMEDIATE");

@@ -105,7 +105,7 @@ export type WholeAnswer = StoredAnswer & {
 
 type OwnCall =
   | ("submit" | "lease" | "settle" | "expired" | "results" | "get" | "list")
-  | ("ack" | "counts" | "latest" | "size" | "close");
+  | ("ack" | "counts" | "latest" | "overrides" | "size" | "close");
 /** Calls that cross as the port has them. */
 type SameCalls = {
   [K in Exclude<keyof StoreCalls, OwnCall>]: {
@@ -129,6 +129,7 @@ export type Calls = SameCalls & {
   list: { request: ListRequest; answer: { jobs: StoredAnswer[]; nextSeq: number | null } };
   counts: { request: null; answer: Awaited<ReturnType<StoreCalls["counts"]>> };
   latest: { request: null; answer: number };
+  overrides: { request: null; answer: Awaited<ReturnType<StoreCalls["overrides"]>> };
   size: { request: null; answer: StoreSize };
 };
 export type Call = keyof Calls;

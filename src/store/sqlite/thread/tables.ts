@@ -9,6 +9,7 @@ import { createIdempotencyKeys, type IdempotencyKeys } from "../jobs/idempotency
 import { createKnownJob, type KnownJob } from "../jobs/known-job.ts";
 import { createLeases, type Leases } from "../jobs/leases.ts";
 import { createNames, type Names } from "../jobs/names.ts";
+import { createPoolOverrides, type PoolOverrideRows } from "../jobs/pool-overrides.ts";
 import { createReadyQueue, type ReadyQueue } from "../jobs/ready-queue.ts";
 
 /** What the statements about jobs share. */
@@ -22,6 +23,7 @@ export type Tables = KnownJob & {
   readonly keys: IdempotencyKeys;
   readonly leases: Leases;
   readonly names: Names;
+  readonly overrides: PoolOverrideRows;
   readonly progress: Progress;
   readonly readyQueue: ReadyQueue;
 };
@@ -40,6 +42,7 @@ export function createTables(db: DatabaseSync, onDamage: (sentence: string) => v
     keys: createIdempotencyKeys(db, names, damage),
     ...knownJob,
     leases: createLeases(db, history, knownJob),
+    overrides: createPoolOverrides(db, damage),
     progress: createProgress(db),
     readyQueue: createReadyQueue(db),
   };

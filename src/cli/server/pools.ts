@@ -1,0 +1,140 @@
+/** `millpond pools`: looks at pools, and changes them while the server runs. */
+import type { MillpondClient, PauseInfo, PoolSnapshot } from "../../../clients/typescript/index.ts";
+import { type Command, integerOf, type Invocation, isOn, jsonFlag } from "../command.ts";
+import { clientFlags, withClient } from "../connection.ts";
+import { duration, moment } from "../print/format.ts";
+import { table, type Terminal } from "../print/terminal.ts";
+import { durationOf } from "../times.ts";
+
+/** Shows the pools, once or again and again. */
+export const poolsList: Command = {
+  usage: "pools list",
+  summary: "show the pools: their workers, jobs, and whether they are paused",
+  flags: [
+    { usage: "--watch", doc: "go on until interrupted" },
+    { usage: "--interval <ms>", doc: "between two looks with --watch, 100 to 60000 (default: 1000)" },
+    ...clientFlags,
+    jsonFlag,
+  ],
+  examples: ["millpond pools list", "millpond pools list --watch --interval 200", "millpond pools list --json"],
+  run: (invocation) =>
+    withClient(invocation, async (client) => {
+      const { flags, terminal } = invocation;
+      const intervalMs = integerOf(flags, "--interval", { min: 100, max: 60_000, fallback: 1000 });
+      const show = (pools: readonly PoolSnapshot[]) => {
+        if (isOn(flags, "--json")) terminal.print(JSON.stringify(pools));
+        else for (const line of poolLines(terminal, pools)) terminal.print(line);
+      };
+      if (!isOn(flags, "--watch")) {
+        show((await client.stats()).pools);
+        return 0;
+      }
+      for await (const { pools } of client.watchStats({ intervalMs })) {
+        terminal.clear();
+        show(pools);
+      }
+      return 0;
+    }),
+};
+
+const bareWait = "30s";
+
+export const poolsPause: Command = {
+  usage: "pools pause <name>",
+  summary: "start no more jobs of a pool until it is resumed",
+  notes:
+    "Jobs are accepted and wait, what runs goes on, and what was leased and has not begun goes back into the queue. The pause " +
+    "holds on every server that shares the store, and after a restart. With --wait the exit code is 1 when jobs still run " +
+    "after the wait.",
+  flags: [
+    {
+      usage: "--wait [duration]",
+      doc: `wait until nothing of the pool runs any more, at most 24h (without a value: ${bareWait})`,
+      bare: bareWait,
+    },
+    ...clientFlags,
+    jsonFlag,
+  ],
+  examples: ["millpond pools pause mail", "millpond pools pause mail --wait 5m"],
+  run: (invocation) =>
+    withClient(invocation, async (client) => {
+      const { args, flags } = invocation;
+      const pool = args[0] as string;
+      const waitMs = durationOf(flags, "--wait", { min: "0s", max: "24h" });
+      const paused = await client.pausePool(pool);
+      const running = waitMs === undefined ? paused.running : await waitUntilIdle(client, pool, waitMs);
+      const { changed, pause, queued } = paused;
+      const how = changed ? "is paused" : `was paused before, ${byWhom(pause)}`;
+      show(invocation, { ...paused, running }, `pool ${pool} ${how}: ${running} running, ${queued} queued`);
+      return waitMs !== undefined && running > 0 ? 1 : 0;
+    }),
+};
+
+export const poolsResume: Command = {
+  usage: "pools resume <name>",
+  summary: "start the jobs of a paused pool again",
+  flags: [...clientFlags, jsonFlag],
+  examples: ["millpond pools resume mail"],
+  run: (invocation) =>
+    withClient(invocation, async (client) => {
+      const pool = invocation.args[0] as string;
+      const resumed = await client.resumePool(pool);
+      const { pause, queued } = resumed;
+      const how = pause ? `is resumed, it was paused ${byWhom(pause)}` : "was not paused";
+      show(invocation, resumed, `pool ${pool} ${how}: ${queued} queued`);
+      return 0;
+    }),
+};
+
+/** Resolves with the number of jobs that still run, at the latest after this time. */
+async function waitUntilIdle(client: MillpondClient, pool: string, waitMs: number): Promise<number> {
+  let running = 0;
+  const signal = AbortSignal.timeout(waitMs);
+  for await (const { pools } of client.watchStats({ intervalMs: 200, signal })) {
+    running = pools.find((each) => each.pool === pool)?.running ?? 0;
+    if (running === 0) break;
+  }
+  return running;
+}
+
+function show({ flags, terminal }: Invocation, answer: object, line: string): void {
+  terminal.print(isOn(flags, "--json") ? JSON.stringify(answer) : line);
+}
+
+function byWhom({ by, at }: PauseInfo): string {
+  return `by ${by} at ${moment(at)}`;
+}
+
+function poolLines(terminal: Terminal, pools: readonly PoolSnapshot[]): string[] {
+  return table(
+    terminal,
+    [
+      { title: "POOL" },
+      { title: "WORKERS", align: "right" },
+      { title: "MIN", align: "right" },
+      { title: "MAX", align: "right" },
+      { title: "RUNNING", align: "right" },
+      { title: "QUEUED", align: "right", style: (cell) => (cell === "0" ? undefined : "waiting") },
+      { title: "OLDEST", align: "right" },
+      { title: "STATE", style: (cell) => (cell === open ? "good" : cell === broken ? "bad" : "waiting") },
+    ],
+    pools.map((pool) => [
+      pool.pool,
+      String(pool.workers),
+      String(pool.minWorkers),
+      String(pool.maxWorkers),
+      String(pool.running),
+      String(pool.queued),
+      pool.oldestAgeMs === 0 ? "-" : duration(pool.oldestAgeMs),
+      stateOf(pool),
+    ]),
+  );
+}
+
+const open = "open";
+const broken = "broken";
+
+function stateOf({ pause, isBroken }: PoolSnapshot): string {
+  if (pause) return `paused ${byWhom(pause)}`;
+  return isBroken ? broken : open;
+}

@@ -1,0 +1,221 @@
+import assert from "node:assert/strict";
+import { describe, test, type TestContext } from "node:test";
+import { createPoolControl } from "../../../src/engine/act/pool-control.ts";
+import type { MillpondError } from "../../../src/errors.ts";
+import { createMemoryStore } from "../../../src/store/memory.ts";
+import type { Store } from "../../../src/store/store.ts";
+import { t0 } from "../../store/sample.ts";
+import { createFakeClock } from "../../support/fake-clock.ts";
+import { keptLog } from "../../support/samples.ts";
+import { draft } from "../admit/try-admission.ts";
+import { follow, openFakeEngine, pass, settle } from "../fake-engine.ts";
+
+const pause = { by: "ops", at: t0 };
+
+function open(store: Store = createMemoryStore(), pools = ["cpu", "mail"]) {
+  const { log, lines } = keptLog();
+  const calls: string[] = [];
+  const control = createPoolControl({
+    ...{ store, log, clock: createFakeClock(t0) },
+    pools: pools.map((name) => ({
+      name,
+      setPaused: (isPaused) => void calls.push(`${name} ${isPaused ? "paused" : "resumed"}`),
+    })),
+  });
+  return { store, control, calls, lines };
+}
+
+describe("the control of pools", () => {
+  test("pauses and resumes once, and says of the second time what was there", async () => {
+    const { control, calls } = open();
+    assert.equal((await control.pause("mail", "ops")).before.pause, null);
+    const again = await control.pause("mail", "someone else");
+    assert.deepEqual([again.before.pause, again.after.pause], [pause, pause]);
+    assert.deepEqual(control.paused(), [{ pool: "mail", by: "ops", since: new Date(t0).toISOString() }]);
+    assert.deepEqual((await control.resume("mail", "ops")).before.pause, pause);
+    assert.equal((await control.resume("mail", "ops")).before.pause, null);
+    assert.deepEqual(calls, ["mail paused", "mail resumed"]);
+    assert.deepEqual(control.paused(), []);
+  });
+
+  test("refuses a pool that is not configured, with those there are and the nearest name", async () => {
+    const { control, store } = open();
+    for (const refused of [control.pause("mial", "ops"), control.resume("mial", "ops")]) {
+      await assert.rejects(refused, (error: MillpondError) => {
+        assert.equal(error.reason, "unknown_pool");
+        assert.equal(error.message, 'no pool is named "mial"; there are: cpu, mail: did you mean "mail"?');
+        assert.deepEqual(error.violations, [
+          { field: "pool", description: 'is no pool of this server: did you mean "mail"?' },
+        ]);
+        return true;
+      });
+    }
+    await assert.rejects(control.pause("x".repeat(1_000), "ops"), (error: MillpondError) => error.message.length < 200);
+    assert.equal((await store.overrides()).size, 0);
+  });
+
+  test("applies at the start what the store has, and says so in the log, also of pools that are not configured", async () => {
+    const store = createMemoryStore();
+    for (const pool of ["cpu", "gone"]) await store.override({ pool, pause });
+    const { control, calls, lines } = open(store);
+    await control.load();
+    await control.load();
+    assert.deepEqual(calls, ["cpu paused"]);
+    const since = new Date(t0).toISOString();
+    assert.deepEqual(lines, [
+      { level: "warn", fields: { pool: "cpu", by: "ops", since }, text: "the pool is paused: its jobs wait" },
+      {
+        ...{ level: "warn", fields: { pool: "gone" } },
+        text: "a pool that is not configured is paused or resized: it will be when it is configured again",
+      },
+    ]);
+  });
+
+  test("follows what another server did, and a change of its own is not undone by what was read before it", async () => {
+    const store = createMemoryStore();
+    const { control, calls } = open(store);
+    await store.override({ pool: "cpu", pause });
+    await control.load();
+    await store.override({ pool: "cpu", pause: null });
+    await control.load();
+    assert.deepEqual(calls.splice(0), ["cpu paused", "cpu resumed"]);
+
+    let answer = () => {};
+    const late = open({
+      ...store,
+      overrides: async () => {
+        const read = await store.overrides();
+        await new Promise<void>((resolve) => (answer = resolve));
+        return read;
+      },
+    });
+    const loading = late.control.load();
+    await settle();
+    await late.control.pause("cpu", "ops");
+    answer();
+    await loading;
+    assert.deepEqual(late.calls, ["cpu paused"]);
+  });
+});
+
+/** An engine whose pool `cpu` is paused. */
+async function openPaused(t: TestContext, store: Store = createMemoryStore()) {
+  const opened = openFakeEngine({ store, clock: createFakeClock(t0), workers: 2 });
+  const { engine, pool, clock } = opened;
+  await engine.recover();
+  await engine.start();
+  t.after(async () => {
+    engine.readers.closeAll();
+    const stopped = engine.stop();
+    for (let rounds = 0; rounds < 5; rounds += 1) {
+      pool.endAll();
+      await pass(clock, 1_000);
+    }
+    await stopped;
+  });
+  await engine.poolControl.pause("cpu", "ops");
+  const admit = async (...drafts: ReturnType<typeof draft>[]) => {
+    const admitted = await engine.admission.admit("ada", drafts);
+    return admitted.map((each) => (each.kind === "refused" ? each.error.reason : each.id));
+  };
+  return {
+    ...{ ...opened, store, admit },
+    running: () => pool.held.flatMap(({ leases }) => leases.map(({ id }) => id)),
+    stateOf: async (id: string) => (await store.get({ client: "ada", id }))?.state,
+  };
+}
+
+describe("jobs of a paused pool", () => {
+  test("are accepted, wait, and start at once when it is resumed", async (t) => {
+    const { engine, clock, admit, running } = await openPaused(t);
+    const [id] = await admit(draft());
+    await pass(clock, 60_000);
+    assert.deepEqual(running(), []);
+    assert.equal(engine.backlog.queued("cpu"), 1);
+    await engine.poolControl.resume("cpu", "ops");
+    await settle();
+    assert.deepEqual(running(), [id], "without a poll");
+  });
+
+  test("stay paused in an engine that is started on the store of one that was killed", async (t) => {
+    const { store, admit } = await openPaused(t);
+    const [id] = await admit(draft());
+    const next = openFakeEngine({ store, clock: createFakeClock(t0), owner: "next" });
+    await next.engine.recover();
+    await next.engine.start();
+    await pass(next.clock, 3_000);
+    assert.deepEqual(next.pool.held, []);
+    assert.equal((await next.engine.explain("ada", id!))?.cause, "paused");
+    assert.equal(next.engine.numbers.pools()[0]?.pause?.by, "ops");
+    await next.engine.stop();
+  });
+
+  test("are cancelled at once, expire at their deadline, and become due in their time without starting", async (t) => {
+    const { engine, clock, admit, running, stateOf } = await openPaused(t);
+    const reader = await follow(engine);
+    const [cancelled, expires, later] = await admit(
+      draft(),
+      draft({ expiresAt: t0 + 5_000 }),
+      draft({ start: { at: t0 + 2_000 } }),
+    );
+    const [answer] = await engine.canceller.cancel("ada", [cancelled!]);
+    assert.equal(answer?.kind, "cancelled");
+    await pass(clock, 10_000);
+    assert.deepEqual(running(), []);
+    assert.deepEqual(
+      reader.results.map(({ id, state, attempts }) => [id, state, attempts]),
+      [
+        [cancelled, "CANCELLED", 0],
+        [expires, "DEAD", 0],
+      ],
+    );
+    assert.equal(await stateOf(later!), "QUEUED");
+    await engine.poolControl.resume("cpu", "ops");
+    await settle();
+    assert.deepEqual(running(), [later]);
+  });
+
+  test("that fail while they run are retried after the resume, and dead ones can be redriven before it", async (t) => {
+    const { engine, clock, admit, running, pool, stateOf } = await openPaused(t);
+    await engine.poolControl.resume("cpu", "ops");
+    const [retried, dead] = await admit(draft(), draft());
+    await settle();
+    await engine.poolControl.pause("cpu", "ops");
+    const failure = { reason: "bad", message: "no", retryable: true };
+    pool.held[0]?.end({ kind: "failed", failure });
+    pool.held[0]?.end({ kind: "failed", failure: { ...failure, retryable: false } });
+    await pass(clock, 60_000);
+    assert.deepEqual([await stateOf(retried!), await stateOf(dead!)], ["QUEUED", "DEAD"]);
+    await engine.deadLetters.redrive("ada", [dead!], 0);
+    await pass(clock, 5_000);
+    assert.deepEqual([running(), await stateOf(dead!)], [[], "QUEUED"]);
+    await engine.poolControl.resume("cpu", "ops");
+    await settle();
+    assert.deepEqual(running().toSorted(), [retried!, dead!].toSorted());
+  });
+
+  test("fill it up to its bound and are refused beyond it", async (t) => {
+    const opened = openFakeEngine({ store: createMemoryStore(), maxQueued: new Map([["cpu", 2]]) });
+    const { engine } = opened;
+    await engine.start();
+    t.after(() => engine.stop());
+    await engine.poolControl.pause("cpu", "ops");
+    const admitted = await engine.admission.admit("ada", [draft(), draft(), draft()]);
+    assert.deepEqual(
+      admitted.map(({ kind }) => kind),
+      ["accepted", "accepted", "refused"],
+    );
+  });
+
+  test("do not keep the server from draining, nor a pause that comes while it drains", async (t) => {
+    const { engine, admit, clock } = await openPaused(t);
+    await admit(draft());
+    engine.drain();
+    await engine.poolControl.pause("cpu", "ops");
+    const ended = engine.ended();
+    await pass(clock, 200);
+    await ended;
+    await engine.poolControl.resume("cpu", "ops");
+    assert.equal(engine.running(), 0);
+  });
+});
