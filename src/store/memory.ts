@@ -123,7 +123,7 @@ export function createMemoryStore({ isShared = false } = {}): Store {
   const verbs: { [K in keyof StoreCalls]: (...args: Parameters<Store[K]>) => Awaited<ReturnType<Store[K]>> } = {
     submit: (added) => added.map(add),
 
-    lease: ({ pool, limit, now, owner, leaseMs, onlyExpired = false, suspects = false }) => {
+    lease: ({ pool, limit, maxBytes = Infinity, now, owner, leaseMs, onlyExpired = false, suspects = false }) => {
       heard(now);
       const queued = queuedIn(pool)
         .filter((job) => onlyExpired || isSuspect(job) === suspects)
@@ -131,7 +131,12 @@ export function createMemoryStore({ isShared = false } = {}): Store {
       const isMeant = (job: Held) => (onlyExpired ? job.expiresAt !== null && job.expiresAt <= now : job.runAt <= now);
       const due = queued.filter(isMeant);
       if (onlyExpired) due.sort((a, b) => a.expiresAt! - b.expiresAt! || a.seq - b.seq);
-      const taken = due.slice(0, limit);
+      const taken: Held[] = [];
+      for (let bytes = 0; taken.length < Math.min(limit, due.length) && bytes < maxBytes; ) {
+        const job = due[taken.length]!;
+        taken.push(job);
+        bytes += job.record.length;
+      }
       for (const job of taken) {
         Object.assign(job, { state: "RUNNING", owner, isOwnerGone: false, leaseUntil: now + leaseMs, leasedAt: now });
         job.attempt += 1;
@@ -139,7 +144,8 @@ export function createMemoryStore({ isShared = false } = {}): Store {
       }
       const later = queued.filter((job) => job.runAt > now && job.state === "QUEUED").map(({ runAt }) => runAt);
       const asksForNext = !onlyExpired && taken.length < limit && later.length > 0;
-      return { leases: taken.map(toLease), nextDueAt: asksForNext ? Math.min(...later) : null };
+      const isCut = taken.length < Math.min(limit, due.length);
+      return { leases: taken.map(toLease), nextDueAt: isCut ? now : asksForNext ? Math.min(...later) : null };
     },
 
     extend: ({ leases, now, leaseMs }) => {

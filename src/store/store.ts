@@ -70,6 +70,8 @@ export type LeaseRequest = {
   readonly pool: string;
   /** At most this many leases; at least 1. */
   readonly limit: number;
+  /** No further leases once the jobs' records have this many bytes; a driver may exceed it by 128 jobs. Default: no bound. */
+  readonly maxBytes?: number;
   readonly now: number;
   /** Who leases: unique for each start of a server process. */
   readonly owner: string;
@@ -85,7 +87,7 @@ export type Leased = {
   readonly leases: readonly Lease[];
   /**
    * When to look again if no hint comes: the earliest `runAt` of a queued job that was meant and is not due, or
-   * null. Only meaningful, and only not null, when fewer leases than `limit` came back.
+   * null; `now` when `maxBytes` left due jobs behind. Only meaningful, and only not null, when fewer leases than `limit` came back.
    */
   readonly nextDueAt: number | null;
 };

@@ -39,6 +39,28 @@ export function leasesConformance(check: Check): void {
     assert.equal(await store.recover({ owner: "boot-3" }), 0);
   });
 
+  check(
+    "a lease brings no more bytes than asked for, one job at least, and says that there are more",
+    async (store) => {
+      const take = async (maxBytes: number) => {
+        const { leases, nextDueAt } = await store.lease({ pool: "cpu", limit: 1_000, maxBytes, now: t0, ...asBoot1 });
+        return { seqs: leases.map(({ seq }) => seq), nextDueAt };
+      };
+      await submit(store, newJobs(500, { input: data(1_000) }));
+      const some = await take(10_000);
+      assert.ok(some.seqs.length >= 10 && some.seqs.length < 200, `${some.seqs.length} jobs`);
+      assert.equal(some.nextDueAt, t0);
+      const one = await take(1);
+      assert.ok(one.seqs.length >= 1);
+      const rest = await take(1_000_000);
+      assert.equal(rest.nextDueAt, null);
+      assert.deepEqual(
+        [...some.seqs, ...one.seqs, ...rest.seqs],
+        Array.from({ length: 500 }, (_, index) => index + 1),
+      );
+    },
+  );
+
   check("a lease that is extended ends later, and tells that its job was cancelled", async (store) => {
     await submit(store, newJobs(2));
     const [first, second] = await leaseAll(store);

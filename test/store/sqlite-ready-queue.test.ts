@@ -14,7 +14,7 @@ function tryQueue() {
 }
 
 function submitted(queue: ReadyQueue, pool: number, seq: number, runAt = now, priority = 0): FreshJob {
-  const job = { ...{ seq, client: 1, channel: 1, pool, priority, runAt }, expiresAt: null, record: new Uint8Array() };
+  const job = { ...{ seq, client: 1, channel: 1, pool, priority, runAt }, expiresAt: null, record: new Uint8Array(10) };
   queue.add([pool, 0, priority, runAt, seq, null], job);
   return job;
 }
@@ -24,11 +24,21 @@ test("they are leased unwritten also while others of the pool wait for a later t
   for (const priority of [0, 5]) queue.add([cpu, 0, priority, now + 100 - priority, 10 + priority, null]);
   queue.flush();
   const job = submitted(queue, cpu, 20);
-  assert.deepEqual(queue.takeFresh(cpu, now, 9), { jobs: [job], nextDueAt: now + 95 });
+  assert.deepEqual(queue.takeFresh(cpu, now, 9, Infinity), { jobs: [job], nextDueAt: now + 95 });
   submitted(queue, cpu, 21, now + 50);
   submitted(queue, cpu, 22);
-  assert.equal(queue.takeFresh(cpu, now, 9)?.nextDueAt, now + 50);
+  assert.equal(queue.takeFresh(cpu, now, 9, Infinity)?.nextDueAt, now + 50);
   assert.equal(written(), 2);
+});
+
+test("they are leased until their bytes are too many, and the others are due at once", () => {
+  const { queue, written } = tryQueue();
+  const [first, second] = [submitted(queue, cpu, 20), submitted(queue, cpu, 21)];
+  submitted(queue, cpu, 22);
+  const maxBytes = 11;
+  assert.deepEqual(queue.takeFresh(cpu, now, 9, maxBytes), { jobs: [first, second], nextDueAt: now });
+  queue.flush();
+  assert.equal(written(), 1);
 });
 
 test("they take their turn behind others that are due", () => {
@@ -37,7 +47,7 @@ test("they take their turn behind others that are due", () => {
   queue.add([cpu, 0, -5, now, 11, null]);
   queue.flush();
   submitted(queue, cpu, 20);
-  assert.equal(queue.takeFresh(cpu, now, 9), undefined);
+  assert.equal(queue.takeFresh(cpu, now, 9, Infinity), undefined);
 });
 
 test("a lease of one pool writes none of another", () => {
@@ -47,5 +57,5 @@ test("a lease of one pool writes none of another", () => {
   assert.equal(queue.nextPriority(cpu, 0), 0);
   assert.deepEqual(queue.overdue(cpu, now, 9), []);
   assert.equal(written(), 1);
-  assert.deepEqual(queue.takeFresh(gpu, now, 9)?.jobs, [job]);
+  assert.deepEqual(queue.takeFresh(gpu, now, 9, Infinity)?.jobs, [job]);
 });

@@ -85,6 +85,15 @@ export type DispatcherParts = {
 
 /** A second lease is for jobs that come while the first one's commit is under way. */
 const maxRequests = 2;
+/**
+ * Bound on the jobs to hold ready. When all that a client has in flight fits, its jobs are leased in the transaction of their
+ * submit and never enter the store's queue, which costs a third less.
+ */
+const maxPrefetch = 4_096;
+/** Nothing more is leased while the records of the jobs that wait here have this many bytes. */
+const maxWaitingBytes = 32 * 2 ** 20;
+/** Bound on the records of one lease, in bytes. */
+const maxLeaseBytes = 8 * 2 ** 20;
 
 /** What changes while it runs, beside the jobs that wait and those in flight. */
 type State = {
@@ -103,7 +112,7 @@ type State = {
 export function createDispatcher(parts: DispatcherParts): Dispatcher {
   const { pool, suspects, store, backlog, clock, owner, leaseMs, settle } = parts;
   const chunkSize = createChunkSize(parts.maxChunk);
-  const prefetch = createPrefetch(pool.target, parts.maxChunk);
+  const prefetch = createPrefetch(pool.target, maxPrefetch);
   const waiting = createWaitingLeases((jobs) => backlog.change(pool.name, jobs));
   const inFlight = createInFlight();
   const alarm = createAlarm(clock, poll);
@@ -131,6 +140,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
   /** How many jobs to lease now. */
   function wanted(): number {
     if (!mayStart() || !state.mayHaveMore || state.requests === maxRequests || parts.isBehind()) return 0;
+    if (waiting.bytes() >= maxWaitingBytes) return 0;
     const size = chunkSize.expected();
     const jobs = pool.free() * size + prefetch.jobs(size) - waiting.count() - state.requestedJobs;
     const chunks = Math.ceil(jobs / (maxRequests - state.requests) / size);
@@ -145,7 +155,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     state.requestedJobs += limit;
     let leased: Leased | undefined;
     try {
-      leased = await store.lease({ pool: pool.name, suspects, limit, now, owner, leaseMs });
+      leased = await store.lease({ pool: pool.name, suspects, limit, maxBytes: maxLeaseBytes, now, owner, leaseMs });
     } catch (error) {
       const retryMs = parts.onError(error);
       if (retryMs === undefined) state.isLeasing = false;

@@ -5,6 +5,8 @@ export type WaitingLeases = {
   /** The next to start first. */
   readonly leases: readonly Lease[];
   count(): number;
+  /** Of their records. */
+  bytes(): number;
   /** When the first of the leases may end, by the monotonic clock; infinite while none waits. */
   endsMs(): number;
   add(leases: readonly Lease[], endsMs: number): void;
@@ -21,6 +23,7 @@ export type WaitingLeases = {
 /** `onChange`: this many more jobs wait, or fewer. A lease counts as waiting before it is added: the store's queue had it. */
 export function createWaitingLeases(onChange: (jobs: number) => void): WaitingLeases {
   const leases: Lease[] = [];
+  let bytes = 0;
   let endsMs = Number.POSITIVE_INFINITY;
   /** What the last renewal covered is leased until then, what was added since until `addedEndsMs` at least. */
   let renewedEndsMs = Number.POSITIVE_INFINITY;
@@ -32,21 +35,26 @@ export function createWaitingLeases(onChange: (jobs: number) => void): WaitingLe
 
   function splice(index: number, count: number): readonly Lease[] {
     onChange(-count);
-    return leases.splice(index, count);
+    const taken = leases.splice(index, count);
+    bytes -= bytesOf(taken);
+    return taken;
   }
 
   return {
     leases,
     count: () => leases.length,
+    bytes: () => bytes,
     endsMs: () => (leases.length > 0 ? endsMs : Number.POSITIVE_INFINITY),
     add(more, moreEndsMs) {
       shorten(moreEndsMs);
       addedEndsMs = Math.min(addedEndsMs, moreEndsMs);
+      bytes += bytesOf(more);
       leases.push(...more);
     },
     take: (count) => splice(0, count),
     putBack(taken) {
       onChange(taken.length);
+      bytes += bytesOf(taken);
       shorten(Math.min(renewedEndsMs, addedEndsMs)); // whichever of these held it
       leases.unshift(...taken);
     },
@@ -61,4 +69,10 @@ export function createWaitingLeases(onChange: (jobs: number) => void): WaitingLe
       addedEndsMs = Number.POSITIVE_INFINITY;
     },
   };
+}
+
+function bytesOf(leases: readonly Lease[]): number {
+  let sum = 0;
+  for (const { record } of leases) sum += record.length;
+  return sum;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { MillpondError, refusal } from "../../../src/errors.ts";
-import { t0 } from "../../store/sample.ts";
+import { data, t0 } from "../../store/sample.ts";
 import { tryDispatcher } from "./try-dispatcher.ts";
 
 describe("leasing", () => {
@@ -180,6 +180,30 @@ describe("jobs held ready", () => {
     }
     // a lease takes 4 ms, a job 3 on average, and what is ready has to last for two leases
     assert.equal(dispatcher.held().length - dispatcher.running(), 5);
+  });
+
+  test("are no more than some megabytes, however quick the jobs are", async (t) => {
+    const opened = tryDispatcher(t, {
+      workers: 2,
+      store: {
+        async lease(request) {
+          const answer = await opened.store.lease(request);
+          opened.clock.advance(50);
+          return answer;
+        },
+      },
+    });
+    const { dispatcher, put, pool, rest, settled } = opened;
+    const mebibyte = 2 ** 20;
+    await put(20);
+    await dispatcher.start();
+    for (await rest(); settled.length < 20; await rest()) pool.endAll(undefined, 0.1);
+    await put(100, { input: data(mebibyte) });
+    dispatcher.hint();
+    await rest();
+    const waiting = dispatcher.waiting().length;
+    assert.ok(waiting >= 32 && waiting <= 49, `${waiting} MiB`);
+    for (; settled.length < 120; await rest()) pool.endAll(undefined, 0.1);
   });
 
   test("are none while jobs are slow", async (t) => {

@@ -14,3 +14,15 @@ test("a lease that is put back ends when its own last renewal says, whatever was
   waiting.putBack([first]);
   assert.equal(waiting.endsMs(), 50_000);
 });
+
+test("the bytes of their records are counted", () => {
+  const waiting = createWaitingLeases(() => undefined);
+  const [first, second] = [newLease(), newLease()];
+  waiting.add([first, second], 30_000);
+  assert.equal(waiting.bytes(), first.record.length + second.record.length);
+  waiting.take(1);
+  assert.equal(waiting.bytes(), second.record.length);
+  waiting.putBack([first]);
+  waiting.remove(second);
+  assert.equal(waiting.bytes(), first.record.length);
+});

@@ -23,10 +23,15 @@ const noProgress: ProgressNumbers = [0, 0, 0, 0, 0, 0, null, 0];
 type Taken = {
   readonly jobs: RunningJob[];
   readonly records: Uint8Array[];
+  /** Of the records. */
+  bytes: number;
   /** Those that were found in the queue. */
   readonly seqs: Set<number>;
   nextDueAt: number;
 };
+
+/** Rows of the queue that are in memory at once before their bytes are counted. */
+const rowsPerQuery = 128;
 
 /** Gives jobs to those who run them. */
 export function createLease(db: DatabaseSync, tables: Tables) {
@@ -57,6 +62,7 @@ export function createLease(db: DatabaseSync, tables: Tables) {
     readyQueue.remove(row);
     taken.seqs.add(seq);
     taken.records.push(record);
+    taken.bytes += record.length;
     taken.jobs.push({
       ...{ seq, fence: fence + 1, attempt: attempt + 1, crashes, redrives, runAt, lastStartedAt },
       ...(isRight ? { client: row[jobAt + 1] as number, channel: row[jobAt + 2] as number } : ownersOf(seq)),
@@ -77,9 +83,9 @@ export function createLease(db: DatabaseSync, tables: Tables) {
   }
 
   function takeDue(pool: number, request: LeaseRequest, taken: Taken): void {
-    const { limit, now } = request;
+    const { limit, maxBytes = Infinity, now } = request;
     const isSuspect = request.suspects === true ? 1 : 0;
-    const fresh = isSuspect === 0 ? readyQueue.takeFresh(pool, now, limit) : undefined;
+    const fresh = isSuspect === 0 ? readyQueue.takeFresh(pool, now, limit, maxBytes) : undefined;
     if (fresh) {
       for (const job of fresh.jobs) takeFresh(job, request, taken);
       taken.nextDueAt = fresh.nextDueAt;
@@ -87,13 +93,17 @@ export function createLease(db: DatabaseSync, tables: Tables) {
     }
     let priority = readyQueue.nextPriority(pool, isSuspect);
     while (priority !== undefined && taken.jobs.length < limit) {
-      const asked = limit - taken.jobs.length;
+      if (taken.bytes >= maxBytes) {
+        taken.nextDueAt = now;
+        return;
+      }
+      const asked = Math.min(limit - taken.jobs.length, rowsPerQuery);
       const rows = readyQueue.due(pool, isSuspect, priority, now, asked);
       if (!takeRows(rows, request, taken)) {
         priority = readyQueue.nextPriority(pool, isSuspect);
         continue;
       }
-      if (rows.length === asked) return;
+      if (rows.length === asked) continue;
       taken.nextDueAt = Math.min(taken.nextDueAt, readyQueue.earliest(pool, isSuspect, priority) ?? Infinity);
       priority = readyQueue.nextPriority(pool, isSuspect, priority);
     }
@@ -127,7 +137,7 @@ export function createLease(db: DatabaseSync, tables: Tables) {
   return {
     lease: (request: LeaseRequest, output: BytesWriter): Calls["lease"]["answer"] => {
       const { limit, now, owner } = request;
-      const taken: Taken = { jobs: [], records: [], seqs: new Set(), nextDueAt: Infinity };
+      const taken: Taken = { jobs: [], records: [], bytes: 0, seqs: new Set(), nextDueAt: Infinity };
       counters.heard(now);
       repair.walk();
       const pool = names.find(request.pool);

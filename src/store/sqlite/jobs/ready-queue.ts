@@ -43,14 +43,17 @@ export type FreshJob = {
   readonly record: Uint8Array;
 };
 
+/** `nextDueAt`: when the first of those that stay is due; Infinity when none stays. */
+export type Fresh = { readonly jobs: readonly FreshJob[]; readonly nextDueAt: number };
+
 export type ReadyQueue = {
   /** Puts a job in its place; written by `flush`, or before the next look at what its pool has. */
   add(place: Place, fresh?: FreshJob): void;
   /**
-   * The due jobs of a pool in their order when all of them were submitted in this transaction, and when the next one is due:
-   * they leave the queue before they were written into it. Undefined: others are due, too.
+   * The due jobs of a pool in their order when all of them were submitted in this transaction, as many as `limit` and
+   * `maxBytes` allow: they leave the queue before they were written into it. Undefined: others are due, too.
    */
-  takeFresh(pool: number, now: number, limit: number): { jobs: FreshJob[]; nextDueAt: number } | undefined;
+  takeFresh(pool: number, now: number, limit: number, maxBytes: number): Fresh | undefined;
   remove(place: readonly [...Place, ...unknown[]]): void;
   /** The same of a job whose place is not known any more, for its numbers are damaged. */
   removeDamaged(seq: number): void;
@@ -119,18 +122,25 @@ export function createReadyQueue(db: DatabaseSync): ReadyQueue {
     if (unwritten.has(pool)) flush([pool]);
   }
 
-  function takeFresh(pool: number, now: number, limit: number): { jobs: FreshJob[]; nextDueAt: number } | undefined {
+  function takeFresh(pool: number, now: number, limit: number, maxBytes: number): Fresh | undefined {
     const added = unwritten.get(pool) ?? [];
     const waiting = added.filter(({ place }) => place[1] === 0);
     if (waiting.length === 0 || waiting.some(({ fresh }) => fresh === undefined)) return undefined;
     let nextDueAt = earliestWritten(pool, 0, now);
     if (nextDueAt <= now) return undefined;
     const due = waiting.flatMap(({ fresh }) => (fresh!.runAt <= now ? fresh! : []));
-    const jobs = due.sort((a, b) => b.priority - a.priority || a.runAt - b.runAt || a.seq - b.seq).slice(0, limit);
+    due.sort((a, b) => b.priority - a.priority || a.runAt - b.runAt || a.seq - b.seq);
+    const jobs: FreshJob[] = [];
+    for (let bytes = 0; jobs.length < Math.min(limit, due.length) && bytes < maxBytes; ) {
+      const job = due[jobs.length]!;
+      jobs.push(job);
+      bytes += job.record.length;
+    }
     const taken = new Set<FreshJob | undefined>(jobs);
     const left = added.filter(({ fresh }) => !taken.has(fresh));
     unwritten.set(pool, left);
-    for (const { fresh } of waiting) if (fresh!.runAt > now) nextDueAt = Math.min(nextDueAt, fresh!.runAt);
+    for (const { fresh } of waiting)
+      if (!taken.has(fresh)) nextDueAt = Math.min(nextDueAt, Math.max(fresh!.runAt, now));
     return { jobs, nextDueAt };
   }
 
