@@ -8,6 +8,9 @@ import { findWrongLease } from "../../src/store/sqlite/jobs/leases.ts";
 import { findWrongName } from "../../src/store/sqlite/jobs/names.ts";
 import { placeColumns } from "../../src/store/sqlite/jobs/ready-queue.ts";
 
+const keptBytes = `${recordBytes} + length(ending)
+  + coalesce((SELECT sum(length(past.ending)) FROM past_attempt AS past WHERE past.seq = job.seq), 0)`;
+
 /** The jobs that leases name and that run: the newest lease of each, unless it ended or waits again. */
 const running = `
   WITH leased AS (
@@ -49,12 +52,15 @@ function assertRows(rows: (sql: string) => object[]): void {
     rows("SELECT finished_bytes, dead_bytes FROM total"),
     rows(`
       WITH kept AS (
-        SELECT ended.state, ${recordBytes} + length(ending)
-          + coalesce((SELECT sum(length(past.ending)) FROM past_attempt AS past WHERE past.seq = job.seq), 0) AS bytes
-        FROM job JOIN ended ON ended.seq = job.seq)
+        SELECT ended.state, ${keptBytes} AS bytes FROM job JOIN ended ON ended.seq = job.seq)
       SELECT coalesce(sum(bytes) FILTER (WHERE state IN (2, 4)), 0) AS finished_bytes,
         coalesce(sum(bytes) FILTER (WHERE state = 3), 0) AS dead_bytes FROM kept`),
     "bytes are those of the rows",
+  );
+  assert.deepEqual(
+    rows(`SELECT job.seq FROM job JOIN ended ON ended.seq = job.seq WHERE ended.bytes <> ${keptBytes}`),
+    [],
+    "each knows how many bytes are kept of it",
   );
   assert.deepEqual(
     rows("SELECT pool, is_suspect, priority, run_at, seq, expires_at FROM waiting ORDER BY seq"),
@@ -71,10 +77,9 @@ function assertRows(rows: (sql: string) => object[]): void {
     "each channel knows how many results have lost their job",
   );
   assert.deepEqual(
-    rows("SELECT seq, client, pool, finished_at FROM dead_letter ORDER BY seq"),
-    rows(`SELECT job.seq, client, pool, finished_at FROM job JOIN ended ON ended.seq = job.seq
-      WHERE state = 3 ORDER BY job.seq`),
-    "the dead letters are the DEAD jobs",
+    rows("SELECT seq, client, pool FROM ended ORDER BY seq"),
+    rows("SELECT job.seq, job.client, job.pool FROM ended JOIN job ON job.seq = ended.seq ORDER BY job.seq"),
+    "what has ended knows whose it was",
   );
   const strays = ["progress", "ended", "past_attempt", "waiting"];
   for (const table of strays) {

@@ -2,7 +2,8 @@ import type { DatabaseSync } from "node:sqlite";
 import type { PruneRequest, Room } from "../../store.ts";
 import { ACKED, FORMER, LOOK, UNACKED, UNACKED_DEAD } from "./channels.ts";
 import { prepareQuery } from "../thread/connection.ts";
-import { type DetachResult, finalColumns, type FinalRow } from "./detach-result.ts";
+import type { DetachResult } from "./detach-result.ts";
+import { endedNumbers, type EndedNumbers } from "../jobs/job-rows.ts";
 import { createSweep } from "./sweep.ts";
 import type { Tables } from "../thread/tables.ts";
 
@@ -15,16 +16,14 @@ export function createPrune(db: DatabaseSync, tables: Tables, detachResult: Deta
   const sweep = createSweep(db, tables, detachResult);
   const heads = "FROM channel INDEXED BY channel_head WHERE head = ?";
   const ready = prepareQuery<[id: number]>(db, `SELECT id ${heads} AND head_at < ? ORDER BY head_at, id LIMIT 1`);
-  const first = prepareQuery<Place>(db, `SELECT head_at, id ${heads} ORDER BY head_at, id LIMIT 2`);
-  const dead = `FROM dead_letter INDEXED BY dead_letter_age CROSS JOIN ended ON ended.seq = dead_letter.seq
-    CROSS JOIN job ON job.seq = dead_letter.seq WHERE dead_letter.pool = ?`;
-  const inAge = "ORDER BY dead_letter.finished_at, dead_letter.seq";
-  const oldDead = prepareQuery<FinalRow>(
+  const heading = prepareQuery<Place>(db, `SELECT head_at, id ${heads} ORDER BY head_at, id LIMIT 2`);
+  const dead = `SELECT ${endedNumbers} FROM ended INDEXED BY dead_age WHERE state = 3 AND pool = ?`;
+  const first = "ORDER BY finished_at, seq LIMIT 1";
+  const oldDead = prepareQuery<EndedNumbers>(
     db,
-    `SELECT ${finalColumns} ${dead} AND dead_letter.finished_at < ?
-       AND ended.cursor <= (SELECT channel.acked FROM channel WHERE channel.id = ended.channel) ${inAge} LIMIT 1`,
+    `${dead} AND finished_at < ? AND cursor <= (SELECT acked FROM channel WHERE channel.id = ended.channel) ${first}`,
   );
-  const oldestDead = prepareQuery<FinalRow>(db, `SELECT ${finalColumns} ${dead} ${inAge} LIMIT 1`);
+  const oldestDead = prepareQuery<EndedNumbers>(db, `${dead} ${first}`);
 
   /** What is too old in the channels; gives how much went. */
   function removeOld(request: PruneRequest): number {
@@ -96,17 +95,17 @@ export function createPrune(db: DatabaseSync, tables: Tables, detachResult: Deta
   }
 
   /** The oldest of what each pool has. */
-  function oldestOf(find: (pool: number) => FinalRow | undefined): FinalRow | undefined {
+  function oldestOf(find: (pool: number) => EndedNumbers | undefined): EndedNumbers | undefined {
     const rows = counters.poolsWithDead().flatMap((pool) => {
       const row = find(pool);
       return row ? [row] : [];
     });
-    return rows.sort((a, b) => a[4] - b[4] || a[0] - b[0])[0];
+    return rows.sort((a, b) => a[12] - b[12] || a[0] - b[0])[0];
   }
 
   /** The channels whose first result is of one of these kinds, those with the oldest two, oldest first. */
   function placesOf(...kinds: readonly number[]): Place[] {
-    return kinds.flatMap((kind) => first.all(kind)).sort(inOrder);
+    return kinds.flatMap((kind) => heading.all(kind)).sort(inOrder);
   }
 
   return (request: PruneRequest): number => {

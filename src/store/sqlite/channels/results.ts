@@ -33,7 +33,7 @@ export function createResults(db: DatabaseSync, { channels, damage, names }: Tab
   const afterWithFormers = prepareTuples(
     db,
     `${ofJobs} UNION ALL
-     SELECT 0, channel, cursor, state, 0, 0, 0, 0, 0, NULL, finished_at, NULL, 0, ending FROM former_result WHERE channel = ?1 AND cursor > ?2
+     SELECT 0, 0, 0, channel, cursor, state, 0, 0, 0, 0, 0, NULL, finished_at, NULL, 0, 0, ending FROM former_result WHERE channel = ?1 AND cursor > ?2
      ORDER BY cursor LIMIT ?3 + 0`,
   );
   const ofJob = prepareQuery<DamagedRow>(
@@ -48,7 +48,7 @@ export function createResults(db: DatabaseSync, { channels, damage, names }: Tab
 
   /** What to deliver for a row: its ending, or what stands for one that is damaged or another job's. Undefined: nothing. */
   function deliverable(row: Row): Uint8Array | undefined {
-    const [seq, channel, cursor] = row;
+    const [seq, , , channel, cursor] = row;
     const ending = row[checksumAt + 1] as Bytes;
     const isWhole = isSound(ending);
     const isRight = seq === 0 || (areRight(row, 0, endedColumns) && isBound(row[checksumAt], ending));
@@ -76,7 +76,7 @@ export function createResults(db: DatabaseSync, { channels, damage, names }: Tab
       if (endings.length > 0 && total > maxBytes) break;
       const ending = deliverable(row);
       if (!ending) continue;
-      cursors.push(row[2]);
+      cursors.push(row[4]);
       endings.push(ending);
     }
     for (const ending of endings) output.put(ending);

@@ -1,7 +1,8 @@
 import type { DatabaseSync } from "node:sqlite";
 import { ACKED, type Channel, FORMER, LOOK, unackedKind } from "./channels.ts";
 import { prepareQuery } from "../thread/connection.ts";
-import { type DetachResult, finalColumns, type FinalRow } from "./detach-result.ts";
+import type { DetachResult } from "./detach-result.ts";
+import { endedNumbers, type EndedNumbers } from "../jobs/job-rows.ts";
 import { DEAD } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 
@@ -24,27 +25,26 @@ export type Sweep = {
 
 /** Walks channels from their start. What was removed or swept past is never walked over again. */
 export function createSweep(db: DatabaseSync, { channels }: Tables, detachResult: DetachResult): Sweep {
-  const ofJobs = `SELECT ${finalColumns}, 0 FROM ended INDEXED BY ended_position CROSS JOIN job ON job.seq = ended.seq
-    WHERE ended.channel = ?1 AND ended.cursor > ?2`;
-  const walk = prepareQuery<Row>(db, `${ofJobs} ORDER BY ended.cursor LIMIT ${walkRows}`);
-  const walkWithFormers = prepareQuery<Row>(
+  const ofJobs = `SELECT ${endedNumbers} FROM ended INDEXED BY ended_position WHERE channel = ?1 AND cursor > ?2`;
+  const walk = prepareQuery<EndedNumbers>(db, `${ofJobs} ORDER BY cursor LIMIT ${walkRows}`);
+  const walkWithFormers = prepareQuery<EndedNumbers>(
     db,
     `${ofJobs} UNION ALL
-     SELECT 0, 0, 0, state, finished_at, channel, cursor, 0, 0, 1 FROM former_result WHERE channel = ?1 AND cursor > ?2
+     SELECT 0, 0, 0, channel, cursor, state, 0, 0, 0, 0, 0, NULL, finished_at, NULL, 0, 0 FROM former_result WHERE channel = ?1 AND cursor > ?2
      ORDER BY cursor LIMIT ${walkRows}`,
   );
   const eraseFormer = db.prepare("DELETE FROM former_result WHERE channel = ? AND cursor = ?");
   let looked = 0;
 
-  function remove(channel: Channel, row: Row): void {
-    if (row[9] === 1) {
-      eraseFormer.run(channel.id, row[6]);
+  function remove(channel: Channel, row: EndedNumbers): void {
+    if (row[0] === 0) {
+      eraseFormer.run(channel.id, row[4]);
       channel.formers -= 1;
-    } else detachResult.eraseJob(row.slice(0, -1) as FinalRow);
+    } else detachResult.eraseJob(row);
   }
 
-  function kindOf({ acked }: Channel, [, , , state, , , cursor, , , isFormer]: Row): number {
-    if (isFormer === 1) return FORMER;
+  function kindOf({ acked }: Channel, [seq, , , , cursor, state]: EndedNumbers): number {
+    if (seq === 0) return FORMER;
     return cursor <= acked ? ACKED : unackedKind(state);
   }
 
@@ -55,7 +55,8 @@ export function createSweep(db: DatabaseSync, { channels }: Tables, detachResult
       for (;;) {
         const rows = (channel.formers > 0 ? walkWithFormers : walk).all(channel.id, channel.swept);
         for (const row of rows) {
-          const [, , , state, at, , cursor] = row;
+          const [, , , , cursor, state] = row;
+          const at = row[12];
           const kind = kindOf(channel, row);
           if (!(state === DEAD && kind === ACKED)) {
             if (!mayGo(kind, at)) {
@@ -85,5 +86,3 @@ export function createSweep(db: DatabaseSync, { channels }: Tables, detachResult
     },
   };
 }
-
-type Row = [...FinalRow, isFormer: number];

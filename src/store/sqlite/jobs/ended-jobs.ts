@@ -1,9 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { Channel, Channels } from "../channels/channels.ts";
 import { bindingOf, createRowWriter } from "../integrity/checked-rows.ts";
-import { DEAD } from "../thread/protocol.ts";
 import type { Counters } from "./counters.ts";
-import type { DeadLetters } from "./few-jobs.ts";
 import { endedColumns } from "./job-rows.ts";
 
 /** What a job's last row is made of. */
@@ -32,24 +30,19 @@ export type EndedJobs = {
   flush(): void;
 };
 
-export function createEndedJobs(
-  db: DatabaseSync,
-  channels: Channels,
-  counters: Counters,
-  deadLetters: DeadLetters,
-): EndedJobs {
+export function createEndedJobs(db: DatabaseSync, channels: Channels, counters: Counters): EndedJobs {
   const rows = createRowWriter(db, "INSERT INTO ended", endedColumns, ["ending"]);
   return {
     add: (job, ending) => {
       const { seq, client, pool, state, attempts, fence, crashes, redrives, runAt, startedAt, finishedAt } = job;
       const channel = channels.ofJob(job.channel, client);
+      const bytes = job.bytes + ending.length;
       const cursor = channels.append(channel, state, finishedAt);
       // biome-ignore format: one line per kind of column
-      rows.add([seq, channel.id, cursor, state, attempts, fence, crashes, redrives, runAt, startedAt, finishedAt, job.deadReason],
-        [ending], bindingOf(ending));
-      if (state === DEAD) deadLetters.add(seq, client, pool, finishedAt);
+      rows.add([seq, client, pool, channel.id, cursor, state, attempts, fence, crashes, redrives, runAt, startedAt, finishedAt,
+          job.deadReason, bytes], [ending], bindingOf(ending));
       counters.add(pool, state, 1);
-      counters.addBytes(state, job.bytes + ending.length);
+      counters.addBytes(state, bytes);
       return channel;
     },
     flush: rows.flush,

@@ -5,13 +5,13 @@ import { decodeJob } from "../../../job/record.ts";
 import { cancel, redrive } from "../../../job/transition.ts";
 import { isSound } from "../../../job/wire.ts";
 import type { Cancelled, Redriven, Removed } from "../../store.ts";
-import { type DetachResult, finalColumns, type FinalRow } from "../channels/detach-result.ts";
+import type { DetachResult } from "../channels/detach-result.ts";
 import { substituteRecord } from "../integrity/substitutes.ts";
 import { bytesOfId } from "../thread/columns.ts";
 import { prepareQuery } from "../thread/connection.ts";
 import { type Calls, CANCELLED, QUEUED, states, SUCCEEDED } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
-import { toRecord } from "./job-rows.ts";
+import { endedNumbers, type EndedNumbers, toRecord } from "./job-rows.ts";
 import {
   behindStored,
   isOwnRecord,
@@ -33,10 +33,7 @@ export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult
     `SELECT ${storedColumns}, record, rest, id FROM job ${withProgressAndEnd} WHERE job.id = ? AND job.client = ?`,
   );
   const ending = prepareQuery<[Bytes]>(db, "SELECT ending FROM ended WHERE seq = ?");
-  const final = prepareQuery<FinalRow>(
-    db,
-    `SELECT ${finalColumns} FROM ended CROSS JOIN job ON job.seq = ended.seq WHERE ended.seq = ?`,
-  );
+  const final = prepareQuery<EndedNumbers>(db, `SELECT ${endedNumbers} FROM ended WHERE seq = ?`);
 
   function find(client: string, id: string): Found | undefined {
     const row = byId.get(bytesOfId(id), names.find(client) ?? null);

@@ -54,8 +54,8 @@ export type ProgressNumbers = [
 ];
 
 export const endedColumns = [
-  ...(["seq", "channel", "cursor", "state", "attempts", "fence", "crashes", "redrives"] as const),
-  ...(["run_at", "started_at", "finished_at", "dead_reason"] as const),
+  ...(["seq", "client", "pool", "channel", "cursor", "state", "attempts", "fence", "crashes", "redrives"] as const),
+  ...(["run_at", "started_at", "finished_at", "dead_reason", "bytes"] as const),
 ] as const;
 
 /** SQL: these columns and the checksum. */
@@ -63,6 +63,8 @@ export const endedNumbers = [...endedColumns, "checksum"].map((name) => `ended.$
 
 export type EndedNumbers = [
   seq: number,
+  client: number,
+  pool: number,
   channel: number,
   cursor: number,
   state: number,
@@ -74,6 +76,7 @@ export type EndedNumbers = [
   startedAt: number | null,
   finishedAt: number,
   deadReason: number | null,
+  bytes: number,
   checksum: number,
 ];
 

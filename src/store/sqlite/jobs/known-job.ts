@@ -5,7 +5,8 @@ import type { Channels } from "../channels/channels.ts";
 import type { Known } from "../integrity/substitutes.ts";
 import { textOfId } from "../thread/columns.ts";
 import { prepareQuery } from "../thread/connection.ts";
-import { type JobNumbers, jobNumbers, toRecord } from "./job-rows.ts";
+import { type JobNumbers, jobNumbers, recordBytes, toRecord } from "./job-rows.ts";
+import type { History } from "./history.ts";
 import type { Names } from "./names.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -18,14 +19,18 @@ export type KnownJob = {
   known(seq: number): Known;
   /** Whose a job is, for one whose columns are not to be trusted: what its record says, if that is whole and its own. */
   ownersOf(seq: number): Owners;
+  /** What is kept of a job without its result, in bytes. */
+  bytesOf(seq: number): number;
 };
 
-export function createKnownJob(db: DatabaseSync, names: Names, channels: Channels): KnownJob {
+export function createKnownJob(db: DatabaseSync, names: Names, channels: Channels, history: History): KnownJob {
   const select = prepareQuery<[...JobNumbers, id: Bytes, record: Bytes, rest: Bytes | null]>(
     db,
     `SELECT ${jobNumbers}, id, record, rest FROM job WHERE seq = ?`,
   );
+  const bytes = prepareQuery<[number]>(db, `SELECT ${recordBytes} FROM job WHERE seq = ?`);
   return {
+    bytesOf: (seq) => bytes.get(seq)![0] + history.bytesOf(seq),
     known: (seq) => {
       const row = select.get(seq)!;
       const [, client, channel, pool, task, priority, runAt, expiresAt, submittedAt] = row;

@@ -11,7 +11,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import { prepareQuery } from "../thread/connection.ts";
-import type { History } from "./history.ts";
 import type { KnownJob } from "./known-job.ts";
 import { areRight, isBound } from "../integrity/checked-rows.ts";
 import {
@@ -22,7 +21,6 @@ import {
   progressColumns,
   type ProgressNumbers,
   progressNumbers,
-  recordBytes,
 } from "./job-rows.ts";
 
 /** What has to be known of a RUNNING job to settle it, and what is known of its lease. */
@@ -68,7 +66,7 @@ export type Leases = {
 };
 
 /** Where a job's progress begins in the rows of `left`. */
-const progressAt = 11;
+const progressAt = 10;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type Batch = { readonly id: number; readonly owner: string; left: Set<number> };
@@ -77,7 +75,7 @@ type Batch = { readonly id: number; readonly owner: string; left: Set<number> };
 type Written = number | [seq: number, fence: number, attempt: number, crashes: number, redrives: number, runAt: number,
   lastStartedAt: number | null, isCancelling: 0 | 1, isRight: 0 | 1]; // biome-ignore format: one tuple
 
-export function createLeases(db: DatabaseSync, history: History, { ownersOf }: KnownJob): Leases {
+export function createLeases(db: DatabaseSync, { bytesOf, ownersOf }: KnownJob): Leases {
   const insert = db.prepare("INSERT INTO lease (owner, jobs, checksum) VALUES (?, ?, ?)");
   const update = db.prepare("UPDATE lease SET jobs = ?, checksum = ? WHERE id = ?");
   const erase = db.prepare("DELETE FROM lease WHERE id = ?");
@@ -86,9 +84,9 @@ export function createLeases(db: DatabaseSync, history: History, { ownersOf }: K
   const changed = new Set<Batch>();
 
   function left(): void {
-    const job = prepareQuery<[...JobNumbers, bytes: number, ...Nulls<ProgressNumbers>, id: Bytes, head: Bytes]>(
+    const job = prepareQuery<[...JobNumbers, ...Nulls<ProgressNumbers>, id: Bytes, head: Bytes]>(
       db,
-      `SELECT ${jobNumbers}, ${recordBytes}, ${progressNumbers}, id, record
+      `SELECT ${jobNumbers}, ${progressNumbers}, id, record
        FROM job LEFT JOIN progress ON progress.seq = job.seq
        WHERE job.seq = ?1 AND NOT EXISTS (SELECT 1 FROM ended WHERE ended.seq = ?1)`,
     );
@@ -109,14 +107,14 @@ export function createLeases(db: DatabaseSync, history: History, { ownersOf }: K
         const latest = hasProgress ? (row[progressAt + 3] as number) : 0;
         if (knowsFence ? latest >= fence : waits.get(seq)) continue; // it went back into the queue
         const [, client, channel, pool, , priority, submittedRunAt, expiresAt] = row;
-        const isSame = isRight === 1 && areRight(row, 0, jobColumns) && isBound(row[9], row[20], row[19]);
+        const isSame = isRight === 1 && areRight(row, 0, jobColumns) && isBound(row[9], row[19], row[18]);
         if (running.has(seq)) batches.get(seq)!.left.delete(seq); // an older lease
         batches.set(seq, batch);
         batch.left.add(seq);
         // biome-ignore format: what of the lease, what of the job
         running.set(seq, { seq, fence, attempt, crashes, redrives, runAt: runAt ?? submittedRunAt, lastStartedAt,
           client, channel, pool, priority, expiresAt: redrives > 0 ? null : expiresAt,
-          bytes: row[10] + history.bytesOf(seq), isRight: isSame && knowsFence,
+          bytes: bytesOf(seq), isRight: isSame && knowsFence,
           ...(isSame ? {} : ownersOf(seq)),
           owner, isOwnerGone: true, startedAt: null, until: -Infinity, isCancelling: isCancelling === 1 });
       }

@@ -8,7 +8,7 @@ import { prepareNamed, prepareTuples } from "../thread/connection.ts";
 import { type Calls, DEAD, deadReasons, QUEUED, RUNNING, states, type StoredAnswer } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 import { createDescribe, describing } from "./describe.ts";
-import { behindStored, toState, withProgressAndEnd } from "./stored-jobs.ts";
+import { behindStored, toState, withProgress, withProgressAndEnd } from "./stored-jobs.ts";
 
 /** Bound on the rows that one call reads: several short calls find a rare kind of job among millions. */
 export const rowsPerLook = 10_000;
@@ -26,16 +26,11 @@ const matching = `(:unended OR ended.state IS NOT NULL)
   AND (:submittedBefore IS NULL OR submitted_at < :submittedBefore)
   AND (:deadReason IS NULL OR dead_reason = :deadReason)`;
 
-/** A client's jobs page by page. Dead letters are found by a table of their own, for they are few among many. */
+/** A client's jobs page by page. DEAD jobs are found by an index of their own, for they are few among many. */
 export function createPages(db: DatabaseSync, tables: Tables) {
   const { history, leases } = tables;
   const { toAnswer } = createDescribe(db, tables);
-  const ofAll = "job INDEXED BY job_of_client";
-  const ofDead = "dead_letter INDEXED BY dead_letter_of_client";
-  const looks = {
-    all: createLooks(db, "job", ofAll, ofAll),
-    dead: createLooks(db, "dead_letter", ofDead, `${ofDead} CROSS JOIN job NOT INDEXED ON job.seq = dead_letter.seq`),
-  };
+  const looks = { all: createLooks(db, "job"), dead: createLooks(db, "ended") };
 
   /** What SQL cannot tell. */
   function matches(row: readonly unknown[], wanted: number, { labels, failureReason }: JobFilter): boolean {
@@ -108,19 +103,31 @@ export function createPages(db: DatabaseSync, tables: Tables) {
 
 type Bindings = Record<string, SQLInputValue>;
 
-/** `edges`: where to count rows of `table`; `from`: where to read their jobs. */
-function createLooks(db: DatabaseSync, table: "job" | "dead_letter", edges: string, from: string) {
+/** `table`: the one whose index is walked; with `ended` it is that of DEAD jobs. */
+function createLooks(db: DatabaseSync, table: "job" | "ended") {
   const edge = `LIMIT 1 OFFSET ${rowsPerLook - 1}`;
   const seq = `${table}.seq`;
-  const ofClient = `WHERE ${table}.client = :client AND ${seq}`;
-  const rows = `SELECT ${describing}, job.id FROM ${from} ${withProgressAndEnd} ${ofClient}`;
+  const [edges, from, ofClient] =
+    table === "job"
+      ? [
+          "job INDEXED BY job_of_client",
+          `job INDEXED BY job_of_client ${withProgressAndEnd}`,
+          `WHERE job.client = :client AND ${seq}`,
+        ]
+      : [
+          "ended INDEXED BY dead_of_client",
+          `ended INDEXED BY dead_of_client CROSS JOIN job NOT INDEXED ON job.seq = ended.seq
+          AND job.client = ended.client ${withProgress}`,
+          `WHERE ended.state = ${DEAD} AND ended.client = :client AND ${seq}`,
+        ];
+  const rows = `SELECT ${describing}, job.id FROM ${from} ${ofClient}`;
   return {
     lowest: prepareNamed<[number]>(db, `SELECT seq FROM ${edges} ${ofClient} < :before ORDER BY seq DESC ${edge}`),
     highest: prepareNamed<[number]>(db, `SELECT seq FROM ${edges} ${ofClient} > :after ORDER BY seq ${edge}`),
     list: prepareTuples(db, `${rows} < :before AND ${seq} >= :end AND ${matching} ORDER BY ${seq} DESC`),
     quickFind: prepareTuples(
       db,
-      `SELECT ${seq}, ended.state, job.id FROM ${from} LEFT JOIN ended ON ended.seq = job.seq ${ofClient} > :after
+      `SELECT ${seq}, ended.state, job.id FROM ${from} ${ofClient} > :after
        AND ${seq} <= :end AND ${matching} ORDER BY ${seq}`,
     ),
     find: prepareTuples(db, `${rows} > :after AND ${seq} <= :end AND ${matching} ORDER BY ${seq}`),

@@ -18,7 +18,8 @@ import type { Place } from "./ready-queue.ts";
 /** SQL: a job with what attempts so far left and how it ended. */
 export const storedColumns = `${jobNumbers}, ${progressNumbers}, ${endedNumbers}`;
 /** SQL: where these come from, behind table job. */
-export const withProgressAndEnd = "LEFT JOIN progress ON progress.seq = job.seq LEFT JOIN ended ON ended.seq = job.seq";
+export const withProgress = "LEFT JOIN progress ON progress.seq = job.seq";
+export const withProgressAndEnd = `${withProgress} LEFT JOIN ended ON ended.seq = job.seq`;
 /** Where the parts of such a row begin. */
 const progressAt = jobColumns.length + 1;
 const endedAt = progressAt + progressColumns.length + 1;
@@ -59,7 +60,7 @@ export function toState(row: readonly unknown[], { running }: Leases): StoredSta
   const waits = { isCancelling: false, finishedAt: null, cursor: null };
   if (row[endedAt] !== null) {
     const ended = row.slice(endedAt) as unknown as EndedNumbers;
-    const [, , cursor, state, attempts, fence, crashes, redrives, endedRunAt, startedAt, finishedAt] = ended;
+    const [, , , , cursor, state, attempts, fence, crashes, redrives, endedRunAt, startedAt, finishedAt] = ended;
     return {
       ...{
         ...ofJob,

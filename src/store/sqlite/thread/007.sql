@@ -63,6 +63,8 @@ CREATE TABLE lease (
 
 CREATE TABLE ended (
   seq         INTEGER PRIMARY KEY,
+  client      INTEGER NOT NULL,
+  pool        INTEGER NOT NULL,
   channel     INTEGER NOT NULL, -- channel.id
   cursor      INTEGER NOT NULL, -- its result's position there
   state       INTEGER NOT NULL, -- 2 SUCCEEDED, 3 DEAD, 4 CANCELLED
@@ -74,20 +76,14 @@ CREATE TABLE ended (
   started_at  INTEGER,
   finished_at INTEGER NOT NULL,
   dead_reason INTEGER,          -- 0 exhausted, 1 permanent, 2 expired, 3 poison
+  bytes       INTEGER NOT NULL, -- kept of it: record, result and history
   checksum    INTEGER NOT NULL,
   ending      BLOB    NOT NULL  -- see job/ending.ts
 ) STRICT;
 CREATE INDEX ended_position ON ended (channel, cursor);
-
--- DEAD jobs: few among many, and found by age.
-CREATE TABLE dead_letter (
-  seq         INTEGER PRIMARY KEY,
-  client      INTEGER NOT NULL,
-  pool        INTEGER NOT NULL,
-  finished_at INTEGER NOT NULL
-) STRICT;
-CREATE INDEX dead_letter_age ON dead_letter (pool, finished_at);
-CREATE INDEX dead_letter_of_client ON dead_letter (client, seq);
+-- DEAD jobs: few among many.
+CREATE INDEX dead_age ON ended (pool, finished_at, seq) WHERE state = 3;
+CREATE INDEX dead_of_client ON ended (client, seq) WHERE state = 3;
 
 -- Attempts that did not succeed.
 CREATE TABLE past_attempt (

@@ -3,7 +3,7 @@ import { type Channels, createChannels } from "../channels/channels.ts";
 import { createDamage, type Damage } from "../integrity/damage.ts";
 import { type Counters, createCounters } from "../jobs/counters.ts";
 import { createEndedJobs, type EndedJobs } from "../jobs/ended-jobs.ts";
-import { createDeadLetters, createProgress, type DeadLetters, type Progress } from "../jobs/few-jobs.ts";
+import { createProgress, type Progress } from "../jobs/few-jobs.ts";
 import { createHistory, type History } from "../jobs/history.ts";
 import { createIdempotencyKeys, type IdempotencyKeys } from "../jobs/idempotency-keys.ts";
 import { createKnownJob, type KnownJob } from "../jobs/known-job.ts";
@@ -17,7 +17,6 @@ export type Tables = KnownJob & {
   readonly channels: Channels;
   readonly counters: Counters;
   readonly damage: Damage;
-  readonly deadLetters: DeadLetters;
   readonly ended: EndedJobs;
   readonly history: History;
   readonly keys: IdempotencyKeys;
@@ -32,16 +31,15 @@ export function createTables(db: DatabaseSync, onDamage: (sentence: string) => v
   const names = createNames(db);
   const channels = createChannels(db);
   const counters = createCounters(db, names);
-  const deadLetters = createDeadLetters(db);
   const history = createHistory(db);
-  const knownJob = createKnownJob(db, names, channels);
+  const knownJob = createKnownJob(db, names, channels, history);
   const damage = createDamage(onDamage);
   return {
-    ...{ names, channels, counters, damage, deadLetters, history },
-    ended: createEndedJobs(db, channels, counters, deadLetters),
+    ...{ names, channels, counters, damage, history },
+    ended: createEndedJobs(db, channels, counters),
     keys: createIdempotencyKeys(db, names, damage),
     ...knownJob,
-    leases: createLeases(db, history, knownJob),
+    leases: createLeases(db, knownJob),
     overrides: createPoolOverrides(db, damage),
     progress: createProgress(db),
     readyQueue: createReadyQueue(db),
