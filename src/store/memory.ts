@@ -243,6 +243,12 @@ export function createMemoryStore({ isShared = false } = {}): Store {
       }),
     }),
 
+    ready: ({ pools: asked, now }) =>
+      asked.map(({ pool, max }) => {
+        const due = queuedIn(pool).filter((job) => job.runAt <= now && !isSuspect(job));
+        return { jobs: Math.min(due.length, max), oldestAt: least(due.map(({ runAt }) => runAt)) };
+      }),
+
     oldest: ({ pools: asked, now }) =>
       asked.map((pool) => {
         const due = queuedIn(pool).filter((job) => job.runAt <= now);

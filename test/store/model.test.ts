@@ -203,6 +203,11 @@ const others = [
   ),
   step("counts", fc.constant(null), (store) => store.counts()),
   step("latest", fc.constant(null), (store) => store.latest()),
+  step(
+    "ready",
+    fc.record({ pools: fc.array(fc.record({ pool: name, max: limit }), { maxLength: 3 }), now: time }),
+    (store, r) => store.ready(r),
+  ),
   step("oldest", fc.record({ pools: fc.constant(["b", "a", "c"]), now: time }), (store, r) => store.oldest(r)),
 ];
 // Half of the steps move jobs on, so that sequences reach results and retention.

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import type { Ready } from "../../store.ts";
 import { areRight, createRowWriter } from "../integrity/checked-rows.ts";
 import { prepareQuery } from "../thread/connection.ts";
 import { type JobNumbers, jobNumbers, type Nulls, type ProgressNumbers, progressNumbers } from "./job-rows.ts";
@@ -68,6 +69,8 @@ export type ReadyQueue = {
   earliestOfAll(pool: number): number;
   /** How many due jobs come before this place, up to `max`. */
   before(place: Place, now: number, max: number): number;
+  /** The due jobs of a pool that are no suspects, counted up to `max`. */
+  ready(pool: number, now: number, max: number): Ready;
   flush(): void;
 };
 
@@ -201,6 +204,16 @@ export function createReadyQueue(db: DatabaseSync): ReadyQueue {
         before += dueIn.get(pool, isSuspect, priority, now, max - before)![0];
       }
       return before + dueBefore.get(pool, isSuspect, own, now, runAt, seq, max - before)![0];
+    },
+    ready: (pool, now, max) => {
+      flushPool(pool);
+      let jobs = 0;
+      let oldestAt = Infinity;
+      for (const priority of priorities(pool, 0)) {
+        oldestAt = Math.min(oldestAt, earliest(pool, 0, priority)!);
+        if (jobs < max) jobs += dueIn.get(pool, 0, priority, now, max - jobs)![0];
+      }
+      return { jobs, oldestAt: oldestAt <= now ? oldestAt : null };
     },
     flush: () => flush(unwritten.keys()),
   };

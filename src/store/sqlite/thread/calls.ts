@@ -88,6 +88,7 @@ export function createCalls({ call }: Batches): Omit<StoreCalls, "close"> {
     counts: () => call("counts", () => null, same),
     latest: () => call("latest", () => null, same),
     size: () => call("size", () => null, same),
+    ready: (request) => call("ready", () => request, same),
     oldest: (request) => call("oldest", () => request, same),
     override: (request) => call("override", () => request, same),
     overrides: () => call("overrides", () => null, same),
