@@ -20,8 +20,9 @@ const envPrefix = "MILLPOND_";
 export type RateConfig = { readonly perSecond: number; readonly burst: number };
 
 /** What the server runs with, by the keys of the table. */
-export type Config = Omit<AsGiven, "pools" | "rate"> & {
+export type Config = Omit<AsGiven, "pools" | "rate" | "autoscale"> & {
   readonly pools: { readonly [name: string]: PoolConfig };
+  readonly autoscale: AsGiven["autoscale"] & { readonly cores: number };
   readonly rate: RateConfig & { readonly clients: { readonly [client: string]: RateConfig } };
 };
 
@@ -201,7 +202,8 @@ function complete(
     name,
     { perSecond: rate.perSecond, burst: rate.burst ?? given.rate.burst },
   ]);
-  return { ...given, pools, rate: { ...given.rate, clients: Object.fromEntries(clients) } };
+  const autoscale = { ...given.autoscale, cores: given.autoscale?.cores ?? cores };
+  return { ...given, pools, autoscale, rate: { ...given.rate, clients: Object.fromEntries(clients) } };
 }
 
 function nest(values: ReadonlyMap<Key, unknown>): AsGiven {

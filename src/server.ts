@@ -25,6 +25,7 @@ import { prepareStore, watchDisk } from "./server/data-folder.ts";
 import { countCommits, observeServer } from "./server/metrics.ts";
 import { createFrontEnds } from "./server/front-ends.ts";
 import { createPools } from "./server/pools.ts";
+import { scalingOf } from "./server/scaling.ts";
 import { createServerProfiler, profileAll } from "./server/profiler.ts";
 import { createReloader, type Reload } from "./server/reload.ts";
 import { createServedTasks } from "./server/task-set.ts";
@@ -148,6 +149,7 @@ async function start(
     ...{ config, loaded: served.current, resourceHost, clock, log },
     isTraced: telemetry.traces !== null,
   });
+  const scaling = scalingOf(config, { pools, clock, log });
   const allPools = [...pools, ...isolated];
   opened.push(...allPools.map((pool) => stopOnly(`pool ${pool.name}`, () => pool.destroy())));
   const disk = watchDisk(config, { store, clock, onChanged, log });
@@ -155,7 +157,7 @@ async function start(
   const alerts = createAlerts({ webhook: config.alerts.webhook, fetch, clock, log });
   const engine = createEngine({
     ...{ store, tasks, checks, pools, isolated, clock, tracing, registry, log },
-    ...{ ...engineSettings(config, disk), owner },
+    ...{ ...engineSettings(config, disk), owner, scaling },
     onDeath: alerts.died,
     onError: failure.fire,
   });

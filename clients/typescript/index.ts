@@ -42,6 +42,7 @@ export type {
   PercentilesMs,
   PoolSnapshot,
   ResourceSnapshot,
+  ScalingDecision,
   ServerSnapshot,
   TaskSnapshot,
 } from "./stats.ts";

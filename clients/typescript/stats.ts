@@ -3,6 +3,7 @@ import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { Percentiles, PoolStats, ResourceStats, Snapshot, TaskStats } from "../../src/gen/millpond/v1/stats_pb.ts";
 import { type ClientStats, ClientStatsSchema } from "../../src/gen/millpond/v1/stats_pb.ts";
 import { type PauseInfo, toPause } from "./pools.ts";
+import { toDate } from "./result.ts";
 
 /** Percentiles of a duration in milliseconds; undefined when nothing was measured. */
 export type PercentilesMs = {
@@ -36,6 +37,24 @@ export type PoolSnapshot = {
   readonly suspects: number;
   /** Undefined: it is not paused. */
   readonly pause: PauseInfo | undefined;
+  /** Threads that the autoscaler wants now, between the bounds; those that are missing start when a job comes. */
+  readonly target: number;
+  /** Jobs that one thread runs at once. */
+  readonly concurrency: number;
+  /** Of the waiting jobs, those that a worker could run now, counted up to 10,000: they are due, and the pool is not paused. */
+  readonly eligible: number;
+  /** Of the threads, those that run at least one job. */
+  readonly busyWorkers: number;
+  /** What the autoscaler decided last, newest first, at most 10. */
+  readonly decisions: readonly ScalingDecision[];
+};
+
+/** A change of a pool's target; or growth that was refused, and then `from` and `to` are equal. */
+export type ScalingDecision = {
+  readonly at: Date | undefined;
+  readonly from: number;
+  readonly to: number;
+  readonly why: string;
 };
 
 /** One task's traffic: counts since the server started, percentiles over the last minute or two. */
@@ -177,6 +196,11 @@ function toPoolSnapshot(row: PoolStats): PoolSnapshot {
     isBroken: row.broken,
     suspects: row.suspects,
     pause: toPause(row.pause),
+    target: row.target,
+    concurrency: row.concurrency,
+    eligible: Number(row.eligible),
+    busyWorkers: row.busyWorkers,
+    decisions: row.decisions.map(({ at, from, to, why }) => ({ at: toDate(at), from, to, why })),
   };
 }
 

@@ -224,7 +224,51 @@ export const options = [
       "always there. `workers` is " +
       `${workers}; when it is missing, \`work\` decides how many there are at most: \`cpu\` as many as cores, \`mixed\` ` +
       "twice, `io` four times as many, and `min` is 1; `limited` needs `workers`: as many as the outside allows. " +
-      "Workers above `min` start when there is work for them, and end after 30 s without. `maxQueued` is the bound on waiting jobs.",
+      "Workers above `min` start when there is work for them, and end after `autoscale.idleMs` without. `maxQueued` is the bound on waiting jobs.",
+  ),
+  option(
+    "autoscale.jobsPerWorker",
+    integer(1, 10_000),
+    5,
+    "jobs",
+    "A pool gets more workers, twice as many at most, when more jobs than this wait for each that it has.",
+  ),
+  option(
+    "autoscale.waitMs",
+    integer(0, hourMs),
+    1_000,
+    "ms",
+    "A pool also gets one more worker when all are busy and a job waits for longer than this.",
+  ),
+  option(
+    "autoscale.idleMs",
+    integer(100, dayMs),
+    30_000,
+    "ms",
+    "A worker above a pool's `min` ends when it was not needed for this long, and so long after the last growth.",
+  ),
+  option("autoscale.pollMs", integer(10, 60_000), 100, "ms", "How often is decided how many workers the pools have."),
+  option(
+    "autoscale.cores",
+    orNothing(integer(1, 1024)),
+    null,
+    "cores",
+    "Bound on the workers of all pools for `cpu` work together, beyond the `min` of each. Without it as many as cores.",
+  ),
+  option(
+    "autoscale.memoryMiB",
+    orNothing(integer(64, 16_777_216)),
+    null,
+    "MiB",
+    "Bound on the memory of the server's process: no worker above `min` starts that would exceed it. Without it nine " +
+      "tenths of the container's limit, or of the machine's memory.",
+  ),
+  option(
+    "autoscale.workerMiB",
+    integer(1, 65_536),
+    32,
+    "MiB",
+    "What one worker takes, for `autoscale.memoryMiB`: more where your tasks keep much in memory.",
   ),
   option(
     "tasks",

@@ -18,6 +18,7 @@ import { type Canceller, createCanceller } from "./act/cancel.ts";
 import { createDeadLetters, type DeadLetters } from "./act/dead-letters.ts";
 import { createPoolControl, type PoolControl } from "./act/pool-control.ts";
 import type { DiskWatermark } from "./admit/disk-watermark.ts";
+import { type Autoscaler, type AutoscalerParts, createAutoscaler } from "./dispatch/autoscaler.ts";
 import { createDispatcher, type EnginePool, type Lane } from "./dispatch/dispatcher.ts";
 import { createExplain, type Explain } from "./watch/explain.ts";
 import { createLeaseKeeper } from "./dispatch/lease-keeper.ts";
@@ -50,6 +51,7 @@ export type EngineParts = {
   /** How often the store is polled for what its hints have missed, at most, in milliseconds. */
   readonly pollMs: number;
   readonly maxChunk: number;
+  readonly scaling: Pick<AutoscalerParts, "rule" | "pollMs" | "ceilings">;
   /** In [0, 1). */
   readonly random: () => number;
   readonly newId: () => string;
@@ -96,6 +98,7 @@ export type Engine = Service & {
   readonly poolControl: PoolControl;
   readonly watchers: Watchers;
   readonly explain: Explain;
+  readonly autoscaler: Pick<Autoscaler, "wake" | "decisions">;
   readonly pools: readonly EnginePool[];
 };
 
@@ -170,6 +173,7 @@ export function createEngine(parts: EngineParts): Engine {
     const dispatcher = createDispatcher({
       ...{ pool, suspects, store, backlog, clock, polling, owner, leaseMs, settle, isBehind, onError, log },
       maxChunk: suspects ? 1 : parts.maxChunk,
+      onWork: () => suspects || autoscaler.wake(),
       hasTask: (task) => tasks().get(task)?.pool === pool.name,
       onEvent,
     });
@@ -182,6 +186,7 @@ export function createEngine(parts: EngineParts): Engine {
   }
   const pools = [...named.values()];
   const lanes = pools.flatMap((pool) => [pool, pool.suspects]);
+  const autoscaler = createAutoscaler({ ...parts.scaling, pools, store, clock, onError, log });
   const held = () => [...lanes.flatMap(({ dispatcher }) => dispatcher.held()), ...settler.held()];
   const stopOne = (pool: string, seq: number) => {
     for (const { dispatcher } of lanesOf(pool)) dispatcher.cancel(seq);
@@ -234,7 +239,10 @@ export function createEngine(parts: EngineParts): Engine {
   const open = (pool: string) =>
     lanesOf(pool).reduce((sum, { dispatcher }) => sum + dispatcher.running(), settler.unwritten(pool));
 
-  const numbers = createNumbers({ store, backlog, clock, running: open, pools, overrides: poolControl.overrides });
+  const numbers = createNumbers({
+    ...{ store, backlog, clock, running: open, pools },
+    ...{ overrides: poolControl.overrides, decisions: autoscaler.decisions },
+  });
   observeNumbers(parts.registry, numbers);
   parts.registry.observed((observe) => {
     observe("millpond.result.readers", readers.count());
@@ -250,7 +258,8 @@ export function createEngine(parts: EngineParts): Engine {
 
   return {
     name: "engine",
-    ...{ admission, readers, backlog, stats, numbers, rateLimit, watchers, pools, poolControl, drain, ended },
+    ...{ admission, readers, backlog, stats, numbers, rateLimit, watchers, autoscaler, pools, poolControl },
+    ...{ drain, ended },
     running: (pool) => (pool === undefined ? [...named.keys()] : [pool]).reduce((sum, name) => sum + open(name), 0),
     canceller: createCanceller({
       ...{ store, perClient, clock, backlog, stats, tracing },
@@ -281,13 +290,14 @@ export function createEngine(parts: EngineParts): Engine {
     async start() {
       await leaseKeeper.start();
       await reaper.start();
+      await autoscaler.start();
       for (const { dispatcher } of lanes) await dispatcher.start();
       await pruner.start();
       if (store.isShared) await poolPoll.start();
     },
     async stop() {
       drain();
-      await Promise.all([pruner.stop(), reaper.stop(), poolPoll.stop(), ended()]);
+      await Promise.all([pruner.stop(), reaper.stop(), autoscaler.stop(), poolPoll.stop(), ended()]);
       await leaseKeeper.stop();
       await flush();
       unsubscribe();

@@ -5,6 +5,7 @@ import type { Registry } from "../metrics/registry.ts";
 import type { PoolOverrides, PoolPause } from "../store/pool-overrides.ts";
 import type { Store, StoreSize } from "../store/store.ts";
 import type { Backlog } from "./admit/backlog.ts";
+import { type Autoscaler, maxCounted, type Scaling } from "./dispatch/autoscaler.ts";
 import type { EnginePool } from "./dispatch/dispatcher.ts";
 
 /** A pool's queue and workers, as they are in memory. */
@@ -17,6 +18,11 @@ export type PoolNow = {
   readonly workers: number;
   readonly minWorkers: number;
   readonly maxWorkers: number;
+  readonly busyWorkers: number;
+  /** Workers that the autoscaler wants. */
+  readonly target: number;
+  readonly concurrency: number;
+  readonly decisions: readonly Scaling[];
   readonly isBroken: boolean;
   /** Null: it is not paused. */
   readonly pause: PoolPause | null;
@@ -26,6 +32,8 @@ export type PoolNow = {
 export type PoolStored = {
   readonly pool: string;
   readonly jobs: { readonly [S in JobState]: number };
+  /** Jobs that a worker could run now, counted up to `maxCounted`. */
+  readonly eligible: number;
   /** How long the oldest due job has waited, and how long ago the oldest DEAD job died; 0: there is none. */
   readonly oldestAgeMs: number;
   readonly oldestDeadAgeMs: number;
@@ -40,7 +48,7 @@ export type Numbers = {
 };
 
 export type NumbersParts = {
-  readonly store: Pick<Store, "counts" | "oldest" | "size">;
+  readonly store: Pick<Store, "counts" | "oldest" | "ready" | "size">;
   readonly backlog: Pick<Backlog, "queued" | "limit">;
   readonly clock: Clock;
   /** Jobs of a pool that run, or have ended and that is not written yet. */
@@ -48,15 +56,18 @@ export type NumbersParts = {
   readonly pools: readonly EnginePool[];
   /** What operators changed of a pool. */
   readonly overrides: (pool: string) => PoolOverrides;
+  readonly decisions: Autoscaler["decisions"];
 };
 
 const noJobs = { QUEUED: 0, RUNNING: 0, SUCCEEDED: 0, DEAD: 0, CANCELLED: 0 } as const;
 
-export function createNumbers({ store, backlog, clock, running, pools, overrides }: NumbersParts): Numbers {
+export function createNumbers(parts: NumbersParts): Numbers {
+  const { store, backlog, clock, running, pools, overrides, decisions } = parts;
   return {
     pools: () =>
       pools.map(({ pool, suspects }) => ({
         pool: pool.name,
+        decisions: decisions(pool.name),
         queued: backlog.queued(pool.name),
         maxQueued: backlog.limit(pool.name),
         running: running(pool.name),
@@ -64,21 +75,29 @@ export function createNumbers({ store, backlog, clock, running, pools, overrides
         workers: pool.workers(),
         minWorkers: pool.bounds().min,
         maxWorkers: pool.bounds().max,
+        busyWorkers: pool.busyWorkers(),
+        target: pool.target(),
+        concurrency: pool.concurrency,
         isBroken: !pool.canRun(),
         pause: overrides(pool.name).pause,
       })),
     async stored() {
       const now = clock.now();
       const names = pools.map(({ pool }) => pool.name);
-      const asked = [store.counts(), store.oldest({ pools: names, now }), store.size()] as const;
-      const [counts, oldest, size] = await Promise.all(asked);
+      const counted = names.map((pool) => ({ pool, max: maxCounted }));
+      const [counts, oldest, ready, size] = await Promise.all([
+        ...([store.counts(), store.oldest({ pools: names, now })] as const),
+        ...([store.ready({ pools: counted, now }), store.size()] as const),
+      ]);
       return {
         size,
         pools: pools.map(({ pool: { name: pool }, dispatcher, suspects }, index) => {
           const { dueAt = null, diedAt = null } = oldest[index] ?? {};
           const held = [...dispatcher.waiting(), ...suspects.dispatcher.waiting()];
+          const due = (ready[index]?.jobs ?? 0) + held.length;
           return {
             pool,
+            eligible: dispatcher.isPaused() ? 0 : Math.min(due, maxCounted),
             jobs: counts.pools.find((each) => each.pool === pool) ?? noJobs,
             oldestAgeMs: Math.max(now - held.reduce((at, { runAt }) => Math.min(at, runAt), dueAt ?? now), 0),
             oldestDeadAgeMs: Math.max(now - (diedAt ?? now), 0),
@@ -102,6 +121,9 @@ export function observeNumbers(registry: Registry, numbers: Numbers): void {
       observe("millpond.pool.workers", each.workers, of);
       observe("millpond.pool.min_workers", each.minWorkers, of);
       observe("millpond.pool.max_workers", each.maxWorkers, of);
+      observe("millpond.pool.busy_workers", each.busyWorkers, of);
+      observe("millpond.pool.target", each.target, of);
+      observe("millpond.pool.concurrency", each.concurrency, of);
       observe("millpond.pool.broken", each.isBroken ? 1 : 0, of);
       observe("millpond.pool.paused", each.pause ? 1 : 0, of);
     }
@@ -110,7 +132,8 @@ export function observeNumbers(registry: Registry, numbers: Numbers): void {
     const { size, pools } = await numbers.stored();
     observe("millpond.store.size", size.bytes);
     observe("millpond.store.free", size.freeBytes);
-    for (const { pool, jobs, oldestAgeMs } of pools) {
+    for (const { pool, jobs, oldestAgeMs, eligible } of pools) {
+      observe("millpond.queue.eligible", eligible, { pool });
       observe("millpond.queue.oldest_age", oldestAgeMs / 1000, { pool });
       for (const state of Object.keys(noJobs) as JobState[]) {
         observe("millpond.jobs.stored", jobs[state], { pool, state: state.toLowerCase() });

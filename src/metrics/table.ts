@@ -2,18 +2,8 @@
  * Every metric of the server, in one table: docs/metrics.md, `/metrics` and OTLP follow from it. Names and units are
  * OpenTelemetry's (https://opentelemetry.io/docs/specs/semconv/general/metrics/): seconds, bytes, and `{what}` for counts.
  */
-export type MetricKind = "counter" | "gauge" | "histogram";
-
-type Row = {
-  readonly kind: MetricKind;
-  readonly unit: string;
-  readonly attributes?: readonly string[];
-  readonly description: string;
-  /** What a value that stands out means for whoever runs the server; empty: nothing. */
-  readonly advice?: string;
-  /** Upper bounds of a histogram's buckets. */
-  readonly bounds?: readonly number[];
-};
+import { processRows } from "./process-table.ts";
+import type { MetricKind, Row } from "./row.ts";
 
 export type Metric = Required<Row> & { readonly name: MetricName };
 
@@ -98,6 +88,13 @@ const rows = {
     description: "Jobs that wait, also those whose time has not come and those that are leased and wait for a worker.",
     advice: "Grows: jobs come faster than workers finish them.",
   },
+  "millpond.queue.eligible": {
+    kind: "gauge",
+    unit: "{job}",
+    attributes: ["pool"],
+    description:
+      "Jobs that wait and that a worker could run now, counted up to 10,000: they are due, and the pool is not paused.",
+  },
   "millpond.queue.limit": {
     kind: "gauge",
     unit: "{job}",
@@ -146,6 +143,25 @@ const rows = {
     unit: "{thread}",
     attributes: ["pool"],
     description: "Worker threads that exist.",
+  },
+  "millpond.pool.busy_workers": {
+    kind: "gauge",
+    unit: "{thread}",
+    attributes: ["pool"],
+    description: "Worker threads that run at least one job.",
+  },
+  "millpond.pool.target": {
+    kind: "gauge",
+    unit: "{thread}",
+    attributes: ["pool"],
+    description: "Worker threads that the autoscaler wants; those that are missing start when a job comes.",
+    advice: "Stays below the maximum while jobs wait: `millpond stats` says why.",
+  },
+  "millpond.pool.concurrency": {
+    kind: "gauge",
+    unit: "{job}",
+    attributes: ["pool"],
+    description: "Jobs that one worker thread runs at once.",
   },
   "millpond.pool.min_workers": {
     kind: "gauge",
@@ -320,68 +336,7 @@ const rows = {
     attributes: ["version", "nodejs_version", "store"],
     description: "Always 1, with what runs. `store`: `sqlite` or `memory`.",
   },
-  "process.uptime": {
-    kind: "gauge",
-    unit: "s",
-    description: "Time since the server started.",
-    advice: "Falls: it was restarted.",
-  },
-  "process.cpu.time": {
-    kind: "counter",
-    unit: "s",
-    attributes: ["cpu.mode"],
-    description: "CPU time of all threads. `cpu.mode`: `user` or `system`.",
-  },
-  "process.memory.usage": {
-    kind: "gauge",
-    unit: "By",
-    description: "Resident memory of the process, all threads included.",
-  },
-  "process.open_fds": {
-    kind: "gauge",
-    unit: "{file_descriptor}",
-    description: "Open files and sockets. On Linux only.",
-  },
-  "nodejs.eventloop.utilization": {
-    kind: "gauge",
-    unit: "1",
-    description: "Share of the last seconds in which the main thread was busy.",
-    advice: "Near 1 the server is at its limit; its workers may not be.",
-  },
-  "nodejs.eventloop.delay.p50": {
-    kind: "gauge",
-    unit: "s",
-    description: "Delay of the main thread's event loop in the last seconds, median.",
-  },
-  "nodejs.eventloop.delay.p99": {
-    kind: "gauge",
-    unit: "s",
-    description: "The same, 99th percentile.",
-    advice: "Above 0.1 every call waits so long now and then: `millpond profile` or a larger machine.",
-  },
-  "nodejs.eventloop.delay.max": {
-    kind: "gauge",
-    unit: "s",
-    description: "The same, the longest.",
-  },
-  "v8js.memory.heap.used": {
-    kind: "gauge",
-    unit: "By",
-    attributes: ["v8js.heap.space.name"],
-    description: "JavaScript heap of the main thread in use.",
-  },
-  "v8js.memory.heap.limit": {
-    kind: "gauge",
-    unit: "By",
-    description: "Bound on the heap of the main thread, beyond which the process ends.",
-  },
-  "v8js.gc.duration": {
-    kind: "histogram",
-    unit: "s",
-    attributes: ["v8js.gc.type"],
-    description: "Garbage collections of the main thread. `v8js.gc.type`: `minor`, `major`, `incremental` or `weakcb`.",
-    bounds: [0.01, 0.1, 1, 10],
-  },
+  ...processRows,
 } as const satisfies { readonly [name: string]: Row };
 
 export type MetricName = keyof typeof rows;

@@ -14,7 +14,7 @@ import {
   type TaskStatsSchema,
 } from "../gen/millpond/v1/stats_pb.ts";
 import type { ResourceHost } from "../pool/resources/host.ts";
-import { durationFromMs } from "./convert/time.ts";
+import { durationFromMs, toTimestamp } from "./convert/time.ts";
 import { fromPause } from "./pools.ts";
 
 export type SnapshotParts = ClientStatsParts & {
@@ -50,8 +50,8 @@ export async function readServerNumbers({ stats, numbers, resources }: SnapshotP
   return {
     uptime: durationFromMs(stats.uptimeMs()),
     store: { sizeBytes: BigInt(size.bytes), freeBytes: BigInt(size.freeBytes) },
-    pools: numbers.pools().map(({ isBroken, pause, queued, maxQueued, ...pool }, index) => {
-      const { jobs, oldestAgeMs = 0, oldestDeadAgeMs = 0 } = stored[index] ?? {};
+    pools: numbers.pools().map(({ isBroken, pause, queued, maxQueued, decisions, ...pool }, index) => {
+      const { jobs, eligible = 0, oldestAgeMs = 0, oldestDeadAgeMs = 0 } = stored[index] ?? {};
       return {
         ...pool,
         queued: BigInt(queued),
@@ -63,6 +63,8 @@ export async function readServerNumbers({ stats, numbers, resources }: SnapshotP
         oldestDeadAge: durationFromMs(oldestDeadAgeMs),
         broken: isBroken,
         ...fromPause(pause),
+        eligible: BigInt(eligible),
+        decisions: decisions.map(({ at, ...decision }) => ({ ...decision, at: toTimestamp(at) })),
       };
     }),
     tasks: stats.tasks().map((task) => taskStats(task, runningOfTask.get(keyOf(task)) ?? 0)),

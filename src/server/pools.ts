@@ -23,8 +23,6 @@ export type ServerPoolsParts = Pick<PoolOptions, "isTraced" | "resourceHost"> & 
   readonly log: Log;
 };
 
-/** Threads above a pool's minimum end after this long without work. */
-const idleMs = 30_000;
 /** Most suspects of a pool that run at once, each in a process of its own: a small machine has enough memory for them. */
 const maxProcesses = 4;
 /** What a message needs besides its largest part. */
@@ -41,7 +39,8 @@ export function createPools({ config, loaded, ...shared }: ServerPoolsParts): Se
       outputBounds: { maxBytes: config.limits.messageBytes - messageSlackBytes, maxValues: config.limits.values },
     };
     const code = () => codeOf(name, loaded());
-    const make = (given: PoolCode) => createPool({ ...options, ...given, minWorkers, maxWorkers, idleMs });
+    const make = (given: PoolCode) =>
+      createPool({ ...options, ...given, minWorkers, maxWorkers, idleMs: config.autoscale.idleMs });
     if (config.watch) {
       const pool = createReloadablePool(make, code());
       pools.push(pool);

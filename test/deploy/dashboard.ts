@@ -114,6 +114,7 @@ const rows: readonly Row[] = [
         unit: "short",
         queries: {
           "{{pool}}": `sum by (pool) (millpond_queue_depth{${ofPool}})`,
+          "{{pool}} eligible": `sum by (pool) (millpond_queue_eligible{${ofPool}})`,
           "{{pool}} bound": `sum by (pool) (millpond_queue_limit{${ofPool}})`,
         },
       },
@@ -128,6 +129,7 @@ const rows: readonly Row[] = [
         queries: {
           "{{pool}} running": `sum by (pool) (millpond_jobs_running{${ofPool}})`,
           "{{pool}} workers": `sum by (pool) (millpond_pool_workers{${ofPool}})`,
+          "{{pool}} target": `sum by (pool) (millpond_pool_target{${ofPool}})`,
           "{{pool}} at most": `sum by (pool) (millpond_pool_max_workers{${ofPool}})`,
         },
       },

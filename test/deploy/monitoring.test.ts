@@ -133,6 +133,8 @@ suite("the dashboard", () => {
       "millpond_jobs_suspects",
       "millpond_not_ready",
       "millpond_pool_broken",
+      "millpond_pool_busy_workers",
+      "millpond_pool_concurrency",
       "millpond_pool_min_workers",
       "millpond_pool_paused",
       "millpond_result_readers",

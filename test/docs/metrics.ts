@@ -19,7 +19,7 @@ const groups = [
 export function renderMetrics(): string {
   return `# Metrics
 
-<!-- Written by test/docs/metrics.ts from src/metrics/table.ts: change it there. -->
+<!-- Written by test/docs/metrics.ts from src/metrics/table.ts and process-table.ts: change it there. -->
 
 One registry holds every number; \`Stats\`, \`/metrics\` and OTLP read it, so they agree. All of it is in memory and starts at
 zero with the server, except what is read from the store.

@@ -5,7 +5,7 @@ import { newId } from "../../src/job/id.ts";
 import { createRegistry } from "../../src/metrics/registry.ts";
 import type { Store } from "../../src/store/store.ts";
 import { createFakeClock, type FakeClock, turn } from "../support/fake-clock.ts";
-import { keptLog, loaded, noChecks, untraced } from "../support/samples.ts";
+import { keptLog, loaded, noChecks, roomy, untraced } from "../support/samples.ts";
 import { unlimited } from "./admit/try-admission.ts";
 import { createFakePool } from "../pool/fake-pool.ts";
 
@@ -37,7 +37,15 @@ export function openFakeEngine({
       checks: noChecks,
     },
     ...{ tracing: untraced, registry: createRegistry(clock), random: () => 0, newId: () => newId(clock.now()) },
-    ...{ owner: "boot", leaseMs: 30_000, pollMs: 1_000, maxChunk: 128, rates: unlimited, disk: noDiskWatermark },
+    ...{
+      owner: "boot",
+      leaseMs: 30_000,
+      pollMs: 1_000,
+      maxChunk: 128,
+      scaling: roomy,
+      rates: unlimited,
+      disk: noDiskWatermark,
+    },
     limits: {
       ...{ jobsPerSubmit: 1_000, inputBytes: 1_000, resultStreams: 10, watches: 10 },
       ...{ resultBatchBytes: 1_000_000, resultBudgetBytes: 32_000_000 },

@@ -11,7 +11,7 @@ import { createRegistry } from "../../src/metrics/registry.ts";
 import { maxChunk } from "../../src/pool/chunk.ts";
 import { createPool } from "../../src/pool/pool.ts";
 import { openStore } from "../../src/store/open.ts";
-import { keptLog, loadHere, noResources, untraced } from "../support/samples.ts";
+import { keptLog, loadHere, noResources, roomy, untraced } from "../support/samples.ts";
 import { createFakePool } from "../pool/fake-pool.ts";
 
 const kept = { acknowledgedMs: 3_600_000, unacknowledgedMs: 3_600_000, deadMs: 3_600_000 };
@@ -42,7 +42,17 @@ export async function tryEngine(t: TestContext, overrides: Partial<EngineParts> 
     outputBounds: { maxBytes: 1_000_000, maxValues: 20_000 },
   });
   const engine = createEngine({
-    ...{ store, tasks: () => tasks, clock, log, maxChunk, pools: [pool], tracing: untraced, disk: noDiskWatermark },
+    ...{
+      store,
+      tasks: () => tasks,
+      clock,
+      log,
+      maxChunk,
+      scaling: roomy,
+      pools: [pool],
+      tracing: untraced,
+      disk: noDiskWatermark,
+    },
     registry: createRegistry(clock),
     isolated: [createFakePool({ workers: 1, clock })],
     checks: loaded.checks,

@@ -17,12 +17,17 @@ function setUp(statsWatches = 10_000) {
     reads += 1;
     return { pools: [] };
   };
-  const store = { counts, oldest: async () => [], size: async () => ({ bytes: 0, freeBytes: 0 }) };
+  const store = {
+    counts,
+    oldest: async () => [],
+    ready: async () => [],
+    size: async () => ({ bytes: 0, freeBytes: 0 }),
+  };
   const parts = {
     ...{ clock, stats: createStats(clock, createRegistry(clock)), limits: { statsWatches } },
     closing: new AbortController().signal,
     numbers: createNumbers({
-      ...{ store, clock, pools: [], running: () => 0, backlog: createBacklog(store, new Map()) },
+      ...{ store, clock, pools: [], running: () => 0, decisions: () => [], backlog: createBacklog(store, new Map()) },
       overrides: () => ({ pause: null, resize: null }),
     }),
     rateLimit: { rateOf: () => ({ perSecond: 0, burst: 0 }) },

@@ -1,6 +1,7 @@
 /** Leases and ended attempts for tests that need some, and do not care much which. */
 import { fileURLToPath } from "node:url";
 import { systemClock } from "../../src/clock.ts";
+import type { EngineParts } from "../../src/engine/engine.ts";
 import type { Lease, NewJob, Outcome, Settlement } from "../../src/job/job.ts";
 import { decodeLease, encodeJob } from "../../src/job/record.ts";
 import { createContexts } from "../../src/job/trace-context.ts";
@@ -16,6 +17,12 @@ import { newJob, t0 } from "../store/sample.ts";
 
 /** Where nothing is exported. */
 export const untraced = createUntraced(createContexts({ trace: true, baggage: true }));
+
+/** The rule of a server that has room for every worker. */
+export const roomy: EngineParts["scaling"] = {
+  ...{ rule: { jobsPerWorker: 5, waitMs: 1_000, idleMs: 30_000 }, pollMs: 100 },
+  ceilings: () => ({ workers: 1_024, by: "memory", why: "" }),
+};
 
 let leased = 0;
 

@@ -60,6 +60,7 @@ export function statsLines(terminal: Terminal, snapshot: ServerSnapshot): string
         { title: "POOL" },
         { title: "QUEUED", align: "right", style: when("waiting") },
         { title: "BOUND", align: "right" },
+        { title: "ELIGIBLE", align: "right", style: when("waiting") },
         { title: "OLDEST", align: "right" },
         { title: "RUNNING", align: "right" },
         { title: "SUSPECTS", align: "right", style: when("bad") },
@@ -77,6 +78,7 @@ export function statsLines(terminal: Terminal, snapshot: ServerSnapshot): string
         pool.pool,
         String(pool.queued),
         String(pool.maxQueued),
+        String(pool.eligible),
         pool.oldestAgeMs === 0 ? "-" : duration(pool.oldestAgeMs),
         String(pool.running),
         String(pool.suspects),
@@ -174,9 +176,11 @@ function clientLines(client: ClientSnapshot): string[] {
 const broken = " broken";
 const paused = " paused";
 
-function workersCell({ workers, minWorkers, maxWorkers, isBroken, pause }: PoolSnapshot): string {
+/** Those that exist, those that the autoscaler wants when it is another number, and the bounds on them. */
+function workersCell({ workers, target, minWorkers, maxWorkers, isBroken, pause }: PoolSnapshot): string {
+  const wanted = target === workers ? "" : ` of ${target}`;
   const bounds = minWorkers === maxWorkers ? "" : ` (${minWorkers}-${maxWorkers})`;
-  return `${workers}${bounds}${isBroken ? broken : pause ? paused : ""}`;
+  return `${workers}${wanted}${bounds}${isBroken ? broken : pause ? paused : ""}`;
 }
 
 function percentiles({ p50, p90, p99 }: PercentilesMs): string {

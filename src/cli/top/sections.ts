@@ -68,6 +68,8 @@ const pools = section<PoolSnapshot & { readonly attemptsPerSecond: number }>({
       text: ({ running, workers, isBroken, pause }) =>
         `${running}/${workers}${isBroken ? broken : pause ? paused : ""}`,
     },
+    { title: "TARGET", ...number, rank: 8, key: ({ target }) => target },
+    { title: "ELIGIBLE", ...number, rank: 9, key: ({ eligible }) => eligible },
     {
       title: "OLDEST",
       ...number,

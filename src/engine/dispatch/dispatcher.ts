@@ -19,7 +19,7 @@ import type { Backlog } from "../admit/backlog.ts";
 import { nextPollMs, type Polling } from "../poller.ts";
 import { createPrefetch } from "./prefetch.ts";
 import { createChunkSize } from "./chunk-size.ts";
-import { asCancelled, createInFlight, unrun } from "./in-flight.ts";
+import { asCancelled, type Chunks, createInFlight, unrun } from "./in-flight.ts";
 import { createWaitingLeases } from "./waiting-leases.ts";
 
 /** `stop` drains, and resolves once no job runs; the pool decides how long that takes. */
@@ -36,6 +36,10 @@ export type Dispatcher = Service & {
   started(): readonly Lease[];
   /** Of these, those that wait for a worker, the next to start first. */
   waiting(): readonly Lease[];
+  /** Whether the store may hold due jobs that no lease under way asks for. */
+  mayHaveMore(): boolean;
+  /** Chunks that workers run, and the most they ran at once since the last call. */
+  takeChunks(): Chunks;
   /**
    * Tells a running job to stop; one that still waits for a worker is settled as cancelled. False: it is not here; should a
    * lease under way bring it, it is not started.
@@ -74,6 +78,8 @@ export type DispatcherParts = {
   readonly hasTask: (task: string) => boolean;
   /** Progress and log lines of running jobs. */
   readonly onEvent: NonNullable<RunCallbacks["onEvent"]>;
+  /** Jobs wait, or may wait in the store: more workers may be wanted. Called often. */
+  readonly onWork: () => void;
   /** Takes over attempts that ended. */
   readonly settle: (ended: readonly Ended[]) => void;
   /** Whether too many outcomes wait to be written for another job to start. */
@@ -125,6 +131,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
   /** The flow: lease → chunk → run → settle. Called after every change; each step goes as far as it can now. */
   function advance(): void {
     releaseStale();
+    if (waiting.count() > 0 || state.mayHaveMore) parts.onWork();
     while (waiting.count() > 0 && pool.free() > 0) startChunk();
     leaseMore();
     if (!state.isLeasing && state.requests === 0 && inFlight.count() === 0) drained?.fire();
@@ -287,6 +294,8 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     held: () => [...waiting.leases, ...inFlight.leases()],
     started: inFlight.leases,
     waiting: () => waiting.leases,
+    mayHaveMore: () => state.mayHaveMore,
+    takeChunks: inFlight.takeChunks,
     cancel(seq) {
       const job = waiting.leases.find((each) => each.seq === seq);
       if (job && waiting.remove(job)) {

@@ -5,23 +5,29 @@ import type { Ended } from "../../pool/pool.ts";
 /** A chunk under way: its jobs that are not reported yet. */
 export type InFlightChunk = Set<Lease>;
 
+export type Chunks = { readonly running: number; readonly most: number };
+
 export type InFlight = {
   begin(leases: readonly Lease[]): InFlightChunk;
   /** Takes a job out of its chunk, which is over when it is empty. False: the job is not in it. */
   remove(chunk: InFlightChunk, lease: Lease): boolean;
   /** Jobs in all chunks. */
   count(): number;
+  /** Chunks under way, and the most there were at once since the last call. */
+  takeChunks(): Chunks;
   leases(): Lease[];
 };
 
 export function createInFlight(): InFlight {
   const chunks = new Set<InFlightChunk>();
   let count = 0;
+  let most = 0;
   return {
     begin(leases) {
       const chunk = new Set(leases);
       chunks.add(chunk);
       count += leases.length;
+      most = Math.max(most, chunks.size);
       return chunk;
     },
     remove(chunk, lease) {
@@ -31,6 +37,11 @@ export function createInFlight(): InFlight {
       return true;
     },
     count: () => count,
+    takeChunks() {
+      const taken = { running: chunks.size, most };
+      most = chunks.size;
+      return taken;
+    },
     leases: () => [...chunks].flatMap((chunk) => [...chunk]),
   };
 }

@@ -41,9 +41,12 @@ function rowsOf(lines: readonly string[], title: string): string[] {
 const firstCells = (lines: readonly string[], title: string) => rowsOf(lines, title).map((row) => row.split(" ")[0]);
 
 suite("a frame", () => {
-  test("shows of each pool its queue and bound, workers, oldest age, rate and dead letters", () => {
+  test("shows of each pool its queue and bound, workers, target, eligible jobs, oldest age, rate and dead letters", () => {
     const { lines } = show();
-    assert.deepEqual(rowsOf(lines, "POOL"), ["io 70/1000 1/8 broken - 1/s 0 0 0", "cpu 5/1000 2/2 1.2 s 113/s 3 0 0"]);
+    assert.deepEqual(rowsOf(lines, "POOL"), [
+      "io 70/1000 1/8 broken 2 0 - 1/s 0 0 0",
+      "cpu 5/1000 2/2 2 0 1.2 s 113/s 3 0 0",
+    ]);
   });
 
   test("shows of each task its rate, wait and run at p50 and p99, and failures", () => {

@@ -50,6 +50,7 @@ export function tryDispatcher(
     maxChunk: 128,
     log,
     onEvent() {},
+    onWork() {},
     hasTask: () => true,
     isBehind: () => false,
     onError(error) {

@@ -8,7 +8,7 @@ import { createRegistry } from "../../../src/metrics/registry.ts";
 import type { LoadedTask } from "../../../src/pool/tasks.ts";
 import type { Pool } from "../../../src/pool/port.ts";
 import type { Store } from "../../../src/store/store.ts";
-import { loaded, noChecks, untraced } from "../../support/samples.ts";
+import { loaded, noChecks, roomy, untraced } from "../../support/samples.ts";
 import type { Random } from "../random.ts";
 import type { Bug } from "./bug.ts";
 import { type Content, createDisk, type Disk } from "./disk.ts";
@@ -113,7 +113,7 @@ export function startServer(parts: ServerParts): Server {
   const engine: Engine = code.createEngine({
     ...{ store, tasks: () => tasks, pools, isolated, clock, tracing: untraced, owner, log, checks: noChecks },
     registry: createRegistry(clock),
-    ...{ leaseMs: setting.leaseMs, pollMs, maxChunk: setting.maxChunk },
+    ...{ leaseMs: setting.leaseMs, pollMs, maxChunk: setting.maxChunk, scaling: roomy },
     random: random.fork("backoff").next,
     newId: () =>
       `00000000-0000-7000-9000-${boot.toString(16).padStart(6, "0")}${(made += 1).toString(16).padStart(6, "0")}`,

@@ -1,0 +1,154 @@
+/**
+ * Gives each pool as many workers as its jobs need. It polls: what waits is counted where it lies, so a job costs nothing
+ * here, and the store is asked only of pools that can grow and whose dispatcher has no place for another job. While no pool
+ * is above its minimum and nothing waits, it rests.
+ *
+ * Each server scales for itself. Of a store that several share it counts all that wait, as the others do.
+ */
+import type { Clock } from "../../clock.ts";
+import { createLoop, type Service } from "../../lifecycle.ts";
+import type { Log } from "../../log.ts";
+import type { Pool } from "../../pool/pool.ts";
+import type { Ready, Store } from "../../store/store.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import type { Ceiling, Ceilings } from "./scaling-ceilings.ts";
+import { createNeed, decide, type Need, type PoolLoad, type ScalingRule } from "./scaling-rule.ts";
+
+export type AutoscalerParts = {
+  readonly pools: readonly ScaledPool[];
+  readonly store: Pick<Store, "ready">;
+  readonly clock: Clock;
+  readonly rule: ScalingRule;
+  readonly pollMs: number;
+  readonly ceilings: Ceilings;
+  /** A call of the store failed: when to try again, in milliseconds; undefined: never. */
+  readonly onError: (error: unknown) => number | undefined;
+  readonly log: Log;
+};
+
+export type ScaledPool = {
+  readonly pool: Pick<Pool, "name" | "concurrency" | "bounds" | "target" | "setTarget" | "canRun">;
+  readonly dispatcher: Pick<Dispatcher, "isPaused" | "mayHaveMore" | "waiting" | "takeChunks">;
+};
+
+/** A change of a pool's target, or growth that was refused: then `from` and `to` are equal. */
+export type Scaling = { readonly at: number; readonly from: number; readonly to: number; readonly why: string };
+
+export type Autoscaler = Service & {
+  /** A pool has jobs to run, or its bounds or its pause have changed: it is looked at within `pollMs`. */
+  wake(): void;
+  /** The last decisions about a pool, newest first: `keptDecisions` at most. */
+  decisions(pool: string): readonly Scaling[];
+};
+
+export const keptDecisions = 10;
+/** Waiting jobs of a pool are counted up to this. */
+export const maxCounted = 10_000;
+
+type State = ScaledPool & {
+  readonly need: Need;
+  readonly decisions: Scaling[];
+  grewMs: number;
+  /** What growth was refused by last; undefined: the last growth was granted. */
+  refusedBy: Ceiling["by"] | undefined;
+};
+
+const nothing: Ready = { jobs: 0, oldestAt: null };
+
+export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
+  const { store, clock, rule, ceilings, log } = parts;
+  const states: State[] = parts.pools.map((pool) => ({
+    ...pool,
+    ...{ need: createNeed(rule.idleMs), decisions: [], grewMs: Number.NEGATIVE_INFINITY, refusedBy: undefined },
+  }));
+  const loop = createLoop({
+    ...{ name: "autoscaler", clock, everyMs: parts.pollMs, startsAtOnce: true, onError: parts.onError },
+    round() {
+      const asked = states.filter(hasStoredWork);
+      return asked.length > 0 ? count(asked).then(scaleAll) : scaleAll(new Map());
+    },
+  });
+
+  /** Whether jobs may wait in the store, and it matters how many. */
+  function hasStoredWork({ pool, dispatcher }: State): boolean {
+    return pool.target() < pool.bounds().max && !dispatcher.isPaused() && dispatcher.mayHaveMore();
+  }
+
+  async function count(asked: readonly State[]): Promise<ReadonlyMap<State, Ready>> {
+    const pools = asked.map(({ pool }) => {
+      const most = Math.min(2 * Math.max(pool.target(), 1), pool.bounds().max);
+      return { pool: pool.name, max: Math.min(most * Math.max(rule.jobsPerWorker, pool.concurrency) + 1, maxCounted) };
+    });
+    const found = await store.ready({ pools, now: clock.now() });
+    return new Map(asked.map((state, index) => [state, found[index] ?? nothing]));
+  }
+
+  /** Gives when the next round comes: see `createLoop`. */
+  function scaleAll(stored: ReadonlyMap<State, Ready>): number | undefined {
+    let isResting = true;
+    for (const state of states) {
+      const load = loadOf(state, stored.get(state) ?? nothing);
+      scale(state, load);
+      const { min, max } = load;
+      isResting &&= state.pool.target() === min && (min === max || load.isPaused || !hasWork(state));
+    }
+    return isResting ? Number.POSITIVE_INFINITY : undefined;
+  }
+
+  const hasWork = ({ dispatcher }: State) => dispatcher.mayHaveMore() || dispatcher.waiting().length > 0;
+
+  function loadOf({ pool, dispatcher, need, grewMs }: State, stored: Ready): PoolLoad {
+    const nowMs = clock.monotonicMs();
+    const now = clock.now();
+    const { concurrency } = pool;
+    const waiting = dispatcher.waiting();
+    const { running, most } = dispatcher.takeChunks();
+    need.record(Math.ceil(most / concurrency), nowMs);
+    const oldestAt = waiting.reduce((at, { runAt }) => Math.min(at, runAt), stored.oldestAt ?? now);
+    return {
+      ...{ ...pool.bounds(), target: pool.target(), concurrency },
+      ...{ isPaused: dispatcher.isPaused(), isBroken: !pool.canRun() },
+      ...{ ready: stored.jobs + waiting.length, oldestMs: now - oldestAt },
+      isFull: running >= pool.target() * concurrency,
+      ...{ needed: need.most(nowMs), sinceGrowthMs: nowMs - grewMs },
+    };
+  }
+
+  function scale(state: State, load: PoolLoad): void {
+    const decision = decide(rule, load);
+    if (!decision) return;
+    const { target, why } = decision;
+    const from = load.target;
+    const grows = target > Math.max(from, load.min, 1); // the minimum is granted in any case, and a first worker
+    const ceiling = grows ? ceilings(state.pool.name) : undefined;
+    const isRefused = ceiling !== undefined && target - from > ceiling.workers;
+    const to = isRefused ? from + ceiling.workers : target;
+    if (to !== from) {
+      if (to > from) state.grewMs = clock.monotonicMs();
+      state.pool.setTarget(to);
+      keep(state, { at: clock.now(), from, to, why });
+      log.info({ pool: state.pool.name, from, to, why }, `a pool ${to > from ? "grows" : "shrinks"}`);
+    }
+    if (!isRefused) {
+      if (grows) state.refusedBy = undefined;
+    } else if (state.refusedBy !== ceiling.by) {
+      state.refusedBy = ceiling.by;
+      keep(state, { at: clock.now(), from: to, to, why: `no growth beyond the ${ceiling.by}: ${ceiling.why}` });
+      log.warn({ pool: state.pool.name, workers: to, why: ceiling.why }, `a pool does not grow: no ${ceiling.by} left`);
+    }
+  }
+
+  function keep({ decisions }: State, scaling: Scaling): void {
+    decisions.unshift(scaling);
+    decisions.length = Math.min(decisions.length, keptDecisions);
+  }
+
+  return {
+    ...loop,
+    async start() {
+      for (const { pool } of states) pool.setTarget(pool.bounds().min);
+      await loop.start();
+    },
+    decisions: (name) => states.find(({ pool }) => pool.name === name)?.decisions ?? [],
+  };
+}

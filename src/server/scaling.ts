@@ -1,0 +1,69 @@
+/** How far the pools may grow: by the configuration, the cores, and the memory of the container or the machine. */
+import { totalmem } from "node:os";
+import type { Clock } from "../clock.ts";
+import type { Config } from "../config.ts";
+import type { AutoscalerParts } from "../engine/dispatch/autoscaler.ts";
+import { createCeilings, type Memory } from "../engine/dispatch/scaling-ceilings.ts";
+import type { Log } from "../log.ts";
+import type { Pool } from "../pool/pool.ts";
+
+const mebibyte = 2 ** 20;
+/** Of the container's limit or the machine's memory. The rest is for what is no part of the process: child processes, the kernel. */
+const share = 0.9;
+
+/** What the autoscaler goes by. Warns when not all pools fit into memory: no worker may have started yet. */
+export function scalingOf(
+  { autoscale, pools: configured }: Pick<Config, "autoscale" | "pools">,
+  { pools, clock, log }: { readonly pools: readonly Pool[]; readonly clock: Clock; readonly log: Log },
+): Pick<AutoscalerParts, "rule" | "pollMs" | "ceilings"> {
+  const { pollMs, cores, memoryMiB, workerMiB, ...rule } = autoscale;
+  const memory = () => readMemory(memoryMiB);
+  const misfit = misfitOf(configured, workerMiB, memory());
+  if (misfit) log.warn(misfit.fields, misfit.message);
+  const cpuPools = new Set(pools.map(({ name }) => name).filter((name) => configured[name]?.work === "cpu"));
+  const ceilings = createCeilings({ pools, cpuPools, cores, workerBytes: workerMiB * mebibyte, memory, clock });
+  return { rule, pollMs, ceilings };
+}
+
+/** `limitMiB`: as it is configured; null: it follows from the container or the machine. The limit may change while the server runs. */
+export function readMemory(limitMiB: number | null): Memory {
+  const usedBytes = process.memoryUsage.rss();
+  return {
+    usedBytes,
+    limitBytes: limitMiB === null ? ownLimit(process.constrainedMemory(), totalmem()) : limitMiB * mebibyte,
+  };
+}
+
+/** `constrained`: what the container allows, of cgroup v1 or v2: 0, or more than there is, when it allows everything. */
+export function ownLimit(constrained: number, total: number): number {
+  return Math.floor(share * (constrained > 0 ? Math.min(constrained, total) : total));
+}
+
+/** What an operator has to know of pools that do not fit into memory; undefined: they fit. */
+export type Misfit = { readonly message: string; readonly fields: { readonly [name: string]: unknown } };
+
+/** `memory`: as it is without any worker. */
+export function misfitOf(
+  pools: { readonly [name: string]: Pick<Config["pools"][string], "minWorkers" | "maxWorkers"> },
+  workerMiB: number,
+  { usedBytes, limitBytes }: Memory,
+): Misfit | undefined {
+  const all = Object.entries(pools);
+  const needMiB = (size: "minWorkers" | "maxWorkers") =>
+    Math.round(usedBytes / mebibyte) + all.reduce((sum, [, pool]) => sum + pool[size] * workerMiB, 0);
+  const misfit = (size: "minWorkers" | "maxWorkers", message: string): Misfit => {
+    const sizes = Object.fromEntries(
+      all.filter(([, pool]) => pool[size] > 0).map(([name, pool]) => [name, pool[size]]),
+    );
+    return { message, fields: { pools: sizes, needMiB: needMiB(size), limitMiB: Math.floor(limitBytes / mebibyte) } };
+  };
+  const limitMiB = limitBytes / mebibyte;
+  if (needMiB("minWorkers") > limitMiB) {
+    return misfit(
+      "minWorkers",
+      "the pools do not fit into memory with the fewest workers: lower their min, or give the server more",
+    );
+  }
+  if (needMiB("maxWorkers") <= limitMiB) return undefined;
+  return misfit("maxWorkers", "the pools do not fit into memory with the most workers: they stop growing before that");
+}
