@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { StoredJob } from "../../src/job/job.ts";
-import { alter, damaged, open, removeStore, sentence, told, useFolder } from "./damaged-store.ts";
-import { data, everything, newJob, resultsOf, submit, t0 } from "./sample.ts";
+import { alter, damaged, open, query, removeStore, sentence, told, useFolder } from "./damaged-store.ts";
+import { data, died, everything, finish, newJob, pruneNothing, resultsOf, submit, t0 } from "./sample.ts";
 
 useFolder();
 
@@ -89,6 +89,52 @@ test("a pause whose row was damaged is none, which is reported, and another can 
     assert.equal(before.pause, null);
     assert.deepEqual((await again.overrides()).get("cpu")?.pause, { by: "ops", at: t0 + 1 });
     await again.close();
+    await removeStore();
+  }
+});
+
+test("a result whose job was removed or redriven and that was damaged says whose it was, and comes to nobody else", async () => {
+  for (const change of [
+    "ending = CAST(x'00' || substr(ending, 2) AS BLOB)",
+    "ending = (SELECT other.ending FROM ended AS other WHERE other.seq > 0)",
+    "channel = 2",
+    "state = 2",
+    "id = x'00112233445566778899aabbccddeeff'",
+  ]) {
+    for (const isRemoved of [true, false]) {
+      const job = newJob();
+      const again = await damaged(`UPDATE ended SET ${change} WHERE seq < 0`, async (store) => {
+        await finish(store, [job], died);
+        await finish(store, [newJob({ client: "bob" })]);
+        if (isRemoved) await store.remove({ client: "ada", ids: [job.id] });
+        else await store.redrive({ client: "ada", now: t0, jobs: [{ id: job.id, runAt: t0 }] });
+      });
+      const client = change === "channel = 2" ? "bob" : "ada";
+      const results = (await resultsOf(again, 0, "default", client)).results.filter(({ state }) => state === "DEAD");
+      const isWhole = change === "state = 2" || change === "channel = 2";
+      assert.equal(results.length, 1, change);
+      if (isWhole) assert.equal(results[0]?.id, job.id, change);
+      else assert.equal(results[0]?.failure?.reason, "damaged", change);
+      await again.close();
+      await removeStore();
+    }
+  }
+});
+
+test("a final job whose numbers were damaged is counted out as what it was", async () => {
+  for (const change of ["state = 3", "pool = 77", "bytes = bytes + 4096"]) {
+    const jobs = [newJob(), newJob()];
+    const again = await damaged(`UPDATE ended SET ${change} WHERE seq = 1`, (store) => finish(store, jobs));
+    await again.ack([{ client: "ada", channel: "default", cursor: 2 }]);
+    await again.prune({ ...pruneNothing, acknowledgedBefore: t0 * 2 });
+    const { pools } = await again.counts();
+    assert.deepEqual(
+      pools.map(({ pool, SUCCEEDED, DEAD }) => [pool, SUCCEEDED, DEAD]),
+      [["cpu", change === "state = 3" ? 1 : 0, 0]],
+      change,
+    );
+    await again.close();
+    assert.deepEqual(query("SELECT finished_bytes >= 0, dead_bytes FROM total"), [1, 0], change);
     await removeStore();
   }
 });

@@ -29,8 +29,6 @@ export type Channel = {
   swept: number;
   /** Null: nothing is left to sweep. */
   head: Head | null;
-  /** How many results it has whose job is not theirs any more. */
-  formers: number;
 };
 
 export type Channels = {
@@ -61,16 +59,16 @@ const cached = 10_000;
 
 /** The channels' positions, in memory while a transaction runs and written once at its end. */
 export function createChannels(db: DatabaseSync): Channels {
-  const columns = "id, client, name, last, acked, swept, formers, head, head_at, head_cursor";
+  const columns = "id, client, name, last, acked, swept, head, head_at, head_cursor";
   const byName = prepareQuery<Row>(db, `SELECT ${columns} FROM channel WHERE client = ? AND name = ?`);
   const byNumber = prepareQuery<Row>(db, `SELECT ${columns} FROM channel WHERE id = ?`);
-  const insert = db.prepare(`INSERT INTO channel (${columns}, checksum) VALUES (${"?, ".repeat(10)}?)`);
+  const insert = db.prepare(`INSERT INTO channel (${columns}, checksum) VALUES (${"?, ".repeat(9)}?)`);
   const lastId = prepareQuery<[number]>(db, "SELECT coalesce(max(id), 0) FROM channel");
-  const update = db.prepare(
-    "UPDATE channel SET last = ?, acked = ?, swept = ?, formers = ?, checksum = ? WHERE id = ?",
-  );
+  const update = db.prepare("UPDATE channel SET last = ?, acked = ?, swept = ?, checksum = ? WHERE id = ?");
   const updateHead = db.prepare("UPDATE channel SET head = ?, head_at = ?, head_cursor = ? WHERE id = ?");
-  const dropRead = db.prepare("DELETE FROM former_result WHERE channel = ? AND cursor <= ?");
+  const dropRead = db.prepare(
+    "DELETE FROM ended INDEXED BY former_result WHERE id IS NOT NULL AND channel = ? AND cursor <= ?",
+  );
 
   /** By client, then by name. */
   const named = new Map<number, Map<string, Channel>>();
@@ -100,7 +98,7 @@ export function createChannels(db: DatabaseSync): Channels {
   }
 
   function make(client: number, name: string): Channel {
-    const row: Row = [lastId.get()![0] + 1, client, name, 0, 0, 0, 0, null, null, null];
+    const row: Row = [lastId.get()![0] + 1, client, name, 0, 0, 0, null, null, null];
     insert.run(...row, checksumOf(row));
     return keep(toChannel(row));
   }
@@ -126,8 +124,8 @@ export function createChannels(db: DatabaseSync): Channels {
     }
     beheaded.clear();
     for (const channel of touched) {
-      const { last, acked, swept, formers, id } = channel;
-      update.run(last, acked, swept, formers, checksumOf(toRow(channel)), id);
+      const { last, acked, swept, id } = channel;
+      update.run(last, acked, swept, checksumOf(toRow(channel)), id);
     }
     touched.clear();
     if (numbered.size <= cached) return;
@@ -159,7 +157,7 @@ export function createChannels(db: DatabaseSync): Channels {
     acknowledge: (channel, cursor) => {
       channel.acked = cursor;
       touched.add(channel);
-      if (channel.formers > 0) channel.formers -= Number(dropRead.run(channel.id, cursor).changes);
+      dropRead.run(channel.id, cursor);
       const { head } = channel;
       if (head === null || head.cursor > cursor || head.kind === ACKED) return;
       setHead(channel, head.kind === UNACKED ? { ...head, kind: ACKED } : { ...head, kind: LOOK });
@@ -182,28 +180,18 @@ type Row = [
   last: number,
   acked: number,
   swept: number,
-  formers: number,
   kind: number | null,
   at: number | null,
   cursor: number | null,
 ];
 
-function toChannel([id, client, name, last, acked, swept, formers, kind, at, cursor]: Row): Channel {
+function toChannel([id, client, name, last, acked, swept, kind, at, cursor]: Row): Channel {
   const head = kind === null ? null : { kind, at: at!, cursor: cursor! };
-  return { id, client, name: name === "" ? null : name, last, acked, swept, head, formers };
+  return { id, client, name: name === "" ? null : name, last, acked, swept, head };
 }
 
-function toRow({ id, client, name, last, acked, swept, formers, head }: Channel): Row {
-  return [
-    id,
-    client,
-    name ?? "",
-    last,
-    acked,
-    swept,
-    formers,
-    ...(head ? [head.kind, head.at, head.cursor] : noHead),
-  ] as Row;
+function toRow({ id, client, name, last, acked, swept, head }: Channel): Row {
+  return [id, client, name ?? "", last, acked, swept, ...(head ? [head.kind, head.at, head.cursor] : noHead)] as Row;
 }
 
 function checksumOf([id, client, name, ...positions]: Row): number {
@@ -213,11 +201,11 @@ function checksumOf([id, client, name, ...positions]: Row): number {
 /** A channel of which anything is not what was written: its positions decide what is delivered and removed. */
 export function findWrongChannel(db: DatabaseSync): number | undefined {
   const all = db.prepare(
-    "SELECT id, client, name, last, acked, swept, formers, head, head_at, head_cursor, checksum FROM channel",
+    "SELECT id, client, name, last, acked, swept, head, head_at, head_cursor, checksum FROM channel",
   );
   all.setReturnArrays(true);
   for (const row of all.iterate() as unknown as Iterable<[...Row, checksum: number]>) {
-    if (checksumOf(row.slice(0, -1) as unknown as Row) !== row[10]) return row[0];
+    if (checksumOf(row.slice(0, -1) as unknown as Row) !== row[9]) return row[0];
   }
   return undefined;
 }

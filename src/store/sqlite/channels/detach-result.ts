@@ -1,66 +1,90 @@
 import type { DatabaseSync } from "node:sqlite";
 import { readEnding } from "../../../job/ending.ts";
 import { isSound } from "../../../job/wire.ts";
-import { areRight } from "../integrity/checked-rows.ts";
+import { areRight, bindingOf, type Cell, checksumWith, wrongChecksum } from "../integrity/checked-rows.ts";
 import { endedColumns, type EndedNumbers } from "../jobs/job-rows.ts";
 import { prepareQuery } from "../thread/connection.ts";
 import { states, SUCCEEDED } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 
+type Bytes = Uint8Array<ArrayBuffer>;
+
 export type DetachResult = {
   /** Takes a final job away from its result, which stays in the channel until it is acknowledged. */
-  fromJob(row: EndedNumbers): void;
-  /** Removes what a job ended with; its result is taken care of. */
-  eraseEnding(row: EndedNumbers): void;
-  /** Removes a final job as a whole; its result is taken care of. */
-  eraseJob(row: EndedNumbers): void;
+  detach(row: EndedNumbers): void;
+  /** The same, and removes the job. */
+  removeJob(row: EndedNumbers): void;
+  /** Removes the first result of a channel, with its job if that is there. */
+  removeResult(row: EndedNumbers): void;
 };
 
 /** What becomes of results whose job goes its own way: by removal, or back into the queue. */
 export function createDetachResult(db: DatabaseSync, tables: Tables): DetachResult {
   const { bytesOf, channels, counters, history, ownersOf } = tables;
-  const copy = db.prepare(`
-    INSERT INTO former_result (channel, cursor, id, task, state, finished_at, ending)
-    SELECT ended.channel, cursor, id, task, state, finished_at, ending FROM ended CROSS JOIN job ON job.seq = ended.seq
-    WHERE ended.seq = ?`);
-  const ending = prepareQuery<[Uint8Array<ArrayBuffer>]>(db, "SELECT ending FROM ended WHERE seq = ?");
+  const find = prepareQuery<[ending: Bytes, id: Bytes, task: number]>(
+    db,
+    "SELECT ending, job.id, job.task FROM ended CROSS JOIN job ON job.seq = ended.seq WHERE ended.seq = ?",
+  );
+  const lowest = prepareQuery<[number]>(db, "SELECT min(seq) FROM ended");
+  const keep = db.prepare("UPDATE ended SET seq = ?, checksum = ?, id = ?, task = ? WHERE seq = ?");
   const eraseEnded = db.prepare("DELETE FROM ended WHERE seq = ?");
   const eraseJob = db.prepare("DELETE FROM job WHERE seq = ?");
 
-  /** As what it was counted when it ended, whatever its row says now. */
-  function counted(row: EndedNumbers): { readonly pool: number; readonly state: number; readonly bytes: number } {
-    const [seq, , pool, , , state] = row;
-    if (areRight(row, 0, endedColumns)) return { pool, state, bytes: row[14] };
-    const result = ending.get(seq)![0];
-    const written = isSound(result) ? states.indexOf(readEnding(result).state) : state;
-    return { pool: ownersOf(seq).pool, state: written, bytes: bytesOf(seq) + result.length };
+  /** Whose it is and how it was counted, also where its row is not what was written. Undefined: damage made the row. */
+  function originOf(row: EndedNumbers) {
+    const [seq, client, pool, , , state] = row;
+    if (areRight(row, 0, endedColumns)) return { client, pool, state, bytes: row[14] };
+    const [ending] = find.get(seq) ?? [];
+    if (!ending) return undefined;
+    const counted = isSound(ending) ? states.indexOf(readEnding(ending).state) : state;
+    return { ...ownersOf(seq), state: counted, bytes: bytesOf(seq) + ending.length };
   }
 
-  function eraseEnding(row: EndedNumbers): void {
-    const { pool, state, bytes } = counted(row);
-    eraseEnded.run(row[0]);
-    counters.add(pool, state, -1);
-    counters.addBytes(state, -bytes);
+  function uncount(origin: ReturnType<typeof originOf>): void {
+    if (!origin) return;
+    counters.add(origin.pool, origin.state, -1);
+    counters.addBytes(origin.state, -origin.bytes);
+  }
+
+  /** Gives a result a number that is no job's. */
+  function keepResult(row: EndedNumbers): void {
+    const [seq] = row;
+    const found = find.get(seq);
+    if (!found) return void eraseEnded.run(seq); // damage took its job
+    const [ending, id, task] = found;
+    const number = Math.min(lowest.get()![0], 0) - 1;
+    const numbers = [number, ...row.slice(1, -1)] as Cell[];
+    const sum = areRight(row, 0, endedColumns) ? checksumWith(numbers, bindingOf(ending, id)) : wrongChecksum;
+    keep.run(number, sum, id, task, seq);
+  }
+
+  function detach(row: EndedNumbers): void {
+    const [seq, , , channelId, cursor] = row;
+    const origin = originOf(row);
+    const channel = origin && channels.known(channelId, origin.client); // else only its damaged row knew where it is
+    if (channel && cursor > channel.acked) keepResult(row);
+    else eraseEnded.run(seq);
+    if (channel) channels.disturb(channel, cursor);
+    uncount(origin);
+  }
+
+  function eraseRest([seq, , , , , state, , fence]: EndedNumbers): void {
+    eraseJob.run(seq);
+    // a first attempt that succeeded left none
+    if (fence > 1 || state !== SUCCEEDED) history.erase(seq);
   }
 
   return {
-    fromJob: ([seq, client, , channelId, cursor]) => {
-      const channel = channels.known(channelId, client);
-      if (!channel) return; // where its result is only its damaged row knew
-      if (cursor > channel.acked) {
-        copy.run(seq);
-        channel.formers += 1;
-        channels.touch(channel);
-      }
-      channels.disturb(channel, cursor);
+    detach,
+    removeJob: (row) => {
+      detach(row);
+      eraseRest(row);
     },
-    eraseEnding,
-    eraseJob: (row) => {
-      const [seq, , , , , state, , fence] = row;
-      eraseEnding(row);
-      eraseJob.run(seq);
-      // a first attempt that succeeded left none
-      if (fence > 1 || state !== SUCCEEDED) history.erase(seq);
+    removeResult: (row) => {
+      const [seq] = row;
+      if (seq > 0) uncount(originOf(row));
+      eraseEnded.run(seq);
+      if (seq > 0) eraseRest(row);
     },
   };
 }

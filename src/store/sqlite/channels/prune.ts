@@ -17,7 +17,7 @@ export function createPrune(db: DatabaseSync, tables: Tables, detachResult: Deta
   const heads = "FROM channel INDEXED BY channel_head WHERE head = ?";
   const ready = prepareQuery<[id: number]>(db, `SELECT id ${heads} AND head_at < ? ORDER BY head_at, id LIMIT 1`);
   const heading = prepareQuery<Place>(db, `SELECT head_at, id ${heads} ORDER BY head_at, id LIMIT 2`);
-  const dead = `SELECT ${endedNumbers} FROM ended INDEXED BY dead_age WHERE state = 3 AND pool = ?`;
+  const dead = `SELECT ${endedNumbers} FROM ended INDEXED BY dead_age WHERE state = 3 AND id IS NULL AND pool = ?`;
   const first = "ORDER BY finished_at, seq LIMIT 1";
   const oldDead = prepareQuery<EndedNumbers>(
     db,
@@ -51,8 +51,7 @@ export function createPrune(db: DatabaseSync, tables: Tables, detachResult: Deta
     for (let removed = 0; removed < limit; removed += 1) {
       const row = oldestOf((pool) => oldDead.get(pool, deadBefore));
       if (!row) return removed;
-      detachResult.fromJob(row);
-      detachResult.eraseJob(row);
+      detachResult.removeJob(row);
     }
     return limit;
   }
@@ -87,9 +86,9 @@ export function createPrune(db: DatabaseSync, tables: Tables, detachResult: Deta
   function removeDead({ maxDead }: PruneRequest, limit: number): number {
     let removed = 0;
     for (; removed < limit && isOver(counters.dead(), maxDead); removed += 1) {
-      const row = oldestOf((pool) => oldestDead.get(pool))!;
-      detachResult.fromJob(row);
-      detachResult.eraseJob(row);
+      const row = oldestOf((pool) => oldestDead.get(pool));
+      if (!row) break;
+      detachResult.removeJob(row);
     }
     return removed;
   }

@@ -12,50 +12,33 @@ import type { Calls } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
-/** Of a result that has lost its job, `seq` is 0, and no checksum is kept. */
-type Row = [...EndedNumbers, ending: Bytes];
+type Row = [...EndedNumbers, ending: Bytes, id: Bytes | null, task: number | null];
 const checksumAt = endedColumns.length;
-type DamagedRow = [
-  id: Bytes,
-  task: number,
-  submittedAt: number,
-  attempts: number,
-  crashes: number,
-  redrives: number,
-  finishedAt: number,
-  channel: number,
-];
+const endingAt = checksumAt + 1;
 
 /** Reads a channel's results and acknowledges them. */
 export function createResults(db: DatabaseSync, { channels, damage, names }: Tables) {
-  const ofJobs = `SELECT ${endedNumbers}, ending FROM ended INDEXED BY ended_position WHERE channel = ?1 AND cursor > ?2`;
-  const after = prepareTuples(db, `${ofJobs} ORDER BY cursor LIMIT ?3 + 0`);
-  const afterWithFormers = prepareTuples(
+  const after = prepareTuples(
     db,
-    `${ofJobs} UNION ALL
-     SELECT 0, 0, 0, channel, cursor, state, 0, 0, 0, 0, 0, NULL, finished_at, NULL, 0, 0, ending FROM former_result WHERE channel = ?1 AND cursor > ?2
-     ORDER BY cursor LIMIT ?3 + 0`,
+    `SELECT ${endedNumbers}, ending, id, task FROM ended INDEXED BY ended_position
+     WHERE channel = ? AND cursor > ? ORDER BY cursor LIMIT ? + 0`,
   );
-  const ofJob = prepareQuery<DamagedRow>(
+  const ofJob = prepareQuery<[id: Bytes, task: number, submittedAt: number, channel: number]>(
     db,
-    `SELECT id, task, submitted_at, attempts, crashes, redrives, finished_at, job.channel FROM ended CROSS JOIN job ON job.seq = ended.seq
-     WHERE ended.seq = ?`,
-  );
-  const ofFormer = prepareQuery<DamagedRow>(
-    db,
-    "SELECT id, task, finished_at, 0, 0, 0, finished_at, channel FROM former_result WHERE channel = ? AND cursor = ?",
+    "SELECT id, task, submitted_at, channel FROM job WHERE seq = ?",
   );
 
   /** What to deliver for a row: its ending, or what stands for one that is damaged or another job's. Undefined: nothing. */
   function deliverable(row: Row): Uint8Array | undefined {
-    const [seq, , , channel, cursor] = row;
-    const ending = row[checksumAt + 1] as Bytes;
+    const ending = row[endingAt] as Bytes;
+    const formerId = row[endingAt + 1] as Bytes | null;
     const isWhole = isSound(ending);
-    const isRight = seq === 0 || (areRight(row, 0, endedColumns) && isBound(row[checksumAt], ending));
+    const isRight = areRight(row, 0, endedColumns) && isBound(row[checksumAt], ending, formerId ?? undefined);
     if (isWhole && isRight) return ending;
-    const found = seq === 0 ? ofFormer.get(channel, cursor) : ofJob.get(seq);
+    const [seq, , , channel, , , attempts, , crashes, redrives, , , finishedAt] = row;
+    const found = formerId ? ([formerId, row[endingAt + 2] as number, finishedAt, channel] as const) : ofJob.get(seq);
     if (!found) return void damage.found("output", `number ${seq}`);
-    const [id, task, submittedAt, attempts, crashes, redrives, finishedAt, jobsChannel] = found;
+    const [id, task, submittedAt, jobsChannel] = found;
     const job = { id: textOfId(id), task: names.text(task), submittedAt };
     if (isWhole && jobsChannel === channel && decodeResult(ending, 0).id === job.id) return ending;
     return substituteEnding(job, { attempts, crashes, redrives, finishedAt }, damage.found("output", job.id));
@@ -66,12 +49,11 @@ export function createResults(db: DatabaseSync, { channels, damage, names }: Tab
     const cursors: number[] = [];
     const endings: Uint8Array[] = [];
     const channel = channelOf(client, request.channel);
-    const rows = channel && channel.formers > 0 ? afterWithFormers : after;
     let total = 0;
     // row by row: one that is not delivered may be as long as an output may be
-    const found = channel ? rows.iterate(channel.id, Math.max(afterCursor, channel.acked), limit) : [];
+    const found = channel ? after.iterate(channel.id, Math.max(afterCursor, channel.acked), limit) : [];
     for (const row of found as unknown as Iterable<Row>) {
-      const stored = row[checksumAt + 1] as Bytes;
+      const stored = row[endingAt] as Bytes;
       total += stored.length;
       if (endings.length > 0 && total > maxBytes) break;
       const ending = deliverable(row);

@@ -25,26 +25,14 @@ export type Sweep = {
 
 /** Walks channels from their start. What was removed or swept past is never walked over again. */
 export function createSweep(db: DatabaseSync, { channels }: Tables, detachResult: DetachResult): Sweep {
-  const ofJobs = `SELECT ${endedNumbers} FROM ended INDEXED BY ended_position WHERE channel = ?1 AND cursor > ?2`;
-  const walk = prepareQuery<EndedNumbers>(db, `${ofJobs} ORDER BY cursor LIMIT ${walkRows}`);
-  const walkWithFormers = prepareQuery<EndedNumbers>(
+  const walk = prepareQuery<EndedNumbers>(
     db,
-    `${ofJobs} UNION ALL
-     SELECT 0, 0, 0, channel, cursor, state, 0, 0, 0, 0, 0, NULL, finished_at, NULL, 0, 0 FROM former_result WHERE channel = ?1 AND cursor > ?2
-     ORDER BY cursor LIMIT ${walkRows}`,
+    `SELECT ${endedNumbers} FROM ended INDEXED BY ended_position WHERE channel = ? AND cursor > ? ORDER BY cursor LIMIT ${walkRows}`,
   );
-  const eraseFormer = db.prepare("DELETE FROM former_result WHERE channel = ? AND cursor = ?");
   let looked = 0;
 
-  function remove(channel: Channel, row: EndedNumbers): void {
-    if (row[0] === 0) {
-      eraseFormer.run(channel.id, row[4]);
-      channel.formers -= 1;
-    } else detachResult.eraseJob(row);
-  }
-
   function kindOf({ acked }: Channel, [seq, , , , cursor, state]: EndedNumbers): number {
-    if (seq === 0) return FORMER;
+    if (seq < 0) return FORMER;
     return cursor <= acked ? ACKED : unackedKind(state);
   }
 
@@ -53,7 +41,7 @@ export function createSweep(db: DatabaseSync, { channels }: Tables, detachResult
       let removed = 0;
       channels.touch(channel);
       for (;;) {
-        const rows = (channel.formers > 0 ? walkWithFormers : walk).all(channel.id, channel.swept);
+        const rows = walk.all(channel.id, channel.swept);
         for (const row of rows) {
           const [, , , , cursor, state] = row;
           const at = row[12];
@@ -63,7 +51,7 @@ export function createSweep(db: DatabaseSync, { channels }: Tables, detachResult
               channels.setHead(channel, { kind, at, cursor });
               return removed;
             }
-            remove(channel, row);
+            detachResult.removeResult(row);
             removed += 1;
           }
           looked += 1;

@@ -9,7 +9,7 @@
  */
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 
-type Cell = number | null;
+export type Cell = number | null;
 
 /** Stands for NULL: no column holds it. */
 const absent = -(2 ** 52);
@@ -53,8 +53,13 @@ function wordAt(bytes: Uint8Array, at: number): number {
   return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
 }
 
+/** The checksum of a row whose bytes are bound to its numbers. */
+export function checksumWith(numbers: readonly Cell[], binding: number): number {
+  return checksum(numbers) + binding * 2 ** 32;
+}
+
 /** Stored in place of the checksum of numbers that were wrong already when they were read. */
-const wrongChecksum = 0;
+export const wrongChecksum = 0;
 
 export type RowWriter = {
   /** Puts a row on the list: the numbers of its columns in their order, their checksum, then what has one of its own. */
@@ -86,7 +91,7 @@ export function createRowWriter(
   return {
     add: (values, rest = [], binding = 0) => {
       for (const value of values) cells.push(value);
-      cells.push(checksum(values) + binding * 2 ** 32);
+      cells.push(checksumWith(values, binding));
       for (const value of rest) cells.push(value);
     },
     addWrong: (values) => void cells.push(...values, wrongChecksum),

@@ -30,7 +30,7 @@ export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult
   const { channels, counters, damage, ended, history, known, leases, names, ownersOf, progress, readyQueue } = tables;
   const byId = prepareQuery<(number | null | Bytes)[]>(
     db,
-    `SELECT ${storedColumns}, record, rest, id FROM job ${withProgressAndEnd} WHERE job.id = ? AND job.client = ?`,
+    `SELECT ${storedColumns}, record, rest, job.id FROM job ${withProgressAndEnd} WHERE job.id = ? AND job.client = ?`,
   );
   const ending = prepareQuery<[Bytes]>(db, "SELECT ending FROM ended WHERE seq = ?");
   const final = prepareQuery<EndedNumbers>(db, `SELECT ${endedNumbers} FROM ended WHERE seq = ?`);
@@ -98,9 +98,7 @@ export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult
     const state = job.isRight ? states[job.state]! : stateByEnding(job);
     if (state !== "DEAD") return { kind: "not_dead", state };
     const { seq, pool, fence, isRight } = job;
-    const row = final.get(seq)!;
-    detachResult.fromJob(row);
-    detachResult.eraseEnding(row);
+    detachResult.detach(final.get(seq)!);
     const again = redrive(job, runAt);
     progress.write([seq, runAt, again.attempt, fence, again.crashes, again.redrives, again.startedAt], isRight);
     readyQueue.add(placeOf({ ...job, ...again, state: QUEUED }));
@@ -116,9 +114,7 @@ export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult
     if (!isFinal(state)) return { kind: "not_final", state };
     const isRead = job.cursor! <= (channels.known(job.channel, job.client)?.acked ?? 0);
     if (job.state === SUCCEEDED && !isRead) return { kind: "not_acknowledged" };
-    const row = final.get(job.seq)!;
-    detachResult.fromJob(row);
-    detachResult.eraseJob(row);
+    detachResult.removeJob(final.get(job.seq)!);
     return { kind: "removed" };
   }
 

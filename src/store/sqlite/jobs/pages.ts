@@ -118,7 +118,7 @@ function createLooks(db: DatabaseSync, table: "job" | "ended") {
           "ended INDEXED BY dead_of_client",
           `ended INDEXED BY dead_of_client CROSS JOIN job NOT INDEXED ON job.seq = ended.seq
           AND job.client = ended.client ${withProgress}`,
-          `WHERE ended.state = ${DEAD} AND ended.client = :client AND ${seq}`,
+          `WHERE ended.state = ${DEAD} AND ended.id IS NULL AND ended.client = :client AND ${seq}`,
         ];
   const rows = `SELECT ${describing}, job.id FROM ${from} ${ofClient}`;
   return {

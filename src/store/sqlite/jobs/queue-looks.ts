@@ -12,7 +12,7 @@ export function createQueueLooks(db: DatabaseSync, { leases, names, readyQueue }
   );
   const firstDead = prepareQuery<[number]>(
     db,
-    "SELECT finished_at FROM ended INDEXED BY dead_age WHERE state = 3 AND pool = ? ORDER BY finished_at LIMIT 1",
+    "SELECT finished_at FROM ended INDEXED BY dead_age WHERE state = 3 AND id IS NULL AND pool = ? ORDER BY finished_at LIMIT 1",
   );
   return {
     ahead: ({ seq, now, max }: Calls["ahead"]["request"]): Calls["ahead"]["answer"] => {

@@ -39,7 +39,7 @@ export function createSubmit(db: DatabaseSync, tables: Tables) {
   const rows = createRowWriter(db, "INSERT INTO job", jobColumns, ["id", "record", "rest"]);
   const find = prepareQuery<[seq: number, client: number, channel: number, cursor: number | null]>(
     db,
-    "SELECT job.seq, job.client, job.channel, cursor FROM job LEFT JOIN ended ON ended.seq = job.seq WHERE id = ?",
+    "SELECT job.seq, job.client, job.channel, cursor FROM job LEFT JOIN ended ON ended.seq = job.seq WHERE job.id = ?",
   );
   const stored = prepareQuery<[Bytes, Bytes | null]>(db, "SELECT record, rest FROM job WHERE seq = ?");
 

@@ -61,6 +61,7 @@ CREATE TABLE lease (
   checksum INTEGER NOT NULL  -- CRC-32 of owner and jobs
 ) STRICT;
 
+-- A result that is not acknowledged stays when its job is removed or redriven: it gets a negative seq, and `id` and `task`.
 CREATE TABLE ended (
   seq         INTEGER PRIMARY KEY,
   client      INTEGER NOT NULL,
@@ -78,12 +79,15 @@ CREATE TABLE ended (
   dead_reason INTEGER,          -- 0 exhausted, 1 permanent, 2 expired, 3 poison
   bytes       INTEGER NOT NULL, -- kept of it: record, result and history
   checksum    INTEGER NOT NULL,
+  id          BLOB,             -- of its job, which is there no more; NULL: it is there
+  task        INTEGER,
   ending      BLOB    NOT NULL  -- see job/ending.ts
 ) STRICT;
 CREATE INDEX ended_position ON ended (channel, cursor);
 -- DEAD jobs: few among many.
-CREATE INDEX dead_age ON ended (pool, finished_at, seq) WHERE state = 3;
-CREATE INDEX dead_of_client ON ended (client, seq) WHERE state = 3;
+CREATE INDEX dead_age ON ended (pool, finished_at, seq) WHERE state = 3 AND id IS NULL;
+CREATE INDEX dead_of_client ON ended (client, seq) WHERE state = 3 AND id IS NULL;
+CREATE INDEX former_result ON ended (channel, cursor) WHERE id IS NOT NULL;
 
 -- Attempts that did not succeed.
 CREATE TABLE past_attempt (
@@ -103,7 +107,6 @@ CREATE TABLE channel (
   last        INTEGER NOT NULL, -- position of the newest result
   acked       INTEGER NOT NULL, -- results up to here are acknowledged
   swept       INTEGER NOT NULL, -- up to here only acknowledged DEAD jobs are left
-  formers     INTEGER NOT NULL, -- how many rows of former_result it has
   head        INTEGER,          -- NULL: nothing is left to sweep
   head_at     INTEGER,          -- when that result was made
   head_cursor INTEGER,
@@ -111,18 +114,6 @@ CREATE TABLE channel (
   UNIQUE (client, name)
 ) STRICT;
 CREATE INDEX channel_head ON channel (head, head_at) WHERE head IS NOT NULL;
-
--- Results that are not acknowledged yet and whose job was removed or redriven.
-CREATE TABLE former_result (
-  channel     INTEGER NOT NULL,
-  cursor      INTEGER NOT NULL,
-  id          BLOB    NOT NULL, -- its job was this one
-  task        INTEGER NOT NULL,
-  state       INTEGER NOT NULL,
-  finished_at INTEGER NOT NULL,
-  ending      BLOB    NOT NULL,
-  PRIMARY KEY (channel, cursor)
-) STRICT, WITHOUT ROWID;
 
 -- Keys with what two submits must have in common, for the job may be gone before its key is forgotten.
 CREATE TABLE idempotency (
