@@ -18,7 +18,15 @@ import type { ListClientsOptions, ListedClients } from "./clients.ts";
 import { listClients } from "./clients.ts";
 import type { Drained, DrainOptions } from "./drain.ts";
 import { drain } from "./drain.ts";
-import { type PausedPool, pausePool, type ResumedPool, resumePool } from "./pools.ts";
+import {
+  type PausedPool,
+  pausePool,
+  type ResizedPool,
+  resizePool,
+  type ResumedPool,
+  resumePool,
+  type WorkerBounds,
+} from "./pools.ts";
 import { type LogLevelChange, setLogLevel, type SetLogLevelOptions } from "./log-level.ts";
 import type { LogThresholdName } from "./names.ts";
 import { profile, type ProfileInfo, type ProfileOptions } from "./profile.ts";
@@ -129,6 +137,11 @@ export type MillpondClient = {
   pausePool(pool: string): Promise<PausedPool>;
   /** Ends the pause of a pool. Throws `unknown_pool`. */
   resumePool(pool: string): Promise<ResumedPool>;
+  /**
+   * Bounds the workers of a pool on each server, also after a restart; what is not given stays. `configured`: back to the
+   * configuration. Throws `unknown_pool`, and `invalid_argument` with the bounds.
+   */
+  resizePool(pool: string, bounds: Partial<WorkerBounds> | "configured"): Promise<ResizedPool>;
   /** Changes which lines the server's log has; `configured`: those of its configuration. */
   setLogLevel(level: LogThresholdName | "configured", options?: SetLogLevelOptions): Promise<LogLevelChange>;
   /**
@@ -199,6 +212,7 @@ export function connect(options: ConnectOptions): MillpondClient {
     drain: (drainOptions) => drain(call, drainOptions),
     pausePool: (pool) => pausePool(call, pool),
     resumePool: (pool) => resumePool(call, pool),
+    resizePool: (pool, bounds) => resizePool(call, pool, bounds),
     setLogLevel: (level, levelOptions) => setLogLevel(call, level, levelOptions),
     profile: (profileOptions) => profile(call, profileOptions),
     listClients: (listOptions) => listClients(call, listOptions),

@@ -1,11 +1,21 @@
 import { create } from "@bufbuild/protobuf";
-import { AdminService, PausePoolRequestSchema, ResumePoolRequestSchema } from "../../src/gen/millpond/v1/admin_pb.ts";
-import type { PoolPause } from "../../src/gen/millpond/v1/stats_pb.ts";
+import {
+  AdminService,
+  PausePoolRequestSchema,
+  ResizePoolRequestSchema,
+  ResumePoolRequestSchema,
+} from "../../src/gen/millpond/v1/admin_pb.ts";
+import type { PoolPause, PoolResize } from "../../src/gen/millpond/v1/stats_pb.ts";
 import type { Call } from "./call.ts";
 import { toDate } from "./result.ts";
 
 /** Who paused a pool, and when. */
 export type PauseInfo = { readonly by: string; readonly at: Date };
+
+export type WorkerBounds = { readonly min: number; readonly max: number };
+
+/** Who resized a pool, when, and what the configuration said then. */
+export type ResizeInfo = { readonly by: string; readonly at: Date; readonly configured: WorkerBounds };
 
 export type PausedPool = {
   /** False: it was paused before, as `pause` says. */
@@ -25,6 +35,14 @@ export type ResumedPool = {
   readonly queued: number;
 };
 
+export type ResizedPool = WorkerBounds & {
+  /** False: it had these bounds before. */
+  readonly changed: boolean;
+  readonly previous: WorkerBounds;
+  /** Undefined: its bounds are those of the configuration. */
+  readonly resize: ResizeInfo | undefined;
+};
+
 /** Starts no more jobs of a pool until it is resumed, also after a restart. What runs goes on. */
 export async function pausePool(call: Call, pool: string): Promise<PausedPool> {
   const said = await call(AdminService.method.pausePool, create(PausePoolRequestSchema, { pool }));
@@ -36,6 +54,32 @@ export async function pausePool(call: Call, pool: string): Promise<PausedPool> {
 export async function resumePool(call: Call, pool: string): Promise<ResumedPool> {
   const said = await call(AdminService.method.resumePool, create(ResumePoolRequestSchema, { pool }));
   return { changed: said.changed, pause: toPause(said.pause), queued: Number(said.queued) };
+}
+
+/** Bounds the workers of a pool; what is not given stays. `configured`: back to the configuration. */
+export async function resizePool(
+  call: Call,
+  pool: string,
+  bounds: Partial<WorkerBounds> | "configured",
+): Promise<ResizedPool> {
+  const { min: minWorkers, max: maxWorkers } = bounds === "configured" ? {} : bounds;
+  const request = create(ResizePoolRequestSchema, {
+    ...{ pool, reset: bounds === "configured" },
+    ...(minWorkers !== undefined && { minWorkers }),
+    ...(maxWorkers !== undefined && { maxWorkers }),
+  });
+  const said = await call(AdminService.method.resizePool, request);
+  return {
+    ...{ changed: said.changed, min: said.minWorkers, max: said.maxWorkers },
+    previous: { min: said.previousMinWorkers, max: said.previousMaxWorkers },
+    resize: toResize(said.resize),
+  };
+}
+
+export function toResize(resize: PoolResize | undefined): ResizeInfo | undefined {
+  if (!resize) return undefined;
+  const { by, at, configuredMinWorkers: min, configuredMaxWorkers: max } = resize;
+  return { by, at: toDate(at) ?? new Date(0), configured: { min, max } };
 }
 
 export function toPause(pause: PoolPause | undefined): PauseInfo | undefined {

@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { Percentiles, PoolStats, ResourceStats, Snapshot, TaskStats } from "../../src/gen/millpond/v1/stats_pb.ts";
 import { type ClientStats, ClientStatsSchema } from "../../src/gen/millpond/v1/stats_pb.ts";
-import { type PauseInfo, toPause } from "./pools.ts";
+import { type PauseInfo, type ResizeInfo, toPause, toResize } from "./pools.ts";
 import { toDate } from "./result.ts";
 
 /** Percentiles of a duration in milliseconds; undefined when nothing was measured. */
@@ -37,6 +37,8 @@ export type PoolSnapshot = {
   readonly suspects: number;
   /** Undefined: it is not paused. */
   readonly pause: PauseInfo | undefined;
+  /** Undefined: the bounds on its workers are those of the configuration. */
+  readonly resize: ResizeInfo | undefined;
   /** Threads that the autoscaler wants now, between the bounds; those that are missing start when a job comes. */
   readonly target: number;
   /** Jobs that one thread runs at once. */
@@ -196,6 +198,7 @@ function toPoolSnapshot(row: PoolStats): PoolSnapshot {
     isBroken: row.broken,
     suspects: row.suspects,
     pause: toPause(row.pause),
+    resize: toResize(row.resize),
     target: row.target,
     concurrency: row.concurrency,
     eligible: Number(row.eligible),

@@ -16,7 +16,7 @@ import type { Death } from "./settle/alerts.ts";
 import { type Backlog, createBacklog } from "./admit/backlog.ts";
 import { type Canceller, createCanceller } from "./act/cancel.ts";
 import { createDeadLetters, type DeadLetters } from "./act/dead-letters.ts";
-import { createPoolControl, type PoolControl } from "./act/pool-control.ts";
+import { type ControlledPool, createPoolControl, type PoolControl } from "./act/pool-control.ts";
 import type { DiskWatermark } from "./admit/disk-watermark.ts";
 import { type Autoscaler, type AutoscalerParts, createAutoscaler } from "./dispatch/autoscaler.ts";
 import { createDispatcher, type EnginePool, type Lane } from "./dispatch/dispatcher.ts";
@@ -213,12 +213,7 @@ export function createEngine(parts: EngineParts): Engine {
   });
   const poolControl = createPoolControl({
     ...{ store, clock, log },
-    pools: pools.map(({ pool: { name } }) => ({
-      name,
-      setPaused(isPaused) {
-        for (const { dispatcher } of lanesOf(name)) dispatcher.setPaused(isPaused);
-      },
-    })),
+    pools: pools.map((pool) => controlled(pool, () => autoscaler.wake())),
   });
   /** Of what other servers change of pools. */
   const poolPoll = createLoop({
@@ -301,6 +296,27 @@ export function createEngine(parts: EngineParts): Engine {
       await leaseKeeper.stop();
       await flush();
       unsubscribe();
+    },
+  };
+}
+
+/** Suspects, too, wait while their pool is paused, and never have more workers than it. */
+function controlled({ pool, dispatcher, suspects }: EnginePool, wakeAutoscaler: () => void): ControlledPool {
+  const mostProcesses = suspects.pool.bounds().max;
+  return {
+    name: pool.name,
+    configured: pool.bounds(),
+    setPaused(isPaused) {
+      for (const lane of [dispatcher, suspects.dispatcher]) lane.setPaused(isPaused);
+      wakeAutoscaler();
+    },
+    resize(bounds) {
+      pool.resize(bounds);
+      const processes = Math.min(bounds.max, mostProcesses);
+      suspects.pool.resize({ min: 0, max: processes });
+      suspects.pool.setTarget(processes);
+      for (const lane of [dispatcher, suspects.dispatcher]) lane.hint();
+      wakeAutoscaler();
     },
   };
 }

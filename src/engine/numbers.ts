@@ -2,7 +2,7 @@
 import type { Clock } from "../clock.ts";
 import type { JobState, Lease } from "../job/job.ts";
 import type { Registry } from "../metrics/registry.ts";
-import type { PoolOverrides, PoolPause } from "../store/pool-overrides.ts";
+import type { PoolOverrides } from "../store/pool-overrides.ts";
 import type { Store, StoreSize } from "../store/store.ts";
 import type { Backlog } from "./admit/backlog.ts";
 import { type Autoscaler, maxCounted, type Scaling } from "./dispatch/autoscaler.ts";
@@ -24,9 +24,7 @@ export type PoolNow = {
   readonly concurrency: number;
   readonly decisions: readonly Scaling[];
   readonly isBroken: boolean;
-  /** Null: it is not paused. */
-  readonly pause: PoolPause | null;
-};
+} & PoolOverrides;
 
 /** What the store knows of a pool. */
 export type PoolStored = {
@@ -79,7 +77,7 @@ export function createNumbers(parts: NumbersParts): Numbers {
         target: pool.target(),
         concurrency: pool.concurrency,
         isBroken: !pool.canRun(),
-        pause: overrides(pool.name).pause,
+        ...overrides(pool.name),
       })),
     async stored() {
       const now = clock.now();

@@ -15,7 +15,7 @@ import {
 } from "../gen/millpond/v1/stats_pb.ts";
 import type { ResourceHost } from "../pool/resources/host.ts";
 import { durationFromMs, toTimestamp } from "./convert/time.ts";
-import { fromPause } from "./pools.ts";
+import { fromPause, fromResize } from "./pools.ts";
 
 export type SnapshotParts = ClientStatsParts & {
   readonly numbers: Numbers;
@@ -50,7 +50,7 @@ export async function readServerNumbers({ stats, numbers, resources }: SnapshotP
   return {
     uptime: durationFromMs(stats.uptimeMs()),
     store: { sizeBytes: BigInt(size.bytes), freeBytes: BigInt(size.freeBytes) },
-    pools: numbers.pools().map(({ isBroken, pause, queued, maxQueued, decisions, ...pool }, index) => {
+    pools: numbers.pools().map(({ isBroken, pause, resize, queued, maxQueued, decisions, ...pool }, index) => {
       const { jobs, eligible = 0, oldestAgeMs = 0, oldestDeadAgeMs = 0 } = stored[index] ?? {};
       return {
         ...pool,
@@ -63,6 +63,7 @@ export async function readServerNumbers({ stats, numbers, resources }: SnapshotP
         oldestDeadAge: durationFromMs(oldestDeadAgeMs),
         broken: isBroken,
         ...fromPause(pause),
+        ...fromResize(resize),
         eligible: BigInt(eligible),
         decisions: decisions.map(({ at, ...decision }) => ({ ...decision, at: toTimestamp(at) })),
       };

@@ -122,6 +122,8 @@ suite("a command line that makes no sense is one line, with exit code 2", { conc
     ["a profile that is too long", ["profile", "--for", "2m"], /--for is "2m": .* from 1s to 1m/],
     ["two kinds of profile", ["profile", "--heap", "--cpu"], /--cpu and --heap exclude each other/],
     ["a heap snapshot of nobody knows whom", ["profile", "--heap"], /--heap needs --thread: main, store, or a pool/],
+    ["a resize without bounds", ["pools", "resize", "cpu"], /give --min or --max or both, or --reset/],
+    ["a resize out of bounds", ["pools", "resize", "cpu", "--max", "1025"], /--max is "1025": .* from 1 to 1024/],
     ["a wait out of bounds", ["drain", "--wait", "2h"], /--wait is "2h": .* from 0s to 1h/],
     ["a time that is none", ["submit", "echo", "--at", "tomorrow"], /--at is "tomorrow": must be a time such as 2026/],
     [
@@ -175,6 +177,7 @@ suite("no server running is one line that says how to start one, with exit code 
     ["pools", "list"],
     ["pools", "pause", "cpu"],
     ["pools", "resume", "cpu"],
+    ["pools", "resize", "cpu", "--max", "2"],
     ["drain"],
     ["log-level", "debug"],
     ["profile"],

@@ -298,6 +298,19 @@ test("a pool paused at one is paused at the other by its next poll, and so it is
   assert.equal(id, idOf(3));
 });
 
+test("a pool resized at one has the same bounds at the other by its next poll, and so after a reset", async (t) => {
+  const { one, other, pass } = await open(t);
+  const bounds = () => [one, other].map(({ pool }) => pool.bounds());
+  const configured = one.pool.bounds();
+  const wanted = { min: 0, max: 3 };
+  await one.engine.poolControl.resize("cpu", wanted, "ops");
+  await pass(polledMs);
+  assert.deepEqual(bounds(), [wanted, wanted]);
+  await other.engine.poolControl.resize("cpu", null, "ops");
+  await pass(polledMs);
+  assert.deepEqual(bounds(), [configured, configured]);
+});
+
 test("each sees within a poll how full the queue is that both fill, and how empty the other has made it", async (t) => {
   const { one, other, pass } = await open(t, 10);
   await one.engine.admission.admit("ada", drafts(10));

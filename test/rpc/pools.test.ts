@@ -84,3 +84,61 @@ describe("PausePool and ResumePool", async () => {
     });
   }
 });
+
+describe("ResizePool", async () => {
+  const server = await openServer();
+  after(() => server.remove());
+
+  for (const way of [ways.grpc, ways.connectHttp1]) {
+    const admin = server.clientOf(AdminService, way);
+    const client = server.client(way, "ada");
+    const held = async () => (await client.stats({})).snapshot?.pools.find(({ pool }) => pool === "held");
+
+    test(`over ${way.name}: bounds the workers at once, says what was before, and is taken back`, async () => {
+      const resized = await admin.resizePool({ pool: "held", minWorkers: 0, maxWorkers: 5 });
+      assert.equal(resized.changed, true);
+      assert.deepEqual([resized.minWorkers, resized.maxWorkers], [0, 5]);
+      assert.deepEqual([resized.previousMinWorkers, resized.previousMaxWorkers], [2, 2]);
+      const row = await held();
+      assert.deepEqual([row?.minWorkers, row?.maxWorkers], [0, 5]);
+      assert.deepEqual([row?.resize?.by, row?.resize?.configuredMaxWorkers], ["anonymous", 2]);
+      assert.equal((await admin.resizePool({ pool: "held", maxWorkers: 5 })).changed, false);
+
+      const back = await admin.resizePool({ pool: "held", reset: true });
+
+      assert.deepEqual([back.changed, back.minWorkers, back.maxWorkers, back.resize], [true, 2, 2, undefined]);
+      assert.equal((await held())?.resize, undefined);
+      assert.equal((await admin.resizePool({ pool: "held", reset: true })).changed, false);
+    });
+
+    test(`over ${way.name}: what is out of bounds is refused, with the field, the value and the bounds`, async () => {
+      const cases = [
+        [{ maxWorkers: 1025 }, "max_workers", "is 1025 and must be 1 to 1024"],
+        [{ maxWorkers: 0 }, "max_workers", "is 0 and must be 1 to 1024"],
+        [{ minWorkers: 5, maxWorkers: 4 }, "min_workers", "is 5 and must be 0 to max_workers, which is 4"],
+        [{ minWorkers: 3 }, "min_workers", "is 3 and must be 0 to max_workers, which is 2"],
+        [{ maxWorkers: 1 }, "max_workers", "is 1 and must be at least min_workers, which is 2"],
+        [{}, "reset", "is false: either set it, or min_workers or max_workers or both"],
+        [{ reset: true, minWorkers: 1 }, "reset", "is true: either set it, or min_workers or max_workers or both"],
+      ] as const;
+      for (const [request, field, says] of cases) {
+        const error = await refused(admin.resizePool({ pool: "held", ...request }));
+        assert.deepEqual([error.code, error.fields, error.message], ["InvalidArgument", [field], `${field}: ${says}`]);
+      }
+      assert.equal((await held())?.resize, undefined);
+      const unknown = await refused(admin.resizePool({ pool: "hled", maxWorkers: 3 }));
+      assert.deepEqual([unknown.reason, unknown.fields], ["unknown_pool", ["pool"]]);
+    });
+  }
+
+  test("refuses a concurrency, which is the configuration's, as a field that it does not have", async () => {
+    const response = await fetch(`http://${server.httpAddress}/millpond.v1.AdminService/ResizePool`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ pool: "held", concurrency: 8 }),
+    });
+    const { message } = (await response.json()) as { readonly message: string };
+    assert.equal(response.status, 400);
+    assert.match(message, /^concurrency: is no field of .*ResizePoolRequest, which has .*max_workers/);
+  });
+});

@@ -1,6 +1,6 @@
 /** `millpond pools`: looks at pools, and changes them while the server runs. */
-import type { MillpondClient, PauseInfo, PoolSnapshot } from "../../../clients/typescript/index.ts";
-import { type Command, integerOf, type Invocation, isOn, jsonFlag } from "../command.ts";
+import type { MillpondClient, PauseInfo, PoolSnapshot, WorkerBounds } from "../../../clients/typescript/index.ts";
+import { type Command, integerOf, type Invocation, isOn, jsonFlag, UsageError } from "../command.ts";
 import { clientFlags, withClient } from "../connection.ts";
 import { duration, moment } from "../print/format.ts";
 import { table, type Terminal } from "../print/terminal.ts";
@@ -10,6 +10,9 @@ import { durationOf } from "../times.ts";
 export const poolsList: Command = {
   usage: "pools list",
   summary: "show the pools: their workers, jobs, and whether they are paused",
+  notes:
+    "TARGET is how many workers the autoscaler wants, BUSY those that run a job. READY are the jobs that a worker could run now, up " +
+    "to 10,000; QUEUED has also those whose time has not come, and those of a paused pool.",
   flags: [
     { usage: "--watch", doc: "go on until interrupted" },
     { usage: "--interval <ms>", doc: "between two looks with --watch, 100 to 60000 (default: 1000)" },
@@ -86,6 +89,50 @@ export const poolsResume: Command = {
     }),
 };
 
+const mostWorkers = 1024;
+
+export const poolsResize: Command = {
+  usage: "pools resize <name>",
+  summary: "change how many workers a pool may have",
+  notes:
+    "The bounds hold on every server that shares the store, each by itself, and after a restart, in place of the configuration's " +
+    "until --reset. What runs goes on. How many jobs one worker runs at once (concurrency) is set in the configuration alone.",
+  flags: [
+    { usage: "--min <workers>", doc: `workers that are kept when idle, 0 to ${mostWorkers} (default: it stays)` },
+    { usage: "--max <workers>", doc: `workers that there may be, 1 to ${mostWorkers} (default: it stays)` },
+    { usage: "--reset", doc: "back to the configuration" },
+    ...clientFlags,
+    jsonFlag,
+  ],
+  examples: ["millpond pools resize mail --min 2 --max 16", "millpond pools resize mail --reset"],
+  run: async (invocation) => {
+    const { args, flags } = invocation;
+    const pool = args[0] as string;
+    const min = integerOf(flags, "--min", { min: 0, max: mostWorkers, fallback: undefined });
+    const max = integerOf(flags, "--max", { min: 1, max: mostWorkers, fallback: undefined });
+    const isReset = isOn(flags, "--reset");
+    const isGiven = min !== undefined || max !== undefined;
+    if (isReset === isGiven) throw new UsageError("give --min or --max or both, or --reset by itself");
+    const bounds = isReset ? "configured" : { ...(min !== undefined && { min }), ...(max !== undefined && { max }) };
+    return withClient(invocation, async (client) => {
+      const resized = await client.resizePool(pool, bounds);
+      const { changed, previous, resize } = resized;
+      const before = changed ? `, before ${boundsText(previous)}` : " as before";
+      const origin = resize ? `; the configuration has ${boundsText(resize.configured)}` : ", as configured";
+      show(
+        invocation,
+        resized,
+        `pool ${pool} has ${boundsText(resized)} ${resized.max === 1 ? "worker" : "workers"}${before}${origin}`,
+      );
+      return 0;
+    });
+  },
+};
+
+function boundsText({ min, max }: WorkerBounds): string {
+  return min === max ? String(max) : `${min}-${max}`;
+}
+
 /** Resolves with the number of jobs that still run, at the latest after this time. */
 async function waitUntilIdle(client: MillpondClient, pool: string, waitMs: number): Promise<number> {
   let running = 0;
@@ -111,19 +158,28 @@ function poolLines(terminal: Terminal, pools: readonly PoolSnapshot[]): string[]
     [
       { title: "POOL" },
       { title: "WORKERS", align: "right" },
+      { title: "TARGET", align: "right" },
+      { title: "BUSY", align: "right" },
       { title: "MIN", align: "right" },
       { title: "MAX", align: "right" },
       { title: "RUNNING", align: "right" },
+      { title: "READY", align: "right", style: (cell) => (cell === "0" ? undefined : "waiting") },
       { title: "QUEUED", align: "right", style: (cell) => (cell === "0" ? undefined : "waiting") },
       { title: "OLDEST", align: "right" },
-      { title: "STATE", style: (cell) => (cell === open ? "good" : cell === broken ? "bad" : "waiting") },
+      {
+        title: "STATE",
+        style: (cell) => (cell.startsWith(open) ? "good" : cell.startsWith(broken) ? "bad" : "waiting"),
+      },
     ],
     pools.map((pool) => [
       pool.pool,
       String(pool.workers),
+      String(pool.target),
+      String(pool.busyWorkers),
       String(pool.minWorkers),
       String(pool.maxWorkers),
       String(pool.running),
+      String(pool.eligible),
       String(pool.queued),
       pool.oldestAgeMs === 0 ? "-" : duration(pool.oldestAgeMs),
       stateOf(pool),
@@ -134,7 +190,7 @@ function poolLines(terminal: Terminal, pools: readonly PoolSnapshot[]): string[]
 const open = "open";
 const broken = "broken";
 
-function stateOf({ pause, isBroken }: PoolSnapshot): string {
-  if (pause) return `paused ${byWhom(pause)}`;
-  return isBroken ? broken : open;
+function stateOf({ pause, resize, isBroken }: PoolSnapshot): string {
+  const state = pause ? `paused ${byWhom(pause)}` : isBroken ? broken : open;
+  return resize ? `${state}; resized ${byWhom(resize)}, configured ${boundsText(resize.configured)}` : state;
 }

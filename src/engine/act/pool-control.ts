@@ -3,8 +3,8 @@ import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../../clock.ts";
 import { closest } from "../../closest.ts";
 import { refusal } from "../../errors.ts";
-import type { Log } from "../../log.ts";
-import type { Overridden, PoolOverrides, PoolPause } from "../../store/pool-overrides.ts";
+import type { Log, LogFields } from "../../log.ts";
+import type { Overridden, PoolOverrides, PoolPause, PoolResize, WorkerBounds } from "../../store/pool-overrides.ts";
 import type { Store } from "../../store/store.ts";
 
 export type PoolControl = {
@@ -14,10 +14,23 @@ export type PoolControl = {
   pause(pool: string, by: string): Promise<Overridden>;
   /** Ends the pause. */
   resume(pool: string, by: string): Promise<Overridden>;
+  /**
+   * Bounds the workers of the pool, of each server; what is not given stays. Null: as the configuration has them. Nothing is
+   * written when they are so already.
+   */
+  resize(pool: string, bounds: Partial<WorkerBounds> | null, by: string): Promise<Resized>;
+  /** The bounds in force. Throws `unknown_pool`, as all of these do. */
+  bounds(pool: string): WorkerBounds;
   /** What is in force of a pool. */
   overrides(pool: string): PoolOverrides;
   /** The pools that are paused, in the order of the configuration. */
   paused(): readonly PausedPool[];
+};
+
+export type Resized = {
+  readonly before: WorkerBounds;
+  readonly after: WorkerBounds;
+  readonly resize: PoolResize | null;
 };
 
 /** `since`: an ISO 8601 time. */
@@ -26,7 +39,10 @@ export type PausedPool = { readonly pool: string; readonly by: string; readonly 
 /** A pool of the configuration, as far as it can be controlled. */
 export type ControlledPool = {
   readonly name: string;
+  /** The bounds of its workers in the configuration. */
+  readonly configured: WorkerBounds;
   setPaused(isPaused: boolean): void;
+  resize(bounds: WorkerBounds): void;
 };
 
 export type PoolControlParts = {
@@ -43,7 +59,13 @@ export function createPoolControl({ store, pools, clock, log }: PoolControlParts
   const overrides = (pool: string) => inForce.get(pool) ?? none;
   /** How often a change was answered: what was read before one of them is out of date. */
   let changes = 0;
-  let unconfigured: readonly string[] = [];
+  /** Pools of which the log has said that what is kept of them does not fit the configuration. */
+  const reported = new Set<string>();
+
+  function reportOnce(pool: string, fields: LogFields, text: string): void {
+    if (!reported.has(pool)) log.warn({ pool, ...fields }, text);
+    reported.add(pool);
+  }
 
   function find(name: string): ControlledPool {
     const names = pools.map((pool) => pool.name);
@@ -54,6 +76,11 @@ export function createPoolControl({ store, pools, clock, log }: PoolControlParts
     throw refusal("unknown_pool", [name.slice(0, 100), names.join(", "), near], {
       violations: [{ field: "pool", description }],
     });
+  }
+
+  function boundsOf(name: string): WorkerBounds {
+    const { min, max } = overrides(name).resize ?? find(name).configured;
+    return { min, max };
   }
 
   async function change(name: string, request: Partial<PoolOverrides>, by: string): Promise<Overridden> {
@@ -67,8 +94,16 @@ export function createPoolControl({ store, pools, clock, log }: PoolControlParts
   /** `by`: who asked this server for it. */
   function apply(pool: ControlledPool, next: PoolOverrides, by?: string): void {
     const { name } = pool;
-    const { pause } = overrides(name);
+    const { pause, resize } = overrides(name);
     inForce.set(name, next);
+    if (!isDeepStrictEqual(resize, next.resize)) {
+      const { min, max } = next.resize ?? pool.configured;
+      if (next.resize) {
+        const fields = { min, max, by: next.resize.by, since: isoTime(next.resize.at), configured: pool.configured };
+        log.warn({ pool: name, ...fields }, "the pool is resized: its configuration's workers do not apply");
+      } else log.info({ pool: name, min, max, by }, "the pool has the workers of its configuration again");
+      pool.resize({ min, max });
+    }
     if (!isDeepStrictEqual(pause, next.pause)) {
       if (next.pause) log.warn({ pool: name, ...pauseFields(next.pause) }, "the pool is paused: its jobs wait");
       else log.info({ pool: name, by }, "the pool is resumed");
@@ -81,17 +116,38 @@ export function createPoolControl({ store, pools, clock, log }: PoolControlParts
       const before = changes;
       const stored = await store.overrides();
       if (changes !== before) return;
-      for (const pool of pools) apply(pool, stored.get(pool.name) ?? none);
-      const unknown = [...stored.keys()].filter((name) => !pools.some((pool) => pool.name === name));
-      for (const pool of unknown.filter((name) => !unconfigured.includes(name)))
-        log.warn(
-          { pool },
-          "a pool that is not configured is paused or resized: it will be when it is configured again",
+      for (const pool of pools) {
+        const { name, configured } = pool;
+        apply(pool, stored.get(name) ?? none);
+        const { resize } = overrides(name);
+        if (resize && !isDeepStrictEqual(resize.configured, configured)) {
+          const text = "the pool's configuration has changed since it was resized, and does not apply until a reset";
+          reportOnce(name, { configured, before: resize.configured }, text);
+        }
+      }
+      for (const name of stored.keys()) {
+        if (pools.some((pool) => pool.name === name)) continue;
+        reportOnce(
+          name,
+          {},
+          "a pool is paused or resized and not configured: that applies when it is configured again",
         );
-      unconfigured = unknown;
+      }
     },
     pause: (pool, by) => change(pool, { pause: { by, at: clock.now() } }, by),
     resume: (pool, by) => change(pool, { pause: null }, by),
+    async resize(name, bounds, by) {
+      const { configured } = find(name);
+      const { resize } = overrides(name);
+      const before = boundsOf(name);
+      const after = bounds ? { ...before, ...bounds } : configured;
+      const isAsWanted = bounds ? isDeepStrictEqual(after, before) : resize === null;
+      if (isAsWanted) return { before, after: before, resize };
+      const wanted = bounds && { min: after.min, max: after.max, by, at: clock.now(), configured };
+      const overridden = await change(name, { resize: wanted }, by);
+      return { before, after, resize: overridden.after.resize };
+    },
+    bounds: boundsOf,
     overrides,
     paused: () =>
       pools.flatMap(({ name }) => {
@@ -102,5 +158,9 @@ export function createPoolControl({ store, pools, clock, log }: PoolControlParts
 }
 
 function pauseFields({ by, at }: PoolPause) {
-  return { by, since: new Date(at).toISOString() };
+  return { by, since: isoTime(at) };
+}
+
+function isoTime(at: number): string {
+  return new Date(at).toISOString();
 }

@@ -27,6 +27,11 @@ test("pools pause keeps jobs of a pool waiting, over kill -9 too, until pools re
   assert.equal(outputOf(await millpond("pools", "resume", "cpu")).split(":")[0], "pool cpu was not paused");
   await until(async () => (await millpond("job", id)).stdout.includes("SUCCEEDED"));
   assert.match((await millpond("pools", "pause", "cpy")).stderr, /no pool is named "cpy".* did you mean "cpu"\?/);
+  const resize = async (...args: string[]) => outputOf(await millpond("pools", "resize", "cpu", ...args));
+  assert.equal(await resize("--max", "3"), "pool cpu has 1-3 workers, before 1; the configuration has 1");
+  assert.equal(await resize("--max", "3"), "pool cpu has 1-3 workers as before; the configuration has 1");
+  assert.match(outputOf(await millpond("pools", "list")), /^cpu .* open; resized by ops at .*, configured 1$/m);
+  assert.equal(await resize("--reset"), "pool cpu has 1 worker, before 1-3, as configured");
   const { stderr } = await server.signal("SIGTERM");
   assert.match(stderr, /"pool":"cpu","by":"ops","since":"2.*the pool is paused: its jobs wait/);
 });

@@ -5,7 +5,7 @@ export function poolRow(pool: string, facts: Partial<PoolSnapshot> = {}): PoolSn
   return {
     ...{ pool, queued: 0, maxQueued: 1000, running: 0, workers: 2, minWorkers: 2, maxWorkers: 2 },
     ...{ succeeded: 0, dead: 0, cancelled: 0, oldestAgeMs: 0, oldestDeadAgeMs: 0, isBroken: false, suspects: 0 },
-    ...{ pause: undefined, target: 2, concurrency: 1, eligible: 0, busyWorkers: 0, decisions: [] },
+    ...{ pause: undefined, resize: undefined, target: 2, concurrency: 1, eligible: 0, busyWorkers: 0, decisions: [] },
     ...facts,
   };
 }

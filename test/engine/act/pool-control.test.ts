@@ -12,14 +12,16 @@ import { follow, openFakeEngine, pass, settle } from "../fake-engine.ts";
 
 const pause = { by: "ops", at: t0 };
 
-function open(store: Store = createMemoryStore(), pools = ["cpu", "mail"]) {
+function open(store: Store = createMemoryStore(), configured = { min: 1, max: 4 }, pools = ["cpu", "mail"]) {
   const { log, lines } = keptLog();
   const calls: string[] = [];
   const control = createPoolControl({
     ...{ store, log, clock: createFakeClock(t0) },
     pools: pools.map((name) => ({
       name,
+      configured,
       setPaused: (isPaused) => void calls.push(`${name} ${isPaused ? "paused" : "resumed"}`),
+      resize: ({ min, max }) => void calls.push(`${name} ${min}-${max}`),
     })),
   });
   return { store, control, calls, lines };
@@ -66,7 +68,7 @@ describe("the control of pools", () => {
       { level: "warn", fields: { pool: "cpu", by: "ops", since }, text: "the pool is paused: its jobs wait" },
       {
         ...{ level: "warn", fields: { pool: "gone" } },
-        text: "a pool that is not configured is paused or resized: it will be when it is configured again",
+        text: "a pool is paused or resized and not configured: that applies when it is configured again",
       },
     ]);
   });
@@ -95,6 +97,72 @@ describe("the control of pools", () => {
     answer();
     await loading;
     assert.deepEqual(late.calls, ["cpu paused"]);
+  });
+});
+
+describe("a resize", () => {
+  test("applies what is given, keeps the rest, and is taken back by a reset", async () => {
+    const { control, calls, store } = open();
+    assert.deepEqual(await control.resize("cpu", { max: 9 }, "ops"), {
+      ...{ before: { min: 1, max: 4 }, after: { min: 1, max: 9 } },
+      resize: { min: 1, max: 9, by: "ops", at: t0, configured: { min: 1, max: 4 } },
+    });
+    assert.deepEqual((await control.resize("cpu", { min: 0 }, "ops")).after, { min: 0, max: 9 });
+    assert.deepEqual(control.bounds("cpu"), { min: 0, max: 9 });
+    const reset = await control.resize("cpu", null, "ops");
+    assert.deepEqual([reset.after, reset.resize], [{ min: 1, max: 4 }, null]);
+    assert.deepEqual(calls, ["cpu 1-9", "cpu 0-9", "cpu 1-4"]);
+    assert.equal((await store.overrides()).size, 0);
+  });
+
+  test("to what is in force changes nothing, and keeps who did it first", async () => {
+    const { control, calls } = open();
+    assert.equal((await control.resize("cpu", { min: 1, max: 4 }, "ops")).resize, null);
+    assert.equal((await control.resize("cpu", null, "ops")).resize, null);
+    const { resize } = await control.resize("cpu", { max: 9 }, "ops");
+    assert.equal((await control.resize("cpu", { max: 9 }, "someone else")).resize, resize);
+    assert.deepEqual(calls, ["cpu 1-9"]);
+  });
+
+  test("holds after a restart, and the log says so, and that the configuration has changed meanwhile", async () => {
+    const store = createMemoryStore();
+    await open(store).control.resize("cpu", { max: 9 }, "ops");
+    const { control, calls, lines } = open(store, { min: 2, max: 6 });
+    await control.load();
+    await control.load();
+    assert.deepEqual(calls, ["cpu 1-9"]);
+    const configured = { min: 2, max: 6 };
+    const since = new Date(t0).toISOString();
+    assert.deepEqual(lines, [
+      {
+        ...{ level: "warn", fields: { pool: "cpu", min: 1, max: 9, by: "ops", since, configured } },
+        text: "the pool is resized: its configuration's workers do not apply",
+      },
+      {
+        ...{ level: "warn", fields: { pool: "cpu", configured, before: { min: 1, max: 4 } } },
+        text: "the pool's configuration has changed since it was resized, and does not apply until a reset",
+      },
+    ]);
+    assert.deepEqual((await control.resize("cpu", null, "ops")).after, configured, "that of today");
+  });
+
+  test("reaches the workers of an engine while it runs, more at once and fewer as they become idle", async (t) => {
+    const { engine, pool, clock, admit, running } = await openPaused(t);
+    await engine.poolControl.resume("cpu", "ops");
+    await admit(...Array.from({ length: 6 }, () => draft()));
+    await settle();
+    assert.equal(running().length, 2);
+    await engine.poolControl.resize("cpu", { max: 4 }, "ops");
+    await pass(clock, 5_000);
+    assert.equal(running().length, 4, "the autoscaler follows");
+    await engine.poolControl.resize("cpu", { min: 0, max: 1 }, "ops");
+    await settle();
+    assert.equal(running().length, 4, "what runs goes on");
+    pool.endAll();
+    await pass(clock, 200);
+    assert.equal(running().length, 1);
+    const { minWorkers, maxWorkers, resize } = engine.numbers.pools()[0]!;
+    assert.deepEqual([minWorkers, maxWorkers, resize?.by], [0, 1, "ops"]);
   });
 });
 

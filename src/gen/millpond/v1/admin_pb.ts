@@ -6,7 +6,7 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
-import type { ClientStats, PoolPause } from "./stats_pb.ts";
+import type { ClientStats, PoolPause, PoolResize } from "./stats_pb.ts";
 import { file_millpond_v1_stats } from "./stats_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file millpond/v1/admin.proto.
  */
 export const file_millpond_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChdtaWxscG9uZC92MS9hZG1pbi5wcm90bxILbWlsbHBvbmQudjEiIAoQUGF1c2VQb29sUmVxdWVzdBIMCgRwb29sGAEgASgJImwKEVBhdXNlUG9vbFJlc3BvbnNlEg8KB2NoYW5nZWQYASABKAgSJQoFcGF1c2UYAiABKAsyFi5taWxscG9uZC52MS5Qb29sUGF1c2USDwoHcnVubmluZxgDIAEoDRIOCgZxdWV1ZWQYBCABKAQiIQoRUmVzdW1lUG9vbFJlcXVlc3QSDAoEcG9vbBgBIAEoCSJcChJSZXN1bWVQb29sUmVzcG9uc2USDwoHY2hhbmdlZBgBIAEoCBIlCgVwYXVzZRgCIAEoCzIWLm1pbGxwb25kLnYxLlBvb2xQYXVzZRIOCgZxdWV1ZWQYAyABKAQiNwoMRHJhaW5SZXF1ZXN0EicKBHdhaXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iMAoNRHJhaW5SZXNwb25zZRIPCgdydW5uaW5nGAEgASgNEg4KBnF1ZXVlZBgCIAEoBCIjChJMaXN0Q2xpZW50c1JlcXVlc3QSDQoFbGltaXQYASABKA0iTwoTTGlzdENsaWVudHNSZXNwb25zZRIpCgdjbGllbnRzGAEgAygLMhgubWlsbHBvbmQudjEuQ2xpZW50U3RhdHMSDQoFa25vd24YAiABKA0iZwoSU2V0TG9nTGV2ZWxSZXF1ZXN0EiQKBWxldmVsGAEgASgOMhUubWlsbHBvbmQudjEuTG9nTGV2ZWwSKwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iZAoTU2V0TG9nTGV2ZWxSZXNwb25zZRIkCgVsZXZlbBgBIAEoDjIVLm1pbGxwb25kLnYxLkxvZ0xldmVsEicKCHByZXZpb3VzGAIgASgOMhUubWlsbHBvbmQudjEuTG9nTGV2ZWwizgEKDlByb2ZpbGVSZXF1ZXN0Ei4KBGtpbmQYASABKA4yIC5taWxscG9uZC52MS5Qcm9maWxlUmVxdWVzdC5LaW5kEg4KBnRhcmdldBgCIAEoCRIrCghkdXJhdGlvbhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJPCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIMCghLSU5EX0NQVRABEhQKEEtJTkRfQUxMT0NBVElPTlMQAhINCglLSU5EX0hFQVAQAyI5Cg9Qcm9maWxlUmVzcG9uc2USJgoIcHJvZmlsZXMYASADKAsyFC5taWxscG9uZC52MS5Qcm9maWxlIkUKB1Byb2ZpbGUSDgoGdGhyZWFkGAEgASgJEgwKBHBhdGgYAiABKAkSDQoFYnl0ZXMYAyABKAQSDQoFZXJyb3IYBCABKAkqjQEKCExvZ0xldmVsEhkKFUxPR19MRVZFTF9VTlNQRUNJRklFRBAAEhMKD0xPR19MRVZFTF9ERUJVRxABEhIKDkxPR19MRVZFTF9JTkZPEAISEgoOTE9HX0xFVkVMX1dBUk4QAxITCg9MT0dfTEVWRUxfRVJST1IQBBIUChBMT0dfTEVWRUxfU0lMRU5UEAUy0wMKDEFkbWluU2VydmljZRI+CgVEcmFpbhIZLm1pbGxwb25kLnYxLkRyYWluUmVxdWVzdBoaLm1pbGxwb25kLnYxLkRyYWluUmVzcG9uc2USUAoLTGlzdENsaWVudHMSHy5taWxscG9uZC52MS5MaXN0Q2xpZW50c1JlcXVlc3QaIC5taWxscG9uZC52MS5MaXN0Q2xpZW50c1Jlc3BvbnNlElAKC1NldExvZ0xldmVsEh8ubWlsbHBvbmQudjEuU2V0TG9nTGV2ZWxSZXF1ZXN0GiAubWlsbHBvbmQudjEuU2V0TG9nTGV2ZWxSZXNwb25zZRJECgdQcm9maWxlEhsubWlsbHBvbmQudjEuUHJvZmlsZVJlcXVlc3QaHC5taWxscG9uZC52MS5Qcm9maWxlUmVzcG9uc2USSgoJUGF1c2VQb29sEh0ubWlsbHBvbmQudjEuUGF1c2VQb29sUmVxdWVzdBoeLm1pbGxwb25kLnYxLlBhdXNlUG9vbFJlc3BvbnNlEk0KClJlc3VtZVBvb2wSHi5taWxscG9uZC52MS5SZXN1bWVQb29sUmVxdWVzdBofLm1pbGxwb25kLnYxLlJlc3VtZVBvb2xSZXNwb25zZUJ9Cg5pby5taWxscG9uZC52MVABWj5naXRodWIuY29tL21pbGxwb25kL21pbGxwb25kL2NsaWVudHMvZ28vbWlsbHBvbmQvdjE7bWlsbHBvbmR2MaoCC01pbGxwb25kLlYxygILTWlsbHBvbmRcVjHqAgxNaWxscG9uZDo6VjFiBnByb3RvMw", [file_google_protobuf_duration, file_millpond_v1_stats]);
+  fileDesc("ChdtaWxscG9uZC92MS9hZG1pbi5wcm90bxILbWlsbHBvbmQudjEiIAoQUGF1c2VQb29sUmVxdWVzdBIMCgRwb29sGAEgASgJImwKEVBhdXNlUG9vbFJlc3BvbnNlEg8KB2NoYW5nZWQYASABKAgSJQoFcGF1c2UYAiABKAsyFi5taWxscG9uZC52MS5Qb29sUGF1c2USDwoHcnVubmluZxgDIAEoDRIOCgZxdWV1ZWQYBCABKAQihAEKEVJlc2l6ZVBvb2xSZXF1ZXN0EgwKBHBvb2wYASABKAkSGAoLbWluX3dvcmtlcnMYAiABKA1IAIgBARIYCgttYXhfd29ya2VycxgDIAEoDUgBiAEBEg0KBXJlc2V0GAQgASgIQg4KDF9taW5fd29ya2Vyc0IOCgxfbWF4X3dvcmtlcnMitAEKElJlc2l6ZVBvb2xSZXNwb25zZRIPCgdjaGFuZ2VkGAEgASgIEhMKC21pbl93b3JrZXJzGAIgASgNEhMKC21heF93b3JrZXJzGAMgASgNEhwKFHByZXZpb3VzX21pbl93b3JrZXJzGAQgASgNEhwKFHByZXZpb3VzX21heF93b3JrZXJzGAUgASgNEicKBnJlc2l6ZRgGIAEoCzIXLm1pbGxwb25kLnYxLlBvb2xSZXNpemUiIQoRUmVzdW1lUG9vbFJlcXVlc3QSDAoEcG9vbBgBIAEoCSJcChJSZXN1bWVQb29sUmVzcG9uc2USDwoHY2hhbmdlZBgBIAEoCBIlCgVwYXVzZRgCIAEoCzIWLm1pbGxwb25kLnYxLlBvb2xQYXVzZRIOCgZxdWV1ZWQYAyABKAQiNwoMRHJhaW5SZXF1ZXN0EicKBHdhaXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iMAoNRHJhaW5SZXNwb25zZRIPCgdydW5uaW5nGAEgASgNEg4KBnF1ZXVlZBgCIAEoBCIjChJMaXN0Q2xpZW50c1JlcXVlc3QSDQoFbGltaXQYASABKA0iTwoTTGlzdENsaWVudHNSZXNwb25zZRIpCgdjbGllbnRzGAEgAygLMhgubWlsbHBvbmQudjEuQ2xpZW50U3RhdHMSDQoFa25vd24YAiABKA0iZwoSU2V0TG9nTGV2ZWxSZXF1ZXN0EiQKBWxldmVsGAEgASgOMhUubWlsbHBvbmQudjEuTG9nTGV2ZWwSKwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iZAoTU2V0TG9nTGV2ZWxSZXNwb25zZRIkCgVsZXZlbBgBIAEoDjIVLm1pbGxwb25kLnYxLkxvZ0xldmVsEicKCHByZXZpb3VzGAIgASgOMhUubWlsbHBvbmQudjEuTG9nTGV2ZWwizgEKDlByb2ZpbGVSZXF1ZXN0Ei4KBGtpbmQYASABKA4yIC5taWxscG9uZC52MS5Qcm9maWxlUmVxdWVzdC5LaW5kEg4KBnRhcmdldBgCIAEoCRIrCghkdXJhdGlvbhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJPCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIMCghLSU5EX0NQVRABEhQKEEtJTkRfQUxMT0NBVElPTlMQAhINCglLSU5EX0hFQVAQAyI5Cg9Qcm9maWxlUmVzcG9uc2USJgoIcHJvZmlsZXMYASADKAsyFC5taWxscG9uZC52MS5Qcm9maWxlIkUKB1Byb2ZpbGUSDgoGdGhyZWFkGAEgASgJEgwKBHBhdGgYAiABKAkSDQoFYnl0ZXMYAyABKAQSDQoFZXJyb3IYBCABKAkqjQEKCExvZ0xldmVsEhkKFUxPR19MRVZFTF9VTlNQRUNJRklFRBAAEhMKD0xPR19MRVZFTF9ERUJVRxABEhIKDkxPR19MRVZFTF9JTkZPEAISEgoOTE9HX0xFVkVMX1dBUk4QAxITCg9MT0dfTEVWRUxfRVJST1IQBBIUChBMT0dfTEVWRUxfU0lMRU5UEAUyogQKDEFkbWluU2VydmljZRI+CgVEcmFpbhIZLm1pbGxwb25kLnYxLkRyYWluUmVxdWVzdBoaLm1pbGxwb25kLnYxLkRyYWluUmVzcG9uc2USUAoLTGlzdENsaWVudHMSHy5taWxscG9uZC52MS5MaXN0Q2xpZW50c1JlcXVlc3QaIC5taWxscG9uZC52MS5MaXN0Q2xpZW50c1Jlc3BvbnNlElAKC1NldExvZ0xldmVsEh8ubWlsbHBvbmQudjEuU2V0TG9nTGV2ZWxSZXF1ZXN0GiAubWlsbHBvbmQudjEuU2V0TG9nTGV2ZWxSZXNwb25zZRJECgdQcm9maWxlEhsubWlsbHBvbmQudjEuUHJvZmlsZVJlcXVlc3QaHC5taWxscG9uZC52MS5Qcm9maWxlUmVzcG9uc2USSgoJUGF1c2VQb29sEh0ubWlsbHBvbmQudjEuUGF1c2VQb29sUmVxdWVzdBoeLm1pbGxwb25kLnYxLlBhdXNlUG9vbFJlc3BvbnNlEk0KClJlc3VtZVBvb2wSHi5taWxscG9uZC52MS5SZXN1bWVQb29sUmVxdWVzdBofLm1pbGxwb25kLnYxLlJlc3VtZVBvb2xSZXNwb25zZRJNCgpSZXNpemVQb29sEh4ubWlsbHBvbmQudjEuUmVzaXplUG9vbFJlcXVlc3QaHy5taWxscG9uZC52MS5SZXNpemVQb29sUmVzcG9uc2VCfQoOaW8ubWlsbHBvbmQudjFQAVo+Z2l0aHViLmNvbS9taWxscG9uZC9taWxscG9uZC9jbGllbnRzL2dvL21pbGxwb25kL3YxO21pbGxwb25kdjGqAgtNaWxscG9uZC5WMcoCC01pbGxwb25kXFYx6gIMTWlsbHBvbmQ6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_millpond_v1_stats]);
 
 /**
  * @generated from message millpond.v1.PausePoolRequest
@@ -74,6 +74,92 @@ export const PausePoolResponseSchema: GenMessage<PausePoolResponse> = /*@__PURE_
   messageDesc(file_millpond_v1_admin, 1);
 
 /**
+ * @generated from message millpond.v1.ResizePoolRequest
+ */
+export type ResizePoolRequest = Message<"millpond.v1.ResizePoolRequest"> & {
+  /**
+   * @generated from field: string pool = 1;
+   */
+  pool: string;
+
+  /**
+   * 0 to `max_workers`. Absent: it stays as it is.
+   *
+   * @generated from field: optional uint32 min_workers = 2;
+   */
+  minWorkers?: number | undefined;
+
+  /**
+   * 1 to 1024. Absent: it stays as it is.
+   *
+   * @generated from field: optional uint32 max_workers = 3;
+   */
+  maxWorkers?: number | undefined;
+
+  /**
+   * Back to what each server's configuration says; without the two others.
+   *
+   * @generated from field: bool reset = 4;
+   */
+  reset: boolean;
+};
+
+/**
+ * Describes the message millpond.v1.ResizePoolRequest.
+ * Use `create(ResizePoolRequestSchema)` to create a new message.
+ */
+export const ResizePoolRequestSchema: GenMessage<ResizePoolRequest> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_admin, 2);
+
+/**
+ * @generated from message millpond.v1.ResizePoolResponse
+ */
+export type ResizePoolResponse = Message<"millpond.v1.ResizePoolResponse"> & {
+  /**
+   * False: the bounds were so before.
+   *
+   * @generated from field: bool changed = 1;
+   */
+  changed: boolean;
+
+  /**
+   * The bounds in force, and those before.
+   *
+   * @generated from field: uint32 min_workers = 2;
+   */
+  minWorkers: number;
+
+  /**
+   * @generated from field: uint32 max_workers = 3;
+   */
+  maxWorkers: number;
+
+  /**
+   * @generated from field: uint32 previous_min_workers = 4;
+   */
+  previousMinWorkers: number;
+
+  /**
+   * @generated from field: uint32 previous_max_workers = 5;
+   */
+  previousMaxWorkers: number;
+
+  /**
+   * Absent: they are those of the configuration.
+   *
+   * @generated from field: millpond.v1.PoolResize resize = 6;
+   */
+  resize?: PoolResize | undefined;
+};
+
+/**
+ * Describes the message millpond.v1.ResizePoolResponse.
+ * Use `create(ResizePoolResponseSchema)` to create a new message.
+ */
+export const ResizePoolResponseSchema: GenMessage<ResizePoolResponse> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_admin, 3);
+
+/**
  * @generated from message millpond.v1.ResumePoolRequest
  */
 export type ResumePoolRequest = Message<"millpond.v1.ResumePoolRequest"> & {
@@ -88,7 +174,7 @@ export type ResumePoolRequest = Message<"millpond.v1.ResumePoolRequest"> & {
  * Use `create(ResumePoolRequestSchema)` to create a new message.
  */
 export const ResumePoolRequestSchema: GenMessage<ResumePoolRequest> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_admin, 2);
+  messageDesc(file_millpond_v1_admin, 4);
 
 /**
  * @generated from message millpond.v1.ResumePoolResponse
@@ -121,7 +207,7 @@ export type ResumePoolResponse = Message<"millpond.v1.ResumePoolResponse"> & {
  * Use `create(ResumePoolResponseSchema)` to create a new message.
  */
 export const ResumePoolResponseSchema: GenMessage<ResumePoolResponse> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_admin, 3);
+  messageDesc(file_millpond_v1_admin, 5);
 
 /**
  * @generated from message millpond.v1.DrainRequest
@@ -140,7 +226,7 @@ export type DrainRequest = Message<"millpond.v1.DrainRequest"> & {
  * Use `create(DrainRequestSchema)` to create a new message.
  */
 export const DrainRequestSchema: GenMessage<DrainRequest> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_admin, 4);
+  messageDesc(file_millpond_v1_admin, 6);
 
 /**
  * @generated from message millpond.v1.DrainResponse
@@ -166,7 +252,7 @@ export type DrainResponse = Message<"millpond.v1.DrainResponse"> & {
  * Use `create(DrainResponseSchema)` to create a new message.
  */
 export const DrainResponseSchema: GenMessage<DrainResponse> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_admin, 5);
+  messageDesc(file_millpond_v1_admin, 7);
 
 /**
  * @generated from message millpond.v1.ListClientsRequest
@@ -185,7 +271,7 @@ export type ListClientsRequest = Message<"millpond.v1.ListClientsRequest"> & {
  * Use `create(ListClientsRequestSchema)` to create a new message.
  */
 export const ListClientsRequestSchema: GenMessage<ListClientsRequest> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_admin, 6);
+  messageDesc(file_millpond_v1_admin, 8);
 
 /**
  * @generated from message millpond.v1.ListClientsResponse
@@ -210,7 +296,7 @@ export type ListClientsResponse = Message<"millpond.v1.ListClientsResponse"> & {
  * Use `create(ListClientsResponseSchema)` to create a new message.
  */
 export const ListClientsResponseSchema: GenMessage<ListClientsResponse> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_admin, 7);
+  messageDesc(file_millpond_v1_admin, 9);
 
 /**
  * @generated from message millpond.v1.SetLogLevelRequest
@@ -234,7 +320,7 @@ export type SetLogLevelRequest = Message<"millpond.v1.SetLogLevelRequest"> & {
  * Use `create(SetLogLevelRequestSchema)` to create a new message.
  */
 export const SetLogLevelRequestSchema: GenMessage<SetLogLevelRequest> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_admin, 8);
+  messageDesc(file_millpond_v1_admin, 10);
 
 /**
  * @generated from message millpond.v1.SetLogLevelResponse
@@ -256,7 +342,7 @@ export type SetLogLevelResponse = Message<"millpond.v1.SetLogLevelResponse"> & {
  * Use `create(SetLogLevelResponseSchema)` to create a new message.
  */
 export const SetLogLevelResponseSchema: GenMessage<SetLogLevelResponse> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_admin, 9);
+  messageDesc(file_millpond_v1_admin, 11);
 
 /**
  * @generated from message millpond.v1.ProfileRequest
@@ -287,7 +373,7 @@ export type ProfileRequest = Message<"millpond.v1.ProfileRequest"> & {
  * Use `create(ProfileRequestSchema)` to create a new message.
  */
 export const ProfileRequestSchema: GenMessage<ProfileRequest> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_admin, 10);
+  messageDesc(file_millpond_v1_admin, 12);
 
 /**
  * @generated from enum millpond.v1.ProfileRequest.Kind
@@ -332,7 +418,7 @@ export type ProfileRequest_Kind = (typeof ProfileRequest_Kind)[keyof typeof Prof
  * Describes the enum millpond.v1.ProfileRequest.Kind.
  */
 export const ProfileRequest_KindSchema: GenEnum<ProfileRequest_Kind> = /*@__PURE__*/
-  enumDesc(file_millpond_v1_admin, 10, 0);
+  enumDesc(file_millpond_v1_admin, 12, 0);
 
 /**
  * @generated from message millpond.v1.ProfileResponse
@@ -349,7 +435,7 @@ export type ProfileResponse = Message<"millpond.v1.ProfileResponse"> & {
  * Use `create(ProfileResponseSchema)` to create a new message.
  */
 export const ProfileResponseSchema: GenMessage<ProfileResponse> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_admin, 11);
+  messageDesc(file_millpond_v1_admin, 13);
 
 /**
  * Of one thread.
@@ -389,7 +475,7 @@ export type Profile = Message<"millpond.v1.Profile"> & {
  * Use `create(ProfileSchema)` to create a new message.
  */
 export const ProfileSchema: GenMessage<Profile> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_admin, 12);
+  messageDesc(file_millpond_v1_admin, 14);
 
 /**
  * The least serious lines that are written.
@@ -515,6 +601,18 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof ResumePoolRequestSchema;
     output: typeof ResumePoolResponseSchema;
+  },
+  /**
+   * Bounds the workers of a pool from now on, on each server that shares the store, after a restart too, until they are reset to
+   * the configuration. What runs goes on: workers beyond the new bound end when they are idle. How many jobs one worker runs at
+   * once is for the configuration alone.
+   *
+   * @generated from rpc millpond.v1.AdminService.ResizePool
+   */
+  resizePool: {
+    methodKind: "unary";
+    input: typeof ResizePoolRequestSchema;
+    output: typeof ResizePoolResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_millpond_v1_admin, 0);

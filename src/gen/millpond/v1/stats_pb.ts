@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file millpond/v1/stats.proto.
  */
 export const file_millpond_v1_stats: GenFile = /*@__PURE__*/
-  fileDesc("ChdtaWxscG9uZC92MS9zdGF0cy5wcm90bxILbWlsbHBvbmQudjEihAIKCFNuYXBzaG90EiUKBXBvb2xzGAEgAygLMhYubWlsbHBvbmQudjEuUG9vbFN0YXRzEiUKBXRhc2tzGAIgAygLMhYubWlsbHBvbmQudjEuVGFza1N0YXRzEigKBmNsaWVudBgDIAEoCzIYLm1pbGxwb25kLnYxLkNsaWVudFN0YXRzEikKBnVwdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgVzdG9yZRgFIAEoCzIXLm1pbGxwb25kLnYxLlN0b3JlU3RhdHMSLQoJcmVzb3VyY2VzGAYgAygLMhoubWlsbHBvbmQudjEuUmVzb3VyY2VTdGF0cyJ2Cg1SZXNvdXJjZVN0YXRzEhAKCHJlc291cmNlGAEgASgJEigKBXBhcnRzGAIgAygLMhkubWlsbHBvbmQudjEuUmVzb3VyY2VQYXJ0EikKB3Blcm1pdHMYAyADKAsyGC5taWxscG9uZC52MS5QZXJtaXRTdGF0cyJVCgxSZXNvdXJjZVBhcnQSDAoEcGFydBgBIAEoCRIPCgdwcm9ibGVtGAIgASgJEiYKA2FnZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJMCgtQZXJtaXRTdGF0cxIPCgdwZXJtaXRzGAEgASgJEg0KBWxpbWl0GAIgASgNEgwKBGhlbGQYAyABKA0SDwoHd2FpdGluZxgEIAEoDSI0CgpTdG9yZVN0YXRzEhIKCnNpemVfYnl0ZXMYASABKAQSEgoKZnJlZV9ieXRlcxgCIAEoBCLnAwoJUG9vbFN0YXRzEgwKBHBvb2wYASABKAkSDgoGcXVldWVkGAIgASgEEhIKCm1heF9xdWV1ZWQYAyABKAQSDwoHcnVubmluZxgEIAEoDRIPCgd3b3JrZXJzGAUgASgNEhMKC21pbl93b3JrZXJzGAYgASgNEhMKC21heF93b3JrZXJzGAcgASgNEhEKCXN1Y2NlZWRlZBgIIAEoBBIMCgRkZWFkGAkgASgEEhEKCWNhbmNlbGxlZBgKIAEoBBItCgpvbGRlc3RfYWdlGAsgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjIKD29sZGVzdF9kZWFkX2FnZRgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZicm9rZW4YDSABKAgSEAoIc3VzcGVjdHMYDiABKA0SDgoGdGFyZ2V0GA8gASgNEhMKC2NvbmN1cnJlbmN5GBAgASgNEhAKCGVsaWdpYmxlGBEgASgEEhQKDGJ1c3lfd29ya2VycxgSIAEoDRIvCglkZWNpc2lvbnMYEyADKAsyHC5taWxscG9uZC52MS5TY2FsaW5nRGVjaXNpb24SJQoFcGF1c2UYFCABKAsyFi5taWxscG9uZC52MS5Qb29sUGF1c2UiYAoPU2NhbGluZ0RlY2lzaW9uEiYKAmF0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRmcm9tGAIgASgNEgoKAnRvGAMgASgNEgsKA3doeRgEIAEoCSI/CglQb29sUGF1c2USCgoCYnkYASABKAkSJgoCYXQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIv8CCglUYXNrU3RhdHMSDAoEdGFzaxgBIAEoCRIMCgRwb29sGAIgASgJEhEKCXN1Y2NlZWRlZBgDIAEoBBIOCgZmYWlsZWQYBCABKAQSGwoTYXR0ZW1wdHNfcGVyX3NlY29uZBgFIAEoARIsCgpxdWV1ZV93YWl0GAYgASgLMhgubWlsbHBvbmQudjEuUGVyY2VudGlsZXMSKwoJZXhlY3V0aW9uGAcgASgLMhgubWlsbHBvbmQudjEuUGVyY2VudGlsZXMSEAoIYWNjZXB0ZWQYCCABKAQSDwoHcmV0cmllcxgJIAEoBBIMCgRkZWFkGAogASgEEhEKCWNhbmNlbGxlZBgLIAEoBBIPCgdydW5uaW5nGAwgASgNEhsKE2FjY2VwdGVkX3Blcl9zZWNvbmQYDSABKAESGwoTZmluaXNoZWRfcGVyX3NlY29uZBgOIAEoARIsCgplbmRfdG9fZW5kGA8gASgLMhgubWlsbHBvbmQudjEuUGVyY2VudGlsZXMihQEKC1BlcmNlbnRpbGVzEiYKA3A1MBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgNwOTAYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJgoDcDk5GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIvEDCgtDbGllbnRTdGF0cxIOCgZjbGllbnQYASABKAkSEAoIYWNjZXB0ZWQYAiABKAQSDwoHcmVmdXNlZBgDIAEoBBIXCg9yYXRlX3Blcl9zZWNvbmQYBCABKAESDQoFYnVyc3QYBSABKA0SLAoKcmVmdXNlZF9ieRgGIAMoCzIYLm1pbGxwb25kLnYxLlJlZnVzZWRKb2JzEhIKCmR1cGxpY2F0ZXMYByABKAQSEQoJc3VjY2VlZGVkGAggASgEEgwKBGRlYWQYCSABKAQSEQoJY2FuY2VsbGVkGAogASgEEg8KB3JldHJpZXMYCyABKAQSDwoHcnVubmluZxgMIAEoDRIbChNhY2NlcHRlZF9wZXJfc2Vjb25kGA0gASgBEhsKE2ZpbmlzaGVkX3Blcl9zZWNvbmQYDiABKAESLAoKcXVldWVfd2FpdBgPIAEoCzIYLm1pbGxwb25kLnYxLlBlcmNlbnRpbGVzEisKCWV4ZWN1dGlvbhgQIAEoCzIYLm1pbGxwb25kLnYxLlBlcmNlbnRpbGVzEiwKCmVuZF90b19lbmQYESABKAsyGC5taWxscG9uZC52MS5QZXJjZW50aWxlcxIsCgl0aHJvdHRsZWQYEiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iKwoLUmVmdXNlZEpvYnMSDgoGcmVhc29uGAEgASgJEgwKBGpvYnMYAiABKARCfQoOaW8ubWlsbHBvbmQudjFQAVo+Z2l0aHViLmNvbS9taWxscG9uZC9taWxscG9uZC9jbGllbnRzL2dvL21pbGxwb25kL3YxO21pbGxwb25kdjGqAgtNaWxscG9uZC5WMcoCC01pbGxwb25kXFYx6gIMTWlsbHBvbmQ6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChdtaWxscG9uZC92MS9zdGF0cy5wcm90bxILbWlsbHBvbmQudjEihAIKCFNuYXBzaG90EiUKBXBvb2xzGAEgAygLMhYubWlsbHBvbmQudjEuUG9vbFN0YXRzEiUKBXRhc2tzGAIgAygLMhYubWlsbHBvbmQudjEuVGFza1N0YXRzEigKBmNsaWVudBgDIAEoCzIYLm1pbGxwb25kLnYxLkNsaWVudFN0YXRzEikKBnVwdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgVzdG9yZRgFIAEoCzIXLm1pbGxwb25kLnYxLlN0b3JlU3RhdHMSLQoJcmVzb3VyY2VzGAYgAygLMhoubWlsbHBvbmQudjEuUmVzb3VyY2VTdGF0cyJ2Cg1SZXNvdXJjZVN0YXRzEhAKCHJlc291cmNlGAEgASgJEigKBXBhcnRzGAIgAygLMhkubWlsbHBvbmQudjEuUmVzb3VyY2VQYXJ0EikKB3Blcm1pdHMYAyADKAsyGC5taWxscG9uZC52MS5QZXJtaXRTdGF0cyJVCgxSZXNvdXJjZVBhcnQSDAoEcGFydBgBIAEoCRIPCgdwcm9ibGVtGAIgASgJEiYKA2FnZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJMCgtQZXJtaXRTdGF0cxIPCgdwZXJtaXRzGAEgASgJEg0KBWxpbWl0GAIgASgNEgwKBGhlbGQYAyABKA0SDwoHd2FpdGluZxgEIAEoDSI0CgpTdG9yZVN0YXRzEhIKCnNpemVfYnl0ZXMYASABKAQSEgoKZnJlZV9ieXRlcxgCIAEoBCKQBAoJUG9vbFN0YXRzEgwKBHBvb2wYASABKAkSDgoGcXVldWVkGAIgASgEEhIKCm1heF9xdWV1ZWQYAyABKAQSDwoHcnVubmluZxgEIAEoDRIPCgd3b3JrZXJzGAUgASgNEhMKC21pbl93b3JrZXJzGAYgASgNEhMKC21heF93b3JrZXJzGAcgASgNEhEKCXN1Y2NlZWRlZBgIIAEoBBIMCgRkZWFkGAkgASgEEhEKCWNhbmNlbGxlZBgKIAEoBBItCgpvbGRlc3RfYWdlGAsgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjIKD29sZGVzdF9kZWFkX2FnZRgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZicm9rZW4YDSABKAgSEAoIc3VzcGVjdHMYDiABKA0SDgoGdGFyZ2V0GA8gASgNEhMKC2NvbmN1cnJlbmN5GBAgASgNEhAKCGVsaWdpYmxlGBEgASgEEhQKDGJ1c3lfd29ya2VycxgSIAEoDRIvCglkZWNpc2lvbnMYEyADKAsyHC5taWxscG9uZC52MS5TY2FsaW5nRGVjaXNpb24SJQoFcGF1c2UYFCABKAsyFi5taWxscG9uZC52MS5Qb29sUGF1c2USJwoGcmVzaXplGBUgASgLMhcubWlsbHBvbmQudjEuUG9vbFJlc2l6ZSKAAQoKUG9vbFJlc2l6ZRIKCgJieRgBIAEoCRImCgJhdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHgoWY29uZmlndXJlZF9taW5fd29ya2VycxgDIAEoDRIeChZjb25maWd1cmVkX21heF93b3JrZXJzGAQgASgNImAKD1NjYWxpbmdEZWNpc2lvbhImCgJhdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEZnJvbRgCIAEoDRIKCgJ0bxgDIAEoDRILCgN3aHkYBCABKAkiPwoJUG9vbFBhdXNlEgoKAmJ5GAEgASgJEiYKAmF0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCL/AgoJVGFza1N0YXRzEgwKBHRhc2sYASABKAkSDAoEcG9vbBgCIAEoCRIRCglzdWNjZWVkZWQYAyABKAQSDgoGZmFpbGVkGAQgASgEEhsKE2F0dGVtcHRzX3Blcl9zZWNvbmQYBSABKAESLAoKcXVldWVfd2FpdBgGIAEoCzIYLm1pbGxwb25kLnYxLlBlcmNlbnRpbGVzEisKCWV4ZWN1dGlvbhgHIAEoCzIYLm1pbGxwb25kLnYxLlBlcmNlbnRpbGVzEhAKCGFjY2VwdGVkGAggASgEEg8KB3JldHJpZXMYCSABKAQSDAoEZGVhZBgKIAEoBBIRCgljYW5jZWxsZWQYCyABKAQSDwoHcnVubmluZxgMIAEoDRIbChNhY2NlcHRlZF9wZXJfc2Vjb25kGA0gASgBEhsKE2ZpbmlzaGVkX3Blcl9zZWNvbmQYDiABKAESLAoKZW5kX3RvX2VuZBgPIAEoCzIYLm1pbGxwb25kLnYxLlBlcmNlbnRpbGVzIoUBCgtQZXJjZW50aWxlcxImCgNwNTAYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJgoDcDkwGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKA3A5ORgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLxAwoLQ2xpZW50U3RhdHMSDgoGY2xpZW50GAEgASgJEhAKCGFjY2VwdGVkGAIgASgEEg8KB3JlZnVzZWQYAyABKAQSFwoPcmF0ZV9wZXJfc2Vjb25kGAQgASgBEg0KBWJ1cnN0GAUgASgNEiwKCnJlZnVzZWRfYnkYBiADKAsyGC5taWxscG9uZC52MS5SZWZ1c2VkSm9icxISCgpkdXBsaWNhdGVzGAcgASgEEhEKCXN1Y2NlZWRlZBgIIAEoBBIMCgRkZWFkGAkgASgEEhEKCWNhbmNlbGxlZBgKIAEoBBIPCgdyZXRyaWVzGAsgASgEEg8KB3J1bm5pbmcYDCABKA0SGwoTYWNjZXB0ZWRfcGVyX3NlY29uZBgNIAEoARIbChNmaW5pc2hlZF9wZXJfc2Vjb25kGA4gASgBEiwKCnF1ZXVlX3dhaXQYDyABKAsyGC5taWxscG9uZC52MS5QZXJjZW50aWxlcxIrCglleGVjdXRpb24YECABKAsyGC5taWxscG9uZC52MS5QZXJjZW50aWxlcxIsCgplbmRfdG9fZW5kGBEgASgLMhgubWlsbHBvbmQudjEuUGVyY2VudGlsZXMSLAoJdGhyb3R0bGVkGBIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIisKC1JlZnVzZWRKb2JzEg4KBnJlYXNvbhgBIAEoCRIMCgRqb2JzGAIgASgEQn0KDmlvLm1pbGxwb25kLnYxUAFaPmdpdGh1Yi5jb20vbWlsbHBvbmQvbWlsbHBvbmQvY2xpZW50cy9nby9taWxscG9uZC92MTttaWxscG9uZHYxqgILTWlsbHBvbmQuVjHKAgtNaWxscG9uZFxWMeoCDE1pbGxwb25kOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * What the server is doing at one moment.
@@ -332,6 +332,13 @@ export type PoolStats = Message<"millpond.v1.PoolStats"> & {
    * @generated from field: millpond.v1.PoolPause pause = 20;
    */
   pause?: PoolPause | undefined;
+
+  /**
+   * Set while the bounds on `workers` are those of a resize.
+   *
+   * @generated from field: millpond.v1.PoolResize resize = 21;
+   */
+  resize?: PoolResize | undefined;
 };
 
 /**
@@ -340,6 +347,44 @@ export type PoolStats = Message<"millpond.v1.PoolStats"> & {
  */
 export const PoolStatsSchema: GenMessage<PoolStats> = /*@__PURE__*/
   messageDesc(file_millpond_v1_stats, 5);
+
+/**
+ * An operator has changed the bounds of a pool's workers.
+ *
+ * @generated from message millpond.v1.PoolResize
+ */
+export type PoolResize = Message<"millpond.v1.PoolResize"> & {
+  /**
+   * The client that resized it.
+   *
+   * @generated from field: string by = 1;
+   */
+  by: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp at = 2;
+   */
+  at?: Timestamp | undefined;
+
+  /**
+   * What the configuration said then.
+   *
+   * @generated from field: uint32 configured_min_workers = 3;
+   */
+  configuredMinWorkers: number;
+
+  /**
+   * @generated from field: uint32 configured_max_workers = 4;
+   */
+  configuredMaxWorkers: number;
+};
+
+/**
+ * Describes the message millpond.v1.PoolResize.
+ * Use `create(PoolResizeSchema)` to create a new message.
+ */
+export const PoolResizeSchema: GenMessage<PoolResize> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_stats, 6);
 
 /**
  * A change of a pool's target; or growth that was refused, and then `from` and `to` are equal.
@@ -375,7 +420,7 @@ export type ScalingDecision = Message<"millpond.v1.ScalingDecision"> & {
  * Use `create(ScalingDecisionSchema)` to create a new message.
  */
 export const ScalingDecisionSchema: GenMessage<ScalingDecision> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_stats, 6);
+  messageDesc(file_millpond_v1_stats, 7);
 
 /**
  * An operator has paused a pool: its jobs are accepted and wait.
@@ -401,7 +446,7 @@ export type PoolPause = Message<"millpond.v1.PoolPause"> & {
  * Use `create(PoolPauseSchema)` to create a new message.
  */
 export const PoolPauseSchema: GenMessage<PoolPause> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_stats, 7);
+  messageDesc(file_millpond_v1_stats, 8);
 
 /**
  * One task's speed. Counts are since the server started, percentiles over the last minute or two.
@@ -510,7 +555,7 @@ export type TaskStats = Message<"millpond.v1.TaskStats"> & {
  * Use `create(TaskStatsSchema)` to create a new message.
  */
 export const TaskStatsSchema: GenMessage<TaskStats> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_stats, 8);
+  messageDesc(file_millpond_v1_stats, 9);
 
 /**
  * Percentiles of a duration; absent values mean that nothing was measured.
@@ -539,7 +584,7 @@ export type Percentiles = Message<"millpond.v1.Percentiles"> & {
  * Use `create(PercentilesSchema)` to create a new message.
  */
 export const PercentilesSchema: GenMessage<Percentiles> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_stats, 9);
+  messageDesc(file_millpond_v1_stats, 10);
 
 /**
  * One client's traffic. Counts are since the server started, percentiles over the last minute or two. Counts begin again for a
@@ -666,7 +711,7 @@ export type ClientStats = Message<"millpond.v1.ClientStats"> & {
  * Use `create(ClientStatsSchema)` to create a new message.
  */
 export const ClientStatsSchema: GenMessage<ClientStats> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_stats, 10);
+  messageDesc(file_millpond_v1_stats, 11);
 
 /**
  * Jobs that were refused for one reason.
@@ -692,5 +737,5 @@ export type RefusedJobs = Message<"millpond.v1.RefusedJobs"> & {
  * Use `create(RefusedJobsSchema)` to create a new message.
  */
 export const RefusedJobsSchema: GenMessage<RefusedJobs> = /*@__PURE__*/
-  messageDesc(file_millpond_v1_stats, 11);
+  messageDesc(file_millpond_v1_stats, 12);
 
