@@ -161,6 +161,11 @@ const reserved: readonly Reserved[] = [
   { pattern: timers, files: ["src/clock.ts", "clients/typescript/clock.ts"], remedy: "take a Clock" },
   { pattern: /\bMath\.random\b/, files: ["src/server.ts", "clients/typescript/connect.ts"], remedy: "take a `random`" },
   { pattern: /\bconsole\.\w+/, files: [], remedy: "take a Log, or the Terminal in cli" },
+  {
+    pattern: /\bfrom "[./\w]+\/configuration\.ts"/,
+    files: [],
+    remedy: "import it where it is called, for it takes half of a command's start",
+  },
 ];
 
 const vagueWords = ["manager", "helper", "util", "common", "base", "misc", "handler", "message", "broker"];
@@ -208,7 +213,7 @@ suite("the tree", () => {
     assert.ok(medianLines(src) <= 120, `the median is ${medianLines(src)}`);
   });
 
-  test("time, chance and output come from the one file that owns them", () => {
+  test("time, chance and output come from the one file that owns them, and settings are loaded late", () => {
     assert.deepEqual(reservedUses(product, reserved), []);
   });
 
@@ -313,6 +318,14 @@ suite("the checks see", () => {
       "src/engine/a.ts uses Date.now: take a Clock",
       "src/engine/a.ts uses Math.random: take a `random`",
       "src/engine/a.ts uses console.log: take a Log, or the Terminal in cli",
+    ]);
+  });
+
+  test("settings that are loaded at the start of every command, but not by one that needs them", () => {
+    const early = file("src/cli/a.ts", 'import { loadConfig } from "../server/configuration.ts";');
+    const late = file("src/cli/b.ts", 'const { loadConfig } = await import("../server/configuration.ts");');
+    assert.deepEqual(reservedUses([early, late], reserved), [
+      `src/cli/a.ts uses from "../server/configuration.ts": import it where it is called, for it takes half of a command's start`,
     ]);
   });
 

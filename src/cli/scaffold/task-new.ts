@@ -1,6 +1,5 @@
 import { join, relative } from "node:path";
 import { type Command, type Invocation, isOn, jsonFlag, flagText, UsageError } from "../command.ts";
-import { configFlag, loadConfig, settingFlags } from "../server/configuration.ts";
 import { present, writeMissing } from "./files.ts";
 import { building, originOf, type Packages, packageAround } from "./installation.ts";
 import { namesOf } from "./names.ts";
@@ -15,12 +14,11 @@ export const taskNew: Command = {
   notes:
     "It goes into the folder that tasksDir names, or else into ./tasks. No file that is there is changed. " +
     "docs/first-task.md goes on from there.",
-  flags: [
-    { usage: "--typed", doc: "with messages of protobuf for its input and output, in place of a schema" },
-    configFlag,
-    ...settingFlags(["tasksDir"]),
-    jsonFlag,
-  ],
+  async flags() {
+    const { configFlag, settingFlags } = await import("../server/configuration.ts");
+    const typed = { usage: "--typed", doc: "with messages of protobuf for its input and output, in place of a schema" };
+    return [typed, configFlag, ...settingFlags(["tasksDir"]), jsonFlag];
+  },
   examples: ["millpond task new greet", "millpond task new invoice.total --typed --tasks-dir ./billing"],
   run: writeTask,
 };
@@ -29,7 +27,7 @@ async function writeTask(invocation: Invocation): Promise<number> {
   const { args, flags, env } = invocation;
   const names = await namesOf(args[0] as string);
   const isTyped = isOn(flags, "--typed");
-  const folder = (await loadConfig({ flags, env })).config.tasksDir ?? tasksFolder;
+  const folder = (await tasksDirOf({ flags, env })) ?? tasksFolder;
   const own = taskFiles(names, isTyped);
   const [taken] = present(folder, own);
   if (taken !== undefined) {
@@ -65,8 +63,14 @@ function installing(missing: Packages, root: string, named: readonly string[]): 
 async function serving({ flags, env }: Invocation, folder: string): Promise<string> {
   const file = flagText(flags, "--config");
   const config = file === undefined ? [] : ["--config", file];
-  const { tasksDir } = (await loadConfig({ flags: { "--config": file }, env })).config;
+  const tasksDir = await tasksDirOf({ flags: { "--config": file }, env });
   return ["npx", "millpond", "serve", "--watch", ...config, ...(tasksDir === folder ? [] : ["--tasks-dir", folder])]
     .map(quoted)
     .join(" ");
+}
+
+/** The tasks folder that the settings name. */
+async function tasksDirOf(given: Pick<Invocation, "flags" | "env">): Promise<string | null> {
+  const { loadConfig } = await import("../server/configuration.ts");
+  return (await loadConfig(given)).config.tasksDir;
 }
