@@ -3,9 +3,11 @@ import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { suite, test } from "node:test";
+import type { Violation } from "../invariants/invariant.ts";
 import { runCampaign } from "../simulation/campaign.ts";
 import { planOf } from "../simulation/plan.ts";
 import { shrink } from "../simulation/shrink.ts";
+import { simulate } from "../simulation/simulate.ts";
 import { bugs, type SeededBug } from "./bugs.ts";
 import { plantCopy } from "./planted-copy.ts";
 
@@ -26,15 +28,20 @@ suite("each seeded bug is caught", () => {
 });
 
 /** What breaks in the first run that breaks something, or in all of them together. */
-async function caughtBy({ plant, seeds = most }: SeededBug): Promise<ReadonlySet<string>> {
+async function caughtBy({ plant, seeds = most, shownBy }: SeededBug): Promise<ReadonlySet<string>> {
   const { under, remove } = await plant();
   try {
+    const known = shownBy === undefined ? [] : (await simulate(planOf(shownBy), under)).violations;
+    if (known.length > 0) return namesOf(known);
     const { failing, together } = await runCampaign({ from: 1, seeds, under });
-    const violations = [...(failing[0]?.violations ?? []), ...together];
-    return new Set(violations.map(({ invariant }) => invariant));
+    return namesOf([...(failing[0]?.violations ?? []), ...together]);
   } finally {
     await remove();
   }
+}
+
+function namesOf(violations: readonly Violation[]): ReadonlySet<string> {
+  return new Set(violations.map(({ invariant }) => invariant));
 }
 
 test("there are twelve of them, each with a name of its own", () => {
