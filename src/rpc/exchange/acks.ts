@@ -1,4 +1,5 @@
 /** What the client of a stream acknowledges, and how many results it may be sent before it does. */
+import type { Clock } from "../../clock.ts";
 import { createChange } from "../change.ts";
 import { acknowledge, type ResultsParts } from "../results.ts";
 
@@ -31,20 +32,45 @@ export type Acks = {
   /** Resolves when nothing is under way; rejects when a position is ahead of the newest result. */
   ack(cursor: number): Promise<void>;
   isUnderWay(): boolean;
+  /** The next one is waited for, or there is none after it: it is written at once. */
+  hurry(): void;
 };
 
-/** One acknowledgement is sent at a time: those that come meanwhile become a single one. */
+/**
+ * Between two writes of a stream's acknowledgements. Each one is a commit for which submits and outcomes have to wait, and
+ * nobody waits for it unless the stream may send nothing more.
+ */
+const pauseMs = 10;
+
+/** One acknowledgement is written at a time, and at most one in 10 ms: those that come meanwhile become a single one. */
 export function createAcks(
-  parts: Pick<ResultsParts, "readers" | "store">,
+  parts: Pick<ResultsParts, "readers" | "store"> & { readonly clock: Clock },
   from: { readonly client: string; readonly channel: string },
   unacked: Unacked,
 ): Acks {
+  const { clock } = parts;
   let highest: number | null = null;
   let underWay: Promise<void> | null = null;
+  let writtenMs = Number.NEGATIVE_INFINITY;
+  let isHurried = false;
+  let endTurn = () => {};
+
+  function turn(): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = clock.after(writtenMs + pauseMs - clock.monotonicMs(), resolve);
+      endTurn = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
 
   async function send(): Promise<void> {
     try {
       while (highest !== null) {
+        if (clock.monotonicMs() < writtenMs + pauseMs && !isHurried) await turn();
+        isHurried = false;
+        writtenMs = clock.monotonicMs();
         const cursor = highest;
         highest = null;
         unacked.acknowledged(await acknowledge(parts, { ...from, cursor }));
@@ -60,5 +86,9 @@ export function createAcks(
       return (underWay ??= send());
     },
     isUnderWay: () => underWay !== null,
+    hurry() {
+      isHurried = true;
+      endTurn();
+    },
   };
 }

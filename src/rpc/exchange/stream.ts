@@ -120,6 +120,7 @@ export function createStream(parts: StreamParts): Stream {
       }
     }
     isHalfClosed = true;
+    acks.hurry();
     unacked.wake();
     await pending.forgetSkipped();
     endIfDone();
@@ -134,7 +135,10 @@ export function createStream(parts: StreamParts): Stream {
   async function sendNext(): Promise<boolean> {
     // who has half-closed or is not read can acknowledge nothing: then only flow control holds the results back
     const room = isHalfClosed || isFull() ? maxBatch : unacked.room(reader.cursor());
-    if (room <= 0 && !closing.aborted) return unacked.roomCame().then(() => true);
+    if (room <= 0 && !closing.aborted) {
+      acks.hurry();
+      return unacked.roomCame().then(() => true);
+    }
     const before = reader.cursor();
     const results = room > 0 ? await reader.next(Math.min(room, maxBatch)) : [];
     const first = results[0];

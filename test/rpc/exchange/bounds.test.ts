@@ -15,6 +15,7 @@ import { untraced } from "../../support/samples.ts";
 type RequestInit = NonNullable<Parameters<typeof create<typeof ExchangeRequestSchema>>[1]>;
 
 function open(pendingJobs: number) {
+  const clock = createFakeClock();
   const results: StoredResult[] = [];
   const acks: number[] = [];
   let submits = 0;
@@ -35,7 +36,7 @@ function open(pendingJobs: number) {
     maxPerClient: 1,
     maxBatchBytes: 1e6,
     budget,
-    polling: { clock: createFakeClock(), everyMs: 1_000, random: () => 0 },
+    polling: { clock, everyMs: 1_000, random: () => 0 },
   });
   const admission: ExchangeParts["admission"] = {
     admit: async () => [],
@@ -49,7 +50,7 @@ function open(pendingJobs: number) {
   };
   const never = new AbortController().signal;
   const parts: ExchangeParts = {
-    ...{ admission, readers, store, tracing: untraced, clock: createFakeClock(), draining: never, closing: never },
+    ...{ admission, readers, store, tracing: untraced, clock, draining: never, closing: never },
     canceller: { cancel: async () => [], cancelWhere: async () => ({ matched: 0, cancelled: 0, cancelling: 0 }) },
     limits: { jobsPerSubmit: 10, messageBytes: 1e6, values: 1e6, slowReaderMs: 1e6, pendingJobs },
   };
@@ -78,7 +79,7 @@ function open(pendingJobs: number) {
   const hold = (until: Promise<void>) => {
     holdAcks = until;
   };
-  return { start, finish, acks, hold, budget, submits: () => submits };
+  return { start, finish, acks, hold, clock, budget, submits: () => submits };
 }
 
 const settled = async () => {
@@ -106,7 +107,7 @@ test("at the bound on awaited jobs no submit is read, and results go out althoug
 });
 
 test("acknowledgements that come while one is under way become a single one", async () => {
-  const { start, finish, acks, hold } = open(100);
+  const { start, finish, acks, hold, clock } = open(100);
   const { promise, resolve } = Promise.withResolvers<void>();
   hold(promise);
   for (let count = 0; count < 5; count += 1) finish(randomUUID());
@@ -117,6 +118,8 @@ test("acknowledgements that come while one is under way become a single one", as
   await settled();
   assert.deepEqual(acks, [1]);
   resolve();
+  await settled();
+  clock.advance(10);
   await settled();
   assert.deepEqual(acks, [1, 5]);
 });
