@@ -32,11 +32,12 @@ COPY package.json LICENSE ./
 COPY proto ./proto
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
+COPY src/launch.mjs ./src/launch.mjs
 COPY --from=build --chown=node:node /app/data /data
 USER node
 VOLUME /data
 EXPOSE 7717 7718
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=6s --start-period=10s --retries=3 CMD ["node", "dist/src/main.js", "health", "--alive"]
-ENTRYPOINT ["node", "dist/src/main.js"]
+ENTRYPOINT ["node", "src/launch.mjs"]
 CMD ["serve"]

@@ -3,6 +3,7 @@
  * The `millpond` command. In a clone it runs the sources, on the pinned Node.js when the present one is too old; in the
  * published package it runs what was built from them. Plain JavaScript, so that an old Node.js can say that it is old.
  */
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
@@ -14,11 +15,23 @@ const [major, minor] = process.versions.node.split(".").map(Number);
 const isNewEnough = major > 24 || (major === 24 && minor >= 15);
 const isClone = existsSync(source);
 
+/** With it what ended threads had goes back to the system. V8 obeys it on the command line only. */
+const memoryFlag = "--no-memory-pool-share-memory-on-teardown";
+
+/** Runs the command in this process again, with the flag: the process id stays. Returns where that cannot be. */
+function startWithMemoryFlag() {
+  if (process.platform === "win32" || !process.execve || process.execArgv.includes(memoryFlag)) return;
+  if (spawnSync(process.execPath, [memoryFlag, "--version"]).status !== 0) return; // this V8 does not have it
+  const args = [process.execPath, memoryFlag, ...process.execArgv, ...process.argv.slice(1)];
+  process.execve(process.execPath, args, process.env);
+}
+
 if (isNewEnough) {
+  if (process.argv[2] === "serve") startWithMemoryFlag();
   // In this process, so that a signal to the command reaches the server itself.
   await import((isClone ? source : built).href);
 } else if (isClone) {
-  process.argv.splice(2, 0, fileURLToPath(source));
+  process.argv.splice(2, 0, fileURLToPath(import.meta.url));
   await import(setUp.href);
 } else {
   process.stderr.write(

@@ -130,20 +130,20 @@ suite("values", () => {
 });
 
 suite("pools", () => {
-  test("their size follows from the kind of work and the cores, and all workers but one start when there is work", () => {
+  test("their size follows from the kind of work and the cores, and workers start when there is work", () => {
     const { pools } = parse({ yaml: "pools: {both: {work: mixed}, api: {work: limited, workers: 25}}", cores: 6 });
 
-    assert.deepEqual(pools.cpu, { work: "cpu", minWorkers: 1, maxWorkers: 6, maxQueued: 100_000 });
-    assert.deepEqual(pools.io, { work: "io", minWorkers: 1, maxWorkers: 24, maxQueued: 100_000 });
-    assert.deepEqual(pools.both, { work: "mixed", minWorkers: 1, maxWorkers: 12, maxQueued: 100_000 });
+    assert.deepEqual(pools.cpu, { work: "cpu", minWorkers: 0, maxWorkers: 6, maxQueued: 100_000 });
+    assert.deepEqual(pools.io, { work: "io", minWorkers: 0, maxWorkers: 24, maxQueued: 100_000 });
+    assert.deepEqual(pools.both, { work: "mixed", minWorkers: 0, maxWorkers: 12, maxQueued: 100_000 });
     assert.deepEqual(pools.api, { work: "limited", minWorkers: 25, maxWorkers: 25, maxQueued: 100_000 });
   });
 
   test("cpu and io are there whatever else is configured, and may be changed in part", () => {
-    const { pools } = parse({ yaml: "pools: {io: {workers: {min: 1, max: 3}, maxQueued: 5}}" });
+    const { pools } = parse({ yaml: "pools: {io: {workers: {min: 0, max: 3}, maxQueued: 5}}" });
 
     assert.deepEqual(Object.keys(pools).toSorted(), ["cpu", "io"]);
-    assert.deepEqual(pools.io, { work: "io", minWorkers: 1, maxWorkers: 3, maxQueued: 5 });
+    assert.deepEqual(pools.io, { work: "io", minWorkers: 0, maxWorkers: 3, maxQueued: 5 });
   });
 
   test("a limited pool without workers and a pool without work are refused", () => {

@@ -79,14 +79,14 @@ export function settingsOf(nameBound: string) {
   return named(settings, taskName.pattern, nameBound);
 }
 
-const workerBound = integer(1, 1024);
+const maxWorkers = integer(1, 1024);
 /** How many workers a pool may have, in words. */
-export const workers = "an integer from 1 to 1024, or {min, max} with min <= max";
+export const workers = "an integer from 1 to 1024, or {min, max} with 0 <= min <= max and 1 <= max <= 1024";
 /** A pool as it is given. */
 export const poolShape = shape({
   work: oneOf("cpu", "io", "mixed", "limited").optional(),
   workers: z
-    .union([workerBound, shape({ min: workerBound, max: workerBound })], { error: `must be ${workers}` })
+    .union([maxWorkers, shape({ min: integer(0, 1024), max: maxWorkers })], { error: `must be ${workers}` })
     .refine((given) => typeof given === "number" || given.min <= given.max, { error: `must be ${workers}` })
     .optional(),
   maxQueued: integer(1, 100_000_000).default(100_000),

@@ -223,7 +223,7 @@ export const options = [
     "Pools by name: `{scrape: {work: limited, workers: 25, maxQueued: 100000}}`, besides `cpu` and `io`, which are " +
       "always there. `workers` is " +
       `${workers}; when it is missing, \`work\` decides how many there are at most: \`cpu\` as many as cores, \`mixed\` ` +
-      "twice, `io` four times as many, and `min` is 1; `limited` needs `workers`: as many as the outside allows. " +
+      "twice, `io` four times as many, and `min` is 0; `limited` needs `workers`: as many as the outside allows. " +
       "Workers above `min` start when there is work for them, and end after `autoscale.idleMs` without. `maxQueued` is the bound on waiting jobs.",
   ),
   option(

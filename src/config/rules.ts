@@ -7,8 +7,9 @@ type Work = "cpu" | "io" | "mixed" | "limited";
 /** A pool with its size worked out. */
 export type PoolConfig = {
   readonly work: Work;
-  /** 1..1024, at most `maxWorkers`. */
+  /** 0..1024, at most `maxWorkers`. */
   readonly minWorkers: number;
+  /** 1..1024. */
   readonly maxWorkers: number;
   /** Bound on the jobs waiting. */
   readonly maxQueued: number;
@@ -35,9 +36,9 @@ export function sizePool(
     return "has no workers: a limited pool needs as many as the outside allows, such as workers: 25";
   }
   if (typeof workers === "object") return { work, minWorkers: workers.min, maxWorkers: workers.max, maxQueued };
-  // nobody asked for a number: a thread costs 26 MiB, so all but one of them wait until there is work for them
+  // nobody asked for a number: a thread costs 26 MiB, so each waits until there is work for it
   const maxWorkers = workers ?? cores * workersPerCore[work as keyof typeof workersPerCore];
-  return { work, minWorkers: workers ?? 1, maxWorkers, maxQueued };
+  return { work, minWorkers: workers ?? 0, maxWorkers, maxQueued };
 }
 
 /** Whether only this machine can reach the address. A name other than `localhost` counts as one that others can reach. */

@@ -18,7 +18,28 @@ test("a clone runs its sources, the published package what was built", (t) => {
 
 test("in a clone, an older Node.js hands over to set-up, which starts the pinned one", (t) => {
   const { stdout } = millpond(t, sources, "24.14.9");
-  assert.match(stdout, /^set-up .*src\/main\.ts stats --json$/);
+  assert.match(stdout, /^set-up .*src\/launch\.mjs stats --json$/);
+});
+
+test("a server has the flag with which ended threads give their memory back, in the process that was started", (t) => {
+  const main = `process.stdout.write([process.pid, process.execArgv.join(" "), process.argv.slice(2)].join("|"));`;
+  const { pid, stdout } = millpond(t, { "src/main.ts": main }, process.versions.node, ["serve", "--json"]);
+  const [ran, options = "", given] = stdout.split("|");
+  assert.deepEqual([Number(ran), given], [pid, "serve,--json"]);
+  assert.match(options, /^--no-memory-pool-share-memory-on-teardown --import .*claim\.mjs$/);
+});
+
+test("a server goes on without it where the process cannot be replaced, or V8 does not have it", (t) => {
+  const main = `process.stdout.write("runs " + process.execArgv.some((each) => each.startsWith("--no-memory")));`;
+  const old = `
+    import { writeFileSync } from "node:fs";
+    const node = import.meta.dirname + "/node";
+    writeFileSync(node, "#!/bin/sh\\nexit 9\\n", { mode: 0o755 });
+    process.execPath = node;`;
+  for (const claim of ["process.execve = undefined;", old]) {
+    const files = { "src/main.ts": main, "claim.mjs": claim };
+    assert.equal(millpond(t, files, process.versions.node, ["serve"]).stdout, "runs false");
+  }
 });
 
 test("a published package says in one line that Node.js is too old", (t) => {
@@ -31,8 +52,13 @@ test("a published package says in one line that Node.js is too old", (t) => {
   assert.equal(status, 1);
 });
 
-/** Runs `millpond stats --json` from a package of these files, on a Node.js that claims to be of this version. */
-function millpond(t: TestContext, files: { readonly [path: string]: string }, version: string) {
+/** Runs `millpond` from a package of these files, on a Node.js that claims to be of this version. */
+function millpond(
+  t: TestContext,
+  files: { readonly [path: string]: string },
+  version: string,
+  given: readonly string[] = ["stats", "--json"],
+) {
   const folder = temporaryFolder(t);
   const claim = join(folder, "claim.mjs");
   const all = {
@@ -46,6 +72,6 @@ function millpond(t: TestContext, files: { readonly [path: string]: string }, ve
   }
   mkdirSync(join(folder, "src"), { recursive: true });
   copyFileSync(launch, join(folder, "src/launch.mjs"));
-  const args = ["--import", claim, join(folder, "src/launch.mjs"), "stats", "--json"];
+  const args = ["--import", claim, join(folder, "src/launch.mjs"), ...given];
   return spawnSync(process.execPath, args, { encoding: "utf8" });
 }
