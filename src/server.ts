@@ -24,6 +24,7 @@ import { followingRegistry } from "./rpc/task-types.ts";
 import { prepareStore, watchDisk } from "./server/data-folder.ts";
 import { countCommits, observeServer } from "./server/metrics.ts";
 import { createFrontEnds } from "./server/front-ends.ts";
+import { createIdleCollection } from "./server/idle-collection.ts";
 import { createPools } from "./server/pools.ts";
 import { scalingOf } from "./server/scaling.ts";
 import { createServerProfiler, profileAll } from "./server/profiler.ts";
@@ -208,7 +209,15 @@ async function start(
       : undefined;
 
   await engine.recover();
-  const started = [createProcessMetrics(registry, clock), disk, poolWatch, alerts, profiler, grpc, http];
+  const upkeep = [
+    createProcessMetrics(registry, clock),
+    createIdleCollection({ clock }),
+    disk,
+    poolWatch,
+    alerts,
+    profiler,
+  ];
+  const started = [...upkeep, grpc, http];
   if (reloader) started.push(reloader);
   await startAll([...started, engine]); // a port in use is found before any job is started
 

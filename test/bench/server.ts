@@ -27,7 +27,7 @@ export async function startServer(
   nodeFlags: readonly string[],
   moreFlags: readonly string[] = [],
 ): Promise<BenchServer> {
-  const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
+  const launch = join(import.meta.dirname, "..", "..", "src", "launch.mjs");
   const data = join(folder, "data");
   await mkdir(data, { recursive: true });
   const flags = [
@@ -41,7 +41,7 @@ export async function startServer(
   ];
   const settings = ["--tasks", JSON.stringify({ "image.resize": { root: pictures } })];
   const ports = ["--grpc-port", "0", "--http-port", "0"];
-  const child = spawn(process.execPath, [...nodeFlags, main, "serve", "--json", ...flags, ...settings, ...ports], {
+  const child = spawn(process.execPath, [...nodeFlags, launch, "serve", "--json", ...flags, ...settings, ...ports], {
     stdio: ["ignore", "pipe", 2],
   });
   let isStopping = false;

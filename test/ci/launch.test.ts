@@ -21,15 +21,22 @@ test("in a clone, an older Node.js hands over to set-up, which starts the pinned
   assert.match(stdout, /^set-up .*src\/launch\.mjs stats --json$/);
 });
 
-test("a server has the flag with which ended threads give their memory back, in the process that was started", (t) => {
+test("a server has the flags that keep its memory small, in the process that was started", (t) => {
   const main = `process.stdout.write([process.pid, process.execArgv.join(" "), process.argv.slice(2)].join("|"));`;
   const { pid, stdout } = millpond(t, { "src/main.ts": main }, process.versions.node, ["serve", "--json"]);
   const [ran, options = "", given] = stdout.split("|");
   assert.deepEqual([Number(ran), given], [pid, "serve,--json"]);
-  assert.match(options, /^--no-memory-pool-share-memory-on-teardown --import .*claim\.mjs$/);
+  assert.match(options, /^--no-memory-pool-share-memory-on-teardown --max-semi-space-size=8 --import .*claim\.mjs$/);
 });
 
-test("a server goes on without it where the process cannot be replaced, or V8 does not have it", (t) => {
+test("a server keeps the size of the young generation that NODE_OPTIONS says", (t) => {
+  const main = `process.stdout.write(process.execArgv.join(" "));`;
+  const env = { NODE_OPTIONS: "--max-semi-space-size=16" };
+  const { stdout } = millpond(t, { "src/main.ts": main }, process.versions.node, ["serve"], env);
+  assert.match(stdout, /^--no-memory-pool-share-memory-on-teardown --import /);
+});
+
+test("a server goes on without them where the process cannot be replaced, or V8 does not have them", (t) => {
   const main = `process.stdout.write("runs " + process.execArgv.some((each) => each.startsWith("--no-memory")));`;
   const old = `
     import { writeFileSync } from "node:fs";
@@ -58,6 +65,7 @@ function millpond(
   files: { readonly [path: string]: string },
   version: string,
   given: readonly string[] = ["stats", "--json"],
+  env: NodeJS.ProcessEnv = {},
 ) {
   const folder = temporaryFolder(t);
   const claim = join(folder, "claim.mjs");
@@ -73,5 +81,5 @@ function millpond(
   mkdirSync(join(folder, "src"), { recursive: true });
   copyFileSync(launch, join(folder, "src/launch.mjs"));
   const args = ["--import", claim, join(folder, "src/launch.mjs"), ...given];
-  return spawnSync(process.execPath, args, { encoding: "utf8" });
+  return spawnSync(process.execPath, args, { encoding: "utf8", env: { ...process.env, ...env } });
 }

@@ -1,6 +1,4 @@
 import { relative } from "node:path";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { systemClock } from "../../../clients/typescript/clock.ts";
 import { saveCompiledCode } from "../../code-cache.ts";
 import { StartError } from "../../errors.ts";
@@ -65,7 +63,6 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
     endSoon(error instanceof StartError ? error.exitCode : 1);
     throw error;
   });
-  collectGarbage();
   saveCompiledCode(); // before it reports that it serves: the first start writes files here, later ones none
 
   profile = () => void server.profile();
@@ -109,14 +106,6 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
   announce("stopped", {}, ["stopped"]);
   endSoon(0);
   return 0;
-}
-
-/** The start leaves 30 MiB of garbage behind, a fifth of an idle server, and V8 waits with it until there is more. */
-function collectGarbage(): void {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void;
-  setFlagsFromString("--no-expose-gc");
-  collect();
 }
 
 /** What else writes to standard output would stand between the lines of JSON. */
