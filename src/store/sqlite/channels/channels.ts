@@ -5,10 +5,10 @@ import { prepareQuery } from "../thread/connection.ts";
 import { DEAD } from "../thread/protocol.ts";
 
 /**
- * What a channel's first result that was not swept is, which says how long it may stay. `LOOK`: not known, the pruner has
- * to look. DEAD jobs whose result is acknowledged are swept past at once.
+ * What a channel's first result that was not swept is, which says how long it may stay. `UNKNOWN`: the pruner has to
+ * examine it. DEAD jobs whose result is acknowledged are swept past at once.
  */
-export const LOOK = 0;
+export const UNKNOWN = 0;
 export const ACKED = 1;
 export const UNACKED = 2;
 export const UNACKED_DEAD = 3;
@@ -31,34 +31,13 @@ export type Channel = {
   head: Head | null;
 };
 
-export type Channels = {
-  /** The channel, or undefined when it never had a job. With an empty name: the place of discarded results. */
-  find(client: number, name: string): Channel | undefined;
-  /** The channel, made when it is new. */
-  of(client: number, name: string): Channel;
-  byId(id: number): Channel;
-  /** Null also of a channel that only damage can have named. */
-  nameOf(id: number): string | null;
-  /** The channel, where it is one of this client's: damage can have named another, or none. */
-  known(id: number, client: number): Channel | undefined;
-  /** The same, and otherwise the client's place of unwanted results. */
-  ofJob(id: number, client: number): Channel;
-  /** The position for the result of a job that becomes final. */
-  append(channel: Channel, state: number, at: number): number;
-  acknowledge(channel: Channel, cursor: number): void;
-  /** Says that the result in this place has another job behind it now, or none, or is gone. */
-  disturb(channel: Channel, cursor: number): void;
-  setHead(channel: Channel, head: Head | null): void;
-  /** Says that the channel's positions changed, so that `flush` writes them. */
-  touch(channel: Channel): void;
-  flush(): void;
-};
+export type Channels = ReturnType<typeof createChannels>;
 
 /** Channels kept in memory between transactions; beyond it all are read again. */
 const cached = 10_000;
 
 /** The channels' positions, in memory while a transaction runs and written once at its end. */
-export function createChannels(db: DatabaseSync): Channels {
+export function createChannels(db: DatabaseSync) {
   const columns = "id, client, name, last, acked, swept, head, head_at, head_cursor";
   const byName = prepareQuery<Row>(db, `SELECT ${columns} FROM channel WHERE client = ? AND name = ?`);
   const byNumber = prepareQuery<Row>(db, `SELECT ${columns} FROM channel WHERE id = ?`);
@@ -74,7 +53,7 @@ export function createChannels(db: DatabaseSync): Channels {
   const named = new Map<number, Map<string, Channel>>();
   const numbered = new Map<number, Channel>();
   const touched = new Set<Channel>();
-  const beheaded = new Set<Channel>();
+  const changedHeads = new Set<Channel>();
 
   function keep(channel: Channel): Channel {
     const ofClient = named.get(channel.client) ?? new Map<string, Channel>();
@@ -83,7 +62,7 @@ export function createChannels(db: DatabaseSync): Channels {
     return channel;
   }
 
-  function look(client: number, name: string): Channel | undefined {
+  function find(client: number, name: string): Channel | undefined {
     const known = named.get(client)?.get(name);
     if (known) return known;
     const row = byName.get(client, name);
@@ -108,21 +87,21 @@ export function createChannels(db: DatabaseSync): Channels {
     return channel?.client === client ? channel : undefined;
   }
 
-  const of = (client: number, name: string) => look(client, name) ?? make(client, name);
+  const of = (client: number, name: string) => find(client, name) ?? make(client, name);
 
   function setHead(channel: Channel, head: Head | null): void {
     channel.head = head;
-    beheaded.add(channel);
+    changedHeads.add(channel);
   }
 
   /** Heads change less often than positions, and have an index. */
   function flush(): void {
-    for (const channel of beheaded) {
+    for (const channel of changedHeads) {
       const { head, id } = channel;
       updateHead.run(...(head ? [head.kind, head.at, head.cursor] : noHead), id);
       touched.add(channel);
     }
-    beheaded.clear();
+    changedHeads.clear();
     for (const channel of touched) {
       const { last, acked, swept, id } = channel;
       update.run(last, acked, swept, checksumOf(toRow(channel)), id);
@@ -134,17 +113,23 @@ export function createChannels(db: DatabaseSync): Channels {
   }
 
   return {
-    find: look,
+    /** The channel, or undefined when it never had a job. With an empty name: the place of discarded results. */
+    find,
+    /** The channel, made when it is new. */
     of,
-    byId: (id) => {
+    byId: (id: number): Channel => {
       const channel = withId(id);
       if (!channel) throw new Error(`a job names channel ${id}, which does not exist`);
       return channel;
     },
-    nameOf: (id) => withId(id)?.name ?? null,
+    /** Null also of a channel that only damage can have named. */
+    nameOf: (id: number): string | null => withId(id)?.name ?? null,
+    /** The channel, where it is one of this client's: damage can have named another, or none. */
     known,
-    ofJob: (id, client) => known(id, client) ?? of(client, ""),
-    append: (channel, state, at) => {
+    /** The same, and otherwise the client's place of discarded results. */
+    ofJob: (id: number, client: number): Channel => known(id, client) ?? of(client, ""),
+    /** The position for the result of a job that becomes final. */
+    append: (channel: Channel, state: number, at: number): number => {
       const cursor = ++channel.last;
       touched.add(channel);
       const isAcked = channel.name === null;
@@ -154,19 +139,21 @@ export function createChannels(db: DatabaseSync): Channels {
       else setHead(channel, { kind: isAcked ? ACKED : unackedKind(state), at, cursor });
       return cursor;
     },
-    acknowledge: (channel, cursor) => {
+    acknowledge: (channel: Channel, cursor: number): void => {
       channel.acked = cursor;
       touched.add(channel);
       dropRead.run(channel.id, cursor);
       const { head } = channel;
       if (head === null || head.cursor > cursor || head.kind === ACKED) return;
-      setHead(channel, head.kind === UNACKED ? { ...head, kind: ACKED } : { ...head, kind: LOOK });
+      setHead(channel, head.kind === UNACKED ? { ...head, kind: ACKED } : { ...head, kind: UNKNOWN });
     },
-    disturb: (channel, cursor) => {
-      if (channel.head?.cursor === cursor) setHead(channel, { ...channel.head, kind: LOOK });
+    /** The result in this position has another job behind it now, or none, or is gone. */
+    invalidateHead: (channel: Channel, cursor: number): void => {
+      if (channel.head?.cursor === cursor) setHead(channel, { ...channel.head, kind: UNKNOWN });
     },
     setHead,
-    touch: (channel) => void touched.add(channel),
+    /** The channel's positions changed, so that `flush` writes them. */
+    touch: (channel: Channel): void => void touched.add(channel),
     flush,
   };
 }

@@ -2,24 +2,15 @@ import type { DatabaseSync } from "node:sqlite";
 import { readEnding } from "../../../job/ending.ts";
 import { isSound } from "../../../job/wire.ts";
 import { areRight, bindingOf, type Cell, checksumWith, wrongChecksum } from "../integrity/checked-rows.ts";
-import { endedColumns, type EndedNumbers } from "../jobs/job-rows.ts";
+import { type Bytes, endedColumns, type EndedNumbers } from "../jobs/job-rows.ts";
 import { prepareQuery } from "../thread/connection.ts";
 import { states, SUCCEEDED } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 
-type Bytes = Uint8Array<ArrayBuffer>;
-
-export type DetachResult = {
-  /** Takes a final job away from its result, which stays in the channel until it is acknowledged. */
-  detach(row: EndedNumbers): void;
-  /** The same, and removes the job. */
-  removeJob(row: EndedNumbers): void;
-  /** Removes the first result of a channel, with its job if that is there. */
-  removeResult(row: EndedNumbers): void;
-};
+export type DetachResult = ReturnType<typeof createDetachResult>;
 
 /** What becomes of results whose job goes its own way: by removal, or back into the queue. */
-export function createDetachResult(db: DatabaseSync, tables: Tables): DetachResult {
+export function createDetachResult(db: DatabaseSync, tables: Tables) {
   const { bytesOf, channels, counters, history, ownersOf } = tables;
   const find = prepareQuery<[ending: Bytes, id: Bytes, task: number]>(
     db,
@@ -64,7 +55,7 @@ export function createDetachResult(db: DatabaseSync, tables: Tables): DetachResu
     const channel = origin && channels.known(channelId, origin.client); // else only its damaged row knew where it is
     if (channel && cursor > channel.acked) keepResult(row);
     else eraseEnded.run(seq);
-    if (channel) channels.disturb(channel, cursor);
+    if (channel) channels.invalidateHead(channel, cursor);
     uncount(origin);
   }
 
@@ -75,12 +66,15 @@ export function createDetachResult(db: DatabaseSync, tables: Tables): DetachResu
   }
 
   return {
+    /** Takes a final job away from its result, which stays in the channel until it is acknowledged. */
     detach,
-    removeJob: (row) => {
+    /** The same, and removes the job. */
+    removeJob: (row: EndedNumbers): void => {
       detach(row);
       eraseRest(row);
     },
-    removeResult: (row) => {
+    /** Removes the first result of a channel, with its job if that is there. */
+    removeResult: (row: EndedNumbers): void => {
       const [seq] = row;
       if (seq > 0) uncount(originOf(row));
       eraseEnded.run(seq);

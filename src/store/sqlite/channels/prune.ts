@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { PruneRequest, Room } from "../../store.ts";
-import { ACKED, FORMER, LOOK, UNACKED, UNACKED_DEAD } from "./channels.ts";
+import { ACKED, FORMER, UNKNOWN, UNACKED, UNACKED_DEAD } from "./channels.ts";
 import { prepareQuery } from "../thread/connection.ts";
 import type { DetachResult } from "./detach-result.ts";
 import { endedNumbers, type EndedNumbers } from "../jobs/job-rows.ts";
@@ -28,7 +28,7 @@ export function createPrune(db: DatabaseSync, tables: Tables, detachResult: Deta
   /** What is too old in the channels; gives how much went. */
   function removeOld(request: PruneRequest): number {
     const before = new Map([
-      [LOOK, Infinity],
+      [UNKNOWN, Infinity],
       [ACKED, request.acknowledgedBefore],
       [UNACKED, request.unacknowledgedBefore],
       [FORMER, request.unacknowledgedBefore],
@@ -108,7 +108,7 @@ export function createPrune(db: DatabaseSync, tables: Tables, detachResult: Deta
   }
 
   return (request: PruneRequest): number => {
-    counters.heard(request.now);
+    counters.observe(request.now);
     const forgotten = keys.prune(request.now, request.limit);
     sweep.begin();
     channels.flush(); // what other calls of this transaction changed has to be in the index

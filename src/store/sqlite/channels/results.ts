@@ -5,13 +5,11 @@ import type { Acked, AckRequest } from "../../store.ts";
 import { areRight, isBound } from "../integrity/checked-rows.ts";
 import { substituteEnding } from "../integrity/substitutes.ts";
 import type { BytesWriter } from "../thread/bytes.ts";
-import { endedColumns, endedNumbers, type EndedNumbers } from "../jobs/job-rows.ts";
+import { type Bytes, endedColumns, endedNumbers, type EndedNumbers } from "../jobs/job-rows.ts";
 import { textOfId, toNumberColumn } from "../thread/columns.ts";
 import { prepareQuery, prepareTuples } from "../thread/connection.ts";
 import type { Calls } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 type Row = [...EndedNumbers, ending: Bytes, id: Bytes | null, task: number | null];
 const checksumAt = endedColumns.length;
 const endingAt = checksumAt + 1;

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
-import { ACKED, type Channel, FORMER, LOOK, unackedKind } from "./channels.ts";
+import { ACKED, type Channel, FORMER, UNKNOWN, unackedKind } from "./channels.ts";
 import { prepareQuery } from "../thread/connection.ts";
 import type { DetachResult } from "./detach-result.ts";
 import { endedNumbers, type EndedNumbers } from "../jobs/job-rows.ts";
@@ -14,22 +14,13 @@ const mostRows = 10_000;
 /** Whether what is first in its channel may go: its kind, see channels.ts, and when it was made. */
 export type MayGo = (kind: number, finishedAt: number) => boolean;
 
-export type Sweep = {
-  /** Removes from the start of a channel what may go, until something must stay; gives how much went. */
-  channel(channel: Channel, mayGo: MayGo): number;
-  /** Whether so much was looked at that it is enough for one call. */
-  isEnough(): boolean;
-  /** Begins a new account for a call. */
-  begin(): void;
-};
-
 /** Walks channels from their start. What was removed or swept past is never walked over again. */
-export function createSweep(db: DatabaseSync, { channels }: Tables, detachResult: DetachResult): Sweep {
+export function createSweep(db: DatabaseSync, { channels }: Tables, detachResult: DetachResult) {
   const walk = prepareQuery<EndedNumbers>(
     db,
     `SELECT ${endedNumbers} FROM ended INDEXED BY ended_position WHERE channel = ? AND cursor > ? ORDER BY cursor LIMIT ${walkRows}`,
   );
-  let looked = 0;
+  let examined = 0;
 
   function kindOf({ acked }: Channel, [seq, , , , cursor, state]: EndedNumbers): number {
     if (seq < 0) return FORMER;
@@ -37,7 +28,8 @@ export function createSweep(db: DatabaseSync, { channels }: Tables, detachResult
   }
 
   return {
-    channel: (channel, mayGo) => {
+    /** Removes from the start of a channel what may go, until something must stay; gives how much went. */
+    channel: (channel: Channel, mayGo: MayGo): number => {
       let removed = 0;
       channels.touch(channel);
       for (;;) {
@@ -54,7 +46,7 @@ export function createSweep(db: DatabaseSync, { channels }: Tables, detachResult
             detachResult.removeResult(row);
             removed += 1;
           }
-          looked += 1;
+          examined += 1;
           channel.swept = cursor;
         }
         if (rows.length < walkRows) {
@@ -62,15 +54,17 @@ export function createSweep(db: DatabaseSync, { channels }: Tables, detachResult
           channels.setHead(channel, null);
           return removed;
         }
-        if (looked >= mostRows) {
-          channels.setHead(channel, { kind: LOOK, at: 0, cursor: channel.swept });
+        if (examined >= mostRows) {
+          channels.setHead(channel, { kind: UNKNOWN, at: 0, cursor: channel.swept });
           return removed;
         }
       }
     },
-    isEnough: () => looked >= mostRows,
-    begin: () => {
-      looked = 0;
+    /** Whether so much was examined that it is enough for one call. */
+    isEnough: () => examined >= mostRows,
+    /** Begins a new account for a call. */
+    begin: (): void => {
+      examined = 0;
     },
   };
 }

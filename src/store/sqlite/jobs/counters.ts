@@ -4,43 +4,19 @@ import { prepareQuery } from "../thread/connection.ts";
 import { CANCELLED, DEAD, QUEUED, RUNNING, SUCCEEDED } from "../thread/protocol.ts";
 import type { Names } from "./names.ts";
 
-export type Counters = {
-  /** Changes how many jobs of a pool are in a state (its number in `states`). */
-  add(pool: number, state: number, jobs: number): void;
-  /** Changes how many bytes are kept of final jobs in such a state. */
-  addBytes(state: number, bytes: number): void;
-  counts(): Counts;
-  /** The pools that ever had a DEAD job that is kept. */
-  poolsWithDead(): number[];
-  /** What is kept of SUCCEEDED and CANCELLED jobs. */
-  finished(): Room;
-  dead(): Room;
-  /** The number for the next new job. */
-  nextSeq(): number;
-  /** Says that a job has this number now: it is never given again, also after the job is gone. */
-  takeSeq(seq: number): void;
-  /** The latest time that was passed in, also by a former process. */
-  latest(): number;
-  /** What is written in this transaction happened at this time. */
-  stored(at: number): void;
-  /** A call came at this time; nothing may have been written. */
-  heard(at: number): void;
-  /** Seq, bytes and latest time are written in this transaction, changed or not. */
-  record(): void;
-  flush(): void;
-};
+export type Counters = ReturnType<typeof createCounters>;
 
 /**
  * How many jobs each pool holds in each state, the bytes kept of final ones, the newest `seq` and the latest time: in
  * memory, and written once at the end of each transaction that changed them, so that neither asking nor starting counts
  * any rows. Calls that write nothing come every second: their time alone makes a transaction once in `latestKeptMs`.
  */
-export function createCounters(db: DatabaseSync, names: Names): Counters {
+export function createCounters(db: DatabaseSync, names: Names) {
   const write = db.prepare(`
     INSERT INTO pool_count (pool, queued, running, succeeded, dead, cancelled) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (pool) DO UPDATE SET queued = excluded.queued, running = excluded.running,
       succeeded = excluded.succeeded, dead = excluded.dead, cancelled = excluded.cancelled`);
-  const writeTotal = db.prepare("UPDATE total SET last_seq = ?, finished_bytes = ?, dead_bytes = ?, latest_at = ?");
+  const updateTotal = db.prepare("UPDATE total SET last_seq = ?, finished_bytes = ?, dead_bytes = ?, latest_at = ?");
 
   type PoolRow = [number, number, number, number, number, number];
   const stored = prepareQuery<PoolRow>(
@@ -64,19 +40,21 @@ export function createCounters(db: DatabaseSync, names: Names): Counters {
   };
 
   return {
-    add: (pool, state, jobs) => {
+    /** Changes how many jobs of a pool are in a state (its number in `states`). */
+    add: (pool: number, state: number, jobs: number): void => {
       if (jobs === 0) return;
       let counts = pools.get(pool);
       if (!counts) pools.set(pool, (counts = [0, 0, 0, 0, 0]));
       counts[state]! += jobs;
       changed.add(pool);
     },
-    addBytes: (state, bytes) => {
+    /** Changes how many bytes are kept of final jobs in such a state. */
+    addBytes: (state: number, bytes: number): void => {
       if (state === DEAD) deadBytes += bytes;
       else finishedBytes += bytes;
       hasNewTotal = true;
     },
-    counts: () => ({
+    counts: (): Counts => ({
       pools: [...pools].map(([pool, jobs]) => ({
         pool: names.text(pool),
         QUEUED: jobs[QUEUED]!,
@@ -86,31 +64,39 @@ export function createCounters(db: DatabaseSync, names: Names): Counters {
         CANCELLED: jobs[CANCELLED]!,
       })),
     }),
+    /** The pools that ever had a DEAD job that is kept. */
     poolsWithDead: () => [...pools].filter(([, jobs]) => jobs[DEAD]! > 0).map(([pool]) => pool),
-    finished: () => ({ jobs: sum(SUCCEEDED, CANCELLED), bytes: finishedBytes }),
-    dead: () => ({ jobs: sum(DEAD), bytes: deadBytes }),
+    /** What is kept of SUCCEEDED and CANCELLED jobs. */
+    finished: (): Room => ({ jobs: sum(SUCCEEDED, CANCELLED), bytes: finishedBytes }),
+    dead: (): Room => ({ jobs: sum(DEAD), bytes: deadBytes }),
+    /** The number for the next new job. */
     nextSeq: () => lastSeq + 1,
-    takeSeq: (seq) => {
+    /** A job has this number now: it is never given again, also after the job is gone. */
+    takeSeq: (seq: number): void => {
       lastSeq = seq;
       hasNewTotal = true;
     },
+    /** The latest time that was passed in, also by a former process. */
     latest: () => latestAt,
-    stored: (at) => {
+    /** What is written in this transaction happened at this time. */
+    record: (at: number): void => {
       if (at > latestAt) latestAt = at;
       if (at > writtenAt) hasNewTotal = true;
     },
-    heard: (at) => {
+    /** A call came at this time; nothing may have been written. */
+    observe: (at: number): void => {
       if (at > latestAt) latestAt = at;
       if (at >= writtenAt + latestKeptMs) hasNewTotal = true;
     },
-    record: () => {
+    /** Seq, bytes and latest time are written in this transaction, changed or not. */
+    writeTotal: (): void => {
       hasNewTotal = true;
     },
     flush: () => {
       for (const pool of changed) write.run(pool, ...pools.get(pool)!);
       changed.clear();
       if (!hasNewTotal) return;
-      writeTotal.run(lastSeq, finishedBytes, deadBytes, latestAt);
+      updateTotal.run(lastSeq, finishedBytes, deadBytes, latestAt);
       writtenAt = latestAt;
       hasNewTotal = false;
     },

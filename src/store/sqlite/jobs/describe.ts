@@ -8,7 +8,7 @@ import { bytesOfId, textOfId } from "../thread/columns.ts";
 import { prepareQuery } from "../thread/connection.ts";
 import { type Calls, SUCCEEDED, states, type StoredAnswer } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
-import { toRecord } from "./job-rows.ts";
+import { type Bytes, toRecord } from "./job-rows.ts";
 import {
   behindStored,
   isOwnEnding,
@@ -18,8 +18,6 @@ import {
   toState,
   withProgressAndEnd,
 } from "./stored-jobs.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** SQL: what a job's description is made of. Neither the input of a long record nor an output is read. */
 export const describing = `${storedColumns}, job.record,

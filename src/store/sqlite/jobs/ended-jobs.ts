@@ -3,37 +3,25 @@ import type { Channel, Channels } from "../channels/channels.ts";
 import { bindingOf, createRowWriter } from "../integrity/checked-rows.ts";
 import type { Counters } from "./counters.ts";
 import { endedColumns } from "./job-rows.ts";
+import type { RunningJob } from "./leases.ts";
 
-/** What a job's last row is made of. */
-export type EndedJob = {
-  readonly seq: number;
-  readonly client: number;
-  readonly pool: number;
-  readonly channel: number;
+/** What a job's last row is made of. `bytes`: kept of it without its result. */
+export type EndedJob = Pick<
+  RunningJob,
+  "seq" | "client" | "pool" | "channel" | "fence" | "crashes" | "redrives" | "runAt" | "startedAt" | "bytes"
+> & {
   readonly attempts: number;
-  readonly fence: number;
-  readonly crashes: number;
-  readonly redrives: number;
-  readonly runAt: number;
   /** Its number in `states`. */
   readonly state: number;
-  readonly startedAt: number | null;
   readonly finishedAt: number;
   readonly deadReason: number | null;
-  /** What is kept of it without its result. */
-  readonly bytes: number;
 };
 
-export type EndedJobs = {
-  /** Makes a job final, with a result in its channel; written by `flush`. Counts it in its new state. */
-  add(job: EndedJob, ending: Uint8Array): Channel;
-  flush(): void;
-};
-
-export function createEndedJobs(db: DatabaseSync, channels: Channels, counters: Counters): EndedJobs {
+export function createEndedJobs(db: DatabaseSync, channels: Channels, counters: Counters) {
   const rows = createRowWriter(db, "INSERT INTO ended", endedColumns, ["ending"]);
   return {
-    add: (job, ending) => {
+    /** Makes a job final, with a result in its channel; written by `flush`. Counts it in its new state. */
+    add: (job: EndedJob, ending: Uint8Array): Channel => {
       const { seq, client, pool, state, attempts, fence, crashes, redrives, runAt, startedAt, finishedAt } = job;
       const channel = channels.ofJob(job.channel, client);
       const bytes = job.bytes + ending.length;

@@ -1,22 +1,12 @@
 import type { DatabaseSync } from "node:sqlite";
 import { maxHistory } from "../../../job/job.ts";
 import { prepareQuery } from "../thread/connection.ts";
+import type { Bytes } from "./job-rows.ts";
 
-type Bytes = Uint8Array<ArrayBuffer>;
-
-export type History = {
-  /** Adds an attempt, and forgets the oldest beyond `maxHistory`; gives how many bytes came and went. */
-  add(seq: number, fence: number, ending: Uint8Array): number;
-  /** Oldest first. */
-  of(seq: number): Bytes[];
-  /** The newest; undefined when there is none. */
-  newest(seq: number): Bytes | undefined;
-  bytesOf(seq: number): number;
-  erase(seq: number): void;
-};
+export type History = ReturnType<typeof createHistory>;
 
 /** The attempts that did not succeed: nothing is written for a job that succeeds at once. */
-export function createHistory(db: DatabaseSync): History {
+export function createHistory(db: DatabaseSync) {
   // A fence that damage made smaller is given again.
   const insert = db.prepare("INSERT OR REPLACE INTO past_attempt (seq, fence, ending) VALUES (?, ?, ?)");
   const trim = prepareQuery<[number]>(
@@ -34,15 +24,17 @@ export function createHistory(db: DatabaseSync): History {
   const erase = db.prepare("DELETE FROM past_attempt WHERE seq = ?");
 
   return {
-    add: (seq, fence, ending) => {
+    /** Adds an attempt, and forgets the oldest beyond `maxHistory`; gives how many bytes came and went. */
+    add: (seq: number, fence: number, ending: Uint8Array): number => {
       insert.run(seq, fence, ending);
       let bytes = ending.length;
       if (fence > maxHistory) for (const [gone] of trim.all(seq)) bytes -= gone;
       return bytes;
     },
-    of: (seq) => select.all(seq).map(([ending]) => ending),
-    newest: (seq) => last.get(seq)?.[0],
-    bytesOf: (seq) => sum.get(seq)![0],
-    erase: (seq) => void erase.run(seq),
+    /** Oldest first. */
+    of: (seq: number): Bytes[] => select.all(seq).map(([ending]) => ending),
+    newest: (seq: number): Bytes | undefined => last.get(seq)?.[0],
+    bytesOf: (seq: number): number => sum.get(seq)![0],
+    erase: (seq: number): void => void erase.run(seq),
   };
 }

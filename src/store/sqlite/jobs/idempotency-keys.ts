@@ -5,21 +5,8 @@ import { checksumOf, isSound } from "../../../job/wire.ts";
 import { checksum } from "../integrity/checked-rows.ts";
 import type { Damage } from "../integrity/damage.ts";
 import { prepareQuery } from "../thread/connection.ts";
+import type { Bytes } from "./job-rows.ts";
 import type { Names } from "./names.ts";
-
-export type IdempotencyKeys = {
-  /**
-   * The job that this key belongs to, and what it remembers of it; undefined when the key is free. A damaged row frees its key: a job
-   * that may run twice is better than one that is taken for another and never runs.
-   */
-  find(client: string, key: string, now: number): { readonly id: Uint8Array; readonly content: Uint8Array } | undefined;
-  /** Gives the key to a job that was just stored. */
-  take(client: string, key: string, id: Uint8Array, submittedAt: number, content: Uint8Array): void;
-  /** Deletes expired keys, at most `limit`, and returns their number. */
-  prune(now: number, limit: number): number;
-};
-
-type Bytes = Uint8Array<ArrayBuffer>;
 type Row = [client: number, key: string, id: Uint8Array, submittedAt: number, content: Uint8Array];
 
 function checksumOfRow([client, key, id, submittedAt, content]: Row): number {
@@ -27,7 +14,7 @@ function checksumOfRow([client, key, id, submittedAt, content]: Row): number {
 }
 
 /** The idempotency keys: each remembers what its job was, since it may outlive the job. */
-export function createIdempotencyKeys(db: DatabaseSync, names: Names, damage: Damage): IdempotencyKeys {
+export function createIdempotencyKeys(db: DatabaseSync, names: Names, damage: Damage) {
   const select = prepareQuery<[id: Bytes, submittedAt: number, content: Bytes, checksum: number]>(
     db,
     "SELECT id, submitted_at, content, checksum FROM idempotency WHERE client = ? AND key = ?",
@@ -40,7 +27,11 @@ export function createIdempotencyKeys(db: DatabaseSync, names: Names, damage: Da
       (SELECT client, key FROM idempotency INDEXED BY idempotency_age WHERE submitted_at <= ? LIMIT ? + 0)`);
 
   return {
-    find: (client, key, now) => {
+    /**
+     * The job that this key belongs to, and what it remembers of it; undefined when the key is free. A damaged row frees its
+     * key: a job that may run twice is better than one that is taken for another and never runs.
+     */
+    find: (client: string, key: string, now: number) => {
       const owner = names.find(client);
       const row = owner === undefined ? undefined : select.get(owner, key);
       if (!row) return undefined;
@@ -51,10 +42,12 @@ export function createIdempotencyKeys(db: DatabaseSync, names: Names, damage: Da
       }
       return now < submittedAt + idempotencyMs ? { id, content } : undefined;
     },
-    take: (client, key, id, submittedAt, content) => {
+    /** Gives the key to a job that was just stored. */
+    take: (client: string, key: string, id: Uint8Array, submittedAt: number, content: Uint8Array): void => {
       const row: Row = [names.of(client), key, id, submittedAt, content];
       insert.run(...row, checksumOfRow(row));
     },
-    prune: (now, limit) => Number(erase.run(now - idempotencyMs, limit).changes),
+    /** Deletes expired keys, at most `limit`, and returns their number. */
+    prune: (now: number, limit: number): number => Number(erase.run(now - idempotencyMs, limit).changes),
   };
 }

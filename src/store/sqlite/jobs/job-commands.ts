@@ -11,7 +11,7 @@ import { bytesOfId } from "../thread/columns.ts";
 import { prepareQuery } from "../thread/connection.ts";
 import { type Calls, CANCELLED, QUEUED, states, SUCCEEDED } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
-import { endedNumbers, type EndedNumbers, toRecord } from "./job-rows.ts";
+import { type Bytes, endedNumbers, type EndedNumbers, toRecord } from "./job-rows.ts";
 import {
   behindStored,
   isOwnRecord,
@@ -21,8 +21,6 @@ import {
   toState,
   withProgressAndEnd,
 } from "./stored-jobs.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 type Found = StoredState & { readonly record: Bytes; readonly rest: Bytes | null };
 
 /** What clients do to their jobs, one by one: cancel, redrive, remove. */
@@ -55,7 +53,7 @@ export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult
     if (!job) return { kind: "not_found" };
     const decision = cancel({ ...job, state: states[job.state]!, attempt: job.attempts }, now);
     if (decision.kind === "final") return decision;
-    counters.stored(now);
+    counters.record(now);
     if (decision.kind === "cancelled") return endQueued(job, decision.ending);
     leases.cancel(job.seq);
     return { kind: "cancelling", pool: names.text(job.pool), seq: job.seq };
@@ -102,7 +100,7 @@ export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult
     const again = redrive(job, runAt);
     progress.write([seq, runAt, again.attempt, fence, again.crashes, again.redrives, again.startedAt], isRight);
     readyQueue.add(placeOf({ ...job, ...again, state: QUEUED }));
-    counters.stored(now);
+    counters.record(now);
     counters.add(pool, QUEUED, 1);
     return { kind: "redriven", pool: names.text(pool), trace: decodeJob(recordOf(job)).trace };
   }
@@ -120,7 +118,7 @@ export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult
 
   return {
     cancel: ({ client, ids, now }: Calls["cancel"]["request"]): Calls["cancel"]["answer"] => {
-      counters.heard(now);
+      counters.observe(now);
       const asked = new Set<string>();
       const answers = ids.map((id) => {
         if (asked.has(id)) ended.flush(); // the second answer is as after the first
@@ -131,7 +129,7 @@ export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult
       return answers;
     },
     redrive: ({ client, now, jobs }: Calls["redrive"]["request"]): Calls["redrive"]["answer"] => {
-      counters.heard(now);
+      counters.observe(now);
       const answers = jobs.map(({ id, runAt }) => {
         const answer = redriveOne(client, id, runAt, now);
         progress.flush(); // an id may come twice

@@ -4,81 +4,40 @@ import { checksumBytes, joinCut, restOf } from "../../../job/wire.ts";
 /** A longer record is stored in two parts. With one that is shorter, a row fits into a page. */
 const longestWhole = 3 * 1024;
 
-/** The cells of a row that may not be there. */
-export type Nulls<Row extends readonly unknown[]> = { [K in keyof Row]: Row[K] | null };
+export type Bytes = Uint8Array<ArrayBuffer>;
 
 /** The numbers of a job's row in the order of their checksum. */
 export const jobColumns = [
-  "seq",
-  "client",
-  "channel",
-  "pool",
-  "task",
-  "priority",
-  "run_at",
-  "expires_at",
-  "submitted_at",
+  ...(["seq", "client", "channel", "pool", "task", "priority"] as const),
+  ...(["run_at", "expires_at", "submitted_at"] as const),
 ] as const;
 
-/** SQL: these columns and the checksum. */
-export const jobNumbers = [...jobColumns, "checksum"].map((name) => `job.${name}`).join();
-
-export type JobNumbers = [
-  seq: number,
-  client: number,
-  channel: number,
-  pool: number,
-  task: number,
-  priority: number,
-  runAt: number,
-  expiresAt: number | null,
-  submittedAt: number,
-  checksum: number,
-];
-
-/** What attempts so far left of a job, in the order of the checksum: see progress in the schema. */
+/** What attempts so far left of a job: see progress in the schema. */
 export const progressColumns = ["seq", "run_at", "attempt", "fence", "crashes", "redrives", "started_at"] as const;
-
-/** SQL: these columns and the checksum. */
-export const progressNumbers = [...progressColumns, "checksum"].map((name) => `progress.${name}`).join();
-
-export type ProgressNumbers = [
-  seq: number,
-  runAt: number,
-  attempt: number,
-  fence: number,
-  crashes: number,
-  redrives: number,
-  startedAt: number | null,
-  checksum: number,
-];
 
 export const endedColumns = [
   ...(["seq", "client", "pool", "channel", "cursor", "state", "attempts", "fence", "crashes", "redrives"] as const),
   ...(["run_at", "started_at", "finished_at", "dead_reason", "bytes"] as const),
 ] as const;
 
-/** SQL: these columns and the checksum. */
-export const endedNumbers = [...endedColumns, "checksum"].map((name) => `ended.${name}`).join();
+/** The cells of such columns in their order. */
+export type Cells<Columns extends readonly string[]> = {
+  -readonly [K in keyof Columns]: Columns[K] extends "expires_at" | "started_at" | "dead_reason"
+    ? number | null
+    : number;
+};
+export type JobNumbers = [...Cells<typeof jobColumns>, checksum: number];
+export type ProgressNumbers = [...Cells<typeof progressColumns>, checksum: number];
+export type EndedNumbers = [...Cells<typeof endedColumns>, checksum: number];
+/** The cells of a row that may not be there. */
+export type Nulls<Row extends readonly unknown[]> = { [K in keyof Row]: Row[K] | null };
 
-export type EndedNumbers = [
-  seq: number,
-  client: number,
-  pool: number,
-  channel: number,
-  cursor: number,
-  state: number,
-  attempts: number,
-  fence: number,
-  crashes: number,
-  redrives: number,
-  runAt: number,
-  startedAt: number | null,
-  finishedAt: number,
-  deadReason: number | null,
-  bytes: number,
-  checksum: number,
-];
+/** SQL: the columns and the checksum. */
+const numbersOf = (table: string, columns: readonly string[]) =>
+  [...columns, "checksum"].map((name) => `${table}.${name}`).join();
+export const jobNumbers = numbersOf("job", jobColumns);
+export const progressNumbers = numbersOf("progress", progressColumns);
+export const endedNumbers = numbersOf("ended", endedColumns);
 
 /**
  * The two columns of a record: the first is all that lists read and has a checksum of its own, since the input of a long one is

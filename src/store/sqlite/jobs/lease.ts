@@ -9,12 +9,10 @@ import { toNumberColumn } from "../thread/columns.ts";
 import { prepareQuery } from "../thread/connection.ts";
 import { type Calls, type LeaseColumns, QUEUED, RUNNING } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
-import { jobColumns, progressColumns, type ProgressNumbers, toRecord } from "./job-rows.ts";
+import { type Bytes, jobColumns, progressColumns, type ProgressNumbers, toRecord } from "./job-rows.ts";
 import type { RunningJob } from "./leases.ts";
 import { createQueueRepair } from "./queue-repair.ts";
 import { type DueRow, type FreshJob, isRightPlace, jobAt, progressAt, recordAt } from "./ready-queue.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** Of a job that was never leased. */
 const noProgress: ProgressNumbers = [0, 0, 0, 0, 0, 0, null, 0];
@@ -138,7 +136,7 @@ export function createLease(db: DatabaseSync, tables: Tables) {
     lease: (request: LeaseRequest, output: BytesWriter): Calls["lease"]["answer"] => {
       const { limit, now, owner } = request;
       const taken: Taken = { jobs: [], records: [], bytes: 0, seqs: new Set(), nextDueAt: Infinity };
-      counters.heard(now);
+      counters.observe(now);
       repair.walk();
       const pool = names.find(request.pool);
       if (pool !== undefined) {

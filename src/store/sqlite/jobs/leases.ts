@@ -14,6 +14,7 @@ import { prepareQuery } from "../thread/connection.ts";
 import type { KnownJob } from "./known-job.ts";
 import { areRight, isBound } from "../integrity/checked-rows.ts";
 import {
+  type Bytes,
   jobColumns,
   type JobNumbers,
   jobNumbers,
@@ -53,29 +54,17 @@ export type RunningJob = {
   isCancelling: boolean;
 };
 
-export type Leases = {
-  /** The jobs that run: as many as run at once, so never many. */
-  readonly running: ReadonlyMap<number, RunningJob>;
-  /** Writes down that these jobs are leased. */
-  take(owner: string, jobs: readonly RunningJob[]): void;
-  /** Says that a job runs no longer. */
-  end(seq: number): void;
-  /** Says that a running job is to stop, durably. */
-  cancel(seq: number): void;
-  flush(): void;
-};
+export type Leases = ReturnType<typeof createLeases>;
 
 /** Where a job's progress begins in the rows of `left`. */
 const progressAt = 10;
-
-type Bytes = Uint8Array<ArrayBuffer>;
 type Batch = { readonly id: number; readonly owner: string; left: Set<number> };
 
 /** Of a first lease its `seq` is enough; `runAt` is that of the submit then. */
 type Written = number | [seq: number, fence: number, attempt: number, crashes: number, redrives: number, runAt: number,
   lastStartedAt: number | null, isCancelling: 0 | 1, isRight: 0 | 1]; // biome-ignore format: one tuple
 
-export function createLeases(db: DatabaseSync, { bytesOf, ownersOf }: KnownJob): Leases {
+export function createLeases(db: DatabaseSync, { bytesOf, ownersOf }: KnownJob) {
   const insert = db.prepare("INSERT INTO lease (owner, jobs, checksum) VALUES (?, ?, ?)");
   const update = db.prepare("UPDATE lease SET jobs = ?, checksum = ? WHERE id = ?");
   const erase = db.prepare("DELETE FROM lease WHERE id = ?");
@@ -135,8 +124,10 @@ export function createLeases(db: DatabaseSync, { bytesOf, ownersOf }: KnownJob):
 
   left();
   return {
-    running,
-    take: (owner, jobs) => {
+    /** The jobs that run: as many as run at once, so never many. */
+    running: running as ReadonlyMap<number, RunningJob>,
+    /** Writes down that these jobs are leased. */
+    take: (owner: string, jobs: readonly RunningJob[]): void => {
       if (jobs.length === 0) return;
       const text = textOf(jobs);
       const id = Number(insert.run(owner, text, checksumOf(owner, text)).lastInsertRowid);
@@ -147,14 +138,16 @@ export function createLeases(db: DatabaseSync, { bytesOf, ownersOf }: KnownJob):
         batch.left.add(job.seq);
       }
     },
-    end: (seq) => {
+    /** A job runs no longer. */
+    end: (seq: number): void => {
       const batch = batches.get(seq)!;
       running.delete(seq);
       batches.delete(seq);
       batch.left.delete(seq);
       if (batch.left.size === 0) changed.add(batch);
     },
-    cancel: (seq) => {
+    /** A running job is to stop; durable with the transaction. */
+    cancel: (seq: number): void => {
       const job = running.get(seq)!;
       if (job.isCancelling) return;
       job.isCancelling = true;

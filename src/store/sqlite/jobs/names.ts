@@ -2,20 +2,13 @@ import type { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import { prepareQuery } from "../thread/connection.ts";
 
-export type Names = {
-  /** The number of a client, pool or task, given to it when it is new. */
-  of(text: string): number;
-  /** The same; undefined when it never had one. */
-  find(text: string): number | undefined;
-  /** A text that no job can have, where only damage can have written the number. */
-  text(id: number): string;
-};
+export type Names = ReturnType<typeof createNames>;
 
 /** Names kept in memory; beyond it all are read again. */
 const cached = 10_000;
 
 /** The numbers that rows have for clients, pools and tasks. Their texts are checked when the store is opened. */
-export function createNames(db: DatabaseSync): Names {
+export function createNames(db: DatabaseSync) {
   const byText = prepareQuery<[number]>(db, "SELECT id FROM name WHERE text = ?");
   const byNumber = prepareQuery<[string]>(db, "SELECT text FROM name WHERE id = ?");
   const insert = db.prepare("INSERT INTO name (text, checksum) VALUES (?, ?)");
@@ -40,9 +33,12 @@ export function createNames(db: DatabaseSync): Names {
   }
 
   return {
+    /** Undefined when it never had one. */
     find,
-    of: (text) => find(text) ?? keep(text, Number(insert.run(text, crc32(text)).lastInsertRowid)),
-    text: (id) => {
+    /** The number of a client, pool or task, given to it when it is new. */
+    of: (text: string): number => find(text) ?? keep(text, Number(insert.run(text, crc32(text)).lastInsertRowid)),
+    /** A text that no job can have, where only damage can have written the number. */
+    text: (id: number): string => {
       const known = texts.get(id) ?? byNumber.get(id)?.[0];
       if (known !== undefined) keep(known, id);
       return known ?? "";

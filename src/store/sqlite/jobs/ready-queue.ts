@@ -2,7 +2,14 @@ import type { DatabaseSync } from "node:sqlite";
 import type { Ready } from "../../store.ts";
 import { areRight, createRowWriter } from "../integrity/checked-rows.ts";
 import { prepareQuery } from "../thread/connection.ts";
-import { type JobNumbers, jobNumbers, type Nulls, type ProgressNumbers, progressNumbers } from "./job-rows.ts";
+import {
+  type Bytes,
+  type JobNumbers,
+  jobNumbers,
+  type Nulls,
+  type ProgressNumbers,
+  progressNumbers,
+} from "./job-rows.ts";
 
 /** Higher than any priority. */
 const aboveAll = 1_000;
@@ -13,8 +20,6 @@ export type Place = readonly [
   expiresAt: number | null,
 ];
 export const placeColumns = ["pool", "is_suspect", "priority", "run_at", "seq", "expires_at"] as const;
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** A place with its checksum, the job in it, and what attempts so far left. Null: there is no such row. */
 export type DueRow = [

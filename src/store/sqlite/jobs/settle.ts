@@ -30,7 +30,7 @@ export function createSettle(tables: Tables) {
       if (fence > 1) progress.remove(seq);
     }
     leases.end(seq);
-    counters.stored(finishedAt);
+    counters.record(finishedAt);
     counters.add(job.pool, RUNNING, -1);
     return "written";
   }

@@ -7,14 +7,12 @@ import { idBytes, orNull, type TextColumn, textOfId } from "../thread/columns.ts
 import { prepareQuery } from "../thread/connection.ts";
 import { type Calls, QUEUED, type SubmissionColumns } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
-import { jobColumns, toColumns, toRecord } from "./job-rows.ts";
+import { type Bytes, jobColumns, toColumns, toRecord } from "./job-rows.ts";
 
 const SQLITE_CONSTRAINT_UNIQUE = 2067;
 
 type Answers = Calls["submit"]["answer"];
 type Answer = ReturnType<Answers["get"]>;
-type Bytes = Uint8Array<ArrayBuffer>;
-
 type Job = {
   /** Its place in the call. */
   readonly index: number;
@@ -103,7 +101,7 @@ export function createSubmit(db: DatabaseSync, tables: Tables) {
       record,
     });
     counters.takeSeq(seq);
-    counters.stored(submittedAt);
+    counters.record(submittedAt);
     counters.add(pool, QUEUED, 1);
   }
 

@@ -119,6 +119,6 @@ export function createExecutor(db: DatabaseSync, { onCommit, onDamage }: Executo
       const writes = batches.some(({ commands: asked }) => asked.some(({ call }) => writing.has(call)));
       return writes ? transact(() => batches.map(answer)) : batches.map(answer);
     },
-    record: () => transact(tables.counters.record),
+    record: () => transact(tables.counters.writeTotal),
   };
 }
