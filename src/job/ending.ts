@@ -2,7 +2,17 @@
  * How an attempt ended, as a record of bytes: a job's result when it is final, a line of its history when the attempt did not
  * succeed. It says whose it is, so that a result is delivered without its job, which may be gone. See record.ts.
  */
-import type { Ending, Failure, FinalState, JobState, NewJob, Outcome, PastAttempt, StoredResult } from "./job.ts";
+import type {
+  DeadReason,
+  Ending,
+  Failure,
+  FinalState,
+  JobState,
+  NewJob,
+  Outcome,
+  PastAttempt,
+  StoredResult,
+} from "./job.ts";
 import { noLabels } from "./job.ts";
 import { noBytes, payloadOf, withLabel, writeLabels, writePayload, writer } from "./record-fields.ts";
 import { WireReader } from "./wire.ts";
@@ -133,9 +143,9 @@ function readFailed(message: Buffer): { readonly attempt: Attempt; readonly fail
   return { attempt, failure };
 }
 
-/** As they are written: by their place. */
-const states = ["QUEUED", "RUNNING", "SUCCEEDED", "DEAD", "CANCELLED"] as const satisfies readonly JobState[];
-const deadReasons = ["exhausted", "permanent", "expired", "poison"] as const;
+/** As they are written, here and in the columns of stores: by their place. */
+export const states = ["QUEUED", "RUNNING", "SUCCEEDED", "DEAD", "CANCELLED"] as const satisfies readonly JobState[];
+export const deadReasons = ["exhausted", "permanent", "expired", "poison"] as const satisfies readonly DeadReason[];
 const outcomes = ["succeeded", "failed", "timed_out", "lost", "released", "cancelled", "expired"] as const;
 
 function writeFailure(field: number, failure: Failure): void {

@@ -4,6 +4,7 @@
  * (https://protobuf.dev/programming-guides/encoding/)
  */
 import { crc32 } from "node:zlib";
+import { idBytes, readId, writeId } from "./id.ts";
 
 const varint = 0;
 const fixed64 = 1;
@@ -128,13 +129,10 @@ export class WireWriter {
   /** A UUID in its 36-character form, as 16 bytes. */
   uuid(field: number, text: string): void {
     this.#reserve(18);
-    const slab = this.#slab;
-    slab[this.#at++] = (field << 3) | lengthDelimited;
-    slab[this.#at++] = 16;
-    for (let index = 0; index < 36; index += 2) {
-      if (text.charCodeAt(index) === dash) index += 1;
-      slab[this.#at++] = (digitOf(text.charCodeAt(index)) << 4) | digitOf(text.charCodeAt(index + 1));
-    }
+    this.#slab[this.#at++] = (field << 3) | lengthDelimited;
+    this.#slab[this.#at++] = idBytes;
+    writeId(text, this.#slab, this.#at);
+    this.#at += idBytes;
   }
 
   /**
@@ -228,15 +226,8 @@ export class WireReader {
   }
 
   uuid(): string {
-    let at = this.#at + 1; // behind the length
-    this.#at += 17;
-    for (let index = 0; index < 36; index += 2) {
-      if (uuidForm[index] === dash) index += 1;
-      const byte = this.#bytes[at++] as number;
-      uuidForm[index] = hexDigits[byte >>> 4] as number;
-      uuidForm[index + 1] = hexDigits[byte & 15] as number;
-    }
-    return uuidForm.toString("latin1"); // in one piece: one put together of slices takes five times the memory
+    this.#at += 1 + idBytes; // its length comes first
+    return readId(this.#bytes, this.#at - idBytes);
   }
 
   /** Passes over a field, as over one that a later version wrote. */
@@ -255,16 +246,6 @@ export class WireReader {
       if (!(byte > 127)) return value; // also where the bytes end
     }
   }
-}
-
-const dash = 45;
-const hexDigits = Buffer.from("0123456789abcdef");
-/** The dashes are in their places. */
-const uuidForm = Buffer.from("00000000-0000-0000-0000-000000000000");
-
-/** Of a lower-case hex digit. */
-function digitOf(code: number): number {
-  return code < 58 ? code - 48 : code - 87;
 }
 
 function viewOf(bytes: Uint8Array): DataView {

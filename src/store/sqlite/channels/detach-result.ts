@@ -1,10 +1,10 @@
 import type { DatabaseSync } from "node:sqlite";
-import { readEnding } from "../../../job/ending.ts";
+import { readEnding, states } from "../../../job/ending.ts";
 import { isSound } from "../../../job/wire.ts";
 import { areRight, bindingOf, type Cell, checksumWith, wrongChecksum } from "../integrity/checked-rows.ts";
 import { type Bytes, endedColumns, type EndedNumbers } from "../jobs/job-rows.ts";
 import { prepareQuery } from "../thread/connection.ts";
-import { states, SUCCEEDED } from "../thread/protocol.ts";
+import { SUCCEEDED } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 
 export type DetachResult = ReturnType<typeof createDetachResult>;

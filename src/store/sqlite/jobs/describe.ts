@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import { states } from "../../../job/ending.ts";
 import { isFinal } from "../../../job/job.ts";
 import type { Standing } from "../../../job/stored-job.ts";
 import { isSound, isSoundHead } from "../../../job/wire.ts";
@@ -6,7 +7,7 @@ import { substituteEnding, substituteRecord } from "../integrity/substitutes.ts"
 import type { BytesWriter } from "../thread/bytes.ts";
 import { bytesOfId, textOfId } from "../thread/columns.ts";
 import { prepareQuery } from "../thread/connection.ts";
-import { type Calls, SUCCEEDED, states, type StoredAnswer } from "../thread/protocol.ts";
+import { type Calls, SUCCEEDED, type StoredAnswer } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 import { type Bytes, toRecord } from "./job-rows.ts";
 import {

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { isFinal, type JobState } from "../../../job/job.ts";
-import { decodeResult, encodeEnding } from "../../../job/ending.ts";
+import { decodeResult, encodeEnding, states } from "../../../job/ending.ts";
 import { decodeJob } from "../../../job/record.ts";
 import { cancel, redrive } from "../../../job/transition.ts";
 import { isSound } from "../../../job/wire.ts";
@@ -9,7 +9,7 @@ import type { DetachResult } from "../channels/detach-result.ts";
 import { substituteRecord } from "../integrity/substitutes.ts";
 import { bytesOfId } from "../thread/columns.ts";
 import { prepareQuery } from "../thread/connection.ts";
-import { type Calls, CANCELLED, QUEUED, states, SUCCEEDED } from "../thread/protocol.ts";
+import { type Calls, CANCELLED, QUEUED, SUCCEEDED } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 import { type Bytes, endedNumbers, type EndedNumbers, toRecord } from "./job-rows.ts";
 import {

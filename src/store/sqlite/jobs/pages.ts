@@ -1,11 +1,11 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
-import { decodeResult } from "../../../job/ending.ts";
+import { deadReasons, decodeResult, states } from "../../../job/ending.ts";
 import { decodeJob } from "../../../job/record.ts";
 import type { JobFilter } from "../../store.ts";
 import type { BytesWriter } from "../thread/bytes.ts";
 import { textOfId } from "../thread/columns.ts";
 import { prepareNamed, prepareTuples } from "../thread/connection.ts";
-import { type Calls, DEAD, deadReasons, QUEUED, RUNNING, states, type StoredAnswer } from "../thread/protocol.ts";
+import { type Calls, DEAD, QUEUED, RUNNING, type StoredAnswer } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 import { createDescribe, describing } from "./describe.ts";
 import { behindStored, toState, withProgress, withProgressAndEnd } from "./stored-jobs.ts";

@@ -1,9 +1,10 @@
+import { states } from "../../../job/ending.ts";
 import { isSuspect } from "../../../job/job.ts";
 import { judge } from "../../../job/transition.ts";
 import type { Settled } from "../../store.ts";
 import type { BytesReader } from "../thread/bytes.ts";
 import { orNull } from "../thread/columns.ts";
-import { type Calls, QUEUED, RUNNING, type SettlementColumns, states } from "../thread/protocol.ts";
+import { type Calls, QUEUED, RUNNING, type SettlementColumns } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 
 /** Writes how attempts ended, and the result of each job that is final with it. */

@@ -1,5 +1,5 @@
 import type { Lease, StoredJob } from "../../../job/job.ts";
-import { decodeResult } from "../../../job/ending.ts";
+import { deadReasons, decodeResult, states } from "../../../job/ending.ts";
 import { decodeLease } from "../../../job/record.ts";
 import { decodeStored, decodeWhole } from "../../../job/stored-job.ts";
 import type { Settling, StoreCalls, Submission, Submitted } from "../../store.ts";
@@ -8,19 +8,26 @@ import type { BytesReader, BytesWriter } from "./bytes.ts";
 import { bytesOfIds, orNull, toNumberColumn, toTextColumn } from "./columns.ts";
 import {
   type Calls,
-  deadReasons,
   type LeaseColumns,
+  plainCalls,
   type SettlementColumns,
-  states,
   type StoredAnswer,
   type SubmissionColumns,
 } from "./protocol.ts";
 
-const same = <T>(value: T): T => value;
-
 /** The port's methods as commands in batches; everything but `close`. Runs in the server's thread. */
 export function createCalls({ call }: Batches): Omit<StoreCalls, "close"> {
+  const plain = plainCalls.map((name) => [
+    name,
+    (request: never) =>
+      call(
+        name,
+        () => request,
+        (answer) => answer,
+      ),
+  ]);
   return {
+    ...(Object.fromEntries(plain) as Pick<StoreCalls, (typeof plainCalls)[number]>),
     submit: (jobs) =>
       call(
         "submit",
@@ -33,7 +40,6 @@ export function createCalls({ call }: Batches): Omit<StoreCalls, "close"> {
         () => request,
         ({ leases, nextDueAt }, bytes) => ({ leases: toLeases(leases, bytes), nextDueAt }),
       ),
-    extend: (request) => call("extend", () => request, same),
     settle: (attempts) =>
       call(
         "settle",
@@ -47,11 +53,6 @@ export function createCalls({ call }: Batches): Omit<StoreCalls, "close"> {
         ({ leases, holders }, bytes) =>
           toLeases(leases, bytes).map((lease, index) => ({ ...lease, ...holders[index]! })),
       ),
-    recover: (request) => call("recover", () => request, same),
-    states: (names) => call("states", () => names, same),
-    cancel: (request) => call("cancel", () => request, same),
-    redrive: (request) => call("redrive", () => request, same),
-    remove: (request) => call("remove", () => request, same),
     get: (request) =>
       call(
         "get",
@@ -71,8 +72,6 @@ export function createCalls({ call }: Batches): Omit<StoreCalls, "close"> {
         () => request,
         ({ jobs, nextSeq }, bytes) => ({ jobs: jobs.map((job) => toStored(job, bytes)), nextSeq }),
       ),
-    find: (request) => call("find", () => request, same),
-    ahead: (request) => call("ahead", () => request, same),
     results: (request) =>
       call(
         "results",
@@ -83,15 +82,6 @@ export function createCalls({ call }: Batches): Omit<StoreCalls, "close"> {
           return { results: decoded, ...positions };
         },
       ),
-    ack: (requests) => call("ack", () => requests, same),
-    prune: (request) => call("prune", () => request, same),
-    counts: () => call("counts", () => null, same),
-    latest: () => call("latest", () => null, same),
-    size: () => call("size", () => null, same),
-    ready: (request) => call("ready", () => request, same),
-    oldest: (request) => call("oldest", () => request, same),
-    override: (request) => call("override", () => request, same),
-    overrides: () => call("overrides", () => null, same),
   };
 }
 

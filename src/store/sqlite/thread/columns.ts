@@ -1,4 +1,5 @@
 /** How rows cross between threads: columns by name, as arrays, with their bytes in one buffer. */
+import { idBytes, readId, writeId } from "../../../job/id.ts";
 
 /** A column of numbers; NaN stands for null. */
 export type NumberColumn = Float64Array<ArrayBuffer>;
@@ -37,17 +38,11 @@ export function toTextColumn<Row>(rows: readonly Row[], textOf: (row: Row) => st
   return { texts, places };
 }
 
-const idLength = 36;
-export const idBytes = 16;
-
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** The 16 bytes of a UUID in its 36-character form, in lower case; null: it is none, and names no job. */
 export function bytesOfId(id: string): Uint8Array<ArrayBuffer> | null {
-  if (!uuid.test(id)) return null;
-  const bytes = new Uint8Array(idBytes);
-  writeId(id, bytes, 0);
-  return bytes;
+  return uuid.test(id) ? bytesOfIds([id], (same) => same) : null;
 }
 
 /** Those of many, end to end. */
@@ -57,20 +52,4 @@ export function bytesOfIds<Row>(rows: readonly Row[], idOf: (row: Row) => string
   return bytes;
 }
 
-function writeId(id: string, bytes: Uint8Array, from: number): void {
-  let at = from;
-  for (let index = 0; index < idLength; index += 2) {
-    if (id.charCodeAt(index) === dash) index += 1;
-    bytes[at++] = (digitOf(id.charCodeAt(index)) << 4) | digitOf(id.charCodeAt(index + 1));
-  }
-}
-
-const dash = 45;
-
-/** Of a lower-case hexadecimal digit. */
-const digitOf = (code: number) => (code < 58 ? code - 48 : code - 87);
-
-export function textOfId(bytes: Uint8Array): string {
-  const hex = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
-}
+export const textOfId = (bytes: Uint8Array) => readId(bytes, 0);

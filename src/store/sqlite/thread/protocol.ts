@@ -1,29 +1,23 @@
 /** What the server's thread and the store's thread say to each other. Rows travel as columns, records as bytes. */
-import type { DeadReason, Failure, JobState } from "../../../job/job.ts";
+import type { Failure } from "../../../job/job.ts";
 import type { Standing } from "../../../job/stored-job.ts";
 import type {
-  AckRequest,
   ExpiredLease,
   ListRequest,
   Results,
   ResultsRequest,
   Settled,
   StoreCalls,
-  StoreSize,
   Submitted,
 } from "../../store.ts";
 import type { NumberColumn, TextColumn } from "./columns.ts";
 
-/** The states as the tables have them: a state's number is its place here. */
-export const states = ["QUEUED", "RUNNING", "SUCCEEDED", "DEAD", "CANCELLED"] as const satisfies readonly JobState[];
+/** The states as the tables have them: each by its place in `states` (job/ending.ts). */
 export const QUEUED = 0;
 export const RUNNING = 1;
 export const SUCCEEDED = 2;
 export const DEAD = 3;
 export const CANCELLED = 4;
-
-/** Why a job is dead, as the tables have it. */
-export const deadReasons = ["exhausted", "permanent", "expired", "poison"] as const satisfies readonly DeadReason[];
 
 /** What is submitted. All ids, then of each job its record and, where it has a key, its content follow in the bytes. */
 export type SubmissionColumns = {
@@ -103,12 +97,13 @@ export type WholeAnswer = StoredAnswer & {
   readonly historyBytes: number[];
 };
 
-type OwnCall =
-  | ("submit" | "lease" | "settle" | "expired" | "results" | "get" | "list")
-  | ("ack" | "counts" | "latest" | "overrides" | "size" | "close");
 /** Calls that cross as the port has them. */
-type SameCalls = {
-  [K in Exclude<keyof StoreCalls, OwnCall>]: {
+export const plainCalls = [
+  ...(["extend", "recover", "states", "cancel", "redrive", "remove", "find", "ahead", "ack", "prune"] as const),
+  ...(["counts", "latest", "size", "ready", "oldest", "override", "overrides"] as const),
+] as const;
+type PlainCalls = {
+  [K in (typeof plainCalls)[number]]: {
     request: Parameters<StoreCalls[K]>[0];
     answer: Awaited<ReturnType<StoreCalls[K]>>;
   };
@@ -116,7 +111,7 @@ type SameCalls = {
 type Asked<K extends keyof StoreCalls> = Parameters<StoreCalls[K]>[0];
 
 /** Each call's request and answer as they cross. */
-export type Calls = SameCalls & {
+export type Calls = PlainCalls & {
   /** Only what was not accepted. */
   submit: { request: SubmissionColumns; answer: Map<number, Exclude<Submitted, { kind: "known" }> | KnownAnswer> };
   lease: { request: Asked<"lease">; answer: { leases: LeaseColumns; nextDueAt: number | null } };
@@ -124,13 +119,8 @@ export type Calls = SameCalls & {
   settle: { request: SettlementColumns; answer: Map<number, Settled> };
   expired: { request: Asked<"expired">; answer: { leases: LeaseColumns; holders: Holder[] } };
   results: { request: ResultsRequest; answer: Omit<Results, "results"> & { results: ResultColumns } };
-  ack: { request: readonly AckRequest[]; answer: Awaited<ReturnType<StoreCalls["ack"]>> };
   get: { request: Asked<"get">; answer: WholeAnswer | null };
   list: { request: ListRequest; answer: { jobs: StoredAnswer[]; nextSeq: number | null } };
-  counts: { request: null; answer: Awaited<ReturnType<StoreCalls["counts"]>> };
-  latest: { request: null; answer: number };
-  overrides: { request: null; answer: Awaited<ReturnType<StoreCalls["overrides"]>> };
-  size: { request: null; answer: StoreSize };
 };
 export type Call = keyof Calls;
 export type Command = { [K in Call]: { readonly call: K; readonly request: Calls[K]["request"] } }[Call];
