@@ -53,7 +53,7 @@ export type PoolSnapshot = {
 
 /** A change of a pool's target; or growth that was refused, and then `from` and `to` are equal. */
 export type ScalingDecision = {
-  readonly at: Date | undefined;
+  readonly at: Date;
   readonly from: number;
   readonly to: number;
   readonly why: string;
@@ -203,7 +203,7 @@ function toPoolSnapshot(row: PoolStats): PoolSnapshot {
     concurrency: row.concurrency,
     eligible: Number(row.eligible),
     busyWorkers: row.busyWorkers,
-    decisions: row.decisions.map(({ at, from, to, why }) => ({ at: toDate(at), from, to, why })),
+    decisions: row.decisions.map(({ at, from, to, why }) => ({ at: toDate(at) ?? new Date(0), from, to, why })),
   };
 }
 

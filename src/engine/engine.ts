@@ -268,10 +268,13 @@ export function createEngine(parts: EngineParts): Engine {
         if (!found) return undefined;
         const { pool, dispatcher } = isSuspect(job) ? found.suspects : found;
         const waiting = dispatcher.waiting().map(({ seq }) => seq);
-        const { startingMs } = pool;
-        const workers = pool.bounds().max;
-        const { pause } = poolControl.overrides(job.pool);
-        return { running: dispatcher.running(), waiting, workers, pause, isBroken: !pool.canRun(), startingMs };
+        const { concurrency, startingMs } = pool;
+        const [latest] = isSuspect(job) ? [] : autoscaler.decisions(job.pool);
+        return {
+          ...{ running: dispatcher.running(), waiting, workers: Math.max(pool.target(), 1), concurrency, startingMs },
+          refusal: latest?.from === latest?.to ? latest?.why : undefined,
+          ...{ pause: poolControl.overrides(job.pool).pause, isBroken: !pool.canRun() },
+        };
       },
     }),
     async recover() {

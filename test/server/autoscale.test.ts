@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PoolStats } from "../../src/gen/millpond/v1/stats_pb.ts";
+import { runHere } from "../cli/here.ts";
+import { outputOf } from "../cli/run.ts";
 import { startMillpond } from "../cli/server.ts";
 import { follow, json, newChannel } from "../rpc/jobs.ts";
 import { until } from "../support/until.ts";
@@ -26,6 +28,8 @@ test("a burst takes a pool from two to ten workers and back, and Stats says why"
   await follow(client, { channel }, 300);
   await until(() => look(({ workers, target }) => workers === 2 && target === 2));
 
+  const list = await runHere(["pools", "list"], { env: { MILLPOND_ADDRESS: server.serving.grpc } });
+  assert.match(outputOf(list), /^\d{4}-\S+ \S+ +io +2 → 4 +more than 5 jobs wait for each of 2 workers$/m);
   const [last, ...before] = io!.decisions;
   assert.match(last!.why, /^no more than \d of \d+ workers were needed for 0\.5 s$/);
   const growth = before.filter(({ from, to }) => to > from).toReversed();

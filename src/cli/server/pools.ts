@@ -153,6 +153,10 @@ function byWhom({ by, at }: PauseInfo): string {
 }
 
 function poolLines(terminal: Terminal, pools: readonly PoolSnapshot[]): string[] {
+  return [...stateLines(terminal, pools), ...decisionLines(terminal, pools)];
+}
+
+function stateLines(terminal: Terminal, pools: readonly PoolSnapshot[]): string[] {
   return table(
     terminal,
     [
@@ -163,7 +167,7 @@ function poolLines(terminal: Terminal, pools: readonly PoolSnapshot[]): string[]
       { title: "MIN", align: "right" },
       { title: "MAX", align: "right" },
       { title: "RUNNING", align: "right" },
-      { title: "READY", align: "right", style: (cell) => (cell === "0" ? undefined : "waiting") },
+      { title: "ELIGIBLE", align: "right", style: (cell) => (cell === "0" ? undefined : "waiting") },
       { title: "QUEUED", align: "right", style: (cell) => (cell === "0" ? undefined : "waiting") },
       { title: "OLDEST", align: "right" },
       {
@@ -187,6 +191,22 @@ function poolLines(terminal: Terminal, pools: readonly PoolSnapshot[]): string[]
   );
 }
 
+/** What the autoscaler decided last, newest first, and nothing while it decided nothing. */
+function decisionLines(terminal: Terminal, pools: readonly PoolSnapshot[]): string[] {
+  const all = pools.flatMap(({ pool, decisions }) => decisions.map((decision) => ({ pool, ...decision })));
+  if (all.length === 0) return [];
+  const newest = all.toSorted((a, b) => b.at.getTime() - a.at.getTime()).slice(0, maxDecisions);
+  const columns = [{ title: "AT" }, { title: "POOL" }, { title: "WORKERS" }, { title: "WHY" }] as const;
+  const rows = newest.map(({ at, pool, from, to, why }) => [
+    moment(at),
+    pool,
+    from === to ? String(to) : `${from} → ${to}`,
+    why,
+  ]);
+  return ["", ...table(terminal, columns, rows)];
+}
+
+const maxDecisions = 10;
 const open = "open";
 const broken = "broken";
 

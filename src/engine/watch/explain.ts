@@ -28,7 +28,7 @@ export type Explanation = {
   readonly ahead: number;
   /** Jobs that its pool runs now; of a suspect those that run in processes of their own. */
   readonly running: number;
-  /** Threads that its pool may have; of a suspect processes of their own. */
+  /** Threads that its pool may have now; of a suspect processes of their own. */
   readonly workers: number;
 };
 
@@ -43,6 +43,10 @@ export type ExplainedLane = {
   /** Jobs that are leased, for the store RUNNING, and wait for a worker: the next to start first. */
   readonly waiting: readonly number[];
   readonly workers: number;
+  /** Jobs that one of them runs at once. */
+  readonly concurrency: number;
+  /** Why the pool gets no more workers; undefined: that is not refused. */
+  readonly refusal: string | undefined;
   /** Null: its pool is not paused. */
   readonly pause: PoolPause | null;
   /** Whether its threads cannot start. */
@@ -75,7 +79,14 @@ export function createExplain({ store, clock, laneOf, isDraining }: ExplainParts
     const startingMs = job.state === "RUNNING" ? lane?.startingMs(job.seq) : undefined;
     const hasStarted = job.state === "RUNNING" && place === -1 && startingMs === undefined;
     const cause = causeOf(job, now, { ahead, hasStarted, startingMs, lane, isDraining: isDraining() });
-    const text = sentence(cause, job, now, { ahead, running, workers, startingMs, pause: lane?.pause });
+    const text = sentence(cause, job, now, {
+      ahead,
+      running,
+      workers,
+      startingMs,
+      pause: lane?.pause,
+      refusal: lane?.refusal,
+    });
     return { cause, text, job, ahead, running, workers };
   };
 }
@@ -100,7 +111,7 @@ function causeOf(job: StoredJob, now: number, situation: Situation): Cause {
   if (isSuspect(job)) return "suspect";
   if (lane.isBroken) return "pool_broken";
   if (startingMs !== undefined) return "worker_starting";
-  return ahead === 0 && lane.running >= lane.workers ? "workers_busy" : "queued";
+  return ahead === 0 && lane.running >= lane.workers * lane.concurrency ? "workers_busy" : "queued";
 }
 
 function sentence(
@@ -113,12 +124,15 @@ function sentence(
     workers,
     startingMs = 0,
     pause,
+    refusal,
   }: Pick<Explanation, "ahead" | "running" | "workers"> & {
     readonly startingMs: number | undefined;
     readonly pause: PoolPause | null | undefined;
+    readonly refusal: string | undefined;
   },
 ): string {
   const { state, deadReason, attempts, maxAttempts, runAt, pool, failure } = job;
+  const size = refusal === undefined ? "" : `; ${refusal}`;
   switch (cause) {
     case "running":
       return `it runs${isSuspect(job) ? " in a process of its own" : ""}: attempt ${attempts} of ${maxAttempts}`;
@@ -133,9 +147,9 @@ function sentence(
     case "queued":
       return ahead === 0
         ? `it is the next to start in pool "${pool}"`
-        : `${ahead === maxAhead ? `${maxAhead} jobs or more` : count(ahead, "job")} of pool "${pool}" ${ahead === 1 ? "starts" : "start"} before it`;
+        : `${ahead === maxAhead ? `${maxAhead} jobs or more` : count(ahead, "job")} of pool "${pool}" ${ahead === 1 ? "starts" : "start"} before it${size}`;
     case "workers_busy":
-      return `it is the next to start, and pool "${pool}" is busy: it runs ${count(running, "job")} on ${count(workers, "worker")}`;
+      return `it is the next to start, and pool "${pool}" is busy: it runs ${count(running, "job")} on ${count(workers, "worker")}${size}`;
     case "suspect":
       return `it is a suspect, for ${job.crashes} server processes died while it ran: it waits for a process of its own, of which ${running} of ${workers} run, and ${count(ahead, "suspect")} of pool "${pool}" ${ahead === 1 ? "starts" : "start"} before it`;
     case "draining":

@@ -13,6 +13,8 @@ function open({ pool: given = {}, isDraining = false }: Facts = {}) {
     running: 0,
     waiting: [],
     workers: 2,
+    concurrency: 1,
+    refusal: undefined,
     pause: null,
     isBroken: false,
     startingMs: () => undefined,
@@ -131,6 +133,18 @@ test("the first job waits for a worker while all are busy", async () => {
   assert.equal(text, 'it is the next to start, and pool "cpu" is busy: it runs 2 jobs on 2 workers');
 });
 
+test("workers that run several jobs at once are busy when each runs as many as it may", async () => {
+  const cause = async (running: number) => (await explained({ pool: { running, workers: 2, concurrency: 32 } })).cause;
+  assert.deepEqual([await cause(63), await cause(64)], ["queued", "workers_busy"]);
+});
+
+test("a job that waits for workers that do not fit into memory says so", async () => {
+  const refusal = "no growth beyond the memory: of 512 MiB the process has 500 MiB, and a worker takes 32 MiB";
+  const pool = { running: 2, workers: 2, refusal };
+  assert.ok((await explained({ pool })).text.endsWith(`on 2 workers; ${refusal}`));
+  assert.ok((await explained({ pool, before: newJobs(1) })).text.endsWith(`starts before it; ${refusal}`));
+});
+
 test("a job that is leased and waits for a worker does not run yet, and starts before those that are not", async () => {
   const { store, explain } = open({ pool: { running: 2, waiting: [2, 3] } });
   const jobs = newJobs(4);
@@ -156,7 +170,10 @@ test("a job that is leased while those before it are counted waits for a worker,
     const store = createMemoryStore();
     const job = newJob();
     await submit(store, [job]);
-    const pool = { running: 2, waiting, workers: 2, pause: null, isBroken: false, startingMs: () => undefined };
+    const pool: ExplainedLane = {
+      ...{ running: 2, waiting, workers: 2, concurrency: 1, refusal: undefined },
+      ...{ pause: null, isBroken: false, startingMs: () => undefined },
+    };
     const explain = createExplain({
       store: {
         get: store.get,
