@@ -118,7 +118,7 @@ type State = {
 export function createDispatcher(parts: DispatcherParts): Dispatcher {
   const { pool, suspects, store, backlog, clock, owner, leaseMs, settle } = parts;
   const chunkSize = createChunkSize(parts.maxChunk);
-  const prefetch = createPrefetch(pool.target, maxPrefetch);
+  const prefetch = createPrefetch(pool.target, { first: parts.maxChunk, max: maxPrefetch });
   const waiting = createWaitingLeases((jobs) => backlog.change(pool.name, jobs));
   const inFlight = createInFlight();
   const alarm = createAlarm(clock, poll);
@@ -177,7 +177,8 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 
   function take({ leases, nextDueAt }: Leased, limit: number, askedMs: number): void {
     if (leases.length > 0) {
-      prefetch.recordLease(clock.monotonicMs() - askedMs);
+      const hasCrashed = leases.some(({ crashes }) => crashes > 0);
+      prefetch.recordLease(askedMs, clock.monotonicMs(), hasCrashed);
       const isCancelled = ({ seq }: Lease) => state.cancelled.has(seq);
       const marked = leases.some(isCancelled)
         ? leases.map((each) => (isCancelled(each) ? { ...each, isCancelling: true } : each))

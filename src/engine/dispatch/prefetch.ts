@@ -6,19 +6,27 @@ export type Prefetch = {
   /**
    * Jobs worth holding ready: what the workers use up until more can be there. 0 while nothing is known of the jobs or they
    * take 100 ms or more on average. Otherwise at least `chunk`, the size of a chunk, and at most the larger of `chunk` and
-   * what keeps each worker busy for 100 ms; never more than `max`.
+   * what keeps each worker busy for 100 ms; never more than the bound, see `recordLease`.
    */
   jobs(chunk: number): number;
   /** How long a job took, in milliseconds. */
   recordJob(tookMs: number): void;
-  /** How long it took from asking for a lease that brought jobs to its answer, in milliseconds. */
-  recordLease(tookMs: number): void;
+  /**
+   * A lease brought jobs: when it was asked for and answered, by the monotonic clock. The bound is `first` in the beginning, and doubles
+   * with the first lease after each quarter of a second, up to `max`. `hasCrashed`: a job was among them that a dead process
+   * held, and the bound is `first` again: should that job be what kills processes, few others become suspects with it.
+   */
+  recordLease(askedMs: number, nowMs: number, hasCrashed: boolean): void;
 };
+
+export type PrefetchBounds = { readonly first: number; readonly max: number };
 
 /** More work gains nothing from being held ready, and another server might have a free worker for it. */
 const mostMs = 100;
 /** What the latest one counts in an average: of jobs so little that a rare slow one has its share and no more. */
 const shares = { job: 0.01, lease: 0.1 };
+/** The pause between two doublings of the bound. A retry comes sooner than the bound is large. */
+const growMs = 250;
 /** Shorter times count as this, so that none is divided by 0. */
 const leastMs = 0.001;
 
@@ -28,11 +36,13 @@ const leastMs = 0.001;
  * Where a few are slow that is too little: between two slow ones a worker runs through far more. One that begins a job
  * uses up at least `time / mean(min(job, time)) - 1` others in that time (Wald's equation).
  */
-export function createPrefetch(workers: () => number, max: number): Prefetch {
+export function createPrefetch(workers: () => number, { first, max }: PrefetchBounds): Prefetch {
   const lease = createMean(shares.lease);
   const job = createMean(shares.job);
   /** Of jobs, none longer than what is ready has to last. */
   const cutJob = createMean(shares.job);
+  let bound = Math.min(first, max);
+  let grewMs: number | undefined;
   const lastsMs = () => Math.max(2 * lease.value(), leastMs);
 
   return {
@@ -40,14 +50,20 @@ export function createPrefetch(workers: () => number, max: number): Prefetch {
       if (job.value() >= mostMs) return 0;
       const each = Math.max(lastsMs() / job.value(), lastsMs() / cutJob.value() - 1);
       const most = mostMs / job.value();
-      return Math.min(Math.max(Math.floor(workers() * Math.min(each, most)), chunk), max);
+      return Math.min(Math.max(Math.floor(workers() * Math.min(each, most)), chunk), bound);
     },
     recordJob(measuredMs) {
       const tookMs = Math.max(measuredMs, leastMs);
       job.add(tookMs);
       cutJob.add(Math.min(tookMs, lastsMs()));
     },
-    recordLease: (tookMs) => lease.add(tookMs),
+    recordLease(askedMs, nowMs, hasCrashed) {
+      lease.add(nowMs - askedMs);
+      grewMs ??= nowMs;
+      if (!hasCrashed && nowMs - grewMs < growMs) return;
+      bound = Math.min(hasCrashed ? first : 2 * bound, max);
+      grewMs = nowMs;
+    },
   };
 }
 

@@ -4,8 +4,8 @@ import { createPrefetch } from "../../../src/engine/dispatch/prefetch.ts";
 
 /** Of workers whose leases take 3 ms: what they hold after jobs that took so long, the same again and again. */
 function after(workers: number, durations: readonly number[], { max = 128, leaseMs = 3 } = {}) {
-  const ahead = createPrefetch(() => workers, max);
-  ahead.recordLease(leaseMs);
+  const ahead = createPrefetch(() => workers, { first: max, max });
+  ahead.recordLease(0, leaseMs, false);
   for (let jobs = 0; jobs < 2_000; jobs += 1) ahead.recordJob(durations[jobs % durations.length] as number);
   return ahead;
 }
@@ -16,9 +16,9 @@ const mixed = Array.from({ length: 200 }, (_, index) => (index === 100 ? 85 : in
 
 describe("jobs held ready", () => {
   test("are none before anything is known of the jobs", () => {
-    const ahead = createPrefetch(() => 2, 128);
+    const ahead = createPrefetch(() => 2, { first: 128, max: 128 });
     assert.equal(ahead.jobs(1), 0);
-    ahead.recordLease(3);
+    ahead.recordLease(0, 3, false);
     assert.equal(ahead.jobs(1), 0);
   });
 
@@ -60,7 +60,7 @@ describe("jobs held ready", () => {
 
   test("follow leases and jobs as they change", () => {
     const ahead = after(2, [1]);
-    for (let leases = 0; leases < 100; leases += 1) ahead.recordLease(6);
+    for (let leases = 0; leases < 100; leases += 1) ahead.recordLease(0, 6, false);
     assert.ok(ahead.jobs(1) >= 23);
     for (let jobs = 0; jobs < 1_000; jobs += 1) ahead.recordJob(6);
     assert.ok(ahead.jobs(1) <= 4);
@@ -70,5 +70,22 @@ describe("jobs held ready", () => {
     assert.equal(after(2, [0]).jobs(1), 128);
     assert.equal(after(2, [-1], { leaseMs: 0 }).jobs(1), 2);
     assert.equal(after(2, [1], { leaseMs: 0 }).jobs(1), 1);
+  });
+
+  test("are few at first, twice as many each quarter of a second, and few again once a job comes that a dead process held", () => {
+    const ahead = createPrefetch(() => 2, { first: 128, max: 1_000 });
+    const leaseAt = (nowMs: number, hasCrashed = false) => ahead.recordLease(nowMs - 100, nowMs, hasCrashed);
+    ahead.recordJob(0.001);
+    const bounds = [100, 200, 350, 500, 600, 850, 1_100].map((nowMs) => {
+      leaseAt(nowMs);
+      return ahead.jobs(1);
+    });
+    assert.deepEqual(bounds, [128, 128, 256, 256, 512, 1_000, 1_000]);
+    leaseAt(1_200, true);
+    assert.equal(ahead.jobs(1), 128);
+    leaseAt(1_300);
+    assert.equal(ahead.jobs(1), 128);
+    leaseAt(1_450);
+    assert.equal(ahead.jobs(1), 256);
   });
 });
