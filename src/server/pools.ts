@@ -33,12 +33,13 @@ export function createPools({ config, loaded, ...shared }: ServerPoolsParts): Se
   const pools: ThreadPool[] = [];
   const isolated: Pool[] = [];
   const reloads: (() => void)[] = [];
-  for (const [name, { work, minWorkers, maxWorkers }] of Object.entries(config.pools)) {
+  for (const [name, { work, minWorkers: configured, maxWorkers }] of Object.entries(config.pools)) {
     const options = {
       ...{ ...shared, name, work, graceMs: config.graceMs, loadMs: config.taskLoadMs },
       outputBounds: { maxBytes: config.limits.messageBytes - messageSlackBytes, maxValues: config.limits.values },
     };
     const code = () => codeOf(name, loaded());
+    const minWorkers = Math.max(configured, hasProbes(code(), config) ? 1 : 0); // one thread probes
     const make = (given: PoolCode) =>
       createPool({ ...options, ...given, minWorkers, maxWorkers, idleMs: config.autoscale.idleMs });
     if (config.watch) {
@@ -59,6 +60,13 @@ export function createPools({ config, loaded, ...shared }: ServerPoolsParts): Se
 
 function codeOf(pool: string, { tasks, sources }: LoadedTasks): PoolCode {
   return { tasks: [...tasks.values()].filter((task) => task.pool === pool), sources };
+}
+
+/** Whether its threads probe resources; those of built-in tasks only where they are configured. */
+function hasProbes({ tasks }: PoolCode, { resources: configured }: Config): boolean {
+  return tasks.some(({ file, resources }) =>
+    resources.some(({ name, hasProbe }) => hasProbe && (name in configured || !file.startsWith(builtInTasks))),
+  );
 }
 
 /** A pool that has built-in tasks only, before and after, keeps its threads. */

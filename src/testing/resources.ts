@@ -33,7 +33,7 @@ export function openResources(
   });
   const used = thread.usedBy(task);
   const member = host.join({
-    ...{ pool: task.pool, probed: [] },
+    ...{ pool: task.pool, uses: [], probed: [] },
     send: (message) => queueMicrotask(() => thread.receive(message)),
   });
   return {

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test, type TestContext } from "node:test";
-import { createFakeClock, type FakeClock } from "../support/fake-clock.ts";
+import { createFakeClock, type FakeClock, turn } from "../support/fake-clock.ts";
 import { allTasks, job, loadsTask, shown, type Tried, tryPool } from "./try-pool.ts";
 
 /** What tasks/boots.ts does in every thread that starts until the test ends. Threads copy the environment. */
@@ -95,6 +95,20 @@ describe("a thread that dies before it is ready", () => {
     await tried.heard(cannotStart);
     assert.equal(tried.pool.canRun(), false);
     await mend(tried, clock);
+    assert.equal(await persist(tried, clock), `succeeded json "booted"`);
+  });
+
+  test("always, in a pool that keeps no threads: its first job finds out, a probe that it can run some again, also at none", async (t) => {
+    bootsBy(t, "always");
+    const clock = createFakeClock();
+    const tried = tryPool(t, { clock, minWorkers: 0, maxWorkers: 2, idleMs: 20, tasks: onlyBoots });
+    const { pool } = tried;
+    assert.deepEqual([pool.workers(), pool.canRun()], [0, true]);
+    assert.equal(await persist(tried, clock), "released");
+    assert.equal(pool.canRun(), false);
+    await mend(tried, clock);
+    while (pool.workers() > 0) await turn();
+    assert.deepEqual([pool.canRun(), pool.free()], [true, 2]);
     assert.equal(await persist(tried, clock), `succeeded json "booted"`);
   });
 

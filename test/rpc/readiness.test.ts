@@ -43,7 +43,7 @@ async function open(t: TestContext) {
     resources: [{ name: "billing", settings: undefined, permits: {}, hasProbe: false }],
     ...{ clock, log, onChanged: readiness.update },
   });
-  const thread = host.join({ pool: "io", probed: [], send() {} });
+  const thread = host.join({ pool: "io", uses: [], probed: [], send() {} });
   const names = new Map([
     [jobs, takesJobs],
     [admin, takesNoJobs],

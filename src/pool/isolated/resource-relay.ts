@@ -45,7 +45,7 @@ export function createRelayEnd(pool: string, host: Pick<ResourceHost, "join">, s
       if (message.kind === "joined") {
         members.set(
           thread,
-          host.join({ pool, probed: [], send: (message) => send({ kind: "resource", thread, message }) }),
+          host.join({ pool, uses: [], probed: [], send: (message) => send({ kind: "resource", thread, message }) }),
         );
         return;
       }

@@ -13,6 +13,8 @@ export type HealthBoard = {
   replace(resources: readonly Pick<PoolResource, "name">[]): void;
   /** `new`: a part that was not known is well. `same`: nothing of note; a problem with another text is the same one. */
   set(report: PartReport): "new" | "away" | "back" | "same";
+  /** The resource is as well as at the start; false: it was well. */
+  forget(resource: string): boolean;
   /** Whether a part of the resource is away. */
   hasProblem(resource: string): boolean;
   /** Resources in their order, their parts by name; the empty part, which every resource has, first. */
@@ -30,6 +32,9 @@ export function createHealthBoard(clock: Clock): HealthBoard {
   let known = new Map<string, Map<string, Part>>();
   const well = (resource: string): Part => ({ resource, part: "", problem: undefined, sinceMs: nowMs() });
 
+  const hasProblem = (resource: string) =>
+    [...(known.get(resource)?.values() ?? [])].some(({ problem }) => problem !== undefined);
+
   return {
     replace(resources) {
       known = new Map(resources.map(({ name }) => [name, known.get(name) ?? new Map([["", well(name)]])]));
@@ -45,7 +50,12 @@ export function createHealthBoard(clock: Clock): HealthBoard {
       if (problem !== undefined) return "away";
       return before ? "back" : "new";
     },
-    hasProblem: (resource) => [...(known.get(resource)?.values() ?? [])].some(({ problem }) => problem !== undefined),
+    forget(resource) {
+      if (!hasProblem(resource)) return false;
+      known.set(resource, new Map([["", well(resource)]]));
+      return true;
+    },
+    hasProblem,
     parts: () =>
       [...known.values()].flatMap((parts) =>
         [...parts.values()]

@@ -21,7 +21,8 @@ export type ResourceHost = {
 /** A thread that has started. */
 export type Joining = {
   readonly pool: string;
-  /** Names of the resources that it can probe. */
+  /** Names of the resources that its tasks use, and of those that it can probe. */
+  readonly uses: readonly string[];
   readonly probed: readonly string[];
   send(message: ToThread): void;
 };
@@ -55,6 +56,12 @@ export function createResourceHost({ resources, clock, onChanged, log }: Resourc
     for (const thread of threads) thread.send({ kind: "reported", resource, part, problem });
     if (change === "away") probes.away(resource);
     onChanged();
+  }
+
+  /** No thread is left that would find out that a problem is over. The next one that starts finds out when there is one. */
+  function forgetUnused(names: readonly string[]): void {
+    const isUsed = (name: string) => [...threads].some(({ uses }) => uses.includes(name));
+    if (names.filter((name) => !isUsed(name) && board.forget(name)).length > 0) onChanged();
   }
 
   function replace(used: readonly PoolResource[]): void {
@@ -95,6 +102,7 @@ export function createResourceHost({ resources, clock, onChanged, log }: Resourc
           threads.delete(thread);
           probes.leave(thread);
           book.leave(thread);
+          forgetUnused(thread.uses);
         },
       };
     },

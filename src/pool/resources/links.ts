@@ -30,6 +30,7 @@ export type ResourceLinksParts = {
 
 export function createResourceLinks(parts: ResourceLinksParts): ResourceLinks {
   const { pool, resources, host, clock, graceMs, isIdle, onRetired } = parts;
+  const uses = resources.map(({ name }) => name);
   const probed = resources.filter(({ hasProbe }) => hasProbe).map(({ name }) => name);
   const links = new Map<Worker, Link>();
 
@@ -64,7 +65,7 @@ export function createResourceLinks(parts: ResourceLinksParts): ResourceLinks {
     open(thread, port) {
       if (!thread) return port.close();
       const link = { port, ended: createSignal(), isTold: false };
-      const member = host.join({ pool, probed, send: (message) => port.postMessage(message) });
+      const member = host.join({ pool, uses, probed, send: (message) => port.postMessage(message) });
       links.set(thread, link);
       tearDownBeforeEnd(thread, link);
       port.on("message", (message: FromThread) => {

@@ -20,7 +20,7 @@ function open(...resources: readonly PoolResource[]) {
   function join() {
     const granted: number[] = [];
     const member: Member = host.join({
-      ...{ pool: "io", probed: [] },
+      ...{ pool: "io", uses: resources.map(({ name }) => name), probed: [] },
       send(message: ToThread) {
         if (message.kind === "granted") granted.push(message.number);
       },
@@ -113,4 +113,15 @@ suite("a part of a resource that goes back and forth", () => {
     report(undefined);
     assert.equal(lines.at(-1)?.text, "a resource is well again");
   });
+});
+
+test("a problem is forgotten with the last thread that would find out that it is over", () => {
+  const { host, join } = open(resource("smtp", { connections: 1 }));
+  const [first, last] = [join(), join()];
+  first.receive({ kind: "report", resource: "smtp", part: "", problem: "it is away" });
+  const problems = () => host.parts().map(({ problem }) => problem);
+  first.leave();
+  assert.deepEqual(problems(), ["it is away"]);
+  last.leave();
+  assert.deepEqual(problems(), [undefined]);
 });

@@ -26,7 +26,7 @@ export function tryThreads<V>(definition: Resource<V, undefined>) {
     });
     const used = thread.usedBy(task);
     const member = host.join({
-      ...{ pool: "tried", probed: resource.hasProbe ? [resource.name] : [] },
+      ...{ pool: "tried", uses: [resource.name], probed: resource.hasProbe ? [resource.name] : [] },
       send: (message) => queueMicrotask(() => thread.receive(message)),
     });
     return {
