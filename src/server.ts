@@ -10,6 +10,7 @@ import type { DiskWatermark } from "./engine/admit/disk-watermark.ts";
 import { createDraining } from "./engine/upkeep/draining.ts";
 import { createEngine, type EngineParts } from "./engine/engine.ts";
 import { createPoolWatch } from "./engine/upkeep/pool-watch.ts";
+import { createPoolAdviser } from "./engine/watch/pool-adviser.ts";
 import { createReadiness } from "./engine/upkeep/readiness.ts";
 import { messageOf } from "./errors.ts";
 import { createSignal, type Service as RunningPart, startAll, stopAll } from "./lifecycle.ts";
@@ -30,6 +31,7 @@ import { scalingOf } from "./server/scaling.ts";
 import { createServerProfiler, profileAll } from "./server/profiler.ts";
 import { createReloader, type Reload } from "./server/reload.ts";
 import { createServedTasks } from "./server/task-set.ts";
+import { createThreadCpu } from "./server/thread-cpu.ts";
 import { createShutdown, type Shutdown } from "./server/shutdown.ts";
 import { createRegistry } from "./metrics/registry.ts";
 import { openStore } from "./store/open.ts";
@@ -178,10 +180,14 @@ async function start(
   });
   observeServer(registry, { disk, log, tracing, readiness, store: config.store });
   const profiler = createServerProfiler(config, { pools, storeThreads, diskRefusal: disk.refusal, clock, log });
+  const adviser = createPoolAdviser({
+    ...{ clock, stats: engine.stats, pools: engine.numbers.pools, cpuMs: createThreadCpu(pools) },
+    ...{ cores: config.autoscale.cores, workOf: (pool) => config.pools[pool]!.work },
+  });
   const services = createService({
     ...engine,
     resources: resourceHost,
-    ...{ store, tracing, tasks, readiness, profiler, logControl: log },
+    ...{ store, tracing, tasks, readiness, profiler, adviser, logControl: log },
     ...{ described: () => served.current().described, lookups: () => served.current().lookups },
     clock: guardTimers(clock, log),
     limits: { ...config.limits, slowReaderMs: config.slowReaderMs },
@@ -216,6 +222,7 @@ async function start(
     poolWatch,
     alerts,
     profiler,
+    adviser,
   ];
   const started = [...upkeep, grpc, http];
   if (reloader) started.push(reloader);

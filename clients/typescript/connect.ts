@@ -19,6 +19,8 @@ import { listClients } from "./clients.ts";
 import type { Drained, DrainOptions } from "./drain.ts";
 import { drain } from "./drain.ts";
 import {
+  type AdviceInfo,
+  advisePools,
   type PausedPool,
   pausePool,
   type ResizedPool,
@@ -142,6 +144,8 @@ export type MillpondClient = {
    * configuration. Throws `unknown_pool`, and `invalid_argument` with the bounds.
    */
   resizePool(pool: string, bounds: Partial<WorkerBounds> | "configured"): Promise<ResizedPool>;
+  /** Says of each pool which size would fit it, from what was measured in the last hour. Changes nothing. */
+  advisePools(): Promise<AdviceInfo[]>;
   /** Changes which lines the server's log has; `configured`: those of its configuration. */
   setLogLevel(level: LogThresholdName | "configured", options?: SetLogLevelOptions): Promise<LogLevelChange>;
   /**
@@ -213,6 +217,7 @@ export function connect(options: ConnectOptions): MillpondClient {
     pausePool: (pool) => pausePool(call, pool),
     resumePool: (pool) => resumePool(call, pool),
     resizePool: (pool, bounds) => resizePool(call, pool, bounds),
+    advisePools: () => advisePools(call),
     setLogLevel: (level, levelOptions) => setLogLevel(call, level, levelOptions),
     profile: (profileOptions) => profile(call, profileOptions),
     listClients: (listOptions) => listClients(call, listOptions),

@@ -32,7 +32,16 @@ export type {
   OutcomeName,
   RedriveKind,
 } from "./names.ts";
-export type { PausedPool, PauseInfo, ResizedPool, ResizeInfo, ResumedPool, WorkerBounds } from "./pools.ts";
+export type {
+  AdviceInfo,
+  PausedPool,
+  PauseInfo,
+  ResizedPool,
+  ResizeInfo,
+  ResumedPool,
+  SizingInfo,
+  WorkerBounds,
+} from "./pools.ts";
 export type { ProfileInfo, ProfileOptions } from "./profile.ts";
 export type { JobFailure, JobRefusal, JobResult } from "./result.ts";
 export type { ReceivedResult, ResultsOptions } from "./results.ts";

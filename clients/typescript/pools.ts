@@ -1,7 +1,9 @@
 import { create } from "@bufbuild/protobuf";
 import {
   AdminService,
+  AdvisePoolsRequestSchema,
   PausePoolRequestSchema,
+  type PoolSizing,
   ResizePoolRequestSchema,
   ResumePoolRequestSchema,
 } from "../../src/gen/millpond/v1/admin_pb.ts";
@@ -42,6 +44,45 @@ export type ResizedPool = WorkerBounds & {
   /** Undefined: its bounds are those of the configuration. */
   readonly resize: ResizeInfo | undefined;
 };
+
+/** `work`: `cpu`, `io`, `mixed` or `limited`. */
+export type SizingInfo = WorkerBounds & { readonly work: string; readonly concurrency: number };
+
+/** Which size would fit a pool, and why. */
+export type AdviceInfo = {
+  readonly pool: string;
+  readonly current: SizingInfo;
+  /** `current` where it fits, or where too little is known. */
+  readonly advised: SizingInfo;
+  /** False: too little was measured. */
+  readonly isFounded: boolean;
+  readonly why: readonly string[];
+  /** What was measured: for how long, attempts since the server's start, the part of their time for which workers were busy. */
+  readonly observedMs: number;
+  readonly attempts: number;
+  readonly busyShare: number;
+  /** The part of their time for which jobs kept a processor busy; undefined: it is not known. */
+  readonly cpuShare: number | undefined;
+  /** The jobs that ran at once, at most. */
+  readonly peakRunning: number;
+};
+
+/** Says of each pool which size would fit, from what was measured in the last hour. */
+export async function advisePools(call: Call): Promise<AdviceInfo[]> {
+  const { pools } = await call(AdminService.method.advisePools, create(AdvisePoolsRequestSchema));
+  return pools.map(
+    ({ pool, current, advised, founded, why, observed, attempts, busyShare, cpuShare, peakRunning }) => ({
+      ...{ pool, current: toSizing(current), advised: toSizing(advised), isFounded: founded, why },
+      observedMs: Number(observed?.seconds ?? 0) * 1000 + (observed?.nanos ?? 0) / 1e6,
+      ...{ attempts: Number(attempts), busyShare, cpuShare, peakRunning },
+    }),
+  );
+}
+
+function toSizing(sizing: PoolSizing | undefined): SizingInfo {
+  const { work = "", minWorkers: min = 0, maxWorkers: max = 0, concurrency = 0 } = sizing ?? {};
+  return { work, min, max, concurrency };
+}
 
 /** Starts no more jobs of a pool until it is resumed, also after a restart. What runs goes on. */
 export async function pausePool(call: Call, pool: string): Promise<PausedPool> {

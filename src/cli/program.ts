@@ -12,7 +12,7 @@ import { init } from "./scaffold/init.ts";
 import { job } from "./jobs/job.ts";
 import { jobs } from "./jobs/jobs.ts";
 import { logLevel } from "./server/log-level.ts";
-import { poolsList, poolsPause, poolsResize, poolsResume } from "./server/pools.ts";
+import { poolsAdvise, poolsList, poolsPause, poolsResize, poolsResume } from "./server/pools.ts";
 import { profile } from "./server/profile.ts";
 import { results } from "./jobs/results.ts";
 import { run } from "./submit/run.ts";
@@ -37,6 +37,7 @@ export const commands: readonly Command[] = [
     poolsPause,
     poolsResume,
     poolsResize,
+    poolsAdvise,
     drain,
     logLevel,
     profile,
@@ -49,7 +50,7 @@ export const commands: readonly Command[] = [
 /** First words of commands whose names have two. */
 const groups: { readonly [name: string]: string } = {
   dead: "list, show, redrive and delete dead letters",
-  pools: "list, pause, resume and resize pools",
+  pools: "list, pause, resume and resize pools, and advise on their size",
   task: "write tasks of your own",
 };
 

@@ -1,11 +1,14 @@
-/** What operators change of pools: `PausePool`, `ResumePool` and `ResizePool`. */
+/** What operators change of pools: `PausePool`, `ResumePool` and `ResizePool`; and what `AdvisePools` would change. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { PoolControl } from "../engine/act/pool-control.ts";
 import type { Numbers } from "../engine/numbers.ts";
+import type { PoolAdviser, PoolSizing } from "../engine/watch/pool-adviser.ts";
 import { type FieldViolation, invalid } from "../errors.ts";
 import {
   type AdminService,
+  AdvisePoolsResponseSchema,
   type PausePoolResponse,
+  type PoolSizingSchema,
   PausePoolResponseSchema,
   type ResizePoolRequest,
   type ResizePoolResponse,
@@ -15,16 +18,20 @@ import {
 } from "../gen/millpond/v1/admin_pb.ts";
 import type { PoolPauseSchema, PoolResizeSchema } from "../gen/millpond/v1/stats_pb.ts";
 import type { PoolPause, PoolResize, WorkerBounds } from "../store/pool-overrides.ts";
-import { toTimestamp } from "./convert/time.ts";
+import { durationFromMs, toTimestamp } from "./convert/time.ts";
 import type { Implementation } from "./served.ts";
 
-export type PoolsParts = { readonly poolControl: PoolControl; readonly numbers: Pick<Numbers, "pools"> };
+export type PoolsParts = {
+  readonly poolControl: PoolControl;
+  readonly numbers: Pick<Numbers, "pools">;
+  readonly adviser: PoolAdviser;
+};
 
-type PoolMethods = Pick<Implementation<typeof AdminService>, "pausePool" | "resumePool" | "resizePool">;
+type PoolMethods = Pick<Implementation<typeof AdminService>, "pausePool" | "resumePool" | "resizePool" | "advisePools">;
 
 const mostWorkers = 1024;
 
-export function createPoolMethods({ poolControl, numbers }: PoolsParts): PoolMethods {
+export function createPoolMethods({ poolControl, numbers, adviser }: PoolsParts): PoolMethods {
   function jobsOf(name: string): { readonly running: number; readonly queued: bigint } {
     const { running = 0, queued = 0 } = numbers.pools().find(({ pool }) => pool === name) ?? {};
     return { running, queued: BigInt(queued) };
@@ -53,7 +60,21 @@ export function createPoolMethods({ poolControl, numbers }: PoolsParts): PoolMet
         ...fromResize(resize),
       });
     },
+    async advisePools() {
+      const advised = await adviser.advise();
+      const pools = advised.map(({ pool, measured, advice }) => ({
+        ...{ pool, current: fromSizing(measured.now), advised: fromSizing(advice.sizing) },
+        ...{ founded: advice.isFounded, why: [...advice.why], observed: durationFromMs(measured.observedMs) },
+        ...{ attempts: BigInt(measured.attempts), busyShare: advice.busyShare, peakRunning: measured.peakRunning },
+        ...(advice.cpuShare !== null && { cpuShare: advice.cpuShare }),
+      }));
+      return create(AdvisePoolsResponseSchema, { pools });
+    },
   };
+}
+
+function fromSizing({ work, min, max, concurrency }: PoolSizing): MessageInitShape<typeof PoolSizingSchema> {
+  return { work, minWorkers: min, maxWorkers: max, concurrency };
 }
 
 /** Null: back to the configuration. Throws with the fields that are out of bounds. */

@@ -178,6 +178,7 @@ suite("no server running is one line that says how to start one, with exit code 
     ["pools", "pause", "cpu"],
     ["pools", "resume", "cpu"],
     ["pools", "resize", "cpu", "--max", "2"],
+    ["pools", "advise"],
     ["drain"],
     ["log-level", "debug"],
     ["profile"],

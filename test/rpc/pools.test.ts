@@ -142,3 +142,31 @@ describe("ResizePool", async () => {
     assert.match(message, /^concurrency: is no field of .*ResizePoolRequest, which has .*max_workers/);
   });
 });
+
+describe("AdvisePools", async () => {
+  const server = await openServer({
+    pools: { cpu: { workers: 1 }, io: { workers: 1 }, spare: { work: "limited", workers: 3 } },
+  });
+  after(() => server.remove());
+
+  for (const way of [ways.grpc, ways.connectHttp1]) {
+    test(`over ${way.name}: says of each pool how it is, and admits that too little is known`, async () => {
+      await server.client(way).run({ job: { task: "echo", input: json(1) } });
+      const { pools } = await server.clientOf(AdminService, way).advisePools({});
+      assert.deepEqual(
+        pools.map(({ pool, founded }) => [pool, founded]),
+        [
+          ["cpu", false],
+          ["io", false],
+          ["held", false],
+          ["spare", false],
+        ],
+      );
+      const { current, advised, why } = pools[3]!;
+      assert.deepEqual([current?.work, current?.minWorkers, current?.maxWorkers], ["limited", 3, 3]);
+      assert.deepEqual(advised, current);
+      assert.match(why[0] ?? "", /^too little is known: 0 attempts/);
+      assert.ok(Number(pools[0]?.attempts) >= 1);
+    });
+  }
+});

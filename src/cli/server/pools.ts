@@ -1,5 +1,12 @@
 /** `millpond pools`: looks at pools, and changes them while the server runs. */
-import type { MillpondClient, PauseInfo, PoolSnapshot, WorkerBounds } from "../../../clients/typescript/index.ts";
+import type {
+  AdviceInfo,
+  MillpondClient,
+  PauseInfo,
+  PoolSnapshot,
+  SizingInfo,
+  WorkerBounds,
+} from "../../../clients/typescript/index.ts";
 import { type Command, integerOf, type Invocation, isOn, jsonFlag, UsageError } from "../command.ts";
 import { clientFlags, withClient } from "../connection.ts";
 import { duration, moment } from "../print/format.ts";
@@ -128,6 +135,43 @@ export const poolsResize: Command = {
     });
   },
 };
+
+export const poolsAdvise: Command = {
+  usage: "pools advise",
+  summary: "say which size would fit each pool, and why",
+  notes:
+    "From what the server measured of its workers in the last hour; it changes nothing. `pools resize` does for min and max, the " +
+    "configuration for work and concurrency. docs/sizing.md explains the rules.",
+  flags: [...clientFlags, jsonFlag],
+  examples: ["millpond pools advise"],
+  run: (invocation) =>
+    withClient(invocation, async (client) => {
+      const { flags, terminal } = invocation;
+      const pools = await client.advisePools();
+      if (isOn(flags, "--json")) terminal.print(JSON.stringify(pools));
+      else for (const line of pools.flatMap(adviceLines)) terminal.print(line);
+      return 0;
+    }),
+};
+
+function adviceLines(advice: AdviceInfo): string[] {
+  const { pool, current, advised, attempts, observedMs, busyShare, cpuShare, peakRunning, why } = advice;
+  const [now, then] = [current, advised].map(sizingText);
+  const cpu = cpuShare === undefined ? "" : `, jobs keep a processor busy for ${percent(cpuShare)} of theirs`;
+  return [
+    `${pool}: ${now}${now === then ? "" : ` -> ${then}`}`,
+    `  measured for ${duration(observedMs)}: ${attempts} attempts, ${peakRunning} at once at most, workers busy for ${percent(busyShare)} of their time${cpu}`,
+    ...why.map((sentence) => `  ${sentence}`),
+  ];
+}
+
+function sizingText({ work, min, max, concurrency }: SizingInfo): string {
+  return `work ${work}, min ${min}, max ${max}, concurrency ${concurrency}`;
+}
+
+function percent(share: number): string {
+  return `${Math.round(share * 100)} %`;
+}
 
 function boundsText({ min, max }: WorkerBounds): string {
   return min === max ? String(max) : `${min}-${max}`;

@@ -32,6 +32,8 @@ test("pools pause keeps jobs of a pool waiting, over kill -9 too, until pools re
   assert.equal(await resize("--max", "3"), "pool cpu has 1-3 workers as before; the configuration has 1");
   assert.match(outputOf(await millpond("pools", "list")), /^cpu .* open; resized by ops at .*, configured 1$/m);
   assert.equal(await resize("--reset"), "pool cpu has 1 worker, before 1-3, as configured");
+  const advice = outputOf(await millpond("pools", "advise"));
+  assert.match(advice, /^cpu: work cpu, min 1, max 1, concurrency 1\n {2}measured for .*\n {2}too little is known: /);
   const { stderr } = await server.signal("SIGTERM");
   assert.match(stderr, /"pool":"cpu","by":"ops","since":"2.*the pool is paused: its jobs wait/);
 });

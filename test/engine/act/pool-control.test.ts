@@ -4,7 +4,8 @@ import { createPoolControl } from "../../../src/engine/act/pool-control.ts";
 import type { MillpondError } from "../../../src/errors.ts";
 import { createMemoryStore } from "../../../src/store/memory.ts";
 import type { Store } from "../../../src/store/store.ts";
-import { t0 } from "../../store/sample.ts";
+import { createFakePool } from "../../pool/fake-pool.ts";
+import { leaseAll, newJobs, settlement, submit, t0 } from "../../store/sample.ts";
 import { createFakeClock } from "../../support/fake-clock.ts";
 import { keptLog } from "../../support/samples.ts";
 import { draft } from "../admit/try-admission.ts";
@@ -260,6 +261,42 @@ describe("jobs of a paused pool", () => {
     await engine.poolControl.resume("cpu", "ops");
     await settle();
     assert.deepEqual(running().toSorted(), [retried!, dead!].toSorted());
+  });
+
+  test("do not start in processes of their own either, where they are suspects", async (t) => {
+    const store = createMemoryStore();
+    const [job] = newJobs(1);
+    await submit(store, [job!]);
+    const [lease] = await leaseAll(store);
+    await store.settle([settlement(lease!, { state: "QUEUED", outcome: "lost", crashes: 2, output: null })]);
+    const clock = createFakeClock(t0);
+    const processes = createFakePool({ workers: 1, clock });
+    const { engine } = openFakeEngine({ store, clock, isolated: [processes] });
+    t.after(async () => {
+      const stopped = engine.stop();
+      for (; processes.held.length > 0; await settle()) processes.endAll();
+      await stopped;
+    });
+    await engine.poolControl.pause("cpu", "ops");
+    await engine.recover();
+    await engine.start();
+    await pass(clock, 5_000);
+    assert.equal(processes.held.length, 0);
+    await engine.poolControl.resume("cpu", "ops");
+    await settle();
+    assert.equal(processes.held[0]?.leases[0]?.id, job?.id);
+  });
+
+  test("wait at once in another engine on the same store, whose hint it is", async (t) => {
+    const store = createMemoryStore({ isShared: true });
+    const { engine } = await openPaused(t, store);
+    await engine.poolControl.resume("cpu", "ops");
+    const other = openFakeEngine({ store, clock: createFakeClock(t0), owner: "other" });
+    await other.engine.recover();
+    await engine.poolControl.pause("cpu", "ops");
+    await settle();
+    assert.equal(other.engine.poolControl.overrides("cpu").pause?.by, "ops");
+    await other.engine.stop();
   });
 
   test("fill it up to its bound and are refused beyond it", async (t) => {

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file millpond/v1/admin.proto.
  */
 export const file_millpond_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChdtaWxscG9uZC92MS9hZG1pbi5wcm90bxILbWlsbHBvbmQudjEiIAoQUGF1c2VQb29sUmVxdWVzdBIMCgRwb29sGAEgASgJImwKEVBhdXNlUG9vbFJlc3BvbnNlEg8KB2NoYW5nZWQYASABKAgSJQoFcGF1c2UYAiABKAsyFi5taWxscG9uZC52MS5Qb29sUGF1c2USDwoHcnVubmluZxgDIAEoDRIOCgZxdWV1ZWQYBCABKAQihAEKEVJlc2l6ZVBvb2xSZXF1ZXN0EgwKBHBvb2wYASABKAkSGAoLbWluX3dvcmtlcnMYAiABKA1IAIgBARIYCgttYXhfd29ya2VycxgDIAEoDUgBiAEBEg0KBXJlc2V0GAQgASgIQg4KDF9taW5fd29ya2Vyc0IOCgxfbWF4X3dvcmtlcnMitAEKElJlc2l6ZVBvb2xSZXNwb25zZRIPCgdjaGFuZ2VkGAEgASgIEhMKC21pbl93b3JrZXJzGAIgASgNEhMKC21heF93b3JrZXJzGAMgASgNEhwKFHByZXZpb3VzX21pbl93b3JrZXJzGAQgASgNEhwKFHByZXZpb3VzX21heF93b3JrZXJzGAUgASgNEicKBnJlc2l6ZRgGIAEoCzIXLm1pbGxwb25kLnYxLlBvb2xSZXNpemUiIQoRUmVzdW1lUG9vbFJlcXVlc3QSDAoEcG9vbBgBIAEoCSJcChJSZXN1bWVQb29sUmVzcG9uc2USDwoHY2hhbmdlZBgBIAEoCBIlCgVwYXVzZRgCIAEoCzIWLm1pbGxwb25kLnYxLlBvb2xQYXVzZRIOCgZxdWV1ZWQYAyABKAQiNwoMRHJhaW5SZXF1ZXN0EicKBHdhaXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iMAoNRHJhaW5SZXNwb25zZRIPCgdydW5uaW5nGAEgASgNEg4KBnF1ZXVlZBgCIAEoBCIjChJMaXN0Q2xpZW50c1JlcXVlc3QSDQoFbGltaXQYASABKA0iTwoTTGlzdENsaWVudHNSZXNwb25zZRIpCgdjbGllbnRzGAEgAygLMhgubWlsbHBvbmQudjEuQ2xpZW50U3RhdHMSDQoFa25vd24YAiABKA0iZwoSU2V0TG9nTGV2ZWxSZXF1ZXN0EiQKBWxldmVsGAEgASgOMhUubWlsbHBvbmQudjEuTG9nTGV2ZWwSKwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iZAoTU2V0TG9nTGV2ZWxSZXNwb25zZRIkCgVsZXZlbBgBIAEoDjIVLm1pbGxwb25kLnYxLkxvZ0xldmVsEicKCHByZXZpb3VzGAIgASgOMhUubWlsbHBvbmQudjEuTG9nTGV2ZWwizgEKDlByb2ZpbGVSZXF1ZXN0Ei4KBGtpbmQYASABKA4yIC5taWxscG9uZC52MS5Qcm9maWxlUmVxdWVzdC5LaW5kEg4KBnRhcmdldBgCIAEoCRIrCghkdXJhdGlvbhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJPCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIMCghLSU5EX0NQVRABEhQKEEtJTkRfQUxMT0NBVElPTlMQAhINCglLSU5EX0hFQVAQAyI5Cg9Qcm9maWxlUmVzcG9uc2USJgoIcHJvZmlsZXMYASADKAsyFC5taWxscG9uZC52MS5Qcm9maWxlIkUKB1Byb2ZpbGUSDgoGdGhyZWFkGAEgASgJEgwKBHBhdGgYAiABKAkSDQoFYnl0ZXMYAyABKAQSDQoFZXJyb3IYBCABKAkqjQEKCExvZ0xldmVsEhkKFUxPR19MRVZFTF9VTlNQRUNJRklFRBAAEhMKD0xPR19MRVZFTF9ERUJVRxABEhIKDkxPR19MRVZFTF9JTkZPEAISEgoOTE9HX0xFVkVMX1dBUk4QAxITCg9MT0dfTEVWRUxfRVJST1IQBBIUChBMT0dfTEVWRUxfU0lMRU5UEAUyogQKDEFkbWluU2VydmljZRI+CgVEcmFpbhIZLm1pbGxwb25kLnYxLkRyYWluUmVxdWVzdBoaLm1pbGxwb25kLnYxLkRyYWluUmVzcG9uc2USUAoLTGlzdENsaWVudHMSHy5taWxscG9uZC52MS5MaXN0Q2xpZW50c1JlcXVlc3QaIC5taWxscG9uZC52MS5MaXN0Q2xpZW50c1Jlc3BvbnNlElAKC1NldExvZ0xldmVsEh8ubWlsbHBvbmQudjEuU2V0TG9nTGV2ZWxSZXF1ZXN0GiAubWlsbHBvbmQudjEuU2V0TG9nTGV2ZWxSZXNwb25zZRJECgdQcm9maWxlEhsubWlsbHBvbmQudjEuUHJvZmlsZVJlcXVlc3QaHC5taWxscG9uZC52MS5Qcm9maWxlUmVzcG9uc2USSgoJUGF1c2VQb29sEh0ubWlsbHBvbmQudjEuUGF1c2VQb29sUmVxdWVzdBoeLm1pbGxwb25kLnYxLlBhdXNlUG9vbFJlc3BvbnNlEk0KClJlc3VtZVBvb2wSHi5taWxscG9uZC52MS5SZXN1bWVQb29sUmVxdWVzdBofLm1pbGxwb25kLnYxLlJlc3VtZVBvb2xSZXNwb25zZRJNCgpSZXNpemVQb29sEh4ubWlsbHBvbmQudjEuUmVzaXplUG9vbFJlcXVlc3QaHy5taWxscG9uZC52MS5SZXNpemVQb29sUmVzcG9uc2VCfQoOaW8ubWlsbHBvbmQudjFQAVo+Z2l0aHViLmNvbS9taWxscG9uZC9taWxscG9uZC9jbGllbnRzL2dvL21pbGxwb25kL3YxO21pbGxwb25kdjGqAgtNaWxscG9uZC5WMcoCC01pbGxwb25kXFYx6gIMTWlsbHBvbmQ6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_millpond_v1_stats]);
+  fileDesc("ChdtaWxscG9uZC92MS9hZG1pbi5wcm90bxILbWlsbHBvbmQudjEiIAoQUGF1c2VQb29sUmVxdWVzdBIMCgRwb29sGAEgASgJImwKEVBhdXNlUG9vbFJlc3BvbnNlEg8KB2NoYW5nZWQYASABKAgSJQoFcGF1c2UYAiABKAsyFi5taWxscG9uZC52MS5Qb29sUGF1c2USDwoHcnVubmluZxgDIAEoDRIOCgZxdWV1ZWQYBCABKAQihAEKEVJlc2l6ZVBvb2xSZXF1ZXN0EgwKBHBvb2wYASABKAkSGAoLbWluX3dvcmtlcnMYAiABKA1IAIgBARIYCgttYXhfd29ya2VycxgDIAEoDUgBiAEBEg0KBXJlc2V0GAQgASgIQg4KDF9taW5fd29ya2Vyc0IOCgxfbWF4X3dvcmtlcnMitAEKElJlc2l6ZVBvb2xSZXNwb25zZRIPCgdjaGFuZ2VkGAEgASgIEhMKC21pbl93b3JrZXJzGAIgASgNEhMKC21heF93b3JrZXJzGAMgASgNEhwKFHByZXZpb3VzX21pbl93b3JrZXJzGAQgASgNEhwKFHByZXZpb3VzX21heF93b3JrZXJzGAUgASgNEicKBnJlc2l6ZRgGIAEoCzIXLm1pbGxwb25kLnYxLlBvb2xSZXNpemUiIQoRUmVzdW1lUG9vbFJlcXVlc3QSDAoEcG9vbBgBIAEoCSJcChJSZXN1bWVQb29sUmVzcG9uc2USDwoHY2hhbmdlZBgBIAEoCBIlCgVwYXVzZRgCIAEoCzIWLm1pbGxwb25kLnYxLlBvb2xQYXVzZRIOCgZxdWV1ZWQYAyABKAQiNwoMRHJhaW5SZXF1ZXN0EicKBHdhaXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iMAoNRHJhaW5SZXNwb25zZRIPCgdydW5uaW5nGAEgASgNEg4KBnF1ZXVlZBgCIAEoBCIjChJMaXN0Q2xpZW50c1JlcXVlc3QSDQoFbGltaXQYASABKA0iTwoTTGlzdENsaWVudHNSZXNwb25zZRIpCgdjbGllbnRzGAEgAygLMhgubWlsbHBvbmQudjEuQ2xpZW50U3RhdHMSDQoFa25vd24YAiABKA0iZwoSU2V0TG9nTGV2ZWxSZXF1ZXN0EiQKBWxldmVsGAEgASgOMhUubWlsbHBvbmQudjEuTG9nTGV2ZWwSKwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iZAoTU2V0TG9nTGV2ZWxSZXNwb25zZRIkCgVsZXZlbBgBIAEoDjIVLm1pbGxwb25kLnYxLkxvZ0xldmVsEicKCHByZXZpb3VzGAIgASgOMhUubWlsbHBvbmQudjEuTG9nTGV2ZWwizgEKDlByb2ZpbGVSZXF1ZXN0Ei4KBGtpbmQYASABKA4yIC5taWxscG9uZC52MS5Qcm9maWxlUmVxdWVzdC5LaW5kEg4KBnRhcmdldBgCIAEoCRIrCghkdXJhdGlvbhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJPCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIMCghLSU5EX0NQVRABEhQKEEtJTkRfQUxMT0NBVElPTlMQAhINCglLSU5EX0hFQVAQAyI5Cg9Qcm9maWxlUmVzcG9uc2USJgoIcHJvZmlsZXMYASADKAsyFC5taWxscG9uZC52MS5Qcm9maWxlIkUKB1Byb2ZpbGUSDgoGdGhyZWFkGAEgASgJEgwKBHBhdGgYAiABKAkSDQoFYnl0ZXMYAyABKAQSDQoFZXJyb3IYBCABKAkiFAoSQWR2aXNlUG9vbHNSZXF1ZXN0Ij0KE0FkdmlzZVBvb2xzUmVzcG9uc2USJgoFcG9vbHMYASADKAsyFy5taWxscG9uZC52MS5Qb29sQWR2aWNlIlkKClBvb2xTaXppbmcSDAoEd29yaxgBIAEoCRITCgttaW5fd29ya2VycxgCIAEoDRITCgttYXhfd29ya2VycxgDIAEoDRITCgtjb25jdXJyZW5jeRgEIAEoDSKbAgoKUG9vbEFkdmljZRIMCgRwb29sGAEgASgJEigKB2N1cnJlbnQYAiABKAsyFy5taWxscG9uZC52MS5Qb29sU2l6aW5nEigKB2FkdmlzZWQYAyABKAsyFy5taWxscG9uZC52MS5Qb29sU2l6aW5nEg8KB2ZvdW5kZWQYBCABKAgSCwoDd2h5GAUgAygJEisKCG9ic2VydmVkGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhAKCGF0dGVtcHRzGAcgASgEEhIKCmJ1c3lfc2hhcmUYCCABKAESFgoJY3B1X3NoYXJlGAkgASgBSACIAQESFAoMcGVha19ydW5uaW5nGAogASgNQgwKCl9jcHVfc2hhcmUqjQEKCExvZ0xldmVsEhkKFUxPR19MRVZFTF9VTlNQRUNJRklFRBAAEhMKD0xPR19MRVZFTF9ERUJVRxABEhIKDkxPR19MRVZFTF9JTkZPEAISEgoOTE9HX0xFVkVMX1dBUk4QAxITCg9MT0dfTEVWRUxfRVJST1IQBBIUChBMT0dfTEVWRUxfU0lMRU5UEAUy9AQKDEFkbWluU2VydmljZRI+CgVEcmFpbhIZLm1pbGxwb25kLnYxLkRyYWluUmVxdWVzdBoaLm1pbGxwb25kLnYxLkRyYWluUmVzcG9uc2USUAoLTGlzdENsaWVudHMSHy5taWxscG9uZC52MS5MaXN0Q2xpZW50c1JlcXVlc3QaIC5taWxscG9uZC52MS5MaXN0Q2xpZW50c1Jlc3BvbnNlElAKC1NldExvZ0xldmVsEh8ubWlsbHBvbmQudjEuU2V0TG9nTGV2ZWxSZXF1ZXN0GiAubWlsbHBvbmQudjEuU2V0TG9nTGV2ZWxSZXNwb25zZRJECgdQcm9maWxlEhsubWlsbHBvbmQudjEuUHJvZmlsZVJlcXVlc3QaHC5taWxscG9uZC52MS5Qcm9maWxlUmVzcG9uc2USSgoJUGF1c2VQb29sEh0ubWlsbHBvbmQudjEuUGF1c2VQb29sUmVxdWVzdBoeLm1pbGxwb25kLnYxLlBhdXNlUG9vbFJlc3BvbnNlEk0KClJlc3VtZVBvb2wSHi5taWxscG9uZC52MS5SZXN1bWVQb29sUmVxdWVzdBofLm1pbGxwb25kLnYxLlJlc3VtZVBvb2xSZXNwb25zZRJNCgpSZXNpemVQb29sEh4ubWlsbHBvbmQudjEuUmVzaXplUG9vbFJlcXVlc3QaHy5taWxscG9uZC52MS5SZXNpemVQb29sUmVzcG9uc2USUAoLQWR2aXNlUG9vbHMSHy5taWxscG9uZC52MS5BZHZpc2VQb29sc1JlcXVlc3QaIC5taWxscG9uZC52MS5BZHZpc2VQb29sc1Jlc3BvbnNlQn0KDmlvLm1pbGxwb25kLnYxUAFaPmdpdGh1Yi5jb20vbWlsbHBvbmQvbWlsbHBvbmQvY2xpZW50cy9nby9taWxscG9uZC92MTttaWxscG9uZHYxqgILTWlsbHBvbmQuVjHKAgtNaWxscG9uZFxWMeoCDE1pbGxwb25kOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_millpond_v1_stats]);
 
 /**
  * @generated from message millpond.v1.PausePoolRequest
@@ -478,6 +478,154 @@ export const ProfileSchema: GenMessage<Profile> = /*@__PURE__*/
   messageDesc(file_millpond_v1_admin, 14);
 
 /**
+ * @generated from message millpond.v1.AdvisePoolsRequest
+ */
+export type AdvisePoolsRequest = Message<"millpond.v1.AdvisePoolsRequest"> & {
+};
+
+/**
+ * Describes the message millpond.v1.AdvisePoolsRequest.
+ * Use `create(AdvisePoolsRequestSchema)` to create a new message.
+ */
+export const AdvisePoolsRequestSchema: GenMessage<AdvisePoolsRequest> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_admin, 15);
+
+/**
+ * @generated from message millpond.v1.AdvisePoolsResponse
+ */
+export type AdvisePoolsResponse = Message<"millpond.v1.AdvisePoolsResponse"> & {
+  /**
+   * In the order of the configuration.
+   *
+   * @generated from field: repeated millpond.v1.PoolAdvice pools = 1;
+   */
+  pools: PoolAdvice[];
+};
+
+/**
+ * Describes the message millpond.v1.AdvisePoolsResponse.
+ * Use `create(AdvisePoolsResponseSchema)` to create a new message.
+ */
+export const AdvisePoolsResponseSchema: GenMessage<AdvisePoolsResponse> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_admin, 16);
+
+/**
+ * A pool's size.
+ *
+ * @generated from message millpond.v1.PoolSizing
+ */
+export type PoolSizing = Message<"millpond.v1.PoolSizing"> & {
+  /**
+   * As in the configuration: `cpu`, `io`, `mixed` or `limited`.
+   *
+   * @generated from field: string work = 1;
+   */
+  work: string;
+
+  /**
+   * @generated from field: uint32 min_workers = 2;
+   */
+  minWorkers: number;
+
+  /**
+   * @generated from field: uint32 max_workers = 3;
+   */
+  maxWorkers: number;
+
+  /**
+   * Jobs that one worker runs at once.
+   *
+   * @generated from field: uint32 concurrency = 4;
+   */
+  concurrency: number;
+};
+
+/**
+ * Describes the message millpond.v1.PoolSizing.
+ * Use `create(PoolSizingSchema)` to create a new message.
+ */
+export const PoolSizingSchema: GenMessage<PoolSizing> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_admin, 17);
+
+/**
+ * @generated from message millpond.v1.PoolAdvice
+ */
+export type PoolAdvice = Message<"millpond.v1.PoolAdvice"> & {
+  /**
+   * @generated from field: string pool = 1;
+   */
+  pool: string;
+
+  /**
+   * @generated from field: millpond.v1.PoolSizing current = 2;
+   */
+  current?: PoolSizing | undefined;
+
+  /**
+   * What would fit; `current` where too little is known, or where it fits.
+   *
+   * @generated from field: millpond.v1.PoolSizing advised = 3;
+   */
+  advised?: PoolSizing | undefined;
+
+  /**
+   * False: too little was measured for advice.
+   *
+   * @generated from field: bool founded = 4;
+   */
+  founded: boolean;
+
+  /**
+   * In sentences, for people.
+   *
+   * @generated from field: repeated string why = 5;
+   */
+  why: string[];
+
+  /**
+   * What was measured: for how long,
+   *
+   * @generated from field: google.protobuf.Duration observed = 6;
+   */
+  observed?: Duration | undefined;
+
+  /**
+   * attempts since the server started,
+   *
+   * @generated from field: uint64 attempts = 7;
+   */
+  attempts: bigint;
+
+  /**
+   * of the time of the workers the part in which they ran jobs, 0 to 1,
+   *
+   * @generated from field: double busy_share = 8;
+   */
+  busyShare: number;
+
+  /**
+   * of the time of the jobs the part in which they kept a processor busy, 0 to 1; absent: it is not known,
+   *
+   * @generated from field: optional double cpu_share = 9;
+   */
+  cpuShare?: number | undefined;
+
+  /**
+   * and the jobs that ran at once, at most.
+   *
+   * @generated from field: uint32 peak_running = 10;
+   */
+  peakRunning: number;
+};
+
+/**
+ * Describes the message millpond.v1.PoolAdvice.
+ * Use `create(PoolAdviceSchema)` to create a new message.
+ */
+export const PoolAdviceSchema: GenMessage<PoolAdvice> = /*@__PURE__*/
+  messageDesc(file_millpond_v1_admin, 18);
+
+/**
  * The least serious lines that are written.
  *
  * @generated from enum millpond.v1.LogLevel
@@ -613,6 +761,16 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof ResizePoolRequestSchema;
     output: typeof ResizePoolResponseSchema;
+  },
+  /**
+   * Which size would fit each pool, from what was measured on this server in the last hour, and why. Changes nothing.
+   *
+   * @generated from rpc millpond.v1.AdminService.AdvisePools
+   */
+  advisePools: {
+    methodKind: "unary";
+    input: typeof AdvisePoolsRequestSchema;
+    output: typeof AdvisePoolsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_millpond_v1_admin, 0);

@@ -1,0 +1,96 @@
+/** How busy the workers of the pools were over the last hour: sums over samples of a second, a minute in each place of a ring. */
+import type { Clock } from "../../clock.ts";
+import { createLoop, type Service } from "../../lifecycle.ts";
+
+/** What is sampled of a pool. */
+export type PoolLoad = {
+  readonly pool: string;
+  readonly workers: number;
+  readonly busyWorkers: number;
+  readonly running: number;
+};
+
+/** Over at most an hour. Times are sums over workers, or over jobs. */
+export type PoolUsage = {
+  readonly observedMs: number;
+  readonly workerMs: number;
+  readonly busyMs: number;
+  /** Time that jobs took, and the processor's part of it; null: it is not known. */
+  readonly jobMs: number;
+  readonly cpuMs: number | null;
+  readonly peakRunning: number;
+};
+
+export type PoolUsages = Service & {
+  of(pool: string): PoolUsage;
+  /** Adds the time since the last sample, and the processor's, which is asked for once a minute otherwise. */
+  update(): Promise<void>;
+};
+
+export type PoolUsageParts = {
+  readonly clock: Clock;
+  readonly pools: () => readonly PoolLoad[];
+  /** Processor time, in milliseconds, that the workers of a pool took since the last call. */
+  readonly cpuMs: (pool: string) => Promise<number>;
+};
+
+const everyMs = 1_000;
+const minuteMs = 60_000;
+const minutes = 60;
+const none: PoolUsage = { observedMs: 0, workerMs: 0, busyMs: 0, jobMs: 0, cpuMs: null, peakRunning: 0 };
+
+export function createPoolUsages({ clock, pools, cpuMs }: PoolUsageParts): PoolUsages {
+  /** Newest last. */
+  const ring = new Map<string, PoolUsage[]>();
+  let sampledMs = clock.monotonicMs();
+  let minute = 0;
+
+  function sample(): Promise<void> | undefined {
+    const nowMs = clock.monotonicMs();
+    const passedMs = nowMs - sampledMs;
+    sampledMs = nowMs;
+    const isNewMinute = Math.floor(nowMs / minuteMs) !== minute;
+    minute = Math.floor(nowMs / minuteMs);
+    for (const load of pools()) {
+      const kept = ring.get(load.pool) ?? [];
+      ring.set(load.pool, kept);
+      if (isNewMinute || kept.length === 0) kept.push(none);
+      if (kept.length > minutes) kept.shift();
+      kept.push(sum(kept.pop() as PoolUsage, sampleOf(load, passedMs)));
+    }
+    return isNewMinute ? addCpu() : undefined;
+  }
+
+  async function addCpu(): Promise<void> {
+    const add = async ([pool, kept]: [string, PoolUsage[]]) => {
+      const used = { ...none, cpuMs: await cpuMs(pool) };
+      kept.push(sum(kept.pop() ?? none, used));
+    };
+    await Promise.all([...ring].map(add));
+  }
+
+  return {
+    ...createLoop({ name: "usage of pools", clock, everyMs, round: sample }),
+    of: (pool) => (ring.get(pool) ?? []).reduce(sum, none),
+    async update() {
+      await sample();
+      await addCpu();
+    },
+  };
+}
+
+function sampleOf({ workers, busyWorkers, running }: PoolLoad, ms: number): PoolUsage {
+  const [workerMs, busyMs, jobMs] = [workers * ms, busyWorkers * ms, running * ms];
+  return { observedMs: ms, workerMs, busyMs, jobMs, cpuMs: null, peakRunning: running };
+}
+
+function sum(a: PoolUsage, b: PoolUsage): PoolUsage {
+  return {
+    observedMs: a.observedMs + b.observedMs,
+    workerMs: a.workerMs + b.workerMs,
+    busyMs: a.busyMs + b.busyMs,
+    jobMs: a.jobMs + b.jobMs,
+    cpuMs: a.cpuMs === null && b.cpuMs === null ? null : (a.cpuMs ?? 0) + (b.cpuMs ?? 0),
+    peakRunning: Math.max(a.peakRunning, b.peakRunning),
+  };
+}
