@@ -134,6 +134,16 @@ function writeKind({ client, task, pool, channel, maxAttempts, priority, timeout
 
 const kinds = new Map<string, Kind>();
 const maxKinds = 1_000;
+/** Most jobs have the kind of the one before. */
+let latest: { readonly message: Uint8Array; readonly kind: Kind } | undefined;
+
+function kindOf(reader: WireReader): Kind {
+  if (latest && reader.passIf(latest.message)) return latest.kind;
+  const message = reader.bytes();
+  const kind = readKind(message);
+  latest = { message: new Uint8Array(message), kind };
+  return kind;
+}
 
 function readKind(message: Buffer): Kind {
   const key = message.toString("latin1");
@@ -178,7 +188,7 @@ function readHead(record: Uint8Array): Head {
   let inputType = "";
   let inputBytes: Uint8Array = noBytes;
   for (let field = reader.next(); field !== 0; field = reader.next()) {
-    if (field === 1) kind = readKind(reader.bytes());
+    if (field === 1) kind = kindOf(reader);
     else if (field === 2) id = reader.uuid();
     else if (field === 3) submittedAt = reader.double();
     else if (field === 4) runAt = reader.double();

@@ -12,18 +12,24 @@ export type GivenTimes = {
   readonly start: { readonly at: number } | { readonly delayMs: number } | null;
   readonly expiresAt: number | null;
   readonly timeoutMs: number | null;
+};
+
+/** What the times are checked against. */
+export type TimeBounds = {
   /** It has an id or a key of the client's: it may have been submitted before, when its deadline was still ahead. */
   readonly isNamed: boolean;
+  readonly now: number;
+  /** The task's own timeout. */
+  readonly ceilingMs: number;
 };
 
 /** A number in place of the jitter is one of the protocol's that stands for none. */
 export type GivenRetry = Partial<Omit<RetryPolicy, "jitter">> & { readonly jitter?: RetryPolicy["jitter"] | number };
 
-/** Adds what is wrong to `violations`. `ceilingMs` is the task's own timeout. Returns when the job may start. */
+/** Adds what is wrong to `violations`. Returns when the job may start. */
 export function checkTimes(
-  { start, expiresAt, timeoutMs, isNamed }: GivenTimes,
-  now: number,
-  ceilingMs: number,
+  { start, expiresAt, timeoutMs }: GivenTimes,
+  { isNamed, now, ceilingMs }: TimeBounds,
   violations: FieldViolation[],
 ): number {
   const runAt = startOf(start, now, violations);

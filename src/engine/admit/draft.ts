@@ -67,7 +67,7 @@ export function createDraftCheck(
     checkPriority(draft.priority, violations);
     checkMemo(draft.memo, violations);
     const isNamed = draft.id !== "" || draft.idempotencyKey !== "";
-    const runAt = checkTimes({ ...draft, isNamed }, now, task.timeoutMs, violations);
+    const runAt = checkTimes(draft, { isNamed, now, ceilingMs: task.timeoutMs }, violations);
     checkRetry(draft.retry, violations);
     const input = readInput(task, draft.input);
     if (input.violations) violations.push(...input.violations);

@@ -65,9 +65,9 @@ export function cursorOf(job: Held): number | null {
   return job.channel === null ? null : job.cursor;
 }
 
-/** A copy of the record: who has the lease may give its bytes to another thread, which empties them here. */
+/** The record is a copy, and a Buffer as that of a driver in another thread. */
 export function toLease(job: Held): Lease {
-  return decodeLease(job.record.slice(), job);
+  return decodeLease(Buffer.from(job.record), job);
 }
 
 /** Without its output. */

@@ -14,10 +14,11 @@ export function createBytesWriter(): BytesWriter {
 }
 
 export function createBytesReader(bytes: Uint8Array): BytesReader {
+  const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length); // so that WireReader needs no view of its own
   let offset = 0;
   return {
     take: (size) => {
-      const taken = bytes.subarray(offset, offset + size);
+      const taken = all.subarray(offset, offset + size);
       offset += size;
       return taken;
     },

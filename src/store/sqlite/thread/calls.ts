@@ -1,4 +1,4 @@
-import type { Lease, StoredJob } from "../../../job/job.ts";
+import type { Lease, StoredJob, StoredResult } from "../../../job/job.ts";
 import { deadReasons, decodeResult, states } from "../../../job/ending.ts";
 import { decodeLease } from "../../../job/record.ts";
 import { decodeStored, decodeWhole } from "../../../job/stored-job.ts";
@@ -78,7 +78,9 @@ export function createCalls({ call }: Batches): Omit<StoreCalls, "close"> {
         () => request,
         ({ results, ...positions }, bytes) => {
           const { cursor, endingBytes } = results;
-          const decoded = Array.from(cursor, (at, index) => decodeResult(bytes.take(endingBytes[index]!), at));
+          const decoded: StoredResult[] = [];
+          for (let index = 0; index < cursor.length; index += 1)
+            decoded.push(decodeResult(bytes.take(endingBytes[index]!), cursor[index]!));
           return { results: decoded, ...positions };
         },
       ),
@@ -116,10 +118,12 @@ function toSubmitted(answer: ReturnType<Calls["submit"]["answer"]["get"]>, bytes
 }
 
 function toLeases(columns: LeaseColumns, bytes: BytesReader): Lease[] {
-  return Array.from(columns.seq, (seq, index) => {
+  const leases: Lease[] = [];
+  // not Array.from: its iterator costs as much garbage as a lease
+  for (let index = 0; index < columns.seq.length; index += 1) {
     const record = bytes.take(columns.recordBytes[index]!);
     const lease = decodeLease(record, {
-      seq,
+      seq: columns.seq[index]!,
       attempt: columns.attempt[index]!,
       fence: columns.fence[index]!,
       crashes: columns.crashes[index]!,
@@ -130,8 +134,9 @@ function toLeases(columns: LeaseColumns, bytes: BytesReader): Lease[] {
       isCancelling: false,
     });
     const damage = columns.damage.get(index);
-    return damage ? { ...lease, record: new Uint8Array(), damage } : lease;
-  });
+    leases.push(damage ? { ...lease, record: new Uint8Array(), damage } : lease);
+  }
+  return leases;
 }
 
 function toSettlementColumns(attempts: readonly Settling[], bytes: BytesWriter): SettlementColumns {
