@@ -31,8 +31,8 @@ export type TestServer = {
   dispose(): Promise<void>;
 };
 
-/** Few workers, unless `args` say otherwise: threads are half of what a server's start costs. */
-const few = ["--pools", "{cpu: {workers: 1}, io: {workers: 1}}"];
+/** Few workers, unless `args` say otherwise, and none before there are jobs: threads are half of what a server's start costs. */
+const few = ["--pools", "{cpu: {workers: {min: 0, max: 1}}, io: {workers: {min: 0, max: 1}}}"];
 
 /** Resolves once the server says that it serves. Rejects with what it wrote when it ends before. */
 export async function startMillpond(args: readonly string[] = [], options: RunOptions = {}): Promise<TestServer> {

@@ -5,13 +5,13 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { AdminService, LogLevel, ProfileRequest_Kind as Kind } from "../../src/gen/millpond/v1/admin_pb.ts";
 import { until } from "../support/until.ts";
-import { openServer, ways } from "./fixtures.ts";
+import { openServer, startedPools, ways } from "./fixtures.ts";
 import { refused } from "./refused.ts";
 
 const short = { duration: { seconds: 1n } };
 
 describe("AdminService", async () => {
-  const server = await openServer();
+  const server = await openServer({ pools: startedPools });
   after(() => server.remove());
 
   for (const way of [ways.grpc, ways.connectHttp1]) {

@@ -197,7 +197,7 @@ describe("with nothing but HTTP and JSON", async () => {
     assert.deepEqual(body.result.output, { json: [1, 2] });
     const id = "0198a3b4-0000-7000-8000-00000000000c";
     const job = { id, task: "sleep", input: { json: { durationMs: 3_600_000 } } };
-    const late = await curl(server, "Run", { job }, { "connect-timeout-ms": "50" });
+    const late = await curl(server, "Run", { job }, { "connect-timeout-ms": "1000" });
     assert.deepEqual([late.status, late.body.code], [504, "deadline_exceeded"]);
     const { state, deadReason } = await finished(server, { receipts: [{ jobId: id }] });
     assert.deepEqual([state, deadReason], ["JOB_STATE_DEAD", "DEAD_REASON_EXPIRED"]);

@@ -69,7 +69,14 @@ export async function makeFolder(taskFiles: Files = {}): Promise<{ readonly path
   return { path, remove: () => rm(path, { recursive: true, force: true }) };
 }
 
-/** The configuration of a test's server: small pools (threads are most of what a start costs), free ports, no log. `given` is merged in, one section deep. */
+/** The same pools with all of their workers from the start, for tests of the workers themselves. */
+export const startedPools = {
+  cpu: { workers: 1 },
+  io: { workers: 1 },
+  held: { work: "io", workers: 2, maxQueued: 4 },
+} as const;
+
+/** The configuration of a test's server: small pools without workers before there are jobs (threads are most of what a start costs), free ports, no log. `given` is merged in, one section deep. */
 export function settings(
   folder: string,
   given: { readonly [section: string]: unknown } = {},
@@ -79,7 +86,11 @@ export function settings(
     http: { port: 0 },
     dataDir: join(folder, "data"),
     tasksDir: join(folder, "tasks"),
-    pools: { cpu: { workers: 1 }, io: { workers: 1 }, held: { work: "io", workers: 2, maxQueued: 4 } },
+    pools: {
+      cpu: { workers: { min: 0, max: 1 } },
+      io: { workers: { min: 0, max: 1 } },
+      held: { work: "io", workers: { min: 0, max: 2 }, maxQueued: 4 },
+    },
     log: { level: "silent" },
   };
   const isSection = (value: unknown): value is object => typeof value === "object" && value !== null;

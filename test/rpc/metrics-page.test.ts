@@ -7,13 +7,13 @@ import { metrics } from "../../src/metrics/table.ts";
 import { notReadyReasons } from "../../src/engine/upkeep/readiness.ts";
 import { metricsPage } from "../../src/rpc/pages.ts";
 import { parseExposition, valueOf } from "../metrics/exposition.ts";
-import { openServer, ways } from "./fixtures.ts";
+import { openServer, startedPools, ways } from "./fixtures.ts";
 import { until } from "../support/until.ts";
 import { echo, follow, newChannel } from "./jobs.ts";
 import { exchangeRaw, portOf } from "./raw.ts";
 import { refused } from "./refused.ts";
 
-const server = await openServer();
+const server = await openServer({ pools: startedPools });
 after(() => server.remove());
 const url = `http://${server.httpAddress}/metrics`;
 const scrape = async () => parseExposition(await (await fetch(url)).text());

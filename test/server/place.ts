@@ -13,8 +13,13 @@ export type Place = {
   start(flags?: readonly string[], env?: { readonly [name: string]: string }): Promise<TestServer>;
 };
 
-/** Few workers: threads are most of what a server's start costs. */
-const pools = JSON.stringify({ cpu: { workers: 1 }, io: { workers: 1 }, held: { work: "io", workers: 2 } });
+/** Few workers, and none before there are jobs: threads are most of what a server's start costs. */
+const upTo = (max: number) => ({ min: 0, max });
+const pools = JSON.stringify({
+  cpu: { workers: upTo(1) },
+  io: { workers: upTo(1) },
+  held: { work: "io", workers: upTo(2) },
+});
 
 /** Besides the built-in tasks there are `spin`, and `gate` and `kill` in a pool of its own with two workers. All ends with the test. */
 export async function makePlace(t: Pick<TestContext, "after">): Promise<Place> {

@@ -171,9 +171,9 @@ export function jobCases(way: Way, server: () => TestServer): void {
     assert.deepEqual(
       after?.pools.map(({ pool, minWorkers, maxWorkers, maxQueued }) => [pool, minWorkers, maxWorkers, maxQueued]),
       [
-        ["cpu", 1, 1, 100_000n],
-        ["io", 1, 1, 100_000n],
-        ["held", 2, 2, 4n],
+        ["cpu", 0, 1, 100_000n],
+        ["io", 0, 1, 100_000n],
+        ["held", 0, 2, 4n],
       ],
     );
     const { accepted, refused: refusedJobs, client: shown, ratePerSecond, burst } = after?.client ?? {};
