@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { misfitOf, ownLimit, readMemory } from "../../src/server/scaling.ts";
+import { parseConfig } from "../../src/config.ts";
+import { misfitOf, ownLimit, readMemory, scalingOf } from "../../src/server/scaling.ts";
+import { createFakePool } from "../pool/fake-pool.ts";
+import { createFakeClock } from "../support/fake-clock.ts";
+import { keptLog } from "../support/samples.ts";
 
 const mebibyte = 2 ** 20;
 const gibibyte = 1024 * mebibyte;
@@ -25,4 +29,23 @@ test("pools that do not fit into memory are named, with what they would take", (
   const fewest = misfitOf(pools, 32, memory(163));
   assert.match(fewest!.message, /with the fewest workers/);
   assert.deepEqual(fewest!.fields, { pools: { io: 2 }, needMiB: 164, limitMiB: 163 });
+});
+
+test("the start warns of pools that may outgrow the memory, and the ceilings hold by what is configured", () => {
+  const { log, lines } = keptLog();
+  const yaml = "{pools: {crunch: {work: cpu, workers: {min: 1, max: 8}}}, autoscale: {memoryMiB: 64, cores: 3}}";
+  const config = parseConfig({ file: { name: "test", text: yaml }, env: {}, flags: {}, cores: 2 });
+  const clock = createFakeClock();
+  const pools = ["cpu", "io", "crunch"].map((name) => createFakePool({ name, workers: 1, clock }));
+  const { ceilings, rule, pollMs } = scalingOf(config, { pools, clock, log });
+  assert.equal(lines[0]?.level, "warn");
+  assert.ok(["cpu", "io", "crunch"].some((name) => JSON.stringify(lines[0]?.fields).includes(name)));
+  assert.deepEqual([rule, pollMs], [{ jobsPerWorker: 5, waitMs: 1_000, idleMs: 30_000 }, 100]);
+  assert.equal(ceilings("io").workers, 0);
+  const roomy = scalingOf(
+    { ...config, autoscale: { ...config.autoscale, memoryMiB: 1_000_000 } },
+    { pools, clock, log },
+  );
+  assert.equal(lines.length, 1);
+  assert.deepEqual([roomy.ceilings("crunch").workers, roomy.ceilings("crunch").by], [1, "cores"]);
 });
