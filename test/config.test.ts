@@ -133,17 +133,23 @@ suite("pools", () => {
   test("their size follows from the kind of work and the cores, and workers start when there is work", () => {
     const { pools } = parse({ yaml: "pools: {both: {work: mixed}, api: {work: limited, workers: 25}}", cores: 6 });
 
-    assert.deepEqual(pools.cpu, { work: "cpu", minWorkers: 0, maxWorkers: 6, maxQueued: 100_000 });
-    assert.deepEqual(pools.io, { work: "io", minWorkers: 0, maxWorkers: 24, maxQueued: 100_000 });
-    assert.deepEqual(pools.both, { work: "mixed", minWorkers: 0, maxWorkers: 12, maxQueued: 100_000 });
-    assert.deepEqual(pools.api, { work: "limited", minWorkers: 25, maxWorkers: 25, maxQueued: 100_000 });
+    assert.deepEqual(pools.cpu, { work: "cpu", minWorkers: 0, maxWorkers: 6, concurrency: 1, maxQueued: 100_000 });
+    assert.deepEqual(pools.io, { work: "io", minWorkers: 0, maxWorkers: 24, concurrency: 32, maxQueued: 100_000 });
+    assert.deepEqual(pools.both, { work: "mixed", minWorkers: 0, maxWorkers: 12, concurrency: 1, maxQueued: 100_000 });
+    assert.deepEqual(pools.api, {
+      work: "limited",
+      minWorkers: 25,
+      maxWorkers: 25,
+      concurrency: 1,
+      maxQueued: 100_000,
+    });
   });
 
   test("cpu and io are there whatever else is configured, and may be changed in part", () => {
     const { pools } = parse({ yaml: "pools: {io: {workers: {min: 0, max: 3}, maxQueued: 5}}" });
 
     assert.deepEqual(Object.keys(pools).toSorted(), ["cpu", "io"]);
-    assert.deepEqual(pools.io, { work: "io", minWorkers: 0, maxWorkers: 3, maxQueued: 5 });
+    assert.deepEqual(pools.io, { work: "io", minWorkers: 0, maxWorkers: 3, concurrency: 32, maxQueued: 5 });
   });
 
   test("a limited pool without workers and a pool without work are refused", () => {
@@ -153,13 +159,27 @@ suite("pools", () => {
     assert.match(unknown as string, /pools\.other has no work: must be one of cpu, io, mixed, limited/);
   });
 
+  test("jobs run beside each other in a worker where work is io, as many as is asked for, and never where it is cpu", () => {
+    const { pools } = parse({
+      yaml: "pools: {calls: {work: io, workers: 4, concurrency: 256}, both: {work: mixed, concurrency: 2}}",
+    });
+    assert.deepEqual([pools["calls"]?.concurrency, pools["both"]?.concurrency], [256, 2]);
+    const [cpu, many, none] = mistakes({
+      yaml: "pools: {cpu: {concurrency: 2}, io: {workers: 64, concurrency: 513}}",
+    });
+    assert.match(cpu as string, /pools\.cpu has concurrency 2: must be 1 where work is cpu/);
+    assert.match(many as string, /pools\.io has concurrency 513: must be 1 to 512 with 64 workers/);
+    assert.equal(none, undefined);
+    assert.match(String(mistakes({ yaml: "pools: {io: {concurrency: 0}}" })), /pools\.io\.concurrency.* 1 to 1024/);
+  });
+
   test("more workers at least than at most, none at all, and unknown settings are refused by their path", () => {
     const yaml = "pools: {cpu: {workers: {min: 4, max: 2}}, io: {workers: 0}, x: {work: cpu, wrokers: 1}, Y: {}}";
     const [order, none, unknown, name] = mistakes({ yaml });
 
     assert.match(order as string, /^pools\.cpu\.workers in millpond\.yaml is \{"min":4,"max":2\}: .*min <= max/);
     assert.match(none as string, /^pools\.io\.workers in millpond\.yaml is 0: must be an integer from 1 to 1024/);
-    assert.match(unknown as string, /^pools\.x .* must not have "wrokers", only work, workers, maxQueued/);
+    assert.match(unknown as string, /^pools\.x .* must not have "wrokers", only work, workers, concurrency, maxQueued/);
     assert.match(name as string, /^pools\.Y .*must be named with a letter/);
   });
 });

@@ -89,5 +89,6 @@ export const poolShape = shape({
     .union([maxWorkers, shape({ min: integer(0, 1024), max: maxWorkers })], { error: `must be ${workers}` })
     .refine((given) => typeof given === "number" || given.min <= given.max, { error: `must be ${workers}` })
     .optional(),
+  concurrency: integer(1, 1024).optional(),
   maxQueued: integer(1, 100_000_000).default(100_000),
 });

@@ -224,7 +224,9 @@ export const options = [
       "always there. `workers` is " +
       `${workers}; when it is missing, \`work\` decides how many there are at most: \`cpu\` as many as cores, \`mixed\` ` +
       "twice, `io` four times as many, and `min` is 0; `limited` needs `workers`: as many as the outside allows. " +
-      "Workers above `min` start when there is work for them, and end after `autoscale.idleMs` without. `maxQueued` is the bound on waiting jobs.",
+      "Workers above `min` start when there is work for them, and end after `autoscale.idleMs` without. `concurrency` is how " +
+      "many jobs one worker runs at once: an integer from 1 to 1024, 1 where `work` is `cpu`; when it is missing, 32 where " +
+      "`work` is `io`, else 1. `maxQueued` is the bound on waiting jobs.",
   ),
   option(
     "autoscale.jobsPerWorker",

@@ -11,6 +11,8 @@ export type PoolConfig = {
   readonly minWorkers: number;
   /** 1..1024. */
   readonly maxWorkers: number;
+  /** Jobs that one worker runs at once; more than 1 only where `work` is not `cpu`. */
+  readonly concurrency: number;
   /** Bound on the jobs waiting. */
   readonly maxQueued: number;
 };
@@ -19,15 +21,21 @@ type Listener = { readonly host: string; readonly port: number };
 type GivenPool = {
   readonly work?: Work | undefined;
   readonly workers?: number | { readonly min: number; readonly max: number } | undefined;
+  readonly concurrency?: number | undefined;
   readonly maxQueued: number;
 };
+
+/** Most jobs of a pool that run at once, over all its workers: each has a place in memory that its workers share. */
+const maxAtOnce = 32_768;
+/** A job that waits for a network leaves its worker to others meanwhile. */
+const ioConcurrency = 32;
 
 const workersPerCore = { cpu: 1, mixed: 2, io: 4 } as const;
 
 /** The pool with its size worked out, or what is wrong with it, as the second half of a sentence. */
 export function sizePool(
   name: string,
-  { work: given, workers, maxQueued }: GivenPool,
+  { work: given, workers, concurrency: givenConcurrency, maxQueued }: GivenPool,
   cores: number,
 ): PoolConfig | string {
   const work = given ?? (name === "cpu" || name === "io" ? name : undefined);
@@ -35,10 +43,21 @@ export function sizePool(
   if (workers === undefined && work === "limited") {
     return "has no workers: a limited pool needs as many as the outside allows, such as workers: 25";
   }
-  if (typeof workers === "object") return { work, minWorkers: workers.min, maxWorkers: workers.max, maxQueued };
+  const concurrency = givenConcurrency ?? (work === "io" ? ioConcurrency : 1);
+  const sized = (minWorkers: number, maxWorkers: number) =>
+    wrongConcurrency(work, concurrency, maxWorkers) ?? { work, minWorkers, maxWorkers, concurrency, maxQueued };
+  if (typeof workers === "object") return sized(workers.min, workers.max);
   // nobody asked for a number: a thread costs 26 MiB, so each waits until there is work for it
   const maxWorkers = workers ?? cores * workersPerCore[work as keyof typeof workersPerCore];
-  return { work, minWorkers: workers ?? 0, maxWorkers, maxQueued };
+  return sized(workers ?? 0, maxWorkers);
+}
+
+function wrongConcurrency(work: Work, concurrency: number, maxWorkers: number): string | undefined {
+  if (work === "cpu" && concurrency > 1)
+    return `has concurrency ${concurrency}: must be 1 where work is cpu, for jobs that compute in one worker wait for each other`;
+  const most = Math.floor(maxAtOnce / maxWorkers);
+  if (concurrency <= most) return undefined;
+  return `has concurrency ${concurrency}: must be 1 to ${most} with ${maxWorkers} workers, for a pool runs at most ${maxAtOnce} jobs at once`;
 }
 
 /** Whether only this machine can reach the address. A name other than `localhost` counts as one that others can reach. */

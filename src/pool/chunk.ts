@@ -7,6 +7,7 @@ import type { OutputBounds } from "./codec.ts";
 import type { AttemptOrigin, Fault } from "./faults.ts";
 import type { Progress } from "./port.ts";
 import type { Sources } from "./module-hooks.ts";
+import type { Pulse } from "./pulse.ts";
 import type { PoolResource } from "./resources/protocol.ts";
 import type { LogLevel } from "./task-log.ts";
 
@@ -113,8 +114,8 @@ export type ThreadMessage =
   | { readonly kind: "loading"; readonly thread: number; readonly task: string }
   /** The thread cannot load its tasks, and ends. */
   | { readonly kind: "unready"; readonly thread: number; readonly why: string }
-  /** The thread has loaded its tasks. */
-  | { readonly kind: "ready"; readonly thread: number }
+  /** The thread has loaded its tasks, and shows here how its event loop is. */
+  | { readonly kind: "ready"; readonly thread: number; readonly pulse: Pulse }
   /** An error in the thread was not caught, and it ends. */
   | (Fault & { readonly kind: "fault"; readonly thread: number })
   /** How some jobs of a chunk ended that goes on: those from index `from` on. The chunk's outcomes repeat them. */
@@ -153,6 +154,8 @@ export type ThreadData = {
   }[];
   /** What those tasks use. */
   readonly resources: readonly PoolResource[];
+  /** Chunks that it may have at once. */
+  readonly concurrency: number;
   /** See `PoolCode`. */
   readonly sources: Sources | null;
   /** The flags of all chunks: see flags.ts. */

@@ -32,6 +32,14 @@ export function runAs<T>(origin: Origin, code: () => T): T {
   return origins.run(origin, code);
 }
 
+/** Under this key of `Symbol.for`, the global object of a thread that runs several jobs at once has a function that gives whose code runs. */
+export const originKey = "millpond.origin";
+
+/** So that the main thread can ask a thread that is blocked: see whose-code.ts. */
+export function showOrigin(): void {
+  Object.defineProperty(globalThis, Symbol.for(originKey), { value: () => origins.getStore() ?? null });
+}
+
 /**
  * From now on a fault in this thread is reported, and ends it: what else runs here may wait for what failed, and would
  * wait for ever. Comes before any code of a task. Returns what ends the thread in the same way.

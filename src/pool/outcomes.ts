@@ -158,7 +158,7 @@ function isNotSent(error: unknown): boolean {
 }
 
 /** A thread dies of whatever was thrown in it, which need not be an error. */
-function deathOf(error: unknown): Failure {
+export function deathOf(error: unknown): Failure {
   if ((error as { readonly code?: unknown } | null | undefined)?.code === "ERR_WORKER_OUT_OF_MEMORY") {
     return { reason: "out_of_memory", message: "the worker ran out of memory during this job", retryable: true };
   }

@@ -2,7 +2,8 @@
  * A bounded set of worker threads that run chunks of jobs. The queue is not here: the dispatcher sends a chunk only
  * when a worker is free.
  *
- * How a chunk runs: it takes a slot (slots.ts), is posted to a thread by piscina, and its jobs run there one after the other.
+ * How a chunk runs: it takes a slot (slots.ts), is posted to a thread by piscina, and its jobs run there one after the other. A
+ * thread has up to `concurrency` chunks at once; stalls.ts finds one that a job blocks, and thread-ends.ts whose fault an end is.
  * The slot's flags (flags.ts) are memory that both threads share, a word for each job: waiting, running, ended or withdrawn,
  * and why it was told to stop. Each change is one atomic step, so a job is begun by its thread or withdrawn by the main
  * thread, and never both; and what a thread was doing is known when it dies or does not answer. The watchdog (stopping.ts)
@@ -14,13 +15,12 @@ import { randomUUID } from "node:crypto";
 import type { Worker } from "node:worker_threads";
 import { originOf } from "../clock.ts";
 import type { Lease } from "../job/job.ts";
-import { jobFields } from "../job/log-fields.ts";
 import { createLoop } from "../lifecycle.ts";
 import { createThreadStartups } from "./thread-startup.ts";
 import type { PackedOutcomes, ThreadMessage } from "./chunk.ts";
+import { createThreadEnds } from "./thread-ends.ts";
 import { createThreadTerminations, within } from "./thread-termination.ts";
-import type { Origin } from "./faults.ts";
-import { standingOf, threadOf } from "./flags.ts";
+import { threadOf } from "./flags.ts";
 import { createHandBacks } from "./hand-backs.ts";
 import { createAttemptEvents } from "./attempt-events.ts";
 import { createOutcomes, notBegun } from "./outcomes.ts";
@@ -31,7 +31,8 @@ import { createResourceLinks } from "./resources/links.ts";
 import { chunkOf } from "./sending.ts";
 import { createPoolSize } from "./size.ts";
 import { createPoolThreads } from "./threads.ts";
-import { abort, createSlots, type Slot } from "./slots.ts";
+import { createSlots, type Slot } from "./slots.ts";
+import { createStalls } from "./stalls.ts";
 import { createStopping } from "./stopping.ts";
 
 export type { AttemptEvent, Ended, Pool, PoolOptions, Progress, RunCallbacks } from "./port.ts";
@@ -45,7 +46,6 @@ const watchdogMs = 20;
 const maxErrorChars = 4000;
 const defaultMaxHandBacks = 5;
 
-type FaultMessage = Extract<ThreadMessage, { readonly kind: "fault" }>;
 type EndedMessage = Extract<ThreadMessage, { readonly kind: "ended" }>;
 
 /** A pool whose workers are threads of this process. */
@@ -63,9 +63,9 @@ export type RetirablePool = ThreadPool & {
 };
 
 export function createPool(options: PoolOptions): RetirablePool {
-  const { name, clock, log } = options;
+  const { name, concurrency = 1, clock, log } = options;
   const size = createPoolSize({ min: options.minWorkers, max: options.maxWorkers });
-  const slots = createSlots(size, options.isTraced);
+  const slots = createSlots({ size, concurrency, isTraced: options.isTraced });
   const events = createAttemptEvents(name, slots, log);
   const ending = createThreadTerminations();
   const bell = new BroadcastChannel(`millpond-pool-${randomUUID()}`);
@@ -82,13 +82,14 @@ export function createPool(options: PoolOptions): RetirablePool {
   ];
   const links = createResourceLinks({
     ...{ pool: name, resources, host: options.resourceHost, clock, graceMs: options.graceMs },
-    isIdle: (thread) => ![...slots.busy].some((slot) => mayRunIn(slot, thread)),
+    isIdle: ({ threadId }) => ![...slots.busy].some(({ thread }) => thread === threadId),
     onRetired: (thread) => ending.watch(thread, () => {}),
   });
 
   const threads = createPoolThreads({
-    ...{ work: options.work, size, idleMs: options.idleMs },
+    ...{ work: options.work, concurrency, size, idleMs: options.idleMs },
     data: {
+      concurrency,
       clockOrigin: originOf(),
       tasks: options.tasks.map(({ name, file, settings, timeoutMs }) => ({ name, file, settings, timeoutMs })),
       resources,
@@ -98,8 +99,17 @@ export function createPool(options: PoolOptions): RetirablePool {
       outputBounds: options.outputBounds,
       sources: options.sources,
     },
+    chunks: () => slots.busy.size,
+    usable: () => boots.usable(),
+    isOpen: (threadId) => stalls.isOpen(threadId),
+    onPosted(slot, threadId) {
+      (slots.at(slot) as Slot).thread = threadId;
+    },
     onMessage: receive,
-    onGone: (threadId) => boots.gone(threadId),
+    onGone(threadId) {
+      boots.gone(threadId);
+      queueMicrotask(() => stalls.gone(threadId)); // what ran in it is told first
+    },
     onError: (error) =>
       log.error({ pool: name, error: textOf(error, maxErrorChars) }, "a worker failed outside of a job"),
   });
@@ -111,6 +121,11 @@ export function createPool(options: PoolOptions): RetirablePool {
       giveUpWaiting(boots.working());
     },
   });
+  const stalls = createStalls(options.graceMs, (threadId, stillMs) => void ends.onStalled(threadId, stillMs));
+  const ends = createThreadEnds({
+    ...{ pool: name, slots, stalls, terminations: ending, threadWith: threads.withId, log },
+    isStopping: () => isStopping,
+  });
   const isStuck = () => slots.busy.size === 0 && slots.free() === 0;
   const handBacks = createHandBacks();
   const outcomes = createOutcomes({
@@ -119,12 +134,12 @@ export function createPool(options: PoolOptions): RetirablePool {
     isStopping: () => isStopping,
   });
   const stopping = createStopping({
-    ...{ slots, clock, timeoutOf, kill },
+    ...{ slots, clock, timeoutOf, kill: ends.kill },
     graceMs: options.graceMs,
     onBlocked(slot) {
-      if (boots.isStarting()) return; // the chunk may wait for that one
+      if (boots.isStarting() || isShared(slot)) return; // the chunk may wait for that one, or its thread is watched
       log.warn({ pool: name }, "a worker takes no jobs, perhaps blocked by what a job left behind: it is ended");
-      abort(slot);
+      ends.abort(slot);
     },
     ring: () => isDeaf || bell.postMessage(null),
   });
@@ -132,6 +147,7 @@ export function createPool(options: PoolOptions): RetirablePool {
     ...{ name: "watchdog", clock, everyMs: watchdogMs, startsAtOnce: true },
     round() {
       stopping.check();
+      if (concurrency > 1) stalls.check(busyThreads());
       return slots.busy.size > 0 ? watchdogMs : Number.POSITIVE_INFINITY;
     },
   });
@@ -167,11 +183,12 @@ export function createPool(options: PoolOptions): RetirablePool {
       case "ready":
         for (const slot of waiting()) slot.sentMs = clock.monotonicMs();
         boots.ready(message.thread);
+        stalls.ready(message.thread, message.pulse);
         return options.onReady?.();
       case "ended":
         return onEndedEarly(message);
       case "fault":
-        return onFault(message);
+        return ends.onFault(message);
       default:
         return events.receive(message);
     }
@@ -187,39 +204,20 @@ export function createPool(options: PoolOptions): RetirablePool {
     report(ended, slot.callbacks);
   }
 
-  /** The thread is about to end by itself; a handler of its exit might keep it from that. */
-  function onFault({ thread, origin, failure }: FaultMessage): void {
-    const slot = [...slots.busy].find(({ flags }) => threadOf(flags) === thread);
-    const { message: error, stack } = failure;
-    const isJob = origin !== null && origin.id !== null;
-    const whose = isJob ? jobFields({ ...origin, pool: name }) : { pool: name, task: origin?.task };
-    log.warn({ ...whose, error, stack }, faultText(origin, slot));
-    if (!slot) return;
-    slot.fault = { origin, failure };
-    endThread(slot);
-  }
-
   async function outcome(slot: Slot): Promise<readonly Ended[]> {
     try {
       const all = (await send(slot)) as PackedOutcomes;
       return outcomes.ofChunk(slot, unpackOutcomes(all, slot.known), clock.exactNow());
     } catch (error) {
-      if (!isStopping && !slot.isAborted)
-        log.warn({ ...whoRan(slot), error: textOf(error, maxErrorChars) }, "a worker died");
+      ends.onDeath(slot, error);
       return outcomes.ofDeath(slot, error, clock.exactNow());
     } finally {
       slot.known = Number.POSITIVE_INFINITY;
     }
   }
 
-  /** Fields for the log of a thread that is gone: its pool, and the job that was running. */
-  function whoRan({ leases, flags }: Slot) {
-    const running = leases.find((_, index) => standingOf(flags, index) === "running");
-    return running ? jobFields(running) : { pool: name };
-  }
-
   function send(slot: Slot): Promise<unknown> {
-    const isThreadMissing = slots.busy.size > boots.working();
+    const isThreadMissing = slots.busy.size > boots.working() * concurrency;
     const ended = threads.run(chunkOf(slot), (end) => {
       slot.end = end;
     });
@@ -227,24 +225,22 @@ export function createPool(options: PoolOptions): RetirablePool {
     return ended;
   }
 
-  /** Ends a thread whose job did not stop. Piscina replaces it at once, also when Node cannot end it. */
-  function kill(slot: Slot): void {
-    log.warn(jobFields(slot.leases[slot.seen] as Lease), "a job did not stop when it was told to: its worker is ended");
-    endThread(slot);
-  }
-
-  function endThread(slot: Slot): void {
-    const thread = threads.withId(threadOf(slot.flags));
-    if (thread) ending.watch(thread, slots.quarantine(slot));
-    abort(slot);
-  }
-
   const waiting = () => [...slots.busy].filter(isWaiting);
+
+  /** Threads that have taken a chunk. */
+  function busyThreads(): ReadonlySet<number> {
+    return new Set([...slots.busy].map(({ flags }) => threadOf(flags)).filter((thread) => thread !== 0));
+  }
+
+  /** Whether its thread has taken another chunk, so that its event loop is watched. */
+  const isShared = ({ thread }: Slot) => busyThreads().has(thread);
 
   /** Gives back the chunks that no thread took and that are more than these threads can take: they run again with a new thread. */
   function giveUpWaiting(available: number): void {
-    const missing = slots.busy.size - available;
-    if (missing > 0) for (const slot of waiting().slice(-missing)) abort(slot);
+    const missing = slots.busy.size - available * concurrency;
+    if (missing <= 0) return;
+    const orphans = waiting().filter((slot) => !isShared(slot));
+    for (const slot of orphans.slice(-missing)) ends.abort(slot);
   }
 
   function lookForThreads(): void {
@@ -280,17 +276,18 @@ export function createPool(options: PoolOptions): RetirablePool {
     if (!boots.isFailing()) return slots.free();
     const working = boots.working();
     const mayStart = working > 0 && !boots.isPausing() && !boots.isStarting();
-    return Math.max(Math.min(slots.free(), working - slots.busy.size + (mayStart ? 1 : 0)), 0);
+    const places = (working + (mayStart ? 1 : 0)) * concurrency;
+    return Math.max(Math.min(slots.free(), places - slots.busy.size), 0);
   }
 
   boots.watch();
   return {
     name,
-    concurrency: 1,
+    concurrency,
     bounds: size.bounds,
     target: size.target,
     workers: () => threads.all().length,
-    busyWorkers: () => Math.min(slots.busy.size, threads.all().length),
+    busyWorkers: () => busyThreads().size,
     setTarget: threads.setTarget,
     resize(bounds) {
       threads.resize(bounds);
@@ -318,23 +315,7 @@ export function createPool(options: PoolOptions): RetirablePool {
   };
 }
 
-function faultText(origin: Origin | null, slot: Slot | undefined): string {
-  if (origin === null) return "a worker failed through unknown code, and is ended: what it runs is handed back";
-  if (origin.id === null)
-    return "what a task's file started failed, and its worker is ended: what it runs is handed back";
-  const index = slot?.leases.findIndex(({ id, attempt }) => id === origin.id && attempt === origin.attempt) ?? -1;
-  return slot && index >= slot.known
-    ? "a job threw an error that was not caught, and its worker is ended"
-    : "what a job left behind failed, and its worker is ended: what it runs is handed back";
-}
-
 /** No thread has taken its chunk. */
 function isWaiting({ flags }: Slot): boolean {
   return threadOf(flags) === 0;
-}
-
-/** Also a chunk that was taken back before any thread took it: the one that had it to take may be blocked. */
-function mayRunIn({ flags, isAborted }: Slot, { threadId }: Worker): boolean {
-  const thread = threadOf(flags);
-  return thread === threadId || (thread === 0 && isAborted);
 }

@@ -129,6 +129,8 @@ export type PoolOptions = PoolCode & {
   readonly work: "cpu" | "io" | "mixed" | "limited";
   readonly minWorkers: number;
   readonly maxWorkers: number;
+  /** Jobs that one worker runs at once. Default: 1. */
+  readonly concurrency?: number;
   /** A thread above `minWorkers` that was idle for this long ends. */
   readonly idleMs: number;
   /** Where the threads get their permits, and report how their resources are. */

@@ -4,7 +4,7 @@
  */
 
 /** Most slots of a pool: twice as many as jobs of 1,024 workers that run 32 each. */
-const maxSlots = 65_536;
+export const maxSlots = 65_536;
 
 /** Empty, with room for `maxSlots` of this size. */
 export function growing(slotBytes: number): SharedArrayBuffer {

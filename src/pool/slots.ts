@@ -4,6 +4,7 @@ import type { Fault } from "./faults.ts";
 import { clear, createFlags, type Flags, flagsOf, noJob } from "./flags.ts";
 import { clearLog, createSpanLogs, type SpanLog, spanLogOf } from "./span-log.ts";
 import type { RunCallbacks } from "./port.ts";
+import { maxSlots } from "./shared-memory.ts";
 import type { PoolSize } from "./size.ts";
 
 export type Slot = {
@@ -18,6 +19,8 @@ export type Slot = {
   number: number;
   /** How many of its jobs, from the first on, have a known outcome. */
   known: number;
+  /** The thread that it was posted to; 0: none yet. */
+  thread: number;
   /** When the chunk was sent, or, while it waits, a thread became ready that might take it; by the monotonic clock. */
   sentMs: number;
   /** The job that was last seen to run, and when it began by the monotonic clock. */
@@ -27,7 +30,7 @@ export type Slot = {
   checkedMs: number;
   /** When the thread is ended because the job that was seen did not stop, by the monotonic clock. */
   killMs: number;
-  /** Ends the chunk, and its thread if it has one: see `abort`. */
+  /** Ends the chunk, and its thread if it has one: see thread-ends.ts. */
   end: () => void;
   isAborted: boolean;
   /** The uncaught error that ended its thread. */
@@ -52,11 +55,18 @@ export type Slots = {
   quarantine(slot: Slot): () => void;
 };
 
+export type SlotsParts = {
+  readonly size: Pick<PoolSize, "bounds" | "capacity">;
+  /** Chunks that one worker may have at once. */
+  readonly concurrency: number;
+  readonly isTraced?: boolean | undefined;
+};
+
 /**
- * As many slots as workers may be busy at once; as many again stand by for those that wait for a thread to end. They are
+ * As many slots as there may be chunks at once; as many again stand by for those that wait for a thread to end. They are
  * made when they are first needed, for the bounds may rise while the pool runs.
  */
-export function createSlots(size: Pick<PoolSize, "bounds" | "capacity">, isTraced = false): Slots {
+export function createSlots({ size, concurrency, isTraced = false }: SlotsParts): Slots {
   const shared = createFlags();
   const spanLogs = isTraced ? createSpanLogs() : null;
   const all: Slot[] = [];
@@ -66,7 +76,8 @@ export function createSlots(size: Pick<PoolSize, "bounds" | "capacity">, isTrace
 
   function free(): number {
     const used = all.length - idle.length;
-    return Math.max(Math.min(2 * size.bounds().max - used, size.capacity() - busy.size), 0);
+    const most = Math.min(2 * size.bounds().max * concurrency, maxSlots);
+    return Math.max(Math.min(most - used, size.capacity() * concurrency - busy.size), 0);
   }
 
   function add(): Slot {
@@ -91,6 +102,7 @@ export function createSlots(size: Pick<PoolSize, "bounds" | "capacity">, isTrace
       slot.callbacks = callbacks;
       slot.number += 1;
       slot.known = 0;
+      slot.thread = 0;
       slot.sentMs = nowMs;
       slot.checkedMs = nowMs;
       slot.seen = noJob;
@@ -123,16 +135,11 @@ function newSlot(index: number, flags: Flags, spanLog: SpanLog | undefined): Slo
     callbacks: { onEnded() {} },
     number: 0,
     known: 0,
+    thread: 0,
     seen: noJob,
     ...times,
     end() {},
     isAborted: false,
     fault: undefined,
   };
-}
-
-/** Ends a chunk from outside, and the thread that runs it. */
-export function abort(slot: Slot): void {
-  slot.isAborted = true;
-  slot.end();
 }

@@ -20,6 +20,8 @@ export type ThreadStartups = {
   gone(threadId: number): void;
   /** Threads that are ready. */
   working(): number;
+  /** Of those, or about to be. */
+  usable(): number;
   /** Whether the last thread that was started died before it was ready, or hung. */
   isFailing(): boolean;
   /** Whether that is so, and no thread is ready. */
@@ -177,6 +179,7 @@ export function createThreadStartups({
       if (deaths > 0) pause();
     },
     working: () => booted.size,
+    usable: () => threads().filter((thread) => booted.has(thread) || isStarting(thread)).length,
     isFailing: () => deaths > 0,
     isBroken: () => deaths > 0 && booted.size === 0,
     isStarting: () => threads().some(isStarting),

@@ -13,12 +13,13 @@ import { noChunk, type PackedOutcomes, type ThreadData, type ThreadMessage } fro
 import { type Declared, declared, decodeInput, encodeOutput } from "./codec.ts";
 import { boundOutput } from "./printed.ts";
 import { type AttemptEnd, createContext, listenTo } from "./context.ts";
-import { createEarlyOutcomes } from "./early-outcomes.ts";
+import { createEarlyOutcomes, type EarlyOutcomes } from "./early-outcomes.ts";
 import { failureOf } from "./failure.ts";
-import { endAtFaults, type Fault, runAs } from "./faults.ts";
+import { endAtFaults, type Fault, runAs, showOrigin } from "./faults.ts";
 import { begin, end, type Flags, flagsOf, leave, take, withdraw } from "./flags.ts";
 import { hookModules } from "./module-hooks.ts";
 import { packOutcomes } from "./packed-outcomes.ts";
+import { createBeating, createPulse, enterCode, leaveCode, type Pulse } from "./pulse.ts";
 import { createThreadResources, type ThreadResources, type UsedResources } from "./resources/thread-resources.ts";
 import type { ToThread } from "./resources/protocol.ts";
 import { spanLogOf, type SpanLog } from "./span-log.ts";
@@ -49,10 +50,10 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<Packed
   for (const output of [process.stdout, process.stderr]) boundOutput(output);
   let isReady = false;
   let loading: string | undefined;
-  /** The outcomes of the present chunk that are not said yet. */
-  let sayOutcomes = () => {};
+  /** Of the chunks under way: what is not reported yet. */
+  const underWay = new Set<EarlyOutcomes>();
   const fail = endAtFaults((fault) => {
-    sayOutcomes();
+    for (const early of underWay) early.flush();
     if (isReady) post({ kind: "fault", thread: threadId, ...fault });
     else postUnready(fault, loading);
   });
@@ -70,6 +71,9 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<Packed
   loading = undefined;
   await new Promise((resolve) => setImmediate(resolve)); // what the files left behind and fails at once fails before a job is here
   saveCompiledCode();
+  const pulse = createPulse();
+  const beating = thread.concurrency > 1 ? createBeating(pulse) : undefined;
+  if (beating) showOrigin();
   const flagsOfSlots: Flags[] = [];
   const spanLogsOfSlots: SpanLog[] = [];
   isReady = true;
@@ -77,7 +81,7 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<Packed
     resourcePort.on("message", (message: ToThread) => resources.receive(message));
     parentPort?.postMessage({ kind: "resources", thread: threadId, port: theirs } satisfies ThreadMessage, [theirs]);
   }
-  post({ kind: "ready", thread: threadId });
+  post({ kind: "ready", thread: threadId, pulse });
   return async (chunk) => {
     if (chunk === noChunk) {
       await new Promise((resolve) => setImmediate(resolve)); // what was posted to this thread is handled first
@@ -87,20 +91,21 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<Packed
     const count = jobs.length / jobCells;
     const flags = (flagsOfSlots[slot] ??= flagsOf(thread.flags, slot));
     const spanLog = thread.spanLogs ? (spanLogsOfSlots[slot] ??= spanLogOf(thread.spanLogs, slot)) : null;
+    beating?.begin();
     take(flags, threadId);
     const outcomes: (ChunkOutcome | null)[] = [];
     const early = createEarlyOutcomes(chunk, outcomes);
-    sayOutcomes = early.flush;
+    underWay.add(early);
     for (let index = 0; index < count; index += 1) {
       const job = jobAt(chunk, index);
       const startMs = clock.monotonicMs();
       early.before(startMs);
-      outcomes.push(await runJob(tasks, job, { flags, spanLog, slot, index, startMs }));
-      resources.end();
+      outcomes.push(await runJob(tasks, job, { flags, spanLog, pulse, slot, index, startMs }));
     }
     early.stop();
-    sayOutcomes = () => {};
+    underWay.delete(early);
     leave(flags);
+    beating?.end();
     return packOutcomes(outcomes, 0);
   };
 }
@@ -140,12 +145,21 @@ function postUnready({ origin, failure }: Fault, loading: string | undefined): v
   post({ kind: "unready", thread: threadId, why: what + (failure.stack ?? failure.message) });
 }
 
+type JobPlace = {
+  readonly flags: Flags;
+  readonly spanLog: SpanLog | null;
+  readonly pulse: Pulse;
+  readonly slot: number;
+  readonly index: number;
+  readonly startMs: number;
+};
+
 async function runJob(
   tasks: ReadonlyMap<string, Runnable>,
   job: ChunkJob,
-  place: { flags: Flags; spanLog: SpanLog | null; slot: number; index: number; startMs: number },
+  place: JobPlace,
 ): Promise<ChunkOutcome | null> {
-  const { flags, index, startMs } = place;
+  const { flags, pulse, slot, index, startMs } = place;
   const { seq, id, task, attempt, fence, trace, expiresAt } = job;
   const { definition, input, output, settings, timeoutMs, uses } = tasks.get(task) as Runnable; // the pool sends only tasks that it was given
   const startedAt = clock.exactNow();
@@ -154,21 +168,35 @@ async function runJob(
   const deadlineAt = Math.min(Math.floor(startedAt) + (job.timeoutMs ?? timeoutMs), expiresAt);
   const origin = { task, id, seq, attempt, fence, trace };
   const context = createContext(job, { ...place, settings, deadlineAt, origin });
+  let isUsing = false;
+  enterCode(pulse, slot);
   try {
     const decoded = decodeInput(input, ownInput(job)) as never;
     context.task.throwIfCancelled(); // a first input takes milliseconds to decode, and a large one more
-    if (uses) context.provide(await uses.begin(context.task.signal));
+    if (uses) {
+      isUsing = true;
+      leaveCode(pulse);
+      context.provide(await uses.begin(context.task.signal));
+      enterCode(pulse, slot);
+    }
     // what it returns may begin its work only when it is waited for, so that happens as its own too
-    const returned = await runAs(origin, () => Promise.resolve(definition.run(decoded, context.task)));
+    const running = runAs(origin, () => Promise.resolve(definition.run(decoded, context.task)));
+    leaveCode(pulse);
+    const returned = await running;
+    enterCode(pulse, slot);
     const encoded = encodeOutput(output, returned, thread.outputBounds);
     const left = context.end();
     end(flags, index);
     return withRest([startedAt, clock.monotonicMs() - startMs, encoded, null], job, left);
   } catch (error) {
+    enterCode(pulse, slot);
     const failure = failureOf(error); // while the job still counts as running: an error may have getters that never return
     const left = context.end();
     const fault = end(flags, index) ?? failure;
     return withRest([startedAt, clock.monotonicMs() - startMs, null, fault], job, left);
+  } finally {
+    leaveCode(pulse);
+    if (isUsing) uses?.end();
   }
 }
 

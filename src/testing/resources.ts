@@ -38,7 +38,7 @@ export function openResources(
   });
   return {
     begin: async (signal) => used?.begin(signal) ?? {},
-    end: thread.end,
+    end: () => used?.end(),
     problems() {
       const away = host.parts().filter(({ problem }) => problem !== undefined);
       return Object.fromEntries(

@@ -31,7 +31,7 @@ describe("log", () => {
   });
 
   test("a line that the level hides is passed on to who watches the job, and costs nothing else", () => {
-    const slots = createSlots(createPoolSize({ min: 1, max: 1 }));
+    const slots = createSlots({ size: createPoolSize({ min: 1, max: 1 }), concurrency: 1 });
     const lease = job("echo", 1);
     const reported: unknown[] = [];
     const callbacks = { onEnded() {}, onEvent: (_: unknown, event: AttemptEvent) => void reported.push(event) };
@@ -168,7 +168,7 @@ describe("progress", () => {
   });
 
   test("a report that arrives after the job's end is not kept, also before its slot has another chunk", () => {
-    const slots = createSlots(createPoolSize({ min: 1, max: 1 }));
+    const slots = createSlots({ size: createPoolSize({ min: 1, max: 1 }), concurrency: 1 });
     const reported: unknown[] = [];
     const callbacks = { onEnded() {}, onEvent: (_: unknown, event: AttemptEvent) => void reported.push(event) };
     const events = createAttemptEvents("tried", slots, keptLog().log);

@@ -34,6 +34,15 @@ poolConformance({
 });
 
 poolConformance({
+  name: "threads that run four jobs each at once",
+  open(t, size, graceMs, idleMs) {
+    const clock = newClock();
+    const bounds = { minWorkers: size.min, maxWorkers: size.max };
+    return { pool: tryPool(t, { work: "io", concurrency: 4, clock, graceMs, idleMs, ...bounds }).bare, clock };
+  },
+});
+
+poolConformance({
   name: "processes",
   open(t, { min, max }, graceMs) {
     const clock = newClock();

@@ -1,11 +1,7 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
-import { appendFile, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { describe, test, type TestContext } from "node:test";
+import { describe, test } from "node:test";
 import { createFakeClock, type FakeClock, turn } from "../support/fake-clock.ts";
+import { blocking } from "./blocking.ts";
 import { job, shown, tryPool } from "./try-pool.ts";
 
 /** Lets time pass until something has happened. */
@@ -19,22 +15,6 @@ async function pass<T>(clock: FakeClock, done: Promise<T>): Promise<T> {
     clock.advance(1);
   }
   return done;
-}
-
-/** A folder for tasks/blocks.ts. */
-async function blocking(t: TestContext) {
-  const folder = await mkdtemp(join(tmpdir(), "millpond-pipe-"));
-  t.after(() => rm(folder, { recursive: true }));
-  const pipe = join(folder, "pipe");
-  execFileSync("mkfifo", [pipe]);
-  return {
-    folder,
-    /** Resolves once the thread is inside the call. */
-    async blocked() {
-      while (!existsSync(join(folder, "mark"))) await turn();
-    },
-    letGo: () => appendFile(pipe, "\n"),
-  };
 }
 
 describe("destroy", () => {

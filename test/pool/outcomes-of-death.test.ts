@@ -8,7 +8,11 @@ import { newLease } from "../support/samples.ts";
 
 /** What becomes of a job that was told to give up, did so, and whose thread died before it could say how it ended. */
 function afterDeath({ isStopping }: { readonly isStopping: boolean }): readonly string[] {
-  const slot = createSlots(createPoolSize({ min: 1, max: 1 })).take([newLease()], { onEnded() {} }, 0);
+  const slot = createSlots({ size: createPoolSize({ min: 1, max: 1 }), concurrency: 1 }).take(
+    [newLease()],
+    { onEnded() {} },
+    0,
+  );
   assert.ok(slot);
   take(slot.flags, 1);
   begin(slot.flags, 0, 0);

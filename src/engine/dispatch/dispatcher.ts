@@ -118,7 +118,9 @@ type State = {
 export function createDispatcher(parts: DispatcherParts): Dispatcher {
   const { pool, suspects, store, backlog, clock, owner, leaseMs, settle } = parts;
   const chunkSize = createChunkSize(parts.maxChunk);
-  const prefetch = createPrefetch(pool.target, { first: parts.maxChunk, max: maxPrefetch });
+  // quick jobs gain nothing from running beside each other: a chunk of them keeps a worker busy
+  const places = () => pool.target() * Math.max(Math.floor(pool.concurrency / chunkSize.expected()), 1);
+  const prefetch = createPrefetch(places, { first: parts.maxChunk, max: maxPrefetch });
   const waiting = createWaitingLeases((jobs) => backlog.change(pool.name, jobs));
   const inFlight = createInFlight();
   const alarm = createAlarm(clock, poll);
@@ -149,7 +151,8 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     if (!mayStart() || !state.mayHaveMore || state.requests === maxRequests || parts.isBehind()) return 0;
     if (waiting.bytes() >= maxWaitingBytes) return 0;
     const size = chunkSize.expected();
-    const jobs = pool.free() * size + prefetch.jobs(size) - waiting.count() - state.requestedJobs;
+    const each = Math.max(Math.floor(size / pool.concurrency), 1);
+    const jobs = pool.free() * each + prefetch.jobs(size) - waiting.count() - state.requestedJobs;
     const chunks = Math.ceil(jobs / (maxRequests - state.requests) / size);
     return Math.min(chunks * size, jobs);
   }

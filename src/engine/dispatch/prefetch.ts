@@ -36,7 +36,7 @@ const leastMs = 0.001;
  * Where a few are slow that is too little: between two slow ones a worker runs through far more. One that begins a job
  * uses up at least `time / mean(min(job, time)) - 1` others in that time (Wald's equation).
  */
-export function createPrefetch(workers: () => number, { first, max }: PrefetchBounds): Prefetch {
+export function createPrefetch(places: () => number, { first, max }: PrefetchBounds): Prefetch {
   const lease = createMean(shares.lease);
   const job = createMean(shares.job);
   /** Of jobs, none longer than what is ready has to last. */
@@ -50,7 +50,7 @@ export function createPrefetch(workers: () => number, { first, max }: PrefetchBo
       if (job.value() >= mostMs) return 0;
       const each = Math.max(lastsMs() / job.value(), lastsMs() / cutJob.value() - 1);
       const most = mostMs / job.value();
-      return Math.min(Math.max(Math.floor(workers() * Math.min(each, most)), chunk), bound);
+      return Math.min(Math.max(Math.floor(places() * Math.min(each, most)), chunk), bound);
     },
     recordJob(measuredMs) {
       const tookMs = Math.max(measuredMs, leastMs);

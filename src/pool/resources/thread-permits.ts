@@ -8,10 +8,8 @@ import type { FromThread, PermitsOf, ToThread } from "./protocol.ts";
 export type ThreadPermits = {
   of(name: PermitsOf, limit: number): Permits;
   receive(message: Extract<ToThread, { readonly kind: "granted" | "wanted" | "unwanted" }>): void;
-  /** An attempt begins that uses these resources, and may hold permits of them for what is in use. */
-  begin(resources: ReadonlySet<string>): void;
-  /** It has ended. */
-  end(): void;
+  /** An attempt has ended: what it used may be idle now. */
+  ended(): void;
   /** Whether something waits for a permit of the resource. */
   isWaitingFor(resource: string): boolean;
 };
@@ -29,12 +27,17 @@ type Line = PermitsOf & {
   cancelLook: () => void;
 };
 
-export function createThreadPermits(clock: Clock, send: (message: FromThread) => void): ThreadPermits {
+export type ThreadPermitsParts = {
+  readonly clock: Clock;
+  readonly send: (message: FromThread) => void;
+  /** Whether an attempt uses the resource now, and may hold permits of it for what is in use. */
+  readonly isUsed: (resource: string) => boolean;
+};
+
+export function createThreadPermits({ clock, send, isUsed }: ThreadPermitsParts): ThreadPermits {
   const lines = new Map<string, Line>();
   /** Those that wait, by number. */
   const waiting = new Map<number, { readonly resource: string; readonly granted: () => void }>();
-  const none: ReadonlySet<string> = new Set();
-  let used = none;
   let lastNumber = 0;
 
   function lineOf({ resource, permits }: PermitsOf): Line {
@@ -82,7 +85,7 @@ export function createThreadPermits(clock: Clock, send: (message: FromThread) =>
     const isDue = nowMs >= dueMs;
     if (isDue) {
       // what is in use now may be idle as soon as the attempt ends; else what it closes has time to give its permit back
-      if (!used.has(line.resource)) line.wantedMs = nowMs + sliceMs;
+      if (!isUsed(line.resource)) line.wantedMs = nowMs + sliceMs;
       for (const listener of listeners) listener();
     }
     line.cancelLook = clock.after(isDue ? sliceMs : dueMs - nowMs, () => look(line));
@@ -112,11 +115,7 @@ export function createThreadPermits(clock: Clock, send: (message: FromThread) =>
       line.wantedMs = message.kind === "wanted" ? clock.monotonicMs() + message.afterMs : undefined;
       look(line);
     },
-    begin(resources) {
-      used = resources;
-    },
-    end() {
-      used = none;
+    ended() {
       for (const line of lines.values()) if (line.wantedMs !== undefined) look(line);
     },
     isWaitingFor: (resource) => waiting.values().some((wait) => wait.resource === resource),

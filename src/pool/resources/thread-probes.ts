@@ -9,9 +9,9 @@ export type ThreadProbes = {
   /** The server wants to know how it is. */
   ask(resource: string): void;
   /** An attempt begins that uses these: a probe of them is cut short, and this resolves once it has ended. */
-  begin(resources: ReadonlySet<string>): Promise<void> | undefined;
-  /** The attempt has ended. */
-  end(): void;
+  cut(resources: ReadonlySet<string>): Promise<void> | undefined;
+  /** An attempt has ended: what it used may be probed now. */
+  ended(): void;
 };
 
 export type ThreadProbesParts = {
@@ -19,6 +19,8 @@ export type ThreadProbesParts = {
   readonly send: (message: FromThread) => void;
   /** Runs the resource's own probe. Rejects with what is wrong, unless that is reported already. */
   readonly probe: (resource: string, signal: AbortSignal) => Promise<void>;
+  /** Whether an attempt uses the resource now. */
+  readonly isUsed: (resource: string) => boolean;
   /** Whether something of this thread waits for a permit of the resource. */
   readonly isWaiting: (resource: string) => boolean;
   readonly report: (resource: string, problem: string | undefined) => void;
@@ -26,12 +28,11 @@ export type ThreadProbesParts = {
 
 type RunningProbe = { readonly cut: () => void; readonly ended: Promise<void> };
 
-export function createThreadProbes({ clock, send, probe, isWaiting, report }: ThreadProbesParts): ThreadProbes {
+export function createThreadProbes(parts: ThreadProbesParts): ThreadProbes {
+  const { clock, send, probe, isUsed, isWaiting, report } = parts;
   const running = new Map<string, RunningProbe>();
-  /** Those that wait for the end of the attempt. */
+  /** Those that wait until no attempt uses them. */
   const waiting = new Set<string>();
-  const none: ReadonlySet<string> = new Set();
-  let used = none;
 
   function start(resource: string): void {
     const stop = new AbortController();
@@ -67,22 +68,21 @@ export function createThreadProbes({ clock, send, probe, isWaiting, report }: Th
 
   return {
     ask(resource) {
-      if (used.has(resource)) waiting.add(resource);
+      if (isUsed(resource)) waiting.add(resource);
       else if (!running.has(resource)) start(resource);
     },
-    begin(resources) {
-      used = resources;
+    cut(resources) {
       if (running.size === 0) return undefined;
       const meant = [...running].filter(([resource]) => resources.has(resource)).map(([, each]) => each);
       for (const { cut } of meant) cut();
       return meant.length === 0 ? undefined : Promise.all(meant.map(({ ended }) => ended)).then(() => {});
     },
-    end() {
-      used = none;
-      if (waiting.size === 0) return;
-      const asked = [...waiting];
-      waiting.clear();
-      for (const resource of asked) if (!running.has(resource)) start(resource);
+    ended() {
+      for (const resource of waiting) {
+        if (isUsed(resource)) continue;
+        waiting.delete(resource);
+        if (!running.has(resource)) start(resource);
+      }
     },
   };
 }

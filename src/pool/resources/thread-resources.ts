@@ -1,5 +1,6 @@
 /** The resources of a worker thread: set up when an attempt first needs them, and torn down when the thread ends. */
 import type { Clock } from "../../clock.ts";
+import { createSignal } from "../../lifecycle.ts";
 import { isTaskError } from "../failure.ts";
 import { runAs } from "../faults.ts";
 import { textOf } from "../sanitize.ts";
@@ -16,14 +17,14 @@ import type { FromThread, PoolResource, ToThread } from "./protocol.ts";
 export type ThreadResources = {
   /** What the task uses; null: nothing. Throws when it is not what the server found at its start. */
   usedBy(task: AnyTask): UsedResources | null;
-  /** The attempt that began has ended. */
-  end(): void;
   receive(message: ToThread): void;
 };
 
 export type UsedResources = {
   /** An attempt begins: gives the values, set up as far as they are not. Rejects with a TaskError. */
   begin(signal: AbortSignal): Promise<Values>;
+  /** An attempt that began has ended, or could not. */
+  end(): void;
 };
 
 type Values = { readonly [name: string]: unknown };
@@ -35,7 +36,15 @@ type Entry = {
   readonly task: string;
   /** Undefined: not set up. */
   value: { readonly is: unknown } | undefined;
-  starting: Promise<void> | undefined;
+  starting: SetUp | undefined;
+};
+
+/** A set-up under way: of all attempts that wait for it. */
+type SetUp = {
+  readonly ended: Promise<void>;
+  /** Aborts when none waits for it any more. */
+  readonly stop: AbortController;
+  waiting: number;
 };
 
 export type ThreadResourcesParts = {
@@ -47,12 +56,15 @@ export type ThreadResourcesParts = {
 const maxErrorChars = 1000;
 
 export function createThreadResources({ resources, send, clock }: ThreadResourcesParts): ThreadResources {
-  const permits = createThreadPermits(clock, send);
+  /** How many attempts use each resource now. */
+  const uses = new Map<string, number>();
+  const isUsed = (name: string) => (uses.get(name) ?? 0) > 0;
+  const permits = createThreadPermits({ clock, send, isUsed });
   const reports = createThreadReports(clock, send);
   const log = createThreadLog(clock, send);
   const entries = new Map<string, Entry>();
   const probes = createThreadProbes({
-    ...{ clock, send, probe, isWaiting: permits.isWaitingFor },
+    ...{ clock, send, probe, isUsed, isWaiting: permits.isWaitingFor },
     report: (name, problem) => reports.add(name, "", problem),
   });
   let isEnding = false;
@@ -83,12 +95,33 @@ export function createThreadResources({ resources, send, clock }: ThreadResource
     };
   }
 
-  function up(entry: Entry, signal: AbortSignal): Promise<void> | undefined {
-    if (entry.value) return undefined;
-    entry.starting ??= setUp(entry, signal).finally(() => {
+  /** Resolves once it is set up. A set-up is stopped when all that wait for it are: the others leave it to those that do. */
+  async function up(entry: Entry, signal: AbortSignal): Promise<void> {
+    while (entry.starting?.stop.signal.aborted) await entry.starting.ended.catch(() => undefined);
+    if (entry.value) return;
+    const starting = (entry.starting ??= begin(entry));
+    const left = createSignal<never>();
+    const leave = () => {
+      starting.waiting -= 1;
+      if (starting.waiting === 0) starting.stop.abort(signal.reason);
+      else left.fail(signal.reason);
+    };
+    starting.waiting += 1;
+    signal.addEventListener("abort", leave, { once: true });
+    try {
+      if (signal.aborted) leave();
+      await Promise.race([starting.ended, left.promise]);
+    } finally {
+      signal.removeEventListener("abort", leave);
+    }
+  }
+
+  function begin(entry: Entry): SetUp {
+    const stop = new AbortController();
+    const ended = setUp(entry, stop.signal).finally(() => {
       entry.starting = undefined;
     });
-    return entry.starting;
+    return { ended, stop, waiting: 0 };
   }
 
   async function setUp(entry: Entry, signal: AbortSignal): Promise<void> {
@@ -140,9 +173,9 @@ export function createThreadResources({ resources, send, clock }: ThreadResource
   /** In the reverse order of their set-up, for one may use another. */
   async function endAll(): Promise<void> {
     isEnding = true;
-    await probes.begin(new Set(entries.keys()));
+    await probes.cut(new Set(entries.keys()));
     for (const entry of [...entries.values()].toReversed()) {
-      await entry.starting?.catch(() => undefined);
+      await entry.starting?.ended.catch(() => undefined);
       await tearDown(entry);
     }
     send({ kind: "ended" });
@@ -156,8 +189,8 @@ export function createThreadResources({ resources, send, clock }: ThreadResource
       let values: Values | undefined;
       return {
         async begin(signal) {
-          permits.begin(names);
-          await probes.begin(names);
+          for (const name of names) uses.set(name, (uses.get(name) ?? 0) + 1);
+          await probes.cut(names);
           if (values) return values;
           for (const [, entry] of own) {
             await up(entry, signal);
@@ -165,11 +198,12 @@ export function createThreadResources({ resources, send, clock }: ThreadResource
           values = Object.freeze(Object.fromEntries(own.map(([name, { value }]) => [name, value?.is])));
           return values;
         },
+        end() {
+          for (const name of names) uses.set(name, (uses.get(name) ?? 0) - 1);
+          permits.ended();
+          probes.ended();
+        },
       };
-    },
-    end() {
-      permits.end();
-      probes.end();
     },
     receive(message) {
       if (message.kind === "end") void endAll();

@@ -14,16 +14,24 @@ export type Connection = {
 export type Connections<C extends Connection> = {
   /** The idle connection that was used last. Whoever takes it gives it back, or closes it. */
   takeIdle(): C | undefined;
+  /**
+   * What a job goes on with: the idle connection, the next that another job of the thread gives back, or a permit to open one,
+   * whichever is there first. Rejects with the signal's reason.
+   */
+  next(signal: AbortSignal): Promise<{ readonly connection: C } | { readonly permit: Permit }>;
   /** Opens one more, which holds the permit until it is closed. When that fails, the permit is released. */
   open(permit: Permit, openOne: () => Promise<C>): Promise<C>;
-  /** Keeps the connection for the next job, or closes it: when it is not usable, or after `close`. */
+  /**
+   * Hands the connection to a job that waits, or keeps it for the next one; or closes it: when it is not usable, when another
+   * thread waits for it, or after `close`.
+   */
   giveBack(connection: C): Promise<void>;
   /** Closes those that are idle, and each other one when it is given back. */
   close(): Promise<void>;
 };
 
 export type ConnectionsParts = {
-  readonly permits: Pick<Permits, "onWanted">;
+  readonly permits: Pick<Permits, "acquire" | "onWanted">;
   /** How long one stays open without work. */
   readonly idleMs: number;
   readonly clock?: Clock;
@@ -40,10 +48,15 @@ export function createConnections<C extends Connection>({
 }: ConnectionsParts): Connections<C> {
   /** Those without work, with what cancels the end of their wait; the last one was used last. */
   const idle = new Map<C, () => void>();
+  /** Jobs of this thread that wait for a connection, the first in front. */
+  const waiting = new Set<(connection: C) => void>();
   /** What opening each connection cost, and when it was open. */
   const opened = new WeakMap<C, { readonly costMs: number; readonly atMs: number }>();
+  /** Another thread waits, and none was idle: without this, jobs of this thread would pass a connection on for ever. */
+  let isOwed = false;
   let isClosed = false;
   const stopListening = permits.onWanted(() => {
+    isOwed = idle.size === 0;
     for (const connection of idle.keys()) if (hasPaid(connection)) void closeIdle(connection);
   });
 
@@ -63,13 +76,42 @@ export function createConnections<C extends Connection>({
     return connection.close();
   }
 
+  function takeIdle(): C | undefined {
+    for (;;) {
+      const connection = [...idle.keys()].at(-1);
+      if (connection) leaveIdle(connection);
+      if (!connection || connection.isUsable()) return connection;
+    }
+  }
+
   return {
-    takeIdle() {
-      for (;;) {
-        const connection = [...idle.keys()].at(-1);
-        if (connection) leaveIdle(connection);
-        if (!connection || connection.isUsable()) return connection;
+    takeIdle,
+    async next(signal) {
+      const kept = takeIdle();
+      if (kept) return { connection: kept };
+      let handed: C | undefined;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const hand = (connection: C) => {
+        handed = connection;
+        resolve();
+      };
+      const enough = new AbortController();
+      const permit = permits.acquire(AbortSignal.any([signal, enough.signal]));
+      waiting.add(hand);
+      try {
+        await Promise.race([promise, permit]);
+      } catch (error) {
+        if (!handed) throw error;
+      } finally {
+        waiting.delete(hand);
       }
+      if (!handed) return { permit: await permit };
+      void permit.then(
+        ({ release }) => release(), // both came at once
+        () => {},
+      );
+      enough.abort();
+      return { connection: handed };
     },
     async open(permit, openOne) {
       const beganMs = clock.monotonicMs();
@@ -88,7 +130,13 @@ export function createConnections<C extends Connection>({
       }
     },
     async giveBack(connection) {
-      if (isClosed || !connection.isUsable()) return connection.close();
+      const isWanted = isOwed && waiting.size > 0 && hasPaid(connection);
+      if (isWanted) isOwed = false;
+      if (isWanted || isClosed || !connection.isUsable()) return connection.close();
+      for (const hand of waiting) {
+        waiting.delete(hand);
+        return hand(connection);
+      }
       idle.set(
         connection,
         clock.after(idleMs, () => void closeIdle(connection)),

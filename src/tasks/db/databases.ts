@@ -54,8 +54,9 @@ function createDatabases({ settings, permits, report }: ResourceContext<Database
     work: (connection: DatabaseConnection) => Promise<T>,
   ): Promise<T> {
     const connections = connectionsOf(name);
-    const openOne = async () => connections.open(await permits(name).acquire(signal), () => openReported(name, signal));
-    const connection = connections.takeIdle() ?? (await openOne());
+    const next = await connections.next(signal);
+    const connection =
+      "connection" in next ? next.connection : await connections.open(next.permit, () => openReported(name, signal));
     try {
       return await work(connection);
     } finally {

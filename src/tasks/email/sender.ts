@@ -1,7 +1,7 @@
 /** Sends the mails of a worker thread to one SMTP server, over connections that stay open between them. */
 import { systemClock } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
-import type { ResourceContext } from "../../pool/resource.ts";
+import type { Permit, ResourceContext } from "../../pool/resource.ts";
 import type { TaskContext } from "../../pool/task.ts";
 import { createConnections } from "../connections/connections.ts";
 import { openConnection, type Sent, type SmtpConnection } from "./connection.ts";
@@ -39,7 +39,7 @@ export function createSender(name: string, server: SmtpServer, ctx: ResourceCont
   async function send(mail: Mail, attempt: SendingAttempt): Promise<Sent> {
     await Promise.all(resetting); // a second at most; their permits may be the only ones
     const kept = connections.takeIdle();
-    const connection = kept ?? (await connect(attempt));
+    const connection = kept ?? (await wait(attempt));
     try {
       return await sendOver(connection, mail, attempt);
     } catch (error) {
@@ -48,12 +48,22 @@ export function createSender(name: string, server: SmtpServer, ctx: ResourceCont
       if (!isStale || !(error.code === undefined || error.code === closing)) throw error;
       if (attempt.signal.aborted || systemClock.now() >= attempt.giveUpAt) throw error;
     }
-    return sendOver(await connect(attempt), mail, attempt);
+    const permit = await waiting(attempt, () => permits.acquire(attempt.signal));
+    return sendOver(await connect(permit, attempt), mail, attempt);
   }
 
-  async function connect({ signal, span, progress }: SendingAttempt): Promise<SmtpConnection> {
+  /** A connection that another mail of this thread is through with, or a new one. */
+  async function wait(attempt: SendingAttempt): Promise<SmtpConnection> {
+    const next = await waiting(attempt, () => connections.next(attempt.signal));
+    return "connection" in next ? next.connection : connect(next.permit, attempt);
+  }
+
+  function waiting<T>({ span, progress }: SendingAttempt, next: () => Promise<T>): Promise<T> {
     progress(0, `connecting to ${name}`);
-    const permit = await span("wait for a connection", () => permits.acquire(signal), { server: name });
+    return span("wait for a connection", next, { server: name });
+  }
+
+  async function connect(permit: Permit, { signal, span }: SendingAttempt): Promise<SmtpConnection> {
     return await span("connect", () => connections.open(permit, () => openReported(signal, server)), { server: name });
   }
 

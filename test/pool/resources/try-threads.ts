@@ -37,7 +37,7 @@ export function tryThreads<V>(definition: Resource<V, undefined>) {
           const values = await used?.begin(signal);
           await work(values?.["tried"] as V);
         } finally {
-          thread.end();
+          used?.end();
         }
       },
     };

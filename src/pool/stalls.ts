@@ -1,0 +1,59 @@
+/** Watches the event loops of threads that run several jobs at once: one that a job blocks keeps all the others from going on. */
+import { systemClock } from "../clock.ts";
+import { type Pulse, pulseMs, turnedAt } from "./pulse.ts";
+import { isDebugged } from "./whose-code.ts";
+
+export type Stalls = {
+  /** The thread has loaded its tasks. */
+  ready(threadId: number, pulse: Pulse): void;
+  gone(threadId: number): void;
+  pulseOf(threadId: number): Pulse | undefined;
+  /** Checks these threads, once: all that have jobs. */
+  check(threadIds: Iterable<number>): void;
+  /** Whether the thread has started, and nothing has blocked its loop just now: others should get what comes. */
+  isOpen(threadId: number): boolean;
+};
+
+/** A grace may be shorter, but a loop that stands still for less is no news, on a busy machine least of all. */
+const leastMs = 1_000;
+/** Whoever checks so rarely was standing still too, and knows nothing of the time between. */
+const longestGapMs = 500;
+const lateMs = 3 * pulseMs;
+
+/** Times are the machine's: see pulse.ts. `onStalled` is called once for each time that a loop stands still. */
+export function createStalls(graceMs: number, onStalled: (threadId: number, stillMs: number) => void): Stalls {
+  const pulses = new Map<number, Pulse>();
+  /** When the loop had turned last of a thread that was reported. */
+  const reported = new Map<number, number>();
+  const limitMs = Math.max(graceMs, leastMs) + pulseMs;
+  let watchedSince = Number.POSITIVE_INFINITY;
+  let checkedAt = Number.NEGATIVE_INFINITY;
+
+  return {
+    ready: (threadId, pulse) => void pulses.set(threadId, pulse),
+    gone(threadId) {
+      pulses.delete(threadId);
+      reported.delete(threadId);
+    },
+    pulseOf: (threadId) => pulses.get(threadId),
+    check(threadIds) {
+      const now = systemClock.exactNow();
+      if (now - checkedAt > longestGapMs) watchedSince = now;
+      checkedAt = now;
+      if (now - watchedSince < limitMs || isDebugged()) return; // who debugs stops at breakpoints
+      for (const threadId of threadIds) {
+        const pulse = pulses.get(threadId);
+        if (!pulse) continue;
+        const since = turnedAt(pulse);
+        const stillMs = now - Math.max(since, watchedSince);
+        if (stillMs < limitMs || reported.get(threadId) === since) continue;
+        reported.set(threadId, since);
+        onStalled(threadId, stillMs);
+      }
+    },
+    isOpen(threadId) {
+      const pulse = pulses.get(threadId);
+      return pulse !== undefined && systemClock.exactNow() - turnedAt(pulse) < lateMs;
+    },
+  };
+}

@@ -1,0 +1,24 @@
+/** Has a job block its thread inside a call that Node cannot end. */
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { appendFile, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { turn } from "../support/fake-clock.ts";
+
+/** A folder for tasks/blocks.ts. */
+export async function blocking(t: TestContext) {
+  const folder = await mkdtemp(join(tmpdir(), "millpond-pipe-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const pipe = join(folder, "pipe");
+  execFileSync("mkfifo", [pipe]);
+  return {
+    folder,
+    /** Resolves once the thread is inside the call. */
+    async blocked() {
+      while (!existsSync(join(folder, "mark"))) await turn();
+    },
+    letGo: () => appendFile(pipe, "\n"),
+  };
+}

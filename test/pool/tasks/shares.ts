@@ -1,0 +1,40 @@
+import { defineTask, type TaskContext } from "../../../src/pool/task.ts";
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** Does to its thread what the jobs beside it notice. */
+const ways: { readonly [how: string]: (ctx: TaskContext<undefined>) => unknown } = {
+  spin() {
+    for (;;);
+  },
+  async spinLater() {
+    await turn();
+    for (;;);
+  },
+  wait() {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  },
+  /** Ends at once, and blocks the thread afterwards. */
+  leaves: () =>
+    void setImmediate(() => {
+      for (;;);
+    }),
+  async span(ctx) {
+    const name = `of ${ctx.jobId}`;
+    const inside = await ctx.span(name, async () => {
+      await turn();
+      return ctx.span(`below ${name}`, async () => {
+        await turn();
+        return ctx.trace.traceparent;
+      });
+    });
+    ctx.log.info(name);
+    return inside;
+  },
+};
+
+export default defineTask({
+  name: "shares",
+  pool: "tried",
+  run: (how, ctx) => ways[String(how)]?.(ctx) as never,
+});
