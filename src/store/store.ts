@@ -70,7 +70,7 @@ export type LeaseRequest = {
   readonly pool: string;
   /** At most this many leases; at least 1. */
   readonly limit: number;
-  /** No further leases once the jobs' records have this many bytes; a driver may exceed it by 128 jobs. Default: no bound. */
+  /** No further leases once the jobs' records have this many bytes. Default: no bound. */
   readonly maxBytes?: number;
   readonly now: number;
   /** Who leases: unique for each start of a server process. */

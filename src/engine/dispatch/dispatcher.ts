@@ -180,8 +180,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 
   function take({ leases, nextDueAt }: Leased, limit: number, askedMs: number): void {
     if (leases.length > 0) {
-      const hasCrashed = leases.some(({ crashes }) => crashes > 0);
-      prefetch.recordLease(askedMs, clock.monotonicMs(), hasCrashed);
+      prefetch.recordLease(askedMs, clock.monotonicMs(), leases.some(isRisky));
       const isCancelled = ({ seq }: Lease) => state.cancelled.has(seq);
       const marked = leases.some(isCancelled)
         ? leases.map((each) => (isCancelled(each) ? { ...each, isCancelling: true } : each))
@@ -329,4 +328,12 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
       await drained.promise;
     },
   };
+}
+
+/**
+ * Whether few others should be held with this job, should the process die: it would be DEAD although it had not begun; or it
+ * was held when another process died, may be what kills them, and would make suspects of the others.
+ */
+function isRisky({ attempt, maxAttempts, crashes }: Lease): boolean {
+  return crashes > 0 || attempt >= maxAttempts;
 }

@@ -13,10 +13,10 @@ export type Prefetch = {
   recordJob(tookMs: number): void;
   /**
    * A lease brought jobs: when it was asked for and answered, by the monotonic clock. The bound is `first` in the beginning, and doubles
-   * with the first lease after each quarter of a second, up to `max`. `hasCrashed`: a job was among them that a dead process
-   * held, and the bound is `first` again: should that job be what kills processes, few others become suspects with it.
+   * with the first lease after each quarter of a second, up to `max`. `isRisky`: the bound is
+   * `first` again, because a job was among them that few others should be held with when the process dies.
    */
-  recordLease(askedMs: number, nowMs: number, hasCrashed: boolean): void;
+  recordLease(askedMs: number, nowMs: number, isRisky: boolean): void;
 };
 
 export type PrefetchBounds = { readonly first: number; readonly max: number };
@@ -57,11 +57,11 @@ export function createPrefetch(places: () => number, { first, max }: PrefetchBou
       job.add(tookMs);
       cutJob.add(Math.min(tookMs, lastsMs()));
     },
-    recordLease(askedMs, nowMs, hasCrashed) {
+    recordLease(askedMs, nowMs, isRisky) {
       lease.add(nowMs - askedMs);
       grewMs ??= nowMs;
-      if (!hasCrashed && nowMs - grewMs < growMs) return;
-      bound = Math.min(hasCrashed ? first : 2 * bound, max);
+      if (!isRisky && nowMs - grewMs < growMs) return;
+      bound = Math.min(isRisky ? first : 2 * bound, max);
       grewMs = nowMs;
     },
   };

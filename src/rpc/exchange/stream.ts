@@ -120,8 +120,7 @@ export function createStream(parts: StreamParts): Stream {
       }
     }
     isHalfClosed = true;
-    acks.hurry();
-    unacked.wake();
+    hurry();
     await pending.forgetSkipped();
     endIfDone();
   }
@@ -157,7 +156,11 @@ export function createStream(parts: StreamParts): Stream {
     return true;
   }
 
-  closing.addEventListener("abort", unacked.wake, { once: true });
+  const hurry = () => {
+    acks.hurry();
+    unacked.wake();
+  };
+  closing.addEventListener("abort", hurry, { once: true });
   return {
     receive,
     send,
@@ -166,6 +169,9 @@ export function createStream(parts: StreamParts): Stream {
       // only who has half-closed waits for the end, so only then it is worth asking the store
       if (isHalfClosed) pending.forgetSkipped().then(endIfDone, outbox.fail);
     },
-    close: () => closing.removeEventListener("abort", unacked.wake),
+    close() {
+      closing.removeEventListener("abort", hurry);
+      acks.hurry();
+    },
   };
 }

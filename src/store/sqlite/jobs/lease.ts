@@ -37,9 +37,14 @@ export function createLease(db: DatabaseSync, tables: Tables) {
   const stored = prepareQuery<[Bytes, Bytes | null]>(db, "SELECT record, rest FROM job WHERE seq = ?");
   const repair = createQueueRepair(db, tables);
 
-  /** Takes jobs out of the queue. False: a row was damaged, and those behind it have to be looked for again. */
+  /**
+   * Takes jobs out of the queue, until their bytes are enough. False: a row was damaged, and those behind it have to be
+   * looked for again.
+   */
   function takeRows(rows: readonly DueRow[], request: LeaseRequest, taken: Taken): boolean {
+    const { maxBytes = Infinity } = request;
     return rows.every((row) => {
+      if (taken.bytes >= maxBytes) return true;
       const isHeld = leases.running.has(row[4]) || taken.seqs.has(row[4]);
       const isFit = !isHeld && isRightPlace(row);
       if (isFit) takeRow(row, request, taken);
