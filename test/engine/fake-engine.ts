@@ -1,4 +1,6 @@
 /** A whole engine on a fake clock and a fake pool `cpu`, for tests of what it does with its store. */
+import assert from "node:assert/strict";
+import type { TestContext } from "node:test";
 import { noDiskWatermark } from "../../src/engine/admit/disk-watermark.ts";
 import { createEngine, type EngineParts } from "../../src/engine/engine.ts";
 import { newId } from "../../src/job/id.ts";
@@ -60,6 +62,27 @@ export function openFakeEngine({
     ...overrides,
   });
   return { engine, pool, clock, errors, lines };
+}
+
+/** Starts it as a server does. It stops with the test, and has had no error by then; `beforeStop` gives its store back. */
+export async function startFakeEngine(
+  t: Pick<TestContext, "after">,
+  { engine, pool, clock, errors }: ReturnType<typeof openFakeEngine>,
+  beforeStop: () => void,
+): Promise<void> {
+  await engine.recover();
+  await engine.start();
+  t.after(async () => {
+    beforeStop();
+    engine.readers.closeAll();
+    const stopped = engine.stop();
+    for (let rounds = 0; rounds < 5; rounds += 1) {
+      pool.endAll();
+      await pass(clock, 1_000);
+    }
+    await stopped;
+    assert.deepEqual(errors, [], "it never failed");
+  });
 }
 
 /** Lets everything run that waits for nothing but its turn. */

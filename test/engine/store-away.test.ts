@@ -4,7 +4,7 @@ import { test, type TestContext } from "node:test";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import { refusalOf, draft } from "./admit/try-admission.ts";
 import { createAwayStore, retryAfterMs } from "./away-store.ts";
-import { follow, openFakeEngine, pass } from "./fake-engine.ts";
+import { follow, openFakeEngine, pass, startFakeEngine } from "./fake-engine.ts";
 
 const leaseMs = 30_000;
 const awayMs = 10_000;
@@ -16,20 +16,8 @@ async function open(t: TestContext, workers = 1) {
   const inner = createMemoryStore({ isShared: true });
   const { store, lose, answer } = createAwayStore(inner);
   const opened = openFakeEngine({ store, workers, leaseMs });
-  const { engine, pool, clock, errors } = opened;
-  await engine.recover();
-  await engine.start();
-  t.after(async () => {
-    lose(null);
-    engine.readers.closeAll();
-    const stopped = engine.stop();
-    for (let rounds = 0; rounds < 5; rounds += 1) {
-      pool.endAll();
-      await pass(clock, 1_000);
-    }
-    await stopped;
-    assert.deepEqual(errors, [], "it never failed");
-  });
+  const { engine, pool, clock } = opened;
+  await startFakeEngine(t, opened, () => lose(null));
   const runs: string[] = [];
   return {
     ...opened,

@@ -12,7 +12,7 @@ import { anyJob } from "../store/sample.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
 import { failedOnce, succeeded } from "../support/samples.ts";
 import { draft, drafts } from "./admit/try-admission.ts";
-import { follow, openFakeEngine, pass, settle } from "./fake-engine.ts";
+import { follow, openFakeEngine, pass, settle, startFakeEngine } from "./fake-engine.ts";
 
 const leaseMs = 30_000;
 /** By then every poll has come, and what follows from it. */
@@ -47,20 +47,8 @@ async function open(t: TestContext, maxQueued = 100_000) {
   const start = async (owner: string) => {
     const { store: seen, isGone } = seenBy(store);
     const opened = openFakeEngine({ store: seen, clock, owner, leaseMs, maxQueued: new Map([["cpu", maxQueued]]) });
-    const { engine, pool, errors } = opened;
-    await engine.recover();
-    await engine.start();
-    t.after(async () => {
-      isGone(false);
-      engine.readers.closeAll();
-      const stopped = engine.stop();
-      for (let rounds = 0; rounds < 5; rounds += 1) {
-        pool.endAll();
-        await pass(clock, 1_000);
-      }
-      await stopped;
-      assert.deepEqual(errors, []);
-    });
+    const { pool } = opened;
+    await startFakeEngine(t, opened, () => isGone(false));
     return { ...opened, isGone, running: () => pool.held.flatMap(({ leases }) => leases.map(({ id }) => id)) };
   };
   const [one, other] = [await start("one"), await start("other")];
