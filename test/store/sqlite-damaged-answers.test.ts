@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { StoredJob } from "../../src/job/job.ts";
 import { alter, damaged, open, query, removeStore, sentence, told, useFolder } from "./damaged-store.ts";
-import { data, died, everything, finish, newJob, pruneNothing, resultsOf, submit, t0 } from "./sample.ts";
+import { data, died, everything, finish, newJob, pruneNothing, resultsOf, retried, submit, t0 } from "./sample.ts";
 
 useFolder();
 
@@ -137,4 +137,20 @@ test("a final job whose numbers were damaged is counted out as what it was", asy
     assert.deepEqual(query("SELECT finished_bytes >= 0, dead_bytes FROM total"), [1, 0], change);
     await removeStore();
   }
+});
+
+test("a line of history that is another job's is a damaged one", async () => {
+  const jobs = [newJob(), newJob({ client: "bob" })];
+  const again = await damaged(
+    "UPDATE past_attempt SET seq = seq + 10; UPDATE past_attempt SET seq = 13 - seq",
+    (store) => finish(store, jobs, retried),
+  );
+  for (const { client, id } of jobs) {
+    const job = await again.get({ client, id });
+    assert.deepEqual(
+      job?.history.map(({ failure }) => failure.message),
+      [sentence("output", id)],
+    );
+  }
+  await again.close();
 });

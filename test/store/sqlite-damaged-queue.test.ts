@@ -5,7 +5,7 @@ import { checksum } from "../../src/store/sqlite/integrity/checked-rows.ts";
 import { jobsPerPage } from "../../src/store/sqlite/jobs/queue-repair.ts";
 import type { Store } from "../../src/store/store.ts";
 import { alter, damaged, hex, open, query, removeStore, sentence, told, useFolder } from "./damaged-store.ts";
-import { asBoot1, data, died, leaseAll, newJob, newJobs, resultsOf, settlement, submit, t0 } from "./sample.ts";
+import { asBoot1, data, died, finish, leaseAll, newJob, newJobs, resultsOf, settlement, submit, t0 } from "./sample.ts";
 
 useFolder();
 
@@ -130,5 +130,21 @@ test("a job that has two rows in the queue is leased once by one call", async ()
   alter(`INSERT INTO waiting VALUES (${[...place, checksum(place)].map((cell) => cell ?? "NULL").join()})`);
   const again = await open();
   assert.equal((await leaseAll(again)).length, 1);
+  await again.close();
+});
+
+test("a row of the queue that is older than its job's end gives the job no second turn", async () => {
+  const store = await open();
+  await finish(store, [newJob()]);
+  await store.close();
+  const place = [
+    ...(query("SELECT pool, 0 AS is_suspect, 0 AS priority, run_at FROM ended") as [number, number, number, number]),
+    1,
+    null,
+  ] as const;
+  alter(`INSERT INTO waiting VALUES (${[...place, checksum(place)].map((cell) => cell ?? "NULL").join()})`);
+  const again = await open();
+  assert.deepEqual([await leaseAll(again), told.length], [[], 1]);
+  assert.equal((await again.counts()).pools[0]?.SUCCEEDED, 1);
   await again.close();
 });

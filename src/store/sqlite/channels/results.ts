@@ -3,7 +3,7 @@ import { decodeResult } from "../../../job/ending.ts";
 import { isSound } from "../../../job/wire.ts";
 import type { Acked, AckRequest } from "../../store.ts";
 import { areRight, isBound } from "../integrity/checked-rows.ts";
-import { substituteEnding } from "../integrity/substitutes.ts";
+import { substituteEnding } from "../jobs/known-job.ts";
 import type { BytesWriter } from "../thread/bytes.ts";
 import { type Bytes, endedColumns, endedNumbers, type EndedNumbers } from "../jobs/job-rows.ts";
 import { textOfId, toNumberColumn } from "../thread/columns.ts";

@@ -1,15 +1,15 @@
 import type { DatabaseSync } from "node:sqlite";
-import { states } from "../../../job/ending.ts";
+import { readEnding, states } from "../../../job/ending.ts";
 import { isFinal } from "../../../job/job.ts";
 import type { Standing } from "../../../job/stored-job.ts";
 import { isSound, isSoundHead } from "../../../job/wire.ts";
-import { substituteEnding, substituteRecord } from "../integrity/substitutes.ts";
 import type { BytesWriter } from "../thread/bytes.ts";
 import { bytesOfId, textOfId } from "../thread/columns.ts";
 import { prepareQuery } from "../thread/connection.ts";
 import { type Calls, SUCCEEDED, type StoredAnswer } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 import { type Bytes, toRecord } from "./job-rows.ts";
+import { substituteEnding } from "./known-job.ts";
 import {
   behindStored,
   isOwnEnding,
@@ -28,7 +28,7 @@ const everything = `${storedColumns}, job.record, job.rest, ended.ending`;
 
 /** Looks at jobs. What is damaged is left out, and the job says so. */
 export function createDescribe(db: DatabaseSync, tables: Tables) {
-  const { channels, damage, history, known, leases, names } = tables;
+  const { channels, damage, history, leases, names, substituteOf } = tables;
   const byId = prepareQuery<unknown[] & []>(
     db,
     `SELECT ${everything} FROM job ${withProgressAndEnd} WHERE job.id = ? AND job.client = ?`,
@@ -53,12 +53,17 @@ export function createDescribe(db: DatabaseSync, tables: Tables) {
   }
 
   /** An ending, or what stands for one that is damaged or another job's. */
-  function soundEnding(ending: Uint8Array, state: StoredState, isOwn = true): Uint8Array {
+  function soundEnding(ending: Uint8Array, state: StoredState, isOwn: boolean): Uint8Array {
     if (isOwn && isSound(ending)) return ending;
     const { seq, attempts, crashes, redrives, finishedAt } = state;
-    const job = known(seq);
+    const job = substituteOf(seq);
     const ended = { attempts, crashes, redrives, finishedAt: finishedAt ?? 0 };
     return substituteEnding(job, ended, damage.found("output", job.id));
+  }
+
+  /** The same of a line of its history, which is bound to its job by the id in it. */
+  function soundPast(past: Uint8Array, state: StoredState, id: string): Uint8Array {
+    return soundEnding(past, state, isSound(past) && readEnding(past).id === id);
   }
 
   function toAnswer(row: readonly unknown[], output: BytesWriter): StoredAnswer {
@@ -69,7 +74,7 @@ export function createDescribe(db: DatabaseSync, tables: Tables) {
     const recordBytes = put(fit, output);
     const ending = ownEnding
       ? soundEnding(ownEnding, state, isOwnEnding(row, ownEnding))
-      : newest && soundEnding(newest, state);
+      : newest && soundPast(newest, state, textOfId(id));
     return { ...answer, standing: standingOf(state), recordBytes, endingBytes: put(ending ?? null, output) };
   }
 
@@ -86,7 +91,7 @@ export function createDescribe(db: DatabaseSync, tables: Tables) {
     let found = isRight && isOwn ? null : damage.found("state", textOfId(id));
     if (!sound) found = damage.found("input", textOfId(id));
     if (ending && !(isSound(ending) && isOwnEnding(row, ending))) found = damage.found("output", textOfId(id));
-    return { fit: isOwn && sound ? sound : substituteRecord(known(seq)), damage: found };
+    return { fit: isOwn && sound ? sound : substituteOf(seq).record, damage: found };
   }
 
   function get({ client, id }: Calls["get"]["request"], output: BytesWriter): Calls["get"]["answer"] {
@@ -99,7 +104,7 @@ export function createDescribe(db: DatabaseSync, tables: Tables) {
     const { fit, ...answer } = check(row, state, key, first, isSound(record) ? record : null, ownEnding);
     const recordBytes = put(fit, output);
     const endingBytes = put(ownEnding && soundEnding(ownEnding, state, isOwnEnding(row, ownEnding)), output);
-    const historyBytes = history.of(state.seq).map((past) => put(soundEnding(past, state), output));
+    const historyBytes = history.of(state.seq).map((past) => put(soundPast(past, state, id), output));
     return { ...answer, standing: standingOf(state), recordBytes, endingBytes, historyBytes };
   }
 

@@ -6,12 +6,11 @@ import { cancel, redrive } from "../../../job/transition.ts";
 import { isSound } from "../../../job/wire.ts";
 import type { Cancelled, Redriven, Removed } from "../../store.ts";
 import type { DetachResult } from "../channels/detach-result.ts";
-import { substituteRecord } from "../integrity/substitutes.ts";
 import { bytesOfId } from "../thread/columns.ts";
 import { prepareQuery } from "../thread/connection.ts";
 import { type Calls, CANCELLED, QUEUED, SUCCEEDED } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
-import { type Bytes, endedNumbers, type EndedNumbers, toRecord } from "./job-rows.ts";
+import { type Bytes, endedNumbers, type EndedNumbers } from "./job-rows.ts";
 import {
   behindStored,
   isOwnRecord,
@@ -21,31 +20,41 @@ import {
   toState,
   withProgressAndEnd,
 } from "./stored-jobs.ts";
-type Found = StoredState & { readonly record: Bytes; readonly rest: Bytes | null };
-
 /** What clients do to their jobs, one by one: cancel, redrive, remove. */
 export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult: DetachResult) {
-  const { channels, counters, damage, ended, history, known, leases, names, ownersOf, progress, readyQueue } = tables;
+  const {
+    channels,
+    counters,
+    damage,
+    ended,
+    history,
+    leases,
+    names,
+    ownersOf,
+    progress,
+    readyQueue,
+    recordOf,
+    substituteOf,
+  } = tables;
   const byId = prepareQuery<(number | null | Bytes)[]>(
     db,
-    `SELECT ${storedColumns}, record, rest, job.id FROM job ${withProgressAndEnd} WHERE job.id = ? AND job.client = ?`,
+    `SELECT ${storedColumns}, record, job.id FROM job ${withProgressAndEnd} WHERE job.id = ? AND job.client = ?`,
   );
   const ending = prepareQuery<[Bytes]>(db, "SELECT ending FROM ended WHERE seq = ?");
   const final = prepareQuery<EndedNumbers>(db, `SELECT ${endedNumbers} FROM ended WHERE seq = ?`);
 
-  function find(client: string, id: string): Found | undefined {
+  function find(client: string, id: string): StoredState | undefined {
     const row = byId.get(bytesOfId(id), names.find(client) ?? null);
     if (!row) return undefined;
     const state = toState(row, leases);
-    const [record, rest, idBytes] = row.slice(behindStored) as [Bytes, Bytes | null, Bytes];
-    const isRight = state.isRight && isOwnRecord(row, idBytes, record);
-    return { ...state, ...(isRight ? {} : ownersOf(state.seq)), isRight, record, rest };
+    const [head, idBytes] = row.slice(behindStored) as [Bytes, Bytes];
+    const isRight = state.isRight && isOwnRecord(row, idBytes, head);
+    return { ...state, ...(isRight ? {} : ownersOf(state.seq)), isRight };
   }
 
   /** What was submitted, or as much of it as is not damaged. */
-  function recordOf(job: Found): Uint8Array {
-    const record = toRecord(job.record, job.rest);
-    return isSound(record) ? record : substituteRecord(known(job.seq));
+  function soundRecord(seq: number, stored = recordOf(seq)): Uint8Array {
+    return isSound(stored) ? stored : substituteOf(seq).record;
   }
 
   function cancelOne(client: string, id: string, now: number): Cancelled {
@@ -61,12 +70,12 @@ export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult
 
   /** Makes a job final that waits, although no attempt of it ended. */
   function endQueued(
-    job: Found,
+    job: StoredState,
     ending: Extract<ReturnType<typeof cancel>, { kind: "cancelled" }>["ending"],
   ): Cancelled {
     const { seq, runAt, redrives, submittedAt, attempts } = job;
-    const stored = toRecord(job.record, job.rest);
-    const { id, task, pool, labels, trace } = decodeJob(recordOf(job));
+    const stored = recordOf(seq);
+    const { id, task, pool, labels, trace } = decodeJob(soundRecord(seq, stored));
     let { failure } = ending;
     if (!isSound(stored)) failure = damage.found("input", id);
     if (!job.isRight) failure = damage.found("state", id);
@@ -85,7 +94,7 @@ export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult
   }
 
   /** Where a job stands whose numbers are damaged: its result knows, if it has one. */
-  function stateByEnding({ seq, state, cursor }: Found): JobState {
+  function stateByEnding({ seq, state, cursor }: StoredState): JobState {
     const result = cursor === null ? undefined : ending.get(seq)![0];
     return result && isSound(result) ? decodeResult(result, 0).state : states[state]!;
   }
@@ -102,7 +111,7 @@ export function createJobCommands(db: DatabaseSync, tables: Tables, detachResult
     readyQueue.add(placeOf({ ...job, ...again, state: QUEUED }));
     counters.record(now);
     counters.add(pool, QUEUED, 1);
-    return { kind: "redriven", pool: names.text(pool), trace: decodeJob(recordOf(job)).trace };
+    return { kind: "redriven", pool: names.text(pool), trace: decodeJob(soundRecord(seq)).trace };
   }
 
   function removeOne(client: string, id: string): Removed {

@@ -3,10 +3,8 @@ import type { Failure } from "../../../job/job.ts";
 import { isSound } from "../../../job/wire.ts";
 import type { LeaseRequest } from "../../store.ts";
 import { areRight, isBound } from "../integrity/checked-rows.ts";
-import { substituteRecord } from "../integrity/substitutes.ts";
 import type { BytesWriter } from "../thread/bytes.ts";
 import { toNumberColumn } from "../thread/columns.ts";
-import { prepareQuery } from "../thread/connection.ts";
 import { type Calls, type LeaseColumns, QUEUED, RUNNING } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 import { type Bytes, jobColumns, progressColumns, type ProgressNumbers, toRecord } from "./job-rows.ts";
@@ -33,8 +31,7 @@ const rowsPerQuery = 128;
 
 /** Gives jobs to those who run them. */
 export function createLease(db: DatabaseSync, tables: Tables) {
-  const { counters, damage, history, known, leases, names, ownersOf, readyQueue } = tables;
-  const stored = prepareQuery<[Bytes, Bytes | null]>(db, "SELECT record, rest FROM job WHERE seq = ?");
+  const { counters, damage, history, leases, names, ownersOf, readyQueue, recordOf, substituteOf } = tables;
   const repair = createQueueRepair(db, tables);
 
   /**
@@ -113,14 +110,18 @@ export function createLease(db: DatabaseSync, tables: Tables) {
   }
 
   /** Jobs on their way to those who asked. */
-  function give(jobs: readonly RunningJob[], records: readonly Uint8Array[], output: BytesWriter): LeaseColumns {
+  function encodeLeases(
+    jobs: readonly RunningJob[],
+    records: readonly Uint8Array[],
+    output: BytesWriter,
+  ): LeaseColumns {
     const damaged = new Map<number, Failure>();
     const given = records.map((record, index) => {
       const job = jobs[index]!;
       if (job.isRight && isSound(record)) return record;
-      const columns = known(job.seq);
-      damaged.set(index, damage.found(job.isRight ? "input" : "state", columns.id));
-      return substituteRecord(columns);
+      const substitute = substituteOf(job.seq);
+      damaged.set(index, damage.found(job.isRight ? "input" : "state", substitute.id));
+      return substitute.record;
     });
     for (const record of given) output.put(record);
     return {
@@ -153,7 +154,7 @@ export function createLease(db: DatabaseSync, tables: Tables) {
       }
       if (repair.isDue()) taken.nextDueAt = now;
       const hasNext = taken.jobs.length < limit && taken.nextDueAt < Infinity;
-      return { leases: give(taken.jobs, taken.records, output), nextDueAt: hasNext ? taken.nextDueAt : null };
+      return { leases: encodeLeases(taken.jobs, taken.records, output), nextDueAt: hasNext ? taken.nextDueAt : null };
     },
     extend: ({ leases: held, now, leaseMs }: Calls["extend"]["request"]): Calls["extend"]["answer"] =>
       held.map(({ seq, fence }) => {
@@ -165,14 +166,14 @@ export function createLease(db: DatabaseSync, tables: Tables) {
     expired: ({ now, limit }: Calls["expired"]["request"], output: BytesWriter): Calls["expired"]["answer"] => {
       const ended = [...leases.running.values()].filter(({ until }) => until < now);
       const found = ended.sort((a, b) => a.seq - b.seq).slice(0, limit);
-      const records = found.map(({ seq }) => toRecord(...stored.get(seq)!));
+      const records = found.map(({ seq }) => recordOf(seq));
       const holders = found.map(({ owner, isOwnerGone, isCancelling }) => ({ owner, isOwnerGone, isCancelling }));
-      return { leases: give(found, records, output), holders };
+      return { leases: encodeLeases(found, records, output), holders };
     },
     recover: ({ owner }: Calls["recover"]["request"]): Calls["recover"]["answer"] => {
-      const left = [...leases.running.values()].filter((job) => job.owner === owner);
-      for (const job of left) Object.assign(job, { until: -Infinity, isOwnerGone: true });
-      return left.length;
+      const lost = [...leases.running.values()].filter((job) => job.owner === owner);
+      for (const job of lost) Object.assign(job, { until: -Infinity, isOwnerGone: true });
+      return lost.length;
     },
   };
 }

@@ -22,7 +22,10 @@ export function createQueueRepair(db: DatabaseSync, { counters, damage, leases, 
   const jobs = `SELECT ${storedColumns} FROM job ${withProgressAndEnd} WHERE job.seq`;
   const bySeq = prepareTuples(db, `${jobs} = ?`);
   const page = prepareTuples(db, `${jobs} > ? ORDER BY job.seq LIMIT ${jobsPerPage}`);
-  const places = prepareTuples(db, `SELECT ${placeColumns.join()}, checksum FROM waiting`);
+  const places = prepareTuples(
+    db,
+    `SELECT ${placeColumns.join()}, checksum, EXISTS (SELECT 1 FROM ended WHERE ended.seq = waiting.seq) FROM waiting`,
+  );
   /** Found at the start, removed by the first call. */
   let wrong: Row[] = [];
   /** Seq of the last job that was walked; undefined: there is nothing to repair. */
@@ -31,7 +34,8 @@ export function createQueueRepair(db: DatabaseSync, { counters, damage, leases, 
   function compare(): void {
     const whole = new Map<number, number>();
     for (const row of places.iterate() as unknown as Iterable<Row>) {
-      if (areRight(row, 0, placeColumns)) whole.set(row[0], (whole.get(row[0]) ?? 0) + 1);
+      const hasEnded = row[7] === 1;
+      if (areRight(row, 0, placeColumns) && !hasEnded) whole.set(row[0], (whole.get(row[0]) ?? 0) + 1);
       else wrong.push(row);
     }
     const different = counters.counts().pools.filter(({ pool, QUEUED: queued }) => {

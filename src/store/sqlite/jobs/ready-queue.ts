@@ -10,6 +10,7 @@ import {
   type ProgressNumbers,
   progressNumbers,
 } from "./job-rows.ts";
+import type { RunningJob } from "./leases.ts";
 
 /** Higher than any priority. */
 const aboveAll = 1_000;
@@ -38,52 +39,24 @@ const dueColumns = `${[...placeColumns, "checksum"].map((name) => `waiting.${nam
   ${jobNumbers}, job.record, job.rest, job.id, ${progressNumbers}`;
 
 /** A job that was submitted in this transaction, so that nothing of it has to be read. */
-export type FreshJob = {
-  readonly seq: number;
-  readonly client: number;
-  readonly channel: number;
-  readonly pool: number;
-  readonly priority: number;
-  readonly runAt: number;
-  readonly expiresAt: number | null;
+export type FreshJob = Pick<RunningJob, "seq" | "client" | "channel" | "pool" | "priority" | "runAt" | "expiresAt"> & {
   readonly record: Uint8Array;
 };
 
 /** `nextDueAt`: when the first of those that stay is due; Infinity when none stays. */
 export type Fresh = { readonly jobs: readonly FreshJob[]; readonly nextDueAt: number };
 
-export type ReadyQueue = {
-  /** Puts a job in its place; written by `flush`, or before the next look at what its pool has. */
-  add(place: Place, fresh?: FreshJob): void;
-  /**
-   * The due jobs of a pool in their order when all of them were submitted in this transaction, as many as `limit` and
-   * `maxBytes` allow: they leave the queue before they were written into it. Undefined: others are due, too.
-   */
-  takeFresh(pool: number, now: number, limit: number, maxBytes: number): Fresh | undefined;
-  remove(place: readonly [...Place, ...unknown[]]): void;
-  /** The same of a job whose place is not known any more, for its numbers are damaged. */
-  removeDamaged(seq: number): void;
-  /** The due jobs of one priority, the earliest first. */
-  due(pool: number, isSuspect: number, priority: number, now: number, limit: number): DueRow[];
-  /** The jobs whose deadline has passed. */
-  overdue(pool: number, now: number, limit: number): DueRow[];
-  /** The highest priority below this one that any job of the pool has; undefined: there is none. */
-  nextPriority(pool: number, isSuspect: number, below?: number): number | undefined;
-  /** The lowest `runAt` among the jobs of a pool with this priority; undefined: there are none. */
-  earliest(pool: number, isSuspect: number, priority: number): number | undefined;
-  earliestOfAll(pool: number): number;
-  /** How many due jobs come before this place, up to `max`. */
-  before(place: Place, now: number, max: number): number;
-  /** The due jobs of a pool that are no suspects, counted up to `max`. */
-  ready(pool: number, now: number, max: number): Ready;
-  flush(): void;
-};
+export type ReadyQueue = ReturnType<typeof createReadyQueue>;
 
 /**
  * The jobs that wait, ordered by pool, priority, time and number; suspects in a queue of their own. It is walked priority
- * by priority, and there are 201 at most: so however many wait, and for whatever time, an answer costs a few steps.
+ * by priority, and there are 201 at most: so however many wait, and for whatever time, an answer takes a few look-ups.
+ *
+ * A job is written into the queue at the end of the transaction that submits it, or when its pool is asked for rows before.
+ * Most jobs are leased within that transaction, and then they never get a row: `takeFresh` gives them out of memory as long
+ * as nothing that was written before is due. A crash in between costs nothing, since job, lease and row commit together.
  */
-export function createReadyQueue(db: DatabaseSync): ReadyQueue {
+export function createReadyQueue(db: DatabaseSync) {
   const rows = createRowWriter(db, "INSERT OR REPLACE INTO waiting", placeColumns);
   const erase = db.prepare(
     "DELETE FROM waiting WHERE pool = ? AND is_suspect = ? AND priority = ? AND run_at = ? AND seq = ?",
@@ -173,35 +146,47 @@ export function createReadyQueue(db: DatabaseSync): ReadyQueue {
   }
 
   return {
-    add: (place, fresh) => {
+    /** Puts a job in its place; written by `flush`, or before its pool is next asked for rows. */
+    add: (place: Place, fresh?: FreshJob): void => {
       const added = unwritten.get(place[0]);
       if (added) added.push({ place, fresh });
       else unwritten.set(place[0], [{ place, fresh }]);
     },
+    /**
+     * The due jobs of a pool in their order when all of them were submitted in this transaction, as many as `limit` and
+     * `maxBytes` allow: they leave the queue before they were written into it. Undefined: others are due, too.
+     */
     takeFresh,
-    remove: ([pool, isSuspect, priority, runAt, seq]) => {
+    remove: ([pool, isSuspect, priority, runAt, seq]: readonly [...Place, ...unknown[]]): void => {
       flushPool(pool);
       erase.run(pool, isSuspect, priority, runAt, seq);
     },
-    removeDamaged: (seq) => {
+    /** The same of a job whose place is not known any more, for its numbers are damaged. */
+    removeDamaged: (seq: number): void => {
       flush(unwritten.keys());
       search.run(seq);
     },
-    due: (...asked) => due.all(...asked),
-    overdue: (pool, ...asked) => {
+    /** The due jobs of one priority, the earliest first. */
+    due: (pool: number, isSuspect: number, priority: number, now: number, limit: number): DueRow[] =>
+      due.all(pool, isSuspect, priority, now, limit),
+    /** The jobs whose deadline has passed. */
+    overdue: (pool: number, now: number, limit: number): DueRow[] => {
       flushPool(pool);
-      return overdue.all(pool, ...asked);
+      return overdue.all(pool, now, limit);
     },
-    nextPriority: (pool, ...asked) => {
+    /** The highest priority below this one that any job of the pool has; undefined: there is none. */
+    nextPriority: (pool: number, isSuspect: number, below?: number): number | undefined => {
       flushPool(pool);
-      return writtenPriority(pool, ...asked);
+      return writtenPriority(pool, isSuspect, below);
     },
+    /** The lowest `runAt` among the jobs of a pool with this priority; undefined: there are none. */
     earliest,
-    earliestOfAll: (pool) => {
+    earliestOfAll: (pool: number): number => {
       flushPool(pool);
       return Math.min(earliestWritten(pool, 0), earliestWritten(pool, 1));
     },
-    before: ([pool, isSuspect, own, runAt, seq], now, max) => {
+    /** How many due jobs come before this place, up to `max`. */
+    before: ([pool, isSuspect, own, runAt, seq]: Place, now: number, max: number): number => {
       flushPool(pool);
       let before = 0;
       for (const priority of priorities(pool, isSuspect)) {
@@ -210,7 +195,8 @@ export function createReadyQueue(db: DatabaseSync): ReadyQueue {
       }
       return before + dueBefore.get(pool, isSuspect, own, now, runAt, seq, max - before)![0];
     },
-    ready: (pool, now, max) => {
+    /** The due jobs of a pool that are no suspects, counted up to `max`. */
+    ready: (pool: number, now: number, max: number): Ready => {
       flushPool(pool);
       let jobs = 0;
       let oldestAt = Infinity;

@@ -12,7 +12,7 @@ import {
   type ProgressNumbers,
   progressNumbers,
 } from "./job-rows.ts";
-import type { Leases } from "./leases.ts";
+import type { Leases, RunningJob } from "./leases.ts";
 import type { Place } from "./ready-queue.ts";
 
 /** SQL: a job with what attempts so far left and how it ended. */
@@ -27,68 +27,44 @@ const endedAt = progressAt + progressColumns.length + 1;
 export const behindStored = endedAt + endedColumns.length + 1;
 
 /** A job wherever it stands. */
-export type StoredState = {
-  readonly seq: number;
-  readonly client: number;
-  readonly channel: number;
-  readonly pool: number;
+export type StoredState = Pick<
+  RunningJob,
+  | ("seq" | "client" | "channel" | "pool" | "priority" | "fence" | "crashes" | "redrives")
+  | ("runAt" | "expiresAt" | "startedAt" | "isCancelling" | "isRight")
+> & {
   readonly task: number;
-  readonly priority: number;
   readonly submittedAt: number;
   /** Its number in `states`. */
   readonly state: number;
-  readonly isCancelling: boolean;
   readonly attempts: number;
-  readonly fence: number;
-  readonly crashes: number;
-  readonly redrives: number;
-  readonly runAt: number;
-  readonly expiresAt: number | null;
-  readonly startedAt: number | null;
   readonly finishedAt: number | null;
   /** Position of its result; null until it is final. */
   readonly cursor: number | null;
-  /** Whether all these numbers are those that were written. */
-  readonly isRight: boolean;
 };
 
 /** What a row of `storedColumns` says; of a job that runs, what is known of its lease. */
 export function toState(row: readonly unknown[], { running }: Leases): StoredState {
-  const [seq, client, channel, pool, task, priority, runAt, expiresAt, submittedAt] = row as unknown as JobNumbers;
+  const [seq, client, channel, pool, task, priority, submittedRunAt, submittedExpiry, submittedAt] =
+    row as unknown as JobNumbers;
   const ofJob = { seq, client, channel, pool, task, priority, submittedAt };
-  const isRight = areRight(row, 0, jobColumns);
   const waits = { isCancelling: false, finishedAt: null, cursor: null };
+  const lease = row[endedAt] === null ? running.get(seq) : undefined;
+  if (lease) return { ...waits, submittedAt, task, ...lease, state: RUNNING, attempts: lease.attempt };
+  const isRight = areRight(row, 0, jobColumns);
   if (row[endedAt] !== null) {
     const ended = row.slice(endedAt) as unknown as EndedNumbers;
-    const [, , , , cursor, state, attempts, fence, crashes, redrives, endedRunAt, startedAt, finishedAt] = ended;
-    return {
-      ...{
-        ...ofJob,
-        ...waits,
-        state,
-        attempts,
-        fence,
-        crashes,
-        redrives,
-        runAt: endedRunAt,
-        startedAt,
-        finishedAt,
-        cursor,
-      },
-      ...{ expiresAt: redrives > 0 ? null : expiresAt, isRight: isRight && areRight(ended, 0, endedColumns) },
-    };
+    const [, , , , cursor, state, attempts, fence, crashes, redrives, runAt, startedAt, finishedAt] = ended;
+    const numbers = { state, attempts, fence, crashes, redrives, runAt, startedAt, finishedAt, cursor };
+    const expiresAt = redrives > 0 ? null : submittedExpiry;
+    return { ...ofJob, ...waits, ...numbers, expiresAt, isRight: isRight && areRight(ended, 0, endedColumns) };
   }
-  const lease = running.get(seq);
-  if (lease) return { ...waits, submittedAt, task, ...lease, state: RUNNING, attempts: lease.attempt };
-  if (row[progressAt] === null) {
-    const none = { attempts: 0, fence: 0, crashes: 0, redrives: 0, startedAt: null };
-    return { ...ofJob, ...waits, ...none, state: QUEUED, runAt, expiresAt, isRight };
-  }
-  const progress = row.slice(progressAt, endedAt) as unknown as ProgressNumbers;
-  const [, nextRunAt, attempts, fence, crashes, redrives, startedAt] = progress;
+  const never = [seq, submittedRunAt, 0, 0, 0, 0, null, 0];
+  const progress = (row[progressAt] === null ? never : row.slice(progressAt, endedAt)) as unknown as ProgressNumbers;
+  const [, runAt, attempts, fence, crashes, redrives, startedAt] = progress;
   return {
-    ...{ ...ofJob, ...waits, state: QUEUED, attempts, fence, crashes, redrives, runAt: nextRunAt, startedAt },
-    ...{ expiresAt: redrives > 0 ? null : expiresAt, isRight: isRight && areRight(progress, 0, progressColumns) },
+    ...{ ...ofJob, ...waits, state: QUEUED, attempts, fence, crashes, redrives, runAt, startedAt },
+    expiresAt: redrives > 0 ? null : submittedExpiry,
+    isRight: isRight && (progress === (never as unknown) || areRight(progress, 0, progressColumns)),
   };
 }
 

@@ -1,14 +1,13 @@
 import type { DatabaseSync } from "node:sqlite";
 import { isSound } from "../../../job/wire.ts";
 import { bindingOf, createRowWriter, rowsPerStatement } from "../integrity/checked-rows.ts";
-import { substituteRecord } from "../integrity/substitutes.ts";
 import type { BytesReader, BytesWriter } from "../thread/bytes.ts";
 import { idBytes } from "../../../job/id.ts";
 import { orNull, type TextColumn, textOfId } from "../thread/columns.ts";
 import { prepareQuery } from "../thread/connection.ts";
 import { type Calls, QUEUED, type SubmissionColumns } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
-import { type Bytes, jobColumns, toColumns, toRecord } from "./job-rows.ts";
+import { jobColumns, toColumns } from "./job-rows.ts";
 
 const SQLITE_CONSTRAINT_UNIQUE = 2067;
 
@@ -34,13 +33,12 @@ type Job = {
 
 /** Stores jobs that are new, and says of the others what they are. */
 export function createSubmit(db: DatabaseSync, tables: Tables) {
-  const { channels, counters, damage, keys, known, names, readyQueue } = tables;
+  const { channels, counters, damage, keys, names, readyQueue, recordOf, substituteOf } = tables;
   const rows = createRowWriter(db, "INSERT INTO job", jobColumns, ["id", "record", "rest"]);
   const find = prepareQuery<[seq: number, client: number, channel: number, cursor: number | null]>(
     db,
     "SELECT job.seq, job.client, job.channel, cursor FROM job LEFT JOIN ended ON ended.seq = job.seq WHERE job.id = ?",
   );
-  const stored = prepareQuery<[Bytes, Bytes | null]>(db, "SELECT record, rest FROM job WHERE seq = ?");
 
   /** Stores jobs that are new as a rule, a statement's rows at once or one; finds out what they are when one is not. */
   function storeOrdinary(jobs: readonly Job[], answers: Answers, output: BytesWriter): void {
@@ -114,10 +112,10 @@ export function createSubmit(db: DatabaseSync, tables: Tables) {
     remembered: Uint8Array | undefined,
     output: BytesWriter,
   ): Answer {
-    let content = remembered ?? toRecord(...stored.get(row![0])!);
+    let content = remembered ?? recordOf(row![0]);
     if (!isSound(content)) {
       damage.found("input", textOfId(id));
-      content = substituteRecord(known(row![0]));
+      content = substituteOf(row![0]).record;
     }
     output.put(content);
     // results without a channel are not read
