@@ -1,6 +1,6 @@
 /**
  * How an attempt ended, as a record of bytes: a job's result when it is final, a line of its history when the attempt did not
- * succeed. It says whose it is, so that a result is delivered without its job, which may be gone. See record.ts.
+ * succeed. It names its job, so that a result is delivered without its job, which may be gone. See record.ts.
  */
 import type {
   DeadReason,

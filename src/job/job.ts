@@ -33,7 +33,7 @@ export type JsonValue = null | boolean | number | string | JsonValue[] | { [key:
 export type Failure = {
   /** Stable word for programs, at most 64 characters of [a-z0-9_]. */
   readonly reason: string;
-  /** One sentence for people, at most 4096 characters; the last says that it was cut. */
+  /** One sentence for people, at most 4096 characters; the last shows that it was cut. */
   readonly message: string;
   /** Whether the same job might succeed another time. */
   readonly retryable: boolean;
@@ -64,7 +64,7 @@ export type NewJob = {
   /** No attempt starts after this time, and none goes on beyond it. Null: no deadline. */
   readonly expiresAt: number | null;
   readonly submittedAt: number;
-  /** The trace that it belongs to, as `storedTrace` writes it; stores do not look into it. Null: one of its own. */
+  /** The trace that it belongs to, as `storedTrace` writes it; stores do not read it. Null: one of its own. */
   readonly trace: string | null;
   /** The client's own name for the job, remembered for `idempotencyMs`. */
   readonly idempotencyKey: string | null;
@@ -106,7 +106,7 @@ export type Lease = Omit<NewJob, "input" | "memo"> & {
   readonly startedAt: number | null;
   /** Whether it was cancelled while it ran. */
   readonly isCancelling: boolean;
-  /** Set when something stored of it is not what was written: what its result says, instead of its being run. */
+  /** Set when something stored of it is not what was written: the failure of its result, instead of its being run. */
   readonly damage?: Failure;
 };
 
@@ -115,7 +115,7 @@ export const suspectAfterCrashes = 2;
 
 /**
  * Whether the job may be what killed the processes that ran it. Each attempt of a suspect runs in a process of its own,
- * so that the death of that process says which job is to blame and takes no other job with it.
+ * so that the death of that process shows which job is to blame and takes no other job with it.
  */
 export function isSuspect({ crashes }: { readonly crashes: number }): boolean {
   return crashes >= suspectAfterCrashes;
@@ -171,7 +171,7 @@ export type Settlement = {
   };
 };
 
-/** What a settlement says of the job's ending, whosever it is. */
+/** The part of a settlement that describes the ending, whosever job it is. */
 export type Ending = Omit<Settlement, "seq" | "fence" | "id" | "client" | "pool" | "channel">;
 
 /** One attempt that did not succeed, as the job's history keeps it. */

@@ -29,7 +29,7 @@ export type ScanBounds = {
   readonly mostValues?: number;
 };
 
-/** Reads `text` once. What it says of a text that is not JSON means nothing. */
+/** Reads `text` once. Its answer for a text that is not JSON means nothing. */
 export function scanJson(text: string, bounds: ScanBounds = {}): JsonFacts {
   const { maxDepth = maxJsonDepth, mostValues = Number.POSITIVE_INFINITY } = bounds;
   let values = 0;
@@ -67,7 +67,7 @@ export function scanJson(text: string, bounds: ScanBounds = {}): JsonFacts {
   return { values, members, depth: deepest, tooDeepAt, inexactAt };
 }
 
-/** Whether a double is what the literal says: every whole number is held to that, of others only that they are finite. */
+/** Whether a double equals the literal: every whole number is held to that, of others only that they are finite. */
 export function isExact(literal: string): boolean {
   const value = Number(literal);
   if (!Number.isFinite(value)) return false;

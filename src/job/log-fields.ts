@@ -4,7 +4,7 @@ import { attemptSpanId, traceOf } from "./trace.ts";
 type Traced = { readonly id: string; readonly fence: number; readonly trace: string | null };
 type Attempt = Traced & { readonly task: string; readonly pool: string; readonly attempt: number };
 
-/** What every line about an attempt says of it. */
+/** What every line about an attempt names. */
 export function jobFields(attempt: Attempt) {
   const { id: job, task, pool, attempt: number } = attempt;
   return { job, task, pool, attempt: number, ...traceFields(attempt) };

@@ -53,7 +53,7 @@ export type DecodedJob = NewJob & {
 
 /**
  * All that read a record trust it: whether it is sound is asked where it was read from a disk. The input is a view of the
- * record. What an empty record says is the default of each field.
+ * record. An empty record has the default of each field.
  */
 export function decodeJob(record: Uint8Array): DecodedJob {
   const { kind, id, submittedAt, runAt, expiresAt, trace, idempotencyKey, labels, memo, input, inputDigest } =

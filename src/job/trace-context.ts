@@ -11,7 +11,7 @@ export type GivenContext = {
 
 export type Contexts = {
   /**
-   * The trace of the first of these that has one, and the baggage of the first that has some; null: none says anything.
+   * The trace of the first of these that has one, and the baggage of the first that has some; null: none has any.
    * What is malformed or too long counts as not there.
    */
   read(...given: readonly (GivenContext | undefined)[]): TraceContext | null;
@@ -29,7 +29,7 @@ const traceparentForm =
 /** No control characters, and nothing beyond ASCII: the two must fit into headers again, and are stored as lines. */
 const visibleText = /^[\x20-\x7e]*$/;
 
-/** `propagates`: what of a context is looked at at all. */
+/** `propagates`: what of a context is read at all. */
 export function createContexts(propagates: { readonly trace: boolean; readonly baggage: boolean }): Contexts {
   let dropped = 0;
   /** A call's context is read for each of its messages, and what is wrong with it counts once. */

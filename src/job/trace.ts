@@ -2,7 +2,7 @@
  * The trace that a job belongs to, by W3C Trace Context (https://www.w3.org/TR/trace-context/) and W3C Baggage.
  *
  * The ids of a job's spans follow from the job's id and the fence of its lease. So everybody who has the job in hand
- * knows them without being told: the main thread, which makes the spans, the worker, which hands the attempt's on to
+ * knows them without asking: the main thread, which makes the spans, the worker, which hands the attempt's on to
  * other services, and the next process after a crash.
  */
 
@@ -64,7 +64,7 @@ export function traceOf(job: { readonly id: string; readonly trace: string | nul
 /** Stands for a parent where there is none, but baggage is. */
 export const noParent = "0".repeat(16);
 
-/** The lowest bit of a `traceparent`'s flags, its last two digits, says "sampled". Costs next to nothing: it is asked of every job. */
+/** The lowest bit of a `traceparent`'s flags, its last two digits, means "sampled". Costs next to nothing: it is asked of every job. */
 export function isSampled(trace: string | null): boolean {
   return trace !== null && (hexDigits.indexOf(trace.charAt(54)) & 1) === 1;
 }
@@ -80,7 +80,7 @@ export function attemptSpanId(jobId: string, fence: number): string {
   return childSpanId(jobSpanId(jobId), fence);
 }
 
-/** A span below another, told from its siblings by a number. */
+/** A span below another, distinguished from its siblings by a number. */
 export function childSpanId(parentId: string, number: number): string {
   return mixed(parentId, number.toString(16).padStart(16, "0"));
 }

@@ -161,7 +161,7 @@ export function judge(
 export type CancelDecision =
   /** It waits: this is its end. No attempt of it ended. */
   | { readonly kind: "cancelled"; readonly ending: Ending }
-  /** It runs: its attempt is told to stop, and what comes of it is decided by `transition`. */
+  /** It runs: its attempt is asked to stop, and what comes of it is decided by `transition`. */
   | { readonly kind: "cancelling" }
   | { readonly kind: "final"; readonly state: FinalState };
 
@@ -194,7 +194,7 @@ export function redrive(job: { readonly redrives: number }, runAt: number) {
   };
 }
 
-/** What a job says that was cancelled, before it ran or while it did. */
+/** The failure of a job that was cancelled, before it ran or while it did. */
 const cancelled: Failure = { reason: "cancelled", message: "the job was cancelled", retryable: false };
 
 const lost: Failure = {

@@ -228,7 +228,7 @@ class Reader {
     if (this.at > this.#bytes.length) throw new WireError("it is cut off");
   }
 
-  /** Passes over packed values, and says how many they are. */
+  /** Passes over packed values, and counts them. */
   count(wire: number, end: number): number {
     let values = 0;
     for (; this.at < end; values += 1) this.skip(wire);

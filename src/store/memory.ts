@@ -15,7 +15,7 @@ type Key = { readonly id: string; readonly submittedAt: number; readonly content
 
 /**
  * A store that forgets everything when the process ends: for unit tests, and the reference that other drivers are
- * compared with. Every call looks at every job, so it is for thousands of jobs, not for millions. `isShared`: several engines
+ * compared with. Every call walks all jobs, so it is for thousands of jobs, not for millions. `isShared`: several engines
  * of this process use it.
  */
 export function createMemoryStore({ isShared = false } = {}): Store {
@@ -28,13 +28,13 @@ export function createMemoryStore({ isShared = false } = {}): Store {
   let latestAt = 0;
   let closed = false;
 
-  const heard = (at: number) => {
+  const observe = (at: number) => {
     latestAt = Math.max(latestAt, at);
   };
   const inOrder = () => [...jobs.values()].sort((a, b) => a.seq - b.seq);
   const queuedIn = (pool: string) => inOrder().filter((job) => job.pool === pool && job.state === "QUEUED");
   const keyOf = (client: string, name: string | null) => JSON.stringify([client, name]);
-  const look = (client: string, name: string) => channels.get(keyOf(client, name)) ?? createChannel(name);
+  const channelNamed = (client: string, name: string) => channels.get(keyOf(client, name)) ?? createChannel(name);
   const ofClient = (client: string, id: string) => {
     const job = jobs.get(id);
     return job?.client === client ? job : undefined;
@@ -56,7 +56,7 @@ export function createMemoryStore({ isShared = false } = {}): Store {
     if (used && submittedAt < used.submittedAt + idempotencyMs) return known("key", used.id, used.content);
     if (expiresAt !== null && expiresAt <= runAt) return { kind: "late" };
     if (content) keys.set(key, { id, submittedAt, content });
-    heard(submittedAt);
+    observe(submittedAt);
     pools.add(job.pool);
     jobs.set(id, {
       ...job,
@@ -76,7 +76,7 @@ export function createMemoryStore({ isShared = false } = {}): Store {
     const { outcome, state, attempt, crashes, runAt, startedAt, finishedAt } = settlement;
     const verdict = judge(job?.state === "RUNNING" ? job : undefined, settlement);
     if (!job || verdict !== "written") return verdict;
-    heard(finishedAt);
+    observe(finishedAt);
     if (ending && outcome !== "succeeded") job.history = [...job.history, ending].slice(-maxHistory);
     Object.assign(job, { state, attempt, crashes, startedAt, isCancelling: false });
     if (isFinal(state)) append(job, ending!, finishedAt);
@@ -124,7 +124,7 @@ export function createMemoryStore({ isShared = false } = {}): Store {
     submit: (added) => added.map(add),
 
     lease: ({ pool, limit, maxBytes = Infinity, now, owner, leaseMs, onlyExpired = false, suspects = false }) => {
-      heard(now);
+      observe(now);
       const queued = queuedIn(pool)
         .filter((job) => onlyExpired || isSuspect(job) === suspects)
         .sort(inTurn);
@@ -176,11 +176,11 @@ export function createMemoryStore({ isShared = false } = {}): Store {
     },
 
     cancel: (request) => {
-      heard(request.now);
+      observe(request.now);
       return request.ids.map((id) => cancelOne(ofClient(request.client, id), request.now));
     },
     redrive: ({ client, now, jobs: asked }) => {
-      heard(now);
+      observe(now);
       return asked.map(({ id, runAt }) => redriveOne(ofClient(client, id), runAt));
     },
     remove: ({ client, ids }) => ids.map((id) => removeOne(ofClient(client, id))),
@@ -223,11 +223,11 @@ export function createMemoryStore({ isShared = false } = {}): Store {
       return Math.min(before.length, max);
     },
 
-    results: (request) => read(look(request.client, request.channel), request),
-    ack: (requests) => requests.map(({ client, channel, cursor }) => ackOne(look(client, channel), cursor)),
+    results: (request) => read(channelNamed(request.client, request.channel), request),
+    ack: (requests) => requests.map(({ client, channel, cursor }) => ackOne(channelNamed(client, channel), cursor)),
 
     prune: (request) => {
-      heard(request.now);
+      observe(request.now);
       const over = [...keys].filter(([, { submittedAt }]) => submittedAt + idempotencyMs <= request.now);
       const forgotten = over.slice(0, request.limit);
       for (const [key] of forgotten) keys.delete(key);

@@ -13,7 +13,7 @@ export type SqliteStoreOptions = {
   readonly path: string;
   /** Called once, when the store has failed: after one failed write a disk's word is worth nothing, so the server must stop. */
   readonly onFailure: (error: MillpondError) => void;
-  /** Told, in one sentence, of each job, or file beside the store, that is not what was written. The store goes on. */
+  /** Called with one sentence for each job, or file beside the store, that is not what was written. The store goes on. */
   readonly onDamage?: (sentence: string) => void;
   /** Takes the store's thread, for those who measure it. */
   readonly onThread?: ((thread: Worker) => void) | undefined;
@@ -29,7 +29,7 @@ export type SqliteStoreOptions = {
  * damaged, is not a store, or was written by a newer version.
  *
  * When leases end and when running attempts began is in the thread's memory only: opened again, all leases have ended at
- * once, and jobs that were running do not say since when until they are settled.
+ * once, and jobs that were running show no start until they are settled.
  */
 export async function openSqliteStore({
   path,
@@ -43,7 +43,7 @@ export async function openSqliteStore({
   const entry = new URL(`./sqlite/thread/thread${extname(import.meta.url)}`, import.meta.url);
   const thread = new Worker(entry, { workerData: { path }, name: "store" });
   onThread?.(thread);
-  const post = (said: ToThread, transfer: ArrayBuffer[]) => thread.postMessage(said, transfer);
+  const post = (message: ToThread, transfer: ArrayBuffer[]) => thread.postMessage(message, transfer);
   const ready = createSignal();
   const exited = createSignal();
   const batches = createBatches((batch) => post(batch, [batch.bytes.buffer]));
@@ -60,17 +60,17 @@ export async function openSqliteStore({
     onFailure(error);
   }
 
-  thread.on("message", (said: FromThread) => {
-    if (said === "ready") {
+  thread.on("message", (message: FromThread) => {
+    if (message === "ready") {
       isReady = true;
       ready.fire();
-    } else if ("answers" in said) {
-      if (said.commit) onCommit?.(said.commit);
-      batches.answered(said);
-    } else if ("damaged" in said) onDamage?.(said.damaged);
-    else if ("upgraded" in said) onUpgrade?.(said.upgraded);
-    else if ("refused" in said) ready.fail(new StartError(said.refused));
-    else fail(said.failed);
+    } else if ("answers" in message) {
+      if (message.commit) onCommit?.(message.commit);
+      batches.answered(message);
+    } else if ("damaged" in message) onDamage?.(message.damaged);
+    else if ("upgraded" in message) onUpgrade?.(message.upgraded);
+    else if ("refused" in message) ready.fail(new StartError(message.refused));
+    else fail(message.failed);
   });
   thread.on("error", (error) => fail(messageOf(error)));
   thread.on("exit", () => {

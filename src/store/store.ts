@@ -79,14 +79,14 @@ export type LeaseRequest = {
   readonly leaseMs: number;
   /** Only QUEUED jobs whose deadline has passed, due or not: the reaper settles them. */
   readonly onlyExpired?: boolean;
-  /** Only suspects (see job.ts) instead of only the other jobs; with `onlyExpired` it is both, whatever this says. */
+  /** Only suspects (see job.ts) instead of only the other jobs; with `onlyExpired` it is both, whatever this is. */
   readonly suspects?: boolean;
 };
 
 export type Leased = {
   readonly leases: readonly Lease[];
   /**
-   * When to look again if no hint comes: the earliest `runAt` of a queued job that was meant and is not due, or
+   * When to poll again if no hint comes: the earliest `runAt` of a queued job that was meant and is not due, or
    * null; `now` when `maxBytes` left due jobs behind. Only meaningful, and only not null, when fewer leases than `limit` came back.
    */
   readonly nextDueAt: number | null;
@@ -117,8 +117,8 @@ export type Settling = {
 };
 
 /**
- * `written`: the job is as the settlement says. `stale`: the fence was old or the job not RUNNING; nothing was written.
- * `cancelling`: the job was cancelled meanwhile and the settlement says neither SUCCEEDED nor CANCELLED; nothing was
+ * `written`: the job is as the settlement has it. `stale`: the fence was old or the job not RUNNING; nothing was written.
+ * `cancelling`: the job was cancelled meanwhile and the settlement is neither SUCCEEDED nor CANCELLED; nothing was
  * written, and the holder has to settle it as cancelled.
  */
 export type Settled = "written" | "stale" | "cancelling";
@@ -169,7 +169,7 @@ export type Cancelled =
       Lease,
       "task" | "pool" | "channel" | "trace" | "submittedAt" | "runAt" | "redrives"
     >)
-  /** It runs: the wish is durable, no settlement will queue it again. Its holder has to be told. */
+  /** It runs: the wish is durable, no settlement will queue it again. Its holder has to be notified. */
   | { readonly kind: "cancelling"; readonly pool: string; readonly seq: number }
   | { readonly kind: "final"; readonly state: FinalState }
   | { readonly kind: "not_found" };
@@ -196,7 +196,7 @@ export type Removed =
 export type ResultsRequest = {
   readonly client: string;
   readonly channel: string;
-  /** Results after this position; what is acknowledged is skipped whatever this says. */
+  /** Results after this position; what is acknowledged is skipped whatever this is. */
   readonly afterCursor: number;
   /** At most this many results; 0: only the channel's last position is asked for. */
   readonly limit: number;
@@ -223,14 +223,14 @@ export type Acked =
   /** No result has that position yet; nothing changed. */
   | { readonly kind: "out_of_range"; readonly lastCursor: number };
 
-/** Names a job to those who may know of it: what belongs to one client is never told another. */
+/** Names a job to those who may know of it: what belongs to one client is never shown to another. */
 export type JobName = { readonly client: string; readonly id: string };
 
 /** A job's state without what it carries. */
 export type JobGlance = Pick<StoredJob, "state" | "attempts" | "isCancelling" | "redrives" | "runAt">;
 
 /**
- * Takes hints: where a look may find something new. A hint may be lost, come twice, or come for nothing, so who needs what
+ * Takes hints: where a poll may find something new. A hint may be lost, come twice, or come for nothing, so who needs what
  * it hints at polls as well; it only makes that quicker. Called within calls of the store: it must not throw.
  */
 export type HintListener = {
@@ -262,7 +262,7 @@ export type Listed = {
   readonly nextSeq: number | null;
 };
 
-/** How much may be kept: jobs, and bytes of their records: inputs, outputs, failures, names. Infinity: no bound. */
+/** How much may be kept: jobs, and bytes of their records, results and histories. Infinity: no bound. */
 export type Room = { readonly jobs: number; readonly bytes: number };
 
 export type PruneRequest = {
@@ -340,9 +340,9 @@ export type Store = {
   get(request: { readonly client: string; readonly id: string }): Promise<WholeJob | null>;
   /** The state of each of these jobs, in order; null as for `get`. Reads columns only, whatever the jobs' size. */
   states(jobs: readonly JobName[]): Promise<readonly (JobGlance | null)[]>;
-  /** Jobs of this client, newest first; `output` is left out (null). Looks at a bounded number of rows. */
+  /** Jobs of this client, newest first; `output` is left out (null). Reads a bounded number of rows. */
   list(request: ListRequest): Promise<Listed>;
-  /** Ids of jobs of this client, for `cancel`, `redrive` and `remove`. Looks at a bounded number of rows. */
+  /** Ids of jobs of this client, for `cancel`, `redrive` and `remove`. Reads a bounded number of rows. */
   find(request: FindRequest): Promise<Found>;
   /**
    * How many due jobs of its pool a QUEUED job has before it, counted up to `max`; null when it is not QUEUED. Suspects
@@ -359,7 +359,7 @@ export type Store = {
    * meets a gap; only DEAD jobs whose result is acknowledged are passed over, and go when their own time comes. Also
    * forgets idempotency keys whose time is over, at most `limit`. Results whose job was removed or
    * redriven go like unacknowledged ones, and count. Jobs without a channel count as acknowledged. Over `maxFinished` an
-   * unread DEAD result in front of others loses its place in the channel, which counts too; its job stays. Looks at a
+   * unread DEAD result in front of others loses its place in the channel, which counts too; its job stays. Reads a
    * bounded number of rows: where nothing may go among very many, a later call goes on.
    */
   prune(request: PruneRequest): Promise<number>;
@@ -369,7 +369,7 @@ export type Store = {
   ready(request: ReadyRequest): Promise<readonly Ready[]>;
   /** Since when the oldest due job of each of these pools is due, and its oldest DEAD job dead; in the request's order. */
   oldest(request: { readonly pools: readonly string[]; readonly now: number }): Promise<readonly Oldest[]>;
-  /** Changes what operators said of a pool: see `override`, which decides. Idempotent. */
+  /** Changes what operators set for a pool: see `override`, which decides. Idempotent. */
   override(request: OverrideRequest): Promise<Overridden>;
   /** The overrides of all pools that have any, configured or not. */
   overrides(): Promise<ReadonlyMap<string, PoolOverrides>>;

@@ -5,7 +5,7 @@ import { prepareQuery } from "../thread/connection.ts";
 import { DEAD } from "../thread/protocol.ts";
 
 /**
- * What a channel's first result that was not swept is, which says how long it may stay. `UNKNOWN`: the pruner has to
+ * What a channel's first result that was not swept is, which decides how long it may stay. `UNKNOWN`: the pruner has to
  * examine it. DEAD jobs whose result is acknowledged are swept past at once.
  */
 export const UNKNOWN = 0;

@@ -8,7 +8,7 @@ import { createSweep } from "./sweep.ts";
 import type { Tables } from "../thread/tables.ts";
 
 /**
- * Removes what retention allows: first what is too old, from the start of each channel whose first result says so, and
+ * Removes what retention allows: first what is too old, from the start of each channel whose first result is, and
  * dead letters that were swept past; then, while too much is kept, the oldest.
  */
 export function createPrune(db: DatabaseSync, tables: Tables, detachResult: DetachResult) {

@@ -8,7 +8,7 @@ import type { Tables } from "../thread/tables.ts";
 
 /** Rows read at a time. */
 const walkRows = 64;
-/** Rows that one call of `prune` looks at; the next call goes on where it stopped. */
+/** Rows that one call of `prune` reads; the next call goes on where it stopped. */
 const mostRows = 10_000;
 
 /** Whether what is first in its channel may go: its kind, see channels.ts, and when it was made. */

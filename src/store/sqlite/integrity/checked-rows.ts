@@ -2,8 +2,9 @@
  * Integrity, in three layers. What a client or a task gave (records and results) carries a CRC-32 of its own, made by
  * job/record.ts in the main thread, and is checked whenever it is read. The numbers around it, which the store itself
  * writes, have a checksum in their row: it is computed here and nowhere else, when a row is written (`createRowWriter`)
- * and when it is read (`checksum`), and binds the bytes of a row to its numbers, so that another job's are wrong bytes. Rows on which every other row rests (names, channels, leases) are checked when the
- * store is opened, and a wrong one refuses the start; a wrong row of one job affects that job alone (damage.ts).
+ * and when it is read (`checksum`), and binds the bytes of a row to its numbers, so that another job's are wrong bytes.
+ * Rows on which every other row rests (names, channels, leases) are checked when the store is opened, and a wrong one
+ * refuses the start; a wrong row of one job affects that job alone (damage.ts).
  * SQLite's own pages are checked at the start of small files (inspect.ts); transactions that the log lost, at its
  * end or behind a damaged frame, are found by their number (commit-counter.ts).
  */

@@ -1,7 +1,7 @@
 /**
  * How many transactions a store has had, in a file `<path>.commits` beside it that is written after each of them. A
  * write-ahead log whose last transactions are gone looks as if they had never been: this file knows better. It is synced
- * only when it is opened. A killed process leaves it as it was, and after a power cut an older number only says less.
+ * only when it is opened. A killed process leaves it as it was, and after a power cut an older number only proves less.
  */
 import { closeSync, constants, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { crc32 } from "node:zlib";
@@ -9,7 +9,7 @@ import { messageOf, StartError } from "../../../errors.ts";
 import { isDiskFull } from "../thread/disk-full.ts";
 
 export type CommitCounter = {
-  /** Says that so many transactions are durable. */
+  /** This many transactions are durable. */
   write(commits: number): void;
   sync(): void;
   close(): void;
@@ -26,7 +26,7 @@ export function readCommitCount(path: string): number | undefined {
 }
 
 /**
- * Opens the counter of a store for writing, and makes it when it is not there. `onDamage` is told when it does not match its
+ * Opens the counter of a store for writing, and makes it when it is not there. `onDamage` is called when it does not match its
  * checksum. Throws a StartError when it cannot be opened.
  */
 export function openCommitCounter(path: string, onDamage: (sentence: string) => void): CommitCounter {

@@ -22,7 +22,7 @@ export function createDamage(report: (sentence: string) => void) {
   }
 
   return {
-    /** Reports it to the operator, once for each, and gives what the job has to say instead of what cannot be delivered. */
+    /** Reports it to the operator, once for each, and gives the failure that stands for what cannot be delivered. */
     found: (what: Damaged, id: string): Failure => {
       const message = `the stored ${what} of job ${id} does not match its checksum: the file is damaged`;
       reportOnce(message);
@@ -33,7 +33,7 @@ export function createDamage(report: (sentence: string) => void) {
     /** It is not known any more which job an idempotency key belongs to. */
     keyFreed: (key: string): void =>
       reportOnce(`the row of idempotency key ${key} does not match its checksum, so it is free: the file is damaged`),
-    /** What an operator said of a pool is not known any more, so that the configuration applies. */
+    /** What an operator changed of a pool is not known any more, so that the configuration applies. */
     overridesLost: (pool: string): void =>
       reportOnce(
         `the row of pool ${JSON.stringify(pool)} that says whether it is paused or resized does not match its checksum, ` +

@@ -98,7 +98,7 @@ function assertFoundations(db: DatabaseSync, path: string): void {
   if (lease !== undefined) throw damaged(path, `the leases of row ${lease} do not match their checksum`);
 }
 
-/** What was synced, and said to be, is there. */
+/** What was synced, by the counter, is there. */
 function assertNothingLost(path: string, commits: number, marked: number): void {
   if (commits >= marked) return;
   throw new StartError(

@@ -26,7 +26,7 @@ export const describing = `${storedColumns}, job.record,
 /** SQL: the same and what it left out. */
 const everything = `${storedColumns}, job.record, job.rest, ended.ending`;
 
-/** Looks at jobs. What is damaged is left out, and the job says so. */
+/** Describes jobs. What is damaged is left out, and the job has a failure that names it. */
 export function createDescribe(db: DatabaseSync, tables: Tables) {
   const { channels, damage, history, leases, names, substituteOf } = tables;
   const byId = prepareQuery<unknown[] & []>(
@@ -78,7 +78,7 @@ export function createDescribe(db: DatabaseSync, tables: Tables) {
     return { ...answer, standing: standingOf(state), recordBytes, endingBytes: put(ending ?? null, output) };
   }
 
-  /** `fit`: the record, if it is sound and the job's own, or what stands for it. `damage`: what the job has to say. */
+  /** `fit`: the record, if it is sound and the job's own, or what stands for it. `damage`: the failure that it shows. */
   function check(
     row: readonly unknown[],
     { seq, isRight }: StoredState,
@@ -111,7 +111,7 @@ export function createDescribe(db: DatabaseSync, tables: Tables) {
   return {
     toAnswer,
     get,
-    /** Looks at states only: what a job carries is not read. */
+    /** Reads states only, not what a job carries. */
     states: (asked: Calls["states"]["request"]): Calls["states"]["answer"] =>
       asked.map(({ client, id }) => {
         const row = byName.get(bytesOfId(id), names.find(client) ?? null);

@@ -8,7 +8,6 @@ import { textOfId } from "../thread/columns.ts";
 import { prepareQuery } from "../thread/connection.ts";
 import { type Bytes, type JobNumbers, jobNumbers, recordBytes, toRecord } from "./job-rows.ts";
 import type { History } from "./history.ts";
-import type { EndedJob } from "./ended-jobs.ts";
 import type { Names } from "./names.ts";
 
 /** Whose a job is, by numbers. */
@@ -16,7 +15,7 @@ type Owners = { readonly client: number; readonly pool: number; readonly channel
 
 export type KnownJob = ReturnType<typeof createKnownJob>;
 
-/** What is stored of one job, and what stands for it where it is damaged: as much as the columns beside it say. */
+/** What is stored of one job, and what stands for it where it is damaged: what the columns beside it know. */
 export function createKnownJob(db: DatabaseSync, names: Names, channels: Channels, history: History) {
   const find = prepareQuery<[...JobNumbers, id: Bytes, record: Bytes, rest: Bytes | null]>(
     db,
@@ -30,7 +29,7 @@ export function createKnownJob(db: DatabaseSync, names: Names, channels: Channel
     recordOf: (seq: number): Uint8Array => toRecord(...record.get(seq)!),
     /** What is kept of it without its result, in bytes. */
     bytesOf: (seq: number): number => bytes.get(seq)![0] + history.bytesOf(seq),
-    /** What its columns say, as a record without an input. */
+    /** What its columns know, as a record without an input. */
     substituteOf: (seq: number) => {
       const [, client, channel, pool, task, priority, runAt, expiresAt, submittedAt, , bytesOfId] = find.get(seq)!;
       const job = {
@@ -39,7 +38,7 @@ export function createKnownJob(db: DatabaseSync, names: Names, channels: Channel
       };
       return { ...job, record: encodeJob({ ...decodeJob(noRecord), ...job }) };
     },
-    /** Whose it is, where its columns are not to be trusted: what its record says, if that is whole and its own. */
+    /** Whose it is, where its columns are not to be trusted: what its record names, if that is whole and its own. */
     ownersOf: (seq: number): Owners => {
       const [, client, channel, pool, , , , , , , id, head, rest] = find.get(seq)!;
       const stored = toRecord(head, rest);
@@ -56,7 +55,12 @@ const noRecord = new Uint8Array();
 /** What stands for a damaged result: whatever it was, it must not look like a success without an output. */
 export function substituteEnding(
   job: { readonly id: string; readonly task: string; readonly submittedAt: number },
-  ended: Pick<EndedJob, "attempts" | "crashes" | "redrives" | "finishedAt">,
+  ended: {
+    readonly attempts: number;
+    readonly crashes: number;
+    readonly redrives: number;
+    readonly finishedAt: number;
+  },
   failure: Failure,
 ): Uint8Array {
   const { attempts: attempt, crashes, redrives, finishedAt } = ended;

@@ -36,7 +36,7 @@ export function createLease(db: DatabaseSync, tables: Tables) {
 
   /**
    * Takes jobs out of the queue, until their bytes are enough. False: a row was damaged, and those behind it have to be
-   * looked for again.
+   * read again.
    */
   function takeRows(rows: readonly DueRow[], request: LeaseRequest, taken: Taken): boolean {
     const { maxBytes = Infinity } = request;
@@ -178,7 +178,7 @@ export function createLease(db: DatabaseSync, tables: Tables) {
   };
 }
 
-/** What a lease that is given now says of its holder. */
+/** The holder of a lease that is given now. */
 function heldSince({ owner, now, leaseMs }: LeaseRequest) {
   return { owner, isOwnerGone: false, startedAt: now, until: now + leaseMs, isCancelling: false };
 }

@@ -5,8 +5,9 @@
  * Jobs that are leased by one call share one row of table lease, which is written once, before any of them starts, and
  * deleted when the last of them has been settled; a settlement does not rewrite it. What runs is in memory: when a store is
  * opened, the rows say which jobs were leased, and of these those run that have neither ended since nor gone back into the
- * queue (then their progress has the lease's fence or a later one; where damage took it, a place in the queue decides). When a lease ends and when its attempt began is in memory only: the
- * file belongs to one process, and what a former process left running counts as ended, since nobody holds it any more.
+ * queue (then their progress has the lease's fence or a later one; where damage took it, a place in the queue decides).
+ * When a lease ends and when its attempt began is in memory only: the file belongs to one process, and what a former
+ * process left running counts as ended, since no process holds it any more.
  */
 import type { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
@@ -56,12 +57,12 @@ export type RunningJob = {
 
 export type Leases = ReturnType<typeof createLeases>;
 
-/** Where a job's progress begins in the rows of `left`. */
+/** Where a job's progress begins in the rows of `load`. */
 const progressAt = 10;
-type Batch = { readonly id: number; readonly owner: string; left: Set<number> };
+type Batch = { readonly id: number; readonly owner: string; unsettled: Set<number> };
 
 /** Of a first lease its `seq` is enough; `runAt` is that of the submit then. */
-type Written = number | [seq: number, fence: number, attempt: number, crashes: number, redrives: number, runAt: number,
+type LeasedJob = number | [seq: number, fence: number, attempt: number, crashes: number, redrives: number, runAt: number,
   lastStartedAt: number | null, isCancelling: 0 | 1, isRight: 0 | 1]; // biome-ignore format: one tuple
 
 export function createLeases(db: DatabaseSync, { bytesOf, ownersOf }: KnownJob) {
@@ -72,7 +73,7 @@ export function createLeases(db: DatabaseSync, { bytesOf, ownersOf }: KnownJob) 
   const batches = new Map<number, Batch>();
   const changed = new Set<Batch>();
 
-  function left(): void {
+  function load(): void {
     const job = prepareQuery<[...JobNumbers, ...Nulls<ProgressNumbers>, id: Bytes, head: Bytes]>(
       db,
       `SELECT ${jobNumbers}, ${progressNumbers}, id, record
@@ -85,8 +86,8 @@ export function createLeases(db: DatabaseSync, { bytesOf, ownersOf }: KnownJob) 
       "SELECT id, owner, jobs FROM lease ORDER BY id",
     );
     for (const [id, owner, jobs] of rows.all()) {
-      const batch: Batch = { id, owner, left: new Set() };
-      for (const written of JSON.parse(jobs) as Written[]) {
+      const batch: Batch = { id, owner, unsettled: new Set() };
+      for (const written of JSON.parse(jobs) as LeasedJob[]) {
         const [seq, fence, attempt, crashes, redrives, runAt, lastStartedAt, isCancelling, isRight] =
           typeof written === "number" ? ([written, 1, 1, 0, 0, null, null, 0, 1] as const) : written;
         const row = job.get(seq);
@@ -97,9 +98,9 @@ export function createLeases(db: DatabaseSync, { bytesOf, ownersOf }: KnownJob) 
         if (knowsFence ? latest >= fence : waits.get(seq)) continue; // it went back into the queue
         const [, client, channel, pool, , priority, submittedRunAt, expiresAt] = row;
         const isSame = isRight === 1 && areRight(row, 0, jobColumns) && isBound(row[9], row[19], row[18]);
-        if (running.has(seq)) batches.get(seq)!.left.delete(seq); // an older lease
+        if (running.has(seq)) batches.get(seq)!.unsettled.delete(seq); // it was leased again, and its older lease still has jobs
         batches.set(seq, batch);
-        batch.left.add(seq);
+        batch.unsettled.add(seq);
         // biome-ignore format: what of the lease, what of the job
         running.set(seq, { seq, fence, attempt, crashes, redrives, runAt: runAt ?? submittedRunAt, lastStartedAt,
           client, channel, pool, priority, expiresAt: redrives > 0 ? null : expiresAt,
@@ -107,22 +108,22 @@ export function createLeases(db: DatabaseSync, { bytesOf, ownersOf }: KnownJob) 
           ...(isSame ? {} : ownersOf(seq)),
           owner, isOwnerGone: true, startedAt: null, until: -Infinity, isCancelling: isCancelling === 1 });
       }
-      if (batch.left.size === 0) changed.add(batch);
+      if (batch.unsettled.size === 0) changed.add(batch);
     }
   }
 
   function flush(): void {
     for (const batch of changed) {
-      if (batch.left.size === 0) erase.run(batch.id);
+      if (batch.unsettled.size === 0) erase.run(batch.id);
       else {
-        const jobs = textOf([...batch.left].map((seq) => running.get(seq)!));
+        const jobs = textOf([...batch.unsettled].map((seq) => running.get(seq)!));
         update.run(jobs, checksumOf(batch.owner, jobs), batch.id);
       }
     }
     changed.clear();
   }
 
-  left();
+  load();
   return {
     /** The jobs that run: as many as run at once, so never many. */
     running: running as ReadonlyMap<number, RunningJob>,
@@ -131,11 +132,11 @@ export function createLeases(db: DatabaseSync, { bytesOf, ownersOf }: KnownJob) 
       if (jobs.length === 0) return;
       const text = textOf(jobs);
       const id = Number(insert.run(owner, text, checksumOf(owner, text)).lastInsertRowid);
-      const batch: Batch = { id, owner, left: new Set() };
+      const batch: Batch = { id, owner, unsettled: new Set() };
       for (const job of jobs) {
         running.set(job.seq, job);
         batches.set(job.seq, batch);
-        batch.left.add(job.seq);
+        batch.unsettled.add(job.seq);
       }
     },
     /** A job runs no longer. */
@@ -143,8 +144,8 @@ export function createLeases(db: DatabaseSync, { bytesOf, ownersOf }: KnownJob) 
       const batch = batches.get(seq)!;
       running.delete(seq);
       batches.delete(seq);
-      batch.left.delete(seq);
-      if (batch.left.size === 0) changed.add(batch);
+      batch.unsettled.delete(seq);
+      if (batch.unsettled.size === 0) changed.add(batch);
     },
     /** A running job is to stop; durable with the transaction. */
     cancel: (seq: number): void => {
@@ -158,7 +159,7 @@ export function createLeases(db: DatabaseSync, { bytesOf, ownersOf }: KnownJob) 
 }
 
 function textOf(jobs: readonly RunningJob[]): string {
-  const written = jobs.map((job): Written => {
+  const written = jobs.map((job): LeasedJob => {
     const { seq, fence, attempt, crashes, redrives, runAt, lastStartedAt, isCancelling, isRight } = job;
     if (fence === 1 && !isCancelling && isRight) return seq;
     return [seq, fence, attempt, crashes, redrives, runAt, lastStartedAt, isCancelling ? 1 : 0, isRight ? 1 : 0];

@@ -11,12 +11,12 @@ import { createDescribe, describing } from "./describe.ts";
 import { behindStored, toState, withProgress, withProgressAndEnd } from "./stored-jobs.ts";
 
 /** Bound on the rows that one call reads: several short calls find a rare kind of job among millions. */
-export const rowsPerLook = 10_000;
+export const rowsPerScan = 10_000;
 
 const dead = 1 << DEAD;
 const any = (1 << states.length) - 1;
 
-/** What SQL can tell; jobs without an ending are QUEUED or RUNNING, which only the leases know. */
+/** What SQL can decide; jobs without an ending are QUEUED or RUNNING, which only the leases know. */
 const matching = `(:unended OR ended.state IS NOT NULL)
   AND (ended.state IS NULL OR (:states >> ended.state) & 1)
   AND (:task IS NULL OR job.task = :task)
@@ -30,9 +30,9 @@ const matching = `(:unended OR ended.state IS NOT NULL)
 export function createPages(db: DatabaseSync, tables: Tables) {
   const { history, leases } = tables;
   const { toAnswer } = createDescribe(db, tables);
-  const looks = { all: createLooks(db, "job"), dead: createLooks(db, "ended") };
+  const scans = { all: prepareScans(db, "job"), dead: prepareScans(db, "ended") };
 
-  /** What SQL cannot tell. */
+  /** What SQL cannot decide. */
   function matches(row: readonly unknown[], wanted: number, { labels, failureReason }: JobFilter): boolean {
     const { state, attempts, seq } = toState(row, leases);
     if (((wanted >> state) & 1) === 0) return false;
@@ -45,7 +45,7 @@ export function createPages(db: DatabaseSync, tables: Tables) {
   }
 
   /** The first rows that match. */
-  function look(
+  function scan(
     statement: StatementSync,
     given: Bindings,
     wanted: number,
@@ -60,8 +60,8 @@ export function createPages(db: DatabaseSync, tables: Tables) {
     return found;
   }
 
-  /** The same where SQL can tell all but what runs. */
-  function quickLook(statement: StatementSync, given: Bindings, wanted: number, limit: number): unknown[][] {
+  /** The same where SQL decides all but what runs. */
+  function quickScan(statement: StatementSync, given: Bindings, wanted: number, limit: number): unknown[][] {
     const found: unknown[][] = [];
     for (const row of statement.iterate(given) as unknown as Iterable<[number, number | null, Uint8Array]>) {
       const state = row[1] ?? (leases.running.has(row[0]) ? RUNNING : QUEUED);
@@ -75,12 +75,12 @@ export function createPages(db: DatabaseSync, tables: Tables) {
     list: (request: Calls["list"]["request"], output: BytesWriter): Calls["list"]["answer"] => {
       const { client, filter, state, limit, beforeSeq } = request;
       const wanted = state === null ? any : 1 << states.indexOf(state);
-      const { list, lowest } = wanted === dead ? looks.dead : looks.all;
+      const { list, lowest } = wanted === dead ? scans.dead : scans.all;
       const given = parameters(tables, client, filter, wanted);
       if (!given) return { jobs: [], nextSeq: null };
       const before = beforeSeq ?? Number.MAX_SAFE_INTEGER;
       const end = lowest.get({ client: given.client, before })?.[0] ?? null;
-      const rows = look(list, { ...given, before, end: end ?? 0 }, wanted, filter, limit);
+      const rows = scan(list, { ...given, before, end: end ?? 0 }, wanted, filter, limit);
       const nextSeq = rows.length === limit ? (rows.at(-1)![0] as number) : end;
       return { jobs: rows.map((row): StoredAnswer => toAnswer(row, output)), nextSeq };
     },
@@ -88,13 +88,13 @@ export function createPages(db: DatabaseSync, tables: Tables) {
       const { client, filter, states: asked, afterSeq: after, limit } = request;
       let wanted = 0;
       for (const state of asked) wanted |= 1 << states.indexOf(state);
-      const { find, quickFind, highest } = wanted === dead ? looks.dead : looks.all;
+      const { find, quickFind, highest } = wanted === dead ? scans.dead : scans.all;
       const given = parameters(tables, client, filter, wanted);
       if (!given) return { ids: [], nextSeq: null };
       const end = highest.get({ client: given.client, after })?.[0] ?? null;
       const bounds = { ...given, after, end: end ?? Number.MAX_SAFE_INTEGER };
       const isQuick = filter.failureReason === null && !hasAny(filter.labels);
-      const rows = isQuick ? quickLook(quickFind, bounds, wanted, limit) : look(find, bounds, wanted, filter, limit);
+      const rows = isQuick ? quickScan(quickFind, bounds, wanted, limit) : scan(find, bounds, wanted, filter, limit);
       const nextSeq = rows.length === limit ? (rows.at(-1)![0] as number) : end;
       return { ids: rows.map((row) => textOfId(row.at(-1) as Uint8Array)), nextSeq };
     },
@@ -104,8 +104,8 @@ export function createPages(db: DatabaseSync, tables: Tables) {
 type Bindings = Record<string, SQLInputValue>;
 
 /** `table`: the one whose index is walked; with `ended` it is that of DEAD jobs. */
-function createLooks(db: DatabaseSync, table: "job" | "ended") {
-  const edge = `LIMIT 1 OFFSET ${rowsPerLook - 1}`;
+function prepareScans(db: DatabaseSync, table: "job" | "ended") {
+  const edge = `LIMIT 1 OFFSET ${rowsPerScan - 1}`;
   const seq = `${table}.seq`;
   const [edges, from, ofClient] =
     table === "job"

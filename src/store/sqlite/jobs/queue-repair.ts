@@ -1,5 +1,5 @@
 /**
- * Repairs the queue. Its rows repeat what the rows of the jobs say, so a row that damage took, moved or made costs no job
+ * Repairs the queue. Its rows repeat those of the jobs, so a row that damage took, moved or made costs no job
  * its turn. A wrong row is removed, and its job gets its place back at once when the row still shows whose it was.
  * Otherwise all jobs are walked, a page with each lease call, and those that wait get their places. Files that are small
  * enough are compared with the counters when they are opened; in larger ones a row that no lease call meets stays lost.

@@ -42,7 +42,7 @@ export type StoredState = Pick<
   readonly cursor: number | null;
 };
 
-/** What a row of `storedColumns` says; of a job that runs, what is known of its lease. */
+/** The job in a row of `storedColumns`; of one that runs, what is known of its lease. */
 export function toState(row: readonly unknown[], { running }: Leases): StoredState {
   const [seq, client, channel, pool, task, priority, submittedRunAt, submittedExpiry, submittedAt] =
     row as unknown as JobNumbers;

@@ -31,7 +31,7 @@ type Job = {
   readonly content: Uint8Array | null;
 };
 
-/** Stores jobs that are new, and says of the others what they are. */
+/** Stores jobs that are new, and answers what the others are. */
 export function createSubmit(db: DatabaseSync, tables: Tables) {
   const { channels, counters, damage, keys, names, readyQueue, recordOf, substituteOf } = tables;
   const rows = createRowWriter(db, "INSERT INTO job", jobColumns, ["id", "record", "rest"]);

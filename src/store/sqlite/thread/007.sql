@@ -97,8 +97,8 @@ CREATE TABLE past_attempt (
   PRIMARY KEY (seq, fence)
 ) STRICT, WITHOUT ROWID;
 
--- A channel with an empty name takes the results that nobody wants. Its first result that was not swept decides when the
--- pruner has to look at it again: see channels/channels.ts. Channels are never removed: one that came back would give out
+-- A channel with an empty name takes the results that are discarded. Its first result that was not swept decides when the
+-- pruner examines it again: see channels/channels.ts. Channels are never removed: one that came back would give out
 -- the same positions again, and a reader with an older one would miss results.
 CREATE TABLE channel (
   id          INTEGER PRIMARY KEY,

@@ -15,16 +15,16 @@ export type Checkpoint = {
 };
 
 /**
- * In place of SQLite's own checkpoints, those behind a commit and at a close: when they fail, SQLite does not say so, and a
+ * In place of SQLite's own checkpoints, those behind a commit and at a close: when they fail, SQLite does not report it, and a
  * server would go on with a disk that does not write.
  */
 export function createCheckpoint(db: DatabaseSync): Checkpoint {
   type Row = [busy: number, pages: number, moved: number];
-  const look = prepareQuery<Row>(db, "PRAGMA wal_checkpoint(NOOP)"); // before SQLite 3.51 it moves them, too
+  const length = prepareQuery<Row>(db, "PRAGMA wal_checkpoint(NOOP)"); // before SQLite 3.51 it moves them, too
   const move = prepareQuery<Row>(db, "PRAGMA wal_checkpoint(PASSIVE)");
   return {
     whenLong: () => {
-      const [, pages, moved] = look.get()!;
+      const [, pages, moved] = length.get()!;
       if (pages >= mostPages && moved < pages) move.get();
     },
     now: () => {

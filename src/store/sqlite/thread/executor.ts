@@ -6,7 +6,7 @@ import { createDescribe } from "../jobs/describe.ts";
 import { createJobCommands } from "../jobs/job-commands.ts";
 import { createLease } from "../jobs/lease.ts";
 import { createPages } from "../jobs/pages.ts";
-import { createQueueLooks } from "../jobs/queue-looks.ts";
+import { createQueueStats } from "../jobs/queue-stats.ts";
 import { createSettle } from "../jobs/settle.ts";
 import { createSubmit } from "../jobs/submit.ts";
 import { type BytesReader, type BytesWriter, createBytesReader, createBytesWriter, joinBytes } from "./bytes.ts";
@@ -51,7 +51,7 @@ export function createExecutor(db: DatabaseSync, { onCommit, onDamage }: Executo
   const leases = createLease(db, tables);
   const pages = createPages(db, tables);
   const results = createResults(db, tables);
-  const queue = createQueueLooks(db, tables);
+  const queue = createQueueStats(db, tables);
   const describe = createDescribe(db, tables);
   const settle = createSettle(tables);
   const verbs: Verbs = {

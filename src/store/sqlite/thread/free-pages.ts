@@ -24,7 +24,7 @@ export type FreePages = {
   giveBack(): void;
 };
 
-/** `onDamage` is told, once, when what the file says about its pages is wrong. Nothing more is given back then. */
+/** `onDamage` is called, once, when the list of free pages is wrong. Nothing more is given back then. */
 export function createFreePages(db: DatabaseSync, onDamage: (sentence: string) => void): FreePages {
   let canGiveBack = pragma(db, "auto_vacuum")() === INCREMENTAL;
   const pages = pragma(db, "page_count");

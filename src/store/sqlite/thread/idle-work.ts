@@ -5,8 +5,8 @@ import type { FreePages } from "./free-pages.ts";
 
 /** A store that had no call for this long is idle. */
 const idleMs = 20;
-/** How often it is looked whether there is something to give back. */
-const lookEveryMs = 1_000;
+/** How often free pages are counted. */
+const pollMs = 1_000;
 /** The pause after a step, by its duration: so steps take one hundredth of the time, and no percentile up to p99 has them. */
 const pauseFactor = 100;
 
@@ -33,7 +33,7 @@ export function startIdleWork({ freePages, checkpoint, clock, answerCalls, onErr
   let cancel = () => {};
   let isStopped = false;
 
-  function look(): void {
+  function poll(): void {
     try {
       // a call may have come that the event loop has not delivered yet
       const isBusy = answerCalls() || hasCalls;
@@ -45,7 +45,7 @@ export function startIdleWork({ freePages, checkpoint, clock, answerCalls, onErr
     }
   }
 
-  /** Does one step, and returns when to look again. */
+  /** Does one step, and returns when to poll again. */
   function step(): number {
     const startedAt = clock.monotonicMs();
     if (freePages.isWorthwhile()) {
@@ -54,16 +54,16 @@ export function startIdleWork({ freePages, checkpoint, clock, answerCalls, onErr
       isTooLong = true;
     } else {
       isTooLong &&= !checkpoint.now();
-      return lookEveryMs;
+      return pollMs;
     }
     return Math.max((clock.monotonicMs() - startedAt) * pauseFactor, idleMs);
   }
 
   function schedule(delayMs: number): void {
-    cancel = clock.after(delayMs, look);
+    cancel = clock.after(delayMs, poll);
   }
 
-  schedule(lookEveryMs);
+  schedule(pollMs);
   return {
     called() {
       hasCalls = true;

@@ -1,4 +1,4 @@
-/** What the server's thread and the store's thread say to each other. Rows travel as columns, records as bytes. */
+/** The messages between the server's thread and the store's. Rows travel as columns, records as bytes. */
 import type { Failure } from "../../../job/job.ts";
 import type { Standing } from "../../../job/stored-job.ts";
 import type {
@@ -56,7 +56,7 @@ export type LeaseColumns = {
   readonly expiresAt: NumberColumn;
   readonly startedAt: NumberColumn;
   readonly recordBytes: NumberColumn;
-  /** By their place, jobs of which something is not what was written, and what they have to say of it. */
+  /** By their place, jobs of which something is not what was written, and the failure that names it. */
   readonly damage: Map<number, Failure>;
 };
 
@@ -89,7 +89,7 @@ export type StoredAnswer = {
   readonly recordBytes: number;
   /** Of its result, or while it is not final the newest line of its history; -1: it has neither. */
   readonly endingBytes: number;
-  /** What it has to say when something of it is not what was written. */
+  /** The failure that it shows when something of it is not what was written. */
   readonly damage: Failure | null;
 };
 /** A job with all that is known of it; the lines of its history follow. */
@@ -137,12 +137,12 @@ export type Answers = {
 /** A transaction: how long it took until it was durable, and how many calls shared it. */
 export type Commit = { readonly tookMs: number; readonly calls: number };
 
-/** What the store's thread may be told. */
+/** Messages to the store's thread. */
 export type ToThread = Batch | "close";
 /** The versions of a store before and after its upgrade. */
 export type Upgrade = { readonly from: number; readonly to: number; readonly tookMs: number };
 /**
- * What it says: first `ready` or `refused`, and before that `upgraded` when the store was of an older version; then answers
+ * Messages from it: first `ready` or `refused`, and before that `upgraded` when the store was of an older version; then answers
  * in the order of the batches, `failed` at most once, and in between what it found `damaged`.
  */
 export type FromThread =

@@ -5,7 +5,7 @@ import type { Tables } from "../thread/tables.ts";
 import { placeOf, storedColumns, toState, withProgressAndEnd } from "./stored-jobs.ts";
 
 /** How long the queues are, for those who wait in them and those who watch them. */
-export function createQueueLooks(db: DatabaseSync, { leases, names, readyQueue }: Tables) {
+export function createQueueStats(db: DatabaseSync, { leases, names, readyQueue }: Tables) {
   const bySeq = prepareQuery<(number | null)[]>(
     db,
     `SELECT ${storedColumns} FROM job ${withProgressAndEnd} WHERE job.seq = ?`,
