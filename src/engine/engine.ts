@@ -269,10 +269,9 @@ export function createEngine(parts: EngineParts): Engine {
         const { pool, dispatcher } = isSuspect(job) ? found.suspects : found;
         const waiting = dispatcher.waiting().map(({ seq }) => seq);
         const { concurrency, startingMs } = pool;
-        const [latest] = isSuspect(job) ? [] : autoscaler.decisions(job.pool);
         return {
           ...{ running: dispatcher.running(), waiting, workers: Math.max(pool.target(), 1), concurrency, startingMs },
-          refusal: latest?.from === latest?.to ? latest?.why : undefined,
+          refusal: isSuspect(job) ? undefined : autoscaler.refusal(job.pool),
           ...{ pause: poolControl.overrides(job.pool).pause, isBroken: !pool.canRun() },
         };
       },

@@ -58,6 +58,12 @@ export function misfitOf(
     return { message, fields: { pools: sizes, needMiB: needMiB(size), limitMiB: Math.floor(limitBytes / mebibyte) } };
   };
   const limitMiB = limitBytes / mebibyte;
+  if (usedBytes > limitBytes) {
+    return misfit(
+      "maxWorkers",
+      "the server takes more memory than it has without any worker: pools do not grow; see autoscale.memoryMiB",
+    );
+  }
   if (needMiB("minWorkers") > limitMiB) {
     return misfit(
       "minWorkers",

@@ -26,6 +26,7 @@ test("pools that do not fit into memory are named, with what they would take", (
   const most = misfitOf(pools, 32, memory(419));
   assert.match(most!.message, /with the most workers/);
   assert.deepEqual(most!.fields, { pools: { cpu: 2, io: 8 }, needMiB: 420, limitMiB: 419 });
+  assert.match(misfitOf(pools, 32, memory(99))!.message, /without any worker/);
   const fewest = misfitOf(pools, 32, memory(163));
   assert.match(fewest!.message, /with the fewest workers/);
   assert.deepEqual(fewest!.fields, { pools: { io: 2 }, needMiB: 164, limitMiB: 163 });

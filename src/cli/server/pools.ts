@@ -18,7 +18,7 @@ export const poolsList: Command = {
   usage: "pools list",
   summary: "show the pools: their workers, jobs, and whether they are paused",
   notes:
-    "TARGET is how many workers the autoscaler wants, BUSY those that run a job. READY are the jobs that a worker could run now, up " +
+    "TARGET is how many workers the autoscaler wants, BUSY those that run a job. ELIGIBLE are the jobs that a worker could run now, up " +
     "to 10,000; QUEUED has also those whose time has not come, and those of a paused pool.",
   flags: [
     { usage: "--watch", doc: "go on until interrupted" },

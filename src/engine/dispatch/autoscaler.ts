@@ -28,7 +28,7 @@ export type AutoscalerParts = {
 
 export type ScaledPool = {
   readonly pool: Pick<Pool, "name" | "concurrency" | "bounds" | "target" | "setTarget" | "canRun">;
-  readonly dispatcher: Pick<Dispatcher, "isPaused" | "mayHaveMore" | "waiting" | "takeChunks">;
+  readonly dispatcher: Pick<Dispatcher, "mayStart" | "mayHaveMore" | "waiting" | "takeChunks" | "hint">;
 };
 
 /** A change of a pool's target, or growth that was refused: then `from` and `to` are equal. */
@@ -37,11 +37,15 @@ export type Scaling = { readonly at: number; readonly from: number; readonly to:
 export type Autoscaler = Service & {
   /** A pool has jobs to run, or its bounds or its pause have changed: it is looked at within `pollMs`. */
   wake(): void;
+  /** Why a pool that wants more workers gets none; undefined: it does not want any, or gets them. */
+  refusal(pool: string): string | undefined;
   /** The last decisions about a pool, newest first: `keptDecisions` at most. */
   decisions(pool: string): readonly Scaling[];
 };
 
 export const keptDecisions = 10;
+/** A refusal that was not repeated for so long is over. */
+const currentMs = 1_000;
 /** Waiting jobs of a pool are counted up to this. */
 export const maxCounted = 10_000;
 
@@ -49,8 +53,8 @@ type State = ScaledPool & {
   readonly need: Need;
   readonly decisions: Scaling[];
   grewMs: number;
-  /** What growth was refused by last; undefined: the last growth was granted. */
-  refusedBy: Ceiling["by"] | undefined;
+  /** The last refusal of growth, and when it was last repeated; undefined: growth was granted since. */
+  refused: (Ceiling & { readonly atMs: number }) | undefined;
 };
 
 const nothing: Ready = { jobs: 0, oldestAt: null };
@@ -59,7 +63,7 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
   const { store, clock, rule, ceilings, log } = parts;
   const states: State[] = parts.pools.map((pool) => ({
     ...pool,
-    ...{ need: createNeed(rule.idleMs), decisions: [], grewMs: Number.NEGATIVE_INFINITY, refusedBy: undefined },
+    ...{ need: createNeed(rule.idleMs), decisions: [], grewMs: Number.NEGATIVE_INFINITY, refused: undefined },
   }));
   const loop = createLoop({
     ...{ name: "autoscaler", clock, everyMs: parts.pollMs, startsAtOnce: true, onError: parts.onError },
@@ -71,7 +75,7 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
 
   /** Whether jobs may wait in the store, and it matters how many. */
   function hasStoredWork({ pool, dispatcher }: State): boolean {
-    return pool.target() < pool.bounds().max && !dispatcher.isPaused() && dispatcher.mayHaveMore();
+    return pool.target() < pool.bounds().max && dispatcher.mayStart() && dispatcher.mayHaveMore();
   }
 
   async function count(asked: readonly State[]): Promise<ReadonlyMap<State, Ready>> {
@@ -107,7 +111,7 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
     const oldestAt = waiting.reduce((at, { runAt }) => Math.min(at, runAt), stored.oldestAt ?? now);
     return {
       ...{ ...pool.bounds(), target: pool.target(), concurrency },
-      ...{ isPaused: dispatcher.isPaused(), isBroken: !pool.canRun() },
+      ...{ isPaused: !dispatcher.mayStart(), isBroken: !pool.canRun() },
       ...{ ready: stored.jobs + waiting.length, oldestMs: now - oldestAt },
       isFull: running >= pool.target() * concurrency,
       ...{ needed: need.most(nowMs), sinceGrowthMs: nowMs - grewMs },
@@ -126,16 +130,23 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
     if (to !== from) {
       if (to > from) state.grewMs = clock.monotonicMs();
       state.pool.setTarget(to);
+      if (to > from) state.dispatcher.hint(); // it does not see that there are places more
       keep(state, { at: clock.now(), from, to, why });
       log.info({ pool: state.pool.name, from, to, why }, `a pool ${to > from ? "grows" : "shrinks"}`);
     }
-    if (!isRefused) {
-      if (grows) state.refusedBy = undefined;
-    } else if (state.refusedBy !== ceiling.by) {
-      state.refusedBy = ceiling.by;
-      keep(state, { at: clock.now(), from: to, to, why: `no growth beyond the ${ceiling.by}: ${ceiling.why}` });
-      log.warn({ pool: state.pool.name, workers: to, why: ceiling.why }, `a pool does not grow: no ${ceiling.by} left`);
-    }
+    if (isRefused) refuse(state, ceiling, to);
+    else if (grows) state.refused = undefined;
+  }
+
+  /** Each poll may refuse the same again: that is one decision, until it has not been refused for `idleMs`. */
+  function refuse(state: State, ceiling: Ceiling, workers: number): void {
+    const { refused, pool } = state;
+    const nowMs = clock.monotonicMs();
+    state.refused = { ...ceiling, atMs: nowMs };
+    if (refused?.by === ceiling.by && nowMs - refused.atMs < rule.idleMs) return;
+    const why = refusalText(ceiling);
+    keep(state, { at: clock.now(), from: workers, to: workers, why });
+    log.warn({ pool: pool.name, workers, why }, "a pool does not grow");
   }
 
   function keep({ decisions }: State, scaling: Scaling): void {
@@ -143,12 +154,21 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
     decisions.length = Math.min(decisions.length, keptDecisions);
   }
 
+  const stateOf = (name: string) => states.find(({ pool }) => pool.name === name);
   return {
     ...loop,
     async start() {
       for (const { pool } of states) pool.setTarget(pool.bounds().min);
       await loop.start();
     },
-    decisions: (name) => states.find(({ pool }) => pool.name === name)?.decisions ?? [],
+    decisions: (name) => stateOf(name)?.decisions ?? [],
+    refusal(name) {
+      const refused = stateOf(name)?.refused;
+      return refused && clock.monotonicMs() - refused.atMs < currentMs ? refusalText(refused) : undefined;
+    },
   };
+}
+
+function refusalText({ by, why }: Ceiling): string {
+  return `${by === "memory" ? "memory allows" : "cores allow"} no more workers: ${why}`;
 }

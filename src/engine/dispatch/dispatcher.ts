@@ -52,6 +52,8 @@ export type Dispatcher = Service & {
   /** While it is paused it leases nothing, and releases what did not begin. What runs goes on. Safe to repeat. */
   setPaused(isPaused: boolean): void;
   isPaused(): boolean;
+  /** Whether jobs may start: it is not paused, and it leases. */
+  mayStart(): boolean;
   /** Leases nothing more, and releases what did not begin. What runs goes on. Safe to repeat. */
   drain(): void;
 };
@@ -321,6 +323,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     },
     setPaused,
     isPaused: () => state.isPaused,
+    mayStart,
     drain,
     async stop() {
       drained ??= createSignal();

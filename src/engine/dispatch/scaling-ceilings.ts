@@ -28,18 +28,19 @@ export type Ceilings = (pool: string) => Ceiling;
 const readMs = 1_000;
 
 export function createCeilings({ pools, cpuPools, cores, workerBytes, memory, clock }: CeilingParts): Ceilings {
-  let read = { ...memory(), atMs: clock.monotonicMs(), workers: workersNow() };
+  let read = { ...memory(), atMs: clock.monotonicMs(), workers: workersNow(), before: workersNow() };
 
   function workersNow(): Map<string, number> {
     return new Map(pools.map((pool) => [pool.name, pool.workers()]));
   }
 
-  /** Workers that may exist and are not in what was measured count with their price. */
+  /** Workers that may exist and did not at the last two readings are not, or not wholly, in what was measured: they count with their price. */
   function byMemory(): Ceiling {
     const nowMs = clock.monotonicMs();
-    if (nowMs - read.atMs >= readMs) read = { ...memory(), atMs: nowMs, workers: workersNow() };
-    const { usedBytes, limitBytes, workers } = read;
-    const promised = pools.reduce((sum, { name, target }) => sum + Math.max(target() - (workers.get(name) ?? 0), 0), 0);
+    if (nowMs - read.atMs >= readMs) read = { ...memory(), atMs: nowMs, workers: workersNow(), before: read.workers };
+    const { usedBytes, limitBytes, workers, before } = read;
+    const measured = (name: string) => Math.min(workers.get(name) ?? 0, before.get(name) ?? 0);
+    const promised = pools.reduce((sum, { name, target }) => sum + Math.max(target() - measured(name), 0), 0);
     return {
       workers: Math.max(Math.floor((limitBytes - usedBytes) / workerBytes) - promised, 0),
       by: "memory",

@@ -40,13 +40,16 @@ export type Decision = { readonly target: number; readonly why: string };
 export function decide(rule: ScalingRule, load: PoolLoad): Decision | undefined {
   const { min, max, target, isPaused, ready, needed } = load;
   if (target < min || target > max) return { target: target < min ? min : max, why: `the bounds are ${min} to ${max}` };
-  if (isPaused) return target > min ? { target: min, why: "the pool is paused" } : undefined;
+  if (isPaused)
+    return target > min
+      ? { target: min, why: "no job may start: the pool is paused, or the server drains" }
+      : undefined;
   const more = growth(rule, load);
   if (more && more.target > target) return more;
   const isSettled = ready === 0 && load.sinceGrowthMs >= rule.idleMs;
   const least = Math.max(needed, min);
   if (!isSettled || least >= target) return undefined;
-  return { target: least, why: `no more than ${needed} of ${target} workers were needed for ${seconds(rule.idleMs)}` };
+  return { target: least, why: `no more than ${needed} of ${workers(target)} were needed for ${seconds(rule.idleMs)}` };
 }
 
 function growth({ jobsPerWorker, waitMs }: ScalingRule, load: PoolLoad): Decision | undefined {
@@ -56,14 +59,15 @@ function growth({ jobsPerWorker, waitMs }: ScalingRule, load: PoolLoad): Decisio
   const enough = target + Math.ceil(ready / concurrency);
   const most = Math.min(2 * target, max, enough);
   if (ready > jobsPerWorker * target) {
-    const each = `more than ${jobsPerWorker} jobs wait for each of ${target} workers`;
+    const each = `more than ${jobsPerWorker} jobs wait for ${target === 1 ? "the one worker" : `each of ${target} workers`}`;
     return { target: Math.min(Math.ceil(ready / jobsPerWorker), most), why: each };
   }
   if (!isFull || oldestMs <= waitMs) return undefined;
-  const why = `all ${target} workers are busy, and a job has waited for ${seconds(oldestMs)}`;
+  const why = `${target === 1 ? "the one worker is" : `all ${target} workers are`} busy, and a job has waited for ${seconds(oldestMs)}`;
   return { target: Math.min(target + 1, most), why };
 }
 
+const workers = (count: number) => `${count} worker${count === 1 ? "" : "s"}`;
 const seconds = (ms: number) => `${Math.round(ms / 100) / 10} s`;
 
 /** Which workers were needed when: of the time before, all that the rule has to know. */

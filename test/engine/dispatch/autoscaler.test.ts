@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import fc from "fast-check";
 import { refusal } from "../../../src/errors.ts";
+import { createAutoscaler } from "../../../src/engine/dispatch/autoscaler.ts";
+import { roomy } from "../../support/samples.ts";
 import { reversals, tryAutoscaler } from "./try-autoscaler.ts";
+import { tryDispatcher } from "./try-dispatcher.ts";
 
 suite("a burst", () => {
   test("takes a pool from two to ten workers within half a second, and back after the idle time", async (t) => {
@@ -24,6 +27,33 @@ suite("a burst", () => {
     assert.equal(has.target, 2);
     await pass(1_000);
     assert.deepEqual([has.target, has.running], [8, 8]);
+  });
+
+  test("of a few long jobs begins on a real dispatcher as soon as the target allows", async (t) => {
+    const { dispatcher, pool, put, clock, rest, store, log } = tryDispatcher(t, { onWork: () => autoscaler.wake() });
+    pool.resize({ min: 2, max: 10 });
+    const autoscaler = createAutoscaler({
+      ...roomy,
+      pools: [{ pool, dispatcher }],
+      store,
+      clock,
+      log,
+      onError: () => assert.fail(),
+    });
+    t.after(autoscaler.stop);
+    await autoscaler.start();
+    await dispatcher.start();
+    await put(8);
+    dispatcher.hint();
+    await rest();
+    const running: number[] = [];
+    for (let step = 0; step < 20; step += 1) {
+      clock.advance(100);
+      await rest();
+      running.push(pool.held.length);
+    }
+    assert.equal(running[9], 2, running.join());
+    assert.equal(running[17], 8, running.join());
   });
 
   test("of jobs that wait on the network gets as many threads as run them all, in three steps", async (t) => {
@@ -140,16 +170,32 @@ suite("what the machine has no room for", () => {
     await pass(5_000);
     assert.equal(has.target, 4);
     const refused = lines.filter(({ level }) => level === "warn");
+    const why = "memory allows no more workers: of 512 MiB the process has 500 MiB";
     assert.deepEqual(
       refused.map(({ fields }) => fields),
-      [{ pool: "io", workers: 4, why: "of 512 MiB the process has 500 MiB" }],
+      [{ pool: "io", workers: 4, why }],
     );
+    assert.equal(autoscaler.refusal("io"), why);
     const [latest] = autoscaler.decisions("io");
     assert.deepEqual([latest?.from, latest?.to], [4, 4]);
-    assert.match(latest!.why, /^no growth beyond the memory: of 512 MiB/);
+    assert.equal(latest!.why, why);
     room = 100;
     await pass(200);
-    assert.equal(has.target, 10);
+    assert.deepEqual([has.target, autoscaler.refusal("io")], [10, undefined]);
+  });
+
+  test("is said again when it is refused for the same reason much later, and not in between", async (t) => {
+    const ceilings = () => ({ workers: 0, by: "memory", why: "" }) as const;
+    const { submit, pass, lines, autoscaler } = await tryAutoscaler(t, { ceilings });
+    submit(100);
+    await pass(2_000);
+    submit(100);
+    await pass(20_000);
+    assert.deepEqual([lines.length, autoscaler.refusal("io")], [1, undefined]);
+    await pass(30_000);
+    submit(100);
+    await pass(200);
+    assert.equal(lines.length, 2);
   });
 
   test("does not keep a pool from its minimum, nor from a first worker", async (t) => {

@@ -46,11 +46,11 @@ export async function tryAutoscaler(t: TestContext, given: TryAutoscaler = {}) {
       setTarget(workers) {
         has.target = workers;
         targets.push(workers);
-        startJobs();
       },
     },
     dispatcher: {
-      isPaused: () => has.isPaused,
+      mayStart: () => !has.isPaused,
+      hint: startJobs,
       mayHaveMore: () => queue.length > 0,
       waiting: () => held,
       takeChunks() {

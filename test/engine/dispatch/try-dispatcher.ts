@@ -86,7 +86,7 @@ export function tryDispatcher(
     await stopped;
   });
   return {
-    ...{ dispatcher, clock, store, pool, backlog, asked, settled, errors, lines },
+    ...{ dispatcher, clock, store, pool, backlog, asked, settled, errors, lines, log },
     /** Puts jobs into the store as admission does, without a hint. */
     async put(count: number, job: Parameters<typeof newJobs>[1] = {}) {
       await submit(store, newJobs(count, job));

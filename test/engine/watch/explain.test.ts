@@ -139,7 +139,7 @@ test("workers that run several jobs at once are busy when each runs as many as i
 });
 
 test("a job that waits for workers that do not fit into memory says so", async () => {
-  const refusal = "no growth beyond the memory: of 512 MiB the process has 500 MiB, and a worker takes 32 MiB";
+  const refusal = "memory allows no more workers: of 512 MiB the process has 500 MiB, and a worker takes 32 MiB";
   const pool = { running: 2, workers: 2, refusal };
   assert.ok((await explained({ pool })).text.endsWith(`on 2 workers; ${refusal}`));
   assert.ok((await explained({ pool, before: newJobs(1) })).text.endsWith(`starts before it; ${refusal}`));
