@@ -54,6 +54,12 @@ const groups: { readonly [name: string]: string } = {
   task: "write tasks of your own",
 };
 
+/** First two words of a command line that stand for a command. */
+const shorthands: { readonly [words: string]: readonly string[] } = {
+  "pools --watch": ["pools", "list", "--watch"],
+  "pools --advise": ["pools", "advise"],
+};
+
 const usageExitCode = 2;
 
 /** What a run of the program needs from outside. */
@@ -65,7 +71,9 @@ export type ProgramInput = {
 };
 
 /** Runs the program; resolves with its exit code, never rejects. A mistake is one line on standard error. */
-export async function runProgram({ args, env, terminal }: ProgramInput): Promise<number> {
+export async function runProgram({ args: given, env, terminal }: ProgramInput): Promise<number> {
+  const shorthand = shorthands[given.slice(0, 2).join(" ")];
+  const args = shorthand ? [...shorthand, ...given.slice(2)] : given;
   let exitCode = 0;
   const program = new CommanderCommand("millpond")
     .description("Bounded background work over gRPC: submit jobs, get each result, lose nothing.")

@@ -26,7 +26,7 @@ export const poolsList: Command = {
     ...clientFlags,
     jsonFlag,
   ],
-  examples: ["millpond pools list", "millpond pools list --watch --interval 200", "millpond pools list --json"],
+  examples: ["millpond pools list", "millpond pools --watch --interval 200", "millpond pools list --json"],
   run: (invocation) =>
     withClient(invocation, async (client) => {
       const { flags, terminal } = invocation;
@@ -72,7 +72,7 @@ export const poolsPause: Command = {
       const pool = args[0] as string;
       const waitMs = durationOf(flags, "--wait", { min: "0s", max: "24h" });
       const paused = await client.pausePool(pool);
-      const running = waitMs === undefined ? paused.running : await waitUntilIdle(client, pool, waitMs);
+      const running = await waitUntilIdle(client, { pool, waitMs: waitMs ?? 0, running: paused.running });
       const { changed, pause, queued } = paused;
       const how = changed ? "is paused" : `was paused before, ${byWhom(pause)}`;
       show(invocation, { ...paused, running }, `pool ${pool} ${how}: ${running} running, ${queued} queued`);
@@ -177,15 +177,18 @@ function boundsText({ min, max }: WorkerBounds): string {
   return min === max ? String(max) : `${min}-${max}`;
 }
 
-/** Resolves with the number of jobs that still run, at the latest after this time. */
-async function waitUntilIdle(client: MillpondClient, pool: string, waitMs: number): Promise<number> {
-  let running = 0;
+type IdleWait = { readonly pool: string; readonly waitMs: number; readonly running: number };
+
+/** Resolves with the number of jobs that run as far as the server has answered, once it is 0 or the time is over. */
+async function waitUntilIdle(client: MillpondClient, { pool, waitMs, running }: IdleWait): Promise<number> {
+  if (running === 0 || waitMs === 0) return running;
+  let latest = running;
   const signal = AbortSignal.timeout(waitMs);
   for await (const { pools } of client.watchStats({ intervalMs: 200, signal })) {
-    running = pools.find((each) => each.pool === pool)?.running ?? 0;
-    if (running === 0) break;
+    latest = pools.find((each) => each.pool === pool)?.running ?? latest;
+    if (latest === 0) break;
   }
-  return running;
+  return latest;
 }
 
 function show({ flags, terminal }: Invocation, answer: object, line: string): void {

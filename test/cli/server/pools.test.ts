@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { openGate } from "../../rpc/gate.ts";
 import { makePlace } from "../../server/place.ts";
 import { until } from "../../support/until.ts";
 import { runHere } from "../here.ts";
@@ -28,12 +29,37 @@ test("pools pause keeps jobs of a pool waiting, over kill -9 too, until pools re
   await until(async () => (await millpond("job", id)).stdout.includes("SUCCEEDED"));
   assert.match((await millpond("pools", "pause", "cpy")).stderr, /no pool is named "cpy".* did you mean "cpu"\?/);
   const resize = async (...args: string[]) => outputOf(await millpond("pools", "resize", "cpu", ...args));
-  assert.equal(await resize("--max", "3"), "pool cpu has 1-3 workers, before 1; the configuration has 1");
-  assert.equal(await resize("--max", "3"), "pool cpu has 1-3 workers as before; the configuration has 1");
-  assert.match(outputOf(await millpond("pools", "list")), /^cpu .* open; resized by ops at .*, configured 1$/m);
-  assert.equal(await resize("--reset"), "pool cpu has 1 worker, before 1-3, as configured");
-  const advice = outputOf(await millpond("pools", "advise"));
-  assert.match(advice, /^cpu: work cpu, min 1, max 1, concurrency 1\n {2}measured for .*\n {2}too little is known: /);
+  assert.equal(await resize("--max", "3"), "pool cpu has 0-3 workers, before 0-1; the configuration has 0-1");
+  assert.equal(await resize("--max", "3"), "pool cpu has 0-3 workers as before; the configuration has 0-1");
+  assert.match(outputOf(await millpond("pools", "list")), /^cpu .* open; resized by ops at .*, configured 0-1$/m);
+  assert.equal(await resize("--reset"), "pool cpu has 0-1 worker, before 0-3, as configured");
+  const advice = outputOf(await millpond("pools", "--advise"));
+  assert.match(advice, /^cpu: work cpu, min 0, max 1, concurrency 1\n {2}measured for .*\n {2}too little is known: /);
   const { stderr } = await server.signal("SIGTERM");
   assert.match(stderr, /"pool":"cpu","by":"ops","since":"2.*the pool is paused: its jobs wait/);
+});
+
+test("pools pause --wait ends with 1 and the jobs that still run, however short the wait, and with 0 once none does", async (t) => {
+  const place = await makePlace(t);
+  const { serving } = await place.start();
+  const gate = await openGate();
+  t.after(gate.close);
+  const millpond = (...args: string[]) => runHere(args, { env: { MILLPOND_ADDRESS: serving.grpc } });
+  outputOf(await millpond("submit", "gate", "--json", JSON.stringify({ port: gate.port })));
+  const attempt = await gate.next();
+  for (const wait of ["0s", "1ms", "300ms"]) {
+    const { code, stdout } = await millpond("pools", "pause", "held", "--wait", wait);
+    assert.deepEqual([code, /: (.*)\n$/.exec(stdout)?.[1]?.split(": ").at(-1)], [1, "1 running, 0 queued"], wait);
+  }
+  const idle = millpond("pools", "pause", "held", "--wait", "1m");
+  attempt.pass();
+  assert.match(outputOf(await idle), /: 0 running, 0 queued$/);
+});
+
+test("pools --watch and pools --advise stand for pools list --watch and pools advise", async () => {
+  for (const [short, name] of [
+    ["--watch", "list"],
+    ["--advise", "advise"],
+  ] as const)
+    assert.match(outputOf(await runHere(["pools", short, "--help"])), new RegExp(`^Usage: millpond pools ${name} `));
 });
