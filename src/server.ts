@@ -215,6 +215,7 @@ async function start(
       : undefined;
 
   await engine.recover();
+  scaling.warnOfMisfit();
   const upkeep = [
     createProcessMetrics(registry, clock),
     createIdleCollection({ clock }),

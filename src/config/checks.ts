@@ -1,6 +1,7 @@
 /** What a setting may be: each check has its bound in words, for messages and docs/configuration.md. */
 import { z } from "zod";
 import { taskName } from "../job/task-name.ts";
+import { mostWorkers } from "./rules.ts";
 
 /** Its description is the bound in words. */
 export type Check = z.ZodType;
@@ -79,14 +80,14 @@ export function settingsOf(nameBound: string) {
   return named(settings, taskName.pattern, nameBound);
 }
 
-const maxWorkers = integer(1, 1024);
+const maxWorkers = integer(1, mostWorkers);
 /** How many workers a pool may have, in words. */
-export const workers = "an integer from 1 to 1024, or {min, max} with 0 <= min <= max and 1 <= max <= 1024";
+export const workers = `an integer from 1 to ${mostWorkers}, or {min, max} with 0 <= min <= max and 1 <= max <= ${mostWorkers}`;
 /** A pool as it is given. */
 export const poolShape = shape({
   work: oneOf("cpu", "io", "mixed", "limited").optional(),
   workers: z
-    .union([maxWorkers, shape({ min: integer(0, 1024), max: maxWorkers })], { error: `must be ${workers}` })
+    .union([maxWorkers, shape({ min: integer(0, mostWorkers), max: maxWorkers })], { error: `must be ${workers}` })
     .refine((given) => typeof given === "number" || given.min <= given.max, { error: `must be ${workers}` })
     .optional(),
   concurrency: integer(1, 1024).optional(),

@@ -7,9 +7,9 @@ type Work = "cpu" | "io" | "mixed" | "limited";
 /** A pool with its size worked out. */
 export type PoolConfig = {
   readonly work: Work;
-  /** 0..1024, at most `maxWorkers`. */
+  /** At most `maxWorkers`. */
   readonly minWorkers: number;
-  /** 1..1024. */
+  /** 1..`mostWorkers`. */
   readonly maxWorkers: number;
   /** Jobs that one worker runs at once; more than 1 only where `work` is not `cpu`. */
   readonly concurrency: number;
@@ -25,6 +25,8 @@ type GivenPool = {
   readonly maxQueued: number;
 };
 
+/** Most workers of a pool. */
+export const mostWorkers = 1024;
 /** Most jobs of a pool that run at once, over all its workers: each has a place in memory that its workers share. */
 const maxAtOnce = 32_768;
 /** A job that waits for a network leaves its worker to others meanwhile. */
@@ -52,11 +54,16 @@ export function sizePool(
   return sized(workers ?? 0, maxWorkers);
 }
 
+/** Most workers of a pool whose workers run so many jobs at once each. */
+export function mostWorkersAt(concurrency: number): number {
+  return Math.min(mostWorkers, Math.floor(maxAtOnce / concurrency));
+}
+
 function wrongConcurrency(work: Work, concurrency: number, maxWorkers: number): string | undefined {
   if (work === "cpu" && concurrency > 1)
     return `has concurrency ${concurrency}: must be 1 where work is cpu, for jobs that compute in one worker wait for each other`;
+  if (maxWorkers <= mostWorkersAt(concurrency)) return undefined;
   const most = Math.floor(maxAtOnce / maxWorkers);
-  if (concurrency <= most) return undefined;
   return `has concurrency ${concurrency}: must be 1 to ${most} with ${maxWorkers} workers, for a pool runs at most ${maxAtOnce} jobs at once`;
 }
 

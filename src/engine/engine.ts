@@ -16,7 +16,7 @@ import type { Death } from "./settle/alerts.ts";
 import { type Backlog, createBacklog } from "./admit/backlog.ts";
 import { type Canceller, createCanceller } from "./act/cancel.ts";
 import { createDeadLetters, type DeadLetters } from "./act/dead-letters.ts";
-import { type ControlledPool, createPoolControl, type PoolControl } from "./act/pool-control.ts";
+import { type ControlledPool, createPoolControl, type MinimaRoom, type PoolControl } from "./act/pool-control.ts";
 import type { DiskWatermark } from "./admit/disk-watermark.ts";
 import { type Autoscaler, type AutoscalerParts, createAutoscaler } from "./dispatch/autoscaler.ts";
 import { createDispatcher, type EnginePool, type Lane } from "./dispatch/dispatcher.ts";
@@ -51,7 +51,11 @@ export type EngineParts = {
   /** How often the store is polled for what its hints have missed, at most, in milliseconds. */
   readonly pollMs: number;
   readonly maxChunk: number;
-  readonly scaling: Pick<AutoscalerParts, "rule" | "pollMs" | "ceilings">;
+  readonly scaling: Pick<AutoscalerParts, "rule" | "pollMs" | "ceilings"> & {
+    readonly minimaRoom: () => MinimaRoom;
+    /** Most workers of a pool whose workers run so many jobs at once each. */
+    readonly mostWorkersAt: (concurrency: number) => number;
+  };
   /** In [0, 1). */
   readonly random: () => number;
   readonly newId: () => string;
@@ -212,8 +216,11 @@ export function createEngine(parts: EngineParts): Engine {
     onSubmitted: () => pruner.submitted(),
   });
   const poolControl = createPoolControl({
-    ...{ store, clock, log },
-    pools: pools.map((pool) => controlled(pool, () => autoscaler.wake())),
+    ...{ store, clock, log, minimaRoom: parts.scaling.minimaRoom },
+    pools: pools.map((pool) => ({
+      ...controlled(pool, () => autoscaler.wake()),
+      mostWorkers: parts.scaling.mostWorkersAt(pool.pool.concurrency),
+    })),
   });
   /** Of what other servers change of pools. */
   const poolPoll = createLoop({
@@ -303,11 +310,15 @@ export function createEngine(parts: EngineParts): Engine {
 }
 
 /** Suspects, too, wait while their pool is paused, and never have more workers than it. */
-function controlled({ pool, dispatcher, suspects }: EnginePool, wakeAutoscaler: () => void): ControlledPool {
+function controlled(
+  { pool, dispatcher, suspects }: EnginePool,
+  wakeAutoscaler: () => void,
+): Omit<ControlledPool, "mostWorkers"> {
   const mostProcesses = suspects.pool.bounds().max;
   return {
     name: pool.name,
     configured: pool.bounds(),
+    bounds: pool.bounds,
     setPaused(isPaused) {
       for (const lane of [dispatcher, suspects.dispatcher]) lane.setPaused(isPaused);
       wakeAutoscaler();

@@ -3,7 +3,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { PoolControl } from "../engine/act/pool-control.ts";
 import type { Numbers } from "../engine/numbers.ts";
 import type { PoolAdviser, PoolSizing } from "../engine/watch/pool-adviser.ts";
-import { type FieldViolation, invalid } from "../errors.ts";
+import { invalid } from "../errors.ts";
 import {
   type AdminService,
   AdvisePoolsResponseSchema,
@@ -29,8 +29,6 @@ export type PoolsParts = {
 
 type PoolMethods = Pick<Implementation<typeof AdminService>, "pausePool" | "resumePool" | "resizePool" | "advisePools">;
 
-const mostWorkers = 1024;
-
 export function createPoolMethods({ poolControl, numbers, adviser }: PoolsParts): PoolMethods {
   function jobsOf(name: string): { readonly running: number; readonly queued: bigint } {
     const { running = 0, queued = 0 } = numbers.pools().find(({ pool }) => pool === name) ?? {};
@@ -50,11 +48,9 @@ export function createPoolMethods({ poolControl, numbers, adviser }: PoolsParts)
     },
     async resizePool(request, { client }): Promise<ResizePoolResponse> {
       const { pool } = request;
-      const former = poolControl.overrides(pool).resize;
-      const bounds = toBounds(request, poolControl.bounds(pool));
-      const { before, after, resize } = await poolControl.resize(pool, bounds, client);
+      const { isChanged, before, after, resize } = await poolControl.resize(pool, toBounds(request), client);
       return create(ResizePoolResponseSchema, {
-        changed: resize !== former,
+        changed: isChanged,
         ...{ minWorkers: after.min, maxWorkers: after.max },
         ...{ previousMinWorkers: before.min, previousMaxWorkers: before.max },
         ...fromResize(resize),
@@ -77,28 +73,15 @@ function fromSizing({ work, min, max, concurrency }: PoolSizing): MessageInitSha
   return { work, minWorkers: min, maxWorkers: max, concurrency };
 }
 
-/** Null: back to the configuration. Throws with the fields that are out of bounds. */
-function toBounds(request: ResizePoolRequest, inForce: WorkerBounds): Partial<WorkerBounds> | null {
-  const { minWorkers, maxWorkers, reset } = request;
+/** Null: back to the configuration. */
+function toBounds({ minWorkers, maxWorkers, reset }: ResizePoolRequest): Partial<WorkerBounds> | null {
   const isGiven = minWorkers !== undefined || maxWorkers !== undefined;
   if (reset === isGiven) {
     const description = `is ${reset}: either set it, or min_workers or max_workers or both`;
     throw invalid([{ field: "reset", description }]);
   }
   if (reset) return null;
-  const { min, max } = { min: minWorkers ?? inForce.min, max: maxWorkers ?? inForce.max };
-  const violations: FieldViolation[] = [];
-  if (max < 1 || max > mostWorkers)
-    violations.push({ field: "max_workers", description: `is ${max} and must be 1 to ${mostWorkers}` });
-  else if (min > max && minWorkers !== undefined)
-    violations.push({ field: "min_workers", description: `is ${min} and must be 0 to max_workers, which is ${max}` });
-  else if (min > max)
-    violations.push({
-      field: "max_workers",
-      description: `is ${max} and must be at least min_workers, which is ${min}`,
-    });
-  if (violations.length > 0) throw invalid(violations);
-  return { min, max };
+  return { ...(minWorkers !== undefined && { min: minWorkers }), ...(maxWorkers !== undefined && { max: maxWorkers }) };
 }
 
 /** A field that is absent of a pool that has the bounds of its configuration. */

@@ -2,7 +2,8 @@
 import { totalmem } from "node:os";
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
-import type { AutoscalerParts } from "../engine/dispatch/autoscaler.ts";
+import { mostWorkersAt } from "../config/rules.ts";
+import type { EngineParts } from "../engine/engine.ts";
 import { createCeilings, type Memory } from "../engine/dispatch/scaling-ceilings.ts";
 import type { Log } from "../log.ts";
 import type { Pool } from "../pool/pool.ts";
@@ -11,18 +12,37 @@ const mebibyte = 2 ** 20;
 /** Of the container's limit or the machine's memory. The rest is for what is no part of the process: child processes, the kernel. */
 const share = 0.9;
 
-/** What the autoscaler goes by. Warns when not all pools fit into memory: no worker may have started yet. */
+/** Bounds on the workers of the pools, and a warning of those in force that do not fit into memory. */
+export type Scaling = EngineParts["scaling"] & { warnOfMisfit(): void };
+
+/** No worker may have started yet: what the process has now is what the workers cannot have. */
 export function scalingOf(
   { autoscale, pools: configured }: Pick<Config, "autoscale" | "pools">,
   { pools, clock, log }: { readonly pools: readonly Pool[]; readonly clock: Clock; readonly log: Log },
-): Pick<AutoscalerParts, "rule" | "pollMs" | "ceilings"> {
+): Scaling {
   const { pollMs, cores, memoryMiB, workerMiB, ...rule } = autoscale;
   const memory = () => readMemory(memoryMiB);
-  const misfit = misfitOf(configured, workerMiB, memory());
-  if (misfit) log.warn(misfit.fields, misfit.message);
+  const { usedBytes } = memory();
   const cpuPools = new Set(pools.map(({ name }) => name).filter((name) => configured[name]?.work === "cpu"));
   const ceilings = createCeilings({ pools, cpuPools, cores, workerBytes: workerMiB * mebibyte, memory, clock });
-  return { rule, pollMs, ceilings };
+  return {
+    ...{ rule, pollMs, ceilings, mostWorkersAt },
+    minimaRoom() {
+      const { limitBytes } = memory();
+      const workers = Math.max(Math.floor((limitBytes - usedBytes) / (workerMiB * mebibyte)), 0);
+      const [limitMiB, usedMiB] = [limitBytes, usedBytes].map((bytes) => Math.round(bytes / mebibyte));
+      const why = `the minima of all pools may be ${workers} together, for a worker takes ${workerMiB} MiB (autoscale.workerMiB), and of ${limitMiB} MiB (autoscale.memoryMiB) the server itself has ${usedMiB} MiB`;
+      return { workers, why };
+    },
+    warnOfMisfit() {
+      const inForce = pools.map((pool) => {
+        const { min, max } = pool.bounds();
+        return [pool.name, { minWorkers: min, maxWorkers: max }] as const;
+      });
+      const misfit = misfitOf(Object.fromEntries(inForce), workerMiB, { ...memory(), usedBytes });
+      if (misfit) log.warn(misfit.fields, misfit.message);
+    },
+  };
 }
 
 /** `limitMiB`: as it is configured; null: it follows from the container or the machine. The limit may change while the server runs. */

@@ -20,16 +20,30 @@ export type PoolResize = WorkerBounds & {
 /** Null: as the configuration has it. */
 export type PoolOverrides = { readonly pause: PoolPause | null; readonly resize: PoolResize | null };
 
-export type OverrideRequest = { readonly pool: string } & Partial<PoolOverrides>;
+/** What is not given of the bounds stays. */
+export type ResizeRequest = Partial<WorkerBounds> & Omit<PoolResize, keyof WorkerBounds>;
+
+export type OverrideRequest = { readonly pool: string } & OverrideChange;
+
+type OverrideChange = { readonly pause?: PoolPause | null; readonly resize?: ResizeRequest | null };
 
 export type Overridden = { readonly before: PoolOverrides; readonly after: PoolOverrides };
 
 export const noOverrides: PoolOverrides = { pause: null, resize: null };
 
 /** What a request makes of a pool's overrides: those that it does not name stay, and so does the pause of a paused pool. */
-export function override(before: PoolOverrides, { pause, resize }: Partial<PoolOverrides>): PoolOverrides {
+export function override(before: PoolOverrides, { pause, resize }: OverrideChange): PoolOverrides {
   return {
     pause: pause === undefined ? before.pause : pause && (before.pause ?? pause),
-    resize: resize === undefined ? before.resize : resize,
+    resize: resize ? resized(before.resize, resize) : resize === undefined ? before.resize : null,
   };
+}
+
+/** Bounds that cross, since somebody else has moved the one that is not given, change nothing; nor do those that are there. */
+function resized(before: PoolResize | null, request: ResizeRequest): PoolResize | null {
+  const { configured } = request;
+  const { min, max } = before ?? configured;
+  const next = { ...request, min: request.min ?? min, max: request.max ?? max };
+  const isSame = next.min === min && next.max === max;
+  return isSame || next.min > next.max ? before : next;
 }

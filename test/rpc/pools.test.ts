@@ -3,7 +3,7 @@ import { after, describe, test } from "node:test";
 import { ExplainJobResponse_Cause as Cause } from "../../src/gen/millpond/v1/worker_pool_pb.ts";
 import { JobState } from "../../src/gen/millpond/v1/job_pb.ts";
 import { AdminService } from "../../src/gen/millpond/v1/admin_pb.ts";
-import { openServer, ways } from "./fixtures.ts";
+import { openServer, startedPools, ways } from "./fixtures.ts";
 import { openGate } from "./gate.ts";
 import { newId } from "../../src/job/id.ts";
 import { until } from "../support/until.ts";
@@ -86,7 +86,7 @@ describe("PausePool and ResumePool", async () => {
 });
 
 describe("ResizePool", async () => {
-  const server = await openServer();
+  const server = await openServer({ pools: startedPools });
   after(() => server.remove());
 
   for (const way of [ways.grpc, ways.connectHttp1]) {
@@ -130,6 +130,19 @@ describe("ResizePool", async () => {
       assert.deepEqual([unknown.reason, unknown.fields], ["unknown_pool", ["pool"]]);
     });
   }
+
+  test("refuses a minimum that memory has no room for, with how many fit and the settings", async (t) => {
+    const small = await openServer({ autoscale: { memoryMiB: 64 } });
+    t.after(() => small.remove());
+    const error = await refused(
+      small.clientOf(AdminService, ways.grpc).resizePool({ pool: "cpu", minWorkers: 4, maxWorkers: 4 }),
+    );
+    assert.deepEqual([error.code, error.fields], ["InvalidArgument", ["min_workers"]]);
+    assert.match(
+      error.message,
+      /^min_workers: is 4 and must be 0 to \d+: .*autoscale\.workerMiB.*64 MiB \(autoscale\.memoryMiB\)/,
+    );
+  });
 
   test("refuses a concurrency, which is the configuration's, as a field that it does not have", async () => {
     const response = await fetch(`http://${server.httpAddress}/millpond.v1.AdminService/ResizePool`, {

@@ -38,15 +38,22 @@ test("the start warns of pools that may outgrow the memory, and the ceilings hol
   const config = parseConfig({ file: { name: "test", text: yaml }, env: {}, flags: {}, cores: 2 });
   const clock = createFakeClock();
   const pools = ["cpu", "io", "crunch"].map((name) => createFakePool({ name, workers: 1, clock }));
-  const { ceilings, rule, pollMs } = scalingOf(config, { pools, clock, log });
+  const { ceilings, rule, pollMs, minimaRoom, mostWorkersAt, warnOfMisfit } = scalingOf(config, { pools, clock, log });
+  pools[1]?.resize({ min: 1, max: 7 });
+  assert.equal(lines.length, 0);
+  warnOfMisfit();
   assert.equal(lines[0]?.level, "warn");
-  assert.ok(["cpu", "io", "crunch"].some((name) => JSON.stringify(lines[0]?.fields).includes(name)));
+  assert.deepEqual(lines[0]?.fields.pools, { cpu: 1, io: 7, crunch: 1 });
+  assert.equal(minimaRoom().workers, 0);
+  assert.match(minimaRoom().why, /^the minima of all pools may be 0 together, .* of 64 MiB \(autoscale\.memoryMiB\)/);
+  assert.deepEqual([1, 32, 256].map(mostWorkersAt), [1024, 1024, 128]);
   assert.deepEqual([rule, pollMs], [{ jobsPerWorker: 5, waitMs: 1_000, idleMs: 30_000 }, 100]);
   assert.equal(ceilings("io").workers, 0);
   const roomy = scalingOf(
     { ...config, autoscale: { ...config.autoscale, memoryMiB: 1_000_000 } },
     { pools, clock, log },
   );
+  roomy.warnOfMisfit();
   assert.equal(lines.length, 1);
   assert.deepEqual([roomy.ceilings("crunch").workers, roomy.ceilings("crunch").by], [1, "cores"]);
 });

@@ -22,6 +22,8 @@ export const untraced = createUntraced(createContexts({ trace: true, baggage: tr
 export const roomy: EngineParts["scaling"] = {
   ...{ rule: { jobsPerWorker: 5, waitMs: 1_000, idleMs: 30_000 }, pollMs: 100 },
   ceilings: () => ({ workers: 1_024, by: "memory", why: "" }),
+  minimaRoom: () => ({ workers: 1_024, why: "" }),
+  mostWorkersAt: () => 1_024,
 };
 
 let leased = 0;

@@ -7,6 +7,7 @@ import type {
   SizingInfo,
   WorkerBounds,
 } from "../../../clients/typescript/index.ts";
+import { mostWorkers } from "../../config/rules.ts";
 import { type Command, integerOf, type Invocation, isOn, jsonFlag, UsageError } from "../command.ts";
 import { clientFlags, withClient } from "../connection.ts";
 import { duration, moment } from "../print/format.ts";
@@ -95,8 +96,6 @@ export const poolsResume: Command = {
       return 0;
     }),
 };
-
-const mostWorkers = 1024;
 
 export const poolsResize: Command = {
   usage: "pools resize <name>",

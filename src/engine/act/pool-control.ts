@@ -2,9 +2,16 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../../clock.ts";
 import { closest } from "../../closest.ts";
-import { refusal } from "../../errors.ts";
+import { type FieldViolation, invalid, refusal } from "../../errors.ts";
 import type { Log, LogFields } from "../../log.ts";
-import type { Overridden, PoolOverrides, PoolPause, PoolResize, WorkerBounds } from "../../store/pool-overrides.ts";
+import type {
+  Overridden,
+  OverrideRequest,
+  PoolOverrides,
+  PoolPause,
+  PoolResize,
+  WorkerBounds,
+} from "../../store/pool-overrides.ts";
 import type { Store } from "../../store/store.ts";
 
 export type PoolControl = {
@@ -15,12 +22,10 @@ export type PoolControl = {
   /** Ends the pause. */
   resume(pool: string, by: string): Promise<Overridden>;
   /**
-   * Bounds the workers of the pool, of each server; what is not given stays. Null: as the configuration has them. Nothing is
-   * written when they are so already.
+   * Bounds the workers of the pool, of each server; what is not given stays. Null: as the configuration has them. Throws with
+   * the fields that are out of bounds, and where this server's memory has no room for the minimum.
    */
   resize(pool: string, bounds: Partial<WorkerBounds> | null, by: string): Promise<Resized>;
-  /** The bounds in force. Throws `unknown_pool`, as all of these do. */
-  bounds(pool: string): WorkerBounds;
   /** What is in force of a pool. */
   overrides(pool: string): PoolOverrides;
   /** The pools that are paused, in the order of the configuration. */
@@ -28,6 +33,7 @@ export type PoolControl = {
 };
 
 export type Resized = {
+  readonly isChanged: boolean;
   readonly before: WorkerBounds;
   readonly after: WorkerBounds;
   readonly resize: PoolResize | null;
@@ -41,20 +47,28 @@ export type ControlledPool = {
   readonly name: string;
   /** The bounds of its workers in the configuration. */
   readonly configured: WorkerBounds;
+  /** Most workers that it may have, by its concurrency. */
+  readonly mostWorkers: number;
+  /** Those in force. */
+  bounds(): WorkerBounds;
   setPaused(isPaused: boolean): void;
   resize(bounds: WorkerBounds): void;
 };
 
+/** How many workers memory has room for besides those that come and go: so many may the minima of all pools be together. */
+export type MinimaRoom = { readonly workers: number; readonly why: string };
+
 export type PoolControlParts = {
   readonly store: Pick<Store, "override" | "overrides">;
   readonly pools: readonly ControlledPool[];
+  readonly minimaRoom: () => MinimaRoom;
   readonly clock: Clock;
   readonly log: Log;
 };
 
 const none: PoolOverrides = { pause: null, resize: null };
 
-export function createPoolControl({ store, pools, clock, log }: PoolControlParts): PoolControl {
+export function createPoolControl({ store, pools, minimaRoom, clock, log }: PoolControlParts): PoolControl {
   const inForce = new Map<string, PoolOverrides>();
   const overrides = (pool: string) => inForce.get(pool) ?? none;
   /** How often a change was answered: what was read before one of them is out of date. */
@@ -78,14 +92,38 @@ export function createPoolControl({ store, pools, clock, log }: PoolControlParts
     });
   }
 
-  function boundsOf(name: string): WorkerBounds {
-    const { min, max } = overrides(name).resize ?? find(name).configured;
-    return { min, max };
+  /** What memory leaves for the minimum of a pool. */
+  function roomFor(pool: ControlledPool): MinimaRoom {
+    const { workers, why } = minimaRoom();
+    const others = pools.reduce((sum, each) => sum + (each === pool ? 0 : each.bounds().min), 0);
+    return { workers: Math.max(workers - others, 0), why };
   }
 
-  async function change(name: string, request: Partial<PoolOverrides>, by: string): Promise<Overridden> {
-    const pool = find(name);
-    const overridden = await store.override({ pool: name, ...request });
+  function checkBounds(pool: ControlledPool, { min = 0, max = 1 }: Partial<WorkerBounds>): void {
+    const violations: FieldViolation[] = [];
+    const refuse = (field: string, value: number, bounds: string) =>
+      violations.push({ field, description: `is ${value} and must be ${bounds}` });
+    if (max < 1 || max > pool.mostWorkers) refuse("max_workers", max, `1 to ${pool.mostWorkers}`);
+    const room = roomFor(pool);
+    const most = Math.max(room.workers, pool.bounds().min);
+    if (min > most) refuse("min_workers", min, `0 to ${most}: ${room.why}`);
+    if (violations.length > 0) throw invalid(violations);
+  }
+
+  /** A minimum that memory has no room for, of another server or of an earlier start, would have this one killed. */
+  function fitting(pool: ControlledPool, { min, max }: WorkerBounds): WorkerBounds {
+    const room = roomFor(pool);
+    const most = Math.max(room.workers, pool.configured.min);
+    if (min <= most) return { min, max };
+    log.warn(
+      { pool: pool.name, min, fits: most, why: room.why },
+      "the pool keeps fewer workers than it was resized to",
+    );
+    return { min: most, max };
+  }
+
+  async function change(pool: ControlledPool, request: Omit<OverrideRequest, "pool">, by: string): Promise<Overridden> {
+    const overridden = await store.override({ pool: pool.name, ...request });
     changes += 1;
     apply(pool, overridden.after, by);
     return overridden;
@@ -102,7 +140,7 @@ export function createPoolControl({ store, pools, clock, log }: PoolControlParts
         const fields = { min, max, by: next.resize.by, since: isoTime(next.resize.at), configured: pool.configured };
         log.warn({ pool: name, ...fields }, "the pool is resized: its configuration's workers do not apply");
       } else log.info({ pool: name, min, max, by }, "the pool has the workers of its configuration again");
-      pool.resize({ min, max });
+      pool.resize(next.resize ? fitting(pool, { min, max }) : { min, max });
     }
     if (!isDeepStrictEqual(pause, next.pause)) {
       if (next.pause) log.warn({ pool: name, ...pauseFields(next.pause) }, "the pool is paused: its jobs wait");
@@ -121,7 +159,8 @@ export function createPoolControl({ store, pools, clock, log }: PoolControlParts
         apply(pool, stored.get(name) ?? none);
         const { resize } = overrides(name);
         if (resize && !isDeepStrictEqual(resize.configured, configured)) {
-          const text = "the pool's configuration has changed since it was resized, and does not apply until a reset";
+          const text =
+            "the pool was resized under another configuration than this one, which does not apply until a reset";
           reportOnce(name, { configured, before: resize.configured }, text);
         }
       }
@@ -134,20 +173,21 @@ export function createPoolControl({ store, pools, clock, log }: PoolControlParts
         );
       }
     },
-    pause: (pool, by) => change(pool, { pause: { by, at: clock.now() } }, by),
-    resume: (pool, by) => change(pool, { pause: null }, by),
+    pause: async (pool, by) => change(find(pool), { pause: { by, at: clock.now() } }, by),
+    resume: async (pool, by) => change(find(pool), { pause: null }, by),
     async resize(name, bounds, by) {
-      const { configured } = find(name);
-      const { resize } = overrides(name);
-      const before = boundsOf(name);
-      const after = bounds ? { ...before, ...bounds } : configured;
-      const isAsWanted = bounds ? isDeepStrictEqual(after, before) : resize === null;
-      if (isAsWanted) return { before, after: before, resize };
-      const wanted = bounds && { min: after.min, max: after.max, by, at: clock.now(), configured };
-      const overridden = await change(name, { resize: wanted }, by);
-      return { before, after, resize: overridden.after.resize };
+      const pool = find(name);
+      const { configured } = pool;
+      if (bounds) checkBounds(pool, bounds);
+      const resize = bounds && { ...bounds, by, at: clock.now(), configured };
+      const { before, after } = await change(pool, { resize }, by);
+      const boundsOf = ({ resize: each }: PoolOverrides) => each ?? configured;
+      if (bounds) checkOrder(bounds, boundsOf(before));
+      return {
+        isChanged: !isDeepStrictEqual(before.resize, after.resize),
+        ...{ before: minMax(boundsOf(before)), after: minMax(boundsOf(after)), resize: after.resize },
+      };
     },
-    bounds: boundsOf,
     overrides,
     paused: () =>
       pools.flatMap(({ name }) => {
@@ -155,6 +195,21 @@ export function createPoolControl({ store, pools, clock, log }: PoolControlParts
         return pause ? [{ pool: name, ...pauseFields(pause) }] : [];
       }),
   };
+}
+
+function minMax({ min, max }: WorkerBounds): WorkerBounds {
+  return { min, max };
+}
+
+/** Throws when the bounds that are asked for would cross, with those that stay. */
+function checkOrder(asked: Partial<WorkerBounds>, inForce: WorkerBounds): void {
+  const { min, max } = { ...inForce, ...asked };
+  if (min <= max) return;
+  throw invalid([
+    asked.min === undefined
+      ? { field: "max_workers", description: `is ${max} and must be at least min_workers, which is ${min}` }
+      : { field: "min_workers", description: `is ${min} and must be 0 to max_workers, which is ${max}` },
+  ]);
 }
 
 function pauseFields({ by, at }: PoolPause) {

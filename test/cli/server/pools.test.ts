@@ -56,6 +56,19 @@ test("pools pause --wait ends with 1 and the jobs that still run, however short 
   assert.match(outputOf(await idle), /: 0 running, 0 queued$/);
 });
 
+test("a server with less memory than its pools were resized for starts all the same, and says what fits", async (t) => {
+  const place = await makePlace(t);
+  let server = await place.start();
+  const millpond = (...args: string[]) => runHere(args, { env: { MILLPOND_ADDRESS: server.serving.grpc } });
+  outputOf(await millpond("pools", "resize", "held", "--min", "2"));
+  await server.signal("SIGKILL");
+  server = await place.start(["--autoscale-memory-mib", "64", "--log-level", "warn"]);
+  assert.match(outputOf(await millpond("pools", "list")), /^held +0 +0 +0 +0 +2 .*; resized by /m);
+  outputOf(await millpond("pools", "resize", "held", "--reset"));
+  const { stderr } = await server.signal("SIGTERM");
+  assert.match(stderr, /"pool":"held","min":2,"fits":0,.*the pool keeps fewer workers than it was resized to/);
+});
+
 test("pools --watch and pools --advise stand for pools list --watch and pools advise", async () => {
   for (const [short, name] of [
     ["--watch", "list"],

@@ -13,17 +13,22 @@ import { follow, openFakeEngine, pass, settle } from "../fake-engine.ts";
 
 const pause = { by: "ops", at: t0 };
 
-function open(store: Store = createMemoryStore(), configured = { min: 1, max: 4 }, pools = ["cpu", "mail"]) {
+function open(store: Store = createMemoryStore(), configured = { min: 1, max: 4 }, room = 1_000) {
   const { log, lines } = keptLog();
   const calls: string[] = [];
   const control = createPoolControl({
-    ...{ store, log, clock: createFakeClock(t0) },
-    pools: pools.map((name) => ({
-      name,
-      configured,
-      setPaused: (isPaused) => void calls.push(`${name} ${isPaused ? "paused" : "resumed"}`),
-      resize: ({ min, max }) => void calls.push(`${name} ${min}-${max}`),
-    })),
+    ...{ store, log, clock: createFakeClock(t0), minimaRoom: () => ({ workers: room, why: "memory is short" }) },
+    pools: ["cpu", "mail"].map((name) => {
+      let bounds = configured;
+      return {
+        ...{ name, configured, mostWorkers: 128, bounds: () => bounds },
+        setPaused: (isPaused) => void calls.push(`${name} ${isPaused ? "paused" : "resumed"}`),
+        resize(next) {
+          bounds = next;
+          calls.push(`${name} ${next.min}-${next.max}`);
+        },
+      };
+    }),
   });
   return { store, control, calls, lines };
 }
@@ -105,11 +110,10 @@ describe("a resize", () => {
   test("applies what is given, keeps the rest, and is taken back by a reset", async () => {
     const { control, calls, store } = open();
     assert.deepEqual(await control.resize("cpu", { max: 9 }, "ops"), {
-      ...{ before: { min: 1, max: 4 }, after: { min: 1, max: 9 } },
+      ...{ isChanged: true, before: { min: 1, max: 4 }, after: { min: 1, max: 9 } },
       resize: { min: 1, max: 9, by: "ops", at: t0, configured: { min: 1, max: 4 } },
     });
     assert.deepEqual((await control.resize("cpu", { min: 0 }, "ops")).after, { min: 0, max: 9 });
-    assert.deepEqual(control.bounds("cpu"), { min: 0, max: 9 });
     const reset = await control.resize("cpu", null, "ops");
     assert.deepEqual([reset.after, reset.resize], [{ min: 1, max: 4 }, null]);
     assert.deepEqual(calls, ["cpu 1-9", "cpu 0-9", "cpu 1-4"]);
@@ -125,7 +129,7 @@ describe("a resize", () => {
     assert.deepEqual(calls, ["cpu 1-9"]);
   });
 
-  test("holds after a restart, and the log says so, and that the configuration has changed meanwhile", async () => {
+  test("holds after a restart, and the log says so, and that it was under another configuration", async () => {
     const store = createMemoryStore();
     await open(store).control.resize("cpu", { max: 9 }, "ops");
     const { control, calls, lines } = open(store, { min: 2, max: 6 });
@@ -141,10 +145,54 @@ describe("a resize", () => {
       },
       {
         ...{ level: "warn", fields: { pool: "cpu", configured, before: { min: 1, max: 4 } } },
-        text: "the pool's configuration has changed since it was resized, and does not apply until a reset",
+        text: "the pool was resized under another configuration than this one, which does not apply until a reset",
       },
     ]);
     assert.deepEqual((await control.resize("cpu", null, "ops")).after, configured, "that of today");
+  });
+
+  test("of one bound keeps what another changed at the same time, on this server or on one that has not seen it yet", async () => {
+    const store = createMemoryStore();
+    const { control, calls } = open(store);
+    await Promise.all([control.resize("cpu", { min: 2 }, "ops"), control.resize("cpu", { max: 16 }, "else")]);
+    assert.deepEqual(calls, ["cpu 2-4", "cpu 2-16"]);
+    const other = open(store).control;
+    const { isChanged, before, after } = await other.resize("cpu", { max: 4 }, "ops");
+    assert.deepEqual([isChanged, before, after], [true, { min: 2, max: 16 }, { min: 2, max: 4 }]);
+    await control.resize("cpu", { min: 3 }, "ops");
+    await assert.rejects(other.resize("cpu", { max: 2 }, "ops"), {
+      violations: [{ field: "max_workers", description: "is 2 and must be at least min_workers, which is 3" }],
+    });
+    assert.deepEqual(other.overrides("cpu").resize?.max, 4);
+  });
+
+  test("beyond what the pool's concurrency or the memory allows is refused, with how many fit", async () => {
+    const { control, calls, store } = open(undefined, { min: 1, max: 4 }, 5);
+    const refused = (bounds: object, field: string, says: string) =>
+      assert.rejects(control.resize("cpu", bounds, "ops"), { violations: [{ field, description: says }] });
+    await refused({ max: 129 }, "max_workers", "is 129 and must be 1 to 128");
+    await refused({ min: 5, max: 5 }, "min_workers", "is 5 and must be 0 to 4: memory is short");
+    assert.deepEqual([calls, await store.overrides()], [[], new Map()]);
+    await control.resize("cpu", { min: 4 }, "ops");
+    await assert.rejects(control.resize("mail", { min: 2 }, "ops"), /must be 0 to 1/);
+    await control.resize("cpu", { min: 3 }, "ops");
+    await control.resize("mail", { min: 2 }, "ops");
+    assert.deepEqual(calls, ["cpu 4-4", "cpu 3-4", "mail 2-4"]);
+  });
+
+  test("from another server or an earlier start, beyond the memory here, is cut to what fits, and the log says so", async () => {
+    const store = createMemoryStore();
+    await open(store).control.resize("cpu", { min: 100, max: 100 }, "ops");
+    const { control, calls, lines } = open(store, undefined, 5);
+    await control.load();
+    await control.load();
+    assert.deepEqual(calls, ["cpu 4-100"]);
+    const fields = { pool: "cpu", min: 100, fits: 4, why: "memory is short" };
+    assert.deepEqual(lines.at(-1), {
+      ...{ level: "warn", fields, text: "the pool keeps fewer workers than it was resized to" },
+    });
+    await control.resize("cpu", { min: 1 }, "ops");
+    assert.equal(calls.at(-1), "cpu 1-100");
   });
 
   test("reaches the workers of an engine while it runs, more at once and fewer as they become idle", async (t) => {

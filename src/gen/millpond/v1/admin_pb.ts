@@ -83,14 +83,14 @@ export type ResizePoolRequest = Message<"millpond.v1.ResizePoolRequest"> & {
   pool: string;
 
   /**
-   * 0 to `max_workers`. Absent: it stays as it is.
+   * 0 to `max_workers`, and as many as the server's memory has room for. Absent: it stays as it is.
    *
    * @generated from field: optional uint32 min_workers = 2;
    */
   minWorkers?: number | undefined;
 
   /**
-   * 1 to 1024. Absent: it stays as it is.
+   * 1 to 1024, and to 32768 divided by the pool's concurrency. Absent: it stays as it is.
    *
    * @generated from field: optional uint32 max_workers = 3;
    */
