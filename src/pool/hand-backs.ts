@@ -1,4 +1,4 @@
-/** Counts how often each job was handed back because code of another job ended its thread while it ran. */
+/** Counts how often each job was handed back because a fault that is not known to be its own ended its thread while it ran. */
 import type { Ended } from "./port.ts";
 
 export type HandBacks = {

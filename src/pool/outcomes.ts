@@ -2,13 +2,12 @@
 import type { Failure, Lease, Outcome } from "../job/job.ts";
 import type { ChunkOutcome, ChunkOutcomes, RecordedSpans, StopReason } from "./chunk.ts";
 import { standingOf, stopReasonOf, threadOf } from "./flags.ts";
-import type { Fault } from "./faults.ts";
 import type { HandBacks } from "./hand-backs.ts";
 import { cut, textOf } from "./sanitize.ts";
 import { loggedSpans } from "./span-log.ts";
 import { unfinished } from "./spans.ts";
 import type { Ended, Progress } from "./port.ts";
-import type { Slot } from "./slots.ts";
+import type { Slot, ThreadFault } from "./slots.ts";
 import { maxMessageChars } from "./thrown.ts";
 
 export type Outcomes = {
@@ -16,7 +15,8 @@ export type Outcomes = {
   ofChunk(slot: Slot, outcomes: ChunkOutcomes, now: number): readonly Ended[];
   /**
    * The thread died or was ended, or none took the chunk. A fault names whose code did that: that job has failed, and the
-   * others are released; those that had begun are, however, when it has happened to them too often. Without one the job
+   * others are released. Those that had begun are, however, failed when it has happened to them too often by faults that
+   * nothing else bounds: of unknown code, or of what a job left behind. Without one the job
    * that was running is to blame, and the others are released; when none was running, it is unknown what killed the
    * thread, unless the pool ends: those that had ended are lost. Jobs whose outcome is known already are left out.
    */
@@ -26,7 +26,7 @@ export type Outcomes = {
 export type OutcomesParts = {
   readonly timeoutOf: (lease: Lease) => number;
   readonly handBacks: Pick<HandBacks, "add">;
-  /** How often a job is handed back for what others did, before each time counts as an attempt. */
+  /** How often a job is handed back for what nobody who is under way did, before each time counts as an attempt. */
   readonly maxHandBacks: number;
   /** Takes the last report of progress of a job that has ended. */
   readonly onProgress: (slot: Slot, lease: Lease, last: Progress) => void;
@@ -63,9 +63,10 @@ export function createOutcomes(parts: OutcomesParts): Outcomes {
   }
 
   /** Of a job that had begun when its thread died. */
-  function outcomeOf(lease: Lease, fault: Fault | undefined, error: unknown): Outcome {
+  function outcomeOf(lease: Lease, fault: ThreadFault | undefined, error: unknown): Outcome {
     if (!fault) return { kind: "failed", failure: deathOf(error) };
     if (isOf(fault, lease)) return { kind: "failed", failure: fault.failure };
+    if (fault.endsCulprit) return { kind: "released" };
     const times = handBacks.add(lease.seq);
     return times <= maxHandBacks ? { kind: "released" } : { kind: "failed", failure: endedTooOften(times, fault) };
   }
@@ -118,11 +119,11 @@ export function createOutcomes(parts: OutcomesParts): Outcomes {
   };
 }
 
-function isOf({ origin }: Fault, { seq, attempt }: Lease): boolean {
+function isOf({ origin }: ThreadFault, { seq, attempt }: Lease): boolean {
   return origin !== null && origin.id !== null && origin.seq === seq && origin.attempt === attempt;
 }
 
-function endedTooOften(times: number, { failure: { message, stack } }: Fault): Failure {
+function endedTooOften(times: number, { failure: { message, stack } }: ThreadFault): Failure {
   const often = `the worker ended ${times} times during this job, by errors that are not known to be its own; the last: `;
   const what = times === 1 ? "the worker ended during this job: " : often;
   return {

@@ -144,8 +144,9 @@ export type PoolOptions = PoolCode & {
   /** How long a job may take to stop once it was asked to. */
   readonly graceMs: number;
   /**
-   * How often a job is handed back, its attempt not counted, because a fault of unknown origin ended its thread: each
-   * further time is a failed attempt. Default: 5. 0 where only one job ever runs, for there no other job can be to blame.
+   * How often a job is handed back, its attempt not counted, because a fault of unknown origin, or of what a job left
+   * behind, ended its thread: each further time is a failed attempt. What a job under way does to its neighbours does not
+   * count. Default: 5. 0 where only one job ever runs, for there no other job can be to blame.
    */
   readonly maxHandBacks?: number;
   /** A thread has loaded its tasks. */

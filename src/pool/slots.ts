@@ -7,6 +7,12 @@ import type { RunCallbacks } from "./port.ts";
 import { maxSlots } from "./shared-memory.ts";
 import type { PoolSize } from "./size.ts";
 
+/** What ended a thread, other than the only job that it ran. */
+export type ThreadFault = Fault & {
+  /** The attempt that is to blame was under way, and ends with the thread: that happens no more often than its job is tried. */
+  readonly endsCulprit: boolean;
+};
+
 export type Slot = {
   readonly index: number;
   readonly flags: Flags;
@@ -33,8 +39,8 @@ export type Slot = {
   /** Ends the chunk, and its thread if it has one: see thread-ends.ts. */
   end: () => void;
   isAborted: boolean;
-  /** The uncaught error that ended its thread. */
-  fault: Fault | undefined;
+  /** What ended its thread. */
+  fault: ThreadFault | undefined;
 };
 
 export type Slots = {

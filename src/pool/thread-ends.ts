@@ -14,7 +14,7 @@ import { currentOf, standingOf } from "./flags.ts";
 import { deathOf } from "./outcomes.ts";
 import { enteredSlot, turnedAt } from "./pulse.ts";
 import { textOf } from "./sanitize.ts";
-import type { Slot, Slots } from "./slots.ts";
+import type { Slot, Slots, ThreadFault } from "./slots.ts";
 import type { Stalls } from "./stalls.ts";
 import type { ThreadTerminations } from "./thread-termination.ts";
 import { whoseCode } from "./whose-code.ts";
@@ -56,9 +56,10 @@ export function createThreadEnds(parts: ThreadEndsParts): ThreadEnds {
   /** The fault is that of every slot which has none yet, but for `except`. Piscina replaces the thread at once, also when Node cannot end it. */
   function endThread(threadId: number, fault?: Fault, except?: Slot): void {
     const those = slotsOf(threadId);
+    const threadFault = fault && ofThread(fault, those);
     for (const slot of those) {
       slot.isAborted = true;
-      if (slot !== except) slot.fault ??= fault;
+      if (slot !== except) slot.fault ??= threadFault;
     }
     const thread = threadWith(threadId);
     if (thread && stalls.pulseOf(threadId)) {
@@ -124,7 +125,8 @@ export function createThreadEnds(parts: ThreadEndsParts): ThreadEnds {
       );
       // of one job that was alone the flags say all that is known
       if (those.length === 1 || running.length === 0) return;
-      for (const each of those) each.fault = { origin: culprit ?? null, failure: deathOf(error) };
+      const fault = ofThread({ origin: culprit ?? null, failure: deathOf(error) }, those);
+      for (const each of those) each.fault = fault;
     },
     abort(slot) {
       if (slot.thread !== 0) return endThread(slot.thread);
@@ -138,6 +140,10 @@ function runningOf({ leases, flags }: Slot): readonly Lease[] {
   return leases.filter((_, index) => standingOf(flags, index) === "running");
 }
 
+function ofThread(fault: Fault, those: readonly Slot[]): ThreadFault {
+  return { ...fault, endsCulprit: fault.origin !== null && isUnderWay(fault.origin, those) };
+}
+
 /** Fields for the log: a job's where the code is one's. */
 function whose(pool: string, origin: Origin | null) {
   return origin !== null && origin.id !== null ? jobFields({ ...origin, pool }) : { pool, task: origin?.task };
@@ -147,12 +153,15 @@ function isOf(origin: Origin, lease: Lease): boolean {
   return origin.id === lease.id && origin.attempt === lease.attempt;
 }
 
+function isUnderWay(origin: Origin, those: readonly Slot[]): boolean {
+  return those.some(({ leases, known }) => leases.slice(known).some((lease) => isOf(origin, lease)));
+}
+
 function faultText(origin: Origin | null, those: readonly Slot[]): string {
   if (origin === null) return "a worker failed through unknown code, and is ended: what it runs is handed back";
   if (origin.id === null)
     return "what a task's file started failed, and its worker is ended: what it runs is handed back";
-  const isUnderWay = those.some(({ leases, known }) => leases.slice(known).some((lease) => isOf(origin, lease)));
-  return isUnderWay
+  return isUnderWay(origin, those)
     ? "a job threw an error that was not caught, and its worker is ended"
     : "what a job left behind failed, and its worker is ended: what it runs is handed back";
 }

@@ -4,6 +4,7 @@ import { describe, test, type TestContext } from "node:test";
 import type { Lease } from "../../src/job/job.ts";
 import { childSpanId, attemptSpanId } from "../../src/job/trace.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
+import { until } from "../support/until.ts";
 import { blocking } from "./blocking.ts";
 import { job, shown, tryPool, type TryOptions } from "./try-pool.ts";
 
@@ -61,6 +62,26 @@ describe("of 32 jobs in one thread", () => {
     assert.equal(shown(await run("echo", 1)), "succeeded json 1");
   });
 
+  test("one beside others that do not stop is handed back each time, for it is known who did it", async (t) => {
+    const clock = createFakeClock(Date.now());
+    const tried = tryPool(t, { work: "io", concurrency: 2, graceMs: 100, clock });
+    const neighbour = job("waits", "finish");
+    const rounds: string[][] = [];
+    for (let round = 1; round <= 7; round += 1) {
+      const deaf = job("waits", "deaf");
+      await until(() => tried.bare.free() === 2); // threads that end keep their places for as long as that takes
+      const ends = [tried.pool.run([deaf]), tried.pool.run([neighbour])];
+      await tried.heard("waiting", 2 * round);
+      tried.pool.cancel(deaf.seq);
+      clock.advance(100 + lateMs);
+      rounds.push((await Promise.all(ends)).flat().map(shown));
+    }
+    assert.deepEqual(
+      rounds,
+      Array.from({ length: 7 }, () => ["cancelled", "released"]),
+    );
+  });
+
   test("one that throws where nothing catches it has failed, and the others are handed back", async (t) => {
     const others = many("finish", concurrency - 1);
     const { pool, outcomes, lines } = await open(t, others);
@@ -97,9 +118,10 @@ describe("of 32 jobs in one thread", () => {
 
   test("each has progress, log lines and spans of its own", async (t) => {
     const leases = Array.from({ length: 8 }, () => job("shares", "span", { trace: null }));
-    const { pool, events } = tryPool(t, { work: "io", concurrency, isTraced: true });
+    const { pool, events, heard } = tryPool(t, { work: "io", concurrency, isTraced: true });
     const named = job("names", "wait");
     const waits = pool.run([named]);
+    await heard("here");
     const all = (await Promise.all(leases.map((lease) => pool.run([lease])))).flat();
     assert.deepEqual(pool.progressOf(named.seq), { fraction: 0.5, note: "half" });
     pool.cancel(named.seq);
