@@ -181,7 +181,7 @@ async function start(
   observeServer(registry, { disk, log, tracing, readiness, store: config.store });
   const profiler = createServerProfiler(config, { pools, storeThreads, diskRefusal: disk.refusal, clock, log });
   const adviser = createPoolAdviser({
-    ...{ clock, stats: engine.stats, pools: engine.numbers.pools, cpuMs: createThreadCpu(pools) },
+    ...{ clock, stats: engine.stats, pools: engine.numbers.pools, cpuMs: createThreadCpu({ clock, pools }) },
     ...{ cores: config.autoscale.cores, workOf: (pool) => config.pools[pool]!.work },
   });
   const services = createService({

@@ -1,23 +1,47 @@
 /** Processor time of worker threads, for the advice on the size of pools. */
 import type { Worker } from "node:worker_threads";
+import type { Clock } from "../clock.ts";
+import { createSignal } from "../lifecycle.ts";
 import type { ThreadPool } from "../pool/pool.ts";
 
-/** What the threads of a pool took of the processors since the last call; of threads that ended since, nothing. */
-export function createThreadCpu(
-  pools: readonly Pick<ThreadPool, "name" | "threads">[],
-): (pool: string) => Promise<number> {
+export type ThreadCpuParts = {
+  readonly clock: Clock;
+  readonly pools: readonly Pick<ThreadPool, "name" | "threads">[];
+};
+
+/** A thread answers between two pieces of JavaScript, so one inside a long native call does not. */
+const answerMs = 1_000;
+
+/**
+ * What the threads of a pool took of the processors since the last call; of threads that ended since, nothing. What a thread
+ * took that does not answer in time is counted when it does again.
+ */
+export function createThreadCpu({ clock, pools }: ThreadCpuParts): (pool: string) => Promise<number> {
   const counted = new WeakMap<Worker, number>();
+  /** Asked, and not asked again until they answer. */
+  const silent = new WeakSet<Worker>();
+
+  /** Undefined: it has ended, or does not answer in time. */
+  async function totalMs(thread: Worker): Promise<number | undefined> {
+    if (silent.has(thread)) return undefined;
+    silent.add(thread);
+    const answered = createSignal<number | undefined>();
+    const cancel = clock.after(answerMs, () => answered.fire(undefined));
+    thread
+      .cpuUsage()
+      .then(({ user, system }) => answered.fire((user + system) / 1_000))
+      .catch(() => answered.fire(undefined))
+      .finally(() => silent.delete(thread));
+    const total = await answered.promise;
+    cancel();
+    return total;
+  }
 
   async function sinceLast(thread: Worker): Promise<number> {
-    try {
-      const { user, system } = await thread.cpuUsage();
-      const usedMs = (user + system) / 1_000;
-      const newMs = usedMs - (counted.get(thread) ?? 0);
-      counted.set(thread, usedMs);
-      return newMs;
-    } catch {
-      return 0; // it has ended
-    }
+    const before = counted.get(thread) ?? 0;
+    const total = (await totalMs(thread)) ?? before;
+    counted.set(thread, total);
+    return total - before;
   }
 
   return async (name) => {
