@@ -1,5 +1,6 @@
 /** Puts the parts together and starts them in order. */
 import { randomUUID } from "node:crypto";
+import { availableParallelism, loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 import type { Worker } from "node:worker_threads";
 import { notBefore, systemClock as clock } from "./clock.ts";
@@ -183,6 +184,7 @@ async function start(
   const adviser = createPoolAdviser({
     ...{ clock, stats: engine.stats, pools: engine.numbers.pools, cpuMs: createThreadCpu({ clock, pools }) },
     ...{ cores: config.autoscale.cores, workOf: (pool) => config.pools[pool]!.work },
+    isCrowded: () => loadavg()[0]! > availableParallelism(),
   });
   const services = createService({
     ...engine,

@@ -40,6 +40,10 @@ const enough = { observedMs: 60_000, attempts: 20, jobMs: 5_000 };
 const longWaitMs = 1_000;
 const startMs = 100;
 const workersPerCore = { cpu: 1, mixed: 2, io: 4 } as const;
+/** Of the time; less of it changes no advice. */
+const crowdedShare = 0.1;
+/** Of the time of all workers that it may have, so much is busy in a pool without room. */
+const fullShare = 0.9;
 /** The default of pools for `io` work. */
 const usualConcurrency = 32;
 const mostConcurrency = 256;
@@ -69,9 +73,14 @@ export function advise(measured: MeasuredPool): PoolAdvice {
 }
 
 /** What kind of work the jobs are, by the processor's share of their time. What others limit cannot be measured here. */
-function workOf({ now }: MeasuredPool, cpuShare: number | null, why: string[]): Work {
+function workOf({ now, observedMs, crowdedMs }: MeasuredPool, cpuShare: number | null, why: string[]): Work {
   if (now.work === "limited" || cpuShare === null) return now.work;
   const work = cpuShare >= 0.7 ? "cpu" : cpuShare <= 0.2 ? "io" : "mixed";
+  // jobs that wait for a core take time without the processor, so that the share is too small
+  if (work !== now.work && work !== "cpu" && crowdedMs > crowdedShare * observedMs) {
+    why.push("the machine had more to run than cores: what kind of work the jobs are can be measured when it has less");
+    return now.work;
+  }
   if (work !== now.work)
     why.push(`jobs keep a processor busy for ${percent(cpuShare)} of their time: that is ${work} work`);
   return work;
@@ -99,7 +108,9 @@ function grow(sizing: PoolSizing, measured: MeasuredPool, why: string[]): PoolSi
     return { ...sizing, concurrency: 1, max: max > most || isFull ? most : max, min: Math.min(sizing.min, most) };
   }
   if (work === "io" && concurrency === 1 && peakRunning > cores) {
-    const workers = Math.max(1, Math.ceil((2 * peakRunning) / usualConcurrency));
+    const needed = Math.max(1, Math.ceil((2 * peakRunning) / usualConcurrency));
+    // what a pool without room would have run at once is not known
+    const workers = measured.busyMs >= fullShare * max * measured.observedMs ? max : needed;
     why.push(
       `${count(peakRunning, "job")} at once mostly waited, each in a worker of its own: concurrency ${usualConcurrency} needs ${count(workers, "worker")} for twice as many`,
     );

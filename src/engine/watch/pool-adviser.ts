@@ -2,7 +2,7 @@
 import type { Clock } from "../../clock.ts";
 import type { Service } from "../../lifecycle.ts";
 import { advise, type MeasuredPool, type PoolAdvice, type Work } from "./pool-advice.ts";
-import { createPoolUsages, type PoolLoad } from "./pool-usage.ts";
+import { createPoolUsages, type PoolLoad, type PoolUsageParts } from "./pool-usage.ts";
 import type { Stats } from "./stats.ts";
 
 export type { PoolSizing } from "./pool-advice.ts";
@@ -15,7 +15,6 @@ export type PoolAdviser = Service & { advise(): Promise<readonly AdvisedPool[]> 
 export type AdvisablePool = PoolLoad & {
   readonly minWorkers: number;
   readonly maxWorkers: number;
-  readonly concurrency: number;
 };
 
 export type PoolAdviserParts = {
@@ -24,11 +23,11 @@ export type PoolAdviserParts = {
   readonly pools: () => readonly AdvisablePool[];
   readonly workOf: (pool: string) => Work;
   readonly stats: Pick<Stats, "tasks">;
-  readonly cpuMs: (pool: string) => Promise<number>;
-};
+} & Pick<PoolUsageParts, "cpuMs" | "isCrowded">;
 
-export function createPoolAdviser({ clock, cores, pools, workOf, stats, cpuMs }: PoolAdviserParts): PoolAdviser {
-  const usages = createPoolUsages({ clock, pools, cpuMs });
+export function createPoolAdviser(parts: PoolAdviserParts): PoolAdviser {
+  const { cores, pools, workOf, stats } = parts;
+  const usages = createPoolUsages(parts);
 
   function measure({ pool, minWorkers: min, maxWorkers: max, concurrency }: AdvisablePool): MeasuredPool {
     const tasks = stats.tasks().filter((task) => task.pool === pool);

@@ -7,7 +7,9 @@ export type PoolLoad = {
   readonly pool: string;
   readonly workers: number;
   readonly busyWorkers: number;
+  /** Jobs in chunks, of which each thread runs `concurrency` at once, or whose outcome is not written. */
   readonly running: number;
+  readonly concurrency: number;
 };
 
 /** Over at most an hour. Times are sums over workers, or over jobs. */
@@ -19,11 +21,13 @@ export type PoolUsage = {
   readonly jobMs: number;
   readonly cpuMs: number | null;
   readonly peakRunning: number;
+  /** Time in which the machine had more to run than cores, so that jobs took longer than their work. */
+  readonly crowdedMs: number;
 };
 
 export type PoolUsages = Service & {
   of(pool: string): PoolUsage;
-  /** Adds the time since the last sample, and the processor's, which is asked for once a minute otherwise. */
+  /** Adds the time since the last sample, and the processor's, which is asked for every ten seconds otherwise. */
   update(): Promise<void>;
 };
 
@@ -32,33 +36,40 @@ export type PoolUsageParts = {
   readonly pools: () => readonly PoolLoad[];
   /** Processor time, in milliseconds, that the workers of a pool took since the last call. */
   readonly cpuMs: (pool: string) => Promise<number>;
+  /** Whether other work waits for a core of this machine. */
+  readonly isCrowded: () => boolean;
 };
 
 const everyMs = 1_000;
 const minuteMs = 60_000;
 const minutes = 60;
-const none: PoolUsage = { observedMs: 0, workerMs: 0, busyMs: 0, jobMs: 0, cpuMs: null, peakRunning: 0 };
+/** More often than idle threads end, for of those that ended it is no longer known. */
+const cpuEveryMs = 10_000;
+const none: PoolUsage = {
+  ...{ observedMs: 0, workerMs: 0, busyMs: 0, jobMs: 0, cpuMs: null },
+  ...{ peakRunning: 0, crowdedMs: 0 },
+};
 
-export function createPoolUsages({ clock, pools, cpuMs }: PoolUsageParts): PoolUsages {
+export function createPoolUsages({ clock, pools, cpuMs, isCrowded }: PoolUsageParts): PoolUsages {
   /** Newest last. */
   const ring = new Map<string, PoolUsage[]>();
   let sampledMs = clock.monotonicMs();
-  let minute = 0;
 
   function sample(): Promise<void> | undefined {
     const nowMs = clock.monotonicMs();
     const passedMs = nowMs - sampledMs;
+    const isNew = (spanMs: number) => Math.floor(nowMs / spanMs) !== Math.floor(sampledMs / spanMs);
+    const [isNewMinute, asksForCpu] = [isNew(minuteMs), isNew(cpuEveryMs)];
     sampledMs = nowMs;
-    const isNewMinute = Math.floor(nowMs / minuteMs) !== minute;
-    minute = Math.floor(nowMs / minuteMs);
+    const crowdedMs = isCrowded() ? passedMs : 0;
     for (const load of pools()) {
       const kept = ring.get(load.pool) ?? [];
       ring.set(load.pool, kept);
       if (isNewMinute || kept.length === 0) kept.push(none);
       if (kept.length > minutes) kept.shift();
-      kept.push(sum(kept.pop() as PoolUsage, sampleOf(load, passedMs)));
+      kept.push(sum(kept.pop() as PoolUsage, { ...sampleOf(load, passedMs), crowdedMs }));
     }
-    return isNewMinute ? addCpu() : undefined;
+    return asksForCpu ? addCpu() : undefined;
   }
 
   async function addCpu(): Promise<void> {
@@ -79,9 +90,10 @@ export function createPoolUsages({ clock, pools, cpuMs }: PoolUsageParts): PoolU
   };
 }
 
-function sampleOf({ workers, busyWorkers, running }: PoolLoad, ms: number): PoolUsage {
-  const [workerMs, busyMs, jobMs] = [workers * ms, busyWorkers * ms, running * ms];
-  return { observedMs: ms, workerMs, busyMs, jobMs, cpuMs: null, peakRunning: running };
+function sampleOf({ workers, busyWorkers, running, concurrency }: PoolLoad, ms: number): PoolUsage {
+  const atOnce = Math.min(running, busyWorkers * concurrency);
+  const [workerMs, busyMs, jobMs] = [workers * ms, busyWorkers * ms, atOnce * ms];
+  return { ...none, observedMs: ms, workerMs, busyMs, jobMs, peakRunning: atOnce };
 }
 
 function sum(a: PoolUsage, b: PoolUsage): PoolUsage {
@@ -92,5 +104,6 @@ function sum(a: PoolUsage, b: PoolUsage): PoolUsage {
     jobMs: a.jobMs + b.jobMs,
     cpuMs: a.cpuMs === null && b.cpuMs === null ? null : (a.cpuMs ?? 0) + (b.cpuMs ?? 0),
     peakRunning: Math.max(a.peakRunning, b.peakRunning),
+    crowdedMs: a.crowdedMs + b.crowdedMs,
   };
 }

@@ -11,7 +11,7 @@ function measured(now: Partial<PoolSizing>, busy: number, facts: Partial<Measure
   return {
     ...{ now: sizing, cores: 4, attempts: 10_000, observedMs: hourMs },
     ...{ workerMs: Math.max(busy, sizing.min) * hourMs, busyMs: busy * hourMs, jobMs: busy * hourMs, cpuMs: null },
-    ...{ peakRunning: Math.ceil(busy), waitMs: { p50: 1, p99: 20 } },
+    ...{ peakRunning: Math.ceil(busy), crowdedMs: 0, waitMs: { p50: 1, p99: 20 } },
     ...facts,
   };
 }
@@ -46,6 +46,21 @@ describe("advice on a pool", () => {
     assert.equal(workOf(0.9, "limited"), "limited");
     const { why } = advise(measured({ work: "io", concurrency: 4 }, 2, cpu(0.9, 2)));
     assert.match(why.join("; "), /busy for 90 % of their time: that is cpu work; .*concurrency 1/);
+  });
+
+  test("does not take jobs that waited for a core for jobs that waited for a network", () => {
+    const of = (share: number, crowdedMs: number) =>
+      advise(measured({ work: "mixed", min: 2, max: 2 }, 2, { ...cpu(share, 2), crowdedMs })).sizing;
+    assert.deepEqual([of(0.02, 0).work, of(0.02, hourMs / 10).work], ["io", "io"]);
+    const { work, max, concurrency } = of(0.02, hourMs / 2);
+    assert.deepEqual([work, max, concurrency], ["mixed", 2, 1]);
+    assert.equal(of(0.9, hourMs).work, "cpu", "what a job had of the processor in spite of that is its own");
+  });
+
+  test("takes no worker from a pool without room", () => {
+    const maxOf = (busy: number) =>
+      advise(measured({ work: "io" }, busy, { ...cpu(0.02, busy), peakRunning: 8 })).sizing.max;
+    assert.deepEqual([maxOf(8), maxOf(4)], [8, 1]);
   });
 
   test("gives work of the processor as many workers as cores, neither fewer nor more", () => {
