@@ -190,7 +190,7 @@ export function createEngine(parts: EngineParts): Engine {
   }
   const pools = [...named.values()];
   const lanes = pools.flatMap((pool) => [pool, pool.suspects]);
-  const autoscaler = createAutoscaler({ ...parts.scaling, pools, store, clock, onError, log });
+  const autoscaler = createAutoscaler({ ...parts.scaling, pools, store, clock, isBehind, onError, log });
   const held = () => [...lanes.flatMap(({ dispatcher }) => dispatcher.held()), ...settler.held()];
   const stopOne = (pool: string, seq: number) => {
     for (const { dispatcher } of lanesOf(pool)) dispatcher.cancel(seq);

@@ -1,9 +1,9 @@
 /**
- * Gives each pool as many workers as its jobs need. It polls: what waits is counted where it lies, so a job costs nothing
- * here, and the store is asked only of pools that can grow and whose dispatcher has no place for another job. While no pool
- * is above its minimum and nothing waits, it rests.
+ * Gives each pool as many workers as its jobs need. It polls, so that a job costs nothing here, and asks the store only about
+ * pools that can grow and whose dispatcher cannot take all of their due jobs. While every pool is at its minimum and nothing
+ * waits, it rests.
  *
- * Each server scales for itself. Of a store that several share it counts all that wait, as the others do.
+ * Each server scales its own pools. In a store that several servers share, each counts all waiting jobs.
  */
 import type { Clock } from "../../clock.ts";
 import { createLoop, type Service } from "../../lifecycle.ts";
@@ -12,7 +12,7 @@ import type { Pool } from "../../pool/pool.ts";
 import type { Ready, Store } from "../../store/store.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Ceiling, Ceilings } from "./scaling-ceilings.ts";
-import { createNeed, decide, type Need, type PoolLoad, type ScalingRule } from "./scaling-rule.ts";
+import { createPeak, decide, type Peak, type PoolLoad, type ScalingRule } from "./scaling-rule.ts";
 
 export type AutoscalerParts = {
   readonly pools: readonly ScaledPool[];
@@ -21,6 +21,8 @@ export type AutoscalerParts = {
   readonly rule: ScalingRule;
   readonly pollMs: number;
   readonly ceilings: Ceilings;
+  /** Whether too many outcomes wait to be written for another job to start. */
+  readonly isBehind: () => boolean;
   /** A call of the store failed: when to try again, in milliseconds; undefined: never. */
   readonly onError: (error: unknown) => number | undefined;
   readonly log: Log;
@@ -28,14 +30,14 @@ export type AutoscalerParts = {
 
 export type ScaledPool = {
   readonly pool: Pick<Pool, "name" | "concurrency" | "bounds" | "target" | "setTarget" | "canRun">;
-  readonly dispatcher: Pick<Dispatcher, "mayStart" | "mayHaveMore" | "waiting" | "takeChunks" | "hint">;
+  readonly dispatcher: Pick<Dispatcher, "isPaused" | "isLeasing" | "mayHaveMore" | "waiting" | "chunkPeak" | "hint">;
 };
 
 /** A change of a pool's target, or growth that was refused: then `from` and `to` are equal. */
 export type Scaling = { readonly at: number; readonly from: number; readonly to: number; readonly why: string };
 
 export type Autoscaler = Service & {
-  /** A pool has jobs to run, or its bounds or its pause have changed: it is looked at within `pollMs`. */
+  /** A pool has jobs to run, or its bounds or its pause have changed: the next round begins within `pollMs`. */
   wake(): void;
   /** Why a pool that wants more workers gets none; undefined: it does not want any, or gets them. */
   refusal(pool: string): string | undefined;
@@ -50,9 +52,11 @@ const currentMs = 1_000;
 export const maxCounted = 10_000;
 
 type State = ScaledPool & {
-  readonly need: Need;
+  /** Workers that were needed. */
+  readonly needed: Peak;
   readonly decisions: Scaling[];
-  grewMs: number;
+  /** When it last grew, by the monotonic clock. */
+  grewAtMs: number;
   /** The last refusal of growth, and when it was last repeated; undefined: growth was granted since. */
   refused: (Ceiling & { readonly atMs: number }) | undefined;
 };
@@ -63,7 +67,7 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
   const { store, clock, rule, ceilings, log } = parts;
   const states: State[] = parts.pools.map((pool) => ({
     ...pool,
-    ...{ need: createNeed(rule.idleMs), decisions: [], grewMs: Number.NEGATIVE_INFINITY, refused: undefined },
+    ...{ needed: createPeak(rule.idleMs), decisions: [], grewAtMs: Number.NEGATIVE_INFINITY, refused: undefined },
   }));
   const loop = createLoop({
     ...{ name: "autoscaler", clock, everyMs: parts.pollMs, startsAtOnce: true, onError: parts.onError },
@@ -73,48 +77,58 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
     },
   });
 
-  /** Whether jobs may wait in the store, and it matters how many. */
-  function hasStoredWork({ pool, dispatcher }: State): boolean {
-    return pool.target() < pool.bounds().max && dispatcher.mayStart() && dispatcher.mayHaveMore();
+  /** Whether jobs may wait in the store, and their number may make the pool grow. */
+  function hasStoredWork(state: State): boolean {
+    const { pool, dispatcher } = state;
+    return pool.target() < pool.bounds().max && stopped(state) === undefined && dispatcher.mayHaveMore();
   }
 
   async function count(asked: readonly State[]): Promise<ReadonlyMap<State, Ready>> {
     const pools = asked.map(({ pool }) => {
-      const most = Math.min(2 * Math.max(pool.target(), 1), pool.bounds().max);
-      return { pool: pool.name, max: Math.min(most * Math.max(rule.jobsPerWorker, pool.concurrency) + 1, maxCounted) };
+      const workers = Math.min(2 * Math.max(pool.target(), 1), pool.bounds().max);
+      return {
+        pool: pool.name,
+        max: Math.min(workers * Math.max(rule.jobsPerWorker, pool.concurrency) + 1, maxCounted),
+      };
     });
     const found = await store.ready({ pools, now: clock.now() });
     return new Map(asked.map((state, index) => [state, found[index] ?? nothing]));
   }
 
-  /** Gives when the next round comes: see `createLoop`. */
+  /** Returns when the next round begins: see `createLoop`. */
   function scaleAll(stored: ReadonlyMap<State, Ready>): number | undefined {
     let isResting = true;
     for (const state of states) {
       const load = loadOf(state, stored.get(state) ?? nothing);
       scale(state, load);
       const { min, max } = load;
-      isResting &&= state.pool.target() === min && (min === max || load.isPaused || !hasWork(state));
+      isResting &&= state.pool.target() === min && (min === max || load.stopped !== undefined || !hasWork(state));
     }
     return isResting ? Number.POSITIVE_INFINITY : undefined;
   }
 
   const hasWork = ({ dispatcher }: State) => dispatcher.mayHaveMore() || dispatcher.waiting().length > 0;
 
-  function loadOf({ pool, dispatcher, need, grewMs }: State, stored: Ready): PoolLoad {
+  function stopped({ dispatcher }: State): string | undefined {
+    if (!dispatcher.isLeasing()) return "the server starts no more jobs";
+    return dispatcher.isPaused() ? "the pool is paused" : undefined;
+  }
+
+  function loadOf(state: State, stored: Ready): PoolLoad {
+    const { pool, dispatcher, needed, grewAtMs } = state;
     const nowMs = clock.monotonicMs();
     const now = clock.now();
     const { concurrency } = pool;
     const waiting = dispatcher.waiting();
-    const { running, most } = dispatcher.takeChunks();
-    need.record(Math.ceil(most / concurrency), nowMs);
+    const { running, peak } = dispatcher.chunkPeak();
+    needed.record(Math.ceil(peak / concurrency), nowMs);
     const oldestAt = waiting.reduce((at, { runAt }) => Math.min(at, runAt), stored.oldestAt ?? now);
     return {
       ...{ ...pool.bounds(), target: pool.target(), concurrency },
-      ...{ isPaused: !dispatcher.mayStart(), isBroken: !pool.canRun() },
-      ...{ ready: stored.jobs + waiting.length, oldestMs: now - oldestAt },
+      ...{ stopped: stopped(state), isBlocked: !pool.canRun() || parts.isBehind() },
+      ...{ eligible: stored.jobs + waiting.length, oldestMs: now - oldestAt },
       isFull: running >= pool.target() * concurrency,
-      ...{ needed: need.most(nowMs), sinceGrowthMs: nowMs - grewMs },
+      ...{ needed: needed.value(nowMs), sinceGrowthMs: nowMs - grewAtMs },
     };
   }
 
@@ -128,9 +142,9 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
     const isRefused = ceiling !== undefined && target - from > ceiling.workers;
     const to = isRefused ? from + ceiling.workers : target;
     if (to !== from) {
-      if (to > from) state.grewMs = clock.monotonicMs();
+      if (to > from) state.grewAtMs = clock.monotonicMs();
       state.pool.setTarget(to);
-      if (to > from) state.dispatcher.hint(); // it does not see that there are places more
+      if (to > from) state.dispatcher.hint(); // the pool does not report its new places
       keep(state, { at: clock.now(), from, to, why });
       log.info({ pool: state.pool.name, from, to, why }, `a pool ${to > from ? "grows" : "shrinks"}`);
     }

@@ -19,7 +19,7 @@ import type { Backlog } from "../admit/backlog.ts";
 import { nextPollMs, type Polling } from "../poller.ts";
 import { createPrefetch } from "./prefetch.ts";
 import { createChunkSize } from "./chunk-size.ts";
-import { asCancelled, type Chunks, createInFlight, unrun } from "./in-flight.ts";
+import { asCancelled, type ChunkPeak, createInFlight, unrun } from "./in-flight.ts";
 import { createWaitingLeases } from "./waiting-leases.ts";
 
 /** `stop` drains, and resolves once no job runs; the pool decides how long that takes. */
@@ -38,8 +38,8 @@ export type Dispatcher = Service & {
   waiting(): readonly Lease[];
   /** Whether the store may hold due jobs that no lease under way asks for. */
   mayHaveMore(): boolean;
-  /** Chunks that workers run, and the most they ran at once since the last call. */
-  takeChunks(): Chunks;
+  /** Chunks that workers run, and the most they ran at once since the last call, which resets it. */
+  chunkPeak(): ChunkPeak;
   /**
    * Tells a running job to stop; one that still waits for a worker is settled as cancelled. False: it is not here; should a
    * lease under way bring it, it is not started.
@@ -52,8 +52,8 @@ export type Dispatcher = Service & {
   /** While it is paused it leases nothing, and releases what did not begin. What runs goes on. Safe to repeat. */
   setPaused(isPaused: boolean): void;
   isPaused(): boolean;
-  /** Whether jobs may start: it is not paused, and it leases. */
-  mayStart(): boolean;
+  /** From `start` until it drains, or a call of the store fails for good. A pause changes nothing here. */
+  isLeasing(): boolean;
   /** Leases nothing more, and releases what did not begin. What runs goes on. Safe to repeat. */
   drain(): void;
 };
@@ -300,7 +300,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     started: inFlight.leases,
     waiting: () => waiting.leases,
     mayHaveMore: () => state.mayHaveMore,
-    takeChunks: inFlight.takeChunks,
+    chunkPeak: inFlight.chunkPeak,
     cancel(seq) {
       const job = waiting.leases.find((each) => each.seq === seq);
       if (job && waiting.remove(job)) {
@@ -323,7 +323,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     },
     setPaused,
     isPaused: () => state.isPaused,
-    mayStart,
+    isLeasing: () => state.isLeasing,
     drain,
     async stop() {
       drained ??= createSignal();

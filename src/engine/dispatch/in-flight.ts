@@ -5,7 +5,8 @@ import type { Ended } from "../../pool/pool.ts";
 /** A chunk under way: its jobs that are not reported yet. */
 export type InFlightChunk = Set<Lease>;
 
-export type Chunks = { readonly running: number; readonly most: number };
+/** Chunks under way, and the most there were at once. */
+export type ChunkPeak = { readonly running: number; readonly peak: number };
 
 export type InFlight = {
   begin(leases: readonly Lease[]): InFlightChunk;
@@ -13,21 +14,21 @@ export type InFlight = {
   remove(chunk: InFlightChunk, lease: Lease): boolean;
   /** Jobs in all chunks. */
   count(): number;
-  /** Chunks under way, and the most there were at once since the last call. */
-  takeChunks(): Chunks;
+  /** The peak since the last call, which resets it to what runs now. */
+  chunkPeak(): ChunkPeak;
   leases(): Lease[];
 };
 
 export function createInFlight(): InFlight {
   const chunks = new Set<InFlightChunk>();
   let count = 0;
-  let most = 0;
+  let peak = 0;
   return {
     begin(leases) {
       const chunk = new Set(leases);
       chunks.add(chunk);
       count += leases.length;
-      most = Math.max(most, chunks.size);
+      peak = Math.max(peak, chunks.size);
       return chunk;
     },
     remove(chunk, lease) {
@@ -37,10 +38,10 @@ export function createInFlight(): InFlight {
       return true;
     },
     count: () => count,
-    takeChunks() {
-      const taken = { running: chunks.size, most };
-      most = chunks.size;
-      return taken;
+    chunkPeak() {
+      const since = { running: chunks.size, peak };
+      peak = chunks.size;
+      return since;
     },
     leases: () => [...chunks].flatMap((chunk) => [...chunk]),
   };

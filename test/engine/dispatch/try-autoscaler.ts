@@ -19,7 +19,16 @@ export async function tryAutoscaler(t: TestContext, given: TryAutoscaler = {}) {
   const clock = createFakeClock();
   const { log, lines } = keptLog();
   const bounds = { min, max };
-  const has = { target: max, isPaused: false, isBroken: false, running: 0, most: 0, calls: 0 };
+  const has = {
+    target: max,
+    isPaused: false,
+    isLeasing: true,
+    isBehind: false,
+    isBroken: false,
+    running: 0,
+    peak: 0,
+    calls: 0,
+  };
   /** When each job that waits in the store is due. */
   const queue: number[] = [];
   /** Jobs that the dispatcher holds. */
@@ -29,10 +38,17 @@ export async function tryAutoscaler(t: TestContext, given: TryAutoscaler = {}) {
 
   function startJobs(): void {
     const places = Math.max(has.target, 1) * concurrency;
-    while (!has.isPaused && !has.isBroken && has.running < places && queue.length > 0) {
+    while (
+      !has.isPaused &&
+      has.isLeasing &&
+      !has.isBehind &&
+      !has.isBroken &&
+      has.running < places &&
+      queue.length > 0
+    ) {
       queue.shift();
       has.running += 1;
-      has.most = Math.max(has.most, has.running);
+      has.peak = Math.max(has.peak, has.running);
       clock.after(tookMs, () => {
         has.running -= 1;
         startJobs();
@@ -49,14 +65,15 @@ export async function tryAutoscaler(t: TestContext, given: TryAutoscaler = {}) {
       },
     },
     dispatcher: {
-      mayStart: () => !has.isPaused,
+      isPaused: () => has.isPaused,
+      isLeasing: () => has.isLeasing,
       hint: startJobs,
       mayHaveMore: () => queue.length > 0,
       waiting: () => held,
-      takeChunks() {
-        const taken = { running: has.running, most: has.most };
-        has.most = has.running;
-        return taken;
+      chunkPeak() {
+        const since = { running: has.running, peak: has.peak };
+        has.peak = has.running;
+        return since;
       },
     },
   };
@@ -68,6 +85,7 @@ export async function tryAutoscaler(t: TestContext, given: TryAutoscaler = {}) {
   const errors: unknown[] = [];
   const autoscaler = createAutoscaler({
     ...{ ...roomy, pools: [scaled], store: given.store ?? { ready }, clock, log, ceilings },
+    isBehind: () => has.isBehind,
     onError(error) {
       errors.push(error);
       return 1_000;

@@ -6,6 +6,7 @@ import { defaultRetryPolicy } from "../../../src/job/backoff.ts";
 import { isUnavailable } from "../../../src/errors.ts";
 import { transition } from "../../../src/job/transition.ts";
 import type { Ended } from "../../../src/pool/pool.ts";
+import type { Bounds } from "../../../src/pool/size.ts";
 import { createMemoryStore } from "../../../src/store/memory.ts";
 import type { LeaseRequest, Leased } from "../../../src/store/store.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
@@ -15,7 +16,7 @@ import { createFakePool } from "../../pool/fake-pool.ts";
 
 export function tryDispatcher(
   t: TestContext,
-  overrides: Partial<DispatcherParts> & { readonly workers?: number } = {},
+  overrides: Partial<DispatcherParts> & { readonly workers?: number | Bounds } = {},
 ) {
   const { workers = 2, ...parts } = overrides;
   const clock = createFakeClock(t0);
