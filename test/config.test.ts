@@ -161,9 +161,9 @@ suite("pools", () => {
 
   test("jobs run beside each other in a worker where work is io, as many as is asked for, and never where it is cpu", () => {
     const { pools } = parse({
-      yaml: "pools: {calls: {work: io, workers: 4, concurrency: 256}, both: {work: mixed, concurrency: 2}}",
+      yaml: "pools: {calls: {work: io, workers: 64, concurrency: 512}, both: {work: mixed, concurrency: 2}}",
     });
-    assert.deepEqual([pools["calls"]?.concurrency, pools["both"]?.concurrency], [256, 2]);
+    assert.deepEqual([pools["calls"]?.concurrency, pools["both"]?.concurrency], [512, 2]);
     const [cpu, many, none] = mistakes({
       yaml: "pools: {cpu: {concurrency: 2}, io: {workers: 64, concurrency: 513}}",
     });

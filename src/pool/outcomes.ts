@@ -1,7 +1,7 @@
 /** How the jobs of a chunk ended: as its thread reports, or by its flags when the thread died. */
 import type { Failure, Lease, Outcome } from "../job/job.ts";
 import type { ChunkOutcome, ChunkOutcomes, RecordedSpans, StopReason } from "./chunk.ts";
-import { standingOf, stopReasonOf, threadOf } from "./flags.ts";
+import { standingOf, stopReasonOf, threadOf, withdraw } from "./flags.ts";
 import type { HandBacks } from "./hand-backs.ts";
 import { cut, textOf } from "./sanitize.ts";
 import { loggedSpans } from "./span-log.ts";
@@ -85,7 +85,10 @@ export function createOutcomes(parts: OutcomesParts): Outcomes {
     },
     ofDeath(slot, error, now) {
       const { leases, flags, fault } = slot;
-      const standings = leases.map((_, index) => standingOf(flags, index));
+      // withdrawn first: a thread that is told to end goes on for a moment, and must begin none that is released
+      const standings = leases.map((_, index) =>
+        withdraw(flags, index, "released") ? "waiting" : standingOf(flags, index),
+      );
       const hasCulprit = standings.includes("running");
       const isUnsendable = threadOf(flags) === 0 && isNotSent(error);
       const endedOf = (lease: Lease, index: number): Ended | undefined => {

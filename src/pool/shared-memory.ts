@@ -3,7 +3,7 @@
  * space is reserved at once, but only what it has grown to takes memory.
  */
 
-/** Most slots of a pool: twice as many as jobs of 1,024 workers that run 32 each. */
+/** Most slots of a pool: twice as many as jobs that the configuration lets it run at once (`maxAtOnce` of config/rules.ts). */
 export const maxSlots = 65_536;
 
 /** Empty, with room for `maxSlots` of this size. */

@@ -1,0 +1,24 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { mostWorkersAt } from "../../src/config/rules.ts";
+import { createPoolSize } from "../../src/pool/size.ts";
+import { createSlots } from "../../src/pool/slots.ts";
+import { newLease } from "../support/samples.ts";
+
+test("the largest pool that may be configured has a slot for each job at once, and as many while all its threads end", () => {
+  const leases = [newLease()];
+  for (const concurrency of [32, 1024]) {
+    const workers = mostWorkersAt(concurrency);
+    const slots = createSlots({ size: createPoolSize({ min: 0, max: workers }), concurrency });
+    const takeAll = () => {
+      while (slots.take(leases, { onEnded() {} }, 0) !== undefined);
+      return slots.busy.size;
+    };
+    assert.equal(takeAll(), workers * concurrency);
+    for (const slot of slots.busy) {
+      slots.quarantine(slot);
+      slots.giveBack(slot);
+    }
+    assert.deepEqual([takeAll(), slots.free()], [workers * concurrency, 0]);
+  }
+});
