@@ -62,6 +62,7 @@ type State = ScaledPool & {
 };
 
 const nothing: Ready = { jobs: 0, oldestAt: null };
+const some: Ready = { jobs: 1, oldestAt: null };
 
 export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
   const { store, clock, rule, ceilings, log } = parts;
@@ -99,13 +100,16 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
   function scaleAll(stored: ReadonlyMap<State, Ready>): number | undefined {
     let isResting = true;
     for (const state of states) {
-      const load = loadOf(state, stored.get(state) ?? nothing);
+      const load = loadOf(state, stored.get(state) ?? uncounted(state));
       scale(state, load);
       const { min, max } = load;
       isResting &&= state.pool.target() === min && (min === max || load.stopped !== undefined || !hasWork(state));
     }
     return isResting ? Number.POSITIVE_INFINITY : undefined;
   }
+
+  /** A pool that cannot grow has no need of their number, but does not shrink while there may be any. */
+  const uncounted = ({ dispatcher }: State) => (dispatcher.mayHaveMore() ? some : nothing);
 
   const hasWork = ({ dispatcher }: State) => dispatcher.mayHaveMore() || dispatcher.waiting().length > 0;
 

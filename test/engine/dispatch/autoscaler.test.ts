@@ -296,6 +296,20 @@ suite("a decision", () => {
     assert.equal(has.target, 10);
   });
 
+  test("is not to shrink while jobs wait, also at the maximum and when none could start for long", async (t) => {
+    const { submit, pass, has, startJobs } = await tryAutoscaler(t);
+    submit(1_000);
+    await pass(500);
+    assert.equal(has.target, 10);
+    has.isBehind = true;
+    await pass(40_000, () => {}, 100);
+    assert.equal(has.target, 10);
+    has.isBehind = false;
+    startJobs();
+    await pass(60_000, () => {}, 100);
+    assert.equal(has.target, 2);
+  });
+
   test("to shrink follows a pause at once, and growth follows its end", async (t) => {
     const { submit, pass, has, autoscaler, startJobs } = await tryAutoscaler(t, { tookMs: 1_000 });
     submit(100);
