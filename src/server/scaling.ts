@@ -81,7 +81,7 @@ export function misfitOf(
   if (usedBytes > limitBytes) {
     return misfit(
       "maxWorkers",
-      "the server takes more memory than it has without any worker: pools do not grow; see autoscale.memoryMiB",
+      "the server needs more memory than its limit without any worker: no pool grows beyond its min or a first worker; raise autoscale.memoryMiB, or give the server more",
     );
   }
   if (needMiB("minWorkers") > limitMiB) {

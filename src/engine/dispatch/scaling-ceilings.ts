@@ -34,7 +34,7 @@ export function createCeilings({ pools, cpuPools, cores, workerBytes, memory, cl
     return new Map(pools.map((pool) => [pool.name, pool.workers()]));
   }
 
-  /** Workers that may exist and did not at the last two readings are not, or not wholly, in what was measured: they count with their price. */
+  /** A worker that was not there at both of the last readings may have been starting: it is not wholly measured, and its price is added. */
   function byMemory(): Ceiling {
     const nowMs = clock.monotonicMs();
     if (nowMs - read.atMs >= readMs) read = { ...memory(), atMs: nowMs, workers: workersNow(), before: read.workers };
