@@ -121,7 +121,7 @@ export function createPool(options: PoolOptions): RetirablePool {
       giveUpWaiting(boots.working());
     },
   });
-  const stalls = createStalls(options.graceMs, (threadId, stillMs) => void ends.onStalled(threadId, stillMs));
+  const stalls = createStalls(options.graceMs, (...stall) => void ends.onStalled(...stall));
   const ends = createThreadEnds({
     ...{ pool: name, slots, stalls, terminations: ending, threadWith: threads.withId, log },
     isStopping: () => isStopping,

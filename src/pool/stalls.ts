@@ -12,6 +12,8 @@ export type Stalls = {
   check(threadIds: Iterable<number>): void;
   /** Whether the thread has started, and nothing has blocked its loop just now: others should get what comes. */
   isOpen(threadId: number): boolean;
+  /** Whether its loop stands still, so that `onStalled` is called unless it turns soon. */
+  standsStill(threadId: number): boolean;
 };
 
 /** A grace may be shorter, but a loop that stands still for less is no news, on a busy machine least of all. */
@@ -20,14 +22,25 @@ const leastMs = 1_000;
 const longestGapMs = 500;
 const lateMs = 3 * pulseMs;
 
-/** Times are the machine's: see pulse.ts. `onStalled` is called once for each time that a loop stands still. */
-export function createStalls(graceMs: number, onStalled: (threadId: number, stillMs: number) => void): Stalls {
+/**
+ * Called once for each time that a loop stands still, after half of the time that it may: one that does so for `restMs` more is
+ * over it.
+ */
+export type OnStalled = (threadId: number, stillMs: number, restMs: number) => void;
+
+/** A loop may stand still for the grace, but at least for a second. Times are the machine's: see pulse.ts. */
+export function createStalls(graceMs: number, onStalled: OnStalled): Stalls {
   const pulses = new Map<number, Pulse>();
   /** When the loop had turned last of a thread that was reported. */
   const reported = new Map<number, number>();
-  const limitMs = Math.max(graceMs, leastMs) + pulseMs;
+  const halfMs = (Math.max(graceMs, leastMs) + pulseMs) / 2;
   let watchedSince = Number.POSITIVE_INFINITY;
   let checkedAt = Number.NEGATIVE_INFINITY;
+
+  function isLate(threadId: number): boolean {
+    const pulse = pulses.get(threadId);
+    return pulse !== undefined && systemClock.exactNow() - turnedAt(pulse) >= lateMs;
+  }
 
   return {
     ready: (threadId, pulse) => void pulses.set(threadId, pulse),
@@ -40,20 +53,18 @@ export function createStalls(graceMs: number, onStalled: (threadId: number, stil
       const now = systemClock.exactNow();
       if (now - checkedAt > longestGapMs) watchedSince = now;
       checkedAt = now;
-      if (now - watchedSince < limitMs || isDebugged()) return; // who debugs stops at breakpoints
+      if (now - watchedSince < halfMs || isDebugged()) return; // who debugs stops at breakpoints
       for (const threadId of threadIds) {
         const pulse = pulses.get(threadId);
         if (!pulse) continue;
         const since = turnedAt(pulse);
         const stillMs = now - Math.max(since, watchedSince);
-        if (stillMs < limitMs || reported.get(threadId) === since) continue;
+        if (stillMs < halfMs || reported.get(threadId) === since) continue;
         reported.set(threadId, since);
-        onStalled(threadId, stillMs);
+        onStalled(threadId, stillMs, halfMs);
       }
     },
-    isOpen(threadId) {
-      const pulse = pulses.get(threadId);
-      return pulse !== undefined && systemClock.exactNow() - turnedAt(pulse) < lateMs;
-    },
+    isOpen: (threadId) => pulses.has(threadId) && !isLate(threadId),
+    standsStill: (threadId) => isLate(threadId) && !isDebugged(),
   };
 }

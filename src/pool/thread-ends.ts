@@ -3,7 +3,7 @@
  * failed, or stopped, and what ran beside it is handed back. Where it is not known which one it was, none is blamed.
  */
 import type { Worker } from "node:worker_threads";
-import { systemClock } from "../clock.ts";
+import { pause, systemClock } from "../clock.ts";
 import { messageOf } from "../errors.ts";
 import type { Failure, Lease } from "../job/job.ts";
 import { jobFields } from "../job/log-fields.ts";
@@ -24,8 +24,8 @@ export type ThreadEnds = {
   onFault(message: Extract<ThreadMessage, { readonly kind: "fault" }>): void;
   /** The job that the slot runs did not stop. */
   kill(slot: Slot): void;
-  /** The event loop of the thread stands still. */
-  onStalled(threadId: number, stillMs: number): Promise<void>;
+  /** The event loop of the thread has stood still for `stillMs`, and may for `restMs` more. */
+  onStalled(threadId: number, stillMs: number, restMs: number): Promise<void>;
   /** The run of the slot was rejected: its thread ended, unless its chunk never got one. */
   onDeath(slot: Slot, error: unknown): void;
   /** Takes back a chunk that no thread took. The thread that it was posted to, if any, takes nothing, and is ended. */
@@ -37,14 +37,19 @@ export type ThreadEndsParts = {
   readonly slots: Pick<Slots, "at" | "busy" | "quarantine">;
   readonly threadWith: (threadId: number) => Worker | undefined;
   readonly terminations: Pick<ThreadTerminations, "watch">;
-  readonly stalls: Pick<Stalls, "pulseOf">;
+  readonly stalls: Pick<Stalls, "pulseOf" | "standsStill">;
   readonly isStopping: () => boolean;
   readonly log: Log;
 };
 
+/** Who blocks an event loop: a job, what it left behind, or, as `null`, nobody knows who. */
+type Blocking = { readonly origin: Origin | null; readonly at?: string };
+
 const maxErrorChars = 4000;
 /** How long a thread may take to say whose code it runs. */
 const answerMs = 5_000;
+
+const never = new AbortController().signal;
 
 export function createThreadEnds(parts: ThreadEndsParts): ThreadEnds {
   const { pool, slots, threadWith, terminations, stalls, isStopping, log } = parts;
@@ -79,8 +84,7 @@ export function createThreadEnds(parts: ThreadEndsParts): ThreadEnds {
     return running.length === 1 ? running[0] : undefined;
   }
 
-  /** Who is to blame for an event loop that stands still: a job, what it left behind, or, as `null`, nobody knows who. */
-  async function findBlocking(threadId: number): Promise<{ origin: Origin | null; at?: string }> {
+  async function findBlocking(threadId: number): Promise<Blocking> {
     const code = await whoseCode(threadId, systemClock, answerMs).catch((error: unknown) => {
       log.debug({ pool, error: messageOf(error) }, "a worker cannot be asked what blocks it");
       return undefined;
@@ -97,17 +101,31 @@ export function createThreadEnds(parts: ThreadEndsParts): ThreadEnds {
       endThread(thread, { origin, failure });
     },
     kill(slot) {
+      // it cannot stop while the loop stands still, perhaps by another job: `onStalled` finds out
+      const isBlocked = slotsOf(slot.thread).length > 1 && stalls.standsStill(slot.thread);
+      if (isBlocked && !isStopping()) return;
       const lease = slot.leases[slot.seen] as Lease;
       log.warn(jobFields(lease), "a job did not stop when it was told to: its worker is ended");
       const message = "another job did not stop when it was told to";
       endThread(slot.thread, { origin: lease, failure: { reason: "worker_died", message, retryable: true } }, slot);
     },
-    async onStalled(threadId, stillMs) {
+    async onStalled(threadId, halfMs, restMs) {
       const pulse = stalls.pulseOf(threadId);
-      const before = pulse && turnedAt(pulse);
-      const { origin, at } = await findBlocking(threadId);
-      const hasGoneOn = !pulse || turnedAt(pulse) !== before;
-      if (hasGoneOn || isStopping() || !threadWith(threadId)) return;
+      const since = pulse && turnedAt(pulse);
+      const isStill = () => pulse && turnedAt(pulse) === since && threadWith(threadId) && !isStopping();
+      const beganMs = systemClock.monotonicMs();
+      let blocking: Blocking;
+      let asked = findBlocking(threadId);
+      for (;;) {
+        const [before] = await Promise.all([asked, pause(systemClock, restMs, never)]);
+        if (!isStill()) return;
+        asked = findBlocking(threadId);
+        blocking = await asked;
+        if (!isStill()) return;
+        if (isSame(blocking.origin, before.origin)) break; // else several jobs compute in turn, and none is known to do so for long
+      }
+      const { origin, at } = blocking;
+      const stillMs = halfMs + systemClock.monotonicMs() - beganMs;
       const jobs = slotsOf(threadId).flatMap(runningOf);
       const fields = { ...whose(pool, origin), stillMs: Math.round(stillMs), jobs: jobs.length, at };
       log.warn(fields, stallText(origin, jobs));
@@ -147,6 +165,12 @@ function ofThread(fault: Fault, those: readonly Slot[]): ThreadFault {
 /** Fields for the log: a job's where the code is one's. */
 function whose(pool: string, origin: Origin | null) {
   return origin !== null && origin.id !== null ? jobFields({ ...origin, pool }) : { pool, task: origin?.task };
+}
+
+function isSame(one: Origin | null, other: Origin | null): boolean {
+  if (one === null || other === null) return one === other;
+  if (one.id === null || other.id === null) return one.id === other.id && one.task === other.task;
+  return one.id === other.id && one.attempt === other.attempt;
 }
 
 function isOf(origin: Origin, lease: Lease): boolean {

@@ -110,7 +110,10 @@ export function createPoolThreads(parts: PoolThreadsParts): PoolThreads {
   /** Each idle thread takes one; for those beyond them threads start, while there are fewer than may be. */
   function runNothing(times: number): void {
     threads.options.maxThreads = size.capacity();
-    for (let run = 0; run < times; run += 1) void threads.run(noChunk).catch(nothing); // its thread ended meanwhile
+    for (let run = 0; run < times; run += 1) {
+      // the signal keeps it out of the queue in which piscina would hold chunks back behind it, though threads have room for them
+      void threads.run(noChunk, { signal: signalFor(nothing) }).catch(nothing); // its thread ended meanwhile
+    }
   }
 
   return {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
 import type { Lease } from "../../src/job/job.ts";
 import { childSpanId, attemptSpanId } from "../../src/job/trace.ts";
-import { createFakeClock } from "../support/fake-clock.ts";
+import { createFakeClock, turn } from "../support/fake-clock.ts";
 import { until } from "../support/until.ts";
 import { blocking } from "./blocking.ts";
 import { job, shown, tryPool, type TryOptions } from "./try-pool.ts";
@@ -210,6 +210,25 @@ describe("a job that blocks its thread for longer than the grace", () => {
     assert.deepEqual(await outcomes(), kinds(3, "released"));
     const line = lines.find(({ text }) => text.startsWith("what a job left behind blocks a worker"));
     assert.equal(line?.fields["job"], left.id);
+  });
+
+  test("is named, and not a neighbour that is told to stop meanwhile and cannot", async (t) => {
+    const neighbour = job("waits", "finish");
+    const { pool, outcomes, events } = await open(t, [neighbour], { graceMs });
+    const culprit = job("shares", "spin");
+    const blocked = pool.run([culprit]);
+    while (!events.some(({ event }) => event.kind === "log" && event.text === "spins")) await turn();
+    pool.cancel(neighbour.seq);
+    assert.deepEqual((await blocked).map(shown), ["failed worker_blocked"]);
+    assert.deepEqual(await outcomes(), ["cancelled"]);
+  });
+
+  test("is not one of many that compute one after the other, each for less", async (t) => {
+    const { pool } = tryPool(t, { work: "io", concurrency, graceMs });
+    const ends = Array.from({ length: concurrency }, () => pool.run([job("shares", "burst")]));
+    const all = new Set((await Promise.all(ends)).flat().map(shown));
+    all.delete("released"); // on a machine so busy that the thread cannot answer
+    assert.deepEqual([...all], ["succeeded"]);
   });
 
   test("does not keep others from a thread that is open", async (t) => {

@@ -26,7 +26,13 @@ function afterDeath(jobs: number, culprit?: number) {
   });
   if (culprit !== undefined) enterCode(pulse, all[culprit]?.index ?? assert.fail());
   const ends = createThreadEnds({
-    ...{ pool: "tried", slots, log, stalls: { pulseOf: () => pulse }, terminations: { watch() {} } },
+    ...{
+      pool: "tried",
+      slots,
+      log,
+      stalls: { pulseOf: () => pulse, standsStill: () => false },
+      terminations: { watch() {} },
+    },
     ...{ threadWith: () => undefined, isStopping: () => false },
   });
   const outcomes = createOutcomes({

@@ -16,10 +16,21 @@ export function createTestPermits(limit = Number.POSITIVE_INFINITY): TestPermits
   const want = () => listeners.forEach((listener) => listener());
 
   /** Calls back again and again meanwhile, as the server does. */
-  async function waitForRelease(): Promise<void> {
+  async function waitForRelease(signal: AbortSignal): Promise<void> {
     const timer = setInterval(want, 10);
-    await new Promise<void>((resolve) => void waiting.push(resolve));
-    clearInterval(timer);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const giveUp = () => {
+      waiting.splice(waiting.indexOf(resolve), 1);
+      reject(signal.reason);
+    };
+    waiting.push(resolve);
+    signal.addEventListener("abort", giveUp, { once: true });
+    try {
+      await promise;
+    } finally {
+      clearInterval(timer);
+      signal.removeEventListener("abort", giveUp);
+    }
   }
 
   return {
@@ -28,7 +39,7 @@ export function createTestPermits(limit = Number.POSITIVE_INFINITY): TestPermits
     want,
     async acquire(signal) {
       signal.throwIfAborted();
-      if (held >= limit) await waitForRelease();
+      if (held >= limit) await waitForRelease(signal);
       else held += 1;
       let isHeld = true;
       return {

@@ -210,3 +210,50 @@ suite("a probe", () => {
     assert.deepEqual(looked, [["away", "well"], ["away"], ["away"]]);
   });
 });
+
+suite("a set-up that several attempts wait for", () => {
+  function trySlow() {
+    const state = { setUps: 0, stopped: 0, done: Promise.withResolvers<string>() };
+    const slow = defineResource({
+      name: "slow",
+      async setup({ signal }) {
+        state.setUps += 1;
+        const { promise, reject } = Promise.withResolvers<never>();
+        signal.addEventListener("abort", () => {
+          state.stopped += 1;
+          reject(signal.reason);
+        });
+        return Promise.race([state.done.promise, promise]);
+      },
+    });
+    const thread = tryThreads(slow).join();
+    const got: unknown[] = [];
+    return { state, got, attempt: (signal?: AbortSignal) => thread.attempt((value) => got.push(value), signal) };
+  }
+
+  test("goes on for the others when one of them is told to stop, and is theirs", async () => {
+    const { state, got, attempt } = trySlow();
+    const stop = new AbortController();
+    const first = attempt(stop.signal);
+    const others = [attempt(), attempt()];
+    await turn();
+    stop.abort(new Error("told to stop"));
+    await assert.rejects(first, /told to stop/);
+    state.done.resolve("set up");
+    await Promise.all(others);
+    assert.deepEqual([state.setUps, state.stopped, got], [1, 0, ["set up", "set up"]]);
+  });
+
+  test("stops when all of them are told to, and begins again for the next", async () => {
+    const { state, got, attempt } = trySlow();
+    const stop = new AbortController();
+    const both = [attempt(stop.signal), attempt(stop.signal)];
+    await turn();
+    stop.abort(new Error("told to stop"));
+    const next = attempt();
+    for (const each of both) await assert.rejects(each, /told to stop/);
+    state.done.resolve("set up");
+    await next;
+    assert.deepEqual([state.setUps, state.stopped, got], [2, 1, ["set up"]]);
+  });
+});

@@ -1,15 +1,22 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { defineTask, type TaskContext } from "../../../src/pool/task.ts";
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** Does to its thread what the jobs beside it notice. */
 const ways: { readonly [how: string]: (ctx: TaskContext<undefined>) => unknown } = {
-  spin() {
+  spin(ctx) {
+    ctx.log.info("spins");
     for (;;);
   },
   async spinLater() {
     await turn();
     for (;;);
+  },
+  /** Computes for 100 ms when the others that wait for the same second do. */
+  async burst() {
+    await sleep(1_000 - (Date.now() % 1_000));
+    for (const endsMs = performance.now() + 100; performance.now() < endsMs; );
   },
   wait() {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);

@@ -8,9 +8,9 @@ const never = new AbortController().signal;
 const idleMs = 1000;
 
 /** Connections that do nothing, and permits that are counted. */
-function open(openOne?: () => Promise<Connection>, openMs = 0, keptMs = idleMs) {
+function open(openOne?: () => Promise<Connection>, openMs = 0, keptMs = idleMs, limit?: number) {
   const clock = createFakeClock();
-  const permits = createTestPermits();
+  const permits = createTestPermits(limit);
   let opened = 0;
   const all: (Connection & { breakIt(): void })[] = [];
   const openNew = async () => {
@@ -138,4 +138,31 @@ test("closing closes what is idle at once, and what is in use when its job ends"
   await busy.end();
 
   assert.deepEqual([busy.connection.isUsable(), held()], [false, 0]);
+});
+
+test("jobs of a thread that wait get the connections that others give back, the first in front, and open none", async () => {
+  const { begin, next, giveBack, opened, held } = open(undefined, 0, idleMs, 1);
+  const { connection, end } = await begin();
+  const got: number[] = [];
+  const jobs = [1, 2, 3].map(async (job) => {
+    const handed = await next(never);
+    assert.ok("connection" in handed && handed.connection === connection);
+    got.push(job);
+    await giveBack(handed.connection);
+  });
+  await end();
+  await Promise.all(jobs);
+  assert.deepEqual([got, opened(), held()], [[1, 2, 3], 1, 1]);
+});
+
+test("a job that stops waiting gets no connection, and takes none from those behind it", async () => {
+  const { begin, next } = open(undefined, 0, idleMs, 1);
+  const { connection, end } = await begin();
+  const stop = new AbortController();
+  const stopped = next(stop.signal);
+  const behind = next(never);
+  stop.abort(new Error("told to stop"));
+  await assert.rejects(stopped, /told to stop/);
+  await end();
+  assert.deepEqual(await behind, { connection });
 });
