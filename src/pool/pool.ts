@@ -87,7 +87,7 @@ export function createPool(options: PoolOptions): RetirablePool {
   });
 
   const threads = createPoolThreads({
-    ...{ work: options.work, concurrency, size, idleMs: options.idleMs },
+    ...{ work: options.work, concurrency, size, idleMs: options.idleMs, isProbing: options.isProbing ?? false },
     data: {
       concurrency,
       clockOrigin: originOf(),
@@ -306,6 +306,7 @@ export function createPool(options: PoolOptions): RetirablePool {
     run,
     progressOf: events.progressOf,
     cancel: stopping.cancel,
+    withdraw: stopping.withdrawAll,
     releaseAll,
     retire() {
       threads.retire();

@@ -43,8 +43,8 @@ export type RunCallbacks = {
    */
   readonly onEnded: (ended: readonly Ended[]) => void;
   /**
-   * Jobs that were taken back before they began, from behind a slow job or by `releaseAll`: they may be run elsewhere at
-   * once. Absent: a slow job keeps those behind it, and what `releaseAll` takes back has ended as `released`.
+   * Jobs that were taken back before they began, from behind a slow job, by `withdraw` or by `releaseAll`: they may be run
+   * elsewhere at once. Absent: a slow job keeps those behind it, and what the others take back has ended as `released`.
    */
   readonly onReleased?: (leases: readonly Lease[]) => void;
   /** Progress and log lines. A line may come after the job's end. The server's log has the lines already. */
@@ -98,6 +98,8 @@ export type Pool = {
    * its chunk is never run. False: it does not run here. With a fence, only the attempt under it is meant.
    */
   cancel(seq: number, fence?: number): boolean;
+  /** Takes back what did not begin, also where a worker is still starting. What runs goes on. */
+  withdraw(): void;
   /**
    * Tells every running job to stop; those that obey, and those that did not begin, are released. From now on `run`
    * releases what it is given.
@@ -129,6 +131,8 @@ export type PoolOptions = PoolCode & {
   readonly work: "cpu" | "io" | "mixed" | "limited";
   readonly minWorkers: number;
   readonly maxWorkers: number;
+  /** Whether one worker is there in any case, also with a `min` of 0: it probes resources. Default: false. */
+  readonly isProbing?: boolean;
   /** Jobs that one worker runs at once. Default: 1. */
   readonly concurrency?: number;
   /** A thread above `minWorkers` that was idle for this long ends. */

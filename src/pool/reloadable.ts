@@ -67,6 +67,9 @@ export function createReloadablePool(make: (code: PoolCode) => RetirablePool, fi
       return undefined;
     },
     cancel: (seq, fence) => all().some((pool) => pool.cancel(seq, fence)),
+    withdraw() {
+      for (const pool of all()) pool.withdraw();
+    },
     releaseAll() {
       isStopping = true;
       for (const pool of all()) pool.releaseAll();

@@ -28,7 +28,7 @@ export type PoolThreads = {
   destroy(): Promise<void>;
 };
 
-export type PoolThreadsParts = Required<Pick<PoolOptions, "work" | "idleMs" | "concurrency">> & {
+export type PoolThreadsParts = Required<Pick<PoolOptions, "work" | "idleMs" | "isProbing" | "concurrency">> & {
   readonly size: PoolSize;
   readonly data: ThreadData;
   /** Chunks that are there, also those that wait for a thread. */
@@ -54,11 +54,12 @@ const nothing = () => {};
 type Candidate = Parameters<NonNullable<Piscina["options"]["loadBalancer"]>>[1][number];
 
 export function createPoolThreads(parts: PoolThreadsParts): PoolThreads {
-  const { work, concurrency, size, data, idleMs, isOpen, onPosted } = parts;
+  const { work, concurrency, size, data, idleMs, isProbing, isOpen, onPosted } = parts;
+  const kept = () => Math.max(size.bounds().min, isProbing ? 1 : 0);
   const parks = work === "cpu" && data.resources.length === 0; // connections live on between jobs
   const threads = new Piscina({
     filename: new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url).href,
-    minThreads: size.bounds().min,
+    minThreads: kept(),
     maxThreads: size.capacity(),
     concurrentTasksPerWorker: concurrency,
     loadBalancer: place,
@@ -147,13 +148,13 @@ export function createPoolThreads(parts: PoolThreadsParts): PoolThreads {
       bound();
     },
     resize(bounds) {
-      const { min: before } = size.bounds();
+      const before = kept();
       size.resize(bounds);
       bound();
-      if (isRetired || bounds.min === before) return;
-      threads.options.minThreads = bounds.min;
+      if (isRetired || kept() === before) return;
+      threads.options.minThreads = kept();
       // piscina starts what is missing when a run asks for it, and the idle time of a thread begins at the end of a run
-      runNothing(threads.idleThreads + Math.max(bounds.min - threads.threads.length, 0));
+      runNothing(threads.idleThreads + Math.max(kept() - threads.threads.length, 0));
     },
     retire() {
       isRetired = true;

@@ -33,15 +33,15 @@ export function createPools({ config, loaded, ...shared }: ServerPoolsParts): Se
   const pools: ThreadPool[] = [];
   const isolated: Pool[] = [];
   const reloads: (() => void)[] = [];
-  for (const [name, { work, minWorkers: configured, maxWorkers, concurrency }] of Object.entries(config.pools)) {
+  for (const [name, { work, minWorkers, maxWorkers, concurrency }] of Object.entries(config.pools)) {
     const options = {
       ...{ ...shared, name, work, graceMs: config.graceMs, loadMs: config.taskLoadMs },
       outputBounds: { maxBytes: config.limits.messageBytes - messageSlackBytes, maxValues: config.limits.values },
     };
     const code = () => codeOf(name, loaded());
-    const minWorkers = Math.max(configured, hasProbes(code(), config) ? 1 : 0); // one thread probes
+    const size = { minWorkers, maxWorkers, concurrency, idleMs: config.autoscale.idleMs };
     const make = (given: PoolCode) =>
-      createPool({ ...options, ...given, minWorkers, maxWorkers, concurrency, idleMs: config.autoscale.idleMs });
+      createPool({ ...options, ...size, ...given, isProbing: hasProbes(given, config) });
     if (config.watch) {
       const pool = createReloadablePool(make, code());
       pools.push(pool);

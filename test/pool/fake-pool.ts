@@ -347,6 +347,9 @@ export function createFakePool(parts: FakePoolParts): FakePool {
       }
       return false;
     },
+    withdraw() {
+      for (const chunk of chunks) withdrawWaiting(chunk);
+    },
     releaseAll,
     async destroy() {
       releaseAll();

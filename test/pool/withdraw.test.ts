@@ -137,3 +137,26 @@ test("no job is run twice and none is lost while chunks race with those who take
   const begun = lines.filter(({ text }) => text === "begun").map(({ fields }) => fields["job"]);
   assert.equal(new Set(begun).size, begun.length);
 });
+
+describe("withdraw", () => {
+  test("takes back a job whose worker is still starting, and the next one runs", async (t) => {
+    const { pool, released, events } = tryPool(t, { minWorkers: 0, maxWorkers: 1 });
+    const lease = job("echo", 1);
+    const chunk = pool.run([lease]);
+    pool.withdraw();
+    assert.deepEqual(released, [lease]);
+    assert.deepEqual([await chunk, events], [[], []]);
+    assert.deepEqual((await pool.run([job("echo", 2)])).map(shown), ["succeeded json 2"]);
+  });
+
+  test("takes back what waits behind a job that runs, which goes on", async (t) => {
+    const { pool, released, heard } = tryPool(t, { clock: createFakeClock(), maxWorkers: 1 });
+    const [first, ...others] = [job("waits", "finish"), job("echo", 1), job("echo", 2)];
+    const chunk = pool.run([first, ...others]);
+    await heard("waiting");
+    pool.withdraw();
+    assert.deepEqual(released, others);
+    pool.cancel(first.seq);
+    assert.deepEqual((await chunk).map(shown), [`succeeded json "done"`]);
+  });
+});

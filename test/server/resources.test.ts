@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { test } from "node:test";
 import { HealthCheckResponse_ServingStatus as Status, Health } from "../../src/gen/grpc/health/v1/health_pb.ts";
+import { AdminService } from "../../src/gen/millpond/v1/admin_pb.ts";
 import { JobState } from "../../src/gen/millpond/v1/job_pb.ts";
 import { openServer, ways } from "../rpc/fixtures.ts";
 
@@ -62,6 +63,12 @@ test("a database that is away at the start is told by health and Stats, and stop
     billing?.permits.map(({ permits, limit, held }) => [permits, limit, held]),
     [["connections", 3, 0]],
   );
+  const { resize } = await server
+    .clientOf(AdminService, ways.grpc)
+    .resizePool({ pool: "io", minWorkers: 0, maxWorkers: 2 });
+  assert.equal(resize?.configuredMinWorkers, 0);
+  const io = (await client.stats({})).snapshot?.pools.find(({ pool }) => pool === "io");
+  assert.deepEqual([io?.minWorkers, io?.workers], [0, 1], "the one that probes is no minimum of the pool");
   const done = await client.run({ job: { task: "echo" } });
   assert.equal(done.result?.state, JobState.SUCCEEDED);
 

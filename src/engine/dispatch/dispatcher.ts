@@ -282,6 +282,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 
   function setPaused(isPaused: boolean): void {
     state.isPaused = isPaused;
+    if (isPaused) pool.withdraw();
     hint();
   }
 

@@ -270,6 +270,9 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
       if (attempt) tellToStop(attempt, "cancelled");
       return attempt !== undefined;
     },
+    withdraw() {
+      for (const attempt of attempts) if (attempt.startedAt === null) tellToStop(attempt, "released");
+    },
     releaseAll,
     async destroy() {
       releaseAll();
