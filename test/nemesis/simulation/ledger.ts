@@ -168,7 +168,8 @@ export function createLedger({ world, record, isAlive, isShared }: LedgerParts):
     const delayMs = runAt - finishedAt;
     // an attempt that is given up as lost may go on, and end later
     const endedAt = outcome === "lost" ? 0 : (entry.endedAt.get(fence) ?? 0);
-    entry.dueAt = Math.max(entry.dueAt, endedAt + delayMs);
+    // it was due before, or this lease was a breach; the old time may be of a clock that is ahead of the next process's
+    entry.dueAt = endedAt + delayMs;
     const wish = failure?.retryAfterMs;
     const boundMs = Math.min(maxBackoffMs, baseMs * factor ** (attempt - 1));
     const text = () => `waits ${delayMs} ms after attempt ${attempt}, and ${wish ?? `at most ${boundMs}`} ms are right`;
