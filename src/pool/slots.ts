@@ -50,6 +50,8 @@ export type Slots = {
   readonly spanLogs: SharedArrayBuffer | null;
   /** The slot with this index. */
   at(index: number): Slot | undefined;
+  /** The lease of an attempt whose slot has had no other chunk since. */
+  leaseOf(attempt: Pick<Lease, "seq" | "attempt">): Lease | undefined;
   /** Slots that have a chunk now. */
   readonly busy: ReadonlySet<Slot>;
   free(): number;
@@ -97,6 +99,10 @@ export function createSlots({ size, concurrency, isTraced = false }: SlotsParts)
     shared,
     spanLogs,
     at: (index) => all[index],
+    leaseOf({ seq, attempt }) {
+      const isMeant = (lease: Lease) => lease.seq === seq && lease.attempt === attempt;
+      return all.find(({ leases }) => leases.some(isMeant))?.leases.find(isMeant);
+    },
     busy,
     free,
     take(leases, callbacks, nowMs) {

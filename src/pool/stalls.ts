@@ -1,7 +1,10 @@
 /** Watches the event loops of threads that run several jobs at once: one that a job blocks keeps all the others from going on. */
+import { url } from "node:inspector";
 import { systemClock } from "../clock.ts";
 import { type Pulse, pulseMs, turnedAt } from "./pulse.ts";
-import { isDebugged } from "./whose-code.ts";
+
+/** Whether a debugger may be at work. */
+const isDebugged = () => url() !== undefined;
 
 export type Stalls = {
   /** The thread has loaded its tasks. */

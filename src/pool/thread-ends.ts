@@ -4,20 +4,18 @@
  */
 import type { Worker } from "node:worker_threads";
 import { pause, systemClock } from "../clock.ts";
-import { messageOf } from "../errors.ts";
 import type { Failure, Lease } from "../job/job.ts";
 import { jobFields } from "../job/log-fields.ts";
 import type { Log } from "../log.ts";
 import type { ThreadMessage } from "./chunk.ts";
 import type { Fault, Origin } from "./faults.ts";
-import { currentOf, standingOf } from "./flags.ts";
+import { standingOf } from "./flags.ts";
 import { deathOf } from "./outcomes.ts";
-import { enteredSlot, turnedAt } from "./pulse.ts";
+import { ownerChanges, type RunningCode, runningCode, turnedAt } from "./pulse.ts";
 import { textOf } from "./sanitize.ts";
 import type { Slot, Slots, ThreadFault } from "./slots.ts";
 import type { Stalls } from "./stalls.ts";
 import type { ThreadTerminations } from "./thread-termination.ts";
-import { whoseCode } from "./whose-code.ts";
 
 export type ThreadEnds = {
   /** An error in the thread was not caught. It is about to end by itself; a handler of its exit might keep it from that. */
@@ -34,7 +32,7 @@ export type ThreadEnds = {
 
 export type ThreadEndsParts = {
   readonly pool: string;
-  readonly slots: Pick<Slots, "at" | "busy" | "quarantine">;
+  readonly slots: Pick<Slots, "leaseOf" | "busy" | "quarantine">;
   readonly threadWith: (threadId: number) => Worker | undefined;
   readonly terminations: Pick<ThreadTerminations, "watch">;
   readonly stalls: Pick<Stalls, "pulseOf" | "standsStill">;
@@ -42,13 +40,7 @@ export type ThreadEndsParts = {
   readonly log: Log;
 };
 
-/** Who blocks an event loop: a job, what it left behind, or, as `null`, nobody knows who. */
-type Blocking = { readonly origin: Origin | null; readonly at?: string };
-
 const maxErrorChars = 4000;
-/** How long a thread may take to say whose code it runs. */
-const answerMs = 5_000;
-
 const never = new AbortController().signal;
 
 export function createThreadEnds(parts: ThreadEndsParts): ThreadEnds {
@@ -79,18 +71,9 @@ export function createThreadEnds(parts: ThreadEndsParts): ThreadEnds {
   /** The job that is to blame, of these, which ran when their thread ended or blocked; undefined: it is not known. */
   function culpritOf(threadId: number, running: readonly Lease[]): Lease | undefined {
     const pulse = stalls.pulseOf(threadId);
-    const entered = pulse && slots.at(enteredSlot(pulse));
-    if (entered?.thread === threadId) return entered.leases[currentOf(entered.flags)];
+    const code = pulse && runningCode(pulse);
+    if (code) return slots.leaseOf(code);
     return running.length === 1 ? running[0] : undefined;
-  }
-
-  async function findBlocking(threadId: number): Promise<Blocking> {
-    const code = await whoseCode(threadId, systemClock, answerMs).catch((error: unknown) => {
-      log.debug({ pool, error: messageOf(error) }, "a worker cannot be asked what blocks it");
-      return undefined;
-    });
-    const origin = code?.origin ?? culpritOf(threadId, slotsOf(threadId).flatMap(runningOf)) ?? null;
-    return { origin, ...(code && { at: code.stack.join(" < ") }) };
   }
 
   return {
@@ -112,24 +95,23 @@ export function createThreadEnds(parts: ThreadEndsParts): ThreadEnds {
     async onStalled(threadId, halfMs, restMs) {
       const pulse = stalls.pulseOf(threadId);
       const since = pulse && turnedAt(pulse);
-      const isStill = () => pulse && turnedAt(pulse) === since && threadWith(threadId) && !isStopping();
       const beganMs = systemClock.monotonicMs();
-      let blocking: Blocking;
-      let asked = findBlocking(threadId);
-      for (;;) {
-        const [before] = await Promise.all([asked, pause(systemClock, restMs, never)]);
-        if (!isStill()) return;
-        asked = findBlocking(threadId);
-        blocking = await asked;
-        if (!isStill()) return;
-        if (isSame(blocking.origin, before.origin)) break; // else several jobs compute in turn, and none is known to do so for long
+      let code: RunningCode | undefined;
+      for (let changes = -1; pulse && ownerChanges(pulse) !== changes; ) {
+        // else several jobs compute in turn, and none is known to do so for long
+        changes = ownerChanges(pulse);
+        code = runningCode(pulse);
+        await pause(systemClock, restMs, never);
+        code ??= runningCode(pulse);
+        if (turnedAt(pulse) !== since || !threadWith(threadId) || isStopping()) return;
       }
-      const { origin, at } = blocking;
-      const stillMs = halfMs + systemClock.monotonicMs() - beganMs;
       const jobs = slotsOf(threadId).flatMap(runningOf);
-      const fields = { ...whose(pool, origin), stillMs: Math.round(stillMs), jobs: jobs.length, at };
+      const alone = jobs.length === 1 ? jobs[0] : undefined;
+      const origin = (code ? slots.leaseOf(code) : alone) ?? null;
+      const stillMs = halfMs + systemClock.monotonicMs() - beganMs;
+      const fields = { ...whose(pool, origin), stillMs: Math.round(stillMs), jobs: jobs.length };
       log.warn(fields, stallText(origin, jobs));
-      endThread(threadId, { origin, failure: blockedFor(stillMs, at) });
+      endThread(threadId, { origin, failure: blockedFor(stillMs) });
     },
     onDeath(slot, error) {
       if (isStopping() || slot.isAborted || slot.fault) return;
@@ -167,12 +149,6 @@ function whose(pool: string, origin: Origin | null) {
   return origin !== null && origin.id !== null ? jobFields({ ...origin, pool }) : { pool, task: origin?.task };
 }
 
-function isSame(one: Origin | null, other: Origin | null): boolean {
-  if (one === null || other === null) return one === other;
-  if (one.id === null || other.id === null) return one.id === other.id && one.task === other.task;
-  return one.id === other.id && one.attempt === other.attempt;
-}
-
 function isOf(origin: Origin, lease: Lease): boolean {
   return origin.id === lease.id && origin.attempt === lease.attempt;
 }
@@ -195,13 +171,10 @@ function stallText(origin: Origin | null, running: readonly Lease[]): string {
     return "a job blocks its worker, which is ended: the other jobs that it runs are handed back";
   if (origin === null)
     return "a worker is blocked, and it is not known by which of its jobs: it is ended, and what it runs is handed back";
-  return origin.id === null
-    ? "what a task's file started blocks a worker, which is ended: what it runs is handed back"
-    : "what a job left behind blocks a worker, which is ended: what it runs is handed back";
+  return "what a job left behind blocks a worker, which is ended: what it runs is handed back";
 }
 
-function blockedFor(stillMs: number, at: string | undefined): Failure {
-  const where = at === undefined ? "" : `, in ${at}`;
-  const message = `the job blocked its worker for ${Math.round(stillMs)} ms, and the other jobs of that worker with it${where}`;
+function blockedFor(stillMs: number): Failure {
+  const message = `the job blocked its worker for ${Math.round(stillMs)} ms, and the other jobs of that worker with it`;
   return { reason: "worker_blocked", message, retryable: true };
 }

@@ -15,7 +15,7 @@ import { boundOutput } from "./printed.ts";
 import { type AttemptEnd, createContext, listenTo } from "./context.ts";
 import { createEarlyOutcomes, type EarlyOutcomes } from "./early-outcomes.ts";
 import { failureOf } from "./failure.ts";
-import { endAtFaults, type Fault, runAs, showOrigin } from "./faults.ts";
+import { endAtFaults, type Fault, runAs, watchCallbacks } from "./faults.ts";
 import { begin, end, type Flags, flagsOf, leave, take, withdraw } from "./flags.ts";
 import { hookModules } from "./module-hooks.ts";
 import { packOutcomes } from "./packed-outcomes.ts";
@@ -73,7 +73,12 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<Packed
   saveCompiledCode();
   const pulse = createPulse();
   const beating = thread.concurrency > 1 ? createBeating(pulse) : undefined;
-  if (beating) showOrigin();
+  if (beating) {
+    watchCallbacks(
+      (origin) => enterCode(pulse, origin),
+      () => leaveCode(pulse),
+    );
+  }
   const flagsOfSlots: Flags[] = [];
   const spanLogsOfSlots: SpanLog[] = [];
   isReady = true;
@@ -159,7 +164,7 @@ async function runJob(
   job: ChunkJob,
   place: JobPlace,
 ): Promise<ChunkOutcome | null> {
-  const { flags, pulse, slot, index, startMs } = place;
+  const { flags, pulse, index, startMs } = place;
   const { seq, id, task, attempt, fence, trace, expiresAt } = job;
   const { definition, input, output, settings, timeoutMs, uses } = tasks.get(task) as Runnable; // the pool sends only tasks that it was given
   const startedAt = clock.exactNow();
@@ -169,7 +174,7 @@ async function runJob(
   const origin = { task, id, seq, attempt, fence, trace };
   const context = createContext(job, { ...place, settings, deadlineAt, origin });
   let isUsing = false;
-  enterCode(pulse, slot);
+  enterCode(pulse, job);
   try {
     const decoded = decodeInput(input, ownInput(job)) as never;
     context.task.throwIfCancelled(); // a first input takes milliseconds to decode, and a large one more
@@ -177,19 +182,19 @@ async function runJob(
       isUsing = true;
       leaveCode(pulse);
       context.provide(await uses.begin(context.task.signal));
-      enterCode(pulse, slot);
+      enterCode(pulse, job);
     }
     // what it returns may begin its work only when it is waited for, so that happens as its own too
     const running = runAs(origin, () => Promise.resolve(definition.run(decoded, context.task)));
     leaveCode(pulse);
     const returned = await running;
-    enterCode(pulse, slot);
+    enterCode(pulse, job);
     const encoded = encodeOutput(output, returned, thread.outputBounds);
     const left = context.end();
     end(flags, index);
     return withRest([startedAt, clock.monotonicMs() - startMs, encoded, null], job, left);
   } catch (error) {
-    enterCode(pulse, slot);
+    enterCode(pulse, job);
     const failure = failureOf(error); // while the job still counts as running: an error may have getters that never return
     const left = context.end();
     const fault = end(flags, index) ?? failure;

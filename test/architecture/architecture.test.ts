@@ -128,7 +128,7 @@ const homes = {
   "@opentelemetry/resources": ["src/telemetry/export.ts", "src/telemetry/metric-export.ts"],
   "@opentelemetry/sdk-metrics": ["src/telemetry/metric-export.ts"],
   "@opentelemetry/sdk-trace": ["src/telemetry/export.ts"],
-  "node:inspector": ["src/telemetry/inspector.ts", "src/pool/whose-code.ts"],
+  "node:inspector": ["src/telemetry/inspector.ts", "src/pool/stalls.ts"],
   "node:sqlite": ["src/store/sqlite/", "src/tasks/db/sqlite/"],
   ajv: ["src/pool/schema/json-schema.ts"],
   "ajv-formats": ["src/pool/schema/json-schema.ts"],

@@ -186,18 +186,19 @@ describe("a job that blocks its thread for longer than the grace", () => {
       assert.deepEqual(await outcomes(), kinds(3, "released"));
       const line = lines.find(({ text }) => text.startsWith("a job blocks its worker"));
       assert.deepEqual([line?.fields["job"], line?.fields["jobs"]], [culprit.id, 4]);
-      if (how === "spinLater") assert.match(String(line?.fields["at"]), /spinLater \(.*shares\.ts:\d+:\d+\)/);
       assert.equal(shown(await run("echo", 1)), "succeeded json 1");
     });
   }
 
-  test("from inside a call that gives no answer is not known, and none is blamed", async (t) => {
+  test("from inside a native call, after it has waited, has failed, and the others are handed back", async (t) => {
     const { folder, letGo } = await blocking(t);
     const { pool, outcomes, lines } = await open(t, many("finish", 3), { graceMs });
     try {
-      assert.deepEqual((await pool.run([job("blocks", { later: folder })])).map(shown), ["released"]);
+      const culprit = job("blocks", { later: folder });
+      assert.deepEqual((await pool.run([culprit])).map(shown), ["failed worker_blocked"]);
       assert.deepEqual(await outcomes(), kinds(3, "released"));
-      assert.ok(lines.some(({ text }) => text.startsWith("a worker is blocked, and it is not known by which of its")));
+      const line = lines.find(({ text }) => text.startsWith("a job blocks its worker"));
+      assert.equal(line?.fields["job"], culprit.id);
     } finally {
       await letGo();
     }
@@ -227,7 +228,6 @@ describe("a job that blocks its thread for longer than the grace", () => {
     const { pool } = tryPool(t, { work: "io", concurrency, graceMs });
     const ends = Array.from({ length: concurrency }, () => pool.run([job("shares", "burst")]));
     const all = new Set((await Promise.all(ends)).flat().map(shown));
-    all.delete("released"); // on a machine so busy that the thread cannot answer
     assert.deepEqual([...all], ["succeeded"]);
   });
 

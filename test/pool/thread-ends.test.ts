@@ -19,12 +19,12 @@ function afterDeath(jobs: number, culprit?: number) {
     const slot = slots.take([newLease()], { onEnded() {} }, 0) ?? assert.fail();
     slot.thread = 1;
     take(slot.flags, 1);
-    enterCode(pulse, slot.index);
+    enterCode(pulse, slot.leases[0] ?? assert.fail());
     begin(slot.flags, 0, 0);
     leaveCode(pulse);
     return slot;
   });
-  if (culprit !== undefined) enterCode(pulse, all[culprit]?.index ?? assert.fail());
+  if (culprit !== undefined) enterCode(pulse, all[culprit]?.leases[0] ?? assert.fail());
   const ends = createThreadEnds({
     ...{
       pool: "tried",
