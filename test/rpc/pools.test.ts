@@ -65,13 +65,22 @@ describe("PausePool and ResumePool", async () => {
       assert.equal((await readyz()).paused, undefined);
     });
 
-    test(`over ${way.name}: a Run in a paused pool waits as long as its deadline`, async () => {
+    test(`over ${way.name}: a Run in a paused pool waits, with its deadline, and is cancelled with its caller`, async () => {
       await admin.pausePool({ pool: "held" });
       const id = newId(Date.now());
-      const job = { id, task: "gate", input: json({ port: 1 }) };
-      await assert.rejects(client.run({ job }, { timeoutMs: 300 }), { rawMessage: /timed out|deadline/i });
-      const state = async () => (await client.getJob({ jobId: id })).job?.state;
-      await until(async () => (await state()) === JobState.DEAD);
+      const hangUp = new AbortController();
+      const run = client.run(
+        { job: { id, task: "gate", input: json({ port: 1 }) } },
+        { signal: hangUp.signal, timeoutMs: 600_000 },
+      );
+      const ended = assert.rejects(run);
+      const found = async () => (await client.getJob({ jobId: id }).catch(() => undefined))?.job;
+      await until(async () => (await found()) !== undefined);
+      const job = await found();
+      assert.deepEqual([job?.state, job?.expiresAt !== undefined], [JobState.QUEUED, true]);
+      hangUp.abort();
+      await ended;
+      await until(async () => (await found())?.state === JobState.CANCELLED);
       await admin.resumePool({ pool: "held" });
     });
 
