@@ -90,7 +90,7 @@ export function createOutcomes(parts: OutcomesParts): Outcomes {
         withdraw(flags, index, "released") ? "waiting" : standingOf(flags, index),
       );
       const hasCulprit = standings.includes("running");
-      const isUnsendable = threadOf(flags) === 0 && isNotSent(error);
+      const isUnsendable = isUnsent(slot, error);
       const endedOf = (lease: Lease, index: number): Ended | undefined => {
         if (index < slot.known) return undefined;
         switch (standings[index]) {
@@ -156,8 +156,9 @@ export function notBegun(lease: Lease, outcome: Outcome, now: number): Ended {
   return { lease, outcome, startedAt: now, finishedAt: now, tookMs: 0 };
 }
 
-/** No other attempt to send it would fare better. */
-function isNotSent(error: unknown): boolean {
+/** No thread got the chunk, and no other attempt to send it would fare better. */
+export function isUnsent({ flags }: Slot, error: unknown): boolean {
+  if (threadOf(flags) !== 0) return false;
   return error instanceof RangeError || (error instanceof DOMException && error.name === "DataCloneError");
 }
 

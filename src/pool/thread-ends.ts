@@ -8,9 +8,10 @@ import type { Failure, Lease } from "../job/job.ts";
 import { jobFields } from "../job/log-fields.ts";
 import type { Log } from "../log.ts";
 import type { ThreadMessage } from "./chunk.ts";
+import { failureOf } from "./failure.ts";
 import type { Fault, Origin } from "./faults.ts";
 import { standingOf } from "./flags.ts";
-import { deathOf } from "./outcomes.ts";
+import { deathOf, isUnsent } from "./outcomes.ts";
 import { ownerChanges, type RunningCode, runningCode, turnedAt } from "./pulse.ts";
 import { textOf } from "./sanitize.ts";
 import type { Slot, Slots, ThreadFault } from "./slots.ts";
@@ -24,7 +25,7 @@ export type ThreadEnds = {
   kill(slot: Slot): void;
   /** The event loop of the thread has stood still for `stillMs`, and may for `restMs` more. */
   onStalled(threadId: number, stillMs: number, restMs: number): Promise<void>;
-  /** The run of the slot was rejected: its thread ended, unless its chunk never got one. */
+  /** The run of the slot was rejected: its thread ended, or is ended now, unless its chunk never got one. */
   onDeath(slot: Slot, error: unknown): void;
   /** Takes back a chunk that no thread took. The thread that it was posted to, if any, takes nothing, and is ended. */
   abort(slot: Slot): void;
@@ -115,6 +116,12 @@ export function createThreadEnds(parts: ThreadEndsParts): ThreadEnds {
     },
     onDeath(slot, error) {
       if (isStopping() || slot.isAborted || slot.fault) return;
+      if (threadWith(slot.thread) && !isUnsent(slot, error)) {
+        // the thread's own code threw, of which a job has replaced something: it would throw in each chunk
+        const failure = failureOf(error);
+        log.warn({ pool, error: failure.message, stack: failure.stack }, faultText(null, []));
+        return endThread(slot.thread, { origin: null, failure });
+      }
       const those = slotsOf(slot.thread);
       const running = those.flatMap(runningOf);
       const culprit = culpritOf(slot.thread, running);

@@ -49,6 +49,23 @@ describe("a worker that dies", () => {
     assert.equal(shown(await waiting), `succeeded json "done"`);
   });
 
+  test("because a job broke a global that its own code uses ends at once, and what it runs is handed back", async (t) => {
+    const { run, pool, lines, heard } = tryPool(t, { work: "io", concurrency: 4 });
+    const beside = run("waits", "finish");
+    await heard("waiting");
+    assert.equal(shown(await run("breaks", null)), "released");
+    assert.equal(shown(await beside), "released");
+    assert.equal(shown(await run("echo", 1)), "succeeded json 1");
+    assert.equal(pool.workers(), 1);
+    const [warning, ...others] = lines.filter(({ level }) => level === "warn");
+    assert.deepEqual(others, []);
+    assert.match(
+      warning?.text ?? "",
+      /^a worker failed through unknown code, and is ended: what it runs is handed back$/,
+    );
+    assert.match(String(warning?.fields["stack"]), /replaced it\n +at .*breaks\.ts:/);
+  });
+
   test("says for how long the job ran", async (t) => {
     const { startedAt, finishedAt, tookMs } = await tryPool(t).run("dies", "exit");
     assert.ok(Math.abs(startedAt - Date.now()) < 60_000, `${startedAt}`);
