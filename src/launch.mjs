@@ -24,7 +24,7 @@ const memoryFlags = ["--no-memory-pool-share-memory-on-teardown", "--max-semi-sp
 /** Runs the command in this process again, with the flags: the process id stays. Returns where that cannot be. */
 function startWithMemoryFlags() {
   if (process.platform === "win32" || !process.execve || process.execArgv.includes(memoryFlags[0])) return;
-  const given = [process.env.NODE_OPTIONS ?? "", ...process.execArgv].join(" ");
+  const given = [process.env.NODE_OPTIONS ?? "", ...process.execArgv].join(" ").replaceAll("_", "-"); // both are taken
   const flags = memoryFlags.filter((flag) => !given.includes(flag.split("=")[0]));
   if (spawnSync(process.execPath, [...flags, "--version"]).status !== 0) return; // this V8 does not have them
   const args = [process.execPath, ...flags, ...process.execArgv, ...process.argv.slice(1)];

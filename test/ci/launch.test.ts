@@ -31,9 +31,11 @@ test("a server has the flags that keep its memory small, in the process that was
 
 test("a server keeps the size of the young generation that NODE_OPTIONS says", (t) => {
   const main = `process.stdout.write(process.execArgv.join(" "));`;
-  const env = { NODE_OPTIONS: "--max-semi-space-size=16" };
-  const { stdout } = millpond(t, { "src/main.ts": main }, process.versions.node, ["serve"], env);
-  assert.match(stdout, /^--no-memory-pool-share-memory-on-teardown --import /);
+  for (const flag of ["--max-semi-space-size", "--max_semi_space_size"]) {
+    const env = { NODE_OPTIONS: `${flag}=16` };
+    const { stdout } = millpond(t, { "src/main.ts": main }, process.versions.node, ["serve"], env);
+    assert.match(stdout, /^--no-memory-pool-share-memory-on-teardown --import /);
+  }
 });
 
 test("a server goes on without them where the process cannot be replaced, or V8 does not have them", (t) => {

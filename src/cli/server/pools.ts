@@ -1,4 +1,5 @@
 /** `millpond pools`: looks at pools, and changes them while the server runs. */
+import { systemClock } from "../../../clients/typescript/clock.ts";
 import type {
   AdviceInfo,
   MillpondClient,
@@ -13,6 +14,9 @@ import { clientFlags, withClient } from "../connection.ts";
 import { duration, moment } from "../print/format.ts";
 import { table, type Terminal } from "../print/terminal.ts";
 import { durationOf } from "../times.ts";
+
+/** How long a server may be late with a snapshot before it counts as silent. */
+const lateMs = 1_000;
 
 /** Shows the pools, once or again and again. */
 export const poolsList: Command = {
@@ -40,9 +44,17 @@ export const poolsList: Command = {
         show((await client.stats()).pools);
         return 0;
       }
-      for await (const { pools } of client.watchStats({ intervalMs })) {
-        terminal.clear();
-        show(pools);
+      let isAnswered = () => {};
+      try {
+        for await (const { pools } of client.watchStats({ intervalMs })) {
+          isAnswered();
+          const silence = `no answer since ${moment(new Date(systemClock.now()))}: reconnecting`;
+          isAnswered = systemClock.after(intervalMs + lateMs, () => terminal.complain(silence));
+          terminal.clear();
+          show(pools);
+        }
+      } finally {
+        isAnswered();
       }
       return 0;
     }),

@@ -25,7 +25,8 @@ export const submit: Command = {
     "id, and the exit code is 1 when the job did not succeed; the result stays in its channel until acknowledged. With " +
     "--json-lines there is a job for each line, all with the same options; --key nightly means the keys nightly-1, " +
     "nightly-2 and so on by line, so that the file can be submitted again. A line that is refused is named, and the " +
-    `others go on. With --wait its results are acknowledged as they are printed. ${traceNote}`,
+    "others go on. With --wait at most 500 of its jobs are unfinished at once, and results are acknowledged as they are " +
+    `printed. ${traceNote}`,
   flags: [
     { usage: "--json [input]", doc: "the input as JSON; without a value: print JSON", bare: bareJson, repeats: true },
     ...inputFlags,

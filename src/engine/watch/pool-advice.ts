@@ -49,19 +49,13 @@ const usualConcurrency = 32;
 const mostConcurrency = 256;
 
 export function advise(measured: MeasuredPool): PoolAdvice {
-  const { now, observedMs, workerMs, busyMs, jobMs, attempts } = measured;
+  const { now, workerMs, busyMs, jobMs } = measured;
   const busyShare = share(busyMs, workerMs);
   const cpuShare = measured.cpuMs === null || jobMs === 0 ? null : share(measured.cpuMs, jobMs);
-  if (observedMs < enough.observedMs || attempts < enough.attempts || jobMs < enough.jobMs) {
-    const seen = `${attempts} attempts, ${seconds(jobMs)} of work in ${seconds(observedMs)}`;
-    const least = `${enough.attempts} attempts, ${seconds(enough.jobMs)} of work and ${seconds(enough.observedMs)}`;
-    return {
-      isFounded: false,
-      sizing: now,
-      why: [`too little is known: ${seen}, and it takes ${least}`],
-      busyShare,
-      cpuShare,
-    };
+  const missing = missingOf(measured);
+  if (missing.length > 0) {
+    const why = [`too little is known: ${missing.join(", ")}`];
+    return { isFounded: false, sizing: now, why, busyShare, cpuShare };
   }
   const why: string[] = [];
   const work = workOf(measured, cpuShare, why);
@@ -70,6 +64,15 @@ export function advise(measured: MeasuredPool): PoolAdvice {
   if (why.length === 0)
     why.push(`it fits: workers are busy for ${percent(busyShare)} of their time, and jobs do not wait long`);
   return { isFounded: true, sizing, why, busyShare, cpuShare };
+}
+
+/** What advice still lacks. */
+function missingOf({ attempts, jobMs, observedMs }: MeasuredPool): readonly string[] {
+  return [
+    ...(attempts < enough.attempts ? [`${attempts} of ${count(enough.attempts, "attempt")}`] : []),
+    ...(jobMs < enough.jobMs ? [`${seconds(jobMs)} of ${seconds(enough.jobMs)} of work`] : []),
+    ...(observedMs < enough.observedMs ? [`measured for ${seconds(observedMs)} of ${seconds(enough.observedMs)}`] : []),
+  ];
 }
 
 /** What kind of work the jobs are, by the processor's share of their time. What others limit cannot be measured here. */

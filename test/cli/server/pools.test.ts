@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { startFakeServer } from "../../clients/typescript/fake-server.ts";
 import { openGate } from "../../rpc/gate.ts";
 import { makePlace } from "../../server/place.ts";
 import { until } from "../../support/until.ts";
 import { runHere } from "../here.ts";
-import { outputOf } from "../run.ts";
+import { runAtTerminal, withoutTerminal } from "../pseudo-terminal.ts";
+import { mainFile, outputOf } from "../run.ts";
 
 test("pools pause keeps jobs of a pool waiting, over kill -9 too, until pools resume", async (t) => {
   const place = await makePlace(t);
@@ -67,6 +69,21 @@ test("a server with less memory than its pools were resized for starts all the s
   outputOf(await millpond("pools", "resize", "held", "--reset"));
   const { stderr } = await server.signal("SIGTERM");
   assert.match(stderr, /"pool":"held","min":2,"fits":0,.*the pool keeps fewer workers than it was resized to/);
+});
+
+test("pools list --watch says that the server does not answer, and goes on when it is back", {
+  skip: withoutTerminal,
+}, async (t) => {
+  const server = await startFakeServer();
+  t.after(() => server.stop());
+  const run = runAtTerminal([mainFile, "pools", "list", "--watch", "--interval", "100", "--address", server.address]);
+  t.after(() => run.ended);
+  const listed = await run.wrote(/POOL +WORKERS/);
+  const silent = await run.wrote(/no answer since \d{4}-.*: reconnecting/, listed);
+  await server.restart();
+  await run.wrote(/POOL +WORKERS/, silent);
+  run.signal("SIGINT");
+  assert.equal(await run.ended, 130);
 });
 
 test("pools --watch and pools --advise stand for pools list --watch and pools advise", async () => {
