@@ -127,7 +127,7 @@ describe("the grace", () => {
         lines.length = 0;
         lease = job("waits", "spin");
         const waiting = pool.run([lease]);
-        await heard("waiting");
+        await heard("waiting", tried + 1);
         const startMs = performance.now();
         pool.cancel(lease.seq);
         assert.deepEqual((await waiting).map(shown), ["cancelled"]);
