@@ -173,7 +173,11 @@ suite("the ten failures of job queues", () => {
   test("9. every job that waits is counted as waiting, not hidden in the workers' hands", async (t) => {
     const gate = await openGate();
     t.after(gate.close);
-    const pools = { cpu: { workers: 1 }, io: { workers: 1 }, held: { work: "io", workers: 2, maxQueued: 100 } };
+    const pools = {
+      cpu: { workers: 1 },
+      io: { workers: 1 },
+      held: { work: "io", concurrency: 1, workers: 2, maxQueued: 100 },
+    };
     const client = (await (await makeRestartable(t, { pools })).start()).client();
     const jobs = Array.from({ length: 50 }, () => ({ task: "gate", input: json({ port: gate.port }) }));
     await client.submit({ jobs });

@@ -73,7 +73,7 @@ export async function makeFolder(taskFiles: Files = {}): Promise<{ readonly path
 export const startedPools = {
   cpu: { workers: 1 },
   io: { workers: 1 },
-  held: { work: "io", workers: 2, maxQueued: 4 },
+  held: { work: "io", concurrency: 1, workers: 2, maxQueued: 4 },
 } as const;
 
 /** The configuration of a test's server: small pools without workers before there are jobs (threads are most of what a start costs), free ports, no log. `given` is merged in, one section deep. */
@@ -89,7 +89,7 @@ export function settings(
     pools: {
       cpu: { workers: { min: 0, max: 1 } },
       io: { workers: { min: 0, max: 1 } },
-      held: { work: "io", workers: { min: 0, max: 2 }, maxQueued: 4 },
+      held: { work: "io", concurrency: 1, workers: { min: 0, max: 2 }, maxQueued: 4 },
     },
     log: { level: "silent" },
   };

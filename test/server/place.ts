@@ -18,7 +18,7 @@ const upTo = (max: number) => ({ min: 0, max });
 const pools = JSON.stringify({
   cpu: { workers: upTo(1) },
   io: { workers: upTo(1) },
-  held: { work: "io", workers: upTo(2) },
+  held: { work: "io", concurrency: 1, workers: upTo(2) },
 });
 
 /** Besides the built-in tasks there are `spin`, and `gate` and `kill` in a pool of its own with two workers. All ends with the test. */

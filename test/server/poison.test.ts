@@ -18,7 +18,10 @@ import { openRelay } from "./relay.ts";
 
 /** A server that is started again whenever it dies, at one address, and clients of it. `workers` of pool `held`. */
 async function openGuarded(t: TestContext, workers: number) {
-  const flags = ["--pools", JSON.stringify({ cpu: { workers: 1 }, io: { workers: 1 }, held: { work: "io", workers } })];
+  const flags = [
+    "--pools",
+    JSON.stringify({ cpu: { workers: 1 }, io: { workers: 1 }, held: { work: "io", concurrency: 1, workers } }),
+  ];
   let isOver = false;
   t.after(() => {
     isOver = true; // before the place ends its servers
