@@ -32,7 +32,7 @@ COPY package.json LICENSE ./
 COPY proto ./proto
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
-COPY src/launch.mjs ./src/launch.mjs
+COPY --from=build /app/src/launch.mjs ./src/
 COPY --from=build --chown=node:node /app/data /data
 USER node
 VOLUME /data
