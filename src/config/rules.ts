@@ -54,7 +54,7 @@ export function sizePool(
   return sized(workers ?? 0, maxWorkers);
 }
 
-/** Most workers of a pool whose workers run so many jobs at once each. */
+/** Upper bound on the workers of a pool with this `concurrency`. */
 export function mostWorkersAt(concurrency: number): number {
   return Math.min(mostWorkers, Math.floor(maxAtOnce / concurrency));
 }

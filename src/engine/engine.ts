@@ -53,7 +53,7 @@ export type EngineParts = {
   readonly maxChunk: number;
   readonly scaling: Pick<AutoscalerParts, "rule" | "pollMs" | "ceilings"> & {
     readonly minimaRoom: () => MinimaRoom;
-    /** Most workers of a pool whose workers run so many jobs at once each. */
+    /** Upper bound on the workers of a pool with this `concurrency`. */
     readonly mostWorkersAt: (concurrency: number) => number;
   };
   /** In [0, 1). */

@@ -39,7 +39,7 @@ export function override(before: PoolOverrides, { pause, resize }: OverrideChang
   };
 }
 
-/** Bounds that cross, since somebody else has moved the one that is not given, change nothing; nor do those that are there. */
+/** Bounds that cross because another client has changed the one that is not given change nothing; nor do equal bounds. */
 function resized(before: PoolResize | null, request: ResizeRequest): PoolResize | null {
   const { configured } = request;
   const { min, max } = before ?? configured;

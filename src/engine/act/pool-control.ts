@@ -55,7 +55,7 @@ export type ControlledPool = {
   resize(bounds: WorkerBounds): void;
 };
 
-/** How many workers memory has room for besides those that come and go: so many may the minima of all pools be together. */
+/** Upper bound on the sum of all pools' minima: the workers that memory has room for. */
 export type MinimaRoom = { readonly workers: number; readonly why: string };
 
 export type PoolControlParts = {

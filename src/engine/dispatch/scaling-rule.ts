@@ -26,7 +26,7 @@ export type PoolLoad = {
   readonly oldestMs: number;
   /** Every worker runs as many jobs as it may. */
   readonly isFull: boolean;
-  /** The most workers that were needed at once within `idleMs`: so many have room for all that ran. */
+  /** The most workers that were needed at once within `idleMs` to run all jobs that ran. */
   readonly needed: number;
   readonly sinceGrowthMs: number;
 };
