@@ -46,7 +46,7 @@ export type Numbers = {
 };
 
 export type NumbersParts = {
-  readonly store: Pick<Store, "counts" | "oldest" | "ready" | "size">;
+  readonly store: Pick<Store, "counts" | "oldest" | "eligible" | "size">;
   readonly backlog: Pick<Backlog, "queued" | "limit">;
   readonly clock: Clock;
   /** Jobs of a pool that run, or have ended and that is not written yet. */
@@ -83,16 +83,16 @@ export function createNumbers(parts: NumbersParts): Numbers {
       const now = clock.now();
       const names = pools.map(({ pool }) => pool.name);
       const counted = names.map((pool) => ({ pool, max: maxCounted }));
-      const [counts, oldest, ready, size] = await Promise.all([
+      const [counts, oldest, eligible, size] = await Promise.all([
         ...([store.counts(), store.oldest({ pools: names, now })] as const),
-        ...([store.ready({ pools: counted, now }), store.size()] as const),
+        ...([store.eligible({ pools: counted, now }), store.size()] as const),
       ]);
       return {
         size,
         pools: pools.map(({ pool: { name: pool }, dispatcher, suspects }, index) => {
           const { dueAt = null, diedAt = null } = oldest[index] ?? {};
           const held = [...dispatcher.waiting(), ...suspects.dispatcher.waiting()];
-          const due = (ready[index]?.jobs ?? 0) + held.length;
+          const due = (eligible[index]?.jobs ?? 0) + held.length;
           return {
             pool,
             eligible: dispatcher.isPaused() ? 0 : Math.min(due, maxCounted),

@@ -243,7 +243,7 @@ export function createMemoryStore({ isShared = false } = {}): Store {
       }),
     }),
 
-    ready: ({ pools: asked, now }) =>
+    eligible: ({ pools: asked, now }) =>
       asked.map(({ pool, max }) => {
         const due = queuedIn(pool).filter((job) => job.runAt <= now && !isSuspect(job));
         return { jobs: Math.min(due.length, max), oldestAt: least(due.map(({ runAt }) => runAt)) };

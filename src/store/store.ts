@@ -288,13 +288,13 @@ export type Counts = {
   readonly pools: readonly PoolCounts[];
 };
 
-export type ReadyRequest = {
+export type EligibleRequest = {
   readonly pools: readonly { readonly pool: string; readonly max: number }[];
   readonly now: number;
 };
 
-/** Due jobs of a pool, and since when the oldest of them is due; null: there is none. */
-export type Ready = { readonly jobs: number; readonly oldestAt: number | null };
+/** Eligible jobs of a pool, and since when the oldest of them is due; null: there is none. */
+export type Eligible = { readonly jobs: number; readonly oldestAt: number | null };
 
 export type StoreSize = {
   /** What the store's files take on the disk; 0 when there are none. */
@@ -365,8 +365,8 @@ export type Store = {
   prune(request: PruneRequest): Promise<number>;
   /** How many jobs each pool holds in each state; pools that never had a job are missing. */
   counts(): Promise<Counts>;
-  /** The due jobs of each of these pools that are no suspects, counted up to its `max`, at least 1; in the request's order. */
-  ready(request: ReadyRequest): Promise<readonly Ready[]>;
+  /** Eligible jobs of each of these pools: due, and no suspects; counted up to its `max`, at least 1; in the request's order. */
+  eligible(request: EligibleRequest): Promise<readonly Eligible[]>;
   /** Since when the oldest due job of each of these pools is due, and its oldest DEAD job dead; in the request's order. */
   oldest(request: { readonly pools: readonly string[]; readonly now: number }): Promise<readonly Oldest[]>;
   /** Changes what operators set for a pool: see `override`, which decides. Idempotent. */

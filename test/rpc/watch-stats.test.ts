@@ -20,7 +20,7 @@ function setUp(statsWatches = 10_000) {
   const store = {
     counts,
     oldest: async () => [],
-    ready: async () => [],
+    eligible: async () => [],
     size: async () => ({ bytes: 0, freeBytes: 0 }),
   };
   const parts = {

@@ -173,22 +173,26 @@ export function lookConformance(check: Check): void {
     assert.deepEqual((await oldest(t0 + 10))[0], { dueAt: t0 + 9, diedAt: null });
   });
 
-  check("ready jobs are those that are due now, of every priority, counted up to a bound", async (store) => {
+  check("eligible jobs are those that are due now, of every priority, counted up to a bound", async (store) => {
     await submit(store, [
       ...newJobs(3, { runAt: t0 + 2 }),
       ...newJobs(2, { priority: 5, runAt: t0 + 1 }),
       newJob({ priority: -5, runAt: t0 + 9 }),
       newJob({ pool: "io", runAt: t0 + 3 }),
     ]);
-    const ready = (now: number, max = 9) =>
-      store.ready({ pools: ["cpu", "io", "none"].map((pool) => ({ pool, max })), now });
+    const eligible = (now: number, max = 9) =>
+      store.eligible({ pools: ["cpu", "io", "none"].map((pool) => ({ pool, max })), now });
     const nothing = { jobs: 0, oldestAt: null };
-    assert.deepEqual(await ready(t0), [nothing, nothing, nothing]);
-    assert.deepEqual(await ready(t0 + 2), [{ jobs: 5, oldestAt: t0 + 1 }, nothing, nothing]);
-    assert.deepEqual(await ready(t0 + 9), [{ jobs: 6, oldestAt: t0 + 1 }, { jobs: 1, oldestAt: t0 + 3 }, nothing]);
-    assert.deepEqual(await ready(t0 + 9, 3), [{ jobs: 3, oldestAt: t0 + 1 }, { jobs: 1, oldestAt: t0 + 3 }, nothing]);
+    assert.deepEqual(await eligible(t0), [nothing, nothing, nothing]);
+    assert.deepEqual(await eligible(t0 + 2), [{ jobs: 5, oldestAt: t0 + 1 }, nothing, nothing]);
+    assert.deepEqual(await eligible(t0 + 9), [{ jobs: 6, oldestAt: t0 + 1 }, { jobs: 1, oldestAt: t0 + 3 }, nothing]);
+    assert.deepEqual(await eligible(t0 + 9, 3), [
+      { jobs: 3, oldestAt: t0 + 1 },
+      { jobs: 1, oldestAt: t0 + 3 },
+      nothing,
+    ]);
     await store.lease({ pool: "cpu", limit: 2, now: t0 + 2, ...asBoot1 });
-    assert.deepEqual((await ready(t0 + 2))[0], { jobs: 3, oldestAt: t0 + 2 }, "leased ones are not among them");
+    assert.deepEqual((await eligible(t0 + 2))[0], { jobs: 3, oldestAt: t0 + 2 }, "leased ones are not among them");
   });
 
   check("a waiting job knows how many due ones are before it", async (store) => {

@@ -228,8 +228,8 @@ export function conformance(name: string, open: () => Promise<Opened>): void {
       const ahead = (seq: number) => store.ahead({ seq, now: t0 + 9, max: 10 });
       assert.deepEqual([await ahead(1), await ahead(2), await ahead(3)], [0, 0, 1], "each line by itself");
       assert.deepEqual((await store.oldest({ pools: ["cpu"], now: t0 + 9 }))[0]?.dueAt, t0);
-      const ready = await store.ready({ pools: [{ pool: "cpu", max: 10 }], now: t0 + 9 });
-      assert.deepEqual(ready, [{ jobs: 1, oldestAt: t0 }], "suspects are not ready for the others' workers");
+      const eligible = await store.eligible({ pools: [{ pool: "cpu", max: 10 }], now: t0 + 9 });
+      assert.deepEqual(eligible, [{ jobs: 1, oldestAt: t0 }], "suspects are not eligible for the others' workers");
       const suspects = await store.lease({ ...asked, suspects: true });
       assert.deepEqual(
         [suspects.leases.map(({ seq }) => seq), suspects.nextDueAt],

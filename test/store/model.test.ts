@@ -204,9 +204,9 @@ const others = [
   step("counts", fc.constant(null), (store) => store.counts()),
   step("latest", fc.constant(null), (store) => store.latest()),
   step(
-    "ready",
+    "eligible",
     fc.record({ pools: fc.array(fc.record({ pool: name, max: limit }), { maxLength: 3 }), now: time }),
-    (store, r) => store.ready(r),
+    (store, r) => store.eligible(r),
   ),
   step("oldest", fc.record({ pools: fc.constant(["b", "a", "c"]), now: time }), (store, r) => store.oldest(r)),
 ];

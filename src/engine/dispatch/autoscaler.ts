@@ -9,14 +9,14 @@ import type { Clock } from "../../clock.ts";
 import { createLoop, type Service } from "../../lifecycle.ts";
 import type { Log } from "../../log.ts";
 import type { Pool } from "../../pool/pool.ts";
-import type { Ready, Store } from "../../store/store.ts";
+import type { Eligible, Store } from "../../store/store.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Ceiling, Ceilings } from "./scaling-ceilings.ts";
 import { createPeak, decide, type Peak, type PoolLoad, type ScalingRule } from "./scaling-rule.ts";
 
 export type AutoscalerParts = {
   readonly pools: readonly ScaledPool[];
-  readonly store: Pick<Store, "ready">;
+  readonly store: Pick<Store, "eligible">;
   readonly clock: Clock;
   readonly rule: ScalingRule;
   readonly pollMs: number;
@@ -61,8 +61,8 @@ type State = ScaledPool & {
   refused: (Ceiling & { readonly atMs: number }) | undefined;
 };
 
-const nothing: Ready = { jobs: 0, oldestAt: null };
-const some: Ready = { jobs: 1, oldestAt: null };
+const nothing: Eligible = { jobs: 0, oldestAt: null };
+const some: Eligible = { jobs: 1, oldestAt: null };
 
 export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
   const { store, clock, rule, ceilings, log } = parts;
@@ -84,7 +84,7 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
     return pool.target() < pool.bounds().max && stopped(state) === undefined && dispatcher.mayHaveMore();
   }
 
-  async function count(asked: readonly State[]): Promise<ReadonlyMap<State, Ready>> {
+  async function count(asked: readonly State[]): Promise<ReadonlyMap<State, Eligible>> {
     const pools = asked.map(({ pool }) => {
       const workers = Math.min(2 * Math.max(pool.target(), 1), pool.bounds().max);
       return {
@@ -92,12 +92,12 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
         max: Math.min(workers * Math.max(rule.jobsPerWorker, pool.concurrency) + 1, maxCounted),
       };
     });
-    const found = await store.ready({ pools, now: clock.now() });
+    const found = await store.eligible({ pools, now: clock.now() });
     return new Map(asked.map((state, index) => [state, found[index] ?? nothing]));
   }
 
   /** Returns when the next round begins: see `createLoop`. */
-  function scaleAll(stored: ReadonlyMap<State, Ready>): number | undefined {
+  function scaleAll(stored: ReadonlyMap<State, Eligible>): number | undefined {
     let isResting = true;
     for (const state of states) {
       const load = loadOf(state, stored.get(state) ?? uncounted(state));
@@ -118,7 +118,7 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
     return dispatcher.isPaused() ? "the pool is paused" : undefined;
   }
 
-  function loadOf(state: State, stored: Ready): PoolLoad {
+  function loadOf(state: State, stored: Eligible): PoolLoad {
     const { pool, dispatcher, needed, grewAtMs } = state;
     const nowMs = clock.monotonicMs();
     const now = clock.now();

@@ -257,11 +257,11 @@ suite("a decision", () => {
   test("is taken again when the store is back", async (t) => {
     let isAway = true;
     const away = refusal("store_unavailable", ["the connection was closed", 1_000], { retryAfterMs: 1_000 });
-    const ready = async () => {
+    const eligible = async () => {
       if (isAway) throw away;
       return [{ jobs: 50, oldestAt: 0 }];
     };
-    const { submit, pass, has, errors } = await tryAutoscaler(t, { store: { ready } });
+    const { submit, pass, has, errors } = await tryAutoscaler(t, { store: { eligible } });
     submit(50);
     await pass(200);
     assert.deepEqual([has.target, errors], [2, [away]]);

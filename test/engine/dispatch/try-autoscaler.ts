@@ -77,14 +77,14 @@ export async function tryAutoscaler(t: TestContext, given: TryAutoscaler = {}) {
       },
     },
   };
-  const ready: AutoscalerParts["store"]["ready"] = async ({ pools, now }) => {
+  const eligible: AutoscalerParts["store"]["eligible"] = async ({ pools, now }) => {
     has.calls += 1;
     const due = queue.filter((at) => at <= now);
     return pools.map((asked) => ({ jobs: Math.min(due.length, asked.max), oldestAt: due[0] ?? null }));
   };
   const errors: unknown[] = [];
   const autoscaler = createAutoscaler({
-    ...{ ...roomy, pools: [scaled], store: given.store ?? { ready }, clock, log, ceilings },
+    ...{ ...roomy, pools: [scaled], store: given.store ?? { eligible }, clock, log, ceilings },
     isBehind: () => has.isBehind,
     onError(error) {
       errors.push(error);

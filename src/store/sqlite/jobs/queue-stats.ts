@@ -20,10 +20,10 @@ export function createQueueStats(db: DatabaseSync, { leases, names, readyQueue }
       const job = row && toState(row, leases);
       return job?.state === QUEUED ? readyQueue.before(placeOf(job), now, max) : null;
     },
-    ready: ({ pools, now }: Calls["ready"]["request"]): Calls["ready"]["answer"] =>
+    eligible: ({ pools, now }: Calls["eligible"]["request"]): Calls["eligible"]["answer"] =>
       pools.map(({ pool: name, max }) => {
         const pool = names.find(name);
-        return pool === undefined ? { jobs: 0, oldestAt: null } : readyQueue.ready(pool, now, max);
+        return pool === undefined ? { jobs: 0, oldestAt: null } : readyQueue.eligible(pool, now, max);
       }),
     oldest: ({ pools, now }: Calls["oldest"]["request"]): Calls["oldest"]["answer"] =>
       pools.map((name) => {

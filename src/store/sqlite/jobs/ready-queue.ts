@@ -1,5 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { Ready } from "../../store.ts";
+import type { Eligible } from "../../store.ts";
 import { areRight, createRowWriter } from "../integrity/checked-rows.ts";
 import { prepareQuery } from "../thread/connection.ts";
 import {
@@ -195,8 +195,8 @@ export function createReadyQueue(db: DatabaseSync) {
       }
       return before + dueBefore.get(pool, isSuspect, own, now, runAt, seq, max - before)![0];
     },
-    /** The due jobs of a pool that are no suspects, counted up to `max`. */
-    ready: (pool: number, now: number, max: number): Ready => {
+    /** The eligible jobs of a pool, counted up to `max`. */
+    eligible: (pool: number, now: number, max: number): Eligible => {
       flushPool(pool);
       let jobs = 0;
       let oldestAt = Infinity;

@@ -74,7 +74,7 @@ export function createExecutor(db: DatabaseSync, { onCommit, onDamage }: Executo
     prune: createPrune(db, tables, detachResult),
     counts: tables.counters.counts,
     latest: tables.counters.latest,
-    ready: queue.ready,
+    eligible: queue.eligible,
     oldest: queue.oldest,
     override: tables.overrides.override,
     overrides: tables.overrides.all,

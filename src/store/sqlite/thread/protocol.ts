@@ -100,7 +100,7 @@ export type WholeAnswer = StoredAnswer & {
 /** Calls that cross as the port has them. */
 export const plainCalls = [
   ...(["extend", "recover", "states", "cancel", "redrive", "remove", "find", "ahead", "ack", "prune"] as const),
-  ...(["counts", "latest", "size", "ready", "oldest", "override", "overrides"] as const),
+  ...(["counts", "latest", "size", "eligible", "oldest", "override", "overrides"] as const),
 ] as const;
 type PlainCalls = {
   [K in (typeof plainCalls)[number]]: {
