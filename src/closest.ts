@@ -1,4 +1,4 @@
-/** The known word that someone probably meant: at most a third of its letters differ. Undefined when there is none. */
+/** The known word that was probably meant: at most a third of its letters differ. Undefined if there is none. */
 export function closest(word: string, known: readonly string[]): string | undefined {
   const scored = known.map((candidate) => ({ candidate, edits: edits(word.toLowerCase(), candidate.toLowerCase()) }));
   const best = scored.toSorted((a, b) => a.edits - b.edits)[0];

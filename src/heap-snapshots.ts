@@ -1,7 +1,7 @@
 /**
- * Heap snapshots of threads, which each thread writes of itself at a turn of its event loop. Taken from outside, the end of
- * any thread at a bad moment is a segmentation fault of the process: `worker.getHeapSnapshot()` reads memory that the thread
- * has freed, and the inspector's `NodeWorker.enable` attaches to it (seen on Node 24 and 26).
+ * Heap snapshots of threads. Each thread writes its own in a turn of its event loop. Taking them from outside can crash
+ * the process with a segmentation fault when a thread ends meanwhile: `worker.getHeapSnapshot()` reads memory that the
+ * thread has freed, and the inspector's `NodeWorker.enable` attaches to it (seen on Node 24 and 26).
  */
 import { writeHeapSnapshot } from "node:v8";
 import { BroadcastChannel, threadId, type Worker } from "node:worker_threads";
@@ -13,10 +13,10 @@ type SnapshotProgress = { readonly path: string; readonly progress: "begun" | "w
 
 const channelName = "millpond-heap-snapshots";
 
-/** Both promises reject when the thread ends, when it cannot write, and when `signal` aborts. */
+/** Both promises reject when the thread ends, when it cannot write the file, and when `signal` aborts. */
 export type HeapRequest = { readonly begun: Promise<void>; readonly written: Promise<void> };
 
-/** Has this thread write what `requestHeapSnapshot` asks it for. It does not keep the thread alive. */
+/** Makes this thread answer `requestHeapSnapshot`. Does not keep the thread alive. */
 export function answerHeapRequests(now: () => number): void {
   const channel = new BroadcastChannel(channelName);
   const answer = (message: SnapshotProgress) => channel.postMessage(message);
@@ -34,7 +34,7 @@ export function answerHeapRequests(now: () => number): void {
   channel.unref();
 }
 
-/** Asks a thread for its heap in a new file at `path`. After `untilMs`, by the wall clock, it does not begin any more. */
+/** Requests a thread to write its heap to a new file at `path`. The thread ignores the request after `untilMs` (wall clock). */
 export function requestHeapSnapshot(worker: Worker, path: string, untilMs: number, signal: AbortSignal): HeapRequest {
   const channel = new BroadcastChannel(channelName);
   const begun = createSignal();
@@ -44,7 +44,7 @@ export function requestHeapSnapshot(worker: Worker, path: string, untilMs: numbe
     written.fail(new Error(why));
   };
   const ended = () => fail("the thread ended");
-  const aborted = () => fail("it took too long, or the server stops");
+  const aborted = () => fail("it took too long, or the server is stopping");
   channel.addEventListener("message", (event) => {
     const { path: answered, progress } = (event as MessageEvent).data as SnapshotProgress;
     if (answered !== path) return;
@@ -53,7 +53,7 @@ export function requestHeapSnapshot(worker: Worker, path: string, untilMs: numbe
     else if (progress) fail(progress.error);
   });
   worker.once("exit", ended);
-  if (worker.threadId === endedThreadId) ended(); // its "exit" came before this
+  if (worker.threadId === endedThreadId) ended(); // its "exit" event was emitted before
   signal.addEventListener("abort", aborted);
   if (signal.aborted) aborted();
   channel.postMessage({ thread: worker.threadId, path, untilMs } satisfies SnapshotRequest);
@@ -63,7 +63,7 @@ export function requestHeapSnapshot(worker: Worker, path: string, untilMs: numbe
     signal.removeEventListener("abort", aborted);
   };
   written.promise.then(done, done);
-  begun.promise.catch(() => undefined); // both fail for one reason, and the caller may wait for one of them only
+  begun.promise.catch(() => undefined); // both reject together, and the caller may await only one
   return { begun: begun.promise, written: written.promise };
 }
 

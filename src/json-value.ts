@@ -1,13 +1,13 @@
-/** What JSON can hold unchanged. `JSON.stringify` silently drops or replaces everything else. */
+/** Checks that JSON can represent a value unchanged. `JSON.stringify` silently drops or replaces everything else. */
 import { types } from "node:util";
 
-/** What JSON cannot hold, and where: `.counts[0]`, empty for the value itself. */
+/** A value that JSON cannot represent, and its path: `.counts[0]`; empty for the value itself. */
 export type NonJson = { readonly path: string; readonly description: string };
 
 /**
- * The first part of a value that JSON cannot hold; null: it can hold all of it. Members of objects that are undefined are
- * left out, as everybody expects; `toJSON` is honoured, and objects of classes count as their fields. Lists and objects
- * may be nested `maxDepth` deep. Throws what getters and `toJSON` throw.
+ * The first part of a value that JSON cannot represent; null: none. Undefined members of objects are omitted, as in
+ * `JSON.stringify`; `toJSON` is honoured, and class instances count as their fields. Lists and objects may be nested
+ * `maxDepth` deep. Throws what getters and `toJSON` throw.
  */
 export function findNonJson(value: unknown, maxDepth: number): NonJson | null {
   const description = faultOf(value);
@@ -15,7 +15,7 @@ export function findNonJson(value: unknown, maxDepth: number): NonJson | null {
   return typeof value === "object" && value !== null ? faultWithin(value, "", maxDepth) : null;
 }
 
-/** Why a value cannot be the fields of a message: protobuf would make an empty message of it. Null: it can. */
+/** Why a value cannot be the fields of a message: protobuf would silently create an empty message. Null: it can. */
 export function faultOfFields(value: unknown): string | null {
   if (value === undefined || value === null) return `is ${value}`;
   if (typeof value !== "object") return `is a ${typeof value}`;
@@ -28,10 +28,10 @@ function faultWithin(value: object, path: string, levels: number): NonJson | nul
   if (typeof own === "function") {
     const replaced: unknown = own.call(value, path);
     return typeof replaced === "object" && replaced !== null && "toJSON" in replaced
-      ? null // it is asked once, and what it gives is taken as it is
+      ? null // `toJSON` is called once, and its result is used as it is
       : prefixed(findNonJson(replaced, levels), path);
   }
-  if (levels <= 0) return { path, description: "is nested too deep, or within itself" };
+  if (levels <= 0) return { path, description: "is nested too deep, or contains itself" };
   if (Array.isArray(value)) {
     for (let index = 0; index < value.length; index += 1) {
       const fault = faultOfPart(value[index], () => `${path}[${index}]`, levels);
@@ -58,11 +58,11 @@ function prefixed(fault: NonJson | null, path: string): NonJson | null {
   return fault && { ...fault, path: path + fault.path };
 }
 
-/** What is wrong with a value, whatever it has within; null: nothing. */
+/** What is wrong with the value itself, not with its parts; null: nothing. */
 function faultOf(value: unknown): string | null {
   switch (typeof value) {
     case "string":
-      return value.isWellFormed() ? null : "has half of a surrogate pair, which no UTF-8 text can have";
+      return value.isWellFormed() ? null : "has a lone surrogate, which UTF-8 cannot represent";
     case "number":
       return Number.isFinite(value) ? null : `is ${value}, which JSON does not have`;
     case "bigint":
@@ -82,26 +82,28 @@ function faultOfObject(value: object): string | null {
   if (ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value)) {
     return `is ${nameOf(value)}, which JSON does not have: send bytes alone, as a Uint8Array, or as base64 text`;
   }
-  if (types.isDate(value)) return Number.isNaN(value.getTime()) ? "is a Date that is no time" : null;
+  if (types.isDate(value)) return Number.isNaN(value.getTime()) ? "is an invalid Date" : null;
   if (Array.isArray(value) || isPlain(value) || "toJSON" in value || types.isBoxedPrimitive(value)) return null;
   if (isContainer(value) || Object.keys(value).length === 0) {
-    return `is ${nameOf(value)}, of which JSON would keep nothing: make plain objects and lists of it`;
+    return `is ${nameOf(value)}, of which JSON keeps nothing: convert it to plain objects and lists`;
   }
   return null;
 }
 
-/** What holds its contents elsewhere than in fields, or is no data at all. */
+/** Whether an object keeps its contents elsewhere than in fields, or is no data at all. */
 function isContainer(value: object): boolean {
   return types.isMap(value) || types.isSet(value) || types.isNativeError(value) || types.isRegExp(value);
 }
 
-/** Of any realm: a plain object's prototype is the last. */
+/** Works across realms: a plain object's prototype has no prototype. */
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-/** `a Map`, `an Error`; of generators and the like, which have no constructor of their own, the tag. */
+/**
+ * `a Map`, `an Error`; the tag for generators and the like, which have no constructor of their own.
+ */
 function nameOf(value: object): string {
   const { name: own } = value.constructor ?? {};
   const name = own && own !== "Object" ? own : Object.prototype.toString.call(value).slice("[object ".length, -1);

@@ -1,7 +1,7 @@
 import type { Clock } from "./clock.ts";
 
 /**
- * A part of the server that runs. `start` resolves when the part is ready; `stop` when it has let go of everything.
+ * A part of the server that runs. `start` resolves when the part is ready; `stop` when it has released everything.
  * Stopping what was never started, or twice, is safe.
  */
 export type Service = {
@@ -12,7 +12,7 @@ export type Service = {
 
 /**
  * Starts services in order. When one fails, those already started are stopped in reverse order before the error is
- * thrown on.
+ * rethrown.
  */
 export async function startAll(services: readonly Service[]): Promise<void> {
   const started: Service[] = [];
@@ -21,7 +21,7 @@ export async function startAll(services: readonly Service[]): Promise<void> {
       await service.start();
       started.push(service);
     } catch (error) {
-      await stopAll(started).catch(() => undefined); // the first error is the one that names the cause
+      await stopAll(started).catch(() => undefined); // only the first error names the cause
       throw error;
     }
   }
@@ -40,10 +40,13 @@ export async function stopAll(services: readonly Service[]): Promise<void> {
   if (failures.length > 0) throw new AggregateError(failures, "some parts of the server did not stop cleanly");
 }
 
-/** What has to end before the process turns into another program: what the kernel has for it would reach that one. */
+/**
+ * Cleanup before the process replaces itself by another program (exec): kernel timers and signals of this one would
+ * reach it.
+ */
 export const beforeExec = new Set<() => void>();
 
-/** A promise with its settlers, for one event that others wait for. */
+/** A promise with functions that settle it, for one event that others wait for. */
 export type Signal<T = void> = { readonly promise: Promise<T>; fire(value: T): void; fail(error: unknown): void };
 
 export function createSignal<T = void>(): Signal<T> {
@@ -51,11 +54,14 @@ export function createSignal<T = void>(): Signal<T> {
   return { promise, fire: resolve, fail: reject };
 }
 
-/** A service that does the same thing again and again: see `createLoop`. */
+/** A service that repeats one action: see `createLoop`. */
 export type Loop = Service & {
-  /** False before `start`, from `stop` on, and after a round failed for good: a long round asks between its steps. */
+  /** False before `start`, from `stop` on, and after a round failed for good: a long round checks it between its steps. */
   isRunning(): boolean;
-  /** Ends a rest that a round asks for with `Infinity`, or prevents the one under way from it: the next begins after `everyMs`. */
+  /**
+   * Ends the rest that a round requests with `Infinity`, or prevents the current round from requesting it: the next one
+   * starts after `everyMs`.
+   */
   wake(): void;
 };
 
@@ -66,11 +72,11 @@ export type LoopParts = {
   readonly everyMs: number;
   /** Whether the first round begins in `start`, which does not wait for its end. Default: false, `everyMs` later. */
   readonly startsAtOnce?: boolean;
-  /** One round. It may return after how many milliseconds the next one begins; `Infinity`: not before `wake`. */
+  /** One round. It may return the delay until the next one in milliseconds; `Infinity`: not before `wake`. */
   readonly round: () => RoundEnd | Promise<RoundEnd>;
   /**
-   * A round threw or rejected. Returns after how many milliseconds the next one begins; nothing: none does. Absent: the error
-   * is uncaught, and should the process survive it, the next round begins after `everyMs`.
+   * Called when a round throws or rejects. Returns the delay until the next one in milliseconds; undefined: the loop
+   * ends. Absent: the error is uncaught, and if the process survives it, the next round starts after `everyMs`.
    */
   readonly onError?: (error: unknown) => RoundEnd | undefined;
 };
@@ -78,13 +84,15 @@ export type LoopParts = {
 type RoundEnd = number | void;
 
 /**
- * Runs rounds one at a time, with one timer and a pause between them. `stop` resolves once the round under way is over, and
- * then none begins. A round that is synchronous ends within its timer, without a promise.
+ * Runs rounds one at a time, with one timer and a pause between them. `stop` resolves once the current round is over,
+ * and no other starts. A synchronous round ends within its timer callback, without a promise.
  */
 export function createLoop({ name, clock, everyMs, startsAtOnce = false, round, onError }: LoopParts): Loop {
   let isRunning = false;
   let isResting = false;
-  /** `wake` was called during the round under way. */
+  /**
+   * `wake` was called during the current round.
+   */
   let isWoken = false;
   let cancelTimer = () => {};
   let underWay: Promise<void> | undefined;
@@ -116,7 +124,7 @@ export function createLoop({ name, clock, everyMs, startsAtOnce = false, round, 
 
   function fail(error: unknown): void {
     if (!onError) {
-      schedule(everyMs); // under a clock whose timers log what they throw, one error must not end all rounds
+      schedule(everyMs); // if the process survives the error, the loop must go on
       throw error;
     }
     const retryMs = onError(error);

@@ -1,26 +1,26 @@
-/** Facts that go with a log line. */
+/** Fields of a log line. */
 export type LogFields = { readonly [key: string]: unknown };
 
-/** How serious a line is, the least serious first. */
+/** Severities of a line, least severe first. */
 export const logLevels = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-/** The least serious lines that are written; `silent`: none. */
+/** The lowest severity that is written; `silent`: none is. */
 export type LogThreshold = LogLevel | "silent";
 
-/** Where the server writes what happens. The words are those of pino; telemetry/log.ts makes one. */
+/** The server's log, with the methods of pino; telemetry/log.ts creates it. */
 export type Log = {
   debug(fields: LogFields, text: string): void;
   info(fields: LogFields, text: string): void;
   warn(fields: LogFields, text: string): void;
   error(fields: LogFields, text: string): void;
-  /** Whether lines of this level are written now: for those whose fields cost something. */
+  /** Whether lines of this level are written now; lets callers skip building expensive fields. */
   isWritten(level: LogLevel): boolean;
 };
 
-/** What whoever runs the server may change about its log. */
+/** What an operator may change about the log while the server runs. */
 export type LogControl = {
   threshold(): LogThreshold;
-  /** From now on, and for `forMs` milliseconds where that is given; null: what the configuration says. */
+  /** Sets the level, for `forMs` milliseconds if given; null restores the configured level. */
   setThreshold(threshold: LogThreshold | null, forMs?: number): void;
 };

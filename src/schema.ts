@@ -1,6 +1,6 @@
 /**
- * How a task may say which JSON it takes or returns, as types: a Standard Schema, or a plain JSON Schema. Messages of
- * protobuf are the third way. Types only, for task files and for clients.
+ * Types of the schemas with which a task declares its JSON input or output: a Standard Schema or a plain JSON Schema.
+ * The third way is a protobuf message. Types only, for task files and for clients.
  */
 import type { JsonValue } from "./job/job.ts";
 
@@ -37,17 +37,17 @@ export type JsonSchema = {
   readonly items?: unknown;
 };
 
-/** What may be sent for a schema. */
+/** The type that a client sends for a schema. */
 export type SentAs<S> =
   S extends StandardSchema<infer Input, infer _> ? Input : S extends JsonSchema ? DescribedBy<S> : unknown;
 
-/** What a schema makes of it: the same, unless it transforms. */
+/** The type that a schema produces: the same, unless it transforms. */
 export type ReadAs<S> =
   S extends StandardSchema<infer _, infer Output> ? Output : S extends JsonSchema ? DescribedBy<S> : unknown;
 
 /**
- * The values that a JSON Schema written in TypeScript describes, as far as types can say it; any JSON where the schema is
- * not known to the compiler, as that of a `.json` file, and where it uses `$ref` or `allOf`.
+ * The values that a JSON Schema written in TypeScript describes, as far as TypeScript can express them; any JSON if the
+ * compiler does not know the schema, such as that of a `.json` file, or if it uses `$ref` or `allOf`.
  */
 export type DescribedBy<S> = S extends { readonly const: infer Value }
   ? Value
@@ -79,7 +79,7 @@ type FieldsOf<S> = S extends { readonly properties: infer Fields }
     >
   : { [name: string]: S extends { readonly additionalProperties: infer Value } ? DescribedBy<Value> : JsonValue };
 
-/** Of names that the compiler does not know any may be missing. */
+/** If the compiler does not know the required names, every property is optional. */
 type RequiredOf<S> = S extends { readonly required: readonly (infer Name)[] }
   ? string extends Name
     ? never

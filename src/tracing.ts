@@ -1,6 +1,6 @@
 /**
- * What the server traces of jobs. telemetry/tracing.ts makes spans of it; `createUntraced` is what runs when nothing is
- * exported, and only passes the callers' contexts on.
+ * The events of jobs that the server traces. telemetry/tracing.ts turns them into spans; `createUntraced` is used when
+ * nothing is exported, and only passes the callers' contexts on.
  */
 import type { MillpondError } from "./errors.ts";
 import type { Lease, NewJob, Outcome, Settlement } from "./job/job.ts";
@@ -11,7 +11,7 @@ import type { Contexts, GivenContext } from "./job/trace-context.ts";
 export type Caller = {
   readonly client: string;
   readonly rpcSystem: "grpc" | "connectrpc";
-  /** The context of the call, as it came. */
+  /** The context of the call, unchecked. */
   readonly trace: GivenContext;
 };
 
@@ -21,7 +21,9 @@ export type TracedAttempt = {
   readonly outcome: Outcome;
   readonly startedAt: number;
   readonly finishedAt: number;
-  /** 0: it did not begin. */
+  /**
+   * 0: the attempt did not start.
+   */
   readonly tookMs: number;
   readonly spans?: readonly SpanRecord[];
   readonly droppedSpans?: number;
@@ -31,32 +33,32 @@ export type TracedAttempt = {
 export type AcceptedJob = Pick<NewJob, "id" | "client" | "task" | "pool" | "trace" | "submittedAt">;
 
 export type CancelledJob = Pick<NewJob, "id" | "client" | "task" | "pool" | "trace" | "submittedAt" | "runAt"> & {
-  /** That it had, none of which runs. */
+  /** Attempts that the job had before; none of them runs. */
   readonly attempts: number;
   readonly redrives: number;
 };
 
-/** What became of a job that was submitted. */
+/** The answer to one submitted job. */
 export type Answer =
   | { readonly kind: "accepted" | "duplicate" }
   | { readonly kind: "refused"; readonly error: MillpondError };
 
 /** One request that submits jobs. */
 export type Submission = {
-  /** What is stored with the next of its jobs, in their order. `own`: the context that the job itself carries. */
+  /** The trace to store with the next job of the request, in order. `own`: the context of the job itself. */
   next(own: GivenContext | undefined): string | null;
-  /** The client is over its rate, and this request waits for this many milliseconds. */
+  /** Records that the client exceeds its rate and that the request waits for this many milliseconds. */
   throttled(waitMs: number): void;
   /** One answer for each job, in their order. Safe to repeat, as `fail` is: the first counts. */
   end(answers: readonly Answer[]): void;
-  /** All of it was refused. */
+  /** The whole request was refused. */
   fail(error: unknown): void;
 };
 
 /** A job as a link names it. `trace`: as it is stored. */
 export type LinkedJob = { readonly id: string; readonly trace: string | null };
 
-/** One request that does something with jobs that are there already; its span is linked to theirs. */
+/** One request on existing jobs; its span is linked to theirs. */
 export type Operation = {
   link(jobs: readonly LinkedJob[]): void;
   /** Safe to repeat, as `fail` is: the first counts. */
@@ -65,27 +67,29 @@ export type Operation = {
 };
 
 export type TracingNumbers = {
-  /** Spans that were handed to a collector and taken. */
+  /** Spans that a collector accepted. */
   readonly exported: number;
-  /** Spans that were dropped: the queue was full, or the collector did not take them. */
+  /** Spans that were dropped: the queue was full, or the collector did not accept them. */
   readonly dropped: number;
-  /** Spans that wait for their export. */
+  /** Spans that wait to be exported. */
   readonly waiting: number;
-  /** Parts of callers' contexts that were malformed or too long, and ignored. */
+  /** Callers' contexts, or parts of them, that were ignored because they were malformed or too long. */
   readonly droppedContexts: number;
 };
 
 export type Tracing = {
-  /** `method`: its name in `WorkerPoolService`. `own`: a context of this request that goes before the call's. */
+  /**
+   * `method`: its name in `WorkerPoolService`. `own`: a context of this request, which has precedence over the call's.
+   */
   submission(caller: Caller, method: string, own?: GivenContext): Submission;
   operation(caller: Caller, method: string, name: string): Operation;
   /** These jobs are durable. */
   accepted(jobs: readonly AcceptedJob[]): void;
   /** These attempts ended, and what became of their jobs is durable. */
   settled(attempts: readonly TracedAttempt[], settlements: readonly Settlement[]): void;
-  /** These jobs waited, and that they are CANCELLED is durable. */
+  /** These jobs were waiting, and their state CANCELLED is durable. */
   cancelled(jobs: readonly CancelledJob[]): void;
-  /** These results were read from the store at this time, and are handed to the client's stream now. */
+  /** These results were read from the store at `readAt` and are written to the client's stream now. */
   delivered(results: readonly { readonly id: string }[], readAt: number): void;
   numbers(): TracingNumbers;
 };

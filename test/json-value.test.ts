@@ -16,7 +16,7 @@ class Point {
 
 suite("what JSON cannot hold is named, with where it lies", () => {
   const cases: readonly (readonly [what: string, value: unknown, expected: RegExp])[] = [
-    ["a Map", new Map([["a", 1]]), /^: is a Map, of which JSON would keep nothing/],
+    ["a Map", new Map([["a", 1]]), /^: is a Map, of which JSON keeps nothing/],
     ["a Map within", { counts: [0, new Map()] }, /^\.counts\[1\]: is a Map/],
     ["a Set", new Set([1]), /^: is a Set/],
     ["an Error", { error: Object.assign(new Error("x"), { code: "E" }) }, /^\.error: is an Error/],
@@ -33,11 +33,11 @@ suite("what JSON cannot hold is named, with where it lies", () => {
     ["a Buffer within", { data: Buffer.from("x") }, /^\.data: is a Buffer.*as a Uint8Array, or as base64 text$/],
     ["a typed array", new Float32Array(1), /^: is a Float32Array/],
     ["an ArrayBuffer", new ArrayBuffer(1), /^: is an ArrayBuffer/],
-    ["a Date that is no time", { at: new Date(Number.NaN) }, /^\.at: is a Date that is no time$/],
-    ["half of a surrogate pair", { text: "\ud800" }, /^\.text: has half of a surrogate pair/],
+    ["a Date that is no time", { at: new Date(Number.NaN) }, /^\.at: is an invalid Date$/],
+    ["half of a surrogate pair", { text: "\ud800" }, /^\.text: has a lone surrogate/],
     ["undefined in a list", [1, undefined], /^\[1\]: is undefined: put null there$/],
     ["a hole in a list", [1, , 2], /^\[1\]: is undefined/], // oxlint-disable-line no-sparse-arrays
-    ["a circle", circular, /^(\.self){30}: is nested too deep, or within itself$/],
+    ["a circle", circular, /^(\.self){30}: is nested too deep, or contains itself$/],
     ["31 levels", nested(31), /^(\[0\]){30}: is nested too deep/],
     ["what toJSON gives", { a: { toJSON: () => ({ b: new Map() }) } }, /^\.a\.b: is a Map/],
   ];

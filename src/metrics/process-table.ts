@@ -1,4 +1,4 @@
-/** Metrics of the process, under the names that OpenTelemetry has for every process of Node.js: no other server's differ. */
+/** Metrics of the process, under the standard names that OpenTelemetry defines for any Node.js process. */
 import type { Row } from "./row.ts";
 
 export const processRows = {
@@ -6,7 +6,7 @@ export const processRows = {
     kind: "gauge",
     unit: "s",
     description: "Time since the server started.",
-    advice: "Falls: it was restarted.",
+    advice: "Drops when the server was restarted.",
   },
   "process.cpu.time": {
     kind: "counter",
@@ -28,7 +28,7 @@ export const processRows = {
     kind: "gauge",
     unit: "1",
     description: "Share of the last seconds in which the main thread was busy.",
-    advice: "Near 1 the server is at its limit; its workers may not be.",
+    advice: "Near 1 the main thread is saturated, even if the workers are not.",
   },
   "nodejs.eventloop.delay.p50": {
     kind: "gauge",
@@ -39,7 +39,7 @@ export const processRows = {
     kind: "gauge",
     unit: "s",
     description: "The same, 99th percentile.",
-    advice: "Above 0.1 every call waits so long now and then: `millpond profile` or a larger machine.",
+    advice: "Above 0.1, one call in a hundred waits that long: take a `millpond profile`, or use a larger machine.",
   },
   "nodejs.eventloop.delay.max": {
     kind: "gauge",
@@ -55,7 +55,7 @@ export const processRows = {
   "v8js.memory.heap.limit": {
     kind: "gauge",
     unit: "By",
-    description: "Bound on the heap of the main thread, beyond which the process ends.",
+    description: "Limit of the main thread's heap; the process ends when it is exceeded.",
   },
   "v8js.gc.duration": {
     kind: "histogram",

@@ -1,6 +1,7 @@
 /**
- * Metrics as Prometheus reads them: the text format 0.0.4 (https://prometheus.io/docs/instrumenting/exposition_formats/).
- * Names follow OpenTelemetry's rule (https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/).
+ * Metrics in Prometheus's format: the text format 0.0.4 (https://prometheus.io/docs/instrumenting/exposition_formats/).
+ * Names follow OpenTelemetry's rule
+ * (https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/).
  */
 import type { Attributes, Collected, HistogramPoint, NumberPoint } from "./registry.ts";
 import type { Metric } from "./table.ts";
@@ -58,7 +59,10 @@ function histogramLines(lines: string[], name: string, bounds: readonly number[]
   lines.push(`${name}_sum${own} ${point.sum}`, `${name}_count${own} ${point.count}`);
 }
 
-/** A series of a counter or a histogram has one object for its whole life; what is observed brings another each time. */
+/**
+ * Caches label strings: a series of a counter or a histogram keeps one attributes object for its lifetime; observed
+ * series bring a new one each time.
+ */
 const known = new WeakMap<Attributes, string>();
 
 function labelsOf(attributes: Attributes): string {

@@ -1,6 +1,6 @@
 /**
- * The numbers that the server keeps of itself. `Stats`, `/metrics` and OTLP all read them here, so they cannot disagree.
- * Counting is an addition to a number that the caller holds; nothing is built before a reader collects.
+ * The server's own metrics. `Stats`, `/metrics` and OTLP all read them here, so they cannot disagree. Counting only
+ * adds to a number in a counter that the caller keeps; points are built when a reader collects.
  */
 import type { Clock } from "../clock.ts";
 import {
@@ -21,7 +21,7 @@ export type Counter = {
 
 export type Histogram = {
   readonly attributes: Attributes;
-  /** By bucket, each value once; the last is for those above all bounds. */
+  /** Values per bucket, not cumulative; the last bucket is for those above all bounds. */
   readonly counts: readonly number[];
   readonly sum: number;
   readonly count: number;
@@ -37,23 +37,24 @@ export type Collected = Metric & {
 };
 
 export type Registry = {
-  /** The counter with these attributes, made at 0 when it is new. Who counts often keeps it. */
+  /** The counter with these attributes, created at 0. Keep the counter where it is used often. */
   counter(name: CounterName, attributes?: Attributes): Counter;
   histogram(name: HistogramName, attributes?: Attributes): Histogram;
-  /** `read` observes its numbers at each collection. An error costs its own numbers of that collection only. */
+  /** Calls `read` to observe numbers at each collection. If it fails, only its numbers are missing from that collection. */
   observed(read: (observe: Observe) => void | Promise<void>): void;
   /**
-   * Every metric with its present points, in the order of the table. Resolves within `longestReadMs`, whatever the observers
-   * do: what is late is missing this time.
+   * Every metric with its current points, in the order of the table. Resolves within `longestReadMs`; numbers of slower
+   * observers are missing from this collection.
    */
   collect(): Promise<readonly Collected[]>;
-  /** When it began to count, in milliseconds since 1970. */
+  /** When counting started, in milliseconds since 1970. */
   readonly startedAt: number;
 };
 
 /**
- * Series of one metric; what comes beyond is counted together, in one series marked as such (OpenTelemetry's cardinality limit).
- * Six outcomes of each task that `Stats` distinguishes fit in, for it reads a task's numbers here, and the shared series belongs to no single task.
+ * Bound on the series of one metric; further ones are counted in one shared overflow series (OpenTelemetry's
+ * cardinality limit). It leaves room for six outcomes of every task that `Stats` lists: a task counted in the shared
+ * series would have no numbers there.
  */
 export const maxSeries = 8_000;
 const overflow: Attributes = { "otel.metric.overflow": "true" };

@@ -1,4 +1,4 @@
-/** What a row says in the tables of metrics: `table.ts`, and `process-table.ts`, which it takes in. */
+/** A row in the tables of metrics: `table.ts`, which includes `process-table.ts`. */
 export type MetricKind = "counter" | "gauge" | "histogram";
 
 export type Row = {
@@ -6,7 +6,7 @@ export type Row = {
   readonly unit: string;
   readonly attributes?: readonly string[];
   readonly description: string;
-  /** What a value that stands out means for whoever runs the server; empty: nothing. */
+  /** What an unusual value means to an operator; empty: nothing. */
   readonly advice?: string;
   /** Upper bounds of a histogram's buckets. */
   readonly bounds?: readonly number[];

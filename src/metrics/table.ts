@@ -7,7 +7,7 @@ import type { MetricKind, Row } from "./row.ts";
 
 export type Metric = Required<Row> & { readonly name: MetricName };
 
-/** From half a millisecond to an hour. */
+/** Bucket bounds from half a millisecond to an hour. */
 const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600];
 const shortSeconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 const powersOfTwo = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
@@ -19,9 +19,8 @@ const rows = {
     kind: "counter",
     unit: "{job}",
     attributes: [...ofTask, "outcome"],
-    description:
-      "Jobs that were submitted and not refused. `outcome`: `accepted`, or `duplicate` of one that was there.",
-    advice: "Many duplicates: clients repeat submits, because answers are lost or come too late.",
+    description: "Jobs that were submitted and not refused. `outcome`: `accepted`, or `duplicate` of an existing job.",
+    advice: "Many duplicates: clients repeat submits because responses are lost or late.",
   },
   "millpond.jobs.refused": {
     kind: "counter",
@@ -29,7 +28,7 @@ const rows = {
     attributes: ["reason"],
     description: "Jobs that were refused, by reason.",
     advice:
-      "[errors.md](errors.md) has the reasons. `queue_full`: add workers or raise `pools.<name>.maxQueued`; `rate_limited`: see `rate`; `disk_full`: make room.",
+      "[errors.md](errors.md) has the reasons. `queue_full`: add workers or raise `pools.<name>.maxQueued`; `rate_limited`: see `rate`; `disk_full`: free disk space.",
   },
   "millpond.jobs.finished": {
     kind: "counter",
@@ -44,7 +43,7 @@ const rows = {
     attributes: [...ofTask, "reason"],
     description: "Jobs that became dead letters. `reason`: `exhausted`, `permanent`, `expired` or `poison`.",
     advice:
-      "`millpond dead list` shows what they died of, `millpond dead redrive` puts them back once the cause is gone.",
+      "`millpond dead list` shows why they failed, `millpond dead redrive` puts them back once the cause is fixed.",
   },
   "millpond.jobs.redriven": {
     kind: "counter",
@@ -64,36 +63,37 @@ const rows = {
     kind: "gauge",
     unit: "{job}",
     attributes: ["pool"],
-    description: "Jobs that run, or have ended and whose outcome is not on disk yet.",
+    description: "Jobs that run, or whose outcome is not on disk yet.",
   },
   "millpond.jobs.suspects": {
     kind: "gauge",
     unit: "{job}",
     attributes: ["pool"],
     description: "Jobs that run in a process of their own, because two server processes died while they ran.",
-    advice: 'Above 0: some task kills its process. See "Who killed the process" in [guarantees.md](guarantees.md).',
+    advice: 'Above 0: a task kills its process. See "Who killed the process" in [guarantees.md](guarantees.md).',
   },
   "millpond.job.duration": {
     kind: "histogram",
     unit: "s",
     attributes: ofTask,
     description:
-      "From the submit of a job until its outcome is on disk, a delay included, of jobs that ran, became final, and were not redriven.",
+      "From the submit of a job until its outcome is on disk, including its delay. Only jobs that ran, became final and were not redriven.",
     bounds: seconds,
   },
   "millpond.queue.depth": {
     kind: "gauge",
     unit: "{job}",
     attributes: ["pool"],
-    description: "Jobs that wait, also those whose time has not come and those that are leased and wait for a worker.",
-    advice: "Grows: jobs come faster than workers finish them.",
+    description:
+      "Jobs that wait, including those that are not due yet and those that are leased but wait for a worker.",
+    advice: "Grows while jobs arrive faster than workers finish them.",
   },
   "millpond.queue.eligible": {
     kind: "gauge",
     unit: "{job}",
     attributes: ["pool"],
     description:
-      "Jobs that wait and that a worker could run now, counted up to 10,000: they are due, and the pool is not paused.",
+      "Waiting jobs that a worker could run now, counted up to 10,000: they are due, and the pool is not paused.",
   },
   "millpond.queue.limit": {
     kind: "gauge",
@@ -106,14 +106,14 @@ const rows = {
     unit: "s",
     attributes: ["pool"],
     description: "How long the oldest due job has waited; 0 when none is due.",
-    advice: "Grows while the depth does not: a low priority starves, or the pool's workers are stuck in long jobs.",
+    advice: "Grows while the depth does not: jobs of low priority starve, or the workers are busy with long jobs.",
   },
   "millpond.queue.wait": {
     kind: "histogram",
     unit: "s",
     attributes: ofTask,
-    description: "From when a job is due until its attempt starts.",
-    advice: "Grows with idle workers: the store is slow, see `millpond.store.commit.duration`.",
+    description: "From the time a job is due until its attempt starts.",
+    advice: "Grows while workers are idle: the store is slow, see `millpond.store.commit.duration`.",
     bounds: seconds,
   },
   "millpond.attempts": {
@@ -121,7 +121,7 @@ const rows = {
     unit: "{attempt}",
     attributes: [...ofTask, "outcome"],
     description:
-      "Attempts that ended. `outcome`: `succeeded`, `failed`, `timed_out`, `cancelled`, `expired` or `lost`; what was given back was no attempt.",
+      "Attempts that ended. `outcome`: `succeeded`, `failed`, `timed_out`, `cancelled`, `expired` or `lost`; released jobs are not counted.",
     advice: "`lost`: threads or processes die while they run this task.",
   },
   "millpond.attempt.duration": {
@@ -136,7 +136,7 @@ const rows = {
     unit: "{attempt}",
     attributes: ofTask,
     description: "Attempts after which the job was queued again.",
-    advice: "Rises before dead letters do: what the task depends on is in trouble.",
+    advice: "Rises before dead letters do: something the task depends on is failing.",
   },
   "millpond.pool.workers": {
     kind: "gauge",
@@ -154,8 +154,8 @@ const rows = {
     kind: "gauge",
     unit: "{thread}",
     attributes: ["pool"],
-    description: "Worker threads that the autoscaler wants; those that are missing start when a job comes.",
-    advice: "Stays below the maximum while jobs wait: `millpond stats` says why.",
+    description: "Worker threads that the autoscaler wants; missing ones start when a job arrives.",
+    advice: "Stays below the maximum while jobs wait: `millpond stats` shows why.",
   },
   "millpond.pool.concurrency": {
     kind: "gauge",
@@ -167,28 +167,28 @@ const rows = {
     kind: "gauge",
     unit: "{thread}",
     attributes: ["pool"],
-    description: "Worker threads that are kept when idle.",
+    description: "Lower bound on worker threads: as many are kept when idle.",
   },
   "millpond.pool.max_workers": {
     kind: "gauge",
     unit: "{thread}",
     attributes: ["pool"],
-    description: "Worker threads that there may be.",
-    advice: "Running jobs stay at this number while the queue grows: the pool is at its limit.",
+    description: "Upper bound on worker threads.",
+    advice: "If running jobs stay at this number while the queue grows, the pool is at its limit.",
   },
   "millpond.pool.broken": {
     kind: "gauge",
     unit: "",
     attributes: ["pool"],
     description: "1 while no worker of the pool can run a job, else 0.",
-    advice: "Threads die or hang while they load tasks; the server's log says why.",
+    advice: "Threads die or hang while they load tasks; the server's log has the reason.",
   },
   "millpond.pool.paused": {
     kind: "gauge",
     unit: "",
     attributes: ["pool"],
     description: "1 while the pool is paused, else 0.",
-    advice: "Its jobs wait: `millpond pools list` says who paused it, `millpond pools resume` ends it.",
+    advice: "Its jobs wait: `millpond pools list` shows who paused it, `millpond pools resume` resumes it.",
   },
   "millpond.not_ready": {
     kind: "gauge",
@@ -196,42 +196,43 @@ const rows = {
     attributes: ["reason"],
     description:
       "1 while the server is not ready, else 0. `reason`: `store_failed`, `draining`, `disk_full` or `pool_broken`, as `/readyz` has it.",
-    advice: "`/readyz` says what to do.",
+    advice: "`/readyz` has the remedy.",
   },
   "millpond.throttle.time": {
     kind: "counter",
     unit: "s",
-    description: "How long submits on open streams have waited for their client's rate, in all.",
-    advice: "Clients want more than `rate` allows; `millpond top` shows which.",
+    description: "Total time that submits on open streams waited because of their client's rate.",
+    advice: "Clients submit more than `rate` allows; `millpond top` shows which.",
   },
   "millpond.throttle.jobs": {
     kind: "counter",
     unit: "{job}",
-    description: "Jobs that waited so.",
+    description: "Jobs that waited because of their client's rate.",
   },
   "millpond.store.commit.duration": {
     kind: "histogram",
     unit: "s",
-    description: "One transaction of the store, from its begin until it is durable. None for a store in memory.",
-    advice: "The disk's sync is most of it: above some 20 ms everything that clients wait for is slow.",
+    description:
+      "Duration of one transaction of the store, from its start until it is durable. None for a store in memory.",
+    advice: "Mostly the disk's sync: above about 20 ms, everything that clients wait for is slow.",
     bounds: shortSeconds,
   },
   "millpond.store.commit.size": {
     kind: "histogram",
     unit: "{call}",
     description: "Calls to the store that shared one transaction.",
-    advice: "Large under load is right: that is how many share one sync.",
+    advice: "Large under load is good: as many calls share one sync.",
     bounds: powersOfTwo,
   },
   "millpond.store.size": {
     kind: "gauge",
     unit: "By",
-    description: "What the store's files take on the disk.",
+    description: "Size of the store's files on disk.",
   },
   "millpond.store.free": {
     kind: "gauge",
     unit: "By",
-    description: "What of it is free: new jobs use it before the files grow.",
+    description: "Free space inside the store's files: new jobs use it before the files grow.",
   },
   "millpond.disk.free": {
     kind: "gauge",
@@ -242,14 +243,13 @@ const rows = {
   "millpond.disk.least": {
     kind: "gauge",
     unit: "By",
-    description: "Free space, with that inside the store, below which submits are refused.",
+    description: "Free space, including that inside the store, below which submits are refused.",
   },
   "millpond.rpc.calls": {
     kind: "counter",
     unit: "{call}",
     attributes: ["rpc.method", "rpc.response.status_code"],
-    description:
-      "Calls that could be read and have ended, by method and gRPC status; streams count once, when they end.",
+    description: "Well-formed calls that have ended, by method and gRPC status; a stream counts once, when it ends.",
     advice:
       "`INTERNAL` is a bug: the server's log has it. `UNAVAILABLE` after a failure of the store, or while draining.",
   },
@@ -289,7 +289,7 @@ const rows = {
     kind: "counter",
     unit: "{request}",
     attributes: ["reason"],
-    description: "Requests that were cut while they arrived. `reason`: `stalled`, `fragmented` or `crowded_out`.",
+    description: "Requests that were cut off while they arrived. `reason`: `stalled`, `fragmented` or `crowded_out`.",
     advice: "Clients that hang, or an attack.",
   },
   "millpond.result.readers": {
@@ -300,8 +300,8 @@ const rows = {
   "millpond.result.unread": {
     kind: "gauge",
     unit: "By",
-    description: "Results in memory that were read from the store and that no client has taken yet.",
-    advice: "Near its limit: clients read slowly, and others wait for room.",
+    description: "Results that were read from the store and wait in memory until their client reads them.",
+    advice: "Near its limit: some clients read slowly, and others wait for room.",
   },
   "millpond.result.limit": {
     kind: "gauge",
@@ -311,19 +311,19 @@ const rows = {
   "millpond.log.dropped": {
     kind: "counter",
     unit: "{line}",
-    description: "Lines of the server's log that could not be written.",
+    description: "Lines of the server's log that were lost because they could not be written.",
     advice: "Whatever reads standard error is too slow, or its disk is full.",
   },
   "millpond.span.dropped": {
     kind: "counter",
     unit: "{span}",
-    description: "Spans that were not exported: too many waited, or the collector did not take them.",
-    advice: "The collector of `OTEL_EXPORTER_OTLP_ENDPOINT` is away or too slow. No job suffers.",
+    description: "Spans that were not exported: too many waited, or the collector did not accept them.",
+    advice: "The collector at `OTEL_EXPORTER_OTLP_ENDPOINT` is unreachable or too slow. Jobs are not affected.",
   },
   "millpond.trace_context.malformed": {
     kind: "counter",
     unit: "{context}",
-    description: "Trace contexts of callers that could not be read, and were ignored.",
+    description: "Trace contexts of callers that were malformed and ignored.",
   },
   "millpond.metric.failed_exports": {
     kind: "counter",
@@ -334,7 +334,7 @@ const rows = {
     kind: "gauge",
     unit: "",
     attributes: ["version", "nodejs_version", "store"],
-    description: "Always 1, with what runs. `store`: `sqlite` or `memory`.",
+    description: "Always 1; its attributes describe the server. `store`: `sqlite` or `memory`.",
   },
   ...processRows,
 } as const satisfies { readonly [name: string]: Row };

@@ -19,7 +19,9 @@ export function attributesOfJob(job: Job): Attributes {
   };
 }
 
-/** `name`: what the server calls it. `type`: one of the words of the conventions. */
+/**
+ * `name`: the server's name for the operation. `type`: one of the values that the conventions define.
+ */
 export function attributesOfOperation(
   name: string,
   type: "send" | "receive" | "process" | "settle" | "deliver",

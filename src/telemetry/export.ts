@@ -1,4 +1,7 @@
-/** Passes plain spans on to collectors. The only file that knows the SDK and the exporters; loaded only when traces are exported. */
+/**
+ * Exports plain spans to collectors. The only file that imports the tracing SDK and its exporters; loaded only when
+ * traces are exported.
+ */
 import type { Link, SpanContext, TraceState } from "@opentelemetry/api";
 import { ExportResultCode } from "@opentelemetry/core";
 import { resourceFromAttributes } from "@opentelemetry/resources";
@@ -16,13 +19,13 @@ import type { Log } from "../log.ts";
 import { createSignal } from "../lifecycle.ts";
 import type { TracingNumbers } from "../tracing.ts";
 import type { SpanSink } from "./job-spans.ts";
-import { createSeldom } from "./seldom.ts";
+import { createThrottle } from "./throttle.ts";
 import { type Attributes, type Span, spanKinds } from "./span.ts";
 import type { TraceSettings } from "./variables.ts";
 
 export type Export = SpanSink & {
   numbers(): Omit<TracingNumbers, "droppedContexts">;
-  /** Exports what is queued, for 3 s at most: what is left then is lost, and counted. */
+  /** Exports the queued spans for at most 3 s. Spans that are left then are lost, and counted. */
   stop(): Promise<void>;
 };
 
@@ -39,22 +42,22 @@ const longestFlushMs = 3_000;
 
 export async function openExport({ settings, resource, version, clock, log }: ExportParts): Promise<Export> {
   const { maxQueued, maxBatch, batchDelayMs, exportTimeoutMs, collector } = settings;
-  const seldom = createSeldom(clock);
+  const throttle = createThrottle(clock);
   let [exported, dropped] = [0, 0];
 
   function drop(spans: number, why: string): void {
     dropped += spans;
-    seldom(() => log.warn({ dropped, collector, why }, "spans are dropped"));
+    throttle(() => log.warn({ dropped, collector, why }, "spans are dropped"));
   }
 
-  /** The SDK's processor would drop what is over its bound in silence, and print each export that fails. */
+  /** Counts spans itself: the SDK's processor drops those over its bound silently, and prints each failed export. */
   function createQueue(exporter: SpanExporter): Queue {
     let waiting = 0;
     const counted: SpanExporter = {
       export(spans, done) {
         exportTo(exporter, spans, (error) => {
           waiting -= spans.length;
-          if (error) drop(spans.length, `the collector is away, slow, or refuses them: ${messageOf(error)}`);
+          if (error) drop(spans.length, `the collector is unreachable, slow, or refuses them: ${messageOf(error)}`);
           else exported += spans.length;
           done({ code: ExportResultCode.SUCCESS });
         });
@@ -85,10 +88,10 @@ export async function openExport({ settings, resource, version, clock, log }: Ex
     hasRoom(spans) {
       const before = waiting();
       if (before + spans <= maxQueued) return true;
-      drop(spans, `${before} wait for the collector, and at most ${maxQueued} may (OTEL_BSP_MAX_QUEUE_SIZE)`);
+      drop(spans, `${before} wait for the collector, and the limit is ${maxQueued} (OTEL_BSP_MAX_QUEUE_SIZE)`);
       return false;
     },
-    give(span) {
+    add(span) {
       const readable = toReadable(span);
       for (const queue of queues) queue.add(readable);
     },
@@ -100,7 +103,7 @@ export async function openExport({ settings, resource, version, clock, log }: Ex
       cancel();
       const lost = waiting();
       if (lost > 0)
-        log.warn({ spans: lost, collector }, "spans were lost at the end: the collector did not take them in time");
+        log.warn({ spans: lost, collector }, "spans were lost at shutdown: the collector did not accept them in time");
     },
   };
 }
@@ -117,7 +120,7 @@ type Queue = {
 function exportTo(exporter: SpanExporter, spans: ReadableSpan[], done: (error?: unknown) => void): void {
   try {
     exporter.export(spans, ({ code, error }) =>
-      done(code === ExportResultCode.SUCCESS ? undefined : (error ?? new Error("no reason is given"))),
+      done(code === ExportResultCode.SUCCESS ? undefined : (error ?? new Error("the exporter gave no reason"))),
     );
   } catch (error) {
     done(error);
@@ -130,7 +133,7 @@ export async function openExporter(
   { protocol, maxQueued, maxBatch }: Pick<TraceSettings, "protocol" | "maxQueued" | "maxBatch">,
 ): Promise<SpanExporter> {
   if (name === "console") return new ConsoleSpanExporter();
-  // a stop sends all batches at once, and the exporter refuses those over its limit, which is 30
+  // a stop sends all batches at once, and an exporter refuses those over its limit (30 by default)
   const options = { concurrencyLimit: Math.ceil(maxQueued / maxBatch) + 1 };
   switch (protocol) {
     case "grpc":
@@ -142,7 +145,7 @@ export async function openExporter(
   }
 }
 
-/** Whether a trace belongs to this ratio, decided as every SDK of this language does. */
+/** Whether a trace falls into this ratio, by the same rule as the other OpenTelemetry SDKs for JavaScript. */
 export function createRatio(ratio: number): (traceId: string) => boolean {
   const sampler = new TraceIdRatioBasedSampler(ratio);
   return (traceId) => sampler.shouldSample(undefined, traceId).decision !== SamplingDecision.NOT_RECORD;
@@ -184,13 +187,13 @@ function toLink({ traceId, spanId, isSampled }: NonNullable<Span["links"]>[numbe
   return { context: { traceId, spanId, traceFlags: isSampled ? sampled : 0 } };
 }
 
-/** Seconds and nanoseconds: exact, which a float of nanoseconds since 1970 is not. */
+/** Seconds and nanoseconds, because a float cannot hold nanoseconds since 1970 exactly. */
 function timeOf(ms: number): [seconds: number, nanos: number] {
   const seconds = Math.floor(ms / 1_000);
   return [seconds, Math.min(Math.round((ms - seconds * 1_000) * 1_000) * 1_000, 999_999_000)];
 }
 
-/** Passed on as it came; nothing here reads it. */
+/** A tracestate that is only passed on: its entries are never read. */
 function stateOf(text: string): TraceState {
   const state: TraceState = { get: () => undefined, set: () => state, unset: () => state, serialize: () => text };
   return state;

@@ -20,14 +20,14 @@ function openSession(): Session {
   return session;
 }
 
-/** Begins at once, even while the thread is in a loop that never yields, but not while it is in native code. */
+/** Starts at once, even if the thread is in a loop that never yields, but only after a native call has returned. */
 export async function recordCpu(thread: Thread): Promise<Recording> {
   if (thread) return thread.startCpuProfile();
   const session = openSession();
   await session.post("Profiler.enable");
   await session.post("Profiler.start");
   const end = () => session.disconnect();
-  beforeExec.add(end); // V8 samples by SIGPROF, which ends a program that does not expect it
+  beforeExec.add(end); // V8 samples with SIGPROF, which kills the next program of this process: it has no handler for it
   return {
     async stop() {
       const { profile } = await session.post("Profiler.stop");

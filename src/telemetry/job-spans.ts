@@ -1,6 +1,6 @@
 /**
  * The spans of a job after its `submit`: `<task> publish`, and below it `queue wait`, `attempt` with the task's own,
- * `settle` and `deliver`. All are made afterwards, from the times that came back with the outcome.
+ * `settle` and `deliver`. All are made after the fact, from the times that the outcome carries.
  */
 import type { Clock } from "../clock.ts";
 import { isFinal, type Lease, type NewJob, type Settlement } from "../job/job.ts";
@@ -12,14 +12,14 @@ import { attributesOfJob, attributesOfOperation } from "./attributes.ts";
 import { type Attributes, exceptionEvent, type Span, type SpanError, type SpanEvent } from "./span.ts";
 
 export type SpanSink = {
-  /** Whether there is room for this many spans; if not, they count as dropped, and need not be made. */
+  /** Whether there is room for this many spans; if not, they are counted as dropped and the caller makes none. */
   hasRoom(spans: number): boolean;
-  give(span: Span): void;
+  add(span: Span): void;
 };
 
 export type JobSpans = Pick<Tracing, "accepted" | "settled" | "cancelled" | "delivered">;
 
-/** Traced final jobs whose result no client has read yet; beyond this many, the oldest gets no `deliver` span. */
+/** Bound on traced final jobs whose result no client has read yet; beyond it, the oldest gets no `deliver` span. */
 const maxUndelivered = 10_000;
 
 type NamedJob = Pick<NewJob, "id" | "client" | "task" | "pool" | "trace">;
@@ -33,7 +33,7 @@ export function createJobSpans(sink: SpanSink, clock: Clock): JobSpans {
 
   function publish(job: AcceptedJob, trace: JobTrace, endedAt: number): void {
     const startedAt = trace.acceptedAt ?? job.submittedAt;
-    sink.give({
+    sink.add({
       ...{ name: `${job.task} publish`, kind: "producer", traceId: trace.traceId, spanId: jobSpanId(job.id) },
       ...{ parentId: trace.parentId, tracestate: trace.tracestate },
       ...{ startedAt, endedAt: Math.max(endedAt, startedAt) },
@@ -45,16 +45,16 @@ export function createJobSpans(sink: SpanSink, clock: Clock): JobSpans {
     const { lease } = attempt;
     const isTraced = isSampled(lease.trace);
     if (!isTraced && !failures.has(settlement.outcome)) return;
-    // the span of a job that is not traced is made with its first failure, and serves those that follow
+    // a job that is not sampled gets its `publish` span with its first failure; later failures share it
     const isFirst = !isTraced && lease.attempt === 1 && lease.redrives === 0;
     if (!sink.hasRoom((isFirst ? 4 : 3) + (attempt.spans?.length ?? 0))) return;
     const trace = traceOf(lease);
     if (isFirst) publish(lease, trace, trace.acceptedAt ?? lease.submittedAt);
-    giveAttempt(attempt, settlement, trace, now);
+    addAttempt(attempt, settlement, trace, now);
     if (isTraced && isFinal(settlement.state)) remember(lease);
   }
 
-  function giveAttempt(attempt: TracedAttempt, settlement: Settlement, trace: JobTrace, now: number): void {
+  function addAttempt(attempt: TracedAttempt, settlement: Settlement, trace: JobTrace, now: number): void {
     const { lease, startedAt, finishedAt, tookMs, spans, droppedSpans } = attempt;
     const parentId = jobSpanId(lease.id);
     const common = { traceId: trace.traceId, tracestate: trace.tracestate };
@@ -65,9 +65,9 @@ export function createJobSpans(sink: SpanSink, clock: Clock): JobSpans {
     const isLost = settlement.outcome === "lost" && settlement.startedAt === null;
     const hasRun = tookMs > 0 || isLost;
     if (!isLost) {
-      // an attempt that did not begin has no other span, so this one shows how it ended
+      // an attempt that did not start has no other span, so this one shows how it ended
       const end = Math.max(startedAt, dueAt);
-      sink.give({
+      sink.add({
         ...{ ...common, name: "queue wait", kind: "internal", spanId: newSpanId(), parentId },
         ...{ startedAt: dueAt, endedAt: end },
         ...(hasRun ? { attributes } : { attributes: ending, error, events: eventsOf(settlement, error, end) }),
@@ -75,7 +75,7 @@ export function createJobSpans(sink: SpanSink, clock: Clock): JobSpans {
     }
     if (hasRun) {
       const spanId = attemptSpanId(lease.id, lease.fence);
-      sink.give({
+      sink.add({
         ...{ ...common, name: "attempt", kind: "consumer", spanId, parentId, startedAt, endedAt: finishedAt },
         attributes: {
           ...{ ...ending, ...attributesOfOperation("attempt", "process") },
@@ -86,7 +86,7 @@ export function createJobSpans(sink: SpanSink, clock: Clock): JobSpans {
       for (const [index, record] of (spans ?? []).entries()) {
         const { name, startedAt: from, endedAt: to } = record;
         const failed = record.error === undefined ? undefined : { type: "exception", message: record.error };
-        sink.give({
+        sink.add({
           ...{ ...common, name, kind: "internal", spanId: childSpanId(spanId, index) },
           ...{ parentId: record.parent < 0 ? spanId : childSpanId(spanId, record.parent) },
           ...{ startedAt: from, endedAt: to, attributes: record.attributes ?? {} },
@@ -94,18 +94,18 @@ export function createJobSpans(sink: SpanSink, clock: Clock): JobSpans {
         });
       }
     }
-    sink.give({
+    sink.add({
       ...{ ...common, name: "settle", kind: "internal", spanId: newSpanId(), parentId },
       ...{ startedAt: Math.min(finishedAt, now), endedAt: now },
       attributes: { ...attributes, ...attributesOfOperation("settle", "settle"), "millpond.state": settlement.state },
     });
   }
 
-  /** The only span of the attempt that it waited for. */
+  /** The `queue wait` span of an attempt that never started: the job was cancelled while it waited. */
   function endWait(job: CancelledJob, now: number): void {
     const trace = traceOf(job);
     const dueAt = dueAtOf(job, trace, job.attempts === 0 && job.redrives === 0);
-    sink.give({
+    sink.add({
       ...{ name: "queue wait", kind: "internal", traceId: trace.traceId, tracestate: trace.tracestate },
       ...{ spanId: newSpanId(), parentId: jobSpanId(job.id), startedAt: Math.min(dueAt, now), endedAt: now },
       attributes: {
@@ -126,7 +126,7 @@ export function createJobSpans(sink: SpanSink, clock: Clock): JobSpans {
   function deliver(job: NamedJob, readAt: number, now: number): void {
     if (!sink.hasRoom(1)) return;
     const { traceId, tracestate } = traceOf(job);
-    sink.give({
+    sink.add({
       ...{ name: "deliver", kind: "internal", traceId, spanId: newSpanId(), parentId: jobSpanId(job.id) },
       ...{ tracestate, startedAt: readAt, endedAt: Math.max(now, readAt) },
       attributes: { ...attributesOfJob(job), ...attributesOfOperation("deliver", "deliver") },
@@ -160,7 +160,10 @@ export function createJobSpans(sink: SpanSink, clock: Clock): JobSpans {
   };
 }
 
-/** When the wait begins. A job that was due at once waits from the moment when the server had it, which is known exactly. */
+/**
+ * When the wait starts. A job that was due at once waits from the time the server received it, which is known to the
+ * microsecond.
+ */
 function dueAtOf(
   { runAt, submittedAt }: Pick<NewJob, "runAt" | "submittedAt">,
   { acceptedAt }: JobTrace,
@@ -184,11 +187,11 @@ function endingOf({ outcome, state, deadReason }: Settlement, error: SpanError |
 
 function errorOf({ outcome, failure }: Settlement): SpanError | undefined {
   if (!failures.has(outcome) || failure === null) return undefined;
-  const { reason: type, ...words } = shownFailure(failure);
-  return { type, ...words };
+  const { reason: type, ...rest } = shownFailure(failure);
+  return { type, ...rest };
 }
 
-/** A cancel is shown, although it is not an error. */
+/** A cancelled or released attempt gets an event, although it is not an error. */
 function eventsOf({ outcome }: Settlement, error: SpanError | undefined, at: number): readonly SpanEvent[] {
   if (error) return [exceptionEvent(error, at)];
   return outcome === "cancelled" || outcome === "released" ? [{ name: outcome, at, attributes: {} }] : [];

@@ -5,25 +5,28 @@ import { systemClock } from "../clock.ts";
 import { createSignal } from "../lifecycle.ts";
 
 export type LineWriter = {
-  /** Queues a line, which has its line break. */
+  /** Queues a line, which ends with its line break. */
   write(line: string): void;
-  /** Resolves once every line so far is written or lost, at the latest after half a second. */
+  /** Resolves once every line queued so far is written or lost, after half a second at the latest. */
   written(): Promise<void>;
-  /** Lines that were lost so far. */
+  /** Number of lines lost so far. */
   lost(): number;
 };
 
-/** Most characters that wait to be written. Lines beyond it are lost, so that a pipe nobody reads fills no memory. */
+/**
+ * Bound on the characters that wait to be written. Lines beyond it are lost, so that a pipe nobody reads does not fill
+ * the memory.
+ */
 const maxWaitingChars = 4 * 2 ** 20;
 const longestWaitMs = 500;
-/** Wait before a full pipe, made non-blocking by another process, is tried again. */
+/** Wait before the next write to a full pipe that another process made non-blocking. */
 const retryMs = 10;
 
 const writeSome = promisify(write);
 
 /**
- * Lines that cannot be written, because a terminal was closed, a disk is full or the reader has stopped, are lost. `onLost` gets
- * their number with the next line that is written again.
+ * Lines that cannot be written are lost: the terminal is closed, the disk is full, or the reader has stopped. `onLost`
+ * is called with their number once a line can be written again.
  */
 export function createLineWriter(fd: number, onLost: (lines: number) => void): LineWriter {
   let waiting = "";

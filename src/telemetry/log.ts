@@ -11,7 +11,7 @@ import { redacted } from "./redact.ts";
 export type LogFormat = "auto" | "json" | "pretty";
 
 export type LogOptions = {
-  /** Of the configuration: in force until it is changed, and again when that change ends. */
+  /** The configured level: applies until `setThreshold` changes it, and again when that change expires. */
   readonly level: LogThreshold;
   readonly format?: LogFormat;
   /** Default: standard error. */
@@ -32,23 +32,23 @@ export function createLog({
   env = {},
 }: LogOptions): BackgroundLog {
   const lines = createLineWriter(fd, (lost) =>
-    log.warn({ lines: lost }, "lines of the log were lost: they could not be written"),
+    log.warn({ lines: lost }, "log lines were lost: they could not be written"),
   );
   const isPretty = format === "pretty" || (format === "auto" && isatty(fd));
   const hasColours = isatty(fd) && !env["NO_COLOR"] && env["TERM"] !== "dumb";
   const shown = isPretty ? (line: string) => prettyLine(line, hasColours) : visible;
   const log = pino(
     { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { log: redacted } },
-    { write: (line) => lines.write(shown(line)) }, // a terminal shows it, and it holds text from outside
+    { write: (line) => lines.write(shown(line)) }, // a terminal may show it, and it contains text from outside
   );
   let cancelEnd = () => {};
 
   function change(to: LogThreshold, forMs?: number): void {
     const facts = { from: log.level, to, ...(forMs !== undefined && { forMs }) };
-    const isTold = log.isLevelEnabled("info");
-    if (isTold) log.info(facts, "the level of the log changes");
+    const isVisible = log.isLevelEnabled("info");
+    if (isVisible) log.info(facts, "the log level changes");
     log.level = to;
-    if (!isTold) log.info(facts, "the level of the log has changed");
+    if (!isVisible) log.info(facts, "the log level has changed");
   }
 
   return Object.assign(log, {

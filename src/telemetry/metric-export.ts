@@ -1,4 +1,4 @@
-/** Pushes the registry to collectors. The only file that knows the SDK for metrics; loaded only when they are pushed. */
+/** Pushes the registry to collectors. The only file that imports the metrics SDK; loaded only when metrics are pushed. */
 import { ValueType } from "@opentelemetry/api";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import {
@@ -16,12 +16,12 @@ import { createSignal } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import type { Collected, HistogramPoint, NumberPoint, Registry } from "../metrics/registry.ts";
 import { type Reporter, resourceOf } from "./resource.ts";
-import { createSeldom } from "./seldom.ts";
+import { createThrottle } from "./throttle.ts";
 import type { MetricSettings } from "./variables.ts";
 
 export type MetricPushParts = Reporter & {
   readonly registry: Registry;
-  /** Describes this server, by the environment. */
+  /** Describes this server, as read from the environment. */
   readonly resource: { readonly [name: string]: string };
   readonly clock: Clock;
   readonly log: Log;
@@ -29,10 +29,10 @@ export type MetricPushParts = Reporter & {
 
 /** How long the last push may take. */
 const longestFlushMs = 3_000;
-/** An exporter's code for success. */
-const taken = 0;
-/** Answers of a collector that does not take metrics: HTTP 404 and gRPC UNIMPLEMENTED. */
-const takesNone: ReadonlySet<unknown> = new Set([404, 12]);
+/** An exporter's result code for success. */
+const succeeded = 0;
+/** Status codes of a collector without a metrics service: HTTP 404 and gRPC UNIMPLEMENTED. */
+const unsupportedCodes: ReadonlySet<unknown> = new Set([404, 12]);
 
 export async function openMetricExport(settings: MetricSettings, parts: MetricPushParts): Promise<() => Promise<void>> {
   const { clock, log } = parts;
@@ -54,7 +54,7 @@ export async function openMetricExport(settings: MetricSettings, parts: MetricPu
     const flushed = Promise.allSettled(readers.map((reader) => reader.shutdown()));
     const isFlushed = await Promise.race([flushed.then(() => true), over.promise.then(() => false)]);
     cancel();
-    if (!isFlushed) log.warn({}, "the last push of metrics was given up: the collector did not take it in time");
+    if (!isFlushed) log.warn({}, "the last push of metrics was given up: the collector did not accept it in time");
   };
 }
 
@@ -79,17 +79,17 @@ function countFailures(
   { registry, clock, log }: { readonly registry: Registry; readonly clock: Clock; readonly log: Log },
 ): PushMetricExporter {
   const failures = registry.counter("millpond.metric.failed_exports");
-  const seldom = createSeldom(clock);
+  const throttle = createThrottle(clock);
   let hasToldWhy = false;
 
   function complain(error: Error | undefined): void {
-    if (takesNone.has((error as { readonly code?: unknown } | undefined)?.code)) {
+    if (unsupportedCodes.has((error as { readonly code?: unknown } | undefined)?.code)) {
       const what = "the collector has no service for metrics: set OTEL_METRICS_EXPORTER=none to push none";
       if (!hasToldWhy) log.info({}, what);
       hasToldWhy = true;
     } else {
       const facts = { failed: failures.value, error: error && messageOf(error) };
-      seldom(() => log.warn(facts, "the collector does not accept metrics"));
+      throttle(() => log.warn(facts, "the collector does not accept metrics"));
     }
   }
 
@@ -97,11 +97,11 @@ function countFailures(
     selectAggregationTemporality: () => AggregationTemporality.CUMULATIVE,
     export(metrics, done) {
       exporter.export(metrics, ({ code, error }: { readonly code: number; readonly error?: Error }) => {
-        if (code !== taken) {
+        if (code !== succeeded) {
           failures.value += 1;
           complain(error);
         }
-        done({ code: taken }); // it is counted and logged here
+        done({ code: succeeded }); // failures are counted and logged here, not by the reader
       });
     },
     forceFlush: () => exporter.forceFlush(),

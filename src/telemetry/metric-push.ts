@@ -2,7 +2,10 @@ import { messageOf, StartError } from "../errors.ts";
 import type { MetricPushParts } from "./metric-export.ts";
 import type { MetricSettings } from "./variables.ts";
 
-/** Pushes metrics if the standard variables ask for it. Resolves with its stop, which pushes once more, within three seconds. */
+/**
+ * Pushes metrics if the standard variables ask for it. Resolves with a function that stops it after a last push of at
+ * most three seconds.
+ */
 export async function startMetricPush(
   settings: MetricSettings | null,
   parts: MetricPushParts,

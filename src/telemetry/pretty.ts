@@ -1,19 +1,22 @@
-/** Lines of the log as people read them on a terminal: time, level, text, then the facts, and a stack below. */
+/** Log lines for a terminal: time, level, text, then the fields, and a stack below. */
 import { type InspectColor, styleText } from "node:util";
 import { visible } from "../visible.ts";
 
-/** By pino's numbers. */
+/** Keyed by pino's level numbers. */
 const levels: { readonly [level: number]: readonly [name: string, colour: InspectColor] } = {
   20: ["debug", "gray"],
   30: ["info ", "green"],
   40: ["warn ", "yellow"],
   50: ["error", "red"],
 };
-/** Fields with a position of their own in the line, or of no use on a terminal. */
+/** Fields that are shown elsewhere in the line, or are of no use on a terminal. */
 const unshown = new Set(["level", "time", "msg", "stack", "span_id", "trace_flags"]);
-const plainWord = /^[\w.:/@+-]+$/;
+const bareValue = /^[\w.:/@+-]+$/;
 
-/** A line of JSON, as pino writes it, with its line break. Nothing in it can steer the terminal or begin a line. */
+/**
+ * Formats a line of JSON as pino writes it, with its line break. Nothing in the text can control the terminal or start
+ * a line.
+ */
 export function prettyLine(json: string, hasColours: boolean): string {
   const line = JSON.parse(json) as {
     level: number;
@@ -34,7 +37,7 @@ export function prettyLine(json: string, hasColours: boolean): string {
 }
 
 function shown(value: unknown): string {
-  return typeof value === "string" && plainWord.test(value) ? value : oneLine(JSON.stringify(value));
+  return typeof value === "string" && bareValue.test(value) ? value : oneLine(JSON.stringify(value));
 }
 
 function oneLine(text: string): string {

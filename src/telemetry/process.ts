@@ -1,4 +1,4 @@
-/** What the process uses: CPU, memory, files, and how busy the event loop of the main thread is. */
+/** Metrics of the process: CPU, memory, files, and the utilization and delay of the main thread's event loop. */
 import { readdir } from "node:fs/promises";
 import {
   type EventLoopUtilization,
@@ -12,12 +12,12 @@ import type { Clock } from "../clock.ts";
 import type { Service } from "../lifecycle.ts";
 import type { Registry } from "../metrics/registry.ts";
 
-/** Shortest window over which the loop is measured, so that two readers do not take each other's figures. */
+/** Shortest window over which the loop is measured, so that two readers do not reset each other's figures. */
 const windowMs = 5_000;
 const delayResolutionMs = 20;
 const nanosPerSecond = 1e9;
 
-/** Names of `detail.kind` of a garbage collection. */
+/** Names for `detail.kind` of a garbage collection entry. */
 const collections: { readonly [kind: number]: string } = { 1: "minor", 4: "major", 8: "incremental", 16: "weakcb" };
 
 type Collection = PerformanceEntry & { readonly detail: { readonly kind: number } };

@@ -1,18 +1,20 @@
-/** Where profiles are stored: a folder for each, named by its time. The newest are kept. */
+/** Where profiles are stored: one folder each, named by its time. Only the newest are kept. */
 import { mkdir, mkdtemp, open, readdir, rm, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ProfileKind } from "../profile.ts";
 
 export type ProfileFolder = {
-  /** Makes the folder of a profile, readable by its owner only, and removes the oldest beyond the bound. */
+  /** Creates the folder of a profile, readable by its owner only, and removes the oldest folders beyond `keptProfiles`. */
   make(kind: ProfileKind, at: number): Promise<string>;
 };
 
 export const keptProfiles = 10;
 const folderName = /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}Z-[a-z]+$/;
 
-/** `path`: the folder of all profiles; null: a temporary one, made with the first profile. */
+/**
+ * `path`: the folder of all profiles; null: a temporary one, created with the first profile.
+ */
 export function createProfileFolder(path: string | null): ProfileFolder {
   let root = path;
   return {
@@ -27,7 +29,7 @@ export function createProfileFolder(path: string | null): ProfileFolder {
   };
 }
 
-/** Readable by its owner only: a heap holds payloads, and names of functions show what runs here. */
+/** Readable by its owner only: a heap holds payloads, and function names reveal what runs here. */
 export async function writePrivate(path: string, text: string): Promise<number> {
   await writeFile(path, text, { mode: 0o600, flag: "wx" });
   return Buffer.byteLength(text);
@@ -39,7 +41,7 @@ export async function freeBytes(path: string): Promise<number> {
   return bavail * bsize;
 }
 
-/** The size of a JSON file. Throws when it does not end like an object: its writer ended early. */
+/** The size of a JSON file. Throws when the file does not end like an object, because its writer was interrupted. */
 export async function wholeBytes(path: string): Promise<number> {
   const file = await open(path, "r");
   try {

@@ -14,8 +14,8 @@ import { freeBytes, type ProfileFolder, wholeBytes, writePrivate } from "./profi
 export type ProfilerParts = {
   readonly folder: ProfileFolder;
   /**
-   * The threads besides the main one, under the names by which they are asked for: `store`, or that of a pool, which may be
-   * `store` or `main` too: both are meant then. `wake` has those handle messages that are parked.
+   * The threads besides the main one, by target name: `store` or a pool's name. A pool may itself be called `store` or
+   * `main`; that target then selects both. `wake` makes parked threads handle their messages.
    */
   readonly targets: readonly (readonly [name: string, threads: () => readonly Worker[], wake?: () => void])[];
   /** Why nothing may be written to the disk now; undefined: writing is allowed. */
@@ -25,17 +25,17 @@ export type ProfilerParts = {
 };
 
 /**
- * How long a thread may take to begin or end a recording: one inside a native call is not asked before it returns. A heap
- * snapshot also waits for the end of a loop that does not yield.
+ * How long a thread may take to start or end a recording: a thread in a native call responds only when the call
+ * returns. A heap snapshot also waits for a loop that does not yield.
  */
 const answerMs = 5_000;
-/** Wait before a starting thread is asked again. */
+/** Wait before the next request to a thread that is still starting. */
 const retryMs = 50;
 /** How long the heap snapshot of one thread may take. */
 const longestHeapMs = 120_000;
 /** How long `stop` waits for a profile under way. */
 const stopMs = 3_000;
-/** Most disk space of a heap snapshot, as a multiple of the heap; and the space to leave free beside it. */
+/** Upper estimate of a heap snapshot's size as a multiple of the heap, and the disk space to leave free beside it. */
 const heapGrowth = 2;
 const reserveBytes = 64 * 2 ** 20;
 
@@ -44,7 +44,9 @@ const extensions = { cpu: "cpuprofile", allocations: "heapprofile", heap: "heaps
 
 type Named = { readonly name: string; readonly thread: Thread | undefined; readonly wake?: (() => void) | undefined };
 
-/** `stop` ends the recording under way, and gives it three seconds to be written. */
+/**
+ * `stop` ends the current recording and waits up to three seconds until it is written.
+ */
 export function createProfiler({ folder, targets, diskRefusal, clock, log }: ProfilerParts): Profiler & Service {
   const stopping = new AbortController();
   let running: { readonly done: Promise<unknown>; readonly endsMs: number } | undefined;
@@ -82,7 +84,7 @@ export function createProfiler({ folder, targets, diskRefusal, clock, log }: Pro
     const cancel = clock.after(answerMs, () =>
       late.fail(
         new Error(
-          `it did not answer within ${answerMs} ms: perhaps it is inside native code, or a loop that never yields`,
+          `it did not answer within ${answerMs} ms: it may be inside native code, or in a loop that never yields`,
         ),
       ),
     );
@@ -93,7 +95,7 @@ export function createProfiler({ folder, targets, diskRefusal, clock, log }: Pro
     }
   }
 
-  /** A starting thread cannot be asked before it runs: it is asked again, for as long as it may take to answer. */
+  /** A thread refuses requests until it runs: they are repeated for up to `answerMs`. */
   async function whenRunning<T>(thread: Thread, ask: (thread: Thread) => Promise<T>): Promise<T> {
     const endMs = clock.monotonicMs() + answerMs;
     for (;;) {
@@ -126,12 +128,12 @@ export function createProfiler({ folder, targets, diskRefusal, clock, log }: Pro
     try {
       return await answered(starting);
     } catch (error) {
-      starting.then((late) => late.stop()).catch(() => undefined); // a thread that begins late stops recording too
+      starting.then((late) => late.stop()).catch(() => undefined); // a thread that starts late must stop recording, too
       throw error;
     }
   }
 
-  /** One after the other: each is as large as the heap, and its thread stands still. */
+  /** One after the other: each snapshot is as large as the heap, and blocks its thread. */
   async function takeHeaps(threads: readonly Named[], path: PathOf, signal: AbortSignal): Promise<Profile[]> {
     const profiles: Profile[] = [];
     for (const named of threads)
@@ -177,7 +179,7 @@ export function createProfiler({ folder, targets, diskRefusal, clock, log }: Pro
         ? await takeHeaps(threads, path, signal)
         : await record(kind, threads, path, pause(clock, durationMs, signal));
     const bytes = profiles.reduce((sum, profile) => sum + ("bytes" in profile ? profile.bytes : 0), 0);
-    if (bytes > 0) log.info({ kind, folder: at, bytes }, "a profile is written");
+    if (bytes > 0) log.info({ kind, folder: at, bytes }, "the profile is written");
     else await rmdir(at).catch(() => undefined);
     return profiles;
   }
@@ -215,11 +217,11 @@ type PathOf = (name: string) => string;
 const begins: { readonly [K in ProfileKind]: string } = {
   cpu: "a CPU profile is being taken",
   allocations: "a profile of allocations is being taken",
-  heap: "a heap snapshot is being taken: its thread stands still meanwhile",
+  heap: "a heap snapshot is being taken: its thread is blocked until it is written",
 };
 
 function present(thread: Thread | undefined): Thread {
-  if (thread === undefined) throw new Error("it has no thread now");
+  if (thread === undefined) throw new Error("no thread of it runs now");
   return thread;
 }
 

@@ -1,13 +1,13 @@
 /** Keeps secrets out of the log: the values of fields whose names mark them as secret. */
 
 const shownInstead = "[redacted]";
-/** The last one or two words of such a name, however they are joined: `apiKey`, `x-api-key`, `DB_PASSWORD`. */
+/** The last one or two kebab of such a name, however they are joined: `apiKey`, `x-api-key`, `DB_PASSWORD`. */
 const secretName =
   /(?:^|[^a-z])(?:passwords?|passwd|pwd|passphrases?|secrets?|tokens?|jwt|authorization|cookies?|credentials?|(?:api|private|secret|access|signing|encryption)[^a-z]?keys?)$/;
-/** Nothing that is logged is nested deeper: anything that is gets redacted as a whole. */
+/** Values nested deeper are redacted as a whole; no log line of the server nests so deep. */
 const maxDepth = 32;
 
-/** The fields as the log may show them. The same object when it holds no secret, as almost all do. */
+/** The fields with secrets replaced. Returns the same object when it holds no secret, which is the usual case. */
 export function redacted(fields: { readonly [name: string]: unknown }, depth = 0): Record<string, unknown> {
   let shown: Record<string, unknown> | undefined;
   for (const [name, value] of Object.entries(fields)) {
@@ -27,9 +27,9 @@ function safeValue(value: unknown, depth: number): unknown {
   return items.every((item, index) => item === value[index]) ? value : items;
 }
 
-/** Numbers and switches are no secrets: users of language models log numbers of tokens. */
+/** Booleans are never secrets, and neither are numbers called tokens: users of language models log token counts. */
 function isSecret(name: string, value: unknown): boolean {
   if (value === null || value === undefined || typeof value === "boolean") return false;
-  const words = name.replace(/(?<=[a-z0-9])(?=[A-Z])/g, "-").toLowerCase();
-  return secretName.test(words) && !(typeof value === "number" && words.endsWith("tokens"));
+  const kebab = name.replace(/(?<=[a-z0-9])(?=[A-Z])/g, "-").toLowerCase();
+  return secretName.test(kebab) && !(typeof value === "number" && kebab.endsWith("tokens"));
 }

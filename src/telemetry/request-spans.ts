@@ -1,4 +1,7 @@
-/** The spans of requests: `submit`, one for each distinct context among its jobs, and requests that are linked to jobs. */
+/**
+ * The spans of requests: one `submit` per distinct trace context among the jobs of a request, and operations with links
+ * to existing jobs.
+ */
 import type { Clock } from "../clock.ts";
 import { type Code, Code as codes, messageOf, MillpondError } from "../errors.ts";
 import {
@@ -26,12 +29,12 @@ import {
 
 export type RequestSpans = Pick<Tracing, "submission" | "operation">;
 
-/** As many as other tracing systems keep by default. */
+/** OpenTelemetry's default limit of links per span. */
 const maxLinks = 128;
-/** Most reasons of refusal that one span lists. */
+/** Bound on the distinct reasons of refusal that one span lists. */
 const maxReasons = 16;
 
-/** The span of a request, for the jobs of one context. Without a parent it begins a trace. */
+/** The span of a request for its jobs of one trace context. Without a parent it starts a trace. */
 type Root = {
   readonly traceId: string;
   readonly spanId: string;
@@ -39,7 +42,7 @@ type Root = {
   readonly context: TraceContext | null;
 };
 
-/** A traced root, and what is known of its jobs. */
+/** A traced root, and the counts of its jobs. */
 type Group = Root & {
   readonly stored: string;
   accepted: number;
@@ -58,7 +61,7 @@ export function createRequestSpans({
   contexts: Contexts;
   clock: Clock;
 }): RequestSpans {
-  /** Null: it is not traced. */
+  /** Null: the request is not traced. */
   function rootOf(context: TraceContext | null): Root | null {
     const parentId = context?.traceparent.slice(36, 52) ?? noParent;
     const traceId = context?.traceparent.slice(3, 35) ?? newTraceId();
@@ -72,7 +75,7 @@ export function createRequestSpans({
 
   function give(root: Root, caller: Caller, method: string, name: string, rest: Rest): void {
     const { traceId, spanId, parentId, context } = root;
-    sink.give({
+    sink.add({
       ...{ name, kind: "server", traceId, spanId, parentId, isParentRemote: true, tracestate: context?.tracestate },
       ...rest,
       attributes: { ...attributesOfCall(caller, method), ...rest.attributes },
@@ -81,14 +84,14 @@ export function createRequestSpans({
 
   function submission(caller: Caller, method: string, own?: TraceContextOfRequest): Submission {
     const startedAt = clock.exactNow();
-    /** By the context, empty for none. A text is what is stored with jobs that are not traced. */
+    /** Keyed by context; the empty key stands for none. A string is stored with jobs that are not traced. */
     const groups = new Map<string, Group | string>();
     let last: { readonly context: TraceContext; readonly group: Group | string } | undefined;
     const members = new Map<number, Group>();
     let jobs = 0;
     let waited: { readonly at: number; ms: number } | undefined;
     let hasEnded = false;
-    /** The rate is used up: further jobs without a context are not traced, and the sampler is not asked. */
+    /** The sampling rate is used up: further jobs without a context are not traced, and the sampler is not called. */
     let areOthersUntraced = false;
     sampler.refresh();
 
@@ -190,7 +193,7 @@ export function createRequestSpans({
 }
 
 type TraceContextOfRequest = Parameters<Contexts["read"]>[0];
-type Rest = Omit<Parameters<SpanSink["give"]>[0], "name" | "kind" | "traceId" | "spanId" | "parentId">;
+type Rest = Omit<Parameters<SpanSink["add"]>[0], "name" | "kind" | "traceId" | "spanId" | "parentId">;
 
 function groupAt(root: Root, acceptedAt: number): Group {
   const { traceId, spanId, context } = root;
@@ -198,7 +201,7 @@ function groupAt(root: Root, acceptedAt: number): Group {
   return { ...root, stored, accepted: 0, duplicates: 0, refusals: new Map() };
 }
 
-/** The caller's context as it is passed on when it is not traced here. */
+/** The caller's context with its sampled flag cleared, to pass on when the request is not traced here. */
 function untracedOf(context: TraceContext): TraceContext {
   return { ...context, traceparent: `${context.traceparent.slice(0, 53)}00` };
 }
@@ -256,7 +259,7 @@ function failedWith(thrown: unknown, startedAt: number, endedAt: number): Rest {
   return { startedAt, endedAt, attributes, error, events: [exceptionEvent(error, endedAt)] };
 }
 
-/** As gRPC writes it, such as `RESOURCE_EXHAUSTED`. */
+/** gRPC's spelling of a code, such as `RESOURCE_EXHAUSTED`. */
 function nameOf(code: Code): string {
   const [name = "Unknown"] = Object.entries(codes).find(([, each]) => each === code) ?? [];
   return name.replaceAll(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();

@@ -13,8 +13,8 @@ export function resourceOf({ version, instance }: Reporter): { readonly [name: s
     "service.version": version,
     "service.instance.id": instance,
     "host.name": hostname(),
-    // Jaeger looks for the host under this name. It takes spans without one for those of a host whose clock is wrong,
-    // and moves what goes on after its parent's end, as attempts do, into the parent's time.
+    // Jaeger expects the host under this name. Without it, it assumes clock skew and shifts spans that outlast their
+    // parent, as attempts do, into the parent's time.
     ip: addressOfHost(),
     "process.pid": process.pid,
     "telemetry.sdk.language": "nodejs",
@@ -22,7 +22,7 @@ export function resourceOf({ version, instance }: Reporter): { readonly [name: s
   };
 }
 
-/** The first address that other machines may know; the loopback address where there is no network. */
+/** The first address that is not internal; the loopback address without a network. */
 function addressOfHost(): string {
   const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
   return addresses.find(({ internal }) => !internal)?.address ?? "127.0.0.1";

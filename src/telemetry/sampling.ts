@@ -1,17 +1,20 @@
-/** Which jobs are traced, decided before anything of a span is built. */
+/** Decides which jobs are traced, before any part of a span is built. */
 import type { Clock } from "../clock.ts";
 import type { SamplerName } from "./variables.ts";
 
 export type Sampler = {
-  /** Whether a job whose caller sends no context is traced. Asked for each of a request's jobs, after one `refresh`. */
+  /** Whether to trace a job whose caller sends no context. Called for each job of a request, after one `refresh`. */
   begins(traceId: string): boolean;
-  /** Whether a job is traced, depending on whether its caller's context is sampled. */
+  /** Whether to trace a job whose caller's context is, or is not, sampled. */
   follows(isSampled: boolean, traceId: string): boolean;
-  /** A new request: renews what the rate allows. */
+  /** Called once per request: refills the rate's tokens. */
   refresh(): void;
 };
 
-/** Follows the caller. Of jobs whose callers send no context, at most `perSecond` in a second are traced, and as many at once. */
+/**
+ * Follows the caller's decision. Of jobs whose callers send no context, traces at most `perSecond` per second, with a
+ * burst of as many.
+ */
 export function createBoundedSampler(perSecond: number, clock: Clock): Sampler {
   let tokens = perSecond;
   let refilledMs = clock.monotonicMs();

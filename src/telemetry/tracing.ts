@@ -10,16 +10,18 @@ import { createBoundedSampler, createStandardSampler } from "./sampling.ts";
 import type { TelemetrySettings } from "./variables.ts";
 
 export type TracingParts = Reporter & {
-  /** Jobs traced per second, of those whose callers send no context. */
+  /** Bound on jobs traced per second, of those whose callers send no context. */
   readonly jobsPerSecond: number;
   readonly clock: Clock;
   readonly log: Log;
 };
 
-/** `stop` exports what is queued, and closes the exporters. */
+/**
+ * `stop` exports the queued spans and closes the exporters.
+ */
 export type OpenTracing = { readonly tracing: Tracing; stop(): Promise<void> };
 
-/** Traces if the standard variables ask for it; otherwise nothing of OpenTelemetry is loaded. */
+/** Starts tracing if the standard variables ask for it; otherwise no OpenTelemetry package is loaded. */
 export async function openTracing(settings: TelemetrySettings, parts: TracingParts): Promise<OpenTracing> {
   const contexts = createContexts(settings.propagates);
   if (!settings.traces) return { tracing: createUntraced(contexts), stop: async () => {} };

@@ -1,6 +1,6 @@
 /**
- * The standard variables of OpenTelemetry for traces and metrics. What is not supported is refused at the start: the SDK would
- * use its default in silence. Endpoints, headers and certificates are read by the exporters themselves.
+ * OpenTelemetry's standard variables for traces and metrics. Unsupported values are refused at the start, where the SDK
+ * would silently use its default. The exporters read endpoints, headers and certificates themselves.
  * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
  */
 import { isIPv4 } from "node:net";
@@ -27,7 +27,7 @@ const samplers = [
 
 export type Protocol = (typeof protocols)[number];
 export type SamplerName = (typeof samplers)[number];
-/** Where a signal goes to; never empty. */
+/** The exporters of one signal; never empty. */
 export type Exporters = readonly ("otlp" | "console")[];
 
 export type TraceSettings = {
@@ -40,7 +40,7 @@ export type TraceSettings = {
   /** Bound on the spans that wait for the exporter: more are dropped. */
   readonly maxQueued: number;
   readonly maxBatch: number;
-  /** How long a span waits for others, at most. */
+  /** The longest time a span waits for its batch to fill. */
   readonly batchDelayMs: number;
   readonly exportTimeoutMs: number;
 };
@@ -59,13 +59,13 @@ export type TelemetrySettings = {
   readonly metrics: MetricSettings | null;
   /** The formats in which callers' contexts are accepted. */
   readonly propagates: { readonly trace: boolean; readonly baggage: boolean };
-  /** Who reports: `service.name` is always there. */
+  /** Resource attributes of this server; `service.name` is always present. */
   readonly resource: { readonly [name: string]: string };
 };
 
 /**
- * Reads what the environment asks for. A signal is exported when its exporter is named, or when an endpoint is given for
- * it or for all. Throws one StartError (exit code 2) that lists every mistake.
+ * Reads the settings from the environment. A signal is exported when its exporter is named, or when an endpoint is set
+ * for it or for all signals. Throws one StartError (exit code 2) that lists every mistake.
  */
 export function readVariables(env: Variables): TelemetrySettings {
   const read = createReader(env);
@@ -88,10 +88,10 @@ export function readVariables(env: Variables): TelemetrySettings {
 type Reader = ReturnType<typeof createReader>;
 
 function createReader(env: Variables) {
-  /** Variables that both signals share are checked for each. */
+  /** A set, because variables that both signals share are checked twice. */
   const mistakes = new Set<string>();
   const refuse = (name: string, what: string, remedy: string) => void mistakes.add(`${name} ${what}: ${remedy}`);
-  /** An empty variable counts as not given. */
+  /** An empty variable counts as unset. */
   const text = (name: string) => env[name]?.trim() || undefined;
 
   function oneOf<Value extends string>(name: string, known: readonly Value[]): Value | undefined {
@@ -140,7 +140,7 @@ function metricsOf(read: Reader): MetricSettings | null {
     read.refuse(
       preference,
       `is "${temporality}"`,
-      "use cumulative: that is how this server counts, and a collector can convert",
+      "use cumulative, which is how this server counts; a collector can convert it",
     );
   const intervalMs = read.number("OTEL_METRIC_EXPORT_INTERVAL", [100, longestMs], true) ?? 60_000;
   const settings = {
@@ -148,7 +148,7 @@ function metricsOf(read: Reader): MetricSettings | null {
     intervalMs,
     exportTimeoutMs: Math.min(
       read.number("OTEL_METRIC_EXPORT_TIMEOUT", [1, longestMs], true) ?? 30_000,
-      intervalMs, // a reader refuses to wait longer than until its next turn
+      intervalMs, // the reader refuses a timeout longer than its interval
     ),
   };
   return exporters ? { exporters, ...settings } : null;
@@ -163,7 +163,7 @@ function exportersOf(read: Reader, signal: Signal, known: readonly string[]): Ex
   const hasEndpoint = [`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`, "OTEL_EXPORTER_OTLP_ENDPOINT"].some(read.text);
   const names = new Set((given ?? (hasEndpoint ? "otlp" : "none")).split(",").map((each) => each.trim().toLowerCase()));
   for (const each of names) if (!known.includes(each)) read.refuse(name, `is "${shown(each)}"`, `use ${listed(known)}`);
-  if (names.has("none") && names.size > 1) read.refuse(name, `is "${shown(given ?? "")}"`, "`none` stands alone");
+  if (names.has("none") && names.size > 1) read.refuse(name, `is "${shown(given ?? "")}"`, "use `none` alone");
   const exporters = (["otlp", "console"] as const).filter((each) => names.has(each));
   if (exporters.includes("otlp")) checkOtlp(read, signal);
   return exporters.length > 0 ? exporters : undefined;
@@ -182,7 +182,7 @@ function collectorOf(read: Reader, signal: Signal): string | null {
   return url && url.host !== "" ? url.origin : shown(given);
 }
 
-/** What the exporters would ignore with a warning. */
+/** Refuses values that the exporters would ignore with a warning. */
 function checkOtlp(read: Reader, signal: Signal): void {
   const isGrpc = protocolOf(read, signal) === "grpc";
   for (const prefix of [`OTEL_EXPORTER_OTLP_${signal}_`, "OTEL_EXPORTER_OTLP_"]) {
@@ -200,14 +200,14 @@ function checkOtlp(read: Reader, signal: Signal): void {
   }
 }
 
-/** gRPC also accepts a host and a port, with TLS, for which the host has to be a name. */
+/** gRPC also accepts `host:port`. It uses TLS then, which needs a host name. */
 function isEndpoint(given: string, isGrpc: boolean): boolean {
   const [, host] = /^([A-Za-z0-9._-]+):\d{1,5}$/.exec(given) ?? [];
   if (isGrpc && host !== undefined) return !isIPv4(host);
   return URL.canParse(given) && /^https?:$/.test(new URL(given).protocol);
 }
 
-/** Other standard formats, which a fleet may name for its other services, are ignored beside one that is supported here. */
+/** Other standard formats, which a fleet may set for its other services, are ignored if a supported one is named as well. */
 function propagatesOf(read: Reader): TelemetrySettings["propagates"] {
   const name = "OTEL_PROPAGATORS";
   const given = read.text(name) ?? "tracecontext,baggage";
@@ -234,7 +234,7 @@ function resourceOf(read: Reader): TelemetrySettings["resource"] {
   };
 }
 
-/** Undefined: it is no list of `name=value`. */
+/** Undefined: the text is no list of `name=value`. */
 function pairsOf(text: string): { [name: string]: string } | undefined {
   const pairs: [string, string][] = [];
   for (const pair of text.split(",").filter((each) => each.trim() !== "")) {
@@ -243,13 +243,13 @@ function pairsOf(text: string): { [name: string]: string } | undefined {
     try {
       pairs.push([pair.slice(0, split).trim(), decodeURIComponent(pair.slice(split + 1).trim())]);
     } catch {
-      return undefined; // a percent sign that begins no character
+      return undefined; // invalid percent-encoding
     }
   }
   return Object.fromEntries(pairs);
 }
 
-/** An endpoint without its user, password and query, however little else of it is a URL. */
+/** An endpoint without user, password and query, even if the rest is not a valid URL. */
 function withoutSecrets(endpoint: string): string {
   return endpoint.replace(/\?.*/s, "?***").replace(/^([^@]*:\/\/)?.*@/s, "$1***@");
 }

@@ -77,7 +77,7 @@ describe("outputs", () => {
   for (const [what, message] of [
     ["bigint", /^output\.count is a BigInt/],
     ["function", /^output is a function/],
-    ["circle", /^output(\.self){10}.* is nested too deep, or within itself$/],
+    ["circle", /^output(\.self){10}.* is nested too deep, or contains itself$/],
     ["deep", /^output(\[0\]){10}.* is nested too deep/],
     ["map", /^output\.counts is a Map/],
     ["nan", /^output\.mean is NaN/],
@@ -85,7 +85,7 @@ describe("outputs", () => {
     ["generator", /^output is a Generator/],
     ["error", /^output is an Error/],
     ["nestedBytes", /^output\.data is a Uint8Array/],
-    ["surrogate", /^output\.text has half of a surrogate pair/],
+    ["surrogate", /^output\.text has a lone surrogate/],
     ["throwingToJson", /^the task returned something that is not JSON: boom$/],
   ] as const) {
     test(`${what}: a permanent bad_output with the path, for no client could be given it`, async () => {

@@ -52,7 +52,7 @@ test("a collector that never answers costs no job, and a stop waits for spans an
     .trimEnd()
     .split("\n")
     .map((line) => JSON.parse(line) as { readonly time: string; readonly msg: string });
-  const [spansAt, metricsAt] = ["spans were lost at the end", "the last push of metrics was given up"].map((what) =>
+  const [spansAt, metricsAt] = ["spans were lost at shutdown", "the last push of metrics was given up"].map((what) =>
     Date.parse(lines.find(({ msg }) => msg.startsWith(what))?.time ?? ""),
   );
   const apartMs = Math.abs((spansAt as number) - (metricsAt as number));

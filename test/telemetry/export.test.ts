@@ -50,7 +50,7 @@ async function open(t: TestContext, url: string, more: object = {}, clock = crea
 suite("spans", () => {
   test("beyond the bound are dropped before they are made, counted, and told of once in a minute", async (t) => {
     const { sink, lines, clock } = await open(t, await listen(t, createServer()), { OTEL_BSP_MAX_QUEUE_SIZE: "10" });
-    for (let count = 0; count < 25; count += 1) if (sink.hasRoom(1)) sink.give(span);
+    for (let count = 0; count < 25; count += 1) if (sink.hasRoom(1)) sink.add(span);
     assert.deepEqual(sink.numbers(), { exported: 0, dropped: 15, waiting: 10 });
     assert.equal(lines.length, 1);
     clock.advance(59_000);
@@ -66,8 +66,8 @@ suite("spans", () => {
     const refusing = createServer((_, response) => response.writeHead(400).end());
     const url = await listen(t, refusing);
     const { sink, lines } = await open(t, url, { OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "2" });
-    sink.give(span);
-    sink.give(span);
+    sink.add(span);
+    sink.add(span);
     await until(() => sink.numbers().dropped === 2);
     assert.deepEqual(sink.numbers(), { exported: 0, dropped: 2, waiting: 0 });
     assert.equal(lines.length, 1);
@@ -78,7 +78,7 @@ suite("spans", () => {
     const { sink, lines, clock } = await open(t, await listen(t, createServer()), {
       OTEL_EXPORTER_OTLP_TIMEOUT: "4000",
     });
-    sink.give(span);
+    sink.add(span);
     const stopped = sink.stop();
     clock.advance(3_000);
     await stopped;
@@ -87,7 +87,7 @@ suite("spans", () => {
 
   test("are handed over at a stop, and counted as exported", async (t) => {
     const { sink, lines } = await open(t, await listen(t, taking()), {}, realClock);
-    sink.give(span);
+    sink.add(span);
     await sink.stop();
     assert.deepEqual(sink.numbers(), { exported: 1, dropped: 0, waiting: 0 });
     assert.deepEqual(lines, []);
@@ -99,7 +99,7 @@ suite("spans", () => {
       const settings = { ...small, OTEL_EXPORTER_OTLP_PROTOCOL: protocol };
       // by a clock that stands still the stop is not given up where the machine is busy
       const { sink, lines } = await open(t, await listen(t, taking()), settings);
-      for (let count = 0; count < 4_000; count += 1) if (sink.hasRoom(1)) sink.give(span);
+      for (let count = 0; count < 4_000; count += 1) if (sink.hasRoom(1)) sink.add(span);
       await sink.stop();
       assert.deepEqual(sink.numbers(), { exported: 4_000, dropped: 0, waiting: 0 });
       assert.deepEqual(lines, []);
@@ -115,7 +115,7 @@ suite("spans", () => {
     const { sink } = await open(t, await listen(t, taking()), settings);
     const giveAttempt = (spans: number) => {
       const hasRoom = sink.hasRoom(spans);
-      for (let count = 0; hasRoom && count < spans; count += 1) sink.give(span);
+      for (let count = 0; hasRoom && count < spans; count += 1) sink.add(span);
       return hasRoom;
     };
     assert.equal(giveAttempt(65), false, "more than the bound");
@@ -130,7 +130,7 @@ suite("spans", () => {
     const print = t.mock.method(console, "dir", () => undefined);
     const settings = { OTEL_TRACES_EXPORTER: "otlp,console", OTEL_BSP_MAX_QUEUE_SIZE: "10" };
     const { sink } = await open(t, await listen(t, taking()), settings, realClock);
-    for (let count = 0; count < 11; count += 1) if (sink.hasRoom(1)) sink.give(span);
+    for (let count = 0; count < 11; count += 1) if (sink.hasRoom(1)) sink.add(span);
     const { dropped, waiting } = sink.numbers();
     assert.deepEqual([dropped, waiting], [1, 10]);
     await sink.stop();
@@ -149,7 +149,7 @@ suite("spans", () => {
     const { sink, lines } = await open(t, "", settings);
     for (let count = 1; count <= 2; count += 1) {
       assert.ok(sink.hasRoom(1));
-      sink.give(span);
+      sink.add(span);
       await until(() => sink.numbers().waiting === 0);
       assert.deepEqual(sink.numbers(), { exported: 0, dropped: count, waiting: 0 });
     }

@@ -22,7 +22,7 @@ function open({ room = Number.POSITIVE_INFINITY } = {}) {
       dropped += spans;
       return false;
     },
-    give: (span: Span) => void given.push(span),
+    add: (span: Span) => void given.push(span),
   };
   const clock = createFakeClock(t0 + 20.5);
   const spans = createJobSpans(sink, clock);

@@ -43,7 +43,7 @@ suite("the log", () => {
     assert.equal(log.threshold(), "info");
     log.debug({}, "after");
     log.info({}, "last");
-    const [changes, changed] = ["the level of the log changes", "the level of the log has changed"];
+    const [changes, changed] = ["the log level changes", "the log level has changed"];
     assert.deepEqual(await texts(), [changes, "while", changes, changed, "last"]);
   });
 

@@ -95,7 +95,7 @@ suite("a profile", () => {
     assert.notEqual((jsonAt(pathOf(profiles[3]))["samples"] as number[]).length, 0);
     assert.deepEqual(
       lines.map(({ text }) => text),
-      ["a CPU profile is being taken", "a profile is written"],
+      ["a CPU profile is being taken", "the profile is written"],
     );
     assert.equal(lines[1]?.fields["folder"], dirname(pathOf(profiles[0])));
   });
@@ -135,7 +135,7 @@ suite("a profile", () => {
 
     assert.match(errorOf(first), /not running|ended/);
     assert.match(errorOf(second), /not running|ended/);
-    assert.equal(errorOf(io), "it has no thread now");
+    assert.equal(errorOf(io), "no thread of it runs now");
     for (const profile of [main, third]) assert.ok(jsonAt(pathOf(profile)));
     const told = lines.filter(({ text }) => text === "a thread could not be profiled");
     assert.equal(told.length, 3);
@@ -183,7 +183,7 @@ suite("a profile", () => {
     const [profile] = await taking;
     assert.equal(
       errorOf(profile),
-      "it did not answer within 5000 ms: perhaps it is inside native code, or a loop that never yields",
+      "it did not answer within 5000 ms: it may be inside native code, or in a loop that never yields",
     );
   });
 

@@ -65,7 +65,7 @@ export function checkLabels(labels: Labels, violations: FieldViolation[]): void 
 }
 
 /** The stored text would be another: the same job, submitted again, would differ from it. */
-export const halfPair = "has half of a surrogate pair, which no UTF-8 text can have: send whole characters";
+export const halfPair = "has a lone surrogate, which UTF-8 cannot represent: send whole characters";
 
 /** What people count: a character outside the basic plane is one, although it takes two code units. */
 function charactersOf(text: string): number {

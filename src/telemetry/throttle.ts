@@ -3,10 +3,10 @@ import type { Clock } from "../clock.ts";
 const everyMs = 60_000;
 
 /**
- * For events that come often: reports the first, and then one in a minute at most. `others` is the number of those in
- * between that were not reported.
+ * Limits reports of a frequent event: the first is reported, then at most one per minute. `others` is the number of
+ * events since the last report that were not reported.
  */
-export function createSeldom(clock: Clock): (report: (others: number) => void) => void {
+export function createThrottle(clock: Clock): (report: (others: number) => void) => void {
   let reportedMs = Number.NEGATIVE_INFINITY;
   let others = 0;
   return (report) => {
