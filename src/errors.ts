@@ -24,201 +24,141 @@ export type FieldViolation = { readonly field: string; readonly description: str
 
 type Rule<Args extends readonly unknown[]> = {
   readonly code: Code;
-  /** Whether the same request may succeed later. */
   readonly retryable: boolean;
   readonly message: (...args: Args) => string;
 };
 
-const rule = <Args extends readonly unknown[]>(
-  code: Code,
-  retryable: boolean,
-  message: (...args: Args) => string,
-): Rule<Args> => ({ code, retryable, message });
+const ruleOf =
+  (retryable: boolean) =>
+  (code: Code) =>
+  <Args extends readonly unknown[]>(message: (...args: Args) => string): Rule<Args> => ({ code, retryable, message });
+/** The same request is refused again. */
+const final = ruleOf(false);
+/** The same request may succeed later. */
+const passing = ruleOf(true);
 
 export const rules = {
-  invalid_argument: rule(Code.InvalidArgument, false, (violations: readonly FieldViolation[]) =>
+  invalid_argument: final(Code.InvalidArgument)((violations: readonly FieldViolation[]) =>
     violations.map(({ field, description }) => `${field}: ${description}`).join("; "),
   ),
-  malformed_request: rule(Code.InvalidArgument, false, (what: string) => `the request cannot be read: ${what}`),
-  unknown_task: rule(
-    Code.NotFound,
-    false,
+  malformed_request: final(Code.InvalidArgument)((what: string) => `the request cannot be read: ${what}`),
+  unknown_task: final(Code.NotFound)(
     (task: string, known: string) => `no task is named "${task}"; there are: ${known}`,
   ),
-  unknown_service: rule(
-    Code.NotFound,
-    false,
+  unknown_service: final(Code.NotFound)(
     (service: string, known: string) => `no service is named "${service}"; there are: ${known}`,
   ),
-  unknown_pool: rule(
-    Code.NotFound,
-    false,
+  unknown_pool: final(Code.NotFound)(
     (pool: string, known: string, near: string | undefined) =>
       `no pool is named "${pool}"; there are: ${known}${near === undefined ? "" : `: did you mean "${near}"?`}`,
   ),
-  job_not_found: rule(
-    Code.NotFound,
-    false,
+  job_not_found: final(Code.NotFound)(
     (id: string) => `no job "${id}": it was never submitted by this client, or retention has removed it`,
   ),
-  already_exists: rule(
-    Code.AlreadyExists,
-    false,
+  already_exists: final(Code.AlreadyExists)(
     (id: string, differs: string) => `job "${id}" exists and differs in ${differs}: choose a new id for a new job`,
   ),
-  key_exists: rule(
-    Code.AlreadyExists,
-    false,
+  key_exists: final(Code.AlreadyExists)(
     (key: string, id: string, differs: string) =>
       `idempotency key "${key}" belongs to job "${id}", which differs in ${differs}: choose a new key for a new job`,
   ),
-  not_dead: rule(
-    Code.FailedPrecondition,
-    false,
+  not_dead: final(Code.FailedPrecondition)(
     (id: string, state: string) => `job "${id}" is ${state}: only DEAD jobs can be redriven`,
   ),
-  not_final: rule(
-    Code.FailedPrecondition,
-    false,
+  not_final: final(Code.FailedPrecondition)(
     (id: string, state: string) => `job "${id}" is ${state}: only final jobs can be deleted, cancel it first`,
   ),
-  not_acknowledged: rule(
-    Code.FailedPrecondition,
-    false,
+  not_acknowledged: final(Code.FailedPrecondition)(
     (id: string) => `the result of job "${id}" waits to be acknowledged: acknowledge it, then delete the job`,
   ),
-  id_taken: rule(Code.AlreadyExists, false, (id: string) => `id "${id}" is not free: choose another`),
-  input_too_large: rule(
-    Code.ResourceExhausted,
-    false,
+  id_taken: final(Code.AlreadyExists)((id: string) => `id "${id}" is not free: choose another`),
+  input_too_large: final(Code.ResourceExhausted)(
     (size: number, limit: number) =>
       `the input has ${size} bytes and the limit is ${limit}: send less, or raise limits.inputBytes`,
   ),
-  message_too_large: rule(
-    Code.ResourceExhausted,
-    false,
+  message_too_large: final(Code.ResourceExhausted)(
     (limit: number) =>
       `the request has more than ${limit} bytes: send fewer jobs at a time, or raise limits.messageBytes`,
   ),
-  too_many_values: rule(
-    Code.ResourceExhausted,
-    false,
+  too_many_values: final(Code.ResourceExhausted)(
     (values: string, limit: number) =>
       `the request has ${values} values and the limit is ${limit}: send fewer jobs at a time, long lists as bytes, or raise limits.values`,
   ),
-  metadata_too_large: rule(
-    Code.ResourceExhausted,
-    false,
+  metadata_too_large: final(Code.ResourceExhausted)(
     (size: number, limit: number) =>
       `the call's metadata has ${size} bytes and the limit is ${limit}: send less, or raise limits.metadataBytes`,
   ),
-  check_failed: rule(
-    Code.FailedPrecondition,
-    false,
+  check_failed: final(Code.FailedPrecondition)(
     (task: string, why: string) => `the check of task "${task}" failed on this input: ${why}: correct the task file`,
   ),
-  check_unavailable: rule(
-    Code.Unavailable,
-    true,
+  check_unavailable: passing(Code.Unavailable)(
     (why: string, retryAfterMs: number) =>
       `inputs of this task cannot be checked now (${why}): retry in ${seconds(retryAfterMs)}`,
   ),
-  rate_limited: rule(
-    Code.ResourceExhausted,
-    true,
+  rate_limited: passing(Code.ResourceExhausted)(
     (client: string, rate: number, burst: number, retryAfterMs: number) =>
       `client "${client}" is over its rate of ${rate} jobs/s (burst ${burst}): retry in ${seconds(retryAfterMs)}`,
   ),
-  over_burst: rule(
-    Code.ResourceExhausted,
-    false,
+  over_burst: final(Code.ResourceExhausted)(
     (jobs: number, client: string, burst: number) =>
       `${jobs} jobs at once are more than client "${client}" may ever send, its burst is ${burst}: send fewer at a time`,
   ),
-  queue_full: rule(
-    Code.ResourceExhausted,
-    true,
+  queue_full: passing(Code.ResourceExhausted)(
     (pool: string, depth: number, limit: number, retryAfterMs: number) =>
       `pool "${pool}" holds ${depth} jobs and its limit is ${limit}: retry in ${seconds(retryAfterMs)} or raise pools.${pool}.maxQueued`,
   ),
-  disk_full: rule(
-    Code.ResourceExhausted,
-    true,
+  disk_full: passing(Code.ResourceExhausted)(
     (freeMiB: number, leastMiB: number) =>
       `the disk of the store has ${freeMiB} MiB free, and new jobs need ${leastMiB} MiB: ` +
       "remove other files or finished jobs, or lower limits.diskFreeMiB",
   ),
-  too_many_streams: rule(
-    Code.ResourceExhausted,
-    true,
+  too_many_streams: passing(Code.ResourceExhausted)(
     (client: string, limit: number) =>
       `client "${client}" has ${limit} result streams open and that is the limit: close one, or raise limits.resultStreams`,
   ),
-  too_many_watches: rule(
-    Code.ResourceExhausted,
-    true,
+  too_many_watches: passing(Code.ResourceExhausted)(
     (client: string, limit: number) =>
       `client "${client}" watches or runs ${limit} jobs and that is the limit: end one, or raise limits.watches`,
   ),
-  too_many_stats_watches: rule(
-    Code.ResourceExhausted,
-    true,
+  too_many_stats_watches: passing(Code.ResourceExhausted)(
     (client: string, limit: number) =>
       `client "${client}" has ${limit} WatchStats calls open and that is the limit: end one, or raise limits.statsWatches`,
   ),
-  slow_consumer: rule(
-    Code.ResourceExhausted,
-    true,
+  slow_consumer: passing(Code.ResourceExhausted)(
     (stalledMs: number, cursor: number) =>
       `nothing was read from this stream for ${seconds(stalledMs)}: read on, from cursor ${cursor}`,
   ),
-  cursor_from_the_future: rule(
-    Code.OutOfRange,
-    false,
+  cursor_from_the_future: final(Code.OutOfRange)(
     (cursor: number, channel: string, last: number) =>
       `cursor ${cursor} is ahead of channel "${channel}", whose newest result is ${last}: use one that a result came with`,
   ),
-  protocol_violation: rule(Code.FailedPrecondition, false, (what: string) => what),
-  unsupported_content_type: rule(
-    Code.InvalidArgument,
-    false,
+  protocol_violation: final(Code.FailedPrecondition)((what: string) => what),
+  unsupported_content_type: final(Code.InvalidArgument)(
     (contentType: string, served: string) => `content type "${contentType}" is not served here: ${served}`,
   ),
-  host_not_allowed: rule(
-    Code.PermissionDenied,
-    false,
+  host_not_allowed: final(Code.PermissionDenied)(
     (host: string) =>
       `the HTTP port does not serve under the name "${host}": use its address, or add the name to http.hosts`,
   ),
-  origin_not_allowed: rule(
-    Code.PermissionDenied,
-    false,
+  origin_not_allowed: final(Code.PermissionDenied)(
     (origin: string) => `web pages of "${origin}" may not call this server: add their origin to http.origins`,
   ),
-  profile_running: rule(
-    Code.ResourceExhausted,
-    true,
+  profile_running: passing(Code.ResourceExhausted)(
     () => "another profile is being taken, and there is one at a time: retry when it is written",
   ),
-  draining: rule(Code.Unavailable, true, () => "the server is shutting down: retry, or send it to another"),
-  store_unavailable: rule(
-    Code.Unavailable,
-    true,
+  draining: passing(Code.Unavailable)(() => "the server is shutting down: retry, or send it to another"),
+  store_unavailable: passing(Code.Unavailable)(
     (cause: string, retryAfterMs: number) =>
       `the store cannot be reached (${cause}): what was not answered may have been accepted or not, ` +
       `retry with the same job ids in ${seconds(retryAfterMs)}`,
   ),
-  store_failed: rule(
-    Code.Unavailable,
-    true,
+  store_failed: passing(Code.Unavailable)(
     (cause: string) =>
       `the store failed and the server is stopping (${cause}): what was not answered may have been accepted or not`,
   ),
-  cancelled: rule(Code.Cancelled, false, () => "the call was cancelled"),
-  deadline_exceeded: rule(Code.DeadlineExceeded, true, () => "the call's deadline passed before it was answered"),
-  internal: rule(
-    Code.Internal,
-    false,
+  cancelled: final(Code.Cancelled)(() => "the call was cancelled"),
+  deadline_exceeded: passing(Code.DeadlineExceeded)(() => "the call's deadline passed before it was answered"),
+  internal: final(Code.Internal)(
     (incident: string) => `an error that should not happen; the server's log has it under incident ${incident}`,
   ),
 } as const;
