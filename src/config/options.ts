@@ -31,6 +31,8 @@ type Option<Key extends string, C extends Check> = {
   readonly doc: string;
 };
 
+/** Of numbers, by how their keys end. */
+const units = { Ms: "ms", Bytes: "bytes", MiB: "MiB" };
 const mebibyte = 2 ** 20;
 /** Below this nothing would be left for outputs beside what a message needs for itself. */
 const smallestMessageBytes = 256 * 1024;
@@ -54,155 +56,108 @@ const burst = integer(1, 1_000_000);
 
 /** All settings, in the order in which docs/configuration.md shows them. */
 export const options = [
-  option("grpc.host", hostName, "127.0.0.1", "", "Address that native gRPC listens on."),
-  option("grpc.port", port, 7717, "", "Port of native gRPC. 0: any free one."),
-  option(
-    "http.host",
-    hostName,
-    "127.0.0.1",
-    "",
-    "Address that Connect, gRPC-Web and the pages such as /readyz listen on.",
-  ),
-  option("http.port", port, 7718, "", "Port of Connect, gRPC-Web and the pages such as /readyz. 0: any free one."),
-  option(
-    "http.hosts",
-    list(servedName),
-    [],
-    "",
-    "Names, besides those of loopback and `http.host`, under which the HTTP port is reached; requests for others are " +
+  option("grpc.host", hostName, "127.0.0.1", { doc: "Address that native gRPC listens on." }),
+  option("grpc.port", port, 7717, { doc: "Port of native gRPC. 0: any free one." }),
+  option("http.host", hostName, "127.0.0.1", {
+    doc: "Address that Connect, gRPC-Web and the pages such as /readyz listen on.",
+  }),
+  option("http.port", port, 7718, { doc: "Port of Connect, gRPC-Web and the pages such as /readyz. 0: any free one." }),
+  option("http.hosts", list(servedName), [], {
+    doc:
+      "Names, besides those of loopback and `http.host`, under which the HTTP port is reached; requests for others are " +
       "refused. `.example.com` means example.com and all names below it. Where `http.host` is not loopback, addresses and " +
       "names without a dot are served as well.",
-  ),
-  option(
-    "http.origins",
-    list(webOrigin),
-    [],
-    "",
-    "Origins of web pages that may call the HTTP port, such as `https://app.example:8443`; those of others are refused.",
-  ),
-  option(
-    "allowInsecure",
-    yesOrNo(),
-    false,
-    "",
-    "Allows `grpc.host` and `http.host` to be addresses that other machines can reach, although there is neither " +
+  }),
+  option("http.origins", list(webOrigin), [], {
+    doc: "Origins of web pages that may call the HTTP port, such as `https://app.example:8443`; those of others are refused.",
+  }),
+  option("allowInsecure", yesOrNo(), false, {
+    doc:
+      "Allows `grpc.host` and `http.host` to be addresses that other machines can reach, although there is neither " +
       "encryption nor authentication.",
-  ),
-  option("dataDir", path, "./millpond-data", "", "Folder of the store; made when it is missing."),
-  option(
-    "store",
-    oneOf("sqlite", "memory"),
-    "sqlite",
-    "",
-    "`sqlite`: the file `millpond.sqlite` in `dataDir`. `memory`: every job is lost when the server stops.",
-  ),
-  option(
-    "taskLoadMs",
-    integer(100, hourMs),
-    30_000,
-    "ms",
-    "How long the import of one task file may take. At the start one that takes longer is an error; a worker is ended, and " +
+  }),
+  option("dataDir", path, "./millpond-data", { doc: "Folder of the store; made when it is missing." }),
+  option("store", oneOf("sqlite", "memory"), "sqlite", {
+    doc: "`sqlite`: the file `millpond.sqlite` in `dataDir`. `memory`: every job is lost when the server stops.",
+  }),
+  option("taskLoadMs", integer(100, hourMs), 30_000, {
+    doc:
+      "How long the import of one task file may take. At the start one that takes longer is an error; a worker is ended, and " +
       "another tried.",
-  ),
-  option(
-    "taskCheckMs",
-    integer(10, 60_000),
-    1_000,
-    "ms",
-    "How long a task's `check` may take for one input. Jobs whose check takes longer are refused.",
-  ),
-  option(
-    "tasksDir",
-    orNothing(path),
-    null,
-    "",
-    "Folder with your own task files, beside the built-in tasks; docs/tasks.md says what may lie in it.",
-  ),
-  option(
-    "watch",
-    yesOrNo(),
-    false,
-    "",
-    "For development: reloads the tasks of `tasksDir` when their files change. Running jobs end with the code that they " +
+  }),
+  option("taskCheckMs", integer(10, 60_000), 1_000, {
+    doc: "How long a task's `check` may take for one input. Jobs whose check takes longer are refused.",
+  }),
+  option("tasksDir", orNothing(path), null, {
+    doc: "Folder with your own task files, beside the built-in tasks; docs/tasks.md says what may lie in it.",
+  }),
+  option("watch", yesOrNo(), false, {
+    doc:
+      "For development: reloads the tasks of `tasksDir` when their files change. Running jobs end with the code that they " +
       "began with.",
-  ),
-  option(
-    "limits.messageBytes",
-    integer(smallestMessageBytes, 256 * mebibyte),
-    4 * mebibyte,
-    "bytes",
-    "Bound on one request message.",
-  ),
-  option(
-    "limits.inputBytes",
-    integer(1, 256 * mebibyte),
-    mebibyte,
-    "bytes",
-    "Bound on the encoded input of one job. At most `limits.messageBytes`.",
-  ),
-  option(
-    "limits.values",
-    integer(1_000, 10_000_000),
-    20_000,
-    "values",
-    "Bound on the values of one message: fields, items of lists, names and values in maps and JSON. Also of an output in JSON. " +
+  }),
+  option("limits.messageBytes", integer(smallestMessageBytes, 256 * mebibyte), 4 * mebibyte, {
+    doc: "Bound on one request message.",
+  }),
+  option("limits.inputBytes", integer(1, 256 * mebibyte), mebibyte, {
+    doc: "Bound on the encoded input of one job. At most `limits.messageBytes`.",
+  }),
+  option("limits.values", integer(1_000, 10_000_000), 20_000, {
+    unit: "values",
+    doc:
+      "Bound on the values of one message: fields, items of lists, names and values in maps and JSON. Also of an output in JSON. " +
       "The server does nothing else while it reads one, up to 50 ms for 20,000.",
-  ),
-  option(
-    "limits.requestMiB",
-    integer(1, 65_536),
-    128,
-    "MiB",
-    "Bound on the bytes of requests, of all connections and both ports together, that were received and are not handed " +
+  }),
+  option("limits.requestMiB", integer(1, 65_536), 128, {
+    doc:
+      "Bound on the bytes of requests, of all connections and both ports together, that were received and are not handed " +
       "over yet. Near it large requests are read one after the other; what cannot be slowed down is cut.",
-  ),
-  option("limits.jobsPerSubmit", integer(1, 100_000), 1000, "jobs", "Bound on the jobs of one submit."),
-  option(
-    "limits.connections",
-    integer(1, 1_000_000),
-    10_000,
-    "connections",
-    "Bound on the connections, to both ports together.",
-  ),
-  option(
-    "limits.connectionsPerAddress",
-    integer(1, 1_000_000),
-    1000,
-    "connections",
-    "Bound on the connections from one address, of IPv6 from one /64 network, to both ports together. Not for loopback, " +
+  }),
+  option("limits.jobsPerSubmit", integer(1, 100_000), 1000, { unit: "jobs", doc: "Bound on the jobs of one submit." }),
+  option("limits.connections", integer(1, 1_000_000), 10_000, {
+    unit: "connections",
+    doc: "Bound on the connections, to both ports together.",
+  }),
+  option("limits.connectionsPerAddress", integer(1, 1_000_000), 1000, {
+    unit: "connections",
+    doc:
+      "Bound on the connections from one address, of IPv6 from one /64 network, to both ports together. Not for loopback, " +
       "which all clients of this machine share; behind a proxy all clients have the proxy's address.",
-  ),
-  option(
-    "limits.streams",
-    integer(1, 10_000),
-    100,
-    "calls",
-    "Bound on the calls open at once on one connection. On the HTTP port, a connection with more requests in line is closed.",
-  ),
-  option("limits.metadataBytes", integer(1024, mebibyte), 16_384, "bytes", "Bound on the metadata of one call."),
-  option("limits.resultStreams", integer(1, 10_000), 10, "streams", "Bound on the result streams of one client."),
-  option(
-    "limits.unreadMiB",
-    integer(1, 65_536),
-    32,
-    "MiB",
-    "Bound on the results, of all streams together, that were read from the store and are not yet on their way to the " +
+  }),
+  option("limits.streams", integer(1, 10_000), 100, {
+    unit: "calls",
+    doc: "Bound on the calls open at once on one connection. On the HTTP port, a connection with more requests in line is closed.",
+  }),
+  option("limits.metadataBytes", integer(1024, mebibyte), 16_384, { doc: "Bound on the metadata of one call." }),
+  option("limits.resultStreams", integer(1, 10_000), 10, {
+    unit: "streams",
+    doc: "Bound on the result streams of one client.",
+  }),
+  option("limits.unreadMiB", integer(1, 65_536), 32, {
+    doc:
+      "Bound on the results, of all streams together, that were read from the store and are not yet on their way to the " +
       "client; at least four times `limits.messageBytes`. A stream for which there is no room waits.",
-  ),
-  option("limits.watches", integer(1, 10_000), 100, "calls", "Bound on the `WatchJob` and `Run` calls of one client."),
-  option("limits.statsWatches", integer(1, 10_000), 10, "calls", "Bound on the `WatchStats` calls of one client."),
-  option(
-    "limits.diskFreeMiB",
-    orNothing(integer(0, 1_048_576)),
-    null,
-    "MiB",
-    "Free space in MiB on the store's disk below which submits are refused; 0: never. Without it 256 MiB, and on a disk " +
+  }),
+  option("limits.watches", integer(1, 10_000), 100, {
+    unit: "calls",
+    doc: "Bound on the `WatchJob` and `Run` calls of one client.",
+  }),
+  option("limits.statsWatches", integer(1, 10_000), 10, {
+    unit: "calls",
+    doc: "Bound on the `WatchStats` calls of one client.",
+  }),
+  option("limits.diskFreeMiB", orNothing(integer(0, 1_048_576)), null, {
+    doc:
+      "Free space in MiB on the store's disk below which submits are refused; 0: never. Without it 256 MiB, and on a disk " +
       "below 5 GiB a twentieth of it, at least 32 MiB. What is free inside the store's files counts too, as long as 32 MiB " +
       "are free beside them.",
-  ),
-  option("limits.sessionMemoryMiB", integer(1, 1024), 16, "MiB", "Bound on the memory of one connection."),
-  option("rate.perSecond", perSecond, 0, "jobs/s", "Jobs that each client may submit per second. 0: no limit."),
-  option("rate.burst", burst, 1000, "jobs", "Jobs that a client may submit at once after a pause."),
+  }),
+  option("limits.sessionMemoryMiB", integer(1, 1024), 16, { doc: "Bound on the memory of one connection." }),
+  option("rate.perSecond", perSecond, 0, {
+    unit: "jobs/s",
+    doc: "Jobs that each client may submit per second. 0: no limit.",
+  }),
+  option("rate.burst", burst, 1000, { unit: "jobs", doc: "Jobs that a client may submit at once after a pause." }),
   option(
     "rate.clients",
     named(
@@ -211,148 +166,114 @@ export const options = [
       "1 to 100 characters of [A-Za-z0-9._@-]",
     ),
     {},
-    "",
-    "Other rates for some clients, by name: `{nightly-import: {perSecond: 50, burst: 5000}}`. A missing `burst` is " +
-      "`rate.burst`.",
+    {
+      doc:
+        "Other rates for some clients, by name: `{nightly-import: {perSecond: 50, burst: 5000}}`. A missing `burst` is " +
+        "`rate.burst`.",
+    },
   ),
   option(
     "pools",
     named(poolShape, /^[a-z][a-z0-9_-]{0,49}$/, "a letter, then at most 49 of [a-z0-9_-]"),
     {},
-    "",
-    "Pools by name: `{scrape: {work: limited, workers: 25, maxQueued: 100000}}`, besides `cpu` and `io`, which are " +
-      "always there. `workers` is " +
-      `${workers}; when it is missing, \`work\` decides how many there are at most: \`cpu\` as many as cores, \`mixed\` ` +
-      "twice, `io` four times as many, and `min` is 0; `limited` needs `workers`: as many as the outside allows. " +
-      "Workers above `min` start when there is work for them, and end after `autoscale.idleMs` without. `concurrency` is how " +
-      "many jobs one worker runs at once: an integer from 1 to 1024, 1 where `work` is `cpu`; when it is missing, 32 where " +
-      "`work` is `io`, else 1. `maxQueued` is the bound on waiting jobs.",
+    {
+      doc:
+        "Pools by name: `{scrape: {work: limited, workers: 25, maxQueued: 100000}}`, besides `cpu` and `io`, which are " +
+        "always there. `workers` is " +
+        `${workers}; when it is missing, \`work\` decides how many there are at most: \`cpu\` as many as cores, \`mixed\` ` +
+        "twice, `io` four times as many, and `min` is 0; `limited` needs `workers`: as many as the outside allows. " +
+        "Workers above `min` start when there is work for them, and end after `autoscale.idleMs` without. `concurrency` is how " +
+        "many jobs one worker runs at once: an integer from 1 to 1024, 1 where `work` is `cpu`; when it is missing, 32 where " +
+        "`work` is `io`, else 1. `maxQueued` is the bound on waiting jobs.",
+    },
   ),
-  option(
-    "autoscale.jobsPerWorker",
-    integer(1, 10_000),
-    5,
-    "jobs",
-    "A pool gets more workers, twice as many at most, when more jobs than this wait for each that it has.",
-  ),
-  option(
-    "autoscale.waitMs",
-    integer(0, hourMs),
-    1_000,
-    "ms",
-    "A pool also gets one more worker when all are busy and a job waits for longer than this.",
-  ),
-  option(
-    "autoscale.idleMs",
-    integer(100, dayMs),
-    30_000,
-    "ms",
-    "A worker above a pool's `min` ends when it was not needed for this long, and so long after the last growth.",
-  ),
-  option("autoscale.pollMs", integer(10, 60_000), 100, "ms", "How often is decided how many workers the pools have."),
-  option(
-    "autoscale.cores",
-    orNothing(integer(1, 1024)),
-    null,
-    "cores",
-    "Bound on the workers of all pools for `cpu` work together, beyond the `min` of each. Without it as many as cores.",
-  ),
-  option(
-    "autoscale.memoryMiB",
-    orNothing(integer(64, 16_777_216)),
-    null,
-    "MiB",
-    "Bound on the memory of the server's process: no worker above `min` starts that would exceed it. Without it nine " +
+  option("autoscale.jobsPerWorker", integer(1, 10_000), 5, {
+    unit: "jobs",
+    doc: "A pool gets more workers, twice as many at most, when more jobs than this wait for each that it has.",
+  }),
+  option("autoscale.waitMs", integer(0, hourMs), 1_000, {
+    doc: "A pool also gets one more worker when all are busy and a job waits for longer than this.",
+  }),
+  option("autoscale.idleMs", integer(100, dayMs), 30_000, {
+    doc: "A worker above a pool's `min` ends when it was not needed for this long, and so long after the last growth.",
+  }),
+  option("autoscale.pollMs", integer(10, 60_000), 100, {
+    doc: "How often is decided how many workers the pools have.",
+  }),
+  option("autoscale.cores", orNothing(integer(1, 1024)), null, {
+    unit: "cores",
+    doc: "Bound on the workers of all pools for `cpu` work together, beyond the `min` of each. Without it as many as cores.",
+  }),
+  option("autoscale.memoryMiB", orNothing(integer(64, 16_777_216)), null, {
+    doc:
+      "Bound on the memory of the server's process: no worker above `min` starts that would exceed it. Without it nine " +
       "tenths of the container's limit, or of the machine's memory.",
-  ),
-  option(
-    "autoscale.workerMiB",
-    integer(1, 65_536),
-    32,
-    "MiB",
-    "What one worker takes, for `autoscale.memoryMiB`: more where your tasks keep much in memory.",
-  ),
+  }),
+  option("autoscale.workerMiB", integer(1, 65_536), 32, {
+    doc: "What one worker takes, for `autoscale.memoryMiB`: more where your tasks keep much in memory.",
+  }),
   option(
     "tasks",
     settingsOf("a task name"),
     {},
-    "",
-    "Settings of tasks, by task name: `{image.resize: {maxWidth: 8000}}`. Each task says what it takes.",
+    {
+      doc: "Settings of tasks, by task name: `{image.resize: {maxWidth: 8000}}`. Each task says what it takes.",
+    },
   ),
   option(
     "resources",
     settingsOf("a resource name"),
     {},
-    "",
-    "Settings of what tasks share, such as connections, by resource name; docs/tasks.md says how. Passwords belong into " +
-      "environment variables or files of their own, which the settings name.",
+    {
+      doc:
+        "Settings of what tasks share, such as connections, by resource name; docs/tasks.md says how. Passwords belong into " +
+        "environment variables or files of their own, which the settings name.",
+    },
   ),
-  option("retention.acknowledgedMs", retention, hourMs, "ms", "How long a job is kept whose result was acknowledged."),
-  option(
-    "retention.unacknowledgedMs",
-    retention,
-    dayMs,
-    "ms",
-    "How long a job is kept whose result is not acknowledged.",
-  ),
-  option("retention.deadMs", retention, 30 * dayMs, "ms", "How long a DEAD job is kept, acknowledged or not."),
-  option("retention.finishedJobs", keptJobs, 10_000_000, "jobs", "Bound on the SUCCEEDED and CANCELLED jobs kept."),
-  option(
-    "retention.finishedMiB",
-    keptMiB,
-    20_480,
-    "MiB",
-    "Bound on the records of the SUCCEEDED and CANCELLED jobs kept: inputs, outputs, failures, names.",
-  ),
-  option("retention.deadJobs", keptJobs, 1_000_000, "jobs", "Bound on the DEAD jobs kept."),
-  option("retention.deadMiB", keptMiB, 10_240, "MiB", "Bound on the records of the DEAD jobs kept."),
-  option(
-    "leaseMs",
-    integer(1_000, hourMs),
-    30_000,
-    "ms",
-    "How long a job is leased. The server renews the leases of what it runs; one that ends unrenewed is tried again.",
-  ),
-  option(
-    "alerts.webhook",
-    orNothing(webAddress),
-    null,
-    "",
-    "Told by POST, as JSON, of jobs that became DEAD; docs/configuration.md shows how. They are logged in any case.",
-  ),
-  option("drainMs", integer(0, hourMs), 30_000, "ms", "How long running jobs may take to finish at shutdown."),
-  option("graceMs", integer(0, 600_000), 5000, "ms", "How long a job may take to stop once it was told to."),
-  option(
-    "slowReaderMs",
-    integer(100, hourMs),
-    30_000,
-    "ms",
-    "How long a result stream may go unread before it is ended.",
-  ),
-  option(
-    "slowSenderMs",
-    integer(100, hourMs),
-    30_000,
-    "ms",
-    "How long a client may take for the head of a request, for each 16 KiB of its body and for its end, before it is cut; " +
+  option("retention.acknowledgedMs", retention, hourMs, {
+    doc: "How long a job is kept whose result was acknowledged.",
+  }),
+  option("retention.unacknowledgedMs", retention, dayMs, {
+    doc: "How long a job is kept whose result is not acknowledged.",
+  }),
+  option("retention.deadMs", retention, 30 * dayMs, { doc: "How long a DEAD job is kept, acknowledged or not." }),
+  option("retention.finishedJobs", keptJobs, 10_000_000, {
+    unit: "jobs",
+    doc: "Bound on the SUCCEEDED and CANCELLED jobs kept.",
+  }),
+  option("retention.finishedMiB", keptMiB, 20_480, {
+    doc: "Bound on the records of the SUCCEEDED and CANCELLED jobs kept: inputs, outputs, failures, names.",
+  }),
+  option("retention.deadJobs", keptJobs, 1_000_000, { unit: "jobs", doc: "Bound on the DEAD jobs kept." }),
+  option("retention.deadMiB", keptMiB, 10_240, { doc: "Bound on the records of the DEAD jobs kept." }),
+  option("leaseMs", integer(1_000, hourMs), 30_000, {
+    doc: "How long a job is leased. The server renews the leases of what it runs; one that ends unrenewed is tried again.",
+  }),
+  option("alerts.webhook", orNothing(webAddress), null, {
+    doc: "Told by POST, as JSON, of jobs that became DEAD; docs/configuration.md shows how. They are logged in any case.",
+  }),
+  option("drainMs", integer(0, hourMs), 30_000, { doc: "How long running jobs may take to finish at shutdown." }),
+  option("graceMs", integer(0, 600_000), 5000, { doc: "How long a job may take to stop once it was told to." }),
+  option("slowReaderMs", integer(100, hourMs), 30_000, {
+    doc: "How long a result stream may go unread before it is ended.",
+  }),
+  option("slowSenderMs", integer(100, hourMs), 30_000, {
+    doc:
+      "How long a client may take for the head of a request, for each 16 KiB of its body and for its end, before it is cut; " +
       "and for a whole message, while others wait for room in `limits.requestMiB`.",
-  ),
-  option(
-    "log.format",
-    oneOf("auto", "json", "pretty"),
-    "auto",
-    "",
-    "`json`: one object per line. `pretty`: for people, in colours unless NO_COLOR is set. `auto`: `pretty` when standard error " +
+  }),
+  option("log.format", oneOf("auto", "json", "pretty"), "auto", {
+    doc:
+      "`json`: one object per line. `pretty`: for people, in colours unless NO_COLOR is set. `auto`: `pretty` when standard error " +
       "is a terminal, else `json`.",
-  ),
-  option(
-    "tracing.jobsPerSecond",
-    integer(0, 1_000_000),
-    100,
-    "jobs/s",
-    "Jobs traced per second, at most, of those whose callers send no trace context, where traces are exported. 0: none.",
-  ),
-  option("log.level", oneOf("debug", "info", "warn", "error", "silent"), "info", "", "The least serious lines logged."),
+  }),
+  option("tracing.jobsPerSecond", integer(0, 1_000_000), 100, {
+    unit: "jobs/s",
+    doc: "Jobs traced per second, at most, of those whose callers send no trace context, where traces are exported. 0: none.",
+  }),
+  option("log.level", oneOf("debug", "info", "warn", "error", "silent"), "info", {
+    doc: "The least serious lines logged.",
+  }),
 ] as const;
 
 /** Settings that may hold a secret: no message shows what they are. */
@@ -377,12 +298,12 @@ export type AsGiven = {
     : ValueOf<K>;
 };
 
+/** `unit`: of a number whose key does not end with it. */
 function option<const K extends string, C extends Check>(
   key: K,
   check: C,
   fallback: GivenTo<C>,
-  unit: string,
-  doc: string,
+  { unit, doc }: { readonly unit?: string; readonly doc: string },
 ): Option<K, C> {
   const words = key.split(/\.|(?<=[a-z])(?=[A-Z][a-z])/).map((word) => word.toLowerCase());
   return {
@@ -390,7 +311,7 @@ function option<const K extends string, C extends Check>(
     flag: `--${words.join("-")}`,
     env: `MILLPOND_${words.join("_").toUpperCase()}`,
     default: fallback,
-    unit,
+    unit: unit ?? Object.entries(units).find(([ending]) => key.endsWith(ending))?.[1] ?? "",
     check,
     doc,
   };
