@@ -1,4 +1,6 @@
-/** `AdminService`: what operators ask of the server. */
+/**
+ * `AdminService`: calls for operators.
+ */
 import { create } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { type Clock, pause } from "../clock.ts";
@@ -24,7 +26,7 @@ import { clientStats, type ClientStatsParts, runningByClient } from "./snapshot.
 export type AdminParts = ClientStatsParts &
   PoolsParts & {
     readonly drain: Pick<Draining, "start" | "ended">;
-    /** Jobs that run. */
+    /** Number of running jobs. */
     readonly running: () => number;
     readonly store: Pick<Store, "counts">;
     readonly numbers: Pick<Numbers, "started" | "pools">;

@@ -1,13 +1,13 @@
-/** Requests in the wire format, refused with a reason when they cannot be read. */
+/** Decodes requests in the binary wire format, and refuses malformed ones with a reason. */
 import { type DescMessage, fromBinary, type Message } from "@bufbuild/protobuf";
 import { messageOf, refusal } from "../errors.ts";
 import { countValues, WireError } from "../job/wire-scan.ts";
 import { checkCount, countedUpTo, type RequestBounds } from "./request-bounds.ts";
 import { withUnreadJson } from "./unread-json.ts";
 
-/** Throws `too_many_values` before anything is made of the bytes, and `malformed_request` for what is not this message. */
+/** Throws `too_many_values` before decoding, and `malformed_request` if the bytes are not this message. */
 export function readBinary(type: DescMessage, bytes: Uint8Array, bounds: RequestBounds): Message {
-  if (bytes.length > bounds.maxValues) checkCount(valuesIn(type, bytes, bounds), bounds.maxValues); // a value takes a byte at least
+  if (bytes.length > bounds.maxValues) checkCount(valuesIn(type, bytes, bounds), bounds.maxValues); // a value takes at least one byte
   try {
     return fromBinary(withUnreadJson(type), bytes);
   } catch (error) {

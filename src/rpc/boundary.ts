@@ -1,14 +1,14 @@
 /**
- * The edge between the network and this program. Node calls handlers of connections, requests, streams and timers from its
- * event loop, where an uncaught error ends the process. So each of them goes through here: what it throws is
- * logged and ends only what the handler was called for.
+ * The boundary between the network and this program. Node calls handlers of connections, requests, streams and timers
+ * from its event loop, where an uncaught error ends the process. So each handler is wrapped here: what it throws is
+ * logged and ends only the connection, request or stream it was called for.
  */
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { Clock } from "../clock.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 
-/** `handler` made safe: what it throws is logged, and `end` closes what it was called for. `end` must not throw. */
+/** Wraps `handler`: what it throws is logged, and `end` closes what it was called for. `end` must not throw. */
 export function guarded<Args extends readonly unknown[]>(
   log: Log,
   what: string,
@@ -25,7 +25,7 @@ export function guarded<Args extends readonly unknown[]>(
   };
 }
 
-/** The same clock, whose timers never throw. One whose error has to end something is `guarded` where it is set. */
+/** The same clock with timers that never throw. A timer whose error has to end something is `guarded` where it is set. */
 export function guardTimers(clock: Clock, log: Log): Clock {
   return { ...clock, after: (delayMs, action) => clock.after(delayMs, guarded(log, "a timer", action, ignore)) };
 }
@@ -35,15 +35,15 @@ export function report(log: Log, what: string, error: unknown): void {
   log.error({ error: messageOf(error), stack: error instanceof Error ? error.stack : undefined }, `${what} failed`);
 }
 
-/** For events of a connection that broke: that is the client's business. */
+/** Handles errors of broken connections, which need no action. */
 export const ignore = (): void => undefined;
 
-/** Whether a stream goes on to its handlers. False: it has been answered. */
+/** Whether a stream is passed to its handlers. False: it has been answered. */
 export type Admit = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => boolean;
 
 /**
- * Runs before the handlers that a session of HTTP/2 has for its streams, Node's and grpc-js's. These throw, for example, when
- * a client resets a stream in the packet that opens it.
+ * Runs `admit` before the stream handlers of an HTTP/2 session (Node's and grpc-js's), and guards them. They throw, for
+ * example, when a client resets a stream in the packet that opens it.
  */
 export function guardStreams(session: ServerHttp2Session, log: Log, admit: Admit = () => true): void {
   type Handler = (this: ServerHttp2Session, stream: ServerHttp2Stream, ...rest: unknown[]) => void;

@@ -1,9 +1,9 @@
-/** What a front end knows of a call, whatever the protocol. */
+/** What every front end provides about a call, whatever the protocol. */
 import { invalid, refusal } from "../errors.ts";
 import type { GivenContext } from "../job/trace-context.ts";
 import type { Caller } from "../tracing.ts";
 
-/** Who calls, and how. */
+/** The caller of an RPC, its deadline and its cancellation. */
 export type CallContext = Caller & {
   /** Aborts when the caller is gone, cancels, or its deadline has passed. */
   readonly signal: AbortSignal;
@@ -27,13 +27,13 @@ export function parseClient(value: string | null | undefined): string {
   throw invalid([{ field: `metadata ${clientKey}`, description }]);
 }
 
-/** The caller's context as it came; malformed parts are found where it is used. */
+/** The caller's trace context, unchecked; malformed parts are dropped where it is used. */
 export function traceOfCall(value: (key: string) => string | null | undefined): GivenContext {
   const [traceparent, tracestate, baggage] = traceKeys.map((key) => value(key) ?? undefined);
   return { traceparent, tracestate, baggage };
 }
 
-/** Refuses metadata over `limit` bytes, counted as HTTP/2 does: name, value and 32 for each entry. */
+/** Refuses metadata over `limit` bytes, counted as in HTTP/2: name, value and 32 bytes per entry. */
 export function checkMetadata(
   entries: Iterable<readonly [string, string | { readonly length: number }]>,
   limit: number,
@@ -46,7 +46,7 @@ export function checkMetadata(
 /** The last moment that a `google.protobuf.Timestamp` can hold: the end of the year 9999. */
 const lastMoment = 253_402_300_799_999;
 
-/** When a caller's deadline passes, for `CallContext`. Null when it has none, or one beyond all time. */
+/** When a caller's deadline passes, for `CallContext`. Null when it has none, or one beyond the range of timestamps. */
 export function parseDeadline(at: Date | number | undefined): number | null {
   const ms = Number(at);
   return ms <= lastMoment ? ms : null;

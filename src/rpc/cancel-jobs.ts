@@ -1,4 +1,4 @@
-/** Cancelling, as a call and as a request on an `Exchange` stream. */
+/** Cancels jobs, for `CancelJobs` and for the requests of an `Exchange` stream. */
 import { create } from "@bufbuild/protobuf";
 import type { Canceller } from "../engine/act/cancel.ts";
 import {

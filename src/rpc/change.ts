@@ -1,6 +1,6 @@
 import { createSignal, type Signal } from "../lifecycle.ts";
 
-/** An event that repeats: `next` resolves when it happens next. Costs nothing while nobody waits. */
+/** A recurring event: `next` resolves at its next occurrence. Costs nothing while nobody waits. */
 export type Change = { happened(): void; next(): Promise<void> };
 
 export function createChange(): Change {

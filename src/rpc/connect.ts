@@ -1,6 +1,6 @@
 /**
- * The HTTP front end: Connect and gRPC-Web over HTTP/1.1, for curl, browsers and proxies, and the pages beside the RPCs. The
- * only file that knows connect-node.
+ * The HTTP front end: Connect and gRPC-Web over HTTP/1.1 for curl, browsers and proxies, and the pages. The only file
+ * that imports connect-node.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import {
@@ -52,10 +52,10 @@ export type ConnectOptions = OriginOptions & {
   readonly limits: FrontEndLimits;
   readonly budget: RequestBudget;
   readonly connections: Pick<ConnectionLimits, "admit">;
-  /** Types of tasks' inputs and outputs, so that they can be read and shown as JSON. */
+  /** Types of tasks' inputs and outputs, to convert them from and to JSON. */
   readonly types: Registry;
   readonly pages: Pages;
-  /** Where native gRPC is served, for the refusal of what needs it. */
+  /** Address of the gRPC port, for refusals of calls that need it. */
   readonly grpcAddress: () => string;
   /** Called for each connection that begins with HTTP/2. */
   readonly onHttp2: () => void;
@@ -64,14 +64,14 @@ export type ConnectOptions = OriginOptions & {
   readonly random: () => number;
 };
 
-/** Requests may come in gzip; responses go out as they are, and never compressed. */
+/** Requests may be compressed with gzip; responses never are. */
 const gzip = { acceptCompression: [compressionGzip], compressMinBytes: 0xffff_ffff };
 
 /** Headers that pages of `http.origins` may send and read. */
 const allowedHeaders = [...cors.allowedHeaders, clientKey, ...traceKeys];
 const exposedHeaders = [...cors.exposedHeaders, pushbackKey];
 
-/** What a call came with, and its message: Connect gets an empty one. */
+/** The HTTP request of a call and its decoded message. Connect itself gets an empty message. */
 type Incoming = { readonly request: IncomingMessage; message?: Message };
 const incomingKey = createContextKey<Incoming | undefined>(undefined);
 
@@ -87,8 +87,8 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
   addRoutes(router, services, options);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
 
-  // does what connect-node's own adapter does; beyond that it counts and reads the request, answers mistakes with advice, and logs
-  // no stack for each client that has gone
+  // Replaces connect-node's adapter. In addition it counts and decodes the request, answers invalid calls with advice,
+  // and logs no stack when a client disconnects.
   const serveRpc = (request: IncomingMessage, response: ServerResponse) => {
     const handler = handlers.get(request.url?.split("?", 1)[0] ?? "");
     if (!handler) return answerJson(response, 404, { code: "unimplemented", message: nothingAt(request.url ?? "") });
@@ -101,7 +101,7 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
     }
     const { methodKind, name, input } = handler.method;
     if (methodKind === "bidi_streaming") {
-      const message = `${name} sends in both directions, which HTTP/1.1 cannot: use gRPC on ${options.grpcAddress()}`;
+      const message = `${name} is a bidirectional stream, which HTTP/1.1 does not support: use gRPC on ${options.grpcAddress()}`;
       return answerJson(response, 505, { code: "unimplemented", message });
     }
     boundTimeouts(request.headers);
@@ -124,7 +124,7 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
       })
       .catch((error: unknown) => {
         if (!universal.signal.aborted) fail(error, request, response);
-        else log.debug({ rpc: handler.requestPath, error: messageOf(error) }, "an answer was cut short");
+        else log.debug({ rpc: handler.requestPath, error: messageOf(error) }, "a response was interrupted");
       });
   };
   const serve = (request: IncomingMessage, response: ServerResponse) => {
@@ -153,7 +153,7 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
   );
   const server = createHttpServer(serve, {
     ...{ host: options.host, port: options.port, connections: options.connections },
-    // twice the limit: a head that is a little over gets our refusal, and only one that is far over is cut by Node
+    // twice the limit: headers slightly over it get our refusal, and Node cuts only those far over it
     headBytes: 2 * limits.metadataBytes,
     headMs: limits.slowSenderMs,
     maxUnanswered: limits.streams,
@@ -175,7 +175,7 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
   };
 }
 
-/** The refusal names every content type that the method accepts. */
+/** A refusal that lists every content type the method accepts. */
 function unsupported(request: IncomingMessage, isStream: boolean, { grpcAddress }: ConnectOptions): MillpondError {
   const connect = isStream
     ? "application/connect+json, application/connect+proto"
@@ -196,7 +196,7 @@ function addRoutes(router: ConnectRouter, services: readonly Served[], options: 
   }
 }
 
-/** The same bytes. A refusal that ends them becomes an error that Connect passes on. */
+/** Passes the bytes through. A refusal is converted to an error that Connect sends. */
 async function* asConnectErrors(body: AsyncIterable<Uint8Array>, options: ConnectOptions): AsyncGenerator<Uint8Array> {
   try {
     yield* body;
@@ -209,7 +209,7 @@ const maxPathShown = 100;
 
 function nothingAt(path: string): string {
   const shown = JSON.stringify(path.slice(0, maxPathShown));
-  return `nothing is served at ${shown}: RPCs are at paths such as /millpond.v1.WorkerPoolService/Submit, and / says what else there is`;
+  return `nothing is served at ${shown}: RPCs have paths such as /millpond.v1.WorkerPoolService/Submit, and / lists the pages`;
 }
 
 function unary(implement: AnyUnary, options: ConnectOptions) {
@@ -226,15 +226,15 @@ function stream(implement: AnyStream, options: ConnectOptions) {
   const { clock, limits, log } = options;
   return async function* (_empty: unknown, context: HandlerContext): AsyncGenerator<Message> {
     const end = () => void context.values.get(incomingKey)?.request.socket.destroy();
-    const sayAndEnd = () => {
+    const logAndEnd = () => {
       const client = context.requestHeader.get(clientKey) ?? anonymous;
-      log.warn({ client, rpc: context.method.name }, "a client reads nothing: its call is cut");
+      log.warn({ client, rpc: context.method.name }, "a client does not read its response: the call is cut off");
       end();
     };
-    const cut = guarded(log, "cutting a call", sayAndEnd, end);
+    const cut = guarded(log, "cutting a call", logAndEnd, end);
     try {
       for await (const response of implement(messageOfCall(context), contextOf(context, options))) {
-        // Connect asks for the next one once this is written
+        // Connect requests the next response once this one is written
         const cancel = clock.after(limits.slowReaderMs, cut);
         try {
           yield response;

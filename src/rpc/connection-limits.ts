@@ -1,4 +1,4 @@
-/** Limits on connections, over all ports together: in total, and from one address. */
+/** Limits on connections over all ports: in total, and per address. */
 import { BlockList, isIPv6, type Socket } from "node:net";
 
 export type ConnectionLimits = {
@@ -10,7 +10,7 @@ export type ConnectionLimits = {
 
 export type ConnectionLimitsOptions = {
   readonly connections: number;
-  /** Of IPv6, from one /64 network. Does not apply to loopback addresses, which everybody on this machine shares. */
+  /** For IPv6, per /64 network. Does not apply to loopback addresses, which all local clients share. */
   readonly connectionsPerAddress: number;
   /** Called for each connection beyond a limit. */
   readonly onRefused: (limit: "connections" | "connectionsPerAddress") => void;
@@ -38,7 +38,7 @@ export function createConnectionLimits(options: ConnectionLimitsOptions): Connec
     open: () => open,
     admit(socket) {
       const { remoteAddress: address } = socket;
-      if (address === undefined) return false; // it is closed already
+      if (address === undefined) return false; // the socket is closed already
       const network = networkOf(address);
       const openHere = openByNetwork.get(network) ?? 0;
       const isOver = open >= connections;
@@ -59,8 +59,8 @@ const groups = 8;
 const networkGroups = 4;
 
 /**
- * What counts as one address: an IPv4 address, also on an IPv6 socket; of IPv6 the first 64 bits, because a host chooses the
- * others itself (RFC 4291 §2.5.4) and would never reach a limit.
+ * What counts as one address: an IPv4 address, even on an IPv6 socket; for IPv6 the first 64 bits, because a host
+ * chooses the others itself (RFC 4291 §2.5.4) and could evade the limit.
  */
 function networkOf(address: string): string {
   if (!isIPv6(address)) return address;

@@ -1,4 +1,4 @@
-/** Counts calls by method and status, around the functions of every service, so that both ports count alike. */
+/** Counts calls by method and status. Wraps the functions of every service, so that both ports count alike. */
 import { Code, MillpondError } from "../errors.ts";
 import type { Counter, Registry } from "../metrics/registry.ts";
 import type { CallContext } from "./call.ts";
@@ -23,7 +23,8 @@ function createMeter(registry: Registry, method: string): Meter {
   const of = { "rpc.method": method };
   const endsWith = (status: string) =>
     registry.counter("millpond.rpc.calls", { ...of, "rpc.response.status_code": status });
-  // these begin at 0: a rate misses the first event of a series that begins at 1, and one INTERNAL is worth an alert
+  // these series start at 0: `rate()` misses the first event of a series that starts at 1, and a single INTERNAL
+  // deserves an alert
   const ends = new Map<string, Counter>(["OK", "INTERNAL"].map((status) => [status, endsWith(status)]));
   let open = 0;
   registry.observed((observe) => observe("millpond.rpc.open_calls", open, of));
@@ -55,7 +56,7 @@ function unary(call: AnyUnary, meter: Meter): AnyUnary {
   };
 }
 
-/** Responses pass through at the cost of one more promise; a reader that stops before the end has cancelled. */
+/** Passes responses through, at the cost of one more promise each; a reader that stops early counts as cancelled. */
 function stream(call: AnyStream, meter: Meter): AnyStream {
   return (request, context) => ({
     [Symbol.asyncIterator]() {
@@ -91,7 +92,7 @@ const statusNames = new Map<number, string>(
   Object.entries(Code).map(([name, code]) => [code, name.replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase()]),
 );
 
-/** The name of the gRPC status that an error is answered with: INTERNAL for what is not a MillpondError. */
+/** The gRPC status name of an error: INTERNAL if it is not a MillpondError. */
 function statusOf(error: unknown, { signal }: CallContext): string {
   if (error instanceof MillpondError) return statusNames.get(error.code) ?? String(error.code);
   return signal.aborted ? "CANCELLED" : "INTERNAL";

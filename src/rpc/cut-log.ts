@@ -1,4 +1,4 @@
-/** Log lines about clients that were cut off: the first at once, then one for all that follow within ten seconds. */
+/** Logs clients that were cut off: the first at once, then one line for all that follow within ten seconds. */
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 

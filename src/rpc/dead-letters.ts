@@ -1,4 +1,4 @@
-/** What clients do with DEAD jobs: `RedriveJobs` and `DeleteJobs`. */
+/** Calls on dead letters: `RedriveJobs` and `DeleteJobs`. */
 import { create } from "@bufbuild/protobuf";
 import { type DeadLetters, redrivenOf } from "../engine/act/dead-letters.ts";
 import { invalid, type MillpondError, refusal } from "../errors.ts";
@@ -94,7 +94,7 @@ export async function deleteJobs(
   });
 }
 
-/** The refusal of a single job is the error of the call; of several jobs, each has its own answer. */
+/** With a single job its refusal is the error of the call; with several, each job has its own answer. */
 function refuseSingle<T>(
   ids: readonly string[],
   answers: readonly T[],

@@ -33,7 +33,7 @@ export type ExchangeParts = {
     readonly messageBytes: number;
     readonly values: number;
     readonly slowReaderMs: number;
-    /** Jobs of one stream whose results are still to be sent; at the bound no submit is read. Absent: 100,000. */
+    /** Bound on the jobs of one stream whose results are not sent yet; at the bound no submit is read. Absent: 100,000. */
     readonly pendingJobs?: number;
   };
   /** Aborts when the server begins to drain. */
@@ -103,7 +103,7 @@ async function openExchange(
   void closed.promise.then(() => {
     draining.removeEventListener("abort", notifyDraining);
     stream.close();
-    void incoming.return?.().catch(() => undefined); // not awaited: it would wait for the request being read
+    void incoming.return?.().catch(() => undefined); // not awaited: it waits for the request that is being read
   });
   void outbox.push(opened(open, limits));
   if (draining.aborted) notifyDraining();

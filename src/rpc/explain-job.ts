@@ -1,4 +1,6 @@
-/** Why a job is not running, for the wire. */
+/**
+ * `ExplainJob`: why a job is not running.
+ */
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Cause, Explanation } from "../engine/watch/explain.ts";

@@ -1,4 +1,4 @@
-/** Which jobs a request means: those it names, or those that match its filter. What is not understood is refused. */
+/** The jobs that a request selects: by id, or by a filter. Anything unknown in a filter is refused. */
 import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
@@ -10,7 +10,7 @@ import { toDeadReason } from "./convert/state.ts";
 import { timestampToMs } from "./convert/time.ts";
 import { toIds } from "./names.ts";
 
-/** No name or reason of a job is longer: what a filter has is compared with every row that the store reads. */
+/** Bound on the names and reasons in a filter; no job has longer ones. The store compares them with every row it reads. */
 const maxNameChars = 200;
 
 /** Every job of a client. */
@@ -29,16 +29,17 @@ type SelectingRequest = Message & {
   readonly dryRun: boolean;
 };
 
-/** Reads the `job_ids` or the `filter` of a request; exactly one of them must be there. */
+/** Reads the `job_ids` or the `filter` of a request; exactly one of them must be set. */
 export function toSelection(schema: DescMessage, request: SelectingRequest): Selection {
   const { jobIds, filter, dryRun } = request;
   refuseUnknown(schema, request);
   if (filter) {
-    if (jobIds.length > 0) throw invalid([{ field: "filter", description: "is set beside job_ids: set one of them" }]);
+    if (jobIds.length > 0)
+      throw invalid([{ field: "filter", description: "is set together with job_ids: set only one of them" }]);
     return { kind: "filter", filter: toFilter(filter), dryRun };
   }
   if (jobIds.length === 0) throw invalid([{ field: "job_ids", description: "is empty: set it, or a filter" }]);
-  if (dryRun) throw invalid([{ field: "dry_run", description: "is for a filter, and job_ids are set" }]);
+  if (dryRun) throw invalid([{ field: "dry_run", description: "needs a filter, but job_ids are set" }]);
   return { kind: "ids", ids: toIds(jobIds) };
 }
 
@@ -89,7 +90,7 @@ function toTime(time: Timestamp | undefined, field: string, violations: FieldVio
   return at;
 }
 
-/** Refuses the filters that only DEAD jobs can match, for calls that DEAD jobs are no target of. */
+/** Refuses filters that only DEAD jobs can match, for calls that do not apply to DEAD jobs. */
 export function refuseDeadOnly({ deadReason, failureReason }: JobFilter): void {
   const violations: FieldViolation[] = [];
   const description = "only DEAD jobs have one, and they cannot be cancelled";
@@ -99,19 +100,19 @@ export function refuseDeadOnly({ deadReason, failureReason }: JobFilter): void {
 }
 
 /**
- * A field that this server does not know may narrow the selection: ignoring it would do more than was asked for. JSON with
- * such fields is refused earlier.
+ * A field that this server does not know may narrow the selection: ignoring it would affect more jobs than requested.
+ * JSON with such fields is refused earlier.
  */
 function refuseUnknown(schema: DescMessage, request: Message): void {
   const violations: FieldViolation[] = [];
-  const look = (message: ReflectMessage, path: string) => {
+  const visit = (message: ReflectMessage, path: string) => {
     for (const no of new Set(message.getUnknown()?.map((field) => field.no))) {
       violations.push({ field: `${path}${no}`, description: `${message.desc.typeName} has no field of this number` });
     }
     for (const field of message.fields) {
-      if (field.fieldKind === "message" && message.isSet(field)) look(message.get(field), `${path}${field.name}.`);
+      if (field.fieldKind === "message" && message.isSet(field)) visit(message.get(field), `${path}${field.name}.`);
     }
   };
-  look(reflect(schema, request), "");
+  visit(reflect(schema, request), "");
   if (violations.length > 0) throw invalid(violations);
 }

@@ -1,4 +1,4 @@
-/** One job of the caller, as the caller sees it. */
+/** Reads one job of the caller. */
 import { create } from "@bufbuild/protobuf";
 import { faceOf, type JobWatch } from "../engine/watch/watchers.ts";
 import { isUnavailable, refusal } from "../errors.ts";
@@ -18,15 +18,15 @@ export type JobParts = {
   readonly limits: WholeJobBounds;
 };
 
-/** Throws `job_not_found`, also for what is no id: the caller learns nothing else. */
+/** Throws `job_not_found`, also for a malformed id and for jobs of other clients. */
 export async function findJob({ store }: Pick<JobParts, "store">, client: string, id: string): Promise<WholeJob> {
   const job = await store.get({ client, id: id.toLowerCase() });
   if (!job) throw jobNotFound(id);
   return job;
 }
 
-/** A job that is watched, after it changed. Undefined while the store is unavailable: the watch comes back to it. */
-export async function lookAtJob(
+/** Reads a watched job after it changed. Undefined while the store is unavailable: the watch retries. */
+export async function reloadJob(
   parts: Pick<JobParts, "store">,
   client: string,
   id: string,

@@ -2,24 +2,27 @@ import type { Service as RunningPart } from "../lifecycle.ts";
 
 /** Bounds that every front end enforces. */
 export type FrontEndLimits = {
-  /** One message, before and after decompression. */
+  /** Size of one message, before and after decompression. */
   readonly messageBytes: number;
-  /** Fields, items, entries and JSON values of one request. */
+  /** Number of fields, list items, map entries and JSON values in one request. */
   readonly values: number;
-  /** Calls at the same time on one connection. */
+  /** Concurrent calls on one connection. */
   readonly streams: number;
-  /** Metadata of one call. */
+  /** Size of the metadata of one call. */
   readonly metadataBytes: number;
   /** Memory of one HTTP/2 session, in MiB. */
   readonly sessionMemoryMiB: number;
-  /** A response that its client does not read is cut after this many milliseconds. */
+  /** A call whose client does not read the response for this many milliseconds is cut off. */
   readonly slowReaderMs: number;
-  /** How long a client may take to send the head of a request, or to make progress with its body. */
+  /** How long a client may take to send the headers of a request, or to make progress with its body. */
   readonly slowSenderMs: number;
-  /** The gRPC port pings a connection this long after its last answer, and cuts it when the next takes longer than `keepaliveTimeoutMs`. */
+  /**
+   * The gRPC port pings a connection this long after its last response, and cuts it when the next one takes longer than
+   * `keepaliveTimeoutMs`.
+   */
   readonly keepaliveMs: number;
   readonly keepaliveTimeoutMs: number;
-  /** How long a stop waits for calls to end before it cuts them. */
+  /** How long `stop` waits for calls to end before it cuts them off. */
   readonly closeMs: number;
 };
 
@@ -28,8 +31,8 @@ export type FrontEnd = RunningPart & {
   /** `host:port`, with the port that was bound. */
   address(): string;
   /**
-   * Asks the clients of every connection to go elsewhere; open calls go on. Later connections are served until the stop, for
-   * health probes, acknowledgements and reads.
+   * Asks clients to open no more calls on their connections; open calls continue. New connections are served until
+   * `stop`, for health probes, acknowledgements and reads.
    */
   drain(): void;
 };

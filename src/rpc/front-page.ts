@@ -43,7 +43,7 @@ const style =
   "code,pre{font:14px/1.5 ui-monospace,monospace}pre{background:#f4f4f4;padding:.7rem;overflow-x:auto}" +
   "dt{margin-top:.5rem}dd{margin:0 0 0 1.5rem}";
 
-/** The page needs nothing but its own style, so a browser may load and run nothing else. */
+/** The page needs only its own style, so browsers may load and run nothing else. */
 const securityHeaders = {
   "content-security-policy":
     `default-src 'none'; style-src 'sha256-${createHash("sha256").update(style).digest("base64")}'; ` +
@@ -69,7 +69,7 @@ export function createFrontPage(parts: FrontPageParts): Page {
   };
 }
 
-/** With the addresses under which the caller reaches this server, as far as they can be known. */
+/** Contains the addresses under which the caller reaches this server, as far as they are known. */
 function factsFor(request: IncomingMessage, { version, services, tasks, pages, grpcAddress }: FrontPageParts): Facts {
   const http = request.headers.host ?? "";
   const [, bound = "", port = ""] = /^(.*):(\d+)$/.exec(grpcAddress()) ?? [];

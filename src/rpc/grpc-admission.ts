@@ -1,4 +1,4 @@
-/** Decides about a call of the gRPC port by its head alone, before grpc-js sees it. */
+/** Admits or refuses a call of the gRPC port by its headers, before grpc-js handles it. */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { type MillpondError, refusal } from "../errors.ts";
 import type { Log } from "../log.ts";
@@ -32,26 +32,26 @@ export function createGrpcAdmission({ webAddress, log, random }: GrpcAdmissionOp
   };
 }
 
-/** grpc-js accepts every content type that begins like gRPC, and refuses the others without a message. */
+/** grpc-js accepts every content type that starts with `application/grpc`, and refuses the others without a message. */
 function checkContentType(contentType: string, webAddress: () => string): void {
   if (/^application\/grpc(\+proto)?\s*(;|$)/i.test(contentType)) return;
   const served = `this port speaks application/grpc and application/grpc+proto; Connect and gRPC-Web are on ${webAddress()}`;
   throw refusal("unsupported_content_type", [contentType.slice(0, 100), served]);
 }
 
-/** Drops metadata with other characters than printable ASCII: grpc-js would drop it too, and print a stranger's bytes. */
+/** Drops metadata that is not printable ASCII: grpc-js would also drop it, but print the client's bytes to standard error. */
 function dropUnprintable(headers: IncomingHttpHeaders): void {
   for (const name in headers) {
     const value = headers[name];
     if (typeof value !== "string" || name.startsWith(":") || name.endsWith("-bin") || /^[ -~]*$/.test(value)) continue;
-    if (name === clientKey) parseClient(value); // which refuses it, and says why
+    if (name === clientKey) parseClient(value); // throws the refusal
     delete headers[name];
   }
 }
 
-/** In one frame, head and end, in the form that the caller reads. */
+/** Sends the refusal as one HEADERS frame, in the form of the caller's protocol. */
 function refuse(stream: ServerHttp2Stream, contentType: string, error: MillpondError, random: () => number): void {
-  stream.resume(); // what it still sends is dropped
+  stream.resume(); // drops what the client still sends
   if (/^application\/grpc/i.test(contentType)) {
     const type = contentType.replace(/[^ -~]/g, "");
     stream.respond(

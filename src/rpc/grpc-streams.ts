@@ -1,6 +1,6 @@
 /**
- * What comes before grpc-js: it makes its HTTP/2 server itself, and has no option for what it does with a request. But Node
- * publishes each stream before it is handled, and with it its session.
+ * Hooks into HTTP/2 streams before grpc-js handles them. grpc-js creates its HTTP/2 server itself and has no option for
+ * this, but Node publishes each new stream, with its session, on a diagnostics channel.
  */
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
@@ -9,7 +9,7 @@ import type { Log } from "../log.ts";
 import { type Admit, guarded, guardStreams, ignore } from "./boundary.ts";
 
 export type GrpcStreams = {
-  /** Streams of this connection are guarded. */
+  /** Guards the streams of this connection. */
   watch(socket: Socket): void;
   start(): void;
   stop(): void;
@@ -18,11 +18,11 @@ export type GrpcStreams = {
 const channel = "http2.server.stream.created";
 
 export function createGrpcStreams(log: Log, admit: Admit): GrpcStreams {
-  /** Marks a socket whose streams are ours; a session shows the properties of its socket, and not the socket. */
+  /** Marks the sockets whose streams are ours. A session exposes the properties of its socket, but not the socket. */
   const mark = Symbol("guarded");
   const seen = new WeakSet();
 
-  /** What a subscriber throws ends the process, too. */
+  /** Guarded, because an error thrown by a subscriber ends the process. */
   const onCreated = guarded(log, "watching a session", watchSession, ignore);
 
   function watchSession(published: unknown): void {

@@ -1,4 +1,4 @@
-/** The native gRPC front end: grpc-js over the services' functions. The only file that knows grpc-js. */
+/** The native gRPC front end: serves the services' functions with grpc-js. The only file that imports grpc-js. */
 import {
   type handleBidiStreamingCall,
   type handleServerStreamingCall,
@@ -48,22 +48,22 @@ export type GrpcOptions = {
   readonly limits: FrontEndLimits;
   readonly budget: RequestBudget;
   readonly connections: Pick<ConnectionLimits, "admit">;
-  /** Types of tasks' inputs, whose values count. */
+  /** Types of tasks' inputs, to count their values. */
   readonly types: Registry;
-  /** Where gRPC-Web and Connect are served, for the refusal of such a call. */
+  /** Address of the HTTP port, for refusals of gRPC-Web and Connect calls. */
   readonly webAddress: () => string;
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
 };
 
-/** Responses are encoded here, and not by grpc-js, so that their sizes are known. */
+/** Responses are encoded here, not by grpc-js, so that their sizes are known. */
 type Call =
   | ServerUnaryCall<Message, Buffer>
   | ServerWritableStream<Message, Buffer>
   | ServerDuplexStream<Message, Buffer>;
 
-/** grpc-js cuts open calls this long after a drain. Here `stop` decides that, so it is the longest timer there is. */
+/** grpc-js cuts open calls this long after a drain. `stop` decides that here, so this is the longest timer Node has. */
 const forEverMs = 2 ** 31 - 1;
 
 export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOptions): FrontEnd {
@@ -77,7 +77,7 @@ export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOpt
     "grpc.keepalive_timeout_ms": limits.keepaliveTimeoutMs,
     "grpc.enable_channelz": 0,
   });
-  // grpc-js could listen by itself, but could not cut the connection of a client that reads nothing, and so not always stop
+  // grpc-js can listen itself, but cannot cut the connection of a client that does not read, and so cannot always stop
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const requests = createGrpcRequests({
     ...{ budget, log },
@@ -116,7 +116,7 @@ export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOpt
     async stop() {
       const cancel = clock.after(limits.closeMs, listener.destroy);
       const closed = listener.close();
-      server.tryShutdown(() => undefined); // ends idle connections at once, and the others when their calls have ended
+      server.tryShutdown(() => undefined); // closes idle connections at once, and the others when their calls have ended
       await closed;
       streams.stop();
       cancel();
@@ -124,14 +124,14 @@ export function createGrpcFrontEnd(services: readonly Served[], options: GrpcOpt
   };
 }
 
-/** Paths of the methods whose requests are a stream. */
+/** Paths of the methods with a stream of requests. */
 function streamPaths(services: readonly Served[]): ReadonlySet<string> {
   const methods = services.flatMap(({ service }) => service.methods);
   const streams = methods.filter(({ methodKind }) => methodKind === "bidi_streaming");
   return new Set(streams.map(({ parent, name }) => `/${parent.typeName}/${name}`));
 }
 
-/** The service as grpc-js wants it, straight from the descriptors. */
+/** The service definition for grpc-js, built from the descriptors. */
 function definition(service: DescService, bounds: RequestBounds): ServiceDefinition {
   return Object.fromEntries(
     service.methods.map((method) => [
@@ -155,7 +155,10 @@ function encode(type: DescMessage, message: Message): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** grpc-js answers INTERNAL when decoding throws; a request that cannot be read is the caller's mistake. */
+/**
+ * Returns errors instead of throwing: grpc-js answers INTERNAL when decoding throws, but a malformed request is the
+ * caller's mistake.
+ */
 function decode({ input }: DescMethod, bytes: Buffer, bounds: RequestBounds): Message | Unreadable {
   try {
     return readBinary(input, bytes, bounds);
@@ -204,7 +207,7 @@ function unary(implement: AnyUnary, output: DescMessage, options: CallOptions): 
       )
       .catch((error: unknown) => {
         report(options.log, "a call's answer", error);
-        options.cut(call.getPeer()); // the answer may have begun, so there cannot be another
+        options.cut(call.getPeer()); // the response may have started, so no error can be sent
       });
   };
 }
@@ -230,7 +233,7 @@ function bidiStream(
 }
 
 /**
- * A client that goes away ends the requests; `CallContext.signal` says that it did. Iterating must not destroy the call
+ * The requests end when the client disconnects; `CallContext.signal` aborts then. Iterating must not destroy the call
  * when the client half-closes: there are responses to send.
  */
 async function* requestsOf(
@@ -259,7 +262,7 @@ function pipe(open: Responses, output: DescMessage, call: StreamCall, options: C
 async function writeAll(open: Responses, output: DescMessage, call: StreamCall, options: CallOptions): Promise<void> {
   const { clock, limits, cut } = options;
   const gone = goneSignal(call);
-  const peer = call.getPeer(); // while it is known
+  const peer = call.getPeer(); // read now: it is unknown after a disconnect
   const writer = createWriter({
     clock,
     gone,
@@ -268,7 +271,8 @@ async function writeAll(open: Responses, output: DescMessage, call: StreamCall, 
     onStalled: () => cut(peer),
   });
   let responses: AsyncIterator<Message> | undefined;
-  // keeps neither the response nor its bytes while the client reads them: the transport has a copy
+  // a function of its own, so that neither the response nor its bytes stay in memory while the client reads: the
+  // transport has a copy
   const passOn = async (from: AsyncIterator<Message>) => {
     const next = await from.next();
     if (next.done || gone.aborted) return false;
@@ -281,9 +285,9 @@ async function writeAll(open: Responses, output: DescMessage, call: StreamCall, 
     call.end();
     await writer.flushed();
   } catch (error) {
-    // an error destroys a call that is also read from, and a status that waits behind a response would never be sent
+    // an error destroys a bidirectional call, and a status queued behind a response would never be sent
     await writer.flushed();
-    if (gone.aborted) return; // the caller has gone
+    if (gone.aborted) return; // the caller has disconnected
     call.emit("error", serviceError(error, options));
   } finally {
     await responses?.return?.();

@@ -1,4 +1,6 @@
-/** `grpc.health.v1.Health`: whether services are served, for load balancers and probes. */
+/**
+ * `grpc.health.v1.Health`, for load balancers and probes.
+ */
 import { create } from "@bufbuild/protobuf";
 import { type NotReadyReason, notReadyReasons, type Readiness } from "../engine/upkeep/readiness.ts";
 import { refusal } from "../errors.ts";
@@ -14,23 +16,23 @@ import type { Implementation } from "./served.ts";
 
 export type HealthParts = {
   readonly readiness: Pick<Readiness, "reasons" | "changed">;
-  /** What tasks share: each resource, and each part of it that is known, is a service of its own. */
+  /** Each resource, and each known part of it, is a health service of its own. */
   readonly resources: Pick<ResourceHost, "parts">;
   /** Aborts when connections are about to be closed. */
   readonly closing: AbortSignal;
 };
 
-/** What may be asked for besides the server as a whole, which is the empty name, and what makes it NOT_SERVING. */
+/** Health services besides the server as a whole (the empty name), and the reasons that make each NOT_SERVING. */
 export type HealthNames = ReadonlyMap<string, readonly NotReadyReason[]>;
 
-/** Before the name of a resource: `millpond.resource/billing`, or `millpond.resource/billing.eu` for a part of it. */
+/** Prefix of a resource's name: `millpond.resource/billing`, or `millpond.resource/billing.eu` for a part of it. */
 const resourcePrefix = "millpond.resource/";
 
-/** Of services that take jobs. */
+/** Reasons for services that accept jobs. */
 export const takesJobs: readonly NotReadyReason[] = notReadyReasons;
-/** Of services that take none, and that operators need to repair a pool or to free disk space. */
+/** Reasons for services that accept no jobs, and that operators need to repair a pool or to free disk space. */
 export const takesNoJobs: readonly NotReadyReason[] = ["store_failed", "draining"];
-/** Of `liveness`: a restart repairs a failed store only, and then the server ends by itself. */
+/** Reasons for `liveness`: a restart only repairs a failed store, and then the server ends by itself. */
 const alive: readonly NotReadyReason[] = ["store_failed"];
 
 export function createHealth(
@@ -39,7 +41,7 @@ export function createHealth(
 ): Implementation<typeof HealthService> {
   const names: HealthNames = new Map([
     ["", takesJobs],
-    ["liveness", alive], // the names that the documentation of Kubernetes gives to its two probes
+    ["liveness", alive], // the names of the two probes in the Kubernetes documentation
     ["readiness", takesJobs],
     ...services,
   ]);
@@ -55,7 +57,7 @@ export function createHealth(
   function statusOfResource(service: string): Status | undefined {
     if (!service.startsWith(resourcePrefix)) return undefined;
     const name = service.slice(resourcePrefix.length);
-    // a resource is well when all parts of it are
+    // a resource is healthy when all its parts are
     const meant = resources.parts().filter(({ resource, part }) => resource === name || `${resource}.${part}` === name);
     if (meant.length === 0) return undefined;
     return meant.every(({ problem }) => problem === undefined) ? Status.SERVING : Status.NOT_SERVING;
@@ -85,7 +87,7 @@ export function createHealth(
       const ended = AbortSignal.any([signal, closing]);
       let last: Status | undefined;
       while (!ended.aborted) {
-        // asked for first, so that no change is missed while the answer is on its way
+        // subscribes before answering, so that no change is missed meanwhile
         const changed = readiness.changed(ended);
         const status = statusOf(service) ?? Status.SERVICE_UNKNOWN;
         if (status !== last) yield answer((last = status));

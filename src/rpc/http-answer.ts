@@ -1,9 +1,12 @@
-/** Answers of the HTTP port that connect-node does not make: to what is refused before it comes to an RPC, and to browsers. */
+/**
+ * Responses of the HTTP port that connect-node does not send: refusals before an RPC is called, and CORS headers for
+ * browsers.
+ */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Code, type MillpondError } from "../errors.ts";
 import { errorJson, grpcHeaders } from "./status.ts";
 
-/** As the Connect protocol maps them. Others are 500. */
+/** HTTP statuses of the codes, as the Connect protocol defines them. Others are 500. */
 const statusOf: { readonly [code: number]: number } = {
   [Code.InvalidArgument]: 400,
   [Code.PermissionDenied]: 403,
@@ -13,8 +16,8 @@ const statusOf: { readonly [code: number]: number } = {
 };
 
 /**
- * The error in the form that the caller reads: in the headers of gRPC and gRPC-Web, else, or when there is a `status` of its
- * own, in JSON. Cuts an answer that has begun.
+ * Sends an error in the caller's protocol: in headers for gRPC and gRPC-Web, otherwise, or with an explicit `status`,
+ * in JSON. Cuts off a response that has started.
  */
 export function answerError(
   request: IncomingMessage,
@@ -45,14 +48,14 @@ export function answerHeaders(
   response.end(body);
 }
 
-/** Headers for browsers, so that pages of the origin may read it (https://fetch.spec.whatwg.org/#http-cors-protocol). */
+/** Sets CORS headers, so that pages of the origin may read the response (https://fetch.spec.whatwg.org/#http-cors-protocol). */
 export function shareWith(origin: string, response: ServerResponse, exposedHeaders: readonly string[]): void {
   response.setHeader("access-control-allow-origin", origin);
   response.setHeader("access-control-expose-headers", exposedHeaders.join(", "));
   response.setHeader("vary", "origin");
 }
 
-/** Whether a browser asks here if a page may make a call. */
+/** Whether this is a CORS preflight request. */
 export function isPreflight({ method, headers }: IncomingMessage): boolean {
   return method === "OPTIONS" && headers["access-control-request-method"] !== undefined;
 }
@@ -68,5 +71,5 @@ export function answerPreflight(
   ]);
 }
 
-/** How long a browser remembers that it may call: as long as any does. */
+/** How long a browser may cache the preflight: the longest that any accepts. */
 const preflightSeconds = 7200;

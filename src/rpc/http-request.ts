@@ -1,7 +1,7 @@
 /**
- * The one request of a call on the HTTP port: read, inflated and decoded here, by the rules of both ports. Connect would decode it
- * before its values are counted, and would turn what protobuf-es throws into an error without details; so it gets an
- * empty message.
+ * Reads, inflates and decodes the single request message of a call on the HTTP port, by the same rules as the gRPC
+ * port. Connect would decode it before its values are counted, and would turn decoding errors into errors without
+ * details; so it gets an empty message.
  */
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
@@ -17,14 +17,14 @@ export type RequestReading = {
   readonly bounds: RequestBounds;
   /** Bound on the message, before and after it is inflated. */
   readonly maxBytes: number;
-  /** Called with the message, before the body for Connect has any byte. */
+  /** Called with the message, before Connect gets any byte of the body. */
   readonly onMessage: (message: Message) => void;
 };
 
 /**
- * The body for Connect; iterating it reads the request, and throws refusals. Headers that no longer hold for this body are
- * deleted. What Connect refuses by its head or its framing goes on in a form that it refuses: a compressed message
- * without an encoding, half a message, none, or more than one.
+ * The body for Connect; iterating it reads the request and throws refusals. Deletes headers that no longer match this
+ * body. Requests that Connect refuses for their headers or framing are passed on so that it still refuses them: a
+ * compressed message without an encoding, half a message, none, or several.
  */
 export function readRequest(
   header: Headers,
@@ -41,7 +41,7 @@ export function readRequest(
   return readUnary(body, { ...reading, isJson, length, isGzip });
 }
 
-/** Where the encoding of a request stands: in gRPC-Web, in streams of Connect, and in its unary calls. */
+/** The header with the encoding of a request: it differs between gRPC-Web, Connect streams and Connect unary calls. */
 function encodingKeyOf(contentType: string): string {
   if (!isEnveloped(contentType)) return "content-encoding";
   return /^application\/grpc/i.test(contentType) ? "grpc-encoding" : "connect-content-encoding";
@@ -49,7 +49,7 @@ function encodingKeyOf(contentType: string): string {
 
 type Reading = RequestReading & {
   readonly isJson: boolean;
-  /** As the head announces it; NaN or 0: it does not. */
+  /** The content length; NaN or 0: not announced. */
   readonly length: number;
   readonly isGzip: boolean;
 };
@@ -95,7 +95,7 @@ async function* readEnveloped(body: AsyncIterable<Uint8Array>, reading: Reading)
   else yield envelope(flags, await decode(all.subarray(headBytes), isCompressed, reading));
 }
 
-/** Hands the message on, and returns the empty one for Connect. */
+/** Passes the decoded message to `onMessage`, and returns the empty one for Connect. */
 async function decode(bytes: Uint8Array, isCompressed: boolean, reading: Reading): Promise<Uint8Array> {
   const { type, isJson, maxBytes, bounds, onMessage } = reading;
   const message = isCompressed ? await inflate(bytes, maxBytes) : bytes;

@@ -1,6 +1,6 @@
 /**
- * HTTP/1.1 without TLS. Each connection passes our own listener before Node's HTTP server has it, so that it is counted, and can
- * be waited for and cut, like those of the gRPC port.
+ * HTTP/1.1 without TLS. Our own listener accepts each connection before it is passed to Node's HTTP server, so that it
+ * is counted, awaited and cut like those of the gRPC port.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -11,19 +11,19 @@ import type { ConnectionLimits } from "./connection-limits.ts";
 import { createListener, type Listener, type ListenerOptions } from "./listener.ts";
 
 export type HttpServer = Listener & {
-  /** Answers say `connection: close` from now on: what is under way goes on, and new connections are served. */
+  /** Responses carry `connection: close` from now on; requests in progress continue, and new connections are served. */
   drain(): void;
 };
 
 export type HttpServerOptions = Pick<ListenerOptions, "host" | "port"> & {
   readonly connections: Pick<ConnectionLimits, "admit">;
-  /** The head of a request may have this many bytes; beyond them it is answered 431. */
+  /** Bound on the headers of a request in bytes; larger ones are answered with 431. */
   readonly headBytes: number;
-  /** A connection whose first or next request has begun, and whose head is not complete after this long, is answered 408. */
+  /** A request whose headers are not complete after this long is answered with 408. */
   readonly headMs: number;
-  /** Requests of one connection that were read and are not answered; with one more its connection is cut. */
+  /** Bound on the pipelined requests of a connection that are not answered; one more, and the connection is cut. */
   readonly maxUnanswered: number;
-  /** Sent to a client that begins with HTTP/2, which is not spoken here. */
+  /** Sent to a client that starts with HTTP/2, which this port does not support. */
   readonly http2Advice: () => string;
   readonly onHttp2: () => void;
   readonly log: Log;
@@ -35,7 +35,10 @@ export function createHttpServer(
   serve: (request: IncomingMessage, response: ServerResponse) => void,
   { host, port, connections, headBytes, headMs, maxUnanswered, http2Advice, onHttp2, log }: HttpServerOptions,
 ): HttpServer {
-  /** By connection: Node closes no response that waits behind another one when their connection ends. */
+  /**
+   * By connection. Needed because Node does not close a response that is queued behind another one when the connection
+   * ends.
+   */
   const unanswered = new Map<Socket, Set<ServerResponse>>();
   let isDraining = false;
   let isClosing = false;
@@ -51,20 +54,20 @@ export function createHttpServer(
 
   function onRequest(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
-    if (socket.destroyed) return; // Node goes on with what it has read
+    if (socket.destroyed) return; // Node still parses what it has read
     const responses = unansweredOf(socket);
     if (responses.size >= maxUnanswered) return void socket.destroy();
     if (isDraining) response.shouldKeepAlive = false;
     responses.add(response);
     const onClose = () => {
       responses.delete(response);
-      if (isClosing) http.closeIdleConnections(); // Node would keep this one for a next request
+      if (isClosing) http.closeIdleConnections(); // otherwise Node keeps this connection open for another request
     };
     response.once("close", guarded(log, "a request's end", onClose, ignore));
     serve(request, response);
   }
 
-  /** What Node cannot parse. Except for HTTP/2 it gets the answers that Node gives when nobody listens for this. */
+  /** Answers requests that Node cannot parse, with the same responses as Node's default handler, except for HTTP/2. */
   function onClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
     if (error.code === http2Preface) {
       onHttp2();
@@ -72,7 +75,7 @@ export function createHttpServer(
     } else if (![...(unanswered.get(socket as Socket) ?? [])].some(({ headersSent }) => headersSent)) {
       socket.write(`HTTP/1.1 ${answers[error.code ?? ""] ?? "400 Bad Request"}\r\nConnection: close\r\n\r\n`);
     }
-    (socket as Socket).destroySoon(); // when what was written is with the kernel
+    (socket as Socket).destroySoon(); // once the kernel has what was written
   }
 
   const options = {
@@ -85,7 +88,7 @@ export function createHttpServer(
   http.on("clientError", guarded(log, "a request that cannot be read", onClientError, cutSocket));
   const listener = createListener({
     ...{ name: "HTTP", portFlag: "--http-port", host, port },
-    allowHalfOpen: true, // a client may end its side as soon as its request is sent
+    allowHalfOpen: true, // a client may half-close as soon as its request is sent
     onConnection: (socket) => void http.emit("connection", socket),
     ...{ connections, log },
   });
@@ -94,23 +97,23 @@ export function createHttpServer(
     ...listener,
     async listen() {
       await listener.listen();
-      http.emit("listening"); // from here on Node checks for heads that take too long
+      http.emit("listening"); // starts Node's timeout checks of headers
     },
     drain() {
       isDraining = true;
-      // idle connections stay: a request may be on its way, and is answered so
+      // idle connections stay open: a request may be on its way, and is answered this way
       for (const responses of unanswered.values()) for (const response of responses) response.shouldKeepAlive = false;
     },
     async close() {
       isClosing = true;
       const closed = listener.close();
-      http.close(() => undefined); // ends idle connections; its only error is that it never listened by itself
+      http.close(() => undefined); // closes idle connections; the only possible error is that this server never listened itself
       await closed;
     },
   };
 }
 
-/** Of Node's parser: the connection begins with the preface of HTTP/2 (RFC 9113 §3.4). */
+/** Error code of Node's parser for the connection preface of HTTP/2 (RFC 9113 §3.4). */
 const http2Preface = "HPE_PAUSED_H2_UPGRADE";
 const answers: { readonly [code: string]: string } = {
   HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",

@@ -1,4 +1,4 @@
-/** Requests in JSON, read strictly: what cannot be read is refused with a reason and the field, like everything else. */
+/** Decodes requests in JSON strictly: invalid ones are refused with a reason and the field, as in other formats. */
 import {
   type DescMessage,
   fromJson,
@@ -15,7 +15,7 @@ import { maxNesting } from "../job/wire-scan.ts";
 
 /** A refusal names at most this many unknown fields. */
 const maxViolations = 20;
-/** Characters that are quoted of the request at most, because they go into headers. */
+/** Bound on the characters quoted from the request, because errors are sent in headers. */
 const maxQuoted = 100;
 const maxMessage = 500;
 /** Unknown fields are searched for down to this depth. */
@@ -25,9 +25,9 @@ const maxDepth = 100;
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
- * Reads a request. Throws `too_many_values` before anything is made of it; `invalid_argument` with the path of each
- * field that a message does not have, such as `filter.taks`, and of a number that would be rounded; `malformed_request`
- * for all else that keeps the bytes from being this message.
+ * Decodes a request. Throws `too_many_values` before decoding; `invalid_argument` with the path of each unknown field,
+ * such as `filter.taks`, and of a number that would be rounded; `malformed_request` if the bytes are not this message
+ * for any other reason.
  */
 export function readJson(desc: DescMessage, bytes: Uint8Array, { maxValues, types }: RequestBounds): Message {
   const text = decodeUtf8(bytes);
@@ -39,7 +39,7 @@ export function readJson(desc: DescMessage, bytes: Uint8Array, { maxValues, type
   let json: JsonValue | undefined;
   try {
     json = JSON.parse(text) as JsonValue;
-    // of duplicate members `JSON.parse` keeps the last; only `fromJsonString` refuses them
+    // `JSON.parse` keeps the last of duplicate members; only `fromJsonString` refuses them
     if (membersIn(json) < facts.members) return fromJsonString(desc, text, optionsOf(types));
     return fromJson(desc, json, optionsOf(types));
   } catch (error) {
@@ -51,7 +51,7 @@ export function readJson(desc: DescMessage, bytes: Uint8Array, { maxValues, type
 }
 
 function optionsOf(types: Registry): Partial<JsonReadOptions> {
-  // an unknown field may narrow what is meant, and is most often a typo
+  // an unknown field may narrow a selection, and is usually a typo
   return { registry: types, ignoreUnknownFields: false, recursionLimit: maxNesting };
 }
 
@@ -67,7 +67,7 @@ function decodeUtf8(bytes: Uint8Array): string {
   try {
     return utf8.decode(bytes);
   } catch (error) {
-    throw refusal("malformed_request", ["it is not UTF-8, as JSON has to be: encode it as UTF-8"], { cause: error });
+    throw refusal("malformed_request", ["it is not valid UTF-8: encode JSON as UTF-8"], { cause: error });
   }
 }
 
@@ -75,14 +75,14 @@ function wrong(text: string, at: number, description: string): MillpondError {
   return invalid([{ field: pathAt(text, at).slice(0, 2 * maxQuoted), description }]);
 }
 
-/** The first ones only: a request may have a million. */
+/** Only the first `maxViolations`: a request may have a million. */
 function unknownFields(desc: DescMessage, json: JsonValue, types: Registry): FieldViolation[] {
   const found: FieldViolation[] = [];
 
   function walk(type: DescMessage, value: unknown, path: string, depth: number): void {
     if (!isObject(value) || depth > maxDepth) return;
     if (type.typeName === "google.protobuf.Any") return walkAny(value, path, depth);
-    if (type.typeName.startsWith("google.protobuf.")) return; // their JSON is not made of their fields
+    if (type.typeName.startsWith("google.protobuf.")) return; // well-known types have their own JSON mapping
     for (const [key, given] of Object.entries(value)) {
       if (found.length === maxViolations) return;
       const field = type.fields.find(({ jsonName, name }) => key === jsonName || key === name);
@@ -90,7 +90,7 @@ function unknownFields(desc: DescMessage, json: JsonValue, types: Registry): Fie
       else if (field.message) {
         const own = `${path}${field.name}`;
         if (field.fieldKind === "message") walk(field.message, given, `${own}.`, depth + 1);
-        else for (const [place, each] of entriesOf(given)) walk(field.message, each, `${own}[${place}].`, depth + 1);
+        else for (const [key, each] of entriesOf(given)) walk(field.message, each, `${own}[${key}].`, depth + 1);
       }
     }
   }
@@ -110,10 +110,10 @@ function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Elements of a list by their places, or of a map by their keys. */
-function entriesOf(given: unknown): [place: string, value: unknown][] {
+/** Elements of a list by index, or of a map by key. */
+function entriesOf(given: unknown): [key: string, value: unknown][] {
   if (typeof given !== "object" || given === null) return [];
-  return Object.entries(given).map(([place, value]) => [place.slice(0, maxQuoted), value]);
+  return Object.entries(given).map(([key, value]) => [key.slice(0, maxQuoted), value]);
 }
 
 function unknownTo({ typeName, fields }: DescMessage): string {

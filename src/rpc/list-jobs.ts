@@ -1,4 +1,6 @@
-/** One page of a client's jobs: as many as were asked for, as far as they fit into a message. */
+/**
+ * `ListJobs`: one page of a client's jobs, at most `page_size` and as many as fit into a message.
+ */
 import { create } from "@bufbuild/protobuf";
 import { checkLabels } from "../engine/admit/draft-names.ts";
 import { type FieldViolation, invalid } from "../errors.ts";
@@ -20,13 +22,13 @@ import { valuesOfFailure, valuesOfFields } from "./values.ts";
 
 const defaultPage = 100;
 const maxPage = 1_000;
-/** Pages of the store that one call reads at most. The next call goes on from there, also when nothing was found. */
-const maxLooks = 16;
-/** Most bytes that a job takes in a message without its failure and labels. */
+/** Bound on the pages that one call reads from the store. The next call continues from there, even if nothing was found. */
+const maxReads = 16;
+/** Upper bound on the bytes of a job in a message without its failure and labels. */
 const plainJobBytes = 2_048;
-/** How much larger than its text a failure's JSON may be as a `google.protobuf.Struct`, at most. */
+/** Upper bound on the growth of a failure's JSON text as a `google.protobuf.Struct`. */
 const failureGrowth = 8;
-/** How much larger than its text labels are in a message, at most: they come with the job and with its result. */
+/** Upper bound on the growth of labels' text in a message: they are sent with the job and with its result. */
 const labelGrowth = 4;
 
 export type ListParts = {
@@ -66,7 +68,7 @@ async function page(
   const { limit, beforeSeq } = parsePage(asked);
   const jobs: StoredJob[] = [];
   let nextSeq: number | null = beforeSeq;
-  for (let looks = 0; looks < maxLooks && jobs.length <= limit; looks += 1) {
+  for (let reads = 0; reads < maxReads && jobs.length <= limit; reads += 1) {
     const wanted = limit + 1 - jobs.length; // one more: is there a next page?
     const found = await store.list({ client, filter, state, beforeSeq: nextSeq, limit: wanted });
     jobs.push(...found.jobs.map(withoutStack));
@@ -99,7 +101,7 @@ function withoutStack(job: StoredJob): StoredJob {
   return { ...job, failure };
 }
 
-/** How many of the jobs are sure to fit into a message; at least one, because a single one always does. */
+/** How many of the jobs surely fit into a message; at least one, because a single job always does. */
 function fitting(jobs: readonly StoredJob[], limits: ListParts["limits"]): number {
   let bytes = 0;
   let values = 0;

@@ -1,4 +1,6 @@
-/** What `ListTasks` shows: the tasks, their schemas, and the files that describe their types. */
+/**
+ * `ListTasks`: the tasks, their schemas, and the files that describe their types.
+ */
 import { create } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { type ListTasksResponse, ListTasksResponseSchema } from "../gen/millpond/v1/worker_pool_pb.ts";
@@ -6,7 +8,7 @@ import type { LoadedTask, Tasks } from "../pool/tasks.ts";
 import { durationFromMs } from "./convert/time.ts";
 import { type DescribedFiles, withImports } from "./reflection/described-files.ts";
 
-/** Bound on the text of all schemas: with the rest it is well below the 4 MiB that clients of gRPC take by default. */
+/** Bound on the text of all schemas in bytes: keeps the response well below the 4 MiB that gRPC clients accept by default. */
 export const maxSchemaBytes = 1024 * 1024;
 
 export function describeTasks(tasks: Tasks, described: DescribedFiles): ListTasksResponse {
@@ -32,7 +34,7 @@ export function describeTasks(tasks: Tasks, described: DescribedFiles): ListTask
   });
 }
 
-/** Schemas beyond the bound are not shown, the later ones first. */
+/** Schemas beyond the bound are omitted, starting with the last. */
 function createSchemaBudget() {
   let left = maxSchemaBytes;
   return (shape: LoadedTask["inputShape"]) => {

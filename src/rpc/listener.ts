@@ -1,4 +1,4 @@
-/** A TCP port whose connections can be waited for and cut. */
+/** A TCP port whose connections can be awaited and cut. */
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { messageOf, StartError } from "../errors.ts";
 import type { Log } from "../log.ts";
@@ -6,11 +6,13 @@ import { guarded } from "./boundary.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
 
 export type Listener = {
-  /** `host:port`, with the port that was bound once it is. */
+  /**
+   * `host:port`, with the actual port once it is bound.
+   */
   address(): string;
   /** Binds the port. Rejects with a StartError when it cannot be bound. */
   listen(): Promise<void>;
-  /** Takes no more connections; resolves once those there are have ended. Safe when nothing listens. */
+  /** Accepts no more connections; resolves once the existing ones have ended. Safe when it does not listen. */
   close(): Promise<void>;
   /** Cuts every connection. */
   destroy(): void;
@@ -19,21 +21,21 @@ export type Listener = {
 };
 
 export type ListenerOptions = {
-  /** What is served, and the flag that chooses its port: for the error when it cannot be bound. */
+  /** What is served, and the flag that sets its port, for the error when it cannot be bound. */
   readonly name: string;
   readonly portFlag: string;
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
-  /** A connection stays open for writing when its client has ended its side. */
+  /** Whether a connection stays open for writing when its client has half-closed it. */
   readonly allowHalfOpen: boolean;
   readonly connections: Pick<ConnectionLimits, "admit">;
-  /** What it throws cuts the connection. */
+  /** If it throws, the connection is cut. */
   readonly onConnection: (socket: Socket) => void;
   readonly log: Log;
 };
 
-/** After so long without a packet the kernel asks whether the other side is still there. */
+/** The kernel sends a keepalive probe after this many milliseconds without a packet. */
 const keepAliveInitialDelay = 20_000;
 
 export function createListener(options: ListenerOptions): Listener {
@@ -43,7 +45,7 @@ export function createListener(options: ListenerOptions): Listener {
   const keepAlive = { keepAlive: true, keepAliveInitialDelay };
   const cutSocket = (socket: Socket) => void socket.destroy();
   const take = (socket: Socket) => {
-    socket.on("error", () => cutSocket(socket)); // a broken connection is the client's business
+    socket.on("error", () => cutSocket(socket)); // a broken connection needs no other action
     if (!connections.admit(socket)) return cutSocket(socket);
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
@@ -64,7 +66,7 @@ export function createListener(options: ListenerOptions): Listener {
         server.once("error", refuse);
         server.listen(port, host, () => {
           server.off("error", refuse);
-          // failing to accept one, as when no file descriptor is left, is no reason to end the others
+          // a connection that cannot be accepted, such as for lack of file descriptors, must not end the others
           server.on("error", (error) => log.warn({ error: messageOf(error) }, "a connection could not be accepted"));
           ({ port } = server.address() as AddressInfo);
           resolve();

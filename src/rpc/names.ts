@@ -1,9 +1,9 @@
-/** Checks the names in requests, before the store is asked for them. */
+/** Checks the names in requests before they are looked up in the store. */
 import { defaultChannel } from "../engine/admit/draft.ts";
 import { faultOfChannel } from "../engine/admit/draft-names.ts";
 import { type FieldViolation, invalid } from "../errors.ts";
 
-/** Jobs that one request may name. */
+/** Bound on the job ids in one request. */
 const maxIds = 1_000;
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
@@ -14,10 +14,10 @@ export function toChannel(name: string, field = "channel"): string {
   return name || defaultChannel;
 }
 
-/** The ids that a request names, in lower case; refused when there are none, too many, or one is no id. */
+/** The ids in a request, in lower case; refused when there are none or too many, or one is malformed. */
 export function toIds(ids: readonly string[], field = "job_ids"): string[] {
   if (ids.length === 0 || ids.length > maxIds) {
-    throw invalid([{ field, description: `has ${ids.length} ids, it takes 1 to ${maxIds}` }]);
+    throw invalid([{ field, description: `has ${ids.length} ids and must have 1 to ${maxIds}` }]);
   }
   const violations: FieldViolation[] = [];
   for (const [index, id] of ids.entries()) {

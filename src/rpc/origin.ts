@@ -1,15 +1,15 @@
 /**
- * Which requests the HTTP port serves, judged by the host that they ask for and the web page that they come from. Without
- * this, a page that a user merely visits could call a server on loopback, where there is no authentication: from its own
- * origin, or under a domain of its own that it points to 127.0.0.1 (DNS rebinding).
+ * Admits requests of the HTTP port by their `Host` and `Origin` headers. Without this, any web page that a user visits
+ * could call a server on loopback, where there is no authentication: cross-origin, or under a domain of its own that
+ * resolves to 127.0.0.1 (DNS rebinding).
  */
 import { isIP } from "node:net";
 import { refusal } from "../errors.ts";
 
 export type OriginOptions = {
-  /** What the port is bound to. */
+  /** The address that the port is bound to. */
   readonly host: string;
-  /** Other names to answer under. One that begins with a dot stands for the name behind it and all below that. */
+  /** Further host names to accept. One that starts with a dot stands for that domain and all its subdomains. */
   readonly hosts: readonly string[];
   /** Origins of web pages that may call, as browsers write them: `https://app.example:8443`. */
   readonly origins: readonly string[];
@@ -17,8 +17,8 @@ export type OriginOptions = {
 
 export type OriginCheck = {
   /**
-   * Throws the refusal of a request that must not be served. Returns the origin when it is one of `origins`, so that the
-   * browser has to know that its page may read the answer; null for all other callers.
+   * Throws a refusal when the request must not be served. Returns the origin when it is one of `origins`, for the CORS
+   * headers of the response; null for all other callers.
    */
   admit(request: { readonly host: string | undefined; readonly origin: string | undefined }): string | null;
 };
@@ -31,8 +31,8 @@ export function createOriginCheck({ host, hosts, origins }: OriginOptions): Orig
   const isLocal = isLoopback(bound);
 
   /**
-   * On a port that other machines can reach, addresses and names without a dot are good too: probes and balancers ask for
-   * an address, services of one namespace for a bare name, and neither can belong to a stranger's web page.
+   * On a port that other machines can reach, addresses and names without a dot are accepted too: probes and load
+   * balancers use an address, services of one namespace a bare name, and neither can be the host of a foreign web page.
    */
   function isHost(name: string): boolean {
     if (names.has(name) || isLoopback(name)) return true;
@@ -47,7 +47,7 @@ export function createOriginCheck({ host, hosts, origins }: OriginOptions): Orig
       if (origin === undefined) return null;
       const lower = origin.toLowerCase();
       if (allowedOrigins.has(lower)) return lower;
-      if (lower.replace(/^https?:\/\//, "") === host?.toLowerCase()) return null; // a page of this server's own
+      if (lower.replace(/^https?:\/\//, "") === host?.toLowerCase()) return null; // a page served by this server
       throw refusal("origin_not_allowed", [origin.slice(0, maxQuoted)]);
     },
   };
@@ -61,12 +61,12 @@ function parseHost(value: string | undefined): string {
   const [, name, port] = authority.exec(value ?? "") ?? [];
   if (name === undefined || Number(port ?? 0) > 65_535 || !URL.canParse(`http://${value}`)) {
     const quoted = value === undefined ? "there is no Host" : `Host "${value.slice(0, maxQuoted)}"`;
-    throw refusal("malformed_request", [`${quoted}: it must be a name or an address, and may have a port`]);
+    throw refusal("malformed_request", [`${quoted}: it must be a host name or an address, optionally with a port`]);
   }
   return name.toLowerCase().replace(/^\[|\]$|\.$/g, "");
 }
 
-/** Names and addresses of this machine alone (RFC 6761 §6.3, RFC 1122 §3.2.1.3). */
+/** Names and addresses of the loopback interface (RFC 6761 §6.3, RFC 1122 §3.2.1.3). */
 function isLoopback(name: string): boolean {
   if (name === "localhost" || name.endsWith(".localhost")) return true;
   switch (isIP(name)) {

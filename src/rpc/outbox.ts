@@ -1,33 +1,36 @@
-/** What a stream is about to send: several writers, and one reader that takes an item at a time. */
+/** A queue of items to send on a stream: several writers, and one reader that takes one item at a time. */
 import type { Clock } from "../clock.ts";
 
 export type Outbox<T> = AsyncIterableIterator<T> & {
-  /** Queues an item. Resolves once the reader has passed it on and asks for the next, so that a writer holds one at a time. */
+  /**
+   * Queues an item. Resolves once the reader has sent it and requests the next, so that a writer keeps one at a time in
+   * memory.
+   */
   push(item: T): Promise<void>;
-  /** No more items: the reader gets those queued, then the end, or this error. */
+  /** Ends the queue: the reader gets the queued items, then the end or this error. */
   end(error?: Error): void;
-  /** The reader gets this error at once, and what waits is dropped. */
+  /** Fails the queue: the reader gets this error at once, and queued items are dropped. */
   fail(error: unknown): void;
 };
 
 export type OutboxOptions = {
   readonly clock: Clock;
-  /** The reader's call: when it aborts the outbox fails with its reason, also while the reader waits for an item. */
+  /** Signal of the reader's call: when it aborts, the outbox fails with its reason, even while the reader waits for an item. */
   readonly signal: AbortSignal;
-  /** When nothing was taken for this long although something waits, the outbox fails with `stalled()`. */
+  /** When the reader takes nothing for this long although items are queued, the outbox fails with `stalled()`. */
   readonly stallMs: number;
   readonly stalled: () => unknown;
   /** Called once, when the reader is gone or the outbox has failed. */
   readonly onClose: () => void;
 };
 
-/** Not a generator, for that would hold the item it has handed out until it is asked for the next. */
+/** Not a generator, because that would keep the last item in memory until the next is requested. */
 export function createOutbox<T>({ clock, signal, stallMs, stalled, onClose }: OutboxOptions): Outbox<T> {
   const waiting: { readonly item: T; readonly passedOn: () => void }[] = [];
   let ending: { readonly error: Error | undefined } | undefined;
   let isClosed = false;
   let failure: { readonly error: unknown } | undefined;
-  /** The reader is done with the item that it has. */
+  /** Resolves the push of the item that the reader holds. */
   let passedOn = () => {};
   let wake = () => {};
   let stopStallTimer = () => {};
@@ -110,8 +113,9 @@ export function createOutbox<T>({ clock, signal, stallMs, stalled, onClose }: Ou
 }
 
 /**
- * An iterable that is opened when its first item is asked for, as a generator would be. Unlike a generator it holds no item
- * that it has handed out: one may be megabytes, and is needed no longer once it is encoded, however long its client takes.
+ * An iterable that is opened when its first item is requested, like a generator. Unlike a generator it does not keep
+ * the last item in memory: an item may have megabytes, and is not needed any more once it is encoded, however slowly
+ * its client reads.
  */
 export function openLater<T>(open: () => Promise<AsyncIterator<T>>): AsyncIterableIterator<T> {
   let opened: Promise<AsyncIterator<T>> | undefined;

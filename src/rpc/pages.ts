@@ -1,4 +1,4 @@
-/** Pages of the HTTP port, beside its RPCs: for probes, for scrapers, and for people. */
+/** Pages of the HTTP port beside its RPCs: for probes, metrics scrapers and people. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Readiness } from "../engine/upkeep/readiness.ts";
 import { prometheusContentType, toPrometheus } from "../metrics/prometheus.ts";
@@ -6,11 +6,11 @@ import type { Registry } from "../metrics/registry.ts";
 import { answerHeaders, answerJson } from "./http-answer.ts";
 
 export type Page = {
-  /** Its purpose in half a sentence, for the list at `/`. */
+  /** A short phrase that describes it in the list at `/`. */
   readonly summary: string;
-  /** Whether it also answers a request without a host, as probes of HTTP/1.0 send; browsers always name one. */
+  /** Whether it also serves requests without a `Host`, which HTTP/1.0 probes send and browsers never do. */
   readonly isForProbes?: true;
-  /** A rejection is answered like the error of an RPC. */
+  /** A rejection is sent like the error of an RPC. */
   answer(request: IncomingMessage): PageAnswer | Promise<PageAnswer>;
 };
 
@@ -29,7 +29,7 @@ export function pageOf(pages: Pages, { url = "" }: IncomingMessage): Page | unde
   return pages.get(url.split("?", 1)[0] ?? "");
 }
 
-/** Answers GET and HEAD, and 405 to any other method. No cache may keep these pages. */
+/** Answers GET and HEAD, and other methods with 405. Forbids caching. */
 export async function answerPage(page: Page, request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (request.method !== "GET" && request.method !== "HEAD") {
     response.setHeader("allow", "GET, HEAD");
@@ -42,7 +42,7 @@ export async function answerPage(page: Page, request: IncomingMessage, response:
     ...{ "cache-control": "no-store", "x-content-type-options": "nosniff" },
     ...headers,
   };
-  if (response.destroyed) return; // whoever asked has gone
+  if (response.destroyed) return; // the client has disconnected
   const { vary } = headers;
   if (vary !== undefined && response.hasHeader("vary")) all.vary = `${String(response.getHeader("vary"))}, ${vary}`;
   answerHeaders(response, status, Object.entries(all), request.method === "HEAD" ? undefined : body);
@@ -52,9 +52,9 @@ export function jsonAnswer(status: number, body: unknown): PageAnswer {
   return { status, contentType: "application/json", body: `${JSON.stringify(body)}\n` };
 }
 
-/** Whether to restart the server, and whether to send it jobs. */
+/** The probes: whether to restart the server, and whether to send it jobs. */
 export function healthPages(readiness: Pick<Readiness, "reasons" | "paused">): Pages {
-  const says = (reasons: ReturnType<Readiness["reasons"]>, details = {}) =>
+  const status = (reasons: ReturnType<Readiness["reasons"]>, details = {}) =>
     reasons.length === 0
       ? jsonAnswer(200, { status: "SERVING", ...details })
       : jsonAnswer(503, { status: "NOT_SERVING", reasons, ...details });
@@ -64,7 +64,7 @@ export function healthPages(readiness: Pick<Readiness, "reasons" | "paused">): P
       {
         summary: "whether the server is alive: 200 until its store has failed",
         isForProbes: true,
-        answer: () => says(readiness.reasons().filter(({ reason }) => reason === "store_failed")),
+        answer: () => status(readiness.reasons().filter(({ reason }) => reason === "store_failed")),
       },
     ],
     [
@@ -74,16 +74,16 @@ export function healthPages(readiness: Pick<Readiness, "reasons" | "paused">): P
         isForProbes: true,
         answer() {
           const paused = readiness.paused();
-          return says(readiness.reasons(), paused.length > 0 ? { paused } : {});
+          return status(readiness.reasons(), paused.length > 0 ? { paused } : {});
         },
       },
     ],
   ]);
 }
 
-/** What Prometheus scrapes. Nothing in it names a client. */
+/** The page that Prometheus scrapes. It contains no names of clients. */
 export function metricsPage(registry: Pick<Registry, "collect">): Page {
-  /** While it is read and written: it is the answer to all who ask meanwhile. */
+  /** The collection in progress; concurrent requests share it. */
   let underWay: Promise<PageAnswer> | undefined;
 
   async function write(): Promise<PageAnswer> {

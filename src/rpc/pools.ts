@@ -1,4 +1,4 @@
-/** What operators change of pools: `PausePool`, `ResumePool` and `ResizePool`; and what `AdvisePools` would change. */
+/** Calls for operators of pools: `PausePool`, `ResumePool`, `ResizePool`, and `AdvisePools`. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { PoolControl } from "../engine/act/pool-control.ts";
 import type { Numbers } from "../engine/numbers.ts";
@@ -73,18 +73,18 @@ function fromSizing({ work, min, max, concurrency }: PoolSizing): MessageInitSha
   return { work, minWorkers: min, maxWorkers: max, concurrency };
 }
 
-/** Null: back to the configuration. */
+/** Null: resets the bounds to the configuration. */
 function toBounds({ minWorkers, maxWorkers, reset }: ResizePoolRequest): Partial<WorkerBounds> | null {
   const isGiven = minWorkers !== undefined || maxWorkers !== undefined;
   if (reset === isGiven) {
-    const description = `is ${reset}: either set it, or min_workers or max_workers or both`;
+    const description = `is ${reset}: set either it, or min_workers or max_workers or both`;
     throw invalid([{ field: "reset", description }]);
   }
   if (reset) return null;
   return { ...(minWorkers !== undefined && { min: minWorkers }), ...(maxWorkers !== undefined && { max: maxWorkers }) };
 }
 
-/** A field that is absent of a pool that has the bounds of its configuration. */
+/** An object with the field, or without it for a pool with the bounds of its configuration. */
 export function fromResize(resize: PoolResize | null): { resize?: MessageInitShape<typeof PoolResizeSchema> } {
   if (!resize) return {};
   const { by, at, configured } = resize;
@@ -92,7 +92,7 @@ export function fromResize(resize: PoolResize | null): { resize?: MessageInitSha
   return { resize: { by, at: toTimestamp(at), ...bounds } };
 }
 
-/** A field that is absent of a pool that is not paused. */
+/** An object with the field, or without it for a pool that is not paused. */
 export function fromPause(pause: PoolPause | null): { pause?: MessageInitShape<typeof PoolPauseSchema> } {
   return pause ? { pause: { by: pause.by, at: toTimestamp(pause.at) } } : {};
 }

@@ -1,15 +1,15 @@
-/** What a request may hold beside its bytes: counted before it is decoded, which takes a hundred times as long. */
+/** Bound on the values in a request. They are counted before decoding, which takes a hundred times as long. */
 import type { Registry } from "@bufbuild/protobuf";
 import { refusal } from "../errors.ts";
 
 export type RequestBounds = {
   /** Bound on the values of one message. */
   readonly maxValues: number;
-  /** The types of messages that an `Any` may hold. */
+  /** The message types that an `Any` may hold. */
   readonly types: Registry;
 };
 
-/** Counting takes time too: a request with far more values is refused without their exact number. */
+/** Where counting stops, because it takes time, too: a request with far more values is refused without their exact number. */
 export function countedUpTo(maxValues: number): number {
   return 10 * maxValues;
 }

@@ -1,4 +1,6 @@
-/** `Results` and `AckResults`: a channel, read without an `Exchange`. */
+/**
+ * `Results` and `AckResults`: reads a channel without an `Exchange`.
+ */
 import { create } from "@bufbuild/protobuf";
 import type { Clock } from "../clock.ts";
 import { drainingRetryMs } from "../engine/admit/admission.ts";
@@ -50,7 +52,7 @@ async function open(
     stalled: () => refusal("slow_consumer", [slowReaderMs, reader.cursor()]),
     onClose: () => reader.close(),
   });
-  /** Resolves with false at the end. The batch is not held while the client takes it. */
+  /** Sends one batch. Resolves with false at the end. Does not keep the batch in memory while the client reads it. */
   const sendNext = async () => {
     const batch = await reader.next(maxBatch);
     if (batch.length === 0) return false;
@@ -80,7 +82,7 @@ export async function ackResults(
   return create(AckResultsResponseSchema, { cursor: BigInt(cursor) });
 }
 
-/** Acknowledges, notifies the channel's readers, and returns the position now in force. */
+/** Acknowledges, notifies the channel's readers, and returns the resulting position of the channel. */
 export async function acknowledge(
   { store, readers }: Pick<ResultsParts, "readers" | "store">,
   request: AckRequest,

@@ -1,4 +1,6 @@
-/** `Run`: a job as a function call. Its result is the answer, and the call's deadline is the job's. */
+/**
+ * `Run`: a job as a function call. The response is its result, and the call's deadline is the job's.
+ */
 import { create } from "@bufbuild/protobuf";
 import type { Clock } from "../clock.ts";
 import { type Admission, drainingRetryMs } from "../engine/admit/admission.ts";
@@ -14,7 +16,7 @@ import type { Tracing } from "../tracing.ts";
 import type { CallContext } from "./call.ts";
 import { fromResult, resultOf } from "./convert/result.ts";
 import { toDraft } from "./convert/job.ts";
-import { findJob, lookAtJob } from "./find-job.ts";
+import { findJob, reloadJob } from "./find-job.ts";
 import { type Accepted, acceptedOf } from "./submit.ts";
 
 export type RunParts = {
@@ -28,25 +30,25 @@ export type RunParts = {
   readonly draining: AbortSignal;
 };
 
-/** A call that ends this shortly before its deadline ended because of it: timers may fire a little early. */
+/** A call that ends at most this long before its deadline ended because of it: timers may fire slightly early. */
 const timerSlackMs = 2;
 
 export async function run(parts: RunParts, request: RunRequest, call: CallContext): Promise<RunResponse> {
   const { watchers, clock, canceller, tracing } = parts;
   const draft = toRunDraft(request, call, clock.now());
-  // before the job is submitted, so that no change of its state is missed
+  // opened before the submit, so that no change of the job's state is missed
   let watch = watchers.open(call.client, draft.id, 0);
   const close = () => watch.close();
   call.signal.addEventListener("abort", close, { once: true });
   try {
     const job = await submit(parts, draft, request, call);
     if (job.id !== draft.id) {
-      watch.close(); // its idempotency key belongs to a job of another id
+      watch.close(); // its idempotency key belongs to a job with another id
       watch = watchers.open(call.client, job.id, 0);
       if (call.signal.aborted) watch.close();
     }
     const result = await whenFinal(parts, job, watch, call.client);
-    // the job may expire a moment before the call's own timer fires: the caller gets the same answer either way
+    // the job may expire just before the call's timer fires: the caller gets the same error either way
     const { deadlineAt } = call;
     if (result?.deadReason === "expired" && deadlineAt !== null && draft.expiresAt === deadlineAt) {
       throw endOf(call, Math.max(clock.now(), deadlineAt));
@@ -70,7 +72,7 @@ function toRunDraft({ job, detach }: RunRequest, call: CallContext, now: number)
   const draft = { ...toDraft(job, defaultChannel, null), id: job.id.toLowerCase() || newId(now) };
   if (detach) return draft;
   const violations: FieldViolation[] = [];
-  const description = "is set without `detach`: the call answers with the result, and no channel gets it";
+  const description = "is set without `detach`: the result is the response of the call and goes to no channel";
   if (job.channel !== "") violations.push({ field: "job.channel", description });
   if (job.discardResult) violations.push({ field: "job.discard_result", description });
   if (violations.length > 0) throw invalid(violations);
@@ -93,11 +95,14 @@ async function submit(
     return accepted;
   } catch (error) {
     submission.fail(error);
-    throw isPast(call, clock.now()) ? endOf(call, clock.now()) : error; // not "expires_at", which may not have been set
+    throw isPast(call, clock.now()) ? endOf(call, clock.now()) : error; // not an error about "expires_at", which the caller may not have set
   }
 }
 
-/** The job's result once it is final; null when the call ended before, or the server will not run the job any more. */
+/**
+ * Resolves with the job's result once it is final; null when the call ended before, or when the draining server will
+ * not run the job.
+ */
 async function whenFinal(
   parts: RunParts,
   { id }: Accepted,
@@ -105,7 +110,10 @@ async function whenFinal(
   client: string,
 ): Promise<StoredResult | null> {
   const { draining } = parts;
-  /** Jobs that wait when the drain begins wait for the next start: their callers are notified now, not after the drain. */
+  /**
+   * Jobs queued when the drain starts wait for the next start of the server: their callers are notified now, not after
+   * the drain.
+   */
   const closeIfQueued = () => {
     findJob(parts, client, id).then(
       ({ state }) => {
@@ -119,7 +127,7 @@ async function whenFinal(
     for (;;) {
       const update = await watch.next();
       if (update && update.kind !== "changed") continue;
-      const job = update ? await lookAtJob(parts, client, id, watch) : await findJob(parts, client, id);
+      const job = update ? await reloadJob(parts, client, id, watch) : await findJob(parts, client, id);
       if (!job) continue;
       const result = resultOf(job);
       if (result || !update) return result;
@@ -131,10 +139,10 @@ async function whenFinal(
 }
 
 /**
- * Whether the job is cancelled when its call ends. After the deadline it expires by itself; but a client that hangs up at its
- * deadline, a little before our timer, cancels, so that nothing starts meanwhile. When the server stops, a caller that can
- * repeat the call, with the same id or key, finds its job again; any other job would run once for the call that failed and
- * once for its repetition.
+ * Whether the job is cancelled when its call ends. After the deadline the job expires by itself; but a client may
+ * disconnect at its deadline slightly before our timer fires, and then the job is cancelled, so that it does not start
+ * meanwhile. When the server stops, a caller with a job id or an idempotency key can repeat the call and finds its job;
+ * any other job would run once for the failed call and once for its repetition.
  */
 function endsJob(call: CallContext, now: number, isRepeatable: boolean): boolean {
   return call.signal.aborted ? !isPast(call, now + timerSlackMs) : !isRepeatable;

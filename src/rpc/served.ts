@@ -1,4 +1,4 @@
-/** Services without a transport: the same functions behind every front end. */
+/** Types of transport-free services: every front end calls the same functions. */
 import type { DescMethod, DescService, Message, MessageShape } from "@bufbuild/protobuf";
 import type { CallContext } from "./call.ts";
 
@@ -13,16 +13,16 @@ type FunctionOf<M extends Pick<DescMethod, "input" | "output" | "methodKind">> =
   bidi_streaming: BidiStream<MessageShape<M["input"]>, MessageShape<M["output"]>>;
 }[M["methodKind"]];
 
-/** One function for each RPC of a service. Whatever they throw is for `toMillpondError`. */
+/** One function for each RPC of a service. Callers pass what they throw to `toMillpondError`. */
 export type Implementation<S extends Pick<DescService, "method">> = {
   readonly [Name in keyof S["method"]]: FunctionOf<S["method"][Name]>;
 };
 
-/** A service and what serves it: its functions by the local names of its methods, `AnyUnary` or `AnyStream`. */
+/** A service and its functions, `AnyUnary` or `AnyStream`, by the local names of its methods. */
 export type Served = { readonly service: DescService; readonly functions: { readonly [localName: string]: unknown } };
 
 export type AnyUnary = (request: Message, call: CallContext) => Promise<Message>;
-/** Of a bidirectional method the request is an iterable of requests. */
+/** For a bidirectional method, `request` is an iterable of requests. */
 export type AnyStream = (request: unknown, call: CallContext) => AsyncIterable<Message>;
 
 export function served<S extends Omit<DescService, "method"> & Pick<DescService, "method">>(

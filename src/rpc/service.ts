@@ -1,4 +1,4 @@
-/** The services without a transport: the same functions behind every front end. */
+/** The transport-free services: every front end calls the same functions. */
 import { create } from "@bufbuild/protobuf";
 import type { Explain } from "../engine/watch/explain.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
@@ -42,7 +42,7 @@ export type ServiceParts = SubmitParts &
     readonly lookups: () => Lookups;
   };
 
-/** Every service that the server has. */
+/** Creates every service of the server. */
 export function createService(parts: ServiceParts): readonly Served[] {
   const names = new Map(
     [

@@ -1,4 +1,4 @@
-/** Composes what `Stats`, `WatchStats` and `ListClients` show. */
+/** Composes the responses of `Stats`, `WatchStats` and `ListClients`. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { ClientNumbers } from "../engine/watch/client-meters.ts";
 import type { Numbers } from "../engine/numbers.ts";
@@ -23,12 +23,12 @@ export type SnapshotParts = ClientStatsParts & {
 };
 export type ClientStatsParts = { readonly stats: Stats; readonly rateLimit: RateLimit };
 
-/** What a snapshot shows to every client alike: the expensive part. */
+/** The part of a snapshot that is the same for every client, and expensive to compute. */
 export type ServerNumbers = Pick<
   MessageInitShape<typeof SnapshotSchema>,
   "uptime" | "pools" | "tasks" | "store" | "resources"
 > & {
-  /** Jobs that run, by client. */
+  /** Number of running jobs by client. */
   readonly runningOf: ReadonlyMap<string, number>;
 };
 
@@ -36,7 +36,7 @@ export async function takeSnapshot(parts: SnapshotParts, client: string): Promis
   return snapshotFor(parts, await readServerNumbers(parts), client);
 }
 
-/** The snapshot of one client, from figures that several may share. */
+/** The snapshot of one client, from numbers that several clients may share. */
 export function snapshotFor(parts: ClientStatsParts, numbers: ServerNumbers, client: string): Snapshot {
   const { runningOf, ...shared } = numbers;
   const own = clientStats(parts, parts.stats.client(client), runningOf);

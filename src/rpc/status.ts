@@ -1,4 +1,4 @@
-/** Errors in the rich form that every gRPC language can read: google.rpc.Status with details (AIP-193). */
+/** Errors in gRPC's rich error model: google.rpc.Status with details (AIP-193). */
 import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { randomUUID } from "node:crypto";
@@ -14,15 +14,15 @@ import type { Log } from "../log.ts";
 import { durationFromMs } from "./convert/time.ts";
 
 export const errorDomain = "millpond";
-/** Trailer that stock gRPC clients with a retry policy obey (gRFC A6). Milliseconds. */
+/** Trailer with the retry delay in milliseconds, which standard gRPC clients with a retry policy honour (gRFC A6). */
 export const pushbackKey = "grpc-retry-pushback-ms";
 export const statusDetailsKey = "grpc-status-details-bin";
 
 export type ErrorDetail = { readonly desc: DescMessage; readonly value: { readonly [key: string]: unknown } };
 
 /**
- * Turns anything thrown into a MillpondError that fits into headers. An unknown error is logged, and the caller gets only the
- * id of its incident.
+ * Converts anything thrown to a MillpondError that fits into headers. An unknown error is logged, and the caller only
+ * gets its incident id.
  */
 export function toMillpondError(error: unknown, log: Log): MillpondError {
   if (error instanceof MillpondError) return fitting(error);
@@ -35,13 +35,13 @@ export function toMillpondError(error: unknown, log: Log): MillpondError {
 }
 
 /**
- * Many clients accept 8 KiB of metadata. The message of an error is there twice, as text and in the details, and the details
- * are in base64: with 2,000 bytes for the message and as many for the fields nothing is lost.
+ * Many clients accept 8 KiB of metadata. The message of an error is sent twice, as text and in the details, and the
+ * details are in base64: 2,000 bytes for the message and as many for the fields fit.
  */
 const maxMessageBytes = 2_000;
 const maxViolationBytes = 2_000;
 
-/** The same error, its message cut and its last violations left out where it is too long. */
+/** The same error; if it is too long, with its message truncated and its last violations omitted. */
 function fitting(error: MillpondError): MillpondError {
   const { reason, retryAfterMs, violations } = error;
   let rest = maxViolationBytes;
@@ -87,7 +87,7 @@ export function statusBytes(error: MillpondError): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** The error in the headers, or trailers, of gRPC and gRPC-Web, for answers that no library makes. */
+/** The error as headers or trailers of gRPC and gRPC-Web, for responses sent without grpc-js or connect-node. */
 export function grpcHeaders(error: MillpondError, random: () => number): [string, string][] {
   return [
     ["grpc-status", String(error.code)],
@@ -102,7 +102,7 @@ function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("base64").replace(/=+$/, "");
 }
 
-/** The error in Connect's JSON, for answers that connect-node does not make. */
+/** The error in Connect's JSON, for responses sent without connect-node. */
 export function errorJson(error: MillpondError): object {
   const name = Object.entries(Code).find(([, code]) => code === error.code)?.[0] ?? "Unknown";
   const details = detailsOf(error).map(({ desc, value }) => ({
@@ -113,14 +113,14 @@ export function errorJson(error: MillpondError): object {
   return { code, message: error.message, details };
 }
 
-/** Trailers that go with an error besides its details. `random` is in [0, 1). */
+/** Trailers of an error besides its details. `random` is in [0, 1). */
 export function trailersOf(
   { reason, retryAfterMs }: MillpondError,
   random: () => number,
 ): readonly (readonly [string, string])[] {
   if (retryAfterMs !== undefined) return [[pushbackKey, String(Math.ceil(retryAfterMs * (1 + maxSpread * random())))]];
-  return rules[reason].retryable ? [] : [[pushbackKey, "-1"]]; // never, whatever a client's policy has for the code
+  return rules[reason].retryable ? [] : [[pushbackKey, "-1"]]; // never retry, whatever the client's policy for the code is
 }
 
-/** Clients add no jitter of their own: those refused together are spread over this share of the wait. */
+/** Jitter as a share of the wait: clients that are refused together add none of their own. */
 const maxSpread = 0.5;

@@ -1,4 +1,6 @@
-/** `Submit`: many jobs, one answer, once those accepted are on disk. */
+/**
+ * `Submit`: many jobs and one response, once the accepted ones are on disk.
+ */
 import { create } from "@bufbuild/protobuf";
 import type { Admission, Admitted } from "../engine/admit/admission.ts";
 import { defaultChannel } from "../engine/admit/draft.ts";
@@ -32,14 +34,14 @@ export async function submit(
 
 export type Accepted = Exclude<Admitted, { readonly kind: "refused" }>;
 
-/** What was admitted under `path`, the job's place in the request; throws its refusal. */
+/** The accepted job; throws its refusal with `path`, the job's position in the request. */
 export function acceptedOf(admitted: Admitted | undefined, path: string): Accepted {
-  if (!admitted) throw new Error("there is no answer to a job");
+  if (!admitted) throw new Error("admission returned no answer for a job");
   if (admitted.kind === "refused") throw refusedAt(path, admitted.error);
   return admitted;
 }
 
-/** Field paths of a job start at the job; those of a call start at its request. */
+/** Prefixes the field paths of a job's error, which start at the job, with its path in the request. */
 function refusedAt(path: string, error: MillpondError): MillpondError {
   if (error.violations.length === 0) return error;
   return invalid(error.violations.map(({ field, description }) => ({ field: `${path}.${field}`, description })));

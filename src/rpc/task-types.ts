@@ -1,16 +1,16 @@
-/** The types of tasks' inputs and outputs, by name, for whoever reads or shows messages. */
+/** A registry of the types of tasks' inputs and outputs, for converting messages from and to JSON. */
 import { createRegistry, type Registry } from "@bufbuild/protobuf";
 import type { Tasks } from "../pool/tasks.ts";
 
 export type TypeRegistry = Registry;
 
-/** Of several types with one name, the last. */
+/** If several types have one name, the last wins. */
 export function typesOf(tasks: Tasks): TypeRegistry {
   const types = [...tasks.values()].flatMap(({ input, output }) => [input, output]);
   return createRegistry(...types.filter((type) => type !== undefined));
 }
 
-/** A registry that answers from the current one: front ends take a registry once, and tasks may be reloaded. */
+/** A registry that delegates to the current one: front ends are given a registry once, but tasks may be reloaded. */
 export function followingRegistry(current: () => TypeRegistry): TypeRegistry {
   return {
     kind: "registry",

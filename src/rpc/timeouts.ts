@@ -1,14 +1,14 @@
-/** Deadlines as they come in headers, bounded before a library sets a timer by them. */
+/** Bounds the deadlines in headers before a library sets timers from them. */
 import type { IncomingHttpHeaders } from "node:http";
 import { refusal } from "../errors.ts";
 
-/** A longer deadline counts as this one: 24 days. Timers of Node, and so of grpc-js and Connect, fire at once from 24.9 days on. */
+/** Longer deadlines are cut to 24 days. Node's timers, which grpc-js and Connect use, fire at once from 24.9 days on. */
 export const maxDeadlineMs = 24 * 86_400_000;
 
 const unitsMs: { readonly [unit: string]: number } = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
 const maxQuoted = 100;
 
-/** Cuts the deadline of a call to `maxDeadlineMs`, in whichever header it comes; throws when it is none. */
+/** Cuts the deadline of a call to `maxDeadlineMs` in either header; throws when it is malformed. */
 export function boundTimeouts(headers: IncomingHttpHeaders): void {
   const grpc = headers["grpc-timeout"];
   if (grpc !== undefined) {

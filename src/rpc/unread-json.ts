@@ -1,6 +1,6 @@
 /**
- * JSON inputs in the wire format, read without `google.protobuf.Value`: protobuf-es makes three objects of each value, and
- * JSON of them again, which takes four times as long.
+ * Decodes JSON inputs in the wire format without `google.protobuf.Value`: protobuf-es creates three objects per value
+ * and converts them to JSON again, which takes four times as long.
  */
 import {
   clone,
@@ -22,8 +22,8 @@ const jsonField = PayloadSchema.field.json;
 const registries = new Map<DescFile, FileRegistry>();
 
 /**
- * The same type, except that a `Payload` in it does not know the field `json`: decoders keep its bytes as they came, and
- * `unreadJson` finds them.
+ * The same type, but without the field `json` of `Payload`: decoders keep its bytes as an unknown field, which
+ * `unreadJson` reads.
  */
 export function withUnreadJson(type: DescMessage): DescMessage {
   let registry = registries.get(type.file);
@@ -36,7 +36,7 @@ export function withUnreadJson(type: DescMessage): DescMessage {
   return registry.getMessage(type.typeName) ?? type;
 }
 
-/** Adds the file after those that it imports. */
+/** Adds the file after its imports. */
 function collect(file: DescFile, files: Map<string, FileDescriptorProto>): void {
   if (files.has(file.proto.name)) return;
   for (const dependency of file.dependencies) collect(dependency, files);
@@ -50,7 +50,7 @@ function withoutJson(proto: FileDescriptorProto): FileDescriptorProto {
   return copy;
 }
 
-/** The JSON that a payload holds unread; undefined: it holds none. Throws for what JSON does not have. */
+/** The JSON in the unknown field of a payload; undefined: there is none. Throws for values that JSON does not have. */
 export function unreadJson({ $unknown }: Message): JsonValue | undefined {
   let value: JsonValue | undefined;
   for (const { no, wireType, data } of $unknown ?? []) {
@@ -61,7 +61,10 @@ export function unreadJson({ $unknown }: Message): JsonValue | undefined {
   return value;
 }
 
-/** Deeper lists and objects are left empty: such an input is refused for its depth, and the stack must not overflow before. */
+/**
+ * Lists and objects that are nested too deep are left empty, so that the stack does not overflow: such an input is
+ * refused for its depth.
+ */
 function readValue(reader: BinaryReader, end: number, levels: number, before: JsonValue | undefined): JsonValue {
   let value = before;
   while (reader.pos < end) {
@@ -80,7 +83,7 @@ function readValue(reader: BinaryReader, end: number, levels: number, before: Js
       case 4:
         value = reader.bool();
         break;
-      case 5: // what comes again is merged, as with every message
+      case 5: // repeated occurrences are merged, as in every message
         value = readObject(reader, reader.uint32() + reader.pos, levels, isObject(value) ? value : {});
         break;
       case 6:
@@ -90,7 +93,7 @@ function readValue(reader: BinaryReader, end: number, levels: number, before: Js
         reader.skip(wireType, field);
     }
   }
-  if (value === undefined) throw new Error("a google.protobuf.Value has no kind: set one, null is one too");
+  if (value === undefined) throw new Error("a google.protobuf.Value has no kind: set one, for example null_value");
   return value;
 }
 
@@ -114,7 +117,7 @@ function readMember(reader: BinaryReader, end: number, levels: number, object: J
     else reader.skip(wireType, field);
   }
   if (value === undefined)
-    throw new Error(`member "${name.slice(0, 100)}" of an object has no value: set one, null is one too`);
+    throw new Error(`member "${name.slice(0, 100)}" of an object has no value: set one, for example null`);
   if (name === "__proto__")
     Object.defineProperty(object, name, { value, enumerable: true, configurable: true, writable: true });
   else object[name] = value;
@@ -132,7 +135,7 @@ function readList(reader: BinaryReader, end: number, levels: number, list: JsonV
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Node's own decoder is the quicker one for short texts, and puts U+FFFD where the strict one throws. */
+/** Node's own decoder is faster for short texts, and returns U+FFFD where the strict one throws. */
 function decodeUtf8(bytes: Uint8Array): string {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
   return text.includes("\ufffd") ? strict.decode(bytes) : text;

@@ -1,7 +1,10 @@
-/** Upper bounds on the values that stored data makes in a response: counted by bytes, because few are near the limit. */
+/**
+ * Upper bounds on the number of values that stored data has in a response, estimated from its bytes, because few
+ * responses are near the limit.
+ */
 import type { Failure, Labels, Payload, StoredResult } from "../job/job.ts";
 
-/** Fields of a job or a result besides what is counted here. */
+/** Fields of a job or a result that are not counted below. */
 const ownFields = 15;
 
 /** Typed outputs are delivered as bytes. */
@@ -25,8 +28,8 @@ export function valuesOfFields(labels: Labels | undefined): number {
 }
 
 /**
- * Cuts a batch into pieces of at most `maxValues`, or of one result. Each is counted when it is asked for, so that the thread
- * is free for others in between.
+ * Splits a batch into pieces of at most `maxValues` values, or of one result. Counts lazily, so that the thread can do
+ * other work between pieces.
  */
 export function* piecesOf(results: readonly StoredResult[], maxValues: number): Generator<readonly StoredResult[]> {
   for (let start = 0; start < results.length; ) {

@@ -1,4 +1,6 @@
-/** `WatchJob`: the job as it is, then everything that happens to it, until it is final. */
+/**
+ * `WatchJob`: the current job, then every change of it until it is final.
+ */
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { drainingRetryMs } from "../engine/admit/admission.ts";
@@ -13,11 +15,11 @@ import {
 } from "../gen/millpond/v1/worker_pool_pb.ts";
 import { isFinal, type JsonValue, type StoredJob } from "../job/job.ts";
 import type { CallContext } from "./call.ts";
-import { findJob, type JobParts, lookAtJob, showJob } from "./find-job.ts";
+import { findJob, type JobParts, reloadJob, showJob } from "./find-job.ts";
 
 export type WatchParts = JobParts & { readonly watchers: Watchers };
 
-/** Numbers of events are exact integers that start from the time: none comes near this one. */
+/** Upper bound on event numbers: they are exact integers that start from the current time, and never come near it. */
 const maxEvent = BigInt(Number.MAX_SAFE_INTEGER - 1);
 
 export async function* watchJob(
@@ -45,11 +47,11 @@ export async function* watchJob(
         yield response(event, otherUpdate(update));
         continue;
       }
-      const job = final ?? (await lookAtJob(parts, client, id, watch));
+      const job = final ?? (await reloadJob(parts, client, id, watch));
       if (!job) continue;
       if (isFinal(job.state)) {
         final = job;
-        watch.finish(); // its last message follows the lines that are still to be sent
+        watch.finish(); // the last message is sent after the remaining log lines
       } else if (faceOf(job) !== shown) {
         shown = faceOf(job);
         yield response(event, { case: "job", value: showJob(parts, job) });
@@ -93,7 +95,10 @@ function fromLine({ level, text, fields, attempt, at }: LogLine) {
   });
 }
 
-/** A task may have written what JSON does not hold; its line is worth more than an error. */
+/**
+ * A task may have logged values that JSON cannot represent: they are replaced, because the line is worth more than an
+ * error.
+ */
 function toStruct(fields: LogLine["fields"]): { [key: string]: JsonValue } {
   try {
     return JSON.parse(JSON.stringify(fields)) as { [key: string]: JsonValue };

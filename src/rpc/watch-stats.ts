@@ -1,4 +1,6 @@
-/** `WatchStats`: snapshots at an interval. However many clients watch, the server's numbers are read once for all of them. */
+/**
+ * `WatchStats`: snapshots at an interval. The server's numbers are read once for all watching clients.
+ */
 import { create } from "@bufbuild/protobuf";
 import { type Clock, pause } from "../clock.ts";
 import { invalid, refusal } from "../errors.ts";
@@ -11,7 +13,9 @@ import type { CallContext } from "./call.ts";
 import { readServerNumbers, type ServerNumbers, snapshotFor, type SnapshotParts } from "./snapshot.ts";
 
 export type StatsWatchParts = SnapshotParts & {
-  /** `statsWatches`: bound on the calls that one client has open. */
+  /**
+   * `statsWatches`: bound on the open calls of one client.
+   */
   readonly limits: { readonly statsWatches: number };
   readonly clock: Clock;
   /** Aborts when connections are about to be closed. */
@@ -20,10 +24,10 @@ export type StatsWatchParts = SnapshotParts & {
 
 const defaultIntervalMs = 1_000;
 const minIntervalMs = 100;
-/** How old the figures of a watch may be: less than the interval, by more than a timer may be early. */
+/** Maximum age of a watch's numbers: well below the interval, because timers may fire early. */
 const maxAgeMs = minIntervalMs / 2;
 const maxIntervalMs = 60_000;
-/** Each open call adds this to the shortest interval, beyond `minIntervalMs`: at most 1,000 snapshots/s in all. */
+/** Each open call adds this to the shortest interval, beyond `minIntervalMs`: at most 1,000 snapshots/s in total. */
 const intervalPerCallMs = 1;
 
 export function createStatsWatch(

@@ -1,25 +1,28 @@
-/** Writes to a transport that would buffer any number of messages: no faster than the other side reads them. */
+/** Writes to a transport with an unbounded buffer, no faster than the other side reads. */
 import type { Clock } from "../clock.ts";
 import { createChange } from "./change.ts";
 
 export type Writer = {
-  /** Resolves when the next message may be written: when at most `maxUnwrittenBytes` wait in the transport. */
+  /** Resolves when the next message may be written: at most `maxUnwrittenBytes` are buffered in the transport. */
   write(bytes: Buffer): Promise<void>;
-  /** Resolves when nothing waits in the transport any more, or the other side is gone. */
+  /** Resolves when the transport's buffer is empty, or the other side has disconnected. */
   flushed(): Promise<void>;
 };
 
 export type WriterOptions = {
   readonly clock: Clock;
-  /** Aborts when the other side is gone: nothing is waited for after that. */
+  /** Aborts when the other side has disconnected: nothing is awaited after that. */
   readonly gone: AbortSignal;
   readonly write: (bytes: Buffer, written: () => void) => void;
-  /** When nothing was written for this long although something waits, `onStalled` is called, which has to end it. */
+  /** When nothing was written for this long although bytes are buffered, `onStalled` is called; it has to end the call. */
   readonly stallMs: number;
   readonly onStalled: () => void;
 };
 
-/** Enough to keep a connection busy with small messages, and little for a client that reads nothing. Nothing else counts it. */
+/**
+ * Enough to keep a connection busy with small messages, and little for a client that does not read. No other limit
+ * counts these bytes.
+ */
 const maxUnwrittenBytes = 16 * 1024;
 
 export function createWriter({ clock, gone, write, stallMs, onStalled }: WriterOptions): Writer {
@@ -37,7 +40,7 @@ export function createWriter({ clock, gone, write, stallMs, onStalled }: WriterO
 
   return {
     write(bytes) {
-      const { length } = bytes; // so that nothing here holds the bytes while they are under way
+      const { length } = bytes; // read now, so that the closures below do not keep the bytes in memory
       unwritten += length;
       write(bytes, () => {
         unwritten -= length;

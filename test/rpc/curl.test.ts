@@ -266,7 +266,7 @@ describe("with nothing but HTTP and JSON", async () => {
     const [method, nothing] = [await get("/millpond.v1.WorkerPoolService/Stats"), await get("/metricz")];
     assert.deepEqual([method.status, method.allow, nothing.status], [405, "POST", 404]);
     assert.equal(method.body.message, "GET is not for RPCs: use POST");
-    assert.match(nothing.body.message, /^nothing is served at "\/metricz": RPCs are at paths such as /);
+    assert.match(nothing.body.message, /^nothing is served at "\/metricz": RPCs have paths such as /);
   });
 
   for (const type of ["application/json", "application/proto"]) {

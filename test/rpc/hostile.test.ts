@@ -96,7 +96,7 @@ describe("a Host that is none", () => {
     const answer = await sendRaw(ports.HTTP, post("["));
     assert.match(
       answer,
-      /"code":"invalid_argument","message":"the request cannot be read: Host \\"\[\\": it must be a name/,
+      /"code":"invalid_argument","message":"the request cannot be read: Host \\"\[\\": it must be a host name/,
     );
   });
 

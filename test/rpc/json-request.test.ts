@@ -124,7 +124,7 @@ test("bytes that are not UTF-8 are refused, a byte order mark is passed over", (
   for (const encoding of ["latin1", "utf16le"] as const) {
     const refused = refusalOfText(Buffer.from(`\ufeff${body}`, encoding));
     assert.deepEqual(
-      [refused?.reason, /not UTF-8.*encode it as UTF-8$/.test(refused?.message ?? "")],
+      [refused?.reason, refused?.message.endsWith("not valid UTF-8: encode JSON as UTF-8")],
       ["malformed_request", true],
     );
   }

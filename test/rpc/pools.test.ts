@@ -127,8 +127,8 @@ describe("ResizePool", async () => {
         [{ minWorkers: 5, maxWorkers: 4 }, "min_workers", "is 5 and must be 0 to max_workers, which is 4"],
         [{ minWorkers: 3 }, "min_workers", "is 3 and must be 0 to max_workers, which is 2"],
         [{ maxWorkers: 1 }, "max_workers", "is 1 and must be at least min_workers, which is 2"],
-        [{}, "reset", "is false: either set it, or min_workers or max_workers or both"],
-        [{ reset: true, minWorkers: 1 }, "reset", "is true: either set it, or min_workers or max_workers or both"],
+        [{}, "reset", "is false: set either it, or min_workers or max_workers or both"],
+        [{ reset: true, minWorkers: 1 }, "reset", "is true: set either it, or min_workers or max_workers or both"],
       ] as const;
       for (const [request, field, says] of cases) {
         const error = await refused(admin.resizePool({ pool: "held", ...request }));

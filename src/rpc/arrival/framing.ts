@@ -1,12 +1,12 @@
-/** How the body of a request is cut into messages, read without keeping any of it. */
+/** Finds the message boundaries in a request body without keeping any of its bytes. */
 import { hasCompressedFlag, headBytes } from "../envelopes.ts";
 
 export type Framing = {
-  /** Reads the next bytes; returns the memory that each message takes which they complete, in order. */
+  /** Reads the next bytes; returns the memory that each message takes that they complete, in order. */
   read(chunk: Uint8Array): readonly number[];
-  /** The memory that the unfinished message takes once it is complete; 0: there is none. */
+  /** Memory that the unfinished message will take once it is complete; 0: there is none. */
   begun(): number;
-  /** The message is over the limit: its reader refuses it, and keeps nothing of it. */
+  /** The message is over the limit: its reader refuses it without buffering it. */
   isTooLarge(): boolean;
 };
 
@@ -15,11 +15,11 @@ export const smallBytes = 16 * 1024;
 
 const none: readonly number[] = [];
 
-/** Messages with a head each. A compressed one may inflate to `messageBytes`, whatever its length. */
+/** Enveloped messages. A compressed one may inflate to `messageBytes`, whatever its length. */
 export function createEnvelopes(messageBytes: number): Framing {
   let headLength = 0;
   let isCompressed = false;
-  /** Of the unfinished message, and how much of it is still to come. */
+  /** Length of the unfinished message, and how much of it is missing. */
   let length = 0;
   let left = 0;
 
@@ -61,7 +61,10 @@ export function createEnvelopes(messageBytes: number): Framing {
 
 export type WholeBody = {
   readonly messageBytes: number;
-  /** As its header says; undefined: it does not say. Such a message is small until it is not, and may then have any size. */
+  /**
+   * The content length; undefined: not announced. Such a message counts as small until more than that has arrived, and
+   * then as one of the maximum size.
+   */
   readonly length: number | undefined;
   readonly isCompressed: boolean;
 };

@@ -1,4 +1,7 @@
-/** Counts the requests of grpc-js in the budget: it reads a stream until it has a whole message, and no option of it bounds that. */
+/**
+ * Counts the requests of grpc-js in the budget: grpc-js buffers a stream until it has a whole message, and has no
+ * option to bound that.
+ */
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Log } from "../../log.ts";
 import { guarded } from "../boundary.ts";
@@ -8,11 +11,11 @@ import type { RequestBody } from "./request-body.ts";
 import type { RequestBudget } from "./request-budget.ts";
 
 export type GrpcRequests = {
-  /** Counts a request before grpc-js gets it, so that its bytes are seen here first. */
+  /** Counts a request. Call it before grpc-js receives the stream, so that its bytes arrive here first. */
   count(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void;
-  /** Metadata that identifies the request of a call. Set on streams of requests, in place of whatever the client sent. */
+  /** Metadata key that identifies the request of a call. Set on request streams, replacing any value from the client. */
   readonly key: string;
-  /** The reader of this request took a message. */
+  /** The reader of this request has taken a message. */
   taken(request: string | undefined): void;
 };
 
@@ -20,11 +23,11 @@ export type GrpcRequestsOptions = {
   readonly budget: RequestBudget;
   readonly log: Log;
   readonly messageBytes: number;
-  /** Paths of the methods whose requests are a stream. */
+  /** Paths of the methods with a stream of requests. */
   readonly streamPaths: ReadonlySet<string>;
 };
 
-/** A window of HTTP/2, and the buffer of its stream. */
+/** One HTTP/2 window plus the buffer of its stream. */
 const pausedBytes = 128 * 1024;
 const key = "millpond-request";
 
@@ -44,7 +47,7 @@ export function createGrpcRequests({ budget, log, messageBytes, streamPaths }: G
     });
   }
 
-  /** A stream of requests is counted from the first byte on. */
+  /** A request stream is counted from its first byte. */
   function readStream(stream: ServerHttp2Stream, name: string): void {
     const body = open(stream, "taken");
     streams.set(name, body);
@@ -55,7 +58,7 @@ export function createGrpcRequests({ budget, log, messageBytes, streamPaths }: G
     stream.on("data", body.received).on("close", end); // neither throws
   }
 
-  /** A single request is mostly small and arrives in one piece with its end: only one that does not is counted. */
+  /** A unary request is usually small and arrives complete in one piece; only one that does not is counted. */
   function readSingle(stream: ServerHttp2Stream): void {
     let body: RequestBody | undefined;
     let first: Uint8Array | undefined;
@@ -107,8 +110,8 @@ export function createGrpcRequests({ budget, log, messageBytes, streamPaths }: G
   };
 }
 
-/** Ends a stream of HTTP/2 with advice to slow down; gRPC clients see RESOURCE_EXHAUSTED. */
+/** Resets an HTTP/2 stream with ENHANCE_YOUR_CALM; gRPC clients see RESOURCE_EXHAUSTED. */
 function cutStream(stream: ServerHttp2Stream): void {
   stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-  stream.destroy(); // otherwise it would keep what arrived and was not read
+  stream.destroy(); // otherwise it keeps the bytes that arrived and were not read
 }

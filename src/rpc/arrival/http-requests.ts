@@ -1,4 +1,7 @@
-/** Counts the requests of the HTTP port in the budget, where their bodies are iterated: what is not iterated is not read. */
+/**
+ * Counts the requests of the HTTP port in the budget while their bodies are iterated: a body that is not iterated is
+ * not read from the socket.
+ */
 import type { IncomingMessage } from "node:http";
 import { refusal } from "../../errors.ts";
 import { isEnveloped } from "../envelopes.ts";
@@ -6,12 +9,12 @@ import { createSignal, type Signal } from "../../lifecycle.ts";
 import { createEnvelopes, createWholeBody, type Framing } from "./framing.ts";
 import type { RequestBudget } from "./request-budget.ts";
 
-/** The buffers of the kernel, of the connection and of the request. */
+/** Buffers of the kernel, the connection and the request together. */
 const pausedBytes = 192 * 1024;
 
 export type CountOptions = { readonly budget: RequestBudget; readonly messageBytes: number };
 
-/** The bytes of the request, counted, and held back while the budget has no room for them. */
+/** Yields and counts the bytes of the request; waits while the budget has no room for them. */
 export async function* counted(
   request: IncomingMessage,
   { budget, messageBytes }: CountOptions,
@@ -39,7 +42,7 @@ export async function* counted(
   try {
     for await (const chunk of request as AsyncIterable<Uint8Array>) {
       body.received(chunk);
-      await paused?.promise; // before it is passed on, for its reader keeps it
+      await paused?.promise; // before the chunk is yielded, because its reader keeps it
       if (isCut) throw refusal("cancelled", []);
       yield chunk;
     }

@@ -1,4 +1,4 @@
-/** One request whose body arrives: what it holds, whether it is read on, and when it is cut. */
+/** One arriving request: how much memory it holds, whether it is paused, and when it is cut off. */
 import type { Clock } from "../../clock.ts";
 import type { Reservation } from "../../engine/deliver/read-budget.ts";
 import type { Log } from "../../log.ts";
@@ -6,7 +6,7 @@ import { guarded, ignore } from "../boundary.ts";
 import { type Framing, smallBytes } from "./framing.ts";
 
 export type Arrival = {
-  /** The connection that it arrives on. Connections share the budget: they take turns, and a new one finds room. */
+  /** The connection of the request. Connections share the budget fairly: they take turns, and there is room for a new one. */
   readonly connection: object;
   readonly framing: Framing;
   /**
@@ -14,28 +14,31 @@ export type Arrival = {
    * request, which a client may hold back.
    */
   readonly handsOver: "complete" | "taken" | "end";
-  /** Bytes that may still arrive, and wait in buffers, while it is not read. */
+  /** Bytes that may still arrive and wait in buffers while the request is paused. */
   readonly pausedBytes: number;
-  /** Stops reading it, until `resume`. */
+  /** Stops reading until `resume`. */
   pause(): void;
   resume(): void;
   /** Ends the request. */
   cut(): void;
 };
 
-/** Too little of it came in time; it came in too many pieces; or its connection holds most while all hold too much. */
+/**
+ * `stalled`: too few bytes arrived in time. `fragmented`: too many tiny pieces. `crowded_out`: the budget is full, and
+ * its connection holds the most.
+ */
 export type CutReason = "stalled" | "fragmented" | "crowded_out";
 
-/** Nothing here throws: an error is logged, and ends this request only. */
+/** None of these throws: an error is logged and ends only this request. */
 export type RequestBody = {
-  /** These bytes arrived, and go on to the reader. */
+  /** These bytes arrived and are passed to the reader. */
   received(chunk: Uint8Array): void;
-  /** The reader took a message; for `handsOver: "taken"`. */
+  /** The reader has taken a message; for `handsOver: "taken"`. */
   taken(): void;
-  /** It holds nothing any more. Safe to call again. */
+  /** Releases everything that the request holds. Safe to repeat. */
   end(): void;
   cut(reason: CutReason): void;
-  /** Cuts it when it has stalled. `isCrowded`: others wait for room. */
+  /** Cuts the request if it has stalled. `isCrowded`: others wait for room. */
   checkStall(isCrowded: boolean): void;
 };
 
@@ -45,23 +48,23 @@ export type BodyBudget = {
   readonly log: Log;
   readonly stallMs: number;
   reserve(bytes: number): Reservation;
-  /** What it holds outside of its reservation changes. */
+  /** The bytes that it holds outside of its reservation change. */
   holdOutside(from: number, to: number): void;
   addWaiting(change: 1 | -1): void;
   onCut(reason: CutReason): void;
   onEnd(): void;
 };
 
-/** This much must come within `stallMs`, or the end. */
+/** At least this much, or the end of the request, must arrive within `stallMs`. */
 const progressBytes = 16 * 1024;
-/** A message may have this many tiny pieces: each costs about 100 bytes, whatever is in it. */
+/** Bound on the tiny pieces of a message: each costs about 100 bytes beside its content. */
 const maxTinyPieces = 512;
 const tinyBytes = 256;
 
 export function createRequestBody(arrival: Arrival, budget: BodyBudget): RequestBody {
   const { framing, handsOver, pausedBytes } = arrival;
   const { clock, log, stallMs } = budget;
-  /** Of messages that are complete and not handed over, in their order. */
+  /** Sizes of the messages that are complete and not handed over, in order. */
   const complete: number[] = [];
   let completeBytes = 0;
   let reservation: Reservation | undefined;
@@ -78,10 +81,10 @@ export function createRequestBody(arrival: Arrival, budget: BodyBudget): Request
     guarded(log, "counting a request", handler, abandon);
   const onGranted = guard(granted);
 
-  /** Reserves what it holds and will hold, and is read on once that is granted. */
+  /** Reserves the memory that the request holds and will hold, and resumes reading once that is granted. */
   function settle(): void {
     const needed = completeBytes + framing.begun();
-    const isBehind = handsOver === "taken" && completeBytes > smallBytes; // its reader is busy with the messages before
+    const isBehind = handsOver === "taken" && completeBytes > smallBytes; // its reader is busy with earlier messages
     if (needed <= smallBytes) leave();
     else if (needed < reservedBytes || (needed > reservedBytes && !isBehind)) ask(needed);
     const fits = needed <= smallBytes || (!isWaiting && needed <= reservedBytes);
@@ -125,7 +128,7 @@ export function createRequestBody(arrival: Arrival, budget: BodyBudget): Request
 
   function setPaused(to: boolean): void {
     if (to)
-      arrival.pause(); // again when it is already: a reader may have resumed it
+      arrival.pause(); // even if it is paused already: a reader may have resumed it
     else if (isPaused) arrival.resume();
     if (isPaused && !to) progressAt = clock.monotonicMs();
     isPaused = to;
@@ -149,7 +152,7 @@ export function createRequestBody(arrival: Arrival, budget: BodyBudget): Request
     leave();
     setOutside(0);
     budget.onEnd();
-    setPaused(false); // what still comes is dropped by its reader
+    setPaused(false); // its reader drops what still arrives
   }
 
   function cut(reason: CutReason): void {
@@ -159,7 +162,7 @@ export function createRequestBody(arrival: Arrival, budget: BodyBudget): Request
     arrival.cut();
   }
 
-  /** Ends it after an error, whatever else fails. */
+  /** Ends the request after an error, even if cleaning up fails. */
   function abandon(): void {
     guarded(log, "the end of a request", end, ignore)();
     guarded(log, "cutting a request", arrival.cut, ignore)();
@@ -172,7 +175,7 @@ export function createRequestBody(arrival: Arrival, budget: BodyBudget): Request
       if (isEnded) return;
       const wasBetween = framing.begun() === 0;
       const completed = framing.read(chunk);
-      if (framing.isTooLarge()) return end(); // its reader refuses it, and keeps nothing of it
+      if (framing.isTooLarge()) return end(); // its reader refuses it without buffering it
       if (completed.length > 0) tinyPieces = 0;
       else if (chunk.length < tinyBytes && (tinyPieces += 1) > maxTinyPieces) return cut("fragmented");
       countProgress(chunk.length, wasBetween || completed.length > 0);

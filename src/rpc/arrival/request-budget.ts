@@ -1,10 +1,10 @@
 /**
- * The memory of arriving requests: one budget, for both ports, for all bytes that were received and not yet handed over.
- * A message of more than 16 KiB reserves its whole size before it is read on. So whatever has begun can finish, and no two
- * messages wait for each other. Half of the budget is for reservations. The other half is for what reserves nothing: small
- * messages, and what clients send before they notice that they are not read. When that half is full, the requests of the
- * connection that holds most of it are cut, then those of the next. A request that makes no progress is cut too, and so is one
- * that keeps its reservation for too long while others wait.
+ * The memory of arriving requests: one budget for both ports, for all bytes that were received and not yet handed over.
+ * A message of more than 16 KiB reserves its whole size before more of it is read. So every message that has started
+ * can finish, and no two messages wait for each other. Half of the budget is for reservations. The other half is for
+ * bytes without a reservation: small messages, and what clients send before flow control stops them. When that half is
+ * full, the requests of the connection that holds most of it are cut off, then those of the next. A request that makes
+ * no progress is also cut off, and so is one that keeps its reservation for too long while others wait.
  */
 import type { Clock } from "../../clock.ts";
 import { createReadBudget } from "../../engine/deliver/read-budget.ts";
@@ -14,48 +14,50 @@ import { guarded, ignore } from "../boundary.ts";
 import { type Arrival, createRequestBody, type CutReason, type RequestBody } from "./request-body.ts";
 
 export type RequestBudget = {
-  /** A request whose body begins to arrive. */
+  /** Counts a request whose body starts to arrive. */
   open(arrival: Arrival): RequestBody;
-  /** Calls `open` for a request that is still there after a while; most have ended by then, and cost next to nothing. */
+  /** Calls `open` for a request that has not ended after a while; most have, and cost next to nothing. */
   openLater(request: Later): void;
-  /** A request that is opened later holds these bytes. When the budget has no room for them, all such requests are opened. */
+  /** Counts bytes of a request that is opened later. When the budget has no room for them, all such requests are opened. */
   hold(request: Later, bytes: number): void;
-  /** Its owner opens it, or it has ended. Safe to call again. */
+  /** Removes a request that its owner opens, or that has ended. Safe to repeat. */
   forget(request: Later): void;
   /** Bytes that all requests hold now. */
   heldBytes(): number;
 };
 
-/** `bytes`: what it holds before it is opened, which only the budget changes. */
+/**
+ * `bytes`: held before the request is opened; only the budget changes it.
+ */
 type Later = { bytes: number; open(): void };
 
 export type RequestBudgetOptions = {
-  /** Half of it is for reservations, half for what reserves nothing. */
+  /** Half of it is for reservations, half for bytes without one. */
   readonly bytes: number;
   /** A request must make progress, and a message with a reservation must be complete while others wait, within this time. */
   readonly stallMs: number;
   readonly clock: Clock;
   readonly log: Log;
-  /** Called for each request that is cut. */
+  /** Called for each request that is cut off. */
   readonly onCut: (reason: CutReason) => void;
 };
 
-/** A connection, and those of its requests that hold bytes outside of the reservations. */
+/** A connection, and its requests that hold bytes outside of the reservations. */
 type Connection = { readonly name: string; readonly requests: Set<RequestBody>; outsideBytes: number };
 
 const checksPerStall = 10;
-/** Complete requests whose end comes in the next packet are gone by then. */
+/** Delay before requests are cut: long enough for complete ones whose end comes in the next packet to leave. */
 const makeSpaceAfterMs = 50;
 
 export function createRequestBudget({ bytes, stallMs, clock, log, onCut }: RequestBudgetOptions): RequestBudget {
   const messages = createReadBudget(bytes / 2);
   const maxOutsideBytes = bytes / 2;
   const open = new Set<RequestBody>();
-  /** To be opened by the second check after they came. */
+  /** Opened by the second check after their arrival. */
   let young = new Set<Later>();
   let old = new Set<Later>();
   const connections = new WeakMap<object, Connection>();
-  /** Those that hold bytes outside of the reservations. */
+  /** Connections that hold bytes outside of the reservations. */
   const crowd = new Set<Connection>();
   let connectionCount = 0;
   let outsideBytes = 0;

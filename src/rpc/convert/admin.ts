@@ -1,4 +1,4 @@
-/** What whoever runs the server may ask for, in the words of the program. */
+/** Converts the requests of `AdminService`. */
 import { LogLevel, ProfileRequest_Kind as Kind } from "../../gen/millpond/v1/admin_pb.ts";
 import type { LogThreshold } from "../../log.ts";
 import type { ProfileKind } from "../../profile.ts";

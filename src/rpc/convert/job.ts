@@ -1,4 +1,4 @@
-/** A job as a client describes it, and as it is shown: a field of a job is read and written here. */
+/** Converts jobs from requests and to responses: each field of a job is read and written here. */
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { Draft } from "../../engine/admit/draft.ts";
 import {
@@ -20,7 +20,7 @@ import { durationFromMs, durationToMs, optionalTime, timestampToMs, toTimestamp 
 const tasksOwn: Draft["retry"] = {};
 
 /**
- * `channel` is what a job that names none gets, `trace` what is stored of its trace. A time or a duration that is none
+ * `channel` is the default for a job that names none, `trace` the trace context to store. An invalid time or duration
  * becomes NaN, which is out of bounds.
  */
 export function toDraft(spec: JobSpec, channel: string, trace: string | null): Draft {
@@ -68,7 +68,7 @@ const jitters: ReadonlyMap<Jitter, RetryPolicy["jitter"]> = new Map([
   [Jitter.NONE, "none"],
 ]);
 
-/** What a job shows that the store does not know. */
+/** Facts about a job that are not in the store. */
 export type JobFacts = {
   /** The latest progress of the running attempt. */
   readonly progress?: Progress | undefined;
@@ -112,14 +112,17 @@ export type WholeJobBounds = {
   readonly values: number;
 };
 
-/** Values that the history of a job may have, however many its input or output has: enough for attempts without details. */
+/**
+ * Values that the history of a job may have even if its input or output uses up the limit: enough for attempts without
+ * details.
+ */
 const fewestHistoryValues = 2_000;
-/** Room that is left in a message for what surrounds the job. */
+/** Room left in a message for the fields around the job. */
 const slackBytes = 64;
 
 /**
- * A job with its history, and with its input in place of its output when that is asked for. Of a history that would not
- * fit into the bounds beside the rest the oldest lines are left out.
+ * A job with its history, and with its input instead of its output if requested. The oldest entries of a history that
+ * does not fit into the bounds are omitted.
  */
 export function fromWholeJob(
   job: WholeJob,
@@ -134,7 +137,7 @@ export function fromWholeJob(
   let valuesLeft = Math.max(values - valuesOfPayload(withInput ? job.input : job.output), fewestHistoryValues);
   for (const past of job.history.toReversed()) {
     const attempt = fromPastAttempt(past);
-    room -= toBinary(AttemptSchema, attempt).length + 8; // with the tag and the length that stand before it
+    room -= toBinary(AttemptSchema, attempt).length + 8; // plus its tag and length prefix
     valuesLeft -= valuesOfFields(undefined) + valuesOfFailure(past.failure);
     if (room < 0 || valuesLeft < 0) break;
     shown.history.unshift(attempt);

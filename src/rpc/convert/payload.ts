@@ -1,4 +1,4 @@
-/** Inputs and outputs between the wire and what is stored. */
+/** Converts inputs and outputs between the protocol and the stored form. */
 import { create, fromJson, toJson } from "@bufbuild/protobuf";
 import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { GivenInput } from "../../engine/admit/input.ts";
@@ -35,7 +35,7 @@ function toUnreadInput(payload: WirePayload): GivenInput {
   }
 }
 
-/** A Value may hold what JSON cannot, a NaN or nothing at all: the fault of one job, not of its neighbours. */
+/** A `Value` may hold what JSON cannot, such as NaN or no kind at all: only this job is refused then, not the whole request. */
 function toJsonInput(value: Value): GivenInput {
   try {
     return { kind: "json", value: toJson(ValueSchema, value) };

@@ -1,4 +1,4 @@
-/** The words of the protocol for states, reasons and outcomes. */
+/** Converts states, reasons and outcomes between the protocol's enums and their names. */
 import { invalid } from "../../errors.ts";
 import {
   AttemptOutcome as WireOutcome,
@@ -29,7 +29,7 @@ const wireOutcomes: Readonly<Record<Outcome["kind"], WireOutcome>> = {
   cancelled: WireOutcome.CANCELLED,
   lost: WireOutcome.LOST,
   expired: WireOutcome.EXPIRED,
-  released: WireOutcome.UNSPECIFIED, // leaves no line in a job's history
+  released: WireOutcome.UNSPECIFIED, // has no entry in a job's history
 };
 
 export const fromState = (state: JobState): WireState => wireStates[state];
@@ -47,16 +47,16 @@ export function toDeadReason(reason: WireReason, field: string): DeadReason | nu
   return fromWire(wireReasons, reason, field, "a reason");
 }
 
-/** The word of an enum's number: null when unspecified; refused, as `field`, when there is no such number. */
+/** The name of an enum's number: null when unspecified; refused, as `field`, when there is no such number. */
 export function fromWire<K extends string>(
-  words: Readonly<Record<K, number>>,
-  given: number,
+  numbers: Readonly<Record<K, number>>,
+  number: number,
   field: string,
   what: string,
 ): K | null {
-  if (given === 0) return null;
-  const names = Object.keys(words) as K[];
-  const found = names.find((name) => words[name] === given);
+  if (number === 0) return null;
+  const names = Object.keys(numbers) as K[];
+  const found = names.find((name) => numbers[name] === number);
   if (found) return found;
-  throw invalid([{ field, description: `${given} is not ${what}: there are 1 to ${names.length}` }]);
+  throw invalid([{ field, description: `${number} is not ${what}: there are 1 to ${names.length}` }]);
 }

@@ -1,11 +1,11 @@
-/** Times and durations between the wire and milliseconds. */
+/** Converts times and durations between protobuf and milliseconds. */
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 
-/** What a `google.protobuf.Timestamp` may hold: the years 1 to 9999. */
+/** Range of a `google.protobuf.Timestamp`: the years 1 to 9999. */
 const firstSecond = -62_135_596_800n;
 const lastSecond = 253_402_300_799n;
 
-/** Of whole milliseconds since 1970. Every result has three, so it is written out and not built by a walk over the fields. */
+/** From whole milliseconds since 1970. An object literal, because every result has three timestamps and `create` is slower. */
 export function toTimestamp(ms: number): Timestamp {
   const seconds = Math.floor(ms / 1000);
   return {
@@ -23,8 +23,8 @@ export function durationFromMs(ms: number): Pick<Duration, "seconds" | "nanos"> 
 }
 
 /**
- * Milliseconds, what is below one rounded away from zero: a timeout of a microsecond is none of zero, and a delay below
- * zero stays below it. NaN when it is no duration: too many nanoseconds, or of another sign than the seconds.
+ * Milliseconds, rounded away from zero: a timeout of a microsecond does not become 0, and a negative delay stays
+ * negative. NaN if the duration is invalid: too many nanoseconds, or of another sign than the seconds.
  */
 export function durationToMs({ seconds, nanos }: Pick<Duration, "seconds" | "nanos">): number {
   const isWrong = Math.abs(nanos) > 999_999_999 || (seconds > 0n && nanos < 0) || (seconds < 0n && nanos > 0);
@@ -33,13 +33,13 @@ export function durationToMs({ seconds, nanos }: Pick<Duration, "seconds" | "nan
   return Math.sign(ms) * Math.ceil(Math.abs(ms));
 }
 
-/** Milliseconds since 1970, what is below one rounded up. NaN when it is no time: out of range. */
+/** Milliseconds since 1970, rounded up. NaN if the time is out of range. */
 export function timestampToMs({ seconds, nanos }: Pick<Timestamp, "seconds" | "nanos">): number {
   if (seconds < firstSecond || seconds > lastSecond || nanos < 0 || nanos > 999_999_999) return Number.NaN;
   return Number(seconds) * 1000 + Math.ceil(nanos / 1e6);
 }
 
-/** A field that is absent when there is no such time. */
+/** An object with the field, or without it when the time is null. */
 export function optionalTime<K extends string>(key: K, at: number | null): { [key in K]?: Timestamp } {
   return (at === null ? {} : { [key]: toTimestamp(at) }) as { [key in K]?: Timestamp };
 }

@@ -1,12 +1,12 @@
-/** What the client of a stream acknowledges, and how many results it may be sent before it does. */
+/** The acknowledgements of a stream, and the bound on results that are sent but not acknowledged. */
 import type { Clock } from "../../clock.ts";
 import { createChange } from "../change.ts";
 import { acknowledge, type ResultsParts } from "../results.ts";
 
 export type Unacked = {
-  /** Results that may be sent, once everything up to `sent` was; 0 or less: none. */
+  /** How many results may be sent after those up to cursor `sent`; 0 or less: none. */
   room(sent: number): number;
-  /** Everything up to here is acknowledged, on this stream or elsewhere, or passed over. Never goes back. */
+  /** Everything up to this cursor is acknowledged, on this stream or elsewhere, or was skipped. Never decreases. */
   acknowledged(cursor: number): void;
   /** Resolves `roomCame`, because the bound may not apply any more. */
   wake(): void;
@@ -18,7 +18,7 @@ export function createUnacked(afterCursor: number, max: number): Unacked {
   const change = createChange();
   let acknowledged = afterCursor;
   return {
-    room: (sent) => max - Math.max(0, sent - acknowledged), // what is acknowledged and was not sent makes no room
+    room: (sent) => max - Math.max(0, sent - acknowledged), // results acknowledged before they were sent make no room
     acknowledged(cursor) {
       acknowledged = Math.max(acknowledged, cursor);
       change.happened();
@@ -29,20 +29,23 @@ export function createUnacked(afterCursor: number, max: number): Unacked {
 }
 
 export type Acks = {
-  /** Resolves when nothing is under way; rejects when a position is ahead of the newest result. */
+  /**
+   * Acknowledges up to `cursor`. Resolves when no acknowledgement is pending; rejects when a cursor is ahead of the
+   * newest result.
+   */
   ack(cursor: number): Promise<void>;
   isUnderWay(): boolean;
-  /** The next one is waited for, or there is none after it: it is written at once. */
+  /** Writes the next acknowledgement at once: the stream waits for it, or it is the last one. */
   hurry(): void;
 };
 
 /**
- * Between two writes of a stream's acknowledgements. Each one is a commit for which submits and outcomes have to wait, and
- * nobody waits for it unless the stream may send nothing more.
+ * Shortest time between two writes of a stream's acknowledgements. Each write is a commit that delays submits and
+ * outcomes, and the stream only waits for it when it has no room to send.
  */
 const pauseMs = 10;
 
-/** One acknowledgement is written at a time, and at most one in 10 ms: those that come meanwhile become a single one. */
+/** Writes one acknowledgement at a time, and at most one per 10 ms: those that arrive in between are combined. */
 export function createAcks(
   parts: Pick<ResultsParts, "readers" | "store"> & { readonly clock: Clock },
   from: { readonly client: string; readonly channel: string },

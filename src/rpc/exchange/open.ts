@@ -1,4 +1,4 @@
-/** How an `Exchange` stream begins: its first request, and the response to it. */
+/** The first request of an `Exchange` stream, and the response to it. */
 import { invalid } from "../../errors.ts";
 import type { ExchangeOpen, ExchangeResponse } from "../../gen/millpond/v1/worker_pool_pb.ts";
 import { toChannel } from "../names.ts";

@@ -1,21 +1,21 @@
-/** The jobs of a stream whose results are still to be sent on it: it ends after the last of them. */
+/** The jobs of a stream whose results are not sent yet: the stream ends after the last of them. */
 import type { Admitted } from "../../engine/admit/admission.ts";
 import type { Store } from "../../store/store.ts";
 import { createChange } from "../change.ts";
 
 export type PendingResults = {
   size(): number;
-  /** From now on the results of these are pending. Returns the ids of those that were submitted before. */
+  /** Adds jobs whose results are pending from now on. Returns the ids of those that were submitted before. */
   expect(admitted: readonly Admitted[]): string[];
-  /** These were sent. */
+  /** Removes jobs whose results were sent. */
   sent(results: readonly { readonly id: string }[]): void;
-  /** Removes the jobs whose results were sent, or will not be because they are acknowledged or gone. */
+  /** Removes those of the jobs whose results were sent, or never will be because they are acknowledged or pruned. */
   forgetFinal(ids: Iterable<string>): Promise<void>;
-  /** The same for all of them, when results were passed over since the last time. */
+  /** The same for all pending jobs, if results were skipped since the last call. */
   forgetSkipped(): Promise<void>;
-  /** Results were skipped, so that the result of a pending job may never come. */
+  /** Records that results were skipped, so that the result of a pending job may never come. */
   skipped(): void;
-  /** Resolves when the number has fallen. */
+  /** Resolves when the number of pending jobs has decreased. */
   fewer(): Promise<void>;
 };
 
@@ -23,7 +23,7 @@ export type PendingResultsParts = {
   readonly store: Pick<Store, "get">;
   readonly client: string;
   readonly channel: string;
-  /** Results up to here were sent or passed over. */
+  /** Results up to this cursor were sent or skipped. */
   readonly cursor: () => number;
 };
 

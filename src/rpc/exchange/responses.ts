@@ -1,4 +1,4 @@
-/** What an `Exchange` stream sends. */
+/** Builds the responses of an `Exchange` stream. */
 import { create } from "@bufbuild/protobuf";
 import type { Admitted } from "../../engine/admit/admission.ts";
 import {

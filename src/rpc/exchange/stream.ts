@@ -1,4 +1,7 @@
-/** Both directions of an open stream: requests are read and answered, results are sent, each slowed by the other side. */
+/**
+ * Both directions of an open stream: reads and answers requests, and sends results. The client's flow control slows
+ * down both.
+ */
 import type { Clock } from "../../clock.ts";
 import { drainingRetryMs } from "../../engine/admit/admission.ts";
 import type { Canceller } from "../../engine/act/cancel.ts";
@@ -34,7 +37,7 @@ export type StreamParts = {
   readonly clock: Pick<Clock, "exactNow">;
   /** Bound on the values of one response. */
   readonly maxValues: number;
-  /** Submits are read while fewer jobs than this are pending. */
+  /** Submits are read only while fewer jobs than this are pending. */
   readonly maxPending: number;
   /** Aborts when the connections are about to be closed. */
   readonly closing: AbortSignal;
@@ -43,14 +46,14 @@ export type StreamParts = {
 export type Stream = {
   /** Reads requests until the client half-closes. */
   receive(requests: AsyncIterator<ExchangeRequest>): Promise<void>;
-  /** Sends results as they come, until the client wants no more. */
+  /** Sends results as they become available, until the end of the stream. */
   send(): Promise<void>;
   /** Results were skipped: another reader has acknowledged them already. */
   skipped(): void;
   close(): void;
 };
 
-/** Submits and cancels of one stream that were not answered yet; beyond it the stream is not read. */
+/** Bound on the unanswered submits and cancels of one stream; at the bound the stream is not read. */
 const maxUnderWay = 8;
 
 export function createStream(parts: StreamParts): Stream {
@@ -66,7 +69,7 @@ export function createStream(parts: StreamParts): Stream {
     if (isHalfClosed && underWay === 0 && !acks.isUnderWay() && pending.size() === 0) outbox.end();
   }
 
-  /** Takes up a request that has an answer of its own, and lets the stream be read on meanwhile. */
+  /** Starts a request that has an answer of its own; the stream is read further while it is in progress. */
   async function take(answer: () => Promise<ExchangeResponse>): Promise<void> {
     underWay += 1;
     const push = async () => {
@@ -84,11 +87,11 @@ export function createStream(parts: StreamParts): Stream {
 
   async function submit(request: ExchangeSubmit): Promise<void> {
     while (isFull()) {
-      unacked.wake(); // what the client acknowledges is behind this submit and cannot be read: its results must go out
+      unacked.wake(); // acknowledgements behind this submit cannot be read, so results must be sent without them
       await pending.fewer();
     }
     const { seq } = request;
-    const admitted = submits.submit(request); // here, so that nothing holds the request while it is under way
+    const admitted = submits.submit(request); // not inside the closure below, which would keep the request in memory
     await take(async () => accepted(seq, await admitted));
   }
 
@@ -114,9 +117,9 @@ export function createStream(parts: StreamParts): Stream {
           await cancel(request.value);
           break;
         case "open":
-          throw refusal("protocol_violation", ["`open` came twice on one stream"]);
+          throw refusal("protocol_violation", ["`open` was sent twice on one stream"]);
         default:
-          throw refusal("malformed_request", ["it is empty, or of a newer version of the protocol"]);
+          throw refusal("malformed_request", ["it is empty, or from a newer version of the protocol"]);
       }
     }
     isHalfClosed = true;
@@ -130,9 +133,9 @@ export function createStream(parts: StreamParts): Stream {
     outbox.end(refusal("draining", [], { retryAfterMs: drainingRetryMs }));
   }
 
-  /** Resolves with false at the end. The results are not held while the client takes them. */
+  /** Sends one batch. Resolves with false at the end. Does not keep the results in memory while the client reads them. */
   async function sendNext(): Promise<boolean> {
-    // who has half-closed or is not read can acknowledge nothing: then only flow control holds the results back
+    // a client that has half-closed, or is not read, cannot acknowledge: then only flow control limits the results
     const room = isHalfClosed || isFull() ? maxBatch : unacked.room(reader.cursor());
     if (room <= 0 && !closing.aborted) {
       acks.hurry();
@@ -142,7 +145,7 @@ export function createStream(parts: StreamParts): Stream {
     const results = room > 0 ? await reader.next(Math.min(room, maxBatch)) : [];
     const first = results[0];
     if (!first) return false;
-    // what is missing was acknowledged or pruned before
+    // the results in between were acknowledged or pruned
     if (first.cursor > before + 1) unacked.acknowledged(first.cursor - 1);
     const readAt = clock.exactNow();
     for (const piece of piecesOf(results, maxValues)) {
@@ -152,7 +155,7 @@ export function createStream(parts: StreamParts): Stream {
       await passedOn;
       tracing.delivered(piece, readAt);
     }
-    reader.passedOn(); // the client may take any time before it acknowledges and wants more
+    reader.passedOn(); // releases the memory: it may be long until the client acknowledges
     return true;
   }
 
@@ -166,7 +169,7 @@ export function createStream(parts: StreamParts): Stream {
     send,
     skipped() {
       pending.skipped();
-      // only who has half-closed waits for the end, so only then it is worth asking the store
+      // only a half-closed stream waits for its end, so only then is the query worthwhile
       if (isHalfClosed) pending.forgetSkipped().then(endIfDone, outbox.fail);
     },
     close() {

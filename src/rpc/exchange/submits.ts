@@ -1,4 +1,4 @@
-/** The submits of one stream: many may be under way, and each is answered once its jobs are on disk. */
+/** The submits of one stream: several may be in progress, and each is answered once its jobs are on disk. */
 import type { Admission, Admitted } from "../../engine/admit/admission.ts";
 import type { Draft } from "../../engine/admit/draft.ts";
 import type { ExchangeSubmit } from "../../gen/millpond/v1/worker_pool_pb.ts";
@@ -9,11 +9,11 @@ import type { PendingResults } from "./pending-results.ts";
 
 export type Submits = {
   /**
-   * Resolves with one answer for each job, in order; results of jobs that it admitted may come before. Holds nothing of
-   * the request meanwhile but the jobs' ids.
+   * Resolves with one answer for each job, in order; results of its jobs may be sent before. Keeps only the jobs' ids
+   * in memory meanwhile.
    */
   submit(request: ExchangeSubmit): Promise<readonly Admitted[]>;
-  /** Resolves once every submit under way that names one of these jobs is stored: who cancels them finds them there. */
+  /** Resolves once every pending submit of one of these jobs is stored, so that a cancel finds them. */
   stored(ids: readonly string[]): Promise<void>;
 };
 
@@ -21,15 +21,18 @@ export type SubmitsParts = {
   readonly admission: Admission;
   readonly tracing: Pick<Tracing, "submission">;
   readonly call: CallContext;
-  /** That of jobs which name none. */
+  /** The channel of jobs that name none. */
   readonly channel: string;
   readonly pending: PendingResults;
-  /** The client is over its rate: its next jobs are read after that time. Called once until it is not any more. */
+  /**
+   * The client exceeds its rate: its next jobs are read after `waitMs`. Called once until the client is below its rate
+   * again.
+   */
   readonly onThrottled: (waitMs: number) => void;
 };
 
 export function createSubmits({ admission, tracing, call, channel, pending, onThrottled }: SubmitsParts): Submits {
-  /** Their ids as they came, and when they are stored. */
+  /** The ids of pending submits as sent, and a promise that resolves when they are stored. */
   const underWay = new Map<readonly string[], Promise<unknown>>();
   let isThrottled = false;
 
@@ -45,7 +48,7 @@ export function createSubmits({ admission, tracing, call, channel, pending, onTh
     };
     try {
       const repeated: string[] = [];
-      // at once, piece by piece: while a client over its rate waits for the rest, results of the first already come
+      // piece by piece: while the client waits for the rest because of its rate, results of the first jobs may already be sent
       const onAdmitted = (piece: readonly Admitted[]) => void repeated.push(...pending.expect(piece));
       const options = { signal: call.signal, onWait, onAdmitted };
       const admitted = await admission.admitSlowly(call.client, drafts, options);

@@ -19,22 +19,22 @@ export type DescribedFile = {
 };
 
 export type DescribedFiles = {
-  /** By name; each after those it imports. */
+  /** By name; each comes after those it imports. */
   readonly files: ReadonlyMap<string, DescribedFile>;
-  /** The file with a task's type; undefined: it was left out. */
+  /** The file that declares a task's type; undefined: it was omitted. */
   fileOf(type: DescMessage): DescribedFile | undefined;
-  /** Types of tasks that conflict with earlier ones, and why. */
+  /** Tasks whose types were omitted because they conflict with earlier ones, and why. */
   readonly leftOut: readonly { readonly task: string; readonly why: string }[];
 };
 
 /**
- * Files of tasks may have any name, and `input.proto` is a good name in more than one folder: the second file of a name gets
- * its task's name in front. A symbol cannot be renamed: a file that declares one again is left out. Of files that Millpond
- * has itself, such as those of google.protobuf, its own are used.
+ * Several tasks may have a file of the same name, such as `input.proto`: the second one is prefixed with its task's
+ * name. Symbols cannot be renamed: a file that declares an existing symbol is omitted. Files that Millpond itself
+ * contains, such as those of google.protobuf, replace a task's copy.
  */
 export function describeFiles(own: readonly DescFile[], tasks: Tasks): DescribedFiles {
   const files = new Map<string, DescribedFile>();
-  /** Files by the name that they came with, and their bytes under it. */
+  /** Files by their original name, with their bytes under that name. */
   const arrived = new Map<string, readonly { readonly bytes: Uint8Array; readonly file: DescribedFile }[]>();
   const owners = new Map<string, string>();
   const placed = new Map<DescFile, DescribedFile>();
@@ -90,7 +90,7 @@ export function describeFiles(own: readonly DescFile[], tasks: Tasks): Described
   return { files, fileOf: ({ file }) => placed.get(file), leftOut };
 }
 
-/** A file and all that it imports: itself first, then the nearer ones. */
+/** A file and everything it imports: itself first, then its nearest imports. */
 export function withImports(file: DescribedFile): readonly DescribedFile[] {
   const all = new Set([file]);
   for (const each of all) for (const imported of each.imports) all.add(imported);
@@ -118,7 +118,7 @@ function describe(file: DescFile, name: string, imports: readonly DescribedFile[
     else if (type.kind === "service") within(type.methods);
     else if (type.kind === "extension") extensions.push({ extendee: type.extendee.typeName, number: type.number });
     else {
-      // a value is named beside its enum, and not below it
+      // an enum value is in the scope around its enum, not below it
       const scope = type.typeName.slice(0, type.typeName.lastIndexOf(".") + 1);
       symbols.push(...type.values.map((value) => scope + value.name));
     }

@@ -1,4 +1,4 @@
-/** What reflection answers from: prepared once, so that an answer is a lookup and a copy. */
+/** Precomputed indexes for reflection, so that an answer is a lookup and a copy. */
 import { type DescribedFile, type DescribedFiles, withImports } from "./described-files.ts";
 
 export type Lookups = {
@@ -7,7 +7,7 @@ export type Lookups = {
   fileWithExtension(extendee: string, number: number): DescribedFile | undefined;
   /** Sorted. Undefined: there is no such type. */
   extensionNumbers(extendee: string): readonly number[] | undefined;
-  /** The file and all that it imports, the nearest first. */
+  /** The file and everything it imports, nearest first. */
   withImports(file: DescribedFile): readonly DescribedFile[];
 };
 

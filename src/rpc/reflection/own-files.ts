@@ -1,4 +1,4 @@
-/** The files of Millpond's own protocol: its services, what errors carry, and the well-known types that inputs may have. */
+/** The files of Millpond's own protocol: its services, the details of errors, and the well-known types that inputs may have. */
 import type { DescFile } from "@bufbuild/protobuf";
 import {
   file_google_protobuf_any,

@@ -1,6 +1,6 @@
 /**
- * `grpc.reflection.v1` and `v1alpha`: the files that describe the services and the tasks' types, for tools such as grpcurl
- * that have no proto files. The two are the same but for their names.
+ * `grpc.reflection.v1` and `v1alpha`: the files that describe the services and the tasks' types, for tools such as
+ * grpcurl that have no proto files. The two differ only in their names.
  */
 import { create } from "@bufbuild/protobuf";
 import { Code, invalid, refusal } from "../../errors.ts";
@@ -21,11 +21,11 @@ export type Reflection = {
   readonly v1alpha: Implementation<typeof V1Alpha>;
 };
 
-/** Bound on a requested name: the answer repeats it. */
+/** Bound on the characters of a requested name, which the answer repeats. */
 const maxName = 1000;
 /**
- * Bound on the files of one answer besides the one that was asked for. A client that misses another asks for it by name, so
- * that a stream that is not read holds no more than this, or one file.
+ * Bound on the bytes of further files in one answer besides the requested one. A client that needs another file
+ * requests it by name, so that a stream that is not read holds at most this, or one file.
  */
 const maxAnswerBytes = 64 * 1024;
 
@@ -70,7 +70,9 @@ type LookupRequest = {
 };
 
 function createAnswers(lookupsNow: () => Lookups, services: readonly string[]) {
-  /** `sent` has the files that this stream has had; an answer adds its own. */
+  /**
+   * `sent` holds the files that were sent on this stream; each answer adds its own.
+   */
   return ({ host, messageRequest: asked }: LookupRequest, sent: Set<DescribedFile>) => {
     checkName("host", host);
     const lookups = lookupsNow();
@@ -102,12 +104,12 @@ function createAnswers(lookupsNow: () => Lookups, services: readonly string[]) {
         return { case: "allExtensionNumbersResponse", value } as const;
       }
       default:
-        throw refusal("malformed_request", ["it asks for nothing, or for what a newer version has"]);
+        throw refusal("malformed_request", ["it is empty, or from a newer version of the protocol"]);
     }
   };
 }
 
-/** The file with its imports, without those that this stream has had. */
+/** The file with its imports, without those that were already sent on this stream. */
 function answerWith(lookups: Lookups, file: DescribedFile | undefined, sent: Set<DescribedFile>, why: () => string) {
   if (!file) return notFound(why());
   const files = [file];
@@ -133,7 +135,7 @@ function checkName(field: string, name: string): void {
   throw invalid([{ field, description: `has ${name.length} characters and the limit is ${maxName}` }]);
 }
 
-/** One answer for each request, in order; the next request is read when the answer has gone to the connection. */
+/** One answer per request, in order; the next request is read once the answer has been written to the connection. */
 async function* answerEach<Req, Res>(
   requests: AsyncIterable<Req>,
   closing: AbortSignal,
@@ -141,7 +143,7 @@ async function* answerEach<Req, Res>(
 ): AsyncGenerator<Res> {
   const sent = new Set<DescribedFile>();
   const incoming = requests[Symbol.asyncIterator]();
-  // not a race with one promise for the stream's whole life, which would keep something of each request
+  // not `Promise.race` with one promise for the stream's lifetime, which would leak memory with each request
   let wake = () => {};
   const onClosing = () => wake();
   closing.addEventListener("abort", onClosing, { once: true });
@@ -156,6 +158,6 @@ async function* answerEach<Req, Res>(
     }
   } finally {
     closing.removeEventListener("abort", onClosing);
-    void incoming.return?.().catch(() => undefined); // not awaited: it would wait for the request being read
+    void incoming.return?.().catch(() => undefined); // not awaited: it waits for the request that is being read
   }
 }
