@@ -35,7 +35,7 @@ export type AttemptOptions = {
   readonly jobId?: string;
   /** Default: 1. */
   readonly attempt?: number;
-  /** After this long it is told to stop. Default: the task's. */
+  /** After this long it is asked to stop. Default: the task's. */
   readonly timeoutMs?: number;
 };
 
@@ -56,7 +56,7 @@ export type TriedTask<T extends AnyTask> = {
 export type Attempt<Output> = {
   /**
    * Rejects with a TaskError as the attempt would fail in a server, with what was thrown as its `cause`: `task_failed` when
-   * that is another error, and the reason of `stop` when it was told to stop. With an input that the check refuses it rejects
+   * that is another error, and the reason of `stop` when it was asked to stop. With an input that the check refuses it rejects
    * with `invalid_argument`, and its `violations`.
    */
   readonly output: Promise<Output>;

@@ -98,7 +98,7 @@ suite("millpond/testing", () => {
     const [late, cancelled] = [task.start(null, { timeoutMs: 1 }), task.start(null)];
     cancelled.stop();
     await assert.rejects(late.output, { reason: "timed_out" });
-    await assert.rejects(cancelled.output, { reason: "cancelled", message: "told to stop: the job was cancelled" });
+    await assert.rejects(cancelled.output, { reason: "cancelled", message: "asked to stop: the job was cancelled" });
   });
 });
 

@@ -16,7 +16,7 @@ export type CancelOptions = {
 export type CancelAnswer = {
   readonly jobId: string;
   /**
-   * `cancelled`: it waited. `cancelling`: it runs and was told to stop; its result tells how it ended. `already_final`:
+   * `cancelled`: it waited. `cancelling`: it runs and was asked to stop; its result tells how it ended. `already_final`:
    * `state` tells how. `not_found`: you have no such job.
    */
   readonly kind: CancelKind;
@@ -31,11 +31,11 @@ export type Cancelled = {
   readonly matched: number;
   /** Jobs that waited and are CANCELLED now. */
   readonly cancelled: number;
-  /** Jobs that run and were told to stop. */
+  /** Jobs that run and were asked to stop. */
   readonly cancelling: number;
 };
 
-/** Cancels jobs: those that wait at once; those that run are told to stop, and ended after a grace. */
+/** Cancels jobs: those that wait at once; those that run are asked to stop, and ended after a grace. */
 export async function cancelJobs(
   call: Call,
   jobs: JobsOrFilter,

@@ -114,7 +114,7 @@ export type MillpondClient = {
    * for a worker and all attempts; `signal` cancels the job, unless `detach` is set.
    */
   run<T extends Task>(task: T, input: InputOf<T>, options?: RunOptions): Promise<JobResult<OutputOf<T>>>;
-  /** Cancels jobs: those that wait at once; those that run are told to stop, and ended after a grace. */
+  /** Cancels jobs: those that wait at once; those that run are asked to stop, and ended after a grace. */
   cancel(jobs: JobsOrFilter, options?: CancelOptions): Promise<Cancelled>;
   /** Shows one job of this client. Throws `job_not_found`. */
   getJob(jobId: string, options?: GetJobOptions): Promise<JobInfo>;

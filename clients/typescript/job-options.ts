@@ -26,7 +26,7 @@ export type ExecutionOptions = {
   readonly runAt?: Date | undefined;
   /** The same from now on, 0 to a year. */
   readonly delayMs?: number | undefined;
-  /** The job's deadline: no attempt starts after it, and one that runs then is told to stop. Default: none. */
+  /** The job's deadline: no attempt starts after it, and one that runs then is asked to stop. Default: none. */
   readonly expiresAt?: Date | undefined;
   /** Bound on one attempt, 1 ms to the task's own. Default: the task's. */
   readonly timeoutMs?: number | undefined;

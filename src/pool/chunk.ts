@@ -14,7 +14,7 @@ import type { LogLevel } from "./task-log.ts";
 /** Most jobs in one chunk. */
 export const maxChunk = 128;
 
-/** Why an attempt is told to stop. */
+/** Why an attempt is asked to stop. */
 export type StopReason = "cancelled" | "timed_out" | "expired" | "released";
 
 /** Jobs that one thread runs one after the other, in one go. */
@@ -64,7 +64,7 @@ export type ChunkOutcome = readonly [
   /** By the thread's monotonic clock, in milliseconds. */
   tookMs: number,
   output: Payload | null,
-  /** Why it did not succeed: how it failed, or why it was told to stop. */
+  /** Why it did not succeed: how it failed, or why it was asked to stop. */
   fault: Failure | StopReason | null,
   /** The last report, of a job that made any: as a message of its own it might be overtaken by the outcome. */
   progress?: Progress | undefined,

@@ -28,7 +28,7 @@ export type AttemptContext = {
   provide(resources: { readonly [name: string]: unknown }): void;
   /**
    * Says how many lines were dropped, lets go of what waits for a word to stop, and gives what has to go back with the
-   * outcome; undefined: nothing, as of most. Whatever the attempt left running is told to stop from now on, and its
+   * outcome; undefined: nothing, as of most. Whatever the attempt left running is asked to stop from now on, and its
    * reports and spans are dropped.
    */
   end(): AttemptEnd | undefined;
@@ -205,7 +205,7 @@ const words: Readonly<Record<StopReason, string>> = {
 };
 
 export function toldToStop(reason: StopReason): TaskError {
-  return new TaskError(reason, `told to stop: ${words[reason]}`);
+  return new TaskError(reason, `asked to stop: ${words[reason]}`);
 }
 
 function post(message: ThreadMessage): void {

@@ -67,7 +67,7 @@ export function begin({ words, startedAt }: Flags, index: number, at: number): b
   return true;
 }
 
-/** The job that began has ended; returns why it was told to stop, if it was. */
+/** The job that began has ended; returns why it was asked to stop, if it was. */
 export function end({ words }: Flags, index: number): StopReason | undefined {
   return reasonOf(Atomics.exchange(words, firstJob + index, ended));
 }

@@ -5,7 +5,7 @@
  * How a chunk runs: it takes a slot (slots.ts), is posted to a thread by piscina, and its jobs run there one after the other. A
  * thread has up to `concurrency` chunks at once; stalls.ts finds one that a job blocks, and thread-ends.ts whose fault an end is.
  * The slot's flags (flags.ts) are memory that both threads share, a word for each job: waiting, running, ended or withdrawn,
- * and why it was told to stop. Each change is one atomic step, so a job is begun by its thread or withdrawn by the main
+ * and why it was asked to stop. Each change is one atomic step, so a job is begun by its thread or withdrawn by the main
  * thread, and never both; and what a thread was doing is known when it dies or does not answer. The watchdog (stopping.ts)
  * reads them every 20 ms: it enforces timeouts, deadlines and graces, and takes jobs back from behind a slow one. Outcomes
  * come back in one message at the chunk's end, and before that for jobs in front of a slow one (early-outcomes.ts);

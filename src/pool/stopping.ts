@@ -6,13 +6,13 @@ import { currentOf, noJob, standingOf, stopReasonOf, tellToStop, threadOf, withd
 import type { Slot, Slots } from "./slots.ts";
 
 export type Stopping = {
-  /** Whether the job runs or waits here, and will not begin or was told to stop; with a fence, only the attempt under it. */
+  /** Whether the job runs or waits here, and will not begin or was asked to stop; with a fence, only the attempt under it. */
   cancel(seq: number, fence?: number): boolean;
   /** Takes back what waits. */
   withdrawAll(): void;
   /** Takes back what waits, and tells what runs to stop. */
   releaseAll(): void;
-  /** Checks all that runs, once: what is over its time is told to stop, and what does not stop is ended. */
+  /** Checks all that runs, once: what is over its time is asked to stop, and what does not stop is ended. */
   check(): void;
 };
 
@@ -76,7 +76,7 @@ export function createStopping(parts: StoppingParts): Stopping {
   }
 
   /**
-   * Notes which job runs, since when, and until when it may once it was told to stop. The thread writes by the wall clock
+   * Notes which job runs, since when, and until when it may once it was asked to stop. The thread writes by the wall clock
    * when the job began; that is believed as far as it agrees with when the slot was last checked.
    */
   function see(slot: Slot, nowMs: number): void {

@@ -28,7 +28,7 @@ export type TaskContext<S = unknown, R extends Resources = Resources> = {
   readonly jobId: string;
   /** Number of this attempt, from 1. With `jobId` it makes side effects recognisable: a job may run more than once. */
   readonly attempt: number;
-  /** When the attempt will be told to stop, in milliseconds since 1970: its timeout or the job's deadline. */
+  /** When the attempt will be asked to stop, in milliseconds since 1970: its timeout or the job's deadline. */
   readonly deadlineAt: number;
   /**
    * Aborts when the attempt should stop: the job was cancelled, its timeout or deadline passed, or the server shuts down.
@@ -99,7 +99,7 @@ export type TaskDefinition<
   readonly retry?: Partial<RetryPolicy>;
   /**
    * Bound on one attempt in whole milliseconds, 1 ms to 7 days, from its start on; a job may ask for less. An attempt that
-   * takes longer is told to stop, and retried like one that failed. Default: an hour.
+   * takes longer is asked to stop, and retried like one that failed. Default: an hour.
    */
   readonly timeoutMs?: number;
   /** What it shares with other tasks and from job to job, such as connections: see `defineResource`. */

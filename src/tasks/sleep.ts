@@ -8,7 +8,7 @@ const maxDurationMs = 3_600_000;
 export default defineTask({
   name: "sleep",
   pool: "io",
-  description: "Waits for a given time, at most one hour, or until it is told to stop.",
+  description: "Waits for a given time, at most one hour, or until it is asked to stop.",
   input: SleepInputSchema,
   output: SleepOutputSchema,
   check: ({ durationMs }) =>

@@ -25,7 +25,7 @@ export type AttemptRecord = {
   readonly progress: readonly TriedProgress[];
   readonly lines: TriedLine[];
   readonly spans: readonly SpanRecord[];
-  /** Why it was told to stop first. */
+  /** Why it was asked to stop first. */
   toldTo(): StopReason | undefined;
   stop(reason: StopReason): void;
   end(): void;
@@ -90,7 +90,7 @@ export function recordAttempt({ jobId, attempt, timeoutMs, settings, clock }: At
       cancelTimer();
       records.push(...spans.end().records);
       hasEnded = true;
-      controller.abort(toldToStop("released")); // what it left running is told to stop, as in a worker
+      controller.abort(toldToStop("released")); // what it left running is asked to stop, as in a worker
     },
   };
 }

@@ -213,7 +213,7 @@ describe("a job that blocks its thread for longer than the grace", () => {
     assert.equal(line?.fields["job"], left.id);
   });
 
-  test("is named, and not a neighbour that is told to stop meanwhile and cannot", async (t) => {
+  test("is named, and not a neighbour that is asked to stop meanwhile and cannot", async (t) => {
     const neighbour = job("waits", "finish");
     const { pool, outcomes, events } = await open(t, [neighbour], { graceMs });
     const culprit = job("shares", "spin");

@@ -205,7 +205,7 @@ export function poolConformance({ name, skips = {}, ...kind }: PoolKind): void {
   });
 
   suite(`${name}: limits`, () => {
-    test("an attempt that takes longer than its timeout is told to stop", async (t) => {
+    test("an attempt that takes longer than its timeout is asked to stop", async (t) => {
       const { pool, clock } = open(t, 1);
       const lease = job("waits", "signal", { timeoutMs: 200 });
       const chunk = run(pool, [lease]);
@@ -222,7 +222,7 @@ export function poolConformance({ name, skips = {}, ...kind }: PoolKind): void {
       assert.deepEqual([chunk.shown(), chunk.events], [["expired unstarted"], []]);
     });
 
-    of("deadlines", "a job whose deadline passes while it runs is told to stop", async (t) => {
+    of("deadlines", "a job whose deadline passes while it runs is asked to stop", async (t) => {
       const { pool, clock } = open(t, 1);
       const lease = job("waits", "signal", { expiresAt: clock.now() + 600_000 });
       const chunk = run(pool, [lease]);

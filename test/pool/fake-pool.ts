@@ -15,12 +15,12 @@ export type FakeAttempt = {
   readonly lease: Lease;
   /** No two chunks of a pool have the same. */
   readonly thread: number;
-  /** Why it was told to stop. */
+  /** Why it was asked to stop. */
   stopReason(): StopReason | undefined;
   /** Has no effect once the attempt is over. */
   later(ms: number, action: () => void): void;
   report(event: AttemptEvent): void;
-  /** Ends the attempt. One that was told to stop and does not succeed has stopped. */
+  /** Ends the attempt. One that was asked to stop and does not succeed has stopped. */
   end(outcome: Outcome, tookMs?: number): void;
   /** Ends its thread, by an error that nothing catches. */
   die(): void;
@@ -69,7 +69,7 @@ export type FakePool = Pool & {
   readonly held: HeldChunk[];
   /** Sizes of all chunks that were run. */
   readonly sizes: number[];
-  /** Jobs that were told to stop, by `seq`, in order. */
+  /** Jobs that were asked to stop, by `seq`, in order. */
   readonly told: number[];
   /** Whether its threads start. */
   canRun: () => boolean;

@@ -47,7 +47,7 @@ describe("the flags of a job", () => {
     assert.equal(standingOf(flags, 1), "running");
   });
 
-  test("only a job that runs is told to stop, and its first reason stays", () => {
+  test("only a job that runs is asked to stop, and its first reason stays", () => {
     const flags = newFlags();
     assert.equal(tellToStop(flags, 0, "cancelled"), false);
     begin(flags, 0, 1);

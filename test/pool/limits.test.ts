@@ -8,7 +8,7 @@ const hourMs = 3_600_000;
 const sweepMs = 20;
 
 describe("a timeout", () => {
-  test("of the task: an attempt that takes longer is told to stop, and not a moment before", async (t) => {
+  test("of the task: an attempt that takes longer is asked to stop, and not a moment before", async (t) => {
     const clock = createFakeClock();
     const { run, heard, pool } = tryPool(t, { clock });
     const waiting = run("waits", "reason");
@@ -16,7 +16,7 @@ describe("a timeout", () => {
     clock.advance(hourMs - sweepMs);
     assert.equal(pool.free(), 0);
     clock.advance(2 * sweepMs);
-    assert.equal(shown(await waiting), `succeeded json "told to stop: the attempt took longer than its timeout"`);
+    assert.equal(shown(await waiting), `succeeded json "asked to stop: the attempt took longer than its timeout"`);
   });
 
   for (const how of ["loop", "signal", "ownFailure", "exit"]) {

@@ -12,7 +12,7 @@ describe("cancel", () => {
     ["ownFailure", "cancelled"],
     ["exit", "cancelled"],
     ["finish", `succeeded json "done"`],
-    ["reason", `succeeded json "told to stop: the job was cancelled"`],
+    ["reason", `succeeded json "asked to stop: the job was cancelled"`],
   ] as const) {
     for (const work of ["cpu", "io"] as const) {
       test(`a job that takes it by ${how} has ${expected} (${work})`, async (t) => {
@@ -66,7 +66,7 @@ describe("cancel", () => {
     assert.deepEqual((await chunks[1])?.map(shown), [`succeeded json "done"`]);
   });
 
-  test("the first reason stays: a cancelled job is cancelled, also when all are told to stop", async (t) => {
+  test("the first reason stays: a cancelled job is cancelled, also when all are asked to stop", async (t) => {
     const clock = createFakeClock();
     const { pool, heard } = tryPool(t, { clock, graceMs: 100 });
     const lease = job("waits", "deaf");
@@ -78,7 +78,7 @@ describe("cancel", () => {
     assert.deepEqual((await waiting).map(shown), ["cancelled"]);
   });
 
-  test("a job is not told to stop by what its place was told before", async (t) => {
+  test("a job is not asked to stop by what its place was told before", async (t) => {
     const { pool, heard } = tryPool(t);
     for (const expected of ["cancelled", "cancelled"]) {
       const lease = job("waits", "signal");

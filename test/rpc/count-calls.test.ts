@@ -74,7 +74,7 @@ suite("a stream counts once, when it ends", () => {
     assert.deepEqual([await counted.open("Results"), await counted.calls("Results")], [0, [["OK", 1]]]);
   });
 
-  test("as CANCELLED when nobody reads on, and the service is told to stop", async () => {
+  test("as CANCELLED when nobody reads on, and the service is asked to stop", async () => {
     let isStopped = false;
     const counted = open({
       async *results() {

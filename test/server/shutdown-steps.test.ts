@@ -64,7 +64,7 @@ describe("stop", () => {
     assert.deepEqual(steps, ["drain", "engine"]);
     clock.advance(drainMs - 1);
     await settle();
-    assert.deepEqual(steps, ["drain", "engine"], "nothing is told to stop before its time");
+    assert.deepEqual(steps, ["drain", "engine"], "nothing is asked to stop before its time");
     ended.fire();
     await settle();
     assert.equal(stopped.is, true);

@@ -180,7 +180,7 @@ test("a damaged job that is cancelled is told, and its result comes to nobody el
   }
 });
 
-test("a job that waits again, was told to stop or was redriven stands as it was written", async () => {
+test("a job that waits again, was asked to stop or was redriven stands as it was written", async () => {
   const store = await open();
   const [again, redriven] = [newJob(whole), newJob()];
   await submit(store, [again, redriven]);

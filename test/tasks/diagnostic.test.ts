@@ -37,7 +37,7 @@ test("sleep takes as long as it was told and says so", async (t) => {
 test("sleep ends at once, with the signal's reason, when the signal aborts before or during it", async (t) => {
   stayAlive(t);
   const hour = create(SleepInputSchema, { durationMs: 3_600_000 });
-  const reason = new Error("told to stop");
+  const reason = new Error("asked to stop");
   const controller = new AbortController();
   const sleeping = sleep.run(hour, fakeContext(undefined, controller.signal));
 

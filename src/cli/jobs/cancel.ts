@@ -5,7 +5,7 @@ import { actionFlags, filterFlags, targetOf } from "./target.ts";
 
 const kinds = {
   cancelled: { text: "cancelled", style: "good" },
-  cancelling: { text: "told to stop", style: "waiting" },
+  cancelling: { text: "asked to stop", style: "waiting" },
   already_final: { text: "was final before", style: "quiet" },
   not_found: { text: "no such job", style: "bad" },
 } as const;
@@ -15,7 +15,7 @@ export const cancel: Command = {
   usage: "cancel [ids...]",
   summary: "cancel jobs: those that wait at once, those that run after a grace",
   notes:
-    "Jobs that wait are CANCELLED at once. Those that run are told to stop, and ended when they have not stopped after " +
+    "Jobs that wait are CANCELLED at once. Those that run are asked to stop, and ended when they have not stopped after " +
     "the server's graceMs; `millpond job` tells when they have. The exit code is 1 when an id is not there.",
   flags: [...filterFlags, ...actionFlags, ...clientFlags, jsonFlag],
   examples: [
@@ -28,7 +28,7 @@ export const cancel: Command = {
     const dryRun = invocation.flags["--dry-run"] === true;
     return withClient(invocation, async (client) => {
       const answered = await client.cancel(target, { dryRun });
-      const done = `${answered.cancelled} cancelled, ${answered.cancelling} told to stop`;
+      const done = `${answered.cancelled} cancelled, ${answered.cancelling} asked to stop`;
       return printAnswers(invocation, answered, { kinds, done, would: "would be cancelled" });
     });
   },

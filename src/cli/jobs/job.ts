@@ -44,7 +44,7 @@ export function jobLines(terminal: Terminal, found: JobInfo): string[] {
     ["key", found.idempotencyKey || undefined],
     ["labels", labelsText(labels) || undefined],
     ["priority", found.priority === 0 ? undefined : String(found.priority)],
-    ["state", isCancelling ? `${state}, told to stop` : state],
+    ["state", isCancelling ? `${state}, asked to stop` : state],
     ["dead because", found.deadReason && deadText[found.deadReason]],
     ["attempt", `${found.attempts} of at most ${found.maxAttempts}`],
     ["redriven", redrives === 0 ? undefined : `${redrives} ${redrives === 1 ? "time" : "times"}`],

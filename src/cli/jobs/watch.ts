@@ -62,7 +62,7 @@ function jobLine(terminal: Terminal, job: JobInfo): string {
   const style = styleOfState(state);
   const shown = style === undefined ? state : terminal.style(style, state);
   const facts = [`attempt ${attempts} of at most ${maxAttempts}`];
-  if (isCancelling) facts.push("told to stop");
+  if (isCancelling) facts.push("asked to stop");
   if (state === "QUEUED" && lastFailure) {
     facts.push(`${lastFailure.reason}: ${lastFailure.message}`, `again at ${moment(runAt)}`);
   }

@@ -137,7 +137,7 @@ function sentence(
     case "running":
       return `it runs${isSuspect(job) ? " in a process of its own" : ""}: attempt ${attempts} of ${maxAttempts}`;
     case "cancelling":
-      return `it was cancelled and told to stop: attempt ${attempts} has not ended yet`;
+      return `it was cancelled and asked to stop: attempt ${attempts} has not ended yet`;
     case "final":
       return deadReason === null ? `it is ${state}` : `it is ${state}: ${deadReasons[deadReason]}`;
     case "delayed":

@@ -38,7 +38,7 @@ type Attempt = {
   readonly relay: ReturnType<typeof createRelayEnd>;
   /** When the job was handed over to its process; null: not yet. */
   startedAt: number | null;
-  /** Why it was told to stop. */
+  /** Why it was asked to stop. */
   stop: StopReason | undefined;
   progress: Progress | undefined;
   /** How it ended, as its process reports. */
@@ -48,7 +48,7 @@ type Attempt = {
 
 /** How long a process may take to start, beside the loading of its task. */
 const startMs = 30_000;
-/** How much later than its own worker a process has to be ended that is told to stop: nothing moves in it any more. */
+/** How much later than its own worker a process has to be ended that is asked to stop: nothing moves in it any more. */
 const slackMs = 10_000;
 /**
  * How long the server outlives a process before it blames the job: whoever kills all processes at once, such as `killall`

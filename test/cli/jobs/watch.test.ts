@@ -33,7 +33,7 @@ test("each kind of update is one line", () => {
   );
   assert.match(
     lineOf({ event: 1, kind: "job", job: { ...job, state: "RUNNING", isCancelling: true } }),
-    /^<waiting>RUNNING {2}attempt 1 of at most 4; told to stop$/,
+    /^<waiting>RUNNING {2}attempt 1 of at most 4; asked to stop$/,
   );
   assert.equal(lineOf({ event: 2, kind: "progress", progress: { fraction: 0.5, note: "" } }), " 50 %");
   assert.equal(

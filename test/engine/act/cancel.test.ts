@@ -43,7 +43,7 @@ describe("by id", () => {
     );
   });
 
-  test("a job that runs is told to stop once the wish is durable", async () => {
+  test("a job that runs is asked to stop once the wish is durable", async () => {
     const jobs = newJobs(1);
     const { canceller, store, stopped, counted, traced, backlog } = await open(jobs);
     const [lease] = await leaseAll(store);

@@ -195,7 +195,7 @@ describe("a job that waits for a worker", () => {
     assert.deepEqual(leased().at(-1), waiting);
   });
 
-  test("and that somebody else has now is dropped without a word; one that runs is told to stop by its fence", async (t) => {
+  test("and that somebody else has now is dropped without a word; one that runs is asked to stop by its fence", async (t) => {
     const { dispatcher, pool, settled, waiting, runs } = await withOneInLine(t);
     dispatcher.abandon(waiting);
     assert.deepEqual(dispatcher.held(), [runs]);

@@ -89,7 +89,7 @@ test("many leases are renewed in bounded batches, one after the other", async (t
   );
 });
 
-test("a job that was cancelled meanwhile is told to stop", async (t) => {
+test("a job that was cancelled meanwhile is asked to stop", async (t) => {
   const { held, answers, cancelled, pass, keeper, lines } = await open(t);
   const lease = newLease();
   held.push(newLease(), lease);

@@ -77,14 +77,14 @@ test("a job that runs runs", async () => {
   assert.deepEqual([cause, text], ["running", "it runs: attempt 1 of 4"]);
 });
 
-test("a job that was cancelled while it runs has been told to stop", async () => {
+test("a job that was cancelled while it runs has been asked to stop", async () => {
   const job = newJob();
   const { cause, text } = await explained({ job }, async (store) => {
     await leaseAll(store);
     await store.cancel({ client: "ada", ids: [job.id], now: t0 });
   });
   assert.equal(cause, "cancelling");
-  assert.equal(text, "it was cancelled and told to stop: attempt 1 has not ended yet");
+  assert.equal(text, "it was cancelled and asked to stop: attempt 1 has not ended yet");
 });
 
 test("a job that is final is final, and when DEAD it says why", async () => {

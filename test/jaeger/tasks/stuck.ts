@@ -6,7 +6,7 @@ import { defineTask } from "../../../src/pool/task.ts";
 export default defineTask({
   name: "stuck",
   pool: "io",
-  description: "Says that it has begun by a file, and goes on until another is there or it is told to stop.",
+  description: "Says that it has begun by a file, and goes on until another is there or it is asked to stop.",
   retry: { maxAttempts: 3, baseMs: 20, maxBackoffMs: 20, jitter: "none" },
   async run(input, ctx) {
     const { path } = input as { readonly path: string };

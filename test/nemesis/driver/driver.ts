@@ -27,7 +27,7 @@ export type DriverOptions = {
   readonly longMs?: number;
   /** How many of about a hundred jobs are slow. Default 4. */
   readonly slowShare?: number;
-  /** Whether jobs go on when they are told to stop. Default: they obey. */
+  /** Whether jobs go on when they are asked to stop. Default: they obey. */
   readonly isDeaf?: boolean;
   /** Share of the moments with new results at which they are acknowledged. Default a half. */
   readonly ackShare?: number;

@@ -24,7 +24,7 @@ export type LoadOptions = {
   readonly longMs: number;
   /** How many of about a hundred jobs are slow. */
   readonly slowShare: number;
-  /** Whether jobs go on when they are told to stop. */
+  /** Whether jobs go on when they are asked to stop. */
   readonly isDeaf: boolean;
 };
 

@@ -32,7 +32,7 @@ export const cancelledStays: Invariant = {
 /** So long may a thread be without a core. */
 const offCoreMs = 50;
 
-/** Whether it is the attempt that was told to stop: its thread had the job already, and had not come to the task's first line. */
+/** Whether it is the attempt that was asked to stop: its thread had the job already, and had not come to the task's first line. */
 function isOnItsWay(run: Run, told: JobHistory["cancels"][number], runs: readonly Run[]): boolean {
   if (told.says !== "CANCELLING" || run.beganAt > told.at + offCoreMs) return false;
   return !runs.some(({ beganAt, finishedAt }) => beganAt <= told.at && (finishedAt ?? 0) > told.at);

@@ -88,7 +88,7 @@ export function createSimulatedPool(parts: SimulatedPoolParts): SimulatedPool {
     },
     onStop(attempt, reason) {
       if (!runs.get(attempt)?.behaviour.obeys) return;
-      const failure = { reason, message: "it was told to stop", retryable: true };
+      const failure = { reason, message: "it was asked to stop", retryable: true };
       attempt.later(random.next() * 3, () => attempt.end({ kind: "failed", failure }));
     },
     onEnd(attempt, outcome) {

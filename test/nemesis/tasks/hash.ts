@@ -21,7 +21,7 @@ export type HashInput = {
   readonly padding?: number;
   /** How long the attempt takes. */
   readonly lastsMs?: number;
-  /** Whether it goes on when it is told to stop. */
+  /** Whether it goes on when it is asked to stop. */
   readonly isDeaf?: boolean;
 };
 

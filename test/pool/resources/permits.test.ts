@@ -33,7 +33,7 @@ suite("permits", () => {
     assert.deepEqual([(await running).map(shown), shown(await waiting)], [["cancelled"], 'succeeded json "1"']);
   });
 
-  test("an attempt that is told to stop waits for none any longer, and leaves its place", async (t) => {
+  test("an attempt that is asked to stop waits for none any longer, and leaves its place", async (t) => {
     const { run, pool, host, server, until } = await tryLines(t, {}, { maxWorkers: 2 });
     const [holds, waits] = [job("line", "wait"), job("line", "x")];
     const holding = pool.run([holds]);

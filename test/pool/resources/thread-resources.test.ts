@@ -231,14 +231,14 @@ suite("a set-up that several attempts wait for", () => {
     return { state, got, attempt: (signal?: AbortSignal) => thread.attempt((value) => got.push(value), signal) };
   }
 
-  test("goes on for the others when one of them is told to stop, and is theirs", async () => {
+  test("goes on for the others when one of them is asked to stop, and is theirs", async () => {
     const { state, got, attempt } = trySlow();
     const stop = new AbortController();
     const first = attempt(stop.signal);
     const others = [attempt(), attempt()];
     await turn();
-    stop.abort(new Error("told to stop"));
-    await assert.rejects(first, /told to stop/);
+    stop.abort(new Error("asked to stop"));
+    await assert.rejects(first, /asked to stop/);
     state.done.resolve("set up");
     await Promise.all(others);
     assert.deepEqual([state.setUps, state.stopped, got], [1, 0, ["set up", "set up"]]);
@@ -249,9 +249,9 @@ suite("a set-up that several attempts wait for", () => {
     const stop = new AbortController();
     const both = [attempt(stop.signal), attempt(stop.signal)];
     await turn();
-    stop.abort(new Error("told to stop"));
+    stop.abort(new Error("asked to stop"));
     const next = attempt();
-    for (const each of both) await assert.rejects(each, /told to stop/);
+    for (const each of both) await assert.rejects(each, /asked to stop/);
     state.done.resolve("set up");
     await next;
     assert.deepEqual([state.setUps, state.stopped, got], [2, 1, ["set up"]]);

@@ -1,6 +1,6 @@
 import { defineTask } from "../../../src/pool/task.ts";
 
-/** Names its process before it does what it is asked to: `end`, or wait until it is told to stop, or for ever. */
+/** Names its process before it does what it is asked to: `end`, or wait until it is asked to stop, or for ever. */
 export default defineTask({
   name: "names",
   pool: "tried",

@@ -3,7 +3,7 @@ import { defineTask, permanent, type TaskContext } from "../../../src/pool/task.
 
 const forever = 2 ** 30;
 
-/** Ways to take being told to stop. */
+/** Ways to take being asked to stop. */
 const ways: { readonly [how: string]: (ctx: TaskContext<undefined>) => unknown } = {
   loop(ctx) {
     for (;;) ctx.throwIfCancelled();

@@ -39,7 +39,7 @@ export function cancelCases(way: Way, server: () => TestServer): void {
     assert.deepEqual([result?.state, result?.failure?.reason, result?.attempts], [JobState.CANCELLED, "cancelled", 0]);
   });
 
-  test("a job that runs is told to stop, and says meanwhile that it was", async (t) => {
+  test("a job that runs is asked to stop, and says meanwhile that it was", async (t) => {
     const gate = await gateFor(t);
     const own = client();
     const job = { task: "gate", input: json({ port: gate.port, stubborn: true }) };
@@ -47,7 +47,7 @@ export function cancelCases(way: Way, server: () => TestServer): void {
     const held = await gate.next();
     const { answers, cancelling } = await own.cancelJobs({ jobIds: [held.jobId] });
     const shown = (await own.getJob({ jobId: held.jobId })).job;
-    held.fail(); // who is told to stop and fails is not tried again
+    held.fail(); // who is asked to stop and fails is not tried again
     const final = await whenFinal(own, held.jobId);
 
     assert.deepEqual([answers[0]?.kind, answers[0]?.state, cancelling], [Kind.CANCELLING, JobState.RUNNING, 1n]);

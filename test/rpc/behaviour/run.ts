@@ -131,7 +131,7 @@ export function runCases(way: Way, server: () => TestServer): void {
     );
   });
 
-  test("the call's deadline is the job's: one that runs is told to stop", async (t) => {
+  test("the call's deadline is the job's: one that runs is asked to stop", async (t) => {
     const gate = await gateFor(t);
     const own = client();
     const job = { task: "gate", input: json({ port: gate.port }) };

@@ -161,8 +161,8 @@ test("a job that stops waiting gets no connection, and takes none from those beh
   const stop = new AbortController();
   const stopped = next(stop.signal);
   const behind = next(never);
-  stop.abort(new Error("told to stop"));
-  await assert.rejects(stopped, /told to stop/);
+  stop.abort(new Error("asked to stop"));
+  await assert.rejects(stopped, /asked to stop/);
   await end();
   assert.deepEqual(await behind, { connection });
 });

@@ -59,7 +59,7 @@ suite("email.send", { concurrency: true }, () => {
     });
   }
 
-  test("that gets no answer to a whole mail fails before its attempt is told to stop", async (t) => {
+  test("that gets no answer to a whole mail fails before its attempt is asked to stop", async (t) => {
     const sender = await openSender(t, { answer: at("whole", new Promise<never>(() => {})) });
     const seen: string[] = [];
     // a machine that is too slow for a mail within the first of these times is asked again
@@ -82,12 +82,12 @@ suite("email.send", { concurrency: true }, () => {
     const asked = Promise.withResolvers<Answer>();
     const answer = ({ stage }: Asked) => {
       if (stage !== "to") return "take";
-      stop.abort(new Error("told to stop"));
+      stop.abort(new Error("asked to stop"));
       return asked.promise;
     };
     const sender = await openSender(t, { answer });
 
-    await assert.rejects(sender.send({}, { signal: stop.signal }), /told to stop/);
+    await assert.rejects(sender.send({}, { signal: stop.signal }), /asked to stop/);
 
     asked.resolve("take");
     assert.deepEqual(sender.server.taken, []);
@@ -96,7 +96,7 @@ suite("email.send", { concurrency: true }, () => {
   test("that is cancelled after the mail is whole waits for the answer, for the mail may be on its way", async (t) => {
     const stop = new AbortController();
     const answer = ({ stage }: Asked) => {
-      if (stage === "whole") stop.abort(new Error("told to stop"));
+      if (stage === "whole") stop.abort(new Error("asked to stop"));
       return "take" as const;
     };
     const sender = await openSender(t, { answer });

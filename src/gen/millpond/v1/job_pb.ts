@@ -132,7 +132,7 @@ export type JobSpec = Message<"millpond.v1.JobSpec"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * The job's deadline: no attempt starts after it, and one that runs then is told to stop. In the future, and behind
+   * The job's deadline: no attempt starts after it, and one that runs then is asked to stop. In the future, and behind
    * `run_at`. Absent: none.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 9;

@@ -840,7 +840,7 @@ export type CancelJobsResponse = Message<"millpond.v1.CancelJobsResponse"> & {
   cancelled: bigint;
 
   /**
-   * Jobs that run and were told to stop.
+   * Jobs that run and were asked to stop.
    *
    * @generated from field: uint64 cancelling = 4;
    */
@@ -900,7 +900,7 @@ export const CancelAnswer_Kind = {
   CANCELLED: 1,
 
   /**
-   * It runs and was told to stop; its result tells how it ended.
+   * It runs and was asked to stop; its result tells how it ended.
    *
    * @generated from enum value: KIND_CANCELLING = 2;
    */
@@ -1191,7 +1191,7 @@ export const ExplainJobResponse_Cause = {
   RUNNING: 1,
 
   /**
-   * It runs and was told to stop.
+   * It runs and was asked to stop.
    *
    * @generated from enum value: CAUSE_CANCELLING = 2;
    */
@@ -1882,7 +1882,7 @@ export const WorkerPoolService: GenService<{
     output: typeof RunResponseSchema;
   },
   /**
-   * Cancels jobs: those that wait at once; those that run are told to stop, and ended after a grace.
+   * Cancels jobs: those that wait at once; those that run are asked to stop, and ended after a grace.
    *
    * @generated from rpc millpond.v1.WorkerPoolService.CancelJobs
    */
