@@ -11,7 +11,7 @@ export type DetachResult = ReturnType<typeof createDetachResult>;
 
 /** What becomes of results whose job goes its own way: by removal, or back into the queue. */
 export function createDetachResult(db: DatabaseSync, tables: Tables) {
-  const { bytesOf, channels, counters, history, ownersOf } = tables;
+  const { bytesOf, channels, counters, history, ownersOf, resultCache } = tables;
   const find = prepareQuery<[ending: Bytes, id: Bytes, task: number]>(
     db,
     "SELECT ending, job.id, job.task FROM ended CROSS JOIN job ON job.seq = ended.seq WHERE ended.seq = ?",
@@ -75,7 +75,8 @@ export function createDetachResult(db: DatabaseSync, tables: Tables) {
     },
     /** Removes the first result of a channel, with its job if that is there. */
     removeResult: (row: EndedNumbers): void => {
-      const [seq] = row;
+      const [seq, , , channel] = row;
+      resultCache.forget(channel);
       if (seq > 0) uncount(originOf(row));
       eraseEnded.run(seq);
       if (seq > 0) eraseRest(row);

@@ -6,7 +6,7 @@ import { areRight, isBound } from "../integrity/checked-rows.ts";
 import { substituteEnding } from "../jobs/known-job.ts";
 import type { BytesWriter } from "../thread/bytes.ts";
 import { type Bytes, endedColumns, endedNumbers, type EndedNumbers } from "../jobs/job-rows.ts";
-import { textOfId, toNumberColumn } from "../thread/columns.ts";
+import { textOfId } from "../thread/columns.ts";
 import { prepareQuery, prepareTuples } from "../thread/connection.ts";
 import type { Calls } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
@@ -15,7 +15,7 @@ const checksumAt = endedColumns.length;
 const endingAt = checksumAt + 1;
 
 /** Reads a channel's results and acknowledges them. */
-export function createResults(db: DatabaseSync, { channels, damage, names }: Tables) {
+export function createResults(db: DatabaseSync, { channels, damage, names, resultCache }: Tables) {
   const after = prepareTuples(
     db,
     `SELECT ${endedNumbers}, ending, id, task FROM ended INDEXED BY ended_position
@@ -42,15 +42,12 @@ export function createResults(db: DatabaseSync, { channels, damage, names }: Tab
     return substituteEnding(job, { attempts, crashes, redrives, finishedAt }, damage.found("output", job.id));
   }
 
-  function results(request: Calls["results"]["request"], output: BytesWriter): Calls["results"]["answer"] {
-    const { client, afterCursor, limit, maxBytes } = request;
+  /** Row by row: one that is not delivered may be as long as an output may be. */
+  function readRows(channel: number, from: number, limit: number, maxBytes: number) {
     const cursors: number[] = [];
     const endings: Uint8Array[] = [];
-    const channel = channelOf(client, request.channel);
     let total = 0;
-    // row by row: one that is not delivered may be as long as an output may be
-    const found = channel ? after.iterate(channel.id, Math.max(afterCursor, channel.acked), limit) : [];
-    for (const row of found as unknown as Iterable<Row>) {
+    for (const row of after.iterate(channel, from, limit) as unknown as Iterable<Row>) {
       const stored = row[endingAt] as Bytes;
       total += stored.length;
       if (endings.length > 0 && total > maxBytes) break;
@@ -59,10 +56,22 @@ export function createResults(db: DatabaseSync, { channels, damage, names }: Tab
       cursors.push(row[4]);
       endings.push(ending);
     }
-    for (const ending of endings) output.put(ending);
-    const endingBytes = toNumberColumn(endings, ({ length }) => length);
+    return { cursors, endings, sizes: endings.map(({ length }) => length) };
+  }
+
+  function results(request: Calls["results"]["request"], output: BytesWriter): Calls["results"]["answer"] {
+    const { client, afterCursor, limit, maxBytes } = request;
+    const channel = channelOf(client, request.channel);
     const { last, acked } = channel ?? { last: 0, acked: 0 };
-    return { results: { cursor: Float64Array.from(cursors), endingBytes }, lastCursor: last, ackedCursor: acked };
+    const from = Math.max(afterCursor, acked);
+    const none = { cursors: [], endings: [], sizes: [] };
+    const read =
+      channel && limit > 0 && from < last
+        ? (resultCache.take(channel, from, limit, maxBytes) ?? readRows(channel.id, from, limit, maxBytes))
+        : none;
+    for (const each of read.endings) output.put(each);
+    const found = { cursor: Float64Array.from(read.cursors), endingBytes: Float64Array.from(read.sizes) };
+    return { results: found, lastCursor: last, ackedCursor: acked };
   }
 
   /** A channel with a name: other results are not read. */

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { Channel, Channels } from "../channels/channels.ts";
+import type { ResultCache } from "../channels/result-cache.ts";
 import { bindingOf, createRowWriter } from "../integrity/checked-rows.ts";
 import type { Counters } from "./counters.ts";
 import { endedColumns } from "./job-rows.ts";
@@ -17,7 +18,7 @@ export type EndedJob = Pick<
   readonly deadReason: number | null;
 };
 
-export function createEndedJobs(db: DatabaseSync, channels: Channels, counters: Counters) {
+export function createEndedJobs(db: DatabaseSync, channels: Channels, resultCache: ResultCache, counters: Counters) {
   const rows = createRowWriter(db, "INSERT INTO ended", endedColumns, ["ending"]);
   return {
     /** Makes a job final, with a result in its channel; written by `flush`. Counts it in its new state. */
@@ -29,6 +30,7 @@ export function createEndedJobs(db: DatabaseSync, channels: Channels, counters: 
       // biome-ignore format: one line per kind of column
       rows.add([seq, client, pool, channel.id, cursor, state, attempts, fence, crashes, redrives, runAt, startedAt, finishedAt,
           job.deadReason, bytes], [ending], bindingOf(ending));
+      resultCache.add(channel, ending);
       counters.add(pool, state, 1);
       counters.addBytes(state, bytes);
       return channel;

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { createChannels } from "../channels/channels.ts";
+import { createResultCache } from "../channels/result-cache.ts";
 import { createDamage } from "../integrity/damage.ts";
 import { createCounters } from "../jobs/counters.ts";
 import { createEndedJobs } from "../jobs/ended-jobs.ts";
@@ -18,13 +19,14 @@ export type Tables = ReturnType<typeof createTables>;
 export function createTables(db: DatabaseSync, onDamage: (sentence: string) => void) {
   const names = createNames(db);
   const channels = createChannels(db);
+  const resultCache = createResultCache();
   const counters = createCounters(db, names);
   const history = createHistory(db);
   const knownJob = createKnownJob(db, names, channels, history);
   const damage = createDamage(onDamage);
   return {
-    ...{ names, channels, counters, damage, history, ...knownJob },
-    ended: createEndedJobs(db, channels, counters),
+    ...{ names, channels, resultCache, counters, damage, history, ...knownJob },
+    ended: createEndedJobs(db, channels, resultCache, counters),
     keys: createIdempotencyKeys(db, names, damage),
     leases: createLeases(db, knownJob),
     overrides: createPoolOverrides(db, damage),
