@@ -1,8 +1,8 @@
-/** Where the `millpond` command starts. */
+/** Entry point of the `millpond` command. */
 import { keepCompiledCode } from "./code-cache.ts";
 
 keepCompiledCode(process.env);
-// grpc-js, loaded by the commands, writes to standard error what it also throws: it would be said twice
+// grpc-js, which commands load, also writes the errors that it throws to standard error: they would be printed twice
 process.env["GRPC_VERBOSITY"] ??= "NONE";
 
 const { runProgram } = await import("./cli/program.ts");

@@ -1,4 +1,4 @@
-/** What a command is, and how it reads its flags. Nothing here knows the library that parses the command line. */
+/** The type of a command, and helpers to read its flags. Independent of the library that parses the command line. */
 import type { Terminal } from "./print/terminal.ts";
 
 /** A flag of a command. */
@@ -6,18 +6,18 @@ export type Flag = {
   /** `--follow`, `--channel <name>` (takes a value) or `--json [input]` (may take one). */
   readonly usage: string;
   readonly doc: string;
-  /** What the flag means when it comes without the value it may take. */
+  /** The value of the flag when it is given without one. */
   readonly bare?: string;
-  /** May come several times; all its values are kept. */
+  /** The flag may be repeated; all its values are kept. */
   readonly repeats?: boolean;
 };
 
-/** Values by flag, such as `--channel`. A flag without a value is true, one that repeats has all of its values. */
+/** Values by flag, such as `--channel`. A flag without a value is true, a repeatable one has all of its values. */
 export type FlagValues = { readonly [flag: string]: string | true | readonly string[] | undefined };
 
-/** One call of a command. */
+/** One invocation of a command. */
 export type Invocation = {
-  /** One for each name in the command's `usage`; for `[ids...]` any number. */
+  /** One for each argument in the command's `usage`; any number for `[ids...]`. */
   readonly args: readonly string[];
   readonly flags: FlagValues;
   readonly env: { readonly [name: string]: string | undefined };
@@ -30,15 +30,15 @@ export type Command = {
   readonly usage: string;
   /** One line for the list of commands. */
   readonly summary: string;
-  /** What else is to be known, for `--help`. */
+  /** Further explanation for `--help`. */
   readonly notes?: string;
-  /** A function, where only this command should take the time to find out. */
+  /** A function if they are expensive to compute, so that only this command pays for it. */
   readonly flags: readonly Flag[] | (() => Promise<readonly Flag[]>);
   /** Command lines for `--help`. */
   readonly examples: readonly string[];
-  /** Goes on when its output is no longer read. */
+  /** Continues when its output is no longer read. */
   readonly outlivesReader?: true;
-  /** Resolves with the exit code. What it throws is shown as one line. */
+  /** Resolves with the exit code. An error is printed as one line. */
   run(invocation: Invocation): Promise<number>;
 };
 
@@ -46,12 +46,12 @@ export async function flagsOf({ flags }: Pick<Command, "flags">): Promise<readon
   return typeof flags === "function" ? await flags() : flags;
 }
 
-/** A command line that makes no sense: shown as one line, exit code 2. */
+/** An invalid command line: printed as one line, with exit code 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** The switch that every command has. `submit` has its own, which may take a value too. */
+/** The switch that every command has. `submit` has its own, which may also take a value. */
 export const jsonFlag: Flag = { usage: "--json", doc: "print JSON, for programs" };
 
 /** Whether a switch was given. */
@@ -65,7 +65,7 @@ export function flagText(flags: FlagValues, flag: string): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
-/** The values of a flag that repeats. */
+/** The values of a repeatable flag. */
 export function listOf(flags: FlagValues, flag: string): readonly string[] {
   const values = flags[flag];
   return Array.isArray(values) ? (values as readonly string[]) : [];

@@ -1,27 +1,27 @@
-/** Connects a command to a server: the flags that name it, and the message when it does not answer. */
+/** Connects a command to a server: the flags with its address, and the error when it does not answer. */
 import type { ConnectOptions, MillpondClient } from "../../clients/typescript/index.ts";
 import { type Flag, type Invocation, flagText, UsageError } from "./command.ts";
 
 const defaultAddress = "127.0.0.1:7717";
-/** Few: a person who types a command prefers an error at once. */
+/** Few, because a person who types a command prefers an early error. */
 const retries = 2;
 
-/** The flags of every command that asks a server. */
+/** The flags of every command that calls a server. */
 export const clientFlags: readonly Flag[] = [
   { usage: "--address <host:port>", doc: `the server's gRPC port (or MILLPOND_ADDRESS; default: ${defaultAddress})` },
   {
     usage: "--client <name>",
-    doc: "who you are; a client sees only its own jobs (or MILLPOND_CLIENT; default: anonymous)",
+    doc: "your client name; a client sees only its own jobs (or MILLPOND_CLIENT; default: anonymous)",
   },
 ];
 
-/** Has to be called with inputs and outputs before they are printed: the server describes the messages among them. */
-export type Learn = (values: readonly unknown[]) => Promise<void>;
+/** Fetches descriptors of the message types among these inputs and outputs; call it before printing them. */
+export type LearnTypes = (values: readonly unknown[]) => Promise<void>;
 
-/** Runs an action with a client and closes it afterwards. Errors of the client have the remedy. */
+/** Runs an action with a client and closes it afterwards. Errors of the client contain the remedy. */
 export async function withClient<T>(
   { flags, env }: Invocation,
-  action: (client: MillpondClient, learn: Learn) => Promise<T>,
+  action: (client: MillpondClient, learn: LearnTypes) => Promise<T>,
   options: Pick<ConnectOptions, "reconnectMs"> = {},
 ): Promise<T> {
   const address = flagText(flags, "--address") ?? (env.MILLPOND_ADDRESS || defaultAddress);
@@ -34,8 +34,8 @@ export async function withClient<T>(
   }
   const { connect, createConnection, MillpondClientError } = await import("../../clients/typescript/index.ts");
   const client = connect({ address, client: name, retries, ...options });
-  const learn: Learn = async (values) => {
-    if (!values.some(isUnread)) return;
+  const learn: LearnTypes = async (values) => {
+    if (!values.some(isUnknown)) return;
     const { learnTypes } = await import("./print/learned-types.ts");
     await learnTypes(values, () => createConnection({ address, client: name, keepaliveMs: 0 }));
   };
@@ -51,6 +51,6 @@ export async function withClient<T>(
 }
 
 /** Whether a value is a message of a type that the client does not know. */
-function isUnread(value: unknown): boolean {
+function isUnknown(value: unknown): boolean {
   return (value as { readonly $typeName?: string } | null | undefined)?.$typeName === "google.protobuf.Any";
 }

@@ -1,4 +1,4 @@
-/** How the process ends: at once, and after a failure with a last line that has the remedy. */
+/** Ends the process at once; after a failure, with a last line that contains the remedy. */
 import { systemClock } from "../../clients/typescript/clock.ts";
 import { messageOf, MillpondError } from "../errors.ts";
 import { beforeExec } from "../lifecycle.ts";
@@ -7,10 +7,10 @@ import type { Terminal } from "./print/terminal.ts";
 
 /** The store or another part failed for good (EX_SOFTWARE of sysexits.h). */
 export const failedExitCode = 70;
-/** How long the server may take to notify its callers. What it held is on disk, or was not accepted. */
+/** How long the server may take to notify its callers. Its jobs are on disk, or were not accepted. */
 const stopMs = 1_200;
 
-/** Stops what still stands and ends the process. Never resolves. */
+/** Stops the parts of the server that still run and ends the process. Never resolves. */
 export async function endFailed(
   server: Pick<RunningServer, "stop" | "store" | "logged">,
   error: Error,
@@ -19,20 +19,20 @@ export async function endFailed(
   const stopping = server.stop().catch(() => undefined); // the first failure is the one to report
   await Promise.race([stopping, systemClock.sleep(stopMs)]);
   await server.logged();
-  terminal.complain(`millpond: ${failureText(server.store, error)}`);
+  terminal.printError(`millpond: ${failureText(server.store, error)}`);
   exitAtOnce(failedExitCode);
 }
 
-/** Ends the process for an error that nothing caught: what is in memory cannot be trusted, what is on disk can. */
+/** Ends the process after an uncaught error: the state in memory cannot be trusted, that on disk can. */
 export function endBroken(error: unknown, terminal: Terminal): never {
-  if (error instanceof Error) terminal.complain(error.stack ?? "");
-  terminal.complain(
+  if (error instanceof Error) terminal.printError(error.stack ?? "");
+  terminal.printError(
     `millpond: the server failed and has ended: ${messageOf(error)}; this should not happen: start it again`,
   );
   exitAtOnce(failedExitCode);
 }
 
-/** The error of a stop that left something behind: all of it, in one line. */
+/** One error, in one line, for everything that failed during a stop. */
 export function uncleanStop(error: unknown): Error {
   const parts: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];
   const sentences = parts.map((part) =>
@@ -41,7 +41,7 @@ export function uncleanStop(error: unknown): Error {
   return new Error(sentences.join(", "), { cause: error });
 }
 
-/** What failed and what to do, in one line. */
+/** What failed and the remedy, in one line. */
 export function failureText(store: string, error: Error): string {
   const what = messageOf(error).replace(/\s*\n\s*/g, " ");
   if (error instanceof MillpondError && error.reason === "store_failed") {
@@ -51,16 +51,16 @@ export function failureText(store: string, error: Error): string {
 }
 
 /**
- * Ends the process now, whatever its threads do. `process.exit` waits for every thread, and one that is ended in the middle
- * of its boot may never end; so the process turns into another that does nothing but end. Where that is not possible
- * (Windows), it is `process.exit`. Listeners of `exit` are not called.
+ * Ends the process now, whatever its threads do. `process.exit` waits for every thread, and one that is terminated
+ * while it starts may never end; so the process replaces itself (exec) by a program that only exits. Where exec is not
+ * available (Windows), calls `process.exit`. Listeners of `exit` are not called.
  */
 export function exitAtOnce(code: number): never {
   for (const end of beforeExec) end();
   try {
     process.execve?.(process.execPath, [process.execPath, "--eval", `process.exit(${code})`], {});
   } catch {
-    // this platform has none
+    // exec is not available
   }
   process.exit(code);
 }

@@ -6,7 +6,7 @@ const maxValueLength = 200;
 
 export const labelFlag: Flag = {
   usage: "--label <name=value>",
-  doc: `a label of the job; may be given up to ${maxLabels} times`,
+  doc: `a label of the job; may be repeated up to ${maxLabels} times`,
   repeats: true,
 };
 
@@ -16,7 +16,7 @@ export function labelsOf(flags: FlagValues): { readonly [name: string]: string }
   if (given.length === 0) return undefined;
   const labels = Object.fromEntries(given);
   const count = Object.keys(labels).length;
-  if (count < given.length) throw new UsageError("--label gives one name twice: give each once");
+  if (count < given.length) throw new UsageError("--label has one name twice: use each name once");
   if (count > maxLabels) throw new UsageError(`--label is given ${count} times: at most ${maxLabels} are possible`);
   return labels;
 }

@@ -47,14 +47,14 @@ export const commands: readonly Command[] = [
   ],
 ];
 
-/** First words of commands whose names have two. */
+/** Groups: the first word of commands with a two-word name. */
 const groups: { readonly [name: string]: string } = {
   dead: "list, show, redrive and delete dead letters",
   pools: "list, pause, resume and resize pools, and advise on their size",
   task: "write tasks of your own",
 };
 
-/** First two words of a command line that stand for a command. */
+/** Abbreviations: the first two words of a command line, and the command that they stand for. */
 const shorthands: { readonly [words: string]: readonly string[] } = {
   "pools --watch": ["pools", "list", "--watch"],
   "pools --advise": ["pools", "advise"],
@@ -62,7 +62,7 @@ const shorthands: { readonly [words: string]: readonly string[] } = {
 
 const usageExitCode = 2;
 
-/** What a run of the program needs from outside. */
+/** The environment of a run of the program. */
 export type ProgramInput = {
   /** Without the program's name. */
   readonly args: readonly string[];
@@ -70,7 +70,7 @@ export type ProgramInput = {
   readonly terminal: Terminal;
 };
 
-/** Runs the program; resolves with its exit code, never rejects. A mistake is one line on standard error. */
+/** Runs the program and resolves with its exit code; never rejects. An error is printed as one line on standard error. */
 export async function runProgram({ args: given, env, terminal }: ProgramInput): Promise<number> {
   const shorthand = shorthands[given.slice(0, 2).join(" ")];
   const args = shorthand ? [...shorthand, ...given.slice(2)] : given;
@@ -127,12 +127,12 @@ export async function runProgram({ args: given, env, terminal }: ProgramInput): 
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0; // help or version was printed
     const { line, exitCode } = inOneLine(error, helpOf(args));
-    terminal.complain(`millpond: ${line}`);
+    terminal.printError(`millpond: ${line}`);
     return exitCode;
   }
 }
 
-/** The message for an error, and the exit code. Only a StartError may take several lines: it lists mistakes. */
+/** The message for an error, and the exit code. Only a StartError may have several lines, because it lists mistakes. */
 function inOneLine(error: unknown, help: string): { readonly line: string; readonly exitCode: number } {
   if (error instanceof StartError) return { line: error.message, exitCode: error.exitCode };
   if (error instanceof UsageError) return { line: printable(error.message), exitCode: usageExitCode };

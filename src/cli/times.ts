@@ -1,4 +1,4 @@
-/** Durations and moments as people type them. */
+/** Parses durations and times from the command line. */
 import { systemClock } from "../../clients/typescript/clock.ts";
 import { type FlagValues, flagText, UsageError } from "./command.ts";
 
@@ -31,23 +31,23 @@ export function durationOf(
   return ms;
 }
 
-/** The value of a flag that takes a moment; undefined when it was not given. Throws a UsageError. */
+/** The value of a flag that takes a time; undefined when it was not given. Throws a UsageError. */
 export function momentOf(flags: FlagValues, flag: string): Date | undefined {
   const text = flagText(flags, flag);
   if (text === undefined) return undefined;
   return parseMoment(text) ?? refuseMoment(flag, text);
 }
 
-/** A moment, or a duration from now on. */
+/** A time, or a duration from now. */
 export function momentAheadOf(flags: FlagValues, flag: string): Date | undefined {
   const text = flagText(flags, flag);
   if (text === undefined) return undefined;
   const ms = parseDuration(text);
   if (ms !== undefined && ms <= yearMs) return new Date(systemClock.now() + ms);
-  return parseMoment(text) ?? refuseMoment(flag, text, "a duration of at most 365d from now on, such as 10m, or ");
+  return parseMoment(text) ?? refuseMoment(flag, text, "a duration of at most 365d from now, such as 10m, or ");
 }
 
-/** A moment, or a duration before now. */
+/** A time, or a duration before now. */
 export function momentAgoOf(flags: FlagValues, flag: string): Date | undefined {
   const text = flagText(flags, flag);
   if (text === undefined) return undefined;
@@ -56,7 +56,7 @@ export function momentAgoOf(flags: FlagValues, flag: string): Date | undefined {
   return parseMoment(text) ?? refuseMoment(flag, text, "a duration of at most 365d ago, such as 10m, or ");
 }
 
-/** ISO 8601 with a date at least; without a zone it is the machine's. */
+/** ISO 8601 with at least a date; without a zone, in the machine's time zone. */
 function parseMoment(text: string): Date | undefined {
   const [, day, time = "T00:00", zone = ""] =
     /^(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?)?(Z|[+-]\d\d:\d\d)?$/.exec(text) ?? [];
@@ -66,7 +66,7 @@ function parseMoment(text: string): Date | undefined {
   return Number.isNaN(date.getTime()) ? undefined : date;
 }
 
-/** `Date` takes 30 February for 2 March. */
+/** Refuses dates such as 30 February, which `Date` turns into 2 March. */
 function isInCalendar(day: string): boolean {
   const date = new Date(`${day}T00:00Z`);
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day);

@@ -132,7 +132,7 @@ suite("commands that act", () => {
 
     const text = outputOf(await millpond("cancel", queued, running));
     assert.match(text, new RegExp(`^${queued} +cancelled +CANCELLED$`, "m"));
-    assert.match(text, new RegExp(`^${running} +asked to stop +RUNNING$`, "m"));
+    assert.match(text, new RegExp(`^${running} +stopping +RUNNING$`, "m"));
     const again = await millpond("cancel", queued, nowhere, "--json");
     assert.equal(again.code, 1);
     assert.deepEqual(
@@ -153,9 +153,9 @@ suite("commands that act", () => {
       outputOf(await millpond("cancel", ...filter, "--dry-run")),
       "2 jobs would be cancelled; nothing was changed",
     );
-    assert.equal(outputOf(await millpond("cancel", ...filter)), "2 jobs matched: 2 cancelled, 0 asked to stop");
+    assert.equal(outputOf(await millpond("cancel", ...filter)), "2 jobs matched: 2 cancelled, 0 stopping");
     assert.match(outputOf(await millpond("job", kept)), /^state +QUEUED$/m);
-    assert.equal(outputOf(await millpond("cancel", "--all")), "1 job matched: 1 cancelled, 0 asked to stop");
+    assert.equal(outputOf(await millpond("cancel", "--all")), "1 job matched: 1 cancelled, 0 stopping");
     assert.match(outputOf(await millpond("cancel", "--all")), /^0 jobs matched/);
   });
 
@@ -183,7 +183,10 @@ suite("commands that act", () => {
     assert.match(whole.history[0].failure.stack, /^TaskError: no way\n/);
 
     const other = await submitted(millpond, ...waiting);
-    assert.match(complaintOf(await millpond("dead", "show", other)), /is QUEUED, no dead letter: see millpond job/);
+    assert.match(
+      complaintOf(await millpond("dead", "show", other)),
+      /is QUEUED and not a dead letter: see millpond job/,
+    );
     assert.match(complaintOf(await millpond("dead", "show", nowhere)), /no job "01990000/);
   });
 

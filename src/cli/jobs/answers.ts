@@ -1,26 +1,26 @@
-/** What became of jobs that an action named: a line for each id, or one line about all that a filter meant. */
+/** Prints the outcome of an action on jobs: a line for each id, or one line about all jobs that a filter selected. */
 import { type Invocation, isOn } from "../command.ts";
 import { type Style, table } from "../print/terminal.ts";
 
-/** What an action answers, whatever the action. */
+/** The response to any action on jobs. */
 export type Answered = {
   readonly answers: readonly { readonly jobId: string; readonly kind: string; readonly state: string | undefined }[];
   readonly matched: number;
 };
 
-/** In the words of one action. */
+/** The texts of one action. */
 export type Wording = {
-  /** What became of each kind of job, such as `{not_dead: "is not dead"}`. */
+  /** Text and style for each kind of answer, such as `not_dead`: "is not dead". */
   readonly kinds: { readonly [kind: string]: { readonly text: string; readonly style: Style } };
-  /** What the action did to those that a filter meant, such as `3 redriven`. */
+  /** What the action did to the jobs that a filter selected, such as `3 redriven`. */
   readonly done: string;
-  /** What `--dry-run` prints about them, such as `would be redriven`. */
+  /** What `--dry-run` prints about these jobs, such as `would be redriven`. */
   readonly would: string;
 };
 
 /**
- * Prints the answers; resolves to the exit code: 1 when a job that was named was not there or could not be acted on, so
- * that a script notices.
+ * Prints the answers and returns the exit code: 1 if an id was not found or its job was in the wrong state, so that
+ * scripts notice.
  */
 export function printAnswers({ flags, terminal }: Invocation, answered: Answered, wording: Wording): number {
   const { answers, matched } = answered;

@@ -49,7 +49,7 @@ export const deadList: Command = {
         String(attempts),
         shortened(`${result?.failure?.reason ?? ""}: ${result?.failure?.message ?? ""}`, 80),
       ]);
-      if (rows.length === 0) terminal.complain("no dead letters");
+      if (rows.length === 0) terminal.printError("no dead letters");
       else for (const each of table(terminal, columns, rows)) terminal.print(each);
       return 0;
     });
@@ -59,7 +59,7 @@ export const deadList: Command = {
 /** Shows one dead letter with its input. */
 export const deadShow: Command = {
   usage: "dead show <id>",
-  summary: "show one dead letter: why it died, every attempt, its input",
+  summary: "show one dead letter: why it failed, every attempt, its input",
   flags: [...clientFlags, jsonFlag],
   examples: ["millpond dead show 01990000-0000-7000-8000-000000000000"],
   run: (invocation) =>
@@ -67,7 +67,7 @@ export const deadShow: Command = {
       const { args, flags, terminal } = invocation;
       const found = await client.getJob(args[0] as string, { withInput: true });
       if (found.state !== "DEAD") {
-        throw new Error(`job ${found.id} is ${found.state}, no dead letter: see millpond job ${found.id}`);
+        throw new Error(`job ${found.id} is ${found.state} and not a dead letter: see millpond job ${found.id}`);
       }
       await learn([found.input]);
       if (isOn(flags, "--json")) {
@@ -91,8 +91,8 @@ const redriveKinds = {
 /** Puts dead letters back into the queue. */
 export const deadRedrive: Command = {
   usage: "dead redrive [ids...]",
-  summary: "run dead letters again, with all their attempts before them",
-  notes: "The exit code is 1 when an id is not there or is not DEAD.",
+  summary: "run dead letters again, with a full set of attempts",
+  notes: "The exit code is 1 when an id is not found or its job is not DEAD.",
   flags: [
     ...filterFlags,
     ...deadFilterFlags,
@@ -129,7 +129,7 @@ const deleteKinds = {
 export const deadDelete: Command = {
   usage: "dead delete [ids...]",
   summary: "remove dead letters for good",
-  notes: "Other final jobs can be named by their ids too. The exit code is 1 when an id is not there or cannot go.",
+  notes: "Other final jobs can be deleted by id, too. The exit code is 1 when an id is not found or cannot be deleted.",
   flags: [...filterFlags, ...deadFilterFlags, ...actionFlags, ...clientFlags, jsonFlag],
   examples: [
     "millpond dead delete 01990000-0000-7000-8000-000000000000",

@@ -4,10 +4,10 @@ import { moment } from "../print/format.ts";
 import { styleOfState } from "./results.ts";
 import { printFacts } from "../print/terminal.ts";
 
-/** Says why a job is not running now. */
+/** Explains why a job is not running now. */
 export const explain: Command = {
   usage: "explain <id>",
-  summary: "say why a job is not running now",
+  summary: "explain why a job is not running now",
   flags: [...clientFlags, jsonFlag],
   examples: ["millpond explain 01990000-0000-7000-8000-000000000000"],
   run: (invocation) =>

@@ -10,7 +10,7 @@ import { type Fact, factLines, printable, table, type Terminal } from "../print/
 /** Shows one job. */
 export const job: Command = {
   usage: "job <id>",
-  summary: "show one job: where it stands, the attempts that failed, and its result once final",
+  summary: "show one job: its state, its failed attempts, and its result once it is final",
   flags: [...clientFlags, jsonFlag],
   examples: ["millpond job 01990000-0000-7000-8000-000000000000"],
   run: (invocation) =>
@@ -34,7 +34,7 @@ export function jobAsJson({ result, input, ...facts }: JobInfo): object {
   };
 }
 
-/** A job as lines of names and values; what is unknown is left out. Then its attempts that failed, as a table. */
+/** A job as lines of names and values, without unknown ones, followed by a table of its failed attempts. */
 export function jobLines(terminal: Terminal, found: JobInfo): string[] {
   const { state, progress, result, lastFailure, isCancelling, redrives, labels } = found;
   const facts: readonly Fact[] = [
@@ -44,7 +44,7 @@ export function jobLines(terminal: Terminal, found: JobInfo): string[] {
     ["key", found.idempotencyKey || undefined],
     ["labels", labelsText(labels) || undefined],
     ["priority", found.priority === 0 ? undefined : String(found.priority)],
-    ["state", isCancelling ? `${state}, asked to stop` : state],
+    ["state", isCancelling ? `${state}, stopping` : state],
     ["dead because", found.deadReason && deadText[found.deadReason]],
     ["attempt", `${found.attempts} of at most ${found.maxAttempts}`],
     ["redriven", redrives === 0 ? undefined : `${redrives} ${redrives === 1 ? "time" : "times"}`],
@@ -64,7 +64,7 @@ export function jobLines(terminal: Terminal, found: JobInfo): string[] {
 
 const deadText: { readonly [reason in DeadReasonName]: string } = {
   exhausted: "exhausted: its attempts are used up",
-  permanent: "permanent: trying again cannot help",
+  permanent: "permanent: a retry cannot help",
   expired: "expired: its deadline passed",
   poison: "poison: it was running in several processes that died",
 };
@@ -89,7 +89,7 @@ function historyLines(terminal: Terminal, history: readonly AttemptInfo[]): stri
   return ["", heading, ...lines.flatMap((line, at) => [line, ...stackLines(terminal, history, at)])];
 }
 
-/** The stack of an attempt; nothing when it is that of the attempt before. */
+/** The stack of an attempt; empty if it equals that of the previous attempt. */
 function stackLines(terminal: Terminal, history: readonly AttemptInfo[], at: number): string[] {
   const stack = history[at]?.failure?.stack;
   if (stack === undefined || stack === history[at - 1]?.failure?.stack) return [];

@@ -16,7 +16,7 @@ export const jobs: Command = {
     { usage: "--state <state>", doc: `only jobs in this state: ${states.join(", ")}` },
     { usage: "--task <name>", doc: "only jobs of this task" },
     { usage: "--channel <name>", doc: "only jobs of this channel" },
-    { ...labelFlag, doc: "only jobs with this label; of several, all" },
+    { ...labelFlag, doc: "only jobs with this label; if repeated, with all of them" },
     { usage: "--limit <count>", doc: "at most this many, 1 to 1000 (default: 20)" },
     ...clientFlags,
     jsonFlag,
@@ -59,13 +59,13 @@ export const jobs: Command = {
         moment(submittedAt),
         (result?.failure ?? lastFailure)?.reason ?? "",
       ]);
-      if (rows.length === 0) terminal.complain("no such jobs");
+      if (rows.length === 0) terminal.printError("no such jobs");
       else for (const each of table(terminal, columns, rows)) terminal.print(each);
       return 0;
     }),
 };
 
-/** A listed job for programs. Lists carry no outputs, inputs and histories, so the result is a failure or nothing. */
+/** A listed job for programs. Lists carry no outputs, inputs and histories, so `result` only has a failure. */
 export function listedAsJson({ result, history: _history, input: _input, ...facts }: JobInfo): object {
   return { ...facts, ...(result?.failure && { failure: result.failure }) };
 }

@@ -10,16 +10,16 @@ import { type Column, heading, line, type Style } from "../print/terminal.ts";
 /** Prints the results of a channel. */
 export const results: Command = {
   usage: "results",
-  summary: "print the results of a channel that nobody has acknowledged",
+  summary: "print the unacknowledged results of a channel",
   notes:
-    "Results come in the order in which jobs became final, and come again until they are acknowledged. With --json each " +
+    "Results come in the order in which jobs became final, and are repeated until they are acknowledged. With --json each " +
     "is one line; bytes are in base64.",
   flags: [
     { usage: "--channel <name>", doc: "the channel (default: default)" },
-    { usage: "--follow", doc: "go on with new results until interrupted" },
+    { usage: "--follow", doc: "keep printing new results until interrupted" },
     { usage: "--after <cursor>", doc: "only results after this position (default: 0)" },
     { usage: "--ack", doc: "acknowledge what was printed: no reader gets it again" },
-    { usage: "--save <folder>", doc: "write outputs that are bytes, such as pictures, to files there" },
+    { usage: "--save <folder>", doc: "write outputs that are bytes, such as pictures, to files in this folder" },
     ...clientFlags,
     jsonFlag,
   ],
@@ -49,7 +49,7 @@ export const results: Command = {
         }
         count++;
       }
-      if (count === 0 && !isJson) terminal.complain("no results: none is there, or all are acknowledged");
+      if (count === 0 && !isJson) terminal.printError("no results: the channel has none, or all are acknowledged");
       return 0;
     }),
 };
@@ -91,7 +91,7 @@ export function resultAsJson({ output, ...facts }: JobResult): object {
   return { ...facts, ...(facts.state === "SUCCEEDED" && outputAsJson(output)) };
 }
 
-/** Writes an output's bytes to `<folder>/<job id>.<ending>`; undefined when it has none. */
+/** Writes an output's bytes to `<folder>/<job id>.<extension>`; undefined when it has none. */
 async function save({ jobId, output }: JobResult, folder: string): Promise<string | undefined> {
   const bytes = bytesOf(output);
   if (bytes === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** Which jobs a command is about: ids, or a filter made of flags. */
+/** The jobs that a command selects: by ids, or by a filter from flags. */
 import type { DeadReasonName, JobFilter, JobsOrFilter } from "../../../clients/typescript/index.ts";
 import { type Flag, type FlagValues, type Invocation, isOn, flagText, UsageError } from "../command.ts";
 import { labelFlag, labelsOf } from "../labels.ts";
@@ -11,21 +11,21 @@ export const filterFlags: readonly Flag[] = [
   { usage: "--task <name>", doc: "only jobs of this task" },
   { usage: "--pool <name>", doc: "only jobs of this pool" },
   { usage: "--channel <name>", doc: "only jobs of this channel" },
-  { ...labelFlag, doc: "only jobs with this label; given several times: with all of them" },
+  { ...labelFlag, doc: "only jobs with this label; if repeated, with all of them" },
   { usage: "--after <time>", doc: "only jobs submitted after this time, or less than this long ago, such as 2h" },
   { usage: "--before <time>", doc: "only jobs submitted before this time, or more than this long ago" },
 ];
 
-/** More flags of filters of dead letters. */
+/** Additional flags for filters of dead letters. */
 export const deadFilterFlags: readonly Flag[] = [
   { usage: "--reason <reason>", doc: `only jobs that are dead for this reason: ${deadReasons.join(", ")}` },
   { usage: "--failure <reason>", doc: "only jobs whose last failure has this reason, such as image_too_large" },
 ];
 
-/** What turns a filter into an action on every job, and what only counts. */
+/** Flags that apply an action to every job, or only count the jobs. */
 export const actionFlags: readonly Flag[] = [
-  { usage: "--all", doc: "every job that the other flags allow" },
-  { usage: "--dry-run", doc: "only count what the flags mean" },
+  { usage: "--all", doc: "every job that the other flags select" },
+  { usage: "--dry-run", doc: "only count the jobs that the flags select" },
 ];
 
 /** The filter of the flags; undefined when there is none. Throws a UsageError. */
@@ -48,15 +48,13 @@ export function targetOf({ args, flags }: Pick<Invocation, "args" | "flags">): J
   const filter = filterOf(flags);
   const all = isOn(flags, "--all");
   if (args.length === 0 && filter === undefined && !all) {
-    throw new UsageError(
-      "which jobs? name their ids, or say with flags such as --task or --label which are meant, or --all",
-    );
+    throw new UsageError("no jobs are selected: give their ids, or flags such as --task or --label, or --all");
   }
   if (args.length > 0 && (filter !== undefined || all)) {
-    throw new UsageError("ids and a filter are given: keep one of them");
+    throw new UsageError("both ids and a filter are given: keep one of them");
   }
   if (args.length === 0) return { ...filter, all };
-  if (isOn(flags, "--dry-run")) throw new UsageError("--dry-run counts what a filter means: leave the ids out");
+  if (isOn(flags, "--dry-run")) throw new UsageError("--dry-run counts the jobs of a filter: leave the ids out");
   return args;
 }
 

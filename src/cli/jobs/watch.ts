@@ -14,7 +14,7 @@ export const watch: Command = {
     "Reconnects when the connection is lost. The exit code is 1 when the job did not succeed. With --json each update is " +
     "one line; its `event` is what --after takes.",
   flags: [
-    { usage: "--after <event>", doc: "only what happened after this event (default: all that the server still has)" },
+    { usage: "--after <event>", doc: "only updates after this event (default: all that the server still has)" },
     ...clientFlags,
     jsonFlag,
   ],
@@ -53,7 +53,7 @@ export function updateLine(terminal: Terminal, update: JobUpdate): string {
     case "log":
       return logLine(terminal, update.line);
     case "dropped":
-      return terminal.style("quiet", `(${update.count} lines or reports came too fast and were dropped)`);
+      return terminal.style("quiet", `(${update.count} log lines or progress reports came too fast and were dropped)`);
   }
 }
 
@@ -62,9 +62,9 @@ function jobLine(terminal: Terminal, job: JobInfo): string {
   const style = styleOfState(state);
   const shown = style === undefined ? state : terminal.style(style, state);
   const facts = [`attempt ${attempts} of at most ${maxAttempts}`];
-  if (isCancelling) facts.push("asked to stop");
+  if (isCancelling) facts.push("stopping");
   if (state === "QUEUED" && lastFailure) {
-    facts.push(`${lastFailure.reason}: ${lastFailure.message}`, `again at ${moment(runAt)}`);
+    facts.push(`${lastFailure.reason}: ${lastFailure.message}`, `next attempt at ${moment(runAt)}`);
   }
   if (result) facts.push(endOf(result));
   return `${shown}  ${printable(facts.join("; "))}`;

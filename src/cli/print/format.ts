@@ -1,4 +1,4 @@
-/** Numbers, sizes, durations and values as people read them, always in the same few characters. */
+/** Formats numbers, sizes, durations and values for people, in a short, uniform form. */
 
 /** `12 ms`, `3.4 s`, `5 min`, `2 h`, `3 d`; a dash when unknown. */
 export function duration(ms: number | undefined): string {

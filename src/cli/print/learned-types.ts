@@ -1,4 +1,7 @@
-/** The types of the messages that commands print: those of the built-in tasks, and others as the server describes them. */
+/**
+ * The types of the messages that commands print: those of the built-in tasks, and others that the server describes by
+ * reflection.
+ */
 import {
   create,
   createFileRegistry,
@@ -15,16 +18,16 @@ import { ServerReflection, ServerReflectionRequestSchema } from "../../gen/grpc/
 import { file_millpond_tasks_v1_diagnostic } from "../../gen/millpond/tasks/v1/diagnostic_pb.ts";
 import { file_millpond_tasks_v1_image } from "../../gen/millpond/tasks/v1/image_pb.ts";
 
-/** The server answers at once, or it is not worth waiting for: the message is shown by its name then. */
+/** How long the server may take; after that a message is shown only by its type name. */
 const describeMs = 2_000;
 
 const builtIn = createRegistry(file_millpond_tasks_v1_diagnostic, file_millpond_tasks_v1_image);
-/** What servers described to this process. */
+/** Types that servers have described to this process. */
 const described = createMutableRegistry();
-/** Names that were asked for, so that a type which no server describes is asked for once. */
-const asked = new Set<string>();
+/** Requested names, so that a type that no server describes is requested only once. */
+const requested = new Set<string>();
 
-/** The type of this name, of the built-in tasks or among those that were learned. */
+/** The type of this name, of a built-in task or described by a server. */
 export function typeNamed(name: string): DescMessage | undefined {
   return builtIn.getMessage(name) ?? described.getMessage(name);
 }
@@ -34,12 +37,12 @@ export function typeNameOf({ typeUrl }: Any): string {
   return typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
 }
 
-/** Learns the types of those values that are messages of unknown types. Never fails: what stays unknown is shown as such. */
+/** Requests the unknown types among the messages in these values. Never fails: types that stay unknown are shown by name. */
 export async function learnTypes(values: readonly unknown[], connect: () => Connection): Promise<void> {
   const names = values.filter((value) => isMessage(value, AnySchema)).map(typeNameOf);
   for (const name of new Set(names)) {
-    if (typeNamed(name) !== undefined || asked.has(name)) continue;
-    asked.add(name);
+    if (typeNamed(name) !== undefined || requested.has(name)) continue;
+    requested.add(name);
     const connection = connect();
     try {
       const [file, ...imports] = await describe(name, connection);
@@ -47,20 +50,20 @@ export async function learnTypes(values: readonly unknown[], connect: () => Conn
       const files = createFileRegistry(file, (path) => imports.find((each) => each.name === path));
       for (const type of files) if (type.kind === "message" || type.kind === "enum") described.add(type);
     } catch {
-      // an older server, or one that has just gone
+      // an older server, or one that has just stopped
     } finally {
       connection.close();
     }
   }
 }
 
-/** The file with the type, and all that it imports. */
+/** The file that declares the type, and everything it imports. */
 async function describe(name: string, connection: Connection): Promise<readonly FileDescriptorProto[]> {
   const { serverReflectionInfo } = ServerReflection.method;
   const request = create(ServerReflectionRequestSchema, {
     messageRequest: { case: "fileContainingSymbol", value: name },
   });
-  // one request, and its end: on the wire that is the call of a method which takes one request
+  // called as server streaming: on the wire, a stream with a single request looks the same
   const answers = connection.serverStream({ ...serverReflectionInfo, methodKind: "server_streaming" }, request);
   const cancelTimer = systemClock.after(describeMs, () => answers.cancel());
   try {

@@ -1,4 +1,4 @@
-/** What a task returned, for people and for programs. */
+/** Formats the output of a task for people and for programs. */
 import {
   type DescMessage,
   fromBinary,
@@ -16,11 +16,11 @@ import { typeNamed, typeNameOf } from "./learned-types.ts";
 /** A message, its type, and the JSON that protobuf maps it to. */
 type Typed = { readonly type: DescMessage; readonly message: Message; readonly json: JsonValue };
 
-/** An output as `--json` shows it. */
+/** An output in the form of `--json`. */
 export type OutputAsJson = {
   /** `json`, `bytes`, `none`, or the name of a message type. */
   readonly outputType: string;
-  /** The value; bytes in base64, messages in protobuf's JSON mapping, a message of an unknown type in base64 too. */
+  /** The value; bytes in base64, messages in protobuf's JSON mapping, and a message of an unknown type in base64. */
   readonly output?: unknown;
 };
 
@@ -43,14 +43,14 @@ export function outputAsText(output: unknown, length: number): string {
   return shortened(JSON.stringify(typed ? withSizes(typed) : output), length);
 }
 
-/** The bytes that are worth a file: the output itself, or the first field of bytes in its message. */
+/** The bytes to save to a file: the output itself, or the first bytes field of its message. */
 export function bytesOf(output: unknown): Uint8Array | undefined {
   if (output instanceof Uint8Array) return output;
   const typed = typedOf(output);
   return typed && Object.values(fieldsOf(typed.message)).find((value) => value instanceof Uint8Array);
 }
 
-/** The ending of a file's name by its first bytes: pictures are known, the rest is `.bin`. */
+/** The file extension for these bytes, by their first bytes: pictures are recognized, the rest is `.bin`. */
 export function extensionOf(bytes: Uint8Array): string {
   const head = Buffer.from(bytes.subarray(0, 12)).toString("latin1");
   return signatures.find(([pattern]) => pattern.test(head))?.[1] ?? ".bin";
@@ -63,7 +63,7 @@ const signatures: readonly (readonly [RegExp, string])[] = [
   [/^.{4}ftypavif/s, ".avif"],
 ];
 
-/** Protobuf's JSON mapping, but with the size of each field of bytes in place of the bytes. */
+/** Protobuf's JSON mapping with the size of each bytes field instead of the bytes. */
 function withSizes({ type, message, json: exact }: Typed): unknown {
   const json = { ...(exact as Record<string, unknown>) };
   const given = fieldsOf(message);
@@ -85,7 +85,10 @@ function fieldsOf(message: Message): Record<string, unknown> {
   return Object.fromEntries(entries);
 }
 
-/** Undefined: it is no message, of a type that is not known, or one that its type cannot read, as that of another version. */
+/**
+ * Undefined if the output is no message, its type is unknown, or the known type cannot decode it, such as one of
+ * another version.
+ */
 function typedOf(output: unknown): Typed | undefined {
   if (!isMessage(output)) return undefined;
   const type = typeNamed(isUnknownMessage(output) ? typeNameOf(output) : output.$typeName);

@@ -1,39 +1,39 @@
-/** The whole screen of a terminal: keys come in, lines go out, and however it ends the terminal is as it was before. */
+/** Full-screen mode of a terminal: reads keys and draws lines, and always restores the terminal at the end. */
 import { emitKeypressEvents, type Key } from "node:readline";
 
 export type Screen = {
   readonly columns: number;
   readonly rows: number;
-  /** Shows these lines in place of all that was shown; those below the last row are cut. */
+  /** Replaces the screen's contents with these lines; those below the last row are cut off. */
   draw(lines: readonly string[]): void;
-  /** Gives the terminal back. Safe to call twice. */
+  /** Restores the terminal. Safe to call twice. */
   close(): void;
 };
 
 export type ScreenListener = {
   /** A key by its name: `r`, `?`, `up`, `space`, `escape`, `shift-tab`, `ctrl-c`. */
   onKey(key: string): void;
-  /** The size is another, or something else has written to the screen: draw again. */
+  /** The size has changed, or something else has written to the screen: draw again. */
   onRedraw(): void;
-  /** The keyboard is gone, as when a terminal's window is closed. */
+  /** Input has ended, such as when the terminal's window is closed. */
   onGone(): void;
 };
 
 export type ScreenStreams = {
   readonly stdin: NodeJS.ReadStream;
   readonly stdout: NodeJS.WriteStream;
-  /** What a line may contain: everything else in it is made visible. */
+  /** Escapes everything that a line may not contain. */
   readonly safe: (line: string) => string;
 };
 
-/** The alternate screen, without a cursor, and without wrapping: a line that is too wide is cut. */
+/** The alternate screen without cursor and line wrapping: a line that is too wide is cut off. */
 const enter = "\u001b[?1049h\u001b[?25l\u001b[?7l";
 const leave = "\u001b[?7h\u001b[?25h\u001b[?1049l";
 const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
- * Takes the screen; undefined when it is not a terminal. It is given back by `close`, by a signal, which then ends the process
- * as it would have otherwise, and by the end of the process, whatever the reason.
+ * Enters full-screen mode; undefined when the output is not a terminal. The terminal is restored by `close`, by a
+ * signal, which then ends the process as usual, and by any other end of the process.
  */
 export function openScreen({ stdin, stdout, safe }: ScreenStreams, listener: ScreenListener): Screen | undefined {
   if (!stdin.isTTY || !stdout.isTTY) return undefined;
@@ -44,7 +44,7 @@ export function openScreen({ stdin, stdout, safe }: ScreenStreams, listener: Scr
     stdin.setRawMode(true);
     stdout.write(enter);
   };
-  const giveBack = () => {
+  const restore = () => {
     if (!isOpen) return;
     isOpen = false;
     stdin.setRawMode(false);
@@ -53,16 +53,16 @@ export function openScreen({ stdin, stdout, safe }: ScreenStreams, listener: Scr
   const pressed = (text: string | undefined, key: Key) => listener.onKey(keyName(text, key));
   const gone = () => listener.onGone();
   const redraw = () => listener.onRedraw();
-  /** Whoever stopped the process has used the terminal since. */
+  /** After a stop (Ctrl-Z), another program may have used the terminal. */
   const continued = () => {
     take();
     redraw();
   };
   const close = () => {
-    giveBack();
+    restore();
     stdin.off("keypress", pressed).off("end", gone).off("error", gone).pause();
     stdout.off("resize", redraw);
-    process.off("SIGCONT", continued).off("exit", giveBack);
+    process.off("SIGCONT", continued).off("exit", restore);
     for (const signal of endSignals) process.off(signal, ended);
   };
   const ended = (signal: NodeJS.Signals) => {
@@ -73,7 +73,7 @@ export function openScreen({ stdin, stdout, safe }: ScreenStreams, listener: Scr
   emitKeypressEvents(stdin);
   stdin.on("keypress", pressed).on("end", gone).on("error", gone).resume();
   stdout.on("resize", redraw);
-  process.on("SIGCONT", continued).on("exit", giveBack);
+  process.on("SIGCONT", continued).on("exit", restore);
   for (const signal of endSignals) process.on(signal, ended);
   take();
   return {

@@ -1,27 +1,27 @@
-/** Where commands write: lines, aligned tables, and colours where a person looks at them. */
+/** Output of commands: lines, aligned tables, and colours on a terminal. */
 import { type InspectColor, styleText } from "node:util";
 import { visible } from "../../visible.ts";
 import { openScreen, type Screen, type ScreenListener } from "./screen.ts";
 
-/** Standard output and standard error of a command. Nothing that is written can steer a terminal, but for the colours of `style`. */
+/** Standard output and standard error of a command. Text cannot control the terminal, except for the colours of `style`. */
 export type Terminal = {
   /** Writes a line to standard output. */
   print(line: string): void;
   /** Writes a line to standard error. */
-  complain(line: string): void;
-  /** Shows a text on standard error until the next one, when a person looks at it; nothing otherwise. "" takes it away. */
+  printError(line: string): void;
+  /** Shows a text on standard error until the next one, if it is a terminal. "" removes it. */
   status(text: string): void;
-  /** Clears the screen when a person looks at it; nothing otherwise. */
+  /** Clears the screen, if standard output is a terminal. */
   clear(): void;
-  /** Colours a text when a person looks at it and has not set NO_COLOR. */
+  /** Colours a text, if the output is a terminal and NO_COLOR is not set. */
   style(style: Style, text: string): string;
-  /** Takes the whole screen when a person sits at it; undefined otherwise. The caller closes it. */
+  /** Enters full-screen mode; undefined if this is not an interactive terminal. The caller closes it. */
   openScreen(listener: ScreenListener): Screen | undefined;
-  /** From now on the process ends, quietly, once its output is no longer read, as in `millpond jobs | head -1`. */
+  /** Makes the process end silently once its output is no longer read, as in `millpond jobs | head -1`. */
   endWithReader(): void;
 };
 
-/** What a colour means. */
+/** The meaning of a colour. */
 export type Style = keyof typeof colours;
 
 const colours = { good: "green", bad: "red", waiting: "yellow", quiet: "gray", head: "bold" } as const satisfies Record<
@@ -29,7 +29,7 @@ const colours = { good: "green", bad: "red", waiting: "yellow", quiet: "gray", h
   InspectColor
 >;
 
-/** What `style` puts around a text. */
+/** The escape sequences that `style` puts around a text. */
 const colourCodes = /(\u001b\[(?:1|22|3[1-3]|39|90)m)/;
 
 /** A terminal on the streams of a process; `exit` ends the process. */
@@ -53,7 +53,7 @@ export function createTerminal({
   }
   return {
     print: (line) => void stdout.write(`${withColours(line)}\n`),
-    complain: (line) => void stderr.write(`${visible(line)}\n`),
+    printError: (line) => void stderr.write(`${visible(line)}\n`),
     status: (text) => {
       if (stderr.isTTY && (text !== "" || hasStatus)) stderr.write(`\r\u001b[K${printable(text)}`);
       hasStatus = text !== "";
@@ -85,7 +85,7 @@ export function table(terminal: Terminal, columns: readonly Column[], rows: read
   return [heading(terminal, fitted), ...rows.map((row) => line(terminal, fitted, row))];
 }
 
-/** The titles of columns whose widths are given. */
+/** The heading of columns with fixed widths. */
 export function heading(terminal: Terminal, columns: readonly Column[]): string {
   const titles = columns.map((column): Column => ({ ...column, style: () => "head" }));
   return line(
@@ -95,7 +95,7 @@ export function heading(terminal: Terminal, columns: readonly Column[]): string 
   );
 }
 
-/** One row below its heading. What came from outside cannot move the cursor; what is too wide pushes the rest aside. */
+/** One row below its heading. Text from outside cannot move the cursor; a cell that is too wide shifts the rest. */
 export function line(terminal: Terminal, columns: readonly Column[], row: readonly string[]): string {
   return columns
     .map(({ align, width = 0, style }, at) => {
@@ -109,23 +109,23 @@ export function line(terminal: Terminal, columns: readonly Column[], row: readon
     .trimEnd();
 }
 
-/** A text on one line, without characters that could steer the terminal. */
+/** A text on one line, without characters that control the terminal. */
 export function printable(text: string): string {
   return visible(text.replace(/\s*[\r\n]+\s*/g, " ").replaceAll("\t", " "));
 }
 
-/** At odd places stand the colours. */
+/** The odd elements are the colour codes. */
 function withColours(line: string): string {
   const parts = line.split(colourCodes);
   return parts.map((part, index) => (index % 2 === 0 ? visible(part) : part)).join("");
 }
 
-/** A name and its value; undefined: the line is left out. */
+/** A name and its value; undefined: the line is omitted. */
 export type Fact = readonly [name: string, value: string | undefined];
 
 const nameWidth = 12;
 
-/** The lines of facts, their values in a column. What came from outside cannot move the cursor. */
+/** Lines of facts with aligned values. Text from outside cannot move the cursor. */
 export function factLines(
   terminal: Terminal,
   facts: readonly Fact[],

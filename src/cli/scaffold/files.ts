@@ -1,4 +1,4 @@
-/** Writes the files of a new task or project; none that is there is ever changed. */
+/** Writes the files of a new task or project; never changes an existing file. */
 import { constants, existsSync } from "node:fs";
 import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -6,18 +6,18 @@ import { dirname, join } from "node:path";
 export type NewFile = {
   /** Relative to the folder that all are written into. */
   readonly path: string;
-  /** What it is, for the list of what was written. */
+  /** Its description in the list of written files. */
   readonly what: string;
 } & ({ readonly text: string } | { readonly copyOf: string });
 
 export type WrittenFile = { readonly path: string; readonly what: string; readonly isKept: boolean };
 
-/** Those of the files that are there already. */
+/** The files that already exist. */
 export function present(folder: string, files: readonly Pick<NewFile, "path">[]): readonly string[] {
   return files.map(({ path }) => join(folder, path)).filter((path) => existsSync(path));
 }
 
-/** Writes what is missing. What is there stays as it is, also what another process made at this moment. */
+/** Writes the missing files. Existing ones are not changed, even if another process creates one at the same time. */
 export async function writeMissing(folder: string, files: readonly NewFile[]): Promise<readonly WrittenFile[]> {
   const written: WrittenFile[] = [];
   for (const { path, what, ...content } of files) {

@@ -9,11 +9,11 @@ import { exampleInput, sharedFiles, taskFiles } from "./task.ts";
 
 const example = "greet";
 
-/** Writes a project: a task with its test, and what it takes to serve it. */
+/** Writes a project: a task with its test, and the files needed to serve it. */
 export const init: Command = {
   usage: "init [folder]",
   summary: "write a project: a task, its test, the server's settings, a compose file",
-  notes: "Into the current folder when none is named. What is there already stays as it is, and is listed as kept.",
+  notes: "Writes into the current folder when none is given. Existing files are not changed, and are listed as kept.",
   flags: [jsonFlag],
   examples: ["millpond init shop", "millpond init"],
   run: writeProject,

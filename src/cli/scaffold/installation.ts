@@ -1,4 +1,4 @@
-/** How this copy of Millpond came here, and what a folder of tasks finds of what it needs. */
+/** How this copy of Millpond was installed, and which packages a folder of tasks can import. */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { findPackageJSON } from "node:module";
@@ -17,8 +17,8 @@ type Lock = { readonly packages: { readonly [path: string]: { readonly resolved?
 const ownFolder = dirname(findPackageJSON(import.meta.url) as string);
 
 /**
- * Where this copy came from: a registry, a packed file, or a clone. Only what came from a registry is asked for by its
- * version: elsewhere a package of this name may belong to others.
+ * The source of this copy: a registry, a packed file, or a clone. Only a copy from a registry is required by version:
+ * otherwise a package of this name in the registry may belong to somebody else.
  */
 export type Origin =
   | { readonly kind: "registry"; readonly version: string }
@@ -28,27 +28,30 @@ export type Origin =
 export async function originOf(own = ownFolder): Promise<Origin> {
   const modules = dirname(own);
   if (basename(modules) !== "node_modules") return { kind: "clone", path: own };
-  const lock = await readJson<Lock>(join(modules, ".package-lock.json")); // npm's own; other installers have none
+  const lock = await readJson<Lock>(join(modules, ".package-lock.json")); // written by npm; other package managers have none
   const from = lock?.packages?.[`node_modules/${basename(own)}`]?.resolved;
   const path = from?.startsWith("file:") && resolve(dirname(modules), from.slice("file:".length));
   return path ? { kind: "file", path } : { kind: "registry", version: (await ownManifest()).version };
 }
 
-/** Packages with their versions or places, as package.json names them. */
+/** Packages with their versions or paths, as in package.json. */
 export type Packages = { readonly [name: string]: string };
 
-/** Keeps npm quiet: what this install script checks has no meaning here. */
+/** Avoids a warning of npm: the check in this install script is not needed here. */
 export const allowScripts = { protobufjs: false } as const;
 
 /** The text of a package.json. */
 export const asJson = (manifest: object) => `${JSON.stringify(manifest, null, 2)}\n`;
 
-/** How a package.json in a folder asks for this copy. */
+/** The dependency on this copy in the package.json of a folder. */
 export function dependencyOn(origin: Origin, folder: string): string {
   return origin.kind === "registry" ? `^${origin.version}` : `file:${relative(folder, origin.path)}`;
 }
 
-/** The command without which a clone cannot be imported: it brings its sources, and packages what is built from them. */
+/**
+ * The build command that a clone needs before it can be imported: a clone only has the sources, and the package exports
+ * the build.
+ */
 export function building(origin: Origin): readonly string[] {
   if (origin.kind !== "clone" || existsSync(join(origin.path, "dist"))) return [];
   return [`npm run build --prefix ${quoted(relative("", origin.path) || ".")}`];
@@ -60,17 +63,17 @@ export async function compatible(name: string): Promise<string> {
   return `^${dependencies[name] ?? devDependencies[name]}`;
 }
 
-/** Whether files of a folder can import a package. */
+/** Whether files in a folder can import a package. */
 export function isInstalledFor(folder: string, name: string): boolean {
   return upwards(folder).some((each) => existsSync(join(each, "node_modules", name)));
 }
 
-/** The nearest package.json of a folder, there or above it. */
+/** The nearest package.json, in a folder or above it. */
 export type PackageAround = {
   readonly folder: string;
-  /** Whether Node.js takes its `.ts` and `.js` files for ES modules whatever is in them. */
+  /** Whether Node.js treats its `.ts` and `.js` files as ES modules regardless of their syntax. */
   readonly isModule: boolean;
-  /** Names of the packages that it asks for. */
+  /** Names of the packages that it depends on. */
   readonly packages: readonly string[];
 };
 
@@ -94,7 +97,7 @@ async function ownManifest(): Promise<Manifest> {
   return (await readJson<Manifest>(join(ownFolder, "package.json"))) as Manifest;
 }
 
-/** Undefined when it is missing or no JSON. */
+/** Undefined if it is missing or not JSON. */
 async function readJson<T>(path: string): Promise<Partial<T> | undefined> {
   try {
     return JSON.parse(await readFile(path, "utf8")) as Partial<T>;

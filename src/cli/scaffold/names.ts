@@ -1,14 +1,16 @@
-/** What a new task is called in files, in TypeScript and in protobuf. */
+/** The names of a new task in files, in TypeScript and in protobuf. */
 import { readdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { taskName } from "../../job/task-name.ts";
 import { UsageError } from "../command.ts";
 
-/** Of a task `invoice.total`. */
+/** Examples are for a task `invoice.total`. */
 export type TaskNames = {
   /** `invoice.total` */
   readonly task: string;
-  /** `invoice-total`: without dots, for `x.test.ts` would be a test and `x.d.ts` a declaration. */
+  /**
+   * `invoice-total`: without dots, because `x.test.ts` would be a test and `x.d.ts` a declaration file.
+   */
   readonly file: string;
   /** `InvoiceTotal` */
   readonly type: string;
@@ -22,7 +24,7 @@ const builtIn = fileURLToPath(new URL("../../tasks/", import.meta.url));
 export async function namesOf(task: string): Promise<TaskNames> {
   if (!taskName.pattern.test(task)) throw new UsageError(`the name ${JSON.stringify(task)} is not ${taskName.words}`);
   if ((await builtInNames()).includes(task)) {
-    throw new UsageError(`the name "${task}" is that of a built-in task: choose another`);
+    throw new UsageError(`"${task}" is the name of a built-in task: choose another`);
   }
   const words = task.split(/[._-]+/).filter((word) => word !== "");
   return {
@@ -33,7 +35,7 @@ export async function namesOf(task: string): Promise<TaskNames> {
   };
 }
 
-/** By their files: a test holds each file's name to that of its task. Importing them would load libraries of native code. */
+/** From the file names, which a test compares with the task names. Importing the tasks would load native libraries. */
 export async function builtInNames(): Promise<readonly string[]> {
   const files = (await readdir(builtIn)).filter((file) => /^[^.]+\.[jt]s$/.test(file));
   return files.map((file) => file.replace(/\.[jt]s$/, "").replaceAll("-", "."));

@@ -1,9 +1,9 @@
-/** The files of a new project around its tasks. */
+/** The files of a new project besides its tasks. */
 import { basename } from "node:path";
 import type { NewFile } from "./files.ts";
 import { allowScripts, asJson, compatible, dependencyOn, type Origin } from "./installation.ts";
 
-/** Where the tasks of a new project are. */
+/** The folder for the tasks of a new project. */
 export const tasksFolder = "tasks";
 
 /** `origin`: a packed file is copied into the project, so that it can be moved, kept under version control and built. */
@@ -23,8 +23,8 @@ export async function projectFiles(folder: string, origin: Origin): Promise<read
     { path: "package.json", what: "its package", text: asJson(manifest) },
     { path: "millpond.yaml", what: "the server's settings", text: settings },
     { path: "compose.yaml", what: "the server in a container", text: compose },
-    { path: ".dockerignore", what: "what stays out of it", text: "node_modules\nmillpond-data\n.git\n" },
-    { path: ".gitignore", what: "what stays out of version control", text: "node_modules/\nmillpond-data/\n" },
+    { path: ".dockerignore", what: "files that are not copied into it", text: "node_modules\nmillpond-data\n.git\n" },
+    { path: ".gitignore", what: "files that are not versioned", text: "node_modules/\nmillpond-data/\n" },
     { path: "tsconfig.json", what: "for editors and tsc", text: tsconfig },
   ];
 }

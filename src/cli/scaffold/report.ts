@@ -1,10 +1,12 @@
-/** Says what a command wrote, and what to do next. */
+/** Prints the files that a command wrote, and the next steps. */
 import { relative } from "node:path";
 import { type Invocation, isOn } from "../command.ts";
 import { table } from "../print/terminal.ts";
 import type { WrittenFile } from "./files.ts";
 
-/** `next`: commands, in their order. */
+/**
+ * `next`: commands to run, in order.
+ */
 export function reportWritten(
   { flags, terminal }: Pick<Invocation, "flags" | "terminal">,
   files: readonly WrittenFile[],
@@ -22,7 +24,7 @@ export function reportWritten(
   for (const command of next) terminal.print(`  $ ${command}`);
 }
 
-/** A word of a command as a shell takes it, such as a path with a space. */
+/** Quotes a word for a shell if needed, such as a path with a space. */
 export function quoted(word: string): string {
   return /^[\w@%+=:,./^-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -7,16 +7,16 @@ import { tasksFolder } from "./project.ts";
 import { quoted, reportWritten } from "./report.ts";
 import { exampleInput, missingPackages, sharedFiles, taskFiles } from "./task.ts";
 
-/** Writes a task that works, with its test. */
+/** Writes a working task with its test. */
 export const taskNew: Command = {
   usage: "task new <name>",
   summary: "write a task of your own, with its test",
   notes:
-    "It goes into the folder that tasksDir names, or else into ./tasks. No file that is there is changed. " +
-    "docs/first-task.md goes on from there.",
+    "Writes into the folder of the setting tasksDir, or else into ./tasks. Existing files are not changed. " +
+    "docs/first-task.md has the next steps.",
   async flags() {
     const { configFlag, settingFlags } = await import("../server/configuration.ts");
-    const typed = { usage: "--typed", doc: "with messages of protobuf for its input and output, in place of a schema" };
+    const typed = { usage: "--typed", doc: "use protobuf messages for its input and output instead of a schema" };
     return [typed, configFlag, ...settingFlags(["tasksDir"]), jsonFlag];
   },
   examples: ["millpond task new greet", "millpond task new invoice.total --typed --tasks-dir ./billing"],
@@ -31,7 +31,7 @@ async function writeTask(invocation: Invocation): Promise<number> {
   const own = taskFiles(names, isTyped);
   const [taken] = present(folder, own);
   if (taken !== undefined) {
-    throw new UsageError(`${relative("", taken)} is there already: choose another name, or remove it first`);
+    throw new UsageError(`${relative("", taken)} already exists: choose another name, or remove it first`);
   }
 
   const around = await packageAround(folder);
@@ -49,7 +49,7 @@ async function writeTask(invocation: Invocation): Promise<number> {
   return 0;
 }
 
-/** The command that installs what is missing, if anything is. `named`: what the root's package.json asks for. */
+/** The command that installs missing packages, if any. `named`: the dependencies in the root's package.json. */
 function installing(missing: Packages, root: string, named: readonly string[]): readonly string[] {
   const entries = Object.entries(missing);
   if (entries.length === 0) return [];
@@ -59,7 +59,7 @@ function installing(missing: Packages, root: string, named: readonly string[]): 
   return [["npm", "install", ...(place === "" ? [] : ["--prefix", place]), ...packages].map(quoted).join(" ")];
 }
 
-/** The command that serves the folder, and changes of it; the configuration may name it already. */
+/** The command that serves the folder and reloads changes; the flag is omitted if the configuration already names it. */
 async function serving({ flags, env }: Invocation, folder: string): Promise<string> {
   const file = flagText(flags, "--config");
   const config = file === undefined ? [] : ["--config", file];
@@ -69,7 +69,7 @@ async function serving({ flags, env }: Invocation, folder: string): Promise<stri
     .join(" ");
 }
 
-/** The tasks folder that the settings name. */
+/** The tasks folder in the settings. */
 async function tasksDirOf(given: Pick<Invocation, "flags" | "env">): Promise<string | null> {
   const { loadConfig } = await import("../server/configuration.ts");
   return (await loadConfig(given)).config.tasksDir;

@@ -1,4 +1,4 @@
-/** The files of a new task: it greets, so that it works and is quickly made into something else. */
+/** The files of a new task. It greets: a complete example that is easy to replace. */
 import type { NewFile } from "./files.ts";
 import {
   allowScripts,
@@ -12,13 +12,13 @@ import {
 import { generatedFile, generatorFile, protoFile, typedTask } from "./typed-task.ts";
 import type { TaskNames } from "./names.ts";
 
-/** The package of the runtime of generated messages. */
+/** The runtime package of generated messages. */
 const runtime = "@bufbuild/protobuf";
 
-/** JSON that the new task takes. */
+/** An input of the new task. */
 export const exampleInput = '{"name": "Ada"}';
 
-/** The task and what belongs to it alone. `isTyped`: with messages of protobuf in place of a schema. */
+/** The task and its own files. `isTyped`: with protobuf messages instead of a schema. */
 export function taskFiles(names: TaskNames, isTyped: boolean): readonly NewFile[] {
   const { file, proto } = names;
   return [
@@ -33,7 +33,7 @@ export function taskFiles(names: TaskNames, isTyped: boolean): readonly NewFile[
   ];
 }
 
-/** What the tasks of a folder share. `packages`: those that its package.json names; undefined: it gets none. */
+/** Files that the tasks of a folder share. `packages`: the dependencies of its package.json; undefined: none is written. */
 export function sharedFiles(isTyped: boolean, packages: Packages | undefined): readonly NewFile[] {
   const manifest = {
     private: true,
@@ -48,7 +48,7 @@ export function sharedFiles(isTyped: boolean, packages: Packages | undefined): r
   ];
 }
 
-/** What the files of a folder import and do not find yet; paths start at `from`. */
+/** Packages that the files of a folder import and that are not installed; paths are relative to `from`. */
 export async function missingPackages(
   folder: string,
   { isTyped, origin, from }: { readonly isTyped: boolean; readonly origin: Origin; readonly from: string },

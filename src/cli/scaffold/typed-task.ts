@@ -1,6 +1,6 @@
 /**
- * The files of a new task with messages. The types of these are what protoc-gen-es makes of them, byte for byte, so that the
- * task works before a generator is installed; a test holds them to the real one.
+ * The files of a new task with protobuf messages. The generated types are byte for byte those of protoc-gen-es, so that
+ * the task works before a generator is installed; a test compares them with the real generator's.
  */
 import { create, toBinary } from "@bufbuild/protobuf";
 import { base64Encode } from "@bufbuild/protobuf/wire";

@@ -1,6 +1,6 @@
 /**
- * Brings the outside to `parseConfig`: the file, the environment, the flags and the number of cores. Only imported by commands
- * that need it, when they run: what checks settings takes half of a command's start.
+ * Collects the input of `parseConfig`: the file, the environment, the flags and the number of cores. Imported lazily,
+ * only by commands that need it: loading the checks of settings takes half of a command's start.
  */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -10,12 +10,12 @@ import { options } from "../../config/options.ts";
 import { messageOf, StartError } from "../../errors.ts";
 import { type Flag, type Invocation, flagText } from "../command.ts";
 
-/** Read where it lies in the current folder and no other file is named. */
+/** Read if it exists in the current folder and no other file is named. */
 export const defaultConfigFile = "millpond.yaml";
 
 export const configFlag: Flag = {
   usage: "--config <file>",
-  doc: `YAML file with settings (or MILLPOND_CONFIG; default: ${defaultConfigFile}, where there is one)`,
+  doc: `YAML file with settings (or MILLPOND_CONFIG; default: ${defaultConfigFile}, if it exists)`,
 };
 
 /** Flags for settings, by key; all settings when no key is named. */
@@ -31,7 +31,7 @@ export function settingFlags(keys?: readonly string[]): readonly Flag[] {
     });
 }
 
-/** The configuration that a command line and its environment ask for, and the file it comes from. Throws a StartError. */
+/** The configuration from a command line, its environment and a file, and the path of that file. Throws a StartError. */
 export async function loadConfig({
   flags,
   env,
@@ -53,9 +53,12 @@ export async function readConfigFile(path: string): Promise<NonNullable<ConfigSo
   try {
     return { name: path, text: await readFile(path, "utf8") };
   } catch (error) {
-    throw new StartError(`the configuration file cannot be read (${messageOf(error)}): name one that can be`, {
-      exitCode: 2,
-      cause: error,
-    });
+    throw new StartError(
+      `the configuration file cannot be read (${messageOf(error)}): check its path and permissions`,
+      {
+        exitCode: 2,
+        cause: error,
+      },
+    );
   }
 }

@@ -4,17 +4,17 @@ import { durationOf } from "../times.ts";
 
 const bareWait = "30s";
 
-/** Tells a server to take no more work. */
+/** Drains a server: it starts no more jobs and accepts none. */
 export const drain: Command = {
   usage: "drain",
-  summary: "make the server lease nothing more and refuse jobs",
+  summary: "make the server start no more jobs and accept none",
   notes:
-    "What runs goes on to its end, what waits stays in the store. The process stays until it gets SIGTERM; there is no way " +
-    "back but a restart. With --wait the exit code is 1 when jobs still run after the wait.",
+    "Running jobs finish, queued ones stay in the store. The process stays until it gets SIGTERM; a drain can only be " +
+    "undone by a restart. With --wait the exit code is 1 when jobs still run after the wait.",
   flags: [
     {
       usage: "--wait [duration]",
-      doc: `wait until nothing runs any more, at most 1h (without a value: ${bareWait})`,
+      doc: `wait until no job runs, at most 1h (without a value: ${bareWait})`,
       bare: bareWait,
     },
     ...clientFlags,

@@ -4,17 +4,17 @@ import { type Command, isOn, jsonFlag } from "../command.ts";
 const timeoutMs = 5000;
 const anyAddress: { readonly [host: string]: string } = { "0.0.0.0": "127.0.0.1", "::": "::1" };
 
-/** Asks the HTTP port whether the server is ready, or alive. */
+/** Queries the HTTP port for whether the server is ready, or alive. */
 export const health: Command = {
   usage: "health",
-  summary: "exit with 0 when the server on this machine is ready, or say why it is not",
+  summary: "exit with 0 when the server on this machine is ready, or print why it is not",
   notes:
-    "Reads the same file and MILLPOND_ variables as `serve`, so it asks the server that they describe. Whoever restarts it by the " +
-    "answer asks with --alive: a restart cures neither a full disk nor a broken pool, and cuts a drain short.",
+    "Reads the same file and MILLPOND_ variables as `serve` to find the server. To decide about a restart, use " +
+    "--alive: a restart fixes neither a full disk nor a broken pool, and cuts a drain short.",
   async flags() {
     const { configFlag, settingFlags } = await import("./configuration.ts");
     return [
-      { usage: "--alive", doc: "ask only whether it is alive, which it is until its store has failed" },
+      { usage: "--alive", doc: "only check whether it is alive, which it is until its store has failed" },
       configFlag,
       ...settingFlags(["http.host", "http.port"]),
       jsonFlag,
@@ -33,18 +33,22 @@ export const health: Command = {
       terminal.print("SERVING");
       for (const { pool, by, since } of paused) terminal.print(`pool ${pool} is paused by ${by} since ${since}`);
     } else
-      terminal.complain(`millpond: the server is not ${isOn(flags, "--alive") ? "alive" : "ready"} (${url}): ${says}`);
+      terminal.printError(
+        `millpond: the server is not ${isOn(flags, "--alive") ? "alive" : "ready"} (${url}): ${says}`,
+      );
     return isServing ? 0 : 1;
   },
 };
 
 type ProbeAnswer = {
   readonly isServing: boolean;
-  /** For people. */
+  /**
+   * `SERVING`, or why it is not, for people.
+   */
   readonly says: string;
-  /** Pools that an operator paused: the server is ready all the same. */
+  /** Pools that an operator paused; the server is ready nevertheless. */
   readonly paused: readonly { readonly pool: string; readonly by: string; readonly since: string }[];
-  /** What the server gives as reasons; empty when it is ready, or does not answer. */
+  /** The reasons that the server reports; empty when it is ready, or does not answer. */
   readonly reasons: readonly unknown[];
 };
 
@@ -61,7 +65,7 @@ async function ask(url: string): Promise<ProbeAnswer> {
   }
 }
 
-/** Whoever listens at that port may not be Millpond. */
+/** Parses defensively: the process at that port may not be Millpond. */
 function detailsIn(text: string): Pick<ProbeAnswer, "paused"> & { readonly reasons: readonly { message: string }[] } {
   try {
     const { reasons, paused } = JSON.parse(text) as { readonly reasons?: unknown; readonly paused?: unknown };

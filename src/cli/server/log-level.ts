@@ -8,9 +8,12 @@ const levels = ["debug", "info", "warn", "error", "silent", "configured"] as con
 export const logLevel: Command = {
   usage: "log-level <level>",
   summary: "change which lines a running server logs",
-  notes: `The level is one of ${levels.join(", ")}; "configured" is what the server's log.level says.`,
+  notes: `The level is one of ${levels.join(", ")}; "configured" is the server's setting log.level.`,
   flags: [
-    { usage: "--for <duration>", doc: "how long, 1s to 24h; then the configured level comes back (default: it stays)" },
+    {
+      usage: "--for <duration>",
+      doc: "how long, 1s to 24h; then the configured level is restored (default: until the next change)",
+    },
     ...clientFlags,
     jsonFlag,
   ],
@@ -23,7 +26,7 @@ export const logLevel: Command = {
     return withClient(invocation, async (client) => {
       const changed = await client.setLogLevel(level, { forMs });
       if (isOn(flags, "--json")) terminal.print(JSON.stringify(changed));
-      else terminal.print(`log level: ${changed.level}, before ${changed.previous}`);
+      else terminal.print(`log level: ${changed.level}, previously ${changed.previous}`);
       return 0;
     });
   },

@@ -1,4 +1,6 @@
-/** `millpond pools`: looks at pools, and changes them while the server runs. */
+/**
+ * `millpond pools`: shows pools, and changes them while the server runs.
+ */
 import { systemClock } from "../../../clients/typescript/clock.ts";
 import type {
   AdviceInfo,
@@ -15,19 +17,19 @@ import { duration, moment } from "../print/format.ts";
 import { table, type Terminal } from "../print/terminal.ts";
 import { durationOf } from "../times.ts";
 
-/** How long a server may be late with a snapshot before it counts as silent. */
+/** How late a snapshot may be before the server counts as silent. */
 const lateMs = 1_000;
 
-/** Shows the pools, once or again and again. */
+/** Shows the pools, once or repeatedly. */
 export const poolsList: Command = {
   usage: "pools list",
   summary: "show the pools: their workers, jobs, and whether they are paused",
   notes:
-    "TARGET is how many workers the autoscaler wants, BUSY those that run a job. ELIGIBLE are the jobs that a worker could run now, up " +
-    "to 10,000; QUEUED has also those whose time has not come, and those of a paused pool.",
+    "TARGET is the number of workers that the autoscaler wants, BUSY those that run a job. ELIGIBLE jobs could run now, counted up " +
+    "to 10,000; QUEUED also includes jobs that are not due yet, and those of a paused pool.",
   flags: [
-    { usage: "--watch", doc: "go on until interrupted" },
-    { usage: "--interval <ms>", doc: "between two looks with --watch, 100 to 60000 (default: 1000)" },
+    { usage: "--watch", doc: "repeat until interrupted" },
+    { usage: "--interval <ms>", doc: "interval of --watch, 100 to 60000 (default: 1000)" },
     ...clientFlags,
     jsonFlag,
   ],
@@ -49,7 +51,7 @@ export const poolsList: Command = {
         for await (const { pools } of client.watchStats({ intervalMs })) {
           isAnswered();
           const silence = `no answer since ${moment(new Date(systemClock.now()))}: reconnecting`;
-          isAnswered = systemClock.after(intervalMs + lateMs, () => terminal.complain(silence));
+          isAnswered = systemClock.after(intervalMs + lateMs, () => terminal.printError(silence));
           terminal.clear();
           show(pools);
         }
@@ -66,13 +68,13 @@ export const poolsPause: Command = {
   usage: "pools pause <name>",
   summary: "start no more jobs of a pool until it is resumed",
   notes:
-    "Jobs are accepted and wait, what runs goes on, and what was leased and has not begun goes back into the queue. The pause " +
-    "holds on every server that shares the store, and after a restart. With --wait the exit code is 1 when jobs still run " +
+    "Jobs are still accepted and wait, running ones finish, and leased ones that have not started return to the queue. The pause " +
+    "applies to every server that shares the store, and survives a restart. With --wait the exit code is 1 when jobs still run " +
     "after the wait.",
   flags: [
     {
       usage: "--wait [duration]",
-      doc: `wait until nothing of the pool runs any more, at most 24h (without a value: ${bareWait})`,
+      doc: `wait until no job of the pool runs, at most 24h (without a value: ${bareWait})`,
       bare: bareWait,
     },
     ...clientFlags,
@@ -87,7 +89,7 @@ export const poolsPause: Command = {
       const paused = await client.pausePool(pool);
       const running = await waitUntilIdle(client, { pool, waitMs: waitMs ?? 0, running: paused.running });
       const { changed, pause, queued } = paused;
-      const how = changed ? "is paused" : `was paused before, ${byWhom(pause)}`;
+      const how = changed ? "is paused" : `was already paused ${byWhom(pause)}`;
       show(invocation, { ...paused, running }, `pool ${pool} ${how}: ${running} running, ${queued} queued`);
       return waitMs !== undefined && running > 0 ? 1 : 0;
     }),
@@ -103,7 +105,7 @@ export const poolsResume: Command = {
       const pool = invocation.args[0] as string;
       const resumed = await client.resumePool(pool);
       const { pause, queued } = resumed;
-      const how = pause ? `is resumed, it was paused ${byWhom(pause)}` : "was not paused";
+      const how = pause ? `is resumed; it was paused ${byWhom(pause)}` : "was not paused";
       show(invocation, resumed, `pool ${pool} ${how}: ${queued} queued`);
       return 0;
     }),
@@ -113,12 +115,12 @@ export const poolsResize: Command = {
   usage: "pools resize <name>",
   summary: "change how many workers a pool may have",
   notes:
-    "The bounds hold on every server that shares the store, each by itself, and after a restart, in place of the configuration's " +
-    "until --reset. What runs goes on. How many jobs one worker runs at once (concurrency) is set in the configuration alone.",
+    "The bounds apply to each server that shares the store, and survive a restart. They replace those of the configuration " +
+    "until --reset. Running jobs finish. How many jobs one worker runs at once (concurrency) can only be set in the configuration.",
   flags: [
-    { usage: "--min <workers>", doc: `workers that are kept when idle, 0 to ${mostWorkers} (default: it stays)` },
-    { usage: "--max <workers>", doc: `workers that there may be, 1 to ${mostWorkers} (default: it stays)` },
-    { usage: "--reset", doc: "back to the configuration" },
+    { usage: "--min <workers>", doc: `workers that are kept when idle, 0 to ${mostWorkers} (default: unchanged)` },
+    { usage: "--max <workers>", doc: `most workers of the pool, 1 to ${mostWorkers} (default: unchanged)` },
+    { usage: "--reset", doc: "restore the bounds of the configuration" },
     ...clientFlags,
     jsonFlag,
   ],
@@ -130,7 +132,7 @@ export const poolsResize: Command = {
     const max = integerOf(flags, "--max", { min: 1, max: mostWorkers, fallback: undefined });
     const isReset = isOn(flags, "--reset");
     const isGiven = min !== undefined || max !== undefined;
-    if (isReset === isGiven) throw new UsageError("give --min or --max or both, or --reset by itself");
+    if (isReset === isGiven) throw new UsageError("give --min or --max or both, or only --reset");
     const bounds = isReset ? "configured" : { ...(min !== undefined && { min }), ...(max !== undefined && { max }) };
     return withClient(invocation, async (client) => {
       const resized = await client.resizePool(pool, bounds);
@@ -149,10 +151,10 @@ export const poolsResize: Command = {
 
 export const poolsAdvise: Command = {
   usage: "pools advise",
-  summary: "say which size would fit each pool, and why",
+  summary: "recommend a size for each pool, with the reasons",
   notes:
-    "From what the server measured of its workers in the last hour; it changes nothing. `pools resize` does for min and max, the " +
-    "configuration for work and concurrency. docs/sizing.md explains the rules.",
+    "Based on measurements of the last hour; changes nothing. Apply min and max with `pools resize`, and work and " +
+    "concurrency in the configuration. docs/sizing.md explains the rules.",
   flags: [...clientFlags, jsonFlag],
   examples: ["millpond pools advise"],
   run: (invocation) =>
@@ -168,10 +170,10 @@ export const poolsAdvise: Command = {
 function adviceLines(advice: AdviceInfo): string[] {
   const { pool, current, advised, attempts, observedMs, busyShare, cpuShare, peakRunning, why } = advice;
   const [now, then] = [current, advised].map(sizingText);
-  const cpu = cpuShare === undefined ? "" : `, jobs keep a processor busy for ${percent(cpuShare)} of theirs`;
+  const cpu = cpuShare === undefined ? "" : `, jobs use a processor for ${percent(cpuShare)} of theirs`;
   return [
     `${pool}: ${now}${now === then ? "" : ` -> ${then}`}`,
-    `  measured for ${duration(observedMs)}: ${attempts} attempts, ${peakRunning} at once at most, workers busy for ${percent(busyShare)} of their time${cpu}`,
+    `  measured for ${duration(observedMs)}: ${attempts} attempts, at most ${peakRunning} at once, workers busy for ${percent(busyShare)} of their time${cpu}`,
     ...why.map((sentence) => `  ${sentence}`),
   ];
 }
@@ -190,7 +192,7 @@ function boundsText({ min, max }: WorkerBounds): string {
 
 type IdleWait = { readonly pool: string; readonly waitMs: number; readonly running: number };
 
-/** Resolves with the number of jobs that run as far as the server has answered, once it is 0 or the time is over. */
+/** Resolves with the last known number of running jobs, once it is 0 or the time is over. */
 async function waitUntilIdle(client: MillpondClient, { pool, waitMs, running }: IdleWait): Promise<number> {
   if (running === 0 || waitMs === 0) return running;
   let latest = running;
@@ -249,7 +251,7 @@ function stateLines(terminal: Terminal, pools: readonly PoolSnapshot[]): string[
   );
 }
 
-/** What the autoscaler decided last, newest first, and nothing while it decided nothing. */
+/** The latest decisions of the autoscaler, newest first; no lines if there are none. */
 function decisionLines(terminal: Terminal, pools: readonly PoolSnapshot[]): string[] {
   const all = pools.flatMap(({ pool, decisions }) => decisions.map((decision) => ({ pool, ...decision })));
   if (all.length === 0) return [];

@@ -4,17 +4,17 @@ import { clientFlags, withClient } from "../connection.ts";
 import { size } from "../print/format.ts";
 import { durationOf } from "../times.ts";
 
-/** Records what the threads of a running server do, or what is in their memory. */
+/** Profiles the threads of a running server, or writes their heaps. */
 export const profile: Command = {
   usage: "profile",
-  summary: "profile the threads of a running server, into files on its disk",
+  summary: "profile the threads of a running server, to files on its disk",
   notes:
-    "Chrome DevTools reads the files, and so do editors; docs/operations.md says how. A heap snapshot holds payloads, and its " +
-    "thread stands still until it is written. Exit code 1: some thread could not be profiled.",
+    "Chrome DevTools and many editors open the files; see docs/operations.md. A heap snapshot contains payloads, and its " +
+    "thread is blocked until it is written. The exit code is 1 when a thread could not be profiled.",
   flags: [
-    { usage: "--cpu", doc: "what the threads spend their time on (the default)" },
+    { usage: "--cpu", doc: "where the threads spend their time (default)" },
     { usage: "--allocations", doc: "which functions allocated the memory that is in use" },
-    { usage: "--heap", doc: "all that is in the memory of --thread" },
+    { usage: "--heap", doc: "everything on the heap of --thread" },
     { usage: "--thread <name>", doc: "main, store, or a pool for all of its threads (default: all threads)" },
     { usage: "--for <duration>", doc: "how long to record, 1s to 1m (default: 10s)" },
     ...clientFlags,
@@ -37,7 +37,7 @@ export const profile: Command = {
       else
         for (const { thread, path, bytes, error } of profiles) {
           if (path === null)
-            terminal.complain(`millpond: ${thread} could not be profiled: ${error ?? "the reason is not known"}`);
+            terminal.printError(`millpond: ${thread} could not be profiled: ${error ?? "the reason is not known"}`);
           else terminal.print(`${path}  ${size(bytes)}`);
         }
       return profiles.every(({ path }) => path !== null) ? 0 : 1;

@@ -9,9 +9,12 @@ import { endBroken, endFailed, exitAtOnce, uncleanStop } from "../exit.ts";
 import { duration } from "../print/format.ts";
 import { listenForSignals } from "./signals.ts";
 
-/** How long the process may take to end by itself once everything is let go of; requests to a collector that is away hold it. */
+/**
+ * How long the process may take to end by itself once everything is closed; pending requests to an unreachable
+ * collector keep it alive.
+ */
 const lingerMs = 500;
-/** Lines about what is in the tasks folder and is no task. The log has more. */
+/** Bound on the printed lines about files in the tasks folder that are no tasks. The log has all of them. */
 const maxIgnoredShown = 10;
 const maxChangedShown = 5;
 
@@ -21,9 +24,9 @@ export const serve: Command = {
   summary: "run the server",
   notes:
     "Every setting is a flag, a MILLPOND_ variable, or a key of the file; docs/configuration.md describes them. SIGINT, " +
-    "SIGTERM and SIGHUP let running jobs finish, for drainMs at most; a second one tells them to stop at once and hands " +
-    "them back; a third ends the process as it is, and what ran is tried again after the next start. SIGUSR2 takes a CPU " +
-    "profile of all threads for ten seconds; the log says where. Exit codes: 0 stopped, " +
+    "SIGTERM and SIGHUP let running jobs finish, for drainMs at most; a second one asks them to stop at once and puts " +
+    "them back into the queue; a third ends the process at once, and running jobs are retried after the next start. SIGUSR2 takes a CPU " +
+    "profile of all threads for ten seconds; the log has its path. Exit codes: 0 stopped, " +
     "2 wrong configuration, 1 cannot start, 70 failed while running, 129, 130 or 143 ended by a third signal.",
   async flags() {
     const { configFlag, settingFlags } = await import("./configuration.ts");
@@ -43,31 +46,31 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
     else for (const line of lines) terminal.print(line);
   };
   const signals = listenForSignals((signal, exitCode) =>
-    announce("ended", { signal, exitCode }, [`${signal}: ended; what ran is tried again after the next start`]),
+    announce("ended", { signal, exitCode }, [`${signal}: ended; running jobs are retried after the next start`]),
   );
-  const sayReload = ({ kind, changed, ...facts }: Reload) => {
+  const reportReload = ({ kind, changed, ...facts }: Reload) => {
     const files = changed.slice(0, maxChangedShown).map((path) => relative("", path));
     const more = changed.length > files.length ? ` and ${changed.length - files.length} more` : "";
     const cause = `${files.join(", ")}${more} changed`;
     const lines =
       "why" in facts
-        ? [`not reloaded: ${cause}, and the tasks from before stay, for there are`, facts.why]
+        ? [`not reloaded: ${cause}; the previous tasks stay in use`, facts.why]
         : [`reloaded: ${cause}`, `  tasks  ${facts.tasks.join(", ")}`];
     announce(kind, { changed, ...facts }, lines);
   };
-  process.once("uncaughtException", (error) => endBroken(error, terminal)); // Node.js itself would wait for all threads
+  process.once("uncaughtException", (error) => endBroken(error, terminal)); // Node.js itself would wait for all threads to end
   const { startServer } = await import("../../server.ts");
   let profile = () => {};
-  process.on("SIGUSR2", () => profile()); // also before there is anything to profile: by itself it would end the process
-  const server = await startServer(config, env, sayReload).catch((error: unknown) => {
+  process.on("SIGUSR2", () => profile()); // set before there is anything to profile: without a handler the signal ends the process
+  const server = await startServer(config, env, reportReload).catch((error: unknown) => {
     endSoon(error instanceof StartError ? error.exitCode : 1);
     throw error;
   });
-  saveCompiledCode(); // before it reports that it serves: the first start writes files here, later ones none
+  saveCompiledCode(); // before the server reports that it is serving; only the first start writes files here
 
   profile = () => void server.profile();
 
-  await server.logged(); // the log and standard output keep the order of events
+  await server.logged(); // keeps the log and standard output in the order of events
   const { grpcAddress, httpAddress, store, pools, tasks, ignored } = server;
   announce(
     "serving",
@@ -77,7 +80,7 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
       `  gRPC   ${grpcAddress}`,
       `  HTTP   http://${httpAddress}`,
       ...(file === undefined ? [] : [`  config ${file}`]),
-      `  store  ${store === "memory" ? "memory: jobs are lost at the end" : store}`,
+      `  store  ${store === "memory" ? "memory: jobs are lost when the server stops" : store}`,
       `  pools  ${pools.map(poolText).join(", ")}`,
       `  tasks  ${tasks.join(", ")}`,
       ...ignored.slice(0, maxIgnoredShown).map(({ path, why }) => `         ignored: ${path} (${why})`),
@@ -91,14 +94,14 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
   if (signal instanceof Error) return endFailed(server, signal, terminal);
   const drainText = duration(config.drainMs);
   announce("stopping", { signal }, [
-    `${signal}: finishing what runs, for ${drainText} at most; once more to stop it now`,
+    `${signal}: finishing running jobs, for ${drainText} at most; repeat to stop them now`,
   ]);
   const stopping = server.stop();
   void signals.second.then((again) => {
     announce("forcing", { signal: again }, [
-      `${again}: stopping what runs and handing it back; once more to end at once`,
+      `${again}: stopping running jobs and putting them back into the queue; repeat to end at once`,
     ]);
-    void server.force().catch(() => undefined); // it fails as the stop does, which is reported below
+    void server.force().catch(() => undefined); // fails with the error of `stop`, which is reported below
   });
   const failure = await Promise.race([stopping.catch(uncleanStop), server.failed]);
   if (failure instanceof Error) return endFailed(server, failure, terminal);
@@ -108,7 +111,7 @@ async function runServer({ flags, env, terminal }: Invocation): Promise<number> 
   return 0;
 }
 
-/** What else writes to standard output would stand between the lines of JSON. */
+/** Refuses settings that would print other lines between the lines of JSON. */
 function assertOwnOutput(env: Invocation["env"]): void {
   for (const name of ["OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"]) {
     if (!/\bconsole\b/i.test(env[name] ?? "")) continue;
@@ -116,7 +119,7 @@ function assertOwnOutput(env: Invocation["env"]): void {
   }
 }
 
-/** Does not keep the process alive; a thread that hangs must not either. */
+/** Ends the process soon even if a thread hangs. The timer does not keep it alive. */
 function endSoon(exitCode: number): void {
   systemClock.after(lingerMs, () => exitAtOnce(exitCode));
 }

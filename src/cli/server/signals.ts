@@ -1,7 +1,7 @@
-/** SIGINT, SIGTERM and SIGHUP, counted: the first asks, the second insists, the third ends the process. */
+/** Counts SIGINT, SIGTERM and SIGHUP: the first stops gracefully, the second forces the stop, the third ends the process. */
 import { exitAtOnce } from "../exit.ts";
 
-/** The exit code of a process that a signal ended: 128 + its number, as shells have it. SIGHUP comes when a terminal is closed. */
+/** Exit codes of a process ended by a signal: 128 + its number, as in shells. SIGHUP is sent when a terminal is closed. */
 const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 /** A signal that asks a process to end. */
@@ -30,7 +30,8 @@ export function listenForSignals(onThird: (signal: EndSignal, exitCode: number) 
   };
   const endSignals = Object.keys(exitCodes) as EndSignal[];
   for (const signal of endSignals) process.on(signal, received);
-  // once the process exits nothing of this file runs, and threads may keep it from ending: a signal ends it by itself then
+  // while the process exits, no handler runs, but threads may keep it from ending: restores the default, so that a
+  // signal ends it
   process.once("exit", () => {
     for (const signal of endSignals) process.off(signal, received);
   });

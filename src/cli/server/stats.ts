@@ -10,14 +10,14 @@ import { clientFlags, withClient } from "../connection.ts";
 import { duration, rate, size } from "../print/format.ts";
 import { type Style, table, type Terminal } from "../print/terminal.ts";
 
-/** Shows what the server is doing, once or again and again. */
+/** Shows the server's statistics, once or repeatedly. */
 export const stats: Command = {
   usage: "stats",
-  summary: "show pools, tasks and your own traffic",
-  notes: "Counts of pools are of the jobs in the store; counts of tasks and clients are since the server started.",
+  summary: "show pools, tasks and your own jobs",
+  notes: "Counts of pools are jobs in the store; counts of tasks and clients are since the server started.",
   flags: [
-    { usage: "--watch", doc: "go on until interrupted" },
-    { usage: "--interval <ms>", doc: "between two looks with --watch, 100 to 60000 (default: 1000)" },
+    { usage: "--watch", doc: "repeat until interrupted" },
+    { usage: "--interval <ms>", doc: "interval of --watch, 100 to 60000 (default: 1000)" },
     ...clientFlags,
     jsonFlag,
   ],
@@ -45,7 +45,7 @@ function show({ flags, terminal }: Invocation, snapshot: ServerSnapshot): void {
 
 const when = (style: Style) => (cell: string) => (cell === "0" ? undefined : style);
 
-/** A snapshot as lines: one about the server, those about the client, then a table of pools and one of tasks. */
+/** A snapshot as lines: one for the server, some for the client, then a table of pools and one of tasks. */
 export function statsLines(terminal: Terminal, snapshot: ServerSnapshot): string[] {
   const { uptimeMs, store, client, pools, tasks, resources } = snapshot;
   const limit = client.ratePerSecond === 0 ? "no rate limit" : `${rate(client.ratePerSecond)}, burst ${client.burst}`;
@@ -127,7 +127,7 @@ export function statsLines(terminal: Terminal, snapshot: ServerSnapshot): string
   ];
 }
 
-/** A line for each part that is known, and the permits beside the first. Parts without anything to show are left out. */
+/** A line for each known part, with the permits in the first. Parts with nothing to show are omitted. */
 function resourceLines(terminal: Terminal, resources: readonly ResourceSnapshot[]): string[] {
   const rows = resources.flatMap(({ resource, parts, permits }) =>
     parts.length === 1 && permits.length === 0 && parts[0]?.problem === undefined
@@ -153,7 +153,7 @@ function resourceLines(terminal: Terminal, resources: readonly ResourceSnapshot[
 
 const well = "well";
 
-/** What became of the client's jobs, how long they took, and why some were refused. */
+/** Outcomes of the client's jobs, their durations, and reasons of refusals. */
 function clientLines(client: ClientSnapshot): string[] {
   const { duplicates, running, succeeded, dead, cancelled, retries, throttledMs, refusedBy } = client;
   const ends = `${succeeded} succeeded, ${dead} dead, ${cancelled} cancelled`;
@@ -176,7 +176,7 @@ function clientLines(client: ClientSnapshot): string[] {
 const broken = " broken";
 const paused = " paused";
 
-/** Those that exist, those that the autoscaler wants when it is another number, and the bounds on them. */
+/** The current number of workers, the target if it differs, and the bounds. */
 function workersCell({ workers, target, minWorkers, maxWorkers, isBroken, pause }: PoolSnapshot): string {
   const wanted = target === workers ? "" : ` of ${target}`;
   const bounds = minWorkers === maxWorkers ? "" : ` (${minWorkers}-${maxWorkers})`;

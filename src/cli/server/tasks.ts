@@ -43,7 +43,7 @@ export const tasks: Command = {
 
 const maxShapeChars = 60;
 
-/** In one line, such as `{name, width?}`; `--json` has the whole schema. */
+/** A schema in one line, such as `{name, width?}`; `--json` prints the whole schema. */
 function shapeOf(schema: TaskInfo["inputSchema"]): string {
   if (!schema) return "JSON, bytes";
   const { type, properties, required = [] } = schema.jsonSchema ?? {};

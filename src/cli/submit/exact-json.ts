@@ -1,7 +1,7 @@
-/** JSON as users write it, in files and on the command line: nothing of it may change silently on its way in. */
+/** Parses JSON from files and the command line, refusing what would silently change. */
 import { describeInexact, pathAt, scanJson } from "../../job/json-scan.ts";
 
-/** Parses it. Throws a SyntaxError, and a RangeError with the path of a number that would be rounded. */
+/** Parses JSON. Throws a SyntaxError, or a RangeError with the path of a number that would be rounded. */
 export function parseExactJson(text: string): unknown {
   const value: unknown = JSON.parse(text);
   const { inexactAt } = scanJson(text);
@@ -15,7 +15,10 @@ export function decodeJson(bytes: Uint8Array): string {
   return new TextDecoder(encodingOf(bytes), { fatal: true }).decode(bytes);
 }
 
-/** JSON begins with two characters of ASCII, or one: where their zeros stand tells the encodings apart (RFC 4627, section 3). */
+/**
+ * JSON starts with one or two ASCII characters: the position of their zero bytes identifies the encoding (RFC 4627,
+ * section 3).
+ */
 function encodingOf([first, second]: Uint8Array): string {
   if ((first === 0xff && second === 0xfe) || (first !== 0 && second === 0)) return "utf-16le";
   if ((first === 0xfe && second === 0xff) || (first === 0 && second !== 0)) return "utf-16be";

@@ -11,8 +11,8 @@ export const inputFlags: readonly Flag[] = [
 ];
 
 /**
- * The input from wherever it was given; undefined when it was not. `json` came on the command line, in the way that
- * `source` names. Throws a UsageError.
+ * The input from the command line or a file; undefined if there is none. `json` holds values from the command line,
+ * given as `source` names. Throws a UsageError.
  */
 export async function readInput(json: readonly string[], source: string, flags: FlagValues): Promise<unknown> {
   const jsonFile = flagText(flags, "--json-file");
@@ -30,7 +30,7 @@ function textOfFile(bytes: Uint8Array, file: string): string {
     return decodeJson(bytes);
   } catch {
     const remedy = "save it as UTF-8, or send it as bytes with --file";
-    throw new UsageError(`${file} is neither UTF-8 nor UTF-16, as JSON has to be: ${remedy}`);
+    throw new UsageError(`${file} is neither UTF-8 nor UTF-16, so it is not JSON: ${remedy}`);
   }
 }
 
@@ -40,8 +40,8 @@ function parseJson(given: string, source: string): unknown {
   } catch (error) {
     if (error instanceof RangeError) throw new UsageError(`${source}: ${error.message}`);
     const remedy = given.startsWith("@")
-      ? `from a file it is taken with --json-file ${given.slice(1)}`
-      : `in a shell put it in single quotes: '{"key": "value"}'`;
+      ? `to read a file, use --json-file ${given.slice(1)}`
+      : `in a shell, put it in single quotes: '{"key": "value"}'`;
     throw new UsageError(`${source} is not JSON: ${messageOf(error)}; ${remedy}`);
   }
 }

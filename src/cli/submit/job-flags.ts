@@ -1,4 +1,4 @@
-/** The options of a job on the command line, besides its task and its input. */
+/** The flags for a job's options besides its task and its input. */
 import type { JobOptions, TraceContext } from "../../../clients/typescript/index.ts";
 import { type Flag, type FlagValues, integerOf, type Invocation, isOn, flagText, UsageError } from "../command.ts";
 import { labelFlag, labelsOf } from "../labels.ts";
@@ -6,29 +6,29 @@ import { durationOf, momentAheadOf, momentOf } from "../times.ts";
 
 export const jobFlags: readonly Flag[] = [
   { usage: "--channel <name>", doc: "where the result goes (default: default)" },
-  { usage: "--id <uuid>", doc: "the job's id, so that submitting again is the same job (default: a new one)" },
-  { usage: "--key <text>", doc: "an idempotency key of your own: for 24 h the same key is the same job" },
+  { usage: "--id <uuid>", doc: "the job's id, so that a repeated submit is the same job (default: a new id)" },
+  { usage: "--key <text>", doc: "an idempotency key: for 24 h, submits with the same key are the same job" },
   { usage: "--priority <number>", doc: "-100 to 100; of two due jobs the higher one starts first (default: 0)" },
-  { usage: "--at <time>", doc: "not before this time, such as 2026-01-31T23:59" },
-  { usage: "--delay <duration>", doc: "not before so much time has passed, such as 5m" },
-  { usage: "--expires <time>", doc: "the job's deadline: a time, or a duration from now on" },
+  { usage: "--at <time>", doc: "start at this time or later, such as 2026-01-31T23:59" },
+  { usage: "--delay <duration>", doc: "start after this delay, such as 5m" },
+  { usage: "--expires <time>", doc: "the job's deadline: a time, or a duration from now" },
   { usage: "--timeout <duration>", doc: "bound on one attempt (default: the task's)" },
-  { usage: "--max-attempts <count>", doc: "attempts in all, 1 to 100 (default: the task's)" },
+  { usage: "--max-attempts <count>", doc: "total number of attempts, 1 to 100 (default: the task's)" },
   labelFlag,
   { usage: "--discard", doc: "fire and forget: the result goes to no channel" },
 ];
 
-/** For the notes of a command. */
-export const traceNote = "TRACEPARENT, TRACESTATE and BAGGAGE in the environment say which trace the job belongs to.";
+/** Part of the notes of a command. */
+export const traceNote = "The environment variables TRACEPARENT, TRACESTATE and BAGGAGE set the trace of the job.";
 
-/** The options that the flags and the environment give. Throws a UsageError that names the value and the bound. */
+/** The options from the flags and the environment. Throws a UsageError that names the value and the bound. */
 export function jobOptionsOf(flags: FlagValues, env: Invocation["env"]): JobOptions {
   const runAt = momentOf(flags, "--at");
   const delayMs = durationOf(flags, "--delay", { min: "0s", max: "365d" });
   if (runAt !== undefined && delayMs !== undefined)
-    throw new UsageError("--at and --delay are given: keep one of them");
+    throw new UsageError("--at and --delay are both given: keep one of them");
   for (const flag of ["--channel", "--id", "--key"]) {
-    // of a shell variable that is not set, most often; a key is not dropped silently
+    // usually an unset shell variable; a key must not be dropped silently
     if (flagText(flags, flag) === "") throw new UsageError(`${flag} is empty: give it a value, or leave it out`);
   }
   const maxAttempts = integerOf(flags, "--max-attempts", { min: 1, max: 100, fallback: undefined });
@@ -49,7 +49,7 @@ export function jobOptionsOf(flags: FlagValues, env: Invocation["env"]): JobOpti
 }
 
 /**
- * Where a traced program puts the trace of the command that it starts. The server ignores what is malformed.
+ * The trace context that a traced program passes to a command in its environment. The server ignores malformed values.
  * https://opentelemetry.io/docs/specs/otel/context/env-carriers/
  */
 function traceIn({ TRACEPARENT = "", TRACESTATE = "", BAGGAGE = "" }: Invocation["env"]): TraceContext | undefined {

@@ -1,16 +1,16 @@
-/** JSON lines: a file with one JSON value on each line, read as it comes. */
+/** JSON Lines: a file with one JSON value per line, read as a stream. */
 import { createReadStream } from "node:fs";
 import { messageOf } from "../../errors.ts";
 import { UsageError } from "../command.ts";
 import { parseExactJson } from "./exact-json.ts";
 
-/** A line that is not empty: its value, or why it has none. Lines count from 1. */
+/** A non-empty line: its value, or why it has none. Lines are numbered from 1. */
 export type JsonLine = { readonly line: number } & (
   | { readonly value: unknown; readonly problem?: undefined }
   | { readonly value?: undefined; readonly problem: string }
 );
 
-/** Yields the lines of a file, `-` for standard input, and passes over empty ones. Throws a UsageError when it is not UTF-8. */
+/** Yields the lines of a file, `-` for standard input, and skips empty ones. Throws a UsageError if it is not UTF-8. */
 export async function* readJsonLines(file: string): AsyncGenerator<JsonLine, void, undefined> {
   let number = 0;
   for await (const text of linesOf(file === "-" ? process.stdin : createReadStream(file))) {
@@ -23,7 +23,7 @@ function valueOf(text: string): { readonly value: unknown } | { readonly problem
   try {
     return { value: parseExactJson(text) };
   } catch (error) {
-    if (error instanceof RangeError) return { problem: `cannot be sent as it is: ${error.message}` };
+    if (error instanceof RangeError) return { problem: `cannot be sent unchanged: ${error.message}` };
     return { problem: `is not JSON: ${messageOf(error)}` };
   }
 }

@@ -1,4 +1,6 @@
-/** `submit --json-lines --wait`: a job for each line of a file, and how each ended. */
+/**
+ * `submit --json-lines --wait`: submits a job for each line of a file, and prints how each ends.
+ */
 import { systemClock } from "../../../clients/typescript/clock.ts";
 import type { JobResult } from "../../../clients/typescript/index.ts";
 import { UsageError } from "../command.ts";
@@ -8,7 +10,7 @@ import { endOf, resultAsJson, styleOfState } from "../jobs/results.ts";
 import { createRefusals, keyOf, type LinesOptions, notJson } from "./submit-lines.ts";
 import { type Column, heading, line as row, type Terminal } from "../print/terminal.ts";
 
-/** Between two lines of progress, for a person. */
+/** Interval between two updates of the progress line. */
 const progressMs = 200;
 
 const columns: readonly Column[] = [
@@ -17,12 +19,14 @@ const columns: readonly Column[] = [
   { title: "OUTPUT OR FAILURE" },
 ];
 
-/** Prints how each line's job ended, in the order in which they end. The exit code: 1 unless all succeeded. */
+/** Prints how each line's job ended, in the order in which they end. Returns the exit code: 1 unless all succeeded. */
 export async function runLines(lines: LinesOptions): Promise<number> {
   const { client, learn, task, file, options, isJson, terminal } = lines;
   const { idempotencyKey, channel, id: _id, discardResult: _discarded, ...execution } = options;
   if (idempotencyKey !== undefined && channel === undefined) {
-    throw new UsageError("--key is given and --channel is not: to wait for keyed jobs name one, the same each time");
+    throw new UsageError(
+      "--key is given without --channel: to wait for jobs with keys, name a channel, the same one each time",
+    );
   }
   const refused = createRefusals(lines);
   const lineOf = new Map<number, number>(); // by position among the inputs
@@ -76,15 +80,15 @@ export async function runLines(lines: LinesOptions): Promise<number> {
 
 type ProgressLine = {
   show(): void;
-  /** Makes room for a line of output. */
+  /** Removes the progress line before a line of output. */
   hide(): void;
-  /** Says how it ended. */
+  /** Prints the final totals. */
   end(): void;
 };
 
 type Totals = Readonly<Record<"submitted" | "SUCCEEDED" | "DEAD" | "CANCELLED" | "refused", number>>;
 
-/** A line that a person sees while it goes on, and one that stays at the end; on standard error. */
+/** A progress line on a terminal, and a final line that stays; both on standard error. */
 function createProgress(terminal: Terminal, totals: () => Totals): ProgressLine {
   const startedAt = systemClock.now();
   let shownAt = startedAt;
@@ -108,7 +112,7 @@ function createProgress(terminal: Terminal, totals: () => Totals): ProgressLine 
     hide: () => terminal.status(""),
     end: () => {
       terminal.status("");
-      terminal.complain(text());
+      terminal.printError(text());
     },
   };
 }

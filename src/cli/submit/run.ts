@@ -11,15 +11,15 @@ export const run: Command = {
   usage: "run <task> [input]",
   summary: "run a task and print what it returns, like a function call",
   notes:
-    "The input is JSON; one that begins with a dash stands behind `--`. The deadline covers the wait for a worker and all " +
+    "The input is JSON; put `--` before one that starts with a dash. The deadline covers the wait for a worker and all " +
     "attempts. Interrupting the command cancels the job, unless --detach is given; then its result goes to its channel. " +
     `The exit code is 1 when the job did not succeed. ${traceNote}`,
   flags: [
     {
       usage: "--deadline <duration>",
-      doc: "how long it may take in all, such as 30s, at most 24d (default: no bound)",
+      doc: "how long it may take in total, such as 30s, at most 24d (default: no bound)",
     },
-    { usage: "--detach", doc: "the job goes on when this command ends before it" },
+    { usage: "--detach", doc: "the job continues when this command ends before it" },
     ...inputFlags,
     ...jobFlags.filter(({ usage }) => !usage.startsWith("--discard")),
     ...clientFlags,

@@ -1,23 +1,25 @@
-/** `submit --json-lines`: a job for each line of a file. Holds a bounded number of lines. */
+/**
+ * `submit --json-lines`: submits a job for each line of a file. Keeps a bounded number of lines in memory.
+ */
 import { systemClock } from "../../../clients/typescript/clock.ts";
 import type { Job, JobOptions, JobRefusal, MillpondClient } from "../../../clients/typescript/index.ts";
-import type { Learn } from "../connection.ts";
+import type { LearnTypes } from "../connection.ts";
 import { readJsonLines } from "./json-lines.ts";
 import type { Terminal } from "../print/terminal.ts";
 
 export type LinesOptions = {
   readonly client: MillpondClient;
-  readonly learn: Learn;
+  readonly learn: LearnTypes;
   readonly task: string;
   /** `-` is standard input. */
   readonly file: string;
-  /** What holds for the job of every line; a key names each line by its number, as in `nightly-17`. */
+  /** Options for the job of every line; a key is extended by the line's number, as in `nightly-17`. */
   readonly options: JobOptions;
   readonly isJson: boolean;
   readonly terminal: Terminal;
 };
 
-/** Jobs that are submitted together: more of them gain nothing, and a person wants to see the first ids soon. */
+/** Jobs per submit request: more gain nothing, and delay the first ids. */
 const jobsAtOnce = 500;
 const bytesAtOnce = 1024 * 1024;
 
@@ -27,7 +29,7 @@ type LineReceipt = { readonly line: number } & (
   | { readonly jobId?: undefined; readonly refusal: JobRefusal }
 );
 
-/** Prints the id of each line's job, in their order. The exit code: 1 when a line was refused. */
+/** Prints the id of each line's job, in order. Returns the exit code: 1 if a line was refused. */
 export async function submitLines(lines: LinesOptions): Promise<number> {
   const { client, task, file, options, isJson, terminal } = lines;
   const { job, MillpondClientError } = await import("../../../clients/typescript/index.ts");
@@ -45,7 +47,7 @@ export async function submitLines(lines: LinesOptions): Promise<number> {
     }
   }
 
-  /** The ids of the lines before come first. */
+  /** Prints a refusal after the ids of the earlier lines. */
   async function refuse(line: number, refusal: Refused): Promise<void> {
     await send();
     refused.add(line, refusal);
@@ -70,12 +72,15 @@ export async function submitLines(lines: LinesOptions): Promise<number> {
   return refused.count > 0 ? 1 : 0;
 }
 
-/** The key of one line's job. */
+/** The idempotency key of one line's job. */
 export function keyOf({ idempotencyKey }: JobOptions, line: number): string | undefined {
   return idempotencyKey === undefined ? undefined : `${idempotencyKey}-${line}`;
 }
 
-/** Jobs that are refused for now are sent again when the server advises: a full queue makes the command wait, not fail. */
+/**
+ * Submits jobs, and retries temporary refusals when the server advises: with a full queue the command waits instead of
+ * failing.
+ */
 async function submitAll(client: MillpondClient, jobs: readonly LineJob[]): Promise<LineReceipt[]> {
   const receipts = new Map<number, LineReceipt>();
   for (let left = jobs; left.length > 0; ) {
@@ -103,7 +108,7 @@ export function notJson(problem: string): Refused {
   return { reason: "not_json", message: problem };
 }
 
-/** Counts the lines that become no job, and names each with why. */
+/** Counts the refused lines, and prints each with the reason. */
 export function createRefusals({ isJson, terminal }: Pick<LinesOptions, "isJson" | "terminal">) {
   let count = 0;
   return {
@@ -113,7 +118,7 @@ export function createRefusals({ isJson, terminal }: Pick<LinesOptions, "isJson"
     add(line: number, { reason, message }: Refused): void {
       count++;
       if (isJson) terminal.print(JSON.stringify({ line, refusal: { reason, message } }));
-      else terminal.complain(`millpond: line ${line}: ${message}`);
+      else terminal.printError(`millpond: line ${line}: ${message}`);
     },
   };
 }

@@ -9,28 +9,31 @@ import { resultAsJson } from "../jobs/results.ts";
 import { runLines } from "./run-lines.ts";
 import { submitLines } from "./submit-lines.ts";
 
-/** Between two polls of a job that is waited for: quick at first. */
-const firstLookMs = 20;
+/** The first interval between two polls of a job with --wait; later ones are longer. */
+const firstPollMs = 20;
 const longestLookMs = 500;
-/** Stands for `--json` without a value; no argument of a process can hold this character. */
+/** Marks `--json` without a value; no argument of a process can contain this character. */
 const bareJson = "\0";
 
-/** Submits one job, or one for each line of a file, and waits for results if asked to. */
+/** Submits one job, or one for each line of a file, and waits for results with --wait. */
 export const submit: Command = {
   usage: "submit <task>",
   summary: "submit a job, or one for each line of a file, and print the ids",
   notes:
-    "`--json` with a value is the job's input; alone, as with every command, it asks for output in JSON. Both may be " +
-    "given. A value that begins with a dash is written `--json=-5`. With --wait the result is printed in place of the " +
+    "`--json` with a value is the job's input; without one, as in every command, it makes the output JSON. Both may be " +
+    "given. A value that starts with a dash is written `--json=-5`. With --wait the result is printed instead of the " +
     "id, and the exit code is 1 when the job did not succeed; the result stays in its channel until acknowledged. With " +
-    "--json-lines there is a job for each line, all with the same options; --key nightly means the keys nightly-1, " +
-    "nightly-2 and so on by line, so that the file can be submitted again. A line that is refused is named, and the " +
-    "others go on. With --wait at most 500 of its jobs are unfinished at once, and results are acknowledged as they are " +
+    "--json-lines each line becomes a job, all with the same options; --key nightly means the keys nightly-1, " +
+    "nightly-2 and so on by line, so that the file can be submitted again. Refused lines are listed, and the " +
+    "others are submitted. With --wait at most 500 of its jobs are unfinished at once, and results are acknowledged as they are " +
     `printed. ${traceNote}`,
   flags: [
     { usage: "--json [input]", doc: "the input as JSON; without a value: print JSON", bare: bareJson, repeats: true },
     ...inputFlags,
-    { usage: "--json-lines <file>", doc: "a job for each line, which is its input as JSON; - is standard input" },
+    {
+      usage: "--json-lines <file>",
+      doc: "a job for each line of the file, with the line's JSON as its input; - is standard input",
+    },
     ...jobFlags,
     { usage: "--wait", doc: "wait for the result and print it" },
     ...clientFlags,
@@ -79,7 +82,7 @@ async function submitAllLines(invocation: Invocation, file: string, isJson: bool
   if (isWaiting && isOn(flags, "--discard")) taboo.push("--discard");
   if (taboo.length > 0) {
     const what = isWaiting ? "--json-lines with --wait" : "--json-lines";
-    throw new UsageError(`${what} does not go with ${taboo.join(", ")}: keep one of them`);
+    throw new UsageError(`${what} cannot be combined with ${taboo.join(", ")}: leave one out`);
   }
   const options = jobOptionsOf(flags, env);
   return withClient(invocation, (client, learn) => {
@@ -89,7 +92,7 @@ async function submitAllLines(invocation: Invocation, file: string, isJson: bool
 }
 
 async function finalResult(client: MillpondClient, id: string): Promise<NonNullable<JobInfo["result"]>> {
-  for (let delayMs = firstLookMs; ; delayMs = Math.min(delayMs * 1.5, longestLookMs)) {
+  for (let delayMs = firstPollMs; ; delayMs = Math.min(delayMs * 1.5, longestLookMs)) {
     const { result } = await client.getJob(id);
     if (result !== undefined) return result;
     await systemClock.sleep(delayMs);

@@ -1,4 +1,4 @@
-/** One frame of `millpond top`: a snapshot and what was chosen, as the lines of a screen. */
+/** One frame of `millpond top`: renders a snapshot and the user's choices as the lines of a screen. */
 import { duration, rate, shortened, size } from "../print/format.ts";
 import type { Style, Terminal } from "../print/terminal.ts";
 import { type Choice, firstChoice, keyHelp } from "./keys.ts";
@@ -8,31 +8,31 @@ import { tableLines, tablesOf } from "./table.ts";
 export type FrameInput = {
   readonly shown: Shown;
   readonly choice: Choice;
-  /** Of the screen, in characters. */
+  /** Width of the screen in characters. */
   readonly columns: number;
   readonly rows: number;
-  /** How long the server has not answered; 0: it answers. */
+  /** How long the server has not answered, in milliseconds; 0: it answers. */
   readonly silentMs: number;
 };
 
 export type Frame = {
   readonly lines: readonly string[];
-  /** Rows of the chosen section that can be scrolled away. */
+  /** How many rows of the chosen section can be scrolled past. */
   readonly scrollEnd: number;
 };
 
-/** The first line, an empty one below it, and the line of keys. */
+/** Lines around the sections: the first line, an empty one below it, and the line of keys. */
 const aroundSections = 3;
-/** A heading, and the line below the last row. */
+/** Lines around the rows of a table: a heading, and the line below the last row. */
 const aroundRows = 2;
-/** Below this, tables that are not chosen are left out. */
+/** With fewer rows for each table, tables that are not chosen are omitted. */
 const leastRowsOfEach = 2;
 
 /** At most `rows` lines of at most `columns` characters, the last of them about keys. */
 export function frame(terminal: Terminal, input: FrameInput): Frame {
   const { shown, choice, columns, rows } = input;
   const quiet = (text: string) => terminal.style("quiet", shortened(text, columns));
-  const footer = quiet(choice.showsHelp ? "any key goes back" : footerText);
+  const footer = quiet(choice.showsHelp ? "press any key to return" : footerText);
   if (choice.showsHelp) {
     const help = keyHelp.map(([keys, effect]) => shortened(`  ${keys.padEnd(16)}${effect}`, columns));
     return { lines: filled([head(terminal, input), "", ...help], rows, footer), scrollEnd: 0 };
@@ -79,7 +79,7 @@ export function plainLines(terminal: Terminal, shown: Shown): readonly string[] 
 
 const footerText = "q quit   p pause   tab next table   left/right sort by   r reverse   up/down scroll   ? help";
 
-/** The first line: what is wrong or paused comes first, so that a narrow screen shows it. */
+/** The first line. Problems and pauses come first, so that a narrow screen shows them. */
 function head(terminal: Terminal, { shown, choice, silentMs, columns }: FrameInput): string {
   const { uptimeMs, store, pools, tasks } = shown.server;
   const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => total + each, 0);
@@ -104,7 +104,7 @@ function head(terminal: Terminal, { shown, choice, silentMs, columns }: FrameInp
     .trimEnd();
 }
 
-/** How many rows each table gets of those that fit: an equal share at least, and the chosen one first of what is left. */
+/** How many of the available rows each table gets: at least an equal share, with the rest offered to the chosen one first. */
 function shares(wanted: readonly number[], chosen: number, room: number): number[] {
   const counts = wanted.map((count) => Math.min(count, Math.floor(room / wanted.length)));
   let left = room - counts.reduce((sum, count) => sum + count, 0);
@@ -116,7 +116,7 @@ function shares(wanted: readonly number[], chosen: number, room: number): number
   return counts;
 }
 
-/** The lines on a screen of `rows`, with the last line at its foot. */
+/** Pads the lines to `rows`, with the last line at the bottom. */
 function filled(lines: readonly string[], rows: number, last: string): readonly string[] {
   const above = lines.slice(0, Math.max(0, rows - 1));
   return [...above, ...Array<string>(Math.max(0, rows - 1 - above.length)).fill(""), last];

@@ -1,17 +1,17 @@
-/** What a person has chosen to see in `millpond top`, and what each key changes about it. */
+/** The user's choices in `millpond top`, and how each key changes them. */
 import { sections } from "./sections.ts";
 
 /** How a section is sorted. */
 export type Sorting = {
   /** Index of the column. */
   readonly column: number;
-  /** Numbers begin with the largest and texts with the first, unless it is reversed. */
+  /** Numbers start with the largest and texts with the first, unless reversed. */
   readonly isReversed: boolean;
 };
 
 /** What the next frame shows, and how. */
 export type Choice = {
-  /** Index of the section that the keys are about. */
+  /** Index of the section that the keys act on. */
   readonly section: number;
   /** One for each section. */
   readonly sortings: readonly Sorting[];
@@ -29,23 +29,23 @@ export const firstChoice: Choice = {
   showsHelp: false,
 };
 
-/** Keys and what they do, for `?` and for the documents. */
+/** Keys and their effects, for `?` and for the documentation. */
 export const keyHelp: readonly (readonly [keys: string, effect: string])[] = [
   ["tab, shift-tab", "choose the next or previous table: pools, tasks, clients"],
   ["left, right", "sort the chosen table by the column to the left or right"],
   ["r", "reverse the order"],
   ["up, down", "scroll the chosen table when it has more rows than fit; page up and page down by ten"],
-  ["p, space", "pause, and go on"],
+  ["p, space", "pause and resume"],
   ["?, h", "show this help"],
   ["q, Esc, Ctrl-C", "quit"],
 ];
 
 const page = 10;
 
-/** The choice after a key, undefined when the key means the end. Keys without a meaning change nothing. */
+/** The choice after a key; undefined when the key quits. Unknown keys change nothing. */
 export function afterKey(choice: Choice, key: string): Choice | undefined {
   if (key === "q" || key === "ctrl-c") return undefined;
-  if (choice.showsHelp) return { ...choice, showsHelp: false }; // by whichever key
+  if (choice.showsHelp) return { ...choice, showsHelp: false }; // any key closes the help
   switch (key) {
     case "escape":
       return undefined;
@@ -90,7 +90,7 @@ function sorted(choice: Choice, change: (sorting: Sorting, columns: number) => S
   return { ...choice, sortings: changed, scrolled: 0 };
 }
 
-/** The frame knows how many rows there are and stops at the last. */
+/** The upper bound is applied by the frame, which knows the number of rows. */
 function scrolled(choice: Choice, by: number): Choice {
   return { ...choice, scrolled: Math.max(0, choice.scrolled + by) };
 }

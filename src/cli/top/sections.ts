@@ -1,4 +1,4 @@
-/** What `millpond top` shows of a snapshot: tables of pools, tasks and clients, their cells and what they are sorted by. */
+/** The tables of `millpond top`: pools, tasks and clients, with their cells and sort keys. */
 import type {
   ClientSnapshot,
   PercentilesMs,
@@ -9,7 +9,7 @@ import type {
 import { duration, rate } from "../print/format.ts";
 import type { Style } from "../print/terminal.ts";
 
-/** A snapshot, and the busiest clients at that moment. */
+/** A snapshot, and the busiest clients at that time. */
 export type Shown = {
   readonly server: ServerSnapshot;
   readonly clients: readonly ClientSnapshot[];
@@ -18,7 +18,7 @@ export type Shown = {
 export type Row = {
   /** One for each column. */
   readonly cells: readonly string[];
-  /** What the cells are sorted by. */
+  /** The sort keys of the cells. */
   readonly keys: readonly (string | number)[];
 };
 
@@ -27,14 +27,14 @@ export type SectionColumn = {
   readonly align?: "right";
   readonly width?: number;
   readonly style?: (cell: string) => Style | undefined;
-  /** Narrow screens leave out the column of the highest rank first, and never one of rank 0. */
+  /** Narrow screens omit the column of the highest rank first, and never one of rank 0. */
   readonly rank: number;
 };
 
 /** One of the tables. */
 export type Section = {
   readonly columns: readonly SectionColumn[];
-  /** The column it is sorted by at first. */
+  /** The column of the initial sort order. */
   readonly sortedBy: number;
   rowsOf(shown: Shown): readonly Row[];
 };
@@ -156,7 +156,9 @@ function percentile<T>(title: string, rank: number, of: (row: T) => PercentilesM
   return { title, ...number, width: 8, rank, key: (row) => of(row) ?? -1, text: (row) => duration(of(row)) };
 }
 
-/** `sortedBy`: how the title of the column begins. */
+/**
+ * `sortedBy`: the first letters of the column's title.
+ */
 function section<T>(made: {
   readonly sortedBy: string;
   readonly columns: readonly ColumnOf<T>[];

@@ -11,7 +11,7 @@ export type Table = {
   readonly found: readonly Row[];
 };
 
-/** All tables, each in the order that was chosen for it. */
+/** All tables, each in its chosen order. */
 export function tablesOf(shown: Shown, choice: Choice): readonly Table[] {
   return sections.map((section, at) => {
     const sorting = choice.sortings[at] ?? { column: 0, isReversed: false };
@@ -19,7 +19,7 @@ export function tablesOf(shown: Shown, choice: Choice): readonly Table[] {
   });
 }
 
-/** The heading, marked when it is of the chosen table, and a line for each row, of at most `columns` characters. */
+/** The heading, highlighted if the table is chosen, and a line for each row, of at most `columns` characters. */
 export function tableLines(terminal: Terminal, table: Table, columns: number): string[] {
   const { section, sorting, isChosen, found } = table;
   const all = section.columns.map((column, at) => {
@@ -45,7 +45,7 @@ const unmarked = "  ";
 
 type Measured = Column & { readonly rank: number; readonly width: number; readonly cells: readonly string[] };
 
-/** The columns that fit into `width`: those of the highest rank are left out first, then the first one is shortened. */
+/** The columns that fit into `width`: those of the highest rank are omitted first, then the first column is shortened. */
 function fitting(columns: readonly Measured[], width: number): readonly Measured[] {
   const excess = columns.reduce((sum, column) => sum + column.width + 2, -2) - width;
   if (excess <= 0) return columns;
@@ -64,7 +64,7 @@ function fitting(columns: readonly Measured[], width: number): readonly Measured
   });
 }
 
-/** Numbers from the largest, texts from the first; rows that are equal by their first column. */
+/** Numbers from the largest, texts from the first; ties are ordered by the first column. */
 function inOrder(rows: readonly Row[], { column, isReversed }: Sorting): readonly Row[] {
   const ordered = rows.toSorted((a, b) => compare(a.keys[column], b.keys[column]) || compare(a.keys[0], b.keys[0]));
   return isReversed ? ordered.reverse() : ordered;

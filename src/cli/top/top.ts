@@ -7,19 +7,19 @@ import { frame, plainLines } from "./frame.ts";
 import { afterKey, firstChoice, keyHelp } from "./keys.ts";
 import type { Shown } from "./sections.ts";
 
-/** How long a server may be late with a snapshot before it counts as silent, and how often that is looked at. */
+/** How late a snapshot may be before the server counts as silent, and how often that is checked. */
 const lateMs = 1_000;
 
-/** Shows what happens in the server, as it happens. */
+/** Shows the activity of the server live. */
 export const top: Command = {
   usage: "top",
-  summary: "watch pools, tasks and clients live, sorted as you like",
+  summary: "watch pools, tasks and clients live, in any order",
   notes:
-    `Keys: ${keyHelp.map(([keys, effect]) => `${keys} (${effect})`).join("; ")}. When the server goes away, top goes on as ` +
-    "soon as it is back. Where no person looks on, as in a pipe, each snapshot is printed in lines, with --json in one. " +
-    "Percentiles are over the last minute or two, rates over the last 10 s; of clients there are the 100 busiest.",
+    `Keys: ${keyHelp.map(([keys, effect]) => `${keys} (${effect})`).join("; ")}. When the connection is lost, top continues as ` +
+    "soon as the server is back. If the output is no terminal, each snapshot is printed as lines, with --json as one line. " +
+    "Percentiles cover the last one or two minutes, rates the last 10 s; only the 100 busiest clients are shown.",
   flags: [
-    { usage: "--interval <ms>", doc: "between two snapshots, 100 to 60000 (default: 1000)" },
+    { usage: "--interval <ms>", doc: "between two snapshots, 100 to 60000 ms (default: 1000)" },
     { usage: "--count <number>", doc: "end after this many snapshots" },
     ...clientFlags,
     jsonFlag,
@@ -53,7 +53,7 @@ export const top: Command = {
     ),
 };
 
-/** Undefined when the server does not list them: it is older, this client may not ask, or it has just gone. */
+/** Undefined when the server does not list them: it is older, this client lacks permission, or it has just stopped. */
 async function busiestClients(client: MillpondClient): Promise<readonly ClientSnapshot[] | undefined> {
   try {
     return (await client.listClients()).clients;
@@ -74,7 +74,7 @@ function jsonView(terminal: Terminal): View {
   };
 }
 
-/** The screen on a terminal, lines elsewhere. `quit` is called once. */
+/** Full screen on a terminal, otherwise lines. `quit` is called once. */
 function viewOf(terminal: Terminal, intervalMs: number, quit: () => void): View {
   let choice = firstChoice;
   let shown: Shown | undefined;

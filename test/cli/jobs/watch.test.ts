@@ -8,7 +8,7 @@ import { JobSchema, JobState } from "../../../src/gen/millpond/v1/job_pb.ts";
 
 const terminal = {
   print: () => undefined,
-  complain: () => undefined,
+  printError: () => undefined,
   status: () => undefined,
   clear: () => undefined,
   style: (style: string, text: string) => `<${style}>${text}`,
@@ -29,18 +29,18 @@ test("each kind of update is one line", () => {
   );
   assert.match(
     lineOf({ event: 1, kind: "job", job }),
-    /^<waiting>QUEUED {2}attempt 1 of at most 4; nope: no way; again at 2026-/,
+    /^<waiting>QUEUED {2}attempt 1 of at most 4; nope: no way; next attempt at 2026-/,
   );
   assert.match(
     lineOf({ event: 1, kind: "job", job: { ...job, state: "RUNNING", isCancelling: true } }),
-    /^<waiting>RUNNING {2}attempt 1 of at most 4; asked to stop$/,
+    /^<waiting>RUNNING {2}attempt 1 of at most 4; stopping$/,
   );
   assert.equal(lineOf({ event: 2, kind: "progress", progress: { fraction: 0.5, note: "" } }), " 50 %");
   assert.equal(
     lineOf({ event: 2, kind: "progress", progress: { fraction: 1, note: "last\r\nrow" } }),
     "100 %  last row",
   );
-  assert.match(lineOf({ event: 3, kind: "dropped", count: 12 }), /^<quiet>.*12 lines or reports/);
+  assert.match(lineOf({ event: 3, kind: "dropped", count: 12 }), /^<quiet>.*12 log lines or progress reports/);
 });
 
 test("a log line tells its level and its fields, and cannot move the cursor", () => {

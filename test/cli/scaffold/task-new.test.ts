@@ -53,7 +53,7 @@ suite("task new", () => {
     ["../greet", "is not 1 to 100 characters"],
     ["gréet", "is not 1 to 100 characters"],
     ["a".repeat(101), "is not 1 to 100 characters"],
-    ["image.resize", "is that of a built-in task: choose another"],
+    ["image.resize", "is the name of a built-in task: choose another"],
   ] as const) {
     test(`the name "${name}" is refused, and nothing is written`, async (t) => {
       const folder = enterFolder(t);
@@ -70,7 +70,7 @@ suite("task new", () => {
       writeFileSync(join(folder, file), "mine");
       const { code, stderr } = await runHere(["task", "new", "greet", "--typed", "--tasks-dir", folder]);
       assert.equal(code, 2);
-      assert.match(stderr, new RegExp(`${file} is there already: choose another name, or remove it first`));
+      assert.match(stderr, new RegExp(`${file} already exists: choose another name, or remove it first`));
       assert.deepEqual(readdirSync(folder), [file]);
       assert.equal(readFileSync(join(folder, file), "utf8"), "mine");
       rmSync(join(folder, file));

@@ -18,7 +18,7 @@ test("pools pause keeps jobs of a pool waiting, over kill -9 too, until pools re
   await server.signal("SIGKILL");
   server = await place.start(["--log-level", "warn"]);
   assert.match(outputOf(await millpond("pools", "list")), /^cpu .* 1 .* paused by ops at \d{4}-/m);
-  const before = /^pool cpu was paused before, by ops at \d{4}-.*: 0 running, 1 queued$/;
+  const before = /^pool cpu was already paused by ops at \d{4}-.*: 0 running, 1 queued$/;
   assert.match(outputOf(await millpond("pools", "pause", "cpu")), before);
   assert.match(outputOf(await millpond("explain", id)), /^cause +paused$/m);
   assert.match(outputOf(await millpond("stats")), /^cpu .* paused /m);
@@ -26,7 +26,7 @@ test("pools pause keeps jobs of a pool waiting, over kill -9 too, until pools re
   assert.match(outputOf(await millpond("health", "--http-port", port)), /^SERVING\npool cpu is paused by ops since 2/);
   const [row] = JSON.parse(outputOf(await millpond("pools", "list", "--json")));
   assert.deepEqual([row.pool, row.pause.by], ["cpu", "ops"]);
-  assert.match(outputOf(await millpond("pools", "resume", "cpu")), /^pool cpu is resumed, .* by ops at .*: \d queued$/);
+  assert.match(outputOf(await millpond("pools", "resume", "cpu")), /^pool cpu is resumed; .* by ops at .*: \d queued$/);
   assert.equal(outputOf(await millpond("pools", "resume", "cpu")).split(":")[0], "pool cpu was not paused");
   await until(async () => (await millpond("job", id)).stdout.includes("SUCCEEDED"));
   assert.match((await millpond("pools", "pause", "cpy")).stderr, /no pool is named "cpy".* did you mean "cpu"\?/);

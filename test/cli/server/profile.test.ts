@@ -44,7 +44,7 @@ suite("while a server runs", { concurrency: 2 }, () => {
     t.after(() => server.dispose());
     const millpond = (...args: string[]) => runHere(args, { env: { MILLPOND_ADDRESS: server.serving.grpc } });
 
-    assert.equal(outputOf(await millpond("log-level", "debug", "--for", "10m")), "log level: debug, before warn");
+    assert.equal(outputOf(await millpond("log-level", "debug", "--for", "10m")), "log level: debug, previously warn");
     await millpond("submit", "echo");
     const configured = await millpond("log-level", "configured", "--json");
     assert.deepEqual(JSON.parse(outputOf(configured)), { level: "warn", previous: "debug" });

@@ -35,7 +35,7 @@ suite("serve", () => {
       text,
       /^ {2}pools {2}cpu \(1 worker\), io \(2 workers\)\n {2}tasks {2}[a-z., ]*echo, [a-z., ]*fail, image\.resize, sleep$/m,
     );
-    assert.match(text, /\nSIGTERM: finishing what runs, for 30\.0 s at most; once more to stop it now\nstopped\n$/);
+    assert.match(text, /\nSIGTERM: finishing running jobs, for 30\.0 s at most; repeat to stop them now\nstopped\n$/);
     assert.equal(await exited, 0);
   });
 

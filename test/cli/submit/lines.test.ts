@@ -122,7 +122,7 @@ suite("submit --json-lines", () => {
     ]) {
       const { code, stdout, stderr } = await submit("flags", "1\n", "echo", ...flags);
       assert.deepEqual([code, stdout], [2, ""], stderr);
-      assert.match(stderr, /^millpond: --(json-lines|key) .*(keep one of them|name one, the same each time)/);
+      assert.match(stderr, /^millpond: --(json-lines|key) .*(leave one out|name a channel, the same one each time)/);
     }
   });
 

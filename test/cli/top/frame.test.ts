@@ -129,7 +129,7 @@ suite("a frame", () => {
     assert.match(show().lines.at(-1) ?? "", /^q quit .*\? help$/);
     const help = show({ keys: ["?"] }).lines;
     for (const word of ["shift-tab", "reverse", "Ctrl-C", "pause"]) assert.ok(help.join("\n").includes(word), word);
-    assert.equal(help.at(-1), "any key goes back");
+    assert.equal(help.at(-1), "press any key to return");
   });
 
   test("cannot be steered by names from outside", () => {

@@ -39,7 +39,7 @@ export function snapshot(facts: Partial<ServerSnapshot> = {}): ServerSnapshot {
 /** A terminal without colours. */
 export const colourless = {
   print: () => undefined,
-  complain: () => undefined,
+  printError: () => undefined,
   status: () => undefined,
   clear: () => undefined,
   style: (_: string, text: string) => text,

@@ -46,7 +46,7 @@ suite("top at a terminal", { skip: withoutTerminal }, () => {
     run.press("\t\u001b[C");
     const sorted = await run.wrote(/WAIT P50↓/, paused);
     run.press("?");
-    await run.wrote(/any key goes back/, sorted);
+    await run.wrote(/press any key to return/, sorted);
     run.press("q");
     assert.equal(await run.ended, 0);
   });
