@@ -54,6 +54,12 @@ export class UsageError extends Error {
 /** The switch that every command has. `submit` has its own, which may also take a value. */
 export const jsonFlag: Flag = { usage: "--json", doc: "print JSON, for programs" };
 
+/** Prints an answer: JSON with `--json`, lines otherwise. Returns the exit code of success. */
+export function printAnswer({ flags, terminal }: Invocation, json: unknown, lines: readonly string[]): 0 {
+  for (const line of isOn(flags, "--json") ? [JSON.stringify(json)] : lines) terminal.print(line);
+  return 0;
+}
+
 /** Whether a switch was given. */
 export function isOn(flags: FlagValues, flag: string): boolean {
   return flags[flag] === true;

@@ -1,7 +1,8 @@
 /** What the demo shows: a progress bar while it runs, then a table. */
 import type { ServerSnapshot, TaskSnapshot } from "../../clients/typescript/index.ts";
 import { duration, rate, size } from "../../src/cli/print/format.ts";
-import { createTerminal, table } from "../../src/cli/print/terminal.ts";
+import { type Column, column, numbers, table } from "../../src/cli/print/table.ts";
+import { createTerminal } from "../../src/cli/print/terminal.ts";
 
 /** A job with what became of it, as the table shows it. */
 export type Row = {
@@ -85,32 +86,24 @@ export function showStats({ pools, tasks }: ServerSnapshot): void {
 }
 
 function showTable(titles: readonly string[], rows: readonly (readonly string[])[]): void {
-  const columns = titles.map((title, at) => (at === 0 ? { title } : { title, align: "right" as const }));
+  const columns = titles.map((title, at) =>
+    (at === 0 ? column : numbers)(title, (row: readonly string[]) => row[at] ?? ""),
+  );
   for (const line of table(terminal, columns, rows)) say(`  ${line}`);
 }
 
 /** One line for each job, in the order in which they were submitted. */
 export function showRows(rows: readonly Row[]): void {
   const pixels = (it: { width: number; height: number } | undefined) => (it ? `${it.width}×${it.height}` : "-");
-  const columns = [
-    { title: "picture" },
-    { title: "source", align: "right" },
-    { title: "", align: "right" },
-    { title: "target", align: "right" },
-    { title: "", align: "right" },
-    { title: "waited", align: "right" },
-    { title: "took", align: "right" },
-    { title: "result", style: (cell: string) => (cell === "resized" ? "good" : "bad") },
-  ] as const;
-  const cells = rows.map(({ name, source, target, queueWaitMs, executionMs, failure }) => [
-    name,
-    pixels(source),
-    size(source.bytes),
-    pixels(target),
-    target ? size(target.bytes) : "-",
-    duration(queueWaitMs),
-    duration(executionMs),
-    failure ?? "resized",
-  ]);
-  for (const line of table(terminal, columns, cells)) say(`  ${line}`);
+  const columns: readonly Column<Row>[] = [
+    column("picture", ({ name }) => name),
+    numbers("source", ({ source }) => pixels(source)),
+    numbers("", ({ source }) => size(source.bytes)),
+    numbers("target", ({ target }) => pixels(target)),
+    numbers("", ({ target }) => (target ? size(target.bytes) : "-")),
+    numbers("waited", ({ queueWaitMs }) => duration(queueWaitMs)),
+    numbers("took", ({ executionMs }) => duration(executionMs)),
+    column("result", ({ failure = "resized" }) => failure, { style: (cell) => (cell === "resized" ? "good" : "bad") }),
+  ];
+  for (const line of table(terminal, columns, rows)) say(`  ${line}`);
 }

@@ -1,6 +1,7 @@
 /** Prints the outcome of an action on jobs: a line for each id, or one line about all jobs that a filter selected. */
-import { type Invocation, isOn } from "../command.ts";
-import { type Style, table } from "../print/terminal.ts";
+import { type Invocation, isOn, printAnswer } from "../command.ts";
+import { type Column, column, table } from "../print/table.ts";
+import type { Style } from "../print/terminal.ts";
 
 /** The response to any action on jobs. */
 export type Answered = {
@@ -22,24 +23,18 @@ export type Wording = {
  * Prints the answers and returns the exit code: 1 if an id was not found or its job was in the wrong state, so that
  * scripts notice.
  */
-export function printAnswers({ flags, terminal }: Invocation, answered: Answered, wording: Wording): number {
+export function printAnswers(invocation: Invocation, answered: Answered, { kinds, done, would }: Wording): number {
+  const { flags, terminal } = invocation;
   const { answers, matched } = answered;
-  const styleOf = (text: string) => Object.values(wording.kinds).find((kind) => kind.text === text)?.style;
-  const exitCode = answers.some(({ kind }) => wording.kinds[kind]?.style === "bad") ? 1 : 0;
-  if (isOn(flags, "--json")) {
-    terminal.print(JSON.stringify(answered));
-  } else if (answers.length > 0) {
-    const columns = [{ title: "JOB" }, { title: "ANSWER", style: styleOf }, { title: "STATE" }] as const;
-    const rows = answers.map(({ jobId, kind, state = "-" }) => [jobId, wording.kinds[kind]?.text ?? kind, state]);
-    for (const each of table(terminal, columns, rows)) terminal.print(each);
-  } else if (isOn(flags, "--dry-run")) {
-    terminal.print(`${jobsText(matched)} ${wording.would}; nothing was changed`);
-  } else {
-    terminal.print(`${jobsText(matched)} matched: ${wording.done}`);
-  }
-  return exitCode;
-}
-
-function jobsText(count: number): string {
-  return `${count} ${count === 1 ? "job" : "jobs"}`;
+  const columns: readonly Column<Answered["answers"][number]>[] = [
+    column("JOB", ({ jobId }) => jobId),
+    column("ANSWER", ({ kind }) => kinds[kind]?.text ?? kind, {
+      style: (cell) => Object.values(kinds).find(({ text }) => text === cell)?.style,
+    }),
+    column("STATE", ({ state = "-" }) => state),
+  ];
+  const jobs = `${matched} ${matched === 1 ? "job" : "jobs"}`;
+  const summary = isOn(flags, "--dry-run") ? `${jobs} ${would}; nothing was changed` : `${jobs} matched: ${done}`;
+  printAnswer(invocation, answered, answers.length > 0 ? table(terminal, columns, answers) : [summary]);
+  return answers.some(({ kind }) => kinds[kind]?.style === "bad") ? 1 : 0;
 }

@@ -1,60 +1,41 @@
 /** The commands about dead letters: list, show, redrive and delete them. */
 import type { JobInfo } from "../../../clients/typescript/index.ts";
-import { type Command, type FlagValues, integerOf, isOn, jsonFlag, flagText, UsageError } from "../command.ts";
+import { type Command, type FlagValues, isOn, jsonFlag, flagText, printAnswer, UsageError } from "../command.ts";
 import { clientFlags, withClient } from "../connection.ts";
 import { moment, shortened } from "../print/format.ts";
 import { outputAsText } from "../print/output.ts";
-import { printable, table } from "../print/terminal.ts";
+import { type Column, column, numbers } from "../print/table.ts";
+import { factLines } from "../print/terminal.ts";
 import { printAnswers } from "./answers.ts";
 import { jobAsJson, jobLines } from "./job.ts";
-import { listedAsJson } from "./jobs.ts";
+import { limitFlag, printListed } from "./jobs.ts";
 import { actionFlags, deadFilterFlags, filterFlags, filterOf, targetOf } from "./target.ts";
 
 /** Lists dead letters. */
 export const deadList: Command = {
   usage: "dead list",
   summary: "list your dead letters: jobs that failed for good",
-  flags: [
-    ...filterFlags,
-    ...deadFilterFlags,
-    { usage: "--limit <count>", doc: "at most this many, 1 to 1000 (default: 20)" },
-    ...clientFlags,
-    jsonFlag,
-  ],
+  flags: [...filterFlags, ...deadFilterFlags, limitFlag, ...clientFlags, jsonFlag],
   examples: ["millpond dead list", "millpond dead list --task image.resize --reason permanent --limit 100"],
   run: async (invocation) => {
-    const { flags, terminal } = invocation;
-    const limit = integerOf(flags, "--limit", { min: 1, max: 1000, fallback: 20 });
-    const filter = filterOf(flags);
-    return withClient(invocation, async (client) => {
-      const found: JobInfo[] = [];
-      for await (const job of client.deadLetters({ filter, pageSize: limit })) if (found.push(job) === limit) break;
-      if (isOn(flags, "--json")) {
-        terminal.print(JSON.stringify({ jobs: found.map(listedAsJson) }));
-        return 0;
-      }
-      const columns = [
-        { title: "JOB" },
-        { title: "TASK" },
-        { title: "DIED" },
-        { title: "REASON", style: () => "bad" as const },
-        { title: "TRIES", align: "right" },
-        { title: "FAILURE" },
-      ] as const;
-      const rows = found.map(({ id, task, finishedAt, deadReason, attempts, result }) => [
-        id,
-        task,
-        moment(finishedAt),
-        deadReason ?? "",
-        String(attempts),
-        shortened(`${result?.failure?.reason ?? ""}: ${result?.failure?.message ?? ""}`, 80),
-      ]);
-      if (rows.length === 0) terminal.printError("no dead letters");
-      else for (const each of table(terminal, columns, rows)) terminal.print(each);
-      return 0;
+    const filter = filterOf(invocation.flags);
+    return withClient(invocation, (client) => {
+      const list = (pageSize: number) => client.deadLetters({ filter, pageSize });
+      return printListed(invocation, { list, columns, none: "no dead letters" });
     });
   },
 };
+
+const columns: readonly Column<JobInfo>[] = [
+  column("JOB", ({ id }) => id),
+  column("TASK", ({ task }) => task),
+  column("DIED", ({ finishedAt }) => moment(finishedAt)),
+  column("REASON", ({ deadReason = "" }) => deadReason, { style: () => "bad" }),
+  numbers("TRIES", ({ attempts }) => attempts),
+  column("FAILURE", ({ result }) =>
+    shortened(`${result?.failure?.reason ?? ""}: ${result?.failure?.message ?? ""}`, 80),
+  ),
+];
 
 /** Shows one dead letter with its input. */
 export const deadShow: Command = {
@@ -64,21 +45,18 @@ export const deadShow: Command = {
   examples: ["millpond dead show 01990000-0000-7000-8000-000000000000"],
   run: (invocation) =>
     withClient(invocation, async (client, learn) => {
-      const { args, flags, terminal } = invocation;
+      const { args, terminal } = invocation;
       const found = await client.getJob(args[0] as string, { withInput: true });
       if (found.state !== "DEAD") {
         throw new Error(`job ${found.id} is ${found.state} and not a dead letter: see millpond job ${found.id}`);
       }
       await learn([found.input]);
-      if (isOn(flags, "--json")) {
-        terminal.print(JSON.stringify(jobAsJson(found)));
-        return 0;
-      }
-      for (const line of jobLines(terminal, found)) terminal.print(line);
-      terminal.print(`${"input".padEnd(12)}  ${printable(outputAsText(found.input, 1000))}`);
-      terminal.print("");
-      terminal.print(terminal.style("quiet", `run it again: millpond dead redrive ${found.id}`));
-      return 0;
+      return printAnswer(invocation, jobAsJson(found), [
+        ...jobLines(terminal, found),
+        ...factLines(terminal, [["input", outputAsText(found.input, 1000)]]),
+        "",
+        terminal.style("quiet", `run it again: millpond dead redrive ${found.id}`),
+      ]);
     }),
 };
 

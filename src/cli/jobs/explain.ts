@@ -1,8 +1,8 @@
-import { type Command, isOn, jsonFlag } from "../command.ts";
+import { type Command, jsonFlag, printAnswer } from "../command.ts";
 import { clientFlags, withClient } from "../connection.ts";
 import { moment } from "../print/format.ts";
 import { styleOfState } from "./results.ts";
-import { printFacts } from "../print/terminal.ts";
+import { factLines } from "../print/terminal.ts";
 
 /** Explains why a job is not running now. */
 export const explain: Command = {
@@ -12,15 +12,11 @@ export const explain: Command = {
   examples: ["millpond explain 01990000-0000-7000-8000-000000000000"],
   run: (invocation) =>
     withClient(invocation, async (client) => {
-      const { args, flags, terminal } = invocation;
+      const { args, terminal } = invocation;
       const explained = await client.explain(args[0] as string);
-      if (isOn(flags, "--json")) {
-        terminal.print(JSON.stringify(explained));
-        return 0;
-      }
       const { cause, text, state, runAt, ahead, running, workers, lastFailure } = explained;
       const isWaiting = !["running", "cancelling", "final"].includes(cause);
-      printFacts(
+      const lines = factLines(
         terminal,
         [
           ["why", text],
@@ -33,6 +29,6 @@ export const explain: Command = {
         ],
         { state: styleOfState(state) },
       );
-      return 0;
+      return printAnswer(invocation, explained, lines);
     }),
 };

@@ -1,11 +1,12 @@
 import type { AttemptInfo, DeadReasonName, JobInfo } from "../../../clients/typescript/index.ts";
-import { type Command, isOn, jsonFlag } from "../command.ts";
+import { type Command, jsonFlag, printAnswer } from "../command.ts";
 import { clientFlags, withClient } from "../connection.ts";
 import { duration, moment } from "../print/format.ts";
 import { labelsText } from "../labels.ts";
 import { outputAsJson } from "../print/output.ts";
 import { endOf, resultAsJson, styleOfState } from "./results.ts";
-import { type Fact, factLines, printable, table, type Terminal } from "../print/terminal.ts";
+import { type Column, column, numbers, table } from "../print/table.ts";
+import { type Fact, factLines, printable, type Terminal } from "../print/terminal.ts";
 
 /** Shows one job. */
 export const job: Command = {
@@ -15,12 +16,9 @@ export const job: Command = {
   examples: ["millpond job 01990000-0000-7000-8000-000000000000"],
   run: (invocation) =>
     withClient(invocation, async (client, learn) => {
-      const { args, flags, terminal } = invocation;
-      const found = await client.getJob(args[0] as string);
+      const found = await client.getJob(invocation.args[0] as string);
       await learn([found.result?.output]);
-      if (isOn(flags, "--json")) terminal.print(JSON.stringify(jobAsJson(found)));
-      else for (const line of jobLines(terminal, found)) terminal.print(line);
-      return 0;
+      return printAnswer(invocation, jobAsJson(found), jobLines(invocation.terminal, found));
     }),
 };
 
@@ -69,23 +67,19 @@ const deadText: { readonly [reason in DeadReasonName]: string } = {
   poison: "poison: it was running in several processes that died",
 };
 
+const attemptColumns: readonly Column<AttemptInfo>[] = [
+  numbers("ATTEMPT", ({ number }) => number),
+  column("OUTCOME", ({ outcome }) => outcome, { style: () => "bad" }),
+  column("STARTED", ({ startedAt }) => moment(startedAt)),
+  numbers("TOOK", ({ startedAt, finishedAt }) =>
+    duration(startedAt && finishedAt && finishedAt.getTime() - startedAt.getTime()),
+  ),
+  column("FAILURE", ({ failure }) => (failure === undefined ? "" : `${failure.reason}: ${failure.message}`)),
+];
+
 function historyLines(terminal: Terminal, history: readonly AttemptInfo[]): string[] {
   if (history.length === 0) return [];
-  const columns = [
-    { title: "ATTEMPT", align: "right" },
-    { title: "OUTCOME", style: () => "bad" as const },
-    { title: "STARTED" },
-    { title: "TOOK", align: "right" },
-    { title: "FAILURE" },
-  ] as const;
-  const rows = history.map(({ number, outcome, startedAt, finishedAt, failure }) => [
-    String(number),
-    outcome,
-    moment(startedAt),
-    duration(startedAt && finishedAt && finishedAt.getTime() - startedAt.getTime()),
-    failure === undefined ? "" : `${failure.reason}: ${failure.message}`,
-  ]);
-  const [heading = "", ...lines] = table(terminal, columns, rows);
+  const [heading = "", ...lines] = table(terminal, attemptColumns, history);
   return ["", heading, ...lines.flatMap((line, at) => [line, ...stackLines(terminal, history, at)])];
 }
 

@@ -1,12 +1,24 @@
 import type { JobInfo } from "../../../clients/typescript/index.ts";
-import { type Command, integerOf, isOn, jsonFlag, flagText, UsageError } from "../command.ts";
+import {
+  type Command,
+  type Flag,
+  integerOf,
+  type Invocation,
+  isOn,
+  jsonFlag,
+  flagText,
+  printAnswer,
+  UsageError,
+} from "../command.ts";
 import { clientFlags, withClient } from "../connection.ts";
 import { moment } from "../print/format.ts";
 import { labelFlag, labelsOf } from "../labels.ts";
 import { styleOfState } from "./results.ts";
-import { table } from "../print/terminal.ts";
+import { type Column, column, numbers, table } from "../print/table.ts";
 
 const states = ["QUEUED", "RUNNING", "SUCCEEDED", "DEAD", "CANCELLED"] as const;
+
+export const limitFlag: Flag = { usage: "--limit <count>", doc: "at most this many, 1 to 1000 (default: 20)" };
 
 /** Lists the newest jobs of this client. */
 export const jobs: Command = {
@@ -17,7 +29,7 @@ export const jobs: Command = {
     { usage: "--task <name>", doc: "only jobs of this task" },
     { usage: "--channel <name>", doc: "only jobs of this channel" },
     { ...labelFlag, doc: "only jobs with this label; if repeated, with all of them" },
-    { usage: "--limit <count>", doc: "at most this many, 1 to 1000 (default: 20)" },
+    limitFlag,
     ...clientFlags,
     jsonFlag,
   ],
@@ -28,45 +40,47 @@ export const jobs: Command = {
   ],
   run: (invocation) =>
     withClient(invocation, async (client) => {
-      const { flags, terminal } = invocation;
-      const limit = integerOf(flags, "--limit", { min: 1, max: 1000, fallback: 20 });
-      const newest = client.listJobs({
+      const { flags } = invocation;
+      const filter = {
         state: stateOf(flagText(flags, "--state")),
         task: flagText(flags, "--task"),
         channel: flagText(flags, "--channel"),
         labels: labelsOf(flags),
-        pageSize: limit,
-      });
-      const found: JobInfo[] = [];
-      for await (const job of newest) if (found.push(job) === limit) break;
-      if (isOn(flags, "--json")) {
-        terminal.print(JSON.stringify({ jobs: found.map(listedAsJson) }));
-        return 0;
-      }
-      const columns = [
-        { title: "JOB" },
-        { title: "TASK" },
-        { title: "STATE", style: styleOfState },
-        { title: "TRIES", align: "right" },
-        { title: "SUBMITTED" },
-        { title: "FAILURE" },
-      ] as const;
-      const rows = found.map(({ id, task, state, attempts, submittedAt, result, lastFailure }) => [
-        id,
-        task,
-        state,
-        String(attempts),
-        moment(submittedAt),
-        (result?.failure ?? lastFailure)?.reason ?? "",
-      ]);
-      if (rows.length === 0) terminal.printError("no such jobs");
-      else for (const each of table(terminal, columns, rows)) terminal.print(each);
-      return 0;
+      };
+      const list = (pageSize: number) => client.listJobs({ ...filter, pageSize });
+      return printListed(invocation, { list, columns, none: "no such jobs" });
     }),
 };
 
+const columns: readonly Column<JobInfo>[] = [
+  column("JOB", ({ id }) => id),
+  column("TASK", ({ task }) => task),
+  column("STATE", ({ state }) => state, { style: styleOfState }),
+  numbers("TRIES", ({ attempts }) => attempts),
+  column("SUBMITTED", ({ submittedAt }) => moment(submittedAt)),
+  column("FAILURE", ({ result, lastFailure }) => (result?.failure ?? lastFailure)?.reason ?? ""),
+];
+
+type Listing = {
+  list(pageSize: number): AsyncIterable<JobInfo>;
+  readonly columns: readonly Column<JobInfo>[];
+  /** The message when there are none. */
+  readonly none: string;
+};
+
+/** Prints the first jobs of a list, up to `--limit`. */
+export async function printListed(invocation: Invocation, { list, columns, none }: Listing): Promise<number> {
+  const { flags, terminal } = invocation;
+  const limit = integerOf(flags, "--limit", { min: 1, max: 1000, fallback: 20 });
+  const found: JobInfo[] = [];
+  for await (const job of list(limit)) if (found.push(job) === limit) break;
+  if (found.length === 0 && !isOn(flags, "--json")) terminal.printError(none);
+  else printAnswer(invocation, { jobs: found.map(listedAsJson) }, table(terminal, columns, found));
+  return 0;
+}
+
 /** A listed job for programs. Lists carry no outputs, inputs and histories, so `result` only has a failure. */
-export function listedAsJson({ result, history: _history, input: _input, ...facts }: JobInfo): object {
+function listedAsJson({ result, history: _history, input: _input, ...facts }: JobInfo): object {
   return { ...facts, ...(result?.failure && { failure: result.failure }) };
 }
 

@@ -5,7 +5,8 @@ import { type Command, integerOf, isOn, jsonFlag, flagText } from "../command.ts
 import { clientFlags, withClient } from "../connection.ts";
 import { duration } from "../print/format.ts";
 import { bytesOf, extensionOf, outputAsJson, outputAsText } from "../print/output.ts";
-import { type Column, heading, line, type Style } from "../print/terminal.ts";
+import { type Column, column, heading, line } from "../print/table.ts";
+import type { Style, Terminal } from "../print/terminal.ts";
 
 /** Prints the results of a channel. */
 export const results: Command = {
@@ -45,7 +46,7 @@ export const results: Command = {
           terminal.print(JSON.stringify({ ...resultAsJson(result), ...(file !== undefined && { file }) }));
         } else {
           if (count === 0) terminal.print(heading(terminal, columns));
-          terminal.print(line(terminal, columns, resultCells(result, file)));
+          terminal.print(line(terminal, columns, { ...result, file }));
         }
         count++;
       }
@@ -64,21 +65,15 @@ const stateStyles: { readonly [state: string]: Style } = {
 /** The colour of a job's state. */
 export const styleOfState = (state: string): Style | undefined => stateStyles[state];
 
-const columns: readonly Column[] = [
-  { title: "CURSOR", align: "right", width: 6 },
-  { title: "JOB", width: 36 },
-  { title: "TASK", width: 12 },
-  { title: "STATE", width: 9, style: styleOfState },
-  { title: "WAITED", align: "right", width: 7 },
-  { title: "RAN", align: "right", width: 7 },
-  { title: "OUTPUT OR FAILURE" },
+const columns: readonly Column<JobResult & { readonly file: string | undefined }>[] = [
+  column("CURSOR", ({ cursor }) => cursor, { align: "right", width: 6 }),
+  column("JOB", ({ jobId }) => jobId, { width: 36 }),
+  column("TASK", ({ task }) => task, { width: 12 }),
+  column("STATE", ({ state }) => state, { width: 9, style: styleOfState }),
+  column("WAITED", ({ queueWaitMs }) => duration(queueWaitMs), { align: "right", width: 7 }),
+  column("RAN", ({ executionMs }) => duration(executionMs), { align: "right", width: 7 }),
+  column("OUTPUT OR FAILURE", ({ file, ...result }) => file ?? endOf(result)),
 ];
-
-function resultCells(result: JobResult, file: string | undefined): string[] {
-  const { cursor, jobId, task, state, queueWaitMs, executionMs } = result;
-  const end = file ?? endOf(result);
-  return [String(cursor), jobId, task, state, duration(queueWaitMs), duration(executionMs), end];
-}
 
 /** How a job ended, in one line: its output, or why it failed. */
 export function endOf(result: JobResult): string {
@@ -89,6 +84,15 @@ export function endOf(result: JobResult): string {
 /** A result for programs: plain JSON with times as ISO 8601 text. */
 export function resultAsJson({ output, ...facts }: JobResult): object {
   return { ...facts, ...(facts.state === "SUCCEEDED" && outputAsJson(output)) };
+}
+
+/** Prints what a job returned. Returns the exit code; without JSON, which has the failure too, a failure is thrown. */
+export function printResult(terminal: Terminal, result: JobResult, isJson: boolean): number {
+  const { jobId, state } = result;
+  if (isJson) terminal.print(JSON.stringify(resultAsJson(result)));
+  else if (state === "SUCCEEDED") terminal.print(outputAsText(result.output, Number.POSITIVE_INFINITY));
+  else throw new Error(`job ${jobId} is ${state}: ${endOf(result)}`);
+  return state === "SUCCEEDED" ? 0 : 1;
 }
 
 /** Writes an output's bytes to `<folder>/<job id>.<extension>`; undefined when it has none. */

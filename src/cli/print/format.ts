@@ -12,6 +12,11 @@ export function duration(ms: number | undefined): string {
   return `${Math.round(seconds / 86_400)} d`;
 }
 
+/** How old the oldest of something is; a dash when there is none. */
+export function age(ms: number): string {
+  return ms === 0 ? "-" : duration(ms);
+}
+
 /** `512 bytes`, `3.4 KiB`, `12 MiB`, `1.5 GiB`. */
 export function size(bytes: number): string {
   if (bytes < 1024) return `${bytes} bytes`;

@@ -1,4 +1,4 @@
-/** Output of commands: lines, aligned tables, and colours on a terminal. */
+/** Output of commands: lines, facts, and colours on a terminal. */
 import { type InspectColor, styleText } from "node:util";
 import { visible } from "../../visible.ts";
 import { openScreen, type Screen, type ScreenListener } from "./screen.ts";
@@ -67,48 +67,6 @@ export function createTerminal({
   };
 }
 
-/** A column of a table. */
-export type Column = {
-  readonly title: string;
-  readonly align?: "right";
-  /** Least width in characters. */
-  readonly width?: number;
-  readonly style?: (cell: string) => Style | undefined;
-};
-
-/** Lines of a table, headings first, each column as wide as its widest cell. */
-export function table(terminal: Terminal, columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
-  const fitted = columns.map((column, at) => ({
-    ...column,
-    width: Math.max(column.title.length, column.width ?? 0, ...rows.map((row) => printable(row[at] ?? "").length)),
-  }));
-  return [heading(terminal, fitted), ...rows.map((row) => line(terminal, fitted, row))];
-}
-
-/** The heading of columns with fixed widths. */
-export function heading(terminal: Terminal, columns: readonly Column[]): string {
-  const titles = columns.map((column): Column => ({ ...column, style: () => "head" }));
-  return line(
-    terminal,
-    titles,
-    columns.map(({ title }) => title),
-  );
-}
-
-/** One row below its heading. Text from outside cannot move the cursor; a cell that is too wide shifts the rest. */
-export function line(terminal: Terminal, columns: readonly Column[], row: readonly string[]): string {
-  return columns
-    .map(({ align, width = 0, style }, at) => {
-      const cell = printable(row[at] ?? "");
-      const padding = " ".repeat(Math.max(0, width - cell.length));
-      const colour = cell === "" ? undefined : style?.(cell);
-      const shown = colour === undefined ? cell : terminal.style(colour, cell);
-      return align === "right" ? padding + shown : shown + padding;
-    })
-    .join("  ")
-    .trimEnd();
-}
-
 /** A text on one line, without characters that control the terminal. */
 export function printable(text: string): string {
   return visible(text.replace(/\s*[\r\n]+\s*/g, " ").replaceAll("\t", " "));
@@ -138,8 +96,4 @@ export function factLines(
       const shown = printable(value);
       return `${name.padEnd(nameWidth)}  ${style === undefined ? shown : terminal.style(style, shown)}`.trimEnd();
     });
-}
-
-export function printFacts(...[terminal, facts, styles]: Parameters<typeof factLines>): void {
-  for (const line of factLines(terminal, facts, styles)) terminal.print(line);
 }

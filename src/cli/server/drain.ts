@@ -1,4 +1,4 @@
-import { type Command, type FlagValues, isOn, jsonFlag } from "../command.ts";
+import { type Command, jsonFlag, printAnswer } from "../command.ts";
 import { clientFlags, withClient } from "../connection.ts";
 import { durationOf } from "../times.ts";
 
@@ -22,17 +22,11 @@ export const drain: Command = {
   ],
   examples: ["millpond drain", "millpond drain --wait 5m"],
   run: async (invocation) => {
-    const { flags, terminal } = invocation;
-    const waitMs = waitOf(flags);
+    const waitMs = durationOf(invocation.flags, "--wait", { min: "0s", max: "1h" });
     return withClient(invocation, async (client) => {
       const { running, queued } = await client.drain({ waitMs });
-      if (isOn(flags, "--json")) terminal.print(JSON.stringify({ running, queued }));
-      else terminal.print(`draining: ${running} running, ${queued} queued`);
+      printAnswer(invocation, { running, queued }, [`draining: ${running} running, ${queued} queued`]);
       return waitMs !== undefined && running > 0 ? 1 : 0;
     });
   },
 };
-
-function waitOf(flags: FlagValues): number | undefined {
-  return durationOf(flags, "--wait", { min: "0s", max: "1h" });
-}

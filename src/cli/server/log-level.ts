@@ -1,4 +1,4 @@
-import { type Command, isOn, jsonFlag, UsageError } from "../command.ts";
+import { type Command, jsonFlag, printAnswer, UsageError } from "../command.ts";
 import { clientFlags, withClient } from "../connection.ts";
 import { durationOf } from "../times.ts";
 
@@ -19,15 +19,13 @@ export const logLevel: Command = {
   ],
   examples: ["millpond log-level debug --for 10m", "millpond log-level configured"],
   run: async (invocation) => {
-    const { args, flags, terminal } = invocation;
+    const { args, flags } = invocation;
     const level = levels.find((known) => known === args[0]);
     if (!level) throw new UsageError(`the level is "${args[0] ?? ""}": must be one of ${levels.join(", ")}`);
     const forMs = durationOf(flags, "--for", { min: "1s", max: "24h" });
     return withClient(invocation, async (client) => {
       const changed = await client.setLogLevel(level, { forMs });
-      if (isOn(flags, "--json")) terminal.print(JSON.stringify(changed));
-      else terminal.print(`log level: ${changed.level}, previously ${changed.previous}`);
-      return 0;
+      return printAnswer(invocation, changed, [`log level: ${changed.level}, previously ${changed.previous}`]);
     });
   },
 };

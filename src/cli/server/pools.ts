@@ -1,7 +1,6 @@
 /**
  * `millpond pools`: shows pools, and changes them while the server runs.
  */
-import { systemClock } from "../../../clients/typescript/clock.ts";
 import type {
   AdviceInfo,
   MillpondClient,
@@ -11,14 +10,13 @@ import type {
   WorkerBounds,
 } from "../../../clients/typescript/index.ts";
 import { mostWorkers } from "../../config/rules.ts";
-import { type Command, integerOf, type Invocation, isOn, jsonFlag, UsageError } from "../command.ts";
+import { type Command, integerOf, isOn, jsonFlag, printAnswer, UsageError } from "../command.ts";
 import { clientFlags, withClient } from "../connection.ts";
-import { duration, moment } from "../print/format.ts";
-import { table, type Terminal } from "../print/terminal.ts";
+import { age, duration, moment } from "../print/format.ts";
+import { type Column, column, numbers, table, unlessZero } from "../print/table.ts";
+import type { Terminal } from "../print/terminal.ts";
 import { durationOf } from "../times.ts";
-
-/** How late a snapshot may be before the server counts as silent. */
-const lateMs = 1_000;
+import { printSnapshots, watchFlags } from "./snapshots.ts";
 
 /** Shows the pools, once or repeatedly. */
 export const poolsList: Command = {
@@ -27,39 +25,10 @@ export const poolsList: Command = {
   notes:
     "TARGET is the number of workers that the autoscaler wants, BUSY those that run a job. ELIGIBLE jobs could run now, counted up " +
     "to 10,000; QUEUED also includes jobs that are not due yet, and those of a paused pool.",
-  flags: [
-    { usage: "--watch", doc: "repeat until interrupted" },
-    { usage: "--interval <ms>", doc: "interval of --watch, 100 to 60000 (default: 1000)" },
-    ...clientFlags,
-    jsonFlag,
-  ],
+  flags: [...watchFlags, ...clientFlags, jsonFlag],
   examples: ["millpond pools list", "millpond pools --watch --interval 200", "millpond pools list --json"],
   run: (invocation) =>
-    withClient(invocation, async (client) => {
-      const { flags, terminal } = invocation;
-      const intervalMs = integerOf(flags, "--interval", { min: 100, max: 60_000, fallback: 1000 });
-      const show = (pools: readonly PoolSnapshot[]) => {
-        if (isOn(flags, "--json")) terminal.print(JSON.stringify(pools));
-        else for (const line of poolLines(terminal, pools)) terminal.print(line);
-      };
-      if (!isOn(flags, "--watch")) {
-        show((await client.stats()).pools);
-        return 0;
-      }
-      let isAnswered = () => {};
-      try {
-        for await (const { pools } of client.watchStats({ intervalMs })) {
-          isAnswered();
-          const silence = `no answer since ${moment(new Date(systemClock.now()))}: reconnecting`;
-          isAnswered = systemClock.after(intervalMs + lateMs, () => terminal.printError(silence));
-          terminal.clear();
-          show(pools);
-        }
-      } finally {
-        isAnswered();
-      }
-      return 0;
-    }),
+    printSnapshots(invocation, ({ pools }) => ({ json: pools, lines: poolLines(invocation.terminal, pools) })),
 };
 
 const bareWait = "30s";
@@ -90,7 +59,7 @@ export const poolsPause: Command = {
       const running = await waitUntilIdle(client, { pool, waitMs: waitMs ?? 0, running: paused.running });
       const { changed, pause, queued } = paused;
       const how = changed ? "is paused" : `was already paused ${byWhom(pause)}`;
-      show(invocation, { ...paused, running }, `pool ${pool} ${how}: ${running} running, ${queued} queued`);
+      printAnswer(invocation, { ...paused, running }, [`pool ${pool} ${how}: ${running} running, ${queued} queued`]);
       return waitMs !== undefined && running > 0 ? 1 : 0;
     }),
 };
@@ -106,8 +75,7 @@ export const poolsResume: Command = {
       const resumed = await client.resumePool(pool);
       const { pause, queued } = resumed;
       const how = pause ? `is resumed; it was paused ${byWhom(pause)}` : "was not paused";
-      show(invocation, resumed, `pool ${pool} ${how}: ${queued} queued`);
-      return 0;
+      return printAnswer(invocation, resumed, [`pool ${pool} ${how}: ${queued} queued`]);
     }),
 };
 
@@ -139,12 +107,8 @@ export const poolsResize: Command = {
       const { changed, previous, resize } = resized;
       const before = changed ? `, before ${boundsText(previous)}` : " as before";
       const origin = resize ? `; the configuration has ${boundsText(resize.configured)}` : ", as configured";
-      show(
-        invocation,
-        resized,
-        `pool ${pool} has ${boundsText(resized)} ${resized.max === 1 ? "worker" : "workers"}${before}${origin}`,
-      );
-      return 0;
+      const workers = `${boundsText(resized)} ${resized.max === 1 ? "worker" : "workers"}`;
+      return printAnswer(invocation, resized, [`pool ${pool} has ${workers}${before}${origin}`]);
     });
   },
 };
@@ -159,11 +123,8 @@ export const poolsAdvise: Command = {
   examples: ["millpond pools advise"],
   run: (invocation) =>
     withClient(invocation, async (client) => {
-      const { flags, terminal } = invocation;
       const pools = await client.advisePools();
-      if (isOn(flags, "--json")) terminal.print(JSON.stringify(pools));
-      else for (const line of pools.flatMap(adviceLines)) terminal.print(line);
-      return 0;
+      return printAnswer(invocation, pools, pools.flatMap(adviceLines));
     }),
 };
 
@@ -204,66 +165,45 @@ async function waitUntilIdle(client: MillpondClient, { pool, waitMs, running }: 
   return latest;
 }
 
-function show({ flags, terminal }: Invocation, answer: object, line: string): void {
-  terminal.print(isOn(flags, "--json") ? JSON.stringify(answer) : line);
-}
-
 function byWhom({ by, at }: PauseInfo): string {
   return `by ${by} at ${moment(at)}`;
 }
 
 function poolLines(terminal: Terminal, pools: readonly PoolSnapshot[]): string[] {
-  return [...stateLines(terminal, pools), ...decisionLines(terminal, pools)];
+  return [...table(terminal, stateColumns, pools), ...decisionLines(terminal, pools)];
 }
 
-function stateLines(terminal: Terminal, pools: readonly PoolSnapshot[]): string[] {
-  return table(
-    terminal,
-    [
-      { title: "POOL" },
-      { title: "WORKERS", align: "right" },
-      { title: "TARGET", align: "right" },
-      { title: "BUSY", align: "right" },
-      { title: "MIN", align: "right" },
-      { title: "MAX", align: "right" },
-      { title: "RUNNING", align: "right" },
-      { title: "ELIGIBLE", align: "right", style: (cell) => (cell === "0" ? undefined : "waiting") },
-      { title: "QUEUED", align: "right", style: (cell) => (cell === "0" ? undefined : "waiting") },
-      { title: "OLDEST", align: "right" },
-      {
-        title: "STATE",
-        style: (cell) => (cell.startsWith(open) ? "good" : cell.startsWith(broken) ? "bad" : "waiting"),
-      },
-    ],
-    pools.map((pool) => [
-      pool.pool,
-      String(pool.workers),
-      String(pool.target),
-      String(pool.busyWorkers),
-      String(pool.minWorkers),
-      String(pool.maxWorkers),
-      String(pool.running),
-      String(pool.eligible),
-      String(pool.queued),
-      pool.oldestAgeMs === 0 ? "-" : duration(pool.oldestAgeMs),
-      stateOf(pool),
-    ]),
-  );
-}
+const stateColumns: readonly Column<PoolSnapshot>[] = [
+  column("POOL", ({ pool }) => pool),
+  numbers("WORKERS", ({ workers }) => workers),
+  numbers("TARGET", ({ target }) => target),
+  numbers("BUSY", ({ busyWorkers }) => busyWorkers),
+  numbers("MIN", ({ minWorkers }) => minWorkers),
+  numbers("MAX", ({ maxWorkers }) => maxWorkers),
+  numbers("RUNNING", ({ running }) => running),
+  numbers("ELIGIBLE", ({ eligible }) => eligible, unlessZero("waiting")),
+  numbers("QUEUED", ({ queued }) => queued, unlessZero("waiting")),
+  numbers("OLDEST", ({ oldestAgeMs }) => age(oldestAgeMs)),
+  column("STATE", stateOf, {
+    style: (cell) => (cell.startsWith(open) ? "good" : cell.startsWith(broken) ? "bad" : "waiting"),
+  }),
+];
+
+type Decision = PoolSnapshot["decisions"][number] & { readonly pool: string };
+
+const decisionColumns: readonly Column<Decision>[] = [
+  column("AT", ({ at }) => moment(at)),
+  column("POOL", ({ pool }) => pool),
+  column("WORKERS", ({ from, to }) => (from === to ? to : `${from} → ${to}`)),
+  column("WHY", ({ why }) => why),
+];
 
 /** The latest decisions of the autoscaler, newest first; no lines if there are none. */
 function decisionLines(terminal: Terminal, pools: readonly PoolSnapshot[]): string[] {
   const all = pools.flatMap(({ pool, decisions }) => decisions.map((decision) => ({ pool, ...decision })));
   if (all.length === 0) return [];
   const newest = all.toSorted((a, b) => b.at.getTime() - a.at.getTime()).slice(0, maxDecisions);
-  const columns = [{ title: "AT" }, { title: "POOL" }, { title: "WORKERS" }, { title: "WHY" }] as const;
-  const rows = newest.map(({ at, pool, from, to, why }) => [
-    moment(at),
-    pool,
-    from === to ? String(to) : `${from} → ${to}`,
-    why,
-  ]);
-  return ["", ...table(terminal, columns, rows)];
+  return ["", ...table(terminal, decisionColumns, newest)];
 }
 
 const maxDecisions = 10;

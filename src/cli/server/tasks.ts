@@ -1,8 +1,8 @@
-import { type Command, isOn, jsonFlag } from "../command.ts";
+import { type Command, jsonFlag, printAnswer } from "../command.ts";
 import { clientFlags, withClient } from "../connection.ts";
 import { duration } from "../print/format.ts";
 import type { TaskInfo } from "../../../clients/typescript/index.ts";
-import { table } from "../print/terminal.ts";
+import { type Column, column, numbers, table } from "../print/table.ts";
 
 /** Lists the tasks that jobs may name. */
 export const tasks: Command = {
@@ -12,34 +12,20 @@ export const tasks: Command = {
   examples: ["millpond tasks", "millpond tasks --json"],
   run: (invocation) =>
     withClient(invocation, async (client) => {
-      const { flags, terminal } = invocation;
       const found = await client.tasks();
-      if (isOn(flags, "--json")) {
-        terminal.print(JSON.stringify({ tasks: found }));
-        return 0;
-      }
-      const columns = [
-        { title: "TASK" },
-        { title: "POOL" },
-        { title: "TAKES" },
-        { title: "RETURNS" },
-        { title: "TRIES", align: "right" },
-        { title: "TIMEOUT", align: "right" },
-        { title: "WHAT IT DOES" },
-      ] as const;
-      const rows = found.map((task) => [
-        task.name,
-        task.pool,
-        task.inputType || shapeOf(task.inputSchema),
-        task.outputType || shapeOf(task.outputSchema),
-        String(task.maxAttempts),
-        duration(task.timeoutMs),
-        task.description,
-      ]);
-      for (const each of table(terminal, columns, rows)) terminal.print(each);
-      return 0;
+      return printAnswer(invocation, { tasks: found }, table(invocation.terminal, columns, found));
     }),
 };
+
+const columns: readonly Column<TaskInfo>[] = [
+  column("TASK", ({ name }) => name),
+  column("POOL", ({ pool }) => pool),
+  column("TAKES", ({ inputType, inputSchema }) => inputType || shapeOf(inputSchema)),
+  column("RETURNS", ({ outputType, outputSchema }) => outputType || shapeOf(outputSchema)),
+  numbers("TRIES", ({ maxAttempts }) => maxAttempts),
+  numbers("TIMEOUT", ({ timeoutMs }) => duration(timeoutMs)),
+  column("WHAT IT DOES", ({ description }) => description),
+];
 
 const maxShapeChars = 60;
 

@@ -8,15 +8,16 @@ import { duration, rate } from "../print/format.ts";
 import { readJsonLines } from "./json-lines.ts";
 import { endOf, resultAsJson, styleOfState } from "../jobs/results.ts";
 import { createRefusals, keyOf, type LinesOptions, notJson } from "./submit-lines.ts";
-import { type Column, heading, line as row, type Terminal } from "../print/terminal.ts";
+import { type Column, column, heading, line as row } from "../print/table.ts";
+import type { Terminal } from "../print/terminal.ts";
 
 /** Interval between two updates of the progress line. */
 const progressMs = 200;
 
-const columns: readonly Column[] = [
-  { title: "LINE", align: "right", width: 6 },
-  { title: "STATE", width: 9, style: styleOfState },
-  { title: "OUTPUT OR FAILURE" },
+const columns: readonly Column<{ readonly line: number; readonly result: JobResult }>[] = [
+  column("LINE", ({ line }) => line, { align: "right", width: 6 }),
+  column("STATE", ({ result }) => result.state, { width: 9, style: styleOfState }),
+  column("OUTPUT OR FAILURE", ({ result }) => endOf(result)),
 ];
 
 /** Prints how each line's job ended, in the order in which they end. Returns the exit code: 1 unless all succeeded. */
@@ -50,7 +51,7 @@ export async function runLines(lines: LinesOptions): Promise<number> {
     if (isJson) return terminal.print(JSON.stringify({ line, ...resultAsJson(result) }));
     if (!hasHeading) terminal.print(heading(terminal, columns));
     hasHeading = true;
-    terminal.print(row(terminal, columns, [String(line), result.state, endOf(result)]));
+    terminal.print(row(terminal, columns, { line, result }));
   }
 
   const keyed = {

@@ -2,8 +2,7 @@ import { type Command, isOn, jsonFlag } from "../command.ts";
 import { clientFlags, withClient } from "../connection.ts";
 import { inputFlags, readInput } from "./input.ts";
 import { jobFlags, jobOptionsOf, traceNote } from "./job-flags.ts";
-import { outputAsText } from "../print/output.ts";
-import { resultAsJson } from "../jobs/results.ts";
+import { printResult } from "../jobs/results.ts";
 import { durationOf } from "../times.ts";
 
 /** Runs one task, like a function call. */
@@ -38,11 +37,7 @@ export const run: Command = {
     return withClient(invocation, async (client, learn) => {
       const result = await client.run(task, input, { ...options, deadlineMs, detach: isOn(flags, "--detach") });
       await learn([result.output]);
-      if (isOn(flags, "--json")) terminal.print(JSON.stringify(resultAsJson(result)));
-      else if (result.state === "SUCCEEDED") terminal.print(outputAsText(result.output, Number.POSITIVE_INFINITY));
-      else
-        throw new Error(`job ${result.jobId} is ${result.state}: ${result.failure.reason}: ${result.failure.message}`);
-      return result.state === "SUCCEEDED" ? 0 : 1;
+      return printResult(terminal, result, isOn(flags, "--json"));
     });
   },
 };

@@ -4,8 +4,7 @@ import { type Command, type Invocation, isOn, listOf, flagText, UsageError } fro
 import { clientFlags, withClient } from "../connection.ts";
 import { inputFlags, readInput } from "./input.ts";
 import { jobFlags, jobOptionsOf, traceNote } from "./job-flags.ts";
-import { outputAsText } from "../print/output.ts";
-import { resultAsJson } from "../jobs/results.ts";
+import { printResult } from "../jobs/results.ts";
 import { runLines } from "./run-lines.ts";
 import { submitLines } from "./submit-lines.ts";
 
@@ -65,10 +64,7 @@ export const submit: Command = {
       }
       const result = await finalResult(client, id);
       await learn([result.output]);
-      if (isJson) terminal.print(JSON.stringify(resultAsJson(result)));
-      else if (result.state === "SUCCEEDED") terminal.print(outputAsText(result.output, Number.POSITIVE_INFINITY));
-      else throw new Error(`job ${id} is ${result.state}: ${result.failure.reason}: ${result.failure.message}`);
-      return result.state === "SUCCEEDED" ? 0 : 1;
+      return printResult(terminal, result, isJson);
     });
   },
 };

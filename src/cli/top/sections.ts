@@ -6,8 +6,8 @@ import type {
   ServerSnapshot,
   TaskSnapshot,
 } from "../../../clients/typescript/index.ts";
-import { duration, rate } from "../print/format.ts";
-import type { Style } from "../print/terminal.ts";
+import { age, duration, rate } from "../print/format.ts";
+import { type Column, type ColumnLook, unlessZero } from "../print/table.ts";
 
 /** A snapshot, and the busiest clients at that time. */
 export type Shown = {
@@ -22,73 +22,41 @@ export type Row = {
   readonly keys: readonly (string | number)[];
 };
 
-export type SectionColumn = {
-  readonly title: string;
-  readonly align?: "right";
-  readonly width?: number;
-  readonly style?: (cell: string) => Style | undefined;
-  /** Narrow screens omit the column of the highest rank first, and never one of rank 0. */
-  readonly rank: number;
-};
+/** A column that can be sorted by its keys. Narrow screens omit the highest rank first, and never rank 0. */
+type SortedColumn<T> = Column<T> & { readonly rank: number; key(row: T): string | number };
 
 /** One of the tables. */
 export type Section = {
-  readonly columns: readonly SectionColumn[];
+  readonly columns: readonly SortedColumn<never>[];
   /** The column of the initial sort order. */
   readonly sortedBy: number;
   rowsOf(shown: Shown): readonly Row[];
 };
 
-type ColumnOf<T> = SectionColumn & { key(row: T): string | number; text?(row: T): string };
-
-const when = (style: Style) => (cell: string) => (cell === "0" ? undefined : style);
-const number = { align: "right" } as const;
 const broken = " broken";
 const paused = " paused";
 
 const pools = section<PoolSnapshot & { readonly attemptsPerSecond: number }>({
   sortedBy: "QUEUED",
   columns: [
-    { title: "POOL", rank: 0, key: ({ pool }) => pool },
-    {
-      title: "QUEUED/MAX",
-      ...number,
+    text("POOL", 0, ({ pool }) => pool),
+    number("QUEUED/MAX", 1, ({ queued }) => queued, {
       width: 13,
-      rank: 1,
       style: (cell) => (cell.startsWith("0/") ? undefined : "waiting"),
-      key: ({ queued }) => queued,
-      text: ({ queued, maxQueued }) => `${queued}/${maxQueued}`,
-    },
-    {
-      title: "RUNNING/WORKERS",
-      ...number,
-      rank: 2,
+      cell: ({ queued, maxQueued }) => `${queued}/${maxQueued}`,
+    }),
+    number("RUNNING/WORKERS", 2, ({ running }) => running, {
       style: (cell) => (cell.endsWith(broken) ? "bad" : cell.endsWith(paused) ? "waiting" : undefined),
-      key: ({ running }) => running,
-      text: ({ running, workers, isBroken, pause }) =>
+      cell: ({ running, workers, isBroken, pause }) =>
         `${running}/${workers}${isBroken ? broken : pause ? paused : ""}`,
-    },
-    { title: "TARGET", ...number, rank: 8, key: ({ target }) => target },
-    { title: "ELIGIBLE", ...number, rank: 9, key: ({ eligible }) => eligible },
-    {
-      title: "OLDEST",
-      ...number,
-      width: 8,
-      rank: 4,
-      key: ({ oldestAgeMs }) => oldestAgeMs,
-      text: ({ oldestAgeMs }) => (oldestAgeMs === 0 ? "-" : duration(oldestAgeMs)),
-    },
-    {
-      title: "RATE",
-      ...number,
-      width: 9,
-      rank: 3,
-      key: ({ attemptsPerSecond }) => attemptsPerSecond,
-      text: ({ attemptsPerSecond }) => rate(attemptsPerSecond),
-    },
-    { title: "DEAD", ...number, width: 6, rank: 5, style: when("bad"), key: ({ dead }) => dead },
-    { title: "SUCCEEDED", ...number, rank: 6, key: ({ succeeded }) => succeeded },
-    { title: "CANCELLED", ...number, rank: 7, key: ({ cancelled }) => cancelled },
+    }),
+    number("TARGET", 8, ({ target }) => target),
+    number("ELIGIBLE", 9, ({ eligible }) => eligible),
+    number("OLDEST", 4, ({ oldestAgeMs }) => oldestAgeMs, { width: 8, cell: ({ oldestAgeMs }) => age(oldestAgeMs) }),
+    perSecond("RATE", 3, ({ attemptsPerSecond }) => attemptsPerSecond),
+    number("DEAD", 5, ({ dead }) => dead, { width: 6, style: unlessZero("bad") }),
+    number("SUCCEEDED", 6, ({ succeeded }) => succeeded),
+    number("CANCELLED", 7, ({ cancelled }) => cancelled),
   ],
   rowsOf: ({ server }) =>
     server.pools.map((pool) => {
@@ -100,22 +68,15 @@ const pools = section<PoolSnapshot & { readonly attemptsPerSecond: number }>({
 const tasks = section<TaskSnapshot>({
   sortedBy: "RATE",
   columns: [
-    { title: "TASK", width: 12, rank: 0, key: ({ task }) => task },
-    { title: "POOL", rank: 7, key: ({ pool }) => pool },
-    {
-      title: "RATE",
-      ...number,
-      width: 9,
-      rank: 1,
-      key: ({ attemptsPerSecond }) => attemptsPerSecond,
-      text: ({ attemptsPerSecond }) => rate(attemptsPerSecond),
-    },
+    text("TASK", 0, ({ task }) => task, 12),
+    text("POOL", 7, ({ pool }) => pool),
+    perSecond("RATE", 1, ({ attemptsPerSecond }) => attemptsPerSecond),
     percentile("WAIT P50", 5, ({ queueWaitMs }) => queueWaitMs.p50),
     percentile("WAIT P99", 4, ({ queueWaitMs }) => queueWaitMs.p99),
     percentile("RUN P50", 3, ({ executionMs }) => executionMs.p50),
     percentile("RUN P99", 2, ({ executionMs }) => executionMs.p99),
-    { title: "FAILED", ...number, rank: 6, style: when("bad"), key: ({ failed }) => failed },
-    { title: "SUCCEEDED", ...number, rank: 8, key: ({ succeeded }) => succeeded },
+    number("FAILED", 6, ({ failed }) => failed, { style: unlessZero("bad") }),
+    number("SUCCEEDED", 8, ({ succeeded }) => succeeded),
   ],
   rowsOf: ({ server }) => server.tasks,
 });
@@ -123,28 +84,19 @@ const tasks = section<TaskSnapshot>({
 const clients = section<ClientSnapshot>({
   sortedBy: "RATE",
   columns: [
-    { title: "CLIENT", width: 12, rank: 0, key: ({ client }) => client },
-    { title: "ACCEPTED", ...number, rank: 2, key: ({ accepted }) => accepted },
-    { title: "REFUSED", ...number, rank: 3, style: when("bad"), key: ({ refused }) => refused },
-    {
-      title: "RATE",
-      ...number,
-      width: 9,
-      rank: 1,
-      key: ({ acceptedPerSecond }) => acceptedPerSecond,
-      text: ({ acceptedPerSecond }) => rate(acceptedPerSecond),
-    },
-    {
-      title: "LIMIT",
-      ...number,
-      width: 9,
-      rank: 7,
-      key: ({ ratePerSecond }) => ratePerSecond,
-      text: ({ ratePerSecond }) => (ratePerSecond === 0 ? "-" : rate(ratePerSecond)),
-    },
-    { title: "RUNNING", ...number, rank: 4, key: ({ running }) => running },
+    text("CLIENT", 0, ({ client }) => client, 12),
+    number("ACCEPTED", 2, ({ accepted }) => accepted),
+    number("REFUSED", 3, ({ refused }) => refused, { style: unlessZero("bad") }),
+    perSecond("RATE", 1, ({ acceptedPerSecond }) => acceptedPerSecond),
+    perSecond(
+      "LIMIT",
+      7,
+      ({ ratePerSecond }) => ratePerSecond,
+      (limit) => (limit === 0 ? "-" : rate(limit)),
+    ),
+    number("RUNNING", 4, ({ running }) => running),
     percentile("WAIT P99", 5, ({ queueWaitMs }) => queueWaitMs.p99),
-    { title: "DEAD", ...number, width: 6, rank: 6, style: when("bad"), key: ({ dead }) => dead },
+    number("DEAD", 6, ({ dead }) => dead, { width: 6, style: unlessZero("bad") }),
   ],
   rowsOf: (shown) => shown.clients,
 });
@@ -152,8 +104,29 @@ const clients = section<ClientSnapshot>({
 /** From top to bottom. */
 export const sections: readonly Section[] = [pools, tasks, clients];
 
-function percentile<T>(title: string, rank: number, of: (row: T) => PercentilesMs[keyof PercentilesMs]): ColumnOf<T> {
-  return { title, ...number, width: 8, rank, key: (row) => of(row) ?? -1, text: (row) => duration(of(row)) };
+function text<T>(title: string, rank: number, key: (row: T) => string, width = 0): SortedColumn<T> {
+  return { title, rank, key, cell: key, width };
+}
+
+function number<T>(
+  title: string,
+  rank: number,
+  key: (row: T) => number,
+  look: ColumnLook & Partial<Pick<Column<T>, "cell">> = {},
+): SortedColumn<T> {
+  return { title, align: "right", rank, key, cell: key, ...look };
+}
+
+function perSecond<T>(title: string, rank: number, of: (row: T) => number, shown = rate): SortedColumn<T> {
+  return number(title, rank, of, { width: 9, cell: (row) => shown(of(row)) });
+}
+
+function percentile<T>(
+  title: string,
+  rank: number,
+  of: (row: T) => PercentilesMs[keyof PercentilesMs],
+): SortedColumn<T> {
+  return number(title, rank, (row) => of(row) ?? -1, { width: 8, cell: (row) => duration(of(row)) });
 }
 
 /**
@@ -161,7 +134,7 @@ function percentile<T>(title: string, rank: number, of: (row: T) => PercentilesM
  */
 function section<T>(made: {
   readonly sortedBy: string;
-  readonly columns: readonly ColumnOf<T>[];
+  readonly columns: readonly SortedColumn<T>[];
   rowsOf(shown: Shown): readonly T[];
 }): Section {
   const { columns } = made;
@@ -170,7 +143,7 @@ function section<T>(made: {
     sortedBy: columns.findIndex(({ title }) => title.startsWith(made.sortedBy)),
     rowsOf: (shown) =>
       made.rowsOf(shown).map((row) => ({
-        cells: columns.map(({ key, text = (of) => String(key(of)) }) => text(row)),
+        cells: columns.map(({ cell }) => String(cell(row))),
         keys: columns.map(({ key }) => key(row)),
       })),
   };

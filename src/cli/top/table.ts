@@ -1,6 +1,7 @@
 /** The tables of `millpond top`: sorted, and cut to the width of a screen. */
 import { shortened } from "../print/format.ts";
-import { type Column, line, printable, type Terminal } from "../print/terminal.ts";
+import { type Column, heading, line } from "../print/table.ts";
+import { printable, type Terminal } from "../print/terminal.ts";
 import type { Choice, Sorting } from "./keys.ts";
 import { type Row, type Section, sections, type Shown } from "./sections.ts";
 
@@ -24,26 +25,21 @@ export function tableLines(terminal: Terminal, table: Table, columns: number): s
   const { section, sorting, isChosen, found } = table;
   const all = section.columns.map((column, at) => {
     const arrow = at === sorting.column ? (sorting.isReversed ? "↑" : "↓") : "";
-    const cells = found.map(({ cells }) => printable(cells[at] ?? ""));
+    const cells = found.map((row) => printable(row.cells[at] ?? ""));
     const width = Math.max(column.title.length + 1, column.width ?? 0, ...cells.map((cell) => cell.length));
-    return { ...column, rank: arrow === "" ? column.rank : 0, title: column.title + arrow, width, cells };
+    const rank = arrow === "" ? column.rank : 0;
+    return { ...column, rank, title: column.title + arrow, width, cell: (row: number) => cells[row] ?? "" };
   });
   const kept = fitting(all, columns - mark.length);
-  const titleStyle = isChosen ? "head" : "quiet";
-  const titles = kept.map((column): Column => ({ ...column, style: () => titleStyle }));
-  const heading = line(
-    terminal,
-    titles,
-    titles.map(({ title }) => title),
-  );
-  const rows = found.map((_, at) => kept.map(({ cells }) => cells[at] ?? ""));
-  return [(isChosen ? mark : unmarked) + heading, ...rows.map((row) => unmarked + line(terminal, kept, row))];
+  const titles = heading(terminal, kept, isChosen ? "head" : "quiet");
+  return [(isChosen ? mark : unmarked) + titles, ...found.map((_, row) => unmarked + line(terminal, kept, row))];
 }
 
 const mark = "> ";
 const unmarked = "  ";
 
-type Measured = Column & { readonly rank: number; readonly width: number; readonly cells: readonly string[] };
+/** A column of the rows' numbers. */
+type Measured = Column<number> & { readonly rank: number; readonly width: number };
 
 /** The columns that fit into `width`: those of the highest rank are omitted first, then the first column is shortened. */
 function fitting(columns: readonly Measured[], width: number): readonly Measured[] {
@@ -60,7 +56,12 @@ function fitting(columns: readonly Measured[], width: number): readonly Measured
     if (at > 0) return column;
     const least = Math.max(4, column.width - excess);
     const short = (text: string) => shortened(text, least);
-    return { ...column, width: least, title: short(column.title), cells: column.cells.map(short) };
+    return {
+      ...column,
+      width: least,
+      title: short(column.title),
+      cell: (row: number) => short(String(column.cell(row))),
+    };
   });
 }
 

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { text as written } from "node:stream/consumers";
 import { suite, test } from "node:test";
-import { createTerminal, printable, table } from "../../../src/cli/print/terminal.ts";
+import { type Column, column, numbers, table } from "../../../src/cli/print/table.ts";
+import { createTerminal, printable } from "../../../src/cli/print/terminal.ts";
 
 const open = ({
   isTTY = false,
@@ -31,12 +32,16 @@ suite("status", () => {
 suite("tables", () => {
   test("columns are as wide as their widest cell, numbers stand to the right, lines have no trailing blanks", () => {
     const { terminal } = open();
-    const columns = [{ title: "POOL" }, { title: "QUEUED", align: "right" }, { title: "NOTE" }] as const;
+    const columns: readonly Column<{ name: string; queued: number; note: string }>[] = [
+      column("POOL", ({ name }) => name),
+      numbers("QUEUED", ({ queued }) => queued),
+      column("NOTE", ({ note }) => note),
+    ];
 
     assert.deepEqual(
       table(terminal, columns, [
-        ["cpu", "5", "busy"],
-        ["thumbnails", "100000", ""],
+        { name: "cpu", queued: 5, note: "busy" },
+        { name: "thumbnails", queued: 100_000, note: "" },
       ]),
       ["POOL        QUEUED  NOTE", "cpu              5  busy", "thumbnails  100000"],
     );
@@ -46,11 +51,8 @@ suite("tables", () => {
     const colour = process.env.NO_COLOR;
     delete process.env.NO_COLOR;
     t.after(() => colour === undefined || (process.env.NO_COLOR = colour));
-    const columns = [{ title: "A", style: () => "bad" as const }, { title: "B" }];
-    const rows = [
-      ["x", "1"],
-      ["long", "2"],
-    ];
+    const columns = [column("A", (row: string) => row, { style: () => "bad" }), numbers("B", () => 1)];
+    const rows = ["x", "long"];
 
     const plain = table(open().terminal, columns, rows);
     const coloured = table(open({ isTTY: true }).terminal, columns, rows);
@@ -65,7 +67,7 @@ suite("tables", () => {
 
   test("what came from outside can neither break the line nor steer the terminal", () => {
     assert.equal(printable("a\r\n  b\u001b[2Jc\u202ed"), "a b\\u001b[2Jc\\u202ed");
-    const [, row] = table(open().terminal, [{ title: "A" }, { title: "B" }], [["x\ny", "z"]]);
+    const [, row] = table(open().terminal, [column("A", () => "x\ny"), column("B", () => "z")], [0]);
     assert.equal(row, "x y  z");
   });
 });

@@ -1,0 +1,43 @@
+/** What `stats` and `pools list` share: a snapshot of the server printed once or repeatedly. */
+import { systemClock } from "../../../clients/typescript/clock.ts";
+import type { ServerSnapshot } from "../../../clients/typescript/index.ts";
+import { type Flag, integerOf, type Invocation, isOn, printAnswer } from "../command.ts";
+import { withClient } from "../connection.ts";
+import { moment } from "../print/format.ts";
+
+/** How late a snapshot may be before the server counts as silent. */
+const lateMs = 1_000;
+
+export const watchFlags: readonly Flag[] = [
+  { usage: "--watch", doc: "repeat until interrupted" },
+  { usage: "--interval <ms>", doc: "interval of --watch, 100 to 60000 (default: 1000)" },
+];
+
+/** Prints what `shown` makes of each snapshot. With `--watch` a silent server is reported. */
+export function printSnapshots(
+  invocation: Invocation,
+  shown: (snapshot: ServerSnapshot) => { readonly json: unknown; readonly lines: readonly string[] },
+): Promise<number> {
+  const { flags, terminal } = invocation;
+  const print = (snapshot: ServerSnapshot) => {
+    const { json, lines } = shown(snapshot);
+    return printAnswer(invocation, json, lines);
+  };
+  return withClient(invocation, async (client) => {
+    const intervalMs = integerOf(flags, "--interval", { min: 100, max: 60_000, fallback: 1000 });
+    if (!isOn(flags, "--watch")) return print(await client.stats());
+    let isAnswered = () => {};
+    try {
+      for await (const snapshot of client.watchStats({ intervalMs })) {
+        isAnswered();
+        const silence = `no answer since ${moment(new Date(systemClock.now()))}: reconnecting`;
+        isAnswered = systemClock.after(intervalMs + lateMs, () => terminal.printError(silence));
+        terminal.clear();
+        print(snapshot);
+      }
+    } finally {
+      isAnswered();
+    }
+    return 0;
+  });
+}
