@@ -4,7 +4,10 @@ import { databases } from "./db/databases.ts";
 import { retry } from "./db/failures.ts";
 import { askedForEach, checkAsked, workOf } from "./db/input.ts";
 
-/** `db.batch`: one statement for each of many sets of parameters, in one transaction. docs/tasks/db.batch.md has all of it. */
+/**
+ * `db.batch`: one statement for each of many sets of parameters, in one transaction. Documented in
+ * docs/tasks/db.batch.md.
+ */
 export default defineTask({
   name: "db.batch",
   pool: "io",

@@ -5,7 +5,9 @@ import { retry } from "./db/failures.ts";
 import { askedOnce, checkAsked, workOf } from "./db/input.ts";
 import { rowsOf } from "./db/rows.ts";
 
-/** `db.execute`: a statement of the configuration that writes, in a transaction. docs/tasks/db.execute.md has all of it. */
+/**
+ * `db.execute`: a statement of the configuration that writes, in a transaction. Documented in docs/tasks/db.execute.md.
+ */
 export default defineTask({
   name: "db.execute",
   pool: "io",

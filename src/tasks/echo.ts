@@ -1,6 +1,8 @@
 import { defineTask } from "../pool/task.ts";
 
-/** `echo`: returns its input. For trying out a client, and for measuring what a job costs by itself. */
+/**
+ * `echo`: returns its input. For trying out a client, and for measuring the overhead of a job.
+ */
 export default defineTask({
   name: "echo",
   pool: "cpu",

@@ -1,8 +1,8 @@
 /**
- * `email.send`: one mail, handed to an SMTP server. docs/tasks/email.send.md says what it takes, gives and refuses.
+ * `email.send`: sends one mail through an SMTP server. Documented in docs/tasks/email.send.md.
  *
- * The Message-ID follows from the job's id, so it is known before anything is sent and is the same for every attempt. A
- * server that has the whole mail and does not answer may have taken it: that is an outcome of its own.
+ * The Message-ID is derived from the job's id, so it is known before sending and is the same for every attempt. A
+ * server that received the whole mail and does not answer may have accepted it: that is an outcome of its own.
  */
 import { systemClock } from "../clock.ts";
 import { EmailSendInputSchema, EmailSendOutputSchema } from "../gen/millpond/tasks/v1/email_pb.ts";
@@ -13,7 +13,7 @@ import { failureOf } from "./email/failure.ts";
 import type { SmtpServer } from "./email/settings.ts";
 import { smtp } from "./email/smtp.ts";
 
-/** The wait for an answer ends this long before the attempt does, so that the outcome can be reported as unknown. */
+/** The wait for an answer ends this long before the attempt times out, so that the outcome can be reported as unknown. */
 const marginMs = 200;
 
 export default defineTask({
@@ -23,14 +23,14 @@ export default defineTask({
   input: EmailSendInputSchema,
   output: EmailSendOutputSchema,
   resources: { smtp },
-  // a mail outlives half an hour without its server: all pauses together take an hour on average
+  // a mail survives half an hour without its server: the backoff takes an hour in total on average
   retry: { maxAttempts: 15, baseMs: 1000, factor: 3, maxBackoffMs: 900_000 },
   timeoutMs: 600_000,
   check: (input, _settings, resources) => checkInput(input, resources.smtp),
   async run(input, ctx) {
     const { smtp } = ctx.resources;
     const { settings } = smtp;
-    const [wrong] = checkInput(input, settings); // the job may be older than the settings
+    const [wrong] = checkInput(input, settings); // the settings may have changed since the submit
     if (wrong) throw permanent("email_invalid", `${wrong.field} ${wrong.description}`, { field: wrong.field });
     const name = serverOf(input, settings) as string;
     const server = settings.servers[name] as SmtpServer;

@@ -3,16 +3,18 @@ import { FailInputSchema, FailOutputSchema } from "../gen/millpond/tasks/v1/diag
 import { defineTask, TaskError } from "../pool/task.ts";
 
 const maxMessageLength = 4096;
-/** No job has more attempts. */
+/** The most attempts that a job can have. */
 const maxTimes = 100;
 
-/** `fail`: fails as its input asks, in every attempt or in the first few. For trying out retries and failures. */
+/**
+ * `fail`: fails as its input requests, in every attempt or only in the first ones. For trying out retries and failures.
+ */
 export default defineTask({
   name: "fail",
   pool: "cpu",
   description:
-    "Fails with the reason, message and details of its input, for good unless `retryable` is set; with `times` only its " +
-    "first so many attempts, and then it succeeds and returns its message and details.",
+    "Fails with the reason, message and details of its input, permanently unless `retryable` is set. With `times`, only the " +
+    "first attempts fail, and the next one succeeds and returns the message and details.",
   input: FailInputSchema,
   output: FailOutputSchema,
   check({ reason, message, times }) {
@@ -31,7 +33,7 @@ export default defineTask({
   },
   run({ reason, message, retryable, details, times, retryAfterMs }, { attempt }) {
     if (times > 0 && attempt > times) return { attempt, message, ...(details && { details }) };
-    throw new TaskError(reason || "task_failed", message || "failed as it was asked to", {
+    throw new TaskError(reason || "task_failed", message || "failed as requested", {
       retryable: retryable || times > 0,
       ...(retryAfterMs !== undefined && { retryAfterMs }),
       ...(details && { details }),

@@ -1,9 +1,9 @@
 /**
- * `image.resize`: a smaller picture from a larger one. docs/tasks/image.resize.md says what it takes, gives and refuses.
+ * `image.resize`: resizes a picture. Documented in docs/tasks/image.resize.md.
  *
- * The picture is recognised by its content, measured by its header, and refused before it is decoded when it is too large.
- * Quick work is done in the worker thread, slow work in a child process, which can be stopped. Safe to repeat: the same
- * input gives the same output, and a file gets its name in one step.
+ * The format is recognised by content and the size read from the header, so that a picture that is too large is refused
+ * before it is decoded. Quick work is done in the worker thread, slow work in a child process, which can be killed.
+ * Safe to repeat: the same input gives the same output, and a file gets its name atomically.
  */
 import { systemClock } from "../clock.ts";
 import { messageOf } from "../errors.ts";
@@ -26,9 +26,9 @@ import { assertSidesFit } from "./image/size.ts";
 import { countParts, pngFrames } from "./image/structure.ts";
 import { enumOf } from "./image/target.ts";
 
-/** Largest encoded source that is read from a file. Sources within a job are bounded by `limits.inputBytes`. */
+/** Largest encoded source that is read from a file. Sources in the job itself are bounded by `limits.inputBytes`. */
 const maxSourceBytes = 256 * 1024 * 1024;
-/** Largest encoded target that is returned in the result: it has to fit in a gRPC message of 4 MiB. */
+/** Largest encoded target that is returned in the result: it must fit into a gRPC message of 4 MiB. */
 const maxInlineBytes = 3 * 1024 * 1024;
 
 export default defineTask({
@@ -46,14 +46,14 @@ export default defineTask({
     const { bytes, id } = readSource(input, ctx);
     const target = targetFileOf(input, settings, id);
     if (target) assertWritable(target);
-    const { hasSteps, readHeader, resizePicture } = await import("./image/picture.ts"); // it takes a third of a thread's start: loaded only where it is needed
+    const { hasSteps, readHeader, resizePicture } = await import("./image/picture.ts"); // loading it takes a third of a thread's start
     const source = await decoding(startedMs, () => ctx.span("inspect", () => inspect(bytes, readHeader)));
     const plan = planOf(input, source, settings);
     ctx.throwIfCancelled();
     ctx.progress(0.2, `${source.width}x${source.height} to ${plan.width}x${plan.height}`);
     const resized = await decoding(startedMs, () =>
-      inSpan(ctx, "resize", (isSeen) => {
-        const step = isSeen && hasSteps(plan) ? ctx.span : undefined;
+      inSpan(ctx, "resize", (isExported) => {
+        const step = isExported && hasSteps(plan) ? ctx.span : undefined;
         if (isQuick(source, plan)) return resizePicture(bytes, plan, step);
         const timeoutMs = maxSeconds * 1000 - (systemClock.monotonicMs() - startedMs);
         return resizeInChild(bytes, plan, { signal: ctx.signal, timeoutMs }, step);
@@ -81,14 +81,14 @@ function readSource({ source }: ImageResizeInput, ctx: Context): { bytes: Uint8A
   return ctx.span("read", () => readBelow(rootOf(ctx.settings), source.value ?? "", maxSourceBytes));
 }
 
-/** Runs `code` in a span. `isSeen`: the span is exported, because the trace is sampled and the span was not dropped. */
-function inSpan<T>(ctx: Context, name: string, code: (isSeen: boolean) => T): T {
+/** Runs `code` in a span. `isExported`: the span is exported, because the trace is sampled and the span was not dropped. */
+function inSpan<T>(ctx: Context, name: string, code: (isExported: boolean) => T): T {
   const above = ctx.trace.traceparent;
   const isSampled = (Number.parseInt(above.slice(53, 55), 16) & 1) === 1; // W3C Trace Context, trace-flags
   return ctx.span(name, () => code(isSampled && ctx.trace.traceparent !== above));
 }
 
-/** What the picture is, by its header and its parts. Nothing is decoded. */
+/** Inspects the picture's header and parts without decoding it. */
 async function inspect(bytes: Uint8Array, readHeader: typeof picture.readHeader): Promise<Source> {
   const format = formatOf(bytes);
   if (format === undefined) throw unsupported(bytes);
@@ -114,12 +114,12 @@ function inline(data: Uint8Array) {
   if (data.byteLength <= maxInlineBytes) return { case: "bytes", value: data } as const;
   throw permanent(
     "output_too_large",
-    `the target has ${data.byteLength} bytes and a result carries at most ${maxInlineBytes}: set outputPath, or ask for less`,
+    `the target has ${data.byteLength} bytes and a result carries at most ${maxInlineBytes}: set outputPath, or request a smaller one`,
     { bytes: data.byteLength, limit: maxInlineBytes },
   );
 }
 
-/** Runs work on a picture: every error in it is the picture's, or means that it took too long. */
+/** Runs work on a picture: any error means that the picture is broken, or that it took too long. */
 async function decoding<T>(startedMs: number, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -130,7 +130,7 @@ async function decoding<T>(startedMs: number, work: () => Promise<T>): Promise<T
   }
 }
 
-/** The folder for files. Submit refuses paths without one, but the job may be older than the settings. */
+/** The folder for files. Submit refuses paths without one, but the settings may have changed since. */
 function rootOf({ root }: ImageSettings): string {
   if (root === undefined) throw permanent("no_root", "files are not served: set tasks.image.resize.root");
   return root;

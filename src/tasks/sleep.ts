@@ -4,7 +4,9 @@ import { defineTask } from "../pool/task.ts";
 
 const maxDurationMs = 3_600_000;
 
-/** `sleep`: waits, and does nothing else. For trying out cancellation, draining and limits. */
+/**
+ * `sleep`: only waits. For trying out cancellation, draining and limits.
+ */
 export default defineTask({
   name: "sleep",
   pool: "io",

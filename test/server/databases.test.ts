@@ -101,8 +101,8 @@ test("a database that is away at the start stops nothing, Stats say so, and no p
   // before any job
   await until(async () => (await problems()).length === 2);
   assert.deepEqual((await problems()).toSorted(), [
-    'away: database "away" is away: ECONNREFUSED',
-    'locked: database "locked" is away: password authentication failed for user "app"',
+    'away: database "away" is unavailable: ECONNREFUSED',
+    'locked: database "locked" is unavailable: password authentication failed for user "app"',
   ]);
   assert.equal((await fetch(`http://${server.serving.http}/readyz`)).status, 200);
 

@@ -68,7 +68,7 @@ test("fail fails in the way its input says", () => {
 test("fail has defaults: a permanent task_failed", () => {
   const expected = {
     reason: "task_failed",
-    message: "failed as it was asked to",
+    message: "failed as requested",
     retryable: false,
     details: undefined,
   };

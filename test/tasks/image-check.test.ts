@@ -91,7 +91,7 @@ test("outputPath and format must agree, in letters of any case", () => {
   assert.deepEqual(checkInput(contradiction, withRoot), [
     {
       field: "outputPath",
-      description: "ends in .png and format asks for JPEG: leave format out, or change one of them",
+      description: "ends in .png, but format is JPEG: leave format out, or change one of them",
     },
   ]);
 });

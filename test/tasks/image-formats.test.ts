@@ -91,7 +91,7 @@ test("an animation counts with all its frames, and as a still with one", async (
   await assert.rejects(resize({ source, width: 30 }, { maxPixels: 9599 }), {
     reason: "image_too_large",
     retryable: false,
-    message: /9600 pixels \(4 frames of 60 × 40\) and the limit is 9599: .* take the first frame/,
+    message: /9600 pixels \(4 frames of 60 × 40\) and the limit is 9599: .* take only the first frame/,
     details: { pixels: 9600, limit: 9599 },
   });
   assert.equal((await resize({ source, width: 30 }, { maxPixels: 9600 })).frames, 4);

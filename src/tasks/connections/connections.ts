@@ -1,43 +1,49 @@
-/** The connections of one worker thread to one server: kept from job to job, each with a permit of the whole process. */
+/**
+ * The connections of one worker thread to one server. They are reused between jobs, and each holds a permit of the
+ * whole process.
+ */
 import { type Clock, systemClock } from "../../clock.ts";
 import type { Permit, Permits } from "../../pool/resource.ts";
 
 export type Connection = {
-  /** False once it can do no work any more. */
+  /** False once the connection can do no more work. */
   isUsable(): boolean;
-  /** Closes it, and resolves when the server no longer counts it. Safe to call again. */
+  /** Closes the connection; resolves when the server no longer counts it. Safe to repeat. */
   close(): Promise<void>;
-  /** Resolves when it is closed, by whichever side. */
+  /** Resolves when the connection is closed by either side. */
   readonly closed: Promise<void>;
 };
 
 export type Connections<C extends Connection> = {
-  /** The idle connection that was used last. Whoever takes it gives it back, or closes it. */
+  /** The idle connection that was used last. The caller releases or closes it. */
   takeIdle(): C | undefined;
   /**
-   * What a job goes on with: the idle connection, the next that another job of the thread gives back, or a permit to open one,
-   * whichever is there first. Rejects with the signal's reason.
+   * Waits for an idle connection, one that another job of the thread releases, or a permit to open one, whichever comes
+   * first. Rejects with the signal's reason.
    */
   next(signal: AbortSignal): Promise<{ readonly connection: C } | { readonly permit: Permit }>;
-  /** Opens one more, which holds the permit until it is closed. When that fails, the permit is released. */
+  /** Opens a connection, which holds the permit until it is closed. If that fails, the permit is released. */
   open(permit: Permit, openOne: () => Promise<C>): Promise<C>;
   /**
-   * Hands the connection to a job that waits, or keeps it for the next one; or closes it: when it is not usable, when another
-   * thread waits for it, or after `close`.
+   * Passes the connection to a waiting job, or keeps it for the next one. Closes it if it is not usable, if another
+   * thread waits for its permit, or after `close`.
    */
-  giveBack(connection: C): Promise<void>;
-  /** Closes those that are idle, and each other one when it is given back. */
+  release(connection: C): Promise<void>;
+  /** Closes the idle connections, and each of the others when it is released. */
   close(): Promise<void>;
 };
 
 export type ConnectionsParts = {
   readonly permits: Pick<Permits, "acquire" | "onWanted">;
-  /** How long one stays open without work. */
+  /** How long a connection stays open without work, in milliseconds. */
   readonly idleMs: number;
   readonly clock?: Clock;
 };
 
-/** A connection is kept for this multiple of the time that opening it took, even if others wait, but no longer than `longestPaidMs`. */
+/**
+ * A connection is kept for this multiple of the time it took to open, even if other threads wait, but no longer than
+ * `longestPaidMs`.
+ */
 const costsPaid = 10;
 const longestPaidMs = 10_000;
 
@@ -46,13 +52,16 @@ export function createConnections<C extends Connection>({
   idleMs,
   clock = systemClock,
 }: ConnectionsParts): Connections<C> {
-  /** Those without work, with what cancels the end of their wait; the last one was used last. */
+  /** Idle connections with the cancel of their idle timer; the last one was used last. */
   const idle = new Map<C, () => void>();
-  /** Jobs of this thread that wait for a connection, the first in front. */
+  /** Jobs of this thread that wait for a connection, in order of arrival. */
   const waiting = new Set<(connection: C) => void>();
-  /** What opening each connection cost, and when it was open. */
+  /** How long each connection took to open, and when it was open. */
   const opened = new WeakMap<C, { readonly costMs: number; readonly atMs: number }>();
-  /** Another thread waits, and none was idle: without this, jobs of this thread would pass a connection on for ever. */
+  /**
+   * Another thread waits for a permit, and no connection was idle. Without this flag, jobs of this thread could keep
+   * passing a connection on to each other forever.
+   */
   let isOwed = false;
   let isClosed = false;
   const stopListening = permits.onWanted(() => {
@@ -60,7 +69,10 @@ export function createConnections<C extends Connection>({
     for (const connection of idle.keys()) if (hasPaid(connection)) void closeIdle(connection);
   });
 
-  /** One that was slow to open, such as a process on a busy machine, works for a while before others open theirs. */
+  /**
+   * Whether a connection was used long enough for its cost: one that was slow to open, such as a process on a busy
+   * machine, is kept for a while before another thread opens one.
+   */
   function hasPaid(connection: C): boolean {
     const { costMs = 0, atMs = 0 } = opened.get(connection) ?? {};
     return clock.monotonicMs() - atMs >= Math.min(costMs * costsPaid, longestPaidMs);
@@ -107,7 +119,7 @@ export function createConnections<C extends Connection>({
       }
       if (!handed) return { permit: await permit };
       void permit.then(
-        ({ release }) => release(), // both came at once
+        ({ release }) => release(), // the permit came at the same time as a connection
         () => {},
       );
       enough.abort();
@@ -129,7 +141,7 @@ export function createConnections<C extends Connection>({
         throw error;
       }
     },
-    async giveBack(connection) {
+    async release(connection) {
       const isWanted = isOwed && waiting.size > 0 && hasPaid(connection);
       if (isWanted) isOwed = false;
       if (isWanted || isClosed || !connection.isUsable()) return connection.close();

@@ -1,6 +1,6 @@
 /**
- * The resource `databases`: the databases of the configuration, with connections that all tasks of a worker thread share. In
- * the whole process there are never more than `connections` of each database.
+ * The resource `databases`: the databases of the configuration, with connections that all tasks of a worker thread
+ * share. The whole process never has more than `connections` to each database.
  */
 import { systemClock } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
@@ -16,12 +16,18 @@ export type Databases = {
   readonly settings: DatabasesSettings;
   /** Does the work on a database of the settings. */
   run(database: string, work: Work, signal: AbortSignal): Promise<Answer>;
-  /** Reports which databases are away, without asking those known to be well. The connections that it opens stay open for jobs. */
+  /**
+   * Checks the databases that are not known to be healthy, and reports the unavailable ones. The connections that it
+   * opens stay open for jobs.
+   */
   probe(signal: AbortSignal, isWell: (database: string) => boolean): Promise<void>;
   close(): Promise<void>;
 };
 
-/** How long a probe waits for a connection: less than a probe may take, so that its own timeout is never reported. */
+/**
+ * How long a probe waits for a connection: shorter than the timeout of a probe, so that the databases are reported and
+ * not the timeout.
+ */
 const probeMs = 8_000;
 
 export const databases = defineResource({
@@ -47,7 +53,7 @@ function createDatabases({ settings, permits, report }: ResourceContext<Database
     return connections;
   }
 
-  /** Calls `work` with a connection that nothing else uses meanwhile. Waits for a permit when none is idle. */
+  /** Calls `work` with exclusive use of a connection. Waits for a permit if none is idle. */
   async function use<T>(
     name: string,
     signal: AbortSignal,
@@ -60,7 +66,7 @@ function createDatabases({ settings, permits, report }: ResourceContext<Database
     try {
       return await work(connection);
     } finally {
-      await connections.giveBack(connection);
+      await connections.release(connection);
     }
   }
 
@@ -84,11 +90,12 @@ function createDatabases({ settings, permits, report }: ResourceContext<Database
       }),
     async probe(signal, isWell) {
       const patience = new AbortController();
-      const cancelTimer = systemClock.after(probeMs, () => patience.abort(new Error("the probe does not wait longer")));
+      const cancelTimer = systemClock.after(probeMs, () => patience.abort(new Error("the probe gave up waiting")));
       const either = AbortSignal.any([signal, patience.signal]);
-      const unknown = Object.keys(settings).filter((name) => !isWell(name)); // the others may be busy with jobs
+      const unknown = Object.keys(settings).filter((name) => !isWell(name)); // the connections of the others may be busy with jobs
       const probes = unknown.map((name) => use(name, either, async () => report(name, undefined)));
-      // each is reported where it is opened; of one whose connections are all in use there is nothing to report
+      // failures are reported where the connection is opened; if all connections of a database are in use, there is
+      // nothing to report
       await Promise.allSettled(probes);
       cancelTimer();
     },
@@ -98,7 +105,7 @@ function createDatabases({ settings, permits, report }: ResourceContext<Database
   };
 }
 
-/** Adds the name of the database: a dead letter is read far away from the configuration. */
+/** Adds the name of the database to a failure, for readers of a dead letter. */
 function named(name: string, error: unknown): unknown {
   if (!(error instanceof TaskError) || !/^(?:db_|too_many|output_|no_password)/.test(error.reason)) return error;
   const { reason, message, retryable, details } = error;

@@ -1,4 +1,4 @@
-/** The input of a database task: what is wrong with it, and the work that it asks for. */
+/** The input of a database task: checks it, and turns it into work. */
 import type { FieldViolation } from "../../errors.ts";
 import type { JsonValue } from "../../job/job.ts";
 import { failures } from "./failures.ts";
@@ -14,10 +14,10 @@ export type Asked = {
   readonly sets: ReadonlyMap<string, Values>;
 };
 
-/** Most violations that are reported for one input: a mistake that a thousand sets repeat is not listed a thousand times. */
+/** Bound on the reported violations of one input: a thousand sets may repeat the same mistake. */
 const maxViolations = 20;
 
-/** The part of a message that asks for executions: one, or one for each set. */
+/** The requested executions of a message: one, or one for each set. */
 export const askedOnce = (input: {
   readonly database: string;
   readonly statement: string;
@@ -30,7 +30,7 @@ export const askedForEach = (input: {
   readonly sets: readonly Values[];
 }): Asked => ({ ...input, sets: new Map(input.sets.map((set, index) => [`sets[${index}]`, set])) });
 
-/** All that is wrong, with its path. */
+/** All violations, with their paths. */
 export function checkAsked(asked: Asked, databases: DatabasesSettings): FieldViolation[] {
   const database = own(databases, asked.database);
   if (!database) return [unknownName("database", asked.database, databases)];
@@ -55,12 +55,12 @@ function checkValues({ parameters }: Statement, values: Values, add: (at: string
     const known = Object.keys(parameters).join(", ") || "none";
     add(
       `.${name}`,
-      isGiven ? "is given by the job: leave it out" : `is no parameter of the statement; there are: ${known}`,
+      isGiven ? "is set by the server: leave it out" : `is no parameter of the statement, which has: ${known}`,
     );
   }
 }
 
-/** The work of a job, which writes. It was checked at submit, but the configuration may have changed since. */
+/** The work of a job that writes. The input was checked at submit, but the configuration may have changed since. */
 export function workOf(asked: Asked, databases: DatabasesSettings, jobId: string): Work {
   const [violation] = checkAsked(asked, databases);
   if (violation) {

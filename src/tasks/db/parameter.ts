@@ -1,22 +1,22 @@
-/** The types of parameters: what each accepts as JSON, and what the databases get. */
+/** The types of parameters: the JSON that each accepts, and the values passed to the databases. */
 import type { JsonValue } from "../../job/job.ts";
 
-/** A value as a driver takes it. */
+/** A value for a database driver. */
 export type Bound = string | number | bigint | Uint8Array | null;
 
 /** Declared as `integer`, `text?` (may be null or missing) or `uuid[]` (a list). */
 export type Parameter = { readonly type: TypeName; readonly isList: boolean; readonly isNullable: boolean };
 
 type Type = {
-  /** What is wrong with a value; undefined: nothing. */
+  /** Why a value is invalid; undefined: it is valid. */
   readonly fault: (value: JsonValue) => string | undefined;
-  /** PostgreSQL reads it as the type that the place asks for. */
+  /** In text form, which PostgreSQL parses as the type that the statement requires. */
   readonly toPostgres: (value: JsonValue) => string | Uint8Array;
   readonly toSqlite: (value: JsonValue) => Exclude<Bound, null>;
 };
 
-const must = (what: string) => (isRight: (value: JsonValue) => boolean) => (value: JsonValue) =>
-  isRight(value) ? undefined : `is ${shown(value)} and must be ${what}`;
+const must = (what: string) => (isValid: (value: JsonValue) => boolean) => (value: JsonValue) =>
+  isValid(value) ? undefined : `is ${shown(value)} and must be ${what}`;
 
 const matches = (pattern: RegExp) => (value: JsonValue) => typeof value === "string" && pattern.test(value);
 const smallest = -(2n ** 63n);
@@ -29,7 +29,7 @@ const types = {
     toSqlite: String,
   },
   integer: {
-    fault: must("a whole number of 64 bits, and text beyond 9007199254740991")(
+    fault: must("a whole number of 64 bits, as text beyond 9007199254740991")(
       (value) =>
         Number.isSafeInteger(value) ||
         (matches(/^-?\d{1,19}$/)(value) && BigInt(value as string) >= smallest && BigInt(value as string) <= largest),
@@ -49,7 +49,7 @@ const types = {
         matches(/^(?=.{1,1000}$)-?\d+(?:\.\d+)?(?:[eE][+-]?\d{1,4})?$/)(value),
     ),
     toPostgres: String,
-    toSqlite: String, // a number would be rounded; a column of numbers makes one of it
+    toSqlite: String, // a number would be rounded; a numeric column converts the text
   },
   boolean: {
     fault: must("true or false")((value) => typeof value === "boolean"),
@@ -87,10 +87,10 @@ const types = {
 
 export type TypeName = keyof typeof types;
 const typeNames = Object.keys(types) as TypeName[];
-/** Lists of these would need a format of their own. */
+/** Types without lists: these would need a format of their own. */
 const unlisted: readonly TypeName[] = ["bytes", "json"];
 
-/** Reads a declaration; undefined when it is none. */
+/** Parses a declaration; undefined if it is invalid. */
 export function readParameter(declared: unknown): Parameter | undefined {
   const [, name, list, nullable] = (typeof declared === "string" && /^([a-z]+)(\[\])?(\?)?$/.exec(declared)) || [];
   const type = typeNames.find((each) => each === name);
@@ -100,7 +100,7 @@ export function readParameter(declared: unknown): Parameter | undefined {
 
 export const declarations = `one of ${typeNames.join(", ")}; with ? when it may be null, and with [] when it is a list (not of ${unlisted.join(" or ")})`;
 
-/** What is wrong with a value, and where in it: `[3]` of a list. */
+/** Why a value is invalid, and the path of the fault, such as `[3]` in a list. */
 export function faultOfValue(
   { type, isList, isNullable }: Parameter,
   value: JsonValue | undefined,
@@ -121,7 +121,7 @@ function faultAt(at: string, what: string | undefined) {
   return what === undefined ? undefined : { at, what };
 }
 
-/** The value as the driver takes it. It has been checked, so it fits. */
+/** The value for the driver. It must have been checked. */
 export function boundFor(dialect: "postgres" | "sqlite", parameter: Parameter, value: JsonValue | undefined): Bound {
   const { type, isList } = parameter;
   if (value === undefined || (value === null && type !== "json")) return null;
@@ -129,7 +129,7 @@ export function boundFor(dialect: "postgres" | "sqlite", parameter: Parameter, v
   const convert = dialect === "postgres" ? toPostgres : toSqlite;
   if (!isList) return convert(value);
   const items = (value as JsonValue[]).map((item) => convert(item));
-  // an array's literal, and a list for json_each
+  // an array literal for PostgreSQL, a JSON list for SQLite's json_each
   return dialect === "postgres"
     ? `{${items.map((item) => `"${String(item).replace(/["\\]/g, "\\$&")}"`).join()}}`
     : `[${items.map((item) => (typeof item === "string" ? JSON.stringify(item) : String(item))).join()}]`;
@@ -154,7 +154,7 @@ function isTimestamp(value: JsonValue): boolean {
   return isDate(date) && Number(hour) < 24 && Number(minute) < 60 && Number(second) < 60;
 }
 
-/** 2026-02-30 is no date, although JavaScript reads it as the second of March. */
+/** Refuses dates such as 2026-02-30, which JavaScript turns into 2 March. */
 function isDate(value: string): boolean {
   if (!/^\d{4}-\d\d-\d\d$/.test(value) || value.startsWith("0000")) return false;
   const time = Date.parse(`${value}T00:00:00Z`);

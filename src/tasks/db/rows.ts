@@ -1,4 +1,4 @@
-/** Rows as a message has them: objects by the names of the columns. */
+/** Converts rows to the output message: objects keyed by column name. */
 import type { JsonValue } from "../../job/job.ts";
 import { failures } from "./failures.ts";
 import type { Answer, Work } from "./work.ts";
@@ -13,17 +13,17 @@ export function rowsOf({ columns, rows }: Answer): { columns: string[]; rows: Ro
 }
 
 /**
- * What a statement that writes may return. Sized for the default limits of a result: the real limits are known only after the
- * commit.
+ * Bounds on what a writing statement may return. Sized for the default limits of a result: the actual limits are known
+ * only after the commit.
  */
 const maxReturned = { values: 16_000, bytes: 2 * 1024 * 1024 };
 
-/** The answer, if it fits into a result. Called before the commit, so that nothing is changed when it does not. */
+/** Returns the answer if it fits into a result, otherwise throws. Called before the commit, so that nothing is changed then. */
 export function accepted(answer: Answer, { isReadOnly }: Pick<Work, "isReadOnly">): Answer {
   const { columns, rows } = answer;
   const twin = columns.find((name, index) => columns.indexOf(name) !== index);
   if (twin !== undefined) {
-    throw failures.statementFailed(`two of its columns are named "${twin}": name one of them with AS`);
+    throw failures.statementFailed(`two of its columns are named "${twin}": rename one of them with AS`);
   }
   if (isReadOnly || rows.length === 0) return answer;
   const size = { values: 0, bytes: 0 };
@@ -36,7 +36,7 @@ export function accepted(answer: Answer, { isReadOnly }: Pick<Work, "isReadOnly"
   return answer;
 }
 
-/** Counts values as `limits.values` does, and rounds bytes up. */
+/** Counts values like `limits.values`, and overestimates bytes. */
 function add(cell: JsonValue, size: { values: number; bytes: number }, nameBytes: number): void {
   size.values += 1;
   size.bytes += nameBytes + 16;

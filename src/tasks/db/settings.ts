@@ -9,7 +9,7 @@ export type DatabasesSettings = { readonly [name: string]: Database };
 
 export type Database = {
   readonly location: DatabaseLocation;
-  /** Most connections that the process has open at once, 1 to 1000; 10 by default. */
+  /** Bound on the open connections of the process, 1 to 1000; 10 by default. */
   readonly connections: number;
   /** Bound on connecting, with TLS and login; 5 s by default. */
   readonly connectMs: number;
@@ -25,33 +25,38 @@ export type SqliteLocation = { readonly dialect: "sqlite"; readonly path: string
 
 export type PostgresLocation = {
   readonly dialect: "postgres";
-  /** A name, an address, or the folder of a socket. */
+  /** A host name, an address, or the folder of a Unix socket. */
   readonly host: string;
   readonly port: number;
   readonly database: string;
   readonly user: string;
   readonly password: Secret | undefined;
-  /** `on`: encrypted, and the server's certificate is checked. The default, but for loopback and sockets. */
+  /**
+   * `on`: encrypted, with the server's certificate verified. The default except for loopback and sockets.
+   */
   readonly tls: "on" | "off";
-  /** Certificates of the authorities to trust, in place of those that Node.js trusts; PEM. */
+  /** Certificates of the authorities to trust instead of those of Node.js; PEM. */
   readonly ca: string | undefined;
 };
 
-/** A statement by name, which is all that jobs can run. */
+/** A named statement; jobs can run only these. */
 export type Statement = {
   readonly sql: string;
-  /** The parameter behind each number in `sql`, from 1. */
+  /** The name of each numbered parameter in `sql`, from 1. */
   readonly names: readonly string[];
   readonly parameters: { readonly [name: string]: Parameter };
-  /** Most rows that it may return, 1 to 100000; 1000 by default. With more the job fails. */
+  /** Bound on the returned rows, 1 to 100000; 1000 by default. With more the job fails. */
   readonly maxRows: number;
   /** Bound on one execution, 1 ms to an hour; 30 s by default. */
   readonly timeoutMs: number;
-  /** What becomes of a job whose transaction may have been committed or not; `retry` by default. */
+  /** What happens to a job if it is unknown whether its transaction was committed; `retry` by default. */
   readonly unknownOutcome: "retry" | "dead";
 };
 
-/** Parameters that every statement may use, with values from the job: its id, and the place of the set in `db.batch`. */
+/**
+ * Parameters that every statement may use, with values set by the server: the job's id, and the index of the set in
+ * `db.batch`.
+ */
 export const givenParameters = ["job_id", "set_index"] as const;
 
 const hourMs = 3_600_000;
@@ -59,7 +64,7 @@ const loopback = /^(?:localhost|127\.\d+\.\d+\.\d+|::1|\/.*)$/;
 const printable = /^[^\p{Cc}]{1,256}$/u;
 const name = "1 to 256 characters without control characters";
 
-/** Reads the settings. Throws one Error that lists every mistake. No database is asked. */
+/** Reads the settings. Throws one Error that lists every mistake. Connects to no database. */
 export function readDatabases(given: Section): DatabasesSettings {
   return readSection(given, (databases) => databases.each(readDatabase));
 }
@@ -69,7 +74,7 @@ function readDatabase(fields: Fields): Database {
   const isSqlite = fields.given["sqlite"] !== undefined;
   const isPostgres = fields.given["postgres"] !== undefined;
   if (isSqlite === isPostgres) {
-    fields.add("sqlite", "or postgres has to say where the database is, and not both");
+    fields.add("sqlite", "or postgres must be set, but not both");
   }
   const location = isSqlite ? readSqlite(fields) : readPostgres(fields.section("postgres"), isPostgres);
   return {
@@ -83,8 +88,7 @@ function readDatabase(fields: Fields): Database {
 
 function readSqlite(fields: Fields): SqliteLocation {
   const path = fields.text("sqlite", /^[^\0]+$/, "the path of a file") ?? "";
-  if (path === ":memory:")
-    fields.add("sqlite", "is :memory:, which each connection would have for itself: name a file");
+  if (path === ":memory:") fields.add("sqlite", "is :memory:, which connections cannot share: use a file");
   return { dialect: "sqlite", path };
 }
 
@@ -98,7 +102,7 @@ function readPostgres(fields: Fields, isGiven: boolean): PostgresLocation {
   const password = readSecret(fields);
   const tls = fields.oneOf("tls", ["on", "off"], loopback.test(host) ? "off" : "on");
   if (tls === "off" && password && !loopback.test(host)) {
-    fields.add("tls", 'is "off", and rows would come from another machine unencrypted: leave it out');
+    fields.add("tls", 'is "off", so rows would be sent unencrypted from another machine: leave it out');
   }
   return {
     dialect: "postgres",
@@ -135,8 +139,9 @@ function readStatement(fields: Fields, dialect: Dialect): Statement {
 function readParameters(fields: Fields): Statement["parameters"] {
   const declared = Object.entries(fields.given).flatMap(([key, type]) => {
     const parameter = readParameter(type);
-    if (!/^[a-z_][a-z0-9_]{0,62}$/.test(key)) fields.add(key, "is not named by [a-z0-9_], starting with no digit");
-    else if (isGiven(key)) fields.add(key, "is given by the job: leave it out");
+    if (!/^[a-z_][a-z0-9_]{0,62}$/.test(key))
+      fields.add(key, "must have a name of [a-z0-9_] that does not start with a digit");
+    else if (isGiven(key)) fields.add(key, "is set by the server: leave it out");
     else if (!parameter) fields.refuse(key, declarations);
     return parameter ? [[key, parameter] as const] : [];
   });
@@ -145,7 +150,7 @@ function readParameters(fields: Fields): Statement["parameters"] {
 
 function comparedNames(fields: Fields, used: readonly string[], declared: readonly string[]): void {
   for (const each of used.filter((one) => !declared.includes(one) && !isGiven(one))) {
-    fields.add("sql", `uses $${each}, whose type \`parameters\` does not say`);
+    fields.add("sql", `uses $${each}, whose type is missing in \`parameters\``);
   }
   if (fields.given["sql"] === undefined) return;
   for (const each of declared.filter((one) => !used.includes(one)))

@@ -1,26 +1,26 @@
 /**
- * Finds the parameters of a statement. They are written `$name` for both databases, and numbered here, which is what
- * PostgreSQL wants and what SQLite binds fastest. Text, quoted names and comments are left as they are.
+ * Finds the parameters of a statement. They are written `$name` for both databases, and numbered here, as PostgreSQL
+ * requires and SQLite binds fastest. String literals, quoted names and comments are not changed.
  */
 
 export type Dialect = "postgres" | "sqlite";
 
 export type Sql = {
-  /** With `$1` (PostgreSQL) or `?1` (SQLite) in place of each name. */
+  /** The statement with `$1` (PostgreSQL) or `?1` (SQLite) instead of each name. */
   readonly text: string;
-  /** The name of each number, from 1. */
+  /** The name of each numbered parameter, from 1. */
   readonly names: readonly string[];
 };
 
-/** What holds no parameter, from its first character on. Nested comments of PostgreSQL are not regular: see `commentEnd`. */
+/** Tokens that contain no parameter. PostgreSQL's nested comments are not regular: see `commentEnd`. */
 const opaque = {
   postgres: [
-    /[eE]'(?:[^'\\]|\\[^]|'')*'/y, // before names, for it begins like one
+    /[eE]'(?:[^'\\]|\\[^]|'')*'/y, // before names, because it starts like one
     /'(?:[^']|'')*'/y,
     /"(?:[^"]|"")*"/y,
     /--[^\n]*/y,
-    /\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y, // begins a text that ends with the same tag
-    /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y, // a name may have $ in it
+    /\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y, // starts a dollar-quoted string, which ends with the same tag
+    /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y, // a name may contain $
   ],
   sqlite: [
     /'(?:[^']|'')*'/y,
@@ -32,13 +32,13 @@ const opaque = {
   ],
 } as const;
 const parameter = /\$([a-z_][a-z0-9_]{0,62})(?![\w$])/y;
-/** SQLite's other ways to write a parameter, and PostgreSQL's own one. */
+/** Native parameter syntax, which is refused: SQLite's other forms, and PostgreSQL's numbers. */
 const foreign = { postgres: /\$\d+/y, sqlite: /[?]\d*|[:@#][A-Za-z_0-9]\w*|\$\w*/y } as const;
 
 /** Statements that would end their own transaction or, like COPY, use another protocol. */
 const refused = /^(?:begin|start|commit|end|rollback|abort|savepoint|release|prepare|copy)$/i;
 
-/** Throws an Error that says what is wrong. The database itself reads the SQL only when it runs. */
+/** Throws an Error with the fault. The database parses the SQL only when the statement runs. */
 export function parseSql(sql: string, dialect: Dialect): Sql {
   const names: string[] = [];
   let text = "";
@@ -66,7 +66,7 @@ export function parseSql(sql: string, dialect: Dialect): Sql {
     const character = sql.charAt(at);
     const named = match(parameter);
     const other = named ? null : match(foreign[dialect]);
-    if (other) throw new Error(`it has the parameter ${other[0]}: write it as a name, such as $id`);
+    if (other) throw new Error(`it has the parameter ${other[0]}: use a name, such as $id`);
     if (isOver && !/[\s;]/.test(character)) throw new Error("it holds more than one statement");
     if (character === ";") isOver = true;
     const name = named?.[1];
@@ -80,7 +80,7 @@ export function parseSql(sql: string, dialect: Dialect): Sql {
     }
   }
   if (firstWord === undefined) throw new Error("it is empty");
-  if (refused.test(firstWord)) throw new Error(`it begins with ${firstWord}, which cannot run in a transaction`);
+  if (refused.test(firstWord)) throw new Error(`it starts with ${firstWord}, which cannot run in a transaction`);
   return { text, names };
 }
 
@@ -93,11 +93,11 @@ function endOfOpaque(sql: string, at: number, dialect: Dialect, match: Match): n
     if (token === undefined) continue;
     if (!token.startsWith("$")) return at + token.length;
     const end = sql.indexOf(token, at + token.length);
-    if (end === -1) throw new Error(`the text that ${token} begins does not end`);
+    if (end === -1) throw new Error(`the string that starts with ${token} does not end`);
     return end + token.length;
   }
   if (/['"`]/.test(sql.charAt(at)) && !(dialect === "postgres" && sql.charAt(at) === "`")) {
-    throw new Error(`the quote that begins at character ${at + 1} does not end`);
+    throw new Error(`the quoted text that starts at character ${at + 1} does not end`);
   }
   return undefined;
 }
@@ -114,5 +114,5 @@ function commentEnd(sql: string, start: number, areNested: boolean): number {
       at += 1;
     }
   }
-  throw new Error(`the comment that begins at character ${start + 1} does not end`);
+  throw new Error(`the comment that starts at character ${start + 1} does not end`);
 }

@@ -1,4 +1,4 @@
-/** What a job asks of a database, and what a connection to one does: the same for both kinds. */
+/** The work of a job on a database, and the connection that does it: the same types for both dialects. */
 import type { JsonValue } from "../../job/job.ts";
 import type { Connection } from "../connections/connections.ts";
 import type { Bound } from "./parameter.ts";
@@ -7,9 +7,9 @@ import type { Bound } from "./parameter.ts";
 export type Work = {
   readonly sql: string;
   readonly sets: readonly (readonly Bound[])[];
-  /** It reads only, and the database refuses anything else. Otherwise all sets run in one transaction. */
+  /** Whether it only reads; the database enforces that. Otherwise all sets run in one transaction. */
   readonly isReadOnly: boolean;
-  /** Most rows that may come back. Undefined: rows are not read. */
+  /** Bound on the returned rows. Undefined: rows are not read. */
   readonly maxRows: number | undefined;
   /** Bound on each execution. */
   readonly timeoutMs: number;
@@ -20,18 +20,18 @@ export type Answer = {
   readonly columns: readonly string[];
   /** In the order of the columns. */
   readonly rows: readonly (readonly JsonValue[])[];
-  /** Rows that were inserted, updated or deleted. */
+  /** Number of rows inserted, updated or deleted. */
   readonly affected: number;
 };
 
-/** An open connection to a database. One work at a time. */
+/** An open connection to a database. Does one work at a time. */
 export type DatabaseConnection = Connection & {
   /**
-   * Does the work whole or not at all. Rejects with a TaskError, or with the signal's reason: by then the statement has ended
-   * in the database too.
+   * Does all of the work or nothing. Rejects with a TaskError, or with the signal's reason; the statement has then
+   * ended in the database, too.
    */
   run(work: Work, signal: AbortSignal): Promise<Answer>;
 };
 
-/** Most bytes of text in one answer: a result has to fit in a gRPC message of 4 MiB. */
+/** Bound on the bytes of text in one answer: a result must fit into a gRPC message of 4 MiB. */
 export const maxAnswerBytes = 4 * 1024 * 1024;

@@ -1,4 +1,4 @@
-/** Which addresses a mail may have, and which text its headers. */
+/** Checks the addresses and the header text of a mail. */
 import { domainToASCII } from "node:url";
 
 /** An address for `From`, `To` and the envelope. */
@@ -12,10 +12,10 @@ const longestName = 256;
 const localPart = /^[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+(?:\.[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+)*$/u;
 const domain =
   /^[\p{L}\p{N}](?:[\p{L}\p{M}\p{N}-]{0,61}[\p{L}\p{M}\p{N}])?(?:\.[\p{L}\p{N}](?:[\p{L}\p{M}\p{N}-]{0,61}[\p{L}\p{M}\p{N}])?)*$/u;
-/** C0, DEL and C1, and the two characters that some programs treat as the end of a line. */
+/** C0, DEL and C1, and the two characters that some programs treat as line breaks. */
 const control = /[\p{Cc}\u2028\u2029]/u;
 
-/** What is wrong with an address. The message continues a sentence that begins with the field. */
+/** Why an address is invalid. The message continues a sentence that starts with the field. */
 export function faultOfAddress(address: string): string | undefined {
   if (address === "") return "is missing";
   const at = address.lastIndexOf("@");
@@ -28,15 +28,15 @@ export function faultOfAddress(address: string): string | undefined {
   return `is ${shown(address)} and ${remedy}`;
 }
 
-/** What is wrong with a name that stands beside an address. */
+/** Why the display name of an address is invalid. */
 export function faultOfName(name: string): string | undefined {
   if (name.length > longestName) return `has ${name.length} characters and the limit is ${longestName}`;
   return faultOfHeaderText(name);
 }
 
 /**
- * What is wrong with text for a header: CR and LF would end the header and begin another one, and other control characters do
- * not belong in it either.
+ * Why text is invalid in a header: CR and LF would start another header, and other control characters are not allowed
+ * either.
  */
 export function faultOfHeaderText(text: string): string | undefined {
   const found = control.exec(text);
@@ -45,7 +45,7 @@ export function faultOfHeaderText(text: string): string | undefined {
   return `has the control character U+${code} at position ${found.index}: remove it`;
 }
 
-/** Untrusted text in a message: quoted, its control characters escaped, and cut. */
+/** Untrusted text for a message: quoted, with control characters escaped, and truncated. */
 export function shown(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text);
 }

@@ -4,16 +4,16 @@ import { faultOfAddress, faultOfHeaderText, faultOfName, shown } from "./address
 import type { SmtpServer, SmtpSettings } from "./settings.ts";
 import { renderSubject } from "./template.ts";
 
-/** Recipients that RFC 5321 (4.5.3.1.8) asks every server to accept. */
+/** The number of recipients that every server must accept (RFC 5321, 4.5.3.1.8). */
 const mostRecipients = 100;
 const mostParts = 50;
 const longestSubject = 998;
 const longestHeader = 4096;
-/** A line of a mail has at most 998 characters, and the first one also holds the header's name. */
+/** Bound on a word: a line of a mail has at most 998 characters, and the first line of a header also contains its name. */
 const longestWord = 900;
 const longestFilename = 255;
 
-/** Headers that the task writes itself, that belong to transport, or that describe the body. */
+/** Headers that the task sets itself, that belong to the transport, or that describe the body. */
 const reservedHeaders =
   /^(?:from|to|cc|bcc|reply-to|sender|subject|date|message-id|mime-version|return-path|received|dkim-signature|content-.*|resent-.*)$/i;
 
@@ -47,7 +47,7 @@ function checkServer(input: EmailSendInput, settings: SmtpSettings, add: Add): S
   const name = serverOf(input, settings);
   if (name !== undefined) return settings.servers[name];
   const names = Object.keys(settings.servers);
-  if (names.length === 0) add("server", "cannot be chosen: no server is configured; set resources.smtp.servers");
+  if (names.length === 0) add("server", "is not available: no server is configured; set resources.smtp.servers");
   else if (input.server === "") add("server", `is missing; there are: ${names.join(", ")}`);
   else add("server", `is ${shown(input.server)}, which is not configured; there are: ${names.join(", ")}`);
   return undefined;
@@ -77,12 +77,12 @@ function checkContent({ subject, text, html, values }: EmailSendInput, add: Add)
   addLine("subject", subject, longestSubject, add);
   add("subject", faultOfHeaderText(subject));
   for (const name of Object.keys(values).slice(0, 1))
-    add(keyed("values", name), "belongs to a template, and there is none");
+    add(keyed("values", name), "is a value for a template, but there is no template");
 }
 
 function checkTemplate(input: EmailSendInput, { templates }: SmtpSettings, add: Add): void {
   for (const field of ["subject", "text", "html"] as const) {
-    if (input[field] !== "") add(field, "and a template are given: leave one out");
+    if (input[field] !== "") add(field, "and a template are both given: leave one out");
   }
   const template = Object.hasOwn(templates, input.template) ? templates[input.template] : undefined;
   if (template === undefined) {
@@ -110,7 +110,8 @@ function checkHeaders({ headers }: EmailSendInput, add: Add): void {
     const value = headers[name] as string;
     if (!/^[A-Za-z][A-Za-z0-9-]{0,75}$/.test(name)) {
       add(field, "has a name that is not 1 to 76 characters of [A-Za-z0-9-] starting with a letter");
-    } else if (reservedHeaders.test(name)) add(field, "is a header that the task writes itself, or none for a sender");
+    } else if (reservedHeaders.test(name))
+      add(field, "is a header that the task sets itself, or that senders may not set");
     addLine(field, value, longestHeader, add);
     add(field, faultOfHeaderText(value));
   }
@@ -144,7 +145,8 @@ function addLength(field: string, { length }: string, limit: number, add: Add): 
 function addLine(field: string, text: string, limit: number, add: Add): void {
   addLength(field, text, limit, add);
   const isLong = text.length > longestWord && text.split(" ").some(({ length }) => length > longestWord);
-  if (isLong) add(field, `has a word of more than ${longestWord} characters, and a line of a mail ends at spaces only`);
+  if (isLong)
+    add(field, `has a word of more than ${longestWord} characters, and lines of a mail can only be broken at spaces`);
 }
 
 function keyed(field: string, key: string): string {

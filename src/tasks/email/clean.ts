@@ -1,11 +1,11 @@
-/** Makes text from a server fit for messages. */
+/** Sanitizes text from a server for messages. */
 
 const longestAnswer = 500;
 const redacted = "[redacted]";
 
 /**
- * Returns a function that makes such a text one line, cuts it, and removes the password, also in base64 as it is sent: some
- * servers repeat it when they do not understand a login.
+ * Returns a function that puts a text on one line, truncates it, and removes the password, also in base64 as it is
+ * sent: some servers repeat it when a login is malformed.
  */
 export function cleanerOf(login: { readonly user: string; readonly password: string } | undefined) {
   const forms = login ? formsOf(login.user, login.password) : [];

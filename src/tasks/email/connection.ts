@@ -1,4 +1,4 @@
-/** One connection to an SMTP server, and what can go wrong on it. */
+/** A connection to an SMTP server, and its errors. */
 import { Readable } from "node:stream";
 import { systemClock } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
@@ -29,20 +29,23 @@ export type Bounds = {
 };
 
 export type SmtpConnection = Connection & {
-  /** Sends one mail. Throws an SmtpError, or the signal's reason when that aborts before the mail is whole. */
+  /** Sends one mail. Throws an SmtpError, or the signal's reason if it aborts before the whole mail is sent. */
   send(mail: Mail, bounds: Bounds): Promise<Sent>;
-  /** Prepares it for another mail after a refused one; false: it is not ready, or not soon. */
+  /** Prepares the connection for another mail after a refused one; false: it is not ready within a second. */
   reset(): Promise<boolean>;
 };
 
 type Clean = (text: string) => string;
 
-/** Bounds the wait for answers: nodemailer bounds silence only, which a line now and then interrupts for ever. */
+/**
+ * Bounds the wait for complete answers: nodemailer only bounds silence, so a server that sends a line now and then
+ * could stall forever.
+ */
 type Session = {
   readonly smtp: SmtpSession;
   readonly clean: Clean;
   readonly answerMs: number;
-  /** Called at each answer once it is whole. */
+  /** Called when an answer is complete. */
   onAnswer: () => void;
 };
 
@@ -55,25 +58,25 @@ type NodemailerError = Error & {
   readonly rejectedErrors?: readonly NodemailerError[] | undefined;
 };
 
-/** How long the server may take to close its side, or to be ready for another mail. */
+/** How long the server may take to close the connection, or to be ready for another mail. */
 const closeMs = 1000;
 const partBytes = 64 * 1024;
 const maxResponseBytes = 64 * 1024;
-/** What a server answers to a mail that is too large. */
+/** Reply code for a mail that is too large. */
 const tooLarge = 552;
-/** Codes of a certificate that is not trusted, and of other handshakes that fail. */
+/** Error codes of untrusted certificates and other failed TLS handshakes. */
 const tlsCodes = /^(?:ERR_TLS|ERR_SSL|EPROTO$|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|INVALID_|PATH_LENGTH|HOSTNAME_)/;
 
 /**
- * Connects, secures and logs in. The password is read each time, so that a new one needs no restart. Throws an SmtpError, a
- * TaskError if there is no password, or the signal's reason.
+ * Connects, starts TLS and logs in. Reads the password each time, so that a new one needs no restart. Throws an
+ * SmtpError, a TaskError if there is no password, or the signal's reason.
  */
 export async function openConnection(server: SmtpServer, signal: AbortSignal): Promise<SmtpConnection> {
   signal.throwIfAborted();
   const login = server.login && { user: server.login.user, password: secretOf(server.login.password) };
   const clean = cleanerOf(login);
   const { connectMs, answerMs } = server;
-  // nodemailer reports only in its log that an answer is complete
+  // nodemailer only reports complete answers in its log
   const logger = { debug: ({ tnx }: { readonly tnx?: string }) => void (tnx === "server" && session.onAnswer()) };
   const smtp = new SMTPConnection({ ...optionsOf(server), logger, transactionLog: true });
   const session: Session = { smtp, clean, answerMs, onAnswer() {} };
@@ -90,9 +93,9 @@ export async function openConnection(server: SmtpServer, signal: AbortSignal): P
   const onAbort = () => reject(signal.reason);
   const cancelWait = systemClock.after(connectMs, () => {
     const at = smtp.upgrading ? "secure" : stage;
-    reject(new SmtpError(`it is not ready within ${connectMs} ms (connectMs)`, { stage: at }));
+    reject(new SmtpError(`the connection was not ready within ${connectMs} ms (connectMs)`, { stage: at }));
   });
-  smtp.on("error", fail); // also later errors, which `send` gets too: without a listener they would be thrown
+  smtp.on("error", fail); // also for later errors, which `send` gets, too: without a listener they are thrown
   signal.addEventListener("abort", onAbort, { once: true });
   smtp.connect((error) => {
     if (error) return fail(error);
@@ -125,7 +128,7 @@ export async function openConnection(server: SmtpServer, signal: AbortSignal): P
   };
 }
 
-/** Undefined: not made yet. STARTTLS replaces it with another. */
+/** The current socket; undefined: not created yet. STARTTLS replaces it. */
 function socketOf({ _socket: socket }: SmtpSession) {
   return socket || undefined;
 }
@@ -142,23 +145,23 @@ function optionsOf({ host, port, tls, ca, connectMs, answerMs }: SmtpServer): SM
 function send(session: Session, mail: Mail, { signal, giveUpAt }: Bounds): Promise<Sent> {
   const { smtp, clean, answerMs } = session;
   return new Promise((resolve, reject) => {
-    // nodemailer notes in the envelope what became of each recipient
+    // nodemailer records the outcome for each recipient in the envelope
     const envelope: SMTPEnvelope & Partial<SMTPConnectionEnvelope> = {
       ...{ from: mail.from, to: [...mail.to], size: mail.bytes.byteLength },
     };
     let isWhole = false;
-    let given = 0;
-    // read when the server has answered all recipients and waits for the mail
+    let sentBytes = 0;
+    // nodemailer reads it once the server has answered all recipients and waits for the mail
     const body = new Readable({
       read() {
         const deferred = envelope.rejectedErrors?.find(isDeferred);
         if (deferred) return abandon(errorOf(deferred, "send", clean, envelope.rejectedErrors));
-        const said = given === 0 && smtp.lastServerResponse;
-        if (said && !said.startsWith("354")) return abandon(outOfTurn(said));
-        cancelWait(); // how long the mail takes is for `giveUpAt`, and silence for nodemailer
-        // in parts, so that a large mail does not count as whole before the server has read most of it
-        this.push(mail.bytes.subarray(given, (given += partBytes)));
-        if (given >= mail.bytes.byteLength) this.push(null);
+        const response = sentBytes === 0 && smtp.lastServerResponse;
+        if (response && !response.startsWith("354")) return abandon(outOfTurn(response));
+        cancelWait(); // `giveUpAt` bounds the time to send the mail, and nodemailer bounds silence
+        // in parts, so that a large mail does not count as sent before the server has read most of it
+        this.push(mail.bytes.subarray(sentBytes, (sentBytes += partBytes)));
+        if (sentBytes >= mail.bytes.byteLength) this.push(null);
         return undefined;
       },
     });
@@ -168,7 +171,7 @@ function send(session: Session, mail: Mail, { signal, giveUpAt }: Bounds): Promi
     });
     const forget = onEnd(smtp, () => abandon(new SmtpError("the connection was closed", { stage: stageOf() })));
     const stop = systemClock.after(giveUpAt - systemClock.now(), () => {
-      abandon(new SmtpError("it did not answer in time", { stage: stageOf() }));
+      abandon(new SmtpError("the server did not answer in time", { stage: stageOf() }));
     });
     let cancelWait = () => {};
     session.onAnswer = waitForAnswer;
@@ -180,7 +183,7 @@ function send(session: Session, mail: Mail, { signal, giveUpAt }: Bounds): Promi
       if (!error && !isWhole) return abandon(outOfTurn(info.response));
       end();
       if (error) {
-        if (given > 0 && !isWhole) smtp.close(); // the rest of the mail is on its way, and would be taken for commands
+        if (sentBytes > 0 && !isWhole) smtp.close(); // a partly sent mail cannot be aborted: its rest would be read as commands
         return reject(errorOf(error, stageOf(), clean));
       }
       const { accepted, rejectedErrors = [], response } = info;
@@ -197,22 +200,22 @@ function send(session: Session, mail: Mail, { signal, giveUpAt }: Bounds): Promi
     }
 
     function outOfTurn(response: string): SmtpError {
-      return new SmtpError(`it answers out of turn: ${clean(response)}`, { stage: "send" });
+      return new SmtpError(`the server sent an unexpected answer: ${clean(response)}`, { stage: "send" });
     }
 
     function waitForAnswer(): void {
       cancelWait();
       cancelWait = systemClock.after(answerMs, () => {
-        abandon(new SmtpError(`no whole answer within ${answerMs} ms (answerMs)`, { stage: stageOf() }));
+        abandon(new SmtpError(`no complete answer within ${answerMs} ms (answerMs)`, { stage: stageOf() }));
       });
     }
 
-    /** A complete mail may have been accepted, so its answer is still awaited, until the thread has to end. */
+    /** A mail that was sent completely may have been accepted, so its answer is still awaited until `giveUpAt`. */
     function onAbort(): void {
       if (!isWhole) abandon(signal.reason);
     }
 
-    /** Without the end of the mail, the server drops what it has of it. */
+    /** Closes the connection: the server drops a mail without its end. */
     function abandon(reason: unknown): void {
       end();
       reject(reason);
@@ -242,7 +245,7 @@ function reset(smtp: SmtpSession): Promise<boolean> {
   });
 }
 
-/** Calls back when the connection is closed, after nodemailer has called back whoever waits for an answer, if it does. */
+/** Calls `action` when the connection is closed, after any callback of nodemailer that waits for an answer. */
 function onEnd(smtp: SmtpSession, action: () => void): () => void {
   const listener = () => void setImmediate(action);
   smtp.once("end", listener);
@@ -260,10 +263,11 @@ function errorOf(
   refused: readonly NodemailerError[] = error.rejectedErrors ?? [],
 ): SmtpError {
   const { responseCode, response, originalCode } = error;
-  const code = responseCode ?? (error.code === "EMESSAGE" ? tooLarge : undefined); // by the size that the server announced
+  // EMESSAGE: the mail is larger than the size that the server announced
+  const code = responseCode ?? (error.code === "EMESSAGE" ? tooLarge : undefined);
   const isTls = stage === "connect" && (error.code === "ETLS" || tlsCodes.test(originalCode ?? error.code ?? ""));
-  const said = response === undefined ? messageOf(error) || originalCode || error.code : response;
-  return new SmtpError(clean(said ?? ""), {
+  const text = response === undefined ? messageOf(error) || originalCode || error.code : response;
+  return new SmtpError(clean(text ?? ""), {
     stage: isTls ? "secure" : stage === "answer" && code !== undefined ? "send" : stage,
     code,
     rejected: refused.map((one) => rejectionOf(one, clean)),

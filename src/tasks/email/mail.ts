@@ -1,4 +1,4 @@
-/** Makes the bytes of a mail, and who it goes to. */
+/** Composes the bytes of a mail and its envelope. */
 import { domainToASCII } from "node:url";
 import type { EmailAddress, EmailSendInput } from "../../gen/millpond/tasks/v1/email_pb.ts";
 import type { Address } from "./address.ts";
@@ -7,7 +7,7 @@ import { render, type Template } from "./template.ts";
 
 export type Mail = {
   readonly messageId: string;
-  /** Envelope addresses, their domains in ASCII. */
+  /** Envelope addresses, with domains in ASCII. */
   readonly from: string;
   readonly to: readonly string[];
   readonly bytes: Buffer;
@@ -16,19 +16,19 @@ export type Mail = {
 export type MailParts = {
   readonly input: EmailSendInput;
   readonly from: Address;
-  /** In place of the subject, text and html of the input. */
+  /** Replaces the subject, text and html of the input. */
   readonly template: Template | undefined;
   readonly jobId: string;
   /** Milliseconds since 1970. */
   readonly date: number;
 };
 
-/** The same for every attempt of a job, and known before it is sent: a recipient who gets the mail twice can see that it is one. */
+/** The same for every attempt of a job, and known before sending, so that a duplicate mail can be recognized. */
 export function messageIdOf(jobId: string, { address }: Address): string {
   return `<${jobId}@${domainToASCII(address.slice(address.lastIndexOf("@") + 1))}>`;
 }
 
-/** Reads nothing but the input: no file, no URL. Addresses are passed as objects, because text would be parsed. */
+/** Uses only the input: reads no files and no URLs. Addresses are passed as objects, because nodemailer would parse strings. */
 export function composeMail({ input, from, template, jobId, date }: MailParts): Mail {
   const messageId = messageIdOf(jobId, from);
   const { subject, text, html } = template ? render(template, input.values) : input;
@@ -55,8 +55,8 @@ export function composeMail({ input, from, template, jobId, date }: MailParts): 
 }
 
 /**
- * The bytes of a part and of those within it. nodemailer's own `build` does the same with a stream for each part, which
- * takes five times as long.
+ * The bytes of a part and its children. nodemailer's own `build` uses a stream for each part, which takes five times as
+ * long.
  */
 function partsOf(node: MimeNode): Buffer[] {
   const parts = [Buffer.from(`${node.buildHeaders()}\r\n\r\n`), encoded(node)];

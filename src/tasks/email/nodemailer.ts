@@ -1,6 +1,6 @@
 /**
- * The parts of nodemailer that are used. They come by `require`: as ES modules they import node:http, and then Node.js loads
- * its whole HTTP client too, which takes 15 ms and 5 MB of each thread.
+ * The used parts of nodemailer. Loaded by `require`: importing them as ES modules also imports node:http, and Node.js
+ * then loads its whole HTTP client, which takes 15 ms and 5 MB in each thread.
  */
 import { createRequire } from "node:module";
 import type * as Base64 from "nodemailer/lib/base64";

@@ -10,9 +10,9 @@ import { createPace } from "./rate.ts";
 import type { SmtpServer, SmtpSettings } from "./settings.ts";
 import { SmtpError } from "./smtp-error.ts";
 
-/** With this code, to any command, a server reports that it is about to close the connection. */
+/** Reply code to any command when the server is about to close the connection. */
 const closing = 421;
-/** A probe has ten seconds. One that ends earlier reports the server, and not the resource as a whole. */
+/** Shorter than the ten seconds of a probe, so that the server is reported and not the resource as a whole. */
 const longestProbeMs = 8_000;
 
 export type SendingAttempt = Pick<TaskContext, "signal" | "span" | "progress"> & {
@@ -23,9 +23,9 @@ export type SendingAttempt = Pick<TaskContext, "signal" | "span" | "progress"> &
 export type Sender = {
   /** Sends one mail over an open connection, or over a new one. Throws an SmtpError, or the signal's reason. */
   send(mail: Mail, attempt: SendingAttempt): Promise<Sent>;
-  /** Connects, unless there is an open connection, and keeps the connection for mails. Rejects when the server is away. */
+  /** Opens a connection, unless one is open, and keeps it for mails. Rejects if the server is unavailable. */
   probe(signal: AbortSignal): Promise<void>;
-  /** Resolves when all are closed, on both sides. */
+  /** Resolves when all connections are closed on both sides. */
   close(): Promise<void>;
 };
 
@@ -37,13 +37,13 @@ export function createSender(name: string, server: SmtpServer, ctx: ResourceCont
   const resetting = new Set<Promise<void>>();
 
   async function send(mail: Mail, attempt: SendingAttempt): Promise<Sent> {
-    await Promise.all(resetting); // a second at most; their permits may be the only ones
+    await Promise.all(resetting); // takes a second at most; their permits may be the only ones
     const kept = connections.takeIdle();
     const connection = kept ?? (await wait(attempt));
     try {
       return await sendOver(connection, mail, attempt);
     } catch (error) {
-      // the server may have closed a connection that was idle while the mail was on its way, and never had all of it
+      // the server may have closed an idle connection while the mail was being sent, without receiving all of it
       const isStale = kept !== undefined && error instanceof SmtpError && error.stage === "send";
       if (!isStale || !(error.code === undefined || error.code === closing)) throw error;
       if (attempt.signal.aborted || systemClock.now() >= attempt.giveUpAt) throw error;
@@ -52,7 +52,7 @@ export function createSender(name: string, server: SmtpServer, ctx: ResourceCont
     return sendOver(await connect(permit, attempt), mail, attempt);
   }
 
-  /** A connection that another mail of this thread is through with, or a new one. */
+  /** Waits for a connection that another mail of this thread releases, or opens a new one. */
   async function wait(attempt: SendingAttempt): Promise<SmtpConnection> {
     const next = await waiting(attempt, () => connections.next(attempt.signal));
     return "connection" in next ? next.connection : connect(next.permit, attempt);
@@ -82,7 +82,7 @@ export function createSender(name: string, server: SmtpServer, ctx: ResourceCont
     try {
       await pace?.(attempt.signal);
       const sent = await attempt.span("send", () => connection.send(mail, attempt), { server: name });
-      void connections.giveBack(connection);
+      void connections.release(connection);
       return sent;
     } catch (error) {
       const isRefused = error instanceof SmtpError && error.code !== undefined && error.code !== closing;
@@ -92,9 +92,11 @@ export function createSender(name: string, server: SmtpServer, ctx: ResourceCont
     }
   }
 
-  /** Runs beside the attempt, whose outcome is known. */
+  /** Runs in the background, because the outcome of the attempt is known. */
   function reset(connection: SmtpConnection): void {
-    const ended = connection.reset().then((isFit) => (isFit ? connections.giveBack(connection) : connection.close()));
+    const ended = connection
+      .reset()
+      .then((isReady) => (isReady ? connections.release(connection) : connection.close()));
     resetting.add(ended);
     void ended.then(() => resetting.delete(ended));
   }
@@ -105,7 +107,7 @@ export function createSender(name: string, server: SmtpServer, ctx: ResourceCont
     const connectMs = Math.min(server.connectMs, longestProbeMs);
     const openOne = async () =>
       connections.open(await permits.acquire(signal), () => openReported(signal, { ...server, connectMs }));
-    await connections.giveBack(kept ?? (await openOne()));
+    await connections.release(kept ?? (await openOne()));
   }
 
   return {

@@ -10,23 +10,25 @@ export type SmtpSettings = {
   readonly templates: { readonly [name: string]: Template };
 };
 
-/** One SMTP server. It holds where the password is, not the password. */
+/** One SMTP server. It contains the location of the password, not the password. */
 export type SmtpServer = {
   readonly host: string;
   /** Default: 587 with `starttls`, 465 with `tls`, 25 with `none`. */
   readonly port: number;
-  /** `starttls` (the default) and `tls` never go on without encryption. */
+  /**
+   * `starttls` (the default) and `tls` never continue without encryption.
+   */
   readonly tls: "starttls" | "tls" | "none";
-  /** Certificates of the authorities to trust, in place of those that Node.js trusts; PEM. */
+  /** Certificates of the authorities to trust instead of those of Node.js; PEM. */
   readonly ca: string | undefined;
   readonly login: Login | undefined;
   /** Sender of mails that name none. */
   readonly from: Address | undefined;
-  /** Most connections that the process has open at once, 1 to 1000; 5 by default. */
+  /** Bound on the open connections of the process, 1 to 1000; 5 by default. */
   readonly connections: number;
-  /** Most mails in a second, of the process, 0.1 to 100000; undefined (the default): no limit. */
+  /** Bound on the mails per second of the process, 0.1 to 100000; undefined (the default): no limit. */
   readonly perSecond: number | undefined;
-  /** What becomes of a mail that was sent whole and not answered; `retry` by default. */
+  /** What happens to a mail that was sent completely and not answered; `retry` by default. */
   readonly unknownOutcome: "retry" | "dead";
   /** Bound on connecting, with TLS, greeting and login; 10 s by default. */
   readonly connectMs: number;
@@ -39,12 +41,15 @@ export type SmtpServer = {
 export type Login = { readonly user: string; readonly password: Secret };
 
 const hourMs = 3_600_000;
-/** Lowest rate. A thread then keeps the permit of a mail for ten seconds; for longer, the thread could end before, and its permits with it. */
+/**
+ * Lowest rate. A thread then keeps the permit of a mail for ten seconds; if it were longer, the thread could end before
+ * and release the permit early.
+ */
 const leastPerSecond = 0.1;
 const loopback = /^(?:localhost|127\.\d+\.\d+\.\d+|::1)$/;
 const ports = { starttls: 587, tls: 465, none: 25 } as const;
 
-/** Reads the settings. Throws one Error that lists every mistake. No server is called. */
+/** Reads the settings. Throws one Error that lists every mistake. Connects to no server. */
 export function readSettings(given: Section): SmtpSettings {
   return readSection(given, (fields) => {
     fields.refuseOthers("servers", "templates");
@@ -63,7 +68,7 @@ function readServer(fields: Fields): SmtpServer {
   if (fields.given["host"] === undefined) fields.add("host", "is missing");
   const login = readLogin(fields);
   if (login && tls === "none" && !loopback.test(host)) {
-    fields.add("tls", 'is "none", and the password would leave this machine unencrypted: use starttls or tls');
+    fields.add("tls", 'is "none", so the password would be sent unencrypted: use starttls or tls');
   }
   return {
     ...{ host, tls, login },
@@ -127,10 +132,11 @@ function readTemplate(fields: Fields): Template {
   return { ...parts, names: [...new Set(names.flat())], namesInSubject: names[0] ?? [] };
 }
 
-/** In the configuration itself, or in a file that is read now. */
+/** The text from the configuration itself, or from a file that is read now. */
 function readPart(fields: Fields, key: "text" | "html"): string | undefined {
   const isInline = fields.given[key] !== undefined;
-  if (isInline && fields.given[`${key}File`] !== undefined) fields.add(key, `and ${key}File are given: leave one out`);
+  if (isInline && fields.given[`${key}File`] !== undefined)
+    fields.add(key, `and ${key}File are both given: leave one out`);
   return isInline ? fields.text(key, /^/, "a text") : fields.file(`${key}File`);
 }
 
@@ -138,7 +144,7 @@ function namesOf(fields: Fields, key: string, part: string): string[] {
   try {
     return namesIn(part);
   } catch (error) {
-    fields.add(key, `has a mistake: ${messageOf(error)}`);
+    fields.add(key, `is invalid: ${messageOf(error)}`);
     return [];
   }
 }

@@ -1,15 +1,15 @@
-/** Failures between this server and an SMTP server. */
+/** Errors of the connection to an SMTP server. */
 
-/** Where it went wrong. `answer`: the server has the mail as a whole, and may have taken it. */
+/** The stage at which it failed. `answer`: the server received the whole mail and may have accepted it. */
 export type Stage = "connect" | "secure" | "login" | "send" | "answer";
 
-/** What went wrong, without secrets. */
+/** An error without secrets. */
 export class SmtpError extends Error {
   override readonly name = "SmtpError";
   readonly stage: Stage;
   /** The server's reply code; undefined: it did not answer. */
   readonly code: number | undefined;
-  /** Refused recipients, when they are the cause. */
+  /** Refused recipients, if they are the cause. */
   readonly rejected: readonly Rejection[];
 
   constructor(

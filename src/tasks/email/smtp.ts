@@ -1,6 +1,6 @@
 /**
- * The resource `smtp`: the servers that mails are handed to. Each worker thread keeps connections of its own, and holds a
- * permit for each that is open, so that the process has no more of them than each server's `connections`.
+ * The resource `smtp`: the configured SMTP servers. Each worker thread has its own connections and holds a permit for
+ * each open one, so that the process never exceeds a server's `connections`.
  */
 import { defineResource, type ResourceContext } from "../../pool/resource.ts";
 import type { Sent } from "./connection.ts";
@@ -12,9 +12,12 @@ import { readSettings, type SmtpSettings } from "./settings.ts";
 export type Smtp = {
   readonly settings: SmtpSettings;
   compose(parts: MailParts): Mail;
-  /** Sends one mail to one of the servers. Throws an SmtpError, or the signal's reason. */
+  /** Sends one mail through one of the servers. Throws an SmtpError, or the signal's reason. */
   send(server: string, mail: Mail, attempt: SendingAttempt): Promise<Sent>;
-  /** Reports which servers are away, without asking those known to be well. The connections that it opens stay open for mails. */
+  /**
+   * Checks the servers that are not known to be healthy, and reports the unavailable ones. The connections that it
+   * opens stay open for mails.
+   */
   probe(signal: AbortSignal, isWell?: (server: string) => boolean): Promise<void>;
   /** Resolves when all connections of this thread are closed on both sides. */
   close(): Promise<void>;
@@ -29,7 +32,7 @@ export const smtp = defineResource({
   teardown: (value: Smtp) => value.close(),
 });
 
-/** nodemailer and what it needs of Node.js take 14 MB in each thread: it is loaded only in threads that send mail. */
+/** nodemailer and its dependencies take 14 MB in each thread, so it is loaded only in threads that send mail. */
 async function openSmtp(ctx: ResourceContext<SmtpSettings>): Promise<Smtp> {
   const [{ createSender }, { composeMail }] = await Promise.all([import("./sender.ts"), import("./mail.ts")]);
   const { settings } = ctx;
@@ -40,8 +43,8 @@ async function openSmtp(ctx: ResourceContext<SmtpSettings>): Promise<Smtp> {
     compose: composeMail,
     send: (server, mail, attempt) => (senders.get(server) as Sender).send(mail, attempt),
     async probe(signal, isWell = () => false) {
-      const unknown = [...senders].filter(([name]) => !isWell(name)); // the others may be busy with mails
-      await Promise.allSettled(unknown.map(([, sender]) => sender.probe(signal))); // each is reported where it is opened
+      const unknown = [...senders].filter(([name]) => !isWell(name)); // the connections of the others may be busy with mails
+      await Promise.allSettled(unknown.map(([, sender]) => sender.probe(signal))); // failures are reported where the connection is opened
     },
     async close() {
       await Promise.all(Array.from(senders.values(), (sender) => sender.close()));

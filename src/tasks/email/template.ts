@@ -1,11 +1,11 @@
-/** Templates: text with placeholders such as `{{name}}`, and no logic. */
+/** Templates: text with placeholders such as `{{name}}`, without logic. */
 
-/** A template as plain data. At least one of `text` and `html`. */
+/** A template as plain data. Has at least one of `text` and `html`. */
 export type Template = {
   readonly subject: string;
   readonly text: string | undefined;
   readonly html: string | undefined;
-  /** Of all its placeholders. */
+  /** The names of all its placeholders. */
   readonly names: readonly string[];
   readonly namesInSubject: readonly string[];
 };
@@ -14,12 +14,12 @@ export type Rendered = { readonly subject: string; readonly text: string; readon
 
 const placeholder = /\{\{\s*([A-Za-z][A-Za-z0-9_.-]{0,63})\s*\}\}/g;
 
-/** The names of the placeholders. Throws on a `{{` that begins none. */
+/** The names of the placeholders. Throws on a `{{` that starts no placeholder. */
 export function namesIn(text: string): string[] {
   const at = text.replace(placeholder, (found) => " ".repeat(found.length)).indexOf("{{");
   if (at >= 0) {
     const rest = JSON.stringify(text.slice(at, at + 20));
-    throw new Error(`${rest} is no placeholder: write {{name}}, with 1 to 64 characters of [A-Za-z0-9_.-]`);
+    throw new Error(`${rest} is no placeholder: use {{name}}, with 1 to 64 characters of [A-Za-z0-9_.-]`);
   }
   return Array.from(text.matchAll(placeholder), ([, name]) => name as string);
 }

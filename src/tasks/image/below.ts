@@ -1,8 +1,8 @@
 /**
- * Opens files and folders below one folder, the root, and nowhere else, even while others move folders and links around.
- * What counts is where a file is once it is open: a path may lead elsewhere by the next call. Failures never name the
- * root itself. The calls block their thread, which has nothing else to do: that saves a dozen trips through libuv's
- * threads for each picture.
+ * Opens files and folders only below one folder, the root, even while other processes move folders and links. The
+ * location of a file is checked once it is open, because a path may lead elsewhere by the next call. Failures never
+ * name the root itself. The calls are synchronous: the thread has nothing else to do, and that saves a dozen trips
+ * through libuv's thread pool for each picture.
  */
 import {
   type BigIntStats,
@@ -20,17 +20,17 @@ import { permanent, TaskError } from "../../pool/task.ts";
 /** The identity of a file, whatever its name. */
 export type FileId = Pick<BigIntStats, "dev" | "ino">;
 
-/** Where Linux lists what this process holds open; `<descriptors>/<fd>/<name>` is a name in an open folder. */
+/** Where Linux lists the open files of this process; `<descriptors>/<fd>/<name>` is a name in an open folder. */
 const descriptors = process.platform === "linux" ? "/proc/self/fd" : undefined;
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
 
-/** Opens a file below `root`, a real path itself, for reading. Links are followed while they stay below the root. */
+/** Opens a file below `root`, which must be a real path, for reading. Links are followed if they stay below the root. */
 export function withFile<T>(root: string, path: string, use: (file: number) => T): T {
   return onPath(path, () => {
     const real = realpathSync.native(join(root, path));
     assertBelow(root, real, path);
-    // neither a link that was put there meanwhile nor a pipe without a writer can block this thread
+    // so that neither a link created meanwhile nor a pipe without a writer can block this thread
     return using(openSync(real, O_RDONLY | O_NOFOLLOW | O_NONBLOCK), (file) => {
       assertOpenBelow(root, file, real, path);
       return use(file);
@@ -39,8 +39,8 @@ export function withFile<T>(root: string, path: string, use: (file: number) => T
 }
 
 /**
- * Opens the folder of `path` below `root`, a real path itself. `use` gets a path of the open folder, which on Linux leads
- * to that very folder whatever replaces it meanwhile, the last name of `path`, and the folder's descriptor.
+ * Opens the folder of `path` below `root`, which must be a real path. `use` gets a path of the open folder, which on
+ * Linux refers to that folder even if another replaces it, the last name of `path`, and the folder's descriptor.
  */
 export function withFolder<T>(
   root: string,
@@ -57,7 +57,7 @@ export function withFolder<T>(
   });
 }
 
-/** Fails unless the open file, which `opened` led to, is below `root`. */
+/** Throws unless the open file, which was opened by the path `opened`, is below `root`. */
 export function assertOpenBelow(root: string, file: number, opened: string, path: string): void {
   assertBelow(root, placeOf(file, opened, path), path);
 }
@@ -66,7 +66,7 @@ export function isSame(a: FileId, b: FileId): boolean {
   return a.ino === b.ino && a.dev === b.dev;
 }
 
-/** The real place of an open file. Where the system does not know it, the path that led there must still do so. */
+/** The real path of an open file. If the system cannot provide it, `opened` must still lead to the same file. */
 function placeOf(file: number, opened: string, path: string): string {
   if (descriptors) return readlinkSync(`${descriptors}/${file}`);
   const real = realpathSync.native(opened);

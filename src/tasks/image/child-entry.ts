@@ -1,4 +1,4 @@
-/** The entry of the child process of `child-process.ts`: resizes one picture, answers, and waits to be ended. */
+/** Entry point of the child process of `child-process.ts`: resizes one picture, answers, and waits to be killed. */
 import { messageOf } from "../../errors.ts";
 import { endWithParent } from "../process/own-process.ts";
 import { type Resized, resizePicture, type Step } from "./picture.ts";
@@ -9,13 +9,13 @@ export type ResizeMessage = { readonly resized: Resized } | { readonly fault: st
 
 endWithParent();
 process.once("message", ({ bytes, plan, hasSteps }: ResizeRequest) => {
-  resizePicture(bytes, plan, hasSteps ? tellStep : undefined).then(
+  resizePicture(bytes, plan, hasSteps ? reportStep : undefined).then(
     (resized) => answer({ resized }),
     (error: unknown) => answer({ fault: messageOf(error) }),
   );
 });
 
-const tellStep: Step = (name, work) => {
+const reportStep: Step = (name, work) => {
   if (name === "encode") answer("encoding");
   return work();
 };

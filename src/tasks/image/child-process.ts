@@ -1,7 +1,7 @@
 /**
- * Resizes a picture in a process of its own. Native code cannot be stopped in a thread: sharp's `timeout` is void for AVIF,
- * and a thread that ends leaves the encoder running. A process can be killed, with all its memory, and takes nothing with
- * it when a decoder crashes. It costs about 80 ms and 64 MiB, so it is for slow work only.
+ * Resizes a picture in a process of its own. Native code cannot be stopped in a thread: sharp's `timeout` has no effect
+ * for AVIF, and the encoder keeps running when its thread ends. A process can be killed, which frees all its memory,
+ * and the server survives if a decoder crashes. It costs about 80 ms and 64 MiB, so it is used for slow work only.
  */
 import { systemClock } from "../../clock.ts";
 import { TaskError } from "../../pool/task.ts";
@@ -14,9 +14,9 @@ import type { Plan } from "./plan.ts";
 export type Bounds = { readonly signal: AbortSignal; readonly timeoutMs: number };
 
 /**
- * Runs `resizePicture` in the process. Its steps are run here, and take as long as they take there. Rejects with the signal's
- * reason, with `resize_timed_out`, with `image_process_lost` when the process dies, or with the decoder's error. The process
- * has ended before this settles, so each caller has at most one.
+ * Runs `resizePicture` in the process. `step` is called here, for as long as each step takes there. Rejects with the
+ * signal's reason, with `resize_timed_out`, with `image_process_lost` when the process dies, or with the decoder's
+ * error. The process has ended before this settles, so each caller has at most one process.
  */
 export async function resizeInChild(bytes: Uint8Array, plan: Plan, bounds: Bounds, step?: Step): Promise<Resized> {
   const encoding = Promise.withResolvers<void>();
@@ -53,10 +53,10 @@ async function runChild(
   });
   child.on("error", ({ code }: NodeJS.ErrnoException) => {
     reject(lost(code ?? "unknown error"));
-    if (child.pid === undefined) ended.resolve(); // it never began
+    if (child.pid === undefined) ended.resolve(); // it never started
   });
   try {
-    if (child.pid !== undefined) child.send(request, () => {}); // a process that has ended has an exit
+    if (child.pid !== undefined) child.send(request, () => {}); // if the process has ended, "exit" is emitted
     return await promise;
   } finally {
     cancelTimer();

@@ -1,24 +1,24 @@
-/** How long the work on a picture may take, and is likely to take. */
+/** Estimates and bounds the time of the work on a picture. */
 import { TaskError } from "../../pool/task.ts";
 import type { SourceFormat } from "./format.ts";
 import type { Plan, Source } from "./plan.ts";
 import type { Size } from "./size.ts";
 import type { TargetFormat } from "./target.ts";
 
-/** Longest time that an attempt may work on its picture. */
+/** Bound on the work of an attempt on its picture. */
 export const maxSeconds = 60;
 
-/** Longest estimate of work that is done in a thread, where it runs to its end even when its attempt is cancelled. */
+/** Bound on the estimated work in a thread, where it cannot be stopped when its attempt is cancelled. */
 const maxThreadMs = 1000;
 
 /**
- * Milliseconds for a megapixel of noise, the worst kind of picture, on one core of 2025: to decode and scale it, and to encode
- * it with the options of `resizePicture`.
+ * Milliseconds per megapixel of noise, the worst case, on a core of 2025: to decode and scale, and to encode with the
+ * options of `resizePicture`.
  */
 const decodeMs: Readonly<Record<SourceFormat, number>> = { jpeg: 16, png: 25, webp: 100, avif: 470, gif: 15, tiff: 18 };
 const encodeMs: Readonly<Record<TargetFormat, number>> = { jpeg: 26, png: 60, webp: 250, avif: 1700, gif: 600 };
 
-/** Whether a thread may do it. Not AVIF and TIFF: they may hide more work than their headers say. */
+/** Whether a thread may do the work. Not for AVIF and TIFF: they may need more work than their headers suggest. */
 export function isQuick(source: Source, plan: Plan): boolean {
   return source.format !== "avif" && source.format !== "tiff" && estimateMs(source, plan) <= maxThreadMs;
 }

@@ -25,9 +25,9 @@ export type SourceFile = { readonly bytes: Uint8Array; readonly id: FileId };
 
 export type TargetFile = {
   readonly root: string;
-  /** Below the root; its folder must exist. */
+  /** Path below the root; its folder must exist. */
   readonly path: string;
-  /** Whether a file of that name is replaced. */
+  /** Whether an existing file of that name is replaced. */
   readonly overwrite: boolean;
   /** The file that the picture was read from, which is never replaced. */
   readonly source: FileId | undefined;
@@ -36,7 +36,7 @@ export type TargetFile = {
 /** Identifies the attempt that writes. */
 export type Writer = { readonly jobId: string; readonly attempt: number };
 
-/** What is wrong with the form of a path below the root; undefined when it is fine. Looks at no file. */
+/** Why the form of a path below the root is invalid; undefined: it is valid. Does not access the file system. */
 export function faultOfPath(path: string): string | undefined {
   if (path.length > maxPathLength) return `has ${path.length} characters and the limit is ${maxPathLength}`;
   if (path.includes("\0")) return "contains a NUL character";
@@ -49,8 +49,8 @@ export function faultOfPath(path: string): string | undefined {
 }
 
 /**
- * Reads a file whose real place, after all symbolic links, is below `root`, a real path itself. Fails permanently
- * when it is missing, elsewhere, not a regular file, or larger than `maxBytes`.
+ * Reads a file whose real path, after resolving links, is below `root`, which must be a real path. Fails permanently if
+ * it is missing, elsewhere, not a regular file, or larger than `maxBytes`.
  */
 export function readBelow(root: string, path: string, maxBytes: number): SourceFile {
   return withFile(root, path, (file) => {
@@ -66,20 +66,20 @@ export function readBelow(root: string, path: string, maxBytes: number): SourceF
   });
 }
 
-/** Fails as `writeBelow` would, as far as that is known before the work is done. */
+/** Fails early if `writeBelow` would fail, as far as that can be known before the work is done. */
 export function assertWritable(target: TargetFile): void {
   withFolder(target.root, target.path, (folder, name) => assertReplaceable(`${folder}/${name}`, target));
 }
 
 /**
- * Writes a file below `root`. It appears complete and synced to disk, its name too, or not at all: it is written under a name of
- * the attempt's own, and then renamed in one step. A file with exactly these bytes counts as written, so an attempt may be
- * repeated; one with other bytes is replaced if `overwrite` allows it, and fails the job with `file_exists` otherwise.
+ * Writes a file below `root` atomically: it is written and synced under a name of the attempt, then renamed, and its
+ * folder is synced. An existing file with the same bytes counts as written, so an attempt may be repeated; one with
+ * other bytes is replaced if `overwrite` is set, and otherwise fails the job with `file_exists`.
  */
 export function writeBelow(target: TargetFile, bytes: Uint8Array, writer: Writer): void {
   withFolder(target.root, target.path, (folder, name, descriptor) => {
     const partialOf = (attempt: number) => `${folder}/.${writer.jobId}-${attempt}.partial`;
-    // Left by attempts that were killed while they wrote.
+    // remove files left by attempts that were killed while writing
     for (let attempt = 1; attempt <= writer.attempt; attempt += 1) rmSync(partialOf(attempt), { force: true });
     const partial = partialOf(writer.attempt);
     try {
@@ -94,7 +94,10 @@ export function writeBelow(target: TargetFile, bytes: Uint8Array, writer: Writer
   });
 }
 
-/** A name is an entry of its folder: without this a power cut could remove it, even one that an earlier attempt made. */
+/**
+ * Makes a name durable: names are entries of the folder, and a power failure could otherwise lose them, even those of
+ * earlier attempts.
+ */
 function syncFolder(folder: number): void {
   try {
     fsyncSync(folder);
@@ -103,7 +106,7 @@ function syncFolder(folder: number): void {
   }
 }
 
-/** Errors of file systems that cannot sync folders, such as some of networks: nothing more can be done there. */
+/** Errors of file systems that cannot sync folders, such as some network file systems; they are ignored. */
 const withoutSync: ReadonlySet<unknown> = new Set(["EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
 
 function writeNew(partial: string, bytes: Uint8Array, { root, path }: TargetFile): void {
@@ -117,7 +120,7 @@ function writeNew(partial: string, bytes: Uint8Array, { root, path }: TargetFile
   }
 }
 
-/** A link to a taken name fails, so of two writers one learns that it came second. */
+/** Linking to an existing name fails, so that of two concurrent writers only the first succeeds. */
 function linkNew(partial: string, name: string, bytes: Uint8Array, { path }: TargetFile): void {
   try {
     linkSync(partial, name);
@@ -147,7 +150,7 @@ function holds(name: string, bytes: Uint8Array): boolean {
 function assertReplaceable(name: string, { path, source }: TargetFile): void {
   const existing: BigIntStats | undefined = lstatSync(name, { bigint: true, throwIfNoEntry: false });
   if (existing === undefined) return;
-  if (!existing.isFile()) throw permanent("file_refused", `"${path}" is there and is not a regular file`);
+  if (!existing.isFile()) throw permanent("file_refused", `"${path}" exists and is not a regular file`);
   if (source && isSame(existing, source)) {
     throw permanent("file_refused", `"${path}" is the source itself: choose another name`);
   }

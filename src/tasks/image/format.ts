@@ -1,10 +1,10 @@
-/** Recognises files by their content, never by their name. */
+/** Recognises file formats by content, never by name. */
 import { permanent, type TaskError } from "../../pool/task.ts";
 
-/** The formats of pictures that are read. */
+/** The supported formats of sources. */
 export type SourceFormat = "jpeg" | "png" | "webp" | "avif" | "gif" | "tiff";
 
-/** Signature of each format at the start of a file; `.` stands for any byte. */
+/** Signature of each format at the start of a file; `.` matches any byte. */
 const signatures: readonly (readonly [SourceFormat, string])[] = [
   ["jpeg", "\xff\xd8\xff"],
   ["png", "\x89PNG\r\n\x1a\n"],
@@ -16,8 +16,8 @@ const signatures: readonly (readonly [SourceFormat, string])[] = [
   ["tiff", "MM\0+"],
 ];
 
-/** Formats that people send and that are not read here. The failure names them, so that people know what to convert. */
-const strangers: readonly (readonly [string, string])[] = [
+/** Unsupported formats that users may send. The failure names them, so that users know what to convert. */
+const unsupportedFormats: readonly (readonly [string, string])[] = [
   ["BMP", "BM"],
   ["an icon (ICO)", "\0\0\x01\0"],
   ["a cursor (CUR)", "\0\0\x02\0"],
@@ -43,7 +43,7 @@ const strangers: readonly (readonly [string, string])[] = [
   ["a gzip archive", "\x1f\x8b"],
 ];
 
-/** Brands of the box `ftyp` (ISO 14496-12, section 4.3). Sequences have brands of their own. */
+/** Brands of the box `ftyp` (ISO 14496-12, section 4.3). Image sequences have brands of their own. */
 const brands: readonly (readonly [string, RegExp])[] = [
   ["HEIC", /^(?:hei[cxms]|hev[cxms])$/],
   ["HEIF", /^(?:mif[12]|msf1)$/],
@@ -52,7 +52,7 @@ const brands: readonly (readonly [string, RegExp])[] = [
   ["a video (MP4 or QuickTime)", /^(?:isom|iso\d|mp4\d|M4V |qt  |avc1|3g..|dash)$/],
 ];
 
-/** Each pattern takes linear time, because the text is not trusted. */
+/** Each pattern runs in linear time, because the text is untrusted. */
 const texts: readonly (readonly [string, RegExp])[] = [
   ["HTML", /^<(?:!doctype html|html|head|body)[\s>]/i],
   ["SVG", /^<(?:[^]*<)?(?:svg:)?svg[\s>]/i],
@@ -65,16 +65,16 @@ const texts: readonly (readonly [string, RegExp])[] = [
 /** Only this much of a text is examined. */
 const maxHeadBytes = 1024;
 
-/** Recognises a picture by its first bytes; undefined for anything that is not read here, such as SVG or PDF. */
+/** Recognises a picture by its first bytes; undefined for unsupported formats, such as SVG or PDF. */
 export function formatOf(bytes: Uint8Array): SourceFormat | undefined {
   const head = headOf(bytes);
   if (brandsOf(head).some((brand) => brand === "avif" || brand === "avis")) return "avif";
   return signatures.find(([, signature]) => matches(head, signature))?.[0];
 }
 
-/** The failure of a job whose source `formatOf` does not know. Says what the source is, when that can be seen. */
+/** The failure of a job whose source `formatOf` does not recognise. Names the format if it is known. */
 export function unsupported(bytes: Uint8Array): TaskError {
-  const what = bytes.byteLength === 0 ? "empty" : (strangerIn(headOf(bytes)) ?? "of an unknown kind");
+  const what = bytes.byteLength === 0 ? "empty" : (unsupportedFormatOf(headOf(bytes)) ?? "of an unknown kind");
   return permanent(
     "unsupported_format",
     `the source is ${what}, which is none of JPEG, PNG, WebP, AVIF, GIF and TIFF: convert it first`,
@@ -82,18 +82,18 @@ export function unsupported(bytes: Uint8Array): TaskError {
   );
 }
 
-function strangerIn(head: string): string | undefined {
+function unsupportedFormatOf(head: string): string | undefined {
   const own = brandsOf(head);
   const [byBrand] = brands.find(([, pattern]) => own.some((brand) => pattern.test(brand))) ?? [];
   if (byBrand !== undefined) return byBrand;
   const text = decodedText(head).trimStart();
   const [byText] = texts.find(([, pattern]) => pattern.test(text)) ?? [];
   if (byText !== undefined) return byText;
-  const [bySignature] = strangers.find(([, signature]) => matches(head, signature)) ?? [];
+  const [bySignature] = unsupportedFormats.find(([, signature]) => matches(head, signature)) ?? [];
   return bySignature ?? (/^[\t\n\r -~]+$/.test(text) ? "plain text" : undefined);
 }
 
-/** The head as text: UTF-16 by its byte order mark, otherwise byte by byte, without a mark. */
+/** Decodes the head as text: UTF-16 if it has its byte order mark, otherwise byte by byte; without the mark. */
 function decodedText(head: string): string {
   const bytes = Buffer.from(head, "latin1");
   if (head.startsWith("\xff\xfe")) return bytes.toString("utf16le", 2);
@@ -113,7 +113,7 @@ function matches(head: string, signature: string): boolean {
   return head.length >= signature.length && signature.split("").every((char, at) => char === "." || char === head[at]);
 }
 
-/** The brands of the box `ftyp` at the start; none when there is no such box. */
+/** The brands in the `ftyp` box at the start; none if there is no such box. */
 function brandsOf(head: string): readonly string[] {
   if (head.slice(4, 8) !== "ftyp") return [];
   const boxBytes = Buffer.from(head.slice(0, 4), "latin1").readUInt32BE();

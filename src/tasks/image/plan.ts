@@ -1,4 +1,4 @@
-/** Decides what to make of a source, and refuses what is too large, before anything is decoded. */
+/** Plans the target of a source, and refuses pictures that are too large, before anything is decoded. */
 import { ImageFit, type ImageResizeInput } from "../../gen/millpond/tasks/v1/image_pb.ts";
 import type { SourceFormat } from "./format.ts";
 import type { ImageSettings } from "./settings.ts";
@@ -11,28 +11,28 @@ export type Source = Size & {
   readonly format: SourceFormat;
   /** Frames or pages. */
   readonly frames: number;
-  /** What `countParts` found. */
+  /** The result of `countParts`. */
   readonly parts: number;
 };
 
-/** What `resizePicture` is to make. Plain data. */
+/** The instructions for `resizePicture`, as plain data. */
 export type Plan = Size & {
   readonly format: TargetFormat;
-  /** How a target whose size was given is filled; every other target has the source's proportions already. */
+  /** How a target with a given size is filled; other targets have the source's proportions. */
   readonly fit: "cover" | "contain" | "fill";
   /** 1 to 100. */
   readonly quality: number;
-  /** Frames that are read and written, from the first on. */
+  /** Number of frames that are read and written, from the first. */
   readonly frames: number;
-  /** Pixels that are read, all frames together; a picture with more fails. */
+  /** Bound on the pixels that are read, over all frames; a picture with more fails. */
   readonly maxPixels: number;
 };
 
 const defaultQuality = 80;
 
 /**
- * Most pixels of a target in a format that is slow to write, all frames together: 16 megapixels of noise take 15 s as
- * AVIF, and half a GiB of memory.
+ * Bound on the pixels of a target in a format that is slow to encode, over all frames: 16 megapixels of noise take 15 s
+ * and half a GiB of memory as AVIF.
  */
 const maxSlowPixels = 16_000_000;
 
@@ -58,13 +58,13 @@ export function planOf(input: ImageResizeInput, source: Source, settings: ImageS
   };
 }
 
-/** Animations stay animated when both formats can be: GIF and WebP. Otherwise the first frame is used. */
+/** Animations stay animated if both formats support it: GIF and WebP. Otherwise the first frame is used. */
 function framesOf({ format, frames }: Source, target: TargetFormat): number {
-  const moves = (format === "gif" || format === "webp") && (target === "gif" || target === "webp");
-  if (!moves || frames === 1) return 1;
+  const isAnimated = (format === "gif" || format === "webp") && (target === "gif" || target === "webp");
+  if (!isAnimated || frames === 1) return 1;
   if (frames <= maxFrames) return frames;
   throw tooLarge(
-    `the source has ${frames} frames and the limit is ${maxFrames}: send fewer, or ask for PNG, JPEG or AVIF, which take the first frame`,
+    `the source has ${frames} frames and the limit is ${maxFrames}: send fewer, or request PNG, JPEG or AVIF, which use the first frame`,
     { frames, limit: maxFrames },
   );
 }

@@ -4,8 +4,8 @@ import { messageOf } from "../../errors.ts";
 
 export type ImageSettings = {
   /**
-   * Folder that `path` and `outputPath` are relative to, as a real path. Given absolute or relative to the working
-   * folder of the server. Undefined (the default): jobs that name files are refused.
+   * Folder that `path` and `outputPath` are relative to, as a real path. Configured as absolute or relative to the
+   * server's working folder. Undefined (the default): jobs that name files are refused.
    */
   readonly root: string | undefined;
   /** Widest target in pixels, 1 to 16383; 4000 by default. A wider one fails with `image_too_large`. */
@@ -14,15 +14,15 @@ export type ImageSettings = {
   readonly maxPixels: number;
 };
 
-/** Longest side that every target format can store: that of WebP. */
+/** Longest side that every target format supports: that of WebP. */
 export const maxSide = 16_383;
 
-/** Reads the settings. Throws one Error that lists every mistake, also a root that is no folder. */
+/** Reads the settings. Throws one Error that lists every mistake, including a root that is not a folder. */
 export function readSettings(given: { readonly [key: string]: unknown }): ImageSettings {
   const mistakes: string[] = [];
   const { root, maxWidth = 4000, maxPixels = 50_000_000, ...unknown } = given;
   for (const key of Object.keys(unknown)) {
-    mistakes.push(`"${key}" is not a setting; there are: root, maxWidth, maxPixels`);
+    mistakes.push(`"${key}" is not a setting; the settings are: root, maxWidth, maxPixels`);
   }
   if (!isCount(maxWidth, maxSide)) {
     mistakes.push(`maxWidth is ${JSON.stringify(maxWidth)} and must be a whole number from 1 to ${maxSide}`);

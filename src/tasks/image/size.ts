@@ -1,4 +1,4 @@
-/** How large a target becomes, and how large pictures may be. */
+/** The size of a target, and limits on sizes. */
 import { ImageFit, type ImageResizeInput } from "../../gen/millpond/tasks/v1/image_pb.ts";
 import { permanent, type TaskError } from "../../pool/task.ts";
 import { type ImageSettings, maxSide } from "./settings.ts";
@@ -6,7 +6,7 @@ import { type ImageSettings, maxSide } from "./settings.ts";
 /** In pixels. */
 export type Size = { readonly width: number; readonly height: number };
 
-/** The size of the target, which for INSIDE, or when only one side is given, follows from the source's proportions. */
+/** The size of the target. For INSIDE, or if only one side is given, it is computed from the source's proportions. */
 export function targetSize({ fit, width, height }: ImageResizeInput, source: Size): Size {
   const isInside = fit === ImageFit.UNSPECIFIED || fit === ImageFit.INSIDE;
   if (width > 0 && height > 0 && !isInside) return { width, height };
@@ -19,7 +19,7 @@ export function targetSize({ fit, width, height }: ImageResizeInput, source: Siz
   return { width: scaled(source.width), height: scaled(source.height) };
 }
 
-/** Fails for good when a target is too wide or too high. A side of 0 is one that is not known yet. */
+/** Fails permanently if a target is too wide or too high. A side of 0 is not known yet. */
 export function assertSidesFit({ width, height }: Size, { maxWidth }: ImageSettings): void {
   if (width > maxWidth) {
     throw tooLarge(
@@ -35,7 +35,7 @@ export function assertSidesFit({ width, height }: Size, { maxWidth }: ImageSetti
   }
 }
 
-/** Fails for good when a picture has more pixels than allowed, all frames together. */
+/** Fails permanently if a picture has more pixels than allowed, over all frames. */
 export function assertPixelsFit(
   what: string,
   { width, height, frames }: Size & { readonly frames: number },
@@ -45,7 +45,7 @@ export function assertPixelsFit(
   const pixels = width * height * frames;
   if (pixels <= limit) return;
   const shape = frames === 1 ? `${width} × ${height}` : `${frames} frames of ${width} × ${height}`;
-  const first = frames === 1 ? "" : ", or as PNG, JPEG or AVIF, which take the first frame";
+  const first = frames === 1 ? "" : ", or use PNG, JPEG or AVIF, which take only the first frame";
   throw tooLarge(`${what} has ${pixels} pixels (${shape}) and the limit is ${limit}: ${remedy}${first}`, {
     pixels,
     limit,

@@ -1,6 +1,6 @@
 /**
- * Counts the parts of a picture by walking through its file without decoding anything. Pixels predict the work on a picture
- * only while these parts are few: some steps of the decoders take time for each of them, or for each pair.
+ * Counts the parts of a picture by parsing its file without decoding it. Pixels predict the work only if there are few
+ * parts: some steps of the decoders take time for each part, or for each pair.
  */
 import type { SourceFormat } from "./format.ts";
 import { tooLarge } from "./size.ts";
@@ -8,25 +8,25 @@ import { tooLarge } from "./size.ts";
 type Parts = {
   readonly what: string;
   readonly limit: number;
-  /** Stops soon after `limit`. */
+  /** Counts the parts; stops soon after `limit`. */
   readonly count: (file: Buffer, limit: number) => number;
 };
 
-/** Frames that are kept, and frames or pages of which the first is taken. */
+/** Bound on frames that are kept, and on frames or pages of which only the first is used. */
 export const maxFrames = 2000;
 
 const parts: Partial<Readonly<Record<SourceFormat, Parts>>> = {
-  // Each is a pass over the whole picture; an ordinary progressive one has about ten.
+  // each is a pass over the whole picture; an ordinary progressive JPEG has about ten
   jpeg: { what: "scans", limit: 100, count: scansOf },
-  // Each is inflated to up to 8 MB when the header is read.
+  // each may inflate to 8 MB when the header is read
   png: { what: "text chunks", limit: 64, count: textChunksOf },
-  // Reading the header takes time for each pair of them: 10 s for 100,000.
+  // reading the header takes quadratic time: 10 s for 100,000 frames
   webp: { what: "frames", limit: maxFrames, count: webpFramesOf },
-  // Reading the header takes 6 µs for each. One that comes back to an earlier page has no end.
+  // reading the header takes 6 µs per page, and a chain that links back to an earlier page never ends
   tiff: { what: "pages", limit: maxFrames, count: pagesOf },
 };
 
-/** Returns how many parts a picture has, 1 where that makes no difference; fails for good when they are too many. */
+/** The number of parts of a picture, 1 for formats where it does not matter; fails permanently if there are too many. */
 export function countParts(bytes: Uint8Array, format: SourceFormat): number {
   const rule = parts[format];
   if (rule === undefined) return 1;
@@ -36,7 +36,7 @@ export function countParts(bytes: Uint8Array, format: SourceFormat): number {
   throw tooLarge(`the source has more than ${limit} ${what}, which is the limit: save it with fewer`, { limit });
 }
 
-/** Frames of an animated PNG, by its chunk `acTL`, which libvips does not know; 1 for any other PNG. */
+/** Frames of an animated PNG, from its chunk `acTL`, which libvips ignores; 1 for any other PNG. */
 export function pngFrames(bytes: Uint8Array): number {
   const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const data = file.indexOf("IDAT");
@@ -44,7 +44,7 @@ export function pngFrames(bytes: Uint8Array): number {
   return control < 0 ? 1 : file.readUInt32BE(control + 4);
 }
 
-/** Walks from marker to marker up to the end of the picture (ISO 10918-1, B.1.1); cameras append films to it. */
+/** Visits the markers up to the end of the picture (ISO 10918-1, B.1.1); cameras may append videos after it. */
 function scansOf(file: Buffer, limit: number): number {
   let scans = 0;
   let at = file.indexOf(0xff, 2);
@@ -67,7 +67,7 @@ function textChunksOf(file: Buffer, limit: number): number {
   return texts;
 }
 
-/** Chunks of RIFF have even sizes. */
+/** RIFF chunks are padded to even sizes. */
 function webpFramesOf(file: Buffer, limit: number): number {
   let frames = 0;
   for (let at = 12; at + 8 <= file.length && frames <= limit; ) {

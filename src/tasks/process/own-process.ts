@@ -1,12 +1,12 @@
 /**
- * What a process that `fork.ts` starts does first. It ends by itself when its parent is gone, however that died; SIGKILL,
- * because an ordinary exit waits for native code. Signals to the whole process group, such as Ctrl-C, are the server's: it
- * drains.
+ * Initializes a process that `fork.ts` started. It kills itself when its parent is gone, however that died; by SIGKILL,
+ * because a normal exit waits for native code. It ignores signals to the whole process group, such as Ctrl-C: the
+ * server handles them by draining.
  */
 import { writeFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 
-/** The channel to the parent breaks when that is gone; noticed only while the event loop turns. */
+/** Ends this process when the channel to the parent breaks; only noticed while the event loop runs. */
 export function endWithParent(): void {
   process.once("disconnect", endNow);
   if (!process.connected) endNow();
@@ -14,7 +14,7 @@ export function endWithParent(): void {
   endFirst();
 }
 
-/** For a process whose loop may stand still: a thread reads from the parent's pipe, which ends when the parent is gone. */
+/** For a process whose event loop may be blocked: a thread reads from the parent's pipe, which ends when the parent is gone. */
 export function endWithPipe(): void {
   const wait = `
     try { require("node:fs").readSync(4, new Uint8Array(1)); } catch {}
@@ -26,12 +26,12 @@ export function endNow(): void {
   process.kill(process.pid, "SIGKILL");
 }
 
-/** When memory runs out, Linux kills this process and not the server. */
+/** Makes Linux kill this process instead of the server when memory runs out. */
 function endFirst(): void {
   if (process.platform !== "linux") return;
   try {
     writeFileSync("/proc/self/oom_score_adj", "1000");
   } catch {
-    // not allowed here: Linux chooses
+    // not permitted: Linux chooses a process itself
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Reads sections of the configuration: defaults, bounds, and a list of all mistakes in place of the first. No message quotes a
- * value: in the wrong position, such as a URL where a section belongs, it may hold a password.
+ * Reads sections of the configuration: defaults, bounds, and a list of all mistakes instead of only the first. Messages
+ * never quote a value: in the wrong position, such as a URL instead of a section, it may contain a password.
  */
 import { readFileSync } from "node:fs";
 
@@ -18,13 +18,13 @@ export type Fields = {
   text(key: string, pattern: RegExp, what: string): string | undefined;
   whole(key: string, least: number, most: number, fallback: number): number;
   oneOf<const T extends string>(key: string, allowed: readonly T[], fallback: T): T;
-  /** The content of a file that has to be there at the start. */
+  /** The content of a file that must exist at the start. */
   file(key: string): string | undefined;
-  /** A mistake for each key but these. */
+  /** Adds a mistake for each key except these. */
   refuseOthers(...known: readonly string[]): void;
-  /** A section within this one, with its name; a missing one is empty. */
+  /** A nested section by its key; a missing one is empty. */
   section(key: string): Fields;
-  /** What `readOne` makes of each section within this one, by its name. */
+  /** The result of `readOne` for each nested section, by its name. */
   each<T>(readOne: (fields: Fields) => T): { readonly [name: string]: T };
 };
 
@@ -85,13 +85,13 @@ function fieldsOf(given: Section, path: string, mistakes: string[]): Fields {
     },
     refuseOthers(...known) {
       for (const key of Object.keys(given).filter((each) => !known.includes(each))) {
-        add(key, `is not a setting; there are: ${known.join(", ")}`);
+        add(key, `is not a setting; the settings are: ${known.join(", ")}`);
       }
     },
     each(readOne) {
       const names = Object.keys(given).filter((name) => {
         const isName = /^[a-z][a-z0-9._-]{0,99}$/.test(name);
-        if (!isName) add(name, "is no name: 1 to 100 characters of [a-z0-9._-], starting with a letter");
+        if (!isName) add(name, "is not a valid name: use 1 to 100 characters of [a-z0-9._-], starting with a letter");
         return isName;
       });
       return Object.fromEntries(names.map((name) => [name, readOne(section(name))]));
@@ -99,7 +99,7 @@ function fieldsOf(given: Section, path: string, mistakes: string[]): Fields {
   };
 }
 
-/** The kind of a value, without its text. Numbers are shown. */
+/** Describes a value without its text. Numbers are shown. */
 function kindOf(value: unknown): string {
   if (typeof value === "number" || typeof value === "boolean" || value === null) return String(value);
   if (typeof value === "string" && value.includes("://")) return "a URL";
@@ -107,7 +107,7 @@ function kindOf(value: unknown): string {
   return Array.isArray(value) ? "a list" : "a section";
 }
 
-/** A key may be a URL too, where the line break or the quotes are missing. */
+/** A key may also be a URL, if a line break or quotes are missing. */
 function shownKey(key: string): string {
   return /^[\w.-]{1,100}$/.test(key) ? key : "a key";
 }

@@ -1,19 +1,19 @@
-/** Passwords are never in the configuration: it names the variable or the file that holds them. */
+/** Passwords are never in the configuration: it names the variable or the file that contains them. */
 import { accessSync, constants, readFileSync } from "node:fs";
 import { TaskError } from "../../pool/task.ts";
 import type { Fields } from "./fields.ts";
 
-/** Where a password is, not what it is. */
+/** The location of a password, not the password. */
 export type Secret = { readonly env: string } | { readonly file: string };
 
 /**
- * Reads `passwordEnv` or `passwordFile`, which have to exist at the start. Undefined: neither is given. No message quotes their
- * value: by mistake it may be the password itself.
+ * Reads `passwordEnv` or `passwordFile`, which must exist at the start. Undefined: neither is given. Messages never
+ * quote their value, which may by mistake be the password itself.
  */
 export function readSecret(fields: Fields): Secret | undefined {
   const { passwordEnv, passwordFile } = fields.given;
   if (passwordEnv !== undefined && passwordFile !== undefined) {
-    fields.add("passwordFile", "and passwordEnv are given: leave one out");
+    fields.add("passwordFile", "and passwordEnv are both given: leave one out");
   }
   if (passwordEnv !== undefined) {
     if (typeof passwordEnv === "string" && process.env[passwordEnv]) return { env: passwordEnv };
@@ -35,7 +35,7 @@ function isReadable(file: string): boolean {
   }
 }
 
-/** The password itself; of a file, without the line break at its end. */
+/** The password itself; from a file, without the line break at its end. */
 export function secretOf(secret: Secret): string {
   try {
     const text = "env" in secret ? process.env[secret.env] : readFileSync(secret.file, "utf8").replace(/\r?\n$/, "");

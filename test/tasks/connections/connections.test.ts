@@ -37,13 +37,13 @@ function open(openOne?: () => Promise<Connection>, openMs = 0, keptMs = idleMs, 
   /** A job that is over at once. */
   async function use() {
     const connection = await take();
-    await connections.giveBack(connection);
+    await connections.release(connection);
     return connection;
   }
   /** A job that has its connection until `end`. */
   async function begin() {
     const connection = await take();
-    return { connection, end: () => connections.giveBack(connection) };
+    return { connection, end: () => connections.release(connection) };
   }
   return { ...connections, use, begin, clock, all, opened: () => opened, held: permits.held, want: permits.want };
 }
@@ -141,14 +141,14 @@ test("closing closes what is idle at once, and what is in use when its job ends"
 });
 
 test("jobs of a thread that wait get the connections that others give back, the first in front, and open none", async () => {
-  const { begin, next, giveBack, opened, held } = open(undefined, 0, idleMs, 1);
+  const { begin, next, release, opened, held } = open(undefined, 0, idleMs, 1);
   const { connection, end } = await begin();
   const got: number[] = [];
   const jobs = [1, 2, 3].map(async (job) => {
     const handed = await next(never);
     assert.ok("connection" in handed && handed.connection === connection);
     got.push(job);
-    await giveBack(handed.connection);
+    await release(handed.connection);
   });
   await end();
   await Promise.all(jobs);

@@ -40,16 +40,16 @@ test("an unknown database, statement or parameter is refused by its path, with t
   assert.deepEqual(faults("constructor", "add").length, 1);
   assert.deepEqual(faults("here", "drop"), ['statement is "drop", which is not configured; there are: add, all']);
   assert.deepEqual(faults("here", "add", { name: "a", nam: 1, job_id: "x" }), [
-    "parameters.nam is no parameter of the statement; there are: name, ids",
-    "parameters.job_id is given by the job: leave it out",
+    "parameters.nam is no parameter of the statement, which has: name, ids",
+    "parameters.job_id is set by the server: leave it out",
   ]);
-  assert.deepEqual(faults("here", "all", { a: 1 }), ["parameters.a is no parameter of the statement; there are: none"]);
+  assert.deepEqual(faults("here", "all", { a: 1 }), ["parameters.a is no parameter of the statement, which has: none"]);
 });
 
 test("a parameter that is missing, null or of another type is refused by its path", () => {
   assert.deepEqual(faults("here", "add", { ids: [1, "x"] }), [
     "parameters.name is missing",
-    'parameters.ids[1] is "x" and must be a whole number of 64 bits, and text beyond 9007199254740991',
+    'parameters.ids[1] is "x" and must be a whole number of 64 bits, as text beyond 9007199254740991',
   ]);
   assert.deepEqual(faults("here", "add", { name: null }), ["parameters.name is null, and must not be"]);
 });

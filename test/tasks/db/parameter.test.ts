@@ -48,7 +48,7 @@ test("only what is declared with ? may be null or missing", () => {
 test("a list's fault has the place of the item", () => {
   assert.deepEqual(faultOfValue(declared("integer[]"), [1, 2, "x"]), {
     at: "[2]",
-    what: 'is "x" and must be a whole number of 64 bits, and text beyond 9007199254740991',
+    what: 'is "x" and must be a whole number of 64 bits, as text beyond 9007199254740991',
   });
   assert.ok(faultOfValue(declared("integer[]"), 1));
 });

@@ -392,7 +392,7 @@ suite("a connection to PostgreSQL", { skip: withoutPostgres }, () => {
 
     await outcome;
     await assert.rejects(openPostgres(place({ port }), { connectMs: 50, signal: never }), {
-      message: "is away: no answer within connectMs, which is 50",
+      message: "is unavailable: no answer within connectMs (50 ms)",
     });
   });
 });

@@ -164,7 +164,7 @@ test("a file that is missing, or is no database, is away: none is made", async (
   ] as const) {
     await assert.rejects(openSqlite(wrong, { connectMs, signal: never }), {
       ...{ reason: "db_unavailable", retryable: true },
-      message: `is away: ${why}`,
+      message: `is unavailable: ${why}`,
     });
   }
   assert.throws(() => new DatabaseSync(`${path}.not-there`, { readOnly: true }));

@@ -167,7 +167,7 @@ test("a database that is away is reported, its jobs may be tried again, and othe
   await until(() => problems().length > 0);
   assert.deepEqual(
     problems().map(({ resource, part, problem }) => ({ resource, part, problem })),
-    [{ resource: "databases", part: "away", problem: 'database "away" is away: unable to open database file' }],
+    [{ resource: "databases", part: "away", problem: 'database "away" is unavailable: unable to open database file' }],
   );
 
   new DatabaseSync(away.sqlite).exec("CREATE TABLE t (a)");

@@ -134,7 +134,7 @@ suite("email.send refuses", () => {
       { field: "server", description: "is missing; there are: main, other" },
     ]);
     assert.deepEqual(checkInput(inputOf(plainMail), readSettings({})), [
-      { field: "server", description: "cannot be chosen: no server is configured; set resources.smtp.servers" },
+      { field: "server", description: "is not available: no server is configured; set resources.smtp.servers" },
     ]);
   });
 });

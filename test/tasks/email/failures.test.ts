@@ -55,7 +55,7 @@ suite("email.send", { concurrency: true }, () => {
       const failure = await sender.failureOf();
 
       assert.equal(short(failure), expected);
-      assert.match(failure.message, /got the whole mail and has not answered: .*; it may have been sent/);
+      assert.match(failure.message, /received the whole mail and did not answer: .*; it may have been sent/);
     });
   }
 

@@ -27,7 +27,7 @@ async function assertBound(t: TestContext, rude: Rude, key: string, expected: st
 suite("email.send to a server", { concurrency: true, timeout: 120_000 }, () => {
   test("that never ends its answer to EHLO gives up after connectMs", async (t) => {
     const rude: Rude = (command, socket) => (command === "EHLO" ? drip(socket) : undefined);
-    await assertBound(t, rude, "connectMs", "smtp_unavailable retry", "it is not ready within");
+    await assertBound(t, rude, "connectMs", "smtp_unavailable retry", "the connection was not ready within");
   });
 
   for (const [command, expected] of [
@@ -37,7 +37,7 @@ suite("email.send to a server", { concurrency: true, timeout: 120_000 }, () => {
   ] as const) {
     test(`that never ends its answer to ${command} gives up after answerMs with ${expected}`, async (t) => {
       const rude: Rude = (said, socket) => (said === command ? drip(socket) : undefined);
-      await assertBound(t, rude, "answerMs", expected, "no whole answer within");
+      await assertBound(t, rude, "answerMs", expected, "no complete answer within");
     });
   }
 
@@ -56,7 +56,7 @@ suite("email.send to a server", { concurrency: true, timeout: 120_000 }, () => {
       const failure = await failureOf();
 
       assert.equal(short(failure), "smtp_unavailable retry");
-      assert.match(failure.message, new RegExp(`out of turn: ${answer}`));
+      assert.match(failure.message, new RegExp(`an unexpected answer: ${answer}`));
       assert.ok(!server.commands.includes("."));
     });
   }
@@ -84,7 +84,7 @@ suite("email.send of a large mail to a server", () => {
     const failure = await failureOf(large);
 
     assert.equal(short(failure), "smtp_unavailable retry");
-    assert.match(failure.message, /out of turn: 250 early/);
+    assert.match(failure.message, /an unexpected answer: 250 early/);
   });
 
   test("that refuses a mail in the middle gets no further command on that connection", async (t) => {

@@ -74,7 +74,10 @@ suite("a server with email.send", () => {
     await until(async () => (await problemOf("away")) !== undefined); // before the first mail
     const away = await send("away");
     assert.equal(away.failure?.reason, "smtp_unavailable");
-    assert.match(away.failure?.message ?? "", /^SMTP server "away" \(127.0.0.1:\d+\) is away: connect ECONNREFUSED/);
+    assert.match(
+      away.failure?.message ?? "",
+      /^SMTP server "away" \(127.0.0.1:\d+\) is unavailable: connect ECONNREFUSED/,
+    );
     assert.match((await problemOf("away")) ?? "", /ECONNREFUSED/);
 
     const smtp = await openSmtpServer({ port: awayPort });

@@ -1,26 +1,29 @@
 /**
- * Asks the server to stop what a connection does. That takes a second, short connection, which carries the key that only the
- * first one's client knows. It does not log in, so the server does not count it among its sessions.
+ * Asks the server to cancel the running statement of a connection. That takes a second, short connection with the
+ * secret key that only the first one's client knows. It does not log in, so the server does not count it as a session.
  * (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS)
  */
 import { connect, type Socket } from "node:net";
 import { connect as connectTls, type ConnectionOptions } from "node:tls";
 import { systemClock } from "../../../clock.ts";
 
-/** Where the server is, and how to connect to it. */
+/** The server's address, and how to connect to it. */
 export type Address = { readonly host: string; readonly port: number; readonly tls: ConnectionOptions | undefined };
-/** What the server reported when the connection was opened. */
+/** The key that the server sent when the connection was opened. */
 export type SessionKey = { readonly processId: number; readonly secret: number };
 
 const boundMs = 2_000;
 const protocolVersion = { cancel: 80_877_102, tls: 80_877_103 };
 
-/** Resolves when the server has the request or cannot be reached. Whether it stops anything, only the connection shows. */
+/**
+ * Resolves when the server has received the request or cannot be reached. Only the original connection shows whether a
+ * statement was cancelled.
+ */
 export async function requestCancel({ host, port, tls }: Address, { processId, secret }: SessionKey): Promise<void> {
   const socket = host.startsWith("/") ? connect(`${host}/.s.PGSQL.${port}`) : connect(port, host);
   const done = Promise.withResolvers<void>();
   socket.once("close", done.resolve);
-  socket.on("error", () => {}); // it closes next
+  socket.on("error", () => {}); // `close` follows
   const cancelTimer = systemClock.after(boundMs, () => socket.destroy());
   const request = numbers(16, protocolVersion.cancel, processId, secret);
   if (!tls) socket.end(request);
@@ -33,7 +36,7 @@ export async function requestCancel({ host, port, tls }: Address, { processId, s
 }
 
 function sendEncrypted(socket: Socket, answer: Buffer, tls: ConnectionOptions, request: Buffer): void {
-  if (answer.toString("latin1") !== "S") return void socket.destroy(); // the key is not for everyone to read
+  if (answer.toString("latin1") !== "S") return void socket.destroy(); // the key must not be sent unencrypted
   const encrypted = connectTls({ ...tls, socket });
   encrypted.on("error", () => socket.destroy());
   encrypted.end(request);

@@ -1,4 +1,4 @@
-/** A value of PostgreSQL's text format as JSON that says the same, by the type of its column. */
+/** Converts values from PostgreSQL's text format to equivalent JSON, by the type of the column. */
 import type { JsonValue } from "../../../job/job.ts";
 
 /** Ids of types, which never change (pg_type.dat of PostgreSQL). */
@@ -36,24 +36,24 @@ const decoders: ReadonlyMap<number, Decode> = new Map<number, Decode>([
 
 const asItIs: Decode = (text) => text;
 
-/** Other types, such as numeric, uuid, date, interval and arrays, stay the text that PostgreSQL writes. */
+/** Other types, such as numeric, uuid, date, interval and arrays, stay text as PostgreSQL formats them. */
 export function decoderOf(type: number): Decode {
   return decoders.get(type) ?? asItIs;
 }
 
-/** JSON's numbers are exact up to 2^53; larger ones stay text. */
+/** Integers are exact in JSON up to 2^53; larger ones stay text. */
 function integerOf(text: string): JsonValue {
   const number = Number(text);
   return Number.isSafeInteger(number) ? number : text;
 }
 
-/** Infinity and NaN are no JSON. */
+/** Infinity and NaN stay text, because JSON has no such numbers. */
 function floatOf(text: string): JsonValue {
   const number = Number(text);
   return Number.isFinite(number) ? number : text;
 }
 
-/** Numbers in it that would be rounded become text, like those of columns. Only long ones, and exponents, need the check. */
+/** Numbers in JSON that would be rounded become text, like those of columns. Only long ones and exponents need the check. */
 function jsonOf(text: string): JsonValue {
   if (!/[\d.]{16}|\d[eE]/.test(text)) return JSON.parse(text) as JsonValue;
   const exact = (_key: string, value: unknown, { source }: { readonly source: string }) =>
@@ -61,7 +61,7 @@ function jsonOf(text: string): JsonValue {
   return JSON.parse(text, exact as (this: unknown, key: string, value: unknown) => unknown) as JsonValue;
 }
 
-/** Up to fifteen digits are always exact; longer ones if JavaScript writes them back unchanged. */
+/** Up to fifteen digits are always exact; longer numbers are if JavaScript formats them unchanged. */
 function isRounded(value: number, source: string): boolean {
   if (/^-?\d+$/.test(source)) return !Number.isSafeInteger(value);
   const digits = source
@@ -71,7 +71,7 @@ function isRounded(value: number, source: string): boolean {
   return !Number.isFinite(value) || (digits.length > 15 && String(value) !== source);
 }
 
-/** RFC 3339 in UTC, with the fraction as it is; JavaScript's dates would drop microseconds. */
+/** RFC 3339 in UTC with the fraction unchanged; a JavaScript `Date` would drop microseconds. */
 function instantOf(text: string): JsonValue {
   const [, date, time, fraction = "", hours, minutes = ":00"] =
     /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(\.\d+)?([+-]\d\d)(:\d\d)?$/.exec(text) ?? [];

@@ -1,6 +1,7 @@
 /**
- * A connection to PostgreSQL. Work that only reads takes one round trip. Work that writes takes two: nothing is committed whose
- * rows are too many, and only a connection that breaks during the commit itself leaves the outcome unknown.
+ * A connection to PostgreSQL. Work that only reads takes one round trip. Work that writes takes two: the commit is only
+ * sent once the returned rows are known to fit, and only a connection that breaks during the commit leaves the outcome
+ * unknown.
  */
 import { isIP, Socket } from "node:net";
 import type { ConnectionOptions } from "node:tls";
@@ -17,9 +18,14 @@ import { failureOf, isAnswer, isServerError, isStalePlan, whyLost, whyNotOpened 
 import { boundIncoming } from "./incoming.ts";
 import { type Answered, createPipeline, PipelineError, type Prepared, type Step } from "./pipeline.ts";
 
-/** How long the server may take to stop a statement, and to end a session. */
+/** Timers may fire this much early. */
+const timerSlackMs = 2;
+/** How long the server may take to cancel a statement, and to end a session. */
 const endMs = 5_000;
-/** Bound on all messages that answer a statement: rows have heads, and a write of many sets has an answer for each. */
+/**
+ * Bound on the bytes of all messages in response to a statement: more than the rows, because messages have headers and
+ * each set has a response.
+ */
 const maxIncomingBytes = 4 * maxAnswerBytes;
 
 export type Bounds = { readonly connectMs: number; readonly signal: AbortSignal };
@@ -30,7 +36,7 @@ export async function openPostgres(
   { connectMs, signal }: Bounds,
 ): Promise<DatabaseConnection> {
   signal.throwIfAborted();
-  const { default: pg } = await import("pg"); // by the threads that need it only
+  const { default: pg } = await import("pg"); // loaded only by threads that need it
   signal.throwIfAborted();
   const { host, port, database, user } = location;
   const address: Address = { host, port, tls: tlsOf(location) };
@@ -40,14 +46,14 @@ export async function openPostgres(
   socket.once("close", () => closed.resolve());
   const client = new pg.Client({
     ...{ host, port, database, user },
-    password: () => password, // even when empty: otherwise pg would look elsewhere
+    password: () => password, // even when empty: otherwise pg reads it from other places
     ssl: address.tls ?? false,
     stream: () => socket,
     connectionTimeoutMillis: connectMs,
     keepAlive: true,
     application_name: "millpond",
   });
-  client.on("error", () => {}); // each query learns of it, and so does `closed`
+  client.on("error", () => {}); // each query rejects with it, and `closed` resolves
   const onAbort = () => socket.destroy(signal.reason as Error);
   const beganMs = systemClock.monotonicMs();
   signal.addEventListener("abort", onAbort, { once: true });
@@ -58,7 +64,11 @@ export async function openPostgres(
     if (!socket.closed) await closed.promise;
     signal.throwIfAborted();
     throw failures.unavailable(
-      whyNotOpened(error, location, systemClock.monotonicMs() - beganMs >= connectMs ? connectMs : undefined),
+      whyNotOpened(
+        error,
+        location,
+        systemClock.monotonicMs() - beganMs >= connectMs - timerSlackMs ? connectMs : undefined,
+      ),
     );
   } finally {
     signal.removeEventListener("abort", onAbort);
@@ -76,7 +86,7 @@ type Parts = { readonly address: Address; readonly socket: Socket; readonly clos
 function connectionOf(client: Client, { address, socket, closed }: Parts): DatabaseConnection {
   const prepared: Prepared = new Map();
   let isUsable = true;
-  /** The failure of a statement that sent more than a result can carry. */
+  /** The statement returned more than a result can carry. */
   let isTooMuch = false;
   const incoming = boundIncoming(
     (client as unknown as { readonly connection: Wire }).connection.stream,
@@ -105,7 +115,7 @@ function connectionOf(client: Client, { address, socket, closed }: Parts): Datab
       await send([commit]);
     } catch (error) {
       const { cause } = error as PipelineError;
-      // constraints may be checked by the commit, which then did nothing
+      // deferred constraints are checked by the commit, which changes nothing when one fails
       if (isServerError(cause) && isAnswer(cause)) throw error;
       isUsable = false;
       throw failures.outcomeUnknown(whyLost(cause), work);
@@ -113,7 +123,7 @@ function connectionOf(client: Client, { address, socket, closed }: Parts): Datab
     return answer;
   }
 
-  /** After an error the transaction is still open, unless the connection is lost. */
+  /** Ends the transaction after an error: it is still open, unless the connection is lost. */
   async function rollBack(): Promise<void> {
     if (!isUsable) return;
     await send([rollback]).catch(() => {
@@ -133,7 +143,10 @@ function connectionOf(client: Client, { address, socket, closed }: Parts): Datab
     }
   }
 
-  /** Asks the server to stop the statement. A request that comes late would stop the next statement: there is none. */
+  /**
+   * Asks the server to cancel the statement. A late request would cancel the next statement, so the connection is
+   * closed and has none.
+   */
   async function cancelled(running: Promise<Answer>, signal: AbortSignal): Promise<Answer> {
     isUsable = false;
     const cancelTimer = systemClock.after(endMs, () => socket.destroy());
@@ -145,7 +158,7 @@ function connectionOf(client: Client, { address, socket, closed }: Parts): Datab
       throw signal.reason;
     } finally {
       cancelTimer();
-      await close(); // the server answers before it is done with the statement
+      await close(); // the server accepts the request before it has cancelled the statement
     }
   }
 
@@ -183,7 +196,7 @@ const beginReadOnly = step("BEGIN READ ONLY");
 const commit = step("COMMIT");
 const rollback = step("ROLLBACK");
 
-/** For this transaction only: a pooler between us and the server may give the session to others after it. */
+/** Settings for this transaction only: a connection pooler in between may give the session to other clients after it. */
 function settings({ timeoutMs }: Work): Step {
   return {
     text: "SELECT set_config('statement_timeout', $1, true), set_config('DateStyle', 'ISO', true), set_config('bytea_output', 'hex', true)",
@@ -191,10 +204,10 @@ function settings({ timeoutMs }: Work): Step {
   };
 }
 
-/** Steps before the first set: the begin, and the settings. */
+/** Number of steps before the first set: the begin and the settings. */
 const stepsBefore = 2;
 
-/** One row more than allowed shows that there are too many. */
+/** Requests one row more than allowed, to detect too many. */
 function executions({ sql, sets, maxRows }: Work): Step[] {
   return sets.map((values) => ({ text: sql, values, ...(maxRows !== undefined && { maxRows: maxRows + 1 }) }));
 }

@@ -1,4 +1,4 @@
-/** What an error of PostgreSQL means (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
+/** Maps errors of PostgreSQL to failures (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
 import type { JsonValue } from "../../../job/job.ts";
 import type { TaskError } from "../../../pool/task.ts";
 import { type Constraint, failures } from "../failures.ts";
@@ -12,7 +12,7 @@ export type ServerError = Error & {
   readonly constraint?: string;
   readonly table?: string;
   readonly column?: string;
-  /** The function of the server that found it. */
+  /** The server function that raised the error. */
   readonly routine?: string;
 };
 
@@ -34,22 +34,22 @@ const meanings: { readonly [state: string]: (message: string) => TaskError } = {
   "40P01": failures.conflict, // deadlock_detected
   "55P03": failures.conflict, // lock_not_available
   "42501": failures.accessDenied, // insufficient_privilege
-  "3D000": failures.unavailable, // invalid_catalog_name: there is no such database
-  "55000": failures.unavailable, // a server that is not ready for it, as a standby
+  "3D000": failures.unavailable, // invalid_catalog_name: the database does not exist
+  "55000": failures.unavailable, // the server is not ready for it, such as a standby
 };
 
-/** By the first two characters. */
+/** Failures by error class: the first two characters of the code. */
 const classes: { readonly [state: string]: (message: string) => TaskError } = {
   "08": failures.unavailable, // connection
   "22": failures.valueRefused, // data
-  "28": failures.unavailable, // login: of the configuration, and no job's fault
+  "28": failures.unavailable, // login: a fault of the configuration, not of the job
   "53": failures.unavailable, // resources
-  "57": failures.unavailable, // the operator's intervention, such as a stop
-  "58": failures.unavailable, // the system, such as its disk
-  XX: failures.unavailable, // a fault of the server itself
+  "57": failures.unavailable, // operator intervention, such as a shutdown
+  "58": failures.unavailable, // system errors, such as of the disk
+  XX: failures.unavailable, // an internal error of the server
 };
 
-/** The table changed since the connection prepared the statement, or a pooler gave us another session: a new connection helps. */
+/** Whether the prepared statement is stale: the table has changed, or a pooler switched the session. A new connection helps. */
 export function isStalePlan({ code, routine }: ServerError): boolean {
   return routine === "RevalidateCachedQuery" || code === "26000" || code === "42P05";
 }
@@ -57,12 +57,15 @@ export function isStalePlan({ code, routine }: ServerError): boolean {
 const readOnlyTransaction = "25006";
 const queryCanceled = "57014";
 
-/** Whether the server answered, and was not about to end. (The severity is in the server's language.) */
+/**
+ * Whether the error answers the statement, and is not about the end of the session. (The severity cannot be used: it is
+ * localized.)
+ */
 export function isAnswer({ code }: ServerError): boolean {
   return !/^(?:08|57|58|XX)/.test(code);
 }
 
-/** The detail of an error quotes rows, so it is left out. */
+/** Omits the detail of an error, because it quotes rows. */
 export function failureOf(error: ServerError, work: Work): TaskError {
   const { code, message, table, column, constraint } = error;
   if (isStalePlan(error)) return failures.conflict(message);
@@ -77,20 +80,20 @@ function named(names: { readonly [key: string]: string | undefined }): { [key: s
   return Object.fromEntries(Object.entries(names).filter((each): each is [string, string] => each[1] !== undefined));
 }
 
-/** Why a connection was not opened, and what to change in the configuration. `passedMs`: the bound that passed, if one did. */
+/** Why a connection was not opened, and what to change in the configuration. `passedMs`: the timeout that passed, if any. */
 export function whyNotOpened(
   error: unknown,
   { password, tls }: PostgresLocation,
   passedMs: number | undefined,
 ): string {
-  if (passedMs !== undefined) return `no answer within connectMs, which is ${passedMs}`;
+  if (passedMs !== undefined) return `no answer within connectMs (${passedMs} ms)`;
   const why = whyLost(error);
   if (isServerError(error) || (error instanceof Error && "code" in error)) return why;
-  if (tls === "on") return `${why} (set \`tls: off\` if it is to be spoken to without)`;
-  return password ? why : `${why} (set passwordEnv or passwordFile if it asks for a password)`;
+  if (tls === "on") return `${why} (set \`tls: off\` to connect without TLS)`;
+  return password ? why : `${why} (set passwordEnv or passwordFile if it requires a password)`;
 }
 
-/** Why a connection failed, in words that name no address. */
+/** Why a connection failed, without addresses. */
 export function whyLost(error: unknown): string {
   if (isServerError(error)) return error.message;
   const code = error instanceof Error && "code" in error ? error.code : undefined;

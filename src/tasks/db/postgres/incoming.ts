@@ -1,31 +1,35 @@
 /**
- * Bounds what the server sends before pg puts it together: a value may have a gigabyte, and pg holds a message until it is
- * whole. Walks the heads of the messages (https://www.postgresql.org/docs/current/protocol-overview.html).
+ * Bounds the bytes that the server sends before pg buffers them: a value may have a gigabyte, and pg buffers a message
+ * until it is complete. Reads the headers of the messages
+ * (https://www.postgresql.org/docs/current/protocol-overview.html).
  */
 import type { Readable } from "node:stream";
 
 export type Incoming = {
-  /** Starts counting again from zero. */
+  /** Restarts the count from zero. */
   begin(): void;
 };
 
-/** One byte of type, and four of a length that includes itself. */
+/** A message header: one byte of type, and four of length, which include themselves. */
 const headBytes = 5;
 
-/** Calls back once when more than `maxBytes` were announced since the last restart. Runs before all other listeners. */
+/**
+ * Calls `onTooMuch` once when the headers since the last `begin` announce more than `maxBytes`. Runs before all other
+ * listeners.
+ */
 export function boundIncoming(stream: Readable, maxBytes: number, onTooMuch: () => void): Incoming {
   let announced = 0;
-  /** Bytes of the present message that are still to come. */
-  let toCome = 0;
+  /** Missing bytes of the current message. */
+  let missing = 0;
   const head = Buffer.alloc(headBytes);
   let headLength = 0;
   let isOver = false;
   stream.prependListener("data", (chunk: Buffer) => {
     let at = 0;
     while (at < chunk.length && !isOver) {
-      if (toCome > 0) {
-        const skipped = Math.min(toCome, chunk.length - at);
-        toCome -= skipped;
+      if (missing > 0) {
+        const skipped = Math.min(missing, chunk.length - at);
+        missing -= skipped;
         at += skipped;
         continue;
       }
@@ -34,8 +38,8 @@ export function boundIncoming(stream: Readable, maxBytes: number, onTooMuch: () 
       at += copied;
       if (headLength < headBytes) return;
       headLength = 0;
-      toCome = Math.max(head.readUInt32BE(1) - 4, 0);
-      announced += toCome;
+      missing = Math.max(head.readUInt32BE(1) - 4, 0);
+      announced += missing;
       if (announced > maxBytes) {
         isOver = true;
         onTooMuch();

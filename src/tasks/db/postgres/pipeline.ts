@@ -1,7 +1,7 @@
 /**
- * Several statements in one go: they are sent together, and the server answers all of them without waiting for us in
- * between (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING). Bounded in rows by the server and
- * in bytes here. For `pg.Client.query`, as pg-cursor is.
+ * Pipelines several statements: they are sent together, and the server answers them without waiting for the client in
+ * between (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING). The server bounds the
+ * rows, `incoming.ts` the bytes. Passed to `pg.Client.query`, like pg-cursor.
  */
 import type { Connection as Wire, Submittable } from "pg";
 import { messageOf } from "../../../errors.ts";
@@ -14,7 +14,7 @@ import { decoderOf } from "./cell.ts";
 export type Step = {
   readonly text: string;
   readonly values: readonly Bound[];
-  /** The server stops after this many rows. Undefined: rows are not read. */
+  /** The server returns at most this many rows. Undefined: rows are not read. */
   readonly maxRows?: number;
 };
 
@@ -26,7 +26,7 @@ export type Answered = {
   readonly isTooLarge: boolean;
 };
 
-/** An error of the server or of the connection, and the index of the step that it came from. */
+/** An error of the server or of the connection, with the index of the step that caused it. */
 export class PipelineError extends Error {
   readonly step: number;
   constructor(step: number, cause: unknown) {
@@ -35,14 +35,14 @@ export class PipelineError extends Error {
   }
 }
 
-/** Names of the statements that a connection has prepared, by their text. Those of the configuration, so not many. */
+/** Names of the statements that a connection has prepared, by text. Bounded by the statements of the configuration. */
 export type Prepared = Map<string, string>;
 
 export type Pipeline = Submittable & { readonly answered: Promise<Answered> };
 
 export function createPipeline(steps: readonly Step[], prepared: Prepared): Pipeline {
   const { promise, resolve, reject } = Promise.withResolvers<Answered>();
-  /** Texts that are being prepared, in the order in which the server answers. */
+  /** Statements that are being prepared, in the order in which the server answers. */
   const preparing: (readonly [text: string, name: string])[] = [];
   let wire: Wire | undefined;
   let step = 0;
@@ -51,8 +51,8 @@ export function createPipeline(steps: readonly Step[], prepared: Prepared): Pipe
   const rows: JsonValue[][] = [];
   let bytes = 0;
   let affected = 0;
-  /** Why a row cannot be read: the first of them. */
-  let unreadable: unknown;
+  /** The first error from decoding a row. */
+  let decodingError: unknown;
 
   function onPrepared(): void {
     const parsed = preparing.shift();
@@ -82,7 +82,7 @@ export function createPipeline(steps: readonly Step[], prepared: Prepared): Pipe
         const statement = nameOf(text, connection);
         connection.bind({ statement, values: values as (Buffer | string | null)[] }, true);
         if (maxRows !== undefined) connection.describe({ type: "P" }, true);
-        connection.execute({ rows: maxRows as unknown as string }, true); // a number, whatever its types say
+        connection.execute({ rows: maxRows as unknown as string }, true); // a number, despite its declared type
       }
       connection.sync();
       connection.stream.uncork();
@@ -96,12 +96,12 @@ export function createPipeline(steps: readonly Step[], prepared: Prepared): Pipe
       decoders = fields.map(({ dataTypeID }) => decoderOf(dataTypeID));
     },
     handleDataRow({ fields }: { readonly fields: readonly (string | null)[] }) {
-      if (steps[step]?.maxRows === undefined || bytes > maxAnswerBytes || unreadable !== undefined) return;
+      if (steps[step]?.maxRows === undefined || bytes > maxAnswerBytes || decodingError !== undefined) return;
       for (const field of fields) bytes += field?.length ?? 1;
       try {
         rows.push(fields.map((field, column) => (field === null ? null : (decoders[column]?.(field) ?? null))));
       } catch (error) {
-        unreadable = error; // such as JSON that is nested too deeply; thrown here it would end the thread
+        decodingError = error; // such as JSON that is nested too deeply; throwing here would end the thread
       }
     },
     handleCommandComplete({ text }: { readonly text: string }) {
@@ -116,7 +116,8 @@ export function createPipeline(steps: readonly Step[], prepared: Prepared): Pipe
     },
     handleReadyForQuery() {
       end();
-      if (unreadable !== undefined) reject(failures.valueRefused(`a value cannot be read: ${messageOf(unreadable)}`));
+      if (decodingError !== undefined)
+        reject(failures.valueRefused(`a value cannot be read: ${messageOf(decodingError)}`));
       resolve({ columns, rows, affected, isTooLarge: bytes > maxAnswerBytes });
     },
     handleError(error: unknown) {

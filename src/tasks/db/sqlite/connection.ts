@@ -1,4 +1,4 @@
-/** A connection to a SQLite file: a process that has it open, and is killed when a statement has to be stopped. */
+/** A connection to a SQLite file: a child process that has the file open, and is killed to stop a statement. */
 import type { ChildProcess } from "node:child_process";
 import { systemClock } from "../../../clock.ts";
 import { messageOf } from "../../../errors.ts";
@@ -54,27 +54,30 @@ export async function openSqlite(path: string, { connectMs, signal }: Bounds): P
       if (answer.kind === "answer") return answer.answer;
       if (answer.kind === "fault") throw failureOf(answer, work);
       if (answer.kind === "failure") throw permanent(answer.reason, answer.message, answer.details);
-      throw new Error(`a process that is open says ${answer.kind}`);
+      throw new Error(`the process of the connection answered ${answer.kind}`);
     },
     async close() {
       isUsable = false;
-      child.send({ kind: "close" } satisfies ToProcess, () => {}); // a process that has ended has closed it
+      child.send({ kind: "close" } satisfies ToProcess, () => {}); // fails if the process has ended, which also closes the file
       const cancelTimer = systemClock.after(closeMs, () => void kill());
       await closed;
       cancelTimer();
     },
   };
   const answer = await bounded({ kind: "open", path }, connectMs, signal, () =>
-    failures.unavailable(`opening the file took longer than connectMs, which is ${connectMs}`),
+    failures.unavailable(`opening the file took longer than connectMs (${connectMs} ms)`),
   ).catch((error: unknown) => {
     throw error instanceof ProcessLost ? failures.unavailable(error.message) : error;
   });
   if (answer.kind === "opened") return connection;
   await kill();
-  throw failures.unavailable(answer.kind === "fault" ? answer.message : "it did not open");
+  throw failures.unavailable(answer.kind === "fault" ? answer.message : "the file was not opened");
 }
 
-/** Each execution may take `timeoutMs`, and the process does not say when one begins. At most a day. */
+/**
+ * Bound on all executions together, at most a day: each may take `timeoutMs`, and the process does not report when one
+ * starts.
+ */
 function totalMs({ timeoutMs, sets }: Work): number {
   return Math.min(timeoutMs * sets.length, dayMs);
 }
@@ -98,21 +101,21 @@ function talkTo(child: ChildProcess) {
   child.once("exit", (code, killedBy) => {
     const endWith = () => end(killedBy ?? `exit code ${code}`);
     if (child.connected)
-      child.once("disconnect", endWith); // its last message is still to be read
+      child.once("disconnect", endWith); // not on "exit": its last message may not be read yet
     else endWith();
   });
   child.on("error", ({ code }: NodeJS.ErrnoException) => {
-    if (child.pid === undefined) end(code ?? "unknown error"); // it never began
+    if (child.pid === undefined) end(code ?? "unknown error"); // it never started
   });
   return {
     closed: closed.promise,
-    /** Whether the last work may have been committed, as far as is known when the process is lost. */
+    /** Whether the last work may have been committed, for when the process is lost. */
     isCommitting: () => isCommitting,
     async ask(asked: ToProcess): Promise<FinalAnswer> {
       if (why !== undefined) throw new ProcessLost(why);
       isCommitting = false;
       waiting = Promise.withResolvers();
-      child.send(asked, () => {}); // a process that has ended has an exit
+      child.send(asked, () => {}); // if the process has ended, "exit" is emitted
       return waiting.promise;
     },
     async kill() {

@@ -1,4 +1,4 @@
-/** What an error of SQLite means (https://sqlite.org/rescode.html). */
+/** Maps errors of SQLite to failures (https://sqlite.org/rescode.html). */
 import type { TaskError } from "../../../pool/task.ts";
 import { type Constraint, failures, ofSet } from "../failures.ts";
 import type { Work } from "../work.ts";
@@ -13,8 +13,8 @@ const constraints: { readonly [code: number]: Constraint } = {
   2579: "unique", // SQLITE_CONSTRAINT_ROWID
 };
 
-/** Of the primary result codes. */
-const meanings: { readonly [code: number]: (message: string) => TaskError } = {
+/** Failures by primary result code. */
+const failuresByCode: { readonly [code: number]: (message: string) => TaskError } = {
   3: failures.accessDenied, // SQLITE_PERM
   5: failures.conflict, // SQLITE_BUSY
   6: failures.conflict, // SQLITE_LOCKED
@@ -43,5 +43,5 @@ function meaning(code: number | undefined, message: string, { isReadOnly }: Work
   const constraint = constraints[code];
   if (constraint !== undefined) return failures.constraint(constraint, message);
   if (isReadOnly && (code & primary) === readOnly) return failures.readOnly();
-  return (meanings[code & primary] ?? failures.statementFailed)(message);
+  return (failuresByCode[code & primary] ?? failures.statementFailed)(message);
 }

@@ -1,6 +1,6 @@
 /**
- * The entry of the process of a SQLite connection: an endless query of node:sqlite cannot be stopped in a thread, but a
- * process can be killed. What it was doing is rolled back by the next one that opens the file.
+ * Entry point of the process of a SQLite connection. An endless query of node:sqlite cannot be stopped in a thread, but
+ * a process can be killed. Its transaction is rolled back by the next process that opens the file.
  */
 import { pathToFileURL } from "node:url";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
@@ -30,13 +30,13 @@ function send(message: FromProcess): void {
   process.send?.(message);
 }
 
-/** The file has to exist: a missing one means a wrong path, or a restore to come, and no empty database is made. */
+/** The file must exist: a missing one means a wrong path or a pending restore, so no empty database is created. */
 function open(path: string): FinalAnswer {
   try {
     const file = pathToFileURL(path);
     file.searchParams.set("mode", "rw");
     database = new DatabaseSync(file);
-    database.prepare("SELECT count(*) FROM sqlite_schema").get(); // opening alone reads nothing
+    database.prepare("SELECT count(*) FROM sqlite_schema").get(); // opening alone does not read the file
     return { kind: "opened" };
   } catch (error) {
     return faultOf(error, undefined);
@@ -47,7 +47,7 @@ function run(work: Work): FinalAnswer {
   let set: number | undefined;
   try {
     database.exec(`PRAGMA query_only = ${work.isReadOnly ? "on" : "off"}`);
-    // waiting for other writers ends before the statement's timeout, which would cost the process
+    // waits for other writers for less than the statement's timeout, which would kill the process
     database.exec(`PRAGMA busy_timeout = ${Math.ceil(work.timeoutMs * 0.9)}`);
     if (!work.isReadOnly) database.exec("BEGIN IMMEDIATE");
     const statement = prepared(work.sql);
@@ -59,7 +59,7 @@ function run(work: Work): FinalAnswer {
       set = index;
       if (columns.length === 0 || work.maxRows === undefined) affected += Number(statement.run(...values).changes);
       else {
-        // row by row, so that no more rows are made than may come back
+        // row by row, to stop at the bound on rows
         for (const row of statement.iterate(...values) as Iterable<unknown>) {
           if (rows.length === work.maxRows) throw failures.tooManyRows(work);
           bytes += bytesOf(row as readonly unknown[]);
@@ -72,12 +72,12 @@ function run(work: Work): FinalAnswer {
     set = undefined;
     const answer = accepted({ columns, rows, affected }, work);
     if (!work.isReadOnly) {
-      send({ kind: "committing" }); // written first, so that whoever kills this process knows whether the work may be committed
+      send({ kind: "committing" }); // sent first, so that the parent knows whether the work may be committed if it kills this process
       database.exec("COMMIT");
     }
     return { kind: "answer", answer };
   } catch (error) {
-    statements.delete(work.sql); // its next use would throw this error once more
+    statements.delete(work.sql); // its next use would throw this error again
     if (!(error instanceof TaskError)) return given(faultOf(error, set));
     const { reason, message, details } = error;
     return given({ kind: "failure", reason, message, details });
@@ -96,7 +96,7 @@ function prepared(sql: string): StatementSync {
     statement = database.prepare(sql);
     statement.setReadBigInts(true);
     statement.setReturnArrays(true);
-    statements.set(sql, statement); // those of the configuration, so not many
+    statements.set(sql, statement); // bounded by the statements of the configuration
   }
   return statement;
 }
@@ -122,7 +122,7 @@ function jsonOf(value: unknown): JsonValue {
   }
 }
 
-/** Checked before they become text: a blob may be larger than any text. */
+/** Counted before conversion to text: a blob may be larger than any string can be. */
 function bytesOf(cells: readonly unknown[]): number {
   let bytes = 0;
   for (const cell of cells) bytes += typeof cell === "string" || cell instanceof Uint8Array ? cell.length : 8;

@@ -7,16 +7,16 @@ type Details = TaskError["details"];
 export type ToProcess =
   | { readonly kind: "open"; readonly path: string }
   | { readonly kind: "run"; readonly work: Work }
-  /** It closes the database and ends. */
+  /** Close the database and exit. */
   | { readonly kind: "close" };
 
-/** All but `committing` answer a request. */
+/** All except `committing` answer a request. */
 export type FromProcess = { readonly kind: "committing" } | FinalAnswer;
 
 export type FinalAnswer =
   | { readonly kind: "opened" }
   | { readonly kind: "answer"; readonly answer: Answer }
-  /** A TaskError that is thrown there. */
+  /** A TaskError that was thrown in the process. */
   | { readonly kind: "failure"; readonly reason: string; readonly message: string; readonly details: Details }
   | StatementFailure;
 
