@@ -32,10 +32,8 @@ export type ReadOut =
   /** `said`: what it logged as an error, if anything; some jobs may be named there as damaged. */
   | { readonly kind: "served"; readonly said: string; readonly events: readonly Event[] };
 
-const timeoutMs = 20_000;
-/** A machine with other work may need it. */
-const restMs = 60_000;
-const stopMs = 20_000;
+/** A machine with other work may need them. */
+const [timeoutMs, restMs, stopMs] = [120_000, 600_000, 120_000];
 const { method } = WorkerPoolService;
 
 export async function readOut({ root, dataDir, runsPath, channels }: ReadOutOptions): Promise<ReadOut> {

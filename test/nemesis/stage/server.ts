@@ -40,7 +40,8 @@ export class StartFailure extends Error {
   }
 }
 
-const startMs = 60_000;
+/** A machine with other work may need it. */
+const startMs = 300_000;
 
 /** Resolves once the server says that it serves. Rejects with a StartFailure. */
 export async function startServer({
