@@ -4,6 +4,8 @@ import type { Clock } from "../../src/clock.ts";
 export type FakeClock = Clock & {
   /** Moves the time on, and calls every timer that becomes due at its own time, in order. */
   advance(ms: number): void;
+  /** Moves the time on as for a process that does not run: timers that become due wait for the next `advance`. */
+  standStill(ms: number): void;
   /** Moves the wall clock alone, as an administrator would. */
   jump(ms: number): void;
   /** Timers that wait. */
@@ -38,6 +40,9 @@ export function createFakeClock(startAt = 1_790_000_000_000): FakeClock {
         timer.action();
       }
       elapsedMs = end;
+    },
+    standStill(ms) {
+      elapsedMs += ms;
     },
     jump(ms) {
       jumpedMs += ms;

@@ -1,5 +1,4 @@
 /** One arriving request: how much memory it holds, whether it is paused, and when it is cut off. */
-import type { Clock } from "../../clock.ts";
 import type { Reservation } from "../../engine/deliver/read-budget.ts";
 import type { Log } from "../../log.ts";
 import { guarded, ignore } from "../boundary.ts";
@@ -38,15 +37,13 @@ export type RequestBody = {
   /** Releases everything that the request holds. Safe to repeat. */
   end(): void;
   cut(reason: CutReason): void;
-  /** Cuts the request if it has stalled. `isCrowded`: others wait for room. */
+  /** Cuts the request if it has stalled; called `checksPerStall` times in `slowSenderMs`. `isCrowded`: others wait for room. */
   checkStall(isCrowded: boolean): void;
 };
 
 /** What a body needs from the budget. */
 export type BodyBudget = {
-  readonly clock: Clock;
   readonly log: Log;
-  readonly stallMs: number;
   reserve(bytes: number): Reservation;
   /** The bytes that it holds outside of its reservation change. */
   holdOutside(from: number, to: number): void;
@@ -55,7 +52,12 @@ export type BodyBudget = {
   onEnd(): void;
 };
 
-/** At least this much, or the end of the request, must arrive within `stallMs`. */
+/**
+ * Time without progress is counted in checks. What arrived while the server itself stood still is read between two checks, so
+ * no client is cut for it.
+ */
+export const checksPerStall = 10;
+/** At least this much, or the end of the request, must arrive within that many checks. */
 const progressBytes = 16 * 1024;
 /** Bound on the tiny pieces of a message: each costs about 100 bytes beside its content. */
 const maxTinyPieces = 512;
@@ -63,17 +65,17 @@ const tinyBytes = 256;
 
 export function createRequestBody(arrival: Arrival, budget: BodyBudget): RequestBody {
   const { framing, handsOver, pausedBytes } = arrival;
-  const { clock, log, stallMs } = budget;
+  const { log } = budget;
   /** Sizes of the messages that are complete and not handed over, in order. */
   const complete: number[] = [];
   let completeBytes = 0;
   let reservation: Reservation | undefined;
   let reservedBytes = 0;
-  let reservedAt = 0;
+  let checksReserved = 0;
   let outsideBytes = 0;
   let tinyPieces = 0;
   let progress = 0;
-  let progressAt = clock.monotonicMs();
+  let checksIdle = 0;
   let isWaiting = false;
   let isPaused = false;
   let isEnded = false;
@@ -101,7 +103,7 @@ export function createRequestBody(arrival: Arrival, budget: BodyBudget): Request
     const asked = budget.reserve(needed);
     reservation = asked;
     reservedBytes = needed;
-    reservedAt = clock.monotonicMs();
+    checksReserved = 0;
     if (asked.isGranted()) return;
     setWaiting(true);
     void asked.granted.then(() => onGranted(asked));
@@ -109,7 +111,7 @@ export function createRequestBody(arrival: Arrival, budget: BodyBudget): Request
 
   function granted(asked: Reservation): void {
     if (reservation !== asked) return;
-    reservedAt = clock.monotonicMs();
+    checksReserved = 0;
     setWaiting(false);
     settle();
   }
@@ -130,7 +132,7 @@ export function createRequestBody(arrival: Arrival, budget: BodyBudget): Request
     if (to)
       arrival.pause(); // even if it is paused already: a reader may have resumed it
     else if (isPaused) arrival.resume();
-    if (isPaused && !to) progressAt = clock.monotonicMs();
+    if (isPaused && !to) checksIdle = 0;
     isPaused = to;
   }
 
@@ -143,7 +145,7 @@ export function createRequestBody(arrival: Arrival, budget: BodyBudget): Request
     progress += bytes;
     if (!hasBegun && progress < progressBytes) return;
     progress = 0;
-    progressAt = clock.monotonicMs();
+    checksIdle = 0;
   }
 
   function end(): void {
@@ -191,11 +193,12 @@ export function createRequestBody(arrival: Arrival, budget: BodyBudget): Request
       settle();
     }),
     checkStall: guard((isCrowded: boolean) => {
+      checksReserved += 1;
+      checksIdle += 1;
       const isArriving = handsOver === "end" || framing.begun() > 0;
       if (isPaused || !isArriving) return;
-      const now = clock.monotonicMs();
-      const isInTheWay = isCrowded && reservedBytes > 0 && now - reservedAt >= stallMs;
-      if (isInTheWay || now - progressAt >= stallMs) cut("stalled");
+      const isInTheWay = isCrowded && reservedBytes > 0 && checksReserved > checksPerStall;
+      if (isInTheWay || checksIdle > checksPerStall) cut("stalled");
     }),
   };
 }

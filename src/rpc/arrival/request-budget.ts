@@ -11,7 +11,7 @@ import { createReadBudget } from "../../engine/deliver/read-budget.ts";
 import { createLoop } from "../../lifecycle.ts";
 import type { Log } from "../../log.ts";
 import { guarded, ignore } from "../boundary.ts";
-import { type Arrival, createRequestBody, type CutReason, type RequestBody } from "./request-body.ts";
+import { type Arrival, checksPerStall, createRequestBody, type CutReason, type RequestBody } from "./request-body.ts";
 
 export type RequestBudget = {
   /** Counts a request whose body starts to arrive. */
@@ -45,7 +45,6 @@ export type RequestBudgetOptions = {
 /** A connection, and its requests that hold bytes outside of the reservations. */
 type Connection = { readonly name: string; readonly requests: Set<RequestBody>; outsideBytes: number };
 
-const checksPerStall = 10;
 /** Delay before requests are cut: long enough for complete ones whose end comes in the next packet to leave. */
 const makeSpaceAfterMs = 50;
 
@@ -123,7 +122,7 @@ export function createRequestBudget({ bytes, stallMs, clock, log, onCut }: Reque
   return {
     open(arrival) {
       const body = createRequestBody(arrival, {
-        ...{ clock, log, stallMs, onCut },
+        ...{ log, onCut },
         reserve: (needed) => messages.reserve(connectionOf(arrival.connection).name, needed),
         holdOutside: (from, to) => holdOutside(arrival.connection, body, from, to),
         addWaiting(change) {

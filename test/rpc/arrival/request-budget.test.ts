@@ -144,6 +144,14 @@ describe("a request is cut", () => {
     });
   }
 
+  test("not for the time that the server itself stands still", () => {
+    const { clock, cuts, open } = setUp();
+    open(message).send(100 * kib);
+    clock.standStill(stallMs * 10);
+    clock.advance(stallMs - 1);
+    assert.deepEqual(cuts, []);
+  });
+
   test("when it drips, and not when it is slow", () => {
     const { clock, cuts, open } = setUp();
     const [drips, slow] = [open(message), open(message)];
