@@ -21,10 +21,11 @@ const isClone = existsSync(source);
  */
 const memoryFlags = ["--no-memory-pool-share-memory-on-teardown", "--max-semi-space-size=8"];
 
-/** Runs the command in this process again, with the flags: the process id stays. Returns where that cannot be. */
+/** Runs the command in this process again, with the flags: the process id stays. Returns where that is not possible. */
 function startWithMemoryFlags() {
   if (process.platform === "win32" || !process.execve || process.execArgv.includes(memoryFlags[0])) return;
   const given = [process.env.NODE_OPTIONS ?? "", ...process.execArgv].join(" ").replaceAll("_", "-"); // both are taken
+  if (/ --(cpu-)?prof( |$)/.test(` ${given}`)) return; // V8 samples by SIGPROF, and one under way would end the next program
   const flags = memoryFlags.filter((flag) => !given.includes(flag.split("=")[0]));
   if (spawnSync(process.execPath, [...flags, "--version"]).status !== 0) return; // this V8 does not have them
   const args = [process.execPath, ...flags, ...process.execArgv, ...process.argv.slice(1)];

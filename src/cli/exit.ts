@@ -58,9 +58,15 @@ export function failureText(store: string, error: Error): string {
 export function exitAtOnce(code: number): never {
   for (const end of beforeExec) end();
   try {
-    process.execve?.(process.execPath, [process.execPath, "--eval", `process.exit(${code})`], {});
+    if (!isProfiledToItsEnd())
+      process.execve?.(process.execPath, [process.execPath, "--eval", `process.exit(${code})`], {});
   } catch {
     // exec is not available
   }
   process.exit(code);
+}
+
+/** A profile that Node.js was started with is written by `process.exit` only, and its samples would end the next program. */
+function isProfiledToItsEnd(): boolean {
+  return / --(cpu-)?prof( |$)/.test([" ", process.env["NODE_OPTIONS"], ...process.execArgv].join(" "));
 }

@@ -38,8 +38,9 @@ test("a server keeps the size of the young generation that NODE_OPTIONS says", (
   }
 });
 
+const main = `process.stdout.write("runs " + process.execArgv.some((each) => each.startsWith("--no-memory")));`;
+
 test("a server goes on without them where the process cannot be replaced, or V8 does not have them", (t) => {
-  const main = `process.stdout.write("runs " + process.execArgv.some((each) => each.startsWith("--no-memory")));`;
   const old = `
     import { writeFileSync } from "node:fs";
     const node = import.meta.dirname + "/node";
@@ -49,6 +50,12 @@ test("a server goes on without them where the process cannot be replaced, or V8 
     const files = { "src/main.ts": main, "claim.mjs": claim };
     assert.equal(millpond(t, files, process.versions.node, ["serve"]).stdout, "runs false");
   }
+});
+
+test("a server that Node.js profiles goes on without them: a sample's signal would end the process that replaces it", (t) => {
+  const env = { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${temporaryFolder(t)}` };
+  const { status, stdout } = millpond(t, { "src/main.ts": main }, process.versions.node, ["serve"], env);
+  assert.deepEqual([status, stdout], [0, "runs false"]);
 });
 
 test("a published package says in one line that Node.js is too old", (t) => {
