@@ -58,7 +58,7 @@ const messageBytes = 64 * 2 ** 20;
 /** How long a connection may take until the server has answered on it. */
 const handshakeMs = 5_000;
 
-function dial(address: string): Client {
+function dial(address: string, silenceMs: number): Client {
   return new Client(address, credentials.createInsecure(), {
     "grpc.initial_reconnect_backoff_ms": 20,
     "grpc.max_reconnect_backoff_ms": 100,
@@ -70,13 +70,17 @@ function dial(address: string): Client {
     "grpc.max_receive_message_length": messageBytes,
     // how a half-open connection is noticed
     "grpc.keepalive_time_ms": 2_000,
-    "grpc.keepalive_timeout_ms": 2_000,
+    "grpc.keepalive_timeout_ms": silenceMs,
   });
 }
 
-/** Connects when the first call needs it, and again whenever one does. */
-export function openWire(address: string, client: string): Wire {
-  let grpc = dial(address);
+/**
+ * Connects when the first call needs it, and again whenever one does. `silenceMs`: how long the server may leave a ping
+ * unanswered before its connection counts as half-open.
+ */
+export function openWire(address: string, client: string, silenceMs = 2_000): Wire {
+  const open = () => dial(address, silenceMs);
+  let grpc = open();
   let isClosed = false;
 
   /**
@@ -85,9 +89,9 @@ export function openWire(address: string, client: string): Wire {
    */
   function current(): Client {
     const client = grpc;
-    client.waitForReady(Date.now() + handshakeMs, (error) => {
+    client.waitForReady(Date.now() + Math.max(handshakeMs, silenceMs), (error) => {
       if (!error || isClosed || client !== grpc) return;
-      grpc = dial(address);
+      grpc = open();
       client.close();
     });
     return client;

@@ -45,7 +45,7 @@ export async function readOut({ root, dataDir, runsPath, channels }: ReadOutOpti
     if (error instanceof StartFailure) return { kind: "refused", said: error.ended.stderr };
     throw error;
   }
-  const wires = new Map(channels.map(({ client }) => [client, openWire(server.grpc, client)]));
+  const wires = new Map(channels.map(({ client }) => [client, openWire(server.grpc, client, timeoutMs)]));
   try {
     const events: Event[] = [];
     await waitForRest(wires.get(channels[0]!.client)!);
