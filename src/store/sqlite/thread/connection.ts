@@ -10,7 +10,7 @@ const settings = [
   ["busy_timeout", 5_000],
   ["journal_size_limit", longestLogBytes],
   ["wal_autocheckpoint", 0], // by checkpoint.ts: SQLite keeps to itself what goes wrong with its own
-  ["cache_size", -65_536], // 64 MiB, in KiB
+  ["cache_size", -16_384], // 16 MiB, in KiB; what falls out of it is still in the page cache of the system
   ["foreign_keys", 0],
   ["temp_store", 2], // in memory
 ] as const;
