@@ -1,4 +1,4 @@
-/** Puts the parts together and starts them in order. */
+/** The composition root: creates the parts of the server and starts them in order. */
 import { randomUUID } from "node:crypto";
 import { availableParallelism, loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
@@ -54,28 +54,34 @@ export type RunningServer = Shutdown & {
   readonly pools: readonly ({ readonly name: string } & Bounds)[];
   /** Names of the tasks. */
   readonly tasks: readonly string[];
-  /** What lies in the tasks folder and is no task. */
+  /** Files in the tasks folder that are no tasks. */
   readonly ignored: readonly { readonly path: string; readonly why: string }[];
-  /** Resolves when the store has failed: the server accepts nothing more and should be ended. */
+  /** Resolves when the store has failed: the server accepts nothing more and should be stopped. */
   readonly failed: Promise<Error>;
-  /** Resolves once every line of the log so far is written, and after half a second in any case. */
+  /** Resolves once every log line so far is written, after half a second at the latest. */
   logged(): Promise<void>;
-  /** Records for ten seconds what all threads spend their time on; the log says where it is written, or why not. */
+  /** Takes a CPU profile of all threads for ten seconds; the log has its path, or the error. */
   profile(): Promise<void>;
 };
 
-/** How much larger than its text JSON may be as a `google.protobuf.Value`, at most, with room for the rest of a message. */
+/** Upper bound on the growth of JSON text as a `google.protobuf.Value`, with room for the rest of a message. */
 const jsonGrowth = 16;
-/** A clock that is less far ahead of the machine's is not worth a line in the log. */
-const toldAheadMs = 1_000;
-/** How long a change in the store of which no hint came may stay unseen. */
+/** The server's clock may be this far ahead of the machine's without a line in the log. */
+const reportedAheadMs = 1_000;
+/** How long a change in the store may stay unnoticed if its hint is lost. */
 const pollMs = 1_000;
 const maxIgnoredShown = 100;
 const maxResultBatchBytes = 1024 * 1024;
-/** Outputs of the largest size that fit into the room for results at least: with fewer a client alone could not have one. */
+/**
+ * The memory for results holds at least this many outputs of the largest size: with fewer, one client's share could not
+ * hold one.
+ */
 const fewestOutputs = 4;
 
-/** Starts a server; resolves once it is serving. Rejects with a StartError that says what to do, and leaves nothing behind. */
+/**
+ * Starts a server; resolves once it is serving. Rejects with a StartError that names the remedy, after closing
+ * everything that was opened.
+ */
 export async function startServer(
   config: Config,
   env: NodeJS.ProcessEnv = process.env,
@@ -85,12 +91,12 @@ export async function startServer(
   try {
     return await start(config, env, onReload, opened);
   } catch (error) {
-    await stopAll(opened).catch(() => undefined); // the first error is the one that names the cause
+    await stopAll(opened).catch(() => undefined); // only the first error names the cause
     throw error;
   }
 }
 
-/** Puts into `opened` what has to be stopped again, as soon as it is there. */
+/** Adds each part that must be stopped again to `opened` as soon as it exists. */
 async function start(
   config: Config,
   env: NodeJS.ProcessEnv,
@@ -99,7 +105,7 @@ async function start(
 ): Promise<RunningServer> {
   const log = createLog({ ...config.log, env });
   const variables = serviceLinksIn(env);
-  if (variables.length > 0) log.info({ variables }, "variables of Kubernetes Services: no settings, ignored");
+  if (variables.length > 0) log.info({ variables }, "ignored variables of Kubernetes Services, which are not settings");
   const owner = randomUUID();
   const failure = createSignal<Error>();
   const failed = new AbortController();
@@ -110,7 +116,7 @@ async function start(
   const telemetry = readVariables(env);
   const { metrics, resource } = telemetry;
   const reporter = { version, instance: owner, clock, log };
-  const reports: (() => Promise<void>)[] = []; // stopped together: where a collector is away, each takes its longest
+  const reports: (() => Promise<void>)[] = []; // stopped concurrently, because each takes its maximum when a collector is unreachable
   opened.push(stopOnly("telemetry", async () => void (await Promise.all(reports.map((stop) => stop())))));
   reports.push(await startMetricPush(metrics, { registry, resource, ...reporter }));
   const { jobsPerSecond } = config.tracing;
@@ -141,9 +147,12 @@ async function start(
       log.info({ store: storePath }, `store upgraded from version ${from} to ${to} in ${tookMs} ms`),
   });
   opened.push(stopOnly("the store", () => store.close()));
-  const aheadMs = notBefore(await store.latest()); // before any thread takes over the clock
-  if (aheadMs >= toldAheadMs) {
-    log.warn({ aheadMs }, "the machine's clock is behind the store's latest time: the server's goes on from that");
+  const aheadMs = notBefore(await store.latest()); // before any thread takes this clock's origin
+  if (aheadMs >= reportedAheadMs) {
+    log.warn(
+      { aheadMs },
+      "the machine's clock is behind the latest time in the store: the server's clock continues from that time",
+    );
   }
 
   const onChanged = () => readiness.update();
@@ -229,11 +238,11 @@ async function start(
   ];
   const started = [...upkeep, grpc, http];
   if (reloader) started.push(reloader);
-  await startAll([...started, engine]); // a port in use is found before any job is started
+  await startAll([...started, engine]); // the engine last, so that a port in use is detected before any job starts
 
   const shutdown = createShutdown({
     ...{ clock, draining, log, pools: allPools },
-    // a profile is written at once: later its threads are gone
+    // ends a profile early, before its threads are gone
     engine: { stop: async () => void (await Promise.all([engine.stop(), profiler.stop()])) },
     ...{ drainMs: config.drainMs, graceMs: config.graceMs },
     others: [...opened, ...started],
@@ -260,7 +269,7 @@ async function start(
 
 const builtInTasks = fileURLToPath(new URL("./tasks/", import.meta.url));
 
-/** Something that runs from the moment it is made. */
+/** A part that is running once it is created. */
 function stopOnly(name: string, stop: () => Promise<void>): RunningPart {
   return { name, start: async () => {}, stop };
 }

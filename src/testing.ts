@@ -1,4 +1,4 @@
-/** Tries a task in a test: its check, its settings and its resources, in this thread and without a server. */
+/** Runs a task in a test, with its check, settings and resources, in this thread and without a server. */
 import { randomUUID } from "node:crypto";
 import type { InputOf, OutputOf } from "../clients/typescript/job.ts";
 import { systemClock as clock } from "./clock.ts";
@@ -22,11 +22,14 @@ type Section = { readonly [key: string]: unknown };
 type ResourcesOf<T> = T extends { readonly resources?: infer R extends Resources } ? R : Resources;
 
 export type TryOptions<T> = {
-  /** The task's section of the configuration: what would stand in `tasks.<name>`. */
+  /** The task's section of the configuration, `tasks.<name>`. */
   readonly settings?: Section;
-  /** The sections of its resources: what would stand in `resources`. */
+  /** The sections of its resources, `resources` of the configuration. */
   readonly resourceSettings?: { readonly [resource: string]: Section };
-  /** Values in place of resources, by the task's names for them. Such a resource is not set up, nor are its settings read. */
+  /**
+   * Values to use instead of resources, by the task's names for them. Such a resource is not set up, and its settings
+   * are not read.
+   */
   readonly resources?: Partial<ValuesOf<ResourcesOf<T>>>;
 };
 
@@ -35,19 +38,19 @@ export type AttemptOptions = {
   readonly jobId?: string;
   /** Default: 1. */
   readonly attempt?: number;
-  /** After this long it is asked to stop. Default: the task's. */
+  /** The attempt is asked to stop after this time. Default: the task's timeout. */
   readonly timeoutMs?: number;
 };
 
-/** A task that is tried. Its resources are set up with the first attempt, and kept. */
+/** A task under test. Its resources are set up by the first attempt, and kept. */
 export type TriedTask<T extends AnyTask> = {
-  /** What is wrong with an input: what a submit would be refused with. Empty: nothing. */
+  /** The violations with which a submit of this input would be refused. Empty: it is valid. */
   check(input: InputOf<T>): readonly FieldViolation[];
-  /** Runs one attempt and gives its output; see `Attempt.output`. */
+  /** Runs one attempt and resolves with its output; see `Attempt.output`. */
   run(input: InputOf<T>, options?: AttemptOptions): Promise<OutputOf<T>>;
-  /** Starts an attempt, to watch or to stop it. */
+  /** Starts an attempt, to observe or stop it. */
   start(input: InputOf<T>, options?: AttemptOptions): Attempt<OutputOf<T>>;
-  /** What its resources have reported to be away, such as `{ "billing.eu": "no route to host" }`. */
+  /** The problems that its resources have reported, such as `{ "billing.eu": "no route to host" }`. */
   problems(): { readonly [part: string]: string };
   /** Tears down its resources. */
   close(): Promise<void>;
@@ -55,27 +58,27 @@ export type TriedTask<T extends AnyTask> = {
 
 export type Attempt<Output> = {
   /**
-   * Rejects with a TaskError as the attempt would fail in a server, with what was thrown as its `cause`: `task_failed` when
-   * that is another error, and the reason of `stop` when it was asked to stop. With an input that the check refuses it rejects
-   * with `invalid_argument`, and its `violations`.
+   * Rejects with the TaskError that the attempt would have in a server, with the thrown error as its `cause`:
+   * `task_failed` for any other error, and the reason of `stop` if it was asked to stop. If the check refuses the
+   * input, it rejects with `invalid_argument` and its `violations`.
    */
   readonly output: Promise<Output>;
   /** Every report so far; a server sends at most one per 100 ms. */
   readonly progress: readonly TriedProgress[];
-  /** What it has logged so far, and what its resources have while it ran. */
+  /** Log lines so far, including those of its resources while it ran. */
   readonly log: readonly TriedLine[];
-  /** Its spans by name, in the order of their beginning; there once it has ended. */
+  /** Its spans by name, in the order in which they started; available once it has ended. */
   readonly spans: readonly { readonly name: string; readonly error?: string | undefined }[];
-  /** Tells it to stop, by its signal and `ctx.throwIfCancelled()`. Default: `cancelled`. */
+  /** Asks the attempt to stop, through its signal and `ctx.throwIfCancelled()`. Default: `cancelled`. */
   stop(reason?: "cancelled" | "timed_out" | "expired" | "released"): void;
 };
 
-/** What a server with default limits allows. */
+/** The bounds of a server with default limits. */
 const outputBounds = { maxBytes: 4 * 2 ** 20 - 64 * 1024, maxValues: 20_000 };
 
-/** Makes a task ready to be tried. Throws an Error that says what is wrong with its definition or its settings. */
+/** Prepares a task for a test. Throws an Error that names the faults of its definition or its settings. */
 export async function tryTask<T extends AnyTask>(given: T, options: TryOptions<T> = {}): Promise<TriedTask<T>> {
-  if (!isTask(given)) throw new Error("it is no task: make it with `defineTask`");
+  if (!isTask(given)) throw new Error("it is not a task: create it with `defineTask`");
   const fakes: { readonly [name: string]: unknown } = options.resources ?? {};
   const own = Object.entries(given.resources ?? {}).filter(([name]) => !Object.hasOwn(fakes, name));
   const task: AnyTask = { ...given, resources: Object.fromEntries(own) };
@@ -123,7 +126,7 @@ export async function tryTask<T extends AnyTask>(given: T, options: TryOptions<T
       const returned = await task.run(decoded, context);
       return outputOf(output.type, encodeOutput(output, returned, outputBounds)) as OutputOf<T>;
     } catch (error) {
-      const stopReason = record.toldTo();
+      const stopReason = record.stopReason();
       const { reason, message, ...advice } = failureOf(error);
       throw new TaskError(stopReason ?? reason, message, { ...advice, cause: error });
     }
@@ -136,7 +139,7 @@ export async function tryTask<T extends AnyTask>(given: T, options: TryOptions<T
     const record = recordAttempt({ ...facts, jobId, attempt: number, timeoutMs });
     running = record;
     const output = attempt(record, value);
-    output.catch(() => undefined); // whoever only watches an attempt need not wait for its output
+    output.catch(() => undefined); // a caller that only observes an attempt need not await its output
     return {
       output,
       ...{ progress: record.progress, log: record.lines, spans: record.spans },

@@ -68,7 +68,7 @@ suite("millpond/testing", () => {
     await assert.rejects(tryTask(greet, { settings: { word: 7 } }), /^Error: tasks\.greet: word is not text$/);
     await assert.rejects(tryTask(defineTask({ name: "No!", pool: "cpu", run: () => 1 })), /the name "No!" is not/);
     await assert.rejects(tryTask(greet, { resourceSettings: { db: {} } }), /uses no resource "db"/);
-    await assert.rejects(tryTask({ name: "a", pool: "cpu", run: () => 1 }), /make it with `defineTask`/);
+    await assert.rejects(tryTask({ name: "a", pool: "cpu", run: () => 1 }), /create it with `defineTask`/);
   });
 
   test("takes and gives messages, as their fields and as a client gets them", async () => {

@@ -1,4 +1,4 @@
-/** Passes on what running jobs report, and remembers their progress. */
+/** Forwards the events of running jobs, and keeps their latest progress. */
 import type { Lease } from "../job/job.ts";
 import { jobFields } from "../job/log-fields.ts";
 import type { Log } from "../log.ts";
@@ -11,7 +11,7 @@ export type AttemptEvents = {
   /** The last report of a job that has ended. */
   last(slot: Slot, lease: Lease, report: Progress): void;
   progressOf(seq: number): Progress | undefined;
-  /** These attempts have ended. */
+  /** Forgets attempts that have ended. */
   forget(ended: readonly Ended[]): void;
 };
 
@@ -33,7 +33,7 @@ export function createAttemptEvents(pool: string, slots: Slots, log: Log): Attem
         if (lease) slot?.callbacks.onEvent?.(lease, { kind: "log", level, text, fields });
         return;
       }
-      if (!slot || !lease || !slots.busy.has(slot) || message.index < slot.known) return; // after the job's end nothing would remove it
+      if (!slot || !lease || !slots.busy.has(slot) || message.index < slot.known) return; // after the end of the job nothing would remove its progress
       const progress = { fraction: message.fraction, note: message.note };
       known.set(message.seq, progress);
       onProgress(slot, lease, progress);

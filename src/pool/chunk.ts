@@ -1,4 +1,4 @@
-/** The messages between the main thread and a worker thread. All of it is plain data that survives cloning. */
+/** The messages between the main thread and a worker thread: plain data that can be cloned. */
 import type { MessagePort } from "node:worker_threads";
 import type { Failure, JsonValue, Payload } from "../job/job.ts";
 import { type DecodedJob, decodeJob } from "../job/record.ts";
@@ -11,30 +11,33 @@ import type { Pulse } from "./pulse.ts";
 import type { PoolResource } from "./resources/protocol.ts";
 import type { LogLevel } from "./task-log.ts";
 
-/** Most jobs in one chunk. */
+/** Bound on the jobs in one chunk. */
 export const maxChunk = 128;
 
 /** Why an attempt is asked to stop. */
 export type StopReason = "cancelled" | "timed_out" | "expired" | "released";
 
-/** Jobs that one thread runs one after the other, in one go. */
+/** Jobs that one thread runs one after the other. */
 export type Chunk = {
-  /** Which part of the shared flags belongs to this chunk. */
+  /** Index of the chunk's part of the shared flags. */
   readonly slot: number;
-  /** Which chunk of the slot it is: no two have the same. */
+  /** Unique number of the chunk within its slot. */
   readonly number: number;
-  /** Of each job `jobCells` numbers: its `seq`, attempt, fence and deadline (Infinity: none), and where its record ends. */
+  /**
+   * `jobCells` numbers per job: its `seq`, attempt, fence, deadline (Infinity: none), and the end of its record in
+   * `records`.
+   */
   readonly jobs: Float64Array<ArrayBuffer>;
-  /** The jobs' records, end to end: one buffer crosses threads for a sixth of what as many objects cost. */
+  /** The concatenated records of the jobs: sending one buffer costs a sixth of sending as many objects. */
   readonly records: Uint8Array<ArrayBuffer>;
 };
 
 export const jobCells = 5;
 
-/** Sent in place of a chunk to see whether there is a thread that takes it. */
+/** Sent instead of a chunk to probe whether a thread accepts it. */
 export const noChunk = "no chunk";
 
-/** A job as its thread knows it. */
+/** A job as decoded by its thread. */
 export type ChunkJob = Pick<DecodedJob, "id" | "task" | "timeoutMs" | "trace" | "input"> & {
   readonly seq: number;
   readonly attempt: number;
@@ -43,7 +46,7 @@ export type ChunkJob = Pick<DecodedJob, "id" | "task" | "timeoutMs" | "trace" | 
   readonly expiresAt: number;
 };
 
-/** The job at this place of a chunk, decoded when its turn comes. */
+/** Decodes the job at this index of a chunk, when its turn comes. */
 export function jobAt({ jobs, records }: Chunk, index: number): ChunkJob {
   const at = index * jobCells;
   const start = index === 0 ? 0 : (jobs[at - 1] as number);
@@ -57,46 +60,46 @@ export function jobAt({ jobs, records }: Chunk, index: number): ChunkJob {
   };
 }
 
-/** How one job that began ended. */
+/** How one started job ended. */
 export type ChunkOutcome = readonly [
   /** Milliseconds since 1970, with their fraction. */
   startedAt: number,
   /** By the thread's monotonic clock, in milliseconds. */
   tookMs: number,
   output: Payload | null,
-  /** Why it did not succeed: how it failed, or why it was asked to stop. */
+  /** Why it did not succeed: its failure, or the reason for which it was asked to stop; null: it succeeded. */
   fault: Failure | StopReason | null,
-  /** The last report, of a job that made any: as a message of its own it might be overtaken by the outcome. */
+  /** The last progress report, if any; a separate message might arrive after the outcome. */
   progress?: Progress | undefined,
-  /** Present when the task recorded any and they will be exported. */
+  /** Present if the task recorded any and they will be exported. */
   spans?: RecordedSpans | undefined,
 ];
 
 /** What a task recorded with `ctx.span`. */
 export type RecordedSpans = {
   readonly records: readonly SpanRecord[];
-  /** Spans beyond the bounds. */
+  /** Number of spans beyond the bounds. */
   readonly dropped: number;
 };
 
-/** Of each job of a chunk, in its order; null: it did not begin, and its flags hold the reason. */
+/** One per job of a chunk, in order; null: it did not start, and its flags hold the reason. */
 export type ChunkOutcomes = readonly (ChunkOutcome | null)[];
 
-/** The same as it crosses from the thread: see packed-outcomes.ts. */
+/** The same in the form that is sent from the thread: see packed-outcomes.ts. */
 export type PackedOutcomes = {
   readonly count: number;
   /**
-   * Of each job `outcomeCells` numbers: start (NaN: it did not begin), duration, where its output ends, kind and type of that. Behind
-   * them the outputs, end to end.
+   * `outcomeCells` numbers per job: start (NaN: it did not start), duration, end of its output, and the output's kind
+   * and type; followed by the concatenated outputs.
    */
   readonly buffer: ArrayBuffer;
-  /** Their types; most are of one. */
+  /** The types of the outputs; usually only one. */
   readonly types: readonly string[];
-  /** What few jobs have. */
+  /** Data that few jobs have. */
   readonly rest: readonly OutcomeRest[];
 };
 
-/** What few outcomes have, and whose it is. */
+/** Data that few outcomes have, with the index of the job. */
 export type OutcomeRest = {
   readonly at: number;
   readonly fault: Failure | StopReason | null;
@@ -106,19 +109,19 @@ export type OutcomeRest = {
 
 export const outcomeCells = 4;
 
-/** What a thread reports of itself and of the chunk that it runs. */
+/** Reports of a thread about itself and its chunks. */
 export type ThreadMessage =
-  /** The thread has resources: all messages about them go through this port, see resources/words.ts. */
+  /** The thread has resources: all messages about them go through this port, see resources/protocol.ts. */
   | { readonly kind: "resources"; readonly thread: number; readonly port: MessagePort }
-  /** The thread begins to load a task. */
+  /** The thread starts to load a task. */
   | { readonly kind: "loading"; readonly thread: number; readonly task: string }
   /** The thread cannot load its tasks, and ends. */
   | { readonly kind: "unready"; readonly thread: number; readonly why: string }
-  /** The thread has loaded its tasks, and shows here how its event loop is. */
+  /** The thread has loaded its tasks; `pulse` shows the state of its event loop. */
   | { readonly kind: "ready"; readonly thread: number; readonly pulse: Pulse }
-  /** An error in the thread was not caught, and it ends. */
+  /** The thread ends because of an uncaught error. */
   | (Fault & { readonly kind: "fault"; readonly thread: number })
-  /** How some jobs of a chunk ended that goes on: those from index `from` on. The chunk's outcomes repeat them. */
+  /** Outcomes of jobs from index `from` while their chunk continues. The outcomes of the chunk repeat them. */
   | {
       readonly kind: "ended";
       readonly slot: number;
@@ -128,7 +131,7 @@ export type ThreadMessage =
     }
   | AttemptMessage;
 
-/** What a running job reports. */
+/** Reports of a running job. */
 export type AttemptMessage =
   | (Sender & { readonly kind: "progress"; readonly fraction: number; readonly note: string })
   | (Sender &
@@ -139,12 +142,12 @@ export type AttemptMessage =
         readonly fields: { readonly [key: string]: JsonValue };
       });
 
-/** Where the job is: a slot may have another chunk by the time its message arrives. */
+/** Identifies the job; `seq` is needed because a slot may have another chunk by the time the message arrives. */
 type Sender = { readonly slot: number; readonly index: number; readonly seq: number };
 
 /** What a thread is given when it starts. */
 export type ThreadData = {
-  /** Of the clock of the thread that made the pool, so that all say the same time: see `originOf` in clock.ts. */
+  /** Clock origin of the thread that created the pool, so that all threads agree on the time: see `originOf` in clock.ts. */
   readonly clockOrigin: number;
   readonly tasks: readonly {
     readonly name: string;
@@ -152,18 +155,18 @@ export type ThreadData = {
     readonly settings: unknown;
     readonly timeoutMs: number;
   }[];
-  /** What those tasks use. */
+  /** The resources of these tasks. */
   readonly resources: readonly PoolResource[];
-  /** Chunks that it may have at once. */
+  /** Number of chunks that it may run at once. */
   readonly concurrency: number;
   /** See `PoolCode`. */
   readonly sources: Sources | null;
   /** The flags of all chunks: see flags.ts. */
   readonly flags: SharedArrayBuffer;
-  /** The logs of all slots' spans, see span-log.ts; null: nothing is recorded, because nothing is exported. */
+  /** The span logs of all slots, see span-log.ts; null: no spans are recorded, because none are exported. */
   readonly spanLogs: SharedArrayBuffer | null;
-  /** Name of the BroadcastChannel that has threads which wait for something else read their flags. */
+  /** Name of the BroadcastChannel that makes waiting threads check their flags. */
   readonly bell: string;
-  /** A larger output fails the job. */
+  /** Bounds on an output; a larger one fails the job. */
   readonly outputBounds: OutputBounds;
 };

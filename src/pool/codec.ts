@@ -1,4 +1,4 @@
-/** Payloads to what a task takes, and what it returns to payloads. */
+/** Decodes payloads to the inputs of tasks, and encodes their outputs. */
 import { create, createRegistry, type DescMessage, fromBinary, fromJson, toBinary } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { messageOf } from "../errors.ts";
@@ -14,10 +14,10 @@ import { permanent } from "./task.ts";
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
-/** What a task declared as its `input` or `output`. */
+/** The declared `input` or `output` of a task. */
 export type Declared = { readonly type?: DescMessage; readonly schema?: Schema };
 
-/** Throws an Error whose message goes on behind "its input" when it is neither a message type nor a schema. */
+/** Throws an Error, whose message continues after "its input", if it is neither a message type nor a schema. */
 export function declared(given: unknown, side: Side): Declared {
   if (given === undefined) return {};
   return isMessageType(given) ? { type: given } : { schema: openSchema(given, side) };
@@ -28,8 +28,9 @@ function isMessageType(given: unknown): given is DescMessage {
 }
 
 /**
- * What `run` gets: the message of a typed task, what the schema makes of the JSON or bytes, or else these as they are. Nothing
- * is undefined for a Standard Schema, so that it may have a default, and null otherwise. Throws `UnfitInput`.
+ * The argument of `run`: a typed task's message, or the JSON or bytes, passed through the schema if there is one. An
+ * absent input is undefined for a Standard Schema, so that it can apply a default, and null otherwise. Throws
+ * `UnfitInput`.
  */
 export function decodeInput({ type, schema }: Declared, input: Payload | null): unknown {
   if (type) return fromBinary(type, input?.bytes ?? new Uint8Array());
@@ -42,13 +43,13 @@ function untypedInput(input: Payload): unknown {
 }
 
 export type OutputBounds = {
-  /** In a message. */
+  /** Size in a message. */
   readonly maxBytes: number;
-  /** As `limits.values` counts them: more would hold up the server's thread when the output is delivered. */
+  /** Counted like `limits.values`: more would block the server's thread when the output is delivered. */
   readonly maxValues: number;
 };
 
-/** Throws a permanent TaskError when the output is not what the task declared, or beyond the bounds. */
+/** Throws a permanent TaskError if the output is not of the declared type, or exceeds the bounds. */
 export function encodeOutput({ type, schema }: Declared, output: unknown, bounds: OutputBounds): Payload | null {
   const { maxBytes, maxValues } = bounds;
   const value = schema ? outputBy(schema, output) : output;
@@ -73,19 +74,22 @@ function checkValues(values: number, maxValues: number): void {
   );
 }
 
-/** JSON travels as `google.protobuf.Value`, which for lists of small numbers takes six times the bytes of the text. */
+/**
+ * Upper bound on the growth of JSON text as a `google.protobuf.Value`, which takes six times the bytes for lists of
+ * small numbers.
+ */
 const jsonGrowth = 8;
 
-/** Bytes of the payload in a message. For JSON so short that it fits in any case, those of its text. */
+/** Size of the payload in a message. For JSON that is short enough to fit in any case, the size of its text. */
 function wireSize({ kind, bytes }: Payload, maxBytes: number): number {
   if (kind !== "json" || bytes.length * jsonGrowth <= maxBytes) return bytes.length;
   return toBinary(ValueSchema, fromJson(ValueSchema, JSON.parse(decoder.decode(bytes)) as JsonValue)).length;
 }
 
-/** A task's own keys are in a path. */
+/** Bound on a path in a message: it contains keys of the output. */
 const maxPath = 200;
 
-/** Messages in an `Any` stay what they are until a client unpacks them. */
+/** Messages in an `Any` stay encoded until a client unpacks them. */
 const noTypes = createRegistry();
 
 function typed(type: DescMessage, output: unknown, maxValues: number): Payload {
@@ -122,7 +126,7 @@ function jsonTextOf(output: unknown): string {
   throw permanent("bad_output", `output${path}`.slice(0, maxPath) + ` ${description}`);
 }
 
-/** Cloning a view to another thread clones the whole buffer behind it, so payloads own theirs. */
+/** Copies a view: sending a view to another thread clones its whole buffer, so payloads have their own. */
 function owned(bytes: Uint8Array): Uint8Array {
   const isOwn = bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength;
   return isOwn ? bytes : new Uint8Array(bytes);

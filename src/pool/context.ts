@@ -1,4 +1,4 @@
-/** The context of a running attempt: what its task is called with. */
+/** The context of a running attempt, which is passed to its task. */
 import { parentPort } from "node:worker_threads";
 import { systemClock as clock } from "../clock.ts";
 import type { JsonValue } from "../job/job.ts";
@@ -14,7 +14,10 @@ import { TaskError, type TaskContext } from "./task.ts";
 import type { LogLevel, TaskLog } from "./task-log.ts";
 import { traceToHandOn } from "./trace-to-hand-on.ts";
 
-/** Log lines of one attempt; further ones are dropped. One line says so at once, and one at the end how many they were. */
+/**
+ * Bound on the log lines of one attempt; further ones are dropped. A line is logged when the bound is reached, and one
+ * at the end with the number of dropped lines.
+ */
 const maxLogLines = 200;
 const maxLogChars = 4096;
 const maxNoteChars = 200;
@@ -24,20 +27,20 @@ const none = Object.freeze({});
 
 export type AttemptContext = {
   readonly task: TaskContext<never, never>;
-  /** Takes the values of the task's resources. */
+  /** Sets the values of the task's resources. */
   provide(resources: { readonly [name: string]: unknown }): void;
   /**
-   * Says how many lines were dropped, lets go of what waits for a word to stop, and gives what has to go back with the
-   * outcome; undefined: nothing, as of most. Whatever the attempt left running is asked to stop from now on, and its
+   * Ends the attempt: logs how many lines were dropped, removes its stop listener, and returns its last progress and
+   * spans (undefined for most attempts). Anything the attempt left running is asked to stop from now on, and its
    * reports and spans are dropped.
    */
   end(): AttemptEnd | undefined;
 };
 
-/** The last report of progress, and the spans. */
+/** The last progress report and the spans. */
 export type AttemptEnd = { readonly progress: Progress | undefined; readonly spans: RecordedSpans | undefined };
 
-/** Where the attempt is in its chunk, and what bounds it. */
+/** The attempt's position in its chunk, and its bounds. */
 export type Place = {
   readonly flags: Flags;
   /** Null: spans are not exported. */
@@ -49,17 +52,17 @@ export type Place = {
   readonly origin: AttemptOrigin;
 };
 
-/** Attempts of this thread whose task asked for its signal. */
+/** Flag checks of this thread's attempts whose task uses `ctx.signal`. */
 const listeners = new Set<() => void>();
 
 /**
- * Looks at the flags whenever the bell rings. `Atomics.waitAsync` on the flags would need no bell, but a thread that
- * idles in its event loop is not always woken by it (seen on Node 26.10 under load).
+ * Checks the flags whenever a message arrives on the broadcast channel `bell`. `Atomics.waitAsync` would not need a
+ * channel, but does not always wake a thread that idles in its event loop (seen on Node 26.10 under load).
  */
 export function listenTo(bell: string): void {
   const channel = new BroadcastChannel(bell);
   channel.addEventListener("message", () => {
-    for (const look of listeners) look();
+    for (const checkFlags of listeners) checkFlags();
   });
   channel.unref();
 }
@@ -74,22 +77,22 @@ export function createContext(job: ChunkJob, place: Place): AttemptContext {
   let controller: AbortController | undefined;
   let written: TaskLog | undefined;
   let resources: { readonly [name: string]: unknown } = none;
-  let look = () => {};
+  let checkFlags = () => {};
 
-  /** The flags may be another chunk's once the attempt has ended. */
-  const toldTo = (): StopReason | undefined => (hasEnded ? "released" : stopReasonOf(flags, index));
+  /** Once the attempt has ended, the flags may belong to another chunk. */
+  const stopReason = (): StopReason | undefined => (hasEnded ? "released" : stopReasonOf(flags, index));
 
   function signal(): AbortSignal {
     if (controller) return controller.signal;
     const created = new AbortController();
     controller = created;
-    look = () => {
-      const reason = toldTo();
-      // the bell rings outside of any job's context, and a listener that fails is this job's
-      if (reason) runAs(place.origin, () => created.abort(toldToStop(reason)));
+    checkFlags = () => {
+      const reason = stopReason();
+      // the channel's handler runs outside of any job's context, but an error in an abort listener is this job's
+      if (reason) runAs(place.origin, () => created.abort(stopError(reason)));
     };
-    look();
-    if (!hasEnded) listeners.add(look);
+    checkFlags();
+    if (!hasEnded) listeners.add(checkFlags);
     return created.signal;
   }
 
@@ -116,8 +119,8 @@ export function createContext(job: ChunkJob, place: Place): AttemptContext {
     attempt,
     deadlineAt: place.deadlineAt,
     throwIfCancelled() {
-      const reason = toldTo();
-      if (reason) throw toldToStop(reason);
+      const reason = stopReason();
+      if (reason) throw stopError(reason);
     },
     progress(fraction: unknown, note: unknown = "") {
       if (hasEnded) return;
@@ -133,7 +136,7 @@ export function createContext(job: ChunkJob, place: Place): AttemptContext {
     signal,
     trace: () => traceToHandOn(job, spanLog === null ? undefined : (spans?.innermost() ?? -1)),
     resources: () => resources as never,
-    log: () => (written ??= createLog()), // most attempts write none
+    log: () => (written ??= createLog()), // created lazily: most attempts log nothing
   });
   return {
     task,
@@ -143,7 +146,7 @@ export function createContext(job: ChunkJob, place: Place): AttemptContext {
     end() {
       if (lines > maxLogLines) postLine("warn", `${lines - maxLogLines} log lines of this attempt were dropped`, {});
       hasEnded = true;
-      listeners.delete(look);
+      listeners.delete(checkFlags);
       if (reports || spans) return { progress: reports?.end(), spans: spans?.end() };
       return undefined;
     },
@@ -158,7 +161,7 @@ type Parts = Pick<
   readonly [name in "signal" | "trace" | "resources" | "log"]: () => AnyContext[name];
 };
 
-/** Its getters belong to the class: V8 takes microseconds to give each object getters of its own. */
+/** A class, because getters on a prototype are free, and creating them on each object takes microseconds. */
 class Context implements AnyContext {
   readonly settings: never;
   readonly jobId: string;
@@ -197,15 +200,15 @@ class Context implements AnyContext {
   }
 }
 
-const words: Readonly<Record<StopReason, string>> = {
+const messages: Readonly<Record<StopReason, string>> = {
   cancelled: "the job was cancelled",
   timed_out: "the attempt took longer than its timeout",
   expired: "the job's deadline passed",
-  released: "the attempt is given back",
+  released: "the attempt is released",
 };
 
-export function toldToStop(reason: StopReason): TaskError {
-  return new TaskError(reason, `asked to stop: ${words[reason]}`);
+export function stopError(reason: StopReason): TaskError {
+  return new TaskError(reason, `asked to stop: ${messages[reason]}`);
 }
 
 function post(message: ThreadMessage): void {

@@ -1,29 +1,32 @@
-/** Reports how the first jobs of a chunk ended while the chunk goes on, so that they do not wait for a slow one behind them. */
+/**
+ * Reports the outcomes of a chunk's first jobs while the chunk continues, so that they do not wait for a slow job
+ * behind them.
+ */
 import { parentPort } from "node:worker_threads";
 import { systemClock as clock } from "../clock.ts";
 import type { Chunk, ChunkOutcomes, ThreadMessage } from "./chunk.ts";
 import { packOutcomes } from "./packed-outcomes.ts";
 
 export type EarlyOutcomes = {
-  /** A job is about to begin. */
+  /** Call it before a job starts. */
   before(nowMs: number): void;
-  /** The thread ends. */
+  /** Posts everything now, because the thread ends. */
   flush(): void;
-  /** The chunk is over. */
+  /** Cancels the timer, because the chunk is over. */
   stop(): void;
 };
 
-/** Chunks are about 2 ms of work, so quick ones never get that far. */
+/** Shortest time between two reports. Chunks are about 2 ms of work, so quick ones never reach it. */
 const waitMs = 5;
-/** How long an outcome waits while a job that leaves its thread's event loop alone goes on. */
+/** How long an outcome waits while another job runs that does not block the event loop. */
 const timerMs = 20;
 
 /**
- * Posts what is new in `outcomes`: before a job begins, when 5 ms have passed since the last time, and 20 ms after that
- * while it runs. At most one timer is set at a time, and one message is sent for all that is new.
+ * Posts new outcomes before a job starts if 5 ms have passed since the last report, and otherwise by a timer 20 ms
+ * later while the job runs. At most one timer is set, and one message has all new outcomes.
  *
- * What remains: no timer fires while a job blocks its thread. Jobs that ended within the 5 ms before it began have their
- * outcome when it ends; if its thread must be ended they are released, and run again.
+ * Limitation: no timer fires while a job blocks its thread. Outcomes from the 5 ms before such a job are reported when
+ * it ends; if its thread has to be terminated, these jobs are released and run again.
  */
 export function createEarlyOutcomes({ slot, number: chunk }: Chunk, outcomes: ChunkOutcomes): EarlyOutcomes {
   let posted = 0;
@@ -45,7 +48,7 @@ export function createEarlyOutcomes({ slot, number: chunk }: Chunk, outcomes: Ch
 
   return {
     before(nowMs) {
-      if (outcomes.length === posted) return; // then no outcome waits for the job that begins
+      if (outcomes.length === posted) return; // no outcome is pending
       if (nowMs - lastMs > waitMs) post(nowMs);
       else cancel ??= clock.after(timerMs, onTimer);
     },

@@ -1,10 +1,10 @@
-/** Whatever a task throws, as data. */
+/** Converts anything a task throws to a failure, as plain data. */
 import type { Failure } from "../job/job.ts";
 import { cut, plain, read, textOf } from "./sanitize.ts";
 import { TaskError } from "./task.ts";
 import { maxMessageChars, type Thrown, thrownOf } from "./thrown.ts";
 
-/** The longest delay that a task may ask for: a year. */
+/** The longest delay that a task may request: a year. */
 const maxRetryAfterMs = 365 * 24 * 60 * 60 * 1000;
 const maxShownReasonChars = 80;
 
@@ -22,7 +22,7 @@ function taskFailed({ message, stack }: Thrown): Failure {
   return { reason: "task_failed", message, retryable: true, ...(stack !== undefined && { stack }) };
 }
 
-/** By name too: a task may come with its own copy of this package, perhaps of another version. */
+/** Also recognized by name: a task may use its own copy of this package, perhaps of another version. */
 export function isTaskError(error: unknown): error is Partial<TaskError> {
   return error instanceof TaskError || (error instanceof Error && error.name === "TaskError" && "reason" in error);
 }
@@ -41,7 +41,7 @@ function ofTaskError(error: Partial<TaskError>, thrown: Thrown): Failure {
   };
 }
 
-/** A task may come with its own copy of this package, so nothing about its error is certain. */
+/** Checked, because the error may come from another copy of this package. */
 function isReason(reason: unknown): reason is string {
   return typeof reason === "string" && /^[a-z0-9_]{1,64}$/.test(reason);
 }

@@ -1,9 +1,9 @@
 /**
- * Uncaught errors in a worker thread, and calls of `process.exit`: whose they are is known by the context in
- * which the failing code was started (AsyncLocalStorage), also when it was left behind by a job that has ended.
+ * Attributes uncaught errors in a worker thread, and calls of `process.exit`, to a job or task by the async context of
+ * the failing code (AsyncLocalStorage), even if the job that started it has ended.
  *
- * Unknown stays what native code calls back without a context, such as a rejected promise of sharp that is not awaited,
- * and finalizers. A listener that fails belongs to the job that emits.
+ * Callbacks of native code without a context stay unknown, such as an unhandled rejection of sharp, and finalizers. An
+ * error in an event listener is attributed to the job that emits the event.
  */
 import { AsyncLocalStorage, createHook } from "node:async_hooks";
 import type { Failure, Lease } from "../job/job.ts";
@@ -11,10 +11,10 @@ import { failureOf } from "./failure.ts";
 import { textOf } from "./sanitize.ts";
 import { thrownOf } from "./thrown.ts";
 
-/** Whose code it is: a job's, or, where `id` is null, that of a task's file at its import, or of a resource. */
+/** The origin of code: a job, or, if `id` is null, the import of a task's file, or a resource. */
 export type Origin = AttemptOrigin | { readonly task: string; readonly id: null; readonly resource?: string };
 
-/** Of one attempt: what distinguishes it from all others, and names its span. */
+/** Identifies one attempt and its span. */
 export type AttemptOrigin = Pick<Lease, "task" | "id" | "seq" | "attempt" | "fence" | "trace">;
 
 export type Fault = {
@@ -27,14 +27,14 @@ const maxCodeChars = 20;
 
 const origins = new AsyncLocalStorage<Origin>();
 
-/** Runs code so that it, and whatever it starts, is known as this one's. */
+/** Runs code so that it, and everything it starts, is attributed to this origin. */
 export function runAs<T>(origin: Origin, code: () => T): T {
   return origins.run(origin, code);
 }
 
 /**
- * From now on `enter` is called before each callback that a job has waited for, and `leave` after it. It takes 0.1 µs a callback.
- * The inspector could tell without that, but to attach to threads while one ends is a crash of the process (Node 26).
+ * Calls `enter` before each async callback of a job, and `leave` after it, which costs 0.1 µs per callback. The
+ * inspector could provide this for free, but attaching to threads while one ends crashes the process (Node 26).
  */
 export function watchCallbacks(enter: (origin: AttemptOrigin) => void, leave: () => void): void {
   createHook({
@@ -48,8 +48,8 @@ export function watchCallbacks(enter: (origin: AttemptOrigin) => void, leave: ()
 }
 
 /**
- * From now on a fault in this thread is reported, and ends it: what else runs here may wait for what failed, and would
- * wait for ever. Comes before any code of a task. Returns what ends the thread in the same way.
+ * From now on a fault in this thread is reported and ends it: other jobs may depend on the code that failed, and would
+ * wait forever. Call it before any code of a task runs. Returns a function that ends the thread in the same way.
  */
 export function endAtFaults(report: (fault: Fault) => void): (error: unknown) => never {
   const exit: typeof process.exit = process.exit.bind(process);
@@ -57,10 +57,10 @@ export function endAtFaults(report: (fault: Fault) => void): (error: unknown) =>
 
   function end(failure: () => Failure): never {
     if (!isEnding) {
-      isEnding = true; // an exit handler may fail, or exit, too
+      isEnding = true; // an exit handler may throw or exit, too
       report({ origin: origins.getStore() ?? null, failure: failure() });
     }
-    exit(1); // whatever the task asked for: the exit code of a thread is not shown
+    exit(1); // whatever code the task passed: the exit code of a thread is not used
   }
 
   const fail = (error: unknown) => end(() => failureOf(error));

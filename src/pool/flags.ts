@@ -1,18 +1,21 @@
 /**
- * What the main thread and a worker thread share about one chunk. Each job of it has a word: where it stands,
- * and whether and why it should stop. Both sides change words by compare-and-swap only, so that a job that was taken
- * back never begins, and one that began is never taken back.
+ * Shared memory of the main thread and a worker thread for each chunk. Each job has a word (a 32-bit integer) with its
+ * state, and whether and why it should stop. Both sides change words only by compare-and-swap, so that a withdrawn job
+ * never starts, and a started one is never withdrawn.
  */
 import { maxChunk, type StopReason } from "./chunk.ts";
 import { grownTo, growing } from "./shared-memory.ts";
 
-/** Where a job of a chunk stands. `withdrawn`: it will not begin in this chunk. */
+/** The state of a job in its chunk. `withdrawn`: it will not start in this chunk. */
 export type Standing = "waiting" | "running" | "ended" | "withdrawn";
 
 export type Flags = {
-  /** [0] the job being run or `noJob`, [1] the thread that runs the chunk, 0 while none does, [2 + i] the word of job i. */
+  /**
+   * [0] index of the running job or `noJob`, [1] id of the thread that runs the chunk, 0: none yet, [2 + i] the word of
+   * job i.
+   */
   readonly words: Int32Array;
-  /** [0] when the job being run began, in milliseconds since 1970. */
+  /** [0] when the running job started, in milliseconds since 1970. */
   readonly startedAt: Float64Array;
 };
 
@@ -32,7 +35,7 @@ const wordsPerChunk = firstJob + maxChunk;
 const wordBytes = wordsPerChunk * Int32Array.BYTES_PER_ELEMENT;
 const chunkBytes = wordBytes + Float64Array.BYTES_PER_ELEMENT;
 
-/** Shared memory for the flags of chunks, which grows as `flagsOf` is asked for more slots. */
+/** Creates the shared memory for the flags of chunks, which grows when `flagsOf` is called for more slots. */
 export function createFlags(): SharedArrayBuffer {
   return growing(chunkBytes);
 }
@@ -46,7 +49,7 @@ export function flagsOf(shared: SharedArrayBuffer, slot: number): Flags {
   };
 }
 
-/** Makes the flags those of a new chunk of so many jobs. Only while no thread has the slot. */
+/** Resets the flags for a new chunk with this number of jobs. Only while no thread uses the slot. */
 export function clear({ words }: Flags, jobs: number): void {
   words.fill(0, 0, firstJob + jobs);
   words[current] = noJob;
@@ -54,12 +57,12 @@ export function clear({ words }: Flags, jobs: number): void {
 
 // Set by the worker thread.
 
-/** The thread takes the chunk. */
+/** Records the thread that runs the chunk. */
 export function take({ words }: Flags, threadId: number): void {
   Atomics.store(words, thread, threadId);
 }
 
-/** The thread begins a job; false: the job was withdrawn and must not begin. */
+/** Marks a job as running; false: it was withdrawn and must not start. */
 export function begin({ words, startedAt }: Flags, index: number, at: number): boolean {
   if (Atomics.compareExchange(words, firstJob + index, waiting, running) !== waiting) return false;
   startedAt[0] = at;
@@ -67,34 +70,34 @@ export function begin({ words, startedAt }: Flags, index: number, at: number): b
   return true;
 }
 
-/** The job that began has ended; returns why it was asked to stop, if it was. */
+/** Marks a running job as ended; returns the reason if it was asked to stop. */
 export function end({ words }: Flags, index: number): StopReason | undefined {
   return reasonOf(Atomics.exchange(words, firstJob + index, ended));
 }
 
-/** The thread is through with the chunk. */
+/** Records that the thread has finished the chunk. */
 export function leave({ words }: Flags): void {
   Atomics.store(words, current, noJob);
 }
 
 // Set by the main thread.
 
-/** Tells the running job to stop; an earlier reason stays. False: it is not running. */
-export function tellToStop({ words }: Flags, index: number, reason: StopReason): boolean {
-  const told = running | ((reasons.indexOf(reason) + 1) << reasonShift);
-  const before = Atomics.compareExchange(words, firstJob + index, running, told);
+/** Asks the running job to stop; an earlier reason is kept. False: it is not running. */
+export function setStopReason({ words }: Flags, index: number, reason: StopReason): boolean {
+  const stopping = running | ((reasons.indexOf(reason) + 1) << reasonShift);
+  const before = Atomics.compareExchange(words, firstJob + index, running, stopping);
   return (before & standingMask) === running;
 }
 
-/** Takes a job back before it begins; false: it began, or was taken back before. Both sides may. */
+/** Withdraws a job before it starts; false: it has started, or was withdrawn before. Called by both threads. */
 export function withdraw({ words }: Flags, index: number, reason: StopReason): boolean {
   const taken = withdrawn | ((reasons.indexOf(reason) + 1) << reasonShift);
   return Atomics.compareExchange(words, firstJob + index, waiting, taken) === waiting;
 }
 
-// What both may ask.
+// Read by both threads.
 
-/** Why the job should stop, or did not begin. */
+/** Why the job should stop, or was withdrawn. */
 export function stopReasonOf({ words }: Flags, index: number): StopReason | undefined {
   return reasonOf(Atomics.load(words, firstJob + index));
 }
@@ -103,12 +106,12 @@ export function standingOf({ words }: Flags, index: number): Standing {
   return standings[Atomics.load(words, firstJob + index) & standingMask] as Standing;
 }
 
-/** Index of the job that runs, or ran last while its chunk goes on; `noJob` before the first and after the last. */
+/** Index of the job that runs, or ran last in a chunk that continues; `noJob` before the first and after the last. */
 export function currentOf({ words }: Flags): number {
   return Atomics.load(words, current);
 }
 
-/** The thread that has the chunk; 0: none yet. */
+/** The thread that runs the chunk; 0: none yet. */
 export function threadOf({ words }: Flags): number {
   return Atomics.load(words, thread);
 }

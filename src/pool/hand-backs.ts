@@ -1,14 +1,14 @@
-/** Counts how often each job was handed back because a fault that is not known to be its own ended its thread while it ran. */
+/** Counts how often each job was released because a fault not known to be its own ended its thread while it ran. */
 import type { Ended } from "./port.ts";
 
 export type HandBacks = {
-  /** Counts one more, and gives how many there were. */
+  /** Increments the count of a job, and returns it. */
   add(seq: number): number;
-  /** These attempts have ended: jobs that are not tried again are forgotten, and begin at 0 when they are redriven. */
+  /** Forgets jobs whose attempts have ended and that are not retried, so that they start at 0 when redriven. */
   forget(ended: readonly Ended[]): void;
 };
 
-/** Of more jobs, the one that was first is forgotten: it may be handed back more often. */
+/** Bound on counted jobs; beyond it the oldest is forgotten, and may be released more often. */
 const maxJobs = 10_000;
 
 export function createHandBacks(): HandBacks {
@@ -28,7 +28,7 @@ export function createHandBacks(): HandBacks {
   };
 }
 
-/** Its deadline may still keep it from that; then it stays among the counts until others take its place. */
+/** Whether the job may run again. If its deadline prevents that, its count stays until others replace it. */
 function mayComeBack({ lease, outcome }: Ended): boolean {
   switch (outcome.kind) {
     case "released":

@@ -1,45 +1,45 @@
-/** How modules are found and read in a thread that loads task files. */
+/** Resolves and loads modules in a thread that loads task files. */
 import { readFileSync, type Stats, statSync } from "node:fs";
 import { type LoadFnOutput, registerHooks } from "node:module";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** A file of users as it was when it was imported. */
+/** The content of a user's file when it was imported. */
 export type Source = {
-  /** Changes with each write. Empty: there was no such file. */
+  /** A fingerprint that changes with each write. Empty: there was no such file. */
   readonly mark: string;
   /** Null: it could not be read as code. */
   readonly code: { readonly format: string | undefined; readonly text: string } | null;
 };
 
-/** By URL. Nothing of `node_modules`, and nothing of this package. */
+/** Sources by URL, without `node_modules` and this package. */
 export type Sources = ReadonlyMap<string, Source>;
 
 export type HookOptions = {
-  /** Files whose code is not read from the disk. */
+  /** Files to load from memory instead of the disk. */
   readonly sources?: Sources | null;
-  /** Called with each other file of users before it runs. */
+  /** Called with each other user's file before it runs. */
   readonly onRead?: (url: string, source: Source) => void;
 };
 
 const extension = extname(import.meta.url);
 const urlOf = (path: string) => new URL(`../../${path}${extension}`, import.meta.url).href;
-/** Where the code of this package lies. */
+/** The folders of this package's code. */
 const ownFolders = [new URL("../", import.meta.url).href, new URL("../../clients/", import.meta.url).href];
 
-/** What task files may import of this package. */
+/** What task files may import from this package. */
 const exported: ReadonlyMap<string, string> = new Map([
   ["millpond", urlOf("src/index")],
   ["millpond/client", urlOf("clients/typescript/index")],
 ]);
 
-/** A statement that only an ES module can have. `import(...)` and `exports.x` are none. */
+/** Matches a statement that only an ES module can have; not `import(...)` and `exports.x`. */
 const moduleSyntax = /^(?:import(?:\s+[\w$]|\s*["'{*])|export(?:\s+\w|\s*[{*]))/m;
 const moduleFormats: ReadonlyMap<string, string> = new Map([
   ["commonjs", "module"],
   ["commonjs-typescript", "module-typescript"],
 ]);
-/** Formats of files that are text. `require` gives none. */
+/** Formats of text files. `require` passes none. */
 const textFormats = /^(?:module|commonjs|module-typescript|commonjs-typescript|json|undefined)$/;
 
 let isHooked = false;
@@ -80,9 +80,9 @@ export function hookModules({ sources, onRead }: HookOptions = {}): void {
   });
 }
 
-/** Loads a file and says what it is made of, also when it cannot be loaded. */
+/** Loads a file and reports its source, even if it cannot be loaded. */
 function reading(url: string, load: () => LoadFnOutput, onRead: NonNullable<HookOptions["onRead"]>): LoadFnOutput {
-  const mark = markOfUrl(url); // before the text, so that a write in between is seen
+  const mark = markOfUrl(url); // read before the text, so that a write in between is noticed
   let code: Source["code"] = null;
   try {
     const loaded = load();
@@ -99,7 +99,7 @@ function asText(source: LoadFnOutput["source"]): string | null {
   return source ? Buffer.from(source as Uint8Array).toString("utf8") : null;
 }
 
-/** Of an import by path; undefined for one by a package's name. */
+/** The URL of an import by path; undefined for an import by package name. */
 function urlOfPath(specifier: string, parent: string | undefined): string | undefined {
   return /^(?:\.{0,2}\/|file:)/.test(specifier) ? (URL.parse(specifier, parent)?.href ?? undefined) : undefined;
 }
@@ -110,7 +110,7 @@ function isUsers(url: string): boolean {
   );
 }
 
-/** Empty: there is no such file. */
+/** The fingerprint of a file; empty: there is no such file. */
 export function markOf(facts: Stats | undefined): string {
   return facts ? `${facts.mtimeMs} ${facts.size} ${facts.ino}` : "";
 }

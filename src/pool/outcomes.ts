@@ -1,4 +1,4 @@
-/** How the jobs of a chunk ended: as its thread reports, or by its flags when the thread died. */
+/** Determines how the jobs of a chunk ended: from the thread's report, or from the flags if the thread died. */
 import type { Failure, Lease, Outcome } from "../job/job.ts";
 import type { ChunkOutcome, ChunkOutcomes, RecordedSpans, StopReason } from "./chunk.ts";
 import { standingOf, stopReasonOf, threadOf, withdraw } from "./flags.ts";
@@ -11,14 +11,15 @@ import type { Slot, ThreadFault } from "./slots.ts";
 import { maxMessageChars } from "./thrown.ts";
 
 export type Outcomes = {
-  /** How the thread reports that the jobs from `slot.known` on ended: all of them, or those that have so far. */
+  /** Converts the thread's report on the jobs from `slot.known`: all of them, or those that have ended so far. */
   ofChunk(slot: Slot, outcomes: ChunkOutcomes, now: number): readonly Ended[];
   /**
-   * The thread died or was ended, or none took the chunk. A fault names whose code did that: that job has failed, and the
-   * others are released. Those that had begun are, however, failed when it has happened to them too often by faults that
-   * nothing else bounds: of unknown code, or of what a job left behind. Without one the job
-   * that was running is to blame, and the others are released; when none was running, it is unknown what killed the
-   * thread, unless the pool ends: those that had ended are lost. Jobs whose outcome is known already are left out.
+   * Outcomes after the thread died or was terminated, or when no thread took the chunk. If `slot.fault` names an
+   * origin, that job has failed and the others are released; but started jobs fail, too, if this has happened to them
+   * more than `maxHandBacks` times by faults that nothing else bounds (unknown code, or leftovers of an ended job).
+   * Without a fault the running job is to blame, and the others are released. If none was running, the cause is
+   * unknown: ended jobs without a reported outcome are lost, unless the pool is stopping. Jobs whose outcome is known
+   * already are omitted.
    */
   ofDeath(slot: Slot, error: unknown, now: number): readonly Ended[];
 };
@@ -26,11 +27,11 @@ export type Outcomes = {
 export type OutcomesParts = {
   readonly timeoutOf: (lease: Lease) => number;
   readonly handBacks: Pick<HandBacks, "add">;
-  /** How often a job is handed back for what nobody who is under way did, before each time counts as an attempt. */
+  /** How often a job is released for faults that no running job caused; each further time counts as a failed attempt. */
   readonly maxHandBacks: number;
-  /** Takes the last report of progress of a job that has ended. */
+  /** Called with the last progress report of a job that has ended. */
   readonly onProgress: (slot: Slot, lease: Lease, last: Progress) => void;
-  /** Whether the pool ends, and its threads with it: no job is to blame for that, and a deploy costs no attempt. */
+  /** Whether the pool is stopping and its threads end: no job is to blame, and a deploy costs no attempt. */
   readonly isStopping: () => boolean;
 };
 
@@ -54,7 +55,7 @@ export function createOutcomes(parts: OutcomesParts): Outcomes {
     return spans ? { ...facts, ...handedIn(spans) } : facts;
   }
 
-  /** A job that did not begin because it was withdrawn; undefined: that was reported when it was. */
+  /** The outcome of a withdrawn job; undefined: it was reported when it was withdrawn. */
   function ofWithdrawn({ leases, flags, callbacks }: Slot, index: number, now: number): Ended | undefined {
     const reason = stopReasonOf(flags, index) ?? "released";
     if (reason === "released" && callbacks.onReleased) return undefined;
@@ -62,13 +63,15 @@ export function createOutcomes(parts: OutcomesParts): Outcomes {
     return notBegun(lease, stopped(reason, lease, false), now);
   }
 
-  /** Of a job that had begun when its thread died. */
+  /** The outcome of a job that had started when its thread died. */
   function outcomeOf(lease: Lease, fault: ThreadFault | undefined, error: unknown): Outcome {
     if (!fault) return { kind: "failed", failure: deathOf(error) };
     if (isOf(fault, lease)) return { kind: "failed", failure: fault.failure };
     if (fault.endsCulprit) return { kind: "released" };
     const times = handBacks.add(lease.seq);
-    return times <= maxHandBacks ? { kind: "released" } : { kind: "failed", failure: endedTooOften(times, fault) };
+    return times <= maxHandBacks
+      ? { kind: "released" }
+      : { kind: "failed", failure: failureAfterHandBacks(times, fault) };
   }
 
   return {
@@ -85,7 +88,7 @@ export function createOutcomes(parts: OutcomesParts): Outcomes {
     },
     ofDeath(slot, error, now) {
       const { leases, flags, fault } = slot;
-      // withdrawn first: a thread that is told to end goes on for a moment, and must begin none that is released
+      // withdraw first: a thread that is being terminated still runs for a moment, and must not start a released job
       const standings = leases.map((_, index) =>
         withdraw(flags, index, "released") ? "waiting" : standingOf(flags, index),
       );
@@ -100,7 +103,7 @@ export function createOutcomes(parts: OutcomesParts): Outcomes {
             const reason = stopReasonOf(flags, index);
             const outcome = reason ? stopped(reason, lease, true) : outcomeOf(lease, fault, error);
             if (outcome.kind === "released") return notBegun(lease, outcome, now);
-            const startedAt = Math.min(flags.startedAt[0] as number, now); // the clocks of two threads differ a little
+            const startedAt = Math.min(flags.startedAt[0] as number, now); // the clocks of two threads differ slightly
             return {
               lease,
               outcome,
@@ -126,7 +129,7 @@ function isOf({ origin }: ThreadFault, { seq, attempt }: Lease): boolean {
   return origin !== null && origin.id !== null && origin.seq === seq && origin.attempt === attempt;
 }
 
-function endedTooOften(times: number, { failure: { message, stack } }: ThreadFault): Failure {
+function failureAfterHandBacks(times: number, { failure: { message, stack } }: ThreadFault): Failure {
   const often = `the worker ended ${times} times during this job, by errors that are not known to be its own; the last: `;
   const what = times === 1 ? "the worker ended during this job: " : often;
   return {
@@ -141,7 +144,7 @@ function handedIn({ records, dropped }: RecordedSpans): Pick<Ended, "spans" | "d
   return { spans: records, ...(dropped > 0 && { droppedSpans: dropped }) };
 }
 
-/** What the job's thread had recorded when it died; those that were open end now. */
+/** The spans that the job's thread had recorded when it died; open ones end now. */
 function spansOfDead({ spanLog }: Slot, index: number, now: number): Pick<Ended, "spans" | "droppedSpans"> {
   const { records, dropped } = spanLog ? loggedSpans(spanLog, index) : { records: [], dropped: 0 };
   if (records.length === 0) return {};
@@ -151,18 +154,18 @@ function spansOfDead({ spanLog }: Slot, index: number, now: number): Pick<Ended,
 
 const lost: Outcome = { kind: "lost", died: null };
 
-/** A job whose attempt did not begin, or began at an unknown time. */
+/** The end of an attempt that did not start, or started at an unknown time. */
 export function notBegun(lease: Lease, outcome: Outcome, now: number): Ended {
   return { lease, outcome, startedAt: now, finishedAt: now, tookMs: 0 };
 }
 
-/** No thread got the chunk, and no other attempt to send it would fare better. */
+/** Whether no thread got the chunk and sending it again would not help. */
 export function isUnsent({ flags }: Slot, error: unknown): boolean {
   if (threadOf(flags) !== 0) return false;
   return error instanceof RangeError || (error instanceof DOMException && error.name === "DataCloneError");
 }
 
-/** A thread dies of whatever was thrown in it, which need not be an error. */
+/** The failure for a thread's death. The thrown value need not be an Error. */
 export function deathOf(error: unknown): Failure {
   if ((error as { readonly code?: unknown } | null | undefined)?.code === "ERR_WORKER_OUT_OF_MEMORY") {
     return { reason: "out_of_memory", message: "the worker ran out of memory during this job", retryable: true };

@@ -1,6 +1,6 @@
 /**
- * The outcomes of a chunk as they cross from its thread: one buffer. As objects with a small buffer each, receiving them took
- * the main thread more time than all else that a pool does for a job there.
+ * Packs the outcomes of a chunk into one buffer to send them from its thread. Receiving objects with a small buffer
+ * each took the main thread more time than everything else that a pool does there for a job.
  */
 import type { Payload } from "../job/job.ts";
 import { payloadKinds } from "../job/record-fields.ts";
@@ -9,7 +9,7 @@ import { type ChunkOutcome, outcomeCells as cells, type OutcomeRest, type Packed
 const noOutput = -1;
 const plain: Omit<OutcomeRest, "at"> = { fault: null, progress: undefined, spans: undefined };
 
-/** Packs the outcomes from this one on. */
+/** Packs the outcomes from index `from`. */
 export function packOutcomes(outcomes: readonly (ChunkOutcome | null)[], from: number): PackedOutcomes {
   const count = outcomes.length - from;
   const buffer = new ArrayBuffer(count * cells * 8 + sizeOf(outcomes, from));
@@ -35,7 +35,7 @@ export function packOutcomes(outcomes: readonly (ChunkOutcome | null)[], from: n
   return { count, buffer, types, rest };
 }
 
-/** The outcomes from this one on; outputs are views of the one buffer. */
+/** Unpacks the outcomes from index `from`; outputs are views of the one buffer. */
 export function unpackOutcomes(packed: PackedOutcomes, from: number): (ChunkOutcome | null)[] {
   const { count, buffer, types, rest } = packed;
   const [numbers, outputs] = viewsOf(buffer, count);

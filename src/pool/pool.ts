@@ -2,14 +2,15 @@
  * A bounded set of worker threads that run chunks of jobs. The queue is not here: the dispatcher sends a chunk only
  * when a worker is free.
  *
- * How a chunk runs: it takes a slot (slots.ts), is posted to a thread by piscina, and its jobs run there one after the other. A
- * thread has up to `concurrency` chunks at once; stalls.ts finds one that a job blocks, and thread-ends.ts whose fault an end is.
- * The slot's flags (flags.ts) are memory that both threads share, a word for each job: waiting, running, ended or withdrawn,
- * and why it was asked to stop. Each change is one atomic step, so a job is begun by its thread or withdrawn by the main
- * thread, and never both; and what a thread was doing is known when it dies or does not answer. The watchdog (stopping.ts)
- * reads them every 20 ms: it enforces timeouts, deadlines and graces, and takes jobs back from behind a slow one. Outcomes
- * come back in one message at the chunk's end, and before that for jobs in front of a slow one (early-outcomes.ts);
- * outcomes.ts joins them with the flags, so that each job is reported once, also when its thread died.
+ * How a chunk runs: it takes a slot (slots.ts), piscina posts it to a thread, and its jobs run there one after the
+ * other. A thread has up to `concurrency` chunks at once; stalls.ts detects a thread that a job blocks, and
+ * thread-ends.ts determines which job ended a thread. The slot's flags (flags.ts) are shared memory with one word per
+ * job: waiting, running, ended or withdrawn, and why it was asked to stop. Each change is atomic, so a job is either
+ * started by its thread or withdrawn by the main thread, never both, and the main thread knows what a thread was doing
+ * when it dies or does not respond. The watchdog (stopping.ts) reads the flags every 20 ms: it enforces timeouts,
+ * deadlines and graces, and withdraws jobs behind a slow one. Outcomes are sent in one message at the end of the chunk,
+ * and earlier for jobs in front of a slow one (early-outcomes.ts); outcomes.ts combines them with the flags, so that
+ * each job is reported exactly once, even if its thread died.
  */
 import { randomUUID } from "node:crypto";
 import type { Worker } from "node:worker_threads";
@@ -37,11 +38,11 @@ import { createStopping } from "./stopping.ts";
 
 export type { AttemptEvent, Ended, Pool, PoolOptions, Progress, RunCallbacks } from "./port.ts";
 
-/** How long ending a pool waits for threads that are starting: one that is ended in its boot may park for ever. */
+/** How long `destroy` waits for starting threads: one that is terminated while it starts may hang forever. */
 const bootMs = 5_000;
-/** How long ending a pool waits for threads that were told to end. */
+/** How long `destroy` waits for threads that are being terminated. */
 const endMs = 5_000;
-/** So late may a timeout, a deadline or the end of a grace be noticed. */
+/** Resolution of timeouts, deadlines and graces. */
 const watchdogMs = 20;
 const maxErrorChars = 4000;
 const defaultMaxHandBacks = 5;
@@ -50,15 +51,18 @@ type EndedMessage = Extract<ThreadMessage, { readonly kind: "ended" }>;
 
 /** A pool whose workers are threads of this process. */
 export type ThreadPool = Pool & {
-  /** Those that exist now. */
+  /** The threads that exist now. */
   threads(): readonly Worker[];
-  /** Has threads that are parked between jobs handle what other threads posted to them. */
+  /** Makes parked threads handle messages from other threads. */
   wakeIdle(): void;
 };
 
-/** A pool that another one takes the place of. */
+/** A pool that can be replaced by another. */
 export type RetirablePool = ThreadPool & {
-  /** Gives back what did not begin, and starts no thread for future jobs. What runs goes on. No `run` follows. */
+  /**
+   * Releases jobs that have not started, and starts no more threads. Running jobs finish. `run` must not be called
+   * afterwards.
+   */
   retire(): void;
 };
 
@@ -108,14 +112,14 @@ export function createPool(options: PoolOptions): RetirablePool {
     onMessage: receive,
     onGone(threadId) {
       boots.gone(threadId);
-      queueMicrotask(() => stalls.gone(threadId)); // what ran in it is told first
+      queueMicrotask(() => stalls.gone(threadId)); // after the rejections of its chunks
     },
     onError: (error) =>
       log.error({ pool: name, error: textOf(error, maxErrorChars) }, "a worker failed outside of a job"),
   });
   const boots = createThreadStartups({
     ...{ name, clock, log, loadMs: options.loadMs, threads: threads.all },
-    onMissing: lookForThreads,
+    onMissing: checkForThreads,
     onGivenUp() {
       threads.endProbe();
       giveUpWaiting(boots.working());
@@ -137,8 +141,11 @@ export function createPool(options: PoolOptions): RetirablePool {
     ...{ slots, clock, timeoutOf, kill: ends.kill },
     graceMs: options.graceMs,
     onBlocked(slot) {
-      if (boots.isStarting() || isShared(slot)) return; // the chunk may wait for that one, or its thread is watched
-      log.warn({ pool: name }, "a worker takes no jobs, perhaps blocked by what a job left behind: it is ended");
+      if (boots.isStarting() || isShared(slot)) return; // the chunk may wait for the starting thread, or its thread is monitored by stalls.ts
+      log.warn(
+        { pool: name },
+        "a worker takes no jobs, perhaps blocked by leftovers of an ended job: it is terminated",
+      );
       ends.abort(slot);
     },
     ring: () => isDeaf || bell.postMessage(null),
@@ -156,13 +163,13 @@ export function createPool(options: PoolOptions): RetirablePool {
   async function run(leases: readonly Lease[], callbacks: RunCallbacks): Promise<void> {
     const slot = isStopping ? undefined : slots.take(leases, callbacks, clock.monotonicMs());
     if (!slot) {
-      if (!isStopping) log.error({ pool: name }, "jobs were sent to a pool without a free worker and are given back");
-      await Promise.resolve(); // the caller expects no report before it has the promise
+      if (!isStopping) log.error({ pool: name }, "jobs were sent to a pool without a free worker and are released");
+      await Promise.resolve(); // nothing may be reported before `run` has returned
       return callbacks.onEnded(leases.map(unstarted));
     }
     watchdog.wake();
     const ended = await outcome(slot);
-    slots.giveBack(slot);
+    slots.release(slot);
     report(ended, callbacks);
   }
 
@@ -194,7 +201,7 @@ export function createPool(options: PoolOptions): RetirablePool {
     }
   }
 
-  /** It may arrive after the chunk's end, or its death: by then the outcome of every job is known. */
+  /** The message may arrive after the end of the chunk or the death of its thread, when all outcomes are known. */
   function onEndedEarly({ slot: index, chunk, from, outcomes: early }: EndedMessage): void {
     const slot = slots.at(index);
     if (!slot || slot.number !== chunk || slot.known !== from) return;
@@ -232,10 +239,10 @@ export function createPool(options: PoolOptions): RetirablePool {
     return new Set([...slots.busy].map(({ flags }) => threadOf(flags)).filter((thread) => thread !== 0));
   }
 
-  /** Whether its thread has taken another chunk, so that its event loop is watched. */
+  /** Whether its thread has taken another chunk, so that stalls.ts monitors its event loop. */
   const isShared = ({ thread }: Slot) => busyThreads().has(thread);
 
-  /** Gives back the chunks that no thread took and that are more than these threads can take: they run again with a new thread. */
+  /** Releases chunks that no thread took and that exceed what these threads can take: they run later, with a new thread. */
   function giveUpWaiting(available: number): void {
     const missing = slots.busy.size - available * concurrency;
     if (missing <= 0) return;
@@ -243,10 +250,10 @@ export function createPool(options: PoolOptions): RetirablePool {
     for (const slot of orphans.slice(-missing)) ends.abort(slot);
   }
 
-  function lookForThreads(): void {
+  function checkForThreads(): void {
     giveUpWaiting(threads.all().length);
     if (threads.all().length > 0 || isStopping) return;
-    threads.probe(); // otherwise it would stay unknown that threads start again
+    threads.probe(); // detects when threads can start again
     boots.watch();
   }
 
@@ -268,10 +275,10 @@ export function createPool(options: PoolOptions): RetirablePool {
       endMs,
       Promise.all([threads.destroy(), ending.allEnded()]).then(() => {}),
     );
-    if (!hasEnded) log.warn({ pool: name }, "some workers do not end, and are left behind");
+    if (!hasEnded) log.warn({ pool: name }, "some workers did not end, and are left running");
   }
 
-  /** While threads cannot start, chunks are taken for those that work, and after each pause for one that may. */
+  /** While threads fail to start, accepts chunks for the working ones, and after each pause for one that may start. */
   function free(): number {
     if (!boots.isFailing()) return slots.free();
     const working = boots.working();
@@ -316,7 +323,7 @@ export function createPool(options: PoolOptions): RetirablePool {
   };
 }
 
-/** No thread has taken its chunk. */
+/** Whether no thread has taken its chunk. */
 function isWaiting({ flags }: Slot): boolean {
   return threadOf(flags) === 0;
 }

@@ -1,13 +1,13 @@
 /**
- * What tasks print, held to a bound. A thread hands its output to the main thread, which writes it as fast as whoever reads
- * it does, and keeps what is waiting without a bound of its own: a loop that prints would take all memory there is.
+ * Bounds what tasks print. A thread sends its output to the main thread, which buffers without limit what its reader
+ * has not read: a loop that prints would use up all memory.
  */
 import type { Writable } from "node:stream";
 
-/** Bytes that one stream of a thread may have waiting; lines beyond it are dropped and counted. */
+/** Bound on the bytes that one stream of a thread has buffered; writes beyond it are dropped and counted. */
 export const maxWaitingBytes = 1024 * 1024;
 
-/** Bounds one stream of this thread. Once there is room again, a line says how many writes were dropped. */
+/** Bounds one stream of this thread. Once there is room again, writes a line with the number of dropped writes. */
 export function boundOutput(stream: Writable, maxBytes: number = maxWaitingBytes): void {
   const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
   let dropped = 0;

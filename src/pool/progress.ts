@@ -1,19 +1,19 @@
-/** What one running attempt reports of its progress: at most one report per interval is sent, and always the last. */
+/** Limits the progress reports of one attempt: at most one per interval is sent, and always the last. */
 import type { Clock } from "../clock.ts";
 import type { Progress } from "./port.ts";
 
 export type Reports = {
-  /** Sends the report, or keeps it until the interval is over; a later one takes its place. */
+  /** Sends the report, or keeps it until the interval is over; a later one replaces it. */
   add(report: Progress): void;
-  /** The attempt has ended: gives its last report, sent or not, and sends no more. */
+  /** Ends the reports: returns the last one, sent or not, and sends no more. */
   end(): Progress;
 };
 
 const intervalMs = 100;
 
 /**
- * A timer is set only while a report is kept. It does not fire in a task that blocks its thread: there the report is sent
- * by the next one that comes after the interval, or when the attempt ends.
+ * A timer is set only while a report is kept. It does not fire while a task blocks its thread: then the next report
+ * after the interval is sent, or the last one when the attempt ends.
  */
 export function createReports(clock: Clock, send: (report: Progress) => void): Reports {
   let sentMs = Number.NEGATIVE_INFINITY;

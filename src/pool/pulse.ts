@@ -1,24 +1,24 @@
 /**
- * How a thread that runs several jobs at once shows, in memory that the main thread reads, that its event loop turns, and
- * which job's code it runs: a loop that a job blocks cannot report it.
+ * Shared memory in which a thread that runs several jobs at once shows that its event loop runs, and which job's code
+ * is running: a blocked event loop cannot send messages.
  *
- * The time is the machine's, also where a pool has another clock: the loop of a thread is the machine's.
+ * Uses the machine's clock even if the pool has another one, because event loops run in real time.
  */
 import { systemClock } from "../clock.ts";
 import type { Lease } from "../job/job.ts";
 
-/** An attempt whose code runs. */
+/** An attempt whose code is running. */
 export type RunningCode = Pick<Lease, "seq" | "attempt">;
 
 export type Pulse = {
   /**
-   * [0] when the loop last turned, by `exactNow`, infinite while there are no jobs; [1] `seq` and [2] attempt of the job whose
-   * code was entered last; [3] whether it has not returned, 1 or 0; [4] how often it was another job's than the time before.
+   * [0] when the event loop last ran, by `exactNow`, Infinity while there are no jobs; [1] `seq` and [2] attempt of the
+   * job whose code was entered last; [3] 1 while that code has not returned, else 0; [4] how often the job changed.
    */
   readonly cells: Float64Array;
 };
 
-/** So often the loop of a thread shows that it turns, while it has jobs. */
+/** Interval at which a thread with jobs updates its time. */
 export const pulseMs = 100;
 
 const turned = 0;
@@ -36,13 +36,13 @@ export function createPulse(): Pulse {
 // Set by the worker thread.
 
 export type Beating = {
-  /** A chunk begins. */
+  /** Call it when a chunk starts. */
   begin(): void;
-  /** It is over. */
+  /** Call it when a chunk ends. */
   end(): void;
 };
 
-/** One timer, set while there are chunks: it ends by itself once there are none. */
+/** Uses one timer while there are chunks; it stops by itself once there are none. */
 export function createBeating({ cells }: Pulse): Beating {
   let chunks = 0;
   let isTimerSet = false;
@@ -70,7 +70,7 @@ export function createBeating({ cells }: Pulse): Beating {
   };
 }
 
-/** The job's code begins to run, in one go until `leaveCode`. */
+/** Records that the job's code starts to run, synchronously until `leaveCode`. */
 export function enterCode({ cells }: Pulse, { seq, attempt }: RunningCode): void {
   cells[isInside] = 1;
   if (cells[seqOfJob] === seq && cells[attemptOfJob] === attempt) return;
@@ -83,19 +83,19 @@ export function leaveCode({ cells }: Pulse): void {
   cells[isInside] = 0;
 }
 
-// Asked by the main thread.
+// Read by the main thread.
 
 export function turnedAt({ cells }: Pulse): number {
   return cells[turned] as number;
 }
 
-/** Whose code has not returned; undefined: what runs, if anything, is no job's, or it is not known whose it is. */
+/** The job whose code has not returned; undefined: no job's code runs, or its job is unknown. */
 export function runningCode({ cells }: Pulse): RunningCode | undefined {
   if (cells[isInside] === 0) return undefined;
   return { seq: cells[seqOfJob] as number, attempt: cells[attemptOfJob] as number };
 }
 
-/** While this stays the same, no other job's code is entered. */
+/** Number of changes between jobs. While it stays the same, no other job's code was entered. */
 export function ownerChanges({ cells }: Pulse): number {
   return cells[changes] as number;
 }

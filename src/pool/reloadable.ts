@@ -1,22 +1,22 @@
 /**
- * A pool whose tasks can be replaced while jobs run. Modules cannot be unloaded, so each set of tasks has threads of its
- * own: a new set gets new ones, and those of the set before end with the attempts that they run.
+ * A pool whose tasks can be replaced while jobs run. Modules cannot be unloaded, so each set of tasks has threads of
+ * its own: a new set gets new threads, and those of the previous set end with their running attempts.
  */
 import type { PoolCode } from "./port.ts";
 import type { RetirablePool, ThreadPool } from "./pool.ts";
 
 export type ReloadablePool = ThreadPool & {
-  /** From now on jobs run on this code. Attempts that run go on with theirs; jobs that did not begin are given back. */
+  /** Runs jobs on this code from now on. Running attempts continue on theirs; jobs that have not started are released. */
   reload(code: PoolCode): void;
 };
 
 type Generation = {
   readonly pool: RetirablePool;
-  /** Chunks that it runs. */
+  /** Number of running chunks. */
   chunks: number;
 };
 
-/** While older threads end there are more than the target, but no more than that many run jobs. */
+/** While older threads end, there are more threads than the target, but no more than the target run jobs. */
 export function createReloadablePool(make: (code: PoolCode) => RetirablePool, first: PoolCode): ReloadablePool {
   let newest: Generation = { pool: make(first), chunks: 0 };
   const older = new Set<Generation>();
@@ -24,7 +24,7 @@ export function createReloadablePool(make: (code: PoolCode) => RetirablePool, fi
   let isStopping = false;
   const { name, concurrency } = newest.pool;
 
-  /** The newest first: a job that was given back may still be known where it was. */
+  /** Newest first: a released job may still be known to the pool where it was. */
   const all = () => [newest.pool, ...[...older].map(({ pool }) => pool).toReversed()];
 
   function endWhenIdle(generation: Generation): void {

@@ -1,6 +1,6 @@
 /**
- * What tasks share and keep from job to job, such as connections: set up once in each worker thread that needs it, with
- * limits that hold for the whole process. A file beside the tasks, which they import:
+ * Things that tasks share and keep between jobs, such as connections: set up once in each worker thread that needs
+ * them, with limits for the whole process. Defined in a file that the tasks import:
  *
  *     export const billing = defineResource({
  *       name: "billing",
@@ -10,7 +10,7 @@
  *       teardown: (client) => client.close(),
  *     });
  *
- * A task names it, `resources: { billing }`, and has its value in `ctx.resources.billing`.
+ * A task lists it as `resources: { billing }`, and gets its value in `ctx.resources.billing`.
  */
 import type { TaskLog } from "./task-log.ts";
 
@@ -25,81 +25,83 @@ export type ResourceDefinition<V, S> = {
   /** How many permits of each name there are in the whole server, over all threads: 1 to 10000. Runs once, at start. */
   permits?(settings: S): { readonly [name: string]: number };
   /**
-   * Makes what the tasks of this thread get: before the first attempt that uses it, as part of that attempt's time. When it
-   * fails, so does the attempt, with the error's own reason or `resource_unavailable`, permits that it acquired go back, and
-   * the next attempt sets up again.
+   * Creates the value for the tasks of this thread, before the first attempt that uses it and as part of that attempt's
+   * time. If it fails, so does the attempt, with the error's own reason or `resource_unavailable`; permits that it
+   * acquired are released, and the next attempt sets up again.
    */
   setup(ctx: ResourceContext<S>): V | Promise<V>;
   /**
-   * Asks whether what it needs is there, and throws an Error that says why not; or reports parts of it, see `report`. One
-   * thread runs it at the start, so that health shows a server that is away before a job needs it, and with growing pauses
-   * while there is a problem. Its signal aborts after ten seconds, which is a problem unless it waits for a permit then; and
-   * when an attempt of the thread begins to use the resource, which waits for its end. `isWell`: which parts some thread
-   * has reported to be well, so that they need no probe.
+   * Checks whether the resource is available, and throws an Error with the reason if not; or reports its parts, see
+   * `report`. One thread runs it at the start, so that health shows an unavailable server before a job needs it, and
+   * with increasing pauses while there is a problem. Its signal aborts after ten seconds, which is a problem unless it
+   * waits for a permit then, and when an attempt of the thread starts to use the resource; that attempt waits for its
+   * end. `isWell`: whether some thread has reported the part to be healthy, so that it needs no probe.
    */
   probe?(value: V, signal: AbortSignal, isWell: (part: string) => boolean): void | Promise<void>;
   /**
-   * Lets go of it: when the server stops, after a reload, and when the thread ends because it was idle. Takes at most `graceMs`;
-   * a thread that dies, or is ended with a job that does not stop, has no time for it.
+   * Releases the value when the server stops, after a reload, and when the thread ends because it was idle. May take at
+   * most `graceMs`. Not called if the thread dies, or is terminated because of a job that does not stop.
    */
   teardown?(value: V): void | Promise<void>;
 };
 
-/** A resource as `defineResource` makes it. */
+/** A resource created by `defineResource`. */
 export type Resource<V, S = unknown> = ResourceDefinition<V, S>;
 
-/** What a resource may use: as long as its thread lives, also between attempts. */
+/** The context of a resource: valid as long as its thread lives, also between attempts. */
 export type ResourceContext<S> = {
   /** The resource's section of the configuration, as its `settings` read it. */
   readonly settings: S;
-  /** Aborts when the attempt for which `setup` runs should stop. One that goes on all the same ends with its thread. */
+  /** Aborts when the attempts for which `setup` runs should stop. A setup that ignores it ends with its thread. */
   readonly signal: AbortSignal;
-  /** The permits of this name; throws when `permits` gave none. */
+  /** The permits of this name; throws if `permits` returned none. */
   permits(name: string): Permits;
   /** Writes to the server's log, with the resource's name; at most 20 lines per second and thread. */
   readonly log: TaskLog;
   /**
-   * Says that a part of it, such as one server of several, is away, and why; undefined: it is well. Health and Stats show
-   * it to whoever asks, so no secret may be in it; text beyond 500 characters is cut. Cheap when nothing changes.
+   * Reports a problem of a part of the resource, such as one of several servers; undefined: it is healthy. Health and
+   * Stats show the text to any client, so it must contain no secrets; text beyond 500 characters is truncated. Cheap
+   * when nothing changes.
    */
   report(part: string, problem: string | undefined): void;
 };
 
 /**
- * Permits of one name. Threads share no sockets, so each keeps connections of its own, and holds a permit for each that is
- * open: then there are never more than the limit. Those of a thread that ends, in whatever way, go back.
+ * Permits of one name. Threads cannot share sockets, so each has connections of its own and holds a permit for each
+ * open one: then there are never more than the limit. When a thread ends, for any reason, its permits are released.
  */
 export type Permits = {
   readonly limit: number;
   /** Resolves in the order of the calls, over all threads; rejects with the signal's reason when that aborts first. */
   acquire(signal: AbortSignal): Promise<Permit>;
   /**
-   * Calls back when another thread waits, every 250 ms while it does: whoever keeps a permit for something idle closes that
-   * and releases it. Also during attempts, and again when one ends: close nothing that is in use. Not within 250 ms after a
-   * permit was got, so that under load connections do not change hands with every job. Returns what ends it.
+   * Calls `listener` when another thread waits, every 250 ms while it does: close something idle and release its
+   * permit. Also called during attempts, and again when one ends: close nothing that is in use. Not called within 250
+   * ms after a permit was acquired, so that connections are not reopened for every job under load. Returns a function
+   * that removes the listener.
    */
   onWanted(listener: () => void): () => void;
 };
 
 export type Permit = {
-  /** Gives it back; a second call does nothing. */
+  /** Releases the permit; a second call does nothing. */
   release(): void;
 };
 
-/** A resource whose types are not known here. */
+/** A resource of any type. */
 export type AnyResource = ResourceDefinition<unknown, unknown>;
 
-/** What a task uses, by the names that it has for them. */
+/** The resources of a task, by the task's names for them. */
 export type Resources = { readonly [name: string]: AnyResource };
 
 export type NoResources = { readonly [name: string]: never };
 
-/** The values that a task has in `ctx.resources`. */
+/** The values in a task's `ctx.resources`. */
 export type ValuesOf<R extends Resources> = {
   readonly [N in keyof R]: R[N] extends ResourceDefinition<infer V, infer _S> ? V : never;
 };
 
-/** What a task's `check` knows of them: their settings. */
+/** The settings of resources, which are passed to a task's `check`. */
 export type SettingsOf<R extends Resources> = {
   readonly [N in keyof R]: R[N] extends ResourceDefinition<infer _V, infer S> ? S : never;
 };
@@ -111,7 +113,7 @@ export function defineResource<V, S = undefined>(definition: ResourceDefinition<
   return Object.freeze({ ...definition, [brand]: true });
 }
 
-/** Whether a value came from `defineResource`, also from another copy of this package. */
+/** Whether a value was created by `defineResource`, even by another copy of this package. */
 export function isResource(value: unknown): value is AnyResource {
   return typeof value === "object" && value !== null && brand in value;
 }

@@ -1,23 +1,24 @@
 /**
- * Makes plain data of bounded size from what a task hands out beside its output. What JSON cannot hold is named in
- * brackets, and what is too long is cut with a marker. None of these functions throws, whatever getters and proxies do.
+ * Converts values from tasks other than outputs to plain data of bounded size. Values that JSON cannot represent become
+ * a description in brackets, and long ones are truncated with a marker. None of these functions throws, whatever
+ * getters and proxies do.
  */
 import type { JsonValue } from "../job/job.ts";
 import { maxJsonDepth } from "../job/json-scan.ts";
 
-/** Bound on details of a failure and fields of a log line, as JSON, give or take the markers of what is cut. */
+/** Approximate bound on details of a failure and fields of a log line, as JSON, without truncation markers. */
 export const maxPlainChars = 16_384;
-/** What a value takes beside its own text: quotes, commas, brackets. */
+/** Characters of a value besides its text: quotes, commas, brackets. */
 const valueChars = 4;
 
 type Walk = {
   /** Characters that may still be used. */
   left: number;
-  /** The objects that the present one lies in. */
+  /** The objects that contain the current one. */
   readonly above: unknown[];
 };
 
-/** An object stays one; anything else becomes its field `value`. */
+/** Objects stay objects; any other value becomes the field `value` of one. */
 export function plain(details: unknown): { [key: string]: JsonValue } {
   const value = valueOf(details, { left: maxPlainChars, above: [] });
   return typeof value === "object" && value !== null && !Array.isArray(value) ? value : { value: value ?? null };
@@ -28,13 +29,13 @@ export function textOf(value: unknown, maxChars: number): string {
   return cut(ownText(value), maxChars);
 }
 
-/** A text of at most so many characters; the last says that it was cut. */
+/** Truncates a text; a truncated one ends with an ellipsis. */
 export function cut(text: string, maxChars: number): string {
   const whole = text.toWellFormed();
   return whole.length <= maxChars ? whole : `${whole.slice(0, maxChars - 1).replace(/[\ud800-\udbff]$/, "")}…`;
 }
 
-/** A property; undefined when there is none or it cannot be read. */
+/** Reads a property; undefined if it does not exist or cannot be read. */
 export function read(value: unknown, key: string): unknown {
   try {
     return (value as Record<string, unknown>)[key];
@@ -57,10 +58,10 @@ function ownText(value: unknown): string {
   const json = typeof data === "string" ? data : JSON.stringify(data);
   if (json !== "{}") return json;
   const name = read(read(value, "constructor"), "name");
-  return typeof name === "string" ? `[${name}]` : "[object]"; // a class may have a `name` of its own that is no text
+  return typeof name === "string" ? `[${name}]` : "[object]"; // a class may define a `name` that is not a string
 }
 
-/** Undefined for what JSON leaves out. */
+/** Undefined for values that JSON omits. */
 function valueOf(value: unknown, walk: Walk): JsonValue | undefined {
   walk.left -= valueChars;
   switch (typeof value) {

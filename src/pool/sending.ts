@@ -1,8 +1,8 @@
-/** A chunk as it is sent to a thread. */
+/** Builds the chunk that is sent to a thread. */
 import { type Chunk, jobCells } from "./chunk.ts";
 import type { Slot } from "./slots.ts";
 
-/** From this size on the records are handed over instead of cloned; below, the handing over costs more. */
+/** Records of at least this size are transferred instead of cloned; for smaller ones, a transfer costs more. */
 const transferFromBytes = 16 * 1024;
 
 export function chunkOf({ index: slot, number, leases }: Pick<Slot, "index" | "number" | "leases">): Chunk {
@@ -25,7 +25,7 @@ export function chunkOf({ index: slot, number, leases }: Pick<Slot, "index" | "n
   return { slot, number, jobs, records };
 }
 
-/** Buffers that are cheaper to hand over than to clone. They are the chunk's own: the leases keep their records. */
+/** Buffers that are cheaper to transfer than to clone. They belong to the chunk: the leases keep their own records. */
 export function handedOver({ records }: Chunk): ArrayBuffer[] {
   return records.length < transferFromBytes ? [] : [records.buffer];
 }

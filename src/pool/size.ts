@@ -1,11 +1,17 @@
-/** How many workers a pool may have: its bounds, which an operator sets, and the target within them, which the autoscaler sets. */
+/**
+ * The number of workers that a pool may have: the bounds, set by operators, and the target within them, set by the
+ * autoscaler.
+ */
 
 export type Bounds = { readonly min: number; readonly max: number };
 
 export type PoolSize = {
   bounds(): Bounds;
   target(): number;
-  /** Workers that may be busy at once: one also while the target is 0, so that the first job need not wait for the autoscaler. */
+  /**
+   * Number of workers that may be busy at once: 1 if the target is 0, so that the first job need not wait for the
+   * autoscaler.
+   */
   capacity(): number;
   setTarget(workers: number): void;
   resize(bounds: Bounds): void;

@@ -1,4 +1,4 @@
-/** The places of a pool's chunks: each has flags in shared memory, and what the main thread knows of its chunk. */
+/** The slots of a pool's chunks: each has flags in shared memory, and the main thread's state of its chunk. */
 import type { Lease } from "../job/job.ts";
 import type { Fault } from "./faults.ts";
 import { clear, createFlags, type Flags, flagsOf, noJob } from "./flags.ts";
@@ -7,72 +7,78 @@ import type { RunCallbacks } from "./port.ts";
 import { maxSlots } from "./shared-memory.ts";
 import type { PoolSize } from "./size.ts";
 
-/** What ended a thread, other than the only job that it ran. */
+/** The fault that ended a thread, if it was not simply the only job that it ran. */
 export type ThreadFault = Fault & {
-  /** The attempt that is to blame was under way, and ends with the thread: that happens no more often than its job is tried. */
+  /**
+   * Whether the attempt to blame was running and ends with the thread, so that its own attempts bound how often this
+   * happens.
+   */
   readonly endsCulprit: boolean;
 };
 
 export type Slot = {
   readonly index: number;
   readonly flags: Flags;
-  /** Undefined: tasks record no spans. */
+  /** Undefined: spans are not recorded. */
   readonly spanLog: SpanLog | undefined;
-  /** Those of the chunk that runs here, or ran here last: a job's events may arrive after its end. */
+  /** The leases of the current or last chunk: a job's events may arrive after its end. */
   leases: readonly Lease[];
   callbacks: RunCallbacks;
-  /** Which chunk it is, or was last. */
+  /** Number of the current or last chunk. */
   number: number;
-  /** How many of its jobs, from the first on, have a known outcome. */
+  /** Number of jobs, from the first, whose outcome is known. */
   known: number;
-  /** The thread that it was posted to; 0: none yet. */
+  /** The thread that the chunk was posted to; 0: none yet. */
   thread: number;
-  /** When the chunk was sent, or, while it waits, a thread became ready that might take it; by the monotonic clock. */
+  /** When the chunk was sent, or, while it waits, when a thread that may take it became ready (monotonic clock). */
   sentMs: number;
-  /** The job that was last seen to run, and when it began by the monotonic clock. */
+  /** The job last seen running, and when it started (monotonic clock). */
   seen: number;
   beganMs: number;
-  /** When it was last checked. */
+  /** When the slot was last checked. */
   checkedMs: number;
-  /** When the thread is ended because the job that was seen did not stop, by the monotonic clock. */
+  /** When the thread will be terminated because the job last seen did not stop (monotonic clock). */
   killMs: number;
-  /** Ends the chunk, and its thread if it has one: see thread-ends.ts. */
+  /** Ends the chunk, and terminates its thread if it has one: see thread-ends.ts. */
   end: () => void;
   isAborted: boolean;
-  /** What ended its thread. */
+  /** The fault that ended its thread. */
   fault: ThreadFault | undefined;
 };
 
 export type Slots = {
   /** The shared memory of all flags. */
   readonly shared: SharedArrayBuffer;
-  /** The same of all logs of spans; null: there are none. */
+  /** The shared memory of all span logs; null: there are none. */
   readonly spanLogs: SharedArrayBuffer | null;
   /** The slot with this index. */
   at(index: number): Slot | undefined;
-  /** The lease of an attempt whose slot has had no other chunk since. */
+  /** The lease of an attempt, if its slot has had no other chunk since. */
   leaseOf(attempt: Pick<Lease, "seq" | "attempt">): Lease | undefined;
   /** Slots that have a chunk now. */
   readonly busy: ReadonlySet<Slot>;
   free(): number;
-  /** A slot for a chunk; undefined while none is free. */
+  /** Takes a slot for a chunk; undefined if none is free. */
   take(leases: readonly Lease[], callbacks: RunCallbacks, nowMs: number): Slot | undefined;
-  /** The chunk has ended. */
-  giveBack(slot: Slot): void;
-  /** Keeps a slot from being used again until the function that it returns is called: its thread was asked to end and may still write. */
+  /** Frees the slot of a chunk that has ended. */
+  release(slot: Slot): void;
+  /**
+   * Keeps a slot from being reused until the returned function is called, because its thread is being terminated and
+   * may still write.
+   */
   quarantine(slot: Slot): () => void;
 };
 
 export type SlotsParts = {
   readonly size: Pick<PoolSize, "bounds" | "capacity">;
-  /** Chunks that one worker may have at once. */
+  /** Number of chunks that one worker may have at once. */
   readonly concurrency: number;
   readonly isTraced?: boolean | undefined;
 };
 
 /**
- * As many slots as there may be chunks at once; as many again stand by for those that wait for a thread to end. They are
- * made when they are first needed, for the bounds may rise while the pool runs.
+ * There are as many slots as concurrent chunks, and as many again to replace quarantined ones. They are created when
+ * first needed, because the bounds may rise while the pool runs.
  */
 export function createSlots({ size, concurrency, isTraced = false }: SlotsParts): Slots {
   const shared = createFlags();
@@ -124,7 +130,7 @@ export function createSlots({ size, concurrency, isTraced = false }: SlotsParts)
       busy.add(slot);
       return slot;
     },
-    giveBack(slot) {
+    release(slot) {
       busy.delete(slot);
       if (!quarantined.has(slot)) idle.push(slot);
     },

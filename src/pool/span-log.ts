@@ -1,22 +1,22 @@
 /**
- * The spans of the attempt that runs in a slot, in memory that the main thread shares. They come back with the attempt's
- * outcome; what is here is for the attempt whose thread is ended, also one that never yields: it shows where it was.
- * Attributes are not in it, and of each attempt only the first spans.
+ * The spans of the running attempt of a slot, in shared memory. Normally spans are sent with the attempt's outcome;
+ * this log is for attempts whose thread is terminated, even if they never yield, and shows where they were. It holds
+ * only the first spans of each attempt, without attributes.
  */
 import type { SpanRecord } from "../job/trace.ts";
 import type { RecordedSpans } from "./chunk.ts";
 import { noJob } from "./flags.ts";
 import { grownTo, growing } from "./shared-memory.ts";
 
-/** Spans of one attempt that are logged. */
+/** Bound on the logged spans of one attempt. */
 export const maxLogged = 32;
 
 export type SpanLog = {
-  /** [0] the job of the chunk whose spans these are, [1] how many it began, those that are not logged too. */
+  /** [0] index of the job whose spans these are, [1] number of spans that it started, including those not logged. */
   readonly head: Int32Array;
-  /** Of span i: [2i] when it began, [2i + 1] when it ended, 0 while it is open. */
+  /** For span i: [2i] its start, [2i + 1] its end, 0 while it is open. */
   readonly times: Float64Array;
-  /** Of span i: [2i] the span that it stands under, [2i + 1] the bytes of its name. */
+  /** For span i: [2i] its parent span, [2i + 1] the length of its name in bytes. */
   readonly words: Int32Array;
   readonly names: Uint8Array;
 };
@@ -27,7 +27,7 @@ const timeBytes = maxLogged * 2 * Float64Array.BYTES_PER_ELEMENT;
 const wordBytes = maxLogged * 2 * Int32Array.BYTES_PER_ELEMENT;
 const logBytes = headBytes + timeBytes + wordBytes + maxLogged * nameBytes;
 
-/** Shared memory for the logs of slots, 4.1 KB each, which grows as `spanLogOf` is asked for more. */
+/** Creates the shared memory for the logs of slots, 4.1 KB each, which grows when `spanLogOf` is called for more. */
 export function createSpanLogs(): SharedArrayBuffer {
   return growing(logBytes);
 }
@@ -44,7 +44,7 @@ export function spanLogOf(shared: SharedArrayBuffer, slot: number): SpanLog {
   };
 }
 
-/** Makes the log that of a new chunk. Only while no thread has the slot. */
+/** Resets the log for a new chunk. Only while no thread uses the slot. */
 export function clearLog({ head }: SpanLog): void {
   head[0] = noJob;
 }
@@ -52,9 +52,9 @@ export function clearLog({ head }: SpanLog): void {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-// What the worker thread says.
+// Written by the worker thread.
 
-/** The job begins its span number `index`, which is `undefined` when no more are recorded. */
+/** Records that the job starts span `index`; `span` is undefined if it is beyond the bound. */
 export function logBegun({ head, times, words, names }: SpanLog, job: number, index: number, span?: SpanRecord): void {
   if (span && index < maxLogged) {
     times[2 * index] = span.startedAt;
@@ -64,16 +64,16 @@ export function logBegun({ head, times, words, names }: SpanLog, job: number, in
     words[2 * index + 1] = encoder.encodeInto(span.name, name).written;
   }
   head[0] = job;
-  Atomics.store(head, 1, index + 1); // last, so that whoever reads it finds what it counts
+  Atomics.store(head, 1, index + 1); // last, so that readers only see complete spans
 }
 
 export function logEnded({ times }: SpanLog, index: number, endedAt: number): void {
   if (index < maxLogged) times[2 * index + 1] = endedAt;
 }
 
-// What the main thread asks once the thread was told to end.
+// Read by the main thread once the thread is being terminated.
 
-/** The spans of a job, those that are still open with an end of 0; and how many are not in the log. */
+/** The spans of a job, open ones with an end of 0, and the number of spans that are not in the log. */
 export function loggedSpans(log: SpanLog, job: number): RecordedSpans {
   const begun = Atomics.load(log.head, 1);
   if (log.head[0] !== job) return { records: [], dropped: 0 };

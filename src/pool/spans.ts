@@ -1,6 +1,7 @@
 /**
- * What `ctx.span` records of one attempt. No SDK runs in a worker: the records go back with the attempt's outcome, and the
- * main thread makes spans of them. Everything that a task hands over is read with care and bounded; none of this throws.
+ * Records the spans of one attempt's `ctx.span`. No SDK runs in a worker: the records are sent with the attempt's
+ * outcome, and the main thread creates spans from them. All values from tasks are read defensively and bounded; none of
+ * this throws.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { types } from "node:util";
@@ -10,37 +11,39 @@ import type { RecordedSpans } from "./chunk.ts";
 import { cut, read, textOf } from "./sanitize.ts";
 import { logBegun, logEnded, type SpanLog } from "./span-log.ts";
 
-/** Spans of one attempt. */
+/** Bound on the spans of one attempt. */
 export const maxSpans = 128;
 const maxNameChars = 100;
 const maxErrorChars = 1000;
 const maxAttributes = 32;
 const maxValueChars = 1000;
-/** Names, attributes and errors of one attempt, give or take those of one span. */
+/** Approximate bound on the characters of names, attributes and errors of one attempt; may be exceeded by one span. */
 const maxChars = 32_768;
 
-/** What stands at a span that ended with its attempt and not by itself. */
+/** Attribute of a span that did not end before its attempt. */
 export const unfinished = { "millpond.span.unfinished": true } as const;
 
 export type Spans = {
   /**
-   * Runs code, records how long it took and whether it failed, and gives what it gives. A promise counts until it settles,
-   * and one like it is given. Nothing else with a `then` is touched: a query may run when it is called.
+   * Runs code, records its duration and error, and returns its result. A returned promise is measured until it settles,
+   * and an equivalent one is returned. Other thenables are not touched, because calling `then` may run a query.
    */
   around<T>(name: unknown, code: () => T, attributes: unknown): T;
-  /** The index of the innermost span that the present code belongs to; -1: none. */
+  /** The index of the innermost span around the running code; -1: none. */
   innermost(): number;
-  /** The attempt is about to end, and with it every span that is open. From now on nothing is recorded. */
+  /** Ends all open spans, because the attempt ends, and returns the records. Nothing is recorded afterwards. */
   end(): RecordedSpans;
 };
 
 type Attributes = NonNullable<SpanRecord["attributes"]>;
 type Recording = { -readonly [key in keyof SpanRecord]: SpanRecord[key] };
 
-/** The span that the running code belongs to, of whichever attempt. */
+/** The span around the running code, of any attempt. */
 const present = new AsyncLocalStorage<{ readonly records: readonly Recording[]; readonly index: number }>();
 
-/** `job`: the attempt's place in its chunk. */
+/**
+ * `job`: the attempt's index in its chunk.
+ */
 export function createSpans(log: SpanLog, job: number): Spans {
   const records: Recording[] = [];
   /** The attributes of spans that are open. */
@@ -102,7 +105,7 @@ export function createSpans(log: SpanLog, job: number): Spans {
         succeeded(index);
         return given;
       }
-      // what follows is another promise: this one would count as handled, and its rejection would go unnoticed
+      // returns the derived promise: the original counts as handled, so its rejection would otherwise go unnoticed
       const followed = given.then(
         (value) => {
           succeeded(index);
@@ -147,18 +150,18 @@ function nameOf(name: unknown): string {
   return (typeof name === "string" ? cut(name, maxNameChars) : textOf(name, maxNameChars)) || "span";
 }
 
-/** Texts, finite numbers and booleans as they are, anything else as a text. */
+/** Keeps strings, finite numbers and booleans, and converts anything else to a string. */
 function attributesOf(given: unknown): Attributes | undefined {
   if (given === undefined || given === null) return undefined;
   try {
-    const names = Object.keys(given).filter((name) => name !== ""); // which OTLP does not allow
+    const names = Object.keys(given).filter((name) => name !== ""); // OTLP does not allow empty names
     const pairs = names.slice(0, maxAttributes).flatMap((name) => {
       const value = valueOf(read(given, name));
       return value === undefined ? [] : [[cut(name, maxNameChars), value] as const];
     });
     return pairs.length === 0 ? undefined : Object.fromEntries(pairs);
   } catch {
-    return undefined; // a proxy that does not name its keys
+    return undefined; // a proxy whose keys cannot be listed
   }
 }
 

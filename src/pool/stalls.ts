@@ -1,9 +1,9 @@
-/** Watches the event loops of threads that run several jobs at once: one that a job blocks keeps all the others from going on. */
+/** Monitors the event loops of threads that run several jobs at once: a job that blocks the loop stops all the others. */
 import { url } from "node:inspector";
 import { systemClock } from "../clock.ts";
 import { type Pulse, pulseMs, turnedAt } from "./pulse.ts";
 
-/** Whether a debugger may be at work. */
+/** Whether a debugger may be attached. */
 const isDebugged = () => url() !== undefined;
 
 export type Stalls = {
@@ -11,30 +11,27 @@ export type Stalls = {
   ready(threadId: number, pulse: Pulse): void;
   gone(threadId: number): void;
   pulseOf(threadId: number): Pulse | undefined;
-  /** Checks these threads, once: all that have jobs. */
+  /** Checks these threads once; call it with all threads that have jobs. */
   check(threadIds: Iterable<number>): void;
-  /** Whether the thread has started, and nothing has blocked its loop just now: others should get what comes. */
+  /** Whether the thread has started and its loop is not blocked; new chunks should go to such threads. */
   isOpen(threadId: number): boolean;
-  /** Whether its loop stands still, so that `onStalled` is called unless it turns soon. */
-  standsStill(threadId: number): boolean;
+  /** Whether its loop is blocked, so that `onStalled` is called unless it runs again soon. */
+  isStalled(threadId: number): boolean;
 };
 
-/** A grace may be shorter, but a loop that stands still for less is no news, on a busy machine least of all. */
+/** Lower bound, even if the grace is shorter: shorter stalls are normal, especially on a busy machine. */
 const leastMs = 1_000;
-/** Whoever checks so rarely was standing still too, and knows nothing of the time between. */
+/** If checks are further apart, the main thread was stalled, too, and the time in between is not counted. */
 const longestGapMs = 500;
 const lateMs = 3 * pulseMs;
 
-/**
- * Called once for each time that a loop stands still, after half of the time that it may: one that does so for `restMs` more is
- * over it.
- */
+/** Called once per stall, after half of the allowed time: a loop that stays blocked for `restMs` more exceeds it. */
 export type OnStalled = (threadId: number, stillMs: number, restMs: number) => void;
 
-/** A loop may stand still for the grace, but at least for a second. Times are the machine's: see pulse.ts. */
+/** A loop may be blocked for the grace, but at least for a second. Uses the machine's clock: see pulse.ts. */
 export function createStalls(graceMs: number, onStalled: OnStalled): Stalls {
   const pulses = new Map<number, Pulse>();
-  /** When the loop had turned last of a thread that was reported. */
+  /** The last time in the pulse of each reported thread. */
   const reported = new Map<number, number>();
   const halfMs = (Math.max(graceMs, leastMs) + pulseMs) / 2;
   let watchedSince = Number.POSITIVE_INFINITY;
@@ -56,7 +53,7 @@ export function createStalls(graceMs: number, onStalled: OnStalled): Stalls {
       const now = systemClock.exactNow();
       if (now - checkedAt > longestGapMs) watchedSince = now;
       checkedAt = now;
-      if (now - watchedSince < halfMs || isDebugged()) return; // who debugs stops at breakpoints
+      if (now - watchedSince < halfMs || isDebugged()) return; // a debugger stops threads at breakpoints
       for (const threadId of threadIds) {
         const pulse = pulses.get(threadId);
         if (!pulse) continue;
@@ -68,6 +65,6 @@ export function createStalls(graceMs: number, onStalled: OnStalled): Stalls {
       }
     },
     isOpen: (threadId) => pulses.has(threadId) && !isLate(threadId),
-    standsStill: (threadId) => isLate(threadId) && !isDebugged(),
+    isStalled: (threadId) => isLate(threadId) && !isDebugged(),
   };
 }

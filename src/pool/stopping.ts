@@ -1,18 +1,24 @@
-/** The one way in which attempts are stopped: cancel, timeout, deadline and shutdown. */
+/** Stops attempts, for any reason: cancel, timeout, deadline or shutdown. */
 import type { Clock } from "../clock.ts";
 import type { Lease } from "../job/job.ts";
 import type { StopReason } from "./chunk.ts";
-import { currentOf, noJob, standingOf, stopReasonOf, tellToStop, threadOf, withdraw } from "./flags.ts";
+import { currentOf, noJob, standingOf, stopReasonOf, setStopReason, threadOf, withdraw } from "./flags.ts";
 import type { Slot, Slots } from "./slots.ts";
 
 export type Stopping = {
-  /** Whether the job runs or waits here, and will not begin or was asked to stop; with a fence, only the attempt under it. */
+  /**
+   * Cancels a job: withdraws it if it waits, asks it to stop if it runs. False: it is not in this pool. With a fence,
+   * only the attempt with that fence.
+   */
   cancel(seq: number, fence?: number): boolean;
-  /** Takes back what waits. */
+  /** Withdraws all waiting jobs. */
   withdrawAll(): void;
-  /** Takes back what waits, and tells what runs to stop. */
+  /** Withdraws all waiting jobs, and asks all running ones to stop. */
   releaseAll(): void;
-  /** Checks all that runs, once: what is over its time is asked to stop, and what does not stop is ended. */
+  /**
+   * Checks all running jobs once: asks those over their time to stop, and terminates the threads of those that have not
+   * stopped.
+   */
   check(): void;
 };
 
@@ -21,34 +27,34 @@ export type StoppingParts = {
   readonly clock: Clock;
   readonly graceMs: number;
   readonly timeoutOf: (lease: Lease) => number;
-  /** Has the threads that wait for something else read their flags. */
+  /** Makes waiting threads check their flags. */
   readonly ring: () => void;
-  /** Ends the thread that runs the chunk. */
+  /** Terminates the thread that runs the chunk. */
   readonly kill: (slot: Slot) => void;
-  /** No thread took the chunk for `blockedMs`. */
+  /** Called when no thread took the chunk for `blockedMs`. */
   readonly onBlocked: (slot: Slot) => void;
 };
 
 /**
- * Chunks are about 2 ms of work: a job that runs for so long keeps those behind it from a thread that may be free. Not
- * less, for on a busy machine a thread is off its core for 20 ms now and then.
+ * Chunks are about 2 ms of work: after a job has run for this long, the jobs behind it are withdrawn, because another
+ * thread may be free. Not less, because on a busy machine a thread may be descheduled for 20 ms.
  */
 const slowMs = 50;
 
-/** A thread that is ready takes a chunk at once, unless what a job left behind blocks it. */
+/** A ready thread takes a chunk at once, unless leftovers of an ended job block it. */
 const blockedMs = 10_000;
 
 export function createStopping(parts: StoppingParts): Stopping {
   const { slots, clock, graceMs, timeoutOf } = parts;
 
   function requestStop(slot: Slot, index: number, reason: StopReason): boolean {
-    if (!tellToStop(slot.flags, index, reason)) return false;
+    if (!setStopReason(slot.flags, index, reason)) return false;
     see(slot, clock.monotonicMs());
     parts.ring();
     return true;
   }
 
-  /** Takes back every job that waits in the chunk. Without `onReleased` it is reported when the chunk ends. */
+  /** Withdraws every waiting job of the chunk. Without `onReleased` they are reported when the chunk ends. */
   function withdrawWaiting(slot: Slot): void {
     const taken = slot.leases.filter((_, index) => withdraw(slot.flags, index, "released"));
     if (taken.length > 0) slot.callbacks.onReleased?.(taken);
@@ -65,19 +71,19 @@ export function createStopping(parts: StoppingParts): Stopping {
     if (reason && !stopReasonOf(slot.flags, slot.seen)) requestStop(slot, slot.seen, reason);
     if (slot.callbacks.onReleased && nowMs - slot.beganMs >= slowMs) withdrawWaiting(slot);
     if (nowMs < slot.killMs) return;
-    withdrawWaiting(slot); // so that none of them begins while its thread ends
+    withdrawWaiting(slot); // so that none of them starts while its thread is terminated
     if (standingOf(slot.flags, slot.seen) === "running") parts.kill(slot);
   }
 
-  /** A deadline comes first: no further attempt would do any good. */
+  /** The deadline takes precedence, because the job cannot be retried after it. */
   function overdue(lease: Lease, ranMs: number): StopReason | undefined {
     if (lease.expiresAt !== null && clock.now() >= lease.expiresAt) return "expired";
     return ranMs >= timeoutOf(lease) ? "timed_out" : undefined;
   }
 
   /**
-   * Notes which job runs, since when, and until when it may once it was asked to stop. The thread writes by the wall clock
-   * when the job began; that is believed as far as it agrees with when the slot was last checked.
+   * Records which job runs, since when, and, once it was asked to stop, when its grace ends. The thread writes the
+   * start by the wall clock, which is clamped to the time since the slot was last checked.
    */
   function see(slot: Slot, nowMs: number): void {
     const index = currentOf(slot.flags);
@@ -98,7 +104,7 @@ export function createStopping(parts: StoppingParts): Stopping {
         const index = slot.leases.findIndex((lease) => lease.seq === seq && (fence ?? lease.fence) === lease.fence);
         if (index < 0) continue;
         if (withdraw(slot.flags, index, "cancelled") || requestStop(slot, index, "cancelled")) return true;
-        // it has ended here, or was taken back and may be in another slot by now
+        // it has ended here, or was withdrawn and may be in another slot now
       }
       return false;
     },

@@ -1,6 +1,6 @@
 /**
- * Loads and checks tasks, at the start and at each reload: those of this package in the server's thread, those of users in one of their
- * own (see checker/). Mistakes are reported with file and line, and then none of them is served.
+ * Loads and checks tasks, at the start and at each reload: those of this package in the server's thread, those of users
+ * in one of their own (see checker/). Mistakes are reported with file and line, and then no task is served.
  */
 import type { DescMessage } from "@bufbuild/protobuf";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -24,32 +24,32 @@ import { type Ignored, readTaskFolder } from "./tasks/folder.ts";
 import { type FileReport, reportOf } from "./tasks/report.ts";
 import { createTypeReader } from "./tasks/types.ts";
 
-/** A task that was found good. */
+/** A valid task. */
 export type LoadedTask = {
   readonly name: string;
   readonly pool: string;
   /** Empty: none. */
   readonly description: string;
-  /** URL that a worker thread imports. */
+  /** URL of the file that a worker thread imports. */
   readonly file: string;
-  /** The message it takes; undefined: any JSON, bytes, or nothing. Compare types by their names: they are copies. */
+  /** The message type it accepts; undefined: any JSON, bytes, or nothing. Compare types by name, because they are copies. */
   readonly input: DescMessage | undefined;
   readonly output: DescMessage | undefined;
-  /** What its schemas take, where it has schemas and not types. */
+  /** Descriptions of its schemas, if it has schemas and not types. */
   readonly inputShape: SchemaShape | undefined;
   readonly outputShape: SchemaShape | undefined;
-  /** What the task's `settings` made of its section of the configuration. Plain data. */
+  /** The result of the task's `settings`, as plain data. */
   readonly settings: unknown;
-  /** What it uses. Tasks that share a resource may have copies of it. */
+  /** Its resources. Tasks that share a resource may have copies of it. */
   readonly resources: readonly PoolResource[];
   readonly retry: RetryPolicy;
-  /** Bound on one attempt, and the most that a job may ask for. */
+  /** Bound on one attempt, and the highest that a job may set. */
   readonly timeoutMs: number;
-  /** Whether `TaskChecks` have to be asked about its inputs. */
+  /** Whether its inputs must be checked by `TaskChecks`. */
   readonly hasCheck: boolean;
 };
 
-/** Every task by name. It never changes: where tasks are reloaded, another takes its place. */
+/** Every task by name. Immutable: a reload creates a new map. */
 export type Tasks = ReadonlyMap<string, LoadedTask>;
 
 export type TaskSources = Surroundings &
@@ -62,20 +62,20 @@ export type TaskSources = Surroundings &
 
 export type LoadedTasks = {
   readonly tasks: Tasks;
-  /** What they use, each once. */
+  /** All their resources, each once. */
   readonly resources: readonly PoolResource[];
-  /** What lies in the users' folders and is no task. */
+  /** Files in the users' folders that are no tasks. */
   readonly ignored: readonly Ignored[];
   readonly checks: TaskChecks;
-  /** What threads load in place of what the disk has by then. Null: nothing. */
+  /** Files that threads load from memory instead of the disk. Null: none. */
   readonly sources: Sources | null;
-  /** Ends the thread of the users' checks once it has answered what it was asked. */
+  /** Ends the checker thread once it has answered the pending calls. */
   retire(): Promise<void>;
-  /** Ends the thread of the users' checks. Safe to repeat. */
+  /** Ends the checker thread. Safe to repeat. */
   stop(): Promise<void>;
 };
 
-/** Loads every task file. Throws one StartError that lists all that is wrong. */
+/** Loads every task file. Throws one StartError that lists every fault. */
 export async function loadTasks(sources: TaskSources): Promise<LoadedTasks> {
   const { pools, settings, resourceSettings } = sources;
   const surroundings: Surroundings = { pools, settings, resourceSettings };
@@ -162,7 +162,7 @@ function collect(
   return { tasks, resources: [...resources.values()], ignored };
 }
 
-/** Only asked when every file is good: a task that could not be loaded is missing for another reason. */
+/** Only used when every file is valid: otherwise a task may be missing because it could not be loaded. */
 function settingsWithoutOwner(
   tasks: Tasks,
   resources: ReadonlyMap<string, PoolResource>,
@@ -178,7 +178,7 @@ function settingsWithoutOwner(
   ];
 }
 
-/** Checks of trusted tasks run at once, here. */
+/** Runs the checks of trusted tasks synchronously in this thread, and those of users in the checker thread. */
 function bothWays(own: ReadonlyMap<string, Checkable>, users: TaskChecks): TaskChecks {
   return {
     async check(inputs, call) {

@@ -1,6 +1,6 @@
 /**
- * Ends threads, and finds out whose fault an end is. A thread may run several jobs at once: the one that is to blame has
- * failed, or stopped, and what ran beside it is handed back. Where it is not known which one it was, none is blamed.
+ * Terminates threads, and determines which job caused the end of a thread. A thread may run several jobs at once: the
+ * one to blame has failed or was stopped, and the others are released. If the culprit is unknown, all are released.
  */
 import type { Worker } from "node:worker_threads";
 import { pause, systemClock } from "../clock.ts";
@@ -19,15 +19,18 @@ import type { Stalls } from "./stalls.ts";
 import type { ThreadTerminations } from "./thread-termination.ts";
 
 export type ThreadEnds = {
-  /** An error in the thread was not caught. It is about to end by itself; a handler of its exit might keep it from that. */
+  /**
+   * The thread reported an uncaught error. It is about to end by itself, but an exit handler could prevent that, so it
+   * is terminated.
+   */
   onFault(message: Extract<ThreadMessage, { readonly kind: "fault" }>): void;
-  /** The job that the slot runs did not stop. */
+  /** Terminates the thread of a job that did not stop. */
   kill(slot: Slot): void;
-  /** The event loop of the thread has stood still for `stillMs`, and may for `restMs` more. */
+  /** The event loop of the thread has been blocked for `stillMs`, and may be for `restMs` more. */
   onStalled(threadId: number, stillMs: number, restMs: number): Promise<void>;
-  /** The run of the slot was rejected: its thread ended, or is ended now, unless its chunk never got one. */
+  /** The run of the slot was rejected: its thread has ended, or is terminated now, unless its chunk never got one. */
   onDeath(slot: Slot, error: unknown): void;
-  /** Takes back a chunk that no thread took. The thread that it was posted to, if any, takes nothing, and is ended. */
+  /** Withdraws a chunk that no thread took. The thread that it was posted to, if any, is unresponsive, and is terminated. */
   abort(slot: Slot): void;
 };
 
@@ -36,7 +39,7 @@ export type ThreadEndsParts = {
   readonly slots: Pick<Slots, "leaseOf" | "busy" | "quarantine">;
   readonly threadWith: (threadId: number) => Worker | undefined;
   readonly terminations: Pick<ThreadTerminations, "watch">;
-  readonly stalls: Pick<Stalls, "pulseOf" | "standsStill">;
+  readonly stalls: Pick<Stalls, "pulseOf" | "isStalled">;
   readonly isStopping: () => boolean;
   readonly log: Log;
 };
@@ -47,11 +50,14 @@ const never = new AbortController().signal;
 export function createThreadEnds(parts: ThreadEndsParts): ThreadEnds {
   const { pool, slots, threadWith, terminations, stalls, isStopping, log } = parts;
 
-  /** Those that have the thread, also where it has not taken their chunk. */
+  /** Slots whose chunk was posted to the thread, taken or not. */
   const slotsOf = (threadId: number) =>
     threadId === 0 ? [] : [...slots.busy].filter(({ thread }) => thread === threadId);
 
-  /** The fault is that of every slot which has none yet, but for `except`. Piscina replaces the thread at once, also when Node cannot end it. */
+  /**
+   * Sets the fault of every slot of the thread that has none, except `except`. Piscina replaces the thread at once,
+   * even if Node cannot terminate it.
+   */
   function endThread(threadId: number, fault?: Fault, except?: Slot): void {
     const those = slotsOf(threadId);
     const threadFault = fault && ofThread(fault, those);
@@ -69,7 +75,7 @@ export function createThreadEnds(parts: ThreadEndsParts): ThreadEnds {
     those[0]?.end();
   }
 
-  /** The job that is to blame, of these, which ran when their thread ended or blocked; undefined: it is not known. */
+  /** The job to blame among those that ran when their thread ended or blocked; undefined: unknown. */
   function culpritOf(threadId: number, running: readonly Lease[]): Lease | undefined {
     const pulse = stalls.pulseOf(threadId);
     const code = pulse && runningCode(pulse);
@@ -85,12 +91,12 @@ export function createThreadEnds(parts: ThreadEndsParts): ThreadEnds {
       endThread(thread, { origin, failure });
     },
     kill(slot) {
-      // it cannot stop while the loop stands still, perhaps by another job: `onStalled` finds out
-      const isBlocked = slotsOf(slot.thread).length > 1 && stalls.standsStill(slot.thread);
+      // it cannot stop while the loop is blocked, perhaps by another job: `onStalled` decides
+      const isBlocked = slotsOf(slot.thread).length > 1 && stalls.isStalled(slot.thread);
       if (isBlocked && !isStopping()) return;
       const lease = slot.leases[slot.seen] as Lease;
-      log.warn(jobFields(lease), "a job did not stop when it was told to: its worker is ended");
-      const message = "another job did not stop when it was told to";
+      log.warn(jobFields(lease), "a job did not stop when it was asked to: its worker is terminated");
+      const message = "another job did not stop when it was asked to";
       endThread(slot.thread, { origin: lease, failure: { reason: "worker_died", message, retryable: true } }, slot);
     },
     async onStalled(threadId, halfMs, restMs) {
@@ -99,7 +105,7 @@ export function createThreadEnds(parts: ThreadEndsParts): ThreadEnds {
       const beganMs = systemClock.monotonicMs();
       let code: RunningCode | undefined;
       for (let changes = -1; pulse && ownerChanges(pulse) !== changes; ) {
-        // else several jobs compute in turn, and none is known to do so for long
+        // if the job changed, several jobs compute in turn, and none is known to block for long
         changes = ownerChanges(pulse);
         code = runningCode(pulse);
         await pause(systemClock, restMs, never);
@@ -117,7 +123,7 @@ export function createThreadEnds(parts: ThreadEndsParts): ThreadEnds {
     onDeath(slot, error) {
       if (isStopping() || slot.isAborted || slot.fault) return;
       if (threadWith(slot.thread) && !isUnsent(slot, error)) {
-        // the thread's own code threw, of which a job has replaced something: it would throw in each chunk
+        // the worker's own code threw, because a job has replaced something it uses: it would throw in each chunk
         const failure = failureOf(error);
         log.warn({ pool, error: failure.message, stack: failure.stack }, faultText(null, []));
         return endThread(slot.thread, { origin: null, failure });
@@ -130,7 +136,7 @@ export function createThreadEnds(parts: ThreadEndsParts): ThreadEnds {
         { ...(culprit ? jobFields(culprit) : { pool }), error: textOf(error, maxErrorChars) },
         isUnknown ? "a worker died, and it is not known by which of its jobs: they are handed back" : "a worker died",
       );
-      // of one job that was alone the flags say all that is known
+      // for a single job the flags contain all that is known
       if (those.length === 1 || running.length === 0) return;
       const fault = ofThread({ origin: culprit ?? null, failure: deathOf(error) }, those);
       for (const each of those) each.fault = fault;
@@ -151,7 +157,7 @@ function ofThread(fault: Fault, those: readonly Slot[]): ThreadFault {
   return { ...fault, endsCulprit: fault.origin !== null && isUnderWay(fault.origin, those) };
 }
 
-/** Fields for the log: a job's where the code is one's. */
+/** Log fields for an origin: those of the job, if there is one. */
 function whose(pool: string, origin: Origin | null) {
   return origin !== null && origin.id !== null ? jobFields({ ...origin, pool }) : { pool, task: origin?.task };
 }

@@ -1,6 +1,6 @@
 /**
- * Watches threads start. One that dies or hangs before it is ready can do no job: the reason is logged, jobs
- * that wait for it are handed back, and others are started after pauses that grow.
+ * Monitors starting threads. If one dies or hangs before it is ready, the reason is logged, jobs that wait for it are
+ * released, and other threads are started after increasing pauses.
  */
 import type { Worker } from "node:worker_threads";
 import type { Clock } from "../clock.ts";
@@ -8,29 +8,29 @@ import { createSignal } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 
 export type ThreadStartups = {
-  /** Threads may have been started: each of them has `loadMs` from now on. */
+  /** Checks for newly started threads: each has `loadMs` from now on. */
   watch(): void;
-  /** The thread begins to load this task. */
+  /** The thread starts to load this task. */
   loading(threadId: number, task: string): void;
   /** The thread cannot load its tasks, and ends. */
   failed(threadId: number, why: string): void;
   /** The thread has loaded its tasks. */
   ready(threadId: number): void;
-  /** The thread is gone, whatever the reason; it may still be among the threads. */
+  /** The thread has ended for any reason; it may still be in the list of threads. */
   gone(threadId: number): void;
-  /** Threads that are ready. */
+  /** Number of ready threads. */
   working(): number;
-  /** Of those, or about to be. */
+  /** Number of threads that are ready or starting. */
   usable(): number;
-  /** Whether the last thread that was started died before it was ready, or hung. */
+  /** Whether the last started thread died or hung before it was ready. */
   isFailing(): boolean;
-  /** Whether that is so, and no thread is ready. */
+  /** Whether `isFailing()` and no thread is ready. */
   isBroken(): boolean;
   /** Whether a thread is starting. */
   isStarting(): boolean;
-  /** Whether a pause after such a death is not over. */
+  /** Whether a pause after such a failure is not over. */
   isPausing(): boolean;
-  /** The pool ends: from now on no thread is missed. Resolves once none is starting. */
+  /** Stops monitoring, because the pool stops. Resolves once no thread is starting. */
   stop(): Promise<void>;
 };
 
@@ -38,26 +38,26 @@ export type ThreadStartupsParts = {
   readonly name: string;
   readonly threads: () => readonly Worker[];
   readonly clock: Clock;
-  /** How long a thread may take to load one task, and to begin with the first. */
+  /** How long a thread may take to load one task, and to reach the first. */
   readonly loadMs: number;
   readonly log: Log;
-  /** A thread hung and is being ended, which Node may be unable to do. */
+  /** Called when a thread hung and is being terminated, which may fail. */
   readonly onGivenUp: () => void;
   /**
-   * Chunks may wait for a thread that does not come. Called when the pause is over after each death before a thread was
-   * ready, and after each end of any thread until one is ready again, so that it is no endless rush.
+   * Called when chunks may wait for a thread that never comes: after the pause that follows each death before
+   * readiness, and each end of any thread until one is ready again. The pause prevents a busy loop.
    */
   readonly onMissing: () => void;
 };
 
-/** The pause after the first death; it doubles with each further one in a row, up to `maxDoublings`. */
+/** The pause after the first death; doubles with each further one in a row, up to `maxDoublings`. */
 const pauseMs = 100;
 const maxDoublings = 4;
-/** Reasons that are logged until a thread is ready. */
+/** Bound on the reasons that are logged until a thread is ready. */
 const maxLogged = 10;
 
 type Start = {
-  /** When it began to load what it loads now. */
+  /** When it started its current load. */
   sinceMs: number;
   task: string | undefined;
   why: string | undefined;
@@ -75,11 +75,11 @@ export function createThreadStartups({
 }: ThreadStartupsParts): ThreadStartups {
   const booted = new Set<Worker>();
   const starts = new WeakMap<Worker, Start>();
-  /** In a row. */
+  /** Consecutive deaths before readiness. */
   let deaths = 0;
-  /** Pauses that are not over. */
+  /** Number of pauses that are not over. */
   let pauses = 0;
-  /** What was logged since a thread was ready: each reason once. */
+  /** Reasons that were logged since a thread was last ready; each is logged once. */
   const logged = new Set<string>();
   let onChange = () => {};
   let cancelCheck: (() => void) | undefined;
@@ -97,7 +97,7 @@ export function createThreadStartups({
     return start;
   }
 
-  /** Looks for threads that are over their time, and again when the next one may be. */
+  /** Gives up threads that exceed their time, and schedules the next check. */
   function check(): void {
     cancelCheck?.();
     cancelCheck = undefined;
@@ -165,7 +165,7 @@ export function createThreadStartups({
     },
     gone(threadId) {
       queueMicrotask(() => {
-        check(); // it is not among the threads any more by then, and another may be
+        check(); // by then it is no longer in the list of threads, and another may be
         onChange();
       });
       if (isStopped) return;
@@ -175,7 +175,7 @@ export function createThreadStartups({
       if (start?.isGivenUp) return;
       if (!wasReady)
         died(start?.why ?? (start?.task === undefined ? "it ended" : `it ended while it loaded task "${start.task}"`));
-      // also when it was ready: it may have been the last that was, and while others die piscina does not replace it
+      // even if it was ready: it may have been the last ready one, and piscina does not replace it while others die
       if (deaths > 0) pause();
     },
     working: () => booted.size,

@@ -1,10 +1,10 @@
-/** Threads that are being terminated. Node cannot end one that is inside a native call before that call returns. */
+/** Tracks threads that are being terminated. Node cannot end a thread in a native call before that call returns. */
 import type { Worker } from "node:worker_threads";
 import type { Clock } from "../clock.ts";
 import { createSignal } from "../lifecycle.ts";
 
 export type ThreadTerminations = {
-  /** The thread is being terminated; calls back once it has ended. */
+  /** Tracks a thread that is being terminated; calls `onEnded` once it has ended. */
   watch(thread: Worker, onEnded: () => void): void;
   /** Resolves once every such thread has ended. */
   allEnded(): Promise<void>;
@@ -28,7 +28,7 @@ export function createThreadTerminations(): ThreadTerminations {
   };
 }
 
-/** Waits for a promise that does not reject, `limitMs` at most: false when it took longer. */
+/** Waits for a promise that never rejects, for at most `limitMs`; false: it took longer. */
 export async function within(clock: Clock, limitMs: number, done: Promise<void>): Promise<boolean> {
   const late = createSignal<boolean>();
   const cancel = clock.after(limitMs, () => late.fire(false));

@@ -1,4 +1,4 @@
-/** The threads of a pool. piscina starts them when there is something to run, and ends those that are idle for long. */
+/** The threads of a pool. Piscina starts them when there is something to run, and ends idle ones. */
 import type { Worker } from "node:worker_threads";
 import { Piscina, type PiscinaTask, queueOptionsSymbol } from "piscina";
 import { type Chunk, noChunk, type ThreadData, type ThreadMessage } from "./chunk.ts";
@@ -7,23 +7,23 @@ import { handedOver } from "./sending.ts";
 import type { Bounds, PoolSize } from "./size.ts";
 
 export type PoolThreads = {
-  /** Those that exist now, those that are starting included. */
+  /** All existing threads, including starting ones. */
   all(): readonly Worker[];
   withId(threadId: number): Worker | undefined;
   /**
-   * Runs a chunk on the thread that has the fewest; one starts if none has room. `take` gets what ends it: the thread, or the wait for
-   * one. Rejects when the thread ends, and when `end` is called.
+   * Runs a chunk on the thread with the fewest chunks; one starts if none has room. `take` gets a function that
+   * terminates the thread, or ends the wait for one. Rejects when the thread ends, and when `end` is called.
    */
   run(chunk: Chunk, take: (end: () => void) => void): Promise<unknown>;
-  /** Has threads that are parked between jobs handle what other threads posted to them. */
+  /** Makes parked threads handle messages from other threads. */
   wakeIdle(): void;
-  /** Starts a thread where there is none, though no job asks for one. */
+  /** Starts a thread if there is none, even without a job. */
   probe(): void;
-  /** Takes back the probe that waits for a thread. */
+  /** Cancels the probe that waits for a thread. */
   endProbe(): void;
   setTarget(workers: number): void;
   resize(bounds: Bounds): void;
-  /** From now on no thread starts but for a chunk. */
+  /** From now on threads only start for chunks. */
   retire(): void;
   destroy(): Promise<void>;
 };
@@ -31,16 +31,16 @@ export type PoolThreads = {
 export type PoolThreadsParts = Required<Pick<PoolOptions, "work" | "idleMs" | "isProbing" | "concurrency">> & {
   readonly size: PoolSize;
   readonly data: ThreadData;
-  /** Chunks that are there, also those that wait for a thread. */
+  /** Number of chunks, including those that wait for a thread. */
   readonly chunks: () => number;
-  /** Threads that take chunks, or will once they have started. */
+  /** Number of threads that take chunks, or will once they have started. */
   readonly usable: () => number;
-  /** Whether the thread takes what is posted to it at once: it has started, and nothing blocks it. */
+  /** Whether the thread takes a chunk at once: it has started, and nothing blocks it. */
   readonly isOpen: (threadId: number) => boolean;
-  /** The chunk of the slot is posted to the thread. */
+  /** Called when the chunk of the slot is posted to the thread. */
   readonly onPosted: (slot: number, threadId: number) => void;
   readonly onMessage: (message: ThreadMessage) => void;
-  /** A thread is gone, whatever the reason; it may still be among the threads. */
+  /** Called when a thread has ended for any reason; it may still be in the list of threads. */
   readonly onGone: (threadId: number) => void;
   readonly onError: (error: unknown) => void;
 };
@@ -50,13 +50,13 @@ const cpuNice = 5;
 
 const nothing = () => {};
 
-/** A thread as piscina shows it to whoever places tasks. */
+/** A thread as piscina passes it to its load balancer. */
 type Candidate = Parameters<NonNullable<Piscina["options"]["loadBalancer"]>>[1][number];
 
 export function createPoolThreads(parts: PoolThreadsParts): PoolThreads {
   const { work, concurrency, size, data, idleMs, isProbing, isOpen, onPosted } = parts;
   const kept = () => Math.max(size.bounds().min, isProbing ? 1 : 0);
-  const parks = work === "cpu" && data.resources.length === 0; // connections live on between jobs
+  const parks = work === "cpu" && data.resources.length === 0; // connections need the event loop between jobs
   const threads = new Piscina({
     filename: new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url).href,
     minThreads: kept(),
@@ -75,20 +75,20 @@ export function createPoolThreads(parts: PoolThreadsParts): PoolThreads {
   let endProbe = nothing;
   let isRetired = false;
 
-  /** A chunk that finds no room starts a thread, unless those that are starting will have room for it. */
+  /** Sets the bounds of piscina so that a chunk without room starts a thread, unless starting threads will have room for it. */
   function bound(): void {
     const missing = Math.max(Math.ceil(parts.chunks() / concurrency) - parts.usable(), 0);
     threads.options.maxThreads = Math.min(threads.threads.length + missing, size.capacity());
   }
 
   /**
-   * The thread with the fewest tasks, of those within the target, as far as they have room; those that take nothing at
-   * present come last. Piscina's own way of placing would keep a thread for one task, since each has a signal here.
+   * Chooses the thread with the fewest tasks among those within the target that have room; blocked threads come last.
+   * Piscina's default would reserve a thread for each task, because each has a signal here.
    */
   function place(task: PiscinaTask, candidates: readonly Candidate[]): Candidate | null {
     const open = candidates.filter(({ id }) => isOpen(id));
     const options = task[queueOptionsSymbol] as { readonly slot: number } | null;
-    const room = options ? concurrency : 1; // what is no chunk is for a thread that has none
+    const room = options ? concurrency : 1; // a probe goes to a thread without chunks
     const within = open.slice(0, size.capacity());
     const chosen = leastBusy(within, room) ?? leastBusy(open, room) ?? leastBusy(candidates, room);
     if (chosen && options) onPosted(options.slot, chosen.id);
@@ -108,12 +108,12 @@ export function createPoolThreads(parts: PoolThreadsParts): PoolThreads {
     return chosen;
   }
 
-  /** Each idle thread takes one; for those beyond them threads start, while there are fewer than may be. */
+  /** Runs probes: each idle thread takes one, and threads start for the rest, up to the bound. */
   function runNothing(times: number): void {
     threads.options.maxThreads = size.capacity();
     for (let run = 0; run < times; run += 1) {
-      // the signal keeps it out of the queue in which piscina would hold chunks back behind it, though threads have room for them
-      void threads.run(noChunk, { signal: signalFor(nothing) }).catch(nothing); // its thread ended meanwhile
+      // with a signal, a waiting probe does not block the chunks behind it in piscina's queue
+      void threads.run(noChunk, { signal: signalFor(nothing) }).catch(nothing); // its thread has ended
     }
   }
 
@@ -122,7 +122,7 @@ export function createPoolThreads(parts: PoolThreadsParts): PoolThreads {
     withId: (id) => threads.threads.find(({ threadId }) => threadId === id),
     run(chunk, take) {
       bound();
-      // piscina takes a list of buffers, unlike its types
+      // piscina accepts a list of buffers, despite its types
       return threads.run(
         { ...chunk, [queueOptionsSymbol]: chunk },
         { signal: signalFor(take), transferList: handedOver(chunk) as never },
@@ -140,7 +140,7 @@ export function createPoolThreads(parts: PoolThreadsParts): PoolThreads {
       const forget = () => {
         if (endProbe === own) endProbe = nothing;
       };
-      void threads.run(noChunk, { signal }).then(forget, forget); // it rejects when its thread dies or another takes its place
+      void threads.run(noChunk, { signal }).then(forget, forget); // rejects when its thread dies or another probe replaces it
     },
     endProbe: () => endProbe(),
     setTarget(workers) {
@@ -153,7 +153,7 @@ export function createPoolThreads(parts: PoolThreadsParts): PoolThreads {
       bound();
       if (isRetired || kept() === before) return;
       threads.options.minThreads = kept();
-      // piscina starts what is missing when a run asks for it, and the idle time of a thread begins at the end of a run
+      // piscina starts missing threads only for a run, and restarts a thread's idle time after one
       runNothing(threads.idleThreads + Math.max(kept() - threads.threads.length, 0));
     },
     retire() {
@@ -164,12 +164,12 @@ export function createPoolThreads(parts: PoolThreadsParts): PoolThreads {
   };
 }
 
-/** Piscina counts one that has a signal as endless, for it expects no others beside it. */
+/** The number of tasks of a thread. Piscina counts a task with a signal as infinite, because it runs such tasks alone. */
 function tasksOf({ isRunningAbortableTask, currentUsage }: Candidate): number {
   return isRunningAbortableTask ? 1 : currentUsage;
 }
 
-/** All of an AbortSignal that piscina needs to end a thread; a real one for each chunk would cost more. */
+/** The minimal AbortSignal that piscina needs to terminate a thread; a real one for each chunk would cost more. */
 function signalFor(take: (end: () => void) => void) {
   return { once: (_: string, end: () => void) => take(end), off() {}, removeListener() {} };
 }

@@ -1,38 +1,38 @@
 /**
- * The text of a thrown value: one sentence with its causes and parts, and where it was thrown. Anything can be thrown, so
- * each property is read with care, and all of it is bounded. None of this throws.
+ * Describes a thrown value: one sentence with its causes and parts, and a stack. Any value can be thrown, so each
+ * property is read defensively, and everything is bounded. None of this throws.
  */
 import { types } from "node:util";
 import { cut, read, textOf } from "./sanitize.ts";
 
 export type Thrown = {
-  /** At most 4096 characters; the last says that it was cut. */
+  /** At most 4096 characters; a truncated one ends with an ellipsis. */
   readonly message: string;
-  /** At most 2000 characters. Undefined when nothing is known of the place. */
+  /** At most 2000 characters. Undefined: unknown. */
   readonly stack: string | undefined;
 };
 
 export const maxMessageChars = 4096;
 export const maxStackChars = 2000;
-/** Causes of causes, and parts of them, that are followed. */
+/** Bound on the depth of causes and parts. */
 const maxDepth = 5;
-/** Parts of one AggregateError that are named. */
+/** Bound on the named parts of one AggregateError. */
 const maxParts = 5;
-/** Lines of the stack: of the error itself, and of each cause and part. */
+/** Bound on stack lines: of the error itself, and of each cause or part. */
 const maxFrames = { own: 8, others: 4 };
 const maxFrameChars = 300;
-/** Lines of a stack that are looked at. */
+/** Bound on the lines of a stack that are read. */
 const maxLines = 50;
 const maxTitleChars = 200;
 
-/** An error and those that it was made of. */
+/** An error with its causes and parts. */
 type Description = {
   readonly name: string;
-  /** Its own text, never empty. */
+  /** The error's own text, never empty. */
   readonly text: string;
   readonly frames: readonly string[];
   readonly parts: readonly Description[];
-  /** Parts that are not named. */
+  /** Number of parts that are not named. */
   readonly moreParts: number;
   readonly cause: Description | undefined;
 };
@@ -71,7 +71,7 @@ function describe(error: unknown, above: readonly unknown[]): Description {
   };
 }
 
-/** Its name stands for an error without a message. Its code is added unless it is named already. */
+/** The error's message, or its name if it has none. Its code is appended unless the text contains it. */
 function ownText(error: unknown, name: string): string {
   if (error === "") return "an empty text";
   if (typeof error !== "object" || error === null) return textOf(error, maxMessageChars);
@@ -108,7 +108,7 @@ function stackLines({ name, text, frames, parts, cause }: Description, role: str
   return [role + cut(title, maxTitleChars), ...frames.slice(0, max).map((frame) => `    ${frame}`), ...others];
 }
 
-/** Frames of the worker, and of the errors it offers to tasks, are not about the task. */
+/** Frames to omit: those of the worker, and of the errors that it offers to tasks. */
 const ownFrames = [
   new URL("./worker.", import.meta.url).href,
   new URL("./task.", import.meta.url).href,
@@ -122,7 +122,7 @@ function framesOf(error: unknown): string[] {
   if (typeof stack !== "string") return [];
   const message = read(error, "message");
   const place = typeof message === "string" ? stack.indexOf(message) : -1;
-  const start = place === -1 ? 0 : place + String(message).length; // a message may have lines that look like frames
+  const start = place === -1 ? 0 : place + String(message).length; // skips the message, whose lines may look like frames
   const frames: string[] = [];
   for (const line of stack.slice(start).split("\n", maxLines)) {
     if (frames.length === maxFrames.own) break;
@@ -133,7 +133,7 @@ function framesOf(error: unknown): string[] {
   return frames;
 }
 
-/** A proxy may throw when it is asked. */
+/** Guarded, because a proxy may throw. */
 function isError(value: object): boolean {
   try {
     return types.isNativeError(value) || value instanceof Error;
@@ -142,7 +142,7 @@ function isError(value: object): boolean {
   }
 }
 
-/** Its code is a bare number, and its name repeats it. */
+/** The code of a DOMException is a number that its name repeats. */
 function isDomException(value: object): boolean {
   try {
     return value instanceof DOMException;

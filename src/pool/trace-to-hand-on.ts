@@ -1,10 +1,10 @@
-/** What `ctx.trace` gives. */
+/** The trace context of `ctx.trace`. */
 import { attemptSpanId, childSpanId, traceOf, traceparentOf, type TraceContext } from "../job/trace.ts";
 import type { ChunkJob } from "./chunk.ts";
 
 /**
- * `span`: the index of the task's span that whatever it calls stands under; -1: the attempt itself; undefined: this server
- * exports nothing, so the trace goes on from the caller's span, for the attempt's would be missing in it.
+ * `span`: the index of the task's span to use as the parent; -1: the attempt itself; undefined: this server exports no
+ * spans, so the caller's span is the parent, because the attempt's span would be missing in the trace.
  */
 export function traceToHandOn(job: Pick<ChunkJob, "id" | "fence" | "trace">, span: number | undefined): TraceContext {
   const { id, fence, trace: stored } = job;

@@ -1,6 +1,6 @@
 /**
- * The entry of a worker thread: loads its pool's tasks once, then runs chunks of jobs. Whatever a task does, an outcome
- * comes back for every job of the chunk that began, as data.
+ * Entry point of a worker thread: loads its pool's tasks once, then runs chunks of jobs. Whatever a task does, it
+ * returns an outcome, as data, for every job of the chunk that started.
  */
 import { MessageChannel, parentPort, threadId, workerData } from "node:worker_threads";
 import { systemClock as clock, takeOrigin } from "../clock.ts";
@@ -39,7 +39,7 @@ type Runnable = Loaded & {
   readonly timeoutMs: number;
 };
 
-// piscina hands its own data in front of ours
+// piscina puts its own data in front of ours
 const thread = (Array.isArray(workerData) ? workerData.at(-1) : workerData) as ThreadData;
 
 async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<PackedOutcomes | undefined>> {
@@ -50,7 +50,7 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<Packed
   for (const output of [process.stdout, process.stderr]) boundOutput(output);
   let isReady = false;
   let loading: string | undefined;
-  /** Of the chunks under way: what is not reported yet. */
+  /** Unreported outcomes of the running chunks. */
   const underWay = new Set<EarlyOutcomes>();
   const fail = endAtFaults((fault) => {
     for (const early of underWay) early.flush();
@@ -69,7 +69,7 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<Packed
     tasks.set(name, { ...(await loadTask({ name, file, resources, fail })), settings, timeoutMs });
   }
   loading = undefined;
-  await new Promise((resolve) => setImmediate(resolve)); // what the files left behind and fails at once fails before a job is here
+  await new Promise((resolve) => setImmediate(resolve)); // immediate failures of code that the files started happen before any job runs
   saveCompiledCode();
   const pulse = createPulse();
   const beating = thread.concurrency > 1 ? createBeating(pulse) : undefined;
@@ -89,7 +89,7 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<Packed
   post({ kind: "ready", thread: threadId, pulse });
   return async (chunk) => {
     if (chunk === noChunk) {
-      await new Promise((resolve) => setImmediate(resolve)); // what was posted to this thread is handled first
+      await new Promise((resolve) => setImmediate(resolve)); // lets this thread handle pending messages
       return undefined;
     }
     const { slot, jobs } = chunk;
@@ -122,13 +122,13 @@ type TaskToLoad = {
   readonly fail: (error: unknown) => never;
 };
 
-/** A thread that cannot load a task ends: the import may succeed in the next one, and never again in this one. */
+/** A thread that cannot load a task ends: a failed import stays failed in this thread, but may succeed in the next one. */
 async function loadTask({ name, file, resources, fail }: TaskToLoad): Promise<Loaded> {
   try {
     const origin = { task: name, id: null };
     const exported = await runAs(origin, () => importTask(file));
     if (exported.kind === "task" && exported.task.name === name) return loadedOf(exported.task, resources);
-    throw new Error("the file is no longer that of this task: restart the server");
+    throw new Error("the file has changed since the server started: restart the server");
   } catch (error) {
     return fail(error);
   }
@@ -166,9 +166,9 @@ async function runJob(
 ): Promise<ChunkOutcome | null> {
   const { flags, pulse, index, startMs } = place;
   const { seq, id, task, attempt, fence, trace, expiresAt } = job;
-  const { definition, input, output, settings, timeoutMs, uses } = tasks.get(task) as Runnable; // the pool sends only tasks that it was given
+  const { definition, input, output, settings, timeoutMs, uses } = tasks.get(task) as Runnable; // the pool only sends tasks that this thread has loaded
   const startedAt = clock.exactNow();
-  if (startedAt >= expiresAt) withdraw(flags, index, "expired"); // it passed while the job waited for its neighbours
+  if (startedAt >= expiresAt) withdraw(flags, index, "expired"); // the deadline passed while the job waited in its chunk
   if (!begin(flags, index, startedAt)) return null;
   const deadlineAt = Math.min(Math.floor(startedAt) + (job.timeoutMs ?? timeoutMs), expiresAt);
   const origin = { task, id, seq, attempt, fence, trace };
@@ -177,14 +177,14 @@ async function runJob(
   enterCode(pulse, job);
   try {
     const decoded = decodeInput(input, ownInput(job)) as never;
-    context.task.throwIfCancelled(); // a first input takes milliseconds to decode, and a large one more
+    context.task.throwIfCancelled(); // decoding a first or a large input takes milliseconds
     if (uses) {
       isUsing = true;
       leaveCode(pulse);
       context.provide(await uses.begin(context.task.signal));
       enterCode(pulse, job);
     }
-    // what it returns may begin its work only when it is waited for, so that happens as its own too
+    // awaited inside, too: a returned thenable may start its work only when it is awaited
     const running = runAs(origin, () => Promise.resolve(definition.run(decoded, context.task)));
     leaveCode(pulse);
     const returned = await running;
@@ -195,7 +195,7 @@ async function runJob(
     return withRest([startedAt, clock.monotonicMs() - startMs, encoded, null], job, left);
   } catch (error) {
     enterCode(pulse, job);
-    const failure = failureOf(error); // while the job still counts as running: an error may have getters that never return
+    const failure = failureOf(error); // while the job still counts as running, because an error may have getters that never return
     const left = context.end();
     const fault = end(flags, index) ?? failure;
     return withRest([startedAt, clock.monotonicMs() - startMs, null, fault], job, left);
@@ -205,20 +205,20 @@ async function runJob(
   }
 }
 
-/** A copy: a task may keep its input, and the view would keep the inputs of all jobs of the chunk. */
+/** Copies the input: a task may keep it, and a view would keep the inputs of the whole chunk in memory. */
 function ownInput({ input }: ChunkJob): Payload | null {
   return input && { ...input, bytes: new Uint8Array(input.bytes) };
 }
 
-/** Most jobs report no progress and record no spans, and their outcomes stay as short as they can be. */
+/** Appends progress and spans. Most jobs have none, so their outcomes stay short. */
 function withRest(outcome: ChunkOutcome, job: ChunkJob, left: AttemptEnd | undefined): ChunkOutcome {
   if (!left) return outcome;
   const [startedAt, tookMs, output, fault] = outcome;
-  return [startedAt, tookMs, output, fault, left.progress, isSeen(job, fault) ? left.spans : undefined];
+  return [startedAt, tookMs, output, fault, left.progress, isExported(job, fault) ? left.spans : undefined];
 }
 
 /** Spans are exported when the job's trace is sampled, and when the attempt fails. */
-function isSeen({ trace }: ChunkJob, fault: ChunkOutcome[3]): boolean {
+function isExported({ trace }: ChunkJob, fault: ChunkOutcome[3]): boolean {
   if (trace && isSampled(trace)) return true;
   return fault !== null && fault !== "cancelled" && fault !== "released";
 }

@@ -1,4 +1,4 @@
-/** Where the store's file is, and whether there is room for it. */
+/** The folder of the store's file, and the watch on its disk space. */
 import { mkdir, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Config } from "../config.ts";
@@ -11,20 +11,23 @@ import {
 import { messageOf, StartError } from "../errors.ts";
 import type { Store } from "../store/store.ts";
 
-/** Makes the data folder when it is missing. Resolves with what `openStore` takes: the file's path, or `memory`. */
+/** Creates the data folder if it is missing. Resolves with the argument of `openStore`: the file's path, or `memory`. */
 export async function prepareStore({ store, dataDir }: Config): Promise<string> {
   if (store === "memory") return "memory";
   try {
     await makeFolder(dataDir);
   } catch (error) {
     throw new StartError(
-      `the data folder ${dataDir} cannot be made: ${messageOf(error)}: choose another with --data-dir`,
+      `the data folder ${dataDir} cannot be created: ${messageOf(error)}: choose another with --data-dir`,
     );
   }
   return join(dataDir, "millpond.sqlite");
 }
 
-/** With the folders above it. Not by `recursive`: on a file system without folders of one's own, such as /proc, that never ends. */
+/**
+ * Creates a folder and its parents. Not by `recursive`, which never returns on file systems where folders cannot be
+ * created, such as /proc.
+ */
 async function makeFolder(path: string): Promise<void> {
   try {
     await mkdir(path, { mode: 0o700 });
@@ -37,7 +40,7 @@ async function makeFolder(path: string): Promise<void> {
   }
 }
 
-/** A store in memory fills no disk. */
+/** No watch for a store in memory. */
 export function watchDisk(
   { store: kind, dataDir, limits }: Config,
   {

@@ -1,19 +1,21 @@
-/** Follows folders, each without those below it: that works on every system, and leaves `node_modules` alone. */
+/** Watches folders without their subfolders: that works on every system, and excludes `node_modules`. */
 import { type FSWatcher, watch } from "node:fs";
 import { dirname } from "node:path";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 
 export type FolderWatch = {
-  /** Follows these folders and no others; of one that does not exist, the nearest above it that does. Safe to repeat. */
+  /** Watches exactly these folders; for a missing one, its nearest existing parent. Safe to repeat. */
   follow(folders: ReadonlySet<string>): void;
   stop(): void;
 };
 
-/** Systems have a bound on what can be followed, which all programs share. */
+/** Bound on watched folders: the system has a limit that all programs share. */
 const maxFolders = 1_000;
 
-/** `onEvent`: something in one of the folders may have changed. It keeps no process alive. */
+/**
+ * `onEvent`: something in one of the folders may have changed. Does not keep the process alive.
+ */
 export function createFolderWatch(onEvent: () => void, log: Log): FolderWatch {
   let watchers: readonly FSWatcher[] = [];
   const reported = new Set<string>();
@@ -27,7 +29,7 @@ export function createFolderWatch(onEvent: () => void, log: Log): FolderWatch {
   function open(folder: string): FSWatcher | undefined {
     try {
       const watcher = watch(folder, { persistent: false }, onEvent);
-      return watcher.on("error", onEvent); // the folder is gone: it is looked for again
+      return watcher.on("error", onEvent); // the folder is gone: the next `follow` watches its parent
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT" && dirname(folder) !== folder)
         return open(dirname(folder));
@@ -40,13 +42,14 @@ export function createFolderWatch(onEvent: () => void, log: Log): FolderWatch {
     follow(folders) {
       const former = watchers;
       const wanted = [...folders];
-      // all of them again: one that was removed and made again is another folder
+      // all of them again: a folder that was removed and created again needs a new watch
       watchers = wanted
         .slice(0, maxFolders)
         .map(open)
         .filter((watcher) => watcher !== undefined);
       for (const watcher of former) watcher.close();
-      if (wanted.length > maxFolders) reportOnce(wanted[maxFolders] as string, `${maxFolders} others are watched`);
+      if (wanted.length > maxFolders)
+        reportOnce(wanted[maxFolders] as string, `the limit of ${maxFolders} watched folders is reached`);
     },
     stop() {
       for (const watcher of watchers) watcher.close();

@@ -1,4 +1,4 @@
-/** The two ways into the server, over the same services. */
+/** The two front ends of the server, over the same services. */
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
 import type { Readiness } from "../engine/upkeep/readiness.ts";
@@ -34,16 +34,17 @@ export type FrontEndParts = {
 
 export type FrontEnds = { readonly grpc: FrontEnd; readonly http: FrontEnd };
 
-/** How long connections may take to close once nothing more is to be sent. */
+/** How long connections may take to close once everything is sent. */
 const closeMs = 2_000;
-/** A silent connection is cut after half a minute at most. */
+/** A dead connection is cut after half a minute at most. */
 const keepalive = { keepaliveMs: 20_000, keepaliveTimeoutMs: 10_000 };
 
-/** The log's text about requests that are cut. */
+/** Log messages for requests that were cut off. */
 const cutTexts: { readonly [R in CutReason]: string } = {
-  stalled: "requests that made no progress within slowSenderMs were cut",
-  fragmented: "requests that came in a huge number of tiny pieces were cut",
-  crowded_out: "requests were cut on the connections that held most, because limits.requestMiB was exceeded",
+  stalled: "requests that made no progress within slowSenderMs were cut off",
+  fragmented: "requests that arrived in too many tiny pieces were cut off",
+  crowded_out:
+    "requests on the connections that held the most memory were cut off, because limits.requestMiB was exceeded",
 };
 
 export function createFrontEnds({
@@ -95,7 +96,7 @@ export function createFrontEnds({
   pages.set("/", createFrontPage({ version, services, tasks, pages, grpcAddress }));
   const http = createConnectFrontEnd(services, {
     ...{ ...config.http, ...common, pages, grpcAddress },
-    onHttp2: () => cuts.add(`connections to the HTTP port spoke HTTP/2: native gRPC is on ${grpcAddress()}`),
+    onHttp2: () => cuts.add(`connections to the HTTP port used HTTP/2: native gRPC is on ${grpcAddress()}`),
   });
   const grpc: FrontEnd = createGrpcFrontEnd(services, { ...config.grpc, ...common, webAddress: http.address });
   return { grpc, http };

@@ -1,6 +1,6 @@
 /**
- * Collects garbage when the server has become idle: V8 waits with it until there is more, and an idle server would keep the
- * 30 MiB that its start left behind, and what a burst of jobs did, for as long as nothing happens.
+ * Collects garbage when the server has become idle: V8 only collects when more is allocated, so an idle server would
+ * keep the 30 MiB of garbage of its start, and that of a burst of jobs, indefinitely.
  */
 import { type EventLoopUtilization, performance } from "node:perf_hooks";
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
@@ -12,23 +12,29 @@ export type IdleCollectionParts = {
   readonly clock: Clock;
   /** Default: that of this thread's event loop. */
   readonly utilization?: (since?: EventLoopUtilization) => EventLoopUtilization;
-  /** Default: the heap that this thread uses, garbage included. */
+  /** Default: the heap size of this thread, garbage included. */
   readonly heapBytes?: () => number;
-  /** Takes 0.1 s, and with a large heap seconds, in which the thread does nothing else. Default: that of V8. */
+  /** Blocks the thread for 0.1 s, and with a large heap for seconds. Default: that of V8. */
   readonly collect?: () => void;
 };
 
 const everyMs = 5_000;
-/** How long the loop must have been idle. The first time, after the start, one look is enough. */
+/** How long the event loop must have been idle. After the start, one idle check is enough. */
 const idleMs = 30_000;
-/** The least time between two collections: load that comes and goes does not pay for them again and again. */
+/** Shortest time between two collections, so that intermittent load does not pay for many of them. */
 const pauseMs = 300_000;
-/** A larger heap is left to V8, which collects in steps: all at once takes 0.3 s of the processor with 211 MiB in use, seconds with 731. */
+/**
+ * Larger heaps are left to V8, which collects in steps: collecting at once takes 0.3 s of CPU time with 211 MiB in use,
+ * and seconds with 731 MiB.
+ */
 const maxHeapBytes = 100 * 2 ** 20;
-/** Of the time since the last look. A loop that was busy for less is idle: what it left behind is little. */
+/** Share of the time since the last check. A loop that was busy for less counts as idle, because it leaves little garbage. */
 const idleShare = 0.05;
 
-/** From `start` to `stop`: once after each time in which the event loop was busy, the start of the process being the first, within the bounds above. */
+/**
+ * From `start` to `stop`, collects once after each busy period of the event loop (the first is the start of the
+ * process), within the bounds above.
+ */
 export function createIdleCollection({
   clock,
   utilization = performance.eventLoopUtilization,
@@ -59,7 +65,7 @@ export function createIdleCollection({
   return createLoop({ name: "idle collection", clock, everyMs, round });
 }
 
-/** Only the last resort also makes the young generation small again. */
+/** Only a last-resort collection also shrinks the young generation. */
 function collectGarbage(): void {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as NodeJS.GCFunction;

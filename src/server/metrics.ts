@@ -1,4 +1,4 @@
-/** Brings into the registry of metrics what the parts of the server know that know nothing of it. */
+/** Registers metrics of parts that do not know the registry. */
 import type { DiskWatermark } from "../engine/admit/disk-watermark.ts";
 import { notReadyReasons, type Readiness } from "../engine/upkeep/readiness.ts";
 import type { Registry } from "../metrics/registry.ts";

@@ -1,4 +1,4 @@
-/** The pools of the configuration: for each one of threads, and one of processes for its suspects. */
+/** Creates the pools of the configuration: each has one of threads, and one of processes for its suspects. */
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
 import type { Log } from "../log.ts";
@@ -11,21 +11,24 @@ import type { LoadedTasks } from "../pool/tasks.ts";
 export type ServerPools = {
   readonly pools: readonly ThreadPool[];
   readonly isolated: readonly Pool[];
-  /** Tells the pools that there are other tasks now. Only where `watch` is set. */
+  /** Makes the pools use the current tasks. Only with `watch`. */
   reload(): void;
 };
 
 export type ServerPoolsParts = Pick<PoolOptions, "isTraced" | "resourceHost"> & {
   readonly config: Config;
-  /** Those that are served now. */
+  /** The tasks that are served now. */
   readonly loaded: () => LoadedTasks;
   readonly clock: Clock;
   readonly log: Log;
 };
 
-/** Most suspects of a pool that run at once, each in a process of its own: a small machine has enough memory for them. */
+/**
+ * Bound on the suspects of a pool that run at once, each in a process of its own, so that the memory of a small machine
+ * suffices.
+ */
 const maxProcesses = 4;
-/** What a message needs besides its largest part. */
+/** Room in a message besides its largest part. */
 const messageSlackBytes = 64 * 1024;
 const builtInTasks = new URL("../tasks/", import.meta.url).href;
 
@@ -62,14 +65,14 @@ function codeOf(pool: string, { tasks, sources }: LoadedTasks): PoolCode {
   return { tasks: [...tasks.values()].filter((task) => task.pool === pool), sources };
 }
 
-/** Whether its threads probe resources; those of built-in tasks only where they are configured. */
+/** Whether the pool's threads probe resources; those of built-in tasks only if they are configured. */
 function hasProbes({ tasks }: PoolCode, { resources: configured }: Config): boolean {
   return tasks.some(({ file, resources }) =>
     resources.some(({ name, hasProbe }) => hasProbe && (name in configured || !file.startsWith(builtInTasks))),
   );
 }
 
-/** A pool that has built-in tasks only, before and after, keeps its threads. */
+/** A pool that only has built-in tasks before and after keeps its threads. */
 function reloadOf(pool: ReloadablePool, code: () => PoolCode): () => void {
   const hasUsers = ({ tasks }: PoolCode) => tasks.some(({ file }) => !file.startsWith(builtInTasks));
   let had = hasUsers(code());

@@ -10,10 +10,12 @@ import type { Profiler } from "../profile.ts";
 import { createProfileFolder } from "../telemetry/profile-folder.ts";
 import { createProfiler, type ProfilerParts } from "../telemetry/profiler.ts";
 
-/** What a signal asks for. */
+/** Duration of a profile that a signal requests. */
 const signalMs = 10_000;
 
-/** `storeThreads`: none where the store is in memory. */
+/**
+ * `storeThreads`: none if the store is in memory.
+ */
 export function createServerProfiler(
   { store, dataDir }: Pick<Config, "store" | "dataDir">,
   {
@@ -38,6 +40,6 @@ export async function profileAll(profiler: Profiler, log: Log): Promise<void> {
   try {
     await profiler.profile({ kind: "cpu", target: "", durationMs: signalMs }, new AbortController().signal);
   } catch (error) {
-    log.warn({ error: messageOf(error) }, "no profile is taken");
+    log.warn({ error: messageOf(error) }, "the profile could not be taken");
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Reloads the users' tasks when a file of theirs changes: for development. The files are those of the tasks folder and all
- * that they import, but for packages. Tasks that are faulty change nothing: those of before are served until they are good.
+ * Reloads users' tasks when one of their files changes, for development. Watches the files of the tasks folder and
+ * everything they import, except packages. If the new tasks are faulty, the previous ones stay in use.
  */
 import { realpath, stat } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -21,35 +21,35 @@ export type Reload =
 
 export type ReloaderParts = {
   readonly folder: string;
-  /** What was read by the load before the start. */
+  /** The files that the first load has read. */
   readonly sources: Sources;
-  /** Loads the folder, and puts what it reads into this map, also when it rejects. */
+  /** Loads the folder, and adds the files it reads to this map, even if it rejects. */
   readonly load: (sources: Map<string, Source>) => Promise<LoadedTasks>;
-  /** Takes over what was loaded and is good. */
+  /** Replaces the served tasks by valid ones. */
   readonly replace: (loaded: LoadedTasks) => void;
   readonly onReload: (reload: Reload) => void;
   readonly clock: Clock;
   readonly log: Log;
 };
 
-/** What a load was made of, whatever came of it. */
+/** The files of a load, successful or not. */
 type LoadedFiles = { readonly files: Files; readonly sources: Sources };
-/** Those that may hold tasks, by the paths that modules have. Undefined: the folder cannot be read. */
+/** Paths of files that may contain tasks. Undefined: the folder cannot be read. */
 type Files = readonly string[] | undefined;
 
-/** An editor, or a checkout, writes several times: nothing is loaded before there was no change for so long, */
+/** Editors and checkouts write several times: the tasks are loaded once there was no change for this long, */
 const quietMs = 100;
-/** or changes have gone on for so long. */
+/** or changes have continued for this long. */
 const longestMs = 2_000;
 
 export function createReloader(parts: ReloaderParts): Service {
   const { folder, clock } = parts;
   const folders = createFolderWatch(hint, parts.log);
   let last: LoadedFiles = { files: [], sources: parts.sources };
-  /** Since when there are changes that were not looked at. */
+  /** When the first unhandled change was noticed. */
   let sinceMs: number | undefined;
   let cancelTimer = () => {};
-  let looking: Promise<void> | undefined;
+  let checking: Promise<void> | undefined;
   let isStopped = false;
 
   function hint(): void {
@@ -58,17 +58,17 @@ export function createReloader(parts: ReloaderParts): Service {
     sinceMs ??= nowMs;
     cancelTimer();
     cancelTimer = clock.after(Math.max(Math.min(quietMs, sinceMs + longestMs - nowMs), 0), () => {
-      if (looking) return; // it polls again when it is done
+      if (checking) return; // it checks again when it is done
       sinceMs = undefined;
-      looking = look().finally(() => {
-        looking = undefined;
+      checking = check().finally(() => {
+        checking = undefined;
         if (sinceMs !== undefined) hint();
       });
     });
   }
 
-  async function look(): Promise<void> {
-    folders.follow(foldersOf(last)); // before looking: what changes from now on is an event
+  async function check(): Promise<void> {
+    folders.follow(foldersOf(last)); // before checking, so that later changes are events
     const changed = await changesSince(last);
     if (changed.length === 0 || isStopped) return;
     const sources = new Map<string, Source>();
@@ -76,14 +76,14 @@ export function createReloader(parts: ReloaderParts): Service {
     const loaded = await parts.load(sources).catch((error: unknown) => messageOf(error));
     last = { files, sources };
     folders.follow(foldersOf(last));
-    if ((await changesSince(last)).length > 0) hint(); // a folder that was not followed before gave no event
+    if ((await changesSince(last)).length > 0) hint(); // a folder that was not watched before emitted no event
     if (typeof loaded === "string") return parts.onReload({ kind: "faulty", changed, why: loaded });
     if (isStopped) return loaded.stop();
     parts.replace(loaded);
     parts.onReload({ kind: "reloaded", changed, tasks: [...loaded.tasks.keys()] });
   }
 
-  /** Paths of files that came, went, or were written. */
+  /** Paths of files that were added, removed or written. */
   async function changesSince({ files, sources }: LoadedFiles): Promise<readonly string[]> {
     const now = await filesIn(folder);
     const changed = new Set(now?.filter((path) => !files?.includes(path)));
@@ -114,7 +114,7 @@ export function createReloader(parts: ReloaderParts): Service {
       isStopped = true;
       cancelTimer();
       folders.stop();
-      await looking;
+      await checking;
     },
   };
 }

@@ -1,4 +1,4 @@
-/** How far the pools may grow: by the configuration, the cores, and the memory of the container or the machine. */
+/** How far the pools may grow, given the configuration, the cores, and the memory of the container or the machine. */
 import { totalmem } from "node:os";
 import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
@@ -9,13 +9,13 @@ import type { Log } from "../log.ts";
 import type { Pool } from "../pool/pool.ts";
 
 const mebibyte = 2 ** 20;
-/** Of the container's limit or the machine's memory. The rest is for what is no part of the process: child processes, the kernel. */
+/** Share of the container's limit or the machine's memory. The rest is for child processes and the kernel. */
 const share = 0.9;
 
-/** Bounds on the workers of the pools, and a warning of those in force that do not fit into memory. */
+/** Bounds on the workers of the pools, and a warning if the current ones do not fit into memory. */
 export type Scaling = EngineParts["scaling"] & { warnOfMisfit(): void };
 
-/** No worker may have started yet: what the process has now is what the workers cannot have. */
+/** Call it before any worker starts: the memory that the process uses now is not available to workers. */
 export function scalingOf(
   { autoscale, pools: configured }: Pick<Config, "autoscale" | "pools">,
   { pools, clock, log }: { readonly pools: readonly Pool[]; readonly clock: Clock; readonly log: Log },
@@ -45,7 +45,10 @@ export function scalingOf(
   };
 }
 
-/** `limitMiB`: as it is configured; null: it follows from the container or the machine. The limit may change while the server runs. */
+/**
+ * `limitMiB`: the configured limit; null: derived from the container or the machine, and may change while the server
+ * runs.
+ */
 export function readMemory(limitMiB: number | null): Memory {
   const usedBytes = process.memoryUsage.rss();
   return {
@@ -54,15 +57,19 @@ export function readMemory(limitMiB: number | null): Memory {
   };
 }
 
-/** `constrained`: what the container allows, of cgroup v1 or v2: 0, or more than there is, when it allows everything. */
+/**
+ * `constrained`: the limit of cgroup v1 or v2; 0, or more than the machine has, means no limit.
+ */
 export function ownLimit(constrained: number, total: number): number {
   return Math.floor(share * (constrained > 0 ? Math.min(constrained, total) : total));
 }
 
-/** What an operator has to know of pools that do not fit into memory; undefined: they fit. */
+/** A warning for operators that the pools do not fit into memory. */
 export type Misfit = { readonly message: string; readonly fields: { readonly [name: string]: unknown } };
 
-/** `memory`: as it is without any worker. */
+/**
+ * `memory`: usage without any worker. Undefined: the pools fit.
+ */
 export function misfitOf(
   pools: { readonly [name: string]: Pick<Config["pools"][string], "minWorkers" | "maxWorkers"> },
   workerMiB: number,
@@ -81,15 +88,15 @@ export function misfitOf(
   if (usedBytes > limitBytes) {
     return misfit(
       "maxWorkers",
-      "the server needs more memory than its limit without any worker: no pool grows beyond its min or a first worker; raise autoscale.memoryMiB, or give the server more",
+      "the server uses more memory than its limit even without workers: no pool grows beyond its min or a first worker; raise autoscale.memoryMiB, or give the server more",
     );
   }
   if (needMiB("minWorkers") > limitMiB) {
     return misfit(
       "minWorkers",
-      "the pools do not fit into memory with the fewest workers: lower their min, or give the server more",
+      "the pools do not fit into memory even with their min workers: lower their min, or give the server more",
     );
   }
   if (needMiB("maxWorkers") <= limitMiB) return undefined;
-  return misfit("maxWorkers", "the pools do not fit into memory with the most workers: they stop growing before that");
+  return misfit("maxWorkers", "the pools do not fit into memory with their max workers: they stop growing before that");
 }

@@ -1,4 +1,4 @@
-/** The end of a server: running jobs get their time, are then asked to stop, and every wait has a bound. */
+/** Graceful shutdown: running jobs get time to finish, are then asked to stop, and every wait is bounded. */
 import type { Clock } from "../clock.ts";
 import type { Draining } from "../engine/upkeep/draining.ts";
 import { createSignal, type Service, stopAll } from "../lifecycle.ts";
@@ -7,12 +7,12 @@ import type { Pool } from "../pool/pool.ts";
 
 export type Shutdown = {
   /**
-   * Drains: running jobs get `drainMs`, then are asked to stop, and after `graceMs` their threads end and the jobs are given
-   * back. Resolves once every outcome is written, every result that is there is sent, and everything is let go of. After
-   * a failure of the store, which leaves nothing to wait for, it takes at most `failedMs`. Safe to repeat.
+   * Drains: running jobs get `drainMs`, then are asked to stop, and after `graceMs` their threads end and the jobs are
+   * given back. Resolves once every outcome is written, every available result is sent, and everything is closed. After
+   * a failure of the store there is nothing to wait for, and it takes at most `failedMs`. Safe to repeat.
    */
   stop(): Promise<void>;
-  /** Like `stop`, and skips what is left of `drainMs`. */
+  /** Like `stop`, but skips the rest of `drainMs`. */
   force(): Promise<void>;
 };
 
@@ -22,9 +22,11 @@ export type ShutdownParts = {
   readonly graceMs: number;
   readonly draining: Draining;
   readonly pools: readonly Pick<Pool, "releaseAll" | "destroy">[];
-  /** Its stop resolves once nothing runs any more and every outcome is written. */
+  /**
+   * `stop` resolves once no job runs and every outcome is written.
+   */
   readonly engine: Pick<Service, "stop">;
-  /** Tells all streams to send what there is and then to end. */
+  /** Makes all streams send what is available and then end. */
   readonly closeStreams: () => void;
   /** Everything that is stopped after the engine, in the order of its start. */
   readonly others: readonly Service[];
@@ -33,7 +35,7 @@ export type ShutdownParts = {
   readonly log: Log;
 };
 
-/** How long a stop takes at most once the store has failed. */
+/** Longest time of a stop once the store has failed. */
 const failedMs = 1_500;
 
 export function createShutdown(parts: ShutdownParts): Shutdown {
@@ -49,7 +51,7 @@ export function createShutdown(parts: ShutdownParts): Shutdown {
     failed.fire();
   });
 
-  /** Resolves with the first of these, and after `ms` in any case. */
+  /** Resolves with the first of these promises, after `ms` at the latest. */
   async function within(ms: number, ends: readonly Promise<unknown>[]): Promise<void> {
     const over = createSignal();
     const cancel = clock.after(ms, over.fire);
@@ -66,7 +68,7 @@ export function createShutdown(parts: ShutdownParts): Shutdown {
   }
 
   async function stop(): Promise<void> {
-    log.info({}, "draining: no more jobs are taken");
+    log.info({}, "draining: no more jobs are accepted or started");
     draining.start();
     await stopAll([
       ...parts.others,
@@ -76,7 +78,7 @@ export function createShutdown(parts: ShutdownParts): Shutdown {
     log.info({}, "stopped");
   }
 
-  /** Nothing that the failed store left behind is worth waiting for; the process is about to end. */
+  /** Stops without waiting long: after a failure of the store the process is about to end. */
   async function stopSoon(): Promise<void> {
     const stopped = stop();
     await Promise.race([stopped, failed.promise.then(() => within(failedMs, [stopped]))]);

@@ -1,4 +1,4 @@
-/** The tasks that are served, and what is made of them. */
+/** The tasks that are served, and the data derived from them. */
 import type { Log } from "../log.ts";
 import type { TaskChecks } from "../pool/checker/checks.ts";
 import type { LoadedTasks, Tasks } from "../pool/tasks.ts";
@@ -7,21 +7,21 @@ import { createLookups, type Lookups } from "../rpc/reflection/lookups.ts";
 import { ownFiles } from "../rpc/reflection/own-files.ts";
 import { type TypeRegistry, typesOf } from "../rpc/task-types.ts";
 
-/** Fits together: one set is always used as a whole. */
+/** One consistent set of tasks: it is always used as a whole. */
 export type TaskSet = LoadedTasks & {
   readonly types: TypeRegistry;
   readonly described: DescribedFiles;
   readonly lookups: Lookups;
 };
 
-/** The one place that knows which tasks are served now. */
+/** Holds the set of tasks that is served now. */
 export type ServedTasks = {
-  /** To be asked for each use: a reload replaces it. */
+  /** Call it for each use: a reload replaces the set. */
   current(): TaskSet;
   tasks(): Tasks;
-  /** Those of the current set. */
+  /** The checks of the current set. */
   readonly checks: TaskChecks;
-  /** From now on this set is served. What the one before still checks is answered. */
+  /** Serves this set from now on. Pending checks of the previous set are still answered. */
   replace(loaded: LoadedTasks): void;
   stop(): Promise<void>;
 };
@@ -48,6 +48,7 @@ export function createServedTasks(first: LoadedTasks, log: Log): ServedTasks {
 
 function taskSetOf(loaded: LoadedTasks, log: Log): TaskSet {
   const described = describeFiles(ownFiles, loaded.tasks);
-  for (const { task, why } of described.leftOut) log.warn({ task, why }, "reflection and ListTasks leave a type out");
+  for (const { task, why } of described.leftOut)
+    log.warn({ task, why }, "a type is omitted from reflection and ListTasks");
   return { ...loaded, described, types: typesOf(loaded.tasks), lookups: createLookups(described) };
 }

@@ -1,4 +1,4 @@
-/** Processor time of worker threads, for the advice on the size of pools. */
+/** CPU time of worker threads, for the advice on the size of pools. */
 import type { Worker } from "node:worker_threads";
 import type { Clock } from "../clock.ts";
 import { createSignal } from "../lifecycle.ts";
@@ -9,19 +9,19 @@ export type ThreadCpuParts = {
   readonly pools: readonly Pick<ThreadPool, "name" | "threads">[];
 };
 
-/** A thread answers between two pieces of JavaScript, so one inside a long native call does not. */
+/** How long a thread may take to answer: it does not while it is inside a native call. */
 const answerMs = 1_000;
 
 /**
- * What the threads of a pool took of the processors since the last call; of threads that ended since, nothing. What a thread
- * took that does not answer in time is counted when it does again.
+ * The CPU time of a pool's threads since the last call, without threads that have ended. The time of a thread that does
+ * not answer is counted once it answers again.
  */
 export function createThreadCpu({ clock, pools }: ThreadCpuParts): (pool: string) => Promise<number> {
   const counted = new WeakMap<Worker, number>();
-  /** Asked, and not asked again until they answer. */
+  /** Threads with a pending request: they are not asked again until they answer. */
   const silent = new WeakSet<Worker>();
 
-  /** Undefined: it has ended, or does not answer in time. */
+  /** Undefined if the thread has ended, or does not answer in time. */
   async function totalMs(thread: Worker): Promise<number | undefined> {
     if (silent.has(thread)) return undefined;
     silent.add(thread);

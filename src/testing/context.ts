@@ -1,9 +1,9 @@
-/** What a tried attempt may use, and a record of what it did with that. */
+/** The context of an attempt under test, and a record of how it was used. */
 import type { Clock } from "../clock.ts";
 import type { JsonValue } from "../job/job.ts";
 import type { SpanRecord } from "../job/trace.ts";
 import type { StopReason } from "../pool/chunk.ts";
-import { toldToStop } from "../pool/context.ts";
+import { stopError } from "../pool/context.ts";
 import { plain, textOf } from "../pool/sanitize.ts";
 import { createSpanLogs, spanLogOf } from "../pool/span-log.ts";
 import { createSpans } from "../pool/spans.ts";
@@ -25,8 +25,8 @@ export type AttemptRecord = {
   readonly progress: readonly TriedProgress[];
   readonly lines: TriedLine[];
   readonly spans: readonly SpanRecord[];
-  /** Why it was asked to stop first. */
-  toldTo(): StopReason | undefined;
+  /** The first reason for which it was asked to stop. */
+  stopReason(): StopReason | undefined;
   stop(reason: StopReason): void;
   end(): void;
 };
@@ -55,7 +55,7 @@ export function recordAttempt({ jobId, attempt, timeoutMs, settings, clock }: At
   function stop(why: StopReason): void {
     if (hasEnded) return;
     reason ??= why;
-    controller.abort(toldToStop(reason));
+    controller.abort(stopError(reason));
   }
 
   const cancelTimer = clock.after(timeoutMs, () => stop("timed_out"));
@@ -85,12 +85,12 @@ export function recordAttempt({ jobId, attempt, timeoutMs, settings, clock }: At
   return {
     context: context as TaskContext<never, never>,
     ...{ progress, lines, spans: records, stop },
-    toldTo: () => reason,
+    stopReason: () => reason,
     end() {
       cancelTimer();
       records.push(...spans.end().records);
       hasEnded = true;
-      controller.abort(toldToStop("released")); // what it left running is asked to stop, as in a worker
+      controller.abort(stopError("released")); // anything it left running is asked to stop, as in a worker
     },
   };
 }

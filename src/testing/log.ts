@@ -3,7 +3,7 @@ import type { Log } from "../log.ts";
 import type { LogLevel } from "../pool/task-log.ts";
 import type { TriedLine } from "./context.ts";
 
-/** What resources log goes to the attempt that runs; without one nobody reads it. */
+/** Adds log lines of resources to the running attempt; drops them if none runs. */
 export function logTo(lines: () => TriedLine[] | undefined): Log {
   const at =
     (level: LogLevel): Log["info"] =>

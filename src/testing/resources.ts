@@ -1,4 +1,4 @@
-/** The resources of a tried task: the same code as in a worker, with the server's side of it in the same thread. */
+/** The resources of a task under test: the same code as in a worker, with the server's side in the same thread. */
 import type { Clock } from "../clock.ts";
 import { createSignal } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
@@ -8,10 +8,10 @@ import type { FromThread, PoolResource } from "../pool/resources/protocol.ts";
 import type { AnyTask } from "../pool/task.ts";
 
 export type TriedResources = {
-  /** Sets up what is not yet, and gives the values. */
+  /** Sets up the resources that are not yet, and resolves with their values. */
   begin(signal: AbortSignal): Promise<{ readonly [name: string]: unknown }>;
   end(): void;
-  /** What is wrong, by resource, or by resource and part with a dot between them. */
+  /** Problems by resource, or by resource and part joined with a dot. */
   problems(): { readonly [part: string]: string };
   /** Tears down what was set up. */
   close(): Promise<void>;
@@ -28,7 +28,7 @@ export function openResources(
   const receive = (message: FromThread) => (message.kind === "ended" ? closed.fire() : member.receive(message));
   const thread = createThreadResources({
     ...{ resources, clock },
-    // later, as over a port
+    // asynchronously, as over a port
     send: (message) => queueMicrotask(() => receive(message)),
   });
   const used = thread.usedBy(task);

@@ -1,4 +1,4 @@
-/** What a test passes in and gets back, by way of the bytes in which it would travel. */
+/** Converts the inputs and outputs of a test through the bytes in which they would travel. */
 import { create, type DescMessage, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { invalid, messageOf } from "../errors.ts";
 import type { JsonValue, Payload } from "../job/job.ts";
@@ -32,7 +32,7 @@ function bytesOf(type: DescMessage, input: unknown): Uint8Array {
   }
 }
 
-/** Nothing is undefined. */
+/** An absent output is undefined. */
 export function outputOf(type: DescMessage | undefined, output: Payload | null): unknown {
   if (type) return fromBinary(type, output?.bytes ?? new Uint8Array());
   if (output === null) return undefined;

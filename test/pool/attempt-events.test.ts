@@ -186,7 +186,7 @@ describe("progress", () => {
     events.receive(message);
     assert.deepEqual(events.progressOf(first.seq), { fraction: 1, note: "done" });
     events.forget([endedOf(first)]);
-    slots.giveBack(slot);
+    slots.release(slot);
     events.receive(message);
     assert.equal(slots.take([second], callbacks, 1), slot);
     events.receive(message);

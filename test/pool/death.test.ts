@@ -87,7 +87,7 @@ describe("places", () => {
     assert.equal(shown(await run("echo", 1)), "released");
     assert.deepEqual(
       lines.filter(({ level }) => level === "error").map(({ text }) => text),
-      ["jobs were sent to a pool without a free worker and are given back"],
+      ["jobs were sent to a pool without a free worker and are released"],
     );
     pool.releaseAll();
     await waiting;

@@ -79,7 +79,7 @@ describe("destroy", () => {
     assert.ok(clock.monotonicMs() - startMs <= 10_001, `${clock.monotonicMs() - startMs} ms`);
     assert.deepEqual(
       lines.filter(({ level }) => level === "warn").map(({ text }) => text),
-      ["some workers do not end, and are left behind"],
+      ["some workers did not end, and are left running"],
     );
     await letGo();
   });

@@ -13,7 +13,7 @@ import {
   standingOf,
   stopReasonOf,
   take,
-  tellToStop,
+  setStopReason,
   threadOf,
   withdraw,
 } from "../../src/pool/flags.ts";
@@ -49,12 +49,12 @@ describe("the flags of a job", () => {
 
   test("only a job that runs is asked to stop, and its first reason stays", () => {
     const flags = newFlags();
-    assert.equal(tellToStop(flags, 0, "cancelled"), false);
+    assert.equal(setStopReason(flags, 0, "cancelled"), false);
     begin(flags, 0, 1);
-    assert.equal(tellToStop(flags, 0, "timed_out"), true);
-    assert.equal(tellToStop(flags, 0, "cancelled"), true);
+    assert.equal(setStopReason(flags, 0, "timed_out"), true);
+    assert.equal(setStopReason(flags, 0, "cancelled"), true);
     assert.equal(end(flags, 0), "timed_out");
-    assert.equal(tellToStop(flags, 0, "cancelled"), false);
+    assert.equal(setStopReason(flags, 0, "cancelled"), false);
     assert.equal(stopReasonOf(flags, 0), undefined);
   });
 
@@ -65,7 +65,7 @@ describe("the flags of a job", () => {
       clear(flags, maxChunk);
       take(flags, 9);
       begin(flags, maxChunk - 1, 5);
-      tellToStop(flags, maxChunk - 1, "expired");
+      setStopReason(flags, maxChunk - 1, "expired");
     }
     clear(slots[1] as (typeof slots)[number], maxChunk);
     assert.deepEqual(

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { begin, end, take, tellToStop } from "../../src/pool/flags.ts";
+import { begin, end, take, setStopReason } from "../../src/pool/flags.ts";
 import { createOutcomes } from "../../src/pool/outcomes.ts";
 import { createPoolSize } from "../../src/pool/size.ts";
 import { createSlots, type Slot } from "../../src/pool/slots.ts";
@@ -25,7 +25,7 @@ function slotOf(jobs: number): Slot {
 function afterDeath({ isStopping }: { readonly isStopping: boolean }): readonly string[] {
   const slot = slotOf(1);
   begin(slot.flags, 0, 0);
-  tellToStop(slot.flags, 0, "released");
+  setStopReason(slot.flags, 0, "released");
   end(slot.flags, 0);
   return outcomesOf(isStopping)
     .ofDeath(slot, new Error("Terminating worker thread"), 1)

@@ -17,7 +17,7 @@ test("the largest pool that may be configured has a slot for each job at once, a
     assert.equal(takeAll(), workers * concurrency);
     for (const slot of slots.busy) {
       slots.quarantine(slot);
-      slots.giveBack(slot);
+      slots.release(slot);
     }
     assert.deepEqual([takeAll(), slots.free()], [workers * concurrency, 0]);
   }

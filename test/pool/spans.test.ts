@@ -205,7 +205,7 @@ describe("ctx.span", () => {
     pool.releaseAll();
     const [ended] = await running;
     assert.equal(shown(ended!), "released");
-    assert.deepEqual(tree(ended!.spans), [["waits", "attempt", "asked to stop: the attempt is given back"]]);
+    assert.deepEqual(tree(ended!.spans), [["waits", "attempt", "asked to stop: the attempt is released"]]);
   });
 
   test("of an unsampled job is handed in only when the attempt fails", async (t) => {

@@ -30,7 +30,7 @@ function afterDeath(jobs: number, culprit?: number) {
       pool: "tried",
       slots,
       log,
-      stalls: { pulseOf: () => pulse, standsStill: () => false },
+      stalls: { pulseOf: () => pulse, isStalled: () => false },
       terminations: { watch() {} },
     },
     ...{ threadWith: () => undefined, isStopping: () => false },
@@ -41,7 +41,7 @@ function afterDeath(jobs: number, culprit?: number) {
   });
   const reasons = all.flatMap((slot) => {
     ends.onDeath(slot, outOfMemory);
-    slots.giveBack(slot);
+    slots.release(slot);
     return outcomes
       .ofDeath(slot, outOfMemory, 1)
       .map(({ outcome }) => (outcome.kind === "failed" ? outcome.failure.reason : outcome.kind));

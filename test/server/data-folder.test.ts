@@ -32,6 +32,6 @@ test("a data folder that cannot be made is refused, also where nothing can be ma
     "/proc/millpond/data",
   ]) {
     if (process.platform !== "linux" && dataDir.startsWith("/proc")) continue;
-    await assert.rejects(prepareStore(at(dataDir)), /^StartError: the data folder .* cannot be made: .*--data-dir/);
+    await assert.rejects(prepareStore(at(dataDir)), /^StartError: the data folder .* cannot be created: .*--data-dir/);
   }
 });

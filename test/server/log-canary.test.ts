@@ -108,7 +108,7 @@ test("no input, output, label or metadata stands in the log or in a span, whatev
   const died = lines.filter(({ msg }) => msg === "a job died");
   assert.ok(died.length >= 8, `${died.length} jobs died`);
   const aboutJobs = lines.filter(({ job }) => job !== undefined);
-  assert.ok(aboutJobs.some(({ msg }) => msg === "a job did not stop when it was told to: its worker is ended"));
+  assert.ok(aboutJobs.some(({ msg }) => msg === "a job did not stop when it was asked to: its worker is terminated"));
   assert.ok(aboutJobs.some(({ msg }) => msg === "a job threw an error that was not caught, and its worker is ended"));
   const traces = new Map<unknown, unknown>();
   for (const { job, trace_id, span_id, trace_flags } of aboutJobs) {

@@ -24,11 +24,11 @@ test("pools that do not fit into memory are named, with what they would take", (
   const memory = (limitMiB: number) => ({ usedBytes: 100 * mebibyte, limitBytes: limitMiB * mebibyte });
   assert.equal(misfitOf(pools, 32, memory(420)), undefined);
   const most = misfitOf(pools, 32, memory(419));
-  assert.match(most!.message, /with the most workers/);
+  assert.match(most!.message, /with their max workers/);
   assert.deepEqual(most!.fields, { pools: { cpu: 2, io: 8 }, needMiB: 420, limitMiB: 419 });
-  assert.match(misfitOf(pools, 32, memory(99))!.message, /without any worker/);
+  assert.match(misfitOf(pools, 32, memory(99))!.message, /even without workers/);
   const fewest = misfitOf(pools, 32, memory(163));
-  assert.match(fewest!.message, /with the fewest workers/);
+  assert.match(fewest!.message, /even with their min workers/);
   assert.deepEqual(fewest!.fields, { pools: { io: 2 }, needMiB: 164, limitMiB: 163 });
 });
 

@@ -32,7 +32,7 @@ test("four encodes that time out leave nothing behind, and the pool serves other
   const [quick] = await pool.run([job("image.resize", payload({ source: bytes(await photo()), width: 60 }))]);
 
   assert.equal(quick?.outcome.kind, "succeeded");
-  assert.equal(times("a job did not stop when it was told to: its worker is ended"), 0);
+  assert.equal(times("a job did not stop when it was asked to: its worker is terminated"), 0);
 });
 
 function payload(input: Input): Payload {

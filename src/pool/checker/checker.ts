@@ -1,6 +1,6 @@
 /**
- * Runs the checks of users' tasks in a thread of their own, so that one that throws, loops or ends its thread costs the
- * input in question and nothing else: the thread is replaced, and what waited goes on.
+ * Runs the checks of users' tasks in a thread of their own. A check that throws, loops or ends the thread only affects
+ * its input: the thread is replaced, and the other inputs are checked by the next one.
  */
 import type { Clock } from "../../clock.ts";
 import { type MillpondError, refusal } from "../../errors.ts";
@@ -15,13 +15,13 @@ import { type Batch, createTurns } from "./turns.ts";
 
 export type Checker = TaskChecks & {
   /**
-   * Loads task files, given as URLs. When one of them ends the thread, those behind it are loaded in another; fewer reports
-   * than files means that the time for that was over. Afterwards the thread stays if a task has a check.
+   * Loads task files, given as URLs. When one ends the thread, the following files are loaded in another; fewer reports
+   * than files means that the time for loading was over. Afterwards the thread is kept if any task has a check.
    */
   load(urls: readonly string[]): Promise<readonly FileReport[]>;
-  /** Stops once the calls under way have their answers. */
+  /** Stops once the pending calls are answered. */
   retire(): Promise<void>;
-  /** Refuses what waits, and ends the thread. Safe to repeat. */
+  /** Refuses all pending inputs, and ends the thread. Safe to repeat. */
   stop(): Promise<void>;
 };
 
@@ -34,27 +34,36 @@ export type CheckerParts = Pick<ThreadParts, "surroundings" | "loadMs"> & {
   readonly log: Log;
 };
 
-/** What the thread was given of a batch: the inputs of these indices. */
+/** The inputs of a batch, by index, that were sent to the thread. */
 type Sent = { readonly batch: Batch; readonly indices: readonly number[] };
 
-/** Bounds on a batch, which is copied for each turn that it takes. A single input may have more bytes. */
+/** Bounds on a batch, which is copied to the thread each turn. A single input may have more bytes. */
 const maxInputs = 256;
 const maxBatchBytes = 2 ** 20;
-/** Requests that the thread holds: the next, so that it never waits for one, and no more, for others wait behind them. */
+/**
+ * Bound on requests sent to the thread: the current and the next one, so that it never waits. More would delay other
+ * clients.
+ */
 const maxSent = 2;
-/** Bounds on the inputs that wait or are checked, of all clients and of one; submits beyond them are refused. */
+/** Bounds on the bytes of pending inputs, of all clients and of one; submits beyond them are refused. */
 export const maxBytes = 64 * 2 ** 20;
 export const maxClientBytes = maxBytes / 4;
-/** A batch is refused after ten times the bound on one check without a checked input, or after `leastMaxWaitMs` if that is longer. */
+/**
+ * A batch is refused when none of its inputs was checked for ten times the bound on one check, or for `leastMaxWaitMs`
+ * if that is longer.
+ */
 const maxWaitChecks = 10;
 const leastMaxWaitMs = 10_000;
-/** Polls without progress until a check is given up. Counted: time in which the whole process stood still is no fault of a check. */
+/**
+ * Polls without progress until a check is given up. Polls are counted instead of time, so that a pause of the whole
+ * process is not blamed on a check.
+ */
 const polls = 4;
-/** Threads that may end over one batch before the rest of it is refused. */
+/** Bound on the threads that one batch may break before the rest of it is refused. */
 const maxBroken = 3;
-/** Bound on threads that were terminated and still run, as native code can make them: at the bound no new one is started. */
+/** Bound on threads that were terminated but still run, for example in native code: at the bound no new one is started. */
 const maxEnding = 4;
-/** What an input takes besides its bytes, about. */
+/** Approximate memory of an input besides its bytes. */
 const inputBytes = 200;
 const firstPauseMs = 100;
 const longestPauseMs = 10_000;
@@ -67,7 +76,7 @@ export function createChecker({ surroundings, sources = null, loadMs, checkMs, c
   const sent = new Map<number, Sent>();
   const ending = new Set<CheckerThread>();
   const reported = new Set<string>();
-  /** Those of tasks with a check: what a new thread loads. */
+  /** Files of tasks with a check, which a new thread loads. */
   let files: readonly string[] = [];
   let thread: CheckerThread | undefined;
   let isStarting = false;
@@ -75,11 +84,11 @@ export function createChecker({ surroundings, sources = null, loadMs, checkMs, c
   let onIdle: (() => void) | undefined;
   let failures = 0;
   let retryAtMs = 0;
-  /** Bytes of the calls under way, of all and of each client. */
+  /** Bytes of the pending calls, in total and per client. */
   let bytes = 0;
   const bytesOf = new Map<string, number>();
   let lastNumber = 0;
-  /** What the thread had done at the last poll, and how many polls ago that changed. */
+  /** The progress of the thread at the last poll, and the number of polls since it changed. */
   let seen = "";
   let stale = 0;
 
@@ -93,7 +102,7 @@ export function createChecker({ surroundings, sources = null, loadMs, checkMs, c
     return started;
   }
 
-  /** Submits are refused for a growing while after a thread that does not start. */
+  /** Starts a new thread. If it fails, submits are refused for an increasing pause. */
   async function restart(): Promise<void> {
     if (isStarting || isStopped) return;
     isStarting = true;
@@ -175,7 +184,7 @@ export function createChecker({ surroundings, sources = null, loadMs, checkMs, c
     }
   }
 
-  /** The input whose check broke the thread is refused. What else the thread had is checked by the next one. */
+  /** Refuses the input whose check broke the thread. Its other inputs are checked by the next thread. */
   function onBroken(why: string): void {
     const { number, index } = thread?.progress() ?? { number: 0, index: 0 };
     const culprit = sent.get(number);
@@ -232,7 +241,7 @@ export function createChecker({ surroundings, sources = null, loadMs, checkMs, c
     log.warn({ task, error: why }, "a check did not say what is wrong with an input");
   }
 
-  /** Why nothing can be checked now; undefined when it can. */
+  /** Why nothing can be checked now; undefined if it can. */
   function refusalNow(): MillpondError | undefined {
     if (isStopped) return unavailable("the server is shutting down", busyRetryMs);
     const pauseMs = retryAtMs - clock.monotonicMs();
@@ -255,7 +264,7 @@ export function createChecker({ surroundings, sources = null, loadMs, checkMs, c
     return promise;
   }
 
-  /** Counts the bytes of a call that begins, or ends. */
+  /** Counts the bytes of a call that starts or ends. */
   function count({ client }: CheckCall, change: number): void {
     bytes += change;
     const left = (bytesOf.get(client) ?? 0) + change;
@@ -327,7 +336,7 @@ function isAbandoned({ call }: Batch): boolean {
   return call.signal?.aborted === true;
 }
 
-/** Those from `start` on that go in one batch. */
+/** The inputs from `start` that fit into one batch. */
 function batchFrom(inputs: readonly CheckInput[], start: number): readonly CheckInput[] {
   let end = start;
   for (let size = 0; end < inputs.length && end < start + maxInputs; end += 1) {

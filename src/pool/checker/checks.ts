@@ -1,4 +1,4 @@
-/** Runs the `check` of tasks on inputs, in whichever thread their definitions are. */
+/** Runs the `check` of tasks on inputs, in the thread that has their definitions. */
 import { inspect } from "node:util";
 import { type FieldViolation, invalid, type MillpondError, refusal } from "../../errors.ts";
 import type { Payload } from "../../job/job.ts";
@@ -9,23 +9,23 @@ import { UnfitInput } from "../schema/values.ts";
 import type { AnyTask } from "../task.ts";
 import type { TaskReport } from "../tasks/definition.ts";
 
-/** What is wrong with an input: its fields, with paths that start at the input; or, as text, why the check's answer is of no use. */
+/** The violations of an input, with paths that start at the input; or, as text, why the check's return value is invalid. */
 export type Verdict = readonly FieldViolation[] | string;
 
-/** An input as it is stored, of a task that has a check. */
+/** A stored input of a task that has a check. */
 export type CheckInput = { readonly task: string; readonly input: Payload | null };
 
-/** Who asks. */
+/** The caller of a check. */
 export type CheckCall = {
   /** Clients take turns. */
   readonly client: string;
-  /** Aborts when the caller has gone: what is not checked by then is refused with `cancelled`. */
+  /** Aborts when the caller disconnects: inputs that are not checked by then are refused with `cancelled`. */
   readonly signal: AbortSignal | undefined;
 };
 
 /** Runs the checks of tasks. */
 export type TaskChecks = {
-  /** Of each input the refusal of its job, or null; never rejects. Bounded in time and memory, whatever the checks do. */
+  /** Resolves with the refusal for each input, or null; never rejects. Bounded in time and memory, whatever the checks do. */
   check(inputs: readonly CheckInput[], call: CheckCall): Promise<readonly (MillpondError | null)[]>;
 };
 
@@ -33,7 +33,7 @@ export type Checkable = {
   readonly task: AnyTask;
   readonly input: Declared;
   readonly settings: unknown;
-  /** Settings of what it uses, by its own names. */
+  /** Settings of its resources, by the task's names for them. */
   readonly resources: { readonly [name: string]: unknown };
 };
 
@@ -52,8 +52,8 @@ export function checkableOf(
 }
 
 /**
- * By the task's schema, and when it finds nothing by its check. Never throws; undefined when nothing is wrong. What either
- * throws as an Error is a violation of the input as a whole.
+ * Checks an input by the task's schema, and if that finds nothing, by its check. Never throws; undefined: the input is
+ * valid. An Error that either throws is a violation of the whole input.
  */
 export function verdictOf(
   { task, input, settings, resources }: Checkable,
@@ -98,7 +98,7 @@ function shown(value: unknown): string {
   );
 }
 
-/** The refusal of the job that a verdict leads to. Paths start at the job: `input.width`. */
+/** The refusal of a job for a verdict. Paths start at the job: `input.width`. */
 export function answerTo(task: string, verdict: Verdict | undefined): MillpondError | null {
   if (verdict === undefined) return null;
   if (typeof verdict === "string") return refusal("check_failed", [task, verdict]);

@@ -1,4 +1,4 @@
-/** Starts a checker thread and follows it until its end, whatever the task files do to it. */
+/** Starts a checker thread and monitors it until its end, whatever the task files do. */
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { fileURLToPath } from "node:url";
 import type { Clock } from "../../clock.ts";
@@ -14,7 +14,7 @@ export type CheckerThread = {
   send(request: CheckRequest): void;
   /** The request whose inputs it checks now, 0 for none, and the index of the input. */
   progress(): { readonly number: number; readonly index: number };
-  /** Resolves once the thread has ended, which takes as long as native code of a task does. */
+  /** Ends the thread; resolves once it has ended, which waits for native code of a task. */
   end(): Promise<void>;
 };
 
@@ -22,32 +22,35 @@ export type ThreadParts = {
   /** URLs of task files. */
   readonly files: readonly string[];
   readonly surroundings: Surroundings;
-  /** Gets what the files and their imports are made of as they are read; what is in it is not read again. Null: none of it is kept. */
+  /**
+   * Filled with the sources of the files and their imports as they are read; files in it are not read again. Null:
+   * nothing is kept.
+   */
   readonly sources: Map<string, Source> | null;
   /** Bound on the import of one file. */
   readonly loadMs: number;
   readonly clock: Clock;
   readonly onChecked: (answer: Extract<FromChecker, { kind: "checked" }>) => void;
-  /** Code of a file threw, after everything was loaded, where nothing catches it. */
+  /** Called for an uncaught error in the code of a file after everything was loaded. */
   readonly onThrew: (what: string) => void;
-  /** It ended by itself after everything was loaded; `why` has what is known. */
+  /** Called when the thread ends by itself after everything was loaded; `why`: what is known of the cause. */
   readonly onEnd: (why: string) => void;
 };
 
 export type Started = {
-  /** Of each file up to the first at which the thread ended. */
+  /** Reports of the files up to the first that ended the thread. */
   readonly reports: readonly FileReport[];
-  /** Undefined: it has ended, or was ended since a file took too long. */
+  /** Undefined: it ended, or was ended because a file took too long. */
   readonly thread: CheckerThread | undefined;
 };
 
 const entry = new URL(import.meta.url.endsWith(".ts") ? "./thread.ts" : "./thread.js", import.meta.url);
 const maxWhyChars = 1000;
-/** Bound on the files that are kept: what is imported beyond it is read from the disk by each thread. */
+/** Bound on the kept files: further ones are read from disk by each thread. */
 const maxSources = 5_000;
 const topLevelAwait = /^(?:(?:export\s+)?(?:const|let|var)\b[^\n]*=\s*|if\b[^\n]*)?await\b/m;
 
-/** Resolves once every file is loaded, or one of them has made that impossible. */
+/** Resolves once every file is loaded, or one has made that impossible. */
 export async function startThread(parts: ThreadParts): Promise<Started> {
   const { files, loadMs, clock, sources } = parts;
   const { port1: port, port2 } = new MessageChannel();
@@ -72,7 +75,7 @@ export async function startThread(parts: ThreadParts): Promise<Started> {
   let loading = 0;
   let isReady = false;
   let isEnding = false;
-  let lastWords: Extract<FromChecker, { kind: "exiting" | "stalled" }> | undefined;
+  let lastMessage: Extract<FromChecker, { kind: "exiting" | "stalled" }> | undefined;
   let failure: unknown;
   let cancelTimer = () => {};
 
@@ -116,7 +119,7 @@ export async function startThread(parts: ThreadParts): Promise<Started> {
       case "checked":
         return parts.onChecked(message);
       default:
-        lastWords ??= message;
+        lastMessage ??= message;
     }
   }
 
@@ -138,11 +141,11 @@ export async function startThread(parts: ThreadParts): Promise<Started> {
   }
 
   function endOf(): { readonly what: string; readonly position: SourcePosition | undefined } {
-    if (lastWords?.kind === "exiting" && failure === undefined) {
-      const what = `it called process.exit(${lastWords.code}): a task file only defines its task`;
-      return { what, position: positionInStack(lastWords.stack) };
+    if (lastMessage?.kind === "exiting" && failure === undefined) {
+      const what = `it called process.exit(${lastMessage.code}): a task file only defines its task`;
+      return { what, position: positionInStack(lastMessage.stack) };
     }
-    if (lastWords?.kind === "stalled") {
+    if (lastMessage?.kind === "stalled") {
       const what = "its top-level await waits for something that never comes";
       return { what, position: positionOfAwait() };
     }

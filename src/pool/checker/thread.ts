@@ -1,6 +1,6 @@
 /**
- * The entry of the checker thread: imports the users' task files, reports what they are, and runs their checks. It is
- * expected that code of a file throws, loops, or ends the thread; see thread-start.ts for the other side.
+ * Entry point of the checker thread: imports the users' task files, reports their definitions, and runs their checks.
+ * Code of a file may throw, loop, or end the thread; see thread-start.ts for the other side.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { workerData } from "node:worker_threads";
@@ -16,14 +16,14 @@ import type { CheckerData, CheckRequest, FromChecker } from "./protocol.ts";
 
 const { port, files, surroundings, progress, sources } = workerData as CheckerData;
 const maxStackChars = 4000;
-/** A request whose checks take longer is answered in part, so that those of others get their turn. */
+/** A request whose checks take longer is answered in part, so that other clients get their turn. */
 const turnMs = 10;
 
-/** Index of the file whose code runs: what it starts inherits it. */
+/** Index of the file whose code runs; inherited by everything that the code starts. */
 const fileInCharge = new AsyncLocalStorage<number>();
 const blamed = new Set<number | null>();
 const tasks = new Map<string, Checkable & { readonly file: number }>();
-/** Index of the file that is imported now; null when all are. */
+/** Index of the file that is being imported; null when all are. */
 let loading: number | null = 0;
 
 const post = (message: FromChecker) => port.postMessage(message);
@@ -45,9 +45,9 @@ port.on("message", (request: CheckRequest) => {
 });
 post({ kind: "ready" });
 
-/** One after the other: what happens meanwhile can be laid to the file whose turn it is. */
+/** Loads one file at a time, so that errors meanwhile can be attributed to it. */
 async function load(): Promise<void> {
-  // nothing of ours keeps the thread alive here: when an import waits for nothing, the thread ends
+  // nothing of ours keeps the thread alive here: if an import waits for something that cannot happen, the thread ends
   const onStalled = () => {
     post({ kind: "stalled" });
     process.exit();
@@ -64,7 +64,7 @@ async function load(): Promise<void> {
     );
     post({ kind: "loaded", file: index, report });
   }
-  await new Promise((resolve) => setImmediate(resolve)); // a promise that was rejected meanwhile is known after a turn
+  await new Promise((resolve) => setImmediate(resolve)); // unhandled rejections are reported after a turn of the event loop
   process.off("beforeExit", onStalled);
   loading = null;
 }
@@ -78,7 +78,7 @@ function check({ number, inputs, bytes }: CheckRequest): FromChecker {
     Atomics.store(progress, 1, count);
     Atomics.store(progress, 0, number);
     const input: Payload | null = kind === null ? null : { kind, type: "", bytes: bytes.subarray(start, end) };
-    const task = tasks.get(name) as Checkable & { readonly file: number }; // it has reported each that it is asked of
+    const task = tasks.get(name) as Checkable & { readonly file: number }; // the main thread only sends tasks that were reported
     const verdict = fileInCharge.run(task.file, verdictOf, task, input);
     if (verdict !== undefined) verdicts.push([count, verdict]);
     start = end;

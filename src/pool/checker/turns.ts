@@ -1,4 +1,4 @@
-/** What waits to be checked: a line for each client, served in turn, so that no client waits for all that others submit. */
+/** Queues of pending checks, one per client, served round-robin, so that no client waits for everything that others submit. */
 import type { MillpondError } from "../../errors.ts";
 import type { CheckCall, CheckInput } from "./checks.ts";
 
@@ -8,25 +8,25 @@ export type Batch = {
   readonly inputs: readonly CheckInput[];
   /** Undefined: not checked yet. */
   readonly answers: (MillpondError | null | undefined)[];
-  /** Since when no input of it was checked. */
+  /** When an input of it was last checked, or when it was added. */
   sinceMs: number;
-  /** How many threads have ended over it. */
+  /** Number of threads that it has broken. */
   broken: number;
   readonly done: (answers: readonly (MillpondError | null)[]) => void;
 };
 
 export type Turns = {
   isEmpty(): boolean;
-  /** Puts a batch into its client's line: at its end, or before all that wait there. */
+  /** Adds a batch to its client's queue, at the end or at the front. */
   add(batch: Batch, place: "last" | "first"): void;
-  /** Takes the first of the client whose turn it is. */
+  /** Removes and returns the first batch of the client whose turn it is. */
   next(): Batch | undefined;
-  /** Takes those out of which this is true, whatever their turn. */
+  /** Removes and returns all batches for which this is true. */
   remove(isMeant: (batch: Batch) => boolean): readonly Batch[];
 };
 
 export function createTurns(): Turns {
-  /** In the order of their turns; an empty line does not exist. */
+  /** Queues by client, in the order of their turns; empty ones are removed. */
   const lines = new Map<string, Batch[]>();
 
   return {

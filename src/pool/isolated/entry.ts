@@ -1,4 +1,4 @@
-/** The entry of a process that runs one job: a pool of one worker, which does to the job what any pool does. */
+/** Entry point of a process that runs one job, in a pool with one worker. */
 import { systemClock as clock, takeOrigin } from "../../clock.ts";
 import type { Lease } from "../../job/job.ts";
 import type { Log, LogLevel } from "../../log.ts";
@@ -6,7 +6,7 @@ import { createPool, type Pool } from "../pool.ts";
 import { createRelay } from "./resource-relay.ts";
 import type { FromProcess, ProcessSettings, ToProcess } from "./protocol.ts";
 
-/** Its one worker is never too many. */
+/** Irrelevant here: the one worker is never idle for long. */
 const idleMs = 60_000;
 
 function post(message: FromProcess): void {
@@ -17,7 +17,7 @@ const at =
   (level: LogLevel): Log["info"] =>
   (fields, text) =>
     post({ kind: "log", level, fields, text });
-/** The server knows which of them are written. */
+/** Forwards log lines; the server decides which are written. */
 const log: Log = {
   ...{ debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") },
   isWritten: () => true,
@@ -30,7 +30,7 @@ function start({ clockOrigin, ...settings }: ProcessSettings): Pool {
   return createPool({
     ...{ ...settings, minWorkers: 1, maxWorkers: 1, idleMs, clock, log },
     resourceHost: relay,
-    maxHandBacks: 0, // no other job ever runs here
+    maxHandBacks: 0, // no other job ever runs here, so no other can be to blame
     onReady: () => post({ kind: "ready" }),
   });
 }
@@ -42,7 +42,7 @@ async function run(pool: Pool, lease: Lease): Promise<void> {
     },
     onEvent: (_, event) => post({ kind: "event", event }),
   });
-  await pool.destroy(); // by then every message of its thread has come
+  await pool.destroy(); // afterwards every message of its thread has arrived
   post({ kind: "over" });
 }
 
@@ -50,12 +50,12 @@ let pool: Pool | undefined;
 process.on("message", (message: ToProcess) => {
   if (message.kind === "start") pool = start(message.settings);
   else if (message.kind === "run")
-    void run(pool as Pool, message.lease); // it is ready
+    void run(pool as Pool, message.lease); // the server sends it only after `ready`
   else if (message.kind === "resource") relay.receive(message);
   else if (message.kind === "cancel") pool?.cancel(message.seq);
   else pool?.releaseAll();
 });
-// The server is gone, and the next one runs the job again. An exit would wait for a thread that is inside a native call.
+// The server is gone, and the next one runs the job again. SIGKILL, because an exit would wait for a thread in a native call.
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
-// A terminal and systemd send these to every process of the server: they are the server's, which gives the job its time.
+// Terminals and systemd send these signals to every process of the server. The server handles them and gives the job its time.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2"] as const) process.on(signal, () => {});

@@ -1,7 +1,7 @@
 /**
- * Runs each job in a process of its own: for suspects, of which one may end the process that runs it. The death of such a
- * process names the job that was in it, and no other job is harmed. A process has only ever one job, so that nothing that
- * an earlier one left behind is held against a later one.
+ * Runs each job in a process of its own: for suspects, which may kill their process. If such a process dies, its job is
+ * to blame, and no other job is affected. A process never runs a second job, so that leftovers of one job are never
+ * blamed on another.
  */
 import { originOf } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
@@ -21,9 +21,9 @@ export type IsolatedPoolOptions = Pick<
   PoolOptions,
   "name" | "work" | "resourceHost" | "outputBounds" | "loadMs" | "graceMs" | "isTraced" | "clock" | "log"
 > & {
-  /** What a process that starts now loads: one that runs keeps what it has. */
+  /** The code that a new process loads; running ones keep theirs. */
   readonly code: () => PoolCode;
-  /** Processes at once. Each takes some 70 MiB, and what its job needs. */
+  /** Bound on concurrent processes. Each takes about 70 MiB plus the needs of its job. */
   readonly maxProcesses: number;
 };
 
@@ -34,33 +34,36 @@ type Attempt = {
   readonly leasedMs: number;
   readonly timeoutMs: number;
   own: OwnProcess | undefined;
-  /** Carries the messages of its threads about resources. */
+  /** Relays the messages of its threads about resources. */
   readonly relay: ReturnType<typeof createRelayEnd>;
-  /** When the job was handed over to its process; null: not yet. */
+  /** When the job was sent to its process; null: not yet. */
   startedAt: number | null;
   /** Why it was asked to stop. */
   stop: StopReason | undefined;
   progress: Progress | undefined;
-  /** How it ended, as its process reports. */
+  /** The outcome that its process reported. */
   ended: Ended | undefined;
   readonly timers: (() => void)[];
 };
 
-/** How long a process may take to start, beside the loading of its task. */
+/** How long a process may take to start, in addition to loading its task. */
 const startMs = 30_000;
-/** How much later than its own worker a process has to be ended that is asked to stop: nothing moves in it any more. */
+/** How long after the grace of its own worker a process that was asked to stop is killed: it does not respond at all. */
 const slackMs = 10_000;
 /**
- * How long the server outlives a process before it blames the job: whoever kills all processes at once, such as `killall`
- * or the end of a container, kills the server within that time.
+ * How long the server must survive a process before it blames the job: if all processes are killed at once, by
+ * `killall` or the end of a container, the server is killed within that time, too.
  */
 const verdictMs = 1_000;
-/** How long a process may take from the end of its job to its last message, beside `graceMs` for the teardown of resources. */
-const lastWordsMs = 1_000;
-/** The pause after a process that could not be started; it doubles each time, up to the longest. */
+/**
+ * How long a process may take from the end of its job to its last message, in addition to `graceMs` for the teardown of
+ * resources.
+ */
+const lastMessageMs = 1_000;
+/** The pause after a process could not be started; doubles each time, up to the longest. */
 const pauseMs = 1_000;
 const longestPauseMs = 60_000;
-/** How long `destroy` waits for processes that were killed. */
+/** How long `destroy` waits for killed processes to end. */
 const endMs = 5_000;
 
 export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
@@ -79,7 +82,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
 
   async function runOne(lease: Lease, callbacks: RunCallbacks): Promise<void> {
     if (isStopping) {
-      await Promise.resolve(); // the caller expects no report before it has the promise
+      await Promise.resolve(); // nothing may be reported before `run` has returned
       return callbacks.onEnded([notBegun(lease, { kind: "released" }, clock.exactNow())]);
     }
     const code = codeFor(lease);
@@ -127,7 +130,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     );
   }
 
-  /** Only its own: a file that cannot be loaded is no trouble of others. */
+  /** Loads only the job's task, so that faulty files of other tasks do not matter. */
   function codeFor({ task }: Lease): PoolCode {
     const { tasks, sources } = options.code();
     const wanted = tasks.filter((each) => each.name === task);
@@ -155,7 +158,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
         if (message.ended.outcome.kind === "released" && !attempt.stop)
           return notStarted(attempt, "what its task's file started at its import blocked or ended the worker");
         attempt.ended = { lease: attempt.lease, ...message.ended };
-        return later(attempt, lastWordsMs + graceMs, () => void concluded(attempt));
+        return later(attempt, lastMessageMs + graceMs, () => void concluded(attempt));
       case "over":
         return void concluded(attempt);
     }
@@ -164,11 +167,11 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
   function handOver(attempt: Attempt): void {
     const { lease, timers, own, timeoutMs } = attempt;
     const isGone = !own || !alive.has(own);
-    if (attempt.startedAt !== null || isGone) return; // its worker was replaced, or its message came after its end
+    if (attempt.startedAt !== null || isGone) return; // its worker was replaced, or the message came after the end
     for (const cancel of timers.splice(0)) cancel();
     const now = clock.exactNow();
     attempt.startedAt = now;
-    own.send({ kind: "run", lease: { ...lease, record: lease.record.slice() } }); // a view would take its buffer along
+    own.send({ kind: "run", lease: { ...lease, record: lease.record.slice() } }); // a view would be sent with its whole buffer
     const leftMs = (lease.expiresAt ?? Number.POSITIVE_INFINITY) - now;
     const boundMs = Math.min(timeoutMs, leftMs);
     if (boundMs === Number.POSITIVE_INFINITY) return;
@@ -178,7 +181,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     });
   }
 
-  function tellToStop(attempt: Attempt, reason: StopReason): void {
+  function requestStop(attempt: Attempt, reason: StopReason): void {
     if (attempt.stop) return;
     attempt.stop = reason;
     const { lease, own, startedAt } = attempt;
@@ -191,7 +194,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     if (!attempts.has(attempt) || concluded(attempt)) return;
     if (attempt.own?.pid === undefined) return cannotStart(attempt, how);
     if (attempt.stop) return end(attempt, endedNow(attempt, stopped(attempt, attempt.stop)));
-    // its last message may still be on its way
+    // its last message may not have arrived yet
     later(attempt, verdictMs, () => {
       if (concluded(attempt)) return;
       if (attempt.startedAt === null)
@@ -201,19 +204,22 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     });
   }
 
-  /** The machine has no room for a process, and no job is to blame: all suspects wait. */
+  /** The machine could not start a process. No job is to blame, and all suspects wait. */
   function cannotStart(attempt: Attempt, why: string): void {
     const ms = Math.min(pauseMs * 2 ** failedStarts, longestPauseMs);
     failedStarts += 1;
     pausedUntilMs = clock.monotonicMs() + ms;
-    log.error({ pool: name, why, pauseMs: ms }, "no process could be started for a suspect: all of the pool wait");
+    log.error(
+      { pool: name, why, pauseMs: ms },
+      "no process could be started for a suspect: all suspects of the pool wait",
+    );
     end(attempt, notBegun(attempt.lease, { kind: "released" }, clock.exactNow()));
   }
 
-  /** There was a process, and the job did not begin in it: the cause is most likely in its task, so no other job waits. */
+  /** The process started, but the job did not. The cause is most likely in its task, so no other job waits. */
   function notStarted(attempt: Attempt, why: string): void {
-    log.error({ ...jobFields(attempt.lease), why }, "a suspect did not begin in its process: the attempt has failed");
-    const message = `the job did not begin in a process of its own: ${why}`;
+    log.error({ ...jobFields(attempt.lease), why }, "a suspect did not start in its process: the attempt has failed");
+    const message = `the job did not start in a process of its own: ${why}`;
     end(
       attempt,
       endedNow(attempt, { kind: "failed", failure: { reason: "task_not_started", message, retryable: true } }),
@@ -247,7 +253,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
 
   function releaseAll(): void {
     isStopping = true;
-    for (const attempt of attempts) tellToStop(attempt, "released");
+    for (const attempt of attempts) requestStop(attempt, "released");
   }
 
   return {
@@ -267,11 +273,11 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     progressOf: (seq) => find(seq)?.progress,
     cancel(seq, fence) {
       const attempt = find(seq, fence);
-      if (attempt) tellToStop(attempt, "cancelled");
+      if (attempt) requestStop(attempt, "cancelled");
       return attempt !== undefined;
     },
     withdraw() {
-      for (const attempt of attempts) if (attempt.startedAt === null) tellToStop(attempt, "released");
+      for (const attempt of attempts) if (attempt.startedAt === null) requestStop(attempt, "released");
     },
     releaseAll,
     async destroy() {
@@ -282,7 +288,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
         endMs,
         Promise.all([...alive].map(({ gone }) => gone)).then(() => {}),
       );
-      if (!areGone) log.warn({ pool: name }, "some processes of suspects do not end, and are left behind");
+      if (!areGone) log.warn({ pool: name }, "some processes of suspects did not end, and are left running");
     },
   };
 }

@@ -4,7 +4,7 @@ import type { LogFields, LogLevel } from "../../log.ts";
 import type { AttemptEvent, Ended, PoolOptions } from "../port.ts";
 import type { RelayedAnswer, RelayedMessage } from "./resource-relay.ts";
 
-/** What the process needs to know before it gets its job. */
+/** Settings that the process gets before its job. */
 export type ProcessSettings = Pick<
   PoolOptions,
   "name" | "work" | "tasks" | "sources" | "outputBounds" | "loadMs" | "graceMs" | "isTraced"
@@ -14,7 +14,7 @@ export type ProcessSettings = Pick<
 
 export type ToProcess =
   | { readonly kind: "start"; readonly settings: ProcessSettings }
-  /** Once, and only after `ready`. */
+  /** Sent once, and only after `ready`. */
   | { readonly kind: "run"; readonly lease: Lease }
   | { readonly kind: "cancel"; readonly seq: number }
   | { readonly kind: "release" }
@@ -28,7 +28,7 @@ export type FromProcess =
   | { readonly kind: "event"; readonly event: AttemptEvent }
   | RelayedMessage
   | { readonly kind: "log"; readonly level: LogLevel; readonly fields: LogFields; readonly text: string }
-  /** How the job ended; earlier messages of the job may still be on their way. */
+  /** How the job ended; earlier messages of the job may arrive later. */
   | { readonly kind: "ended"; readonly ended: EndedThere }
-  /** Nothing more comes. */
+  /** The last message. */
   | { readonly kind: "over" };

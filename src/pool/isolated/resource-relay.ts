@@ -1,17 +1,17 @@
-/** Relays the messages about resources between a suspect's process and the server: its permits are the server's. */
+/** Relays messages about resources between a suspect's process and the server, whose permits it uses. */
 import type { Joining, Member, ResourceHost } from "../resources/host.ts";
 import type { FromThread, ToThread } from "../resources/protocol.ts";
 
-/** From the process, whose threads are numbered. */
+/** Sent by the process, with the number of its thread. */
 export type RelayedMessage =
   | { readonly kind: "joined"; readonly thread: number }
   | { readonly kind: "left"; readonly thread: number }
   | { readonly kind: "resource"; readonly thread: number; readonly message: FromThread };
 
-/** From the server. */
+/** Sent by the server. */
 export type RelayedAnswer = { readonly kind: "resource"; readonly thread: number; readonly message: ToThread };
 
-/** In the process: looks like the host to its pool. */
+/** The process's end: acts as the host for its pool. */
 export function createRelay(post: (message: RelayedMessage) => void) {
   const threads = new Map<number, (message: ToThread) => void>();
   let last = 0;
@@ -33,13 +33,13 @@ export function createRelay(post: (message: RelayedMessage) => void) {
   };
 }
 
-/** In the server: looks like the threads to the host. */
+/** The server's end: acts as the process's threads for the host. */
 export function createRelayEnd(pool: string, host: Pick<ResourceHost, "join">, send: (message: RelayedAnswer) => void) {
   const members = new Map<number, Member>();
   let isClosed = false;
   return {
     receive(message: RelayedMessage): void {
-      if (isClosed) return; // what it sent before its end may come after it, and what it gets now it would never give back
+      if (isClosed) return; // a message sent before the end may arrive after it, and a permit granted now would never be released
       const { thread } = message;
       if (message.kind === "resource") return members.get(thread)?.receive(message.message);
       if (message.kind === "joined") {
@@ -52,7 +52,7 @@ export function createRelayEnd(pool: string, host: Pick<ResourceHost, "join">, s
       members.get(thread)?.leave();
       members.delete(thread);
     },
-    /** The process is gone. */
+    /** Releases everything, because the process has ended. */
     close(): void {
       isClosed = true;
       for (const member of members.values()) member.leave();

@@ -1,4 +1,4 @@
-/** Checks what was handed to `defineResource`, and makes plain data of it that can cross threads. */
+/** Validates the definitions passed to `defineResource`, and converts them to plain data that can be sent to threads. */
 import { messageOf } from "../../errors.ts";
 import { taskName } from "../../job/task-name.ts";
 import { textOf } from "../sanitize.ts";
@@ -8,14 +8,15 @@ import type { PoolResource } from "./protocol.ts";
 /** Settings by resource name. */
 export type ResourceSettings = { readonly [resource: string]: { readonly [key: string]: unknown } };
 
-/** Reads a resource, once however many tasks use it. Throws an Error with what is wrong, only the first time. */
+/** Reads a resource, only once even if several tasks use it. Throws an Error with the faults only the first time. */
 export type ResourceReader = (given: unknown) => PoolResource;
 
-/** Those of one load: two resources of one name are a mistake. */
+/** Reads the resources of one load, in which names must be unique. */
 export function createResourceReader(settings: ResourceSettings): ResourceReader {
   const known = new Map<string, { readonly definition: AnyResource; read: PoolResource }>();
   return (given) => {
-    if (!isResource(given)) throw new Error(`${textOf(given, 120)} is no resource: make it with \`defineResource\``);
+    if (!isResource(given))
+      throw new Error(`${textOf(given, 120)} is not a resource: create it with \`defineResource\``);
     checkShape(given);
     const { name } = given;
     const before = known.get(name);
@@ -70,7 +71,7 @@ function read(resource: AnyResource, given: ResourceSettings[string] | undefined
     throw new Error(at + messageOf(error), { cause: error });
   }
   try {
-    settings = structuredClone(settings); // every worker thread gets its copy
+    settings = structuredClone(settings); // every worker thread gets a copy
   } catch (error) {
     const remedy = settings instanceof Promise ? ": write it without `async`" : "";
     const what = `${at}its \`settings\` returned something that is not plain data: ${messageOf(error)}${remedy}`;

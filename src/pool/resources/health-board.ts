@@ -1,27 +1,30 @@
-/** Which parts of resources are away, by the latest report of any thread. */
+/** The health of resources' parts, by the latest report of any thread. */
 import type { Clock } from "../../clock.ts";
 import { cut } from "../sanitize.ts";
 import type { PartReport, PoolResource } from "./protocol.ts";
 
 export type PartHealth = PartReport & {
-  /** How long it has been as it is, well or not. */
+  /** How long the part has been in this state. */
   readonly ageMs: number;
 };
 
 export type HealthBoard = {
-  /** There are these resources from now on; what is known of those that stay stays. */
+  /** Sets the resources; the health of those that remain is kept. */
   replace(resources: readonly Pick<PoolResource, "name">[]): void;
-  /** `new`: a part that was not known is well. `same`: nothing of note; a problem with another text is the same one. */
+  /**
+   * Returns the change. `new`: an unknown part is healthy. `same`: no change; a problem with another text counts as the
+   * same.
+   */
   set(report: PartReport): "new" | "away" | "back" | "same";
-  /** The resource is as well as at the start; false: it was well. */
+  /** Resets the resource to its initial state; false: it had no problem. */
   forget(resource: string): boolean;
-  /** Whether a part of the resource is away. */
+  /** Whether a part of the resource has a problem. */
   hasProblem(resource: string): boolean;
-  /** Resources in their order, their parts by name; the empty part, which every resource has, first. */
+  /** All parts: resources in order, their parts by name, with the empty part, which every resource has, first. */
   parts(): readonly PartHealth[];
 };
 
-/** Most parts of a resource that are kept; further ones are ignored. */
+/** Bound on the parts of a resource; further ones are ignored. */
 export const maxParts = 100;
 export const maxProblemChars = 500;
 

@@ -1,10 +1,10 @@
-/** The log of parts that are away and back: of one that goes back and forth a line every ten seconds, not one for each change. */
+/** Logs changes of the health of parts: at most one line per ten seconds for a part that changes often. */
 import type { Clock } from "../../clock.ts";
 import type { Log } from "../../log.ts";
 import type { PartReport } from "./protocol.ts";
 
 export type HealthLog = {
-  /** A part is away, or well again. */
+  /** A part has a problem, or is healthy again. */
   changed(report: PartReport): void;
   stop(): void;
 };
@@ -19,7 +19,7 @@ export function createHealthLog(clock: Clock, log: Log): HealthLog {
 
   function write({ resource, part, problem }: PartReport, changes: number): void {
     const fields = { resource, ...(part !== "" && { part }), ...(changes > 1 && { changes }) };
-    if (problem === undefined) log.info(fields, "a resource is well again");
+    if (problem === undefined) log.info(fields, "a resource is healthy again");
     else log.warn({ ...fields, problem }, "a resource has a problem");
   }
 

@@ -1,4 +1,4 @@
-/** The server's side of resources: serves the requests and reports of threads, of all pools and of suspects' processes. */
+/** The server's side of resources: handles the requests and reports of threads of all pools, including suspects' processes. */
 import type { Clock } from "../../clock.ts";
 import type { Log } from "../../log.ts";
 import { createHealthBoard, type PartHealth } from "./health-board.ts";
@@ -9,12 +9,12 @@ import type { FromThread, PartReport, PoolResource, ToThread } from "./protocol.
 
 export type ResourceHost = {
   join(thread: Joining): Member;
-  /** Threads that start from now on use these; what others still hold of former ones stays theirs. */
+  /** Sets the resources of threads that start from now on; others keep the permits that they hold of previous ones. */
   replace(resources: readonly PoolResource[]): void;
   permits(): readonly PermitCount[];
-  /** Every part that is known, well or not. */
+  /** Every known part, healthy or not. */
   parts(): readonly PartHealth[];
-  /** Looks at nothing any more. */
+  /** Stops all probing. */
   stop(): void;
 };
 
@@ -27,17 +27,17 @@ export type Joining = {
   send(message: ToThread): void;
 };
 
-/** What a thread, or whoever watches it, reports to the host. */
+/** Reports to the host about a thread. */
 export type Member = {
   receive(message: FromThread): void;
-  /** It has ended: what it held is given to others. */
+  /** The thread has ended: its permits are granted to others. */
   leave(): void;
 };
 
 export type ResourceHostParts = {
   readonly resources: readonly PoolResource[];
   readonly clock: Clock;
-  /** Called when a part is known for the first time, away, or well again. */
+  /** Called when a part is first known, has a problem, or is healthy again. */
   readonly onChanged: () => void;
   readonly log: Log;
 };
@@ -58,7 +58,10 @@ export function createResourceHost({ resources, clock, onChanged, log }: Resourc
     onChanged();
   }
 
-  /** No thread is left that would find out that a problem is over. The next one that starts finds out when there is one. */
+  /**
+   * Forgets problems of resources that no thread uses, because none would notice their end. The next thread that starts
+   * detects them again.
+   */
   function forgetUnused(names: readonly string[]): void {
     const isUsed = (name: string) => [...threads].some(({ uses }) => uses.includes(name));
     if (names.filter((name) => !isUsed(name) && board.forget(name)).length > 0) onChanged();

@@ -7,9 +7,9 @@ import type { ResourceHost } from "./host.ts";
 import type { FromThread, PoolResource, ToThread } from "./protocol.ts";
 
 export type ResourceLinks = {
-  /** A thread that has loaded its tasks opens its port; undefined: it is gone already. */
+  /** Links a thread that has loaded its tasks; undefined: it has already ended. */
   open(thread: Worker | undefined, port: MessagePort): void;
-  /** Has threads that run nothing tear down what they set up. Resolves once they have, and after `graceMs` in any case. */
+  /** Makes idle threads tear down their resources. Resolves once they have, after `graceMs` at the latest. */
   tearDown(): Promise<void>;
 };
 
@@ -17,14 +17,14 @@ type Link = { readonly port: MessagePort; readonly ended: Signal; isTold: boolea
 
 export type ResourceLinksParts = {
   readonly pool: string;
-  /** What the tasks of its threads use. */
+  /** The resources of the pool's tasks. */
   readonly resources: readonly PoolResource[];
   readonly host: Pick<ResourceHost, "join">;
   readonly clock: Clock;
   readonly graceMs: number;
-  /** Whether the thread is known to run nothing. */
+  /** Whether the thread is known to be idle. */
   readonly isIdle: (thread: Worker) => boolean;
-  /** A thread that was idle for long is about to end. */
+  /** Called when an idle thread is about to end. */
   readonly onRetired: (thread: Worker) => void;
 };
 
@@ -49,7 +49,7 @@ export function createResourceLinks(parts: ResourceLinksParts): ResourceLinks {
     );
   }
 
-  /** For piscina just terminates a thread that was idle for long. */
+  /** Intercepts the end of an idle thread, because piscina terminates it without a teardown. */
   function tearDownBeforeEnd(thread: Worker, link: Link): void {
     const terminate = thread.terminate.bind(thread);
     thread.terminate = async () => {
@@ -72,12 +72,12 @@ export function createResourceLinks(parts: ResourceLinksParts): ResourceLinks {
         if (message.kind === "ended") link.ended.fire();
         else member.receive(message);
       });
-      port.unref(); // a pool keeps the process alive while it has something to do
+      port.unref(); // the port must not keep the process alive
       thread.once("exit", () => {
         links.delete(thread);
         link.ended.fire();
         port.close();
-        member.leave(); // not before: until then its connections may be open
+        member.leave(); // not earlier: until then its connections may be open
       });
     },
     tearDown: () => tearDown([...links].filter(([thread]) => isIdle(thread)).map(([, link]) => link)),

@@ -1,42 +1,42 @@
-/** Gives out the permits of all resources, over all threads and processes of the server, in the order of the questions. */
+/** Grants the permits of all resources to all threads and processes of the server, in the order of the requests. */
 import type { PermitsOf, PoolResource, ToThread } from "./protocol.ts";
 
-/** The permits of one name now. */
+/** The current state of the permits of one name. */
 export type PermitCount = PermitsOf & { readonly limit: number; readonly held: number; readonly waiting: number };
 
-/** A thread, as it is seen here. */
+/** A thread that can hold permits. */
 export type Holder = { send(message: ToThread): void };
 
 export type PermitBook = {
-  /** There are these permits from now on. Those of former ones stay with who holds them, and count. */
+  /** Sets the permits. Permits of previous resources stay with their holders, and are counted. */
   replace(resources: readonly PoolResource[]): void;
   acquire(holder: Holder, of: PermitsOf, number: number): void;
-  /** It gives back what it holds under the number, or waits for it no longer. */
+  /** Releases the permit with this number, or cancels its request. */
   release(holder: Holder, number: number): void;
-  /** From now on it gets a message when others wait, and when they do not any more. */
+  /** Notifies the holder from now on when others wait, and when they no longer do. */
   listen(holder: Holder, of: PermitsOf): void;
-  /** The holder is gone, and all that it held is free. */
+  /** Removes a holder and releases all its permits. */
   leave(holder: Holder): void;
   counts(): readonly PermitCount[];
 };
 
-/** A permit that is held or waited for. */
+/** A permit that is held or requested. */
 type Claim = { readonly holder: Holder; readonly number: number; readonly line: Line };
 type Line = PermitsOf & {
   limit: number;
-  /** Whether a resource of now has it. */
+  /** Whether a current resource has these permits. */
   isUsed: boolean;
-  /** Those that were granted first come first. */
+  /** Oldest first. */
   readonly held: Set<Claim>;
   readonly waiting: Set<Claim>;
   readonly listening: Set<Holder>;
 };
 
-/** Time between two holders that are asked for the same permit: the first may have given it back by then. */
+/** Delay between two holders that are asked for the same permit: the first may have released it by then. */
 const staggerMs = 20;
 
 export function createPermitBook(): PermitBook {
-  /** Those of now, and behind them former ones, which threads with the code from before a reload may still ask for. */
+  /** The current ones, followed by previous ones, which threads from before a reload may still request. */
   let lines: readonly Line[] = [];
   const claims = new Map<Holder, Map<number, Claim>>();
 
@@ -48,29 +48,32 @@ export function createPermitBook(): PermitBook {
       claim.holder.send({ kind: "granted", number: claim.number });
     }
     if (line.waiting.size > 0) ask(line);
-    else if (wereWaiting) tellHolders(line, () => ({ ...nameOf(line), kind: "unwanted" }));
+    else if (wereWaiting) notifyHolders(line, () => ({ ...nameOf(line), kind: "unwanted" }));
   }
 
-  /** Asks as many holders at once as there are waiting, those first that have held theirs longest, and others after them. */
+  /**
+   * Asks as many holders as there are requests at once, starting with those that have held their permits longest, and
+   * the others later.
+   */
   function ask(line: Line): void {
     const { waiting } = line;
-    tellHolders(line, (turn) => ({
+    notifyHolders(line, (turn) => ({
       ...nameOf(line),
       kind: "wanted",
       afterMs: Math.max(turn - waiting.size + 1, 0) * staggerMs,
     }));
   }
 
-  function tellHolders({ held, listening }: Line, wordOf: (turn: number) => ToThread): void {
+  function notifyHolders({ held, listening }: Line, messageFor: (turn: number) => ToThread): void {
     if (listening.size === 0) return;
     const holders = new Set([...held].map(({ holder }) => holder)).intersection(listening);
-    for (const [turn, holder] of [...holders].entries()) holder.send(wordOf(turn));
+    for (const [turn, holder] of [...holders].entries()) holder.send(messageFor(turn));
   }
 
   const find = (of: PermitsOf) =>
     lines.find(({ resource, permits }) => resource === of.resource && permits === of.permits);
 
-  /** Forgets a claim, and gives what it held to those that wait. */
+  /** Removes a claim, and grants its permit to the next request. */
   function remove(claim: Claim): void {
     const { line } = claim;
     const wereWaiting = line.waiting.size > 0;
@@ -91,7 +94,7 @@ export function createPermitBook(): PermitBook {
     },
     acquire(holder, of, number) {
       const line = find(of);
-      if (!line) return; // a thread asks only for permits that it was given the names of
+      if (!line) return; // a thread only requests permits that exist
       const claim = { holder, number, line };
       const own = claims.get(holder) ?? new Map<number, Claim>();
       claims.set(holder, own.set(number, claim));
@@ -110,7 +113,7 @@ export function createPermitBook(): PermitBook {
       const own = [...(claims.get(holder)?.values() ?? [])];
       claims.delete(holder);
       for (const { listening } of lines) listening.delete(holder);
-      for (const claim of own) if (claim.line.waiting.has(claim)) remove(claim); // else it would be given what it held
+      for (const claim of own) if (claim.line.waiting.has(claim)) remove(claim); // its requests first, otherwise it would be granted its own permits
       for (const claim of own) remove(claim);
     },
     counts: () =>

@@ -6,9 +6,9 @@ export type Probes = {
   /** A thread can probe these resources. */
   join(thread: Prober, resources: readonly string[]): void;
   leave(thread: Prober): void;
-  /** The thread has looked, unless an attempt cut that short. */
+  /** The thread has finished its probe; `isCut`: an attempt ended it early. */
   probed(thread: Prober, resource: string, isCut: boolean): void;
-  /** A part of the resource is away, whoever found out. */
+  /** A part of the resource has a problem, reported by any thread. */
   away(resource: string): void;
   stop(): void;
 };
@@ -17,14 +17,14 @@ export type Prober = { send(message: ToThread): void };
 
 /** How long one probe may take. */
 export const probeMs = 10_000;
-/** How much later another thread is asked: the first may be busy with a job that leaves its event loop alone. */
+/** Time after `probeMs` until another thread is asked: the first may be blocked by a job. */
 const slackMs = 5_000;
-/** The pause after the first probe that found a problem; it doubles with each further one in a row. */
+/** The pause after the first probe that found a problem; doubles with each further one in a row. */
 const pauseMs = 1_000;
 const longestPauseMs = 30_000;
 
 type Plan = {
-  /** Those that can be asked; each time the next one is. */
+  /** The threads that can probe; asked in turn. */
   readonly threads: Prober[];
   asked: Prober | undefined;
   failures: number;
@@ -37,7 +37,7 @@ export function createProbes(clock: Clock, hasProblem: (resource: string) => boo
   function ask(resource: string, plan: Plan): void {
     plan.cancel?.();
     plan.cancel = undefined;
-    const thread = plan.threads.shift() as Prober; // without any there is no plan
+    const thread = plan.threads.shift() as Prober; // a plan has at least one thread
     plan.threads.push(thread);
     plan.asked = thread;
     plan.cancel = clock.after(probeMs + slackMs, () => ask(resource, plan));
@@ -66,13 +66,13 @@ export function createProbes(clock: Clock, hasProblem: (resource: string) => boo
         if (at >= 0) plan.threads.splice(at, 1);
         if (plan.threads.length === 0) {
           plan.cancel?.();
-          plans.delete(name); // the next one that joins is asked
+          plans.delete(name); // the next thread that joins is asked
         } else if (plan.asked === thread) ask(name, plan);
       }
     },
     probed(thread, resource, isCut) {
       const plan = plans.get(resource);
-      if (plan?.asked !== thread) return; // its answer came late, and another was asked
+      if (plan?.asked !== thread) return; // a late answer: another thread was asked since
       plan.cancel?.();
       plan.cancel = undefined;
       plan.asked = undefined;

@@ -1,9 +1,9 @@
-/** The permits that a set-up acquires. When it fails they go back: nothing that it made is left to release them. */
+/** The permits that a set-up acquires. If it fails they are released, because nothing else will release them. */
 import type { Permits } from "../resource.ts";
 
 export type SetUpPermits = {
   of(permits: Permits): Permits;
-  /** From now on what it made releases them. */
+  /** From now on the resource itself releases them. */
   succeeded(): void;
   failed(): void;
 };

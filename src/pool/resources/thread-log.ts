@@ -1,4 +1,4 @@
-/** The log of a thread's resources, bounded: what lives as long as the thread could fill a disk. */
+/** The bounded log of a thread's resources, which live as long as the thread and could fill a disk. */
 import type { Clock } from "../../clock.ts";
 import { plain, textOf } from "../sanitize.ts";
 import type { LogLevel, TaskLog } from "../task-log.ts";

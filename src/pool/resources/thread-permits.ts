@@ -1,4 +1,4 @@
-/** The permits that a thread holds, and its half of handing them on. */
+/** The permits that a thread holds, and the thread's side of passing them to other threads. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Clock } from "../../clock.ts";
 import { createSignal } from "../../lifecycle.ts";
@@ -8,43 +8,43 @@ import type { FromThread, PermitsOf, ToThread } from "./protocol.ts";
 export type ThreadPermits = {
   of(name: PermitsOf, limit: number): Permits;
   receive(message: Extract<ToThread, { readonly kind: "granted" | "wanted" | "unwanted" }>): void;
-  /** An attempt has ended: what it used may be idle now. */
+  /** An attempt has ended: its connections may be idle now. */
   ended(): void;
-  /** Whether something waits for a permit of the resource. */
+  /** Whether this thread waits for a permit of the resource. */
   isWaitingFor(resource: string): boolean;
 };
 
-/** How long a permit is kept at least: a connection that changes hands with every job would cost more than it carries. */
+/** Shortest time that a permit is kept: reopening connections for every job would cost more than the jobs. */
 const sliceMs = 250;
 
 type Line = PermitsOf & {
   readonly permits: string;
   readonly listeners: Set<() => void>;
-  /** When each was granted by the monotonic clock, by number; the oldest first. */
+  /** When each permit was granted (monotonic clock), by number; oldest first. */
   readonly held: Map<number, number>;
-  /** When it may be asked for one, while others wait. */
+  /** While others wait: when this thread may be asked for a permit. */
   wantedMs: number | undefined;
-  cancelLook: () => void;
+  cancelCheck: () => void;
 };
 
 export type ThreadPermitsParts = {
   readonly clock: Clock;
   readonly send: (message: FromThread) => void;
-  /** Whether an attempt uses the resource now, and may hold permits of it for what is in use. */
+  /** Whether an attempt uses the resource now, so that its permits may be in use. */
   readonly isUsed: (resource: string) => boolean;
 };
 
 export function createThreadPermits({ clock, send, isUsed }: ThreadPermitsParts): ThreadPermits {
   const lines = new Map<string, Line>();
-  /** Those that wait, by number. */
+  /** Requests that wait, by number. */
   const waiting = new Map<number, { readonly resource: string; readonly granted: () => void }>();
   let lastNumber = 0;
 
   function lineOf({ resource, permits }: PermitsOf): Line {
-    const key = `${resource} ${permits}`; // neither has a space in it that would make two of them equal: names of resources have none
+    const key = `${resource} ${permits}`; // unambiguous, because names of resources contain no spaces
     let line = lines.get(key);
     if (!line) {
-      line = { resource, permits, listeners: new Set(), held: new Map(), wantedMs: undefined, cancelLook() {} };
+      line = { resource, permits, listeners: new Set(), held: new Map(), wantedMs: undefined, cancelCheck() {} };
       lines.set(key, line);
     }
     return line;
@@ -72,11 +72,11 @@ export function createThreadPermits({ clock, send, isUsed }: ThreadPermitsParts)
   }
 
   /**
-   * Asks for a permit that others wait for, as soon as that may be: also during an attempt, which may itself wait for a
-   * permit that is kept, for something idle, by a thread that waits for one of this thread's.
+   * Calls the listeners for a permit that others wait for, as soon as allowed. Also during an attempt: otherwise two
+   * threads could deadlock, each waiting for a permit that the other keeps for something idle.
    */
-  function look(line: Line): void {
-    line.cancelLook();
+  function requestPermit(line: Line): void {
+    line.cancelCheck();
     const { wantedMs, held, listeners } = line;
     const [oldestMs] = held.values();
     if (wantedMs === undefined || oldestMs === undefined) return;
@@ -84,11 +84,12 @@ export function createThreadPermits({ clock, send, isUsed }: ThreadPermitsParts)
     const dueMs = Math.max(wantedMs, oldestMs + sliceMs);
     const isDue = nowMs >= dueMs;
     if (isDue) {
-      // what is in use now may be idle as soon as the attempt ends; else what it closes has time to give its permit back
+      // during an attempt, asks again when it ends, because more may be idle then; otherwise waits, so that a closing
+      // connection can release its permit
       if (!isUsed(line.resource)) line.wantedMs = nowMs + sliceMs;
       for (const listener of listeners) listener();
     }
-    line.cancelLook = clock.after(isDue ? sliceMs : dueMs - nowMs, () => look(line));
+    line.cancelCheck = clock.after(isDue ? sliceMs : dueMs - nowMs, () => requestPermit(line));
   }
 
   return {
@@ -99,7 +100,7 @@ export function createThreadPermits({ clock, send, isUsed }: ThreadPermitsParts)
         acquire: (signal) => acquire(line, signal),
         onWanted(listener) {
           if (line.listeners.size === 0) send({ kind: "listen", resource: line.resource, permits: line.permits });
-          const own = AsyncLocalStorage.bind(listener); // when it fails, whoever set it is to blame
+          const own = AsyncLocalStorage.bind(listener); // an error in it is attributed to the code that added it
           line.listeners.add(own);
           return () => void line.listeners.delete(own);
         },
@@ -113,10 +114,10 @@ export function createThreadPermits({ clock, send, isUsed }: ThreadPermitsParts)
       }
       const line = lineOf(message);
       line.wantedMs = message.kind === "wanted" ? clock.monotonicMs() + message.afterMs : undefined;
-      look(line);
+      requestPermit(line);
     },
     ended() {
-      for (const line of lines.values()) if (line.wantedMs !== undefined) look(line);
+      for (const line of lines.values()) if (line.wantedMs !== undefined) requestPermit(line);
     },
     isWaitingFor: (resource) => waiting.values().some((wait) => wait.resource === resource),
   };

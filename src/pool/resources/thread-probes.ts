@@ -1,4 +1,7 @@
-/** The probes that a thread runs: never beside an attempt that uses the same resource, so that its code need not expect that. */
+/**
+ * Runs the probes of a thread, never concurrently with an attempt that uses the same resource, so that its code need
+ * not handle that.
+ */
 import type { Clock } from "../../clock.ts";
 import { createSignal } from "../../lifecycle.ts";
 import { textOf } from "../sanitize.ts";
@@ -6,22 +9,22 @@ import { probeMs } from "./probes.ts";
 import type { FromThread } from "./protocol.ts";
 
 export type ThreadProbes = {
-  /** The server wants to know how it is. */
+  /** The server requests a probe. */
   ask(resource: string): void;
-  /** An attempt begins that uses these: a probe of them is cut short, and this resolves once it has ended. */
+  /** An attempt starts that uses these resources: aborts their probes, and resolves once they have ended. */
   cut(resources: ReadonlySet<string>): Promise<void> | undefined;
-  /** An attempt has ended: what it used may be probed now. */
+  /** An attempt has ended: its resources may be probed now. */
   ended(): void;
 };
 
 export type ThreadProbesParts = {
   readonly clock: Clock;
   readonly send: (message: FromThread) => void;
-  /** Runs the resource's own probe. Rejects with what is wrong, unless that is reported already. */
+  /** Runs the resource's own probe. Rejects with the problem, unless it was already reported. */
   readonly probe: (resource: string, signal: AbortSignal) => Promise<void>;
   /** Whether an attempt uses the resource now. */
   readonly isUsed: (resource: string) => boolean;
-  /** Whether something of this thread waits for a permit of the resource. */
+  /** Whether this thread waits for a permit of the resource. */
   readonly isWaiting: (resource: string) => boolean;
   readonly report: (resource: string, problem: string | undefined) => void;
 };
@@ -31,7 +34,7 @@ type RunningProbe = { readonly cut: () => void; readonly ended: Promise<void> };
 export function createThreadProbes(parts: ThreadProbesParts): ThreadProbes {
   const { clock, send, probe, isUsed, isWaiting, report } = parts;
   const running = new Map<string, RunningProbe>();
-  /** Those that wait until no attempt uses them. */
+  /** Resources to probe once no attempt uses them. */
   const waiting = new Set<string>();
 
   function start(resource: string): void {
@@ -39,23 +42,23 @@ export function createThreadProbes(parts: ThreadProbesParts): ThreadProbes {
     const late = createSignal<never>();
     let isCut = false;
     const cancel = clock.after(probeMs, () => {
-      if (isWaiting(resource)) isCut = true; // others use all of it: that is no news
+      if (isWaiting(resource)) isCut = true; // all permits are in use, which is not a problem
       const error = new Error(`no answer within ${probeMs} ms`);
       stop.abort(error);
       late.fail(error);
     });
-    const looked = probe(resource, stop.signal);
+    const probing = probe(resource, stop.signal);
     const finish = (problem: string | undefined) => {
       cancel();
       if (!isCut) report(resource, problem);
       send({ kind: "probed", resource, isCut });
     };
-    const ended = looked.then(
+    const ended = probing.then(
       () => {},
       () => {},
     );
     void ended.then(() => running.delete(resource));
-    void Promise.race([looked, late.promise]).then(
+    void Promise.race([probing, late.promise]).then(
       () => finish(undefined),
       (error: unknown) => finish(textOf(error, 1000)),
     );

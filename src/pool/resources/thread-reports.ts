@@ -1,4 +1,4 @@
-/** Passes on what the code of resources reports of their health, when it has changed: it may report with every job. */
+/** Forwards the health reports of resources when they change: a resource may report with every job. */
 import type { Clock } from "../../clock.ts";
 import { textOf } from "../sanitize.ts";
 import { maxParts, maxProblemChars } from "./health-board.ts";
@@ -6,9 +6,9 @@ import type { FromThread, PartReport } from "./protocol.ts";
 
 export type ThreadReports = {
   add(resource: string, part: unknown, problem: unknown): void;
-  /** What some thread has reported. */
+  /** A report of any thread. */
   receive(report: PartReport): void;
-  /** Whether the part is well by its latest report. */
+  /** Whether the part is healthy by its latest report. */
   isWell(resource: string, part: string): boolean;
 };
 
@@ -17,7 +17,7 @@ const againMs = 1_000;
 const maxPartChars = 100;
 
 export function createThreadReports(clock: Clock, send: (message: FromThread) => void): ThreadReports {
-  /** By resource and part: when its problem was last reported, by the monotonic clock; null: it is well. */
+  /** By resource and part: when its problem was last reported (monotonic clock); null: it is healthy. */
   const known = new Map<string, Map<string, number | null>>();
 
   function partsOf(resource: string): Map<string, number | null> {
@@ -31,15 +31,15 @@ export function createThreadReports(clock: Clock, send: (message: FromThread) =>
       const part = textOf(givenPart, maxPartChars);
       const problem = givenProblem === undefined ? undefined : textOf(givenProblem, maxProblemChars);
       const parts = partsOf(resource);
-      const saidMs = parts.get(part);
+      const reportedMs = parts.get(part);
       const nowMs = clock.monotonicMs();
       if (
-        saidMs === null
+        reportedMs === null
           ? problem === undefined
-          : problem !== undefined && saidMs !== undefined && nowMs - saidMs < againMs
+          : problem !== undefined && reportedMs !== undefined && nowMs - reportedMs < againMs
       )
         return;
-      if (saidMs === undefined && parts.size > maxParts) return; // the server keeps no more either
+      if (reportedMs === undefined && parts.size > maxParts) return; // the server has the same bound
       parts.set(part, problem === undefined ? null : nowMs);
       send({ kind: "report", resource, part, problem });
     },

@@ -15,15 +15,15 @@ import { createThreadReports } from "./thread-reports.ts";
 import type { FromThread, PoolResource, ToThread } from "./protocol.ts";
 
 export type ThreadResources = {
-  /** What the task uses; null: nothing. Throws when it is not what the server found at its start. */
+  /** The resources of the task; null: none. Throws if they differ from those that the server found at its start. */
   usedBy(task: AnyTask): UsedResources | null;
   receive(message: ToThread): void;
 };
 
 export type UsedResources = {
-  /** An attempt begins: gives the values, set up as far as they are not. Rejects with a TaskError. */
+  /** Starts an attempt: resolves with the values, after setting up those that are not. Rejects with a TaskError. */
   begin(signal: AbortSignal): Promise<Values>;
-  /** An attempt that began has ended, or could not. */
+  /** Ends an attempt for which `begin` was called. */
   end(): void;
 };
 
@@ -32,17 +32,17 @@ type Values = { readonly [name: string]: unknown };
 type Entry = {
   readonly definition: AnyResource;
   readonly resource: PoolResource;
-  /** The task that brought it, for messages. */
+  /** The task that imported it, for messages. */
   readonly task: string;
   /** Undefined: not set up. */
   value: { readonly is: unknown } | undefined;
   starting: SetUp | undefined;
 };
 
-/** A set-up under way: of all attempts that wait for it. */
+/** A set-up in progress, shared by all attempts that wait for it. */
 type SetUp = {
   readonly ended: Promise<void>;
-  /** Aborts when none waits for it any more. */
+  /** Aborts when no attempt waits for it any more. */
   readonly stop: AbortController;
   waiting: number;
 };
@@ -56,7 +56,7 @@ export type ThreadResourcesParts = {
 const maxErrorChars = 1000;
 
 export function createThreadResources({ resources, send, clock }: ThreadResourcesParts): ThreadResources {
-  /** How many attempts use each resource now. */
+  /** Number of attempts that use each resource now. */
   const uses = new Map<string, number>();
   const isUsed = (name: string) => (uses.get(name) ?? 0) > 0;
   const permits = createThreadPermits({ clock, send, isUsed });
@@ -73,7 +73,7 @@ export function createThreadResources({ resources, send, clock }: ThreadResource
     const known = entries.get(definition.name);
     if (known) return known;
     const resource = resources.find(({ name }) => name === definition.name);
-    if (!resource) throw new Error("its resources are no longer those of the start: restart the server");
+    if (!resource) throw new Error("its resources have changed since the server started: restart the server");
     const entry: Entry = { definition, resource, task, value: undefined, starting: undefined };
     entries.set(definition.name, entry);
     return entry;
@@ -95,7 +95,7 @@ export function createThreadResources({ resources, send, clock }: ThreadResource
     };
   }
 
-  /** Resolves once it is set up. A set-up is stopped when all that wait for it are: the others leave it to those that do. */
+  /** Resolves once the resource is set up. The set-up is aborted only when all attempts that wait for it are stopped. */
   async function up(entry: Entry, signal: AbortSignal): Promise<void> {
     while (entry.starting?.stop.signal.aborted) await entry.starting.ended.catch(() => undefined);
     if (entry.value) return;
@@ -149,7 +149,7 @@ export function createThreadResources({ resources, send, clock }: ThreadResource
     }
   }
 
-  /** What fails here is logged: the thread ends in any case. */
+  /** Errors are only logged, because the thread ends in any case. */
   async function tearDown({ definition, task, value }: Entry): Promise<void> {
     const { name } = definition;
     if (!value) return;
@@ -162,7 +162,7 @@ export function createThreadResources({ resources, send, clock }: ThreadResource
   }
 
   async function probe(name: string, signal: AbortSignal): Promise<void> {
-    const entry = entries.get(name) as Entry; // a task of this thread uses it
+    const entry = entries.get(name) as Entry; // only called for resources of this thread's tasks
     await up(entry, signal);
     const { definition, task, value } = entry;
     const origin = { task, id: null, resource: name };
@@ -170,7 +170,7 @@ export function createThreadResources({ resources, send, clock }: ThreadResource
     await runAs(origin, () => Promise.resolve(definition.probe?.(value?.is, signal, isWell)));
   }
 
-  /** In the reverse order of their set-up, for one may use another. */
+  /** In reverse order of set-up, because one may use another. */
   async function endAll(): Promise<void> {
     isEnding = true;
     await probes.cut(new Set(entries.keys()));

@@ -1,4 +1,4 @@
-/** JSON Schemas, checked by Ajv. It compiles them to code, and so only in threads that load tasks. */
+/** JSON Schemas, validated by Ajv, which compiles them to code; only used in threads that load tasks. */
 import type { Ajv, ErrorObject } from "ajv";
 import type { FormatsPlugin } from "ajv-formats";
 import { createRequire } from "node:module";
@@ -21,7 +21,7 @@ const options = {
 } as const;
 
 const draft7 = "http://json-schema.org/draft-07/schema";
-/** By draft, the modules of Ajv. They are loaded when the first schema is opened: each thread pays 5 MiB for them. */
+/** Modules of Ajv by draft. Loaded with the first schema, because they take 5 MiB in each thread. */
 const modules: ReadonlyMap<string, string> = new Map([
   ["https://json-schema.org/draft/2020-12/schema", "ajv/dist/2020.js"],
   [draft7, "ajv"],
@@ -30,25 +30,25 @@ const [newest] = modules.keys() as Iterator<string> & Iterable<string>;
 const load = createRequire(import.meta.url);
 const checkers = new Map<string, Ajv>();
 
-/** Throws an Error whose message goes on behind "its input". */
+/** Throws an Error whose message continues after "its input". */
 export function openJsonSchema(given: object, side: Side): Schema {
   const fault = findNonJson(given, maxDepth);
   if (fault) throw new Error(`is no JSON Schema: its ${fault.path.replace(/^\./, "") || "value"} ${fault.description}`);
   if ("$async" in given) throw new AsyncSchema();
   const ajv = ajvFor("$schema" in given ? String(given.$schema) : (newest as string));
-  const isFit = compile(ajv, given);
+  const isValid = compile(ajv, given);
   return {
     shape: shapeOf("json-schema", () => given),
     check(value) {
       if (value instanceof Uint8Array) return { violations: [{ field: "", description: "is bytes and must be JSON" }] };
       const json = side === "output" ? jsonOf(value) : (value ?? null);
-      if (json === undefined) return { value }; // it is no JSON, and is refused for that with its path
-      return isFit(json) ? { value: json } : { violations: violationsOf(isFit.errors, json) };
+      if (json === undefined) return { value }; // it is not JSON, and is refused later with its path
+      return isValid(json) ? { value: json } : { violations: violationsOf(isValid.errors, json) };
     },
   };
 }
 
-/** What clients get of an output: without what is undefined, and a Date as its text. Undefined: it is no JSON. */
+/** An output as clients receive it: without undefined members, with dates as text. Undefined: it is not JSON. */
 function jsonOf(output: unknown): unknown {
   if (output === undefined) return null;
   const text = findNonJson(output, maxJsonDepth) ? undefined : (JSON.stringify(output) as string | undefined);
@@ -73,7 +73,7 @@ function ajvFor(draft: string): Ajv {
   return ajv;
 }
 
-/** Unknown keywords are refused, for they are misspelt ones; but for those in `x-`, which schemas carry for others. */
+/** Refuses unknown keywords, which are usually misspelt, except extensions that start with `x-`. */
 function compile(ajv: Ajv, schema: object) {
   if (ajv.validateSchema(schema) !== true) throw new Error(`is no JSON Schema: ${sentenceOf(ajv.errors, schema)}`);
   JSON.stringify(schema, (key, value: unknown) => {
@@ -101,7 +101,7 @@ function violationsOf(errors: Errors, value: unknown): readonly FieldViolation[]
   });
 }
 
-/** In the words that other violations have, at the field that is meant and not at the one around it. */
+/** Describes an error like other violations, at the field itself and not at the object around it. */
 function describe({ keyword, params, message }: ErrorObject): { path: readonly string[]; description: string } {
   const facts = params as { readonly [name: string]: unknown };
   switch (keyword) {
@@ -109,7 +109,7 @@ function describe({ keyword, params, message }: ErrorObject): { path: readonly s
       return { path: [String(facts["missingProperty"])], description: "is missing" };
     case "additionalProperties":
     case "unevaluatedProperties":
-      return { path: [String(facts[keyword.replace(/ies$/, "y")])], description: "is no field of it" };
+      return { path: [String(facts[keyword.replace(/ies$/, "y")])], description: "is not a known field" };
     case "enum":
       return { path: [], description: `must be one of ${shown(facts["allowedValues"])}` };
     case "const":
@@ -128,7 +128,7 @@ function shown(value: unknown): string {
   );
 }
 
-/** A JSON Pointer (RFC 6901) does not say which of its steps are indices of lists. */
+/** Converts a JSON Pointer (RFC 6901) to a path, with the value to distinguish list indices from keys. */
 function pathIn(value: unknown, pointer: string): readonly PropertyKey[] {
   let at = value;
   return pointer

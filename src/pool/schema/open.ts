@@ -1,9 +1,9 @@
-/** Opens what a task gave as `input` or `output` and is no message type. */
+/** Opens the schema of a task's `input` or `output`. */
 import { openJsonSchema } from "./json-schema.ts";
 import { kindOf, type Schema, type Side } from "./schema.ts";
 import { isStandard, openStandard } from "./standard.ts";
 
-/** Throws an Error whose message goes on behind "its input". */
+/** Throws an Error whose message continues after "its input". */
 export function openSchema(given: unknown, side: Side): Schema {
   if (isStandard(given)) return openStandard(given, side);
   if (typeof given !== "object" || given === null || Array.isArray(given) || given instanceof Promise) {

@@ -1,48 +1,50 @@
-/** What a task's `input` or `output` is when it is no message type: something that checks JSON and can say which it takes. */
+/** The schema of a task's `input` or `output`: checks JSON, and describes which JSON it accepts. */
 import { type FieldViolation, messageOf } from "../../errors.ts";
 import { cut } from "../sanitize.ts";
 
 export type Schema = {
   readonly shape: SchemaShape;
-  /** Throws what code of the schema throws, and `SchemaFault` when the fault is the schema's and not the value's. */
+  /** Throws errors of the schema's code, and `SchemaFault` if the schema and not the value is at fault. */
   check(value: unknown): Checked;
 };
 
-/** What a schema makes of a value, or what is wrong with it. Paths start at the value: `width`, `items[2].name`. */
+/** The value as parsed by a schema, or its violations. Paths start at the value: `width`, `items[2].name`. */
 export type Checked =
   | { readonly value: unknown; readonly violations?: undefined }
   | { readonly violations: readonly FieldViolation[] };
 
-/** Which values a schema takes, for people and programs. Plain data. */
+/** Describes the values that a schema accepts, as plain data. */
 export type SchemaShape = {
-  /** `json-schema`, or whose Standard Schema it is, such as `zod`. */
+  /**
+   * `json-schema`, or the library of a Standard Schema, such as `zod`.
+   */
   readonly vendor: string;
   /** A JSON Schema as JSON text, of at most 65,536 characters. Empty: not known. */
   readonly jsonSchema: string;
-  /** Why it is not known. Empty: it is. */
+  /** Why the JSON Schema is not known. Empty: it is. */
   readonly unknownReason: string;
 };
 
-/** The two of a task. */
+/** The two schemas of a task. */
 export type Side = "input" | "output";
 
-/** What is wrong with one value: more is cut. */
+/** Bound on the violations of one value; further ones are dropped. */
 export const maxViolations = 20;
 const maxShapeChars = 65_536;
 const maxReasonChars = 200;
 const maxVendorChars = 100;
 
-/** A schema cannot check a value. The message goes on behind "its input". */
+/** A schema cannot check values. The message continues after "its input". */
 export class SchemaFault extends Error {}
 
-/** Checks of inputs are synchronous, see docs/tasks.md. */
+/** A schema is asynchronous, but checks of inputs are synchronous; see docs/tasks.md. */
 export class AsyncSchema extends SchemaFault {
   constructor() {
     super("is asynchronous: leave out what waits, such as async refinements, and do that in `run`");
   }
 }
 
-/** What a value of the wrong type is, without the value. */
+/** Describes the type of a value, without the value. */
 export function kindOf(value: unknown): string {
   if (value instanceof Promise) return "a Promise";
   if (Array.isArray(value)) return "a list";
@@ -50,13 +52,15 @@ export function kindOf(value: unknown): string {
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
 
-/** How a path is written, as those into messages are. Numbers are indices of lists. */
+/** Formats a path like those in protobuf messages. Numbers are list indices. */
 export function fieldOf(path: readonly PropertyKey[]): string {
   const steps = path.map((step) => (typeof step === "number" ? `[${step}]` : `.${String(step)}`));
   return steps.join("").replace(/^\./, "");
 }
 
-/** `write` gives the JSON Schema, and may throw what a library throws. */
+/**
+ * `write` returns the JSON Schema, and may throw errors of a library.
+ */
 export function shapeOf(vendor: string, write: () => unknown): SchemaShape {
   const shape = { vendor: cut(vendor, maxVendorChars), jsonSchema: "", unknownReason: "" };
   try {
@@ -70,7 +74,7 @@ export function shapeOf(vendor: string, write: () => unknown): SchemaShape {
   }
 }
 
-/** The path of a field from further out: `input.width`, `input[2]`. */
+/** Prefixes the path of a field with its side: `input.width`, `input[2]`. */
 export function pathFrom(side: Side, field: string): string {
   return field === "" || field.startsWith("[") ? side + field : `${side}.${field}`;
 }

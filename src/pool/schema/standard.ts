@@ -22,7 +22,7 @@ export function isStandard(given: unknown): given is StandardSchema {
   return ((typeof given === "object" && given !== null) || typeof given === "function") && "~standard" in given;
 }
 
-/** Throws an Error whose message goes on behind "its input". */
+/** Throws an Error whose message continues after "its input". */
 export function openStandard(given: StandardSchema, side: Side): Schema {
   const standard = given["~standard"];
   if (read(standard, "version") !== version) {
@@ -39,12 +39,15 @@ export function openStandard(given: StandardSchema, side: Side): Schema {
   };
 }
 
-/** Most asynchronous schemas are so for every value. Those that are only for some refuse the job in question. */
+/**
+ * Refuses asynchronous schemas. Most are asynchronous for every value; one that is so only for some values refuses
+ * those jobs.
+ */
 function refuseAsync(standard: Standard): void {
   try {
     refusePromise(standard.validate(undefined));
   } catch (error) {
-    if (error instanceof AsyncSchema) throw error; // what else it throws may well be about this value
+    if (error instanceof AsyncSchema) throw error; // other errors may be about this value
   }
 }
 
@@ -54,7 +57,7 @@ function refusePromise(returned: unknown): void {
   throw new AsyncSchema();
 }
 
-/** Nothing is certain of what code of users returns. Nothing of it is quoted: it may have parts of the value. */
+/** Validates the return value of user code. Quotes nothing of it, because it may contain parts of the value. */
 function checkedOf(returned: unknown): Checked {
   refusePromise(returned);
   if (typeof returned !== "object" || returned === null)
@@ -69,7 +72,7 @@ function checkedOf(returned: unknown): Checked {
 
 const expected = ", which is no result of a Standard Schema";
 
-/** By an extension that libraries may have: https://standardschema.dev/json-schema. */
+/** The JSON Schema, through an optional extension of libraries: https://standardschema.dev/json-schema. */
 function jsonSchemaOf(standard: Standard, side: Side): unknown {
   const convert = read(read(standard, "jsonSchema"), side);
   if (typeof convert === "function") return convert({ target: "draft-2020-12" });

@@ -3,12 +3,15 @@ import { type FieldViolation, messageOf } from "../../errors.ts";
 import { permanent, TaskError } from "../task.ts";
 import { type Checked, pathFrom, type Schema, SchemaFault, type Side } from "./schema.ts";
 
-/** As many violations as a sentence can hold. */
+/** Bound on the violations in one message. */
 const maxNamed = 3;
 
-/** An input that its task's schema refuses: at submit a violation; where it runs, after the task's file changed, a failure. */
+/**
+ * An input that its task's schema refuses: a violation at submit, and a failure at run time if the task's file has
+ * changed since.
+ */
 export class UnfitInput extends TaskError {
-  /** What is wrong with it; as text, with the schema. */
+  /** The violations; a text: the fault of the schema. */
   readonly verdict: readonly FieldViolation[] | string;
 
   constructor(verdict: UnfitInput["verdict"]) {
@@ -18,7 +21,7 @@ export class UnfitInput extends TaskError {
   }
 }
 
-/** Throws `UnfitInput`, and what the schema's own code throws. */
+/** Throws `UnfitInput`, and errors of the schema's own code. */
 export function inputBy(schema: Schema, input: unknown): unknown {
   let checked: Checked;
   try {

@@ -1,4 +1,4 @@
-/** Checks what was handed to `defineTask`, and makes plain data of it that can cross threads. */
+/** Validates the definitions passed to `defineTask`, and converts them to plain data that can be sent to threads. */
 import { messageOf } from "../../errors.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "../../job/backoff.ts";
 import { taskName } from "../../job/task-name.ts";
@@ -18,22 +18,22 @@ export type TaskReport = {
   /** Empty: none. */
   readonly description: string;
   readonly types: DescribedTypes;
-  /** What its schemas take, where it has schemas and not types. */
+  /** Descriptions of its schemas, if it has schemas and not types. */
   readonly inputShape: SchemaShape | undefined;
   readonly outputShape: SchemaShape | undefined;
-  /** What the task's `settings` made of its section of the configuration. */
+  /** The result of the task's `settings`. */
   readonly settings: unknown;
-  /** What it uses, each once. */
+  /** Its resources, each once. */
   readonly resources: readonly PoolResource[];
   readonly retry: RetryPolicy;
   readonly timeoutMs: number;
   readonly hasCheck: boolean;
 };
 
-/** What is wrong with a definition. `option`: the word in the file that it is about. */
+/** A fault of a definition. `option`: the word in the file that it is about. */
 export type Mistake = { readonly option: string; readonly what: string };
 
-/** What a definition is checked against. */
+/** The configuration that a definition is checked against. */
 export type Surroundings = {
   /** Names of the configured pools. */
   readonly pools: readonly string[];
@@ -66,7 +66,7 @@ const taskOptions = Object.keys({
 const retryOptions = Object.keys(defaultRetryPolicy);
 const fewestSharedLetters = 4;
 
-/** Everything that is wrong, or the task as data. `settings` runs only when nothing else is wrong. */
+/** All faults, or the task as data. `settings` runs only if nothing else is wrong. */
 export function readDefinition(
   task: AnyTask,
   { pools, settings }: Surroundings,
@@ -186,14 +186,14 @@ function readSettings(task: AnyTask, given: Surroundings["settings"][string] | u
     return { fault: `tasks.${task.name}: ${messageOf(error)}` };
   }
   try {
-    return { settings: structuredClone(settings) }; // every worker thread gets its copy
+    return { settings: structuredClone(settings) }; // every worker thread gets a copy
   } catch (error) {
     const remedy = settings instanceof Promise ? ": write it without `async`" : "";
     return { fault: `its \`settings\` returned something that is not plain data: ${messageOf(error)}${remedy}` };
   }
 }
 
-/** With the known option that it resembles, or else all of them. */
+/** The message about an unknown option, with a similar known one, or else all of them. */
 function unknown(kind: string, given: string, known: readonly string[]): string {
   const last = (path: string) => path.replace(/^.*\./, "").toLowerCase();
   const word = last(given);

@@ -1,10 +1,10 @@
-/** Which files of a folder hold tasks. */
+/** Finds the files of a folder that may contain tasks. */
 import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { messageOf, StartError } from "../../errors.ts";
 
-/** What lies in a folder of tasks and is none, with the reason. */
+/** An entry of a tasks folder that is not a task, with the reason. */
 export type Ignored = { readonly path: string; readonly why: string };
 
 export type TaskFolder = { readonly files: readonly string[]; readonly ignored: readonly Ignored[] };
@@ -14,7 +14,10 @@ const declarations = /\.d\.[cm]?ts$/;
 const test = /\.(?:test|spec)\.[cm]?[jt]sx?$/;
 const jsx = /\.[jt]sx$/;
 
-/** Files and what is ignored, by name. Hidden names, `node_modules`, type declarations and all that is no code go unmentioned. */
+/**
+ * Task files and ignored entries, by name. Hidden files, `node_modules`, type declarations and files that are not code
+ * are not listed.
+ */
 export async function readTaskFolder(folder: string): Promise<TaskFolder> {
   const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
     throw new StartError(`the tasks folder ${folder} cannot be read: ${messageOf(error)}: name one with --tasks-dir`, {

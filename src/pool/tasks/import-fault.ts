@@ -17,10 +17,12 @@ type Facts = {
 };
 
 const maxText = 1000;
-/** Of the files that an import without an extension, or with that of the compiled file, may mean. */
+/** Extensions to try for an import without one, or with that of the compiled file. */
 const extensions = ["ts", "mts", "cts", "js", "mjs", "cjs"];
 
-/** `file`: the path of the one whose import failed; the fault may lie in another that it imports. */
+/**
+ * `file`: the path of the file whose import failed; the fault may be in another file that it imports.
+ */
 export function explainImport(error: unknown, file: string): ImportFault {
   const facts = factsOf(error);
   if (/^ERR_(?:MODULE_NOT_FOUND|UNSUPPORTED_DIR_IMPORT)$/.test(facts.code)) return notFound(facts, file);
@@ -69,7 +71,7 @@ function notFound({ text, url }: Facts, file: string): ImportFault {
   return { position, message: `${message}which does not exist: Node.js needs the file's own name, write "${remedy}"` };
 }
 
-/** Of CommonJS: `require` knows no URLs, and looks for extensions by itself. */
+/** For CommonJS: `require` uses paths instead of URLs, and tries extensions itself. */
 function notRequired({ text, requirer = "" }: Facts, file: string): ImportFault {
   const required = /^Cannot find module '([^']+)'/.exec(text)?.[1] ?? text;
   const by = requirer === "" ? file : requirer;
@@ -81,7 +83,7 @@ function notRequired({ text, requirer = "" }: Facts, file: string): ImportFault 
   };
 }
 
-/** Those of Node-API may be loaded by several threads; older ones may not register themselves in a second. */
+/** Explains a native addon that cannot be loaded: addons without Node-API may only register once per process. */
 function addonFault({ text }: Facts): ImportFault {
   const isSecond = /did not self-register/.test(text);
   const remedy = isSecond
@@ -96,7 +98,7 @@ function packageRemedy(name: string, importer: string): string {
   return `a package that is not installed: run \`npm install ${name}\` in ${dirname(importer)} or above it`;
 }
 
-/** The file that was meant where its extension was left out, or the name is that of the compiled file. */
+/** The file that was probably meant, if the extension is missing or is that of the compiled file. */
 function neighbourOf(path: string): string | undefined {
   const stem = path.replace(/\.[cm]?[jt]s$/, "").replace(/\/$/, "");
   const candidates = [stem, `${stem}/index`].flatMap((name) => extensions.map((extension) => `${name}.${extension}`));
@@ -111,20 +113,20 @@ function attributeMissing({ text }: Facts, file: string): ImportFault {
   return { position, message: `it imports ${shown} without its type: write \`with { type: "json" }\` after the path` };
 }
 
-/** How the file names that module. */
+/** The specifier with which the file imports that module. */
 function specifierOf(url: string, file: string): string | undefined {
   const isIt = (specifier: string) => fileURLToPath(new URL(specifier, `file://${file}`)) === fileOf(url);
   return textsOf(file).find((text) => text.startsWith(".") && isIt(text));
 }
 
-/** What the file imports of a package that is not there. Of this package two parts are. */
+/** The specifier with which the file imports a missing package or a missing part of this one. */
 function partOf(name: string, file: string): string {
   const isPart = (text: string) => text.startsWith(`${name}/`) && text !== "millpond/client";
   const texts = textsOf(file);
   return name !== "millpond" && texts.includes(name) ? name : (texts.find(isPart) ?? name);
 }
 
-/** Texts in quotes. */
+/** All quoted strings in a file. */
 function textsOf(file: string): readonly string[] {
   return [...textIn(file).matchAll(/["']([^"'\n]+)["']/g)].map(([, text]) => text as string);
 }

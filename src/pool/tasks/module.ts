@@ -1,16 +1,16 @@
-/** Finds a task among what a module exports. */
+/** Finds the task among the exports of a module. */
 import { type AnyTask, isTask } from "../task.ts";
 
 export type Exported =
   | { readonly kind: "task"; readonly task: AnyTask }
-  /** Surely meant as a task; `why`: what is missing. */
+  /** Clearly meant as a task; `why`: what is missing. */
   | { readonly kind: "mistake"; readonly option: string; readonly why: string }
-  /** Something else, such as a helper of tasks. */
+  /** Something else, such as a helper module. */
   | { readonly kind: "other"; readonly why: string };
 
 const remedy = "write `export default defineTask({...})`";
 
-/** Imports a task file. Rejects with whatever the import throws, which may be anything. */
+/** Imports a task file. Rejects with the error of the import, which may be any value. */
 export async function importTask(file: string): Promise<Exported> {
   return exportedBy((await import(file)) as Readonly<Record<string, unknown>>);
 }
@@ -31,7 +31,7 @@ function exportedBy(module: Readonly<Record<string, unknown>>): Exported {
   return { kind: "other", why: `its default export is ${what}; to make it a task, ${remedy}` };
 }
 
-/** CommonJS that was compiled from an ES module has its default in `exports.default`. */
+/** The default export. CommonJS compiled from an ES module has it in `exports.default`. */
 function defaultOf(module: Readonly<Record<string, unknown>>): unknown {
   const main = module["default"];
   return isObject(main) && !isTask(main) && "default" in main ? main["default"] : main;

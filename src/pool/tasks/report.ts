@@ -1,4 +1,4 @@
-/** What one file of a tasks folder turned out to be. Plain data: it may come from another thread. */
+/** The report on one file of a tasks folder, as plain data, because it may come from another thread. */
 import { fileURLToPath } from "node:url";
 import type { ResourceReader } from "../resources/definition.ts";
 import type { AnyTask } from "../task.ts";
@@ -10,10 +10,10 @@ import { lineOf, type SourcePosition } from "./source-position.ts";
 export type FileReport =
   | { readonly kind: "task"; readonly task: TaskReport }
   | { readonly kind: "ignored"; readonly why: string }
-  /** Lines that start with the file, and where in it. */
+  /** Lines that start with the file and position. */
   | { readonly kind: "faulty"; readonly faults: readonly string[] };
 
-/** Imports the file (a URL) in this thread and checks what it exports. `onTask` gets the definition of a good task. */
+/** Imports the file (a URL) in this thread and checks what it exports. Calls `onTask` with the definition of a valid task. */
 export async function reportOf(
   file: string,
   surroundings: Surroundings,
@@ -40,7 +40,9 @@ export function faulty(...faults: readonly string[]): FileReport {
   return { kind: "faulty", faults };
 }
 
-/** `path:line: message`, with the other position in front of the message when it lies in another file. */
+/**
+ * `path:line: message`; if the fault is in another file, its position precedes the message.
+ */
 export function fault(path: string, position: SourcePosition | undefined, message: string): string {
   const line = position?.line === undefined ? "" : `:${position.line}`;
   if (position === undefined || position.file === path) return `${path}${line}: ${message}`;

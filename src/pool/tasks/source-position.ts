@@ -1,4 +1,4 @@
-/** Where in the user's files something went wrong. */
+/** Finds the positions of faults in users' files. */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { stripTypeScriptTypes } from "node:module";
@@ -8,15 +8,15 @@ export type SourcePosition = {
   readonly file: string;
   /** From 1; undefined when only the file is known. */
   readonly line: number | undefined;
-  /** The line itself, where it is at hand. */
+  /** The text of the line, if available. */
   readonly text?: string | undefined;
 };
 
 const ownCode = fileURLToPath(new URL("../../", import.meta.url));
-/** How long Node.js may take to look for a syntax error. */
+/** How long Node.js may take to find a syntax error. */
 const checkMs = 10_000;
 
-/** By the excerpt that Node.js puts in front of some stacks, or by the first frame in a file of the user's. */
+/** The position from the excerpt that Node.js puts in front of some stacks, or from the first frame in a user's file. */
 export function positionOf(error: unknown): SourcePosition | undefined {
   const stack = error instanceof Error && typeof error.stack === "string" ? error.stack : "";
   const excerpt = /^((?:file:\/\/)?\/[^\n]+):(\d+)\n([^\n]*)\n/.exec(stack);
@@ -33,7 +33,7 @@ export function positionInStack(stack: string): SourcePosition | undefined {
   return undefined;
 }
 
-/** Line of the first place where this is an option or a name that is given a value; else of the first with that word. */
+/** The first line where this is an option or a name that is assigned; otherwise the first with that word. */
 export function lineOf(file: string, word: string): number | undefined {
   const escaped = word.replace(/[^\w]/g, "\\$&");
   const asName = new RegExp(`(?<![\\w$.])${escaped}(?=\\s*[:(,}=])`);
@@ -52,8 +52,8 @@ export function lineWith(file: string, pattern: RegExp): number | undefined {
 }
 
 /**
- * V8 does not report the position of a module's syntax error, only Node.js's own check does. The file is not run. `message`: that of
- * the error; the check finds another one when the error lies in a file that this one imports.
+ * V8 does not report the position of a module's syntax error, but `node --check` does, without running the file.
+ * `message`: of the error; the check reports another one, or none, if the error is in an imported file.
  */
 export function positionOfSyntaxError(file: string, message: string): SourcePosition | undefined {
   try {
@@ -64,11 +64,11 @@ export function positionOfSyntaxError(file: string, message: string): SourcePosi
     const [, line, excerpt] = /^\[stdin\]:(\d+)\n([^\n]*)\n/.exec(stderr) ?? [];
     return line !== undefined && stderr.includes(message) ? { file, line: Number(line), text: excerpt } : undefined;
   } catch {
-    return undefined; // its types cannot be stripped: the error is not in this file
+    return undefined; // its types cannot be stripped, so the error is not in this file
   }
 }
 
-/** Every character keeps its place. Without the warning that Node.js adds: its reader could do nothing about it. */
+/** Strips types, keeping every character's position. Suppresses the warning of Node.js, which users cannot act on. */
 function withoutTypes(text: string): string {
   const { emitWarning } = process;
   process.emitWarning = () => undefined;

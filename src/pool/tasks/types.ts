@@ -1,4 +1,4 @@
-/** Message types on their way between threads: as the bytes of the files that describe them. */
+/** Sends message types between threads, as the encoded files that describe them. */
 import {
   createFileRegistry,
   type DescFile,
@@ -10,7 +10,7 @@ import {
 } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 
-/** A task's types. `files` is a `google.protobuf.FileDescriptorSet`: each file after those it imports. */
+/** A task's types. `files`: a `google.protobuf.FileDescriptorSet`, in which each file comes after its imports. */
 export type DescribedTypes = {
   readonly input: string | undefined;
   readonly output: string | undefined;
@@ -32,7 +32,7 @@ export function describeTypes({ input, output }: Types): DescribedTypes {
 }
 
 /**
- * The types of all tasks, made from their descriptions. They work like the generated ones and are not the same objects:
+ * Creates the types of all tasks from their descriptions. They work like generated ones but are different objects:
  * compare types by `typeName`.
  */
 export function createTypeReader(): (described: DescribedTypes) => Types {

@@ -57,10 +57,10 @@ suite("serve", () => {
     assert.deepEqual(
       events.map((line) => (line.startsWith("{") ? (JSON.parse(line) as { msg: string }).msg : line.split(":")[0])),
       [
-        "variables of Kubernetes Services: no settings, ignored",
+        "ignored variables of Kubernetes Services, which are not settings",
         "serving",
         "SIGTERM",
-        "draining: no more jobs are taken",
+        "draining: no more jobs are accepted or started",
         "stopped",
         "stopped",
       ],

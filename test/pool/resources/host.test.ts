@@ -111,7 +111,7 @@ suite("a part of a resource that goes back and forth", () => {
       ],
     );
     report(undefined);
-    assert.equal(lines.at(-1)?.text, "a resource is well again");
+    assert.equal(lines.at(-1)?.text, "a resource is healthy again");
   });
 });
 

@@ -35,7 +35,7 @@ suite("a resource of a thread", () => {
     const { pool, lines } = await tryLines(t, { setups: ["never returns"] }, { graceMs: 50 });
     const [ended] = await pool.run([job("line", 1, { timeoutMs: 100 })]);
     assert.equal(shown(ended!), "timed_out 100");
-    assert.ok(lines.some(({ text }) => text.includes("did not stop when it was told to")));
+    assert.ok(lines.some(({ text }) => text.includes("did not stop when it was asked to")));
   });
 
   test("is torn down when the server stops", async (t) => {

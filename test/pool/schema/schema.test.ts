@@ -64,7 +64,7 @@ suite("a schema of zod, valibot or JSON Schema", () => {
       violations.map(({ field, description }) => `${field}: ${description}`),
       [
         "constructor: is missing",
-        "extra: is no field of it",
+        "extra: is not a known field",
         'size: must be one of "small", "large"',
         'mode: must be "fast"',
         'email: must match format "email"',

@@ -123,7 +123,7 @@ test("the tasks", async (t) => {
       const [ended] = await pool.run([lease]);
 
       assert.equal(ended?.outcome.kind, "timed_out");
-      assert.equal(times("a job did not stop when it was told to: its worker is ended"), 0);
+      assert.equal(times("a job did not stop when it was asked to: its worker is terminated"), 0);
       assert.deepEqual(await query("some", { ids: [1] }), { columns: ["id"], rows: [{ id: 1 }] });
     },
   );
