@@ -67,13 +67,13 @@ describe("a store file is refused and left as it is", () => {
   test("when a newer version wrote it", async () => {
     await makeStore();
     alter("PRAGMA user_version = 99");
-    await assertRefused(/has version 99 .* up to 7: use the newer Millpond/);
+    await assertRefused(/has version 99 .* up to 8: use the newer Millpond/);
   });
 
   test("when a version before the oldest one known wrote it", async () => {
     await makeStore();
-    alter("PRAGMA user_version = 6");
-    await assertRefused(/has version 6 .* from 7 on: .* with the Millpond that wrote it/);
+    alter("PRAGMA user_version = 7");
+    await assertRefused(/has version 7 .* from 8 on: .* with the Millpond that wrote it/);
   });
 
   test("when a newer version wrote it and it was not closed", async () => {

@@ -1,7 +1,7 @@
 /** Space goes back to the disk in idle moments only, in small steps, and calls come first. */
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { startIdleWork } from "../../src/store/sqlite/thread/idle-work.ts";
+import { createIdleWork } from "../../src/store/sqlite/thread/idle-work.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
 
 /** A store with so many steps' worth of free pages, each of which takes `stepMs`. */
@@ -10,10 +10,9 @@ function setUp({ steps, stepMs = 1 }: { steps: number; stepMs?: number }) {
   const done: string[] = [];
   const errors: unknown[] = [];
   let stepsLeft = steps;
-  let waiting = 0;
   let canCheckpoint = true;
   let fault: Error | undefined;
-  const work = startIdleWork({
+  const work = createIdleWork({
     clock,
     freePages: {
       isWorthwhile: () => stepsLeft > 0,
@@ -31,17 +30,11 @@ function setUp({ steps, stepMs = 1 }: { steps: number; stepMs?: number }) {
         return canCheckpoint;
       },
     },
-    answerCalls() {
-      const had = waiting > 0;
-      if (had) done.push("answers");
-      waiting = 0;
-      return had;
-    },
-    onError: (error) => errors.push(error),
+    onError: (error) => void errors.push(error),
   });
+  void work.start();
   return {
     ...{ clock, done, errors, work },
-    call: (calls: number) => (waiting = calls),
     block: (isBlocked: boolean) => (canCheckpoint = !isBlocked),
     fail: (error: Error) => (fault = error),
     count: (what: string) => done.filter((each) => each === what).length,
@@ -62,15 +55,6 @@ suite("space in the file", () => {
     clock.advance(100_000);
     assert.ok(count("step") * 7 <= 1_000, `${count("step")} steps of 7 ms in 100 s`);
     assert.ok(count("step") > 100);
-  });
-
-  test("a step is not taken while calls wait: they are answered first", () => {
-    const { clock, done, call } = setUp({ steps: 5 });
-    call(2);
-    clock.advance(1_000);
-    assert.deepEqual(done, ["answers"], "a call that the event loop has not delivered yet");
-    clock.advance(20);
-    assert.deepEqual(done, ["answers", "step"]);
   });
 
   test("no step is taken while calls come more often than every 20 ms, however long", () => {
@@ -106,7 +90,7 @@ suite("space in the file", () => {
 
   test("a stop leaves no timer", () => {
     const { clock, done, work } = setUp({ steps: 5 });
-    work.stop();
+    void work.stop();
     clock.advance(60_000);
     assert.deepEqual([done, clock.timers()], [[], 0]);
   });

@@ -1,7 +1,6 @@
-import type { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import { checksum } from "../integrity/checked-rows.ts";
-import { prepareQuery } from "../thread/connection.ts";
+import type { Sql } from "../thread/connection.ts";
 import { DEAD } from "../thread/protocol.ts";
 
 /**
@@ -25,9 +24,7 @@ export type Channel = {
   readonly name: string | null;
   last: number;
   acked: number;
-  /** Up to this position only acknowledged DEAD jobs are left. */
-  swept: number;
-  /** Null: nothing is left to sweep. */
+  /** Before it only acknowledged DEAD jobs are left. Null: so it is to the end. */
   head: Head | null;
 };
 
@@ -37,23 +34,20 @@ export type Channels = ReturnType<typeof createChannels>;
 const cached = 10_000;
 
 /** The channels' positions, in memory while a transaction runs and written once at its end. */
-export function createChannels(db: DatabaseSync) {
-  const columns = "id, client, name, last, acked, swept, head, head_at, head_cursor";
-  const byName = prepareQuery<Row>(db, `SELECT ${columns} FROM channel WHERE client = ? AND name = ?`);
-  const byNumber = prepareQuery<Row>(db, `SELECT ${columns} FROM channel WHERE id = ?`);
-  const insert = db.prepare(`INSERT INTO channel (${columns}, checksum) VALUES (${"?, ".repeat(9)}?)`);
-  const lastId = prepareQuery<[number]>(db, "SELECT coalesce(max(id), 0) FROM channel");
-  const update = db.prepare("UPDATE channel SET last = ?, acked = ?, swept = ?, checksum = ? WHERE id = ?");
-  const updateHead = db.prepare("UPDATE channel SET head = ?, head_at = ?, head_cursor = ? WHERE id = ?");
-  const dropRead = db.prepare(
-    "DELETE FROM ended INDEXED BY former_result WHERE id IS NOT NULL AND channel = ? AND cursor <= ?",
-  );
+export function createChannels(sql: Sql) {
+  const byName = sql<Row>`SELECT ${columns} FROM channel WHERE client = ? AND name = ?`;
+  const byNumber = sql<Row>`SELECT ${columns} FROM channel WHERE id = ?`;
+  const insert = sql`INSERT INTO channel (${columns}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+  const lastId = sql<[number]>`SELECT coalesce(max(id), 0) FROM channel`;
+  const update = sql`
+    UPDATE channel SET last = ?, acked = ?, head = ?, head_at = ?, head_cursor = ?, checksum = ? WHERE id = ?`;
+  const dropRead = sql`
+    DELETE FROM ended INDEXED BY former_result WHERE id IS NOT NULL AND channel = ? AND cursor <= ?`;
 
   /** By client, then by name. */
   const named = new Map<number, Map<string, Channel>>();
   const numbered = new Map<number, Channel>();
   const touched = new Set<Channel>();
-  const changedHeads = new Set<Channel>();
 
   function keep(channel: Channel): Channel {
     const ofClient = named.get(channel.client) ?? new Map<string, Channel>();
@@ -69,7 +63,7 @@ export function createChannels(db: DatabaseSync) {
     return row && keep(toChannel(row));
   }
 
-  function withId(id: number): Channel | undefined {
+  function byId(id: number): Channel | undefined {
     const known = numbered.get(id);
     if (known) return known;
     const row = byNumber.get(id);
@@ -77,13 +71,13 @@ export function createChannels(db: DatabaseSync) {
   }
 
   function make(client: number, name: string): Channel {
-    const row: Row = [lastId.get()![0] + 1, client, name, 0, 0, 0, null, null, null];
+    const row: Row = [lastId.get()![0] + 1, client, name, 0, 0, null, null, null];
     insert.run(...row, checksumOf(row));
     return keep(toChannel(row));
   }
 
   function known(id: number, client: number): Channel | undefined {
-    const channel = withId(id);
+    const channel = byId(id);
     return channel?.client === client ? channel : undefined;
   }
 
@@ -91,25 +85,7 @@ export function createChannels(db: DatabaseSync) {
 
   function setHead(channel: Channel, head: Head | null): void {
     channel.head = head;
-    changedHeads.add(channel);
-  }
-
-  /** Heads change less often than positions, and have an index. */
-  function flush(): void {
-    for (const channel of changedHeads) {
-      const { head, id } = channel;
-      updateHead.run(...(head ? [head.kind, head.at, head.cursor] : noHead), id);
-      touched.add(channel);
-    }
-    changedHeads.clear();
-    for (const channel of touched) {
-      const { last, acked, swept, id } = channel;
-      update.run(last, acked, swept, checksumOf(toRow(channel)), id);
-    }
-    touched.clear();
-    if (numbered.size <= cached) return;
-    named.clear();
-    numbered.clear();
+    touched.add(channel);
   }
 
   return {
@@ -117,13 +93,8 @@ export function createChannels(db: DatabaseSync) {
     find,
     /** The channel, made when it is new. */
     of,
-    byId: (id: number): Channel => {
-      const channel = withId(id);
-      if (!channel) throw new Error(`a job names channel ${id}, which does not exist`);
-      return channel;
-    },
-    /** Null also of a channel that only damage can have named. */
-    nameOf: (id: number): string | null => withId(id)?.name ?? null,
+    /** Undefined of a channel that only damage can have named. */
+    byId,
     /** The channel, where it is one of this client's: damage can have named another, or none. */
     known,
     /** The same, and otherwise the client's place of discarded results. */
@@ -135,8 +106,7 @@ export function createChannels(db: DatabaseSync) {
       const isAcked = channel.name === null;
       if (isAcked) channel.acked = cursor;
       if (channel.head !== null) return cursor;
-      if (isAcked && state === DEAD) channel.swept = cursor;
-      else setHead(channel, { kind: isAcked ? ACKED : unackedKind(state), at, cursor });
+      if (!isAcked || state !== DEAD) setHead(channel, { kind: isAcked ? ACKED : unackedKind(state), at, cursor });
       return cursor;
     },
     acknowledge: (channel: Channel, cursor: number): void => {
@@ -152,33 +122,34 @@ export function createChannels(db: DatabaseSync) {
       if (channel.head?.cursor === cursor) setHead(channel, { ...channel.head, kind: UNKNOWN });
     },
     setHead,
-    /** The channel's positions changed, so that `flush` writes them. */
-    touch: (channel: Channel): void => void touched.add(channel),
-    flush,
+    flush: (): void => {
+      for (const channel of touched) {
+        const row = toRow(channel);
+        const [id, , , ...positions] = row;
+        update.run(...positions, checksumOf(row), id);
+      }
+      touched.clear();
+      if (numbered.size <= cached) return;
+      named.clear();
+      numbered.clear();
+    },
   };
 }
 
-const noHead = [null, null, null] as const;
+const columns = "id, client, name, last, acked, head, head_at, head_cursor";
 
 type Row = [
-  id: number,
-  client: number,
-  name: string,
-  last: number,
-  acked: number,
-  swept: number,
-  kind: number | null,
-  at: number | null,
-  cursor: number | null,
+  ...[id: number, client: number, name: string, last: number, acked: number],
+  ...[kind: number | null, at: number | null, cursor: number | null],
 ];
 
-function toChannel([id, client, name, last, acked, swept, kind, at, cursor]: Row): Channel {
+function toChannel([id, client, name, last, acked, kind, at, cursor]: Row): Channel {
   const head = kind === null ? null : { kind, at: at!, cursor: cursor! };
-  return { id, client, name: name === "" ? null : name, last, acked, swept, head };
+  return { id, client, name: name === "" ? null : name, last, acked, head };
 }
 
-function toRow({ id, client, name, last, acked, swept, head }: Channel): Row {
-  return [id, client, name ?? "", last, acked, swept, ...(head ? [head.kind, head.at, head.cursor] : noHead)] as Row;
+function toRow({ id, client, name, last, acked, head }: Channel): Row {
+  return [id, client, name ?? "", last, acked, head && head.kind, head && head.at, head && head.cursor];
 }
 
 function checksumOf([id, client, name, ...positions]: Row): number {
@@ -186,13 +157,9 @@ function checksumOf([id, client, name, ...positions]: Row): number {
 }
 
 /** A channel of which anything is not what was written: its positions decide what is delivered and removed. */
-export function findWrongChannel(db: DatabaseSync): number | undefined {
-  const all = db.prepare(
-    "SELECT id, client, name, last, acked, swept, head, head_at, head_cursor, checksum FROM channel",
-  );
-  all.setReturnArrays(true);
-  for (const row of all.iterate() as unknown as Iterable<[...Row, checksum: number]>) {
-    if (checksumOf(row.slice(0, -1) as unknown as Row) !== row[9]) return row[0];
+export function findWrongChannel(sql: Sql): number | undefined {
+  for (const row of sql<[...Row, checksum: number]>`SELECT ${columns}, checksum FROM channel`.iterate()) {
+    if (checksumOf(row.slice(0, -1) as Row) !== row.at(-1)) return row[0];
   }
   return undefined;
 }

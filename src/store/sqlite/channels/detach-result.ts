@@ -1,25 +1,22 @@
-import type { DatabaseSync } from "node:sqlite";
 import { readEnding, states } from "../../../job/ending.ts";
 import { isSound } from "../../../job/wire.ts";
 import { areRight, bindingOf, type Cell, checksumWith, wrongChecksum } from "../integrity/checked-rows.ts";
 import { type Bytes, endedColumns, type EndedNumbers } from "../jobs/job-rows.ts";
-import { prepareQuery } from "../thread/connection.ts";
+import type { Sql } from "../thread/connection.ts";
 import { SUCCEEDED } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 
 export type DetachResult = ReturnType<typeof createDetachResult>;
 
 /** What becomes of results whose job goes its own way: by removal, or back into the queue. */
-export function createDetachResult(db: DatabaseSync, tables: Tables) {
+export function createDetachResult(sql: Sql, tables: Tables) {
   const { bytesOf, channels, counters, history, ownersOf, resultCache } = tables;
-  const find = prepareQuery<[ending: Bytes, id: Bytes, task: number]>(
-    db,
-    "SELECT ending, job.id, job.task FROM ended CROSS JOIN job ON job.seq = ended.seq WHERE ended.seq = ?",
-  );
-  const lowest = prepareQuery<[number]>(db, "SELECT min(seq) FROM ended");
-  const keep = db.prepare("UPDATE ended SET seq = ?, checksum = ?, id = ?, task = ? WHERE seq = ?");
-  const eraseEnded = db.prepare("DELETE FROM ended WHERE seq = ?");
-  const eraseJob = db.prepare("DELETE FROM job WHERE seq = ?");
+  const find = sql<[ending: Bytes, id: Bytes, task: number]>`
+    SELECT ending, job.id, job.task FROM ended CROSS JOIN job ON job.seq = ended.seq WHERE ended.seq = ?`;
+  const lowest = sql<[number]>`SELECT min(seq) FROM ended`;
+  const keep = sql`UPDATE ended SET seq = ?, checksum = ?, id = ?, task = ? WHERE seq = ?`;
+  const eraseEnded = sql`DELETE FROM ended WHERE seq = ?`;
+  const eraseJob = sql`DELETE FROM job WHERE seq = ?`;
 
   /** Whose it is and how it was counted, also where its row is not what was written. Undefined: damage made the row. */
   function originOf(row: EndedNumbers) {
@@ -29,12 +26,6 @@ export function createDetachResult(db: DatabaseSync, tables: Tables) {
     if (!ending) return undefined;
     const counted = isSound(ending) ? states.indexOf(readEnding(ending).state) : state;
     return { ...ownersOf(seq), state: counted, bytes: bytesOf(seq) + ending.length };
-  }
-
-  function uncount(origin: ReturnType<typeof originOf>): void {
-    if (!origin) return;
-    counters.add(origin.pool, origin.state, -1);
-    counters.addBytes(origin.state, -origin.bytes);
   }
 
   /** Gives a result a number that is no job's. */
@@ -49,17 +40,19 @@ export function createDetachResult(db: DatabaseSync, tables: Tables) {
     keep.run(number, sum, id, task, seq);
   }
 
-  function detach(row: EndedNumbers): void {
+  function detach(row: EndedNumbers, keepsUnread = true): void {
     const [seq, , , channelId, cursor] = row;
     const origin = originOf(row);
     const channel = origin && channels.known(channelId, origin.client); // else only its damaged row knew where it is
-    if (channel && cursor > channel.acked) keepResult(row);
+    if (keepsUnread && channel && cursor > channel.acked) keepResult(row);
     else eraseEnded.run(seq);
     if (channel) channels.invalidateHead(channel, cursor);
-    uncount(origin);
+    if (origin) counters.add(origin.pool, origin.state, -1, -origin.bytes);
   }
 
-  function eraseRest([seq, , , , , state, , fence]: EndedNumbers): void {
+  function removeJob(row: EndedNumbers, keepsUnread = true): void {
+    const [seq, , , , , state, , fence] = row;
+    detach(row, keepsUnread);
     eraseJob.run(seq);
     // a first attempt that succeeded left none
     if (fence > 1 || state !== SUCCEEDED) history.erase(seq);
@@ -69,17 +62,13 @@ export function createDetachResult(db: DatabaseSync, tables: Tables) {
     /** Takes a final job away from its result, which stays in the channel until it is acknowledged. */
     detach,
     /** The same, and removes the job. */
-    removeJob: (row: EndedNumbers): void => {
-      detach(row);
-      eraseRest(row);
-    },
+    removeJob,
     /** Removes the first result of a channel, with its job if that is there. */
     removeResult: (row: EndedNumbers): void => {
       const [seq, , , channel] = row;
       resultCache.forget(channel);
-      if (seq > 0) uncount(originOf(row));
-      eraseEnded.run(seq);
-      if (seq > 0) eraseRest(row);
+      if (seq > 0) removeJob(row, false);
+      else eraseEnded.run(seq);
     },
   };
 }

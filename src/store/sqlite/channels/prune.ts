@@ -1,29 +1,71 @@
-import type { DatabaseSync } from "node:sqlite";
 import type { PruneRequest, Room } from "../../store.ts";
-import { ACKED, FORMER, UNKNOWN, UNACKED, UNACKED_DEAD } from "./channels.ts";
-import { prepareQuery } from "../thread/connection.ts";
-import type { DetachResult } from "./detach-result.ts";
 import { endedNumbers, type EndedNumbers } from "../jobs/job-rows.ts";
-import { createSweep } from "./sweep.ts";
+import type { Sql } from "../thread/connection.ts";
+import { DEAD, type Verbs } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
+import { ACKED, type Channel, FORMER, UNKNOWN, UNACKED, UNACKED_DEAD, unackedKind } from "./channels.ts";
+import type { DetachResult } from "./detach-result.ts";
+
+/** Rows read at a time. */
+const walkRows = 64;
+/** Rows that one call reads; the next call goes on where it stopped. */
+const mostRows = 10_000;
+
+/** Whether what is first in its channel may go: its kind, see channels.ts, and when it was made. */
+type MayGo = (kind: number, finishedAt: number) => boolean;
 
 /**
  * Removes what retention allows: first what is too old, from the start of each channel whose first result is, and
  * dead letters that were swept past; then, while too much is kept, the oldest.
  */
-export function createPrune(db: DatabaseSync, tables: Tables, detachResult: DetachResult) {
+export function createPrune(sql: Sql, tables: Tables, detachResult: DetachResult) {
   const { channels, counters, keys } = tables;
-  const sweep = createSweep(db, tables, detachResult);
+  const walk = sql<EndedNumbers>`
+    SELECT ${endedNumbers} FROM ended INDEXED BY ended_position
+    WHERE channel = ? AND cursor >= ? ORDER BY cursor LIMIT ${walkRows}`;
   const heads = "FROM channel INDEXED BY channel_head WHERE head = ?";
-  const ready = prepareQuery<[id: number]>(db, `SELECT id ${heads} AND head_at < ? ORDER BY head_at, id LIMIT 1`);
-  const heading = prepareQuery<Place>(db, `SELECT head_at, id ${heads} ORDER BY head_at, id LIMIT 2`);
+  const ready = sql<[id: number]>`SELECT id ${heads} AND head_at < ? ORDER BY head_at, id LIMIT 1`;
+  const heading = sql<Place>`SELECT head_at, id ${heads} ORDER BY head_at, id LIMIT 2`;
   const dead = `SELECT ${endedNumbers} FROM ended INDEXED BY dead_age WHERE state = 3 AND id IS NULL AND pool = ?`;
   const first = "ORDER BY finished_at, seq LIMIT 1";
-  const oldDead = prepareQuery<EndedNumbers>(
-    db,
-    `${dead} AND finished_at < ? AND cursor <= (SELECT acked FROM channel WHERE channel.id = ended.channel) ${first}`,
-  );
-  const oldestDead = prepareQuery<EndedNumbers>(db, `${dead} ${first}`);
+  const oldDead = sql<EndedNumbers>`
+    ${dead} AND finished_at < ? AND cursor <= (SELECT acked FROM channel WHERE channel.id = ended.channel) ${first}`;
+  const oldestDead = sql<EndedNumbers>`${dead} ${first}`;
+
+  /** Rows that this call has read. */
+  let examined = 0;
+
+  /**
+   * Walks a channel from its head and removes what may go, until something must stay; gives how much went. What was removed
+   * or passed over is never walked over again.
+   */
+  function sweep(channel: Channel, mayGo: MayGo): number {
+    let removed = 0;
+    let next = channel.head!.cursor;
+    for (;;) {
+      const rows = walk.all(channel.id, next);
+      for (const row of rows) {
+        const [seq, , , , cursor, state] = row;
+        const at = row[12];
+        const kind = seq < 0 ? FORMER : cursor <= channel.acked ? ACKED : unackedKind(state);
+        if (!(state === DEAD && kind === ACKED)) {
+          if (!mayGo(kind, at)) {
+            channels.setHead(channel, { kind, at, cursor });
+            return removed;
+          }
+          detachResult.removeResult(row);
+          removed += 1;
+        }
+        examined += 1;
+        next = cursor + 1;
+      }
+      const isDone = rows.length < walkRows;
+      if (isDone || examined >= mostRows) {
+        channels.setHead(channel, isDone ? null : { kind: UNKNOWN, at: 0, cursor: next });
+        return removed;
+      }
+    }
+  }
 
   /** What is too old in the channels; gives how much went. */
   function removeOld(request: PruneRequest): number {
@@ -36,43 +78,43 @@ export function createPrune(db: DatabaseSync, tables: Tables, detachResult: Deta
     ]);
     let left = request.limit;
     for (const [kind, time] of before) {
-      while (left > 0 && !sweep.isEnough()) {
+      while (left > 0 && examined < mostRows) {
         const found = ready.get(kind, time === Infinity ? Number.MAX_SAFE_INTEGER : time);
         if (!found) break;
         let allowed = left;
-        left -= sweep.channel(channels.byId(found[0]), (kind, at) => at < before.get(kind)! && allowed-- > 0);
+        left -= sweep(channels.byId(found[0])!, (kind, at) => at < before.get(kind)! && allowed-- > 0);
         channels.flush();
       }
     }
     return request.limit - left;
   }
 
-  function removeOldDead({ deadBefore }: PruneRequest, limit: number): number {
-    for (let removed = 0; removed < limit; removed += 1) {
-      const row = oldestOf((pool) => oldDead.get(pool, deadBefore));
+  /** The oldest DEAD jobs of those that a pool is asked for, as long as they may go. */
+  function removeDead(find: (pool: number) => EndedNumbers | undefined, limit: number, mayGo = () => true): number {
+    for (let removed = 0; ; removed += 1) {
+      const row = removed < limit && mayGo() ? oldestOf(find) : undefined;
       if (!row) return removed;
       detachResult.removeJob(row);
     }
-    return limit;
   }
 
   /** Over the bound on finished jobs, the channel goes first whose first result is the oldest. */
   function removeFinished({ maxFinished }: PruneRequest, limit: number): number {
     let left = limit;
-    while (left > 0 && !sweep.isEnough() && isOver(counters.finished(), maxFinished)) {
+    while (left > 0 && examined < mostRows && isOver(counters.finished(), maxFinished)) {
       const [place, next = last] = placesOf(ACKED, UNACKED);
       const [blocked] = place ? [] : placesOf(FORMER, UNACKED_DEAD);
       const chosen = place ?? blocked;
       if (!chosen) break;
-      const channel = channels.byId(chosen[1]);
+      const channel = channels.byId(chosen[1])!;
       // Nothing behind it may go as long as it waits to be read. A dead letter loses its place only, not its life.
       if (!place && channel.head!.kind === UNACKED_DEAD) {
         channels.acknowledge(channel, channel.head!.cursor);
-        sweep.channel(channel, () => false);
+        sweep(channel, () => false);
         left -= 1;
       } else {
         let allowed = place ? left : 1;
-        left -= sweep.channel(channel, (kind, at) => {
+        left -= sweep(channel, (kind, at) => {
           const isMeant = place ? kind === ACKED || kind === UNACKED : kind === FORMER;
           const isNext = inOrder([at, channel.id], next) <= 0;
           return isMeant && isNext && isOver(counters.finished(), maxFinished) && allowed-- > 0;
@@ -81,16 +123,6 @@ export function createPrune(db: DatabaseSync, tables: Tables, detachResult: Deta
       channels.flush();
     }
     return limit - left;
-  }
-
-  function removeDead({ maxDead }: PruneRequest, limit: number): number {
-    let removed = 0;
-    for (; removed < limit && isOver(counters.dead(), maxDead); removed += 1) {
-      const row = oldestOf((pool) => oldestDead.get(pool));
-      if (!row) break;
-      detachResult.removeJob(row);
-    }
-    return removed;
   }
 
   /** The oldest of what each pool has. */
@@ -107,16 +139,22 @@ export function createPrune(db: DatabaseSync, tables: Tables, detachResult: Deta
     return kinds.flatMap((kind) => heading.all(kind)).sort(inOrder);
   }
 
-  return (request: PruneRequest): number => {
-    counters.observe(request.now);
-    const forgotten = keys.prune(request.now, request.limit);
-    sweep.begin();
-    channels.flush(); // what other calls of this transaction changed has to be in the index
-    let removed = removeOld(request);
-    for (const step of [removeOldDead, removeFinished, removeDead]) removed += step(request, request.limit - removed);
-    channels.flush();
-    return Math.max(removed, forgotten);
-  };
+  return {
+    prune: (request) => {
+      const { now, deadBefore, maxDead, limit } = request;
+      counters.observe(now);
+      const forgotten = keys.prune(now, limit);
+      examined = 0;
+      channels.flush(); // what other calls of this transaction changed has to be in the index
+      const isOverDead = () => isOver(counters.dead(), maxDead);
+      let removed = removeOld(request);
+      removed += removeDead((pool) => oldDead.get(pool, deadBefore), limit - removed);
+      removed += removeFinished(request, limit - removed);
+      removed += removeDead((pool) => oldestDead.get(pool), limit - removed, isOverDead);
+      channels.flush();
+      return Math.max(removed, forgotten);
+    },
+  } satisfies Partial<Verbs>;
 }
 
 /** When the first result of a channel was made, and the channel's id. */

@@ -8,7 +8,8 @@
  * SQLite's own pages are checked at the start of small files (inspect.ts); transactions that the log lost, at its
  * end or behind a damaged frame, are found by their number (commit-counter.ts).
  */
-import type { DatabaseSync, SQLInputValue } from "node:sqlite";
+import type { SQLInputValue } from "node:sqlite";
+import type { Sql } from "../thread/connection.ts";
 
 export type Cell = number | null;
 
@@ -63,10 +64,11 @@ export function checksumWith(numbers: readonly Cell[], binding: number): number 
 export const wrongChecksum = 0;
 
 export type RowWriter = {
-  /** Puts a row on the list: the numbers of its columns in their order, their checksum, then what has one of its own. */
-  add(numbers: readonly Cell[], others?: readonly SQLInputValue[], binding?: number): void;
-  /** The same of numbers that were wrong already when they were read: they stay so. */
-  addWrong(numbers: readonly Cell[]): void;
+  /**
+   * Puts a row on the list: the numbers of its columns in their order, their checksum, then what has one of its own. Numbers
+   * that were wrong already when they were read (not `isRight`) stay so.
+   */
+  add(numbers: readonly Cell[], others?: readonly SQLInputValue[], binding?: number, isRight?: boolean): void;
   /** Writes what was added. Throws, and has written nothing of the last statement, where a row breaks a constraint. */
   flush(): void;
 };
@@ -76,7 +78,7 @@ export const rowsPerStatement = 16;
 
 /** `into`: `INSERT INTO table`, whose columns are its numbers, `checksum` and the others, in this order. */
 export function createRowWriter(
-  db: DatabaseSync,
+  sql: Sql,
   into: string,
   numbers: readonly string[],
   others: readonly string[] = [],
@@ -84,18 +86,17 @@ export function createRowWriter(
   const columns = [...numbers, "checksum", ...others];
   const row = `(${columns.map(() => "?").join()})`;
   const head = `${into} (${columns.join()}) VALUES`;
-  const one = db.prepare(`${head} ${row}`);
-  const many = db.prepare(`${head} ${Array<string>(rowsPerStatement).fill(row).join()}`);
+  const one = sql`${head} ${row}`;
+  const many = sql`${head} ${Array<string>(rowsPerStatement).fill(row).join()}`;
   const cellsAtOnce = columns.length * rowsPerStatement;
   let cells: SQLInputValue[] = [];
 
   return {
-    add: (values, rest = [], binding = 0) => {
+    add: (values, rest = [], binding = 0, isRight = true) => {
       for (const value of values) cells.push(value);
-      cells.push(checksumWith(values, binding));
+      cells.push(isRight ? checksumWith(values, binding) : wrongChecksum);
       for (const value of rest) cells.push(value);
     },
-    addWrong: (values) => void cells.push(...values, wrongChecksum),
     flush: () => {
       if (cells.length === 0) return;
       const all = cells;

@@ -3,10 +3,10 @@
  * write-ahead log whose last transactions are gone looks as if they had never been: this file knows better. It is synced
  * only when it is opened. A killed process leaves it as it was, and after a power cut an older number only proves less.
  */
-import { closeSync, constants, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, constants, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { crc32 } from "node:zlib";
-import { messageOf, StartError } from "../../../errors.ts";
-import { isDiskFull } from "../thread/disk-full.ts";
+import { messageOf } from "../../../errors.ts";
+import { orRefuse } from "../thread/start-errors.ts";
 
 export type CommitCounter = {
   /** This many transactions are durable. */
@@ -63,23 +63,15 @@ function parse(text: string): number | undefined {
 }
 
 function readText(path: string): string {
-  return attempt(path, "read", () => {
-    try {
-      return readFileSync(counterPathOf(path), "latin1");
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
-      throw error;
-    }
-  });
+  return attempt(path, "read", () =>
+    existsSync(counterPathOf(path)) ? readFileSync(counterPathOf(path), "latin1") : "",
+  );
 }
 
 function attempt<T>(path: string, done: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (isDiskFull(error)) throw error;
-    throw new StartError(
+  return orRefuse(
+    work,
+    (error) =>
       `${counterPathOf(path)} cannot be ${done} (${messageOf(error)}): it must be a file that this user may read and write`,
-    );
-  }
+  );
 }

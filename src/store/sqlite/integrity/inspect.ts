@@ -6,8 +6,9 @@ import { findWrongChannel } from "../channels/channels.ts";
 import { findWrongLease } from "../jobs/leases.ts";
 import { findWrongName } from "../jobs/names.ts";
 import { counterPathOf, readCommitCount } from "./commit-counter.ts";
-import { isDiskFull } from "../thread/disk-full.ts";
+import { createSql, pragma, type Sql } from "../thread/connection.ts";
 import { applicationId, newestVersion, oldestVersion } from "../thread/migrate.ts";
+import { orRefuse } from "../thread/start-errors.ts";
 
 const SQLITE_CANTOPEN = 14;
 /** Larger files are not checked page by page: it would make the start slow. */
@@ -25,23 +26,19 @@ export function assertUsable(path: string): void {
   const marked = readCommitCount(path) ?? 0;
   if (fileBytes === 0 && logBytes === 0) return assertNothingLost(path, 0, marked);
   if (fileBytes === 0) throw withoutFile(path);
-  let db: DatabaseSync | undefined;
-  try {
-    db = openForReading(path, logBytes);
+  const inspect = () => {
+    using db = openForReading(path, logBytes);
     assertStore(db, path);
     assertWhole(db, path, fileBytes, logBytes);
-    const isNew = Number(pragma(db, "user_version")) === 0;
-    if (!isNew) assertFoundations(db, path);
-    assertNothingLost(path, isNew ? 0 : Number(db.prepare("SELECT commits FROM total").get()!.commits), marked);
-  } catch (error) {
-    if (error instanceof StartError || isDiskFull(error)) throw error;
-    if ((error as { errcode?: number }).errcode === SQLITE_CANTOPEN) {
-      throw new StartError(`${path} cannot be opened: it must be a file that this user may read and write`);
-    }
-    throw damaged(path, messageOf(error));
-  } finally {
-    db?.close();
-  }
+    const isNew = pragma(db, "user_version") === 0;
+    if (!isNew) assertFoundations(createSql(db), path);
+    assertNothingLost(path, isNew ? 0 : createSql(db)<[number]>`SELECT commits FROM total`.get()![0], marked);
+  };
+  orRefuse(inspect, (error) =>
+    error.errcode === SQLITE_CANTOPEN
+      ? `${path} cannot be opened: it must be a file that this user may read and write`
+      : damaged(path, messageOf(error)).message,
+  );
 }
 
 /** Without a log the file is read as if on read-only media: SQLite would make files beside it otherwise. */
@@ -89,12 +86,12 @@ function assertWhole(db: DatabaseSync, path: string, fileBytes: number, logBytes
 }
 
 /** What every job rests on: a wrong name, position or lease would deliver results to other clients or lose them silently. */
-function assertFoundations(db: DatabaseSync, path: string): void {
-  const name = findWrongName(db);
+function assertFoundations(sql: Sql, path: string): void {
+  const name = findWrongName(sql);
   if (name !== undefined) throw damaged(path, `the name ${JSON.stringify(name)} does not match its checksum`);
-  const channel = findWrongChannel(db);
+  const channel = findWrongChannel(sql);
   if (channel !== undefined) throw damaged(path, `the positions of channel ${channel} do not match their checksum`);
-  const lease = findWrongLease(db);
+  const lease = findWrongLease(sql);
   if (lease !== undefined) throw damaged(path, `the leases of row ${lease} do not match their checksum`);
 }
 
@@ -123,10 +120,6 @@ function damaged(path: string, finding: string): StartError {
 
 /** What belongs to the store that is there, and to no backup of it. */
 const companionsOf = (path: string) => `${path}-wal, -shm and .commits`;
-
-function pragma(db: DatabaseSync, name: string): unknown {
-  return Object.values(db.prepare(`PRAGMA ${name}`).get()!)[0];
-}
 
 function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;

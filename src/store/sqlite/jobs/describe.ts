@@ -1,123 +1,81 @@
-import type { DatabaseSync } from "node:sqlite";
-import { readEnding, states } from "../../../job/ending.ts";
+import { states } from "../../../job/ending.ts";
 import { isFinal } from "../../../job/job.ts";
 import type { Standing } from "../../../job/stored-job.ts";
-import { isSound, isSoundHead } from "../../../job/wire.ts";
-import type { BytesWriter } from "../thread/bytes.ts";
+import { isSoundHead } from "../../../job/wire.ts";
 import { bytesOfId, textOfId } from "../thread/columns.ts";
-import { prepareQuery } from "../thread/connection.ts";
-import { type Calls, SUCCEEDED, type StoredAnswer } from "../thread/protocol.ts";
+import type { Sql } from "../thread/connection.ts";
+import { type StoredAnswer, SUCCEEDED, type Verbs } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
-import { type Bytes, toRecord } from "./job-rows.ts";
-import { substituteEnding } from "./known-job.ts";
 import {
   behindStored,
-  isOwnEnding,
-  isOwnRecord,
-  type StoredState,
+  type Bytes,
+  headAt,
+  idAt,
+  standingColumns,
   storedColumns,
-  toState,
+  type StoredState,
+  toRecord,
   withProgressAndEnd,
-} from "./stored-jobs.ts";
-
-/** SQL: what a job's description is made of. Neither the input of a long record nor an output is read. */
-export const describing = `${storedColumns}, job.record,
-  CASE WHEN ended.state <> ${SUCCEEDED} THEN ended.ending END`;
-/** SQL: the same and what it left out. */
-const everything = `${storedColumns}, job.record, job.rest, ended.ending`;
+} from "./job-rows.ts";
 
 /** Describes jobs. What is damaged is left out, and the job has a failure that names it. */
-export function createDescribe(db: DatabaseSync, tables: Tables) {
-  const { channels, damage, history, leases, names, substituteOf } = tables;
-  const byId = prepareQuery<unknown[] & []>(
-    db,
-    `SELECT ${everything} FROM job ${withProgressAndEnd} WHERE job.id = ? AND job.client = ?`,
-  );
+export function createDescribe(sql: Sql, tables: Tables) {
+  const { channels, history, leases, names, sound, soundEnding } = tables;
+  const ofClient = "WHERE job.id = ? AND job.client = ?";
+  const whole = sql`
+    SELECT ${storedColumns}, job.rest, ended.ending FROM job ${withProgressAndEnd} ${ofClient}`;
+  // neither the input of a long record nor an output is read
+  const shown = sql`
+    SELECT ${storedColumns}, NULL, CASE WHEN ended.state <> ${SUCCEEDED} THEN ended.ending END
+    FROM job ${withProgressAndEnd} WHERE job.seq = ?`;
+  const standing = sql`SELECT ${standingColumns} FROM job ${withProgressAndEnd} ${ofClient}`;
 
-  const byName = prepareQuery<(number | null)[]>(
-    db,
-    `SELECT ${storedColumns} FROM job ${withProgressAndEnd} WHERE job.id = ? AND job.client = ?`,
-  );
+  const find = (query: typeof whole, client: string, id: string): readonly unknown[] | undefined =>
+    query.get(bytesOfId(id), names.find(client) ?? null);
 
   function standingOf(job: StoredState): Standing {
     const { seq, isCancelling, attempts, crashes, runAt, expiresAt, startedAt, finishedAt, redrives } = job;
-    const cursor = channels.nameOf(job.channel) === null ? null : job.cursor;
+    const cursor = channels.byId(job.channel)?.name ? job.cursor : null;
     const state = states[job.state]!;
     return { seq, state, isCancelling, attempts, crashes, runAt, expiresAt, startedAt, finishedAt, redrives, cursor };
   }
 
-  function put(bytes: Uint8Array | null, output: BytesWriter): number {
-    if (bytes === null) return -1;
-    output.put(bytes);
-    return bytes.length;
-  }
-
-  /** An ending, or what stands for one that is damaged or another job's. */
-  function soundEnding(ending: Uint8Array, state: StoredState, isOwn: boolean): Uint8Array {
-    if (isOwn && isSound(ending)) return ending;
-    const { seq, attempts, crashes, redrives, finishedAt } = state;
-    const job = substituteOf(seq);
-    const ended = { attempts, crashes, redrives, finishedAt: finishedAt ?? 0 };
-    return substituteEnding(job, ended, damage.found("output", job.id));
-  }
-
-  /** The same of a line of its history, which is bound to its job by the id in it. */
-  function soundPast(past: Uint8Array, state: StoredState, id: string): Uint8Array {
-    return soundEnding(past, state, isSound(past) && readEnding(past).id === id);
-  }
-
-  function toAnswer(row: readonly unknown[], output: BytesWriter): StoredAnswer {
-    const state = toState(row, leases);
-    const [record, ownEnding, id] = row.slice(behindStored) as [Bytes, Bytes | null, Bytes];
-    const newest = isFinal(states[state.state]!) || state.fence === 0 ? null : history.newest(state.seq);
-    const { fit, ...answer } = check(row, state, id, record, isSoundHead(record) ? record : null, ownEnding);
-    const recordBytes = put(fit, output);
-    const ending = ownEnding
-      ? soundEnding(ownEnding, state, isOwnEnding(row, ownEnding))
-      : newest && soundPast(newest, state, textOfId(id));
-    return { ...answer, standing: standingOf(state), recordBytes, endingBytes: put(ending ?? null, output) };
-  }
-
-  /** `fit`: the record, if it is sound and the job's own, or what stands for it. `damage`: the failure that it shows. */
-  function check(
-    row: readonly unknown[],
-    { seq, isRight }: StoredState,
-    id: Uint8Array,
-    head: Uint8Array,
-    sound: Uint8Array | null,
-    ending: Uint8Array | null,
-  ) {
-    const isOwn = isOwnRecord(row, id, head);
-    let found = isRight && isOwn ? null : damage.found("state", textOfId(id));
-    if (!sound) found = damage.found("input", textOfId(id));
-    if (ending && !(isSound(ending) && isOwnEnding(row, ending))) found = damage.found("output", textOfId(id));
-    return { fit: isOwn && sound ? sound : substituteOf(seq).record, damage: found };
-  }
-
-  function get({ client, id }: Calls["get"]["request"], output: BytesWriter): Calls["get"]["answer"] {
-    const key = bytesOfId(id);
-    const row = byId.get(key, names.find(client) ?? null) as readonly unknown[] | undefined;
-    if (!key || !row) return null;
-    const state = toState(row, leases);
-    const [first, rest, ownEnding] = row.slice(behindStored) as [Bytes, Bytes | null, Bytes | null];
-    const record = toRecord(first, rest);
-    const { fit, ...answer } = check(row, state, key, first, isSound(record) ? record : null, ownEnding);
-    const recordBytes = put(fit, output);
-    const endingBytes = put(ownEnding && soundEnding(ownEnding, state, isOwnEnding(row, ownEnding)), output);
-    const historyBytes = history.of(state.seq).map((past) => put(soundPast(past, state, id), output));
-    return { ...answer, standing: standingOf(state), recordBytes, endingBytes, historyBytes };
+  /** `isHead`: the input of a long record is left out, and of the history all but the newest line of what is not final. */
+  function describe(row: readonly unknown[], isHead: boolean, output: Uint8Array[]): StoredAnswer {
+    const job = leases.stateOf(row);
+    const id = textOfId(row[idAt] as Bytes);
+    const [rest, result] = row.slice(behindStored) as [Bytes | null, Bytes | null];
+    const stored = toRecord(row[headAt] as Bytes, rest);
+    const { record, damage } = sound(job, stored, isHead ? isSoundHead(stored) : undefined);
+    const ended = result && soundEnding(result, id, job);
+    const newest = isHead && !isFinal(states[job.state]!) && job.fence > 0 ? history.newest(job.seq) : undefined;
+    const past = (isHead ? (newest ? [newest] : []) : history.of(job.seq)).map(
+      (line) => soundEnding(line, id, job).ending,
+    );
+    output.push(record, ...(ended ? [ended.ending] : []), ...past);
+    return {
+      standing: standingOf(job),
+      recordBytes: record.length,
+      endingBytes: ended && ended.ending.length,
+      historyBytes: past.map(({ length }) => length),
+      damage: ended?.damage ?? damage,
+    };
   }
 
   return {
-    toAnswer,
-    get,
+    /** As lists show it. */
+    describeShown: (seq: number, output: Uint8Array[]): StoredAnswer => describe(shown.get(seq)!, true, output),
+    get: ({ client, id }, _, output) => {
+      const row = find(whole, client, id);
+      return row ? describe(row, false, output) : null;
+    },
     /** Reads states only, not what a job carries. */
-    states: (asked: Calls["states"]["request"]): Calls["states"]["answer"] =>
+    states: (asked) =>
       asked.map(({ client, id }) => {
-        const row = byName.get(bytesOfId(id), names.find(client) ?? null);
+        const row = find(standing, client, id);
         if (!row) return null;
-        const { state, attempts, isCancelling, redrives, runAt } = toState(row, leases);
+        const { state, attempts, isCancelling, redrives, runAt } = leases.stateOf(row);
         return { state: states[state]!, attempts, isCancelling, redrives, runAt };
       }),
-  };
+  } satisfies Partial<Verbs> & { describeShown: unknown };
 }

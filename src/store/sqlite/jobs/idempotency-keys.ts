@@ -1,12 +1,11 @@
-import type { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import { idempotencyMs } from "../../../job/job.ts";
 import { checksumOf, isSound } from "../../../job/wire.ts";
 import { checksum } from "../integrity/checked-rows.ts";
 import type { Damage } from "../integrity/damage.ts";
-import { prepareQuery } from "../thread/connection.ts";
+import type { Sql } from "../thread/connection.ts";
 import type { Bytes } from "./job-rows.ts";
-import type { Names } from "./names.ts";
+
 type Row = [client: number, key: string, id: Uint8Array, submittedAt: number, content: Uint8Array];
 
 function checksumOfRow([client, key, id, submittedAt, content]: Row): number {
@@ -14,39 +13,32 @@ function checksumOfRow([client, key, id, submittedAt, content]: Row): number {
 }
 
 /** The idempotency keys: each remembers what its job was, since it may outlive the job. */
-export function createIdempotencyKeys(db: DatabaseSync, names: Names, damage: Damage) {
-  const select = prepareQuery<[id: Bytes, submittedAt: number, content: Bytes, checksum: number]>(
-    db,
-    "SELECT id, submitted_at, content, checksum FROM idempotency WHERE client = ? AND key = ?",
-  );
-  const insert = db.prepare(
-    "INSERT OR REPLACE INTO idempotency (client, key, id, submitted_at, content, checksum) VALUES (?, ?, ?, ?, ?, ?)",
-  );
-  const erase = db.prepare(`
+export function createIdempotencyKeys(sql: Sql, damage: Damage) {
+  const select = sql<[id: Bytes, submittedAt: number, content: Bytes, checksum: number]>`
+    SELECT id, submitted_at, content, checksum FROM idempotency WHERE client = ? AND key = ?`;
+  const insert = sql`
+    INSERT OR REPLACE INTO idempotency (client, key, id, submitted_at, content, checksum) VALUES (?, ?, ?, ?, ?, ?)`;
+  const erase = sql`
     DELETE FROM idempotency WHERE (client, key) IN
-      (SELECT client, key FROM idempotency INDEXED BY idempotency_age WHERE submitted_at <= ? LIMIT ? + 0)`);
+      (SELECT client, key FROM idempotency INDEXED BY idempotency_age WHERE submitted_at <= ? LIMIT ? + 0)`;
 
   return {
     /**
      * The job that this key belongs to, and what it remembers of it; undefined when the key is free. A damaged row frees its
      * key: a job that may run twice is better than one that is taken for another and never runs.
      */
-    find: (client: string, key: string, now: number) => {
-      const owner = names.find(client);
-      const row = owner === undefined ? undefined : select.get(owner, key);
+    find: (client: number, key: string, now: number) => {
+      const row = select.get(client, key);
       if (!row) return undefined;
       const [id, submittedAt, content, sum] = row;
-      if (!isSound(content) || checksumOfRow([owner!, key, id, submittedAt, content]) !== sum) {
+      if (!isSound(content) || checksumOfRow([client, key, id, submittedAt, content]) !== sum) {
         damage.keyFreed(key);
         return undefined;
       }
       return now < submittedAt + idempotencyMs ? { id, content } : undefined;
     },
     /** Gives the key to a job that was just stored. */
-    take: (client: string, key: string, id: Uint8Array, submittedAt: number, content: Uint8Array): void => {
-      const row: Row = [names.of(client), key, id, submittedAt, content];
-      insert.run(...row, checksumOfRow(row));
-    },
+    take: (...row: Row): void => void insert.run(...row, checksumOfRow(row)),
     /** Deletes expired keys, at most `limit`, and returns their number. */
     prune: (now: number, limit: number): number => Number(erase.run(now - idempotencyMs, limit).changes),
   };

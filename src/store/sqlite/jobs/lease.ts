@@ -1,19 +1,14 @@
-import type { DatabaseSync } from "node:sqlite";
 import type { Failure } from "../../../job/job.ts";
-import { isSound } from "../../../job/wire.ts";
 import type { LeaseRequest } from "../../store.ts";
-import { areRight, isBound } from "../integrity/checked-rows.ts";
-import type { BytesWriter } from "../thread/bytes.ts";
-import { toNumberColumn } from "../thread/columns.ts";
-import { type Calls, type LeaseColumns, QUEUED, RUNNING } from "../thread/protocol.ts";
+import { areRight } from "../integrity/checked-rows.ts";
+import { toNumberColumn, toNumberColumns } from "../thread/columns.ts";
+import type { Sql } from "../thread/connection.ts";
+import { type LeaseColumns, QUEUED, RUNNING, type Verbs } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
-import { type Bytes, jobColumns, progressColumns, type ProgressNumbers, toRecord } from "./job-rows.ts";
-import type { RunningJob } from "./leases.ts";
+import { type Bytes, headAt, toRecord } from "./job-rows.ts";
+import { type RunningJob, toRunning } from "./leases.ts";
 import { createQueueRepair } from "./queue-repair.ts";
-import { type DueRow, type FreshJob, isRightPlace, jobAt, progressAt, recordAt } from "./ready-queue.ts";
-
-/** Of a job that was never leased. */
-const noProgress: ProgressNumbers = [0, 0, 0, 0, 0, 0, null, 0];
+import { type DueRow, type FreshJob, placeColumns, placeIn, restAt } from "./ready-queue.ts";
 
 /** Jobs that a call takes, each with its record; `nextDueAt` is Infinity when no other is known. */
 type Taken = {
@@ -30,46 +25,32 @@ type Taken = {
 const rowsPerQuery = 128;
 
 /** Gives jobs to those who run them. */
-export function createLease(db: DatabaseSync, tables: Tables) {
-  const { counters, damage, history, leases, names, ownersOf, readyQueue, recordOf, substituteOf } = tables;
-  const repair = createQueueRepair(db, tables);
+export function createLease(sql: Sql, tables: Tables) {
+  const { counters, history, leases, names, readyQueue, recordOf, sound, waiting } = tables;
+  const repair = createQueueRepair(sql, tables);
 
-  /**
-   * Takes jobs out of the queue, until their bytes are enough. False: a row was damaged, and those behind it have to be
-   * read again.
-   */
-  function takeRows(rows: readonly DueRow[], request: LeaseRequest, taken: Taken): boolean {
+  /** Takes jobs out of the queue, until their bytes are enough. */
+  function takeRows(rows: readonly DueRow[], request: LeaseRequest, taken: Taken): void {
     const { maxBytes = Infinity } = request;
-    return rows.every((row) => {
-      if (taken.bytes >= maxBytes) return true;
-      const isHeld = leases.running.has(row[4]) || taken.seqs.has(row[4]);
-      const isFit = !isHeld && isRightPlace(row);
-      if (isFit) takeRow(row, request, taken);
-      else repair.drop(row, isHeld);
-      return isFit;
-    });
-  }
-
-  function takeRow(row: DueRow, request: LeaseRequest, taken: Taken): void {
-    const [pool, , priority, runAt, seq, expiresAt] = row;
-    const [, , attempt, fence, crashes, redrives, lastStartedAt] = progressOf(row);
-    const [head, rest, id] = row.slice(recordAt, progressAt) as [Bytes, Bytes | null, Bytes];
-    const record = toRecord(head, rest);
-    const isRight =
-      areRight(row, jobAt, jobColumns) &&
-      isBound(row[recordAt - 1], head, id) &&
-      (row[progressAt] === null || areRight(row, progressAt, progressColumns));
-    readyQueue.remove(row);
-    taken.seqs.add(seq);
-    taken.records.push(record);
-    taken.bytes += record.length;
-    taken.jobs.push({
-      ...{ seq, fence: fence + 1, attempt: attempt + 1, crashes, redrives, runAt, lastStartedAt },
-      ...(isRight ? { client: row[jobAt + 1] as number, channel: row[jobAt + 2] as number } : ownersOf(seq)),
-      ...{ pool, priority, expiresAt, isRight },
-      ...heldSince(request),
-      bytes: record.length + (fence > 0 ? history.bytesOf(seq) : 0),
-    });
+    for (const row of rows) {
+      if (taken.bytes >= maxBytes) return;
+      const place = placeIn(row);
+      const [pool, , priority, runAt, seq, expiresAt] = place;
+      const isHeld = leases.running.has(seq) || taken.seqs.has(seq);
+      if (isHeld || row[0] === null || !areRight(place, 0, placeColumns)) {
+        repair.drop(place);
+        continue;
+      }
+      const job = waiting(row);
+      const record = toRecord(row[headAt] as Bytes, row[restAt] as Bytes | null);
+      const bytes = record.length + (job.fence > 0 ? history.bytesOf(seq) : 0);
+      readyQueue.remove(place);
+      taken.seqs.add(seq);
+      taken.records.push(record);
+      taken.bytes += record.length;
+      const next = toRunning({ ...job, pool, priority, runAt, expiresAt }, job.fence + 1, bytes);
+      taken.jobs.push({ ...next, ...heldSince(request) });
+    }
   }
 
   function takeFresh(job: FreshJob, request: LeaseRequest, taken: Taken): void {
@@ -91,63 +72,59 @@ export function createLease(db: DatabaseSync, tables: Tables) {
       taken.nextDueAt = fresh.nextDueAt;
       return;
     }
-    let priority = readyQueue.nextPriority(pool, isSuspect);
-    while (priority !== undefined && taken.jobs.length < limit) {
-      if (taken.bytes >= maxBytes) {
-        taken.nextDueAt = now;
-        return;
+    for (const priority of readyQueue.priorities(pool, isSuspect)) {
+      for (let isAll = false; !isAll; ) {
+        if (taken.jobs.length === limit) return;
+        if (taken.bytes >= maxBytes) return void (taken.nextDueAt = now);
+        const asked = Math.min(limit - taken.jobs.length, rowsPerQuery);
+        const rows = readyQueue.due(pool, isSuspect, priority, now, asked);
+        takeRows(rows, request, taken);
+        isAll = rows.length < asked;
       }
-      const asked = Math.min(limit - taken.jobs.length, rowsPerQuery);
-      const rows = readyQueue.due(pool, isSuspect, priority, now, asked);
-      if (!takeRows(rows, request, taken)) {
-        priority = readyQueue.nextPriority(pool, isSuspect);
-        continue;
-      }
-      if (rows.length === asked) continue;
-      taken.nextDueAt = Math.min(taken.nextDueAt, readyQueue.earliest(pool, isSuspect, priority) ?? Infinity);
-      priority = readyQueue.nextPriority(pool, isSuspect, priority);
+      taken.nextDueAt = Math.min(taken.nextDueAt, readyQueue.earliest(pool, isSuspect, priority));
     }
   }
 
   /** Jobs on their way to those who asked. */
   function encodeLeases(
     jobs: readonly RunningJob[],
-    records: readonly Uint8Array[],
-    output: BytesWriter,
+    stored: readonly Uint8Array[],
+    output: Uint8Array[],
   ): LeaseColumns {
     const damaged = new Map<number, Failure>();
-    const given = records.map((record, index) => {
-      const job = jobs[index]!;
-      if (job.isRight && isSound(record)) return record;
-      const substitute = substituteOf(job.seq);
-      damaged.set(index, damage.found(job.isRight ? "input" : "state", substitute.id));
-      return substitute.record;
+    const records = stored.map((each, index) => {
+      const { seq, isRight } = jobs[index]!;
+      const { record, damage } = sound({ seq, isOwn: isRight, isRight }, each);
+      if (damage) damaged.set(index, damage);
+      output.push(record);
+      return record;
     });
-    for (const record of given) output.put(record);
     return {
-      seq: toNumberColumn(jobs, ({ seq }) => seq),
-      attempt: toNumberColumn(jobs, ({ attempt }) => attempt),
-      fence: toNumberColumn(jobs, ({ fence }) => fence),
-      crashes: toNumberColumn(jobs, ({ crashes }) => crashes),
-      redrives: toNumberColumn(jobs, ({ redrives }) => redrives),
-      runAt: toNumberColumn(jobs, ({ runAt }) => runAt),
-      expiresAt: toNumberColumn(jobs, ({ expiresAt }) => expiresAt),
-      startedAt: toNumberColumn(jobs, ({ lastStartedAt }) => lastStartedAt),
-      recordBytes: toNumberColumn(given, ({ length }) => length),
+      ...toNumberColumns(jobs, [
+        "seq",
+        "attempt",
+        "fence",
+        "crashes",
+        "redrives",
+        "runAt",
+        "expiresAt",
+        "lastStartedAt",
+      ]),
+      recordBytes: toNumberColumn(records, ({ length }) => length),
       damage: damaged,
     };
   }
 
   return {
-    lease: (request: LeaseRequest, output: BytesWriter): Calls["lease"]["answer"] => {
+    lease: (request, _, output) => {
       const { limit, now, owner } = request;
       const taken: Taken = { jobs: [], records: [], bytes: 0, seqs: new Set(), nextDueAt: Infinity };
       counters.observe(now);
       repair.walk();
       const pool = names.find(request.pool);
       if (pool !== undefined) {
-        if (request.onlyExpired !== true) takeDue(pool, request, taken);
-        else while (!takeRows(readyQueue.overdue(pool, now, limit - taken.jobs.length), request, taken));
+        if (request.onlyExpired === true) takeRows(readyQueue.overdue(pool, now, limit), request, taken);
+        else takeDue(pool, request, taken);
         leases.take(owner, taken.jobs);
         counters.add(pool, QUEUED, -taken.jobs.length);
         counters.add(pool, RUNNING, taken.jobs.length);
@@ -156,33 +133,29 @@ export function createLease(db: DatabaseSync, tables: Tables) {
       const hasNext = taken.jobs.length < limit && taken.nextDueAt < Infinity;
       return { leases: encodeLeases(taken.jobs, taken.records, output), nextDueAt: hasNext ? taken.nextDueAt : null };
     },
-    extend: ({ leases: held, now, leaseMs }: Calls["extend"]["request"]): Calls["extend"]["answer"] =>
+    extend: ({ leases: held, now, leaseMs }) =>
       held.map(({ seq, fence }) => {
         const job = leases.running.get(seq);
         if (job?.fence !== fence) return "lost";
         job.until = now + leaseMs;
         return job.isCancelling ? "cancelling" : "held";
       }),
-    expired: ({ now, limit }: Calls["expired"]["request"], output: BytesWriter): Calls["expired"]["answer"] => {
+    expired: ({ now, limit }, _, output) => {
       const ended = [...leases.running.values()].filter(({ until }) => until < now);
       const found = ended.sort((a, b) => a.seq - b.seq).slice(0, limit);
       const records = found.map(({ seq }) => recordOf(seq));
       const holders = found.map(({ owner, isOwnerGone, isCancelling }) => ({ owner, isOwnerGone, isCancelling }));
       return { leases: encodeLeases(found, records, output), holders };
     },
-    recover: ({ owner }: Calls["recover"]["request"]): Calls["recover"]["answer"] => {
+    recover: ({ owner }) => {
       const lost = [...leases.running.values()].filter((job) => job.owner === owner);
       for (const job of lost) Object.assign(job, { until: -Infinity, isOwnerGone: true });
       return lost.length;
     },
-  };
+  } satisfies Partial<Verbs>;
 }
 
 /** The holder of a lease that is given now. */
 function heldSince({ owner, now, leaseMs }: LeaseRequest) {
   return { owner, isOwnerGone: false, startedAt: now, until: now + leaseMs, isCancelling: false };
-}
-
-function progressOf(row: DueRow): ProgressNumbers {
-  return row[progressAt] === null ? noProgress : (row.slice(progressAt) as unknown as ProgressNumbers);
 }

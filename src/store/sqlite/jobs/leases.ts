@@ -9,124 +9,103 @@
  * When a lease ends and when its attempt began is in memory only: the file belongs to one process, and what a former
  * process left running counts as ended, since no process holds it any more.
  */
-import type { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
-import { prepareQuery } from "../thread/connection.ts";
-import type { KnownJob } from "./known-job.ts";
-import { areRight, isBound } from "../integrity/checked-rows.ts";
+import { areRight } from "../integrity/checked-rows.ts";
+import type { Sql } from "../thread/connection.ts";
+import { RUNNING } from "../thread/protocol.ts";
 import {
-  type Bytes,
-  jobColumns,
-  type JobNumbers,
-  jobNumbers,
-  type Nulls,
+  endedAt,
+  endedColumns,
+  type EndedNumbers,
+  type Owners,
+  progressAt,
   progressColumns,
-  type ProgressNumbers,
-  progressNumbers,
+  type StoredState,
+  waitingColumns,
+  withProgress,
 } from "./job-rows.ts";
+import type { StoredJobs } from "./stored-jobs.ts";
 
 /** What has to be known of a RUNNING job to settle it, and what is known of its lease. */
-export type RunningJob = {
-  readonly seq: number;
-  readonly fence: number;
-  readonly attempt: number;
-  readonly crashes: number;
-  readonly redrives: number;
-  readonly runAt: number;
-  /** Start of the newest attempt before this one that counts. */
-  readonly lastStartedAt: number | null;
-  /** Numbers of the job's row. */
-  readonly client: number;
-  readonly pool: number;
-  readonly channel: number;
-  readonly priority: number;
-  /** Null: no deadline. */
-  readonly expiresAt: number | null;
-  /** What is kept of it: its record and its history, in bytes. */
-  readonly bytes: number;
-  /** Whether its numbers were those that were written when it was leased. */
-  readonly isRight: boolean;
-  /** When the attempt began; null when a former process began it. */
-  readonly startedAt: number | null;
-  readonly owner: string;
-  isOwnerGone: boolean;
-  /** When the lease ends. */
-  until: number;
-  isCancelling: boolean;
-};
+export type RunningJob = Owners &
+  Pick<StoredState, "seq" | "fence" | "crashes" | "redrives" | "runAt" | "priority" | "expiresAt"> & {
+    readonly attempt: number;
+    /** Start of the newest attempt before this one that counts. */
+    readonly lastStartedAt: number | null;
+    /** What is kept of it: its record and its history, in bytes. */
+    readonly bytes: number;
+    /** Whether its numbers were those that were written when it was leased. */
+    readonly isRight: boolean;
+    /** When the attempt began; null when a former process began it. */
+    readonly startedAt: number | null;
+    readonly owner: string;
+    isOwnerGone: boolean;
+    /** When the lease ends. */
+    until: number;
+    isCancelling: boolean;
+  };
 
-export type Leases = ReturnType<typeof createLeases>;
-
-/** Where a job's progress begins in the rows of `load`. */
-const progressAt = 10;
 type Batch = { readonly id: number; readonly owner: string; unsettled: Set<number> };
 
-/** Of a first lease its `seq` is enough; `runAt` is that of the submit then. */
-type LeasedJob = number | [seq: number, fence: number, attempt: number, crashes: number, redrives: number, runAt: number,
-  lastStartedAt: number | null, isCancelling: 0 | 1, isRight: 0 | 1]; // biome-ignore format: one tuple
+/** As a row has it: of a first lease `seq` is enough. What else there is to know of the attempt is in the job's progress. */
+type LeasedJob = number | [seq: number, fence: number, isCancelling: 0 | 1];
 
-export function createLeases(db: DatabaseSync, { bytesOf, ownersOf }: KnownJob) {
-  const insert = db.prepare("INSERT INTO lease (owner, jobs, checksum) VALUES (?, ?, ?)");
-  const update = db.prepare("UPDATE lease SET jobs = ?, checksum = ? WHERE id = ?");
-  const erase = db.prepare("DELETE FROM lease WHERE id = ?");
+export function createLeases(sql: Sql, { bytesOf, waiting }: StoredJobs) {
+  const insert = sql`INSERT INTO lease (owner, jobs, checksum) VALUES (?, ?, ?)`;
+  const update = sql`UPDATE lease SET jobs = ?, checksum = ? WHERE id = ?`;
+  const erase = sql`DELETE FROM lease WHERE id = ?`;
   const running = new Map<number, RunningJob>();
   const batches = new Map<number, Batch>();
   const changed = new Set<Batch>();
 
   function load(): void {
-    const job = prepareQuery<[...JobNumbers, ...Nulls<ProgressNumbers>, id: Bytes, head: Bytes]>(
-      db,
-      `SELECT ${jobNumbers}, ${progressNumbers}, id, record
-       FROM job LEFT JOIN progress ON progress.seq = job.seq
-       WHERE job.seq = ?1 AND NOT EXISTS (SELECT 1 FROM ended WHERE ended.seq = ?1)`,
-    );
-    const waits = prepareQuery<[1]>(db, "SELECT 1 FROM waiting WHERE seq = ?");
-    const rows = prepareQuery<[id: number, owner: string, jobs: string]>(
-      db,
-      "SELECT id, owner, jobs FROM lease ORDER BY id",
-    );
+    const find = sql`
+      SELECT ${waitingColumns} FROM job ${withProgress}
+      WHERE job.seq = ?1 AND NOT EXISTS (SELECT 1 FROM ended WHERE ended.seq = ?1)`;
+    const waits = sql<[1]>`SELECT 1 FROM waiting WHERE seq = ?`;
+    const rows = sql<[id: number, owner: string, jobs: string]>`SELECT id, owner, jobs FROM lease ORDER BY id`;
     for (const [id, owner, jobs] of rows.all()) {
       const batch: Batch = { id, owner, unsettled: new Set() };
       for (const written of JSON.parse(jobs) as LeasedJob[]) {
-        const [seq, fence, attempt, crashes, redrives, runAt, lastStartedAt, isCancelling, isRight] =
-          typeof written === "number" ? ([written, 1, 1, 0, 0, null, null, 0, 1] as const) : written;
-        const row = job.get(seq);
+        const [seq, fence, isCancelling] = typeof written === "number" ? ([written, 1, 0] as const) : written;
+        const row = find.get(seq);
         if (!row) continue;
-        const hasProgress = row[progressAt] !== null;
-        const knowsFence = !hasProgress || areRight(row, progressAt, progressColumns);
-        const latest = hasProgress ? (row[progressAt + 3] as number) : 0;
-        if (knowsFence ? latest >= fence : waits.get(seq)) continue; // it went back into the queue
-        const [, client, channel, pool, , priority, submittedRunAt, expiresAt] = row;
-        const isSame = isRight === 1 && areRight(row, 0, jobColumns) && isBound(row[9], row[19], row[18]);
-        if (running.has(seq)) batches.get(seq)!.unsettled.delete(seq); // it was leased again, and its older lease still has jobs
+        const job = waiting(row);
+        const isKnown = row[progressAt] === null || areRight(row.slice(progressAt), 0, progressColumns);
+        if (isKnown ? job.fence >= fence : waits.get(seq)) continue; // it went back into the queue
+        batches.get(seq)?.unsettled.delete(seq); // it was leased again, and its older lease still has jobs
         batches.set(seq, batch);
         batch.unsettled.add(seq);
-        // biome-ignore format: what of the lease, what of the job
-        running.set(seq, { seq, fence, attempt, crashes, redrives, runAt: runAt ?? submittedRunAt, lastStartedAt,
-          client, channel, pool, priority, expiresAt: redrives > 0 ? null : expiresAt,
-          bytes: bytesOf(seq), isRight: isSame && knowsFence,
-          ...(isSame ? {} : ownersOf(seq)),
-          owner, isOwnerGone: true, startedAt: null, until: -Infinity, isCancelling: isCancelling === 1 });
+        const isRight = job.isRight && job.fence === fence - 1;
+        running.set(seq, {
+          ...toRunning({ ...job, isRight }, fence, bytesOf(seq)),
+          ...{ owner, isOwnerGone: true, startedAt: null, until: -Infinity, isCancelling: isCancelling === 1 },
+        });
       }
       if (batch.unsettled.size === 0) changed.add(batch);
     }
-  }
-
-  function flush(): void {
-    for (const batch of changed) {
-      if (batch.unsettled.size === 0) erase.run(batch.id);
-      else {
-        const jobs = textOf([...batch.unsettled].map((seq) => running.get(seq)!));
-        update.run(jobs, checksumOf(batch.owner, jobs), batch.id);
-      }
-    }
-    changed.clear();
   }
 
   load();
   return {
     /** The jobs that run: as many as run at once, so never many. */
     running: running as ReadonlyMap<number, RunningJob>,
+    /** The job in a row of `storedColumns` or `standingColumns`; of one that runs, what is known of its lease. */
+    stateOf(row: readonly unknown[]): StoredState {
+      if (row[endedAt] === null) {
+        const job = waiting(row);
+        const lease = running.get(job.seq);
+        return lease ? { ...job, ...lease, state: RUNNING, attempts: lease.attempt } : job;
+      }
+      const job = waiting(row.with(progressAt, null)); // one whose fence was damaged may still have progress
+      const ended = row.slice(endedAt) as unknown as EndedNumbers;
+      const [, , , , cursor, state, attempts, fence, crashes, redrives, runAt, startedAt, finishedAt] = ended;
+      return {
+        ...{ ...job, cursor, state, attempts, fence, crashes, redrives, runAt, startedAt, finishedAt },
+        expiresAt: redrives > 0 ? null : job.expiresAt,
+        isRight: job.isRight && areRight(ended, 0, endedColumns),
+      };
+    },
     /** Writes down that these jobs are leased. */
     take: (owner: string, jobs: readonly RunningJob[]): void => {
       if (jobs.length === 0) return;
@@ -154,15 +133,31 @@ export function createLeases(db: DatabaseSync, { bytesOf, ownersOf }: KnownJob) 
       job.isCancelling = true;
       changed.add(batches.get(seq)!);
     },
-    flush,
+    flush: (): void => {
+      for (const { id, owner, unsettled } of changed) {
+        if (unsettled.size === 0) erase.run(id);
+        else {
+          const jobs = textOf([...unsettled].map((seq) => running.get(seq)!));
+          update.run(jobs, checksumOf(owner, jobs), id);
+        }
+      }
+      changed.clear();
+    },
+  };
+}
+
+/** What the next attempt of a job has of it. */
+export function toRunning(job: StoredState, fence: number, bytes: number) {
+  const { seq, client, channel, pool, priority, crashes, redrives, runAt, expiresAt, isRight } = job;
+  return {
+    ...{ seq, fence, client, channel, pool, priority, crashes, redrives, runAt, expiresAt, isRight, bytes },
+    ...{ attempt: job.attempts + 1, lastStartedAt: job.startedAt },
   };
 }
 
 function textOf(jobs: readonly RunningJob[]): string {
-  const written = jobs.map((job): LeasedJob => {
-    const { seq, fence, attempt, crashes, redrives, runAt, lastStartedAt, isCancelling, isRight } = job;
-    if (fence === 1 && !isCancelling && isRight) return seq;
-    return [seq, fence, attempt, crashes, redrives, runAt, lastStartedAt, isCancelling ? 1 : 0, isRight ? 1 : 0];
+  const written = jobs.map(({ seq, fence, isCancelling }): LeasedJob => {
+    return fence === 1 && !isCancelling ? seq : [seq, fence, isCancelling ? 1 : 0];
   });
   return JSON.stringify(written);
 }
@@ -170,9 +165,9 @@ function textOf(jobs: readonly RunningJob[]): string {
 const checksumOf = (owner: string, jobs: string) => crc32(jobs, crc32(owner));
 
 /** The number of a row of leases that is not what was written; undefined: there is none. */
-export function findWrongLease(db: DatabaseSync): number | undefined {
-  for (const { id, owner, jobs, checksum } of db.prepare("SELECT id, owner, jobs, checksum FROM lease").iterate()) {
-    if (checksumOf(String(owner), String(jobs)) !== checksum) return Number(id);
-  }
+export function findWrongLease(sql: Sql): number | undefined {
+  const all = sql<[id: number, owner: string, jobs: string, checksum: number]>`
+    SELECT id, owner, jobs, checksum FROM lease`;
+  for (const [id, owner, jobs, checksum] of all.iterate()) if (checksumOf(owner, jobs) !== checksum) return id;
   return undefined;
 }

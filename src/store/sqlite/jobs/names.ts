@@ -1,6 +1,5 @@
-import type { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
-import { prepareQuery } from "../thread/connection.ts";
+import type { Sql } from "../thread/connection.ts";
 
 export type Names = ReturnType<typeof createNames>;
 
@@ -8,10 +7,10 @@ export type Names = ReturnType<typeof createNames>;
 const cached = 10_000;
 
 /** The numbers that rows have for clients, pools and tasks. Their texts are checked when the store is opened. */
-export function createNames(db: DatabaseSync) {
-  const byText = prepareQuery<[number]>(db, "SELECT id FROM name WHERE text = ?");
-  const byNumber = prepareQuery<[string]>(db, "SELECT text FROM name WHERE id = ?");
-  const insert = db.prepare("INSERT INTO name (text, checksum) VALUES (?, ?)");
+export function createNames(sql: Sql) {
+  const byText = sql<[number]>`SELECT id FROM name WHERE text = ?`;
+  const byNumber = sql<[string]>`SELECT text FROM name WHERE id = ?`;
+  const insert = sql`INSERT INTO name (text, checksum) VALUES (?, ?)`;
   const numbers = new Map<string, number>();
   const texts = new Map<number, string>();
 
@@ -47,9 +46,8 @@ export function createNames(db: DatabaseSync) {
 }
 
 /** A name whose text is not what was written; undefined: there is none. */
-export function findWrongName(db: DatabaseSync): string | undefined {
-  for (const { text, checksum } of db.prepare("SELECT text, checksum FROM name").iterate()) {
-    if (crc32(String(text)) !== checksum) return String(text);
-  }
+export function findWrongName(sql: Sql): string | undefined {
+  const all = sql<[text: string, checksum: number]>`SELECT text, checksum FROM name`;
+  for (const [text, checksum] of all.iterate()) if (crc32(text) !== checksum) return text;
   return undefined;
 }

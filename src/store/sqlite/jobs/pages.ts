@@ -1,20 +1,27 @@
-import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import { deadReasons, decodeResult, states } from "../../../job/ending.ts";
 import { decodeJob } from "../../../job/record.ts";
 import type { JobFilter } from "../../store.ts";
-import type { BytesWriter } from "../thread/bytes.ts";
 import { textOfId } from "../thread/columns.ts";
-import { prepareNamed, prepareTuples } from "../thread/connection.ts";
-import { type Calls, DEAD, QUEUED, RUNNING, type StoredAnswer } from "../thread/protocol.ts";
+import type { Sql } from "../thread/connection.ts";
+import { DEAD, QUEUED, RUNNING, type StoredAnswer, type Verbs } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
-import { createDescribe, describing } from "./describe.ts";
-import { behindStored, toState, withProgress, withProgressAndEnd } from "./stored-jobs.ts";
+import { type Bytes, withProgress, withProgressAndEnd } from "./job-rows.ts";
 
 /** Bound on the rows that one call reads: several short calls find a rare kind of job among millions. */
-export const rowsPerScan = 10_000;
+const rowsPerScan = 10_000;
 
 const dead = 1 << DEAD;
 const any = (1 << states.length) - 1;
+
+/** `record` and `ending` only where the filter asks for something in them. */
+type Row = [
+  seq: number,
+  id: Bytes,
+  state: number | null,
+  attempts: number | null,
+  record: Bytes | null,
+  ending: Bytes | null,
+];
 
 /** What SQL can decide; jobs without an ending are QUEUED or RUNNING, which only the leases know. */
 const matching = `(:unended OR ended.state IS NOT NULL)
@@ -26,132 +33,116 @@ const matching = `(:unended OR ended.state IS NOT NULL)
   AND (:submittedBefore IS NULL OR submitted_at < :submittedBefore)
   AND (:deadReason IS NULL OR dead_reason = :deadReason)`;
 
-/** A client's jobs page by page. DEAD jobs are found by an index of their own, for they are few among many. */
-export function createPages(db: DatabaseSync, tables: Tables) {
-  const { history, leases } = tables;
-  const { toAnswer } = createDescribe(db, tables);
-  const scans = { all: prepareScans(db, "job"), dead: prepareScans(db, "ended") };
+/** Where jobs are found: DEAD ones by an index of their own, for they are few among many. */
+const sources = {
+  all: {
+    index: "job INDEXED BY job_of_client",
+    withJob: withProgressAndEnd,
+    ofClient: "job.client = :client AND job.seq",
+  },
+  dead: {
+    index: "ended INDEXED BY dead_of_client",
+    withJob: `CROSS JOIN job NOT INDEXED ON job.seq = ended.seq AND job.client = ended.client ${withProgress}`,
+    ofClient: `ended.state = ${DEAD} AND ended.id IS NULL AND ended.client = :client AND ended.seq`,
+  },
+};
+
+/** A client's jobs page by page. */
+export function createPages(
+  sql: Sql,
+  tables: Tables,
+  describeShown: (seq: number, output: Uint8Array[]) => StoredAnswer,
+) {
+  const { channels, history, leases, names } = tables;
+  const oldestFirst = { all: prepareScan("all", false), dead: prepareScan("dead", false) };
+  const newestFirst = { all: prepareScan("all", true), dead: prepareScan("dead", true) };
+
+  function prepareScan(source: keyof typeof sources, isNewestFirst: boolean) {
+    const { index, withJob, ofClient } = sources[source];
+    const [isBehind, isWithin, order] = isNewestFirst ? ["<", ">=", "DESC"] : [">", "<=", ""];
+    const seq = source === "all" ? "job.seq" : "ended.seq";
+    return {
+      last: sql<[seq: number]>`
+        SELECT seq FROM ${index} WHERE ${ofClient} ${isBehind} :from ORDER BY seq ${order} LIMIT 1 OFFSET ${rowsPerScan - 1}`,
+      rows: sql<Row>`
+        SELECT ${seq}, job.id, ended.state, progress.attempt, iif(:readsRecord, job.record, NULL), iif(:readsEnding, ended.ending, NULL)
+        FROM ${index} ${withJob}
+        WHERE ${ofClient} ${isBehind} :from AND ${seq} ${isWithin} :to AND ${matching} ORDER BY ${seq} ${order}`,
+    };
+  }
 
   /** What SQL cannot decide. */
-  function matches(row: readonly unknown[], wanted: number, { labels, failureReason }: JobFilter): boolean {
-    const { state, attempts, seq } = toState(row, leases);
+  function matches([seq, , ended, progressed, record, ending]: Row, wanted: number, filter: JobFilter): boolean {
+    const lease = leases.running.get(seq);
+    const state = ended ?? (lease ? RUNNING : QUEUED);
     if (((wanted >> state) & 1) === 0) return false;
-    const [record, ownEnding] = row.slice(behindStored) as [Uint8Array, Uint8Array | null];
-    const given = hasAny(labels) ? read(() => decodeJob(record).labels) : {};
-    if (!Object.entries(labels).every(([name, value]) => given?.[name] === value)) return false;
-    if (failureReason === null) return true;
-    const ending = ownEnding ?? (attempts > 0 ? history.newest(seq) : undefined);
-    return ending !== undefined && read(() => decodeResult(ending, 0).failure?.reason) === failureReason;
+    const labels = record && read(() => decodeJob(record).labels);
+    if (!Object.entries(filter.labels).every(([name, value]) => labels?.[name] === value)) return false;
+    if (filter.failureReason === null) return true;
+    const attempts = lease?.attempt ?? progressed ?? 0;
+    const newest = ending ?? (attempts > 0 ? history.newest(seq) : undefined);
+    return newest !== undefined && read(() => decodeResult(newest, 0).failure?.reason) === filter.failureReason;
   }
 
-  /** The first rows that match. */
-  function scan(
-    statement: StatementSync,
-    given: Bindings,
+  /** The first rows from a place on that match. `nextSeq`: where to go on; null: there are no more. */
+  function page(
+    scans: typeof oldestFirst,
+    request: { readonly client: string; readonly filter: JobFilter; readonly limit: number },
     wanted: number,
-    filter: JobFilter,
-    limit: number,
-  ): unknown[][] {
-    const found: unknown[][] = [];
-    for (const row of statement.iterate(given) as unknown as Iterable<unknown[]>) {
-      if (matches(row, wanted, filter)) found.push(row);
-      if (found.length === limit) break;
+    from: number,
+  ): { readonly rows: Row[]; readonly nextSeq: number | null } {
+    const { filter, limit } = request;
+    const rows: Row[] = [];
+    const given = parameters(request.client, filter, wanted);
+    if (!given) return { rows, nextSeq: null };
+    const scan = wanted === dead ? scans.dead : scans.all;
+    const end = scan.last.get({ client: given.client, from })?.[0] ?? null;
+    const to = end ?? (scans === newestFirst ? 0 : Number.MAX_SAFE_INTEGER);
+    for (const row of scan.rows.iterate({ ...given, from, to })) {
+      if (matches(row, wanted, filter)) rows.push(row);
+      if (rows.length === limit) return { rows, nextSeq: row[0] };
     }
-    return found;
+    return { rows, nextSeq: end };
   }
 
-  /** The same where SQL decides all but what runs. */
-  function quickScan(statement: StatementSync, given: Bindings, wanted: number, limit: number): unknown[][] {
-    const found: unknown[][] = [];
-    for (const row of statement.iterate(given) as unknown as Iterable<[number, number | null, Uint8Array]>) {
-      const state = row[1] ?? (leases.running.has(row[0]) ? RUNNING : QUEUED);
-      if ((wanted >> state) & 1) found.push(row);
-      if (found.length === limit) break;
-    }
-    return found;
+  /** Undefined when the filter names what never was: nothing matches. */
+  function parameters(clientName: string, filter: JobFilter, wanted: number) {
+    const { submittedFrom, submittedBefore, deadReason, failureReason } = filter;
+    const client = names.find(clientName);
+    if (client === undefined) return undefined;
+    const task = filter.task === null ? null : names.find(filter.task);
+    const pool = filter.pool === null ? null : names.find(filter.pool);
+    const channel = filter.channel === null ? null : channels.find(client, filter.channel)?.id;
+    if (task === undefined || pool === undefined || channel === undefined) return undefined;
+    return {
+      ...{
+        client,
+        task,
+        pool,
+        channel,
+        submittedFrom,
+        submittedBefore,
+        states: wanted,
+        unended: wanted & 0b11 ? 1 : 0,
+      },
+      ...{ readsRecord: Object.keys(filter.labels).length, readsEnding: failureReason === null ? 0 : 1 },
+      deadReason: deadReason && deadReasons.indexOf(deadReason),
+    };
   }
 
   return {
-    list: (request: Calls["list"]["request"], output: BytesWriter): Calls["list"]["answer"] => {
-      const { client, filter, state, limit, beforeSeq } = request;
+    list: (request, _, output) => {
+      const { state, beforeSeq } = request;
       const wanted = state === null ? any : 1 << states.indexOf(state);
-      const { list, lowest } = wanted === dead ? scans.dead : scans.all;
-      const given = parameters(tables, client, filter, wanted);
-      if (!given) return { jobs: [], nextSeq: null };
-      const before = beforeSeq ?? Number.MAX_SAFE_INTEGER;
-      const end = lowest.get({ client: given.client, before })?.[0] ?? null;
-      const rows = scan(list, { ...given, before, end: end ?? 0 }, wanted, filter, limit);
-      const nextSeq = rows.length === limit ? (rows.at(-1)![0] as number) : end;
-      return { jobs: rows.map((row): StoredAnswer => toAnswer(row, output)), nextSeq };
+      const { rows, nextSeq } = page(newestFirst, request, wanted, beforeSeq ?? Number.MAX_SAFE_INTEGER);
+      return { jobs: rows.map(([seq]) => describeShown(seq, output)), nextSeq };
     },
-    find: (request: Calls["find"]["request"]): Calls["find"]["answer"] => {
-      const { client, filter, states: asked, afterSeq: after, limit } = request;
-      let wanted = 0;
-      for (const state of asked) wanted |= 1 << states.indexOf(state);
-      const { find, quickFind, highest } = wanted === dead ? scans.dead : scans.all;
-      const given = parameters(tables, client, filter, wanted);
-      if (!given) return { ids: [], nextSeq: null };
-      const end = highest.get({ client: given.client, after })?.[0] ?? null;
-      const bounds = { ...given, after, end: end ?? Number.MAX_SAFE_INTEGER };
-      const isQuick = filter.failureReason === null && !hasAny(filter.labels);
-      const rows = isQuick ? quickScan(quickFind, bounds, wanted, limit) : scan(find, bounds, wanted, filter, limit);
-      const nextSeq = rows.length === limit ? (rows.at(-1)![0] as number) : end;
-      return { ids: rows.map((row) => textOfId(row.at(-1) as Uint8Array)), nextSeq };
+    find: (request) => {
+      const wanted = request.states.reduce((bits, state) => bits | (1 << states.indexOf(state)), 0);
+      const { rows, nextSeq } = page(oldestFirst, request, wanted, request.afterSeq);
+      return { ids: rows.map(([, id]) => textOfId(id)), nextSeq };
     },
-  };
-}
-
-type Bindings = Record<string, SQLInputValue>;
-
-/** `table`: the one whose index is walked; with `ended` it is that of DEAD jobs. */
-function prepareScans(db: DatabaseSync, table: "job" | "ended") {
-  const edge = `LIMIT 1 OFFSET ${rowsPerScan - 1}`;
-  const seq = `${table}.seq`;
-  const [edges, from, ofClient] =
-    table === "job"
-      ? [
-          "job INDEXED BY job_of_client",
-          `job INDEXED BY job_of_client ${withProgressAndEnd}`,
-          `WHERE job.client = :client AND ${seq}`,
-        ]
-      : [
-          "ended INDEXED BY dead_of_client",
-          `ended INDEXED BY dead_of_client CROSS JOIN job NOT INDEXED ON job.seq = ended.seq
-          AND job.client = ended.client ${withProgress}`,
-          `WHERE ended.state = ${DEAD} AND ended.id IS NULL AND ended.client = :client AND ${seq}`,
-        ];
-  const rows = `SELECT ${describing}, job.id FROM ${from} ${ofClient}`;
-  return {
-    lowest: prepareNamed<[number]>(db, `SELECT seq FROM ${edges} ${ofClient} < :before ORDER BY seq DESC ${edge}`),
-    highest: prepareNamed<[number]>(db, `SELECT seq FROM ${edges} ${ofClient} > :after ORDER BY seq ${edge}`),
-    list: prepareTuples(db, `${rows} < :before AND ${seq} >= :end AND ${matching} ORDER BY ${seq} DESC`),
-    quickFind: prepareTuples(
-      db,
-      `SELECT ${seq}, ended.state, job.id FROM ${from} ${ofClient} > :after
-       AND ${seq} <= :end AND ${matching} ORDER BY ${seq}`,
-    ),
-    find: prepareTuples(db, `${rows} > :after AND ${seq} <= :end AND ${matching} ORDER BY ${seq}`),
-  };
-}
-
-/** Undefined when the filter names what never was: nothing matches. */
-function parameters({ names, channels }: Tables, clientName: string, filter: JobFilter, wanted: number) {
-  const { submittedFrom, submittedBefore, deadReason } = filter;
-  const client = names.find(clientName);
-  if (client === undefined) return undefined;
-  const task = filter.task === null ? null : names.find(filter.task);
-  const pool = filter.pool === null ? null : names.find(filter.pool);
-  const channel = filter.channel === null ? null : channels.find(client, filter.channel)?.id;
-  if (task === undefined || pool === undefined || channel === undefined) return undefined;
-  return {
-    ...{ client, task, pool, channel, submittedFrom, submittedBefore, states: wanted, unended: wanted & 0b11 ? 1 : 0 },
-    deadReason: deadReason && deadReasons.indexOf(deadReason),
-  };
-}
-
-function hasAny(labels: object): boolean {
-  for (const _ in labels) return true;
-  return false;
+  } satisfies Partial<Verbs>;
 }
 
 /** Undefined where the bytes are damaged: they match nothing. */

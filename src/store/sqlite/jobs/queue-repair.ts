@@ -1,80 +1,65 @@
 /**
- * Repairs the queue. Its rows repeat those of the jobs, so a row that damage took, moved or made costs no job
- * its turn. A wrong row is removed, and its job gets its place back at once when the row still shows whose it was.
- * Otherwise all jobs are walked, a page with each lease call, and those that wait get their places. Files that are small
- * enough are compared with the counters when they are opened; in larger ones a row that no lease call meets stays lost.
+ * Repairs the queue. Its rows repeat those of the jobs, so a row that damage took, moved or made costs no job its turn:
+ * a wrong row is removed, and then all jobs are walked, a page with each lease call, and those that wait get their places.
+ * Files that are small enough are compared with the counters when they are opened; in larger ones a row that no lease call
+ * meets stays lost.
  */
-import type { DatabaseSync } from "node:sqlite";
-import { areRight, checksum } from "../integrity/checked-rows.ts";
+import { areRight } from "../integrity/checked-rows.ts";
 import { mostIndexesBytes } from "../integrity/inspect.ts";
-import { prepareQuery, prepareTuples } from "../thread/connection.ts";
+import type { Sql } from "../thread/connection.ts";
 import { QUEUED } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
-import { type Place, placeColumns } from "./ready-queue.ts";
-import { placeOf, storedColumns, toState, withProgressAndEnd } from "./stored-jobs.ts";
+import { standingColumns, withProgressAndEnd } from "./job-rows.ts";
+import { type CheckedPlace, placeColumns, placeOf } from "./ready-queue.ts";
 
 /** Jobs that one call walks. */
 export const jobsPerPage = 10_000;
 
-type Row = readonly [...Place, checksum: number, ...unknown[]];
-
-export function createQueueRepair(db: DatabaseSync, { counters, damage, leases, names, readyQueue }: Tables) {
-  const jobs = `SELECT ${storedColumns} FROM job ${withProgressAndEnd} WHERE job.seq`;
-  const bySeq = prepareTuples(db, `${jobs} = ?`);
-  const page = prepareTuples(db, `${jobs} > ? ORDER BY job.seq LIMIT ${jobsPerPage}`);
-  const places = prepareTuples(
-    db,
-    `SELECT ${placeColumns.join()}, checksum, EXISTS (SELECT 1 FROM ended WHERE ended.seq = waiting.seq) FROM waiting`,
-  );
+export function createQueueRepair(sql: Sql, { counters, damage, leases, names, readyQueue }: Tables) {
+  const page = sql`
+    SELECT ${standingColumns} FROM job ${withProgressAndEnd}
+    WHERE job.seq > ? ORDER BY job.seq LIMIT ${jobsPerPage}`;
+  const places = sql<[...CheckedPlace, hasEnded: 0 | 1]>`
+    SELECT ${placeColumns.join()}, checksum, EXISTS (SELECT 1 FROM ended WHERE ended.seq = waiting.seq) FROM waiting`;
   /** Found at the start, removed by the first call. */
-  let wrong: Row[] = [];
+  let wrong: CheckedPlace[] = [];
   /** Seq of the last job that was walked; undefined: there is nothing to repair. */
   let walked: number | undefined;
 
   function compare(): void {
     const whole = new Map<number, number>();
-    for (const row of places.iterate() as unknown as Iterable<Row>) {
-      const hasEnded = row[7] === 1;
-      if (areRight(row, 0, placeColumns) && !hasEnded) whole.set(row[0], (whole.get(row[0]) ?? 0) + 1);
-      else wrong.push(row);
+    for (const row of places.iterate()) {
+      const [pool, , , , seq, , , hasEnded] = row;
+      if (hasEnded === 0 && areRight(row, 0, placeColumns)) whole.set(pool, (whole.get(pool) ?? 0) + 1);
+      else {
+        wrong.push(row as unknown as CheckedPlace);
+        damage.inQueue(`the row of job number ${seq}`);
+      }
     }
-    const different = counters.counts().pools.filter(({ pool, QUEUED: queued }) => {
-      return (whole.get(names.find(pool) ?? 0) ?? 0) !== queued;
-    });
-    for (const [, , , , seq] of wrong) damage.inQueue(`the row of job number ${seq}`);
-    if (wrong.length === 0) for (const { pool } of different) damage.inQueue(`the number of jobs of pool ${pool}`);
-    if (wrong.length > 0 || different.length > 0) walked = 0;
+    const different = counters.queuedOf().filter(({ pool, queued }) => (whole.get(pool) ?? 0) !== queued);
+    if (wrong.length + different.length > 0) walked = 0;
+    if (wrong.length > 0) return;
+    for (const { pool } of different) damage.inQueue(`the number of jobs of pool ${names.text(pool)}`);
   }
 
-  /** False: this row does not show which job has lost its place. */
-  function restore(row: Row): boolean {
-    const found = bySeq.get(row[4]) as unknown as unknown[] | undefined;
-    if (!found) return false;
-    const job = toState(found, leases);
-    const place = placeOf(job);
-    if (job.state !== QUEUED || checksum(place) !== row[6]) return false;
-    readyQueue.add(place);
-    return true;
-  }
-
-  const pragma = (name: string) => prepareQuery<[number]>(db, `PRAGMA ${name}`).get()![0];
-  if (pragma("page_count") * pragma("page_size") <= mostIndexesBytes) compare();
+  const [pages] = sql<[number]>`PRAGMA page_count`.get()!;
+  const [pageBytes] = sql<[number]>`PRAGMA page_size`.get()!;
+  if (pages * pageBytes <= mostIndexesBytes) compare();
   return {
-    /** Removes a row that damage made. `isHeld`: its job has its turn. */
-    drop: (row: Row, isHeld: boolean): void => {
-      readyQueue.remove(row);
-      damage.inQueue(`the row of job number ${row[4]}`);
-      const isCopy = isHeld && areRight(row, 0, placeColumns);
-      if (!isCopy && (isHeld || !restore(row))) walked = 0;
+    /** Removes a row that damage made. */
+    drop: (place: CheckedPlace): void => {
+      readyQueue.remove(place);
+      damage.inQueue(`the row of job number ${place[4]}`);
+      walked = 0;
     },
     /** Walks the next page, if it is due. */
     walk: (): void => {
       if (walked === undefined) return;
-      for (const row of wrong) readyQueue.remove(row);
+      for (const place of wrong) readyQueue.remove(place);
       wrong = [];
-      const rows = page.all(walked) as unknown as unknown[][];
+      const rows = page.all(walked);
       for (const row of rows) {
-        const job = toState(row, leases);
+        const job = leases.stateOf(row);
         if (job.state === QUEUED) readyQueue.add(placeOf(job));
       }
       readyQueue.flush();

@@ -1,19 +1,8 @@
-import type { DatabaseSync } from "node:sqlite";
+import { isSuspect } from "../../../job/job.ts";
 import type { Eligible } from "../../store.ts";
-import { areRight, createRowWriter } from "../integrity/checked-rows.ts";
-import { prepareQuery } from "../thread/connection.ts";
-import {
-  type Bytes,
-  type JobNumbers,
-  jobNumbers,
-  type Nulls,
-  type ProgressNumbers,
-  progressNumbers,
-} from "./job-rows.ts";
-import type { RunningJob } from "./leases.ts";
-
-/** Higher than any priority. */
-const aboveAll = 1_000;
+import { createRowWriter } from "../integrity/checked-rows.ts";
+import type { Sql } from "../thread/connection.ts";
+import { endedAt, type StoredState, waitingColumns, withProgress } from "./job-rows.ts";
 
 /** A waiting job's row, which is its place in the queue. */
 export type Place = readonly [
@@ -21,25 +10,19 @@ export type Place = readonly [
   expiresAt: number | null,
 ];
 export const placeColumns = ["pool", "is_suspect", "priority", "run_at", "seq", "expires_at"] as const;
+export type CheckedPlace = readonly [...Place, checksum: number];
 
-/** A place with its checksum, the job in it, and what attempts so far left. Null: there is no such row. */
-export type DueRow = [
-  ...[pool: number, isSuspect: number, priority: number, runAt: number, seq: number],
-  ...[expiresAt: number | null, checksum: number],
-  ...job: Nulls<JobNumbers>,
-  ...[record: Bytes | null, rest: Bytes | null, id: Bytes | null],
-  ...progress: Nulls<ProgressNumbers>,
-];
-/** Where its parts begin. */
-export const jobAt = 7;
-export const recordAt = 17;
-export const progressAt = 20;
+/** SQL: a job of the queue, null if there is none, the rest of its record, and its place with the checksum. */
+const dueColumns = `${waitingColumns}, job.rest, ${[...placeColumns, "checksum"].map((name) => `waiting.${name}`).join()}`;
+export type DueRow = readonly unknown[];
+export const restAt = endedAt;
+export const placeIn = (row: DueRow) => row.slice(restAt + 1) as unknown as CheckedPlace;
 
-const dueColumns = `${[...placeColumns, "checksum"].map((name) => `waiting.${name}`).join()},
-  ${jobNumbers}, job.record, job.rest, job.id, ${progressNumbers}`;
+/** Above any of them, for a query that is bounded by none. */
+const max = Number.MAX_SAFE_INTEGER;
 
 /** A job that was submitted in this transaction, so that nothing of it has to be read. */
-export type FreshJob = Pick<RunningJob, "seq" | "client" | "channel" | "pool" | "priority" | "runAt" | "expiresAt"> & {
+export type FreshJob = Pick<StoredState, "seq" | "client" | "channel" | "pool" | "priority" | "runAt" | "expiresAt"> & {
   readonly record: Uint8Array;
 };
 
@@ -56,38 +39,25 @@ export type ReadyQueue = ReturnType<typeof createReadyQueue>;
  * Most jobs are leased within that transaction, and then they never get a row: `takeFresh` gives them out of memory as long
  * as nothing that was written before is due. A crash in between costs nothing, since job, lease and row commit together.
  */
-export function createReadyQueue(db: DatabaseSync) {
-  const rows = createRowWriter(db, "INSERT OR REPLACE INTO waiting", placeColumns);
-  const erase = db.prepare(
-    "DELETE FROM waiting WHERE pool = ? AND is_suspect = ? AND priority = ? AND run_at = ? AND seq = ?",
-  );
-  const search = db.prepare("DELETE FROM waiting WHERE seq = ?");
+export function createReadyQueue(sql: Sql) {
+  const rows = createRowWriter(sql, "INSERT OR REPLACE INTO waiting", placeColumns);
+  const erase = sql`
+    DELETE FROM waiting WHERE pool = ? AND is_suspect = ? AND priority = ? AND run_at = ? AND seq = ?`;
+  const search = sql`DELETE FROM waiting WHERE seq = ?`;
   const inQueue = "FROM waiting WHERE pool = ? AND is_suspect = ?";
-  const withJob = "LEFT JOIN job ON job.seq = waiting.seq LEFT JOIN progress ON progress.seq = waiting.seq";
-  const due = prepareQuery<DueRow>(
-    db,
-    `SELECT ${dueColumns} FROM waiting ${withJob}
-     WHERE waiting.pool = ? AND is_suspect = ? AND waiting.priority = ? AND waiting.run_at <= ?
-     ORDER BY waiting.run_at, waiting.seq LIMIT ? + 0`,
-  );
-  const overdue = prepareQuery<DueRow>(
-    db,
-    `SELECT ${dueColumns} FROM waiting INDEXED BY waiting_deadline ${withJob}
-     WHERE waiting.pool = ? AND waiting.expires_at <= ? ORDER BY waiting.expires_at, waiting.seq LIMIT ? + 0`,
-  );
-  const priorityBelow = prepareQuery<[number]>(
-    db,
-    `SELECT priority ${inQueue} AND priority < ? ORDER BY priority DESC LIMIT 1`,
-  );
-  const first = prepareQuery<[number]>(db, `SELECT run_at ${inQueue} AND priority = ? ORDER BY run_at LIMIT 1`);
-  const dueIn = prepareQuery<[number]>(
-    db,
-    `SELECT count(*) FROM (SELECT 1 ${inQueue} AND priority = ? AND run_at <= ? LIMIT ? + 0)`,
-  );
-  const dueBefore = prepareQuery<[number]>(
-    db,
-    `SELECT count(*) FROM (SELECT 1 ${inQueue} AND priority = ? AND run_at <= ? AND (run_at, seq) < (?, ?) LIMIT ? + 0)`,
-  );
+  const withJob = `LEFT JOIN job ON job.seq = waiting.seq ${withProgress}`;
+  const due = sql`
+    SELECT ${dueColumns} FROM waiting ${withJob}
+    WHERE waiting.pool = ? AND is_suspect = ? AND waiting.priority = ? AND waiting.run_at <= ?
+    ORDER BY waiting.run_at, waiting.seq LIMIT ? + 0`;
+  const overdue = sql`
+    SELECT ${dueColumns} FROM waiting INDEXED BY waiting_deadline ${withJob}
+    WHERE waiting.pool = ? AND waiting.expires_at <= ? ORDER BY waiting.expires_at, waiting.seq LIMIT ? + 0`;
+  const priorityBelow = sql<[number]>`SELECT priority ${inQueue} AND priority < ? ORDER BY priority DESC LIMIT 1`;
+  const first = sql<[number]>`SELECT run_at ${inQueue} AND priority = ? ORDER BY run_at LIMIT 1`;
+  const dueBefore = sql<[number]>`
+    SELECT count(*) FROM (
+      SELECT 1 ${inQueue} AND priority = ? AND run_at <= ? AND (run_at, seq) < (?, ?) LIMIT ? + 0)`;
   /** By pool. */
   const unwritten = new Map<number, { readonly place: Place; readonly fresh: FreshJob | undefined }[]>();
 
@@ -125,24 +95,33 @@ export function createReadyQueue(db: DatabaseSync) {
     return { jobs, nextDueAt };
   }
 
-  const writtenPriority = (pool: number, isSuspect: number, below = aboveAll) =>
-    priorityBelow.get(pool, isSuspect, below)?.[0];
-
-  const earliest = (pool: number, isSuspect: number, priority: number) => first.get(pool, isSuspect, priority)?.[0];
-
+  /** Those of the rows that are written, the highest first. */
   function* priorities(pool: number, isSuspect: number): Generator<number> {
-    let at = writtenPriority(pool, isSuspect);
-    for (; at !== undefined; at = writtenPriority(pool, isSuspect, at)) yield at;
+    let at = priorityBelow.get(pool, isSuspect, max);
+    for (; at; at = priorityBelow.get(pool, isSuspect, at[0])) yield at[0];
   }
+
+  const earliest = (pool: number, isSuspect: number, priority: number) =>
+    first.get(pool, isSuspect, priority)?.[0] ?? Infinity;
 
   /** The lowest `runAt` of the rows that are written, or one that is not above `enough`. */
   function earliestWritten(pool: number, isSuspect: number, enough = -Infinity): number {
     let least = Infinity;
     for (const priority of priorities(pool, isSuspect)) {
-      least = Math.min(least, earliest(pool, isSuspect, priority)!);
+      least = Math.min(least, earliest(pool, isSuspect, priority));
       if (least <= enough) break;
     }
     return least;
+  }
+
+  /** The due jobs whose priority is above this one, counted up to `most`. */
+  function countAbove(above: number, pool: number, isSuspect: number, now: number, most: number): number {
+    let jobs = 0;
+    for (const priority of priorities(pool, isSuspect)) {
+      if (priority <= above || jobs === most) break;
+      jobs += dueBefore.get(pool, isSuspect, priority, now, max, max, most - jobs)![0];
+    }
+    return jobs;
   }
 
   return {
@@ -157,7 +136,7 @@ export function createReadyQueue(db: DatabaseSync) {
      * `maxBytes` allow: they leave the queue before they were written into it. Undefined: others are due, too.
      */
     takeFresh,
-    remove: ([pool, isSuspect, priority, runAt, seq]: readonly [...Place, ...unknown[]]): void => {
+    remove: ([pool, isSuspect, priority, runAt, seq]: Place | CheckedPlace): void => {
       flushPool(pool);
       erase.run(pool, isSuspect, priority, runAt, seq);
     },
@@ -174,43 +153,34 @@ export function createReadyQueue(db: DatabaseSync) {
       flushPool(pool);
       return overdue.all(pool, now, limit);
     },
-    /** The highest priority below this one that any job of the pool has; undefined: there is none. */
-    nextPriority: (pool: number, isSuspect: number, below?: number): number | undefined => {
+    /** The priorities of the jobs of a pool, the highest first; jobs may leave meanwhile. */
+    priorities: (pool: number, isSuspect: number): Iterable<number> => {
       flushPool(pool);
-      return writtenPriority(pool, isSuspect, below);
+      return priorities(pool, isSuspect);
     },
-    /** The lowest `runAt` among the jobs of a pool with this priority; undefined: there are none. */
+    /** The lowest `runAt` among the jobs of a pool with this priority; Infinity: there are none. */
     earliest,
     earliestOfAll: (pool: number): number => {
       flushPool(pool);
       return Math.min(earliestWritten(pool, 0), earliestWritten(pool, 1));
     },
-    /** How many due jobs come before this place, up to `max`. */
-    before: ([pool, isSuspect, own, runAt, seq]: Place, now: number, max: number): number => {
+    /** How many due jobs come before this place, up to `most`. */
+    before: ([pool, isSuspect, priority, runAt, seq]: Place, now: number, most: number): number => {
       flushPool(pool);
-      let before = 0;
-      for (const priority of priorities(pool, isSuspect)) {
-        if (priority <= own || before === max) break;
-        before += dueIn.get(pool, isSuspect, priority, now, max - before)![0];
-      }
-      return before + dueBefore.get(pool, isSuspect, own, now, runAt, seq, max - before)![0];
+      const above = countAbove(priority, pool, isSuspect, now, most);
+      return above + dueBefore.get(pool, isSuspect, priority, now, runAt, seq, most - above)![0];
     },
-    /** The eligible jobs of a pool, counted up to `max`. */
-    eligible: (pool: number, now: number, max: number): Eligible => {
+    /** The eligible jobs of a pool, counted up to `most`. */
+    eligible: (pool: number, now: number, most: number): Eligible => {
       flushPool(pool);
-      let jobs = 0;
-      let oldestAt = Infinity;
-      for (const priority of priorities(pool, 0)) {
-        oldestAt = Math.min(oldestAt, earliest(pool, 0, priority)!);
-        if (jobs < max) jobs += dueIn.get(pool, 0, priority, now, max - jobs)![0];
-      }
-      return { jobs, oldestAt: oldestAt <= now ? oldestAt : null };
+      const oldestAt = earliestWritten(pool, 0);
+      return { jobs: countAbove(-Infinity, pool, 0, now, most), oldestAt: oldestAt <= now ? oldestAt : null };
     },
     flush: () => flush(unwritten.keys()),
   };
 }
 
-/** Whether a place is what was written, and names a job. */
-export function isRightPlace(row: DueRow): boolean {
-  return row[jobAt] !== null && areRight(row, 0, placeColumns);
+/** The place in the queue of a job that waits. */
+export function placeOf({ pool, crashes, priority, runAt, seq, expiresAt }: StoredState): Place {
+  return [pool, isSuspect({ crashes }) ? 1 : 0, priority, runAt, seq, expiresAt];
 }

@@ -1,83 +1,109 @@
-import { isSuspect } from "../../../job/job.ts";
+import { encodeEnding, readEnding } from "../../../job/ending.ts";
+import { type Failure, noLabels } from "../../../job/job.ts";
+import { decodeJob, encodeJob } from "../../../job/record.ts";
+import { isSound, isSoundHead } from "../../../job/wire.ts";
+import type { Channels } from "../channels/channels.ts";
 import { areRight, isBound } from "../integrity/checked-rows.ts";
-import { QUEUED, RUNNING } from "../thread/protocol.ts";
-import {
-  type EndedNumbers,
-  endedColumns,
-  endedNumbers,
-  jobColumns,
-  type JobNumbers,
-  jobNumbers,
-  progressColumns,
-  type ProgressNumbers,
-  progressNumbers,
-} from "./job-rows.ts";
-import type { Leases, RunningJob } from "./leases.ts";
-import type { Place } from "./ready-queue.ts";
+import type { Damage } from "../integrity/damage.ts";
+import { textOfId } from "../thread/columns.ts";
+import type { Sql } from "../thread/connection.ts";
+import { QUEUED } from "../thread/protocol.ts";
+import * as rows from "./job-rows.ts";
+import type { Bytes, Cells, Owners, StoredState } from "./job-rows.ts";
+import type { History } from "./attempts.ts";
+import type { Names } from "./names.ts";
 
-/** SQL: a job with what attempts so far left and how it ended. */
-export const storedColumns = `${jobNumbers}, ${progressNumbers}, ${endedNumbers}`;
-/** SQL: where these come from, behind table job. */
-export const withProgress = "LEFT JOIN progress ON progress.seq = job.seq";
-export const withProgressAndEnd = `${withProgress} LEFT JOIN ended ON ended.seq = job.seq`;
-/** Where the parts of such a row begin. */
-const progressAt = jobColumns.length + 1;
-const endedAt = progressAt + progressColumns.length + 1;
-/** Where columns behind them begin. */
-export const behindStored = endedAt + endedColumns.length + 1;
+export type StoredJobs = ReturnType<typeof createStoredJobs>;
 
-/** A job wherever it stands. */
-export type StoredState = Pick<
-  RunningJob,
-  | ("seq" | "client" | "channel" | "pool" | "priority" | "fence" | "crashes" | "redrives")
-  | ("runAt" | "expiresAt" | "startedAt" | "isCancelling" | "isRight")
-> & {
-  readonly task: number;
-  readonly submittedAt: number;
-  /** Its number in `states`. */
-  readonly state: number;
-  readonly attempts: number;
-  readonly finishedAt: number | null;
-  /** Position of its result; null until it is final. */
-  readonly cursor: number | null;
-};
+/** What is stored of jobs, and what stands for it where it is damaged: what the columns beside it know. */
+export function createStoredJobs(sql: Sql, names: Names, channels: Channels, history: History, damage: Damage) {
+  const find = sql<[...Cells<typeof rows.jobColumns>, id: Bytes, record: Bytes, rest: Bytes | null]>`
+    SELECT ${rows.jobColumns.join()}, id, record, rest FROM job WHERE seq = ?`;
+  const record = sql<[Bytes, Bytes | null]>`SELECT record, rest FROM job WHERE seq = ?`;
 
-/** The job in a row of `storedColumns`; of one that runs, what is known of its lease. */
-export function toState(row: readonly unknown[], { running }: Leases): StoredState {
-  const [seq, client, channel, pool, task, priority, submittedRunAt, submittedExpiry, submittedAt] =
-    row as unknown as JobNumbers;
-  const ofJob = { seq, client, channel, pool, task, priority, submittedAt };
-  const waits = { isCancelling: false, finishedAt: null, cursor: null };
-  const lease = row[endedAt] === null ? running.get(seq) : undefined;
-  if (lease) return { ...waits, submittedAt, task, ...lease, state: RUNNING, attempts: lease.attempt };
-  const isRight = areRight(row, 0, jobColumns);
-  if (row[endedAt] !== null) {
-    const ended = row.slice(endedAt) as unknown as EndedNumbers;
-    const [, , , , cursor, state, attempts, fence, crashes, redrives, runAt, startedAt, finishedAt] = ended;
-    const numbers = { state, attempts, fence, crashes, redrives, runAt, startedAt, finishedAt, cursor };
-    const expiresAt = redrives > 0 ? null : submittedExpiry;
-    return { ...ofJob, ...waits, ...numbers, expiresAt, isRight: isRight && areRight(ended, 0, endedColumns) };
+  const recordOf = (seq: number): Uint8Array => rows.toRecord(...record.get(seq)!);
+
+  /** What the columns of a job know, as a record without an input. */
+  function substituteOf(seq: number) {
+    const [, client, channel, pool, task, priority, runAt, expiresAt, submittedAt, id] = find.get(seq)!;
+    const job = {
+      ...{ priority, runAt, expiresAt, submittedAt, id: textOfId(id), client: names.text(client) },
+      ...{ task: names.text(task), pool: names.text(pool), channel: channels.known(channel, client)?.name ?? null },
+    };
+    return { ...job, record: encodeJob({ ...decodeJob(new Uint8Array()), ...job }) };
   }
-  const never = [seq, submittedRunAt, 0, 0, 0, 0, null, 0];
-  const progress = (row[progressAt] === null ? never : row.slice(progressAt, endedAt)) as unknown as ProgressNumbers;
-  const [, runAt, attempts, fence, crashes, redrives, startedAt] = progress;
+
+  /** Whose a job is, where its columns are not to be trusted: what its record names, if that is whole and its own. */
+  function ownersIn(id: Bytes, head: Uint8Array, columns: Owners): Owners {
+    const job = isSoundHead(head) ? decodeJob(head) : undefined;
+    const client = job?.id === textOfId(id) ? names.find(job.client) : undefined;
+    if (!job || client === undefined) return columns;
+    const channel = channels.find(client, job.channel ?? "")?.id ?? columns.channel;
+    return { client, pool: names.find(job.pool) ?? columns.pool, channel };
+  }
+
   return {
-    ...{ ...ofJob, ...waits, state: QUEUED, attempts, fence, crashes, redrives, runAt, startedAt },
-    expiresAt: redrives > 0 ? null : submittedExpiry,
-    isRight: isRight && (progress === (never as unknown) || areRight(progress, 0, progressColumns)),
+    /** The job in a row of `waitingColumns`, or one that begins with them. */
+    waiting(row: readonly unknown[]): StoredState {
+      const [seq, client, channel, pool, task, priority, submittedRunAt, expiresAt, submittedAt] =
+        row as unknown as Cells<typeof rows.jobColumns>;
+      const [id, head] = [row[rows.idAt], row[rows.headAt]] as [Bytes | null, Bytes | null];
+      const progress = row[rows.progressAt] === null ? undefined : row.slice(rows.progressAt);
+      const [, runAt, attempts, fence, crashes, redrives, startedAt] = (progress ??
+        ([seq, submittedRunAt, 0, 0, 0, 0, null] as const)) as Cells<typeof rows.progressColumns>;
+      const isOwn = id === null || isBound(row[rows.jobChecksumAt], head!, id);
+      const isSubmitted = isOwn && areRight(row, 0, rows.jobColumns);
+      return {
+        ...{ seq, client, channel, pool, task, priority, submittedAt },
+        ...(isSubmitted || id === null ? {} : ownersIn(id, head!, { client, pool, channel })),
+        ...{ state: QUEUED, runAt, attempts, fence, crashes, redrives, startedAt, finishedAt: null, cursor: null },
+        ...{ expiresAt: redrives > 0 ? null : expiresAt, isCancelling: false, isOwn },
+        isRight: isSubmitted && (!progress || areRight(progress, 0, rows.progressColumns)),
+      };
+    },
+    /** Whose a job is, by its record if that is whole. */
+    ownersOf(seq: number): Owners {
+      const [, client, channel, pool, , , , , , id, head] = find.get(seq)!;
+      return ownersIn(id, head, { client, pool, channel });
+    },
+    /** Its record as it is stored. */
+    recordOf,
+    /** What is kept of it without its result, in bytes. */
+    bytesOf: (seq: number): number => recordOf(seq).length + history.bytesOf(seq),
+    /** Its record, or what stands for one that is damaged or another job's, and then the failure that names the damage. */
+    sound(
+      { seq, isOwn, isRight }: Pick<StoredState, "seq" | "isOwn" | "isRight">,
+      stored: Uint8Array,
+      isWhole = isSound(stored),
+    ): { readonly record: Uint8Array; readonly damage: Failure | null } {
+      if (isWhole && isOwn && isRight) return { record: stored, damage: null };
+      const substitute = substituteOf(seq);
+      const found = damage.found(isWhole ? "state" : "input", substitute.id);
+      return { record: isWhole && isOwn ? stored : substitute.record, damage: found };
+    },
+    /** An ending of a job, or what stands for one that is damaged or another job's: then `isDamaged`. */
+    soundEnding(ending: Uint8Array, id: string, { seq, attempts, crashes, redrives, finishedAt }: StoredState) {
+      if (isSound(ending) && readEnding(ending).id === id) return { ending, damage: null };
+      const { task, submittedAt } = substituteOf(seq);
+      const found = damage.found("output", id);
+      const ended = { attempts, crashes, redrives, finishedAt: finishedAt ?? 0 };
+      return { ending: substituteEnding({ id, task, submittedAt }, ended, found), damage: found };
+    },
   };
 }
 
-/** Whether the id and the record that were read with such a row belong to it. */
-export function isOwnRecord(row: readonly unknown[], id: Uint8Array, record: Uint8Array): boolean {
-  return isBound(row[progressAt - 1], record, id);
-}
-
-export function isOwnEnding(row: readonly unknown[], ending: Uint8Array): boolean {
-  return isBound(row[behindStored - 1], ending);
-}
-
-/** Its place in the queue while it is QUEUED. */
-export function placeOf({ pool, crashes, priority, runAt, seq, expiresAt }: StoredState): Place {
-  return [pool, isSuspect({ crashes }) ? 1 : 0, priority, runAt, seq, expiresAt];
+/** What stands for a damaged result: whatever it was, it must not look like a success without an output. */
+export function substituteEnding(
+  job: { readonly id: string; readonly task: string; readonly submittedAt: number },
+  ended: Readonly<Record<"attempts" | "crashes" | "redrives" | "finishedAt", number>>,
+  failure: Failure,
+): Uint8Array {
+  const { attempts: attempt, crashes, redrives, finishedAt } = ended;
+  return encodeEnding(
+    { ...job, redrives, labels: noLabels },
+    {
+      ...({ outcome: "failed", state: "DEAD", deadReason: "permanent", attempt, crashes, runAt: finishedAt } as const),
+      ...{ output: null, failure, startedAt: null, finishedAt, ended: { number: attempt, startedAt: null } },
+    },
+  );
 }

@@ -1,5 +1,5 @@
 import { createSignal, type Signal } from "../../../lifecycle.ts";
-import { type BytesReader, type BytesWriter, createBytesReader, createBytesWriter, joinBytes } from "./bytes.ts";
+import { createTake, joinBytes, type Take } from "./columns.ts";
 import type { Answers, Batch, Call, Calls, Command } from "./protocol.ts";
 
 /**
@@ -12,13 +12,14 @@ const noBytes = new Uint8Array();
 
 export type Batches = {
   /**
-   * Asks for a command and resolves with its answer, decoded. Commands take effect in the order of these calls.
-   * `encode` runs at once, `decode` when the answer is there; what they put and take are the payloads' bytes.
+   * Asks for a command, with payloads behind it, and resolves with its answer, decoded. Commands take effect in the order of
+   * these calls.
    */
   call<K extends Call, T>(
     name: K,
-    encode: (bytes: BytesWriter) => Calls[K]["request"],
-    decode: (answer: Calls[K]["answer"], bytes: BytesReader) => T,
+    request: Calls[K]["request"],
+    decode: (answer: Calls[K]["answer"], take: Take) => T,
+    payloads?: readonly Uint8Array[],
   ): Promise<T>;
   /** Takes the answers of the oldest batch in flight. */
   answered(answers: Answers): void;
@@ -30,8 +31,8 @@ export type Batches = {
 
 type Waiting = {
   readonly command: Command;
-  readonly bytes: BytesWriter;
-  readonly decode: (answer: never, bytes: BytesReader) => unknown;
+  readonly payloads: readonly Uint8Array[];
+  readonly decode: (answer: never, take: Take) => unknown;
   readonly signal: Signal<unknown>;
 };
 
@@ -52,44 +53,45 @@ export function createBatches(post: (batch: Batch) => void): Batches {
     const batch = gathered;
     gathered = [];
     inFlight.push(batch);
-    post({ commands: batch.map(({ command }) => command), bytes: joinBytes(batch.map(({ bytes }) => bytes)) });
+    post({
+      commands: batch.map(({ command }) => command),
+      bytes: joinBytes(batch.flatMap(({ payloads }) => payloads)),
+    });
   }
 
-  function tellIdle(): void {
+  function fireIfIdle(): void {
     if (refusal && gathered.length === 0 && inFlight.length === 0) idle.fire();
   }
 
   return {
-    async call(name, encode, decode) {
+    async call(name, request, decode, payloads = []) {
       if (refusal) throw refusal;
-      const bytes = createBytesWriter();
-      const command = { call: name, request: encode(bytes) } as Command;
       const signal = createSignal<unknown>();
-      gathered.push({ command, bytes, decode, signal });
+      gathered.push({ command: { call: name, request } as Command, payloads, decode, signal });
       if (!willSend) queueMicrotask(send);
       willSend = true;
       return signal.promise as Promise<ReturnType<typeof decode>>;
     },
-    answered: ({ answers, bytes }) => {
+    answered({ answers, bytes }) {
       const batch = inFlight.shift() ?? [];
       send();
       batch.forEach(({ decode, signal }, index) => {
         try {
-          signal.fire(decode(answers[index] as never, createBytesReader(bytes[index] ?? noBytes)));
+          signal.fire(decode(answers[index] as never, createTake(bytes[index] ?? noBytes)));
         } catch (error) {
           signal.fail(error); // the others have bytes of their own
         }
       });
-      tellIdle();
+      fireIfIdle();
     },
-    fail: (error) => {
+    fail(error) {
       refusal = error;
       for (const { signal } of [...inFlight.splice(0).flat(), ...gathered.splice(0)]) signal.fail(error);
-      tellIdle();
+      fireIfIdle();
     },
-    end: (error) => {
+    end(error) {
       refusal ??= error;
-      tellIdle();
+      fireIfIdle();
       return idle.promise;
     },
   };

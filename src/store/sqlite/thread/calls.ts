@@ -1,11 +1,10 @@
-import type { Lease, StoredJob, StoredResult } from "../../../job/job.ts";
+import type { Lease, StoredJob } from "../../../job/job.ts";
 import { deadReasons, decodeResult, states } from "../../../job/ending.ts";
 import { decodeLease } from "../../../job/record.ts";
 import { decodeStored, decodeWhole } from "../../../job/stored-job.ts";
 import type { Settling, StoreCalls, Submission, Submitted } from "../../store.ts";
 import type { Batches } from "./batches.ts";
-import type { BytesReader, BytesWriter } from "./bytes.ts";
-import { bytesOfIds, orNull, toNumberColumn, toTextColumn } from "./columns.ts";
+import { bytesOfIds, orNull, type Take, toNumberColumn, toNumberColumns, toTextColumn } from "./columns.ts";
 import {
   type Calls,
   type LeaseColumns,
@@ -17,112 +16,85 @@ import {
 
 /** The port's methods as commands in batches; everything but `close`. Runs in the server's thread. */
 export function createCalls({ call }: Batches): Omit<StoreCalls, "close"> {
-  const plain = plainCalls.map((name) => [
-    name,
-    (request: never) =>
-      call(
-        name,
-        () => request,
-        (answer) => answer,
-      ),
-  ]);
+  const same = <T>(answer: T) => answer;
+  const plain = plainCalls.map((name) => [name, (request: never) => call(name, request, same)]);
   return {
     ...(Object.fromEntries(plain) as Pick<StoreCalls, (typeof plainCalls)[number]>),
     submit: (jobs) =>
       call(
         "submit",
-        (bytes) => toSubmissionColumns(jobs, bytes),
-        (answers, bytes) => jobs.map((_, index) => toSubmitted(answers.get(index), bytes)),
+        toSubmissionColumns(jobs),
+        (answers, take) => jobs.map((_, index) => toSubmitted(answers.get(index), take)),
+        payloadsOf(jobs),
       ),
     lease: (request) =>
-      call(
-        "lease",
-        () => request,
-        ({ leases, nextDueAt }, bytes) => ({ leases: toLeases(leases, bytes), nextDueAt }),
-      ),
+      call("lease", request, ({ leases, nextDueAt }, take) => ({ leases: toLeases(leases, take), nextDueAt })),
     settle: (attempts) =>
       call(
         "settle",
-        (bytes) => toSettlementColumns(attempts, bytes),
+        toSettlementColumns(attempts),
         (answers) => attempts.map((_, index) => answers.get(index) ?? "written"),
+        attempts.flatMap(({ ending }) => ending ?? []),
       ),
     expired: (request) =>
-      call(
-        "expired",
-        () => request,
-        ({ leases, holders }, bytes) =>
-          toLeases(leases, bytes).map((lease, index) => ({ ...lease, ...holders[index]! })),
+      call("expired", request, ({ leases, holders }, take) =>
+        toLeases(leases, take).map((lease, index) => ({ ...lease, ...holders[index]! })),
       ),
     get: (request) =>
-      call(
-        "get",
-        () => request,
-        (answer, bytes) => {
-          if (!answer) return null;
-          const record = bytes.take(answer.recordBytes).slice();
-          const result = takeEnding(answer, bytes);
-          const history = answer.historyBytes.map((size) => bytes.take(size));
-          const job = decodeWhole(record, answer.standing, result && result.slice(), history);
-          return answer.damage ? { ...job, failure: answer.damage } : job;
-        },
-      ),
+      call("get", request, (answer, take) => {
+        if (!answer) return null;
+        const record = take(answer.recordBytes).slice();
+        const result = takeEnding(answer, take)?.slice() ?? null;
+        const history = answer.historyBytes.map(take);
+        return withDamage(decodeWhole(record, answer.standing, result, history), answer);
+      }),
     list: (request) =>
-      call(
-        "list",
-        () => request,
-        ({ jobs, nextSeq }, bytes) => ({ jobs: jobs.map((job) => toStored(job, bytes)), nextSeq }),
-      ),
+      call("list", request, ({ jobs, nextSeq }, take) => ({ jobs: jobs.map((job) => toStored(job, take)), nextSeq })),
     results: (request) =>
-      call(
-        "results",
-        () => request,
-        ({ results, ...positions }, bytes) => {
-          const { cursor, endingBytes } = results;
-          const decoded: StoredResult[] = [];
-          for (let index = 0; index < cursor.length; index += 1)
-            decoded.push(decodeResult(bytes.take(endingBytes[index]!), cursor[index]!));
-          return { results: decoded, ...positions };
-        },
-      ),
+      call("results", request, ({ cursors, endingBytes, ...positions }, take) => ({
+        results: cursors.map((cursor, index) => decodeResult(take(endingBytes[index]!), cursor)),
+        ...positions,
+      })),
   };
 }
 
-function toSubmissionColumns(jobs: readonly Submission[], bytes: BytesWriter): SubmissionColumns {
-  const hasKeys = jobs.some(({ content }) => content !== null);
-  bytes.put(bytesOfIds(jobs, ({ job }) => job.id));
-  for (const { record, content } of jobs) {
-    bytes.put(record);
-    if (content) bytes.put(content);
-  }
+function toSubmissionColumns(submissions: readonly Submission[]): SubmissionColumns {
+  const jobs = submissions.map(({ job }) => job);
+  const hasKeys = jobs.some(({ idempotencyKey }) => idempotencyKey !== null);
   return {
-    client: toTextColumn(jobs, ({ job }) => job.client),
-    task: toTextColumn(jobs, ({ job }) => job.task),
-    pool: toTextColumn(jobs, ({ job }) => job.pool),
-    channel: toTextColumn(jobs, ({ job }) => job.channel ?? ""),
-    priority: toNumberColumn(jobs, ({ job }) => job.priority),
-    runAt: toNumberColumn(jobs, ({ job }) => job.runAt),
-    expiresAt: toNumberColumn(jobs, ({ job }) => job.expiresAt),
-    submittedAt: toNumberColumn(jobs, ({ job }) => job.submittedAt),
-    key: hasKeys ? jobs.map(({ job }) => job.idempotencyKey) : null,
-    recordBytes: toNumberColumn(jobs, ({ record }) => record.length),
-    contentBytes: toNumberColumn(jobs, ({ content }) => content && content.length),
+    client: toTextColumn(jobs, ({ client }) => client),
+    task: toTextColumn(jobs, ({ task }) => task),
+    pool: toTextColumn(jobs, ({ pool }) => pool),
+    channel: toTextColumn(jobs, ({ channel }) => channel ?? ""),
+    ...toNumberColumns(jobs, ["priority", "runAt", "expiresAt", "submittedAt"]),
+    key: hasKeys ? jobs.map(({ idempotencyKey }) => idempotencyKey) : null,
+    recordBytes: toNumberColumn(submissions, ({ record }) => record.length),
+    contentBytes: toNumberColumn(submissions, ({ content }) => content?.length ?? null),
   };
+}
+
+function payloadsOf(submissions: readonly Submission[]): Uint8Array[] {
+  const payloads: Uint8Array[] = [bytesOfIds(submissions.map(({ job }) => job.id))];
+  for (const { record, content } of submissions) {
+    payloads.push(record);
+    if (content) payloads.push(content);
+  }
+  return payloads;
 }
 
 const accepted: Submitted = { kind: "accepted" };
 
-function toSubmitted(answer: ReturnType<Calls["submit"]["answer"]["get"]>, bytes: BytesReader): Submitted {
+function toSubmitted(answer: ReturnType<Calls["submit"]["answer"]["get"]>, take: Take): Submitted {
   if (answer?.kind !== "known") return answer ?? accepted;
   const { contentBytes, ...known } = answer;
-  return { ...known, content: bytes.take(contentBytes) };
+  return { ...known, content: take(contentBytes) };
 }
 
-function toLeases(columns: LeaseColumns, bytes: BytesReader): Lease[] {
+function toLeases(columns: LeaseColumns, take: Take): Lease[] {
   const leases: Lease[] = [];
   // not Array.from: its iterator costs as much garbage as a lease
   for (let index = 0; index < columns.seq.length; index += 1) {
-    const record = bytes.take(columns.recordBytes[index]!);
-    const lease = decodeLease(record, {
+    const lease = decodeLease(take(columns.recordBytes[index]!), {
       seq: columns.seq[index]!,
       attempt: columns.attempt[index]!,
       fence: columns.fence[index]!,
@@ -130,7 +102,7 @@ function toLeases(columns: LeaseColumns, bytes: BytesReader): Lease[] {
       redrives: columns.redrives[index]!,
       runAt: columns.runAt[index]!,
       expiresAt: orNull(columns.expiresAt[index]!),
-      startedAt: orNull(columns.startedAt[index]!),
+      startedAt: orNull(columns.lastStartedAt[index]!),
       isCancelling: false,
     });
     const damage = columns.damage.get(index);
@@ -139,31 +111,27 @@ function toLeases(columns: LeaseColumns, bytes: BytesReader): Lease[] {
   return leases;
 }
 
-function toSettlementColumns(attempts: readonly Settling[], bytes: BytesWriter): SettlementColumns {
-  for (const { ending } of attempts) if (ending) bytes.put(ending);
+function toSettlementColumns(attempts: readonly Settling[]): SettlementColumns {
+  const settlements = attempts.map(({ settlement }) => settlement);
   return {
-    seq: toNumberColumn(attempts, ({ settlement }) => settlement.seq),
-    fence: toNumberColumn(attempts, ({ settlement }) => settlement.fence),
-    state: toNumberColumn(attempts, ({ settlement }) => states.indexOf(settlement.state)),
-    attempt: toNumberColumn(attempts, ({ settlement }) => settlement.attempt),
-    crashes: toNumberColumn(attempts, ({ settlement }) => settlement.crashes),
-    runAt: toNumberColumn(attempts, ({ settlement }) => settlement.runAt),
-    startedAt: toNumberColumn(attempts, ({ settlement }) => settlement.startedAt),
-    finishedAt: toNumberColumn(attempts, ({ settlement }) => settlement.finishedAt),
-    deadReason: toNumberColumn(attempts, ({ settlement: { deadReason } }) =>
-      deadReason === null ? null : deadReasons.indexOf(deadReason),
-    ),
-    isPast: toNumberColumn(attempts, ({ settlement }) => (settlement.outcome === "succeeded" ? 0 : 1)),
-    endingBytes: toNumberColumn(attempts, ({ ending }) => ending && ending.length),
+    ...toNumberColumns(settlements, ["seq", "fence", "attempt", "crashes", "runAt", "startedAt", "finishedAt"]),
+    state: toNumberColumn(settlements, ({ state }) => states.indexOf(state)),
+    deadReason: toNumberColumn(settlements, ({ deadReason }) => deadReason && deadReasons.indexOf(deadReason)),
+    isPast: toNumberColumn(settlements, ({ outcome }) => (outcome === "succeeded" ? 0 : 1)),
+    endingBytes: toNumberColumn(attempts, ({ ending }) => ending?.length ?? null),
   };
 }
 
-function toStored(answer: StoredAnswer, bytes: BytesReader): StoredJob {
-  const record = bytes.take(answer.recordBytes);
-  const job = decodeStored(record, answer.standing, takeEnding(answer, bytes));
-  return answer.damage ? { ...job, failure: answer.damage } : job;
+function toStored(answer: StoredAnswer, take: Take): StoredJob {
+  const record = take(answer.recordBytes);
+  const [ending = null] = [takeEnding(answer, take), ...answer.historyBytes.map(take)].filter((each) => each !== null);
+  return withDamage(decodeStored(record, answer.standing, ending), answer);
 }
 
-function takeEnding({ endingBytes }: StoredAnswer, bytes: BytesReader): Uint8Array | null {
-  return endingBytes < 0 ? null : bytes.take(endingBytes);
+function withDamage<Job extends StoredJob>(job: Job, { damage }: StoredAnswer): Job {
+  return damage ? { ...job, failure: damage } : job;
+}
+
+function takeEnding({ endingBytes }: StoredAnswer, take: Take): Uint8Array | null {
+  return endingBytes === null ? null : take(endingBytes);
 }

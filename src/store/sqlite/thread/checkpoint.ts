@@ -1,5 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
-import { prepareQuery } from "./connection.ts";
+import { createSql } from "./connection.ts";
 
 /**
  * Pages in the write-ahead log before they are moved into the main file. Long enough that the move is rare and the log's
@@ -20,8 +20,9 @@ export type Checkpoint = {
  */
 export function createCheckpoint(db: DatabaseSync): Checkpoint {
   type Row = [busy: number, pages: number, moved: number];
-  const length = prepareQuery<Row>(db, "PRAGMA wal_checkpoint(NOOP)"); // before SQLite 3.51 it moves them, too
-  const move = prepareQuery<Row>(db, "PRAGMA wal_checkpoint(PASSIVE)");
+  const sql = createSql(db);
+  const length = sql<Row>`PRAGMA wal_checkpoint(NOOP)`; // before SQLite 3.51 it moves them, too
+  const move = sql<Row>`PRAGMA wal_checkpoint(PASSIVE)`;
   return {
     whenLong: () => {
       const [, pages, moved] = length.get()!;

@@ -1,4 +1,4 @@
-import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from "node:sqlite";
+import { DatabaseSync, type SQLInputValue, type StatementResultingChanges } from "node:sqlite";
 
 /** How long the write-ahead log stays when a large transaction had made it longer: twice the length at which it is moved. */
 const longestLogBytes = 32 * 2 ** 20;
@@ -18,19 +18,19 @@ const settings = [
 /** Opens the file for writing, creating it when it is not there. Throws when a setting did not take. */
 export function openConnection(path: string): DatabaseSync {
   const db = new DatabaseSync(path);
-  try {
-    // Only a new file takes it, and only before it has a write-ahead log: see free-pages.ts.
-    if (db.prepare("PRAGMA page_count").get()!.page_count === 0) db.exec("PRAGMA auto_vacuum = INCREMENTAL");
-    for (const [name, value] of settings) {
-      db.prepare(`PRAGMA ${name} = ${value}`).get();
-      const [inForce] = Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {});
-      if (inForce !== value) throw new Error(`SQLite did not accept ${name} = ${value}: it has ${String(inForce)}`);
-    }
-    return db;
-  } catch (error) {
-    db.close();
-    throw error;
+  // Only a new file takes it, and only before it has a write-ahead log: see free-pages.ts.
+  if (pragma(db, "page_count") === 0) db.exec("PRAGMA auto_vacuum = INCREMENTAL");
+  for (const [name, value] of settings) {
+    pragma(db, `${name} = ${value}`);
+    const inForce = pragma(db, name);
+    if (inForce !== value) throw new Error(`SQLite did not accept ${name} = ${value}: it has ${String(inForce)}`);
   }
+  return db;
+}
+
+/** What a pragma says, if anything. */
+export function pragma(db: DatabaseSync, text: string): unknown {
+  return Object.values(db.prepare(`PRAGMA ${text}`).get() ?? {})[0];
 }
 
 /**
@@ -44,40 +44,29 @@ export function openWitness(path: string): DatabaseSync {
   return witness;
 }
 
-export type Query<Row extends readonly SQLOutputValue[]> = {
-  all(...parameters: SQLInputValue[]): Row[];
-  get(...parameters: SQLInputValue[]): Row | undefined;
+type Parameter = SQLInputValue | Record<string, SQLInputValue>;
+
+/** A statement that is compiled once. It gives its rows as tuples, which is quicker than objects. */
+export type Statement<Row extends readonly unknown[]> = {
+  all(...parameters: readonly Parameter[]): Row[];
+  get(...parameters: readonly Parameter[]): Row | undefined;
+  iterate(...parameters: readonly Parameter[]): Iterable<Row>;
+  run(...parameters: readonly Parameter[]): StatementResultingChanges;
 };
 
-/** The same for a query whose parameters have names. */
-export type NamedQuery<Row extends readonly SQLOutputValue[]> = {
-  all(parameters: Record<string, SQLInputValue>): Row[];
-  get(parameters: Record<string, SQLInputValue>): Row | undefined;
-};
+export type Sql = ReturnType<typeof createSql>;
 
 /**
- * A query that is compiled once and gives its rows as tuples, which is quicker than objects. A limit that is bound is written
- * `LIMIT ? + 0`: SQLite plans by the value of a bare parameter, and compiles the query again whenever it is bound.
+ * Compiles statements of one database, as in sql`SELECT text FROM name WHERE id = ?`. A limit that is bound is written
+ * `LIMIT ? + 0`: SQLite plans by the value of a bare parameter, and compiles the statement again whenever it is bound.
  */
-export function prepareQuery<Row extends readonly SQLOutputValue[]>(db: DatabaseSync, sql: string): Query<Row> {
-  const statement = prepareTuples(db, sql);
-  return {
-    all: (...parameters) => statement.all(...parameters) as unknown as Row[],
-    get: (...parameters) => statement.get(...parameters) as unknown as Row | undefined,
+export function createSql(db: DatabaseSync) {
+  return <Row extends readonly unknown[] = readonly unknown[]>(
+    text: TemplateStringsArray,
+    ...parts: readonly (string | number)[]
+  ) => {
+    const statement = db.prepare(String.raw({ raw: text }, ...parts));
+    statement.setReturnArrays(true);
+    return statement as unknown as Statement<Row>;
   };
-}
-
-export function prepareNamed<Row extends readonly SQLOutputValue[]>(db: DatabaseSync, sql: string): NamedQuery<Row> {
-  const statement = prepareTuples(db, sql);
-  return {
-    all: (parameters) => statement.all(parameters) as unknown as Row[],
-    get: (parameters) => statement.get(parameters) as unknown as Row | undefined,
-  };
-}
-
-/** A statement that gives its rows as tuples. */
-export function prepareTuples(db: DatabaseSync, sql: string): StatementSync {
-  const statement = db.prepare(sql);
-  statement.setReturnArrays(true);
-  return statement;
 }

@@ -6,13 +6,14 @@ import { createDescribe } from "../jobs/describe.ts";
 import { createJobCommands } from "../jobs/job-commands.ts";
 import { createLease } from "../jobs/lease.ts";
 import { createPages } from "../jobs/pages.ts";
+import { createPoolOverrides } from "../jobs/pool-overrides.ts";
 import { createQueueStats } from "../jobs/queue-stats.ts";
 import { createSettle } from "../jobs/settle.ts";
 import { createSubmit } from "../jobs/submit.ts";
-import { type BytesReader, type BytesWriter, createBytesReader, createBytesWriter, joinBytes } from "./bytes.ts";
-import { prepareQuery } from "./connection.ts";
+import { createTake, joinBytes } from "./columns.ts";
+import { createSql } from "./connection.ts";
 import { createSize } from "./free-pages.ts";
-import type { Answers, Batch, Call, Calls, Command } from "./protocol.ts";
+import type { Answers, Batch, Call, Verbs } from "./protocol.ts";
 import { createTables } from "./tables.ts";
 
 const writing: ReadonlySet<Call> = new Set([
@@ -33,10 +34,6 @@ export type Executor = {
   record(): void;
 };
 
-type Verbs = {
-  [K in Call]: (request: Calls[K]["request"], input: BytesReader, output: BytesWriter) => Calls[K]["answer"];
-};
-
 export type ExecutorEvents = {
   /** Called with the number of transactions there were after each that is durable. */
   readonly onCommit: (commits: number) => void;
@@ -45,66 +42,49 @@ export type ExecutorEvents = {
 };
 
 export function createExecutor(db: DatabaseSync, { onCommit, onDamage }: ExecutorEvents): Executor {
-  const tables = createTables(db, onDamage);
-  const detachResult = createDetachResult(db, tables);
-  const commands = createJobCommands(db, tables, detachResult);
-  const leases = createLease(db, tables);
-  const pages = createPages(db, tables);
-  const results = createResults(db, tables);
-  const queue = createQueueStats(db, tables);
-  const describe = createDescribe(db, tables);
-  const settle = createSettle(tables);
+  const sql = createSql(db);
+  const tables = createTables(sql, onDamage);
+  const detachResult = createDetachResult(sql, tables);
+  const describe = createDescribe(sql, tables);
   const verbs: Verbs = {
-    submit: createSubmit(db, tables),
-    lease: (request, _, output) => leases.lease(request, output),
-    extend: leases.extend,
-    settle,
-    expired: (request, _, output) => leases.expired(request, output),
-    recover: leases.recover,
-    cancel: commands.cancel,
-    redrive: commands.redrive,
-    remove: commands.remove,
-    get: (request, _, output) => describe.get(request, output),
-    states: describe.states,
-    list: (request, _, output) => pages.list(request, output),
-    find: pages.find,
-    ahead: queue.ahead,
-    results: (request, _, output) => results.results(request, output),
-    ack: results.ack,
-    prune: createPrune(db, tables, detachResult),
+    ...createSubmit(sql, tables),
+    ...createLease(sql, tables),
+    ...createSettle(tables),
+    ...createJobCommands(sql, tables, detachResult),
+    ...describe,
+    ...createPages(sql, tables, describe.describeShown),
+    ...createQueueStats(sql, tables),
+    ...createResults(sql, tables),
+    ...createPrune(sql, tables, detachResult),
+    ...createPoolOverrides(sql, tables.damage),
     counts: tables.counters.counts,
     latest: tables.counters.latest,
-    eligible: queue.eligible,
-    oldest: queue.oldest,
-    override: tables.overrides.override,
-    overrides: tables.overrides.all,
     size: createSize(db),
   };
-  const begin = db.prepare("BEGIN IMMEDIATE");
-  const commit = db.prepare("COMMIT");
-  const changes = prepareQuery<[number]>(db, "SELECT total_changes()");
-  const count = prepareQuery<[commits: number]>(db, "UPDATE total SET commits = commits + 1 RETURNING commits");
+  const begin = sql`BEGIN IMMEDIATE`;
+  const commit = sql`COMMIT`;
+  const changes = sql<[number]>`SELECT total_changes()`;
 
-  function answer({ commands: asked, bytes }: Batch): Answers {
-    const input = createBytesReader(bytes);
+  function answer({ commands, bytes }: Batch): Answers {
+    const take = createTake(bytes);
     const outputs: Answers["bytes"][number][] = [];
-    const run = <K extends Call>({ call, request }: Command & { call: K }) => {
-      const output = createBytesWriter();
-      const given = verbs[call](request, input, output);
-      outputs.push(output.parts.length === 0 ? null : joinBytes([output]));
+    const answers = commands.map(({ call, request }) => {
+      const output: Uint8Array[] = [];
+      const given: unknown = verbs[call](request as never, take, output);
+      outputs.push(output.length === 0 ? null : joinBytes(output));
       return given;
-    };
-    return { answers: asked.map(run), bytes: outputs };
+    });
+    return { answers, bytes: outputs };
   }
 
-  /** A transaction that changed nothing is not counted, and costs no sync. */
-  function transact<T>(work: () => T): T {
+  /** A transaction that changed nothing is not counted, and costs no sync; with `isForced` it is, and the time is written. */
+  function transact<T>(work: () => T, isForced = false): T {
     begin.run();
     try {
       const before = changes.get()![0];
       const answers = work();
-      for (const one of [tables.readyQueue, tables.channels, tables.leases, tables.counters]) one.flush();
-      const commits = changes.get()![0] === before ? undefined : count.get()![0];
+      for (const one of [tables.readyQueue, tables.channels, tables.leases]) one.flush();
+      const commits = tables.counters.commit(isForced || changes.get()![0] !== before);
       commit.run();
       if (commits !== undefined) onCommit(commits);
       return answers;
@@ -116,9 +96,9 @@ export function createExecutor(db: DatabaseSync, { onCommit, onDamage }: Executo
 
   return {
     execute: (batches) => {
-      const writes = batches.some(({ commands: asked }) => asked.some(({ call }) => writing.has(call)));
+      const writes = batches.some(({ commands }) => commands.some(({ call }) => writing.has(call)));
       return writes ? transact(() => batches.map(answer)) : batches.map(answer);
     },
-    record: () => transact(tables.counters.writeTotal),
+    record: () => transact(() => undefined, true),
   };
 }

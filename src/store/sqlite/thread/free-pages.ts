@@ -7,7 +7,7 @@ import { statSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
 import { messageOf } from "../../../errors.ts";
 import type { StoreSize } from "../../store.ts";
-import { prepareQuery } from "./connection.ts";
+import { pragma } from "./connection.ts";
 
 /** Pages that one step gives back: one to two milliseconds of work, its commit included, which half as many need too. */
 const stepPages = 256;
@@ -26,11 +26,11 @@ export type FreePages = {
 
 /** `onDamage` is called, once, when the list of free pages is wrong. Nothing more is given back then. */
 export function createFreePages(db: DatabaseSync, onDamage: (sentence: string) => void): FreePages {
-  let canGiveBack = pragma(db, "auto_vacuum")() === INCREMENTAL;
-  const pages = pragma(db, "page_count");
-  const free = pragma(db, "freelist_count");
+  let canGiveBack = pragma(db, "auto_vacuum") === INCREMENTAL;
+  const pages = (name: string) => Number(pragma(db, name));
   return {
-    isWorthwhile: () => canGiveBack && free() >= Math.max(leastKept, pages() * keptShare) + stepPages,
+    isWorthwhile: () =>
+      canGiveBack && pages("freelist_count") >= Math.max(leastKept, pages("page_count") * keptShare) + stepPages,
     giveBack() {
       try {
         db.exec(`PRAGMA incremental_vacuum(${stepPages})`); // prepared it would give back a single page
@@ -46,17 +46,11 @@ export function createFreePages(db: DatabaseSync, onDamage: (sentence: string) =
 /** Reads how much of the disk the store takes. */
 export function createSize(db: DatabaseSync): () => StoreSize {
   const path = db.location();
-  const free = pragma(db, "freelist_count");
-  const pageBytes = pragma(db, "page_size")();
+  const pageBytes = Number(pragma(db, "page_size"));
   return () => ({
     bytes: path === null ? 0 : bytesOf(path) + bytesOf(`${path}-wal`),
-    freeBytes: free() * pageBytes,
+    freeBytes: Number(pragma(db, "freelist_count")) * pageBytes,
   });
-}
-
-function pragma(db: DatabaseSync, name: string): () => number {
-  const query = prepareQuery<[number]>(db, `PRAGMA ${name}`);
-  return () => query.get()![0];
 }
 
 function bytesOf(path: string): number {

@@ -1,8 +1,8 @@
 import { mkdirSync, readlinkSync, realpathSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { messageOf, StartError } from "../../../errors.ts";
-import { isDiskFull } from "./disk-full.ts";
+import { messageOf } from "../../../errors.ts";
+import { orRefuse } from "./start-errors.ts";
 
 export type FileLock = {
   /** Where the links of the path lead to: what belongs to the store lies beside that. */
@@ -18,26 +18,18 @@ const SQLITE_BUSY = 5;
  * StartError when the file is held already, also by this process.
  */
 export function lockFile(given: string): FileLock {
-  let db: DatabaseSync | undefined;
-  try {
+  const lock = () => {
     mkdirSync(dirname(given), { recursive: true });
     const path = realPathOf(given);
-    db = new DatabaseSync(`${path}.lock`, { timeout: 0 });
+    const db = new DatabaseSync(`${path}.lock`, { timeout: 0 });
     db.exec("BEGIN EXCLUSIVE"); // SQLite knows how to lock a file on every system; nothing is ever written
-    const held = db;
-    return { path, release: () => held.close() };
-  } catch (error) {
-    db?.close();
-    if ((error as { errcode?: number }).errcode === SQLITE_BUSY) {
-      throw new StartError(
-        `the store ${given} is in use: another Millpond server holds it; stop that server, or choose another path`,
-      );
-    }
-    if (isDiskFull(error)) throw error;
-    throw new StartError(
-      `cannot lock the store ${given} (${messageOf(error)}): its folder must exist or be creatable, and be writable`,
-    );
-  }
+    return { path, release: () => db.close() };
+  };
+  return orRefuse(lock, (error) =>
+    error.errcode === SQLITE_BUSY
+      ? `the store ${given} is in use: another Millpond server holds it; stop that server, or choose another path`
+      : `cannot lock the store ${given} (${messageOf(error)}): its folder must exist or be creatable, and be writable`,
+  );
 }
 
 /** Also when nothing is there yet. SQLite follows links, so two paths that lead to one file must share all that is beside it. */

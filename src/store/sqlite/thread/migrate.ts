@@ -5,8 +5,8 @@ import type { DatabaseSync } from "node:sqlite";
 export const applicationId = 0x4d696c6c;
 
 /** The migrations in order, and the version that the first one makes: a file's `user_version` is that of the last one it had. */
-export const migrations: readonly URL[] = ["./007.sql"].map((file) => new URL(file, import.meta.url));
-export const oldestVersion = 7;
+export const migrations: readonly URL[] = ["./008.sql"].map((file) => new URL(file, import.meta.url));
+export const oldestVersion = 8;
 
 export const newestVersion = oldestVersion + migrations.length - 1;
 

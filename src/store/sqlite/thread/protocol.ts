@@ -10,7 +10,7 @@ import type {
   StoreCalls,
   Submitted,
 } from "../../store.ts";
-import type { NumberColumn, TextColumn } from "./columns.ts";
+import type { NumberColumns, Take, TextColumn } from "./columns.ts";
 
 /** The states as the tables have them: each by its place in `states` (job/ending.ts). */
 export const QUEUED = 0;
@@ -20,81 +20,40 @@ export const DEAD = 3;
 export const CANCELLED = 4;
 
 /** What is submitted. All ids, then of each job its record and, where it has a key, its content follow in the bytes. */
-export type SubmissionColumns = {
-  readonly client: TextColumn;
-  readonly task: TextColumn;
-  readonly pool: TextColumn;
-  /** Empty: its result is discarded. */
-  readonly channel: TextColumn;
-  readonly priority: NumberColumn;
-  readonly runAt: NumberColumn;
-  readonly expiresAt: NumberColumn;
-  readonly submittedAt: NumberColumn;
-  /** Null: none of them has one. */
-  readonly key: (string | null)[] | null;
-  readonly recordBytes: NumberColumn;
-  readonly contentBytes: NumberColumn;
-};
+export type SubmissionColumns = NumberColumns<"priority" | "runAt" | "expiresAt" | "submittedAt"> &
+  NumberColumns<"recordBytes" | "contentBytes"> &
+  Readonly<Record<"client" | "task" | "pool" | "channel", TextColumn>> & {
+    /** Null: none of them has one. */
+    readonly key: (string | null)[] | null;
+  };
 
 /** A job that was there before. Its content follows in the bytes. */
-export type KnownAnswer = {
-  readonly kind: "known";
-  readonly by: "id" | "key";
-  readonly id: string;
-  readonly cursor: number | null;
-  readonly contentBytes: number;
-};
+export type KnownAnswer = Omit<Extract<Submitted, { kind: "known" }>, "content"> & { readonly contentBytes: number };
 
 /** What is leased. Their records follow in the bytes. */
-export type LeaseColumns = {
-  readonly seq: NumberColumn;
-  readonly attempt: NumberColumn;
-  readonly fence: NumberColumn;
-  readonly crashes: NumberColumn;
-  readonly redrives: NumberColumn;
-  readonly runAt: NumberColumn;
-  readonly expiresAt: NumberColumn;
-  readonly startedAt: NumberColumn;
-  readonly recordBytes: NumberColumn;
-  /** By their place, jobs of which something is not what was written, and the failure that names it. */
-  readonly damage: Map<number, Failure>;
-};
+export type LeaseColumns = NumberColumns<"seq" | "attempt" | "fence" | "crashes" | "redrives" | "runAt" | "expiresAt"> &
+  NumberColumns<"lastStartedAt" | "recordBytes"> & {
+    /** By their place, jobs of which something is not what was written, and the failure that names it. */
+    readonly damage: Map<number, Failure>;
+  };
 
 /** Who holds, or held, an expired lease. */
 export type Holder = Pick<ExpiredLease, "owner" | "isOwnerGone" | "isCancelling">;
 
-/** How attempts ended. Their endings follow in the bytes. */
-export type SettlementColumns = {
-  readonly seq: NumberColumn;
-  readonly fence: NumberColumn;
-  readonly state: NumberColumn;
-  readonly attempt: NumberColumn;
-  readonly crashes: NumberColumn;
-  readonly runAt: NumberColumn;
-  readonly startedAt: NumberColumn;
-  readonly finishedAt: NumberColumn;
-  readonly deadReason: NumberColumn;
-  /** 1: the ending goes into the history. */
-  readonly isPast: NumberColumn;
-  /** NaN: there is none. */
-  readonly endingBytes: NumberColumn;
-};
+/** How attempts ended. Their endings follow in the bytes. `isPast`: 1 where the ending goes into the history. */
+export type SettlementColumns = NumberColumns<"seq" | "fence" | "state" | "attempt" | "crashes" | "runAt"> &
+  NumberColumns<"startedAt" | "finishedAt" | "deadReason" | "isPast" | "endingBytes">;
 
-/** Their endings follow in the bytes. */
-export type ResultColumns = { readonly cursor: NumberColumn; readonly endingBytes: NumberColumn };
-
-/** A job. Its record, perhaps without its input, and then its ending follow in the bytes. */
+/** A job. Its record, in a list perhaps without the input, its result and its history follow in the bytes. */
 export type StoredAnswer = {
   readonly standing: Standing;
   readonly recordBytes: number;
-  /** Of its result, or while it is not final the newest line of its history; -1: it has neither. */
-  readonly endingBytes: number;
+  /** Null: it has no result, or a list leaves it out. */
+  readonly endingBytes: number | null;
+  /** In a list the newest line at most, of a job that is not final. */
+  readonly historyBytes: number[];
   /** The failure that it shows when something of it is not what was written. */
   readonly damage: Failure | null;
-};
-/** A job with all that is known of it; the lines of its history follow. */
-export type WholeAnswer = StoredAnswer & {
-  readonly historyBytes: number[];
 };
 
 /** Calls that cross as the port has them. */
@@ -118,11 +77,19 @@ export type Calls = PlainCalls & {
   /** Only what was not written. */
   settle: { request: SettlementColumns; answer: Map<number, Settled> };
   expired: { request: Asked<"expired">; answer: { leases: LeaseColumns; holders: Holder[] } };
-  results: { request: ResultsRequest; answer: Omit<Results, "results"> & { results: ResultColumns } };
-  get: { request: Asked<"get">; answer: WholeAnswer | null };
+  /** The endings follow in the bytes. */
+  results: {
+    request: ResultsRequest;
+    answer: Omit<Results, "results"> & { cursors: number[]; endingBytes: number[] };
+  };
+  get: { request: Asked<"get">; answer: StoredAnswer | null };
   list: { request: ListRequest; answer: { jobs: StoredAnswer[]; nextSeq: number | null } };
 };
 export type Call = keyof Calls;
+/** What answers calls: takes the payloads behind a request, and puts those of its answer into `output`. */
+export type Verbs = {
+  [K in Call]: (request: Calls[K]["request"], take: Take, output: Uint8Array[]) => Calls[K]["answer"];
+};
 export type Command = { [K in Call]: { readonly call: K; readonly request: Calls[K]["request"] } }[Call];
 
 /** Commands that take effect in order, and are answered together. `bytes`: their records, end to end. */

@@ -1,143 +1,124 @@
 /** Entry of the store's thread: the one writer of the file. */
-import type { DatabaseSync } from "node:sqlite";
-import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { systemClock } from "../../../clock.ts";
 import { messageOf, StartError } from "../../../errors.ts";
 import { answerHeapRequests } from "../../../heap-snapshots.ts";
+import { openCommitCounter } from "../integrity/commit-counter.ts";
+import { assertUsable } from "../integrity/inspect.ts";
 import { createCheckpoint } from "./checkpoint.ts";
-import { isDiskFull } from "./disk-full.ts";
 import { openConnection, openWitness } from "./connection.ts";
 import { createExecutor } from "./executor.ts";
 import { createFreePages } from "./free-pages.ts";
-import { startIdleWork } from "./idle-work.ts";
-import { assertUsable } from "../integrity/inspect.ts";
-import { type FileLock, lockFile } from "./lock.ts";
-import { type CommitCounter, openCommitCounter } from "../integrity/commit-counter.ts";
+import { createIdleWork } from "./idle-work.ts";
+import { lockFile } from "./lock.ts";
 import { migrate, newestVersion } from "./migrate.ts";
 import type { Answers, Batch, FromThread, ToThread } from "./protocol.ts";
+import { isDiskFull } from "./start-errors.ts";
 
 const port = parentPort!;
-const say = (said: FromThread, transfer: ArrayBuffer[] = []) => port.postMessage(said, transfer);
+const { path: given } = workerData as { readonly path: string };
+const send = (message: FromThread, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);
+const onDamage = (damaged: string) => send({ damaged });
+const { monotonicMs } = systemClock;
 
-const onDamage = (damaged: string) => say({ damaged });
+/**
+ * What is open, by how it is closed, the last first. The witness is not among it: it is closed when all has gone well, and
+ * otherwise by the end of the thread.
+ */
+const closers: (() => void)[] = [];
+const close = () => {
+  for (const one of closers.splice(0).toReversed()) one();
+};
 
-/** What a store has open. The witness is closed by itself, and only when all has gone well. */
-type Opened = { readonly db: DatabaseSync; readonly counter: CommitCounter; readonly lock: FileLock };
-
-function close({ db, counter, lock }: Partial<Opened>): void {
-  db?.close();
-  counter?.close();
-  lock?.release();
+function open() {
+  const { path, release } = lockFile(given);
+  closers.push(release);
+  assertUsable(path);
+  const db = openConnection(path);
+  closers.push(() => db.close());
+  const witness = openWitness(path);
+  const startedMs = monotonicMs();
+  const from = migrate(db);
+  if (from !== 0 && from !== newestVersion) {
+    send({ upgraded: { from, to: newestVersion, tookMs: Math.round(monotonicMs() - startedMs) } });
+  }
+  const counter = openCommitCounter(path, onDamage);
+  closers.push(counter.close);
+  return { db, witness, counter };
 }
 
-function serve(opened: Opened, witness: DatabaseSync): void {
+function serve({ db, witness, counter }: ReturnType<typeof open>): void {
   let hasCommitted = false;
-  const executor = createExecutor(opened.db, {
+  const executor = createExecutor(db, {
     onCommit(commits) {
-      opened.counter.write(commits);
+      counter.write(commits);
       hasCommitted = true;
     },
     onDamage,
   });
-  const checkpoint = createCheckpoint(opened.db);
+  const checkpoint = createCheckpoint(db);
   executor.record();
-  opened.counter.sync();
+  counter.sync();
 
   function end(): void {
-    idleWork.stop();
-    close(opened);
+    void idleWork.stop();
+    close();
     port.close();
   }
 
   /** What the disk has now is not known. The other side hears why, and the witness stays open to the thread's end. */
   function fail(error: unknown): void {
-    say({ failed: messageOf(error) });
+    send({ failed: messageOf(error) });
     end();
   }
 
-  function execute(batches: readonly Batch[]): Answers[] {
+  function execute(batches: readonly Batch[]): void {
     hasCommitted = false;
-    const startedMs = systemClock.monotonicMs();
+    const startedMs = monotonicMs();
     const [first, ...others] = executor.execute(batches);
-    if (!first || !hasCommitted) return first ? [first, ...others] : [];
+    if (!first) return;
     const calls = batches.reduce((sum, { commands }) => sum + commands.length, 0);
-    return [{ ...first, commit: { tookMs: systemClock.monotonicMs() - startedMs, calls } }, ...others];
+    const commit = hasCommitted ? { commit: { tookMs: monotonicMs() - startedMs, calls } } : {};
+    for (const answers of [{ ...first, ...commit }, ...others]) send(answers, buffersOf(answers));
   }
 
-  function answer(said: readonly ToThread[]): void {
-    const batches = said.filter((one): one is Batch => one !== "close");
-    // What has arrived by now shares one commit.
-    if (batches.length > 0) for (const answers of execute(batches)) say(answers, buffersOf(answers));
+  /** What has arrived by now shares one commit. */
+  function answer(messages: readonly ToThread[]): void {
+    execute(messages.filter((message) => message !== "close"));
     checkpoint.whenLong();
-    if (!said.includes("close")) return;
+    if (!messages.includes("close")) return;
     executor.record();
-    if (checkpoint.now()) witness.close(); // with something left SQLite would try by itself, and not tell
+    if (checkpoint.now()) witness.close(); // with something left SQLite would try by itself, and not report a failure
     end();
   }
 
-  const idleWork = startIdleWork({
-    freePages: createFreePages(opened.db, onDamage),
-    ...{ checkpoint, clock: systemClock, onError: fail },
-    answerCalls() {
-      const said = received(port);
-      if (said.length > 0) answer(said);
-      return said.length > 0;
-    },
-  });
-  port.on("message", (first: ToThread) => {
+  const freePages = createFreePages(db, onDamage);
+  const idleWork = createIdleWork({ freePages, checkpoint, clock: systemClock, onError: fail });
+  void idleWork.start();
+  port.on("message", (message: ToThread) => {
     idleWork.called();
+    const messages = [message];
+    for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) messages.push(next.message);
     try {
-      answer([first, ...received(port)]);
+      answer(messages);
     } catch (error) {
       fail(error);
     }
   });
 }
 
-function received(from: MessagePort): ToThread[] {
-  const found: ToThread[] = [];
-  for (let next = receiveMessageOnPort(from); next; next = receiveMessageOnPort(from)) found.push(next.message);
-  return found;
-}
-
-function upgrade(db: DatabaseSync): void {
-  const startedAt = systemClock.monotonicMs();
-  const from = migrate(db);
-  if (from === 0 || from === newestVersion) return;
-  say({ upgraded: { from, to: newestVersion, tookMs: Math.round(systemClock.monotonicMs() - startedAt) } });
-}
-
-function start(given: string): void {
-  const lock = lockFile(given);
-  const { path } = lock;
-  let opened: Partial<Opened> = { lock };
-  try {
-    assertUsable(path);
-    const db = openConnection(path);
-    opened = { lock, db };
-    const witness = openWitness(path);
-    upgrade(db);
-    const counter = openCommitCounter(path, onDamage);
-    opened = { lock, db, counter };
-    serve({ lock, db, counter }, witness);
-  } catch (error) {
-    close(opened); // before the witness, which the thread's end closes
-    throw error;
-  }
+function buffersOf({ bytes }: Answers): ArrayBuffer[] {
+  return bytes.flatMap((each) => each?.buffer ?? []);
 }
 
 answerHeapRequests(systemClock.now);
-const { path } = workerData as { readonly path: string };
 try {
-  start(path);
-  say("ready");
+  serve(open());
+  send("ready");
 } catch (error) {
+  close(); // before the witness, which the thread's end closes
   if (isDiskFull(error))
-    say({ refused: `cannot open the store ${path}: its disk is full: make room, and start again` });
-  else if (error instanceof StartError) say({ refused: error.message });
+    send({ refused: `cannot open the store ${given}: its disk is full: make room, and start again` });
+  else if (error instanceof StartError) send({ refused: error.message });
   else throw error;
-}
-
-function buffersOf({ bytes }: Answers): ArrayBuffer[] {
-  return bytes.flatMap((each) => each?.buffer ?? []);
 }

@@ -97,8 +97,8 @@ CREATE TABLE past_attempt (
   PRIMARY KEY (seq, fence)
 ) STRICT, WITHOUT ROWID;
 
--- A channel with an empty name takes the results that are discarded. Its first result that was not swept decides when the
--- pruner examines it again: see channels/channels.ts. Channels are never removed: one that came back would give out
+-- A channel with an empty name takes the results that are discarded. Its head, the first result that must stay yet, decides
+-- when the pruner examines it again: see channels/channels.ts. Channels are never removed: one that came back would give out
 -- the same positions again, and a reader with an older one would miss results.
 CREATE TABLE channel (
   id          INTEGER PRIMARY KEY,
@@ -106,8 +106,7 @@ CREATE TABLE channel (
   name        TEXT    NOT NULL,
   last        INTEGER NOT NULL, -- position of the newest result
   acked       INTEGER NOT NULL, -- results up to here are acknowledged
-  swept       INTEGER NOT NULL, -- up to here only acknowledged DEAD jobs are left
-  head        INTEGER,          -- NULL: nothing is left to sweep
+  head        INTEGER,          -- NULL: only acknowledged DEAD jobs are left
   head_at     INTEGER,          -- when that result was made
   head_cursor INTEGER,
   checksum    INTEGER NOT NULL, -- over the name, too
