@@ -8,13 +8,14 @@ import type {
   Failure,
   FinalState,
   JobState,
+  Labels,
   NewJob,
   Outcome,
   PastAttempt,
   StoredResult,
 } from "./job.ts";
 import { noLabels } from "./job.ts";
-import { noBytes, payloadOf, withLabel, writeLabels, writePayload, writer } from "./record-fields.ts";
+import { noBytes, payloadOf, writeLabels, writePayload, writer } from "./record-fields.ts";
 import { WireReader } from "./wire.ts";
 
 /** Whose attempt it is. */
@@ -39,12 +40,8 @@ export function encodeEnding(job: Subject, ending: Ending): Uint8Array<ArrayBuff
   if (deadReason !== null) writer.uint(10, deadReasons.indexOf(deadReason));
   writePayload(11, ending.output);
   if (failure !== null) {
-    const begun = writer.beginMessage(14);
-    writer.uint(1, ended.number);
-    writer.uint(2, outcomes.indexOf(ending.outcome));
-    if (ended.startedAt !== null) writer.double(3, ended.startedAt);
-    writeFailure(4, failure);
-    writer.endMessage(begun);
+    const failed: FailedAttempt = { ...ended, outcome: ending.outcome, failure };
+    writer.string(14, JSON.stringify(failed));
   }
   return writer.end();
 }
@@ -77,6 +74,7 @@ export function decodePast(ending: Uint8Array): PastAttempt {
 }
 
 type Attempt = { readonly number: number; readonly outcome: Outcome["kind"]; readonly startedAt: number | null };
+type FailedAttempt = Attempt & { readonly failure: Failure };
 type DecodedEnding = Omit<StoredResult, "cursor" | "state"> & { readonly state: JobState; readonly attempt: Attempt };
 
 export function readEnding(ending: Uint8Array): DecodedEnding {
@@ -94,12 +92,12 @@ export function readEnding(ending: Uint8Array): DecodedEnding {
   let outputKind = -1;
   let outputType = "";
   let outputBytes: Uint8Array = noBytes;
-  let failed: ReturnType<typeof readFailed> | undefined;
+  let failed: FailedAttempt | undefined;
   for (let field = reader.next(); field !== 0; field = reader.next()) {
     if (field === 1) id = reader.uuid();
     else if (field === 2) task = reader.string();
     else if (field === 3) submittedAt = reader.double();
-    else if (field === 4) labels = withLabel(labels, reader.bytes());
+    else if (field === 4) labels = JSON.parse(reader.string()) as Labels;
     else if (field === 5) state = reader.uint();
     else if (field === 6) attempts = reader.uint();
     else if (field === 7) redrives = reader.uint();
@@ -109,7 +107,7 @@ export function readEnding(ending: Uint8Array): DecodedEnding {
     else if (field === 11) outputKind = reader.uint();
     else if (field === 12) outputType = reader.string();
     else if (field === 13) outputBytes = reader.view();
-    else if (field === 14) failed = readFailed(reader.bytes());
+    else if (field === 14) failed = JSON.parse(reader.string()) as FailedAttempt;
     else reader.skip();
   }
   return {
@@ -125,51 +123,10 @@ export function readEnding(ending: Uint8Array): DecodedEnding {
     submittedAt,
     startedAt,
     finishedAt,
-    attempt: failed?.attempt ?? { number: attempts, outcome: "succeeded", startedAt },
+    attempt: failed ?? { number: attempts, outcome: "succeeded", startedAt },
   };
-}
-
-function readFailed(message: Buffer): { readonly attempt: Attempt; readonly failure: Failure } {
-  const reader = new WireReader(message);
-  const attempt: { -readonly [K in keyof Attempt]: Attempt[K] } = { number: 0, outcome: "failed", startedAt: null };
-  let failure: Failure = { reason: "", message: "", retryable: false };
-  for (let field = reader.next(); field !== 0; field = reader.next()) {
-    if (field === 1) attempt.number = reader.uint();
-    else if (field === 2) attempt.outcome = outcomes[reader.uint()] ?? "failed";
-    else if (field === 3) attempt.startedAt = reader.double();
-    else if (field === 4) failure = readFailure(reader.bytes());
-    else reader.skip();
-  }
-  return { attempt, failure };
 }
 
 /** As they are written, here and in the columns of stores: by their place. */
 export const states = ["QUEUED", "RUNNING", "SUCCEEDED", "DEAD", "CANCELLED"] as const satisfies readonly JobState[];
 export const deadReasons = ["exhausted", "permanent", "expired", "poison"] as const satisfies readonly DeadReason[];
-const outcomes = ["succeeded", "failed", "timed_out", "lost", "released", "cancelled", "expired"] as const;
-
-function writeFailure(field: number, failure: Failure): void {
-  const begun = writer.beginMessage(field);
-  writer.string(1, failure.reason);
-  writer.string(2, failure.message);
-  if (failure.retryable) writer.uint(3, 1);
-  if (failure.retryAfterMs !== undefined) writer.double(4, failure.retryAfterMs);
-  if (failure.details !== undefined) writer.string(5, JSON.stringify(failure.details));
-  if (failure.stack !== undefined) writer.string(6, failure.stack);
-  writer.endMessage(begun);
-}
-
-function readFailure(message: Buffer): Failure {
-  const reader = new WireReader(message);
-  const failure: { -readonly [K in keyof Failure]: Failure[K] } = { reason: "", message: "", retryable: false };
-  for (let field = reader.next(); field !== 0; field = reader.next()) {
-    if (field === 1) failure.reason = reader.string();
-    else if (field === 2) failure.message = reader.string();
-    else if (field === 3) failure.retryable = reader.uint() === 1;
-    else if (field === 4) failure.retryAfterMs = reader.double();
-    else if (field === 5) failure.details = JSON.parse(reader.string()) as NonNullable<Failure["details"]>;
-    else if (field === 6) failure.stack = reader.string();
-    else reader.skip();
-  }
-  return failure;
-}

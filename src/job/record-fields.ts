@@ -1,6 +1,6 @@
 /** What the records of a job and of its endings have in common: payloads and labels. */
 import type { Labels, Payload } from "./job.ts";
-import { WireReader, WireWriter } from "./wire.ts";
+import { WireWriter } from "./wire.ts";
 
 /** Of all records: each is written in one go. */
 export const writer = new WireWriter();
@@ -24,22 +24,5 @@ export function payloadOf(kind: number, type: string, bytes: Uint8Array): Payloa
 }
 
 export function writeLabels(field: number, labels: Labels): void {
-  for (const name in labels) {
-    const begun = writer.beginMessage(field);
-    writer.string(1, name);
-    writer.string(2, labels[name] as string);
-    writer.endMessage(begun);
-  }
-}
-
-export function withLabel(labels: Labels, message: Buffer): Labels {
-  const reader = new WireReader(message);
-  let name = "";
-  let value = "";
-  for (let field = reader.next(); field !== 0; field = reader.next()) {
-    if (field === 1) name = reader.string();
-    else if (field === 2) value = reader.string();
-    else reader.skip();
-  }
-  return { ...labels, [name]: value };
+  if (Object.keys(labels).length > 0) writer.string(field, JSON.stringify(labels));
 }

@@ -7,11 +7,12 @@
  *
  * A record is a protobuf message that ends with a CRC-32 over what comes before it. A field that is not known is passed over,
  * and one that is missing has its default, so that a new field needs no migration: it takes the next number of its message,
- * in the function that writes it and in the one below that reads it. Numbers are never used twice.
+ * in the function that writes it and in the one below that reads it. Numbers are never used twice. What few jobs have, and what
+ * has names of its own, is JSON in one field: labels, changes of the retry policy, and why an attempt failed.
  */
 import { createHash } from "node:crypto";
-import { type Lease, type NewJob, noLabels, type Payload, type RetryChanges } from "./job.ts";
-import { noBytes, payloadOf, withLabel, writeLabels, writePayload, writer } from "./record-fields.ts";
+import { type Labels, type Lease, type NewJob, noLabels, type Payload, type RetryChanges } from "./job.ts";
+import { noBytes, payloadOf, writeLabels, writePayload, writer } from "./record-fields.ts";
 import { cutBefore, WireReader } from "./wire.ts";
 
 /** What was submitted. */
@@ -128,7 +129,7 @@ function writeKind({ client, task, pool, channel, maxAttempts, priority, timeout
   writer.uint(5, maxAttempts);
   if (priority !== 0) writer.double(6, priority);
   if (timeoutMs !== null) writer.double(7, timeoutMs);
-  if (retry !== null) writeRetry(8, retry);
+  if (retry !== null) writer.string(8, JSON.stringify(retry));
   writer.endMessage(begun);
 }
 
@@ -161,7 +162,7 @@ function readKind(message: Buffer): Kind {
     else if (field === 5) kind.maxAttempts = reader.uint();
     else if (field === 6) kind.priority = reader.double();
     else if (field === 7) kind.timeoutMs = reader.double();
-    else if (field === 8) kind.retry = readRetry(reader.bytes());
+    else if (field === 8) kind.retry = JSON.parse(reader.string()) as RetryChanges;
     else reader.skip();
   }
   if (kinds.size >= maxKinds) kinds.clear();
@@ -194,7 +195,7 @@ function readHead(record: Uint8Array): Head {
     else if (field === 4) runAt = reader.double();
     else if (field === 5) expiresAt = reader.double();
     else if (field === 6) idempotencyKey = reader.string();
-    else if (field === 7) labels = withLabel(labels, reader.bytes());
+    else if (field === 7) labels = JSON.parse(reader.string()) as Labels;
     else if (field === 8) trace = reader.string();
     else if (field === 9) inputDigest = reader.view();
     else if (field === 10) memo = reader.string();
@@ -206,30 +207,6 @@ function readHead(record: Uint8Array): Head {
   const input = payloadOf(inputKind, inputType, inputBytes);
   kind ??= readKind(Buffer.alloc(0));
   return { kind, id, submittedAt, runAt, expiresAt, trace, idempotencyKey, labels, memo, input, inputDigest };
-}
-
-const jitters = ["full", "none"] as const;
-
-function writeRetry(field: number, { baseMs, factor, maxBackoffMs, jitter }: RetryChanges): void {
-  const begun = writer.beginMessage(field);
-  if (baseMs !== undefined) writer.double(1, baseMs);
-  if (factor !== undefined) writer.double(2, factor);
-  if (maxBackoffMs !== undefined) writer.double(3, maxBackoffMs);
-  if (jitter !== undefined) writer.uint(4, jitters.indexOf(jitter));
-  writer.endMessage(begun);
-}
-
-function readRetry(message: Buffer): RetryChanges {
-  const reader = new WireReader(message);
-  const retry: { -readonly [K in keyof RetryChanges]: RetryChanges[K] } = {};
-  for (let field = reader.next(); field !== 0; field = reader.next()) {
-    if (field === 1) retry.baseMs = reader.double();
-    else if (field === 2) retry.factor = reader.double();
-    else if (field === 3) retry.maxBackoffMs = reader.double();
-    else if (field === 4) retry.jitter = jitters[reader.uint()] ?? "full";
-    else reader.skip();
-  }
-  return retry;
 }
 
 /** What stands for an input that is not kept. */
