@@ -15,6 +15,7 @@ import {
 } from "../gen/millpond/v1/worker_pool_pb.ts";
 import { isFinal, type JsonValue, type StoredJob } from "../job/job.ts";
 import type { CallContext } from "./call.ts";
+import { toWire } from "./convert/state.ts";
 import { findJob, type JobParts, reloadJob, showJob } from "./find-job.ts";
 
 export type WatchParts = JobParts & { readonly watchers: Watchers };
@@ -83,11 +84,9 @@ function otherUpdate(update: Exclude<JobUpdate, { readonly kind: "changed" }>): 
   }
 }
 
-const levels = { debug: Level.DEBUG, info: Level.INFO, warn: Level.WARN, error: Level.ERROR } as const;
-
 function fromLine({ level, text, fields, attempt, at }: LogLine) {
   return create(LogLineSchema, {
-    level: levels[level],
+    level: toWire(Level, level),
     text,
     fields: toStruct(fields),
     attempt,
