@@ -35,7 +35,7 @@ const ruleOf =
 /** The same request is refused again. */
 const final = ruleOf(false);
 /** The same request may succeed later. */
-const passing = ruleOf(true);
+const transient = ruleOf(true);
 
 export const rules = {
   invalid_argument: final(Code.InvalidArgument)((violations: readonly FieldViolation[]) =>
@@ -91,11 +91,11 @@ export const rules = {
   check_failed: final(Code.FailedPrecondition)(
     (task: string, why: string) => `the check of task "${task}" failed on this input: ${why}: correct the task file`,
   ),
-  check_unavailable: passing(Code.Unavailable)(
+  check_unavailable: transient(Code.Unavailable)(
     (why: string, retryAfterMs: number) =>
       `inputs of this task cannot be checked now (${why}): retry in ${seconds(retryAfterMs)}`,
   ),
-  rate_limited: passing(Code.ResourceExhausted)(
+  rate_limited: transient(Code.ResourceExhausted)(
     (client: string, rate: number, burst: number, retryAfterMs: number) =>
       `client "${client}" is over its rate of ${rate} jobs/s (burst ${burst}): retry in ${seconds(retryAfterMs)}`,
   ),
@@ -103,28 +103,28 @@ export const rules = {
     (jobs: number, client: string, burst: number) =>
       `${jobs} jobs at once are more than client "${client}" may ever send, its burst is ${burst}: send fewer at a time`,
   ),
-  queue_full: passing(Code.ResourceExhausted)(
+  queue_full: transient(Code.ResourceExhausted)(
     (pool: string, depth: number, limit: number, retryAfterMs: number) =>
       `pool "${pool}" holds ${depth} jobs and its limit is ${limit}: retry in ${seconds(retryAfterMs)} or raise pools.${pool}.maxQueued`,
   ),
-  disk_full: passing(Code.ResourceExhausted)(
+  disk_full: transient(Code.ResourceExhausted)(
     (freeMiB: number, leastMiB: number) =>
       `the disk of the store has ${freeMiB} MiB free, and new jobs need ${leastMiB} MiB: ` +
       "remove other files or finished jobs, or lower limits.diskFreeMiB",
   ),
-  too_many_streams: passing(Code.ResourceExhausted)(
+  too_many_streams: transient(Code.ResourceExhausted)(
     (client: string, limit: number) =>
       `client "${client}" has ${limit} result streams open and that is the limit: close one, or raise limits.resultStreams`,
   ),
-  too_many_watches: passing(Code.ResourceExhausted)(
+  too_many_watches: transient(Code.ResourceExhausted)(
     (client: string, limit: number) =>
       `client "${client}" watches or runs ${limit} jobs and that is the limit: end one, or raise limits.watches`,
   ),
-  too_many_stats_watches: passing(Code.ResourceExhausted)(
+  too_many_stats_watches: transient(Code.ResourceExhausted)(
     (client: string, limit: number) =>
       `client "${client}" has ${limit} WatchStats calls open and that is the limit: end one, or raise limits.statsWatches`,
   ),
-  slow_consumer: passing(Code.ResourceExhausted)(
+  slow_consumer: transient(Code.ResourceExhausted)(
     (stalledMs: number, cursor: number) =>
       `nothing was read from this stream for ${seconds(stalledMs)}: read on, from cursor ${cursor}`,
   ),
@@ -143,21 +143,21 @@ export const rules = {
   origin_not_allowed: final(Code.PermissionDenied)(
     (origin: string) => `web pages of "${origin}" may not call this server: add their origin to http.origins`,
   ),
-  profile_running: passing(Code.ResourceExhausted)(
+  profile_running: transient(Code.ResourceExhausted)(
     () => "another profile is being taken, and there is one at a time: retry when it is written",
   ),
-  draining: passing(Code.Unavailable)(() => "the server is shutting down: retry, or send it to another"),
-  store_unavailable: passing(Code.Unavailable)(
+  draining: transient(Code.Unavailable)(() => "the server is shutting down: retry, or send it to another"),
+  store_unavailable: transient(Code.Unavailable)(
     (cause: string, retryAfterMs: number) =>
       `the store cannot be reached (${cause}): what was not answered may have been accepted or not, ` +
       `retry with the same job ids in ${seconds(retryAfterMs)}`,
   ),
-  store_failed: passing(Code.Unavailable)(
+  store_failed: transient(Code.Unavailable)(
     (cause: string) =>
       `the store failed and the server is stopping (${cause}): what was not answered may have been accepted or not`,
   ),
   cancelled: final(Code.Cancelled)(() => "the call was cancelled"),
-  deadline_exceeded: passing(Code.DeadlineExceeded)(() => "the call's deadline passed before it was answered"),
+  deadline_exceeded: transient(Code.DeadlineExceeded)(() => "the call's deadline passed before it was answered"),
   internal: final(Code.Internal)(
     (incident: string) => `an error that should not happen; the server's log has it under incident ${incident}`,
   ),

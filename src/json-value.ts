@@ -101,9 +101,7 @@ function isPlain(value: object): boolean {
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-/**
- * `a Map`, `an Error`; the tag for generators and the like, which have no constructor of their own.
- */
+/** `a Map`, `an Error`; the tag for generators and the like, which have no constructor of their own. */
 function nameOf(value: object): string {
   const { name: own } = value.constructor ?? {};
   const name = own && own !== "Object" ? own : Object.prototype.toString.call(value).slice("[object ".length, -1);

@@ -90,9 +90,7 @@ type RoundEnd = number | void;
 export function createLoop({ name, clock, everyMs, startsAtOnce = false, round, onError }: LoopParts): Loop {
   let isRunning = false;
   let isResting = false;
-  /**
-   * `wake` was called during the current round.
-   */
+  /** `wake` was called during the current round. */
   let isWoken = false;
   let cancelTimer = () => {};
   let underWay: Promise<void> | undefined;

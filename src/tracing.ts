@@ -21,9 +21,7 @@ export type TracedAttempt = {
   readonly outcome: Outcome;
   readonly startedAt: number;
   readonly finishedAt: number;
-  /**
-   * 0: the attempt did not start.
-   */
+  /** 0: the attempt did not start. */
   readonly tookMs: number;
   readonly spans?: readonly SpanRecord[];
   readonly droppedSpans?: number;

@@ -47,9 +47,7 @@ export type ExecutionOptions = {
 export type JobOptions = ExecutionOptions & {
   /** Where the result goes: at most 100 characters of [A-Za-z0-9._-]. Default: `default`, or the stream's own channel. */
   readonly channel?: string | undefined;
-  /**
-   * A UUID of your own; it comes back in lower case. Default: a new UUIDv7. Submitting an id again is the same job.
-   */
+  /** A UUID of your own; it comes back in lower case. Default: a new UUIDv7. Submitting an id again is the same job. */
   readonly id?: string | undefined;
   /**
    * Your own name for this piece of work, such as `invoice-4711`: 1 to 200 visible ASCII characters. For 24 hours a job

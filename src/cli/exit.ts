@@ -68,5 +68,6 @@ export function exitAtOnce(code: number): never {
 
 /** A profile that Node.js was started with is written by `process.exit` only, and its samples would end the next program. */
 function isProfiledToItsEnd(): boolean {
-  return / --(cpu-)?prof( |$)/.test([" ", process.env["NODE_OPTIONS"], ...process.execArgv].join(" "));
+  const given = ["", process.env["NODE_OPTIONS"], ...process.execArgv].join(" ").replaceAll("_", "-"); // Node.js accepts both
+  return / --(cpu-)?prof( |$)/.test(given);
 }

@@ -1,6 +1,4 @@
-/**
- * `AdminService`: calls for operators.
- */
+/** `AdminService`: calls for operators. */
 import { create } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { type Clock, pause } from "../clock.ts";

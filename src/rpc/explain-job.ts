@@ -1,6 +1,4 @@
-/**
- * `ExplainJob`: why a job is not running.
- */
+/** `ExplainJob`: why a job is not running. */
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Explanation } from "../engine/watch/explain.ts";

@@ -1,6 +1,4 @@
-/**
- * `grpc.health.v1.Health`, for load balancers and probes.
- */
+/** `grpc.health.v1.Health`, for load balancers and probes. */
 import { create } from "@bufbuild/protobuf";
 import { type NotReadyReason, notReadyReasons, type Readiness } from "../engine/upkeep/readiness.ts";
 import { refusal } from "../errors.ts";

@@ -1,6 +1,4 @@
-/**
- * `ListJobs`: one page of a client's jobs, at most `page_size` and as many as fit into a message.
- */
+/** `ListJobs`: one page of a client's jobs, at most `page_size` and as many as fit into a message. */
 import { create } from "@bufbuild/protobuf";
 import { checkLabels } from "../engine/admit/draft-names.ts";
 import { type FieldViolation, invalid } from "../errors.ts";

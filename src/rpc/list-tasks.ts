@@ -1,6 +1,4 @@
-/**
- * `ListTasks`: the tasks, their schemas, and the files that describe their types.
- */
+/** `ListTasks`: the tasks, their schemas, and the files that describe their types. */
 import { create } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { type ListTasksResponse, ListTasksResponseSchema } from "../gen/millpond/v1/worker_pool_pb.ts";

@@ -6,9 +6,7 @@ import { guarded } from "./boundary.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
 
 export type Listener = {
-  /**
-   * `host:port`, with the actual port once it is bound.
-   */
+  /** `host:port`, with the actual port once it is bound. */
   address(): string;
   /** Binds the port. Rejects with a StartError when it cannot be bound. */
   listen(): Promise<void>;

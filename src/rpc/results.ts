@@ -1,6 +1,4 @@
-/**
- * `Results` and `AckResults`: reads a channel without an `Exchange`.
- */
+/** `Results` and `AckResults`: reads a channel without an `Exchange`. */
 import { create } from "@bufbuild/protobuf";
 import type { Clock } from "../clock.ts";
 import { drainingRetryMs } from "../engine/admit/admission.ts";

@@ -1,6 +1,4 @@
-/**
- * `Run`: a job as a function call. The response is its result, and the call's deadline is the job's.
- */
+/** `Run`: a job as a function call. The response is its result, and the call's deadline is the job's. */
 import { create } from "@bufbuild/protobuf";
 import type { Clock } from "../clock.ts";
 import { type Admission, drainingRetryMs } from "../engine/admit/admission.ts";

@@ -1,6 +1,4 @@
-/**
- * `Submit`: many jobs and one response, once the accepted ones are on disk.
- */
+/** `Submit`: many jobs and one response, once the accepted ones are on disk. */
 import { create } from "@bufbuild/protobuf";
 import type { Admission, Admitted } from "../engine/admit/admission.ts";
 import { defaultChannel } from "../engine/admit/draft.ts";

@@ -1,6 +1,4 @@
-/**
- * `WatchJob`: the current job, then every change of it until it is final.
- */
+/** `WatchJob`: the current job, then every change of it until it is final. */
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { drainingRetryMs } from "../engine/admit/admission.ts";

@@ -1,6 +1,4 @@
-/**
- * `WatchStats`: snapshots at an interval. The server's numbers are read once for all watching clients.
- */
+/** `WatchStats`: snapshots at an interval. The server's numbers are read once for all watching clients. */
 import { create } from "@bufbuild/protobuf";
 import { type Clock, pause } from "../clock.ts";
 import { invalid, refusal } from "../errors.ts";
@@ -13,9 +11,7 @@ import type { CallContext } from "./call.ts";
 import { readServerNumbers, type ServerNumbers, snapshotFor, type SnapshotParts } from "./snapshot.ts";
 
 export type StatsWatchParts = SnapshotParts & {
-  /**
-   * `statsWatches`: bound on the open calls of one client.
-   */
+  /** `statsWatches`: bound on the open calls of one client. */
   readonly limits: { readonly statsWatches: number };
   readonly clock: Clock;
   /** Aborts when connections are about to be closed. */

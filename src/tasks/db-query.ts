@@ -5,9 +5,7 @@ import { retry } from "./db/failures.ts";
 import { askedOnce, checkAsked, workOf } from "./db/input.ts";
 import { rowsOf } from "./db/rows.ts";
 
-/**
- * `db.query`: reads rows of a database by a statement of the configuration. Documented in docs/tasks/db.query.md.
- */
+/** `db.query`: reads rows of a database by a statement of the configuration. Documented in docs/tasks/db.query.md. */
 export default defineTask({
   name: "db.query",
   pool: "io",

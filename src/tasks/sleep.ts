@@ -4,9 +4,7 @@ import { defineTask } from "../pool/task.ts";
 
 const maxDurationMs = 3_600_000;
 
-/**
- * `sleep`: only waits. For trying out cancellation, draining and limits.
- */
+/** `sleep`: only waits. For trying out cancellation, draining and limits. */
 export default defineTask({
   name: "sleep",
   pool: "io",

@@ -19,9 +19,7 @@ export function attributesOfJob(job: Job): Attributes {
   };
 }
 
-/**
- * `name`: the server's name for the operation. `type`: one of the values that the conventions define.
- */
+/** `name`: the server's name for the operation. `type`: one of the values that the conventions define. */
 export function attributesOfOperation(
   name: string,
   type: "send" | "receive" | "process" | "settle" | "deliver",

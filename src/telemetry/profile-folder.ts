@@ -12,9 +12,7 @@ export type ProfileFolder = {
 export const keptProfiles = 10;
 const folderName = /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}Z-[a-z]+$/;
 
-/**
- * `path`: the folder of all profiles; null: a temporary one, created with the first profile.
- */
+/** `path`: the folder of all profiles; null: a temporary one, created with the first profile. */
 export function createProfileFolder(path: string | null): ProfileFolder {
   let root = path;
   return {

@@ -44,9 +44,7 @@ const extensions = { cpu: "cpuprofile", allocations: "heapprofile", heap: "heaps
 
 type Named = { readonly name: string; readonly thread: Thread | undefined; readonly wake?: (() => void) | undefined };
 
-/**
- * `stop` ends the current recording and waits up to three seconds until it is written.
- */
+/** `stop` ends the current recording and waits up to three seconds until it is written. */
 export function createProfiler({ folder, targets, diskRefusal, clock, log }: ProfilerParts): Profiler & Service {
   const stopping = new AbortController();
   let running: { readonly done: Promise<unknown>; readonly endsMs: number } | undefined;

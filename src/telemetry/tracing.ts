@@ -16,9 +16,7 @@ export type TracingParts = Reporter & {
   readonly log: Log;
 };
 
-/**
- * `stop` exports the queued spans and closes the exporters.
- */
+/** `stop` exports the queued spans and closes the exporters. */
 export type OpenTracing = { readonly tracing: Tracing; stop(): Promise<void> };
 
 /** Starts tracing if the standard variables ask for it; otherwise no OpenTelemetry package is loaded. */

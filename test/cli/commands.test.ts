@@ -76,17 +76,17 @@ suite("commands against a server", () => {
   });
 
   test("what the server refuses is one line that says what is wrong", async () => {
-    const printError = async (...args: string[]) => complaintOf(await as("refused", args));
+    const refusalOf = async (...args: string[]) => complaintOf(await as("refused", args));
 
     assert.match(
-      await printError("submit", "nosuch"),
+      await refusalOf("submit", "nosuch"),
       /no task is named "nosuch"; there are: [a-z., ]*echo, [a-z., ]*fail, image\.resize, sleep/,
     );
-    assert.match(await printError("submit", "image.resize", "--json", '{"widht": 1}'), /input.*widht/);
-    assert.match(await printError("submit", "echo", "--id", "x"), /\bid\b/);
-    assert.match(await printError("submit", "echo", "--channel", "a b"), /channel/);
-    assert.match(await printError("job", "01990000-0000-7000-8000-00000000000f"), /no job "01990000/);
-    assert.match(await printError("results", "--after", "5"), /cursor 5 is ahead of channel "default"/);
+    assert.match(await refusalOf("submit", "image.resize", "--json", '{"widht": 1}'), /input.*widht/);
+    assert.match(await refusalOf("submit", "echo", "--id", "x"), /\bid\b/);
+    assert.match(await refusalOf("submit", "echo", "--channel", "a b"), /channel/);
+    assert.match(await refusalOf("job", "01990000-0000-7000-8000-00000000000f"), /no job "01990000/);
+    assert.match(await refusalOf("results", "--after", "5"), /cursor 5 is ahead of channel "default"/);
   });
 
   test("results prints a channel until it is acknowledged, and leaves other channels alone", async () => {

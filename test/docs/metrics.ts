@@ -15,6 +15,8 @@ const groups = [
   ["The process", /^(?:process|nodejs|v8js)\b/],
 ] as const;
 
+const depth = metrics.find(({ name }) => name === "millpond.queue.depth")?.description;
+
 /** The whole page. */
 export function renderMetrics(): string {
   return `# Metrics
@@ -32,7 +34,7 @@ for conditions that an operator must act on, and \`deploy/grafana/millpond.json\
 
 \`\`\`
 $ curl -s localhost:7718/metrics | grep millpond_queue_depth
-# HELP millpond_queue_depth Jobs that wait, also those whose time has not come and those that are leased and wait for a worker.
+# HELP millpond_queue_depth ${depth}
 # TYPE millpond_queue_depth gauge
 millpond_queue_depth{pool="cpu"} 12
 \`\`\`

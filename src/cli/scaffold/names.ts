@@ -8,9 +8,7 @@ import { UsageError } from "../command.ts";
 export type TaskNames = {
   /** `invoice.total` */
   readonly task: string;
-  /**
-   * `invoice-total`: without dots, because `x.test.ts` would be a test and `x.d.ts` a declaration file.
-   */
+  /** `invoice-total`: without dots, because `x.test.ts` would be a test and `x.d.ts` a declaration file. */
   readonly file: string;
   /** `InvoiceTotal` */
   readonly type: string;

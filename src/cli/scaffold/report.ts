@@ -4,9 +4,7 @@ import { type Invocation, printAnswer } from "../command.ts";
 import { column, table } from "../print/table.ts";
 import type { WrittenFile } from "./files.ts";
 
-/**
- * `next`: commands to run, in order.
- */
+/** `next`: commands to run, in order. */
 export function reportWritten(invocation: Invocation, files: readonly WrittenFile[], next: readonly string[]): void {
   const columns = [
     column<WrittenFile>("", ({ isKept }) => (isKept ? "kept" : "wrote")),

@@ -42,9 +42,7 @@ export const health: Command = {
 
 type ProbeAnswer = {
   readonly isServing: boolean;
-  /**
-   * `SERVING`, or why it is not, for people.
-   */
+  /** `SERVING`, or why it is not, for people. */
   readonly says: string;
   /** Pools that an operator paused; the server is ready nevertheless. */
   readonly paused: readonly { readonly pool: string; readonly by: string; readonly since: string }[];

@@ -1,6 +1,4 @@
-/**
- * `millpond pools`: shows pools, and changes them while the server runs.
- */
+/** `millpond pools`: shows pools, and changes them while the server runs. */
 import type {
   AdviceInfo,
   MillpondClient,

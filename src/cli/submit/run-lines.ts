@@ -1,6 +1,4 @@
-/**
- * `submit --json-lines --wait`: submits a job for each line of a file, and prints how each ends.
- */
+/** `submit --json-lines --wait`: submits a job for each line of a file, and prints how each ends. */
 import { systemClock } from "../../../clients/typescript/clock.ts";
 import type { JobResult } from "../../../clients/typescript/index.ts";
 import { UsageError } from "../command.ts";

@@ -1,6 +1,4 @@
-/**
- * `submit --json-lines`: submits a job for each line of a file. Keeps a bounded number of lines in memory.
- */
+/** `submit --json-lines`: submits a job for each line of a file. Keeps a bounded number of lines in memory. */
 import { systemClock } from "../../../clients/typescript/clock.ts";
 import type { Job, JobOptions, JobRefusal, MillpondClient } from "../../../clients/typescript/index.ts";
 import type { LearnTypes } from "../connection.ts";

@@ -129,9 +129,7 @@ function percentile<T>(
   return number(title, rank, (row) => of(row) ?? -1, { width: 8, cell: (row) => duration(of(row)) });
 }
 
-/**
- * `sortedBy`: the first letters of the column's title.
- */
+/** `sortedBy`: the first letters of the column's title. */
 function section<T>(made: {
   readonly sortedBy: string;
   readonly columns: readonly SortedColumn<T>[];

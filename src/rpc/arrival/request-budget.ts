@@ -26,9 +26,7 @@ export type RequestBudget = {
   heldBytes(): number;
 };
 
-/**
- * `bytes`: held before the request is opened; only the budget changes it.
- */
+/** `bytes`: held before the request is opened; only the budget changes it. */
 type Later = { bytes: number; open(): void };
 
 export type RequestBudgetOptions = {

@@ -70,9 +70,7 @@ type LookupRequest = {
 };
 
 function createAnswers(lookupsNow: () => Lookups, services: readonly string[]) {
-  /**
-   * `sent` holds the files that were sent on this stream; each answer adds its own.
-   */
+  /** `sent` holds the files that were sent on this stream; each answer adds its own. */
   return ({ host, messageRequest: asked }: LookupRequest, sent: Set<DescribedFile>) => {
     checkName("host", host);
     const lookups = lookupsNow();

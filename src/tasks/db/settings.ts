@@ -31,9 +31,7 @@ export type PostgresLocation = {
   readonly database: string;
   readonly user: string;
   readonly password: Secret | undefined;
-  /**
-   * `on`: encrypted, with the server's certificate verified. The default except for loopback and sockets.
-   */
+  /** `on`: encrypted, with the server's certificate verified. The default except for loopback and sockets. */
   readonly tls: "on" | "off";
   /** Certificates of the authorities to trust instead of those of Node.js; PEM. */
   readonly ca: string | undefined;

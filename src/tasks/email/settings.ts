@@ -15,9 +15,7 @@ export type SmtpServer = {
   readonly host: string;
   /** Default: 587 with `starttls`, 465 with `tls`, 25 with `none`. */
   readonly port: number;
-  /**
-   * `starttls` (the default) and `tls` never continue without encryption.
-   */
+  /** `starttls` (the default) and `tls` never continue without encryption. */
   readonly tls: "starttls" | "tls" | "none";
   /** Certificates of the authorities to trust instead of those of Node.js; PEM. */
   readonly ca: string | undefined;
