@@ -99,6 +99,8 @@ export const poolsResize: Command = {
     const isReset = isOn(flags, "--reset");
     const isGiven = min !== undefined || max !== undefined;
     if (isReset === isGiven) throw new UsageError("give --min or --max or both, or only --reset");
+    if (min !== undefined && max !== undefined && min > max)
+      throw new UsageError(`--min is ${min} and --max is ${max}: --min must be at most --max`);
     const bounds = isReset ? "configured" : { ...(min !== undefined && { min }), ...(max !== undefined && { max }) };
     return withClient(invocation, async (client) => {
       const resized = await client.resizePool(pool, bounds);

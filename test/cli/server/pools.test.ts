@@ -93,3 +93,9 @@ test("pools --watch and pools --advise stand for pools list --watch and pools ad
   ] as const)
     assert.match(outputOf(await runHere(["pools", short, "--help"])), new RegExp(`^Usage: millpond pools ${name} `));
 });
+
+test("pools resize refuses bounds that cross as a mistake in the command line, by the names of its flags", async () => {
+  const { code, stderr } = await runHere(["pools", "resize", "cpu", "--min", "3", "--max", "2"]);
+  assert.equal(code, 2);
+  assert.match(stderr, /^millpond: --min is 3 and --max is 2: --min must be at most --max/);
+});
