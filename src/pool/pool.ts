@@ -79,6 +79,8 @@ export function createPool(options: PoolOptions): RetirablePool {
   const unstarted = (lease: Lease) => notBegun(lease, { kind: "released" }, clock.exactNow());
   let isStopping = false;
   let isDeaf = false;
+  /** Threads that do not take what was posted to them, perhaps blocked by what a job left behind. */
+  let late: ReadonlySet<number> = new Set();
   let destroying: Promise<void> | undefined;
 
   const resources = [
@@ -105,7 +107,7 @@ export function createPool(options: PoolOptions): RetirablePool {
     },
     chunks: () => slots.busy.size,
     usable: () => boots.usable(),
-    isOpen: (threadId) => stalls.isOpen(threadId),
+    isOpen,
     onPosted(slot, threadId) {
       (slots.at(slot) as Slot).thread = threadId;
     },
@@ -153,7 +155,7 @@ export function createPool(options: PoolOptions): RetirablePool {
   const watchdog = createLoop({
     ...{ name: "watchdog", clock, everyMs: watchdogMs, startsAtOnce: true },
     round() {
-      stopping.check();
+      takeBack(stopping.check());
       if (concurrency > 1) stalls.check(busyThreads());
       return slots.busy.size > 0 ? watchdogMs : Number.POSITIVE_INFINITY;
     },
@@ -233,6 +235,18 @@ export function createPool(options: PoolOptions): RetirablePool {
   }
 
   const waiting = () => [...slots.busy].filter(isWaiting);
+
+  /** Whether the thread takes what is posted to it at once. */
+  function isOpen(threadId: number): boolean {
+    return stalls.isOpen(threadId) && !late.has(threadId);
+  }
+
+  /** Chunks that their threads do not take go to others, where there are any. One that starts may be late. */
+  function takeBack(chunks: readonly Slot[]): void {
+    const those = chunks.filter(({ thread }) => stalls.pulseOf(thread));
+    late = new Set(those.map(({ thread }) => thread));
+    if (late.size > 0 && threads.all().some(({ threadId }) => isOpen(threadId))) those.forEach(stopping.withdraw);
+  }
 
   /** Threads that have taken a chunk. */
   function busyThreads(): ReadonlySet<number> {

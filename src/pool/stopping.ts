@@ -15,11 +15,13 @@ export type Stopping = {
   withdrawAll(): void;
   /** Withdraws all waiting jobs, and asks all running ones to stop. */
   releaseAll(): void;
+  /** Withdraws the waiting jobs of this chunk. */
+  withdraw(slot: Slot): void;
   /**
    * Checks all running jobs once: asks those over their time to stop, and terminates the threads of those that have not
-   * stopped.
+   * stopped. Returns the chunks that no thread has taken for `lateMs`.
    */
-  check(): void;
+  check(): readonly Slot[];
 };
 
 export type StoppingParts = {
@@ -41,7 +43,9 @@ export type StoppingParts = {
  */
 const slowMs = 50;
 
-/** A ready thread takes a chunk at once, unless leftovers of an ended job block it. */
+/** A ready thread takes a chunk at once, unless leftovers of an ended job block it, or the machine is busy. */
+const lateMs = 1_000;
+/** After so long the thread is certainly blocked. */
 const blockedMs = 10_000;
 
 export function createStopping(parts: StoppingParts): Stopping {
@@ -63,16 +67,14 @@ export function createStopping(parts: StoppingParts): Stopping {
   function checkSlot(slot: Slot, nowMs: number): void {
     see(slot, nowMs);
     if (slot.seen === noJob) {
-      if (threadOf(slot.flags) === 0 && nowMs - slot.sentMs >= blockedMs) parts.onBlocked(slot);
+      if (isLate(slot, nowMs, blockedMs)) parts.onBlocked(slot);
       return;
     }
     if (standingOf(slot.flags, slot.seen) !== "running") return;
     const reason = overdue(slot.leases[slot.seen] as Lease, nowMs - slot.beganMs);
     if (reason && !stopReasonOf(slot.flags, slot.seen)) requestStop(slot, slot.seen, reason);
     if (slot.callbacks.onReleased && nowMs - slot.beganMs >= slowMs) withdrawWaiting(slot);
-    if (nowMs < slot.killMs) return;
-    withdrawWaiting(slot); // so that none of them starts while its thread is terminated
-    if (standingOf(slot.flags, slot.seen) === "running") parts.kill(slot);
+    if (nowMs >= slot.killMs) parts.kill(slot); // jobs waiting behind it are released when the thread ends
   }
 
   /** The deadline takes precedence, because the job cannot be retried after it. */
@@ -108,6 +110,7 @@ export function createStopping(parts: StoppingParts): Stopping {
       }
       return false;
     },
+    withdraw: withdrawWaiting,
     withdrawAll() {
       for (const slot of slots.busy) withdrawWaiting(slot);
     },
@@ -120,6 +123,11 @@ export function createStopping(parts: StoppingParts): Stopping {
     check() {
       const nowMs = clock.monotonicMs();
       for (const slot of slots.busy) checkSlot(slot, nowMs);
+      return [...slots.busy].filter((slot) => isLate(slot, nowMs, lateMs));
     },
   };
+}
+
+function isLate({ flags, sentMs }: Slot, nowMs: number, ms: number): boolean {
+  return nowMs - sentMs >= ms && threadOf(flags) === 0;
 }

@@ -159,6 +159,7 @@ export function createPoolThreads(parts: PoolThreadsParts): PoolThreads {
     retire() {
       isRetired = true;
       threads.options.minThreads = 0;
+      runNothing(threads.idleThreads); // the idle time of a thread begins at the end of a run
     },
     destroy: () => threads.destroy(),
   };

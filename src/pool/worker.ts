@@ -50,7 +50,7 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<Packed
   for (const output of [process.stdout, process.stderr]) boundOutput(output);
   let isReady = false;
   let loading: string | undefined;
-  /** Unreported outcomes of the running chunks. */
+  /** Unreported outcomes of the running chunks, and of those that have just ended. */
   const underWay = new Set<EarlyOutcomes>();
   const fail = endAtFaults((fault) => {
     for (const early of underWay) early.flush();
@@ -108,7 +108,9 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<Packed
       outcomes.push(await runJob(tasks, job, { flags, spanLog, pulse, slot, index, startMs }));
     }
     early.stop();
-    underWay.delete(early);
+    // its outcomes go by another port than a fault of a neighbour in the same turn, and may arrive after that
+    if (beating) setImmediate(() => underWay.delete(early));
+    else underWay.delete(early);
     leave(flags);
     beating?.end();
     return packOutcomes(outcomes, 0);

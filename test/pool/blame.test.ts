@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, describe, test } from "node:test";
 import { attemptSpanId } from "../../src/job/trace.ts";
-import { createFakeClock } from "../support/fake-clock.ts";
+import { createFakeClock, turn } from "../support/fake-clock.ts";
 import { job, shown, tryPool } from "./try-pool.ts";
 
 const leftBehind = "what a job left behind failed, and its worker is ended: what it runs is handed back";
@@ -113,3 +113,34 @@ test("a job whose thread is blocked by what another left behind is handed back a
   assert.deepEqual((await blocked).map(shown), ["released"]);
   assert.deepEqual((await pool.run([job("echo", 1)])).map(shown), ["succeeded json 1"]);
 });
+
+for (const concurrency of [1, 4]) {
+  test(`jobs that such a thread does not take run elsewhere after 300 ms (concurrency ${concurrency})`, async (t) => {
+    const clock = createFakeClock();
+    let ready = 0;
+    const options = {
+      work: "io",
+      clock,
+      concurrency,
+      minWorkers: 2,
+      maxWorkers: 2,
+      onReady: () => (ready += 1),
+    } as const;
+    const { pool, heard, released } = tryPool(t, options);
+    while (ready < 2) await turn();
+    await pool.run([job("leaves", "spinLater")]);
+    await heard("spins");
+    const posted = Array.from({ length: 2 * concurrency }, () => job("echo", 1));
+    let ended = 0;
+    const ends = posted.map((lease) => pool.run([lease], () => (ended += 1)));
+    while (ended < concurrency) await turn(); // by the other thread
+    assert.deepEqual(released, []);
+    clock.advance(300 + 40);
+    assert.equal(released.length, concurrency);
+    const again = released.map((lease) => pool.run([lease]));
+    const outcomes = (await Promise.all(again)).flat().map(shown);
+    assert.deepEqual([...new Set(outcomes)], ["succeeded json 1"]);
+    clock.advance(10_000);
+    await Promise.all(ends);
+  });
+}

@@ -107,6 +107,29 @@ describe("of 32 jobs in one thread", () => {
     assert.deepEqual((await beside).map(shown), ["released"]);
   });
 
+  test("one that ends just before another fails has its outcome, though that comes by another port than the fault", async (t) => {
+    const tried = tryPool(t, { work: "io", concurrency });
+    for (let round = 1; round <= 8; round += 1) {
+      const ended = tried.pool.run([job("shares", "ends")]);
+      await tried.heard("waiting", round);
+      const failed = tried.pool.run([job("shares", "fails")]);
+      assert.deepEqual([...(await ended), ...(await failed)].map(shown), ["succeeded", "failed task_failed"]);
+    }
+  });
+
+  test("those that ended in front of a slow one keep their outcome, in each chunk, when a fault ends the thread", async (t) => {
+    const tried = tryPool(t, { work: "io", concurrency, takesBack: false });
+    const chunks = [1, 2, 3].map((value) => [job("echo", value), job("echo", -value), job("waits", "deaf")]);
+    const ends = chunks.map((leases) => tried.pool.run(leases));
+    await tried.heard("waiting", chunks.length);
+    const culprit = await tried.pool.run([job("shares", "fails")]);
+    assert.deepEqual(culprit.map(shown), ["failed task_failed"]);
+    assert.deepEqual(
+      (await Promise.all(ends)).map((ended) => ended.map(shown)),
+      [1, 2, 3].map((value) => [`succeeded json ${value}`, `succeeded json ${-value}`, "released"]),
+    );
+  });
+
   test("none is blamed for what one left behind that has ended", async (t) => {
     const { pool, outcomes, lines } = await open(t, many("finish", 3));
     const left = job("leaves", "idle");

@@ -4,15 +4,16 @@ import { suite, test, type TestContext } from "node:test";
 import type { Lease } from "../../src/job/job.ts";
 import { createSignal } from "../../src/lifecycle.ts";
 import { createReloadablePool } from "../../src/pool/reloadable.ts";
-import { allTasks, collecting, job, shown, tryPool, type Tried } from "./try-pool.ts";
+import { turn } from "../support/fake-clock.ts";
+import { allTasks, collecting, job, shown, tryPool, type Tried, type TryOptions } from "./try-pool.ts";
 
 const code = { tasks: allTasks, sources: null };
 
 /** A pool of real threads; `generations` has what each set of tasks runs on, the oldest first. */
-function open(t: TestContext, maxWorkers: number) {
+function open(t: TestContext, maxWorkers: number, options: TryOptions = {}) {
   const generations: Tried[] = [];
   const make = () => {
-    const tried = tryPool(t, { maxWorkers });
+    const tried = tryPool(t, { maxWorkers, ...options });
     generations.push(tried);
     return tried.bare;
   };
@@ -60,6 +61,33 @@ suite("when the tasks of a pool are reloaded", () => {
     await Promise.all([chunk, second]);
     assert.equal(pool.free(), 2);
     assert.deepEqual((await pool.run([job("echo", 3)])).map(shown), ["succeeded json 3"]);
+  });
+
+  test("threads that kept idle end after the idle time, also while one of them runs a long job", async (t) => {
+    const { pool, generations } = open(t, 3, { idleMs: 20 });
+    const slow = job("waits", "finish");
+    const chunk = pool.run([slow]);
+    const [former] = generations as [Tried];
+    await former.heard("waiting");
+    pool.reload(code);
+    while (former.bare.workers() > 1) await turn();
+    pool.cancel(slow.seq);
+    assert.deepEqual((await chunk).map(shown), [`succeeded json "done"`]);
+  });
+
+  test('what has not begun is given back by "withdraw" too, of each set of tasks, and what runs goes on', async (t) => {
+    const { pool, generations, released } = open(t, 2);
+    const [first, second] = [job("waits", "finish"), job("waits", "finish")];
+    const chunks = [pool.run([first])];
+    await generations[0]!.heard("waiting");
+    pool.reload(code);
+    const behind = job("echo", 1);
+    chunks.push(pool.run([second, behind]));
+    await generations[1]!.heard("waiting");
+    pool.withdraw();
+    assert.deepEqual(released, [behind]);
+    for (const { seq } of [first, second]) pool.cancel(seq);
+    assert.deepEqual((await Promise.all(chunks)).flat().map(shown), [`succeeded json "done"`, `succeeded json "done"`]);
   });
 
   test("idle threads end at once, and those that run are ended with the pool", async (t) => {

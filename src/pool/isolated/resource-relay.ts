@@ -4,7 +4,7 @@ import type { FromThread, ToThread } from "../resources/protocol.ts";
 
 /** Sent by the process, with the number of its thread. */
 export type RelayedMessage =
-  | { readonly kind: "joined"; readonly thread: number }
+  | ({ readonly kind: "joined"; readonly thread: number } & Pick<Joining, "uses">)
   | { readonly kind: "left"; readonly thread: number }
   | { readonly kind: "resource"; readonly thread: number; readonly message: FromThread };
 
@@ -16,11 +16,11 @@ export function createRelay(post: (message: RelayedMessage) => void) {
   const threads = new Map<number, (message: ToThread) => void>();
   let last = 0;
   return {
-    join({ send }: Joining): Member {
+    join({ uses, send }: Joining): Member {
       last += 1;
       const thread = last;
       threads.set(thread, send);
-      post({ kind: "joined", thread });
+      post({ kind: "joined", thread, uses });
       return {
         receive: (message) => post({ kind: "resource", thread, message }),
         leave() {
@@ -43,10 +43,9 @@ export function createRelayEnd(pool: string, host: Pick<ResourceHost, "join">, s
       const { thread } = message;
       if (message.kind === "resource") return members.get(thread)?.receive(message.message);
       if (message.kind === "joined") {
-        members.set(
-          thread,
-          host.join({ pool, uses: [], probed: [], send: (message) => send({ kind: "resource", thread, message }) }),
-        );
+        const { uses } = message;
+        const relay = (answer: ToThread) => send({ kind: "resource", thread, message: answer });
+        members.set(thread, host.join({ pool, uses, probed: [], send: relay }));
         return;
       }
       members.get(thread)?.leave();

@@ -46,6 +46,8 @@ export type ConnectionsParts = {
  */
 const costsPaid = 10;
 const longestPaidMs = 10_000;
+/** A thread that waits for a connection asks for it more often than that. */
+const stillWantedMs = 1_000;
 
 export function createConnections<C extends Connection>({
   permits,
@@ -59,13 +61,13 @@ export function createConnections<C extends Connection>({
   /** How long each connection took to open, and when it was open. */
   const opened = new WeakMap<C, { readonly costMs: number; readonly atMs: number }>();
   /**
-   * Another thread waits for a permit, and no connection was idle. Without this flag, jobs of this thread could keep
-   * passing a connection on to each other forever.
+   * When another thread last waited for a permit while no connection was idle. Without it, jobs of this thread could keep
+   * passing a connection on to each other forever. A thread that goes on waiting asks again and again.
    */
-  let isOwed = false;
+  let owedMs = Number.NEGATIVE_INFINITY;
   let isClosed = false;
   const stopListening = permits.onWanted(() => {
-    isOwed = idle.size === 0;
+    owedMs = idle.size === 0 ? clock.monotonicMs() : Number.NEGATIVE_INFINITY;
     for (const connection of idle.keys()) if (hasPaid(connection)) void closeIdle(connection);
   });
 
@@ -142,8 +144,9 @@ export function createConnections<C extends Connection>({
       }
     },
     async release(connection) {
+      const isOwed = clock.monotonicMs() - owedMs < stillWantedMs;
       const isWanted = isOwed && waiting.size > 0 && hasPaid(connection);
-      if (isWanted) isOwed = false;
+      if (isWanted) owedMs = Number.NEGATIVE_INFINITY;
       if (isWanted || isClosed || !connection.isUsable()) return connection.close();
       for (const hand of waiting) {
         waiting.delete(hand);

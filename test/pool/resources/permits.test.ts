@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { systemClock } from "../../../src/clock.ts";
 import { createIsolatedPool } from "../../../src/pool/isolated/pool.ts";
-import { createRelayEnd } from "../../../src/pool/isolated/resource-relay.ts";
+import { createRelay, createRelayEnd } from "../../../src/pool/isolated/resource-relay.ts";
 import { createResourceHost } from "../../../src/pool/resources/host.ts";
 import { keptLog } from "../../support/samples.ts";
 import { collecting, job, maxOutputBytes, shown, tryPool } from "../try-pool.ts";
@@ -75,9 +75,21 @@ suite("permits", () => {
     const host = createResourceHost({ resources, clock: systemClock, log: keptLog().log, onChanged() {} });
     const end = createRelayEnd("tried", host, () => {});
     end.close();
-    end.receive({ kind: "joined", thread: 1 });
+    end.receive({ kind: "joined", thread: 1, uses: [] });
     const message = { kind: "acquire", resource: "lines-out", permits: "connections", number: 1 } as const;
     end.receive({ kind: "resource", thread: 1, message });
     assert.equal(host.permits()[0]?.held, 0);
+  });
+
+  test("a problem that a suspect's process reported is forgotten when it ends and no thread uses the resource", () => {
+    const resources = [{ name: "lines-out", permits: { connections: 1 }, settings: null, hasProbe: false }];
+    const host = createResourceHost({ resources, clock: systemClock, log: keptLog().log, onChanged() {} });
+    const end = createRelayEnd("tried", host, () => {});
+    const process = createRelay(end.receive);
+    const member = process.join({ pool: "tried", uses: ["lines-out"], probed: [], send() {} });
+    member.receive({ kind: "report", resource: "lines-out", part: "", problem: "it is away" });
+    assert.equal(host.parts()[0]?.problem, "it is away");
+    end.close();
+    assert.equal(host.parts()[0]?.problem, undefined);
   });
 });

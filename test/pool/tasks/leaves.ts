@@ -32,14 +32,19 @@ const leaves: { readonly [how: string]: (ctx: TaskContext<undefined>) => unknown
   callback: () => later(() => readFile("/", boom)),
   fetch: () => later(() => fetch("nowhere:").then(boom)),
   exit: () => later(() => process.exit(0)),
-  /** Does not wait for the next job. */
-  /** Later than the outcome needs to the main thread, which comes by another port than the fault. */
+  /** Does not wait for the next job, and fails later than the outcome needs to the main thread, which comes by another port than the fault. */
   idle: () => void setTimeout(boom, 200),
   spin: (ctx) =>
     void setTimeout(() => {
       ctx.log.info("spins");
       for (;;);
     }),
+  /** When the thread has had nothing to do for so long that nothing shows whether its loop turns. */
+  spinLater: (ctx) =>
+    void setTimeout(() => {
+      ctx.log.info("spins");
+      for (;;);
+    }, 300),
   /** The next job. */
   nothing() {
     isNextRunning = true;

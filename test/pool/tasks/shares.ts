@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { defineTask, type TaskContext } from "../../../src/pool/task.ts";
 
+let letGo = () => {};
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** Does to its thread what the jobs beside it notice. */
@@ -25,6 +26,21 @@ const ways: { readonly [how: string]: (ctx: TaskContext<undefined>) => unknown }
   leaves: () =>
     void setImmediate(() => {
       for (;;);
+    }),
+  /** Ends just before the job after it fails. */
+  ends: (ctx) =>
+    new Promise<void>((resolve) => {
+      letGo = resolve;
+      ctx.log.info("waiting");
+    }),
+  fails: () =>
+    new Promise(() => {
+      setImmediate(() => {
+        setImmediate(() => {
+          throw new Error("not caught");
+        });
+        letGo();
+      });
     }),
   async span(ctx) {
     const name = `of ${ctx.jobId}`;

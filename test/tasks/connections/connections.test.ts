@@ -166,3 +166,19 @@ test("a job that stops waiting gets no connection, and takes none from those beh
   await end();
   assert.deepEqual(await behind, { connection });
 });
+
+for (const [ago, ageMs, isClosed] of [
+  ["just now", 999, true],
+  ["a while ago, and waits no longer", 1_000, false],
+] as const) {
+  test(`a connection that a job of the thread waits for is ${isClosed ? "closed" : "kept"} where another thread asked for it ${ago}`, async () => {
+    const { begin, next, want, clock } = open(undefined, 0, idleMs, 1);
+    const { connection, end } = await begin();
+    want();
+    clock.advance(ageMs);
+    const handed = next(never);
+    await end();
+    assert.equal(connection.isUsable(), !isClosed);
+    assert.equal("connection" in (await handed), !isClosed);
+  });
+}
