@@ -57,10 +57,29 @@ export type NumbersParts = {
   readonly decisions: Autoscaler["decisions"];
 };
 
+/** Counting takes time by what is counted: a number from so many on is given again for `reusedMs`. */
+const large = 1_000;
+const reusedMs = 1_000;
+
 const noJobs = { QUEUED: 0, RUNNING: 0, SUCCEEDED: 0, DEAD: 0, CANCELLED: 0 } as const;
 
 export function createNumbers(parts: NumbersParts): Numbers {
   const { store, backlog, clock, running, pools, overrides, decisions } = parts;
+  const counts = new Map<string, { readonly jobs: number; readonly untilMs: number }>();
+
+  /** Due jobs of each pool in the store, in the order of the pools. */
+  async function countDue(now: number): Promise<readonly number[]> {
+    const nowMs = clock.monotonicMs();
+    const known = (pool: string) => counts.get(pool)?.untilMs ?? 0;
+    const asked = pools.map(({ pool }) => pool.name).filter((pool) => known(pool) <= nowMs);
+    const eligible = await store.eligible({ pools: asked.map((pool) => ({ pool, max: maxCounted })), now });
+    for (const [index, pool] of asked.entries()) {
+      const jobs = eligible[index]?.jobs ?? 0;
+      counts.set(pool, { jobs, untilMs: jobs < large ? 0 : nowMs + reusedMs });
+    }
+    return pools.map(({ pool }) => counts.get(pool.name)?.jobs ?? 0);
+  }
+
   return {
     pools: () =>
       pools.map(({ pool, suspects }) => ({
@@ -82,21 +101,19 @@ export function createNumbers(parts: NumbersParts): Numbers {
     async stored() {
       const now = clock.now();
       const names = pools.map(({ pool }) => pool.name);
-      const counted = names.map((pool) => ({ pool, max: maxCounted }));
-      const [counts, oldest, eligible, size] = await Promise.all([
-        ...([store.counts(), store.oldest({ pools: names, now })] as const),
-        ...([store.eligible({ pools: counted, now }), store.size()] as const),
+      const [stored, oldest, due, size] = await Promise.all([
+        ...([store.counts(), store.oldest({ pools: names, now }), countDue(now), store.size()] as const),
       ]);
       return {
         size,
         pools: pools.map(({ pool: { name: pool }, dispatcher, suspects }, index) => {
           const { dueAt = null, diedAt = null } = oldest[index] ?? {};
           const held = [...dispatcher.waiting(), ...suspects.dispatcher.waiting()];
-          const due = (eligible[index]?.jobs ?? 0) + held.length;
+          const eligible = (due[index] ?? 0) + held.length;
           return {
             pool,
-            eligible: dispatcher.isPaused() ? 0 : Math.min(due, maxCounted),
-            jobs: counts.pools.find((each) => each.pool === pool) ?? noJobs,
+            eligible: dispatcher.isPaused() ? 0 : Math.min(eligible, maxCounted),
+            jobs: stored.pools.find((each) => each.pool === pool) ?? noJobs,
             oldestAgeMs: Math.max(now - held.reduce((at, { runAt }) => Math.min(at, runAt), dueAt ?? now), 0),
             oldestDeadAgeMs: Math.max(now - (diedAt ?? now), 0),
           };

@@ -61,7 +61,7 @@ const rows = {
   }),
   "millpond.queue.eligible": gauge("{job}", ofPool, {
     description:
-      "Waiting jobs that a worker could run now, counted up to 10,000: they are due, and the pool is not paused.",
+      "Waiting jobs that a worker could run now, counted up to 10,000: they are due, and the pool is not paused. From 1,000 on it may be a second old.",
   }),
   "millpond.queue.limit": gauge("{job}", ofPool, {
     description: "Bound on `millpond.queue.depth`: submits beyond it are refused with `queue_full`.",

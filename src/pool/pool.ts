@@ -131,6 +131,7 @@ export function createPool(options: PoolOptions): RetirablePool {
   const ends = createThreadEnds({
     ...{ pool: name, slots, stalls, terminations: ending, threadWith: threads.withId, log },
     isStopping: () => isStopping,
+    onUnfit: boots.unfit,
   });
   const isStuck = () => slots.busy.size === 0 && slots.free() === 0;
   const handBacks = createHandBacks();
@@ -216,6 +217,7 @@ export function createPool(options: PoolOptions): RetirablePool {
   async function outcome(slot: Slot): Promise<readonly Ended[]> {
     try {
       const all = (await send(slot)) as PackedOutcomes;
+      boots.worked();
       return outcomes.ofChunk(slot, unpackOutcomes(all, slot.known), clock.exactNow());
     } catch (error) {
       ends.onDeath(slot, error);
@@ -295,6 +297,7 @@ export function createPool(options: PoolOptions): RetirablePool {
   /** While threads fail to start, accepts chunks for the working ones, and after each pause for one that may start. */
   function free(): number {
     if (!boots.isFailing()) return slots.free();
+    if (boots.isBroken()) return 0;
     const working = boots.working();
     const mayStart = working > 0 && !boots.isPausing() && !boots.isStarting();
     const places = (working + (mayStart ? 1 : 0)) * concurrency;

@@ -41,6 +41,8 @@ export type ThreadEndsParts = {
   readonly terminations: Pick<ThreadTerminations, "watch">;
   readonly stalls: Pick<Stalls, "pulseOf" | "isStalled">;
   readonly isStopping: () => boolean;
+  /** A thread fails by none of its jobs: the next one may as well. */
+  readonly onUnfit: (threadId: number, why: string) => void;
   readonly log: Log;
 };
 
@@ -88,6 +90,7 @@ export function createThreadEnds(parts: ThreadEndsParts): ThreadEnds {
       const those = slotsOf(thread);
       const { message: error, stack } = failure;
       log.warn({ ...whose(pool, origin), error, stack }, faultText(origin, those));
+      if (origin === null || origin.id === null) parts.onUnfit(thread, unfitText(failure));
       endThread(thread, { origin, failure });
     },
     kill(slot) {
@@ -126,6 +129,7 @@ export function createThreadEnds(parts: ThreadEndsParts): ThreadEnds {
         // the worker's own code threw, because a job has replaced something it uses: it would throw in each chunk
         const failure = failureOf(error);
         log.warn({ pool, error: failure.message, stack: failure.stack }, faultText(null, []));
+        parts.onUnfit(slot.thread, unfitText(failure));
         return endThread(slot.thread, { origin: null, failure });
       }
       const those = slotsOf(slot.thread);
@@ -185,6 +189,10 @@ function stallText(origin: Origin | null, running: readonly Lease[]): string {
   if (origin === null)
     return "a worker is blocked, and it is not known by which of its jobs: it is ended, and what it runs is handed back";
   return "what a job left behind blocks a worker, which is ended: what it runs is handed back";
+}
+
+function unfitText({ message, stack }: Failure): string {
+  return `it fails by none of its jobs, perhaps by what a task's file does or replaces when it is loaded: ${stack ?? message}`;
 }
 
 function blockedFor(stillMs: number): Failure {

@@ -1,6 +1,7 @@
 /**
  * Monitors starting threads. If one dies or hangs before it is ready, the reason is logged, jobs that wait for it are
- * released, and other threads are started after increasing pauses.
+ * released, and other threads are started after increasing pauses. The same holds for a ready thread that fails through
+ * none of its jobs, for example where a task's file replaces a global, until a thread has finished a chunk.
  */
 import type { Worker } from "node:worker_threads";
 import type { Clock } from "../clock.ts";
@@ -16,6 +17,10 @@ export type ThreadStartups = {
   failed(threadId: number, why: string): void;
   /** The thread has loaded its tasks. */
   ready(threadId: number): void;
+  /** A thread that was ready fails through none of its jobs, and is about to end. */
+  unfit(threadId: number, why: string): void;
+  /** A thread has finished a chunk. */
+  worked(): void;
   /** The thread has ended for any reason; it may still be in the list of threads. */
   gone(threadId: number): void;
   /** Number of ready threads. */
@@ -24,7 +29,7 @@ export type ThreadStartups = {
   usable(): number;
   /** Whether the last started thread died or hung before it was ready. */
   isFailing(): boolean;
-  /** Whether `isFailing()` and no thread is ready. */
+  /** Whether `isFailing()` and no thread is ready, or the last ones were unfit and a pause is not over. */
   isBroken(): boolean;
   /** Whether a thread is starting. */
   isStarting(): boolean;
@@ -77,6 +82,8 @@ export function createThreadStartups({
   const starts = new WeakMap<Worker, Start>();
   /** Consecutive deaths before readiness. */
   let deaths = 0;
+  /** The last of them was ready, and unfit. */
+  let isUnfit = false;
   /** Number of pauses that are not over. */
   let pauses = 0;
   /** Reasons that were logged since a thread was last ready; each is logged once. */
@@ -134,6 +141,13 @@ export function createThreadStartups({
     log[level](fields, "a worker cannot start: another is tried after a pause");
   }
 
+  function recovered(): void {
+    if (deaths > 0) log.info({ pool: name }, "a worker has started again");
+    deaths = 0;
+    isUnfit = false;
+    logged.clear();
+  }
+
   function pause(): void {
     pauses += 1;
     clock.after(pauseMs * 2 ** Math.min(deaths - 1, maxDoublings), () => {
@@ -157,11 +171,17 @@ export function createThreadStartups({
       const thread = find(threadId);
       if (!thread || startOf(thread).isGivenUp) return;
       booted.add(thread);
-      if (deaths > 0) log.info({ pool: name }, "a worker has started again");
-      deaths = 0;
-      logged.clear();
+      if (!isUnfit) recovered();
       check();
       onChange();
+    },
+    unfit(threadId, why) {
+      isUnfit = true;
+      const thread = find(threadId);
+      if (thread) startOf(thread).why = why;
+    },
+    worked() {
+      if (isUnfit) recovered();
     },
     gone(threadId) {
       queueMicrotask(() => {
@@ -173,7 +193,7 @@ export function createThreadStartups({
       const start = thread && startOf(thread);
       const wasReady = thread !== undefined && booted.delete(thread);
       if (start?.isGivenUp) return;
-      if (!wasReady)
+      if (!wasReady || start?.why !== undefined)
         died(start?.why ?? (start?.task === undefined ? "it ended" : `it ended while it loaded task "${start.task}"`));
       // even if it was ready: it may have been the last ready one, and piscina does not replace it while others die
       if (deaths > 0) pause();
@@ -181,7 +201,7 @@ export function createThreadStartups({
     working: () => booted.size,
     usable: () => threads().filter((thread) => booted.has(thread) || isStarting(thread)).length,
     isFailing: () => deaths > 0,
-    isBroken: () => deaths > 0 && booted.size === 0,
+    isBroken: () => deaths > 0 && (booted.size === 0 || (isUnfit && pauses > 0)),
     isStarting: () => threads().some(isStarting),
     isPausing: () => pauses > 0,
     async stop() {

@@ -12,7 +12,7 @@ const mebibyte = 2 ** 20;
 /** Share of the container's limit or the machine's memory. The rest is for child processes and the kernel. */
 const share = 0.9;
 
-/** Bounds on the workers of the pools, and a warning if the current ones do not fit into memory. */
+/** Bounds on the workers of the pools, and warnings if the current ones do not fit into memory or the cores. */
 export type Scaling = EngineParts["scaling"] & { warnOfMisfit(): void };
 
 /** Call it before any worker starts: the memory that the process uses now is not available to workers. */
@@ -39,8 +39,12 @@ export function scalingOf(
         const { min, max } = pool.bounds();
         return [pool.name, { minWorkers: min, maxWorkers: max }] as const;
       });
-      const misfit = misfitOf(Object.fromEntries(inForce), workerMiB, { ...memory(), usedBytes });
-      if (misfit) log.warn(misfit.fields, misfit.message);
+      const forCpu = inForce.filter(([name]) => cpuPools.has(name));
+      const misfits = [
+        misfitOf(Object.fromEntries(inForce), workerMiB, { ...memory(), usedBytes }),
+        crowdOf(Object.fromEntries(forCpu), cores),
+      ];
+      for (const misfit of misfits) if (misfit) log.warn(misfit.fields, misfit.message);
     },
   };
 }
@@ -64,17 +68,24 @@ export function ownLimit(constrained: number, total: number): number {
   return Math.floor(share * (constrained > 0 ? Math.min(constrained, total) : total));
 }
 
-/** A warning for operators that the pools do not fit into memory. */
+/** A warning for operators that the pools do not fit. */
 export type Misfit = { readonly message: string; readonly fields: { readonly [name: string]: unknown } };
 
-/**
- * `memory`: usage without any worker. Undefined: the pools fit.
- */
-export function misfitOf(
-  pools: { readonly [name: string]: Pick<Config["pools"][string], "minWorkers" | "maxWorkers"> },
-  workerMiB: number,
-  { usedBytes, limitBytes }: Memory,
-): Misfit | undefined {
+type Sizes = { readonly [pool: string]: Pick<Config["pools"][string], "minWorkers" | "maxWorkers"> };
+
+/** Pools for CPU work whose minima exceed the cores. Undefined: they fit. */
+export function crowdOf(pools: Sizes, cores: number): Misfit | undefined {
+  const minima = Object.entries(pools).filter(([, { minWorkers }]) => minWorkers > 0);
+  const workers = minima.reduce((sum, [, { minWorkers }]) => sum + minWorkers, 0);
+  if (workers <= cores) return undefined;
+  const sizes = Object.fromEntries(minima.map(([name, { minWorkers }]) => [name, minWorkers]));
+  const message =
+    "the pools for CPU work keep more workers than there are cores, which makes their jobs slower and no job earlier: lower their min, or raise autoscale.cores";
+  return { message, fields: { pools: sizes, workers, cores } };
+}
+
+/** Pools that exceed the memory. `memory`: usage without any worker. Undefined: they fit. */
+export function misfitOf(pools: Sizes, workerMiB: number, { usedBytes, limitBytes }: Memory): Misfit | undefined {
   const all = Object.entries(pools);
   const needMiB = (size: "minWorkers" | "maxWorkers") =>
     Math.round(usedBytes / mebibyte) + all.reduce((sum, [, pool]) => sum + pool[size] * workerMiB, 0);

@@ -33,7 +33,7 @@ function afterDeath(jobs: number, culprit?: number) {
       stalls: { pulseOf: () => pulse, isStalled: () => false },
       terminations: { watch() {} },
     },
-    ...{ threadWith: () => undefined, isStopping: () => false },
+    ...{ threadWith: () => undefined, isStopping: () => false, onUnfit() {} },
   });
   const outcomes = createOutcomes({
     ...{ timeoutOf: () => 1_000, onProgress() {}, handBacks: { add: () => 1 }, maxHandBacks: 5 },

@@ -205,3 +205,31 @@ describe("a thread that never gets ready", () => {
     assert.equal(pool.workers(), 0);
   });
 });
+
+describe("a thread that is ready and fails at its first job, as where a task's file replaces a global", () => {
+  test("counts as one that cannot start: pauses grow, the log says why once, and a job that ends mends the pool", async (t) => {
+    bootsBy(t, "patches");
+    const clock = createFakeClock();
+    const tried = tryPool(t, { clock, concurrency: 4 });
+    const { pool, heard, times } = tried;
+    for (let deaths = 1; deaths <= 5; deaths += 1) {
+      const [ended] = await pool.run([job("boots", null)]);
+      assert.ok(ended);
+      assert.equal(shown(ended), "released");
+      await heard(cannotStart, deaths);
+      assert.deepEqual([pool.canRun(), pool.free()], [false, 0]);
+      while (pool.threads().length === 0) await turn(); // one more starts at once, and gets no job before the pause is over
+      const pauseMs = 100 * 2 ** (deaths - 1);
+      clock.advance(pauseMs - 1);
+      assert.equal(pool.free(), 0);
+      clock.advance(1);
+    }
+    assert.deepEqual(errorsOf(tried).length, 1);
+    assert.match(String(errorsOf(tried)[0]?.fields["why"]), /^it fails by none of its jobs, .*: Error: patched\n +at /);
+    assert.equal(times(startsAgain), 0);
+
+    delete process.env["MILLPOND_TEST_BOOT"];
+    assert.equal(await persist(tried, clock), `succeeded json "booted"`);
+    assert.deepEqual([times(startsAgain), pool.canRun()], [1, true]);
+  });
+});

@@ -34,6 +34,20 @@ const files = {
   "lib/word.json": '{ "word": "one" }',
 };
 
+const ledger = `import { defineResource } from "millpond";
+export const ledger = defineResource({
+  name: "ledger",
+  setup: () => "open",
+  probe() {
+    throw new Error("the ledger is away");
+  },
+});
+`;
+const bill = `import { defineTask } from "millpond";
+import { ledger } from "./lib/ledger.ts";
+export default defineTask({ name: "bill", pool: "cpu", resources: { ledger }, run: () => undefined });
+`;
+
 suite("serve --watch", () => {
   let folder: string;
   let server: TestServer;
@@ -64,7 +78,14 @@ suite("serve --watch", () => {
   before(async () => {
     folder = await realpath(await mkdtemp(join(tmpdir(), "millpond-watch-")));
     for (const [name, text] of Object.entries(files)) await write(name, text);
-    const flags = ["--pools", "{cpu: {workers: 1}, io: {workers: 1}}", "--task-check-ms", "60000", "--store", "memory"];
+    const flags = [
+      "--pools",
+      "{cpu: {workers: {min: 0, max: 1}}, io: {workers: 1}}",
+      "--task-check-ms",
+      "60000",
+      "--store",
+      "memory",
+    ];
     server = await startMillpond(["--watch", "--tasks-dir", join(folder, "tasks"), ...flags]);
     client = connect({ address: server.serving.grpc, client: "ada" });
   });
@@ -116,6 +137,19 @@ suite("serve --watch", () => {
       if (update.kind === "job" && update.job.state === "DEAD")
         assert.equal(update.job.result?.failure?.reason, "unknown_task");
     }
+  });
+
+  test("starts a worker that probes for a task that is added and uses what has a probe, though no job comes", async () => {
+    const cpu = async () => (await client.stats()).pools.find(({ pool }) => pool === "cpu")?.workers;
+    assert.equal(await cpu(), 0);
+    await write("lib/ledger.ts", ledger);
+    await said("reloaded", write("bill.ts", bill));
+    const problems = async () =>
+      (await client.stats()).resources.flatMap(({ parts }) => parts.map((part) => part.problem));
+    await until(async () => (await problems()).includes("the ledger is away"));
+    assert.equal(await cpu(), 1);
+    await said("reloaded", rm(path("bill.ts")));
+    await until(async () => (await cpu()) === 0);
   });
 
   test("answers a check that is under way", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseConfig } from "../../src/config.ts";
-import { misfitOf, ownLimit, readMemory, scalingOf } from "../../src/server/scaling.ts";
+import { crowdOf, misfitOf, ownLimit, readMemory, scalingOf } from "../../src/server/scaling.ts";
 import { createFakePool } from "../pool/fake-pool.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
 import { keptLog } from "../support/samples.ts";
@@ -32,6 +32,18 @@ test("pools that do not fit into memory are named, with what they would take", (
   assert.deepEqual(fewest!.fields, { pools: { io: 2 }, needMiB: 164, limitMiB: 163 });
 });
 
+test("pools for CPU work whose minima are more than the cores are named, with the remedy", () => {
+  const pools = {
+    cpu: { minWorkers: 2, maxWorkers: 8 },
+    idle: { minWorkers: 0, maxWorkers: 8 },
+    crunch: { minWorkers: 1, maxWorkers: 1 },
+  };
+  assert.equal(crowdOf(pools, 3), undefined);
+  const crowd = crowdOf(pools, 2);
+  assert.match(crowd!.message, /more workers than there are cores.*lower their min/);
+  assert.deepEqual(crowd!.fields, { pools: { cpu: 2, crunch: 1 }, workers: 3, cores: 2 });
+});
+
 test("the start warns of pools that may outgrow the memory, and the ceilings hold by what is configured", () => {
   const { log, lines } = keptLog();
   const yaml = "{pools: {crunch: {work: cpu, workers: {min: 1, max: 8}}}, autoscale: {memoryMiB: 64, cores: 3}}";
@@ -55,5 +67,9 @@ test("the start warns of pools that may outgrow the memory, and the ceilings hol
   );
   roomy.warnOfMisfit();
   assert.equal(lines.length, 1);
+  pools[2]?.resize({ min: 3, max: 8 });
+  roomy.warnOfMisfit();
+  assert.deepEqual(lines[1]?.fields, { pools: { cpu: 1, crunch: 3 }, workers: 4, cores: 3 });
+  pools[2]?.resize({ min: 1, max: 1 });
   assert.deepEqual([roomy.ceilings("crunch").workers, roomy.ceilings("crunch").by], [1, "cores"]);
 });

@@ -1,6 +1,6 @@
 /** What `stats` and `pools list` share: a snapshot of the server printed once or repeatedly. */
 import { systemClock } from "../../../clients/typescript/clock.ts";
-import type { ServerSnapshot } from "../../../clients/typescript/index.ts";
+import type { MillpondClient, ServerSnapshot } from "../../../clients/typescript/index.ts";
 import { type Flag, integerOf, type Invocation, isOn, printAnswer } from "../command.ts";
 import { withClient } from "../connection.ts";
 import { moment } from "../print/format.ts";
@@ -9,7 +9,7 @@ import { moment } from "../print/format.ts";
 const lateMs = 1_000;
 
 export const watchFlags: readonly Flag[] = [
-  { usage: "--watch", doc: "repeat until interrupted" },
+  { usage: "--watch", doc: "repeat until interrupted, also while the server is away" },
   { usage: "--interval <ms>", doc: "interval of --watch, 100 to 60000 (default: 1000)" },
 ];
 
@@ -23,7 +23,7 @@ export function printSnapshots(
     const { json, lines } = shown(snapshot);
     return printAnswer(invocation, json, lines);
   };
-  return withClient(invocation, async (client) => {
+  const act = async (client: MillpondClient) => {
     const intervalMs = integerOf(flags, "--interval", { min: 100, max: 60_000, fallback: 1000 });
     if (!isOn(flags, "--watch")) return print(await client.stats());
     let isAnswered = () => {};
@@ -39,5 +39,6 @@ export function printSnapshots(
       isAnswered();
     }
     return 0;
-  });
+  };
+  return withClient(invocation, act, { reconnectMs: Infinity });
 }

@@ -52,6 +52,8 @@ const currentMs = 1_000;
 export const maxCounted = 10_000;
 
 type State = ScaledPool & {
+  /** As it was decided last: a pool that is resized moves its own into the new bounds. */
+  target: number;
   /** Workers that were needed. */
   readonly needed: Peak;
   readonly decisions: Scaling[];
@@ -68,7 +70,13 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
   const { store, clock, rule, ceilings, log } = parts;
   const states: State[] = parts.pools.map((pool) => ({
     ...pool,
-    ...{ needed: createPeak(rule.idleMs), decisions: [], grewAtMs: Number.NEGATIVE_INFINITY, refused: undefined },
+    ...{
+      target: 0,
+      needed: createPeak(rule.idleMs),
+      decisions: [],
+      grewAtMs: Number.NEGATIVE_INFINITY,
+      refused: undefined,
+    },
   }));
   const loop = createLoop({
     ...{ name: "autoscaler", clock, everyMs: parts.pollMs, startsAtOnce: true, onError: parts.onError },
@@ -103,7 +111,7 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
       const load = loadOf(state, stored.get(state) ?? uncounted(state));
       scale(state, load);
       const { min, max } = load;
-      isResting &&= state.pool.target() === min && (min === max || load.stopped !== undefined || !hasWork(state));
+      isResting &&= state.target === min && (min === max || load.stopped !== undefined || !hasWork(state));
     }
     return isResting ? Number.POSITIVE_INFINITY : undefined;
   }
@@ -128,7 +136,7 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
     needed.record(Math.ceil(peak / concurrency), nowMs);
     const oldestAt = waiting.reduce((at, { runAt }) => Math.min(at, runAt), stored.oldestAt ?? now);
     return {
-      ...{ ...pool.bounds(), target: pool.target(), concurrency },
+      ...{ ...pool.bounds(), target: state.target, concurrency },
       ...{ stopped: stopped(state), isBlocked: !pool.canRun() || parts.isBehind() },
       ...{ eligible: stored.jobs + waiting.length, oldestMs: now - oldestAt },
       isFull: running >= pool.target() * concurrency,
@@ -147,13 +155,18 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
     const to = isRefused ? from + ceiling.workers : target;
     if (to !== from) {
       if (to > from) state.grewAtMs = clock.monotonicMs();
-      state.pool.setTarget(to);
+      setTarget(state, to);
       if (to > from) state.dispatcher.hint(); // the pool does not report its new places
       keep(state, { at: clock.now(), from, to, why });
       log.info({ pool: state.pool.name, from, to, why }, `a pool ${to > from ? "grows" : "shrinks"}`);
     }
     if (isRefused) refuse(state, ceiling, to);
     else if (grows) state.refused = undefined;
+  }
+
+  function setTarget(state: State, workers: number): void {
+    state.target = workers;
+    state.pool.setTarget(workers);
   }
 
   /** Each poll may refuse the same again: that is one decision, until it has not been refused for `idleMs`. */
@@ -176,7 +189,7 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
   return {
     ...loop,
     async start() {
-      for (const { pool } of states) pool.setTarget(pool.bounds().min);
+      for (const state of states) setTarget(state, state.pool.bounds().min);
       await loop.start();
     },
     decisions: (name) => stateOf(name)?.decisions ?? [],

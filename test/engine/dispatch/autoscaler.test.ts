@@ -205,11 +205,11 @@ suite("what the machine has no room for", () => {
 
   test("does not keep a pool from its minimum, nor from a first worker", async (t) => {
     const ceilings = () => ({ workers: 0, by: "cores", why: "" }) as const;
-    const { submit, pass, bounds, has, autoscaler } = await tryAutoscaler(t, { min: 0, ceilings, tookMs: 60_000 });
+    const { submit, pass, resize, has, autoscaler } = await tryAutoscaler(t, { min: 0, ceilings, tookMs: 60_000 });
     submit(50);
     await pass(1_000);
     assert.equal(has.target, 1);
-    bounds.min = 3;
+    resize({ min: 3, max: 10 });
     autoscaler.wake();
     await pass(200);
     assert.equal(has.target, 3);
@@ -218,7 +218,7 @@ suite("what the machine has no room for", () => {
 
 suite("a decision", () => {
   test("is in the log and among the last ten, newest first, with its reason", async (t) => {
-    const { submit, pass, autoscaler, lines, bounds } = await tryAutoscaler(t);
+    const { submit, pass, autoscaler, lines, resize } = await tryAutoscaler(t);
     submit(100);
     await pass(100);
     const why = "more than 5 jobs wait for each of 2 workers";
@@ -229,7 +229,7 @@ suite("a decision", () => {
     const at = autoscaler.decisions("io")[0]!.at;
     assert.deepEqual(autoscaler.decisions("io"), [{ at, from: 2, to: 4, why }]);
     for (let max = 20; max > 5; max -= 1) {
-      Object.assign(bounds, { min: max, max });
+      resize({ min: max, max });
       autoscaler.wake();
       await pass(100);
     }
@@ -240,6 +240,23 @@ suite("a decision", () => {
     );
     assert.equal(kept[0]!.why, "the bounds are 6 to 6");
     assert.deepEqual(autoscaler.decisions("none"), []);
+  });
+
+  test("is taken for new bounds too: what a higher minimum started is kept for the idle time after a reset", async (t) => {
+    const { pass, autoscaler, resize, has } = await tryAutoscaler(t, { min: 0, max: 8 });
+    const decided = () => autoscaler.decisions("io").map(({ from, to, why }) => `${from} ${to} ${why}`);
+    await pass(60_000);
+    resize({ min: 3, max: 8 });
+    autoscaler.wake();
+    await pass(200);
+    assert.deepEqual(decided(), ["0 3 the bounds are 3 to 8"]);
+    await pass(2_000);
+    resize({ min: 0, max: 8 });
+    autoscaler.wake();
+    await pass(27_000);
+    assert.equal(has.target, 3);
+    await pass(1_500);
+    assert.deepEqual(decided()[0], "3 0 no more than 0 of 3 workers were needed for 30 s");
   });
 
   test("costs nothing while nothing waits, and no call of the store where no pool can grow", async (t) => {

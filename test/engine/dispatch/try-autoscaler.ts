@@ -2,6 +2,7 @@
 import type { TestContext } from "node:test";
 import { type AutoscalerParts, createAutoscaler, type ScaledPool } from "../../../src/engine/dispatch/autoscaler.ts";
 import type { Lease } from "../../../src/job/job.ts";
+import { createPoolSize } from "../../../src/pool/size.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
 import { keptLog, newLease, roomy } from "../../support/samples.ts";
 
@@ -18,9 +19,11 @@ export async function tryAutoscaler(t: TestContext, given: TryAutoscaler = {}) {
   const { min = 2, max = 10, concurrency = 1, tookMs = 100, ceilings = roomy.ceilings } = given;
   const clock = createFakeClock();
   const { log, lines } = keptLog();
-  const bounds = { min, max };
+  const size = createPoolSize({ min, max });
   const has = {
-    target: max,
+    get target() {
+      return size.target();
+    },
     isPaused: false,
     isLeasing: true,
     isBehind: false,
@@ -58,9 +61,9 @@ export async function tryAutoscaler(t: TestContext, given: TryAutoscaler = {}) {
 
   const scaled: ScaledPool = {
     pool: {
-      ...{ name: "io", concurrency, bounds: () => bounds, target: () => has.target, canRun: () => !has.isBroken },
+      ...{ name: "io", concurrency, bounds: size.bounds, target: size.target, canRun: () => !has.isBroken },
       setTarget(workers) {
-        has.target = workers;
+        size.setTarget(workers);
         targets.push(workers);
       },
     },
@@ -95,7 +98,7 @@ export async function tryAutoscaler(t: TestContext, given: TryAutoscaler = {}) {
   await turn();
   t.after(autoscaler.stop);
   return {
-    ...{ autoscaler, clock, lines, bounds, has, queue, targets, errors },
+    ...{ autoscaler, clock, lines, resize: size.resize, has, queue, targets, errors },
     submit(jobs: number): void {
       queue.push(...Array.from({ length: jobs }, () => clock.now()));
       startJobs();
