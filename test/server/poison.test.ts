@@ -16,12 +16,12 @@ import { type Gate, openGate } from "../rpc/gate.ts";
 import { makePlace } from "./place.ts";
 import { openRelay } from "./relay.ts";
 
+/** Pools without jobs, and so without threads: each server that is started again would start them again. */
+const idle = { workers: { min: 0, max: 1 } };
+
 /** A server that is started again whenever it dies, at one address, and clients of it. `workers` of pool `held`. */
 async function openGuarded(t: TestContext, workers: number) {
-  const flags = [
-    "--pools",
-    JSON.stringify({ cpu: { workers: 1 }, io: { workers: 1 }, held: { work: "io", concurrency: 1, workers } }),
-  ];
+  const flags = ["--pools", JSON.stringify({ cpu: idle, io: idle, held: { work: "io", concurrency: 1, workers } })];
   let isOver = false;
   t.after(() => {
     isOver = true; // before the place ends its servers

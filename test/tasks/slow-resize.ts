@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import type { ChildProcess } from "node:child_process";
 import sharp from "sharp";
 import type { Plan } from "../../src/tasks/image/plan.ts";
+import { until } from "../support/until.ts";
 
 /** 16 megapixels as AVIF: seconds of an idle core, or many of one that is shared. */
 export const slowPlan: Plan = {
@@ -39,10 +40,11 @@ export function nextChild(): Promise<number> {
 
 /** Resolves when the process has worked for half a second: it decodes or encodes, for it starts in a fifth of that. */
 export async function busy(pid: number): Promise<void> {
-  for (let ticks = cpuTicks(pid); ticks === undefined || ticks < 50; ticks = cpuTicks(pid)) {
+  await until(() => {
+    const ticks = cpuTicks(pid);
     if (ticks === undefined) throw new Error(`process ${pid} has ended`);
-    await new Promise(setImmediate);
-  }
+    return ticks >= 50;
+  });
 }
 
 export async function gone(pid: number): Promise<void> {

@@ -13,6 +13,7 @@ import { createProfileFolder, keptProfiles } from "../../src/telemetry/profile-f
 import { createProfiler, type ProfilerParts } from "../../src/telemetry/profiler.ts";
 import { createFakeClock } from "../support/fake-clock.ts";
 import { keptLog } from "../support/samples.ts";
+import { until } from "../support/until.ts";
 
 const never = new AbortController().signal;
 /** The recording ends when it is read, not after some time. */
@@ -128,7 +129,7 @@ suite("a profile", () => {
     });
     const ending = new AbortController();
     const taking = profiler.profile({ kind: "cpu", target: "", durationMs: 60_000 }, ending.signal);
-    while (!lines.some(({ text }) => text === "a CPU profile is being taken")) await new Promise(setImmediate);
+    await until(() => lines.some(({ text }) => text === "a CPU profile is being taken"));
     await dying.terminate();
     ending.abort();
     const [main, first, second, third, io] = await taking;
@@ -178,7 +179,7 @@ suite("a profile", () => {
     const stuck = { threadId: 7, threadName: "", startCpuProfile: () => new Promise(() => {}) } as unknown as Worker;
     const { profiler } = open(t, { clock, targets: [["cpu", () => [stuck]]] });
     const taking = profiler.profile({ kind: "cpu", target: "cpu", durationMs: 10_000 }, never);
-    while (clock.timers() < 2) await new Promise(setImmediate);
+    await until(() => clock.timers() >= 2);
     clock.advance(5_000);
     const [profile] = await taking;
     assert.equal(

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { job, shown } from "../try-pool.ts";
 import { tryLines } from "./try-lines.ts";
+import { until } from "../../support/until.ts";
 
 suite("a resource of a thread", () => {
   test("is set up once, and kept for all jobs of all tasks that use it", async (t) => {
@@ -11,7 +12,7 @@ suite("a resource of a thread", () => {
   });
 
   test("that cannot be set up fails the attempt, to be retried; the next attempt sets up again", async (t) => {
-    const { run, problem, until } = await tryLines(t, { setups: ["throws", "throws", "throws"] });
+    const { run, problem } = await tryLines(t, { setups: ["throws", "throws", "throws"] });
     const { outcome } = await run("line", 1);
     assert.ok(outcome.kind === "failed");
     const { reason, retryable, message } = outcome.failure;
@@ -46,7 +47,7 @@ suite("a resource of a thread", () => {
   });
 
   test("is torn down when its thread ends, for it was idle", async (t) => {
-    const { run, server, host, until } = await tryLines(t, {}, { minWorkers: 0, idleMs: 100 });
+    const { run, server, host } = await tryLines(t, {}, { minWorkers: 0, idleMs: 100 });
     await run("line", 1);
     await until(() => server.heard.at(-1) === "bye");
     await until(() => host.permits()[0]?.held === 0);
@@ -55,7 +56,7 @@ suite("a resource of a thread", () => {
 
   test("whose teardown never returns has its idle thread ended after graceMs, and gives its permits back", async (t) => {
     const options = { minWorkers: 0, idleMs: 100, graceMs: 100 };
-    const { run, host, until } = await tryLines(t, { teardown: "never returns" }, options);
+    const { run, host } = await tryLines(t, { teardown: "never returns" }, options);
     await run("line", 1);
     await until(() => host.permits()[0]?.held === 0);
   });

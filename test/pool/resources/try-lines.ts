@@ -6,7 +6,6 @@ import type { TestContext } from "node:test";
 import { systemClock } from "../../../src/clock.ts";
 import type { PoolOptions } from "../../../src/pool/pool.ts";
 import { createResourceHost } from "../../../src/pool/resources/host.ts";
-import { turn } from "../../support/fake-clock.ts";
 import { keptLog, loadHere } from "../../support/samples.ts";
 import { tryPool } from "../try-pool.ts";
 import type { Settings } from "./lines-out.ts";
@@ -60,9 +59,6 @@ export async function tryLines(
   return {
     ...tryPool(t, { ...shared, ...options }),
     ...{ server, host, tasks, shared, hostLines: lines },
-    until: async (isNow: () => boolean) => {
-      while (!isNow()) await turn();
-    },
     setUps: () => lines.filter(({ text }) => text === "sets up").length,
     /** What is known of a part. */
     problem: (part: string) => host.parts().find((each) => each.part === part)?.problem,
