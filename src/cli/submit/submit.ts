@@ -10,7 +10,7 @@ import { submitLines } from "./submit-lines.ts";
 
 /** The first interval between two polls of a job with --wait; later ones are longer. */
 const firstPollMs = 20;
-const longestLookMs = 500;
+const longestPollMs = 500;
 /** Marks `--json` without a value; no argument of a process can contain this character. */
 const bareJson = "\0";
 
@@ -88,7 +88,7 @@ async function submitAllLines(invocation: Invocation, file: string, isJson: bool
 }
 
 async function finalResult(client: MillpondClient, id: string): Promise<NonNullable<JobInfo["result"]>> {
-  for (let delayMs = firstPollMs; ; delayMs = Math.min(delayMs * 1.5, longestLookMs)) {
+  for (let delayMs = firstPollMs; ; delayMs = Math.min(delayMs * 1.5, longestPollMs)) {
     const { result } = await client.getJob(id);
     if (result !== undefined) return result;
     await systemClock.sleep(delayMs);
