@@ -5,7 +5,6 @@
 import type { DescMessage } from "@bufbuild/protobuf";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { type MillpondError, messageOf, StartError } from "../errors.ts";
-import type { RetryPolicy } from "../job/backoff.ts";
 import {
   answerTo,
   type Checkable,
@@ -18,35 +17,18 @@ import { createChecker, type CheckerParts } from "./checker/checker.ts";
 import { hookModules, type Sources } from "./module-hooks.ts";
 import { createResourceReader } from "./resources/definition.ts";
 import type { PoolResource } from "./resources/protocol.ts";
-import type { SchemaShape } from "./schema/schema.ts";
-import type { Surroundings } from "./tasks/definition.ts";
+import type { Surroundings, TaskReport } from "./tasks/definition.ts";
 import { type Ignored, readTaskFolder } from "./tasks/folder.ts";
 import { type FileReport, reportOf } from "./tasks/report.ts";
 import { createTypeReader } from "./tasks/types.ts";
 
-/** A valid task. */
-export type LoadedTask = {
-  readonly name: string;
-  readonly pool: string;
-  /** Empty: none. */
-  readonly description: string;
+/** A valid task. `timeoutMs` is the highest that a job may set, too. Tasks that share a resource may have copies of it. */
+export type LoadedTask = Omit<TaskReport, "types"> & {
   /** URL of the file that a worker thread imports. */
   readonly file: string;
   /** The message type it accepts; undefined: any JSON, bytes, or nothing. Compare types by name, because they are copies. */
   readonly input: DescMessage | undefined;
   readonly output: DescMessage | undefined;
-  /** Descriptions of its schemas, if it has schemas and not types. */
-  readonly inputShape: SchemaShape | undefined;
-  readonly outputShape: SchemaShape | undefined;
-  /** The result of the task's `settings`, as plain data. */
-  readonly settings: unknown;
-  /** Its resources. Tasks that share a resource may have copies of it. */
-  readonly resources: readonly PoolResource[];
-  readonly retry: RetryPolicy;
-  /** Bound on one attempt, and the highest that a job may set. */
-  readonly timeoutMs: number;
-  /** Whether its inputs must be checked by `TaskChecks`. */
-  readonly hasCheck: boolean;
 };
 
 /** Every task by name. Immutable: a reload creates a new map. */

@@ -26,7 +26,9 @@ export type TaskReport = {
   /** Its resources, each once. */
   readonly resources: readonly PoolResource[];
   readonly retry: RetryPolicy;
+  /** Bound on one attempt. */
   readonly timeoutMs: number;
+  /** Whether its inputs must be checked by `TaskChecks`. */
   readonly hasCheck: boolean;
 };
 
