@@ -90,18 +90,34 @@ function describe(option: AnyOption, source: string, given: unknown, issues: Iss
     const inside = (at: unknown, step: PropertyKey) =>
       typeof at === "string" ? at : (at as Record<PropertyKey, unknown> | undefined)?.[step]; // a list may be given as text
     const value = path.reduce<unknown>(inside, given);
-    if (path.length === 0)
-      return `${source} is ${unlessSecret(option.key, value)}: ${message} (default: ${option.default === null ? "none" : shown(option.default)})`;
+    if (path.length === 0) {
+      const why = (isMap(option.default) && yamlError(option.key, given)) || message;
+      return `${source} is ${unlessSecret(option.key, value)}: ${why} (default: ${option.default === null ? "none" : shown(option.default)})`;
+    }
     const place = [option.key, ...path].join(".");
     const where = source.startsWith(option.key) ? source.replace(option.key, place) : `${place} in ${source}`;
     return `${where} is ${value === undefined ? "missing" : unlessSecret(option.key, value)}: ${message}`;
   });
 }
 
+function isMap(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Why text given for a map is not YAML; undefined if it is, and for what is no text. The parser's reason may quote the text. */
+function yamlError(key: string, given: unknown): string | undefined {
+  const [error] = typeof given === "string" ? parseDocument(given).errors : [];
+  if (!error) return undefined;
+  return `must be YAML${isSecret(key) ? "" : `: ${error.message.split(":\n")[0]}`}`;
+}
+
 /** The value as a message shows it, unless this key, or one in this section, may hold a secret. */
 function unlessSecret(key: string, value: unknown): string {
-  const isSecret = secretKeys.some((secret) => secret === key || secret.startsWith(`${key}.`));
-  return isSecret ? "not shown here" : shown(value);
+  return isSecret(key) ? "not shown here" : shown(value);
+}
+
+function isSecret(key: string): boolean {
+  return secretKeys.some((secret) => secret === key || secret.startsWith(`${key}.`));
 }
 
 /** The file's settings by key. An empty section or setting counts as not given. */

@@ -223,6 +223,14 @@ suite("mistakes", () => {
     assert.equal(new Set(said).size, said.length, "and nothing is told twice");
   });
 
+  test("a flag or variable for a map that is not YAML is refused with the reason and the place", () => {
+    const found = mistakes({ env: { MILLPOND_TASKS: "{a: {}, a: {}}" }, flags: { "--pools": "{io: {" } });
+    assert.equal(found.length, 2, found.join("\n"));
+    const [pools, tasks] = found.toSorted() as [string, string];
+    assert.match(pools, /^--pools is "\{io: \{": must be YAML: .* at line 1, column 7 \(default: \{\}\)$/);
+    assert.match(tasks, /^MILLPOND_TASKS is .*: must be YAML: Map keys must be unique at line 1, column 9 /);
+  });
+
   test("a key given twice is refused", () => {
     assert.match(mistakes({ yaml: "grpc: {port: 1}\ngrpc: {port: 2}" })[0] as string, /unique/);
     assert.deepEqual(mistakes({ yaml: "grpc: {port: 1}\ngrpc.port: 2" }), [
@@ -278,6 +286,9 @@ suite("a setting that may hold a secret", () => {
     ]) {
       assert.deepEqual(mistakes({ env: { MILLPOND_ALERTS_WEBHOOK: webhook } }), [`MILLPOND_ALERTS_WEBHOOK ${wrong}`]);
     }
+    assert.deepEqual(mistakes({ env: { MILLPOND_RESOURCES: `{} ${secret}` } }), [
+      "MILLPOND_RESOURCES is not shown here: must be YAML (default: {})",
+    ]);
     assert.deepEqual(mistakes({ yaml: `alerts: https://${secret}` }), [
       'alerts in millpond.yaml is not shown here: must be a set of keys, such as "grpc: {port: 7717}"',
     ]);
