@@ -48,8 +48,8 @@ export function createLease(sql: Sql, tables: Tables) {
       taken.seqs.add(seq);
       taken.records.push(record);
       taken.bytes += record.length;
-      const next = toRunning({ ...job, pool, priority, runAt, expiresAt }, job.fence + 1, bytes);
-      taken.jobs.push({ ...next, ...heldSince(request) });
+      const next = toRunning(job, job.fence + 1, bytes);
+      taken.jobs.push({ ...next, pool, priority, runAt, expiresAt, ...heldSince(request) });
     }
   }
 

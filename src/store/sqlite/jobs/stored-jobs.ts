@@ -53,11 +53,29 @@ export function createStoredJobs(sql: Sql, names: Names, channels: Channels, his
         ([seq, submittedRunAt, 0, 0, 0, 0, null] as const)) as Cells<typeof rows.progressColumns>;
       const isOwn = id === null || isBound(row[rows.jobChecksumAt], head!, id);
       const isSubmitted = isOwn && areRight(row, 0, rows.jobColumns);
+      const columns = { client, pool, channel };
+      const owners = isSubmitted || id === null ? columns : ownersIn(id, head!, columns);
+      // in one piece: each job that is leased from the queue goes through here
       return {
-        ...{ seq, client, channel, pool, task, priority, submittedAt },
-        ...(isSubmitted || id === null ? {} : ownersIn(id, head!, { client, pool, channel })),
-        ...{ state: QUEUED, runAt, attempts, fence, crashes, redrives, startedAt, finishedAt: null, cursor: null },
-        ...{ expiresAt: redrives > 0 ? null : expiresAt, isCancelling: false, isOwn },
+        seq,
+        client: owners.client,
+        channel: owners.channel,
+        pool: owners.pool,
+        task,
+        priority,
+        submittedAt,
+        state: QUEUED,
+        runAt,
+        attempts,
+        fence,
+        crashes,
+        redrives,
+        startedAt,
+        finishedAt: null,
+        cursor: null,
+        expiresAt: redrives > 0 ? null : expiresAt,
+        isCancelling: false,
+        isOwn,
         isRight: isSubmitted && (!progress || areRight(progress, 0, rows.progressColumns)),
       };
     },
