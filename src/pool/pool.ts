@@ -217,7 +217,7 @@ export function createPool(options: PoolOptions): RetirablePool {
   async function outcome(slot: Slot): Promise<readonly Ended[]> {
     try {
       const all = (await send(slot)) as PackedOutcomes;
-      boots.worked();
+      boots.worked(slot.thread);
       return outcomes.ofChunk(slot, unpackOutcomes(all, slot.known), clock.exactNow());
     } catch (error) {
       ends.onDeath(slot, error);

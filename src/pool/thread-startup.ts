@@ -19,8 +19,8 @@ export type ThreadStartups = {
   ready(threadId: number): void;
   /** A thread that was ready fails through none of its jobs, and is about to end. */
   unfit(threadId: number, why: string): void;
-  /** A thread has finished a chunk. */
-  worked(): void;
+  /** The thread has finished a chunk. */
+  worked(threadId: number): void;
   /** The thread has ended for any reason; it may still be in the list of threads. */
   gone(threadId: number): void;
   /** Number of ready threads. */
@@ -29,7 +29,7 @@ export type ThreadStartups = {
   usable(): number;
   /** Whether the last started thread died or hung before it was ready. */
   isFailing(): boolean;
-  /** Whether `isFailing()` and no thread is ready, or the last ones were unfit and a pause is not over. */
+  /** Whether `isFailing()` and no thread is ready, or none that has finished a chunk while the pause after an unfit one lasts. */
   isBroken(): boolean;
   /** Whether a thread is starting. */
   isStarting(): boolean;
@@ -79,6 +79,8 @@ export function createThreadStartups({
   onMissing,
 }: ThreadStartupsParts): ThreadStartups {
   const booted = new Set<Worker>();
+  /** Those that have finished a chunk. */
+  const proven = new WeakSet<Worker>();
   const starts = new WeakMap<Worker, Start>();
   /** Consecutive deaths before readiness. */
   let deaths = 0;
@@ -180,7 +182,9 @@ export function createThreadStartups({
       const thread = find(threadId);
       if (thread) startOf(thread).why = why;
     },
-    worked() {
+    worked(threadId) {
+      const thread = find(threadId);
+      if (thread) proven.add(thread);
       if (isUnfit) recovered();
     },
     gone(threadId) {
@@ -201,7 +205,8 @@ export function createThreadStartups({
     working: () => booted.size,
     usable: () => threads().filter((thread) => booted.has(thread) || isStarting(thread)).length,
     isFailing: () => deaths > 0,
-    isBroken: () => deaths > 0 && (booted.size === 0 || (isUnfit && pauses > 0)),
+    isBroken: () =>
+      deaths > 0 && !(isUnfit && pauses > 0 ? [...booted].some((thread) => proven.has(thread)) : booted.size > 0),
     isStarting: () => threads().some(isStarting),
     isPausing: () => pauses > 0,
     async stop() {

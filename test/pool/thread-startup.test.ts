@@ -4,7 +4,10 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test, type TestContext } from "node:test";
+import type { Worker } from "node:worker_threads";
+import { createThreadStartups } from "../../src/pool/thread-startup.ts";
 import { createFakeClock, type FakeClock, turn } from "../support/fake-clock.ts";
+import { keptLog } from "../support/samples.ts";
 import { allTasks, job, loadsTask, shown, type Tried, tryPool } from "./try-pool.ts";
 
 /** What tasks/boots.ts does in every thread that starts until the test ends. Threads copy the environment. */
@@ -232,4 +235,24 @@ describe("a thread that is ready and fails at its first job, as where a task's f
     assert.equal(await persist(tried, clock), `succeeded json "booted"`);
     assert.deepEqual([times(startsAgain), pool.canRun()], [1, true]);
   });
+});
+
+test("a thread that fails at its first job breaks no pool with another that has finished a chunk", async () => {
+  const clock = createFakeClock();
+  const ready = [1, 2, 3].map((threadId) => ({ threadId }) as Worker);
+  const startups = createThreadStartups({
+    ...{ name: "cpu", clock, log: keptLog().log, loadMs: 1000, threads: () => ready },
+    ...{ onGivenUp() {}, onMissing() {} },
+  });
+  for (const { threadId } of ready) startups.ready(threadId);
+  const fail = (threadId: number) => {
+    startups.unfit(threadId, "it fails by none of its jobs");
+    startups.gone(threadId);
+  };
+  fail(1);
+  assert.equal(startups.isBroken(), true, "the others may fail at their first job, too");
+  startups.worked(2);
+  fail(1);
+  fail(3);
+  assert.deepEqual([startups.isBroken(), startups.working()], [false, 1]);
 });
