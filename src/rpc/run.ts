@@ -143,11 +143,11 @@ async function whenFinal(
  * any other job would run once for the failed call and once for its repetition.
  */
 function endsJob(call: CallContext, now: number, isRepeatable: boolean): boolean {
-  return call.signal.aborted ? !isPast(call, now + timerSlackMs) : !isRepeatable;
+  return call.signal.aborted ? !isPast(call, now) : !isRepeatable;
 }
 
-function isPast({ deadlineAt }: CallContext, now: number): boolean {
-  return deadlineAt !== null && deadlineAt <= now;
+function isPast({ deadlineAt, signal }: CallContext, now: number): boolean {
+  return deadlineAt !== null && deadlineAt <= (signal.aborted ? now + timerSlackMs : now);
 }
 
 function endOf(call: CallContext, now: number): MillpondError {

@@ -57,6 +57,19 @@ test("Run answers within a poll of the end of its job, also when the store was a
   assert.equal(result?.state, State.SUCCEEDED);
 });
 
+test("a Run whose timer fires a moment before its deadline has reached it, and its job expires", async (t) => {
+  const { parts, clock } = await open(t);
+  const ends = new AbortController();
+  const deadlineAt = clock.now() + 1_000;
+  const answer = refusalOf(
+    run(parts, create(RunRequestSchema, { job: { task: "echo" } }), { ...call, deadlineAt, signal: ends.signal }),
+  );
+  await pass(clock, 900);
+  clock.advance(99);
+  ends.abort();
+  assert.equal((await answer).reason, "deadline_exceeded");
+});
+
 test("WatchJob shows every state that lasts for a poll, in order, also when the store was away meanwhile", async (t) => {
   const { parts, engine, pool, clock, lose } = await open(t);
   const [admitted] = await engine.admission.admit("ada", [draft()]);
