@@ -6,6 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
 
 const source = new URL("main.ts", import.meta.url);
 const built = new URL("../dist/src/main.js", import.meta.url);
@@ -16,10 +17,12 @@ const isNewEnough = major > 24 || (major === 24 && minor >= 15);
 const isClone = existsSync(source);
 
 /**
- * V8 obeys these on the command line only. With the first, what ended threads had goes back to the system; with the second,
- * the young generation of a busy server takes 100 MiB less, at no cost of speed.
+ * V8 obeys these on the command line only. With the first, what ended threads had goes back to the system. The second bounds
+ * the young generation of the main thread, through which the jobs of all clients pass: 8 costs 5 % more CPU time.
  */
-const memoryFlags = ["--no-memory-pool-share-memory-on-teardown", "--max-semi-space-size=8"];
+const memoryFlags = ["--no-memory-pool-share-memory-on-teardown", "--max-semi-space-size=16"];
+/** The same bound for the threads that start from now on, which hold few objects for long. */
+const threadFlag = "--max-semi-space-size=8";
 
 /** Runs the command in this process again, with the flags: the process id stays. Returns where that is not possible. */
 function startWithMemoryFlags() {
@@ -34,6 +37,7 @@ function startWithMemoryFlags() {
 
 if (isNewEnough) {
   if (process.argv[2] === "serve") startWithMemoryFlags();
+  if (process.execArgv.includes(memoryFlags[1])) setFlagsFromString(threadFlag);
   // In this process, so that a signal to the command reaches the server itself.
   await import((isClone ? source : built).href);
 } else if (isClone) {

@@ -26,7 +26,24 @@ test("a server has the flags that keep its memory small, in the process that was
   const { pid, stdout } = millpond(t, { "src/main.ts": main }, process.versions.node, ["serve", "--json"]);
   const [ran, options = "", given] = stdout.split("|");
   assert.deepEqual([Number(ran), given], [pid, "serve,--json"]);
-  assert.match(options, /^--no-memory-pool-share-memory-on-teardown --max-semi-space-size=8 --import .*claim\.mjs$/);
+  assert.match(options, /^--no-memory-pool-share-memory-on-teardown --max-semi-space-size=16 --import .*claim\.mjs$/);
+});
+
+test("the young generation of a server's threads grows to half of its main thread's", (t) => {
+  const main = `
+    import { getHeapSpaceStatistics } from "node:v8";
+    import { isMainThread, Worker } from "node:worker_threads";
+    const kept = [];
+    let most = 0;
+    for (let made = 0; made < 6e6; made += 1) {
+      kept[made % 20_000] = { made, again: [made] };
+      if (made % 20_000 !== 0) continue;
+      most = Math.max(most, getHeapSpaceStatistics().find((each) => each.space_name === "new_space").space_size);
+    }
+    process.stdout.write((isMainThread ? "main " : "thread ") + most / 2 ** 20 + " ");
+    if (isMainThread) new Worker(new URL(import.meta.url));`;
+  const { stdout } = millpond(t, { "src/main.ts": main }, process.versions.node, ["serve"]);
+  assert.equal(stdout, "main 32 thread 16 ");
 });
 
 test("a server keeps the size of the young generation that NODE_OPTIONS says", (t) => {
