@@ -71,7 +71,9 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 
-/** Describes the file ${proto}.proto. */
+/**
+ * Describes the file ${proto}.proto.
+ */
 export const ${file}: GenFile = /*@__PURE__*/
   fileDesc("${descriptorOf(names)}");
 
@@ -102,7 +104,9 @@ export const ${names.type}InputSchema: GenMessage<${names.type}Input> = /*@__PUR
  * @generated from message ${packageOf(names)}.${names.type}Output
  */
 export type ${names.type}Output = Message<"${packageOf(names)}.${names.type}Output"> & {
-  /** @generated from field: string greeting = 1; */
+  /**
+   * @generated from field: string greeting = 1;
+   */
   greeting: string;
 };
 
