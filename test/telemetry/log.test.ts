@@ -19,8 +19,11 @@ function fileIn(t: TestContext): string {
 function logInto(t: TestContext, options: Partial<LogOptions> = {}) {
   const path = fileIn(t);
   const fd = openSync(path, "w");
-  t.after(() => closeSync(fd));
   const log = createLog({ level: "info", ...options, fd });
+  t.after(async () => {
+    await log.written(); // a line written later would end up in the file that gets this descriptor next
+    closeSync(fd);
+  });
   const lines = async () => {
     await log.written();
     return readFileSync(path, "utf8").trimEnd().split("\n");
