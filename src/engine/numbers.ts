@@ -49,7 +49,7 @@ export type NumbersParts = {
   readonly store: Pick<Store, "counts" | "oldest" | "eligible" | "size">;
   readonly backlog: Pick<Backlog, "queued" | "limit">;
   readonly clock: Clock;
-  /** Jobs of a pool that run, or have ended and that is not written yet. */
+  /** Jobs of a pool that run, and those that have ended but are not settled in the store yet. */
   readonly running: (pool: string) => number;
   readonly pools: readonly EnginePool[];
   /** What operators changed of a pool. */
@@ -57,7 +57,7 @@ export type NumbersParts = {
   readonly decisions: Autoscaler["decisions"];
 };
 
-/** Counting takes time by what is counted: a number from so many on is given again for `reusedMs`. */
+/** Counting costs time for each row: a count of at least `large` is reused for `reusedMs`. */
 const large = 1_000;
 const reusedMs = 1_000;
 

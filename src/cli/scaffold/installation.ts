@@ -18,7 +18,7 @@ const ownFolder = dirname(findPackageJSON(import.meta.url) as string);
 
 /**
  * The source of this copy: a registry, a packed file, or a clone. Only a copy from a registry is required by version:
- * otherwise a package of this name in the registry may belong to somebody else.
+ * a package of this name in the registry may be someone else's.
  */
 export type Origin =
   | { readonly kind: "registry"; readonly version: string }
