@@ -17,10 +17,12 @@ suite("permits", () => {
     const lane = async (own: typeof pool) => {
       for (let count = 0; count < 50; count += 1) outcomes.push(...(await own.run([job("line", count)])).map(shown));
     };
+    const begunMs = performance.now();
     await Promise.all([pool, pool, other.pool, other.pool].map(lane));
+    const slices = (performance.now() - begunMs) / 250; // a permit stays with its thread for 250 ms at least
     assert.equal(outcomes.filter((each) => each.startsWith("succeeded")).length, 200);
     assert.equal(server.counts.mostOpen, 2);
-    assert.ok(server.counts.opened < 150, `a connection carries many jobs: ${server.counts.opened}`);
+    assert.ok(server.counts.opened <= 2 * (slices + 1), `${server.counts.opened} opened in ${slices} slices`);
   });
 
   test("those of a thread that exits, or is ended, go back", async (t) => {
