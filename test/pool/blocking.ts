@@ -5,7 +5,7 @@ import { appendFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { turn } from "../support/fake-clock.ts";
+import { until } from "../support/until.ts";
 
 /** A folder for tasks/blocks.ts. */
 export async function blocking(t: TestContext) {
@@ -16,9 +16,7 @@ export async function blocking(t: TestContext) {
   return {
     folder,
     /** Resolves once the thread is inside the call. */
-    async blocked() {
-      while (!existsSync(join(folder, "mark"))) await turn();
-    },
+    blocked: () => until(() => existsSync(join(folder, "mark"))),
     letGo: () => appendFile(pipe, "\n"),
   };
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
 import type { Lease } from "../../src/job/job.ts";
 import { childSpanId, attemptSpanId } from "../../src/job/trace.ts";
-import { createFakeClock, turn } from "../support/fake-clock.ts";
+import { createFakeClock } from "../support/fake-clock.ts";
 import { until } from "../support/until.ts";
 import { blocking } from "./blocking.ts";
 import { job, shown, tryPool, type TryOptions } from "./try-pool.ts";
@@ -241,7 +241,7 @@ describe("a job that blocks its thread for longer than the grace", () => {
     const { pool, outcomes, events } = await open(t, [neighbour], { graceMs });
     const culprit = job("shares", "spin");
     const blocked = pool.run([culprit]);
-    while (!events.some(({ event }) => event.kind === "log" && event.text === "spins")) await turn();
+    await until(() => events.some(({ event }) => event.kind === "log" && event.text === "spins"));
     pool.cancel(neighbour.seq);
     assert.deepEqual((await blocked).map(shown), ["failed worker_blocked"]);
     assert.deepEqual(await outcomes(), ["cancelled"]);

@@ -6,6 +6,7 @@ import { createSignal } from "../../src/lifecycle.ts";
 import type { AttemptEvent, Ended, Pool } from "../../src/pool/port.ts";
 import type { Bounds } from "../../src/pool/size.ts";
 import { type FakeClock, turn } from "../support/fake-clock.ts";
+import { until } from "../support/until.ts";
 import { job, shown } from "./try-pool.ts";
 
 /** Parts of the port that a pool need not have. */
@@ -35,7 +36,7 @@ const lateMs = 40;
 
 async function untilWorkers(pool: Pool, clock: FakeClock, count: number): Promise<void> {
   clock.advance(shortIdleMs);
-  while (pool.workers() !== count) await turn();
+  await until(() => pool.workers() === count);
 }
 
 /** Runs jobs, and keeps what the pool reports of them. */

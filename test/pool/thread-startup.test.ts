@@ -6,8 +6,9 @@ import { join } from "node:path";
 import { describe, test, type TestContext } from "node:test";
 import type { Worker } from "node:worker_threads";
 import { createThreadStartups } from "../../src/pool/thread-startup.ts";
-import { createFakeClock, type FakeClock, turn } from "../support/fake-clock.ts";
+import { createFakeClock, type FakeClock } from "../support/fake-clock.ts";
 import { keptLog } from "../support/samples.ts";
+import { until } from "../support/until.ts";
 import { allTasks, job, loadsTask, shown, type Tried, tryPool } from "./try-pool.ts";
 
 /** What tasks/boots.ts does in every thread that starts until the test ends. Threads copy the environment. */
@@ -110,7 +111,7 @@ describe("a thread that dies before it is ready", () => {
     assert.equal(await persist(tried, clock), "released");
     assert.equal(pool.canRun(), false);
     await mend(tried, clock);
-    while (pool.workers() > 0) await turn();
+    await until(() => pool.workers() === 0);
     assert.deepEqual([pool.canRun(), pool.free()], [true, 2]);
     assert.equal(await persist(tried, clock), `succeeded json "booted"`);
   });
@@ -221,7 +222,7 @@ describe("a thread that is ready and fails at its first job, as where a task's f
       assert.equal(shown(ended), "released");
       await heard(cannotStart, deaths);
       assert.deepEqual([pool.canRun(), pool.free()], [false, 0]);
-      while (pool.threads().length === 0) await turn(); // one more starts at once, and gets no job before the pause is over
+      await until(() => pool.threads().length > 0); // one more starts at once, and gets no job before the pause is over
       const pauseMs = 100 * 2 ** (deaths - 1);
       clock.advance(pauseMs - 1);
       assert.equal(pool.free(), 0);

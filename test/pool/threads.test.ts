@@ -1,7 +1,7 @@
 /** What docs/tasks/threads.md says of globals and child processes. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { turn } from "../support/fake-clock.ts";
+import { until } from "../support/until.ts";
 import { job, shown, tryPool } from "./try-pool.ts";
 
 function isAlive(pid: number): boolean {
@@ -34,12 +34,12 @@ test("a child process that was given ctx.signal ends with the attempt", async (t
   const { pool, events } = tryPool(t);
   const lease = job("keeps", "childWithSignal");
   const running = pool.run([lease]);
-  while (events.length === 0) await turn();
+  await until(() => events.length > 0);
   const [{ event: line } = assert.fail()] = events;
   assert.ok(line.kind === "log");
   const { pid } = line.fields as { pid: number };
   assert.ok(isAlive(pid));
   pool.cancel(lease.seq);
   assert.deepEqual((await running).map(shown), ["cancelled"]);
-  while (isAlive(pid)) await turn();
+  await until(() => !isAlive(pid));
 });

@@ -47,8 +47,8 @@ export async function busy(pid: number): Promise<void> {
   });
 }
 
-export async function gone(pid: number): Promise<void> {
-  while (cpuTicks(pid) !== undefined) await new Promise(setImmediate);
+export function gone(pid: number): Promise<void> {
+  return until(() => cpuTicks(pid) === undefined);
 }
 
 /** Hundredths of a second of CPU that a process has used; undefined when it has ended. */

@@ -5,6 +5,7 @@ import { startFakeServer } from "../../clients/typescript/fake-server.ts";
 import { runHere } from "../here.ts";
 import { assertRestored, runAtTerminal, withoutTerminal } from "../pseudo-terminal.ts";
 import { mainFile, outputOf } from "../run.ts";
+import { until } from "../../support/until.ts";
 
 /** A server that sends one snapshot to each watch. */
 async function startServer(t: TestContext) {
@@ -146,7 +147,7 @@ suite("top in a pipe", () => {
   test("goes on over a lost connection, and ends after --count snapshots", async (t) => {
     const server = await startServer(t);
     const running = runHere(["top", "--json", "--count", "2", "--interval", "100", "--address", server.address]);
-    while (server.streams.size === 0) await new Promise(setImmediate);
+    await until(() => server.streams.size > 0);
     await server.restart();
     assert.equal(outputOf(await running).split("\n").length, 2);
   });

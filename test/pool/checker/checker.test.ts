@@ -5,7 +5,6 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test, type TestContext } from "node:test";
-import { setImmediate } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import type { MillpondError } from "../../../src/errors.ts";
 import type { JsonValue } from "../../../src/job/job.ts";
@@ -13,6 +12,7 @@ import { createChecker, maxBytes, maxClientBytes } from "../../../src/pool/check
 import type { CheckCall, CheckInput } from "../../../src/pool/checker/checks.ts";
 import { createFakeClock } from "../../support/fake-clock.ts";
 import { keptLog } from "../../support/samples.ts";
+import { until } from "../../support/until.ts";
 
 const checkMs = 1_000;
 
@@ -71,7 +71,7 @@ async function tryChecker(t: TestContext) {
     checked: () => readFileSync(join(folder, "list"), "utf8").trim().split(" "),
     /** Until the check that says so has begun and has had its time. */
     async timeUp(begun: string) {
-      while (!existsSync(begun)) await setImmediate();
+      await until(() => existsSync(begun));
       for (let look = 0; look < 6; look += 1) clock.advance(checkMs / 4);
     },
   };
@@ -166,7 +166,7 @@ suite("checks of users' tasks run in a thread of their own", () => {
   test("a stop refuses what waits and ends a thread that loops", async (t) => {
     const { checker, check, begun } = await tryChecker(t);
     const waits = check({ do: "loop", begun }, { do: "pass" });
-    while (!existsSync(begun)) await setImmediate();
+    await until(() => existsSync(begun));
     await checker.stop();
     assert.deepEqual(await waits, ["check_unavailable", "check_unavailable"]);
     assert.deepEqual(await check({ do: "pass" }), ["check_unavailable"]);

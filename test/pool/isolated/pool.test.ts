@@ -9,6 +9,7 @@ import type { Sources } from "../../../src/pool/module-hooks.ts";
 import type { AttemptEvent } from "../../../src/pool/port.ts";
 import { createFakeClock, turn } from "../../support/fake-clock.ts";
 import { keptLog, noResources } from "../../support/samples.ts";
+import { until } from "../../support/until.ts";
 import { allTasks, collecting, job, maxOutputBytes, shown } from "../try-pool.ts";
 
 /** A pool whose processes end with the test. */
@@ -32,11 +33,8 @@ function tryIsolated(t: TestContext, options: Partial<IsolatedPoolOptions> = {})
   });
   t.after(() => bare.destroy());
   const pool = collecting(bare, { onEvent: (_, event) => void events.push(event) });
-  const until = async (isNow: () => boolean) => {
-    while (!isNow()) await turn();
-  };
   return {
-    ...{ pool, lines, events, until },
+    ...{ pool, lines, events },
     run: async (lease: Lease) => (await pool.run([lease]))[0]!,
     /** Resolves with the process in which the only job of task `names` runs. */
     async pidOf() {
@@ -67,7 +65,7 @@ suite("a job in a process of its own", () => {
   });
 
   test("ends as it does in any pool, with its settings, its log and its progress, and its process with it", async (t) => {
-    const { pool, run, events, lines, until } = tryIsolated(t);
+    const { pool, run, events, lines } = tryIsolated(t);
     const lease = job("names", "end");
     const { outcome } = await run(lease);
     assert.equal(outcome.kind, "succeeded");
@@ -84,7 +82,7 @@ suite("a job in a process of its own", () => {
   });
 
   test("hands in the spans of its task, also when its worker is ended", async (t) => {
-    const { pool, run, lines, until } = tryIsolated(t, { isTraced: true, graceMs: 50 });
+    const { pool, run, lines } = tryIsolated(t, { isTraced: true, graceMs: 50 });
     const ended = await run(job("traces", "throws"));
     assert.deepEqual(
       ended.spans?.map(({ name, error }) => [name, error]),
@@ -116,7 +114,7 @@ suite("a job in a process of its own", () => {
 
   test("is not blamed before the server has outlived the process by a second: one kill may be meant for both", async (t) => {
     const clock = createFakeClock();
-    const { pool, run, until } = tryIsolated(t, { clock });
+    const { pool, run } = tryIsolated(t, { clock });
     let isBlamed = false;
     const ended = run(job("kills", "SIGKILL")).finally(() => {
       isBlamed = true;
@@ -198,7 +196,7 @@ suite("a job in a process of its own", () => {
     const clock = createFakeClock();
     process.env["MILLPOND_TEST_BOOT"] = "hangs";
     t.after(() => delete process.env["MILLPOND_TEST_BOOT"]);
-    const { pool, run, until, lines } = tryIsolated(t, { clock });
+    const { pool, run, lines } = tryIsolated(t, { clock });
     const lease = job("boots", null);
     const ended = run(lease);
     await until(() => pool.workers() === 1);
@@ -217,7 +215,7 @@ suite("a job in a process of its own", () => {
 
   test("whose process ends before its task is loaded has failed, once the server has outlived that by a second", async (t) => {
     const clock = createFakeClock();
-    const { pool, run, until, lines } = tryIsolated(t, { clock });
+    const { pool, run, lines } = tryIsolated(t, { clock });
     const ended = run(job("names", "end"));
     process.kill(lines.find(({ text }) => text.startsWith("a suspect runs"))!.fields["pid"] as number, "SIGKILL");
     await until(() => pool.workers() === 0);
@@ -243,10 +241,10 @@ suite("a job in a process of its own", () => {
     assert.equal(shown(await tryIsolated(t).run(job("boots", null))), "failed task_not_started");
   });
 
-  test("leaves no process behind when its first message cannot be sent", { timeout: 60_000 }, async ({ signal }) => {
+  test("leaves no process behind when its first message cannot be sent", async () => {
     const settings = { tasks: [{ settings: () => "no data" }] } as unknown as ProcessSettings;
     assert.throws(() => startOwnProcess(settings, () => {}), /could not be cloned/);
-    while (!signal.aborted && process.getActiveResourcesInfo().includes("ProcessWrap")) await turn();
+    await until(() => !process.getActiveResourcesInfo().includes("ProcessWrap"));
   });
 
   test("says how far it is", async (t) => {

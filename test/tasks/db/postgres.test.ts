@@ -8,6 +8,7 @@ import { openPostgres } from "../../../src/tasks/db/postgres/connection.ts";
 import type { PostgresLocation } from "../../../src/tasks/db/settings.ts";
 import type { DatabaseConnection, Work } from "../../../src/tasks/db/work.ts";
 import { type Postgres, startPostgres, withoutPostgres } from "../../support/postgres.ts";
+import { until } from "../../support/until.ts";
 import { workOf } from "./work.ts";
 
 const never = new AbortController().signal;
@@ -55,9 +56,7 @@ suite("a connection to PostgreSQL", { skip: withoutPostgres }, () => {
     return rows[0]?.n ?? 0;
   }
 
-  async function untilSessions(where: string): Promise<void> {
-    while ((await sessions(where)) === 0) await new Promise(setImmediate);
-  }
+  const untilSessions = (where: string) => until(async () => (await sessions(where)) > 0);
 
   for (const [sql, value] of [
     ["9007199254740991::int8", 9007199254740991],

@@ -15,6 +15,7 @@ import type { FromProcess } from "../../../src/tasks/db/sqlite/protocol.ts";
 import type { Work } from "../../../src/tasks/db/work.ts";
 import { cpuTicks, gone, nextChild } from "../slow-resize.ts";
 import { endless, workOf } from "./work.ts";
+import { until } from "../../support/until.ts";
 
 const never = new AbortController().signal;
 const connectMs = 60_000;
@@ -279,5 +280,5 @@ const parentFile = fileURLToPath(new URL("./endless-parent.ts", import.meta.url)
 /** Resolves when the process has worked for a while. */
 async function busy(pid: number): Promise<void> {
   const before = cpuTicks(pid) ?? 0;
-  while ((cpuTicks(pid) ?? Number.POSITIVE_INFINITY) < before + 20) await new Promise(setImmediate);
+  await until(() => (cpuTicks(pid) ?? Number.POSITIVE_INFINITY) >= before + 20);
 }
