@@ -96,6 +96,22 @@ export function msUntil(machineAt: number): number {
   return machineAt - Date.now();
 }
 
+/**
+ * Like `clock.after`, but counts a standstill of this process (SIGSTOP, a suspended machine) as a quarter of `delayMs` at
+ * most. For bounds on what others may take, so that none of them is blamed for a standstill of ours.
+ */
+export function afterRunning(clock: Clock, delayMs: number, action: () => void): () => void {
+  let quartersLeft = 4;
+  const startQuarter = () => clock.after(delayMs / 4, endQuarter);
+  const endQuarter = () => {
+    quartersLeft -= 1;
+    if (quartersLeft === 0) action();
+    else cancel = startQuarter();
+  };
+  let cancel = startQuarter();
+  return () => cancel();
+}
+
 /** Resolves after `delayMs`, or when the signal aborts; `signal.aborted` tells which. */
 export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

@@ -18,7 +18,7 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import type { Message, Registry } from "@bufbuild/protobuf";
-import type { Clock } from "../clock.ts";
+import { afterRunning, type Clock } from "../clock.ts";
 import { MillpondError, messageOf, refusal } from "../errors.ts";
 import type { Log } from "../log.ts";
 import {
@@ -235,7 +235,7 @@ function stream(implement: AnyStream, options: ConnectOptions) {
     try {
       for await (const response of implement(messageOfCall(context), contextOf(context, options))) {
         // Connect requests the next response once this one is written
-        const cancel = clock.after(limits.slowReaderMs, cut);
+        const cancel = afterRunning(clock, limits.slowReaderMs, cut);
         try {
           yield response;
         } finally {

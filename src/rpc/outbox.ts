@@ -1,5 +1,5 @@
 /** A queue of items to send on a stream: several writers, and one reader that takes one item at a time. */
-import type { Clock } from "../clock.ts";
+import { afterRunning, type Clock } from "../clock.ts";
 
 export type Outbox<T> = AsyncIterableIterator<T> & {
   /**
@@ -37,7 +37,7 @@ export function createOutbox<T>({ clock, signal, stallMs, stalled, onClose }: Ou
 
   function watchStall(): void {
     stopStallTimer();
-    stopStallTimer = waiting.length > 0 ? clock.after(stallMs, () => fail(stalled())) : () => {};
+    stopStallTimer = waiting.length > 0 ? afterRunning(clock, stallMs, () => fail(stalled())) : () => {};
   }
 
   function close(): void {

@@ -1,5 +1,5 @@
 /** Writes to a transport with an unbounded buffer, no faster than the other side reads. */
-import type { Clock } from "../clock.ts";
+import { afterRunning, type Clock } from "../clock.ts";
 import { createChange } from "./change.ts";
 
 export type Writer = {
@@ -32,7 +32,7 @@ export function createWriter({ clock, gone, write, stallMs, onStalled }: WriterO
 
   async function waitFor(bytes: number): Promise<void> {
     while (unwritten > bytes && !gone.aborted) {
-      const cancel = clock.after(stallMs, onStalled);
+      const cancel = afterRunning(clock, stallMs, onStalled);
       await change.next();
       cancel();
     }

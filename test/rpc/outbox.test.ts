@@ -194,6 +194,15 @@ describe("a reader that takes nothing", () => {
     assert.equal((await readAll(reader)).error?.message, "stalled");
   });
 
+  test("has not when it was the server that stood still", async () => {
+    const { outbox, reader, clock, closed } = open();
+    void outbox.push(1);
+    clock.standStill(60_000);
+    clock.advance(0);
+    assert.equal(closed(), 0);
+    assert.equal((await reader.next()).value, 1);
+  });
+
   test("has not while nothing waits", async () => {
     const { outbox, reader, clock, closed } = open();
     void outbox.push(1);

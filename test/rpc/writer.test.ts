@@ -58,6 +58,16 @@ test("the end waits until everything is written, or the other side is gone", asy
   assert.ok(await isSettled(over));
 });
 
+test("a standstill of the server itself is not taken for one of the other side", async () => {
+  const { clock, waiting, writer, stalls } = open();
+  const written = writer.write(Buffer.alloc(100_000));
+  clock.standStill(60_000);
+  clock.advance(0);
+  waiting.shift()?.();
+  await written;
+  assert.equal(stalls(), 0);
+});
+
 test("when nothing is written for long enough the other side is cut; what is slow and moves is not", async () => {
   const { clock, waiting, writer, stalls } = open();
   for (let count = 0; count < 5; count += 1) void writer.write(Buffer.alloc(100_000));
