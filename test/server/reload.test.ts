@@ -55,9 +55,12 @@ suite("serve --watch", () => {
   const counts = { reloaded: 0, faulty: 0 };
 
   const path = (name: string) => join(folder, "tasks", name);
+  /** In one step: of a file that is written in place, the server may find the empty one first. */
   async function write(name: string, text: string): Promise<void> {
     await mkdir(dirname(path(name)), { recursive: true });
-    await writeFile(path(name), text);
+    const written = join(folder, "written");
+    await writeFile(written, text);
+    await rename(written, path(name));
   }
   /** What the server says once the change is made. */
   async function said(event: keyof typeof counts, change: Promise<unknown>) {
