@@ -4,6 +4,7 @@
  */
 import type { PoolCode } from "./port.ts";
 import type { RetirablePool, ThreadPool } from "./pool.ts";
+import type { Bounds } from "./size.ts";
 
 export type ReloadablePool = ThreadPool & {
   /** Runs jobs on this code from now on. Running attempts continue on theirs; jobs that have not started are released. */
@@ -16,8 +17,11 @@ type Generation = {
   chunks: number;
 };
 
+/** Creates a pool with these bounds, or the configured ones. */
+type Make = (code: PoolCode, bounds?: Bounds) => RetirablePool;
+
 /** While older threads end, there are more threads than the target, but no more than the target run jobs. */
-export function createReloadablePool(make: (code: PoolCode) => RetirablePool, first: PoolCode): ReloadablePool {
+export function createReloadablePool(make: Make, first: PoolCode): ReloadablePool {
   let newest: Generation = { pool: make(first), chunks: 0 };
   const older = new Set<Generation>();
   const ending = new Set<Promise<void>>();
@@ -81,8 +85,7 @@ export function createReloadablePool(make: (code: PoolCode) => RetirablePool, fi
     reload(code) {
       if (isStopping) return;
       const former = newest;
-      newest = { pool: make(code), chunks: 0 };
-      newest.pool.resize(former.pool.bounds());
+      newest = { pool: make(code, former.pool.bounds()), chunks: 0 };
       newest.pool.setTarget(former.pool.target());
       older.add(former);
       former.pool.retire();

@@ -21,7 +21,7 @@ export type Slot = {
   readonly flags: Flags;
   /** Undefined: spans are not recorded. */
   readonly spanLog: SpanLog | undefined;
-  /** The leases of the current or last chunk: a job's events may arrive after its end. */
+  /** The leases of the current or last chunk, those of the last without records: a job's events may arrive after its end. */
   leases: readonly Lease[];
   callbacks: RunCallbacks;
   /** Number of the current or last chunk. */
@@ -132,6 +132,7 @@ export function createSlots({ size, concurrency, isTraced = false }: SlotsParts)
     },
     release(slot) {
       busy.delete(slot);
+      slot.leases = slot.leases.map(withoutRecord);
       if (!quarantined.has(slot)) idle.push(slot);
     },
     quarantine(slot) {
@@ -141,6 +142,13 @@ export function createSlots({ size, concurrency, isTraced = false }: SlotsParts)
       };
     },
   };
+}
+
+const noRecord = new Uint8Array();
+
+/** A record is a view of everything that its lease call brought, which an idle slot would keep in memory. */
+function withoutRecord(lease: Lease): Lease {
+  return { ...lease, record: noRecord };
 }
 
 function newSlot(index: number, flags: Flags, spanLog: SpanLog | undefined): Slot {

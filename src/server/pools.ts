@@ -42,9 +42,11 @@ export function createPools({ config, loaded, ...shared }: ServerPoolsParts): Se
       outputBounds: { maxBytes: config.limits.messageBytes - messageSlackBytes, maxValues: config.limits.values },
     };
     const code = () => codeOf(name, loaded());
-    const size = { minWorkers, maxWorkers, concurrency, idleMs: config.autoscale.idleMs };
-    const make = (given: PoolCode) =>
-      createPool({ ...options, ...size, ...given, isProbing: hasProbes(given, config) });
+    const make = (given: PoolCode, { min, max } = { min: minWorkers, max: maxWorkers }) =>
+      createPool({
+        ...{ ...options, ...given, isProbing: hasProbes(given, config) },
+        ...{ minWorkers: min, maxWorkers: max, concurrency, idleMs: config.autoscale.idleMs },
+      });
     if (config.watch) {
       const pool = createReloadablePool(make, code());
       pools.push(pool);

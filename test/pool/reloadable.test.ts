@@ -3,7 +3,9 @@ import { once } from "node:events";
 import { suite, test, type TestContext } from "node:test";
 import type { Lease } from "../../src/job/job.ts";
 import { createSignal } from "../../src/lifecycle.ts";
+import type { PoolCode } from "../../src/pool/port.ts";
 import { createReloadablePool } from "../../src/pool/reloadable.ts";
+import type { Bounds } from "../../src/pool/size.ts";
 import { turn } from "../support/fake-clock.ts";
 import { allTasks, collecting, job, shown, tryPool, type Tried, type TryOptions } from "./try-pool.ts";
 
@@ -12,8 +14,9 @@ const code = { tasks: allTasks, sources: null };
 /** A pool of real threads; `generations` has what each set of tasks runs on, the oldest first. */
 function open(t: TestContext, maxWorkers: number, options: TryOptions = {}) {
   const generations: Tried[] = [];
-  const make = () => {
-    const tried = tryPool(t, { maxWorkers, ...options });
+  const make = (_: PoolCode, bounds?: Bounds) => {
+    const size = bounds && { minWorkers: bounds.min, maxWorkers: bounds.max };
+    const tried = tryPool(t, { maxWorkers, ...options, ...size });
     generations.push(tried);
     return tried.bare;
   };
@@ -88,6 +91,15 @@ suite("when the tasks of a pool are reloaded", () => {
     assert.deepEqual(released, [behind]);
     for (const { seq } of [first, second]) pool.cancel(seq);
     assert.deepEqual((await Promise.all(chunks)).flat().map(shown), [`succeeded json "done"`, `succeeded json "done"`]);
+  });
+
+  test("a pool that was resized keeps its bounds, and starts no thread beyond them", async (t) => {
+    const { pool, generations } = open(t, 3, { minWorkers: 3 });
+    pool.resize({ min: 0, max: 2 });
+    pool.setTarget(1);
+    pool.reload(code);
+    assert.equal(generations[1]!.bare.workers(), 0);
+    assert.deepEqual([pool.bounds(), pool.target()], [{ min: 0, max: 2 }, 1]);
   });
 
   test("idle threads end at once, and those that run are ended with the pool", async (t) => {

@@ -22,3 +22,15 @@ test("the largest pool that may be configured has a slot for each job at once, a
     assert.deepEqual([takeAll(), slots.free()], [workers * concurrency, 0]);
   }
 });
+
+test("a slot whose chunk has ended still names its jobs, and keeps nothing of their records in memory", () => {
+  const slots = createSlots({ size: createPoolSize({ min: 0, max: 1 }), concurrency: 1 });
+  const lease = { ...newLease(), record: new Uint8Array(1024) };
+  const slot = slots.take([lease], { onEnded() {} }, 0)!;
+  assert.equal(slot.leases[0], lease);
+  slots.release(slot);
+  const kept = slots.leaseOf(lease);
+  assert.deepEqual(kept, { ...lease, record: new Uint8Array() });
+  assert.equal(kept?.record.buffer.byteLength, 0);
+  assert.equal(lease.record.length, 1024); // a job that was withdrawn runs again
+});
