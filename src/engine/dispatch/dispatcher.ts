@@ -110,10 +110,13 @@ type State = {
   isPaused: boolean;
   /** Whether the store may hold due jobs that no request under way asks for. */
   mayHaveMore: boolean;
-  /** Leases that are not answered yet, and how many jobs they may bring. */
-  requests: number;
-  requestedJobs: number;
-  /** Jobs to cancel that are not here: a request under way may bring them. */
+  /** Calls of `store.lease` that are not answered yet. */
+  readonly pending: Set<PendingLease>;
+};
+
+type PendingLease = {
+  readonly limit: number;
+  /** Jobs that were cancelled meanwhile and are not here: this call may bring them. */
   readonly cancelled: Set<number>;
 };
 
@@ -126,10 +129,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
   const waiting = createWaitingLeases((jobs) => backlog.change(pool.name, jobs));
   const inFlight = createInFlight();
   const alarm = createAlarm(clock, poll);
-  const state: State = {
-    ...{ isLeasing: false, isPaused: false, mayHaveMore: false },
-    ...{ requests: 0, requestedJobs: 0, cancelled: new Set() },
-  };
+  const state: State = { isLeasing: false, isPaused: false, mayHaveMore: false, pending: new Set() };
   let drained: Signal | undefined;
 
   /** The flow: lease → chunk → run → settle. Called after every change; each step goes as far as it can now. */
@@ -138,7 +138,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     if (waiting.count() > 0 || state.mayHaveMore) parts.onWork();
     while (waiting.count() > 0 && pool.free() > 0) startChunk();
     leaseMore();
-    if (!state.isLeasing && state.requests === 0 && inFlight.count() === 0) drained?.fire();
+    if (!state.isLeasing && state.pending.size === 0 && inFlight.count() === 0) drained?.fire();
   }
 
   function leaseMore(): void {
@@ -150,21 +150,22 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 
   /** How many jobs to lease now. */
   function wanted(): number {
-    if (!mayStart() || !state.mayHaveMore || state.requests === maxRequests || parts.isBehind()) return 0;
+    if (!mayStart() || !state.mayHaveMore || state.pending.size === maxRequests || parts.isBehind()) return 0;
     if (waiting.bytes() >= maxWaitingBytes) return 0;
     const size = chunkSize.expected();
     const each = Math.max(Math.floor(size / pool.concurrency), 1);
-    const jobs = pool.free() * each + prefetch.jobs(size) - waiting.count() - state.requestedJobs;
-    const chunks = Math.ceil(jobs / (maxRequests - state.requests) / size);
+    let jobs = pool.free() * each + prefetch.jobs(size) - waiting.count();
+    for (const { limit } of state.pending) jobs -= limit;
+    const chunks = Math.ceil(jobs / (maxRequests - state.pending.size) / size);
     return Math.min(chunks * size, jobs);
   }
 
   async function lease(limit: number): Promise<void> {
     const now = clock.now();
     const askedMs = clock.monotonicMs();
+    const call: PendingLease = { limit, cancelled: new Set() };
     state.mayHaveMore = false;
-    state.requests += 1;
-    state.requestedJobs += limit;
+    state.pending.add(call);
     let leased: Leased | undefined;
     try {
       leased = await store.lease({ pool: pool.name, suspects, limit, maxBytes: maxLeaseBytes, now, owner, leaseMs });
@@ -173,17 +174,15 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
       if (retryMs === undefined) state.isLeasing = false;
       else pollAfter(retryMs); // what this call may have leased in spite of it is lost when its lease ends
     }
-    state.requests -= 1;
-    state.requestedJobs -= limit;
-    if (leased) take(leased, limit, askedMs);
-    if (state.requests === 0) state.cancelled.clear();
+    state.pending.delete(call);
+    if (leased) take(leased, call, askedMs);
     advance();
   }
 
-  function take({ leases, nextDueAt }: Leased, limit: number, askedMs: number): void {
+  function take({ leases, nextDueAt }: Leased, { limit, cancelled }: PendingLease, askedMs: number): void {
     if (leases.length > 0) {
       prefetch.recordLease(askedMs, clock.monotonicMs(), leases.some(isRisky));
-      const isCancelled = ({ seq }: Lease) => state.cancelled.has(seq);
+      const isCancelled = ({ seq }: Lease) => cancelled.has(seq);
       const marked = leases.some(isCancelled)
         ? leases.map((each) => (isCancelled(each) ? { ...each, isCancelling: true } : each))
         : leases;
@@ -309,7 +308,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
         return true;
       }
       const isHere = pool.cancel(seq);
-      if (!isHere && state.requests > 0) state.cancelled.add(seq);
+      if (!isHere) for (const { cancelled } of state.pending) cancelled.add(seq);
       return isHere;
     },
     abandon(job) {

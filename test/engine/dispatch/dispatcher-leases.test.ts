@@ -2,6 +2,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Lease } from "../../../src/job/job.ts";
+import { createSignal, type Signal } from "../../../src/lifecycle.ts";
+import type { Leased } from "../../../src/store/store.ts";
+import { turn } from "../../support/fake-clock.ts";
 import { newLease } from "../../support/samples.ts";
 import { t0 } from "../../store/sample.ts";
 import type { HeldChunk } from "../../pool/fake-pool.ts";
@@ -254,6 +257,25 @@ describe("a cancel that comes before the lease's answer", () => {
     dispatcher.hint();
     await rest();
     assert.deepEqual(seqs(leased()), [1]);
+  });
+
+  test("does not stop a later attempt either while there is always another lease under way", async (t) => {
+    const asked: Signal<Leased>[] = [];
+    const lease = () => {
+      asked.push(createSignal<Leased>());
+      return asked.at(-1)!.promise;
+    };
+    const { dispatcher, leased } = tryDispatcher(t, { workers: 4, store: { lease } });
+    const again = newLease();
+    await dispatcher.start();
+    dispatcher.cancel(again.seq);
+    for (const leases of [[], [], [again], []]) {
+      dispatcher.hint(); // another lease is asked for, before the oldest is answered
+      asked.shift()!.fire({ leases, nextDueAt: null });
+      await turn();
+    }
+    asked.shift()!.fire({ leases: [], nextDueAt: null });
+    assert.deepEqual([asked.length, seqs(leased())], [0, [again.seq]]);
   });
 });
 
