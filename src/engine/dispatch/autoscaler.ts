@@ -134,10 +134,12 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
     const waiting = dispatcher.waiting();
     const { running, peak } = dispatcher.chunkPeak();
     needed.record(Math.ceil(peak / concurrency), nowMs);
+    const why = stopped(state);
+    if (why !== undefined) needed.clear(); // after a pause the pool grows by the jobs that are there then
     const oldestAt = waiting.reduce((at, { runAt }) => Math.min(at, runAt), stored.oldestAt ?? now);
     return {
       ...{ ...pool.bounds(), target: state.target, concurrency },
-      ...{ stopped: stopped(state), isBlocked: !pool.canRun() || parts.isBehind() },
+      ...{ stopped: why, isBlocked: !pool.canRun() || parts.isBehind() },
       ...{ eligible: stored.jobs + waiting.length, oldestMs: now - oldestAt },
       isFull: running >= pool.target() * concurrency,
       ...{ needed: needed.value(nowMs), sinceGrowthMs: nowMs - grewAtMs },

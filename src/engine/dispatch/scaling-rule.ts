@@ -54,8 +54,10 @@ export function decide(rule: ScalingRule, load: PoolLoad): Decision | undefined 
 function growth({ jobsPerWorker, waitMs }: ScalingRule, load: PoolLoad): Decision | undefined {
   const { max, target, concurrency, isBlocked, eligible, oldestMs, isFull, needed } = load;
   if (isBlocked || target >= max) return undefined;
-  if (target === 0)
-    return eligible + needed > 0 ? { target: 1, why: "a job came, and there was no worker" } : undefined;
+  if (target === 0) {
+    if (eligible > 0) return { target: 1, why: "a job came, and there was no worker" };
+    return needed > 0 ? { target: 1, why: "a job ran, and the target was 0" } : undefined;
+  }
   const enough = target + Math.ceil(eligible / concurrency);
   const bound = Math.min(2 * target, max, enough);
   if (eligible > jobsPerWorker * target) {
@@ -77,6 +79,7 @@ export type Peak = {
   record(value: number, nowMs: number): void;
   /** The highest number within the window. */
   value(nowMs: number): number;
+  clear(): void;
 };
 
 export function createPeak(windowMs: number): Peak {
@@ -90,6 +93,9 @@ export function createPeak(windowMs: number): Peak {
     value(nowMs) {
       while (lastMs.length > 0 && nowMs - lastMs.at(-1)! >= windowMs) lastMs.pop();
       return lastMs.length;
+    },
+    clear() {
+      lastMs.length = 0;
     },
   };
 }

@@ -327,6 +327,21 @@ suite("a decision", () => {
     assert.equal(has.target, 2);
   });
 
+  test("to grow after a pause does not follow from jobs that ran before it", async (t) => {
+    const { submit, pass, has, autoscaler, targets } = await tryAutoscaler(t, { min: 0, tookMs: 100 });
+    submit(10);
+    await pass(1_000);
+    has.isPaused = true;
+    autoscaler.wake();
+    await pass(100);
+    assert.equal(has.target, 0);
+    const before = targets.length;
+    has.isPaused = false;
+    autoscaler.wake();
+    await pass(1_000);
+    assert.deepEqual(targets.slice(before), []);
+  });
+
   test("to shrink follows a pause at once, and growth follows its end", async (t) => {
     const { submit, pass, has, autoscaler, startJobs } = await tryAutoscaler(t, { tookMs: 1_000 });
     submit(100);
