@@ -54,10 +54,7 @@ export function decide(rule: ScalingRule, load: PoolLoad): Decision | undefined 
 function growth({ jobsPerWorker, waitMs }: ScalingRule, load: PoolLoad): Decision | undefined {
   const { max, target, concurrency, isBlocked, eligible, oldestMs, isFull, needed } = load;
   if (isBlocked || target >= max) return undefined;
-  if (target === 0) {
-    if (eligible > 0) return { target: 1, why: "a job came, and there was no worker" };
-    return needed > 0 ? { target: 1, why: "a job ran, and the target was 0" } : undefined;
-  }
+  if (target === 0) return eligible + needed > 0 ? { target: 1, why: "a job came, and the target was 0" } : undefined;
   const enough = target + Math.ceil(eligible / concurrency);
   const bound = Math.min(2 * target, max, enough);
   if (eligible > jobsPerWorker * target) {
