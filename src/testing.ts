@@ -85,14 +85,14 @@ export async function tryTask<T extends AnyTask>(given: T, options: TryOptions<T
   const resourceSettings = options.resourceSettings ?? {};
   const settings = options.settings ? { [task.name]: options.settings } : {};
   const surroundings = { pools: [task.pool], settings, resourceSettings };
-  const read = readDefinition(task, surroundings, createResourceReader(resourceSettings));
+  const read = await readDefinition(task, surroundings, createResourceReader(resourceSettings));
   if (!("name" in read)) throw new Error(read.map(({ what }) => what).join("; "));
   const unused = Object.keys(resourceSettings).filter((name) => !read.resources.some((each) => each.name === name));
   if (unused.length > 0) throw new Error(`the task uses no resource "${unused[0]}", but there are settings for it`);
   const { hasCheck } = read;
   const facts = { task: task.name, settings: read.settings, clock };
   const ownTimeoutMs = read.timeoutMs;
-  const checkable = checkableOf(task, read);
+  const checkable = await checkableOf(task, read);
   let running: AttemptRecord | undefined;
   const resources = openResources(
     task,
@@ -101,13 +101,13 @@ export async function tryTask<T extends AnyTask>(given: T, options: TryOptions<T
     logTo(() => running?.lines),
   );
 
-  const [input, output] = [declared(task.input, "input"), declared(task.output, "output")];
+  const [input, output] = [await declared(task.input, "input"), await declared(task.output, "output")];
 
   const refusalOf = (payload: Payload | null) => (hasCheck ? answerTo(task.name, verdictOf(checkable, payload)) : null);
 
   async function attempt(record: AttemptRecord, value: unknown): Promise<OutputOf<T>> {
     try {
-      const payload = payloadOf(input.type, value);
+      const payload = payloadOf(input.message?.type, value);
       const refused = refusalOf(payload);
       if (refused) throw refused;
       return await run(record, payload);
@@ -124,7 +124,7 @@ export async function tryTask<T extends AnyTask>(given: T, options: TryOptions<T
       const decoded = decodeInput(input, payload) as never;
       context.throwIfCancelled();
       const returned = await task.run(decoded, context);
-      return outputOf(output.type, encodeOutput(output, returned, outputBounds)) as OutputOf<T>;
+      return outputOf(output.message?.type, encodeOutput(output, returned, outputBounds)) as OutputOf<T>;
     } catch (error) {
       const stopReason = record.stopReason();
       const { reason, message, ...advice } = failureOf(error);
@@ -148,7 +148,7 @@ export async function tryTask<T extends AnyTask>(given: T, options: TryOptions<T
   }
 
   return {
-    check: (value) => refusalOf(payloadOf(input.type, value))?.violations ?? [],
+    check: (value) => refusalOf(payloadOf(input.message?.type, value))?.violations ?? [],
     run: async (value, each) => start(value, each).output,
     start,
     problems: resources.problems,

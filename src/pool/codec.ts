@@ -1,12 +1,10 @@
 /** Decodes payloads to the inputs of tasks, and encodes their outputs. */
-import { create, createRegistry, type DescMessage, fromBinary, fromJson, toBinary } from "@bufbuild/protobuf";
-import { ValueSchema } from "@bufbuild/protobuf/wkt";
+import type { DescMessage } from "@bufbuild/protobuf";
 import { messageOf } from "../errors.ts";
 import type { JsonValue, Payload } from "../job/job.ts";
 import { faultOfFields, findNonJson, type NonJson } from "../json-value.ts";
 import { maxJsonDepth, scanJson } from "../job/json-scan.ts";
-import { countValues } from "../job/wire-scan.ts";
-import { openSchema } from "./schema/open.ts";
+import type { MessageCodec } from "./protobuf.ts";
 import type { Schema, Side } from "./schema/schema.ts";
 import { inputBy, outputBy } from "./schema/values.ts";
 import { permanent } from "./task.ts";
@@ -15,12 +13,16 @@ const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
 /** The declared `input` or `output` of a task. */
-export type Declared = { readonly type?: DescMessage; readonly schema?: Schema };
+export type Declared = { readonly message?: MessageCodec; readonly schema?: Schema };
 
-/** Throws an Error, whose message continues after "its input", if it is neither a message type nor a schema. */
-export function declared(given: unknown, side: Side): Declared {
+/**
+ * Rejects with an Error, whose message continues after "its input", if it is neither a message type nor a schema. A
+ * thread whose tasks declare nothing loads neither protobuf-es nor the code for schemas.
+ */
+export async function declared(given: unknown, side: Side): Promise<Declared> {
   if (given === undefined) return {};
-  return isMessageType(given) ? { type: given } : { schema: openSchema(given, side) };
+  if (isMessageType(given)) return { message: (await import("./protobuf.ts")).messageCodec(given) };
+  return { schema: (await import("./schema/open.ts")).openSchema(given, side) };
 }
 
 function isMessageType(given: unknown): given is DescMessage {
@@ -32,8 +34,8 @@ function isMessageType(given: unknown): given is DescMessage {
  * absent input is undefined for a Standard Schema, so that it can apply a default, and null otherwise. Throws
  * `UnfitInput`.
  */
-export function decodeInput({ type, schema }: Declared, input: Payload | null): unknown {
-  if (type) return fromBinary(type, input?.bytes ?? new Uint8Array());
+export function decodeInput({ message, schema }: Declared, input: Payload | null): unknown {
+  if (message) return message.decode(input?.bytes ?? new Uint8Array());
   if (schema) return inputBy(schema, input === null ? undefined : untypedInput(input));
   return input === null ? null : untypedInput(input);
 }
@@ -50,10 +52,10 @@ export type OutputBounds = {
 };
 
 /** Throws a permanent TaskError if the output is not of the declared type, or exceeds the bounds. */
-export function encodeOutput({ type, schema }: Declared, output: unknown, bounds: OutputBounds): Payload | null {
+export function encodeOutput({ message, schema }: Declared, output: unknown, bounds: OutputBounds): Payload | null {
   const { maxBytes, maxValues } = bounds;
   const value = schema ? outputBy(schema, output) : output;
-  const payload = type ? typed(type, value, maxValues) : untyped(value, maxValues);
+  const payload = message ? typed(message, value, maxValues) : untyped(value, maxValues);
   const size = payload ? wireSize(payload, maxBytes) : 0;
   if (size > maxBytes) {
     throw permanent(
@@ -83,26 +85,44 @@ const jsonGrowth = 8;
 /** Size of the payload in a message. For JSON that is short enough to fit in any case, the size of its text. */
 function wireSize({ kind, bytes }: Payload, maxBytes: number): number {
   if (kind !== "json" || bytes.length * jsonGrowth <= maxBytes) return bytes.length;
-  return toBinary(ValueSchema, fromJson(ValueSchema, JSON.parse(decoder.decode(bytes)) as JsonValue)).length;
+  return valueSize(JSON.parse(decoder.decode(bytes)) as JsonValue);
+}
+
+/** Size of a JSON value as a `google.protobuf.Value`. The recursion is bounded, because outputs nest `maxJsonDepth` levels at most. */
+function valueSize(value: JsonValue): number {
+  if (value === null || typeof value === "boolean") return 2;
+  if (typeof value === "number") return 9;
+  if (typeof value === "string") return fieldSize(Buffer.byteLength(value));
+  let size = 0;
+  if (Array.isArray(value)) for (const item of value) size += fieldSize(valueSize(item));
+  else
+    for (const [key, member] of Object.entries(value))
+      size += fieldSize(fieldSize(Buffer.byteLength(key)) + fieldSize(valueSize(member)));
+  return fieldSize(size);
+}
+
+/** Size of a field whose content has this many bytes, with its tag and length. */
+function fieldSize(bytes: number): number {
+  let lengthBytes = 1;
+  for (let rest = bytes; rest >= 128; rest /= 128) lengthBytes += 1;
+  return 1 + lengthBytes + bytes;
 }
 
 /** Bound on a path in a message: it contains keys of the output. */
 const maxPath = 200;
 
-/** Messages in an `Any` stay encoded until a client unpacks them. */
-const noTypes = createRegistry();
-
-function typed(type: DescMessage, output: unknown, maxValues: number): Payload {
+function typed(message: MessageCodec, output: unknown, maxValues: number): Payload {
+  const { typeName } = message.type;
   let bytes: Uint8Array;
   try {
     const fault = faultOfFields(output);
     if (fault !== null) throw new Error(`it ${fault}`);
-    bytes = toBinary(type, create(type, output as Record<string, unknown>));
+    bytes = message.encode(output);
   } catch (error) {
-    throw permanent("bad_output", `the task returned something that is not a ${type.typeName}: ${messageOf(error)}`);
+    throw permanent("bad_output", `the task returned something that is not a ${typeName}: ${messageOf(error)}`);
   }
-  if (bytes.length > maxValues) checkValues(countValues(type, bytes, noTypes), maxValues);
-  return { kind: "message", type: type.typeName, bytes: owned(bytes) };
+  if (bytes.length > maxValues) checkValues(message.countValues(bytes), maxValues);
+  return { kind: "message", type: typeName, bytes: owned(bytes) };
 }
 
 function untyped(output: unknown, maxValues: number): Payload | null {

@@ -69,8 +69,8 @@ export async function loadTasks(sources: TaskSources): Promise<LoadedTasks> {
   const readResource = createResourceReader(resourceSettings);
   const ownReports: FileReport[] = [];
   for (const file of own.files) {
-    const report = await reportOf(file, surroundings, readResource, (task, read) => {
-      checkable.set(read.name, checkableOf(task, read));
+    const report = await reportOf(file, surroundings, readResource, async (task, read) => {
+      checkable.set(read.name, await checkableOf(task, read));
     });
     ownReports.push(report);
   }

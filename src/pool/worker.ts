@@ -129,19 +129,19 @@ async function loadTask({ name, file, resources, fail }: TaskToLoad): Promise<Lo
   try {
     const origin = { task: name, id: null };
     const exported = await runAs(origin, () => importTask(file));
-    if (exported.kind === "task" && exported.task.name === name) return loadedOf(exported.task, resources);
+    if (exported.kind === "task" && exported.task.name === name) return await loadedOf(exported.task, resources);
     throw new Error("the file has changed since the server started: restart the server");
   } catch (error) {
     return fail(error);
   }
 }
 
-function loadedOf(definition: AnyTask, resources: ThreadResources): Loaded {
+async function loadedOf(definition: AnyTask, resources: ThreadResources): Promise<Loaded> {
   const { input, output } = definition;
   return {
     definition,
-    input: declared(input, "input"),
-    output: declared(output, "output"),
+    input: await declared(input, "input"),
+    output: await declared(output, "output"),
     uses: resources.usedBy(definition),
   };
 }

@@ -146,7 +146,11 @@ const homes = {
     "src/job/wire-scan.ts",
     "src/rpc/",
     "src/engine/admit/",
-    "src/pool/",
+    "src/pool/codec.ts",
+    "src/pool/protobuf.ts",
+    "src/pool/task.ts",
+    "src/pool/tasks.ts",
+    "src/pool/tasks/types.ts",
     "src/testing/values.ts",
     "src/cli/print/learned-types.ts",
     "src/cli/print/output.ts",
@@ -165,6 +169,11 @@ const reserved: readonly Reserved[] = [
     pattern: /\bfrom "[./\w]+\/configuration\.ts"/,
     files: [],
     remedy: "import it where it is called, for it takes half of a command's start",
+  },
+  {
+    pattern: /\bimport (?!type )[^;"]*"[./\w-]*\/(?:protobuf|schema\/open)\.ts"/,
+    files: [],
+    remedy: "import it where it is called, for it takes a third of a thread's start",
   },
 ];
 
@@ -326,6 +335,15 @@ suite("the checks see", () => {
     const late = file("src/cli/b.ts", 'const { loadConfig } = await import("../server/configuration.ts");');
     assert.deepEqual(reservedUses([early, late], reserved), [
       `src/cli/a.ts uses from "../server/configuration.ts": import it where it is called, for it takes half of a command's start`,
+    ]);
+  });
+
+  test("protobuf-es in every thread, but not in one that needs it", () => {
+    const early = file("src/pool/a.ts", 'import { messageCodec } from "./protobuf.ts";');
+    const late = file("src/pool/b.ts", 'const { messageCodec } = await import("./protobuf.ts");');
+    const type = file("src/pool/c.ts", 'import type { MessageCodec } from "./protobuf.ts";');
+    assert.deepEqual(reservedUses([early, late, type], reserved), [
+      `src/pool/a.ts uses import { messageCodec } from "./protobuf.ts": import it where it is called, for it takes a third of a thread's start`,
     ]);
   });
 

@@ -40,15 +40,15 @@ export type Checkable = {
 const maxFieldChars = 200;
 const maxDescriptionChars = 1000;
 
-export function checkableOf(
+export async function checkableOf(
   task: AnyTask,
   { settings, resources }: Pick<TaskReport, "settings" | "resources">,
-): Checkable {
+): Promise<Checkable> {
   const used = Object.entries(task.resources ?? {}).map(([own, { name }]) => [
     own,
     resources.find((resource) => resource.name === name)?.settings,
   ]);
-  return { task, input: declared(task.input, "input"), settings, resources: Object.fromEntries(used) };
+  return { task, input: await declared(task.input, "input"), settings, resources: Object.fromEntries(used) };
 }
 
 /**

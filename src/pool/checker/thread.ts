@@ -58,8 +58,8 @@ async function load(): Promise<void> {
     loading = index;
     post({ kind: "loading", file: index });
     const report = await fileInCharge.run(index, () =>
-      reportOf(file, surroundings, readResource, (task, read) => {
-        if (read.hasCheck) tasks.set(read.name, { ...checkableOf(task, read), file: index });
+      reportOf(file, surroundings, readResource, async (task, read) => {
+        if (read.hasCheck) tasks.set(read.name, { ...(await checkableOf(task, read)), file: index });
       }),
     );
     post({ kind: "loaded", file: index, report });

@@ -69,11 +69,11 @@ const retryOptions = Object.keys(defaultRetryPolicy);
 const fewestSharedLetters = 4;
 
 /** All faults, or the task as data. `settings` runs only if nothing else is wrong. */
-export function readDefinition(
+export async function readDefinition(
   task: AnyTask,
   { pools, settings }: Surroundings,
   readResource: ResourceReader,
-): TaskReport | readonly Mistake[] {
+): Promise<TaskReport | readonly Mistake[]> {
   const mistakes: Mistake[] = [];
   const add = (option: string, what: string) => void mistakes.push({ option, what });
   const { name, pool, description = "", retry, timeoutMs = defaultTimeoutMs } = task;
@@ -89,8 +89,8 @@ export function readDefinition(
     add("pool", `its pool ${shown(pool)} is not configured; there are: ${pools.join(", ")}`);
   }
   if (typeof description !== "string") add("description", `description is ${shown(description)} and must be text`);
-  const input = readDeclared(task, "input", add);
-  const output = readDeclared(task, "output", add);
+  const input = await readDeclared(task, "input", add);
+  const output = await readDeclared(task, "output", add);
   checkFunctions(task, add);
   checkRetry(retry, add);
   checkWhole(add, "timeoutMs", timeoutMs, 1, longestTimeoutMs);
@@ -101,7 +101,7 @@ export function readDefinition(
   if ("fault" in read) return [{ option: "settings", what: read.fault }];
   return {
     ...{ name, pool, description, timeoutMs },
-    types: describeTypes({ input: input.type, output: output.type }),
+    types: describeTypes({ input: input.message?.type, output: output.message?.type }),
     inputShape: input.schema?.shape,
     outputShape: output.schema?.shape,
     settings: read.settings,
@@ -130,9 +130,9 @@ function readResources(given: unknown, readResource: ResourceReader, add: Add): 
 
 type Add = (option: string, what: string) => void;
 
-function readDeclared(task: AnyTask, side: Side, add: Add): Declared {
+async function readDeclared(task: AnyTask, side: Side, add: Add): Promise<Declared> {
   try {
-    return declared(task[side], side);
+    return await declared(task[side], side);
   } catch (error) {
     add(side, `its \`${side}\` ${messageOf(error)}`);
     return {};

@@ -18,7 +18,7 @@ export async function reportOf(
   file: string,
   surroundings: Surroundings,
   readResource: ResourceReader,
-  onTask: (task: AnyTask, report: TaskReport) => void,
+  onTask: (task: AnyTask, report: TaskReport) => Promise<void>,
 ): Promise<FileReport> {
   const path = fileURLToPath(file);
   const at = (option: string) => ({ file: path, line: lineOf(path, option) ?? lineOf(path, "defineTask(") });
@@ -26,9 +26,9 @@ export async function reportOf(
     const exported = await importTask(file);
     if (exported.kind === "other") return { kind: "ignored", why: exported.why };
     if (exported.kind === "mistake") return faulty(fault(path, at(exported.option), exported.why));
-    const read = readDefinition(exported.task, surroundings, readResource);
+    const read = await readDefinition(exported.task, surroundings, readResource);
     if (!("name" in read)) return faulty(...read.map(({ option, what }) => fault(path, at(option), what)));
-    onTask(exported.task, read);
+    await onTask(exported.task, read);
     return { kind: "task", task: read };
   } catch (error) {
     const { position, message } = explainImport(error, path);

@@ -14,22 +14,26 @@ const json = (value: JsonValue): Payload => ({
 });
 
 /** The verdict of a check on an input, 1 unless it is given. */
-function verdict(check: (...args: never[]) => unknown, more: Partial<AnyTask> = {}, input: Payload | null = json(1)) {
+async function verdict(
+  check: (...args: never[]) => unknown,
+  more: Partial<AnyTask> = {},
+  input: Payload | null = json(1),
+) {
   const task = { name: "a", pool: "cpu", run: () => null, check, ...more } as AnyTask;
-  return verdictOf(checkableOf(task, { settings: { max: 5 }, resources: [] }), input);
+  return verdictOf(await checkableOf(task, { settings: { max: 5 }, resources: [] }), input);
 }
 
 suite("a task's own check", () => {
-  test("sees the message, with the fields that JSON left out, and the settings", () => {
+  test("sees the message, with the fields that JSON left out, and the settings", async () => {
     const bytes = toBinary(SleepInputSchema, create(SleepInputSchema));
     const seen: unknown[] = [];
     const check = (input: { durationMs: number }, settings: unknown) => void seen.push(input.durationMs, settings);
-    const said = verdict(check, { input: SleepInputSchema }, { kind: "message", type: "", bytes });
+    const said = await verdict(check, { input: SleepInputSchema }, { kind: "message", type: "", bytes });
     assert.equal(said, undefined);
     assert.deepEqual(seen, [0, { max: 5 }]);
   });
 
-  test("sees the settings of the task's resources, by the task's own names", () => {
+  test("sees the settings of the task's resources, by the task's own names", async () => {
     const billing = defineResource({ name: "billing", setup: () => null });
     const seen: unknown[] = [];
     const check = (...[, , resources]: unknown[]) => {
@@ -41,14 +45,14 @@ suite("a task's own check", () => {
       settings: undefined,
       resources: [{ name: "billing", settings: { url: "x" }, permits: {}, hasProbe: false }],
     };
-    verdictOf(checkableOf(task, read), json(1));
+    verdictOf(await checkableOf(task, read), json(1));
     assert.deepEqual(seen, [{ bills: { url: "x" } }]);
   });
 
-  test("sees JSON, bytes, or null for nothing, as `run` does", () => {
+  test("sees JSON, bytes, or null for nothing, as `run` does", async () => {
     const seen: unknown[] = [];
     for (const input of [json({ a: [1] }), { kind: "data", type: "", bytes: new Uint8Array([7]) } as const, null]) {
-      verdict((given: unknown) => void seen.push(given), {}, input);
+      await verdict((given: unknown) => void seen.push(given), {}, input);
     }
     assert.deepEqual(seen, [{ a: [1] }, new Uint8Array([7]), null]);
   });
@@ -58,14 +62,14 @@ suite("a task's own check", () => {
     ["null", () => null],
     ["an empty list", () => []],
   ] as const) {
-    test(`that returns ${what} finds nothing wrong`, () => assert.equal(verdict(check), undefined));
+    test(`that returns ${what} finds nothing wrong`, async () => assert.equal(await verdict(check), undefined));
   }
 
-  test("that throws an Error refuses the input with what it said", () => {
+  test("that throws an Error refuses the input with what it said", async () => {
     const check = () => {
       throw new RangeError("cannot tell");
     };
-    assert.deepEqual(verdict(check), [{ field: "", description: "cannot tell" }]);
+    assert.deepEqual(await verdict(check), [{ field: "", description: "cannot tell" }]);
   });
 
   const fails: readonly (readonly [what: string, check: () => unknown, said: RegExp])[] = [
@@ -116,15 +120,15 @@ suite("a task's own check", () => {
     ],
   ];
   for (const [what, check, said] of fails) {
-    test(`that ${what} has failed, and the message says how`, () => {
-      const found = verdict(check);
+    test(`that ${what} has failed, and the message says how`, async () => {
+      const found = await verdict(check);
       const text = typeof found === "string" ? found : JSON.stringify(found);
       assert.match(text, said);
     });
   }
 
-  test("that says very much is cut, so that a refusal fits in a message", () => {
-    const found = verdict(() =>
+  test("that says very much is cut, so that a refusal fits in a message", async () => {
+    const found = await verdict(() =>
       Array.from({ length: 5_000 }, () => ({ field: "f".repeat(500), description: "d".repeat(5_000) })),
     );
     assert.ok(JSON.stringify(found).length < 30_000);
