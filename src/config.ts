@@ -11,7 +11,7 @@ import { type AnyOption, type AsGiven, type Key, options, otherVariables, secret
 import { closest } from "./closest.ts";
 import { isLoopback, type PoolConfig, portClash, shown, sizePool } from "./config/rules.ts";
 import { withoutServiceLinks } from "./config/service-links.ts";
-import { messageOf, StartError } from "./errors.ts";
+import { StartError } from "./errors.ts";
 
 const knownKeys = options.flatMap(({ key }) => (key.includes(".") ? [key, key.slice(0, key.indexOf("."))] : [key]));
 const envPrefix = "MILLPOND_";
@@ -91,7 +91,7 @@ function describe(option: AnyOption, source: string, given: unknown, issues: Iss
       typeof at === "string" ? at : (at as Record<PropertyKey, unknown> | undefined)?.[step]; // a list may be given as text
     const value = path.reduce<unknown>(inside, given);
     if (path.length === 0) {
-      const why = (isMap(option.default) && yamlError(option.key, given)) || message;
+      const why = (isMap(option.default) && yamlError(given)) || message;
       return `${source} is ${unlessSecret(option.key, value)}: ${why} (default: ${option.default === null ? "none" : shown(option.default)})`;
     }
     const place = [option.key, ...path].join(".");
@@ -104,11 +104,20 @@ function isMap(value: unknown): boolean {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Why text given for a map is not YAML; undefined if it is, and for what is no text. The parser's reason may quote the text. */
-function yamlError(key: string, given: unknown): string | undefined {
+/** Why text given for a map is not YAML; undefined if it is, and for what is no text. */
+function yamlError(given: unknown): string | undefined {
   const [error] = typeof given === "string" ? parseDocument(given).errors : [];
-  if (!error) return undefined;
-  return `must be YAML${isSecret(key) ? "" : `: ${error.message.split(":\n")[0]}`}`;
+  return error && `must be YAML: ${reasonOf(error)}`;
+}
+
+/** Codes of the parser's errors whose reason quotes the text, which may be a secret. */
+const quoting: readonly string[] = ["BAD_DIRECTIVE", "BAD_DQ_ESCAPE", "TAG_RESOLVE_FAILED", "UNEXPECTED_TOKEN"];
+
+/** The parser's reason and the place, without any of the text: "unexpected token at line 2, column 7". */
+function reasonOf({ code, message }: { readonly code: string; readonly message: string }): string {
+  const [reason = ""] = message.split(":\n");
+  if (!quoting.includes(code)) return reason;
+  return `${code.toLowerCase().replaceAll("_", " ")}${/ at line \d+, column \d+$/.exec(reason)?.[0] ?? ""}`;
 }
 
 /** The value as a message shows it, unless this key, or one in this section, may hold a secret. */
@@ -124,21 +133,25 @@ function isSecret(key: string): boolean {
 function valuesOf(file: { readonly name: string; readonly text: string }, mistakes: string[]): Map<string, unknown> {
   const values = new Map<string, unknown>();
   const document = parseDocument(file.text, { prettyErrors: true });
-  const found = [...document.errors, ...document.warnings].map(({ message }) => message.split(":\n")[0]);
-  for (const message of new Set(found)) mistakes.push(`${file.name} is not YAML: ${message}`);
+  const found = [...document.errors, ...document.warnings].map(reasonOf);
+  for (const reason of new Set(found)) mistakes.push(`${file.name} is not YAML: ${reason}`);
   if (document.errors.length > 0) return values;
   try {
     collect(document.toJS(), "");
-  } catch (error) {
-    mistakes.push(`${file.name} cannot be read: ${messageOf(error)}`);
+  } catch {
+    mistakes.push(
+      `${file.name} cannot be read: an alias has no anchor before it, or aliases expand to a very large file`,
+    );
   }
   return values;
 
   function collect(node: unknown, section: string): void {
     if (node === null || node === undefined) return;
     if (typeof node !== "object" || Array.isArray(node)) {
-      const what = section === "" ? file.name : `${section} in ${file.name}`;
-      mistakes.push(`${what} is ${unlessSecret(section, node)}: must be a set of keys, such as "grpc: {port: 7717}"`);
+      const kind = Array.isArray(node) ? "a list" : "a single value";
+      const what =
+        section === "" ? `${file.name} is ${kind}` : `${section} in ${file.name} is ${unlessSecret(section, node)}`;
+      mistakes.push(`${what}: must be a set of keys, such as "grpc: {port: 7717}"`);
       return;
     }
     for (const [name, value] of Object.entries(node)) {

@@ -14,6 +14,7 @@ export const Code = {
   ResourceExhausted: 8,
   FailedPrecondition: 9,
   OutOfRange: 11,
+  Unimplemented: 12,
   Internal: 13,
   Unavailable: 14,
 } as const;
@@ -136,6 +137,7 @@ export const rules = {
   unsupported_content_type: final(Code.InvalidArgument)(
     (contentType: string, served: string) => `content type "${contentType}" is not served here: ${served}`,
   ),
+  not_served: final(Code.Unimplemented)((what: string) => what),
   host_not_allowed: final(Code.PermissionDenied)(
     (host: string) =>
       `the HTTP port does not serve under the name "${host}": use its address, or add the name to http.hosts`,

@@ -240,7 +240,7 @@ suite("mistakes", () => {
 
   test("a value where a section belongs is refused", () => {
     assert.match(mistakes({ yaml: "limits: 5" })[0] as string, /^limits in millpond\.yaml is 5: must be a set of keys/);
-    assert.match(mistakes({ yaml: "- 1" })[0] as string, /^millpond\.yaml is \[1\]: must be a set of keys/);
+    assert.match(mistakes({ yaml: "- 1" })[0] as string, /^millpond\.yaml is a list: must be a set of keys/);
   });
 
   test("aliases that would unfold to a very large file are refused", () => {
@@ -287,7 +287,15 @@ suite("a setting that may hold a secret", () => {
       assert.deepEqual(mistakes({ env: { MILLPOND_ALERTS_WEBHOOK: webhook } }), [`MILLPOND_ALERTS_WEBHOOK ${wrong}`]);
     }
     assert.deepEqual(mistakes({ env: { MILLPOND_RESOURCES: `{} ${secret}` } }), [
-      "MILLPOND_RESOURCES is not shown here: must be YAML (default: {})",
+      "MILLPOND_RESOURCES is not shown here: must be YAML: unexpected token at line 1, column 4 (default: {})",
+    ]);
+    for (const yaml of ["*", "!", "!!map !", '"\\', "a: >", "a: {b: c, }}", "%"].map((start) => `${start}${secret}`)) {
+      const found = mistakes({ yaml: `resources:\n  smtp: ${yaml}\n` });
+      assert.notEqual(found.length, 0, yaml);
+      assert.doesNotMatch(found.join("\n"), /s3cret|hooks/, yaml);
+    }
+    assert.deepEqual(mistakes({ yaml: secret }), [
+      'millpond.yaml is a single value: must be a set of keys, such as "grpc: {port: 7717}"',
     ]);
     assert.deepEqual(mistakes({ yaml: `alerts: https://${secret}` }), [
       'alerts in millpond.yaml is not shown here: must be a set of keys, such as "grpc: {port: 7717}"',

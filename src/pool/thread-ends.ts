@@ -138,7 +138,9 @@ export function createThreadEnds(parts: ThreadEndsParts): ThreadEnds {
       const isUnknown = running.length > 1 && !culprit;
       log.warn(
         { ...(culprit ? jobFields(culprit) : { pool }), error: textOf(error, maxErrorChars) },
-        isUnknown ? "a worker died, and it is not known by which of its jobs: they are handed back" : "a worker died",
+        isUnknown
+          ? "a worker died, and it is not known by which of its jobs: they return to the queue"
+          : "a worker died",
       );
       // for a single job the flags contain all that is known
       if (those.length === 1 || running.length === 0) return;
@@ -175,20 +177,20 @@ function isUnderWay(origin: Origin, those: readonly Slot[]): boolean {
 }
 
 function faultText(origin: Origin | null, those: readonly Slot[]): string {
-  if (origin === null) return "a worker failed through unknown code, and is ended: what it runs is handed back";
+  if (origin === null) return "a worker failed through unknown code, and is ended: its jobs return to the queue";
   if (origin.id === null)
-    return "what a task's file started failed, and its worker is ended: what it runs is handed back";
+    return "what a task's file started failed, and its worker is ended: its jobs return to the queue";
   return isUnderWay(origin, those)
     ? "a job threw an error that was not caught, and its worker is ended"
-    : "what a job left behind failed, and its worker is ended: what it runs is handed back";
+    : "what a job left behind failed, and its worker is ended: its jobs return to the queue";
 }
 
 function stallText(origin: Origin | null, running: readonly Lease[]): string {
   if (origin !== null && running.some((lease) => isOf(origin, lease)))
-    return "a job blocks its worker, which is ended: the other jobs that it runs are handed back";
+    return "a job blocks its worker, which is ended: its other jobs return to the queue";
   if (origin === null)
-    return "a worker is blocked, and it is not known by which of its jobs: it is ended, and what it runs is handed back";
-  return "what a job left behind blocks a worker, which is ended: what it runs is handed back";
+    return "a worker is blocked, and it is not known by which of its jobs: it is ended, and its jobs return to the queue";
+  return "what a job left behind blocks a worker, which is ended: its jobs return to the queue";
 }
 
 function unfitText({ message, stack }: Failure): string {

@@ -43,7 +43,7 @@ import { createOriginCheck, type OriginOptions } from "./origin.ts";
 import { answerPage, type Page, pageOf, type Pages } from "./pages.ts";
 import type { RequestBounds } from "./request-bounds.ts";
 import type { AnyStream, AnyUnary, Served } from "./served.ts";
-import { detailsOf, pushbackKey, toMillpondError, trailersOf } from "./status.ts";
+import { detailsOf, errorJson, pushbackKey, toMillpondError, trailersOf } from "./status.ts";
 import { boundTimeouts } from "./timeouts.ts";
 
 export type ConnectOptions = OriginOptions & {
@@ -91,18 +91,17 @@ export function createConnectFrontEnd(services: readonly Served[], options: Conn
   // and logs no stack when a client disconnects.
   const serveRpc = (request: IncomingMessage, response: ServerResponse) => {
     const handler = handlers.get(request.url?.split("?", 1)[0] ?? "");
-    if (!handler) return answerJson(response, 404, { code: "unimplemented", message: nothingAt(request.url ?? "") });
+    const refuse = (status: number, why: string) =>
+      answerJson(response, status, errorJson(refusal("not_served", [why])));
+    if (!handler) return refuse(404, nothingAt(request.url ?? ""));
     if (request.method !== "POST") {
       response.setHeader("allow", "POST");
-      return answerJson(response, 405, {
-        code: "unimplemented",
-        message: `${request.method} is not for RPCs: use POST`,
-      });
+      return refuse(405, `RPCs are called by POST, and the method is ${request.method}: use POST`);
     }
     const { methodKind, name, input } = handler.method;
     if (methodKind === "bidi_streaming") {
-      const message = `${name} is a bidirectional stream, which HTTP/1.1 does not support: use gRPC on ${options.grpcAddress()}`;
-      return answerJson(response, 505, { code: "unimplemented", message });
+      const why = `${name} is a bidirectional stream, which HTTP/1.1 does not support`;
+      return refuse(505, `${why}: use gRPC on ${options.grpcAddress()}`);
     }
     boundTimeouts(request.headers);
     const incoming: Incoming = { request };

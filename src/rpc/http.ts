@@ -5,10 +5,13 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { refusal } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { guarded, ignore } from "./boundary.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
+import { answerJson } from "./http-answer.ts";
 import { createListener, type Listener, type ListenerOptions } from "./listener.ts";
+import { errorJson } from "./status.ts";
 
 export type HttpServer = Listener & {
   /** Responses carry `connection: close` from now on; requests in progress continue, and new connections are served. */
@@ -67,13 +70,13 @@ export function createHttpServer(
     serve(request, response);
   }
 
-  /** Answers requests that Node cannot parse, with the same responses as Node's default handler, except for HTTP/2. */
+  /** Answers requests that Node cannot parse, with the statuses of Node's default handler, except for HTTP/2. */
   function onClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
     if (error.code === http2Preface) {
       onHttp2();
       socket.write(goAway(http2Advice()));
     } else if (![...(unanswered.get(socket as Socket) ?? [])].some(({ headersSent }) => headersSent)) {
-      socket.write(`HTTP/1.1 ${answers[error.code ?? ""] ?? "400 Bad Request"}\r\nConnection: close\r\n\r\n`);
+      socket.write(refusalOf(error, { headBytes, headMs }));
     }
     (socket as Socket).destroySoon(); // once the kernel has what was written
   }
@@ -85,6 +88,13 @@ export function createHttpServer(
   const cutRequest = (_request: IncomingMessage, response: ServerResponse) => void response.destroy();
   const http = createServer(options, guarded(log, "a request's handler", onRequest, cutRequest));
   const cutSocket = (_error: unknown, socket: Duplex) => void socket.destroy();
+  http.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
+    const error = refusal("malformed_request", [
+      "it expects what is not supported: the only expectation is 100-continue",
+    ]);
+    answerJson(response, 417, errorJson(error));
+    request.resume();
+  });
   http.on("clientError", guarded(log, "a request that cannot be read", onClientError, cutSocket));
   const listener = createListener({
     ...{ name: "HTTP", portFlag: "--http-port", host, port },
@@ -115,11 +125,22 @@ export function createHttpServer(
 
 /** Error code of Node's parser for the connection preface of HTTP/2 (RFC 9113 §3.4). */
 const http2Preface = "HPE_PAUSED_H2_UPGRADE";
-const answers: { readonly [code: string]: string } = {
-  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: "413 Payload Too Large",
-  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
-};
+
+function refusalOf(
+  { code }: NodeJS.ErrnoException,
+  { headBytes, headMs }: Pick<HttpServerOptions, "headBytes" | "headMs">,
+): string {
+  const refused: { readonly [code: string]: readonly [status: string, why: string] } = {
+    HPE_HEADER_OVERFLOW: ["431 Request Header Fields Too Large", `its head has more than ${headBytes} bytes`],
+    HPE_CHUNK_EXTENSIONS_OVERFLOW: ["413 Payload Too Large", "its chunk extensions are too long"],
+    ERR_HTTP_REQUEST_TIMEOUT: ["408 Request Timeout", `its head was not complete after ${headMs} ms`],
+  };
+  const [status, why] = refused[code ?? ""] ?? ["400 Bad Request", "it is not HTTP/1.1"];
+  const body = `${JSON.stringify(errorJson(refusal("malformed_request", [why])))}\n`;
+  const headers = `Connection: close\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}`;
+  return `HTTP/1.1 ${status}\r\n${headers}\r\n\r\n${body}`;
+}
+
 const http11Required = 13;
 
 /** SETTINGS and GOAWAY with the code HTTP_1_1_REQUIRED (RFC 9113 §6.8, §7) and a text that most clients show. */

@@ -1,5 +1,5 @@
 /** Errors in gRPC's rich error model: google.rpc.Status with details (AIP-193). */
-import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMessage, type MessageInitShape, toBinary, toJson } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { randomUUID } from "node:crypto";
 import { Code, MillpondError, messageOf, refusal, rules } from "../errors.ts";
@@ -105,10 +105,10 @@ function base64(bytes: Uint8Array): string {
 /** The error in Connect's JSON, for responses sent without connect-node. */
 export function errorJson(error: MillpondError): object {
   const name = Object.entries(Code).find(([, code]) => code === error.code)?.[0] ?? "Unknown";
-  const details = detailsOf(error).map(({ desc, value }) => ({
-    type: desc.typeName,
-    value: base64(toBinary(desc, create(desc, value))),
-  }));
+  const details = detailsOf(error).map(({ desc, value }) => {
+    const detail = create(desc, value);
+    return { type: desc.typeName, debug: toJson(desc, detail), value: base64(toBinary(desc, detail)) };
+  });
   const code = name.replace(/(?<=[a-z])(?=[A-Z])/g, "_").toLowerCase();
   return { code, message: error.message, details };
 }

@@ -17,9 +17,9 @@ export async function prepareStore({ store, dataDir }: Config): Promise<string> 
   try {
     await makeFolder(dataDir);
   } catch (error) {
-    throw new StartError(
-      `the data folder ${dataDir} cannot be created: ${messageOf(error)}: choose another with --data-dir`,
-    );
+    const isOccupied = (error as NodeJS.ErrnoException).code === "EEXIST";
+    const what = isOccupied ? "exists and is not a folder" : `cannot be created: ${messageOf(error)}`;
+    throw new StartError(`the data folder ${dataDir} ${what}: choose another with --data-dir`);
   }
   return join(dataDir, "millpond.sqlite");
 }

@@ -43,7 +43,10 @@ export async function startServer(root: string, settings: object, signal: AbortS
 function addressOf(child: ChildProcess, exited: Promise<[number | null]>, signal: AbortSignal): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const said: string[] = [];
-  const fail = (what: string) => reject(new Error([`the server ${what}; it said:`, ...said].join("\n  ")));
+  const fail = (what: string) => {
+    const output = said.length > 0 ? ["; its last lines:", ...said].join("\n  ") : " and printed nothing";
+    reject(new Error(`the server ${what}${output}`));
+  };
   for (const stream of [child.stdout, child.stderr]) {
     if (!stream) continue;
     createInterface({ input: stream }).on("line", (line) => {
@@ -57,7 +60,7 @@ function addressOf(child: ChildProcess, exited: Promise<[number | null]>, signal
     ([code]) => fail(`ended with exit code ${code}`),
     (error: Error) => fail(`did not start: ${error.message}`),
   );
-  signal.addEventListener("abort", () => fail("was not ready in time"), { once: true });
+  signal.addEventListener("abort", () => fail(`was not ready within ${startMs / 1000} s`), { once: true });
   return promise;
 }
 

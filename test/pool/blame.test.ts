@@ -5,8 +5,8 @@ import { attemptSpanId } from "../../src/job/trace.ts";
 import { createFakeClock, turn } from "../support/fake-clock.ts";
 import { job, shown, tryPool } from "./try-pool.ts";
 
-const leftBehind = "what a job left behind failed, and its worker is ended: what it runs is handed back";
-const unknown = "a worker failed through unknown code, and is ended: what it runs is handed back";
+const leftBehind = "what a job left behind failed, and its worker is ended: its jobs return to the queue";
+const unknown = "a worker failed through unknown code, and is ended: its jobs return to the queue";
 
 describe("what a job left behind and fails during the next one", () => {
   const all = [
@@ -96,7 +96,7 @@ describe("what fails where nobody catches it", () => {
     t.after(() => delete process.env["MILLPOND_TEST_BOOT"]);
     const { pool, heard, lines } = tryPool(t);
     const ended = pool.run([job("waits", "deaf")]);
-    await heard("what a task's file started failed, and its worker is ended: what it runs is handed back");
+    await heard("what a task's file started failed, and its worker is ended: its jobs return to the queue");
     assert.deepEqual((await ended).map(shown), ["released"]);
     const line = lines.find(({ text }) => text.startsWith("what a task's file started"));
     assert.deepEqual([line?.fields["task"], line?.fields["error"]], ["boots", "long after the import"]);

@@ -10,7 +10,7 @@ import { job, shown, tryPool, type TryOptions } from "./try-pool.ts";
 
 const concurrency = 32;
 const lateMs = 40;
-const dies = "a worker failed through unknown code, and is ended: what it runs is handed back";
+const dies = "a worker failed through unknown code, and is ended: its jobs return to the queue";
 
 /** Jobs that run beside each other in one thread; resolves once all of them do. */
 async function open(t: TestContext, leases: readonly Lease[], options: TryOptions = {}) {

@@ -49,7 +49,7 @@ describe("a worker that dies", () => {
     assert.equal(shown(await waiting), `succeeded json "done"`);
   });
 
-  test("because a job broke a global that its own code uses ends at once, and what it runs is handed back", async (t) => {
+  test("because a job broke a global that its own code uses ends at once, and its jobs return to the queue", async (t) => {
     const { run, pool, lines, heard } = tryPool(t, { work: "io", concurrency: 4 });
     const beside = run("waits", "finish");
     await heard("waiting");
@@ -61,7 +61,7 @@ describe("a worker that dies", () => {
     assert.deepEqual(others, []);
     assert.match(
       warning?.text ?? "",
-      /^a worker failed through unknown code, and is ended: what it runs is handed back$/,
+      /^a worker failed through unknown code, and is ended: its jobs return to the queue$/,
     );
     assert.match(String(warning?.fields["stack"]), /replaced it\n +at .*breaks\.ts:/);
   });

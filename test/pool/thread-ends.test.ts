@@ -62,6 +62,6 @@ suite("a thread that runs out of memory", () => {
   test("has failed none of several jobs where it is not known in whose code it was", () => {
     const { reasons, texts } = afterDeath(3);
     assert.deepEqual(reasons, ["released", "released", "released"]);
-    assert.deepEqual(texts, ["a worker died, and it is not known by which of its jobs: they are handed back"]);
+    assert.deepEqual(texts, ["a worker died, and it is not known by which of its jobs: they return to the queue"]);
   });
 });

@@ -260,12 +260,14 @@ describe("with nothing but HTTP and JSON", async () => {
       return {
         status: response.status,
         allow: response.headers.get("allow"),
-        body: (await response.json()) as { message: string },
+        body: (await response.json()) as { message: string; details: readonly Detail[] },
       };
     };
     const [method, nothing] = [await get("/millpond.v1.WorkerPoolService/Stats"), await get("/metricz")];
     assert.deepEqual([method.status, method.allow, nothing.status], [405, "POST", 404]);
-    assert.equal(method.body.message, "GET is not for RPCs: use POST");
+    assert.equal(method.body.message, "RPCs are called by POST, and the method is GET: use POST");
+    for (const { body } of [method, nothing])
+      assert.deepEqual(body.details[0]?.debug, { reason: "not_served", domain: "millpond" });
     assert.match(nothing.body.message, /^nothing is served at "\/metricz": RPCs have paths such as /);
   });
 

@@ -50,6 +50,12 @@ async function open(t: TestContext, given: Partial<HttpServerOptions> = {}) {
 }
 
 /** Sends pieces so that each arrives as a packet of its own. */
+/** The reason and the sentence in an answer. */
+function reasonIn(answer: string): string {
+  const { message, details } = JSON.parse(/\{.*\}/.exec(answer)?.[0] ?? "{}");
+  return `${details[0].debug.reason}: ${message}`;
+}
+
 async function sendApart(socket: Socket, pieces: readonly (string | Uint8Array)[]): Promise<void> {
   for (const piece of pieces) {
     await new Promise<void>((resolve) => socket.write(piece, () => resolve()));
@@ -157,15 +163,37 @@ describe("a slow or broken client", () => {
     test(`that ${what} is answered 408 and cut`, async (t) => {
       const socket = await (await open(t, { headMs: 50 })).dial();
       socket.write(bytes);
-      assert.match(await text(socket), /^HTTP\/1\.1 408 Request Timeout\r\nConnection: close\r\n\r\n$/);
+      const answer = await text(socket);
+      assert.match(answer, /^HTTP\/1\.1 408 Request Timeout\r\nConnection: close\r\n/);
+      assert.match(reasonIn(answer), /^malformed_request: .* its head was not complete after 50 ms$/);
     });
   }
 
   test("whose head is too large is answered 431 and cut", async (t) => {
     const socket = await (await open(t, { headBytes: 1_000 })).dial();
     socket.write(`GET / HTTP/1.1\r\nx: ${"x".repeat(2_000)}`);
-    assert.match(await text(socket), /^HTTP\/1\.1 431 /);
+    const answer = await text(socket);
+    assert.match(answer, /^HTTP\/1\.1 431 /);
+    assert.match(reasonIn(answer), /^malformed_request: .* its head has more than 1000 bytes$/);
   });
+
+  for (const [what, status, request, why] of [
+    ["that sends what is not HTTP", 400, "GARBAGE\r\n\r\n", "it is not HTTP/1.1"],
+    [
+      "that expects something",
+      417,
+      "GET / HTTP/1.1\r\nhost: x\r\nexpect: cake\r\nconnection: close\r\n\r\n",
+      "it expects",
+    ],
+  ] as const) {
+    test(`${what} is answered ${status}, with the reason`, async (t) => {
+      const socket = await (await open(t)).dial();
+      socket.write(request);
+      const answer = await text(socket);
+      assert.match(answer, new RegExp(`^HTTP/1\\.1 ${status} `));
+      assert.ok(reasonIn(answer).startsWith(`malformed_request: the request cannot be read: ${why}`), answer);
+    });
+  }
 
   test("that sends nonsense while it gets an answer gets no other one into the middle of it", async (t) => {
     let response: { write(part: string): unknown } | undefined;

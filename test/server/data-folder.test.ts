@@ -25,12 +25,9 @@ test("a data folder that cannot be made is refused, also where nothing can be ma
   const folder = await mkdtemp(join(tmpdir(), "millpond-folder-"));
   t.after(() => rm(folder, { recursive: true }));
   await writeFile(join(folder, "file"), "");
-  for (const dataDir of [
-    join(folder, "file"),
-    join(folder, "file", "below"),
-    "/proc/millpond",
-    "/proc/millpond/data",
-  ]) {
+  const occupied = /^StartError: the data folder .*file exists and is not a folder: choose another with --data-dir$/;
+  await assert.rejects(prepareStore(at(join(folder, "file"))), occupied);
+  for (const dataDir of [join(folder, "file", "below"), "/proc/millpond", "/proc/millpond/data"]) {
     if (process.platform !== "linux" && dataDir.startsWith("/proc")) continue;
     await assert.rejects(prepareStore(at(dataDir)), /^StartError: the data folder .* cannot be created: .*--data-dir/);
   }

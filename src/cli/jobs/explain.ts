@@ -24,7 +24,7 @@ export const explain: Command = {
           ["state", state],
           ["not before", runAt && moment(runAt)],
           ["ahead", isWaiting ? String(ahead) : undefined],
-          ["pool", isWaiting ? `runs ${running} now, has ${workers} workers` : undefined],
+          ["pool", isWaiting ? `runs ${running} now, has ${workers} worker${workers === 1 ? "" : "s"}` : undefined],
           ["last failure", lastFailure && `${lastFailure.reason}: ${lastFailure.message}`],
         ],
         { state: styleOfState(state) },

@@ -27,14 +27,14 @@ export const health: Command = {
     const { http } = (await loadConfig(invocation)).config;
     const host = anyAddress[http.host] ?? http.host;
     const url = `http://${host.includes(":") ? `[${host}]` : host}:${http.port}${isOn(flags, "--alive") ? "/healthz" : "/readyz"}`;
-    const { isServing, says, reasons, paused } = await ask(url);
-    if (isOn(flags, "--json")) terminal.print(JSON.stringify({ serving: isServing, url, says, reasons, paused }));
+    const { isServing, message, reasons, paused } = await ask(url);
+    if (isOn(flags, "--json")) terminal.print(JSON.stringify({ serving: isServing, url, message, reasons, paused }));
     else if (isServing) {
       terminal.print("SERVING");
       for (const { pool, by, since } of paused) terminal.print(`pool ${pool} is paused by ${by} since ${since}`);
     } else
       terminal.printError(
-        `millpond: the server is not ${isOn(flags, "--alive") ? "alive" : "ready"} (${url}): ${says}`,
+        `millpond: the server is not ${isOn(flags, "--alive") ? "alive" : "ready"} (${url}): ${message}`,
       );
     return isServing ? 0 : 1;
   },
@@ -43,7 +43,7 @@ export const health: Command = {
 type ProbeAnswer = {
   readonly isServing: boolean;
   /** `SERVING`, or why it is not, for people. */
-  readonly says: string;
+  readonly message: string;
   /** Pools that an operator paused; the server is ready nevertheless. */
   readonly paused: readonly { readonly pool: string; readonly by: string; readonly since: string }[];
   /** The reasons that the server reports; empty when it is ready, or does not answer. */
@@ -55,11 +55,16 @@ async function ask(url: string): Promise<ProbeAnswer> {
     const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
     const text = (await response.text()).trim();
     const { reasons, paused } = detailsIn(text);
-    const says = reasons.map(({ message }) => message).join("; ") || text.slice(0, 200) || `HTTP ${response.status}`;
-    return { isServing: response.ok, says: response.ok ? "SERVING" : says, reasons, paused };
+    const message = reasons.map(({ message }) => message).join("; ") || text.slice(0, 200) || `HTTP ${response.status}`;
+    return { isServing: response.ok, message: response.ok ? "SERVING" : message, reasons, paused };
   } catch (error) {
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    return { isServing: false, says: `${messageOf(cause)}; start it with "millpond serve"`, reasons: [], paused: [] };
+    return {
+      isServing: false,
+      message: `${messageOf(cause)}; start it with "millpond serve"`,
+      reasons: [],
+      paused: [],
+    };
   }
 }
 

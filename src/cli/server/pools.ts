@@ -2,6 +2,7 @@
 import type {
   AdviceInfo,
   MillpondClient,
+  MillpondClientError,
   PauseInfo,
   PoolSnapshot,
   SizingInfo,
@@ -103,7 +104,7 @@ export const poolsResize: Command = {
       throw new UsageError(`--min is ${min} and --max is ${max}: --min must be at most --max`);
     const bounds = isReset ? "configured" : { ...(min !== undefined && { min }), ...(max !== undefined && { max }) };
     return withClient(invocation, async (client) => {
-      const resized = await client.resizePool(pool, bounds);
+      const resized = await client.resizePool(pool, bounds).catch(throwWithFlags);
       const { changed, previous, resize } = resized;
       const before = changed ? `, before ${boundsText(previous)}` : " as before";
       const origin = resize ? `; the configuration has ${boundsText(resize.configured)}` : ", as configured";
@@ -112,6 +113,14 @@ export const poolsResize: Command = {
     });
   },
 };
+
+/** Names the flags in place of the fields of the request. */
+function throwWithFlags(error: unknown): never {
+  const { violations = [] } = error as Partial<MillpondClientError>;
+  const wrong = violations.find(({ field }) => /^(min|max)_workers$/.test(field));
+  if (!wrong) throw error;
+  throw new UsageError(`${wrong.field} ${wrong.description}`.replace(/\b(min|max)_workers\b/g, "--$1"));
+}
 
 export const poolsAdvise: Command = {
   usage: "pools advise",

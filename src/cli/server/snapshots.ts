@@ -9,7 +9,7 @@ import { moment } from "../print/format.ts";
 const lateMs = 1_000;
 
 export const watchFlags: readonly Flag[] = [
-  { usage: "--watch", doc: "repeat until interrupted, also while the server is away" },
+  { usage: "--watch", doc: "repeat until interrupted, also while the server does not answer" },
   { usage: "--interval <ms>", doc: "interval of --watch, 100 to 60000 (default: 1000)" },
 ];
 

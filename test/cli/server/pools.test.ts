@@ -94,6 +94,19 @@ test("pools --watch and pools --advise stand for pools list --watch and pools ad
     assert.match(outputOf(await runHere(["pools", short, "--help"])), new RegExp(`^Usage: millpond pools ${name} `));
 });
 
+test("pools resize refuses bounds that cross those in force, or exceed memory, by the names of its flags", async (t) => {
+  const place = await makePlace(t);
+  const { serving } = await place.start(["--autoscale-memory-mib", "2000"]);
+  const resize = (...bounds: string[]) =>
+    runHere(["pools", "resize", "held", ...bounds], { env: { MILLPOND_ADDRESS: serving.grpc } });
+  const crossing = await resize("--min", "9");
+  assert.match(crossing.stderr, /^millpond: --min is 9 and must be 0 to --max, which is 2/);
+  outputOf(await resize("--min", "2"));
+  assert.match((await resize("--max", "1")).stderr, /^millpond: --max is 1 and must be at least --min, which is 2/);
+  assert.match((await resize("--min", "900")).stderr, /^millpond: --min is 900 and must be 0 to \d+: the minima of /);
+  assert.equal(crossing.code, 2);
+});
+
 test("pools resize refuses bounds that cross as a mistake in the command line, by the names of its flags", async () => {
   const { code, stderr } = await runHere(["pools", "resize", "cpu", "--min", "3", "--max", "2"]);
   assert.equal(code, 2);
