@@ -198,17 +198,14 @@ export class WireReader {
     return tag >>> 3;
   }
 
-  /** Whether the field is a message of exactly these bytes; then it is passed over. */
+  /** Whether the field is a message of exactly these bytes; if so, moves past it. */
   passIf(message: Uint8Array): boolean {
-    const length = message.length;
-    // a length of one byte: longer messages are not asked for
-    if (length > 127 || this.#bytes[this.#at] !== length) return false;
-    const start = this.#at + 1;
-    for (let index = 0; index < length; index += 1) {
-      if (this.#bytes[start + index] !== message[index]) return false;
-    }
-    this.#at = start + length;
-    return true;
+    const before = this.#at;
+    const length = this.#varint();
+    let isSame = length === message.length;
+    for (let index = 0; isSame && index < length; index += 1) isSame = this.#bytes[this.#at + index] === message[index];
+    this.#at = isSame ? this.#at + length : before;
+    return isSame;
   }
 
   uint(): number {

@@ -156,6 +156,25 @@ describe("a record", () => {
     }
   });
 
+  test("with what many jobs have in common is passed over where that is known, and only there", () => {
+    const [one, other, alike] = ["cpu", "cpa", "cpu"].map((pool) => encodeJob(newJob({ pool })));
+    const messageOf = (record: Uint8Array) => {
+      const reader = new WireReader(record);
+      reader.next();
+      return { reader, message: reader.bytes() };
+    };
+    const { reader: behind, message } = messageOf(one!);
+    for (const [record, isKnown] of [
+      [alike!, true],
+      [other!, false],
+    ] as const) {
+      const reader = new WireReader(record);
+      reader.next();
+      const before = reader.at;
+      assert.deepEqual([reader.passIf(message), reader.at], [isKnown, isKnown ? behind.at : before]);
+    }
+  });
+
   test("is not what was begun before it and given up", () => {
     const { length } = encodeJob(newJob());
     const unencodable = newJob({ client: "x".repeat(2 ** 21) });
