@@ -1,4 +1,4 @@
-/** Wires the engine's parts: what the data passes between a front end, the store and the pools. */
+/** Wires the parts of the engine, which lie between the front ends, the store and the pools. */
 import type { Clock } from "../clock.ts";
 import { isUnavailable, messageOf } from "../errors.ts";
 import { defaultRetryPolicy } from "../job/backoff.ts";
@@ -39,7 +39,7 @@ export type EngineParts = {
   readonly tasks: () => Tasks;
   readonly checks: TaskChecks;
   readonly pools: readonly Pool[];
-  /** For each of them, under the same name, one that runs every job in a process of its own: for the pool's suspects. */
+  /** For each of `pools`, one of the same name that runs its suspects, each in a process of its own. */
   readonly isolated: readonly Pool[];
   readonly clock: Clock;
   readonly tracing: Tracing;
@@ -48,7 +48,7 @@ export type EngineParts = {
   readonly owner: string;
   /** How long a lease lasts unless it is renewed. */
   readonly leaseMs: number;
-  /** How often the store is polled for what its hints have missed, at most, in milliseconds. */
+  /** Longest time between two polls of the store, which find what lost hints would have announced. */
   readonly pollMs: number;
   readonly maxChunk: number;
   readonly scaling: Pick<AutoscalerParts, "rule" | "pollMs" | "ceilings"> & {
@@ -63,9 +63,9 @@ export type EngineParts = {
   readonly limits: AdmissionLimits & {
     /** Streams of results that one client may have open. */
     readonly resultStreams: number;
-    /** Outputs and failures that one batch of results holds, as they are stored. */
+    /** Bound on the stored outputs and failures in one batch of results. */
     readonly resultBatchBytes: number;
-    /** What all streams of results may hold together of what they have read and not yet passed on. */
+    /** Bound on the results that all streams together have read and not yet sent. */
     readonly resultBudgetBytes: number;
     /** Jobs that one client may watch or run at once. */
     readonly watches: number;
@@ -74,22 +74,26 @@ export type EngineParts = {
   readonly maxQueued: ReadonlyMap<string, number>;
   readonly retention: Retention;
   readonly disk: Pick<DiskWatermark, "refusal">;
-  /** Jobs that became DEAD, once that is durable. */
+  /** Called with jobs that became DEAD, once that is durable. */
   readonly onDeath: (deaths: readonly Death[]) => void;
-  /** The store failed: nothing is leased any more. */
+  /** Called when the store has failed: nothing more is leased. */
   readonly onError: (error: Error) => void;
   readonly log: Log;
 };
 
-/** `stop` drains, and resolves once what ran has ended and is written; the pools decide how long it takes. */
+/**
+ * `stop` drains, and resolves once every running job has ended and its outcome is written; the pools bound that time.
+ */
 export type Engine = Service & {
-  /** Takes over what the last process left, and starts no job yet. Comes before `start` and before any request. */
+  /**
+   * Takes over what the previous process left, without starting a job. Call it before `start` and before any request.
+   */
   recover(): Promise<void>;
-  /** Leases nothing more; what runs goes on. Safe to repeat. */
+  /** Stops leasing; running jobs continue. Safe to repeat. */
   drain(): void;
-  /** Resolves once no job runs any more and every outcome is written. Drains. */
+  /** Drains, and resolves once no job runs and every outcome is written. */
   ended(): Promise<void>;
-  /** Jobs that run, or have ended and that is not written yet: of this pool, or of all. */
+  /** Number of jobs that run, or whose outcome is not written yet: of this pool, or of all. */
   running(pool?: string): number;
   readonly admission: Admission;
   readonly readers: ResultReaders;
@@ -144,7 +148,9 @@ export function createEngine(parts: EngineParts): Engine {
   let isDraining = false;
   let otherPools: readonly string[] = [];
 
-  /** A call of the store failed: after how many milliseconds to try again; undefined: never. */
+  /**
+   * Handles a failed call of the store. Returns the delay of the next try in milliseconds; undefined: there is none.
+   */
   function onError(error: unknown): number | undefined {
     if (isUnavailable(error)) {
       const nowMs = clock.monotonicMs();
@@ -222,7 +228,7 @@ export function createEngine(parts: EngineParts): Engine {
       mostWorkers: parts.scaling.mostWorkersAt(pool.pool.concurrency),
     })),
   });
-  /** Of what other servers change of pools. */
+  /** Polls for what other servers change. */
   const poolPoll = createLoop({
     ...{ name: "backlog and pauses", clock, everyMs: parts.pollMs, onError },
     async round() {
@@ -309,7 +315,7 @@ export function createEngine(parts: EngineParts): Engine {
   };
 }
 
-/** Suspects, too, wait while their pool is paused, and never have more workers than it. */
+/** A pause and a resize also apply to the pool's suspects, which never have more workers than it. */
 function controlled(
   { pool, dispatcher, suspects }: EnginePool,
   wakeAutoscaler: () => void,

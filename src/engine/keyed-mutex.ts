@@ -1,14 +1,14 @@
-/** One mutex per key: of the callers that name the same key one goes on at a time, in the order of their calls. */
+/** One mutex per key: callers of the same key hold it one at a time, in the order of their calls. */
 export type KeyedMutex = {
   /**
-   * Resolves with `unlock` once the caller holds the key, or when the signal aborts: ask the signal which it was. `unlock`
-   * must be called either way, and calling it again changes nothing.
+   * Resolves with `unlock` once the caller holds the key, or when the signal aborts; `signal.aborted` tells which.
+   * `unlock` must be called in both cases; a second call does nothing.
    */
   lock(key: string, signal: AbortSignal): Promise<() => void>;
 };
 
 export function createKeyedMutex(): KeyedMutex {
-  /** Who waits for each key behind the caller that holds it. A key that nobody holds has no entry. */
+  /** Waiting callers of each key that is held. A key that no caller holds has no entry. */
   const queues = new Map<string, Set<() => void>>();
 
   function passOn(key: string): void {

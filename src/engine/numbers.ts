@@ -1,4 +1,4 @@
-/** What the server is doing now: read for `Stats`, and into the registry of metrics. */
+/** The current numbers of pools and store, for `Stats` and for the metrics registry. */
 import type { Clock } from "../clock.ts";
 import type { JobState, Lease } from "../job/job.ts";
 import type { Registry } from "../metrics/registry.ts";
@@ -8,7 +8,7 @@ import type { Backlog } from "./admit/backlog.ts";
 import { type Autoscaler, maxCounted, type Scaling } from "./dispatch/autoscaler.ts";
 import type { EnginePool } from "./dispatch/dispatcher.ts";
 
-/** A pool's queue and workers, as they are in memory. */
+/** A pool's queue and workers, from memory. */
 export type PoolNow = {
   readonly pool: string;
   readonly queued: number;
@@ -26,13 +26,13 @@ export type PoolNow = {
   readonly isBroken: boolean;
 } & PoolOverrides;
 
-/** What the store knows of a pool. */
+/** A pool's jobs, from the store. */
 export type PoolStored = {
   readonly pool: string;
   readonly jobs: { readonly [S in JobState]: number };
   /** Jobs that a worker could run now, counted up to `maxCounted`. */
   readonly eligible: number;
-  /** How long the oldest due job has waited, and how long ago the oldest DEAD job died; 0: there is none. */
+  /** Time since the oldest due job became due, and since the oldest DEAD job died; 0: there is none. */
   readonly oldestAgeMs: number;
   readonly oldestDeadAgeMs: number;
 };
@@ -41,7 +41,7 @@ export type Numbers = {
   pools(): readonly PoolNow[];
   /** In the same order. Rejects when the store has failed. */
   stored(): Promise<{ readonly size: StoreSize; readonly pools: readonly PoolStored[] }>;
-  /** Jobs that workers run now. */
+  /** Leases of the jobs that workers run now. */
   started(): readonly Lease[];
 };
 
@@ -49,15 +49,15 @@ export type NumbersParts = {
   readonly store: Pick<Store, "counts" | "oldest" | "eligible" | "size">;
   readonly backlog: Pick<Backlog, "queued" | "limit">;
   readonly clock: Clock;
-  /** Jobs of a pool that run, and those that have ended but are not settled in the store yet. */
+  /** Number of a pool's jobs that run, or whose outcome is not written yet. */
   readonly running: (pool: string) => number;
   readonly pools: readonly EnginePool[];
-  /** What operators changed of a pool. */
+  /** The pause and resize of a pool. */
   readonly overrides: (pool: string) => PoolOverrides;
   readonly decisions: Autoscaler["decisions"];
 };
 
-/** Counting costs time for each row: a count of at least `large` is reused for `reusedMs`. */
+/** Counting reads every row, so a count of at least `large` is reused for `reusedMs`. */
 const large = 1_000;
 const reusedMs = 1_000;
 

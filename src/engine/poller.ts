@@ -1,15 +1,16 @@
 /**
- * Polling: a hint of the store may be lost, whichever driver it has, so whoever waits for something that is in the store also
- * polls for it. With several servers it is the only way to learn of what another one did where the store has no hints of it.
+ * Polls the store. Hints of any driver may be lost, so everything that waits for a change in the store also polls for
+ * it. With several servers, polling is the only way to notice changes by another server if the store sends no hints of
+ * them.
  */
 import type { Clock } from "../clock.ts";
 import { createLoop } from "../lifecycle.ts";
 
 export type Polling = {
   readonly clock: Clock;
-  /** Between two polls, at most; half of it at least, in milliseconds. */
+  /** Longest time between two polls in milliseconds; the shortest is half of it. */
   readonly everyMs: number;
-  /** In [0, 1): spreads the polls of several servers, and of those who began to wait at the same time. */
+  /** In [0, 1): spreads the polls of several servers, and of waiters that were added at the same time. */
   readonly random: () => number;
 };
 
@@ -20,13 +21,13 @@ export function nextPollMs({ everyMs, random }: Polling): number {
 
 export type Poller<T> = { add(waiting: T): void; delete(waiting: T): void };
 
-/** The timer runs this many times in `everyMs`. */
+/** The timer fires this many times per `everyMs`. */
 const slices = 10;
 
 /**
- * Polls for all that were added, each at times of its own: those whose time has come are passed to `poll` together, and no
- * poll begins before the last one has ended, so that none pile up behind a store that does not answer. One timer serves
- * them all, and none runs while there are none.
+ * Polls for everything that was added, each at its own times: what is due is passed to `poll` together. The next poll
+ * only starts once the last one has ended, so that polls do not pile up behind a store that does not answer. One timer
+ * serves all of them, and none is set while there are none.
  */
 export function createPoller<T>(polling: Polling, poll: (due: readonly T[]) => Promise<void>): Poller<T> {
   const { clock, everyMs } = polling;

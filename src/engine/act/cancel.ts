@@ -1,4 +1,4 @@
-/** Cancels jobs: those that wait in the store, those that run through their pool. */
+/** Cancels jobs: waiting ones in the store, and running ones through their pool. */
 import type { Clock } from "../../clock.ts";
 import type { CancelledJob, Tracing } from "../../tracing.ts";
 import type { Cancelled, JobFilter, Store } from "../../store/store.ts";
@@ -10,9 +10,9 @@ import type { KeyedMutex } from "../keyed-mutex.ts";
 export type CancelCounts = { readonly matched: number; readonly cancelled: number; readonly cancelling: number };
 
 export type Canceller = {
-  /** One answer for each id, in order. Resolves once it is durable; running jobs were asked to stop by then. */
+  /** One answer per id, in order. Resolves once it is durable and running jobs were asked to stop. */
   cancel(client: string, ids: readonly string[]): Promise<readonly Cancelled[]>;
-  /** Every job that waits or runs and matches; goes on from page to page until the end, or until the signal aborts. */
+  /** Cancels every waiting or running job that matches, page by page, until the end or until the signal aborts. */
   cancelWhere(client: string, filter: JobFilter, options: PageOptions): Promise<CancelCounts>;
 };
 
@@ -23,7 +23,7 @@ export type CancellerParts = {
   readonly backlog: Pick<Backlog, "change">;
   readonly stats: Pick<Stats, "cancelled">;
   readonly tracing: Pick<Tracing, "cancelled">;
-  /** Asks a job of this pool to stop, if it runs here. */
+  /** Asks a job of this pool to stop if this server runs it. */
   readonly stop: (pool: string, seq: number) => void;
 };
 

@@ -1,4 +1,4 @@
-/** What one may do with jobs that are DEAD: put them back into the queue, or remove them. */
+/** Puts DEAD jobs back into the queue, or removes them. */
 import type { Clock } from "../../clock.ts";
 import type { JobFilter, Redriven, Removed, Store } from "../../store/store.ts";
 import type { LinkedJob } from "../../tracing.ts";
@@ -8,21 +8,21 @@ import type { Stats } from "../watch/stats.ts";
 import type { KeyedMutex } from "../keyed-mutex.ts";
 
 export type DeadLetters = {
-  /** One answer for each id, in order. They become due `perSecond` a second, 0: all at once. */
+  /** One answer per id, in order. `perSecond` of the jobs become due each second; 0: all at once. */
   redrive(client: string, ids: readonly string[], perSecond: number): Promise<readonly Redriven[]>;
-  /** Every DEAD job that matches, page by page. */
+  /** Redrives every DEAD job that matches, page by page. */
   redriveWhere(
     client: string,
     filter: JobFilter,
     options: PageOptions & {
       readonly perSecond: number;
-      /** Called with what was redriven, page by page. */
+      /** Called with the redriven jobs of each page. */
       readonly onRedriven?: (jobs: readonly LinkedJob[]) => void;
     },
   ): Promise<{ readonly matched: number; readonly redriven: number }>;
-  /** Final jobs of any state; one answer for each id, in order. */
+  /** Removes final jobs of any state; one answer per id, in order. */
   remove(client: string, ids: readonly string[]): Promise<readonly Removed[]>;
-  /** Every DEAD job that matches, page by page. */
+  /** Removes every DEAD job that matches, page by page. */
   removeWhere(
     client: string,
     filter: JobFilter,
@@ -42,7 +42,7 @@ export function createDeadLetters(parts: DeadLettersParts): DeadLetters {
   const { store, clock, backlog, stats } = parts;
   const states = ["DEAD"] as const;
 
-  /** The first of these jobs becomes due at `startAt`, the others behind it. */
+  /** The first of these jobs becomes due at `startAt`, and each other one `intervalMs` later than the one before it. */
   async function redrive(
     client: string,
     ids: readonly string[],
@@ -87,7 +87,7 @@ export function createDeadLetters(parts: DeadLettersParts): DeadLetters {
   };
 }
 
-/** Those of these jobs that were redriven. */
+/** The jobs that were redriven. */
 export function redrivenOf(ids: readonly string[], answers: readonly Redriven[]): LinkedJob[] {
   return answers.flatMap((answer, index) => {
     return answer.kind === "redriven" ? [{ id: ids[index] as string, trace: answer.trace }] : [];

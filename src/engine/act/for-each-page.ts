@@ -2,20 +2,20 @@
 import type { FindRequest, Store } from "../../store/store.ts";
 import type { KeyedMutex } from "../keyed-mutex.ts";
 
-/** `dryRun`: only count. When the signal aborts, the page under way is finished and no other is begun. */
+/** `dryRun`: only counts. When the signal aborts, the current page is finished and no other is started. */
 export type PageOptions = { readonly dryRun: boolean; readonly signal: AbortSignal };
 
 export type PageParts = {
   readonly store: Pick<Store, "find">;
-  /** One such call of a client runs at a time, because each page occupies the store. */
+  /** Runs one such call per client at a time, because each page occupies the store. */
   readonly perClient: KeyedMutex;
 };
 
-/** Jobs in one page: a call to the store that writes this many takes a few milliseconds. */
+/** Jobs per page: a call that writes this many occupies the store for a few milliseconds. */
 const pageJobs = 1_000;
 
 /**
- * Calls `act` with the ids of each page, one page after the other; resolves with the number of jobs that matched. The next
+ * Calls `act` with the ids of each page, one page after the other; resolves with the number of matching jobs. The next
  * page is read while `act` runs: the store gets the two calls in this order, and commits once.
  */
 export async function forEachPage(

@@ -1,34 +1,38 @@
-/** What operators change of pools while the server runs. The store keeps it, and every server that shares the store follows. */
+/**
+ * Pauses, resumes and resizes pools while the server runs. The store keeps the changes, and all servers that share it
+ * follow.
+ */
 import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../../clock.ts";
 import { closest } from "../../closest.ts";
 import { type FieldViolation, invalid, refusal } from "../../errors.ts";
 import type { Log, LogFields } from "../../log.ts";
-import type {
-  Overridden,
-  OverrideRequest,
-  PoolOverrides,
-  PoolPause,
-  PoolResize,
-  WorkerBounds,
+import {
+  noOverrides,
+  type Overridden,
+  type OverrideRequest,
+  type PoolOverrides,
+  type PoolPause,
+  type PoolResize,
+  type WorkerBounds,
 } from "../../store/pool-overrides.ts";
 import type { Store } from "../../store/store.ts";
 
 export type PoolControl = {
-  /** Reads what the store has and applies it: at the start, and where another server may have changed it. */
+  /** Applies what the store has: at the start, and when another server may have changed it. */
   load(): Promise<void>;
-  /** Nothing of the pool starts from now on. Durable on return. A pool that is paused keeps its pause. */
+  /** From now on no job of the pool starts. Durable on return. An already paused pool keeps its pause. */
   pause(pool: string, by: string): Promise<Overridden>;
   /** Ends the pause. */
   resume(pool: string, by: string): Promise<Overridden>;
   /**
-   * Bounds the workers of the pool, of each server; what is not given stays. Null: as the configuration has them. Throws with
-   * the fields that are out of bounds, and where this server's memory has no room for the minimum.
+   * Bounds the workers of the pool on each server; an absent bound stays. Null: resets both to the configuration.
+   * Throws with the fields that are out of bounds, also if this server's memory has no room for the minimum.
    */
   resize(pool: string, bounds: Partial<WorkerBounds> | null, by: string): Promise<Resized>;
-  /** What is in force of a pool. */
+  /** The pause and resize of a pool that are in force. */
   overrides(pool: string): PoolOverrides;
-  /** The pools that are paused, in the order of the configuration. */
+  /** The paused pools, in the order of the configuration. */
   paused(): readonly PausedPool[];
 };
 
@@ -42,20 +46,20 @@ export type Resized = {
 /** `since`: an ISO 8601 time. */
 export type PausedPool = { readonly pool: string; readonly by: string; readonly since: string };
 
-/** A pool of the configuration, as far as it can be controlled. */
+/** The controllable part of a configured pool. */
 export type ControlledPool = {
   readonly name: string;
-  /** The bounds of its workers in the configuration. */
+  /** The configured bounds of its workers. */
   readonly configured: WorkerBounds;
-  /** Most workers that it may have, by its concurrency. */
+  /** Upper bound on its workers, which depends on its concurrency. */
   readonly mostWorkers: number;
-  /** Those in force. */
+  /** The bounds in force. */
   bounds(): WorkerBounds;
   setPaused(isPaused: boolean): void;
   resize(bounds: WorkerBounds): void;
 };
 
-/** Upper bound on the sum of all pools' minima: the workers that memory has room for. */
+/** Upper bound on the sum of all pools' minima: the number of workers that fit into memory. */
 export type MinimaRoom = { readonly workers: number; readonly why: string };
 
 export type PoolControlParts = {
@@ -66,14 +70,12 @@ export type PoolControlParts = {
   readonly log: Log;
 };
 
-const none: PoolOverrides = { pause: null, resize: null };
-
 export function createPoolControl({ store, pools, minimaRoom, clock, log }: PoolControlParts): PoolControl {
   const inForce = new Map<string, PoolOverrides>();
-  const overrides = (pool: string) => inForce.get(pool) ?? none;
-  /** How often a change was answered: what was read before one of them is out of date. */
+  const overrides = (pool: string) => inForce.get(pool) ?? noOverrides;
+  /** Number of completed changes: what was read before one of them is out of date. */
   let changes = 0;
-  /** Pools of which the log has said that what is kept of them does not fit the configuration. */
+  /** Pools whose mismatch with the configuration is in the log already. */
   const reported = new Set<string>();
 
   function reportOnce(pool: string, fields: LogFields, text: string): void {
@@ -92,7 +94,7 @@ export function createPoolControl({ store, pools, minimaRoom, clock, log }: Pool
     });
   }
 
-  /** What memory leaves for the minimum of a pool. */
+  /** The room in memory for the minimum of a pool. */
   function roomFor(pool: ControlledPool): MinimaRoom {
     const { workers, why } = minimaRoom();
     const others = pools.reduce((sum, each) => sum + (each === pool ? 0 : each.bounds().min), 0);
@@ -110,7 +112,10 @@ export function createPoolControl({ store, pools, minimaRoom, clock, log }: Pool
     if (violations.length > 0) throw invalid(violations);
   }
 
-  /** A minimum that memory has no room for, of another server or of an earlier start, would have this one killed. */
+  /**
+   * Clamps the minimum: one that does not fit into memory, set on another server or an earlier start, would get this
+   * server killed.
+   */
   function fitting(pool: ControlledPool, { min, max }: WorkerBounds): WorkerBounds {
     const room = roomFor(pool);
     const most = Math.max(room.workers, pool.configured.min);
@@ -129,7 +134,7 @@ export function createPoolControl({ store, pools, minimaRoom, clock, log }: Pool
     return overridden;
   }
 
-  /** `by`: who asked this server for it. */
+  /** `by`: the client that requested it from this server. */
   function apply(pool: ControlledPool, next: PoolOverrides, by?: string): void {
     const { name } = pool;
     const { pause, resize } = overrides(name);
@@ -156,7 +161,7 @@ export function createPoolControl({ store, pools, minimaRoom, clock, log }: Pool
       if (changes !== before) return;
       for (const pool of pools) {
         const { name, configured } = pool;
-        apply(pool, stored.get(name) ?? none);
+        apply(pool, stored.get(name) ?? noOverrides);
         const { resize } = overrides(name);
         if (resize && !isDeepStrictEqual(resize.configured, configured)) {
           const text =
@@ -201,7 +206,7 @@ function minMax({ min, max }: WorkerBounds): WorkerBounds {
   return { min, max };
 }
 
-/** Throws when the bounds that are asked for would cross, with those that stay. */
+/** Throws if the requested bounds, together with those that stay, cross. */
 function checkOrder(asked: Partial<WorkerBounds>, inForce: WorkerBounds): void {
   const { min, max } = { ...inForce, ...asked };
   if (min <= max) return;

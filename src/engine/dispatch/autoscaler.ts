@@ -1,7 +1,7 @@
 /**
- * Gives each pool as many workers as its jobs need. It polls, so that a job costs nothing here, and asks the store only about
- * pools that can grow and whose dispatcher cannot take all of their due jobs. While every pool is at its minimum and nothing
- * waits, it rests.
+ * Gives each pool as many workers as its jobs need. It polls, so that jobs cost nothing here, and queries the store
+ * only about pools that can grow and have due jobs that their dispatcher does not hold. It rests while every pool is at
+ * its minimum and no job waits.
  *
  * Each server scales its own pools. In a store that several servers share, each counts all waiting jobs.
  */
@@ -21,9 +21,11 @@ export type AutoscalerParts = {
   readonly rule: ScalingRule;
   readonly pollMs: number;
   readonly ceilings: Ceilings;
-  /** Whether too many outcomes wait to be written for another job to start. */
+  /** Whether no job may start because too many outcomes wait to be written. */
   readonly isBehind: () => boolean;
-  /** A call of the store failed: when to try again, in milliseconds; undefined: never. */
+  /**
+   * Handles a failed call of the store. Returns the delay of the next try in milliseconds; undefined: there is none.
+   */
   readonly onError: (error: unknown) => number | undefined;
   readonly log: Log;
 };
@@ -33,28 +35,28 @@ export type ScaledPool = {
   readonly dispatcher: Pick<Dispatcher, "isPaused" | "isLeasing" | "mayHaveMore" | "waiting" | "chunkPeak" | "hint">;
 };
 
-/** A change of a pool's target, or growth that was refused: then `from` and `to` are equal. */
+/** A change of a pool's target, or a refused growth, whose `from` and `to` are equal. */
 export type Scaling = { readonly at: number; readonly from: number; readonly to: number; readonly why: string };
 
 export type Autoscaler = Service & {
-  /** A pool has jobs to run, or its bounds or its pause have changed: the next round begins within `pollMs`. */
+  /** A pool has jobs to run, or its bounds or pause have changed: the next round starts within `pollMs`. */
   wake(): void;
-  /** Why a pool that wants more workers gets none; undefined: it does not want any, or gets them. */
+  /** Why a pool that needs more workers gets none; undefined: it needs none, or gets them. */
   refusal(pool: string): string | undefined;
-  /** The last decisions about a pool, newest first: `keptDecisions` at most. */
+  /** The latest decisions about a pool, newest first, at most `keptDecisions`. */
   decisions(pool: string): readonly Scaling[];
 };
 
 export const keptDecisions = 10;
-/** A refusal that was not repeated for so long is over. */
+/** A refusal that was not repeated for this long is over. */
 const currentMs = 1_000;
 /** Waiting jobs of a pool are counted up to this. */
 export const maxCounted = 10_000;
 
 type State = ScaledPool & {
-  /** As it was decided last: a pool that is resized moves its own into the new bounds. */
+  /** As last decided. The pool's own target may differ, because a resize clamps it to the new bounds. */
   target: number;
-  /** Workers that were needed. */
+  /** Number of workers that were needed. */
   readonly needed: Peak;
   readonly decisions: Scaling[];
   /** When it last grew, by the monotonic clock. */
@@ -86,7 +88,7 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
     },
   });
 
-  /** Whether jobs may wait in the store, and their number may make the pool grow. */
+  /** Whether jobs may wait in the store, and the pool may grow because of them. */
   function hasStoredWork(state: State): boolean {
     const { pool, dispatcher } = state;
     return pool.target() < pool.bounds().max && stopped(state) === undefined && dispatcher.mayHaveMore();
@@ -104,7 +106,7 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
     return new Map(asked.map((state, index) => [state, found[index] ?? nothing]));
   }
 
-  /** Returns when the next round begins: see `createLoop`. */
+  /** Returns the delay of the next round: see `createLoop`. */
   function scaleAll(stored: ReadonlyMap<State, Eligible>): number | undefined {
     let isResting = true;
     for (const state of states) {
@@ -116,7 +118,7 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
     return isResting ? Number.POSITIVE_INFINITY : undefined;
   }
 
-  /** A pool that cannot grow has no need of their number, but does not shrink while there may be any. */
+  /** The number does not matter for a pool that cannot grow, but it does not shrink while there may be jobs. */
   const uncounted = ({ dispatcher }: State) => (dispatcher.mayHaveMore() ? some : nothing);
 
   const hasWork = ({ dispatcher }: State) => dispatcher.mayHaveMore() || dispatcher.waiting().length > 0;
@@ -151,7 +153,7 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
     if (!decision) return;
     const { target, why } = decision;
     const from = load.target;
-    const grows = target > Math.max(from, load.min, 1); // the minimum is granted in any case, and a first worker
+    const grows = target > Math.max(from, load.min, 1); // the minimum and a first worker are always granted
     const ceiling = grows ? ceilings(state.pool.name) : undefined;
     const isRefused = ceiling !== undefined && target - from > ceiling.workers;
     const to = isRefused ? from + ceiling.workers : target;
@@ -171,7 +173,7 @@ export function createAutoscaler(parts: AutoscalerParts): Autoscaler {
     state.pool.setTarget(workers);
   }
 
-  /** Each poll may refuse the same again: that is one decision, until it has not been refused for `idleMs`. */
+  /** Each poll may refuse again: repeated refusals are one decision until there was none for `idleMs`. */
   function refuse(state: State, ceiling: Ceiling, workers: number): void {
     const { refused, pool } = state;
     const nowMs = clock.monotonicMs();

@@ -5,39 +5,41 @@
 import type { Lease } from "../../job/job.ts";
 
 export type ChunkSize = {
-  /** How many of these jobs, from the first on, make the next chunk: 1 to `max`, and none behind a long one. */
-  cut(line: readonly Pick<Lease, "task">[]): number;
-  /** Jobs that chunks of the tasks that ran lately have on average: 1 to `max`. */
+  /** How many of these jobs, from the first, form the next chunk: 1 to `max`, and none behind a long one. */
+  cut(waiting: readonly Pick<Lease, "task">[]): number;
+  /** Average size of chunks of the tasks that ran lately: 1 to `max`. */
   expected(): number;
-  /** How long a job of a task took, in milliseconds. */
+  /** Records how long a job of a task took. */
   record(task: string, tookMs: number): void;
 };
 
 const targetMs = 2;
-/** What is left of an estimate's excess after each quicker job: one slow job keeps chunks small for about a hundred. */
+/**
+ * Factor on the excess of an estimate after each quicker job: one slow job keeps chunks small for about a hundred jobs.
+ */
 const decay = 0.96;
 
 /**
- * Each task has an estimate of its own, so that a slow one has no effect on a quick one in the same pool. It
- * jumps up to a slower job and sinks slowly; a job of which nothing is known goes alone.
+ * Each task has its own estimate, so that a slow task does not affect a quick one in the same pool. The estimate rises
+ * to that of a slower job at once and sinks slowly. A job of an unknown task is sent alone.
  */
 export function createChunkSize(max: number): ChunkSize {
   const estimates = new Map<string, { ms: number }>();
-  /** What the jobs that ran lately weigh in a chunk on average, in milliseconds. */
+  /** The average share of a chunk that a job took lately, in milliseconds. */
   let weight = targetMs;
 
   const fitting = (eachMs: number) => Math.min(Math.max(Math.floor(targetMs / eachMs), 1), max);
   const expected = () => fitting(weight);
 
   return {
-    cut(line) {
-      const bound = Math.min(line.length, max);
+    cut(waiting) {
+      const bound = Math.min(waiting.length, max);
       let sumMs = 0;
       let task: string | undefined;
       let eachMs = targetMs;
       for (let count = 0; count < bound; count += 1) {
-        const each = (line[count] as Pick<Lease, "task">).task;
-        if (each !== task) eachMs = estimates.get(each)?.ms ?? targetMs; // most lines are of one task
+        const each = (waiting[count] as Pick<Lease, "task">).task;
+        if (each !== task) eachMs = estimates.get(each)?.ms ?? targetMs; // neighbours mostly have the same task
         task = each;
         sumMs += eachMs;
         if (sumMs > targetMs) return Math.max(count, 1);

@@ -1,12 +1,13 @@
 /**
- * Leases due jobs of one pool, the suspects or all others, while its workers are free, and runs them in chunks.
+ * Leases due jobs of one pool, either its suspects or all others, while its workers are free, and runs them in chunks.
  *
- * A lease is the right of one process to run one attempt. It ends at a time, and carries a fence, which the store raises with
- * every lease of the job; `store.lease` counts the attempt on disk before it answers. A leased job waits here for a worker,
- * is in flight in a chunk, and is settled with its outcome; at a drain or a pause, or when its lease ends before it began, it
- * is released, and the attempt does not count. The lease-keeper renews the leases of both. When a lease ends all the same,
- * because the process stood still, the reaper settles the attempt as lost and another process may run the job: what this
- * one settles afterwards has an older fence, and the store refuses it. So every job has one outcome, whoever runs it twice.
+ * A lease is the right of one process to run one attempt. It has an end, and a fence that the store raises with every
+ * lease of the job; `store.lease` counts the attempt on disk before it answers. A leased job waits here for a worker,
+ * is in flight in a chunk, and is settled with its outcome. At a drain or a pause, and when its lease ends before it
+ * starts, it is released, and the attempt does not count. The lease-keeper renews the leases of waiting and running
+ * jobs. If a lease ends nevertheless, because the process was suspended, the reaper settles the attempt as lost, and
+ * another process may run the job: what this process settles afterwards has an older fence, and the store refuses it.
+ * So a job has one outcome, even if two processes run it.
  */
 import type { Clock } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
@@ -22,50 +23,52 @@ import { createChunkSize } from "./chunk-size.ts";
 import { asCancelled, type ChunkPeak, createInFlight, unrun } from "./in-flight.ts";
 import { createWaitingLeases } from "./waiting-leases.ts";
 
-/** `stop` drains, and resolves once no job runs; the pool decides how long that takes. */
+/** `stop` drains, and resolves once no job runs; the pool bounds that time. */
 export type Dispatcher = Service & {
-  /** There may be due jobs. May be called too often or not at all: the dispatcher also polls. */
+  /** There may be due jobs. Hints may be superfluous or missing: the dispatcher also polls. */
   hint(): void;
-  /** The same, from this wall-clock time on. */
+  /** There may be due jobs from this wall-clock time on. */
   hintAt(dueAt: number): void;
-  /** Jobs that workers run. */
+  /** Number of jobs that workers run. */
   running(): number;
-  /** What this process has leased of this pool and not settled: jobs that run, and those that wait for a worker. */
+  /** Leases of this pool that are not settled: of running jobs, and of those that wait for a worker. */
   held(): Lease[];
-  /** Of these, those that workers run. */
+  /** Leases of running jobs. */
   started(): readonly Lease[];
-  /** Of these, those that wait for a worker, the next to start first. */
+  /** Leases of jobs that wait for a worker, the next to start first. */
   waiting(): readonly Lease[];
-  /** Whether the store may hold due jobs that no lease under way asks for. */
+  /** Whether the store may have due jobs beyond those that pending calls of `store.lease` request. */
   mayHaveMore(): boolean;
-  /** Chunks that workers run, and the most they ran at once since the last call, which resets it. */
+  /** The number of running chunks, and its peak since the last call. */
   chunkPeak(): ChunkPeak;
   /**
-   * Tells a running job to stop; one that still waits for a worker is settled as cancelled. False: it is not here; should a
-   * lease under way bring it, it is not started.
+   * Asks a running job to stop; one that waits for a worker is settled as cancelled. False: it is not here; if a
+   * pending lease brings it, it is not started.
    */
   cancel(seq: number): boolean;
-  /** Another server has the job: this lease's attempt does not begin, or is asked to stop, and its fence refuses its outcome. */
+  /**
+   * Another server has the job: this attempt does not start, or is asked to stop, and the store refuses its outcome.
+   */
   abandon(lease: Lease): void;
-  /** What was held at this time, by the monotonic clock, is leased for `leaseMs` from then. */
+  /** Everything that was held at this time (monotonic clock) is leased for `leaseMs` from then on. */
   renewed(atMs: number): void;
-  /** While it is paused it leases nothing, and releases what did not begin. What runs goes on. Safe to repeat. */
+  /** While paused, leases nothing and releases what has not started. Running jobs continue. Safe to repeat. */
   setPaused(isPaused: boolean): void;
   isPaused(): boolean;
-  /** From `start` until it drains, or a call of the store fails for good. A pause changes nothing here. */
+  /** True from `start` until it drains or a call of the store fails for good, also while paused. */
   isLeasing(): boolean;
-  /** Leases nothing more, and releases what did not begin. What runs goes on. Safe to repeat. */
+  /** Stops leasing, and releases what has not started. Running jobs continue. Safe to repeat. */
   drain(): void;
 };
 
-/** The way of a pool's jobs to one kind of workers. */
+/** A pool of workers and the dispatcher that feeds it. */
 export type Lane = { readonly pool: Pool; readonly dispatcher: Dispatcher };
-/** A pool: the lane to its threads, and the lane of its suspects to processes of their own. */
+/** A pool as configured: the lane of its threads, and the lane of the processes that run its suspects. */
 export type EnginePool = Lane & { readonly suspects: Lane };
 
 export type DispatcherParts = {
   readonly pool: Pool;
-  /** Whether it runs the pool's suspects, and nothing else. */
+  /** Whether it runs only the pool's suspects; otherwise it runs all other jobs. */
   readonly suspects: boolean;
   readonly store: Pick<Store, "lease">;
   readonly backlog: Backlog;
@@ -76,39 +79,42 @@ export type DispatcherParts = {
   /** How long a lease lasts unless it is renewed. */
   readonly leaseMs: number;
   readonly maxChunk: number;
-  /** Whether this pool's workers have the task. A job stored by an earlier version may name one that is gone. */
+  /** Whether this pool's workers have the task. A job stored by an earlier version may name one that does not exist. */
   readonly hasTask: (task: string) => boolean;
-  /** Progress and log lines of running jobs. */
+  /** Called with progress and log lines of running jobs. */
   readonly onEvent: NonNullable<RunCallbacks["onEvent"]>;
-  /** Jobs wait, or may wait in the store: more workers may be wanted. Called often. */
+  /** Called, often, while jobs wait here or may wait in the store: more workers may be needed. */
   readonly onWork: () => void;
-  /** Takes over attempts that ended. */
+  /** Called with ended attempts. */
   readonly settle: (ended: readonly Ended[]) => void;
-  /** Whether too many outcomes wait to be written for another job to start. */
+  /** Whether no job may start because too many outcomes wait to be written. */
   readonly isBehind: () => boolean;
-  /** A call of the store failed: when to try again, in milliseconds; undefined: never, nothing more is leased. */
+  /**
+   * Handles a failed call of the store. Returns the delay of the next try in milliseconds; undefined: nothing more is
+   * leased.
+   */
   readonly onError: (error: unknown) => number | undefined;
   readonly log: Log;
 };
 
-/** A second lease is for jobs that come while the first one's commit is under way. */
+/** Bound on concurrent calls of `store.lease`: the second leases jobs that arrive during the first one's commit. */
 const maxRequests = 2;
 /**
- * Bound on the jobs to hold ready. When all that a client has in flight fits, its jobs are leased in the transaction of their
- * submit and never enter the store's queue, which costs a third less.
+ * Bound on prefetched jobs. While everything that a client has in flight fits, its jobs are leased in the transaction
+ * of their submit and never enter the store's queue, which costs a third less.
  */
 const maxPrefetch = 4_096;
-/** Nothing more is leased while the records of the jobs that wait here have this many bytes. */
+/** Nothing more is leased while the records of waiting jobs have this many bytes. */
 const maxWaitingBytes = 32 * 2 ** 20;
 /** Bound on the records of one lease, in bytes. */
 const maxLeaseBytes = 8 * 2 ** 20;
 
-/** What changes while it runs, beside the jobs that wait and those in flight. */
+/** The mutable state besides the waiting jobs and those in flight. */
 type State = {
   /** From `start` to `drain`, or until the store fails. */
   isLeasing: boolean;
   isPaused: boolean;
-  /** Whether the store may hold due jobs that no request under way asks for. */
+  /** See `Dispatcher.mayHaveMore`. */
   mayHaveMore: boolean;
   /** Calls of `store.lease` that are not answered yet. */
   readonly pending: Set<PendingLease>;
@@ -123,7 +129,7 @@ type PendingLease = {
 export function createDispatcher(parts: DispatcherParts): Dispatcher {
   const { pool, suspects, store, backlog, clock, owner, leaseMs, settle } = parts;
   const chunkSize = createChunkSize(parts.maxChunk);
-  // quick jobs gain nothing from running beside each other: a chunk of them keeps a worker busy
+  // quick jobs gain nothing from running concurrently: one chunk of them keeps a worker busy
   const places = () => pool.target() * Math.max(Math.floor(pool.concurrency / chunkSize.expected()), 1);
   const prefetch = createPrefetch(places, { first: parts.maxChunk, max: maxPrefetch });
   const waiting = createWaitingLeases((jobs) => backlog.change(pool.name, jobs));
@@ -142,7 +148,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
   }
 
   function leaseMore(): void {
-    if (!pool.canRun()) return pollAfter(nextPollMs(parts.polling)); // it would hand back what it is given
+    if (!pool.canRun()) return pollAfter(nextPollMs(parts.polling)); // it would release whatever it gets
     for (let limit = wanted(); limit > 0; limit = wanted()) void lease(limit);
   }
 
@@ -172,7 +178,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     } catch (error) {
       const retryMs = parts.onError(error);
       if (retryMs === undefined) state.isLeasing = false;
-      else pollAfter(retryMs); // what this call may have leased in spite of it is lost when its lease ends
+      else pollAfter(retryMs); // what this call may have leased nevertheless is lost when its lease ends
     }
     state.pending.delete(call);
     if (leased) take(leased, call, askedMs);
@@ -193,7 +199,10 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     if (nextDueAt !== null) hintAt(nextDueAt);
   }
 
-  /** After a standstill another server may run what waits here: it must not begin under a lease that has ended. */
+  /**
+   * After a suspension of the process, another server may run what waits here: no job may start after its lease has
+   * ended.
+   */
   function releaseStale(): void {
     const mayBegin = mayStart() && clock.monotonicMs() < waiting.endsMs();
     if (!mayBegin && waiting.count() > 0) settle(waiting.take(waiting.count()).map(released));
@@ -214,7 +223,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
         onEvent: parts.onEvent,
       });
     } catch (error) {
-      parts.log.error({ pool: pool.name, error: messageOf(error) }, "a pool gave a chunk up: its jobs count as lost");
+      parts.log.error({ pool: pool.name, error: messageOf(error) }, "a pool gave up a chunk: its jobs count as lost");
     }
     const unreported = [...chunk].filter(remove);
     conclude(unreported.map((job) => unrun(job, { kind: "lost", died: null }, clock.now())));
@@ -222,7 +231,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 
   function conclude(ended: readonly Ended[]): void {
     for (const { lease: job, outcome, tookMs } of ended) {
-      if (outcome.kind === "released" || outcome.kind === "lost" || tookMs === 0) continue; // it did not run, or not to its end
+      if (outcome.kind === "released" || outcome.kind === "lost" || tookMs === 0) continue; // it did not run to its end
       chunkSize.record(job.task, tookMs);
       prefetch.recordJob(tookMs);
     }
@@ -230,13 +239,13 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     advance();
   }
 
-  /** Jobs that the pool took back before they began: they are the next to start. */
+  /** Jobs that the pool released before they started: they are the next to start. */
   function startNext(leases: readonly Lease[]): void {
     waiting.putBack(leases);
     advance();
   }
 
-  /** What must not start is settled. */
+  /** The jobs that may start; the others are settled. */
   function startable(leases: readonly Lease[]): readonly Lease[] {
     const now = clock.now();
     const refused = leases.map((job) => refusalOf(job, now));
@@ -245,7 +254,7 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     return leases.filter((_, index) => refused[index] === undefined);
   }
 
-  /** How a job ends that must not be run; undefined: it may. */
+  /** The outcome of a job that must not run; undefined: it may. */
   function refusalOf(job: Lease, now: number): Ended | undefined {
     if (job.isCancelling) return asCancelled(job, now);
     if (job.damage) return unrun(job, { kind: "failed", failure: job.damage }, now);
@@ -272,9 +281,9 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
     if (state.isLeasing) alarm.setBy(clock.now() + delayMs);
   }
 
-  /** Covers lost hints, and workers that became free without a report. */
+  /** Handles lost hints, and workers that became free without a callback. */
   function poll(): void {
-    waiting.putBack(startable(waiting.take(waiting.count()))); // a deadline that passed meanwhile does not wait for a worker
+    waiting.putBack(startable(waiting.take(waiting.count()))); // a job whose deadline has passed does not wait for a worker
     hint();
     pollAfter(nextPollMs(parts.polling));
   }
@@ -334,8 +343,9 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 }
 
 /**
- * Whether few others should be held with this job, should the process die: it would be DEAD although it had not begun; or it
- * was held when another process died, may be what kills them, and would make suspects of the others.
+ * Whether only a few other jobs should be held together with this one. If the process died, a job on its last attempt
+ * would be DEAD without having started; and a job that was held when another process died may be what kills processes,
+ * and would make the others suspects.
  */
 function isRisky({ attempt, maxAttempts, crashes }: Lease): boolean {
   return crashes > 0 || attempt >= maxAttempts;

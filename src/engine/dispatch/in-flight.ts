@@ -1,20 +1,20 @@
-/** The chunks that a pool runs now, and how a job ends whose attempt does not begin. */
+/** The chunks that a pool runs now, and the outcomes of attempts that do not start. */
 import type { Lease, Outcome } from "../../job/job.ts";
 import type { Ended } from "../../pool/pool.ts";
 
-/** A chunk under way: its jobs that are not reported yet. */
+/** A running chunk: its jobs that are not reported yet. */
 export type InFlightChunk = Set<Lease>;
 
-/** Chunks under way, and the most there were at once. */
+/** The number of running chunks, and its peak. */
 export type ChunkPeak = { readonly running: number; readonly peak: number };
 
 export type InFlight = {
   begin(leases: readonly Lease[]): InFlightChunk;
-  /** Takes a job out of its chunk, which is over when it is empty. False: the job is not in it. */
+  /** Removes a job from its chunk; an empty chunk has ended. False: the job is not in it. */
   remove(chunk: InFlightChunk, lease: Lease): boolean;
-  /** Jobs in all chunks. */
+  /** Number of jobs in all chunks. */
   count(): number;
-  /** The peak since the last call, which resets it to what runs now. */
+  /** The peak since the last call. */
   chunkPeak(): ChunkPeak;
   leases(): Lease[];
 };
@@ -47,14 +47,14 @@ export function createInFlight(): InFlight {
   };
 }
 
-/** An attempt that ended before it began. */
+/** An attempt that ended before it started. */
 export function unrun(lease: Lease, outcome: Outcome, now: number): Ended {
   const isDamaged = lease.damage !== undefined && !lease.isCancelling;
   const damaged: Outcome | false = isDamaged && { kind: "failed", failure: lease.damage };
   return { lease, outcome: damaged || outcome, startedAt: now, finishedAt: now, tookMs: 0 };
 }
 
-/** A job that was cancelled before it began: it is CANCELLED, and the attempt does not count. */
+/** The outcome of a job that was cancelled before it started: it is CANCELLED, and the attempt does not count. */
 export function asCancelled(lease: Lease, now: number): Ended {
   return unrun({ ...lease, isCancelling: true }, { kind: "released" }, now);
 }

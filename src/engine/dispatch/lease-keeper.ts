@@ -1,6 +1,6 @@
 /**
- * Renews the leases of everything that this process holds. It asks nothing of the jobs: one that blocks its thread for a
- * minute keeps its lease, and one whose thread died is not held any more.
+ * Renews all leases that this process holds. Jobs take no part in it: one that blocks its thread for a minute keeps its
+ * lease, and one whose thread has died is no longer held.
  */
 import type { Clock } from "../../clock.ts";
 import type { Lease } from "../../job/job.ts";
@@ -12,28 +12,28 @@ import type { Extended, Store } from "../../store/store.ts";
 export type LeaseKeeperParts = {
   readonly store: Pick<Store, "extend">;
   readonly clock: Clock;
-  /** How long a lease lasts from now on when it is renewed. */
+  /** How long a renewed lease lasts. */
   readonly leaseMs: number;
-  /** What this process holds. */
+  /** The leases that this process holds. */
   readonly held: () => readonly Lease[];
-  /** Asks one of these jobs to stop, because it was cancelled. */
+  /** Asks a cancelled job to stop. */
   readonly cancel: (lease: Lease) => void;
   /** Another server has this job now. */
   readonly abandon: (lease: Lease) => void;
-  /** All that was held at this time, by the monotonic clock, is leased for `leaseMs` from then. */
+  /** Everything that was held at this time (monotonic clock) is leased for `leaseMs` from then on. */
   readonly renewed: (atMs: number) => void;
   readonly onError: (error: unknown) => number | undefined;
   readonly log: Log;
 };
 
 export type LeaseKeeper = Service & {
-  /** Leases that another settled while this process held them, since the start. */
+  /** Number of held leases that another process has settled, since the start. */
   lost(): number;
 };
 
-/** Leases of one call to the store. */
+/** Leases per call of the store. */
 const batch = 1_000;
-/** Renewals within the duration of a lease: two may fail to come. */
+/** Renewals per duration of a lease: two of them may fail. */
 const renewalsPerLease = 3;
 
 export function createLeaseKeeper(parts: LeaseKeeperParts): LeaseKeeper {
@@ -56,7 +56,7 @@ export function createLeaseKeeper(parts: LeaseKeeperParts): LeaseKeeper {
   async function renew(leases: readonly Lease[]): Promise<void> {
     const held = leases.map(({ seq, fence }) => ({ seq, fence }));
     const answers = await store.extend({ leases: held, now: clock.now(), leaseMs });
-    // what was settled while this was under way is "lost" too, and of no interest
+    // leases that were settled during the call are "lost", too, and do not matter
     const stillHeld = answers.every((answer) => answer === "held") ? null : new Set(parts.held().map(nameOf));
     for (const [index, lease] of leases.entries()) {
       if (stillHeld?.has(nameOf(lease))) act(lease, answers[index] as Extended);

@@ -1,45 +1,44 @@
-/**
- * How many jobs to hold ready beyond those that run, so that a worker that is done need not wait for a lease and its
- * commit.
- */
+/** How many jobs to lease beyond the running ones, so that a free worker need not wait for a lease and its commit. */
 export type Prefetch = {
   /**
-   * Jobs worth holding ready: what the workers use up until more can be there. 0 while nothing is known of the jobs or they
-   * take 100 ms or more on average. Otherwise at least `chunk`, the size of a chunk, and at most the larger of `chunk` and
-   * what keeps each worker busy for 100 ms; never more than the bound, see `recordLease`.
+   * The number of jobs to prefetch: as many as the workers run until more can arrive. 0 until a job was recorded, and
+   * while jobs take 100 ms or more on average. Otherwise at least `chunk`, the size of a chunk, and at most the larger
+   * of `chunk` and what keeps each worker busy for 100 ms; never more than the bound, see `recordLease`.
    */
   jobs(chunk: number): number;
-  /** How long a job took, in milliseconds. */
+  /** Records how long a job took. */
   recordJob(tookMs: number): void;
   /**
-   * A lease brought jobs: when it was asked for and answered, by the monotonic clock. The bound is `first` in the beginning, and doubles
-   * with the first lease after each quarter of a second, up to `max`. `isRisky`: the bound is
-   * `first` again, because a job was among them that few others should be held with when the process dies.
+   * Records a lease that brought jobs, with the times of the call and its answer (monotonic clock). The bound starts at
+   * `first`, and doubles with the first lease after each quarter of a second, up to `max`. `isRisky`: the bound is
+   * `first` again, because with one of these jobs only a few others should be held, in case the process dies.
    */
   recordLease(askedMs: number, nowMs: number, isRisky: boolean): void;
 };
 
 export type PrefetchBounds = { readonly first: number; readonly max: number };
 
-/** More work gains nothing from being held ready, and another server might have a free worker for it. */
+/** Prefetching more work than this gains nothing, and another server may have a free worker for it. */
 const mostMs = 100;
-/** What the latest one counts in an average: of jobs so little that a rare slow one has its share and no more. */
+/**
+ * Weights of the latest value in an average. That of jobs is low, so that a rare slow one only counts for its share.
+ */
 const shares = { job: 0.01, lease: 0.1 };
-/** The pause between two doublings of the bound. A retry comes sooner than the bound is large. */
+/** Pause between two doublings of the bound. A retry arrives before the bound is large. */
 const growMs = 250;
 /** Shorter times count as this, so that none is divided by 0. */
 const leastMs = 0.001;
 
 /**
- * What becomes missing is asked for when the lease under way is answered, and comes with the next: what is ready has to
- * last for two round trips. By Little's law a worker uses up as many jobs in that time as fit into it by their mean.
- * Where a few are slow that is too little: between two slow ones a worker runs through far more. One that begins a job
- * uses up at least `time / mean(min(job, time)) - 1` others in that time (Wald's equation).
+ * Jobs that become missing are requested when the pending lease is answered, and arrive with the next one: prefetched
+ * jobs must last for two round trips. By Little's law a worker runs `time / mean(job)` jobs in that time. If a few are
+ * slow, that is too few: between two slow ones a worker runs far more. One that starts a job runs at least `time /
+ * mean(min(job, time)) - 1` others in that time (Wald's equation).
  */
 export function createPrefetch(places: () => number, { first, max }: PrefetchBounds): Prefetch {
   const lease = createMean(shares.lease);
   const job = createMean(shares.job);
-  /** Of jobs, none longer than what is ready has to last. */
+  /** The mean of jobs, each cut to the time that prefetched jobs must last. */
   const cutJob = createMean(shares.job);
   let bound = Math.min(first, max);
   let grewMs: number | undefined;
@@ -67,7 +66,7 @@ export function createPrefetch(places: () => number, { first, max }: PrefetchBou
   };
 }
 
-/** Of what came lately, or, as long as that is little, of all that came. Infinite at first. */
+/** A mean of the latest values, or of all while there are few. Infinite at first. */
 function createMean(share: number) {
   let mean = Number.POSITIVE_INFINITY;
   let count = 0;

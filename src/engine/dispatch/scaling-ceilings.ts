@@ -1,30 +1,30 @@
-/** How many more workers the machine has room for: cores for CPU work, and memory. */
+/** How many more workers the machine has room for: bounded by cores for CPU work, and by memory. */
 import type { Clock } from "../../clock.ts";
 import type { Pool } from "../../pool/pool.ts";
 
 export type Memory = { readonly usedBytes: number; readonly limitBytes: number };
 
 export type CeilingParts = {
-  /** Whose workers share them. */
+  /** The pools that share cores and memory. */
   readonly pools: readonly Pick<Pool, "name" | "target" | "workers">[];
-  /** Names of those for CPU work. */
+  /** Names of the pools for CPU work. */
   readonly cpuPools: ReadonlySet<string>;
-  /** Workers that the pools for CPU work may have together. */
+  /** Bound on the workers of all pools for CPU work together. */
   readonly cores: number;
-  /** What one worker takes. */
+  /** Memory of one worker. */
   readonly workerBytes: number;
-  /** What the process has now. */
+  /** Memory of the process now. */
   readonly memory: () => Memory;
   readonly clock: Pick<Clock, "monotonicMs">;
 };
 
-/** `workers`: how many more may start, 0 or more. `by`: what allows no more; `why` has its numbers. */
+/** `workers`: how many more may start, 0 or more. `by`: the limiting resource; `why` has its numbers. */
 export type Ceiling = { readonly workers: number; readonly by: "cores" | "memory"; readonly why: string };
 
-/** The lower of both ceilings, for one pool. */
+/** Returns the lower of both ceilings for a pool. */
 export type Ceilings = (pool: string) => Ceiling;
 
-/** So often is memory read at most. */
+/** Shortest time between two readings of memory. */
 const readMs = 1_000;
 
 export function createCeilings({ pools, cpuPools, cores, workerBytes, memory, clock }: CeilingParts): Ceilings {
@@ -34,7 +34,10 @@ export function createCeilings({ pools, cpuPools, cores, workerBytes, memory, cl
     return new Map(pools.map((pool) => [pool.name, pool.workers()]));
   }
 
-  /** A worker that was not there at both of the last readings may have been starting: it is not wholly measured, and its price is added. */
+  /**
+   * A worker that did not exist at both of the last two readings may have been starting, so that its memory was not
+   * completely measured: the memory of one worker is added for it.
+   */
   function byMemory(): Ceiling {
     const nowMs = clock.monotonicMs();
     if (nowMs - read.atMs >= readMs) read = { ...memory(), atMs: nowMs, workers: workersNow(), before: read.workers };

@@ -1,4 +1,4 @@
-/** When a pool gets more workers, and when fewer: the rule, without clocks, pools and stores. */
+/** The rule for when a pool gets more or fewer workers. Pure. */
 
 export type ScalingRule = {
   /** A pool grows when more jobs than this wait for each of its workers. */
@@ -9,24 +9,27 @@ export type ScalingRule = {
   readonly idleMs: number;
 };
 
-/** The state of a pool on which the rule decides. Times are durations. Workers count by the target, which includes starting ones. */
+/**
+ * The state of a pool on which the rule decides. Times are durations. The number of workers is the target, which
+ * includes starting ones.
+ */
 export type PoolLoad = {
   readonly min: number;
   readonly max: number;
   readonly target: number;
   /** Jobs that one worker runs at once. */
   readonly concurrency: number;
-  /** Why the pool starts no jobs, as while it is paused; undefined: it does. */
+  /** Why the pool starts no jobs, for example because it is paused; undefined: it starts them. */
   readonly stopped: string | undefined;
-  /** More workers would start no more jobs, as when threads fail to start. */
+  /** Whether more workers would not start more jobs, for example because threads fail to start. */
   readonly isBlocked: boolean;
-  /** Jobs that are due and wait for a worker. */
+  /** Number of due jobs that wait for a worker. */
   readonly eligible: number;
   /** How long the oldest of them has waited. */
   readonly oldestMs: number;
-  /** Every worker runs as many jobs as it may. */
+  /** Whether every worker runs as many jobs as it may. */
   readonly isFull: boolean;
-  /** The most workers that were needed at once within `idleMs` to run all jobs that ran. */
+  /** Peak number of workers that were needed to run all jobs within the last `idleMs`. */
   readonly needed: number;
   readonly sinceGrowthMs: number;
 };
@@ -34,9 +37,9 @@ export type PoolLoad = {
 export type Decision = { readonly target: number; readonly why: string };
 
 /**
- * The next target; undefined: it stays. A worker is worth its start when `jobsPerWorker` jobs wait for it, however many of
- * them it runs at once, and the pool never gets more workers than would run all that wait at once. The target at most doubles
- * in one step, so that a short burst does not fill the memory with workers.
+ * The next target; undefined: it stays. A worker is worth its start when `jobsPerWorker` jobs wait for it, however many
+ * of them it runs at once. The pool never gets more workers than would run all waiting jobs at once. The target at most
+ * doubles per step, so that a short burst does not fill the memory with workers.
  */
 export function decide(rule: ScalingRule, load: PoolLoad): Decision | undefined {
   const { min, max, target, stopped, eligible, needed } = load;
@@ -72,7 +75,7 @@ const workers = (number: number) => `${number} worker${number === 1 ? "" : "s"}`
 
 /** The peak of a number over a sliding window of time. */
 export type Peak = {
-  /** The number at this time, which never goes back. */
+  /** Records the number at this time. Times must not decrease. */
   record(value: number, nowMs: number): void;
   /** The highest number within the window. */
   value(nowMs: number): number;
@@ -80,7 +83,7 @@ export type Peak = {
 };
 
 export function createPeak(windowMs: number): Peak {
-  /** At index n, when the number was last above n. */
+  /** At index n: when the number was last above n. */
   const lastMs: number[] = [];
   return {
     record(value, nowMs) {

@@ -1,31 +1,37 @@
-/** Jobs that are leased and wait for a worker: what one prefetches, beside what a lease brought too much. */
+/**
+ * Leased jobs that wait for a worker: prefetched ones, and those of a lease that brought more than workers were free
+ * for.
+ */
 import type { Lease } from "../../job/job.ts";
 
 export type WaitingLeases = {
-  /** The next to start first. */
+  /** The next to start comes first. */
   readonly leases: readonly Lease[];
   count(): number;
-  /** Of their records. */
+  /** Size of their records. */
   bytes(): number;
-  /** When the first of the leases may end, by the monotonic clock; infinite while none waits. */
+  /** When the first of the leases may end (monotonic clock); infinite while none waits. */
   endsMs(): number;
   add(leases: readonly Lease[], endsMs: number): void;
-  /** Takes the first ones out: they do not wait any more. */
+  /** Removes and returns the first ones. */
   take(count: number): readonly Lease[];
-  /** They wait again, and are the next to start. */
+  /** Adds them at the front: they are the next to start. */
   putBack(leases: readonly Lease[]): void;
-  /** False: it does not wait here. */
+  /** Removes a lease; false: it does not wait here. */
   remove(lease: Lease): boolean;
-  /** All that wait or were taken out are leased until then. */
+  /** All leases, also those taken or removed, last until then. */
   renewed(endsMs: number): void;
 };
 
-/** `onChange`: this many more jobs wait, or fewer. A lease counts as waiting before it is added: the store's queue had it. */
+/**
+ * `onChange`: called with the change of the number of waiting jobs. `add` is no change, because the jobs waited in the
+ * store.
+ */
 export function createWaitingLeases(onChange: (jobs: number) => void): WaitingLeases {
   const leases: Lease[] = [];
   let bytes = 0;
   let endsMs = Number.POSITIVE_INFINITY;
-  /** What the last renewal covered is leased until then, what was added since until `addedEndsMs` at least. */
+  /** Leases of the last renewal last until then; those added since at least until `addedEndsMs`. */
   let renewedEndsMs = Number.POSITIVE_INFINITY;
   let addedEndsMs = Number.POSITIVE_INFINITY;
 
@@ -55,7 +61,7 @@ export function createWaitingLeases(onChange: (jobs: number) => void): WaitingLe
     putBack(taken) {
       onChange(taken.length);
       bytes += bytesOf(taken);
-      shorten(Math.min(renewedEndsMs, addedEndsMs)); // whichever of these held it
+      shorten(Math.min(renewedEndsMs, addedEndsMs)); // it may be one of either kind
       leases.unshift(...taken);
     },
     remove(lease) {
