@@ -1,38 +1,42 @@
-/** A bound on bytes in memory, shared among clients: of results on their way to them, and of requests, per connection. */
+/**
+ * A bound on bytes in memory that clients share: for results on their way to them, and, per connection, for requests.
+ */
 
 export type ReadBudget = {
-  /** Asks for this many bytes. */
+  /** Requests this many bytes. */
   reserve(client: string, bytes: number): Reservation;
-  /** Bytes that all clients hold. */
+  /** Bytes that all clients hold together. */
   reservedBytes(): number;
 };
 
 export type Reservation = {
-  /** Resolves once the bytes are reserved, or when the reservation is released before. */
+  /** Resolves once the bytes are reserved, or when the reservation is released before that. */
   readonly granted: Promise<void>;
-  /** Whether the bytes are reserved, which may be so at once. */
+  /** Whether the bytes are reserved, possibly at once. */
   isGranted(): boolean;
-  /** Reserves fewer or more. False: the budget has no room for them, or it was released; then nothing has changed. */
+  /** Changes the number of bytes. False, without a change: the budget has no room, or the reservation was released. */
   resize(bytes: number): boolean;
-  /** Returns all bytes, or stops waiting for them. Safe to call again. */
+  /** Returns all bytes, or stops waiting for them. Safe to repeat. */
   release(): void;
 };
 
-/** `since`: how many reservations had been granted when it asked. */
+/** `since`: number of reservations that had been granted when this one was requested. */
 type Waiting = { readonly bytes: number; readonly since: number; readonly grant: () => void };
 
-/** Reservations granted to others while a client waits that holds nothing; at the bound they wait for it. */
+/**
+ * Bound on the reservations granted to others while a client waits that holds nothing; at the bound the others wait.
+ */
 const mostPassed = 200;
 
 /**
- * A client may reserve as much as is left for others afterwards: one alone half of it all, each of two a third. So clients
- * that hold much because they do not read leave room for the next one, whoever comes when. What exceeds any share is
- * granted when nothing is reserved. Within a client the first to ask is the first to get; among clients each has its turn,
- * and one that needs less than is left does not wait for those that need more, unless these have waited for long.
+ * A client may reserve as much as is left for others afterwards: a single one half of the budget, each of two a third.
+ * So clients that hold much because they do not read leave room for the next one. A request that exceeds any share is
+ * granted when nothing is reserved. Requests of one client are granted in order; clients take turns, and one that needs
+ * less than is left does not wait for those that need more, unless these have waited for long.
  */
 export function createReadBudget(maxBytes: number): ReadBudget {
   const heldBy = new Map<string, number>();
-  /** By client; the next to be served comes first. */
+  /** By client; the next one comes first. */
   const waiting = new Map<string, Set<Waiting>>();
   let total = 0;
   let grants = 0;
@@ -41,7 +45,9 @@ export function createReadBudget(maxBytes: number): ReadBudget {
     return grants - asked.since >= mostPassed;
   }
 
-  /** Who has waited for so long that nobody else is served before. Reads all that wait, but once per grant only. */
+  /**
+   * The request that has waited for so long that no other is granted first. Reads all clients, but only once per grant.
+   */
   function overdue(): Waiting | undefined {
     for (const [client, [first]] of waiting) {
       if (first && isPassed(first) && !heldBy.has(client)) return first;
@@ -66,7 +72,7 @@ export function createReadBudget(maxBytes: number): ReadBudget {
     if (queue?.size === 0) waiting.delete(client);
   }
 
-  /** Whether others wait because of this one: those behind it, or all when it is overdue. */
+  /** Whether others wait because of this one: those behind it, or all if it is overdue. */
   function holdsUp(client: string, asked: Waiting): boolean {
     const queue = waiting.get(client);
     const [first] = queue ?? [];
@@ -79,7 +85,7 @@ export function createReadBudget(maxBytes: number): ReadBudget {
       const [first] = queue;
       if (!first || (late && late !== first) || !fits(client, first.bytes)) continue;
       waiting.delete(client);
-      waiting.set(client, queue); // behind the others, which this loop reaches again
+      waiting.set(client, queue); // moves to the end, where this loop reaches it again
       leave(client, first);
       first.grant();
       late = overdue();

@@ -1,11 +1,11 @@
 /**
- * Reads channels for the streams that follow them: from a cursor, in bounded batches, as soon as there is something new.
+ * Reads channels for the streams that follow them: from a cursor, in bounded batches, as soon as there are new results.
  *
  * A settlement numbers its result within the channel, in its own transaction, so that positions have no gaps. A stream
- * begins behind a cursor and reads on from there; the client acknowledges up to a position, on this stream or elsewhere.
- * What is acknowledged is passed over, and may be pruned. So results are redelivered, in order, until they are acknowledged, and
- * the store keeps nothing of a stream: one that breaks is opened again behind the last result that its client has.
- * What is read and not yet passed on holds bytes of the read budget; a client that does not read holds up its own stream only.
+ * reads from a cursor on; the client acknowledges up to a position, on this stream or elsewhere. Acknowledged results
+ * are skipped, and may be pruned. So results are redelivered, in order, until they are acknowledged, and the store
+ * keeps no state of a stream: a client reopens a broken one behind its last result. Results that are read and not yet
+ * passed on hold bytes of the read budget; a client that does not read only delays its own stream.
  */
 import { isUnavailable, refusal } from "../../errors.ts";
 import type { StoredResult } from "../../job/job.ts";
@@ -14,15 +14,15 @@ import { createPoller, type Polling } from "../poller.ts";
 import type { Reservation, ReadBudget } from "./read-budget.ts";
 
 export type ResultReader = {
-  /** Results up to this position were handed out, or will not be: they are acknowledged. */
+  /** Results up to this position were returned, or skipped because they are acknowledged. */
   cursor(): number;
   /**
-   * The next results, at most `limit` and `maxBatchBytes` of outputs, the first batches smaller; waits for the first
-   * result, and for the budget. Empty: `stopAtEnd` and there are no more, or the reader is closed. One call at a time: by
-   * calling, the caller has passed on the results of the last call, see `passedOn`.
+   * The next results: at most `limit`, and at most `maxBatchBytes` of outputs, with smaller batches at first. Waits for
+   * the first result, and for the budget. Empty: there are no more and `stopAtEnd` is set, or the reader is closed. One
+   * call at a time; a call implies that the results of the previous one are passed on, see `passedOn`.
    */
   next(limit: number): Promise<readonly StoredResult[]>;
-  /** The results of the last `next` are held no longer: releases their bytes, also when the next call is a long way off. */
+  /** The results of the last `next` are passed on: releases their bytes, because the next call may come much later. */
   passedOn(): void;
   /** Ends a waiting `next`, and releases what it reserved. */
   close(): void;
@@ -31,33 +31,33 @@ export type ResultReader = {
 export type ReadFrom = {
   readonly client: string;
   readonly channel: string;
-  /** Read after this position; `cursor_from_the_future` when no result has it yet. */
+  /** Reads after this position; `cursor_from_the_future` if no result has it yet. */
   readonly afterCursor: number;
-  /** End instead of waiting. */
+  /** Whether to end instead of waiting for new results. */
   readonly stopAtEnd: boolean;
-  /** Results were passed over because they are acknowledged; `cursor` is behind them. */
+  /** Called when acknowledged results were skipped; `cursor` is behind them. */
   readonly onSkipped?: () => void;
-  /** Results up to this position are acknowledged, by this reader's client here or elsewhere. */
+  /** Called when results up to this position are acknowledged, on this stream or elsewhere. */
   readonly onAcknowledged?: (cursor: number) => void;
 };
 
 export type ResultReaders = {
   open(from: ReadFrom): Promise<ResultReader>;
-  /** New results of a channel are in the store or on their way. May come too often, and may be lost. */
+  /** A channel may have new results. Hints may be superfluous or missing. */
   hint(client: string, channel: string): void;
-  /** Results of a channel were acknowledged up to this position: its readers are notified. May be lost. */
+  /** Results of a channel were acknowledged up to this position: notifies its readers. Calls may be missing. */
   acknowledged(client: string, channel: string, cursor: number): void;
-  /** Readers that are open. */
+  /** Number of open readers. */
   count(): number;
-  /** Every reader hands out what there is and then ends, those too that are opened from now on. */
+  /** Every reader, also one opened later, returns what is available and then ends. */
   closeAll(): void;
 };
 
-/** Results in one batch. */
+/** Bound on the results of one batch. */
 export const maxBatch = 256;
 /**
- * A reader's first batch, in bytes. While there is more each is twice the one before, up to `maxBatchBytes`, so that a
- * client that reads gets large ones, and many that never do hold little.
+ * Bytes of a reader's first batch. While there is more, each batch is twice the previous one, up to `maxBatchBytes`, so
+ * that a client that reads gets large ones, and many that do not read hold little.
  */
 const firstBatchBytes = 64 * 1024;
 
@@ -67,15 +67,15 @@ type Reader = {
   finish(): void;
   acknowledged(cursor: number): void;
 };
-/** A channel, and those of its readers that are open. */
+/** A channel and its open readers. */
 type Channel = { readonly client: string; readonly name: string; readonly readers: Set<Reader> };
 
 export type ReaderLimits = {
-  /** Bound on the readers that one client has open. */
+  /** Bound on the open readers of one client. */
   readonly maxPerClient: number;
-  /** Bound on the outputs and failures of one batch, as they are stored; one that is larger comes alone. */
+  /** Bound on the stored outputs and failures of one batch; a larger result is a batch of its own. */
   readonly maxBatchBytes: number;
-  /** Bounds what all readers have read and not yet passed on. */
+  /** Bounds the results that all readers have read and not yet passed on. */
   readonly budget: ReadBudget;
   readonly polling: Polling;
 };
@@ -86,12 +86,12 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
   const clients = new Map<string, Map<string, Channel>>();
   let isClosing = false;
 
-  /** The channel's positions alone: nothing is read for them. */
+  /** The channel's positions, without results. */
   const positionsOf = (client: string, channel: string) =>
     store.results({ client, channel, afterCursor: 0, limit: 0, maxBytes: 0 });
 
   async function poll({ client, name, readers }: Channel): Promise<void> {
-    const positions = await positionsOf(client, name).catch(() => undefined); // whoever reads next meets the error
+    const positions = await positionsOf(client, name).catch(() => undefined); // the next read gets the error
     if (!positions) return;
     for (const reader of readers) {
       reader.acknowledged(positions.ackedCursor);
@@ -124,15 +124,15 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
     const { client, channel, afterCursor, stopAtEnd, onSkipped } = from;
     let cursor = afterCursor;
     let batchBytes = Math.min(firstBatchBytes, maxBatchBytes);
-    /** The bytes of the last batch. */
+    /** Holds the bytes of the last batch. */
     let reservation: Reservation | undefined;
-    /** What the last batch took when it was a single result: the next one is likely to need as much. */
+    /** Bytes of the last batch if it was a single result: the next one probably needs as many. */
     let single = 0;
     let isClosed = false;
     let isFinishing = stopAtEnd || isClosing;
-    /** Results up to here are acknowledged, as far as this reader knows. */
+    /** The highest acknowledged position that this reader knows of. */
     let acked = 0;
-    /** A hint came, or a poll found something, since the store was last asked. */
+    /** Whether a hint arrived, or a poll found something, since the last read. */
     let isHinted = true;
     let wake = () => {};
     const reader: Reader = {
@@ -159,7 +159,7 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
       wake();
     }
 
-    /** Reads what the budget grants. A number: the results were dropped again, because they need this many bytes. */
+    /** Reads what the budget grants. A number: the results were dropped, because they need this many bytes. */
     async function tryRead(limit: number, maxBytes: number): Promise<readonly StoredResult[] | number> {
       isHinted = false;
       const request = { client, channel, afterCursor: cursor, limit: Math.min(limit, maxBatch), maxBytes };
@@ -169,7 +169,7 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
       if (reservation?.resize(bytes) === false) return bytes;
       single = results.length === 1 ? bytes : 0;
       const hasSkipped = (results[0]?.cursor ?? lastCursor + 1) > cursor + 1;
-      cursor = results.at(-1)?.cursor ?? lastCursor; // none although there are some: all are acknowledged
+      cursor = results.at(-1)?.cursor ?? lastCursor; // no results although the cursor is lower: all are acknowledged
       if (hasSkipped) onSkipped?.();
       if (results.length > 0 && cursor < lastCursor) isHinted = true; // there is more, or it was pruned
       if (cursor >= lastCursor) batchBytes = Math.min(firstBatchBytes, maxBatchBytes);
@@ -185,7 +185,7 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
         reservation?.release();
         reservation = budget.reserve(client, bytes);
         await reservation.granted;
-        // a small batch goes out where the budget has no room for a large one
+        // if the budget has no room for a large batch, a small one is read
         const maxBytes = batchBytes <= bytes || reservation.resize(batchBytes) ? batchBytes : least;
         const found = isClosed ? [] : await tryRead(limit, maxBytes);
         if (typeof found !== "number") return found;
@@ -210,7 +210,7 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
       return [];
     }
 
-    /** While the store is unavailable a reader that follows its channel waits for a poll that is answered. */
+    /** While the store is unavailable, a reader that waits for results retries after the next successful poll. */
     function waitOut(error: unknown): readonly StoredResult[] {
       reservation?.release();
       if (isFinishing || !isUnavailable(error)) throw error;
@@ -254,7 +254,7 @@ export function createResultReaders(store: Pick<Store, "results">, limits: Reade
   };
 }
 
-/** What a result takes besides its output and failure, about: its names, times and labels. */
+/** Approximate memory of a result besides its output and failure: its names, times and labels. */
 const resultBytes = 512;
 
 function heldBytes({ output, failure }: StoredResult): number {

@@ -1,4 +1,4 @@
-/** Tells people of jobs that died: a line in the log for each, and a webhook if there is one. Never in a job's way. */
+/** Alerts about jobs that died: a log line for each, and a webhook if configured. Never delays a job. */
 import type { Clock } from "../../clock.ts";
 import type { DeadReason, Failure } from "../../job/job.ts";
 import { traceFields } from "../../job/log-fields.ts";
@@ -14,43 +14,45 @@ export type Death = {
   readonly task: string;
   readonly pool: string;
   readonly deadReason: DeadReason;
-  /** That of the last attempt. */
+  /** The failure of the last attempt. */
   readonly failure: Failure;
   readonly attempts: number;
-  /** Of its last lease, and the context that it was submitted in. */
+  /** Fence of its last lease. */
   readonly fence: number;
+  /** The trace context that it was submitted with. */
   readonly trace: string | null;
   /** Milliseconds since 1970. */
   readonly at: number;
 };
 
-/** `stop` gives what is on its way to the webhook two seconds. */
+/** `stop` waits up to two seconds for pending alerts to reach the webhook. */
 export type Alerts = Service & {
   /** Returns at once. */
   died(deaths: readonly Death[]): void;
 };
 
 export type AlertsParts = {
-  /** Null: alerts go into the log only. */
+  /** Null: alerts are only logged. */
   readonly webhook: string | null;
   readonly fetch: Fetch;
   readonly clock: Clock;
   readonly log: Log;
 };
 
-/** When more jobs die in one second, the others are counted. */
+/** Bound on log lines per second: further deaths are only counted. */
 const linesPerSecond = 20;
 const summaryEveryMs = 1_000;
 
 export function createAlerts({ webhook: url, fetch, clock, log }: AlertsParts): Alerts {
   const webhook = url === null ? null : createWebhook({ url, name: "deaths", fetch, clock, log });
   let lines = 0;
-  const uncounted = new Map<DeadReason, number>();
+  /** Deaths without a line of their own. */
+  const unlogged = new Map<DeadReason, number>();
   let cancelSummary: (() => void) | undefined;
 
   function write(death: Death): void {
     if (lines >= linesPerSecond) {
-      uncounted.set(death.deadReason, (uncounted.get(death.deadReason) ?? 0) + 1);
+      unlogged.set(death.deadReason, (unlogged.get(death.deadReason) ?? 0) + 1);
       return;
     }
     lines += 1;
@@ -62,9 +64,8 @@ export function createAlerts({ webhook: url, fetch, clock, log }: AlertsParts): 
   function summarise(): void {
     cancelSummary = undefined;
     lines = 0;
-    if (uncounted.size > 0)
-      log.warn(Object.fromEntries(uncounted), "more jobs died; `millpond dead list` has them all");
-    uncounted.clear();
+    if (unlogged.size > 0) log.warn(Object.fromEntries(unlogged), "more jobs died; `millpond dead list` has them all");
+    unlogged.clear();
   }
 
   return {
@@ -84,7 +85,7 @@ export function createAlerts({ webhook: url, fetch, clock, log }: AlertsParts): 
   };
 }
 
-/** As the webhook gets it. The stack stays here: it is for the job's owner. */
+/** A death as the webhook gets it, without the stack, which is only for the job's owner. */
 function shown({ id, client, task, pool, deadReason, failure, attempts, at }: Death) {
   const { reason, message } = shownFailure(failure);
   return { id, client, task, pool, deadReason, failure: { reason, message }, attempts, at: new Date(at).toISOString() };

@@ -1,7 +1,8 @@
 /**
- * Writes how attempts ended. Each batch of outcomes goes to the store as it comes. While the store is unavailable they wait
- * here, in order, and are written together when it is back: for as long as a lease lasts and no longer, since another server
- * may have run the job by then. Writing one twice, or late, does no harm: its fence is refused.
+ * Writes the outcomes of attempts. Each batch is sent to the store as it arrives. While the store is unavailable,
+ * batches wait here in order, and are written together once it is available again. They wait for at most the duration
+ * of a lease, because afterwards another server may run the job. Writing an outcome twice or late does no harm: its
+ * fence is refused.
  */
 import type { Clock } from "../../clock.ts";
 import type { RetryPolicy } from "../../job/backoff.ts";
@@ -17,13 +18,13 @@ import type { Death } from "./alerts.ts";
 
 export type Settler = {
   settle(ended: readonly Ended[]): void;
-  /** Whether too many outcomes wait to be written for a new job to start. */
+  /** Whether no job may start because too many outcomes wait to be written. */
   isBehind(): boolean;
-  /** How many attempts of a pool have ended, and their outcome is not written yet. */
+  /** Number of a pool's ended attempts whose outcome is not written yet. */
   unwritten(pool: string): number;
-  /** The leases of all of these, which are renewed until their outcomes are written. */
+  /** The leases of all such attempts, which are renewed until their outcomes are written. */
   held(): Lease[];
-  /** Resolves once everything that was handed in is written, or given up. */
+  /** Resolves once all outcomes so far are written or given up. */
   flush(): Promise<void>;
 };
 
@@ -32,26 +33,30 @@ export type SettlerParts = {
   readonly backlog: Pick<Backlog, "change">;
   readonly clock: Pick<Clock, "monotonicMs" | "after">;
   readonly leaseMs: number;
-  /** The task's policy; what the job itself asked for goes before it. */
+  /** The task's retry policy, which the job's own changes override. */
   readonly policyOf: (task: string) => RetryPolicy;
   readonly random: () => number;
-  /** Outcomes are no longer piled up: `isBehind` turned false. */
+  /** Called when `isBehind` has become false. */
   readonly onCaughtUp: () => void;
-  /** Attempts that were written, with what was written for them. */
+  /** Called with attempts whose outcomes were written, and what was written. */
   readonly onSettled: (ended: readonly Ended[], settlements: readonly Settlement[]) => void;
-  /** Jobs that are DEAD now. */
+  /** Called with jobs that have become DEAD. */
   readonly onDeath: (deaths: readonly Death[]) => void;
-  /** A call of the store failed: when to try again, in milliseconds; undefined: never, and the next process runs the jobs again. */
+  /**
+   * Handles a failed call of the store. Returns the delay of the next try in milliseconds; undefined: there is none,
+   * and the next process runs the jobs again.
+   */
   readonly onError: (error: unknown) => number | undefined;
   readonly log: Log;
 };
 
-/** Outcomes that are written together, and when they are given up, by the monotonic clock. */
+/** Outcomes that are written together. */
 type Batch = {
   readonly ended: readonly Ended[];
   readonly settlements: readonly Settlement[];
-  /** The same as the store takes them. */
+  /** The settlements in the form that the store takes. */
   readonly settlings: readonly Settling[];
+  /** When they are given up (monotonic clock). */
   readonly untilMs: number;
 };
 
@@ -62,7 +67,7 @@ export function createSettler(parts: SettlerParts): Settler {
   const { store, backlog, clock, policyOf, random } = parts;
   let pending = 0;
   const pendingIn = new Map<string, number>();
-  /** Batches whose outcomes are not written yet: their first call is under way, or they wait. */
+  /** Batches whose outcomes are not written yet: their first call is pending, or they wait. */
   const unwritten = new Set<Batch>();
   /** Batches that wait for the store to be available again. */
   const waiting: Batch[] = [];
@@ -87,7 +92,7 @@ export function createSettler(parts: SettlerParts): Settler {
   function settlementOf({ lease, outcome, startedAt, finishedAt }: Ended): Settlement {
     const policy = policyOf(lease.task);
     const own = lease.retry;
-    const stored = { startedAt: Math.floor(startedAt), finishedAt: Math.floor(finishedAt) }; // whole milliseconds
+    const stored = { startedAt: Math.floor(startedAt), finishedAt: Math.floor(finishedAt) }; // the store keeps whole milliseconds
     return transition(lease, outcome, own ? { ...policy, ...own } : policy, stored, random);
   }
 
@@ -107,7 +112,9 @@ export function createSettler(parts: SettlerParts): Settler {
     if (waiting.length === 1) clock.after(retryMs, () => void writeWaiting());
   }
 
-  /** Writes what waits, in one call, until nothing does; comes again when the store is still unavailable. */
+  /**
+   * Writes all waiting batches in one call, until none waits. Schedules itself again while the store is unavailable.
+   */
   async function writeWaiting(): Promise<void> {
     for (giveUp(); waiting.length > 0; giveUp()) {
       const batches = [...waiting];
@@ -126,7 +133,7 @@ export function createSettler(parts: SettlerParts): Settler {
     }
   }
 
-  /** Drops what waits for longer than its leases can have lasted. */
+  /** Drops batches that have waited for longer than their leases can last. */
   function giveUp(): void {
     const nowMs = clock.monotonicMs();
     const given = waiting.filter(({ untilMs }) => untilMs <= nowMs);
@@ -137,7 +144,7 @@ export function createSettler(parts: SettlerParts): Settler {
     finish(given, undefined);
   }
 
-  /** `answers`: to all settlements of these batches, one after the other; undefined: they were not written. */
+  /** `answers`: those to all settlements of these batches, concatenated; undefined: they were not written. */
   function finish(batches: readonly Batch[], answers: readonly Settled[] | undefined): void {
     const wasBehind = pending >= maxPending;
     let first = 0;
@@ -154,12 +161,12 @@ export function createSettler(parts: SettlerParts): Settler {
     if (wasBehind && pending < maxPending) parts.onCaughtUp();
     if (pending > 0) return;
     flushed?.fire();
-    flushed = undefined; // whoever asks from now on waits for what comes from now on
+    flushed = undefined; // later calls wait for later outcomes
   }
 
   function conclude(ended: readonly Ended[], settlements: readonly Settlement[], answers: readonly Settled[]): void {
     if (answers.every((answer) => answer === "written")) return applied(ended, settlements);
-    // they were cancelled while they ran, and must not be queued again; the flush waits for these too
+    // jobs that were cancelled while they ran must not be queued again; a flush waits for them, too
     settle(ended.filter((_, index) => answers[index] === "cancelling").map(cancelling));
     const isWritten = (_: unknown, index: number) => answers[index] === "written";
     applied(ended.filter(isWritten), settlements.filter(isWritten));
@@ -186,7 +193,7 @@ export function createSettler(parts: SettlerParts): Settler {
   };
 }
 
-/** An attempt that was given back leaves nothing behind. */
+/** A released attempt leaves no ending. */
 function settlingOf({ lease }: Ended, settlement: Settlement): Settling {
   return { settlement, ending: settlement.outcome === "released" ? null : encodeEnding(lease, settlement) };
 }

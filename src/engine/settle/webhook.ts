@@ -1,6 +1,6 @@
 /**
- * Reports events to one URL: by POST, as JSON, in batches, one at a time. What cannot be delivered is tried again a few
- * times, then dropped, counted and logged. Nothing of the URL but its host is logged, for the rest may be a secret.
+ * Reports events to one URL by POST, as JSON, in batches, one at a time. A batch that cannot be delivered is retried a
+ * few times, then dropped, counted and logged. Only the host of the URL is logged, because the rest may be a secret.
  */
 import { unescape } from "node:querystring";
 import { type Clock, pause } from "../../clock.ts";
@@ -14,22 +14,25 @@ export type Fetch = (
     readonly method: "POST";
     readonly headers: { readonly [name: string]: string };
     readonly body: string;
-    /** A redirect would turn the POST into a GET, or lead elsewhere. */
+    /** A redirect would turn the POST into a GET, or lead to another host. */
     readonly redirect: "manual";
     readonly signal: AbortSignal;
   },
 ) => Promise<{ readonly status: number; readonly body: { cancel(): Promise<void> } | null }>;
 
 export type Webhook = {
-  /** Takes items that JSON can hold, and returns at once. Beyond ten thousand that wait they are dropped. */
+  /** Queues items, which must be plain JSON. At most ten thousand are queued; further ones are dropped. */
   enqueue(items: readonly object[]): void;
-  /** Resolves once everything is delivered or dropped, after two seconds at most. What comes afterwards is dropped. */
+  /** Resolves once everything is delivered or dropped, after two seconds at most. Later items are dropped. */
   stop(): Promise<void>;
 };
 
 export type WebhookParts = {
   readonly url: string;
-  /** The items' name in the body: `{"<name>": [...], "dropped": 0}`, with the number that were dropped before these. */
+  /**
+   * The items' name in the body, `{"<name>": [...], "dropped": 0}`; `dropped` is the number of items dropped before
+   * these.
+   */
   readonly name: string;
   readonly fetch: Fetch;
   readonly clock: Clock;
@@ -39,12 +42,12 @@ export type WebhookParts = {
 const maxBatch = 100;
 const maxWaiting = 10_000;
 const timeoutMs = 5_000;
-/** Between two tries of one batch: as many tries as delays, and one. */
+/** The pauses between the tries of one batch. */
 const retryDelaysMs = [1_000, 4_000, 16_000];
 const lastMs = 2_000;
 
-/** Why a batch was not taken, and whether trying again may help. */
-type PostFailure = { readonly why: string; readonly mayPass: boolean };
+/** Why a batch was not accepted; `isTransient`: a retry may help. */
+type PostFailure = { readonly why: string; readonly isTransient: boolean };
 
 export function createWebhook({ url, name, fetch, clock, log }: WebhookParts): Webhook {
   const { host, target, headers } = targetOf(url);
@@ -52,17 +55,17 @@ export function createWebhook({ url, name, fetch, clock, log }: WebhookParts): W
   const stopping = new AbortController();
   const gaveUp = new AbortController();
   let sending: Promise<void> | undefined;
-  /** Items that the other side does not know to have been dropped, and those that the log does not know. */
-  let untold = 0;
+  /** Dropped items that no request and no log line has reported. */
+  let unsent = 0;
   let unlogged = 0;
 
   async function sendAll(): Promise<void> {
     while (waiting.length > 0 && !gaveUp.signal.aborted) {
       const batch = waiting.splice(0, maxBatch);
-      const dropped = untold;
+      const dropped = unsent;
       const fault = await send(JSON.stringify({ [name]: batch, dropped }));
       if (fault) drop(batch.length);
-      else untold -= dropped;
+      else unsent -= dropped;
       logDropped(fault?.why ?? `more than ${maxWaiting} waited`);
     }
     sending = undefined;
@@ -72,7 +75,7 @@ export function createWebhook({ url, name, fetch, clock, log }: WebhookParts): W
     for (let attempt = 0; ; attempt += 1) {
       const isLast = attempt === retryDelaysMs.length || stopping.signal.aborted;
       const fault = await post(body);
-      if (!fault?.mayPass || isLast) return fault;
+      if (!fault?.isTransient || isLast) return fault;
       await pause(clock, retryDelaysMs[attempt] as number, stopping.signal);
     }
   }
@@ -86,14 +89,14 @@ export function createWebhook({ url, name, fetch, clock, log }: WebhookParts): W
       await response.body?.cancel();
       return failureOfStatus(response.status);
     } catch (error) {
-      return { why: late.signal.aborted ? `it took longer than ${timeoutMs} ms` : reasonOf(error), mayPass: true };
+      return { why: late.signal.aborted ? `it took longer than ${timeoutMs} ms` : reasonOf(error), isTransient: true };
     } finally {
       cancel();
     }
   }
 
   function drop(items: number): void {
-    untold += items;
+    unsent += items;
     unlogged += items;
   }
 
@@ -120,7 +123,7 @@ export function createWebhook({ url, name, fetch, clock, log }: WebhookParts): W
   };
 }
 
-/** `fetch` takes no name and password in a URL: they become a header. */
+/** `fetch` accepts no user name and password in a URL: they become a header. */
 function targetOf(given: string) {
   const url = new URL(given);
   const { host, username, password } = url;
@@ -137,10 +140,10 @@ function targetOf(given: string) {
 
 function failureOfStatus(status: number): PostFailure | undefined {
   if (status >= 200 && status < 300) return undefined;
-  return { why: `it answered ${status}`, mayPass: status >= 500 || status === 408 || status === 429 };
+  return { why: `it answered ${status}`, isTransient: status >= 500 || status === 408 || status === 429 };
 }
 
-/** The error of `fetch` does not name the reason; its cause has the reason, and names an address at most. */
+/** The error of `fetch` does not contain the reason, but its cause does, and names at most an address. */
 function reasonOf(error: unknown): string {
   const cause: unknown = error instanceof Error && error.cause !== undefined ? error.cause : error;
   const { code } = Object(cause) as { code?: unknown };

@@ -1,19 +1,21 @@
-/** What begins when the server drains, by a signal or by `AdminService.Drain`. */
+/** Starts the drain of the server, which a signal or `AdminService.Drain` requests. */
 
 export type Draining = {
-  /** Nothing more is leased, submits are refused, health says NOT_SERVING, connections get GOAWAY. Safe to repeat. */
+  /**
+   * From now on nothing is leased, submits are refused, health is NOT_SERVING, connections get GOAWAY. Safe to repeat.
+   */
   start(): void;
   isDraining(): boolean;
-  /** Aborts when draining begins. */
+  /** Aborts when the drain starts. */
   readonly signal: AbortSignal;
-  /** Resolves once no job runs any more; while draining has not begun that may be never. */
+  /** Resolves once no job runs; possibly never if the drain has not started. */
   ended(): Promise<void>;
 };
 
 export type DrainingParts = {
-  /** Everything that has to happen at the beginning, in order. */
+  /** Everything that happens when the drain starts, in order. */
   readonly begin: () => void;
-  /** Resolves once no job runs any more. */
+  /** Resolves once no job runs. */
   readonly ended: () => Promise<void>;
 };
 

@@ -1,30 +1,30 @@
-/** Why the server is not ready for jobs: one place that health, /readyz and the command line read. */
+/** Why the server is not ready for jobs, as health, /readyz and the command line show it. */
 import { EventEmitter, once } from "node:events";
 import { type MillpondError, messageOf, refusal } from "../../errors.ts";
 
-/** `draining` and `store_failed` stay until the server ends; `disk_full` and `pool_broken` come and go. */
+/** `draining` and `store_failed` last until the server ends; `disk_full` and `pool_broken` may be temporary. */
 export const notReadyReasons = ["store_failed", "draining", "disk_full", "pool_broken"] as const;
 export type NotReadyReason = (typeof notReadyReasons)[number];
 
 export type NotReady = {
   readonly reason: NotReadyReason;
-  /** What is wrong and what to do, for people. */
+  /** The problem and the remedy, for people. */
   readonly message: string;
-  /** Only of `pool_broken`: the pool. */
+  /** The pool; only for `pool_broken`. */
   readonly pool?: string;
 };
 
-/** A pool whose jobs wait because an operator wants it so: the server is ready all the same. */
+/** A pool that an operator has paused, which does not make the server unready. */
 type PausedPool = { readonly pool: string; readonly by: string; readonly since: string };
 
 export type Readiness = {
   /** Empty: the server is ready. In the order of `notReadyReasons`. */
   reasons(): readonly NotReady[];
-  /** The pools that are paused, for whoever reads the details. */
+  /** The paused pools, shown as details. */
   paused(): readonly PausedPool[];
-  /** Resolves when something has changed, which may leave the reasons as they were, or when the signal aborts. */
+  /** Resolves when the reasons may have changed, or when the signal aborts. */
   changed(signal: AbortSignal): Promise<void>;
-  /** To be called when the disk or a pool has changed; the two signals are watched here. */
+  /** Call it when the state of the disk or a pool has changed; the two signals are monitored here. */
   update(): void;
 };
 
@@ -33,7 +33,7 @@ export type ReadinessParts = {
   readonly draining: AbortSignal;
   /** Aborts when the store has failed, with the error as its reason. */
   readonly failed: AbortSignal;
-  /** Why the disk takes no jobs. */
+  /** Why jobs are refused because of the disk; undefined: they are not. */
   readonly diskRefusal: () => MillpondError | undefined;
   /** Names of the pools that cannot run jobs. */
   readonly brokenPools: () => readonly string[];

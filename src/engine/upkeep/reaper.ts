@@ -1,4 +1,7 @@
-/** Settles jobs that no attempt will settle: those whose lease ended, by itself or with its process, and those whose deadline passed. */
+/**
+ * Settles jobs that no attempt will settle: those whose lease or process has ended, and those whose deadline has
+ * passed.
+ */
 import type { Clock } from "../../clock.ts";
 import type { ExpiredLease, Held, Store } from "../../store/store.ts";
 import { createLoop, type Service } from "../../lifecycle.ts";
@@ -14,12 +17,12 @@ export type RecoveryParts = {
   readonly flush: () => Promise<void>;
 };
 
-/** Jobs of one call to the store. */
+/** Jobs per call of the store. */
 const page = 1_000;
 
 /**
- * Gives the jobs of dead processes back, once, before this process leases its first. Resolves with their number, after
- * they are durable, so that each run of a job that kills its process is counted before the next one starts.
+ * Settles the attempts of dead processes as lost, once, before this process leases its first job. Resolves with their
+ * number once that is durable, so that each run of a job that kills its process is counted before the next one starts.
  */
 export async function recoverLost({ store, clock, settle, flush }: RecoveryParts): Promise<number> {
   let recovered = 0;
@@ -29,9 +32,9 @@ export async function recoverLost({ store, clock, settle, flush }: RecoveryParts
     const leases = await store.expired({ now, limit: page });
     const [first] = leases;
     if (!first) return recovered;
-    // the page before was settled, or the store failed, which rejects: without this a fault here would never end
+    // the previous page was settled, or the store failed, which rejects: without this check a bug would loop forever
     if (before && first.seq === before.seq && first.fence === before.fence) {
-      throw new Error(`job ${first.id} cannot be given back: its settlement was refused`);
+      throw new Error(`job ${first.id} cannot be recovered: its settlement was refused`);
     }
     before = first;
     settle(leases.map((lease) => lost(lease, now)));
@@ -43,19 +46,19 @@ export async function recoverLost({ store, clock, settle, flush }: RecoveryParts
 export type ReaperParts = Omit<RecoveryParts, "flush"> & {
   readonly store: Pick<Store, "expired" | "lease">;
   readonly owner: string;
-  /** Every pool that has jobs, those that are not configured too. */
+  /** Every pool that has jobs, configured or not. */
   readonly pools: () => readonly string[];
   readonly backlog: Pick<Backlog, "change">;
   readonly leaseMs: number;
-  /** Leases of this process that are run, or wait for a worker: the lease-keeper answers for them. */
+  /** Leases that this process holds: the lease-keeper renews them. */
   readonly held: () => readonly Held[];
-  /** Whether too many outcomes wait to be written for more to come. */
+  /** Whether nothing more may be settled because too many outcomes wait to be written. */
   readonly isBehind: () => boolean;
   readonly onError: (error: unknown) => number | undefined;
 };
 
 const everyMs = 1_000;
-/** Pages of one kind in one round: what is more waits for the next, so that the store serves others in between. */
+/** Bound on the pages of each kind per round, so that the store serves other calls in between. */
 const maxPages = 10;
 
 /** Runs about once a second. */
@@ -69,7 +72,7 @@ export function createReaper(parts: ReaperParts): Service {
     },
   });
 
-  /** What this process holds is never lost: after a long standstill its leases may be past, and are renewed. */
+  /** Leases that this process holds are never lost: after a long suspension they may have ended, and are renewed. */
   async function settleLost(): Promise<void> {
     for (let pages = 0; mayGoOn(pages); pages += 1) {
       const now = clock.now();
@@ -78,7 +81,7 @@ export function createReaper(parts: ReaperParts): Service {
       const held = new Map(parts.held().map(({ seq, fence }) => [seq, fence]));
       const unheld = leases.filter(({ seq, fence }) => held.get(seq) !== fence);
       if (unheld.length === 0) return;
-      settle(unheld.map((lease) => lost(lease, now))); // the next page is without them, or its settlements are stale
+      settle(unheld.map((lease) => lost(lease, now))); // if they are in the next page again, their settlements are stale
       if (leases.length < page) return;
     }
   }
@@ -100,7 +103,7 @@ export function createReaper(parts: ReaperParts): Service {
   return loop;
 }
 
-/** Jobs that ran when their process died become suspects in the end; a lease that only ran out accuses nobody. */
+/** Jobs that ran when their process died become suspects after some deaths; a lease that just ended blames no job. */
 function lost(lease: ExpiredLease, now: number): Ended {
   return unrun(lease, { kind: "lost", died: lease.isOwnerGone ? "server" : null }, now);
 }

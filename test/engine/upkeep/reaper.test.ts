@@ -179,7 +179,7 @@ describe("recovery at a start", () => {
     await store.recover({ owner: "dead" });
     await assert.rejects(
       recoverLost({ store, clock, flush, settle() {} }),
-      /cannot be given back: its settlement was refused/,
+      /cannot be recovered: its settlement was refused/,
     );
   });
 });
