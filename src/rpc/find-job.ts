@@ -1,6 +1,6 @@
 /** Reads one job of the caller. */
 import { create } from "@bufbuild/protobuf";
-import { faceOf, type JobWatch } from "../engine/watch/watchers.ts";
+import { fingerprintOf, type JobWatch } from "../engine/watch/watchers.ts";
 import { isUnavailable, refusal } from "../errors.ts";
 import type { Job } from "../gen/millpond/v1/job_pb.ts";
 import { type GetJobRequest, type GetJobResponse, GetJobResponseSchema } from "../gen/millpond/v1/worker_pool_pb.ts";
@@ -34,7 +34,7 @@ export async function reloadJob(
 ): Promise<WholeJob | undefined> {
   try {
     const job = await findJob(parts, client, id);
-    watch.saw(faceOf(job));
+    watch.saw(fingerprintOf(job));
     return job;
   } catch (error) {
     if (!isUnavailable(error)) throw error;

@@ -2,7 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { drainingRetryMs } from "../engine/admit/admission.ts";
-import { faceOf, type JobUpdate, type LogLine, type Watchers } from "../engine/watch/watchers.ts";
+import { fingerprintOf, type JobUpdate, type LogLine, type Watchers } from "../engine/watch/watchers.ts";
 import { invalid, messageOf, refusal } from "../errors.ts";
 import {
   LogLine_Level as Level,
@@ -51,8 +51,8 @@ export async function* watchJob(
       if (isFinal(job.state)) {
         final = job;
         watch.finish(); // the last message is sent after the remaining log lines
-      } else if (faceOf(job) !== shown) {
-        shown = faceOf(job);
+      } else if (fingerprintOf(job) !== shown) {
+        shown = fingerprintOf(job);
         yield response(event, { case: "job", value: showJob(parts, job) });
       }
     }

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import { faceOf } from "../../src/engine/watch/watchers.ts";
+import { fingerprintOf } from "../../src/engine/watch/watchers.ts";
 import { createSignal, type Signal } from "../../src/lifecycle.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -148,7 +148,7 @@ test("a job is cancelled at one and stops at the other that runs it, within a th
   const [id] = other.running();
   const watch = one.engine.watchers.open("ada", id!, 0);
   assert.equal((await watch.next())?.kind, "changed", "every watch begins so");
-  watch.saw(faceOf((await store.states([{ client: "ada", id: id! }]))[0] ?? null));
+  watch.saw(fingerprintOf((await store.states([{ client: "ada", id: id! }]))[0] ?? null));
   const [answer] = await one.engine.canceller.cancel("ada", [id!]);
   assert.equal(answer?.kind, "cancelling");
   assert.deepEqual(other.pool.told, []);

@@ -1,4 +1,7 @@
-/** The yes or no before a job is stored: rate, the job's own fields, room on the disk and in the queue, in this order. */
+/**
+ * Decides whether a job is accepted: checks the rate, the job's fields, and the room on disk and in the queue, in this
+ * order.
+ */
 import { type Clock, pause } from "../../clock.ts";
 import { invalid, MillpondError, refusal } from "../../errors.ts";
 import { differences } from "../../job/content.ts";
@@ -16,12 +19,12 @@ import type { RateLimit } from "./rate-limit.ts";
 import type { Stats } from "../watch/stats.ts";
 import { createKeyedMutex } from "../keyed-mutex.ts";
 
-/** The answer to one draft. `channel`: where its result goes, null for none. */
+/** The answer to one draft. `channel`: the channel of its result; null: none. */
 export type Admitted =
   | { readonly kind: "accepted"; readonly id: string; readonly channel: string | null }
   | {
       readonly kind: "duplicate";
-      /** The id of the job that was there, which a draft with its idempotency key need not have. */
+      /** The id of the existing job, which may differ from that of a draft with its idempotency key. */
       readonly id: string;
       readonly channel: string | null;
       /** Position of its result; null while it is not final. */
@@ -30,7 +33,7 @@ export type Admitted =
   | { readonly kind: "refused"; readonly error: MillpondError };
 
 export type AdmissionLimits = {
-  /** Bound on the jobs of one request. */
+  /** Bound on the jobs per request. */
   readonly jobsPerSubmit: number;
   /** Bound on an encoded input. */
   readonly inputBytes: number;
@@ -38,15 +41,16 @@ export type AdmissionLimits = {
 
 export type Admission = {
   /**
-   * Admits drafts; resolves once those accepted are durable, with one answer each, in order. Refusals of the request as
-   * a whole (none or too many drafts, over the rate, draining) reject. Once the signal has aborted no more is checked by its
-   * task: that is refused with `cancelled`.
+   * Admits drafts; resolves once the accepted ones are durable, with one answer per draft, in order. Rejects if the
+   * whole request is refused (no or too many drafts, over the rate, draining). After the signal has aborted, drafts
+   * that their task has not checked are refused with `cancelled`.
    */
   admit(client: string, drafts: readonly Draft[], signal?: AbortSignal): Promise<readonly Admitted[]>;
   /**
-   * Like `admit`, but waits while the client is over its rate instead of refusing. What is larger than the burst goes in
-   * parts; calls of one client take turns part by part, so that small ones do not starve a large one. Never
-   * rejects for a refusal: what is refused as a whole is refused job by job, for a part may have been admitted before.
+   * Like `admit`, but waits while the client is over its rate instead of refusing. A request larger than the burst is
+   * split into parts; calls of one client take turns part by part, so that small ones do not starve a large one. Never
+   * rejects because of a refusal: if the rest is refused as a whole, each of its jobs is, because a part may have been
+   * admitted.
    */
   admitSlowly(client: string, drafts: readonly Draft[], options: SlowOptions): Promise<readonly Admitted[]>;
   /** From now on everything is refused with `draining`. */
@@ -54,9 +58,9 @@ export type Admission = {
 };
 
 export type SlowOptions = {
-  /** Ends the waiting: what is not admitted by then is refused with `cancelled`. */
+  /** Ends the wait: drafts that are not admitted by then are refused with `cancelled`. */
   readonly signal: AbortSignal;
-  /** Told before each wait for the rate how long it will be. */
+  /** Called before each wait for the rate with its duration. */
   onWait(waitMs: number): void;
   /** Called with each part as soon as it is durable. */
   onAdmitted?(part: readonly Admitted[]): void;
@@ -74,7 +78,7 @@ export type AdmissionParts = {
   readonly clock: Clock;
   readonly limits: AdmissionLimits;
   readonly newId: () => string;
-  /** Jobs are on their way into the store. */
+  /** Called when jobs were passed to the store. */
   readonly onSubmitted: () => void;
 };
 
@@ -84,7 +88,7 @@ export const drainingRetryMs = 1_000;
 export function createAdmission(parts: AdmissionParts): Admission {
   const { store, backlog, rateLimit, stats, tracing, clock, limits } = parts;
   const check = createDraftCheck(parts.tasks, limits.inputBytes, parts.newId);
-  /** A client's submits that may wait do so one after the other. */
+  /** Serialises a client's submits that may wait. */
   const perClient = createKeyedMutex();
   let isClosed = false;
 
@@ -100,7 +104,7 @@ export function createAdmission(parts: AdmissionParts): Admission {
     }
   }
 
-  /** Resolves once the client may submit this many jobs more. */
+  /** Resolves once the client may submit this many more jobs. */
   async function allowance(client: string, jobs: number, { signal, onWait }: SlowOptions): Promise<void> {
     const unlock = await perClient.lock(client, signal);
     const since = clock.monotonicMs();
@@ -144,7 +148,7 @@ export function createAdmission(parts: AdmissionParts): Admission {
     return admitted;
   }
 
-  /** Neighbours with the same task and the same answer, as most are, count together. */
+  /** Counts neighbours with the same task and answer together, because most are alike. */
   function count(client: string, prepared: readonly (NewJob | MillpondError)[], admitted: readonly Admitted[]): void {
     for (let start = 0, end = 0; start < admitted.length; start = end) {
       const answer = admitted[start] as Admitted;
@@ -159,12 +163,12 @@ export function createAdmission(parts: AdmissionParts): Admission {
     }
   }
 
-  /** Counts jobs that are refused all together. */
+  /** Counts jobs that are refused together. */
   function countRefusal(client: string, jobs: number, error: unknown): void {
     if (error instanceof MillpondError) stats.refused(client, error.reason, jobs);
   }
 
-  /** Tasks' own checks, of all the jobs in one go. What they refuse takes the place of its draft. */
+  /** Runs the tasks' own checks of all jobs at once. Their refusals replace the drafts. */
   async function runChecks(checked: (CheckedDraft | MillpondError)[], call: CheckCall): Promise<void> {
     const indices = [...checked.keys()].filter((index) => hasCheck(checked[index] as CheckedDraft | MillpondError));
     const inputs = indices.map((index) => {
@@ -172,7 +176,7 @@ export function createAdmission(parts: AdmissionParts): Admission {
       return { task, input };
     });
     const errors = await parts.checks.check(inputs, call);
-    refuseWhenClosed(); // meanwhile it may have been
+    refuseWhenClosed(); // it may have been closed meanwhile
     for (const [at, index] of indices.entries()) checked[index] = errors[at] ?? (checked[index] as CheckedDraft);
   }
 
@@ -184,7 +188,7 @@ export function createAdmission(parts: AdmissionParts): Admission {
       submitted = await answer;
     } finally {
       for (const [index, { pool }] of jobs.entries()) {
-        if (submitted[index]?.kind !== "accepted") backlog.change(pool, -1); // or nobody knows, and it is counted later
+        if (submitted[index]?.kind !== "accepted") backlog.change(pool, -1); // also if that is unknown: then it is counted later
       }
     }
     const isNew = submitted.every(({ kind }) => kind === "accepted");
@@ -192,7 +196,7 @@ export function createAdmission(parts: AdmissionParts): Admission {
     return submitted;
   }
 
-  /** Takes a place in the pool's queue. */
+  /** Reserves a place in the pool's queue. */
   function reserve({ job }: CheckedDraft): NewJob | MillpondError {
     return backlog.reserve(job.pool) ? job : queueFull(job.pool);
   }
@@ -232,7 +236,7 @@ export function createAdmission(parts: AdmissionParts): Admission {
         }
       } catch (error) {
         countRefusal(client, drafts.length - admitted.length, error);
-        const isOfAll = drafts.length === 0; // there is no job to answer for
+        const isOfAll = drafts.length === 0; // there is no job to answer
         if (!(error instanceof MillpondError) || isUnknown(error) || isOfAll) throw error;
         for (let left = drafts.length - admitted.length; left > 0; left -= 1) admitted.push({ kind: "refused", error });
       }
@@ -245,7 +249,7 @@ export function createAdmission(parts: AdmissionParts): Admission {
   };
 }
 
-/** Whether jobs may have been accepted although the call failed: then none of them may be called refused. */
+/** Whether jobs may have been accepted although the call failed, so that they must not be reported as refused. */
 function isUnknown({ reason }: MillpondError): boolean {
   return reason === "store_failed" || reason === "store_unavailable";
 }
@@ -292,7 +296,7 @@ function overRate(client: string, jobs: number, rateLimit: RateLimit, waitMs: nu
   return refusal("rate_limited", [client, perSecond, burst, waitMs], { retryAfterMs: Math.ceil(waitMs) });
 }
 
-/** Time to run a hundredth of a full queue at the present speed, 0.1 to 10 s: by then there is room worth a try. */
+/** Time to run a hundredth of a full queue at the current speed, 0.1 to 10 s: by then a retry may succeed. */
 function timeToRoomMs(limit: number, perSecond: number): number {
   return Math.round(Math.min(Math.max((limit / 100 / Math.max(perSecond, 1)) * 1000, 100), 10_000));
 }

@@ -1,16 +1,16 @@
 /**
- * One form for what means the same, so that a repeated submit is known by its bytes: clients in Go and Java write the
- * entries of maps in another order each time. Messages within a `google.protobuf.Any` stay as they came.
+ * The canonical form of inputs, so that a repeated submit has the same bytes: clients in Go and Java write the entries
+ * of maps in another order each time. Messages within a `google.protobuf.Any` are not changed.
  */
 import type { DescMessage, Message } from "@bufbuild/protobuf";
 import type { JsonValue } from "../../job/job.ts";
 
-/** JSON text with the keys of every object in order. */
+/** JSON text with the keys of every object sorted. */
 export function toCanonicalText(value: JsonValue): string {
   return JSON.stringify(isSorted(value) ? value : sorted(value));
 }
 
-/** Whether a message of this type may hold a map: others have one form already. */
+/** Whether a message of this type may contain a map; other messages have only one form. */
 export function mayHoldMap(type: DescMessage): boolean {
   let holds = mapHolders.get(type);
   if (holds === undefined) {
@@ -28,7 +28,7 @@ function findMap(type: DescMessage, seen: Set<DescMessage>): boolean {
   return type.fields.some((field) => field.fieldKind === "map" || (field.message && findMap(field.message, seen)));
 }
 
-/** Puts the entries of all maps of a message in the order of their keys. */
+/** Sorts the entries of all maps of a message by key. */
 export function sortMaps(type: DescMessage, message: Message): void {
   const fields = message as unknown as Record<string, unknown>;
   for (const field of type.fields) {
@@ -48,7 +48,7 @@ export function sortMaps(type: DescMessage, message: Message): void {
   }
 }
 
-/** A `google.protobuf.Struct` is a plain object where it is a field. */
+/** A field of type `google.protobuf.Struct` is a plain object. */
 function sortWithin(type: DescMessage, value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (!("$typeName" in value)) return sorted(value as JsonValue);

@@ -1,29 +1,35 @@
-/** Polls how full the store's disk is, so that jobs are refused while there is still room to settle those that run. */
+/**
+ * Polls the free space of the store's disk, so that jobs are refused while there is still room to settle the running
+ * ones.
+ */
 import type { Clock } from "../../clock.ts";
 import { type MillpondError, messageOf, refusal } from "../../errors.ts";
 import { createLoop, type Service } from "../../lifecycle.ts";
 import type { Log } from "../../log.ts";
 
 export type DiskWatermark = Service & {
-  /** `disk_full` while there is too little room; undefined otherwise, and while the free space is unknown. */
+  /** `disk_full` while there is too little space; undefined otherwise, and while the free space is unknown. */
   refusal(): MillpondError | undefined;
-  /** Bytes at the last poll; undefined: unknown, or there is no disk. */
+  /** The space at the last poll; undefined: unknown, or there is no disk. */
   room(): { readonly freeBytes: number; readonly leastBytes: number } | undefined;
 };
 
-/** What `statfs` says of a file system: blocks of `bsize` bytes, `bavail` of them free for this user. */
+/** The result of `statfs`: blocks of `bsize` bytes, `bavail` of them free for this user. */
 export type DiskSize = { readonly bsize: number; readonly blocks: number; readonly bavail: number };
 
 export type DiskWatermarkParts = {
   /** A file or folder on the disk. */
   readonly path: string;
-  /** Free space below which submits are refused; 0: never. Null: 256 MiB, and on a small disk a twentieth of it, at least 32 MiB. */
+  /**
+   * Free space below which submits are refused; 0: never. Null: 256 MiB, and on a small disk a twentieth of it, at
+   * least 32 MiB.
+   */
   readonly leastFreeMiB: number | null;
   readonly clock: Clock;
   readonly statfs: (path: string) => Promise<DiskSize>;
-  /** Bytes inside the store's files that new jobs use before the files grow. */
+  /** Free bytes inside the store's files, which new jobs use before the files grow. */
   readonly freeInside: () => Promise<number>;
-  /** Called when jobs begin to be refused, and when they are taken again. */
+  /** Called when jobs start to be refused, and when they are accepted again. */
   readonly onChanged: () => void;
   readonly log: Log;
 };
@@ -31,13 +37,16 @@ export type DiskWatermarkParts = {
 const mebibyte = 2 ** 20;
 const usualLeastMiB = 256;
 const leastFreeShare = 0.05;
-/** What settling may need outside of the files however small the disk is: the write-ahead log grows to 16 MiB, and the file by what moves there. */
+/**
+ * What settling may need outside of the files, however small the disk is: the write-ahead log grows to 16 MiB, and the
+ * main file by what is moved there.
+ */
 const reserveMiB = 32;
 const everyMs = 1_000;
-/** When a client should try again: operators or retention make room, and neither is quick. */
+/** When a client should try again: operators or retention free space, and neither is quick. */
 const retryAfterMs = 10_000;
 
-/** What runs where there is no disk to fill. */
+/** Used if there is no disk. */
 export const noDiskWatermark: DiskWatermark = {
   name: "disk watch",
   start: async () => {},
@@ -47,25 +56,25 @@ export const noDiskWatermark: DiskWatermark = {
 };
 
 /**
- * Polls about once a second, and nothing waits for a poll: a disk that hangs holds up nothing here. What is free inside the
- * store's files counts as room, except for the reserve that the write-ahead log needs outside of them.
+ * Polls about once a second, and nothing waits for a poll, so that a disk that hangs delays nothing here. Free space
+ * inside the store's files counts, except for the reserve that the write-ahead log needs outside of them.
  */
 export function createDiskWatermark(parts: DiskWatermarkParts): DiskWatermark {
   const { path, leastFreeMiB, clock, statfs, freeInside, onChanged, log } = parts;
-  const loop = createLoop({ name: "disk watch", clock, everyMs, startsAtOnce: true, round: look });
-  /** Free and needed MiB while there is too little. */
+  const loop = createLoop({ name: "disk watch", clock, everyMs, startsAtOnce: true, round: poll });
+  /** Free and required MiB while there is too little. */
   let shortage: { readonly free: number; readonly least: number } | undefined;
-  let isBlind = false;
+  let isUnknown = false;
   let room: ReturnType<DiskWatermark["room"]>;
 
-  async function look(): Promise<void> {
+  async function poll(): Promise<void> {
     try {
       const [{ bsize, blocks, bavail }, inside] = await Promise.all([
         statfs(path),
         freeInside().catch(() => 0), // the store has failed, and reports that itself
       ]);
       if (!loop.isRunning()) return;
-      isBlind = false;
+      isUnknown = false;
       const least = leastFreeMiB === null ? usualLeast(blocks * bsize) : leastFreeMiB * mebibyte;
       const outside = bavail * bsize;
       room = { freeBytes: outside, leastBytes: least };
@@ -74,9 +83,9 @@ export function createDiskWatermark(parts: DiskWatermarkParts): DiskWatermark {
       else judge(outside + inside, least);
     } catch (error) {
       if (!loop.isRunning()) return;
-      if (!isBlind)
-        log.warn({ path, error: messageOf(error) }, "the free space of the disk is unknown: jobs are taken");
-      isBlind = true;
+      if (!isUnknown)
+        log.warn({ path, error: messageOf(error) }, "the free space of the disk is unknown: jobs are accepted");
+      isUnknown = true;
       room = undefined;
       if (shortage) {
         shortage = undefined;
@@ -95,15 +104,15 @@ export function createDiskWatermark(parts: DiskWatermarkParts): DiskWatermark {
     const least = Math.ceil(leastBytes / mebibyte);
     shortage = freeBytes < leastBytes ? { free, least } : undefined;
     if (shortage && !wasShort)
-      log.warn({ path, freeMiB: free, leastMiB: least }, "the disk is full: no jobs are taken");
-    if (!shortage && wasShort) log.info({ path, freeMiB: free }, "the disk has room again: jobs are taken");
+      log.warn({ path, freeMiB: free, leastMiB: least }, "the disk is full: no jobs are accepted");
+    if (!shortage && wasShort) log.info({ path, freeMiB: free }, "the disk has room again: jobs are accepted");
     if ((shortage !== undefined) !== wasShort) onChanged();
   }
 
   return {
     ...loop,
     async stop() {
-      void loop.stop(); // a disk that hangs would hold it up
+      void loop.stop(); // not awaited, because the disk may hang
       shortage = undefined;
     },
     room: () => room,

@@ -1,4 +1,4 @@
-/** The names that a client gives a job: its id, its channel, its idempotency key, its labels. */
+/** Checks the names that a client gives a job: id, channel, idempotency key and labels. */
 import type { FieldViolation } from "../../errors.ts";
 import type { Labels } from "../../job/job.ts";
 
@@ -17,7 +17,7 @@ const labelName = /^[A-Za-z0-9._/-]{1,63}$/;
 const maxLabels = 16;
 const maxLabelCharacters = 200;
 
-/** Adds what is wrong to `violations`. An empty id, channel or key is none, and so is fine. */
+/** Adds to `violations`. An empty id, channel or key means none and is valid. */
 export function checkNames({ id, channel, idempotencyKey, labels }: GivenNames, violations: FieldViolation[]): void {
   if (id !== "" && !uuid.test(id)) {
     violations.push({ field: "id", description: `${quoted(id, 64)} is not a UUID in its 36-character form` });
@@ -36,18 +36,18 @@ export function checkNames({ id, channel, idempotencyKey, labels }: GivenNames, 
   checkLabels(labels, violations);
 }
 
-/** What is wrong with a channel's name; undefined when it is fine. Empty stands for the channel `default`. */
+/** The fault of a channel's name; undefined: it is valid. An empty name means the channel `default`. */
 export function faultOfChannel(channel: string): string | undefined {
   if (channel === "" || channelName.test(channel)) return undefined;
   return `${quoted(channel, 100)} is not 1 to 100 characters of [A-Za-z0-9._-]`;
 }
 
-/** Adds what no job can have as its labels to `violations`. */
+/** Adds invalid labels to `violations`. */
 export function checkLabels(labels: Labels, violations: FieldViolation[]): void {
   const names = Object.keys(labels);
   if (names.length > maxLabels) {
     violations.push({ field: "labels", description: `are ${names.length} and may be ${maxLabels}: leave some out` });
-    return; // with one line for each of them the refusal could be larger than a message
+    return; // with a violation for each of them, the refusal could be larger than a message
   }
   for (const name of names) {
     const field = `labels[${quoted(name, 64)}]`;
@@ -64,10 +64,10 @@ export function checkLabels(labels: Labels, violations: FieldViolation[]): void 
   }
 }
 
-/** The stored text would be another: the same job, submitted again, would differ from it. */
+/** The stored text would differ, and so would the same job when it is submitted again. */
 export const halfPair = "has a lone surrogate, which UTF-8 cannot represent: send whole characters";
 
-/** What people count: a character outside the basic plane is one, although it takes two code units. */
+/** Counts a character outside the basic plane as one, although it has two code units. */
 function charactersOf(text: string): number {
   const { length } = text;
   return length <= maxLabelCharacters || length > 2 * maxLabelCharacters ? length : Array.from(text).length;

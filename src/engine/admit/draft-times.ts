@@ -1,11 +1,11 @@
-/** When a job may start, until when it is wanted, how long one attempt may take, and when it is tried again. */
+/** Checks the times of a job: start, deadline, timeout of an attempt, and retry delays. */
 import type { FieldViolation } from "../../errors.ts";
 import type { RetryPolicy } from "../../job/backoff.ts";
 
-/** A year: the furthest ahead that a job or a retry may be put off. */
+/** A year: the longest delay of a job or a retry. */
 const maxDelayMs = 365 * 24 * 3_600_000;
 const maxFactor = 100;
-/** What JavaScript can show as a date. */
+/** The last time that a JavaScript Date can represent. */
 const lastTime = 8.64e15;
 
 export type GivenTimes = {
@@ -14,26 +14,28 @@ export type GivenTimes = {
   readonly timeoutMs: number | null;
 };
 
-/** What the times are checked against. */
+/** Facts that the times are checked against. */
 export type TimeBounds = {
-  /** It has an id or a key of the client's: it may have been submitted before, when its deadline was still ahead. */
+  /**
+   * Whether the client chose its id or a key: it may have been submitted before, when its deadline was in the future.
+   */
   readonly isNamed: boolean;
   readonly now: number;
   /** The task's own timeout. */
   readonly ceilingMs: number;
 };
 
-/** A number in place of the jitter is one of the protocol's that stands for none. */
+/** A number as jitter is a value of the protocol's enum that has no meaning. */
 export type GivenRetry = Partial<Omit<RetryPolicy, "jitter">> & { readonly jitter?: RetryPolicy["jitter"] | number };
 
-/** Adds what is wrong to `violations`. Returns when the job may start. */
+/** Adds to `violations`. Returns when the job may start. */
 export function checkTimes(
   { start, expiresAt, timeoutMs }: GivenTimes,
   { isNamed, now, ceilingMs }: TimeBounds,
   violations: FieldViolation[],
 ): number {
   const runAt = startOf(start, now, violations);
-  // of a named job only the store knows whether it is late: whoever repeats a submit meets the job that is there
+  // whether a named job is late is only known in the store: a repeated submit finds the existing job
   if (expiresAt !== null && !(isNamed && Number.isFinite(expiresAt))) {
     const fault = faultOfDeadline(expiresAt, runAt, now);
     if (fault) violations.push(fault);
@@ -58,7 +60,7 @@ function startOf(start: GivenTimes["start"], now: number, violations: FieldViola
   return now;
 }
 
-/** What is wrong with a deadline; undefined when it is fine. */
+/** The fault of a deadline; undefined: it is valid. */
 export function faultOfDeadline(expiresAt: number, runAt: number, now: number): FieldViolation | undefined {
   if (expiresAt > runAt) return undefined;
   const bound =
@@ -66,7 +68,7 @@ export function faultOfDeadline(expiresAt: number, runAt: number, now: number): 
   return { field: "expires_at", description: `is ${shownTime(expiresAt)} and must be ${bound}` };
 }
 
-/** Checks how a job's retry policy differs from its task's. Adds what is wrong to `violations`. */
+/** Checks a job's changes of its task's retry policy. Adds to `violations`. */
 export function checkRetry(retry: GivenRetry, violations: FieldViolation[]): void {
   const { maxAttempts, baseMs, factor, maxBackoffMs, jitter } = retry;
   if (maxAttempts !== undefined && !(Number.isInteger(maxAttempts) && maxAttempts >= 1 && maxAttempts <= 100)) {

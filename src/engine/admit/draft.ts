@@ -1,4 +1,4 @@
-/** What is wrong with one job that a client describes, before anything is known of the queue. */
+/** Checks one job as a client describes it, independently of the queue. */
 import { type FieldViolation, invalid, type MillpondError, refusal } from "../../errors.ts";
 import { type Labels, type NewJob, noLabels, type RetryChanges } from "../../job/job.ts";
 import type { LoadedTask, Tasks } from "../../pool/tasks.ts";
@@ -23,23 +23,25 @@ export type Draft = {
   readonly expiresAt: number | null;
   /** Null: the task's. */
   readonly timeoutMs: number | null;
-  /** What differs from the task's policy. */
+  /** Changes of the task's policy. */
   readonly retry: GivenRetry;
   readonly labels: Labels;
   readonly memo: string;
   readonly discardResult: boolean;
-  /** The trace that it belongs to, as it is stored: see `storedTrace`. Not a part of what makes it the same job. */
+  /**
+   * The trace that it belongs to, as stored: see `storedTrace`. Two submits that differ only in it are the same job.
+   */
   readonly trace: string | null;
 };
 
-/** A draft that may be stored, but for its task's own check. */
+/** A draft that is valid, except that its task's own check has not run. */
 export type CheckedDraft = {
   readonly task: LoadedTask;
-  /** With what its task decides filled in. */
+  /** The job, with the task's settings filled in. */
   readonly job: NewJob;
 };
 
-/** Whose draft it is, and when it came, in milliseconds since 1970. */
+/** The client that sent a draft, and when it arrived, in milliseconds since 1970. */
 export type Origin = { readonly client: string; readonly now: number };
 
 export const defaultChannel = "default";
@@ -110,7 +112,7 @@ function checkMemo(memo: string, violations: FieldViolation[]): void {
   violations.push({ field: "memo", description: `has ${length} characters and may have ${maxMemo}: shorten it` });
 }
 
-/** What a job spells out that its task does anyway is no change, so that both ways of saying it are the same job. */
+/** Options that equal the task's are no change, so that a job with them and one without are the same. */
 function changesOf(retry: GivenRetry, { retry: usual }: LoadedTask): RetryChanges | null {
   if (!hasAny(retry)) return null;
   const { baseMs, factor, maxBackoffMs, jitter } = retry;
@@ -124,11 +126,11 @@ function changesOf(retry: GivenRetry, { retry: usual }: LoadedTask): RetryChange
 }
 
 function hasAny(fields: object): boolean {
-  for (const _ in fields) return true; // no list of keys: nearly all jobs have none
+  for (const _ in fields) return true; // without creating a list of keys, because nearly all jobs have none
   return false;
 }
 
-/** JSON is measured once it is encoded. */
+/** The size of JSON is checked after encoding. */
 function sizeOf(input: GivenInput): number {
   return input !== null && "bytes" in input ? input.bytes.length : 0;
 }

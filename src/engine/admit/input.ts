@@ -7,12 +7,12 @@ import type { LoadedTask } from "../../pool/tasks.ts";
 import { mayHoldMap, sortMaps, toCanonicalText } from "./canonical.ts";
 import { findJsonFault } from "./json-fault.ts";
 
-/** An input in one of the forms a client may choose; null is nothing. */
+/** An input in one of the forms that a client may choose; null: none. */
 export type GivenInput =
   | { readonly kind: "message"; readonly type: string; readonly bytes: Uint8Array }
   | { readonly kind: "json"; readonly value: JsonValue }
   | { readonly kind: "data"; readonly bytes: Uint8Array }
-  /** What came as JSON and is none, such as a NaN. */
+  /** An input that was sent as JSON but is not JSON, such as a NaN. */
   | { readonly kind: "unreadable"; readonly why: string }
   | null;
 
@@ -24,10 +24,10 @@ type Readable = Exclude<GivenInput, { kind: "unreadable" }>;
 
 const encoder = new TextEncoder();
 const tooDeep = `is nested deeper than ${maxJsonDepth} levels, which not every client could read: flatten it, or send it as bytes`;
-/** A client's own keys are in a path, and may be as long as its input. */
+/** Bound on a path: it contains the client's keys, which may be as long as its input. */
 const maxPath = 200;
 
-/** Violations' paths start at the job: `input.width`. */
+/** Paths of violations start at the job: `input.width`. */
 export function readInput(task: LoadedTask, given: GivenInput): ReadInput {
   if (given?.kind === "unreadable") return wrong("input.json", given.why);
   if (given?.kind === "json") {
@@ -37,13 +37,13 @@ export function readInput(task: LoadedTask, given: GivenInput): ReadInput {
   return task.input ? typed(task.input, given) : untyped(task, given);
 }
 
-/** Whether a list or an object lies within more than `levels` others. */
+/** Whether a list or an object is nested in more than `levels` others. */
 function isDeeper(value: JsonValue, levels: number): boolean {
   if (typeof value !== "object" || value === null) return false;
   return levels === 0 || Object.values(value).some((each) => isDeeper(each, levels - 1));
 }
 
-/** The path of the first that does, such as `.a[0]`. */
+/** The path of the first such value, like `.a[0]`. */
 function pathOfTooDeep(value: JsonValue): string {
   let path = "";
   let at = value;

@@ -1,17 +1,20 @@
-/** Finds where JSON does not fit a message type. The error of protobuf-es has the reason, but not always the path. */
+/**
+ * Finds the part of JSON that does not match a message type. The error of protobuf-es has the reason, but not always
+ * the path.
+ */
 import { type DescField, type DescMessage, fromJson } from "@bufbuild/protobuf";
 import { messageOf } from "../../errors.ts";
 import type { JsonValue } from "../../job/job.ts";
 
-/** `path` starts at the message, such as `items[2].width`; empty when it is the message itself. */
+/** `path` starts at the message, like `items[2].width`; empty: the message itself. */
 export type JsonFault = { readonly path: string; readonly description: string };
 
-/** Values that are read to find a fault, about: in an input with fewer the path leads all the way. */
+/** Approximate bound on the values that are read to find a fault. If an input has more, the path may be incomplete. */
 const maxReads = 40_000;
 
 /**
- * The first thing that `fromJson(type, json)` refuses, found by reading its parts alone; null when it refuses none of
- * them. Reads each part once for every level it lies under: in a large input it goes down a few levels only.
+ * The first part that `fromJson(type, json)` refuses, found by reading each part on its own; null: it refuses none. A
+ * part is read once for each level above it, so in a large input only a few levels are searched.
  */
 export function findJsonFault(type: DescMessage, json: JsonValue): JsonFault | null {
   return faultOf(type, json, Math.ceil(maxReads / valuesIn(json)));

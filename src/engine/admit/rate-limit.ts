@@ -1,28 +1,28 @@
 /**
  * How fast each client may submit: the generic cell rate algorithm (ITU-T I.371, "virtual scheduling"), which needs one
- * number a client. Over every span of time `t`, at most `burst + perSecond · t` jobs are admitted, restarts included:
- * a limiter starts empty, as if every client had just used up its burst.
+ * number per client. In any period `t`, at most `burst + perSecond · t` jobs are admitted, restarts included: a limiter
+ * starts as if every client had just used its burst.
  */
 import type { Clock } from "../../clock.ts";
 
-/** Jobs per second, and how many at once after a pause. `perSecond` 0 means no limit. */
+/** Jobs per second, and at once after a pause. `perSecond` 0: no limit. */
 export type Rate = { readonly perSecond: number; readonly burst: number };
 
 export type Rates = Rate & {
-  /** Rates of single clients, in place of the general one. */
+  /** Rates of single clients, instead of the general one. */
   readonly clients: { readonly [client: string]: Rate };
 };
 
 export type RateLimit = {
   rateOf(client: string): Rate;
   /**
-   * Takes `jobs` from the client's allowance, all or none. 0: taken. Otherwise the milliseconds until the same request
-   * could be granted; Infinity when it is larger than the burst and never can.
+   * Takes `jobs` from the client's allowance, all or none. Returns 0 if taken, otherwise the milliseconds until the
+   * request could be granted; Infinity: it exceeds the burst, and never can.
    */
   take(client: string, jobs: number): number;
 };
 
-/** A client that could send its whole burst again needs no entry: such entries are removed when there are this many. */
+/** At this many entries, those of clients that may send a whole burst again are removed, because they need none. */
 const purgeAt = 10_000;
 
 export function createRateLimit(rates: Rates, clock: Clock): RateLimit {

@@ -1,4 +1,4 @@
-/** What is counted of each client. Bounded, because clients name themselves. */
+/** The counters of each client. Bounded, because clients choose their own names. */
 import { createDurationWindow, type DurationWindow, type Percentiles } from "./percentiles.ts";
 import { createRateMeter, type RateMeter } from "./rate-meter.ts";
 import { createRecent } from "./recent.ts";
@@ -7,12 +7,12 @@ import type { Written } from "./task-meter.ts";
 export type RefusedJobs = { readonly reason: string; readonly jobs: number };
 
 /**
- * Counts since the start of the server, or since the client came back to those whose numbers are kept; rates over the last ten
+ * Counts since the start of the server, or since the client's numbers were last dropped; rates over the last ten
  * seconds, percentiles over the last minute or two.
  */
 export type ClientNumbers = ClientCounts & {
   readonly client: string;
-  /** The most frequent first. */
+  /** The most frequent reason first. */
   readonly refusedBy: readonly RefusedJobs[];
   readonly acceptedPerSecond: number;
   readonly finishedPerSecond: number;
@@ -39,19 +39,22 @@ export type ClientMeters = {
   written(client: string, written: Written, now: number): void;
   cancelled(client: string, now: number): void;
   read(client: string, now: number): ClientNumbers;
-  /** Those with the most jobs accepted and finished in the last ten seconds, then since the start. */
+  /** The clients with the most accepted and finished jobs in the last ten seconds, then since the start. */
   busiest(limit: number, now: number): readonly ClientNumbers[];
-  /** How many clients there are numbers of. */
+  /** Number of clients that have numbers. */
   known(): number;
 };
 
-/** Clients whose numbers are kept, of those that had jobs last: clients name themselves, and names must not fill the memory. */
+/** Bound on clients with numbers, by their latest jobs: clients choose their names, which must not fill the memory. */
 const maxClients = 10_000;
-/** Clients kept that never had a job. They are kept apart, so that made-up names do not displace clients that have jobs. */
+/** Bound on clients without any job. They are separate, so that made-up names do not displace clients with jobs. */
 const maxOnlyRefused = 1_000;
-/** The number of clients whose rates and percentiles are kept at a time; those of one take about 8 KiB. */
+/** Bound on clients with rates and percentiles, which take about 8 KiB each. */
 const maxSpeeds = 1_000;
-/** One that had no job for this long gives its place to another. Before that it keeps it: more clients that take turns would all have none. */
+/**
+ * After this long without a job, a client's place may be taken by another. Not earlier, because if more clients took
+ * turns, none would have any rates.
+ */
 const quietMs = 10_000;
 /** Percentiles are off by 6 % at most. */
 const bits = 3;
@@ -74,7 +77,7 @@ export function createClientMeters(): ClientMeters {
   const meters = createRecent(maxClients, (client) => onlyRefused.take(client) ?? createMeter(client));
   const speeds = createRecent(maxSpeeds, (_client, now) => createSpeed(now));
 
-  /** Of a client that may never have had a job. */
+  /** The meter of a client that may never have had a job. */
   const callerOf = (client: string, now: number) => (meters.get(client) ? meters : onlyRefused).use(client, now);
   const speedOf = (client: string, now: number) => speeds.useIfQuiet(client, now, quietMs);
   const all = () => [...meters.values(), ...onlyRefused.values()];
@@ -138,7 +141,7 @@ function numbersOf({ client, counts, refusedBy }: Meter, speed: Speed | undefine
   };
 }
 
-/** The higher, the busier: what happens now counts first. */
+/** Measures how busy a client is: the current rate counts first. */
 function activityOf({ counts }: Meter, speed: Speed | undefined, now: number) {
   const { accepted, succeeded, dead, cancelled, refused } = counts;
   return {

@@ -24,28 +24,28 @@ export type Explanation = {
   /** The same in one sentence. */
   readonly text: string;
   readonly job: StoredJob;
-  /** Due jobs of its pool that start before it, counted up to `maxAhead`; of a suspect only suspects. */
+  /** Due jobs of its pool that start before it, counted up to `maxAhead`; for a suspect, only suspects. */
   readonly ahead: number;
-  /** Jobs that its pool runs now; of a suspect those that run in processes of their own. */
+  /** Jobs that its pool runs now; for a suspect, those that run in processes of their own. */
   readonly running: number;
-  /** Threads that its pool may have now; of a suspect processes of their own. */
+  /** Threads that its pool may have now; for a suspect, processes. */
   readonly workers: number;
 };
 
 export const maxAhead = 10_000;
 
-/** Null when this client has no such job. */
+/** Null: this client has no such job. */
 export type Explain = (client: string, id: string) => Promise<Explanation | null>;
 
-/** What runs the jobs of a pool, its suspects or all others, as far as a waiting one of them is concerned. */
+/** What a waiting job depends on: the workers and the queue of its pool, of the suspects or of all other jobs. */
 export type ExplainedLane = {
   readonly running: number;
-  /** Jobs that are leased, for the store RUNNING, and wait for a worker: the next to start first. */
+  /** Leased jobs that wait for a worker, which are RUNNING in the store: the next to start comes first. */
   readonly waiting: readonly number[];
   readonly workers: number;
-  /** Jobs that one of them runs at once. */
+  /** Jobs that one worker runs at once. */
   readonly concurrency: number;
-  /** Why the pool gets no more workers; undefined: that is not refused. */
+  /** Why the pool gets no more workers; undefined: growth is not refused. */
   readonly refusal: string | undefined;
   /** Null: its pool is not paused. */
   readonly pause: PoolPause | null;
@@ -70,8 +70,8 @@ export function createExplain({ store, clock, laneOf, isDraining }: ExplainParts
     const now = clock.now();
     const isDue = job.state === "QUEUED" && job.runAt <= now;
     const queued = isDue ? await store.ahead({ seq: job.seq, now, max: maxAhead }) : 0;
-    if (queued === null) return explain(client, id); // it was leased, or ended, meanwhile
-    const lane = laneOf(job); // only now: what a lease took out of the queue meanwhile waits here
+    if (queued === null) return explain(client, id); // it was leased or has ended meanwhile
+    const lane = laneOf(job); // read last: jobs that were leased from the queue meanwhile are in it
     const { running, workers } = lane ?? { running: 0, workers: 0 };
     const waiting = lane?.waiting ?? [];
     const place = waiting.indexOf(job.seq);
@@ -151,7 +151,7 @@ function sentence(
     case "workers_busy":
       return `it is the next to start, and pool "${pool}" is busy: it runs ${count(running, "job")} on ${count(workers, "worker")}${size}`;
     case "suspect":
-      return `it is a suspect, for ${job.crashes} server processes died while it ran: it waits for a process of its own, of which ${running} of ${workers} run, and ${count(ahead, "suspect")} of pool "${pool}" ${ahead === 1 ? "starts" : "start"} before it`;
+      return `it is a suspect, because ${job.crashes} server processes died while it ran: it waits for a process of its own, of which ${running} of ${workers} run, and ${count(ahead, "suspect")} of pool "${pool}" ${ahead === 1 ? "starts" : "start"} before it`;
     case "draining":
       return "the server is shutting down and starts nothing more: it stays in the store for the next one";
     case "paused":

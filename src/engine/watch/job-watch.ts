@@ -1,4 +1,4 @@
-/** What one watch of a job holds for its reader: bounded, with the number of updates that were dropped. */
+/** The queue of updates of one watch of a job: bounded, with the number of dropped updates. */
 import type { JsonValue } from "../../job/job.ts";
 import type { Progress } from "../../pool/pool.ts";
 
@@ -12,45 +12,48 @@ export type LogLine = {
 };
 
 /**
- * What happens to a job. `event` grows with every update, also from one server process to the next, because it starts at the
+ * An update of a job. `event` increases with every update, also across restarts of the server, because it starts at the
  * wall clock.
  */
 export type JobUpdate = { readonly event: number } & (
-  | { /** The job may have another state now: read it from the store. */ readonly kind: "changed" }
+  | { /** The job's state may have changed: read it from the store. */ readonly kind: "changed" }
   | { readonly kind: "progress"; readonly progress: Progress }
   | { readonly kind: "log"; readonly line: LogLine }
-  | { /** This many lines and reports were dropped here. */ readonly kind: "dropped"; readonly count: number }
+  | {
+      /** This many log lines and progress reports were dropped here. */ readonly kind: "dropped";
+      readonly count: number;
+    }
 );
 
-/** Log lines from before the watch, and how many of them are gone. */
+/** Log lines from before the watch, and the number of lost ones. */
 export type KeptUpdate = Extract<JobUpdate, { kind: "log" | "dropped" }>;
 
 export type JobWatch = {
   /** The next update; the first is `changed`. Null once the watch is closed. One call at a time. */
   next(): Promise<JobUpdate | null>;
-  /** The job's state as its reader has read it, see `faceOf`: a poll that finds another one hands out a `changed`. */
-  saw(face: string | undefined): void;
-  /** Ends once everything is handed out. */
+  /** The state that the reader has read, see `fingerprintOf`: when a poll finds another one, a `changed` follows. */
+  saw(fingerprint: string | undefined): void;
+  /** Ends the watch after the queued updates. */
   finish(): void;
   close(): void;
 };
 
 export type WatchQueue = Omit<JobWatch, "saw"> & {
-  /** Its state may have changed. Of several that wait only the last is handed out: it comes behind the lines before it. */
+  /** The state may have changed. Of several queued `changed` only the last is kept, behind the lines before it. */
   changed(event: number): void;
   push(update: Extract<JobUpdate, { kind: "progress" | "log" }>): void;
 };
 
 export type WatchOptions = {
-  /** Lines from before, which come right behind the first `changed`. */
+  /** Lines from before the watch, which follow the first `changed`. */
   readonly kept: readonly KeptUpdate[];
-  /** Number of the first `changed`. */
+  /** The `event` of the first `changed`. */
   readonly firstEvent: number;
   /** Called once. */
   readonly onClose: () => void;
 };
 
-/** Lines and reports of progress that wait for a slow reader, beside the kept ones; the oldest are dropped beyond it. */
+/** Bound on the queued lines and progress reports besides the kept ones; beyond it the oldest are dropped. */
 const maxWaiting = 256;
 
 export function createJobWatch({ kept, firstEvent, onClose }: WatchOptions): WatchQueue {
@@ -75,7 +78,7 @@ export function createJobWatch({ kept, firstEvent, onClose }: WatchOptions): Wat
     wake();
   }
 
-  /** Counted in place, so that the reader learns where something is missing. */
+  /** Replaces the oldest by a count in its place, so that the reader knows where updates are missing. */
   function dropOldest(): boolean {
     const index = waiting.findIndex(({ kind }) => kind === "progress" || kind === "log");
     const dropped = waiting[index];

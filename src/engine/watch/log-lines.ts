@@ -1,30 +1,30 @@
-/** The last lines that jobs wrote, for those who begin to watch later. Bounded as a whole; the oldest lines go first. */
+/** The latest log lines of jobs, for watches that start later. Bounded in total; the oldest lines are dropped first. */
 import type { JobUpdate, KeptUpdate } from "./job-watch.ts";
 
 type LineUpdate = Extract<JobUpdate, { kind: "log" }>;
 
 export type LogLines = {
   add(job: string, line: LineUpdate): void;
-  /** Lines of a job behind this event, oldest first; before them, how many are gone, if any are. */
+  /** Lines of a job after this event, oldest first; preceded by the number of dropped ones, if there are any. */
   after(job: string, event: number): readonly KeptUpdate[];
 };
 
 const maxLinesPerJob = 256;
 /** Bound on all lines, in characters. */
 const maxSize = 4 * 1024 * 1024;
-/** What a line takes beside its text. */
+/** Approximate size of a line besides its text. */
 const lineSize = 128;
 
 type JobLines = {
   readonly lines: LineUpdate[];
-  /** Lines that are gone, and the event of the last of them. */
+  /** Number of dropped lines, and the event of the last of them. */
   dropped: number;
   droppedEvent: number;
   size: number;
 };
 
 export function createLogLines(): LogLines {
-  /** The job that wrote last stands last. */
+  /** In the order of their latest lines. */
   const jobs = new Map<string, JobLines>();
   let size = 0;
 
@@ -47,7 +47,7 @@ export function createLogLines(): LogLines {
       job.size += sizeOf(line);
       size += sizeOf(line);
       if (job.lines.length > maxLinesPerJob) drop(job);
-      // a job that has been silent for longest goes as a whole; one that fills all of it loses its own oldest
+      // drops all lines of the job that was silent for longest; a job that fills everything loses its own oldest
       for (const [other, { size: freed }] of jobs) {
         if (size <= maxSize || other === name) break;
         jobs.delete(other);

@@ -1,28 +1,29 @@
 /** Percentiles of durations over a sliding window. */
 
-/** Durations in milliseconds; null when nothing was measured. */
+/** Durations in milliseconds; null: nothing was measured. */
 export type Percentiles = { readonly p50: number; readonly p90: number; readonly p99: number } | null;
 
 export type DurationWindow = {
   /** `now` is monotonic. */
   record(ms: number, now: number): void;
-  /** Of all that was recorded in the last minute, and of nothing older than two. */
+  /** Percentiles of everything recorded in the last minute, and of nothing older than two. */
   percentiles(now: number): Percentiles;
 };
 
-/** Percentiles cover the present window and the one before. */
+/** Percentiles cover the current window and the previous one. */
 const windowMs = 60_000;
-/** Longer durations count as this one: 19 hours. */
+/** Longer durations count as this: 19 hours. */
 const longestMicros = 2 ** 36;
 
 type Counted = { readonly counts: Uint32Array; total: number };
 
-/** Shorter ones, and those that clocks made negative, count as this one. */
+/** Shorter durations, also negative ones, count as this. */
 const shortestMicros = 1;
 
 /**
- * Buckets as of HdrHistogram (https://hdrhistogram.org): each power of two of microseconds is cut into `2 ** bits` equal parts,
- * so that a percentile is wrong by `1 / 2 ** (bits + 1)` of its value at most. A quiet window holds no memory.
+ * Buckets as in HdrHistogram (https://hdrhistogram.org): each power of two of microseconds is divided into `2 ** bits`
+ * equal parts, so that the error of a percentile is at most `1 / 2 ** (bits + 1)` of its value. An empty window takes
+ * no memory.
  */
 export function createDurationWindow(bits: number, startedAt: number): DurationWindow {
   let current: Counted | null = null;

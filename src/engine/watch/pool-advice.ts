@@ -1,7 +1,7 @@
 /**
- * Which size would fit a pool, from what was measured: the pattern's rules (as many workers as cores for work of the
- * processor, twice as many for mixed work, four times as many for work that waits), held against how busy the workers were,
- * how long jobs waited and what share of their time the processor took. docs/sizing.md explains it with examples. Pure.
+ * Advises on the size of a pool, from measurements: the pattern's rules (as many workers as cores for CPU work, twice
+ * as many for mixed work, four times as many for I/O work), adjusted by how busy the workers were, how long jobs
+ * waited, and the share of CPU time. docs/sizing.md explains it with examples. Pure.
  */
 import type { PoolUsage } from "./pool-usage.ts";
 
@@ -20,31 +20,31 @@ export type MeasuredPool = PoolUsage & {
   readonly cores: number;
   /** Attempts since the server started. */
   readonly attempts: number;
-  /** Of the last minute or two; null: nothing was measured. */
+  /** Waiting times of the last minute or two; null: nothing was measured. */
   readonly waitMs: { readonly p50: number; readonly p99: number } | null;
 };
 
 export type PoolAdvice = {
-  /** Whether enough was measured; if not, the sizing is that of now. */
+  /** Whether enough was measured; if not, the advised sizing is the current one. */
   readonly isFounded: boolean;
   readonly sizing: PoolSizing;
   /** For people, in sentences. */
   readonly why: readonly string[];
-  /** Of the time of workers, the part in which they ran a job; of the time of jobs, that in which they kept a processor busy. */
+  /** Share of the workers' time in which they ran a job; and share of the jobs' time in which they used a CPU. */
   readonly busyShare: number;
   readonly cpuShare: number | null;
 };
 
 const enough = { observedMs: 60_000, attempts: 20, jobMs: 5_000 };
-/** A wait that users notice. */
+/** Longer waits are noticed by users. */
 const longWaitMs = 1_000;
 const startMs = 100;
 const workersPerCore = { cpu: 1, mixed: 2, io: 4 } as const;
-/** Of the time; less of it changes no advice. */
+/** Share of the time in which the machine may be overloaded without an effect on the advice. */
 const crowdedShare = 0.1;
-/** Of the time of all workers that it may have, so much is busy in a pool without room. */
+/** A pool has no room if its workers, up to its maximum, are busy for this share of their time. */
 const fullShare = 0.9;
-/** The default of pools for `io` work. */
+/** The default concurrency of pools for `io` work. */
 const usualConcurrency = 32;
 const mostConcurrency = 256;
 
@@ -66,7 +66,7 @@ export function advise(measured: MeasuredPool): PoolAdvice {
   return { isFounded: true, sizing, why, busyShare, cpuShare };
 }
 
-/** What advice still lacks. */
+/** The measurements that are still missing. */
 function missingOf({ attempts, jobMs, observedMs }: MeasuredPool): readonly string[] {
   return [
     ...(attempts < enough.attempts ? [`${attempts} of ${count(enough.attempts, "attempt")}`] : []),
@@ -75,11 +75,11 @@ function missingOf({ attempts, jobMs, observedMs }: MeasuredPool): readonly stri
   ];
 }
 
-/** What kind of work the jobs are, by the processor's share of their time. What others limit cannot be measured here. */
+/** The kind of work, by the CPU's share of the jobs' time. `limited` work cannot be detected by measurements. */
 function workOf({ now, observedMs, crowdedMs }: MeasuredPool, cpuShare: number | null, why: string[]): Work {
   if (now.work === "limited" || cpuShare === null) return now.work;
   const work = cpuShare >= 0.7 ? "cpu" : cpuShare <= 0.2 ? "io" : "mixed";
-  // jobs that wait for a core take time without the processor, so that the share is too small
+  // while jobs wait for a core, they take time without using the CPU, which makes the share too small
   if (work !== now.work && work !== "cpu" && crowdedMs > crowdedShare * observedMs) {
     why.push("the machine had more to run than cores: what kind of work the jobs are can be measured when it has less");
     return now.work;
@@ -112,7 +112,7 @@ function grow(sizing: PoolSizing, measured: MeasuredPool, why: string[]): PoolSi
   }
   if (work === "io" && concurrency === 1 && peakRunning > cores) {
     const needed = Math.max(1, Math.ceil((2 * peakRunning) / usualConcurrency));
-    // what a pool without room would have run at once is not known
+    // how many jobs a pool without room would have run at once is unknown
     const workers = measured.busyMs >= fullShare * max * measured.observedMs ? max : needed;
     why.push(
       `${count(peakRunning, "job")} at once mostly waited, each in a worker of its own: concurrency ${usualConcurrency} needs ${count(workers, "worker")} for twice as many`,
@@ -134,7 +134,7 @@ function grow(sizing: PoolSizing, measured: MeasuredPool, why: string[]): PoolSi
   return sizing;
 }
 
-/** The lower bound: idle workers cost memory, and too few cost the start of one. */
+/** The lower bound: idle workers cost memory, and with too few, jobs wait for the start of a worker. */
 function leastOf(
   { min, max }: PoolSizing,
   { busyMs, observedMs, waitMs, peakRunning, now }: MeasuredPool,

@@ -1,4 +1,4 @@
-/** Advice on the size of each pool, from what this server has measured of it. */
+/** Advice on the size of each pool, from the measurements of this server. */
 import type { Clock } from "../../clock.ts";
 import type { Service } from "../../lifecycle.ts";
 import { advise, type MeasuredPool, type PoolAdvice, type Work } from "./pool-advice.ts";
@@ -11,7 +11,7 @@ export type AdvisedPool = { readonly pool: string; readonly measured: MeasuredPo
 
 export type PoolAdviser = Service & { advise(): Promise<readonly AdvisedPool[]> };
 
-/** A pool as it is now. */
+/** The current state of a pool. */
 export type AdvisablePool = PoolLoad & {
   readonly minWorkers: number;
   readonly maxWorkers: number;
@@ -36,7 +36,7 @@ export function createPoolAdviser(parts: PoolAdviserParts): PoolAdviser {
       ...usages.of(pool),
       ...{ now: { work: workOf(pool), min, max, concurrency }, cores },
       attempts: tasks.reduce((sum, { succeeded, failed }) => sum + succeeded + failed, 0),
-      // of the task that waits longest: where others are quick, it is the one that needs the workers
+      // those of the task with the longest waits, because that one needs the workers
       waitMs: waits.length === 0 ? null : { p50: most(waits, "p50"), p99: most(waits, "p99") },
     };
   }

@@ -1,49 +1,49 @@
-/** How busy the workers of the pools were over the last hour: sums over samples of a second, a minute in each place of a ring. */
+/** How busy the workers of the pools were in the last hour: sums of samples per second, kept per minute in a ring. */
 import type { Clock } from "../../clock.ts";
 import { createLoop, type Service } from "../../lifecycle.ts";
 
-/** What is sampled of a pool. */
+/** A sample of a pool. */
 export type PoolLoad = {
   readonly pool: string;
   readonly workers: number;
   readonly busyWorkers: number;
-  /** Jobs in chunks, of which each thread runs `concurrency` at once, or whose outcome is not written. */
+  /** Jobs in chunks, of which each thread runs `concurrency` at once, and jobs whose outcome is not written. */
   readonly running: number;
   readonly concurrency: number;
 };
 
-/** Over at most an hour. Times are sums over workers, or over jobs. */
+/** The usage in at most an hour. Times are sums over workers, or over jobs. */
 export type PoolUsage = {
   readonly observedMs: number;
   readonly workerMs: number;
   readonly busyMs: number;
-  /** Time that jobs took, and the processor's part of it; null: it is not known. */
+  /** Time that jobs took, and the CPU time in it; null: unknown. */
   readonly jobMs: number;
   readonly cpuMs: number | null;
   readonly peakRunning: number;
-  /** Time in which the machine had more to run than cores, so that jobs took longer than their work. */
+  /** Time in which the machine had more runnable threads than cores, so that jobs took longer than their work. */
   readonly crowdedMs: number;
 };
 
 export type PoolUsages = Service & {
   of(pool: string): PoolUsage;
-  /** Adds the time since the last sample, and the processor's, which is asked for every ten seconds otherwise. */
+  /** Adds the time since the last sample, and the CPU time, which is otherwise read every ten seconds. */
   update(): Promise<void>;
 };
 
 export type PoolUsageParts = {
   readonly clock: Clock;
   readonly pools: () => readonly PoolLoad[];
-  /** Processor time, in milliseconds, that the workers of a pool took since the last call. */
+  /** Resolves with the CPU time, in milliseconds, of a pool's workers since the last call. */
   readonly cpuMs: (pool: string) => Promise<number>;
-  /** Whether other work waits for a core of this machine. */
+  /** Whether work waits for a core of this machine. */
   readonly isCrowded: () => boolean;
 };
 
 const everyMs = 1_000;
 const minuteMs = 60_000;
 const minutes = 60;
-/** More often than idle threads end, for of those that ended it is no longer known. */
+/** More often than idle threads end, because the CPU time of ended threads is unknown. */
 const cpuEveryMs = 10_000;
 const none: PoolUsage = {
   ...{ observedMs: 0, workerMs: 0, busyMs: 0, jobMs: 0, cpuMs: null },

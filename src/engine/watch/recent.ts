@@ -1,12 +1,15 @@
-/** Values by name, of those names that were used last. */
+/** Values by name, for the names that were used last. */
 export type Recent<V> = {
-  /** The name's value, made when there is none. Beyond the limit, the name that was used longest ago goes. `now` is monotonic. */
+  /**
+   * The name's value, created if there is none. Beyond the limit, the least recently used name is removed. `now` is
+   * monotonic.
+   */
   use(name: string, now: number): V;
-  /** Like `use`, but a new name takes the place only of one that was not used for `quietMs`, a second more or less. */
+  /** Like `use`, but a new name only replaces one that was not used for `quietMs`, give or take a second. */
   useIfQuiet(name: string, now: number, quietMs: number): V | undefined;
-  /** Without using it. */
+  /** The value, without counting as use. */
   get(name: string): V | undefined;
-  /** Forgets the name, and returns its value. */
+  /** Removes the name and returns its value. */
   take(name: string): V | undefined;
   values(): readonly V[];
   size(): number;
@@ -14,15 +17,15 @@ export type Recent<V> = {
 
 type Entry<V> = { readonly name: string; readonly value: V; usedAt: number };
 
-/** How long a name may be out of its place in the order of use, so that who is busy is not moved each time. */
+/** How long a name may be out of order, so that a busy one is not moved with each use. */
 const orderMs = 1_000;
 
 export function createRecent<V>(limit: number, make: (name: string, now: number) => V): Recent<V> {
-  /** In the order of use. */
+  /** Least recently used first. */
   const entries = new Map<string, Entry<V>>();
   /** One name is often used many times in a row. */
   let last: Entry<V> | undefined;
-  /** Before this no place is quiet. */
+  /** No name is quiet before this time. */
   let quietAt = 0;
 
   const find = (name: string) => (last?.name === name ? last : entries.get(name));

@@ -1,6 +1,6 @@
 /**
- * What the server counts of jobs while it runs, in the registry of metrics, and by client beside it. In memory only: it
- * starts from zero at every start.
+ * Counts jobs while the server runs: by task in the metrics registry, and by client. In memory only: the counts start
+ * at zero with the server.
  */
 import type { Clock } from "../../clock.ts";
 import type { Outcome, Settlement } from "../../job/job.ts";
@@ -12,9 +12,9 @@ import { createTaskMeter, keyOf, type OfTask, type TaskMeter, type TaskNumbers, 
 export type Stats = {
   admitted(client: string, job: OfTask, outcome: "accepted" | "duplicate", jobs: number): void;
   refused(client: string, reason: string, jobs: number): void;
-  /** This many jobs wait this long for their client's rate. */
+  /** This many jobs have waited this long because of their client's rate. */
   throttled(client: string, jobs: number, waitMs: number): void;
-  /** Attempts that ended, with what was written for them. */
+  /** Ended attempts, and what was written for them. */
   ended(attempts: readonly Ended[], settlements: readonly Settlement[]): void;
   /** A job that waited was cancelled. */
   cancelled(client: string, job: OfTask): void;
@@ -23,21 +23,24 @@ export type Stats = {
   client(client: string): ClientNumbers;
 } & Pick<ClientMeters, "known"> & {
     busiest(limit: number): readonly ClientNumbers[];
-    /** Attempts of a pool that ended per second, over the last 10 s. */
+    /** Ended attempts of a pool per second, over the last 10 s. */
     attemptsPerSecond(pool: string): number;
     uptimeMs(): number;
   };
 
-/** Tasks beyond this many, as of jobs that earlier versions stored, are counted together. Their series fit into `maxSeries`. */
+/**
+ * Further tasks, for example of jobs that earlier versions stored, are counted together. Their series fit into
+ * `maxSeries`.
+ */
 const maxTasks = 1_000;
 const otherTasks: OfTask = { task: "(others)", pool: "(others)" };
 
 export function createStats(clock: Clock, registry: Registry): Stats {
   const startedAt = clock.monotonicMs();
-  /** A task may have jobs in two pools: stored by an earlier version, or before it was reloaded. */
+  /** By task and pool: a task may have jobs in two pools, stored by an earlier version or before a reload. */
   const meters = new Map<string, TaskMeter>();
   const clients = createClientMeters();
-  /** Jobs of one task often come together. */
+  /** The last one used, because neighbours often have the same task. */
   let last: TaskMeter | undefined;
   const throttledSeconds = registry.counter("millpond.throttle.time");
   const throttledJobs = registry.counter("millpond.throttle.jobs");
@@ -102,7 +105,7 @@ export function createStats(clock: Clock, registry: Registry): Stats {
 function writtenOf(ended: Ended, settlement: Settlement, at: number): Written {
   const { lease, outcome, startedAt, tookMs } = ended;
   const hasRun = isAttempt(outcome);
-  const isTimed = hasRun && outcome.kind !== "lost"; // that was found at a start, long after it ended
+  const isTimed = hasRun && outcome.kind !== "lost"; // a lost attempt is found long after its end
   const isFinal = settlement.state !== "QUEUED";
   return {
     ended,
@@ -111,12 +114,12 @@ function writtenOf(ended: Ended, settlement: Settlement, at: number): Written {
     tookMs: Math.max(tookMs, 0),
     isRetry: hasRun && !isFinal,
     waitedMs: isTimed ? Math.max(startedAt - lease.runAt, 0) : null,
-    // A redriven job has none: the time until the redrive would count.
+    // null for a redriven job, because the time until the redrive would count
     endToEndMs: isTimed && isFinal && lease.redrives === 0 ? Math.max(at - lease.submittedAt, 0) : null,
   };
 }
 
-/** Neither what was given back nor what came too late to be started was an attempt. */
+/** Released jobs, and those that expired before their start, are no attempts. */
 function isAttempt(outcome: Outcome): boolean {
   return outcome.kind !== "released" && (outcome.kind !== "expired" || outcome.hasStarted);
 }

@@ -1,4 +1,4 @@
-/** What is counted of one task. */
+/** The counters of one task. */
 import type { Outcome, Settlement } from "../../job/job.ts";
 import type { Counter, Registry } from "../../metrics/registry.ts";
 import type { CounterName } from "../../metrics/table.ts";
@@ -27,7 +27,7 @@ export type TaskNumbers = OfTask & {
   readonly endToEnd: Percentiles;
 };
 
-/** What came of an attempt; times are null when it did not run, or when is unknown. */
+/** A written outcome of an attempt; times are null if it did not run, or if they are unknown. */
 export type Written = {
   readonly ended: Ended;
   readonly settlement: Settlement;
@@ -41,7 +41,7 @@ export type Written = {
 export type TaskMeter = OfTask & {
   admitted(outcome: "accepted" | "duplicate", jobs: number, now: number): void;
   written(written: Written, now: number): void;
-  /** It was cancelled while it waited. */
+  /** A job was cancelled while it waited. */
   cancelled(now: number): void;
   attemptsPerSecond(now: number): number;
   read(now: number): TaskNumbers;
@@ -116,14 +116,14 @@ export function createTaskMeter({ task, pool }: OfTask, registry: Registry, star
   };
 }
 
-/** The series of one metric that differ in one attribute, made when they are first counted. */
+/** The series of one metric that differ in one attribute, created when first counted. */
 function counters(
   registry: Registry,
   name: CounterName,
   attributesOf: (key: string) => { readonly [name: string]: string },
 ) {
   const known = new Map<string, Counter>();
-  /** The one that was asked for last, as most often it is again. */
+  /** The last one used, which is usually the next one, too. */
   let last: { readonly key: string; readonly counter: Counter } | undefined;
   return {
     of(key: string): Counter {

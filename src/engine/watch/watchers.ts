@@ -1,4 +1,4 @@
-/** Notifies the watches of single jobs of what happens to them, and keeps the last lines that running jobs wrote. */
+/** Notifies the watches of single jobs about updates, and keeps the latest log lines of running jobs. */
 import { refusal } from "../../errors.ts";
 import type { Progress } from "../../pool/pool.ts";
 import type { JobGlance, JobName, Store } from "../../store/store.ts";
@@ -11,24 +11,24 @@ export type { JobUpdate, JobWatch, LogLine } from "./job-watch.ts";
 export type WatcherParts = {
   readonly store: Pick<Store, "states">;
   readonly polling: Polling;
-  /** Bound on the watches that one client has open. */
+  /** Bound on the open watches of one client. */
   readonly maxPerClient: number;
 };
 
-/** A watch that is open, and its job's state as its reader knows it, or will when it reads on. */
+/** An open watch; `seen`: the state that its reader has read, or will read with the queued updates. */
 type Watch = JobName & { readonly queue: WatchQueue; seen: string | undefined };
 
 export type Watchers = {
   /**
-   * Follows a job, which need not exist yet. Lines with a higher number than `afterEvent` that are still there come
-   * first, behind the `changed`. Throws `too_many_watches`.
+   * Follows a job, which need not exist yet. Kept log lines after `afterEvent` come first, behind the `changed`. Throws
+   * `too_many_watches`.
    */
   open(client: string, id: string, afterEvent: number): JobWatch;
-  /** The states of these jobs may have changed. May come too often, and may be lost: watched jobs are polled too. */
+  /** The states of these jobs may have changed. Hints may be superfluous or missing: watched jobs are also polled. */
   changed(jobs: readonly JobName[]): void;
   progress(job: JobName, progress: Progress): void;
   log(job: JobName, line: LogLine): void;
-  /** Every watch ends once it has handed out what it holds, those too that are opened from now on. */
+  /** Every watch, also one opened later, ends after its queued updates. */
   closeAll(): void;
 };
 
@@ -38,7 +38,10 @@ export function createWatchers({ store, polling, maxPerClient }: WatcherParts): 
   const watches = new Map<string, Set<WatchQueue>>();
   const openByClient = new Map<string, number>();
   let isClosing = false;
-  /** Of the newest update. A process makes fewer than a thousand a millisecond, so the next one starts above them. */
+  /**
+   * The `event` of the newest update. Fewer than a thousand happen per millisecond, so a restarted server starts above
+   * them.
+   */
   let event = polling.clock.now() * 1_000;
 
   function count(client: string, change: number): void {
@@ -54,11 +57,11 @@ export function createWatchers({ store, polling, maxPerClient }: WatcherParts): 
 
   async function poll(due: readonly Watch[]): Promise<void> {
     const states = await store.states(due.map(({ client, id }) => ({ client, id }))).catch(() => undefined);
-    if (!states) return; // while the store is unavailable nobody learns anything; when it has failed, the server ends
+    if (!states) return; // while the store is unavailable there are no updates; when it has failed, the server ends
     for (const [index, watch] of due.entries()) {
-      const face = faceOf(states[index] ?? null);
-      if (watch.seen === face) continue;
-      watch.seen = face;
+      const fingerprint = fingerprintOf(states[index] ?? null);
+      if (watch.seen === fingerprint) continue;
+      watch.seen = fingerprint;
       event += 1;
       watch.queue.changed(event);
     }
@@ -74,7 +77,7 @@ export function createWatchers({ store, polling, maxPerClient }: WatcherParts): 
       const kept = lines.after(key, afterEvent);
       const queue = createJobWatch({
         kept,
-        // below that of every line that follows, so that who resumes behind it misses none
+        // below those of all lines that follow, so that a client that resumes from it misses none
         firstEvent: (kept[0]?.event ?? Math.max(event, afterEvent) + 1) - 1,
         onClose() {
           poller.delete(watch);
@@ -90,8 +93,8 @@ export function createWatchers({ store, polling, maxPerClient }: WatcherParts): 
       count(client, 1);
       return {
         ...{ next: queue.next, finish: queue.finish, close: queue.close },
-        saw(face) {
-          watch.seen = face;
+        saw(fingerprint) {
+          watch.seen = fingerprint;
         },
       };
     },
@@ -111,8 +114,8 @@ export function createWatchers({ store, polling, maxPerClient }: WatcherParts): 
   };
 }
 
-/** Differs whenever the state of a job differs: two reads with the same face saw the same state. */
-export function faceOf(glance: JobGlance | null): string {
+/** A fingerprint of the state of a job: two reads with equal ones have read the same state. */
+export function fingerprintOf(glance: JobGlance | null): string {
   if (!glance) return "";
   const { state, attempts, isCancelling, redrives, runAt } = glance;
   return [state, attempts, isCancelling, redrives, runAt].join();

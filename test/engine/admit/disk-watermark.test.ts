@@ -130,7 +130,7 @@ test("jobs are taken again once there is room, and health and the log are told b
   assert.equal(disk.refusal(), undefined);
   assert.deepEqual(
     lines.map(({ level, text }) => `${level}: ${text}`),
-    ["warn: the disk is full: no jobs are taken", "info: the disk has room again: jobs are taken"],
+    ["warn: the disk is full: no jobs are accepted", "info: the disk has room again: jobs are accepted"],
   );
   assert.deepEqual(asked, ["/data", "/data", "/data", "/data"]);
   assert.deepEqual(changes, [true, false]);

@@ -66,7 +66,7 @@ test("a suspect says why it waits, and that it runs in a process of its own", as
   assert.deepEqual([waiting.cause, waiting.ahead], ["suspect", 1]);
   assert.equal(
     waiting.text,
-    "it is a suspect, for 2 server processes died while it ran: it waits for a process of its own, of which 1 of 1 run, " +
+    "it is a suspect, because 2 server processes died while it ran: it waits for a process of its own, of which 1 of 1 run, " +
       'and 1 suspect of pool "cpu" starts before it',
   );
   assert.deepEqual([runs.cause, runs.text], ["running", "it runs in a process of its own: attempt 2 of 4"]);

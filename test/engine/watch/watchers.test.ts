@@ -5,7 +5,7 @@ import {
   type JobWatch,
   type LogLine,
   createWatchers,
-  faceOf,
+  fingerprintOf,
 } from "../../../src/engine/watch/watchers.ts";
 import { MillpondError, refusal } from "../../../src/errors.ts";
 import { createSignal, type Signal } from "../../../src/lifecycle.ts";
@@ -304,7 +304,7 @@ describe("a job of which no hint comes", () => {
     states.set("job-1", waits);
     const watch = watchers.open("ada", "job-1", 0);
     assert.deepEqual(await take(watch), ["changed"]);
-    watch.saw(faceOf(waits));
+    watch.saw(fingerprintOf(waits));
     clock.advance(1_000);
     assert.deepEqual(await take(watch), []);
     watch.close();
