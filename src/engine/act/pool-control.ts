@@ -7,14 +7,13 @@ import type { Clock } from "../../clock.ts";
 import { closest } from "../../closest.ts";
 import { type FieldViolation, invalid, refusal } from "../../errors.ts";
 import type { Log, LogFields } from "../../log.ts";
-import {
-  noOverrides,
-  type Overridden,
-  type OverrideRequest,
-  type PoolOverrides,
-  type PoolPause,
-  type PoolResize,
-  type WorkerBounds,
+import type {
+  Overridden,
+  OverrideRequest,
+  PoolOverrides,
+  PoolPause,
+  PoolResize,
+  WorkerBounds,
 } from "../../store/pool-overrides.ts";
 import type { Store } from "../../store/store.ts";
 
@@ -70,9 +69,11 @@ export type PoolControlParts = {
   readonly log: Log;
 };
 
+const none: PoolOverrides = { pause: null, resize: null };
+
 export function createPoolControl({ store, pools, minimaRoom, clock, log }: PoolControlParts): PoolControl {
   const inForce = new Map<string, PoolOverrides>();
-  const overrides = (pool: string) => inForce.get(pool) ?? noOverrides;
+  const overrides = (pool: string) => inForce.get(pool) ?? none;
   /** Number of completed changes: what was read before one of them is out of date. */
   let changes = 0;
   /** Pools whose mismatch with the configuration is in the log already. */
@@ -161,7 +162,7 @@ export function createPoolControl({ store, pools, minimaRoom, clock, log }: Pool
       if (changes !== before) return;
       for (const pool of pools) {
         const { name, configured } = pool;
-        apply(pool, stored.get(name) ?? noOverrides);
+        apply(pool, stored.get(name) ?? none);
         const { resize } = overrides(name);
         if (resize && !isDeepStrictEqual(resize.configured, configured)) {
           const text =
