@@ -154,7 +154,7 @@ describe("of 32 jobs in one thread", () => {
       const own = childSpanId(attemptSpanId(lease.id, lease.fence), 1);
       assert.match(ended ? shown(ended) : "", new RegExp(own), `of job ${index}`);
       const logged = events
-        .filter((each) => each.lease === lease)
+        .filter((each) => each.lease.seq === lease.seq)
         .map(({ event }) => event.kind === "log" && event.text);
       assert.deepEqual(logged, [`of ${lease.id}`]);
     }

@@ -4,11 +4,11 @@ import { fromBinary, toBinary, create } from "@bufbuild/protobuf";
 import { SleepInputSchema, SleepOutputSchema } from "../../src/gen/millpond/tasks/v1/diagnostic_pb.ts";
 import type { Failure } from "../../src/job/job.ts";
 import type { Ended } from "../../src/pool/pool.ts";
-import { job, json, shown, tryPool } from "./try-pool.ts";
+import { allTasks, job, json, shown, tryPool } from "./try-pool.ts";
 import { inputOf } from "../store/sample.ts";
 
 // One thread for all tests but those that say otherwise: no job here harms it. It takes nothing back, or a slow machine would.
-const { pool, run } = tryPool({ after }, { takesBack: false });
+const { pool, run } = tryPool({ after }, { takesBack: false, tasks: allTasks });
 
 function failureOf({ outcome }: Ended): Failure {
   assert.equal(outcome.kind, "failed");
