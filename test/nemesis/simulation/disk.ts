@@ -27,7 +27,7 @@ export type Disk = {
   stall(ms: number): void;
   /** The next commit fails, and the store with it. */
   fail(): void;
-  /** A commit that was to fail and has not yet will not. */
+  /** A commit that was to fail or to take longer, and has not begun, will not. */
   heal(): void;
   /** The process is dead: what was being committed may be there or not, the rest is not. */
   die(): void;
@@ -125,6 +125,7 @@ export function createDisk(parts: DiskParts): Disk {
     },
     heal() {
       isFailing = false;
+      stalledMs = 0;
     },
     die() {
       if (batch.length > 0 && random.isLucky(0.5)) void applyAll(batch);

@@ -30,6 +30,16 @@ test("a seed always gives the same run, down to the last event", async () => {
   assert.notDeepEqual(planOf(3), planOf(4));
 });
 
+test("a disk that was to stall last holds up nothing once the steps are over", async () => {
+  const { setting } = planOf(1);
+  for (let seed = 1; seed <= 20; seed += 1) {
+    const submits = planOf(seed).steps.filter(({ kind }) => kind === "submit");
+    const steps = [...submits.slice(0, 1), { kind: "stall", afterMs: 200, ms: 60_000 } as const];
+    const { violations } = await simulate({ seed, setting, steps });
+    assert.deepEqual(violations, []);
+  }
+});
+
 test("a campaign that looked at nothing has proved nothing, and says so", async () => {
   const { failing, together } = await runCampaign({ from: 1, seeds: 0 });
   assert.deepEqual(failing, []);
