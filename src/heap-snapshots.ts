@@ -13,16 +13,23 @@ type SnapshotProgress = { readonly path: string; readonly progress: "begun" | "w
 
 const channelName = "millpond-heap-snapshots";
 
-/** Both promises reject when the thread ends, when it cannot write the file, and when `signal` aborts. */
-export type HeapRequest = { readonly begun: Promise<void>; readonly written: Promise<void> };
+export type HeapRequest = {
+  /** Sends the request. Repeat it until `begun`: a thread that is still starting misses it. */
+  send(): void;
+  /** Both promises reject when the thread ends, when it cannot write the file, and when `signal` aborts. */
+  readonly begun: Promise<void>;
+  readonly written: Promise<void>;
+};
 
 /** Makes this thread answer `requestHeapSnapshot`. Does not keep the thread alive. */
 export function answerHeapRequests(now: () => number): void {
   const channel = new BroadcastChannel(channelName);
   const answer = (message: SnapshotProgress) => channel.postMessage(message);
+  let last: string | undefined;
   channel.addEventListener("message", (event) => {
     const { thread, path, untilMs } = (event as MessageEvent).data as SnapshotRequest;
-    if (thread !== threadId || now() > untilMs) return;
+    if (thread !== threadId || path === last || now() > untilMs) return;
+    last = path;
     answer({ path, progress: "begun" });
     try {
       writeHeapSnapshot(path);
@@ -34,7 +41,7 @@ export function answerHeapRequests(now: () => number): void {
   channel.unref();
 }
 
-/** Requests a thread to write its heap to a new file at `path`. The thread ignores the request after `untilMs` (wall clock). */
+/** A request to a thread to write its heap to a new file at `path`. The thread ignores the request after `untilMs` (wall clock). */
 export function requestHeapSnapshot(worker: Worker, path: string, untilMs: number, signal: AbortSignal): HeapRequest {
   const channel = new BroadcastChannel(channelName);
   const begun = createSignal();
@@ -56,7 +63,6 @@ export function requestHeapSnapshot(worker: Worker, path: string, untilMs: numbe
   if (worker.threadId === endedThreadId) ended(); // its "exit" event was emitted before
   signal.addEventListener("abort", aborted);
   if (signal.aborted) aborted();
-  channel.postMessage({ thread: worker.threadId, path, untilMs } satisfies SnapshotRequest);
   const done = () => {
     channel.close();
     worker.off("exit", ended);
@@ -64,7 +70,11 @@ export function requestHeapSnapshot(worker: Worker, path: string, untilMs: numbe
   };
   written.promise.then(done, done);
   begun.promise.catch(() => undefined); // both reject together, and the caller may await only one
-  return { begun: begun.promise, written: written.promise };
+  return {
+    send: () => channel.postMessage({ thread: worker.threadId, path, untilMs } satisfies SnapshotRequest),
+    begun: begun.promise,
+    written: written.promise,
+  };
 }
 
 /** The `threadId` of a worker that has ended. */

@@ -29,7 +29,7 @@ export type ProfilerParts = {
  * returns. A heap snapshot also waits for a loop that does not yield.
  */
 const answerMs = 5_000;
-/** Wait before the next request to a thread that is still starting. */
+/** Wait before the next request to a thread that does not answer yet, perhaps because it is still starting. */
 const retryMs = 50;
 /** How long the heap snapshot of one thread may take. */
 const longestHeapMs = 120_000;
@@ -108,6 +108,16 @@ export function createProfiler({ folder, targets, diskRefusal, clock, log }: Pro
     }
   }
 
+  async function repeatedUntil(answer: Promise<void>, ask: () => void): Promise<void> {
+    let cancel = () => {};
+    const again = () => {
+      ask();
+      cancel = clock.after(retryMs, again);
+    };
+    again();
+    await answer.finally(() => cancel());
+  }
+
   async function record(kind: "cpu" | "allocations", threads: readonly Named[], path: PathOf, until: Promise<void>) {
     const begin = kind === "cpu" ? recordCpu : recordAllocations;
     return Promise.all(
@@ -153,9 +163,11 @@ export function createProfiler({ folder, targets, diskRefusal, clock, log }: Pro
     try {
       const ending = AbortSignal.any([signal, over.signal]);
       if (thread) {
-        const { begun, written } = requestHeapSnapshot(thread, path, clock.now() + answerMs, ending);
-        wake?.();
-        await answered(begun);
+        const { send, begun, written } = requestHeapSnapshot(thread, path, clock.now() + answerMs, ending);
+        await repeatedUntil(answered(begun), () => {
+          send();
+          wake?.();
+        });
         await written;
       } else await writeOwnHeap(path, ending);
       return { thread: name, path, bytes: await wholeBytes(path) };

@@ -150,6 +150,20 @@ suite("a profile", () => {
     assert.ok(jsonAt(pathOf(profile)));
   });
 
+  test("of a heap is requested again from a thread that is only starting, and missed the first request", async (t) => {
+    const text = `
+      const { parentPort } = require("node:worker_threads");
+      const { answerHeapRequests } = require(${JSON.stringify(heapSnapshots)});
+      parentPort.once("message", () => answerHeapRequests(Date.now));
+      ${idle}`;
+    const starting = new Worker(text, { eval: true });
+    t.after(() => starting.terminate());
+    const afterRequest = () => starting.postMessage("listen");
+    const { profiler } = open(t, { targets: [["cpu", () => [starting], afterRequest]] });
+    const [profile] = await profiler.profile({ kind: "heap", target: "cpu", durationMs: 0 }, never);
+    assert.ok(jsonAt(pathOf(profile))["snapshot"]);
+  });
+
   test("of a heap whose thread ends meanwhile is whole, or leaves neither a file nor a folder", async (t) => {
     for (let waitMs = 0; waitMs < 250; waitMs += 50) {
       const worker = await startThread(t, idle);

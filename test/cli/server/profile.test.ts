@@ -9,6 +9,8 @@ import { outputOf } from "../run.ts";
 import { startMillpond } from "../server.ts";
 
 const small = ["--pools", "{cpu: {workers: 1}, io: {workers: 1}}"];
+/** A job for each pool: a thread that is still starting may be too late for a profile. */
+const jobs = [["echo"], ["sleep", "--json", '{"durationMs": 1}']];
 
 suite("while a server runs", { concurrency: 2 }, () => {
   test("SIGUSR2 takes a CPU profile of all threads, which a stop cuts short and does not lose", {
@@ -16,8 +18,7 @@ suite("while a server runs", { concurrency: 2 }, () => {
   }, async (t) => {
     const server = await startMillpond(small);
     t.after(() => server.dispose());
-    // a thread that is still starting when the server stops has nothing to show
-    for (const job of [["echo"], ["sleep", "--json", '{"durationMs": 1}']]) {
+    for (const job of jobs) {
       outputOf(await runHere(["run", ...job], { env: { MILLPOND_ADDRESS: server.serving.grpc } }));
     }
     void server.signal("SIGUSR2");
@@ -45,7 +46,7 @@ suite("while a server runs", { concurrency: 2 }, () => {
     const millpond = (...args: string[]) => runHere(args, { env: { MILLPOND_ADDRESS: server.serving.grpc } });
 
     assert.equal(outputOf(await millpond("log-level", "debug", "--for", "10m")), "log level: debug, previously warn");
-    await millpond("submit", "echo");
+    for (const job of jobs) outputOf(await millpond("run", ...job));
     const configured = await millpond("log-level", "configured", "--json");
     assert.deepEqual(JSON.parse(outputOf(configured)), { level: "warn", previous: "debug" });
     const [line = ""] = outputOf(await millpond("profile", "--thread", "main", "--for", "1s")).split("\n");
