@@ -88,7 +88,7 @@ describe("log", () => {
     const last = job("echo", 2);
     await pool.run([last]);
     await heard("begun", 2);
-    assert.deepEqual(events.at(-1)?.lease, last);
+    assert.equal(events.at(-1)?.lease.id, last.id);
   });
 
   test("at most 200 lines of an attempt, each cut to 4096 characters; those that are dropped are told of and counted", async (t) => {

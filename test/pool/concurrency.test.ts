@@ -153,6 +153,7 @@ describe("of 32 jobs in one thread", () => {
       const ended = all.find((each) => each.lease === lease);
       const own = childSpanId(attemptSpanId(lease.id, lease.fence), 1);
       assert.match(ended ? shown(ended) : "", new RegExp(own), `of job ${index}`);
+      await heard(`of ${lease.id}`);
       const logged = events
         .filter((each) => each.lease.seq === lease.seq)
         .map(({ event }) => event.kind === "log" && event.text);
