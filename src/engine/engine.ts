@@ -248,7 +248,7 @@ export function createEngine(parts: EngineParts): Engine {
     lanesOf(pool).reduce((sum, { dispatcher }) => sum + dispatcher.running(), settler.unwritten(pool));
 
   const numbers = createNumbers({
-    ...{ store, backlog, clock, running: open, pools },
+    ...{ store, backlog, clock, running: open, returning: settler.returning, pools },
     ...{ overrides: poolControl.overrides, decisions: autoscaler.decisions },
   });
   observeNumbers(parts.registry, numbers);

@@ -51,6 +51,8 @@ export type NumbersParts = {
   readonly clock: Clock;
   /** Number of a pool's jobs that run, or whose outcome is not written yet. */
   readonly running: (pool: string) => number;
+  /** Of these, those that will be QUEUED again. */
+  readonly returning: (pool: string) => number;
   readonly pools: readonly EnginePool[];
   /** The pause and resize of a pool. */
   readonly overrides: (pool: string) => PoolOverrides;
@@ -64,7 +66,7 @@ const reusedMs = 1_000;
 const noJobs = { QUEUED: 0, RUNNING: 0, SUCCEEDED: 0, DEAD: 0, CANCELLED: 0 } as const;
 
 export function createNumbers(parts: NumbersParts): Numbers {
-  const { store, backlog, clock, running, pools, overrides, decisions } = parts;
+  const { store, backlog, clock, running, returning, pools, overrides, decisions } = parts;
   const counts = new Map<string, { readonly jobs: number; readonly untilMs: number }>();
 
   /** Due jobs of each pool in the store, in the order of the pools. */
@@ -85,9 +87,9 @@ export function createNumbers(parts: NumbersParts): Numbers {
       pools.map(({ pool, suspects }) => ({
         pool: pool.name,
         decisions: decisions(pool.name),
-        queued: backlog.queued(pool.name),
+        queued: backlog.queued(pool.name) + returning(pool.name),
         maxQueued: backlog.limit(pool.name),
-        running: running(pool.name),
+        running: running(pool.name) - returning(pool.name),
         suspects: suspects.dispatcher.running(),
         workers: pool.workers(),
         minWorkers: pool.bounds().min,

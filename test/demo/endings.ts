@@ -1,12 +1,14 @@
 /** Jobs that do not go straight: one fails twice and then succeeds, one dies and is redriven, one is cancelled. */
 import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { fail, imageResize, type JobInfo, type MillpondClient, sleep } from "../../clients/typescript/index.ts";
 import { duration } from "../../src/cli/print/format.ts";
 import { say } from "./show.ts";
 
 /** Longer than anybody waits: only a cancel ends it. */
 const anHourMs = 3_600_000;
+const askMs = 20;
 
 /** `root` is the folder that the server's tasks see; `signal` ends the show. Returns what is not as it should be. */
 export async function showEndings(client: MillpondClient, root: string, signal: AbortSignal): Promise<string[]> {
@@ -43,9 +45,8 @@ async function dieAndBeRedriven(client: MillpondClient, root: string, signal: Ab
 
 async function cancelInMidRun(client: MillpondClient, signal: AbortSignal): Promise<JobInfo> {
   const id = await client.submit(sleep, { durationMs: anHourMs }, { channel: "endings" });
-  for await (const update of client.watch(id, { signal })) {
-    if (update.kind === "job" && update.job.state === "RUNNING") break;
-  }
+  // a job whose thread still starts is RUNNING, too: `explain` tells them apart
+  while ((await client.explain(id)).cause !== "running") await setTimeout(askMs, undefined, { signal });
   say(`  ${sleep.name}: runs for an hour, unless it is cancelled, as now`);
   await client.cancel([id]);
   return whenFinal(client, id, signal);

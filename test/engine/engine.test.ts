@@ -6,6 +6,8 @@ import type { Death } from "../../src/engine/settle/alerts.ts";
 import type { Draft } from "../../src/engine/admit/draft.ts";
 import type { EngineParts } from "../../src/engine/engine.ts";
 import { FailInputSchema, SleepInputSchema } from "../../src/gen/millpond/tasks/v1/diagnostic_pb.ts";
+import { systemClock } from "../../src/clock.ts";
+import { createFakePool } from "../pool/fake-pool.ts";
 import { anyJob } from "../store/sample.ts";
 import { tryEngine } from "./try-engine.ts";
 
@@ -77,6 +79,19 @@ test("a job whose deadline passes in the queue dies there, while every worker is
   );
   assert.equal(engine.backlog.queued("cpu"), 0);
   await engine.canceller.cancelWhere("ada", anyJob, { dryRun: false, signal: new AbortController().signal });
+});
+
+test("a pause answers that jobs whose worker still starts wait, and do not run", async (t) => {
+  const pool = createFakePool({ name: "cpu", workers: 2, clock: systemClock, takeMs: () => 600_000 });
+  const { engine, submit, until } = await open(t, { pools: [pool] });
+  const ids = await submit(sleeping(1), sleeping(1));
+  for (const id of ids) await until(id, "RUNNING");
+  const counts = () => engine.numbers.pools().map(({ running, queued }) => [running, queued])[0];
+  assert.deepEqual(counts(), [2, 0]);
+  await engine.poolControl.pause("cpu", "ada");
+  assert.deepEqual(counts(), [0, 2]);
+  for (const id of ids) await until(id, "QUEUED");
+  assert.deepEqual(counts(), [0, 2]);
 });
 
 test("a dead letter is redriven, and dies again with its history", async (t) => {

@@ -19,7 +19,15 @@ function open() {
   const dispatcher = { waiting: () => [], isPaused: () => false };
   const pools = [{ pool: { name: "io" }, dispatcher, suspects: { dispatcher } }] as unknown as NumbersParts["pools"];
   const numbers = createNumbers({
-    ...{ store, clock, pools, running: () => 0, decisions: () => [], backlog: createBacklog(store, new Map()) },
+    ...{
+      store,
+      clock,
+      pools,
+      running: () => 0,
+      returning: () => 0,
+      decisions: () => [],
+      backlog: createBacklog(store, new Map()),
+    },
     overrides: () => ({ pause: null, resize: null }),
   });
   const eligible = async () => (await numbers.stored()).pools[0]?.eligible;

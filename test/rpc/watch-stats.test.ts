@@ -27,7 +27,15 @@ function setUp(statsWatches = 10_000) {
     ...{ clock, stats: createStats(clock, createRegistry(clock)), limits: { statsWatches } },
     closing: new AbortController().signal,
     numbers: createNumbers({
-      ...{ store, clock, pools: [], running: () => 0, decisions: () => [], backlog: createBacklog(store, new Map()) },
+      ...{
+        store,
+        clock,
+        pools: [],
+        running: () => 0,
+        returning: () => 0,
+        decisions: () => [],
+        backlog: createBacklog(store, new Map()),
+      },
       overrides: () => ({ pause: null, resize: null }),
     }),
     rateLimit: { rateOf: () => ({ perSecond: 0, burst: 0 }) },

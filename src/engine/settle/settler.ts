@@ -22,6 +22,8 @@ export type Settler = {
   isBehind(): boolean;
   /** Number of a pool's ended attempts whose outcome is not written yet. */
   unwritten(pool: string): number;
+  /** Number of those whose jobs will be QUEUED again. */
+  returning(pool: string): number;
   /** The leases of all such attempts, which are renewed until their outcomes are written. */
   held(): Lease[];
   /** Resolves once all outcomes so far are written or given up. */
@@ -184,6 +186,10 @@ export function createSettler(parts: SettlerParts): Settler {
     settle,
     isBehind: () => pending >= maxPending,
     unwritten: (pool) => pendingIn.get(pool) ?? 0,
+    returning: (pool) =>
+      [...unwritten]
+        .flatMap(({ settlements }) => settlements)
+        .filter((each) => each.pool === pool && each.state === "QUEUED").length,
     held: () => [...unwritten].flatMap(({ ended }) => ended.map(({ lease }) => lease)),
     async flush() {
       if (pending === 0) return;

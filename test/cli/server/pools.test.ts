@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { systemClock } from "../../../clients/typescript/clock.ts";
 import { startFakeServer } from "../../clients/typescript/fake-server.ts";
 import { openGate } from "../../rpc/gate.ts";
 import { makePlace } from "../../server/place.ts";
+import { turn } from "../../support/fake-clock.ts";
 import { until } from "../../support/until.ts";
 import { runHere } from "../here.ts";
 import { runAtTerminal, withoutTerminal } from "../pseudo-terminal.ts";
 import { mainFile, outputOf } from "../run.ts";
+
+const permissionDenied = 7;
 
 test("pools pause keeps jobs of a pool waiting, over kill -9 too, until pools resume", async (t) => {
   const place = await makePlace(t);
@@ -84,6 +88,31 @@ test("pools list --watch says that the server does not answer, and goes on when 
   await run.wrote(/POOL +WORKERS/, silent);
   run.signal("SIGINT");
   assert.equal(await run.ended, 130);
+});
+
+test("pools list --watch goes on after hours of silence, longer than other streams of the client", async (t) => {
+  const server = await startFakeServer();
+  t.after(() => server.stop());
+  const anHourMs = 3_600_000;
+  let passedMs = 0;
+  let tries = 0;
+  t.mock.method(systemClock, "now", () => Date.now() + passedMs);
+  t.mock.method(systemClock, "sleep", async () => {
+    passedMs += anHourMs;
+    tries += 1;
+    await turn();
+  });
+  const ended = runHere(["pools", "list", "--watch", "--address", server.address]);
+  const unlessEnded = (isDone: () => boolean) =>
+    Promise.race([until(isDone), ended.then(({ stderr }) => assert.fail(`it ended: ${stderr}`))]);
+  await unlessEnded(() => server.intervals.length === 1);
+  server.stop();
+  await unlessEnded(() => tries >= 3);
+  await server.restart();
+  await unlessEnded(() => server.intervals.length === 2);
+  server.cut(permissionDenied); // nothing else ends it
+  const { code, stdout } = await ended;
+  assert.deepEqual([code, stdout.match(/^POOL /gm)?.length], [1, 2]);
 });
 
 test("pools --watch and pools --advise stand for pools list --watch and pools advise", async () => {

@@ -92,6 +92,15 @@ describe("settle", () => {
     assert.deepEqual([settler.unwritten("cpu"), settler.unwritten("io"), backlog.queued("cpu")], [0, 0, 1]);
   });
 
+  test("a job that will be queued again counts as returning until that is written", async () => {
+    const { settler, calls, backlog } = open();
+    settler.settle([endedOf(newLease(), { kind: "released" }), endedOf(newLease()), endedOf(newLease({ pool: "io" }))]);
+    assert.deepEqual([settler.unwritten("cpu"), settler.returning("cpu"), settler.returning("io")], [2, 1, 0]);
+    calls[0]?.answer();
+    await turn();
+    assert.deepEqual([settler.unwritten("cpu"), settler.returning("cpu"), backlog.queued("cpu")], [0, 0, 1]);
+  });
+
   test("a job that is tried again counts as waiting once that is written", async () => {
     const { settler, calls, backlog } = open();
     const quick = endedOf(newLease(), failedOnce, { finishedAt: 5000 });

@@ -162,6 +162,21 @@ suite("a job in a process of its own", () => {
     assert.deepEqual([pool.workers(), isAlive(pid)], [0, false]);
   });
 
+  test("is given back by withdraw unless it has begun, and the pool goes on", async (t) => {
+    const { pool, run, pidOf } = tryIsolated(t);
+    const running = run(job("names", "wait", { seq: 1 }));
+    await pidOf();
+    const starting = run(job("names", "wait", { seq: 2 }));
+    assert.equal(pool.free(), 0);
+    pool.withdraw();
+    assert.equal(pool.free(), 1);
+    assert.equal(shown(await starting), "released");
+    await until(() => pool.workers() === 1); // its process is ended
+    assert.match(shown(await run(job("names", "end", { seq: 3 }))), /^succeeded/);
+    pool.cancel(1);
+    assert.equal(shown(await running), "cancelled", "it was not asked to stop before");
+  });
+
   test("that obeys nothing is given back all the same when the pool ends", async (t) => {
     const { pool, run, pidOf } = tryIsolated(t);
     const ended = run(job("names", "stay"));
