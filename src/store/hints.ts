@@ -2,9 +2,9 @@ import { isFinal, isSuspect } from "../job/job.ts";
 import type { HintListener, JobName, Settling, Store, StoreCalls } from "./store.ts";
 
 /**
- * Adds `subscribe` to the calls of a store: listeners are notified of what this process does. For drivers whose calls take effect
- * in order: the hints of `submit` and `settle` go out with the call, so that the lease or the read that they lead to
- * comes right behind it and shares its commit. Those of the other calls follow their answers.
+ * Adds `subscribe` to the calls of a store: listeners get hints about the calls of this process. For drivers whose
+ * calls take effect in order: the hints of `submit` and `settle` are sent with the call, so that the resulting lease or
+ * read follows it and shares its commit. Hints of other calls follow their answers.
  */
 export function withHints(calls: StoreCalls): StoreCalls & Pick<Store, "subscribe"> {
   const listeners = new Set<HintListener>();
@@ -13,18 +13,18 @@ export function withHints(calls: StoreCalls): StoreCalls & Pick<Store, "subscrib
     if (jobs.length > 0) for (const { jobs: notify } of listeners) notify(jobs);
   }
 
-  /** Neighbours of one line, as most are, make one hint, with the time of the first that becomes due. */
+  /** Sends one hint for neighbours with the same queue, with the earliest time. Most neighbours have. */
   function due(jobs: Iterable<{ readonly pool: string; readonly runAt: number; readonly crashes?: number }>): void {
-    let line: { readonly pool: string; readonly isSuspect: boolean; at: number } | undefined;
+    let queue: { readonly pool: string; readonly isSuspect: boolean; at: number } | undefined;
     const notify = () => {
-      if (line) for (const listener of listeners) listener.due(line.pool, line.at, line.isSuspect);
+      if (queue) for (const listener of listeners) listener.due(queue.pool, queue.at, queue.isSuspect);
     };
     for (const { pool, runAt, crashes = 0 } of jobs) {
       const suspect = isSuspect({ crashes });
-      if (line?.pool === pool && line.isSuspect === suspect) line.at = Math.min(line.at, runAt);
+      if (queue?.pool === pool && queue.isSuspect === suspect) queue.at = Math.min(queue.at, runAt);
       else {
         notify();
-        line = { pool, isSuspect: suspect, at: runAt };
+        queue = { pool, isSuspect: suspect, at: runAt };
       }
     }
     notify();

@@ -14,9 +14,8 @@ import type { Store, StoreCalls, Submission, Submitted } from "./store.ts";
 type Key = { readonly id: string; readonly submittedAt: number; readonly content: Uint8Array };
 
 /**
- * A store that forgets everything when the process ends: for unit tests, and the reference that other drivers are
- * compared with. Every call walks all jobs, so it is for thousands of jobs, not for millions. `isShared`: several engines
- * of this process use it.
+ * A store without persistence: for tests, and as the reference for other drivers. Each call reads all jobs, so it is
+ * for thousands of jobs, not millions. `isShared`: several engines of this process use it.
  */
 export function createMemoryStore({ isShared = false } = {}): Store {
   const jobs = new Map<string, Held>();
@@ -218,8 +217,8 @@ export function createMemoryStore({ isShared = false } = {}): Store {
     ahead: ({ seq, now, max }) => {
       const asked = inOrder().find((job) => job.seq === seq);
       if (asked?.state !== "QUEUED") return null;
-      const line = queuedIn(asked.pool).filter((job) => isSuspect(job) === isSuspect(asked));
-      const before = line.filter((job) => job.runAt <= now && inTurn(job, asked) < 0);
+      const queue = queuedIn(asked.pool).filter((job) => isSuspect(job) === isSuspect(asked));
+      const before = queue.filter((job) => job.runAt <= now && inTurn(job, asked) < 0);
       return Math.min(before.length, max);
     },
 

@@ -1,26 +1,26 @@
-/** What operators change of a pool while servers run, in place of what the configuration says. */
+/** Changes of pools by operators while servers run, which override the configuration. */
 
-/** Nothing of the pool starts. */
+/** No job of the pool starts. */
 export type PoolPause = {
-  /** The client that asked for it. */
+  /** The client that requested it. */
   readonly by: string;
   readonly at: number;
 };
 
 export type WorkerBounds = { readonly min: number; readonly max: number };
 
-/** Bounds of the pool's workers, of each server. */
+/** Bounds of the pool's workers on each server. */
 export type PoolResize = WorkerBounds & {
   readonly by: string;
   readonly at: number;
-  /** What the configuration said when the pool was resized. */
+  /** The configured bounds when the pool was resized. */
   readonly configured: WorkerBounds;
 };
 
-/** Null: as the configuration has it. */
+/** Null: the configuration applies. */
 export type PoolOverrides = { readonly pause: PoolPause | null; readonly resize: PoolResize | null };
 
-/** What is not given of the bounds stays. */
+/** An absent bound stays. */
 export type ResizeRequest = Partial<WorkerBounds> & Omit<PoolResize, keyof WorkerBounds>;
 
 export type OverrideRequest = { readonly pool: string } & OverrideChange;
@@ -31,7 +31,7 @@ export type Overridden = { readonly before: PoolOverrides; readonly after: PoolO
 
 export const noOverrides: PoolOverrides = { pause: null, resize: null };
 
-/** What a request makes of a pool's overrides: those that it does not name stay, and so does the pause of a paused pool. */
+/** Applies a request to a pool's overrides: absent ones stay, and a paused pool keeps its pause. */
 export function override(before: PoolOverrides, { pause, resize }: OverrideChange): PoolOverrides {
   return {
     pause: pause === undefined ? before.pause : pause && (before.pause ?? pause),
@@ -39,7 +39,7 @@ export function override(before: PoolOverrides, { pause, resize }: OverrideChang
   };
 }
 
-/** Bounds that cross because another client has changed the one that is not given change nothing; nor do equal bounds. */
+/** Equal bounds change nothing, nor do bounds that cross because another client has changed the absent one. */
 function resized(before: PoolResize | null, request: ResizeRequest): PoolResize | null {
   const { configured } = request;
   const { min, max } = before ?? configured;

@@ -9,27 +9,29 @@ import type { Commit, FromThread, ToThread, Upgrade } from "./sqlite/thread/prot
 import type { Store } from "./store.ts";
 
 export type SqliteStoreOptions = {
-  /** The store's file; made, with its folder, when it is not there. More lie beside it: `-wal`, `-shm`, `.lock` and `.commits`. */
+  /** The store's file; created with its folder if missing. Beside it are `-wal`, `-shm`, `.lock` and `.commits`. */
   readonly path: string;
-  /** Called once, when the store has failed: after one failed write a disk's word is worth nothing, so the server must stop. */
+  /**
+   * Called once, when the store has failed: after a failed write the disk cannot be trusted, so the server must stop.
+   */
   readonly onFailure: (error: MillpondError) => void;
-  /** Called with one sentence for each job, or file beside the store, that is not what was written. The store goes on. */
+  /** Called with one sentence for each damaged job or file. The store continues. */
   readonly onDamage?: (sentence: string) => void;
-  /** Takes the store's thread, for those who measure it. */
+  /** Called with the store's thread, for profiles. */
   readonly onThread?: ((thread: Worker) => void) | undefined;
-  /** Called once, before the store is open, when it was of an older version. */
+  /** Called once, before the store is open, if it had an older version. */
   readonly onUpgrade?: (upgrade: Upgrade) => void;
   /** Called after each transaction that wrote something. */
   readonly onCommit?: (commit: Commit) => void;
 };
 
 /**
- * Opens a store in a SQLite file, in a thread of its own that holds the file for itself until `close` or the end of
- * the process. Rejects with a StartError, and leaves the file as it is, when the file is locked by another process, is
- * damaged, is not a store, or was written by a newer version.
+ * Opens a store in a SQLite file, in a thread of its own that locks the file until `close` or the end of the process.
+ * Rejects with a StartError, without changing the file, if it is locked by another process, is damaged, is not a store,
+ * or was written by a newer version.
  *
- * When leases end and when running attempts began is in the thread's memory only: opened again, all leases have ended at
- * once, and jobs that were running show no start until they are settled.
+ * The ends of leases and the starts of running attempts are only in the thread's memory: when the store is opened
+ * again, all leases have ended, and jobs that were running show no start until they are settled.
  */
 export async function openSqliteStore({
   path,
@@ -39,7 +41,7 @@ export async function openSqliteStore({
   onUpgrade,
   onCommit,
 }: SqliteStoreOptions): Promise<Store> {
-  // Built files end in .js, and so does the thread's.
+  // compiled files end in .js, and so does the thread's
   const entry = new URL(`./sqlite/thread/thread${extname(import.meta.url)}`, import.meta.url);
   const thread = new Worker(entry, { workerData: { path }, name: "store" });
   onThread?.(thread);
@@ -80,7 +82,7 @@ export async function openSqliteStore({
   try {
     await ready.promise;
   } catch (error) {
-    await exited.promise; // only now it has let go of the files
+    await exited.promise; // only then the files are closed
     throw error;
   }
 

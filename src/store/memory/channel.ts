@@ -6,7 +6,7 @@ export function createChannel(name: string | null): Channel {
   return { name, last: 0, acked: 0, entries: [] };
 }
 
-/** Ends a job with its result, in its place. */
+/** Makes a job final, with its result at the end of its channel. */
 export function append(job: Held, ending: Uint8Array, finishedAt: number): void {
   const channel = job.inChannel;
   const cursor = ++channel.last;
@@ -15,7 +15,7 @@ export function append(job: Held, ending: Uint8Array, finishedAt: number): void 
   if (channel.name === null) channel.acked = channel.last;
 }
 
-/** Takes the job away from its result, which goes too unless it is still to be acknowledged. */
+/** Detaches the job from its result, which is removed, too, unless it is not acknowledged. */
 export function detach(job: Held): void {
   const channel = job.inChannel;
   const entry = channel.entries.find((one) => one.job === job);
@@ -29,7 +29,7 @@ export function acknowledge(channel: Channel, cursor: number): void {
   dropRead(channel);
 }
 
-/** Results that were read and whose job is not there any more are of no use to anyone. */
+/** Removes acknowledged results without a job, which nothing needs. */
 function dropRead(channel: Channel): void {
   channel.entries = channel.entries.filter(({ job, cursor }) => job !== null || cursor > channel.acked);
 }

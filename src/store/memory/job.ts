@@ -4,7 +4,7 @@ import { decodeJob, decodeLease } from "../../job/record.ts";
 import { decodeStored, decodeWhole } from "../../job/stored-job.ts";
 import type { JobColumns, JobFilter } from "../store.ts";
 
-/** A job as this store holds it: what was submitted and how its attempts ended in bytes, what changes in columns. */
+/** A job in this store: its record and endings as bytes, and what changes as columns. */
 export type Held = JobColumns & {
   readonly record: Uint8Array;
   readonly seq: number;
@@ -20,19 +20,19 @@ export type Held = JobColumns & {
   owner: string;
   isOwnerGone: boolean;
   leaseUntil: number;
-  /** Of the newest attempt that counts. */
+  /** Start of the newest attempt that counts. */
   startedAt: number | null;
   leasedAt: number;
   finishedAt: number | null;
-  /** Its result; null while it is not final. */
+  /** Its result; null: it is not final. */
   ending: Uint8Array | null;
-  /** Position in `inChannel`, also for discarded results. */
+  /** Position of its result in `inChannel`, also of a discarded one. */
   cursor: number | null;
   /** Endings of its attempts that did not succeed, oldest first. */
   history: readonly Uint8Array[];
 };
 
-/** A result in its place. `job`: whose it is; null once that job was removed or redriven. */
+/** A result in its channel. `job`: its job; null: that was removed or redriven. */
 export type Entry = {
   readonly cursor: number;
   readonly finishedAt: number;
@@ -41,11 +41,11 @@ export type Entry = {
 };
 
 export type Channel = {
-  /** Null: the place of discarded results. They count as acknowledged at once. */
+  /** Null: the channel of discarded results, which count as acknowledged at once. */
   readonly name: string | null;
   last: number;
   acked: number;
-  /** In the order of their cursors. */
+  /** In the order of `cursor`. */
   entries: Entry[];
 };
 
@@ -54,23 +54,23 @@ export function inTurn(a: Held, b: Held): number {
   return b.priority - a.priority || a.runAt - b.runAt || a.seq - b.seq;
 }
 
-/** What a job keeps of its room. */
+/** Bytes of a job that count for retention. */
 export function bytesOf({ record, ending, history }: Held): number {
   const past = history.reduce((sum, each) => sum + each.length, 0);
   return record.length + (ending?.length ?? 0) + past;
 }
 
-/** Position of its result, for those who may know it. */
+/** Position of its result, as shown to clients. */
 export function cursorOf(job: Held): number | null {
   return job.channel === null ? null : job.cursor;
 }
 
-/** The record is a copy, and a Buffer as that of a driver in another thread. */
+/** The record is a copy, and a Buffer like those of a driver in another thread. */
 export function toLease(job: Held): Lease {
   return decodeLease(Buffer.from(job.record), job);
 }
 
-/** Without its output. */
+/** The job without its output. */
 export function toStored(job: Held): StoredJob {
   return decodeStored(job.record, standingOf(job), job.ending ?? job.history.at(-1) ?? null);
 }

@@ -3,14 +3,14 @@ import { acknowledge } from "./channel.ts";
 import { bytesOf, type Channel, type Entry, type Held } from "./job.ts";
 
 type Kept = {
-  /** In the order in which they were made. */
+  /** In the order of their creation. */
   channels(): readonly Channel[];
   jobs(): readonly Held[];
-  /** Forgets a job; its result stays in the channel until it is acknowledged. */
+  /** Removes a job; its result stays in the channel until it is acknowledged. */
   forget(job: Held): void;
 };
 
-/** Removes what retention allows: what is too old, then what is too much. Gives how much went. */
+/** Removes what retention allows: what is too old, then what exceeds the bounds. Returns the number of removed jobs. */
 export function prune(kept: Kept, request: PruneRequest): number {
   const steps = [removeOld, removeOldDead, removeFinished, removeDead];
   let removed = 0;
@@ -18,7 +18,7 @@ export function prune(kept: Kept, request: PruneRequest): number {
   return removed;
 }
 
-/** Each step removes one thing and is true, or finds nothing. */
+/** Removes one job or result; false: there is none to remove. */
 type Step = (kept: Kept, request: PruneRequest) => boolean;
 
 const removeOld: Step = (kept, request) => {
@@ -38,7 +38,7 @@ const removeOldDead: Step = (kept, { deadBefore }) => {
   return true;
 };
 
-/** Over the bound on finished jobs, the channel goes first whose first result is the oldest. */
+/** Over the bound on finished jobs, removes from the channel with the oldest first result. */
 const removeFinished: Step = (kept, { maxFinished }) => {
   const isFinished = ({ state }: Held) => state === "SUCCEEDED" || state === "CANCELLED";
   if (!isOver(kept.jobs().filter(isFinished), maxFinished)) return false;
@@ -50,7 +50,7 @@ const removeFinished: Step = (kept, { maxFinished }) => {
   const first = heads.find(({ head }) => head.job && isFinished(head.job)) ?? heads[0];
   if (!first) return false;
   const { channel, head } = first;
-  // Nothing behind it may go as long as it waits to be read. A dead letter loses its place only, not its life.
+  // nothing behind it may be removed while it is unread; a DEAD job only loses its place in the channel
   if (head.job?.state === "DEAD") acknowledge(channel, head.cursor);
   else drop(kept, channel, head);
   return true;
@@ -63,7 +63,7 @@ const removeDead: Step = (kept, { maxDead }) => {
   return true;
 };
 
-/** The channel's first entry that keeps those after it: DEAD jobs whose result is acknowledged do not. */
+/** The channel's first entry that keeps those after it, unlike DEAD jobs whose result is acknowledged. */
 function headOf({ acked, entries }: Channel): Entry | undefined {
   return entries.find(({ job, cursor }) => !(job?.state === "DEAD" && cursor <= acked));
 }
