@@ -1,16 +1,17 @@
-/** How often a job is tried and how long it waits in between. */
+/** How often a job is tried, and the delays in between. */
 export type RetryPolicy = {
-  /** Attempts in all, 1..100. */
+  /** Total number of attempts, 1..100. */
   readonly maxAttempts: number;
   /** Delay before the second attempt, in milliseconds. */
   readonly baseMs: number;
-  /** What the delay is multiplied by from one attempt to the next, at least 1. */
+  /** Factor of the delay from one attempt to the next, at least 1. */
   readonly factor: number;
-  /** No delay is longer, in milliseconds. */
+  /** Longest delay, in milliseconds. */
   readonly maxBackoffMs: number;
   /**
-   * `full`: each delay is drawn evenly from 0 to the exponential value, so that jobs that failed together do not come
-   * back together (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). `none`: exactly that value.
+   * `full`: each delay is uniformly distributed from 0 to the exponential value, so that jobs that failed together do
+   * not retry together (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). `none`: exactly
+   * that value.
    */
   readonly jitter: "full" | "none";
 };
@@ -28,7 +29,7 @@ export const defaultRetryPolicy: RetryPolicy = {
  * policy's cap, then jittered. `random` is in [0, 1).
  */
 export function backoffMs(policy: RetryPolicy, attempt: number, random: () => number): number {
-  const grown = Math.min(policy.factor ** (attempt - 1), Number.MAX_VALUE); // 0 times Infinity would be no number
+  const grown = Math.min(policy.factor ** (attempt - 1), Number.MAX_VALUE); // 0 times Infinity would be NaN
   const exponential = Math.min(policy.maxBackoffMs, policy.baseMs * grown);
   return Math.round(policy.jitter === "full" ? exponential * random() : exponential);
 }

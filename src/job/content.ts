@@ -1,16 +1,19 @@
-/** What makes two submits the same. Times and the trace are not among it: a delay that is repeated moves. */
+/**
+ * Compares the contents of two submits. Times and the trace do not count, because a repeated delay leads to another
+ * time.
+ */
 import { isDeepStrictEqual } from "node:util";
 import type { NewJob } from "./job.ts";
 import { decodeJob, digestOf } from "./record.ts";
 
-/** By the names that the protocol has for them. */
+/** The compared fields, by their names in the protocol. */
 export type ContentField =
   | ("task" | "channel" | "discard_result" | "input" | "priority" | "max_attempts")
   | ("labels" | "timeout" | "retry");
 
 /**
- * In what a submit differs from one before it, of which this is the record, or what its idempotency key remembers; empty: it is
- * the same.
+ * The fields in which a submit differs from an earlier one. `known`: the record of that, or what its idempotency key
+ * remembers. Empty: they are the same.
  */
 export function differences(known: Uint8Array, given: NewJob): ContentField[] {
   const before = decodeJob(known);

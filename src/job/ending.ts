@@ -1,6 +1,7 @@
 /**
- * How an attempt ended, as a record of bytes: a job's result when it is final, a line of its history when the attempt did not
- * succeed. It names its job, so that a result is delivered without its job, which may be gone. See record.ts.
+ * How an attempt ended, encoded as a record: the job's result if it is final, and an entry of its history if the
+ * attempt did not succeed. Contains the job's id, because a result may be delivered after its job was removed. See
+ * record.ts.
  */
 import type {
   DeadReason,
@@ -18,13 +19,10 @@ import { noLabels } from "./job.ts";
 import { noBytes, payloadOf, writeLabels, writePayload, writer } from "./record-fields.ts";
 import { WireReader } from "./wire.ts";
 
-/** Whose attempt it is. */
+/** The job of the attempt. */
 export type Subject = Pick<NewJob, "id" | "task" | "labels" | "submittedAt"> & { readonly redrives: number };
 
-/**
- * How an attempt ended, and what the job became of it: the job's result when it is final, and a line of its history when the attempt
- * did not succeed.
- */
+/** Encodes how an attempt ended, and the resulting state of the job. */
 export function encodeEnding(job: Subject, ending: Ending): Uint8Array<ArrayBuffer> {
   const { startedAt, deadReason, failure, ended } = ending;
   writer.begin();
@@ -46,7 +44,7 @@ export function encodeEnding(job: Subject, ending: Ending): Uint8Array<ArrayBuff
   return writer.end();
 }
 
-/** A final job's ending as its channel delivers it. */
+/** Decodes a final job's ending as a result. */
 export function decodeResult(ending: Uint8Array, cursor: number): StoredResult {
   const read = readEnding(ending);
   return {
@@ -66,7 +64,7 @@ export function decodeResult(ending: Uint8Array, cursor: number): StoredResult {
   };
 }
 
-/** The ending of an attempt that did not succeed as a line of the job's history. */
+/** Decodes the ending of an attempt that did not succeed as an entry of the job's history. */
 export function decodePast(ending: Uint8Array): PastAttempt {
   const { attempt, failure, finishedAt } = readEnding(ending);
   const { number, outcome, startedAt } = attempt;
@@ -127,6 +125,6 @@ export function readEnding(ending: Uint8Array): DecodedEnding {
   };
 }
 
-/** As they are written, here and in the columns of stores: by their place. */
+/** Encoded as indices, here and in the columns of stores: the order must not change. */
 export const states = ["QUEUED", "RUNNING", "SUCCEEDED", "DEAD", "CANCELLED"] as const satisfies readonly JobState[];
 export const deadReasons = ["exhausted", "permanent", "expired", "poison"] as const satisfies readonly DeadReason[];

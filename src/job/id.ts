@@ -4,12 +4,12 @@ const random = new Uint8Array(16 * 256);
 let next = random.length;
 
 /**
- * A new job id: a UUIDv7 (RFC 9562 §5.7), 48 bits of `now` (milliseconds since 1970) before 74 random ones, so that ids
- * made later sort behind and the store's index grows at its end.
+ * A new job id: a UUIDv7 (RFC 9562 §5.7) with 48 bits of `now` (milliseconds since 1970) and 74 random bits, so that
+ * later ids sort behind earlier ones, and the store's index grows at its end.
  */
 export function newId(now: number): string {
   if (next === random.length) {
-    randomFillSync(random); // for 256 ids at once: one system call for each would cost more than the rest
+    randomFillSync(random); // for 256 ids at once, because a system call per id would cost more than everything else
     next = 0;
   }
   const bytes = Buffer.from(random.subarray(next, next + 16));
@@ -20,10 +20,10 @@ export function newId(now: number): string {
   return readId(bytes, 0);
 }
 
-/** Of a UUID as bytes. */
+/** Size of a UUID in bytes. */
 export const idBytes = 16;
 
-/** Writes a UUID in its 36-character form, in lower case, as bytes from this place on. */
+/** Writes a UUID, given in its lower-case 36-character form, as bytes at this offset. */
 export function writeId(id: string, bytes: Uint8Array, from: number): void {
   let at = from;
   for (let index = 0; index < form.length; index += 2) {
@@ -40,15 +40,15 @@ export function readId(bytes: Uint8Array, from: number): string {
     form[index] = hexDigits[byte >>> 4] as number;
     form[index + 1] = hexDigits[byte & 15] as number;
   }
-  return form.toString("latin1"); // in one piece: one put together of slices takes five times the memory
+  return form.toString("latin1"); // one flat string: concatenated slices take five times the memory
 }
 
 const dash = 45;
 const hexDigits = Buffer.from("0123456789abcdef");
-/** The dashes are in their places. */
+/** The template, which has the dashes. */
 const form = Buffer.from("00000000-0000-0000-0000-000000000000");
 
-/** Of a lower-case hexadecimal digit. */
+/** The value of a lower-case hexadecimal digit. */
 function digitOf(code: number): number {
   return code < 58 ? code - 48 : code - 87;
 }

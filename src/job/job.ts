@@ -1,6 +1,6 @@
 import type { RetryPolicy } from "./backoff.ts";
 
-/** Where a job stands. A job that waits for its time or for a retry is QUEUED with `runAt` in the future. */
+/** The state of a job. One that waits for its time or for a retry is QUEUED with `runAt` in the future. */
 export type JobState = "QUEUED" | "RUNNING" | "SUCCEEDED" | "DEAD" | "CANCELLED";
 
 /** The states that never change again. */
@@ -11,8 +11,8 @@ export function isFinal(state: JobState): state is FinalState {
 }
 
 /**
- * What a job takes in or gives out, encoded. `message`: protobuf bytes of the named type; `json`: UTF-8 JSON text;
- * `data`: as the user gave it. `bytes` may be a view of a larger buffer: who keeps it longer than a call copies it.
+ * The encoded input or output of a job. `message`: protobuf bytes of the named type; `json`: UTF-8 JSON text; `data`:
+ * bytes of the user. `bytes` may be a view of a larger buffer: code that keeps it longer than a call copies it.
  */
 export type Payload = {
   readonly kind: "message" | "json" | "data";
@@ -24,24 +24,24 @@ export type Payload = {
 /** Why a job is DEAD: see job/transition.ts. */
 export type DeadReason = "exhausted" | "permanent" | "expired" | "poison";
 
-/** The client's own names for a job. At most 16; names and values are bounded by engine/admit/draft.ts. */
+/** The client's labels of a job. At most 16; names and values are bounded by engine/admit/draft-names.ts. */
 export type Labels = { readonly [name: string]: string };
 
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };
 
-/** Why an attempt failed, as data: it crosses threads, is stored, and reaches the client. */
+/** Why an attempt failed, as plain data: it is sent between threads, stored, and shown to the client. */
 export type Failure = {
-  /** Stable word for programs, at most 64 characters of [a-z0-9_]. */
+  /** Stable identifier for programs, at most 64 characters of [a-z0-9_]. */
   readonly reason: string;
-  /** One sentence for people, at most 4096 characters; the last shows that it was cut. */
+  /** One sentence for people, at most 4096 characters; a truncated one ends with an ellipsis. */
   readonly message: string;
-  /** Whether the same job might succeed another time. */
+  /** Whether a retry may succeed. */
   readonly retryable: boolean;
-  /** The delay that the task asks for before the next attempt; absent: the policy's backoff. */
+  /** The delay that the task requests before the next attempt; absent: the policy's backoff. */
   readonly retryAfterMs?: number;
-  /** At most 16384 characters as JSON, give or take the markers of what was cut. */
+  /** At most 16384 characters as JSON, not counting the markers of truncated parts. */
   readonly details?: { [key: string]: JsonValue };
-  /** Where it was thrown, and where its causes were: lines of at most 2000 characters in all. Absent: unknown. */
+  /** Stacks of the error and its causes: at most 2000 characters in total. Absent: unknown. */
   readonly stack?: string;
 };
 
@@ -57,65 +57,71 @@ export type NewJob = {
   readonly input: Payload | null;
   /** 1..100. */
   readonly maxAttempts: number;
-  /** -100..100; of two due jobs of a pool the higher one is leased first. */
+  /** -100..100; of two due jobs of a pool the one with the higher priority is leased first. */
   readonly priority: number;
   /** Not leased before this time. */
   readonly runAt: number;
-  /** No attempt starts after this time, and none goes on beyond it. Null: no deadline. */
+  /** No attempt starts or continues after this time. Null: no deadline. */
   readonly expiresAt: number | null;
   readonly submittedAt: number;
-  /** The trace that it belongs to, as `storedTrace` writes it; stores do not read it. Null: one of its own. */
+  /** The trace that it belongs to, as written by `storedTrace`; stores do not read it. Null: a trace of its own. */
   readonly trace: string | null;
   /** The client's own name for the job, remembered for `idempotencyMs`. */
   readonly idempotencyKey: string | null;
   readonly labels: Labels;
-  /** The client's own text about the job; empty: none. Nothing here reads it. */
+  /** The client's text about the job, which the server does not read; empty: none. */
   readonly memo: string;
-  /** Bound on one attempt, in place of the task's. Null: the task's. */
+  /** Bound on one attempt, instead of the task's. Null: the task's. */
   readonly timeoutMs: number | null;
-  /** What differs from the task's policy; `maxAttempts` is a field of its own. Null: nothing, as of most. */
+  /** Changes of the task's retry policy; `maxAttempts` is a field of its own. Null: none, like most jobs. */
   readonly retry: RetryChanges | null;
 };
 
 export type RetryChanges = Partial<Omit<RetryPolicy, "maxAttempts">>;
 
-/** Of the many jobs without any. */
+/** Shared by the many jobs without labels. */
 export const noLabels: Labels = {};
 
-/** How long an idempotency key is remembered, from the submit on: longer than the job, if need be. */
+/** How long an idempotency key is remembered after the submit, even if the job is removed earlier. */
 export const idempotencyMs = 24 * 3_600_000;
 
 /**
- * The right to run one attempt of a job. `runAt` and `expiresAt` are the job's present ones. Its input stays in the record: it is decoded
- * by the thread that runs the job.
+ * The right to run one attempt of a job. `runAt` and `expiresAt` are the current ones. The input is only in the record:
+ * the thread that runs the job decodes it.
  */
 export type Lease = Omit<NewJob, "input" | "memo"> & {
-  /** What was submitted, as job/record.ts encodes it; may be a view of a larger buffer. Empty when there is `damage`. */
+  /** The submitted job as encoded by job/record.ts; may be a view of a larger buffer. Empty if there is `damage`. */
   readonly record: Uint8Array;
-  /** The store's own number of the job, growing in the order of submission; settlements name the job by it. */
+  /** The store's number of the job, increasing in the order of submission; settlements identify the job by it. */
   readonly seq: number;
   /** Number of this attempt, from 1. */
   readonly attempt: number;
-  /** Grows with every lease of the job; a settlement with an older one is refused. */
+  /** Increases with every lease of the job; a settlement with an older one is refused. */
   readonly fence: number;
-  /** How many processes died while they ran this job: see `isSuspect`. */
+  /** Number of processes that died while they ran this job: see `isSuspect`. */
   readonly crashes: number;
-  /** How often it was put back into the queue after it was DEAD. */
+  /** How often it was redriven: put back into the queue after it was DEAD. */
   readonly redrives: number;
-  /** Start of the newest attempt before this one that counts; null: there is none, or it is unknown, as of a lost one. */
+  /**
+   * Start of the newest earlier attempt that counts; null: there is none, or it is unknown because that attempt was
+   * lost.
+   */
   readonly startedAt: number | null;
   /** Whether it was cancelled while it ran. */
   readonly isCancelling: boolean;
-  /** Set when something stored of it is not what was written: the failure of its result, instead of its being run. */
+  /** Set if stored data of the job is damaged: the job fails with this instead of running. */
   readonly damage?: Failure;
 };
 
-/** A job is a suspect once this many server processes have died while it ran. The stores' index of suspects rests on it. */
+/**
+ * A job is a suspect once this many server processes have died while it ran. The stores' index of suspects depends on
+ * it.
+ */
 export const suspectAfterCrashes = 2;
 
 /**
- * Whether the job may be what killed the processes that ran it. Each attempt of a suspect runs in a process of its own,
- * so that the death of that process shows which job is to blame and takes no other job with it.
+ * Whether the job may have killed the processes that ran it. Each attempt of a suspect runs in a process of its own, so
+ * that the death of that process identifies the job to blame, and affects no other job.
  */
 export function isSuspect({ crashes }: { readonly crashes: number }): boolean {
   return crashes >= suspectAfterCrashes;
@@ -126,24 +132,24 @@ export type Outcome =
   | { readonly kind: "succeeded"; readonly output: Payload | null }
   | { readonly kind: "failed"; readonly failure: Failure }
   | { readonly kind: "timed_out"; readonly timeoutMs: number }
-  /** How it went is unknown. `died`: the server process that ran it, beside others, did. */
+  /** Its outcome is unknown. `died`: whether the server process died, which may have run other jobs, too. */
   | { readonly kind: "lost"; readonly died: "server" | null }
-  /** It ran in a process of its own, and that died. `how`: the name of a signal, or `exit code 3`. */
+  /** It ran in a process of its own, which died. `how`: the name of a signal, or `exit code 3`. */
   | { readonly kind: "lost"; readonly died: "own_process"; readonly how: string }
-  /** Given back before it ended, through no fault of the job: the attempt is not counted. */
+  /** Released before its end, through no fault of the job: the attempt is not counted. */
   | { readonly kind: "released" }
   | { readonly kind: "cancelled" }
-  /** The job's deadline passed, before the attempt began (it is not counted then) or while it ran. */
+  /** The job's deadline passed, either before the attempt started, which is not counted then, or while it ran. */
   | { readonly kind: "expired"; readonly hasStarted: boolean };
 
 /**
- * What becomes of a job whose attempt ended. It applies only while the job is RUNNING with this fence. A store writes
- * what is its own and gets the rest encoded: see `encodeEnding`.
+ * The resulting state of a job whose attempt ended. Only applies while the job is RUNNING with this fence. A store
+ * writes its columns, and gets the rest encoded: see `encodeEnding`.
  */
 export type Settlement = {
   readonly seq: number;
   readonly fence: number;
-  /** Whose job it is and where it waits or delivers, for those who are notified of it: no driver goes by these. */
+  /** Identify the job, its queue and its channel for hints; drivers do not use them otherwise. */
   readonly id: string;
   readonly client: string;
   readonly pool: string;
@@ -152,43 +158,45 @@ export type Settlement = {
   readonly state: Exclude<JobState, "RUNNING">;
   /** Set only when DEAD. */
   readonly deadReason: DeadReason | null;
-  /** Attempts counted from now on. */
+  /** Number of counted attempts from now on. */
   readonly attempt: number;
   readonly crashes: number;
-  /** When the job may be leased again; matters only when QUEUED. */
+  /** When the job may be leased again; only matters if QUEUED. */
   readonly runAt: number;
   readonly output: Payload | null;
-  /** Why the attempt failed, for its result, and for the job's history when it is tried again. Null of one that was given back. */
+  /**
+   * Why the attempt failed, for the job's result, or its history if it is retried. Null: it succeeded, or was released.
+   */
   readonly failure: Failure | null;
-  /** Start of the newest attempt that counts; null when none does, and when it is unknown, as for a lost one. */
+  /** Start of the newest attempt that counts; null: none does, or it is unknown because that attempt was lost. */
   readonly startedAt: number | null;
   readonly finishedAt: number;
-  /** The attempt itself, for the history. */
+  /** The attempt, for the history. */
   readonly ended: {
     readonly number: number;
-    /** Null when it never began (it is not counted then), and when it is unknown. */
+    /** Null: it did not start (and is not counted), or it is unknown. */
     readonly startedAt: number | null;
   };
 };
 
-/** The part of a settlement that describes the ending, whosever job it is. */
+/** The part of a settlement that describes the ending, independently of the job. */
 export type Ending = Omit<Settlement, "seq" | "fence" | "id" | "client" | "pool" | "channel">;
 
-/** One attempt that did not succeed, as the job's history keeps it. */
+/** An entry of a job's history: an attempt that did not succeed. */
 export type PastAttempt = {
-  /** From 1; starts again at 1 when the job is redriven. */
+  /** From 1; starts at 1 again after a redrive. */
   readonly attempt: number;
   readonly outcome: Outcome["kind"];
   readonly failure: Failure;
-  /** Null when it never began, and when it is unknown, as for a lost one. */
+  /** Null: it did not start, or it is unknown because the attempt was lost. */
   readonly startedAt: number | null;
   readonly finishedAt: number;
 };
 
-/** A job's history keeps the newest of its attempts, at most this many. */
+/** Bound on a job's history, which keeps the newest attempts. */
 export const maxHistory = 100;
 
-/** A final job as its channel delivers it. */
+/** The result of a final job. */
 export type StoredResult = {
   /** Position in the channel, from 1. */
   readonly cursor: number;
@@ -202,12 +210,12 @@ export type StoredResult = {
   readonly redrives: number;
   readonly labels: Labels;
   readonly submittedAt: number;
-  /** Start of the last attempt; null when the job never ran, and when it is unknown, as for a lost one. */
+  /** Start of the last attempt; null: the job never ran, or it is unknown because that attempt was lost. */
   readonly startedAt: number | null;
   readonly finishedAt: number;
 };
 
-/** A job as the store knows it: what was submitted, and where it stands now. */
+/** A job as stored: its content and its current state. */
 export type StoredJob = Omit<NewJob, "input" | "trace" | "retry"> & {
   readonly seq: number;
   readonly state: JobState;
@@ -220,13 +228,13 @@ export type StoredJob = Omit<NewJob, "input" | "trace" | "retry"> & {
   readonly output: Payload | null;
   readonly failure: Failure | null;
   readonly deadReason: DeadReason | null;
-  /** Position in the channel; null until final, and for a job without a channel. */
+  /** Position of its result in the channel; null until it is final, and for a job without a channel. */
   readonly cursor: number | null;
 };
 
-/** A job with all that is known of it. */
+/** A job with all stored data. */
 export type WholeJob = StoredJob & {
   readonly input: Payload | null;
-  /** Attempts that did not succeed, oldest first, those before a redrive too. */
+  /** Attempts that did not succeed, oldest first, including those before a redrive. */
   readonly history: readonly PastAttempt[];
 };

@@ -1,35 +1,35 @@
 /**
- * What a JSON text is made of, found out without making anything of it: `JSON.parse` takes whatever fits into a string,
- * and rounds numbers silently.
+ * Scans JSON text without creating values: `JSON.parse` accepts anything that fits into a string, and rounds numbers
+ * silently.
  */
 
 /**
- * Bound on the nesting of inputs and outputs. JSON travels as `google.protobuf.Value`, where a level takes up to three
- * messages, and decoders in every language stop at 100: what is deeper could be stored and never be delivered.
+ * Bound on the nesting of inputs and outputs. JSON is sent as `google.protobuf.Value`, where a level takes up to three
+ * messages, and decoders of all languages stop at 100: deeper values could be stored but never delivered.
  */
 export const maxJsonDepth = 30;
 
 export type JsonFacts = {
-  /** Scalars, lists, objects and names of members, all levels together: 5 in `{"a": [1, 2]}`. */
+  /** Number of scalars, lists, objects and names of members on all levels: 5 in `{"a": [1, 2]}`. */
   readonly values: number;
-  /** Members of objects, those too that come twice: 1 in `{"a": [1, 2]}`. */
+  /** Number of members of objects, including repeated ones: 1 in `{"a": [1, 2]}`. */
   readonly members: number;
-  /** Of lists and objects: 0 for `1`, 2 for `{"a": []}`. */
+  /** Nesting of lists and objects: 0 for `1`, 2 for `{"a": []}`. */
   readonly depth: number;
-  /** Where the first list or object begins that is deeper than `maxDepth`; -1: none is. */
+  /** Index of the first list or object that is deeper than `maxDepth`; -1: there is none. */
   readonly tooDeepAt: number;
-  /** Where the first number begins that a double cannot hold; -1: there is none. */
+  /** Index of the first number that a double cannot represent; -1: there is none. */
   readonly inexactAt: number;
 };
 
 export type ScanBounds = {
   /** Default: `maxJsonDepth`. */
   readonly maxDepth?: number;
-  /** Reads no further than this many values. */
+  /** Stops after this many values. */
   readonly mostValues?: number;
 };
 
-/** Reads `text` once. Its answer for a text that is not JSON means nothing. */
+/** Reads `text` once. For text that is not JSON, the result is meaningless. */
 export function scanJson(text: string, bounds: ScanBounds = {}): JsonFacts {
   const { maxDepth = maxJsonDepth, mostValues = Number.POSITIVE_INFINITY } = bounds;
   let values = 0;
@@ -67,14 +67,14 @@ export function scanJson(text: string, bounds: ScanBounds = {}): JsonFacts {
   return { values, members, depth: deepest, tooDeepAt, inexactAt };
 }
 
-/** Whether a double equals the literal: every whole number is held to that, of others only that they are finite. */
+/** Whether a double represents the literal: exactly for a whole number; others only have to be finite. */
 export function isExact(literal: string): boolean {
   const value = Number(literal);
   if (!Number.isFinite(value)) return false;
   return /[.eE]/.test(literal) || BigInt(literal) === BigInt(value);
 }
 
-/** What is wrong with the number at `at`, and what to do. */
+/** Describes the fault of the number at `at`, with the remedy. */
 export function describeInexact(text: string, at: number): string {
   const literal = text.slice(at, endOfNumber(text, at));
   const shown = literal.length > maxShown ? `${literal.slice(0, maxShown)}...` : literal;
@@ -85,9 +85,9 @@ export function describeInexact(text: string, at: number): string {
 
 const maxShown = 40;
 
-/** The path of the value that begins at `at` in a text that is JSON up to there, such as `jobs[0].input.json.id`. */
+/** The path of the value at index `at`, like `jobs[0].input.json.id`, in text that is JSON up to there. */
 export function pathAt(text: string, at: number): string {
-  /** Of each open list or object the place in it: an index, or a name. */
+  /** The position in each open list or object: an index or a name. */
   const path: (number | string)[] = [];
   let name = "";
   for (let next = 0; next < at; ) {

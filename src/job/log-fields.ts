@@ -1,18 +1,18 @@
-/** How lines of the log name an attempt and its trace. */
+/** Log fields that identify an attempt and its trace. */
 import { attemptSpanId, traceOf } from "./trace.ts";
 
 type Traced = { readonly id: string; readonly fence: number; readonly trace: string | null };
 type Attempt = Traced & { readonly task: string; readonly pool: string; readonly attempt: number };
 
-/** What every line about an attempt names. */
+/** The fields of every line about an attempt. */
 export function jobFields(attempt: Attempt) {
   const { id: job, task, pool, attempt: number } = attempt;
   return { job, task, pool, attempt: number, ...traceFields(attempt) };
 }
 
 /**
- * The attempt's span, under the names that OpenTelemetry's log bridge for pino uses, so that tools for logs find the
- * trace. A job that was submitted without a context has a trace id all the same: that of its trace should it fail.
+ * The attempt's span, with the field names of OpenTelemetry's log bridge for pino, so that log tools find the trace. A
+ * job that was submitted without a context has a trace id, too: that of its own trace, which is exported if it fails.
  */
 export function traceFields(attempt: Traced) {
   const { traceId, isSampled } = traceOf(attempt);

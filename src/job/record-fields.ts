@@ -1,16 +1,16 @@
-/** What the records of a job and of its endings have in common: payloads and labels. */
+/** The common fields of the records of jobs and endings: payloads and labels. */
 import type { Labels, Payload } from "./job.ts";
 import { WireWriter } from "./wire.ts";
 
-/** Of all records: each is written in one go. */
+/** Shared by all records, because each is written synchronously. */
 export const writer = new WireWriter();
 
-/** As they are written: by their place. */
+/** Encoded as indices: the order must not change. */
 export const payloadKinds = ["message", "json", "data"] as const satisfies readonly Payload["kind"][];
 
 export const noBytes = new Uint8Array();
 
-/** Takes this field number and the next two. */
+/** Uses this field number and the next two. */
 export function writePayload(field: number, payload: Payload | null): void {
   if (payload === null) return;
   writer.uint(field, payloadKinds.indexOf(payload.kind));

@@ -1,21 +1,22 @@
 /**
- * The one encoding of a job: what was submitted, and how its attempts ended, each as one record of bytes.
+ * The only encoding of a job: what was submitted, and how its attempts ended, are one record each.
  *
- * Records are encoded once, in the main thread, where a job enters and where its outcome is settled, and decoded once,
- * where they are used: the head of a job when it is leased, its input in the thread that runs it, its result when it is
- * delivered. Stores keep and return the bytes, and hold beside them only the columns that they find, order or change jobs by.
+ * Records are encoded once, in the main thread, when a job is admitted and when its outcome is settled, and decoded
+ * once, where they are used: the head of a job when it is leased, its input in the thread that runs it, its result when
+ * it is delivered. Stores keep and return the bytes, and beside them only have the columns by which they find, order or
+ * change jobs.
  *
- * A record is a protobuf message that ends with a CRC-32 over what comes before it. A field that is not known is passed over,
- * and one that is missing has its default, so that a new field needs no migration: it takes the next number of its message,
- * in the function that writes it and in the one below that reads it. Numbers are never used twice. What few jobs have, and what
- * has names of its own, is JSON in one field: labels, changes of the retry policy, and why an attempt failed.
+ * A record is a protobuf message that ends with a CRC-32 of all preceding bytes. Unknown fields are skipped, and
+ * missing ones have their default, so that a new field needs no migration: it takes the next number of its message, in
+ * the function that writes it and in the one below that reads it. Numbers are never reused. Data that few jobs have, or
+ * that has names of its own, is JSON in one field: labels, changes of the retry policy, and why an attempt failed.
  */
 import { createHash } from "node:crypto";
 import { type Labels, type Lease, type NewJob, noLabels, type Payload, type RetryChanges } from "./job.ts";
 import { noBytes, payloadOf, writeLabels, writePayload, writer } from "./record-fields.ts";
 import { cutBefore, WireReader } from "./wire.ts";
 
-/** What was submitted. */
+/** Encodes a submitted job. */
 export function encodeJob(job: NewJob): Uint8Array<ArrayBuffer> {
   writer.begin();
   writeKind(job);
@@ -33,12 +34,15 @@ export function encodeJob(job: NewJob): Uint8Array<ArrayBuffer> {
 
 const inputField = 11;
 
-/** A record without its input, which is all that a list shows of it. */
+/** A record without its input: the part that lists show. */
 export function headOf(record: Uint8Array): Uint8Array<ArrayBuffer> {
   return cutBefore(record, inputField);
 }
 
-/** What an idempotency key remembers of its job: what makes another submit the same, with a digest in place of the input. */
+/**
+ * Encodes what an idempotency key remembers of its job: what `differences` compares, with a digest instead of the
+ * input.
+ */
 export function encodeContent(job: NewJob): Uint8Array<ArrayBuffer> {
   writer.begin();
   writeKind(job);
@@ -48,13 +52,13 @@ export function encodeContent(job: NewJob): Uint8Array<ArrayBuffer> {
 }
 
 export type DecodedJob = NewJob & {
-  /** In place of the input, in what an idempotency key remembers. */
+  /** Instead of the input in what an idempotency key remembers. */
   readonly inputDigest: Uint8Array | null;
 };
 
 /**
- * All that read a record trust it: whether it is sound is asked where it was read from a disk. The input is a view of the
- * record. An empty record has the default of each field.
+ * Decoding trusts the record: its checksum is verified where it is read from disk. The input is a view of the record.
+ * An empty record has the default of each field.
  */
 export function decodeJob(record: Uint8Array): DecodedJob {
   const { kind, id, submittedAt, runAt, expiresAt, trace, idempotencyKey, labels, memo, input, inputDigest } =
@@ -81,13 +85,13 @@ export function decodeJob(record: Uint8Array): DecodedJob {
   };
 }
 
-/** Which attempt of a job it is, and what of the job has changed since it was submitted. */
+/** The attempt, and the fields of the job that may have changed since its submit. */
 export type LeaseColumns = Pick<
   Lease,
   "seq" | "attempt" | "fence" | "crashes" | "redrives" | "runAt" | "expiresAt" | "startedAt" | "isCancelling"
 >;
 
-/** Leaves the input in the record. */
+/** Decodes everything but the input, which stays in the record. */
 export function decodeLease(record: Uint8Array, columns: LeaseColumns): Lease {
   const { kind, id, submittedAt, trace, idempotencyKey, labels } = readHead(record);
   return {
@@ -117,7 +121,10 @@ export function decodeLease(record: Uint8Array, columns: LeaseColumns): Lease {
   };
 }
 
-/** What many jobs have in common: it comes first in a record, and is decoded once for all that have the same. */
+/**
+ * The fields that many jobs have in common. They come first in a record, and are decoded once for all jobs with the
+ * same ones.
+ */
 type Kind = Pick<NewJob, "client" | "task" | "pool" | "channel" | "maxAttempts" | "priority" | "timeoutMs" | "retry">;
 
 function writeKind({ client, task, pool, channel, maxAttempts, priority, timeoutMs, retry }: Kind): void {
@@ -209,7 +216,7 @@ function readHead(record: Uint8Array): Head {
   return { kind, id, submittedAt, runAt, expiresAt, trace, idempotencyKey, labels, memo, input, inputDigest };
 }
 
-/** What stands for an input that is not kept. */
+/** The digest that replaces an input. */
 export function digestOf({ kind, type, bytes }: Payload): Uint8Array {
   return createHash("sha256").update(`${kind}\n${type}\n`).update(bytes).digest();
 }

@@ -1,6 +1,6 @@
 import type { Failure } from "./job.ts";
 
-/** Failures whose sentence and stack name what is wrong in an input or output. */
+/** Failures whose message and stack may quote an input or output, with the message to show instead. */
 const quoting: ReadonlyMap<string, string> = new Map([
   ["bad_input", "the task no longer takes its input; GetJob shows why"],
   ["bad_output", "the task returned what it may not; GetJob shows where"],
@@ -8,7 +8,10 @@ const quoting: ReadonlyMap<string, string> = new Map([
 
 export type ShownFailure = Pick<Failure, "reason" | "message" | "stack">;
 
-/** A failure as others than the job's client see it, in logs, spans and alerts: no part of an input or output, and no details. */
+/**
+ * A failure as shown in logs, spans and alerts, not only to the job's client: without details and any part of an input
+ * or output.
+ */
 export function shownFailure({ reason, message, stack }: Failure): ShownFailure {
   const instead = quoting.get(reason);
   if (instead !== undefined) return { reason, message: instead };

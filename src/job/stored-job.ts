@@ -1,9 +1,9 @@
-/** A job as the store knows it, made of its record, its columns and the records of its endings. */
+/** Decodes a stored job from its record, its columns and its endings. */
 import { decodePast, readEnding } from "./ending.ts";
 import { isFinal, type StoredJob, type WholeJob } from "./job.ts";
 import { decodeJob } from "./record.ts";
 
-/** Where a job stands: what a store holds of it in columns. */
+/** The columns of a stored job. */
 export type Standing = Pick<
   StoredJob,
   | ("seq" | "state" | "isCancelling" | "attempts" | "crashes" | "runAt" | "expiresAt")
@@ -11,8 +11,8 @@ export type Standing = Pick<
 >;
 
 /**
- * A job as the store knows it, its output left out. `ending`: its result, or while it is not final the newest line of its history; null when it
- * has neither.
+ * The job without its output. `ending`: its result, or the newest entry of its history if it is not final; null: it has
+ * neither.
  */
 export function decodeStored(record: Uint8Array, standing: Standing, ending: Uint8Array | null): StoredJob {
   const { input: _input, inputDigest: _digest, trace: _trace, retry: _retry, ...job } = decodeJob(record);
@@ -24,7 +24,7 @@ export function decodeStored(record: Uint8Array, standing: Standing, ending: Uin
   };
 }
 
-/** `result`: null while it is not final. `history`: endings of its attempts, oldest first. */
+/** `result`: null if it is not final. `history`: endings of its attempts, oldest first. */
 export function decodeWhole(
   record: Uint8Array,
   standing: Standing,
@@ -41,7 +41,7 @@ export function decodeWhole(
 
 const nothingEnded = { failure: null, deadReason: null };
 
-/** Endings before a redrive are in the history only. */
+/** Endings from before a redrive are only shown in the history. */
 function showsEnding({ state, attempts }: Standing): boolean {
   return isFinal(state) || attempts - (state === "RUNNING" ? 1 : 0) > 0;
 }

@@ -1,8 +1,8 @@
-/** Reads the trace contexts that callers send: headers, metadata, and fields of a job. None of it is trusted. */
+/** Reads trace contexts of callers from headers, metadata, and fields of a job. None of them is trusted. */
 import { randomUUID } from "node:crypto";
 import { noParent, type TraceContext } from "./trace.ts";
 
-/** A trace context as it came; what is absent or empty is not there. */
+/** A trace context as received; absent and empty fields mean the same. */
 export type GivenContext = {
   readonly traceparent?: string | undefined;
   readonly tracestate?: string | undefined;
@@ -11,31 +11,31 @@ export type GivenContext = {
 
 export type Contexts = {
   /**
-   * The trace of the first of these that has one, and the baggage of the first that has some; null: none has any.
-   * What is malformed or too long counts as not there.
+   * Combines the first trace and the first baggage among these; null: there are none. Malformed and too long parts are
+   * ignored.
    */
   read(...given: readonly (GivenContext | undefined)[]): TraceContext | null;
-  /** Malformed or oversized parts so far, each counted once. */
+  /** Number of malformed or too long parts so far, each counted once. */
   dropped(): number;
 };
 
-/** Bounds of the recommendations: a longer `tracestate` may be dropped as a whole, and so may a longer `baggage`. */
+/** Bounds of the W3C recommendations, which allow longer values to be dropped completely. */
 export const maxTracestate = 512;
 export const maxBaggage = 4096;
 
-/** Version 00, or a later one with more behind it. https://www.w3.org/TR/trace-context/#traceparent-header */
+/** Version 00, or a later one with further fields. https://www.w3.org/TR/trace-context/#traceparent-header */
 const traceparentForm =
   /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.{0,512})?$/;
-/** No control characters, and nothing beyond ASCII: the two must fit into headers again, and are stored as lines. */
+/** Visible ASCII only: both values are sent in headers again, and are stored as lines. */
 const visibleText = /^[\x20-\x7e]*$/;
 
-/** `propagates`: what of a context is read at all. */
+/** `propagates`: the parts of a context that are read. */
 export function createContexts(propagates: { readonly trace: boolean; readonly baggage: boolean }): Contexts {
   let dropped = 0;
-  /** A call's context is read for each of its messages, and what is wrong with it counts once. */
+  /** Parsed contexts: that of a call is read for each of its messages, but its faults count once. */
   const known = new WeakMap<GivenContext, TraceContext | null>();
 
-  /** Undefined also of text that is empty. */
+  /** Undefined: invalid, too long, or empty. */
   function bounded(text: string | undefined, maxChars: number): string | undefined {
     if (!text) return undefined;
     if (text.length <= maxChars && visibleText.test(text)) return text.trim() || undefined;
@@ -86,12 +86,12 @@ export function createContexts(propagates: { readonly trace: boolean; readonly b
   };
 }
 
-/** 32 hex digits, nearly all of them random. */
+/** 32 hex digits, nearly all random. */
 export function newTraceId(): string {
   return randomUUID().replaceAll("-", "");
 }
 
-/** 16 hex digits, likewise. */
+/** 16 hex digits, nearly all random. */
 export function newSpanId(): string {
   const uuid = randomUUID();
   return uuid.slice(0, 8) + uuid.slice(28);

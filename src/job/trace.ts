@@ -1,52 +1,55 @@
 /**
  * The trace that a job belongs to, by W3C Trace Context (https://www.w3.org/TR/trace-context/) and W3C Baggage.
  *
- * The ids of a job's spans follow from the job's id and the fence of its lease. So everybody who has the job in hand
- * knows them without asking: the main thread, which makes the spans, the worker, which hands the attempt's on to
- * other services, and the next process after a crash.
+ * The ids of a job's spans are derived from the job's id and the fence of its lease. So they need not be passed around:
+ * the main thread, which creates the spans, the worker, which propagates the attempt's span to other services, and the
+ * next process after a crash all compute the same ids.
  */
 
 /** A trace context under the names of the headers that carry it: `fetch(url, { headers: { ...context } })`. */
 export type TraceContext = {
   /** Version, trace id, span id and flags, such as `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`. */
   readonly traceparent: string;
-  /** What tracing systems add for themselves, at most 512 characters. */
+  /** Data of tracing systems, at most 512 characters. */
   readonly tracestate?: string;
   /** The caller's own key-value pairs, at most 4096 characters. */
   readonly baggage?: string;
 };
 
-/** A span that a task made within its attempt, as a worker hands it in. Times are milliseconds since 1970 with their fraction. */
+/** A span that a task recorded within its attempt. Times are milliseconds since 1970 with their fraction. */
 export type SpanRecord = {
   readonly name: string;
-  /** Index of the span that it stands under, in the same list and before it; -1: the attempt. */
+  /** Index of the parent span, which precedes it in the same list; -1: the attempt. */
   readonly parent: number;
   readonly startedAt: number;
   readonly endedAt: number;
   readonly attributes?: { readonly [name: string]: string | number | boolean };
-  /** What it threw, in one sentence; absent: it succeeded. */
+  /** The error that it threw, in one sentence; absent: it succeeded. */
   readonly error?: string;
 };
 
 export type JobTrace = {
   /** 32 hex digits. */
   readonly traceId: string;
-  /** The span that the job's own stands under, 16 hex digits; null: the job begins its trace. */
+  /** The parent of the job's span, 16 hex digits; null: the job is the root of its trace. */
   readonly parentId: string | null;
   readonly isSampled: boolean;
   readonly tracestate?: string;
   readonly baggage?: string;
-  /** When the job was accepted, in milliseconds since 1970 with their fraction; null: only the job's own time is known. */
+  /** When the job was accepted, in milliseconds since 1970 with their fraction; null: only `submittedAt` is known. */
   readonly acceptedAt: number | null;
 };
 
-/** What is stored with a job: lines of `traceparent`, `tracestate`, `baggage`, time of acceptance; empty ones at the end are left out. */
+/**
+ * The stored form: lines of `traceparent`, `tracestate`, `baggage` and time of acceptance, without empty lines at the
+ * end.
+ */
 export function storedTrace({ traceparent, tracestate, baggage }: TraceContext, acceptedAt: number | null): string {
   const lines = [traceparent, tracestate ?? "", baggage ?? "", acceptedAt === null ? "" : acceptedAt.toFixed(3)];
   return lines.join("\n").trimEnd();
 }
 
-/** A job that was submitted without a context has a trace of its own, unsampled, whose id is the job's. */
+/** A job that was submitted without a context has an unsampled trace of its own, whose id is derived from the job's. */
 export function traceOf(job: { readonly id: string; readonly trace: string | null }): JobTrace {
   if (job.trace === null) return { traceId: hexOf(job.id), parentId: null, isSampled: false, acceptedAt: null };
   const [traceparent = "", tracestate, baggage, acceptedAt] = job.trace.split("\n");
@@ -61,26 +64,26 @@ export function traceOf(job: { readonly id: string; readonly trace: string | nul
   };
 }
 
-/** Stands for a parent where there is none, but baggage is. */
+/** Placeholder for the parent in a context that only has baggage. */
 export const noParent = "0".repeat(16);
 
-/** The lowest bit of a `traceparent`'s flags, its last two digits, means "sampled". Costs next to nothing: it is asked of every job. */
+/** Reads the lowest bit of a `traceparent`'s flags, its last two digits. Cheap, because it is called for every job. */
 export function isSampled(trace: string | null): boolean {
   return trace !== null && (hexDigits.indexOf(trace.charAt(54)) & 1) === 1;
 }
 
-/** The span of the job itself, under which its waits and attempts stand. */
+/** The span of the job, the parent of its waits and attempts. */
 export function jobSpanId(jobId: string): string {
   const hex = hexOf(jobId);
   return mixed(hex.slice(0, 16), hex.slice(16));
 }
 
-/** `fence`: of the attempt's lease. Unlike the number of the attempt it does not start again when the job is redriven. */
+/** `fence`: that of the attempt's lease. Unlike the attempt's number, it is unique even after a redrive. */
 export function attemptSpanId(jobId: string, fence: number): string {
   return childSpanId(jobSpanId(jobId), fence);
 }
 
-/** A span below another, distinguished from its siblings by a number. */
+/** A child of a span, distinguished from its siblings by a number. */
 export function childSpanId(parentId: string, number: number): string {
   return mixed(parentId, number.toString(16).padStart(16, "0"));
 }
@@ -95,7 +98,7 @@ function hexOf(uuid: string): string {
   return uuid.replaceAll("-", "");
 }
 
-/** Two numbers of 16 hex digits to one, spread evenly and never zero, which would be no span id. */
+/** Hashes two numbers of 16 hex digits to one. Never zero, which is not a valid span id. */
 function mixed(a: string, b: string): string {
   const high = spread(half(a, 0) ^ spread(half(b, 0)) ^ Math.imul(half(b, 8), 0x9e3779b1));
   const low = spread(half(a, 8) ^ spread(half(b, 8) ^ high));
@@ -110,7 +113,7 @@ function hex8(number: number): string {
   return (number >>> 0).toString(16).padStart(8, "0");
 }
 
-/** The finalizer of MurmurHash3: each bit of the number changes about half of the result's. */
+/** The finalizer of MurmurHash3: each bit of the input affects about half of the result's bits. */
 function spread(number: number): number {
   let mixing = Math.imul(number ^ (number >>> 16), 0x85ebca6b);
   mixing = Math.imul(mixing ^ (mixing >>> 13), 0xc2b2ae35);

@@ -1,6 +1,6 @@
 /**
- * The state machine. A job is QUEUED, a lease makes it RUNNING, and the outcome of the attempt decides here, and only
- * here, what it becomes:
+ * The state machine. A job is QUEUED, a lease makes it RUNNING, and the outcome of the attempt determines its next
+ * state, which is decided here and nowhere else:
  *
  * | outcome                              | attempts left           | none left        |
  * |--------------------------------------|-------------------------|------------------|
@@ -12,11 +12,11 @@
  * | expired                              | DEAD `expired`          | the same         |
  *
  * Beyond the table:
- * - A job that was cancelled while it ran is CANCELLED by every outcome but `succeeded`: it is never tried again.
- * - A job whose next attempt would start after its deadline is DEAD `expired` at once.
- * - A job that was running in `suspectAfterCrashes` server processes that died is a suspect, and runs in a process of its
- *   own from then on. When that one dies, the job is DEAD `poison`, whatever attempts are left. The death of a server
- *   convicts nobody, however often it comes: any of the jobs that ran may be to blame, or none.
+ * - A job that was cancelled while it ran becomes CANCELLED by every outcome except `succeeded`: it is never retried.
+ * - A job whose next attempt would start after its deadline becomes DEAD `expired` at once.
+ * - A job that was running in `suspectAfterCrashes` server processes that died is a suspect, and from then on runs in a
+ *   process of its own. When that process dies, the job becomes DEAD `poison`, even if attempts are left. Deaths of
+ *   servers alone never do that: any of the jobs that ran may be to blame, or none.
  */
 import { backoffMs, type RetryPolicy } from "./backoff.ts";
 import {
@@ -32,17 +32,17 @@ import {
   type Settlement,
 } from "./job.ts";
 
-/** What an attempt holds that its settlement depends on. */
+/** The fields of a lease that the settlement depends on. */
 export type Attempted = Pick<
   Lease,
   | ("seq" | "id" | "client" | "pool" | "channel" | "attempt" | "fence" | "crashes")
   | ("maxAttempts" | "expiresAt" | "startedAt" | "isCancelling")
 >;
 
-/** When an attempt began and ended, in milliseconds since 1970. */
+/** When an attempt started and ended, in milliseconds since 1970. */
 export type Span = { readonly startedAt: number; readonly finishedAt: number };
 
-/** Pure: the same arguments (with the same `random`, which is in [0, 1)) always give the same settlement. */
+/** Pure: the same arguments give the same settlement. `random` returns numbers in [0, 1). */
 export function transition(
   job: Attempted,
   outcome: Outcome,
@@ -52,7 +52,7 @@ export function transition(
 ): Settlement {
   if (outcome.kind === "succeeded") return succeeded(job, outcome.output, span);
   const hasRun = !(outcome.kind === "released" || (outcome.kind === "expired" && !outcome.hasStarted));
-  // how a lost attempt went is unknown: its span is the moment at which the loss was found
+  // the start of a lost attempt is unknown: its span is the time at which the loss was found
   const knowsStart = hasRun && (outcome.kind !== "lost" || outcome.died === "own_process");
   const attemptStart = knowsStart ? span.startedAt : null;
   const settled: Unsettled = {
@@ -91,13 +91,13 @@ export function transition(
   }
 }
 
-/** A suspect does not run in the server's process, and has no part in the death of that. */
+/** A suspect does not run in the server's process, and so is not to blame for its death. */
 function isBlamed(job: Attempted, outcome: Outcome): boolean {
   if (outcome.kind !== "lost" || outcome.died === null) return false;
   return outcome.died === "own_process" || !isSuspect(job);
 }
 
-/** In one piece, and not made from another, for it is what becomes of most jobs. */
+/** One object literal without a spread, because most attempts succeed. */
 function succeeded(
   { seq, fence, id, client, pool, channel, attempt, crashes }: Attempted,
   output: Payload | null,
@@ -124,7 +124,7 @@ function succeeded(
   };
 }
 
-/** An attempt that does not count leaves the start of the one before. */
+/** After an attempt that does not count, the start of the previous one is kept. */
 function startBefore({ attempt, startedAt }: Attempted): number | null {
   return attempt > 1 ? startedAt : null;
 }
@@ -147,8 +147,8 @@ function failed(
 }
 
 /**
- * Whether a settlement applies to the job that it names. `stale`: the job is not RUNNING under this fence. `cancelling`: it
- * was cancelled meanwhile, and the settlement, made without knowing it, would not end it.
+ * Whether a settlement applies to its job. `stale`: the job is not RUNNING with this fence. `cancelling`: it was
+ * cancelled meanwhile, and the settlement, which was made before, would not end it.
  */
 export function judge(
   job: { readonly fence: number; readonly isCancelling: boolean } | undefined,
@@ -159,13 +159,13 @@ export function judge(
 }
 
 export type CancelDecision =
-  /** It waits: this is its end. No attempt of it ended. */
+  /** It waits: this is its ending, without an attempt. */
   | { readonly kind: "cancelled"; readonly ending: Ending }
-  /** It runs: its attempt is asked to stop, and what comes of it is decided by `transition`. */
+  /** It runs: the attempt is asked to stop, and `transition` decides about its outcome. */
   | { readonly kind: "cancelling" }
   | { readonly kind: "final"; readonly state: FinalState };
 
-/** What a job becomes that its client cancels. */
+/** Decides about a job that its client cancels. */
 export function cancel(
   job: {
     readonly state: JobState;
@@ -186,7 +186,7 @@ export function cancel(
   return { kind: "cancelled", ending };
 }
 
-/** What a DEAD job becomes that its client redrives: as new, but for its history. */
+/** The state of a redriven DEAD job: like a new one, except for its history. */
 export function redrive(job: { readonly redrives: number }, runAt: number) {
   return {
     ...({ state: "QUEUED", runAt, attempt: 0, crashes: 0, redrives: job.redrives + 1 } as const),

@@ -1,6 +1,6 @@
 /**
- * Counts what a message in the wire format holds, before anything is made of it: a field of two bytes becomes an object
- * of a hundred, and a legal request of 4 MiB may have two million of them.
+ * Counts the values of a message in the wire format before it is decoded: a field of two bytes becomes an object of a
+ * hundred bytes, and a legal request of 4 MiB may have two million of them.
  * (https://protobuf.dev/programming-guides/encoding/)
  */
 import { type DescField, type DescMessage, type Registry, ScalarType } from "@bufbuild/protobuf";
@@ -10,14 +10,13 @@ export class WireError extends Error {
   override readonly name = "WireError";
 }
 
-/** Messages nested deeper than this are refused: JSON of 130 levels is not, so that its refusal can name the job. */
+/** Messages nested deeper than this are refused. JSON of 130 levels is not, so that its refusal can name the job. */
 export const maxNesting = 400;
 
 /**
- * The values in the message: fields, items of lists, keys and values of maps and of JSON objects. Reads no
- * less strictly than protobuf-es, which takes a field of another wire type for what it should be, and so sees other
- * fields than were counted. Messages in an `Any` are counted when `types` has their type. Counts no further than a little
- * beyond `most`. Throws a WireError.
+ * Counts fields, items of lists, and keys and values of maps and JSON objects. Refuses fields of a wrong wire type:
+ * protobuf-es decodes them by their declared type, and so would see other fields than were counted. Messages in an
+ * `Any` are counted if `types` has their type. Stops soon after `most`. Throws a WireError.
  */
 export function countValues(
   type: DescMessage,
@@ -26,7 +25,7 @@ export function countValues(
   most = Number.POSITIVE_INFINITY,
 ): number {
   const reader = new Reader(bytes);
-  /** The messages around the innermost one. */
+  /** The enclosing messages, outermost first. */
   const around: Open[] = [];
   let open: Open = { shape: shapeOf(type), end: bytes.length, isGroup: false, free: 0 };
   let values = 0;
@@ -76,28 +75,28 @@ export function countValues(
 type Open = {
   readonly shape: Shape;
   readonly end: number;
-  /** Ends where its end is written, and not at `end`. */
+  /** Whether it ends with an end-group tag, and not at `end`. */
   readonly isGroup: boolean;
-  /** Fields still to come that do not count. */
+  /** Number of further fields that do not count. */
   free: number;
 };
 
-/** What the fields of a message are, by their numbers. */
+/** The fields of a message type by their numbers. */
 type Shape = {
   readonly name: string;
   readonly fields: ReadonlyMap<number, Field>;
-  /** Fields that do not count, for the message itself has counted. */
+  /** Number of fields that do not count, because the message itself was counted. */
   readonly freeFields: number;
-  /** What the message counts besides itself: an entry has a name, be it the default. */
+  /** Values to count besides the message itself: a map entry has a key, even if it is the default. */
   readonly names: number;
   readonly isAny: boolean;
 };
 
 type Field = {
   readonly wire: number;
-  /** Whether several of it may come as one. */
+  /** Whether its values may be packed into one field. */
   readonly isPackable: boolean;
-  /** Read when it is needed, for types may hold themselves. */
+  /** Lazy, because types may be recursive. */
   readonly message: (() => Shape) | undefined;
 };
 
@@ -145,13 +144,13 @@ function messageField(type: DescMessage, wire: number): Field {
   return { wire, isPackable: false, message: () => shapeOf(type) };
 }
 
-/** Without a type it is an enum, which is a varint. */
+/** No type means an enum, which is a varint. */
 function scalarField(type: ScalarType | undefined, isList: boolean): Field {
   const wire = type === undefined ? 0 : (wireTypes[type] ?? 0);
   return { wire, isPackable: isList && wire !== lengthDelimited, message: undefined };
 }
 
-/** Of those that are no varint. */
+/** The wire types of scalars that are not varints. */
 const wireTypes: { readonly [type in ScalarType]?: number } = {
   [ScalarType.DOUBLE]: 1,
   [ScalarType.FIXED64]: 1,
@@ -178,10 +177,10 @@ function anyHolding(type: DescMessage | undefined): Shape {
 }
 
 const decoder = new TextDecoder();
-/** No type has a longer name. */
+/** Upper bound on the length of a type's URL. */
 const maxUrlBytes = 1_000;
 
-/** The type that an `Any` names, which may stand behind what it holds. */
+/** The type of an `Any`, whose URL may come after the value. */
 function typeInAny(bytes: Uint8Array, start: number, end: number, types: Registry): DescMessage | undefined {
   const reader = new Reader(bytes);
   reader.at = start;
@@ -208,7 +207,7 @@ class Reader {
     this.#bytes = bytes;
   }
 
-  /** Its lower 32 bits: no tag and no length has more. */
+  /** Returns the lower 32 bits; tags and lengths have no more. */
   varint(): number {
     let value = 0;
     for (let shift = 0; shift < 70; shift += 7) {
@@ -228,7 +227,7 @@ class Reader {
     if (this.at > this.#bytes.length) throw new WireError("it is cut off");
   }
 
-  /** Passes over packed values, and counts them. */
+  /** Skips packed values, and returns their number. */
   count(wire: number, end: number): number {
     let values = 0;
     for (; this.at < end; values += 1) this.skip(wire);

@@ -1,6 +1,6 @@
 /**
- * Protobuf's wire format, written and read by hand for the two messages that every job goes through (record.ts): ten times as
- * fast as protobuf-es' `BinaryWriter`, twice as fast as its `BinaryReader`. A record ends with its checksum, a fixed32 field.
+ * Writes and reads protobuf's wire format by hand, for the two messages of every job (record.ts): ten times as fast as
+ * protobuf-es' `BinaryWriter`, twice as fast as its `BinaryReader`. A record ends with its checksum, a fixed32 field.
  * (https://protobuf.dev/programming-guides/encoding/)
  */
 import { crc32 } from "node:zlib";
@@ -12,22 +12,22 @@ const lengthDelimited = 2;
 const fixed32 = 5;
 
 const checksumTag = (15 << 3) | fixed32;
-/** Of a record that was cut, so that it is not taken for a whole one. */
+/** Tag of the checksum of a cut record, so that it cannot be mistaken for a whole one. */
 const cutTag = (14 << 3) | fixed32;
-/** The checksum's tag and its four bytes. */
+/** Size of the checksum with its tag. */
 export const checksumBytes = 5;
 
-/** The checksum that a record ends with: who binds other bytes to the record need not read all of it. */
+/** The checksum at the end of a record. */
 export function checksumOf(record: Uint8Array): number {
   return new DataView(record.buffer, record.byteOffset + record.length - 4).getUint32(0, true);
 }
 
-/** Whether a record has the bytes that were written, all of them. */
+/** Whether a record is complete and matches its checksum. */
 export function isSound(record: Uint8Array): boolean {
   return isSealed(record, checksumTag);
 }
 
-/** The same of a record or of what `cutBefore` left of it. */
+/** The same for a record, or the result of `cutBefore`. */
 export function isSoundHead(head: Uint8Array): boolean {
   return isSealed(head, checksumTag) || isSealed(head, cutTag);
 }
@@ -37,7 +37,7 @@ function isSealed(record: Uint8Array, tag: number): boolean {
   return end >= 0 && record[end] === tag && crc32(record.subarray(0, end)) === checksumOf(record);
 }
 
-/** The fields of a record before this one, with a checksum of their own. Its message has no field 14. */
+/** The fields of a record before this one, with a checksum of their own. The record must not have a field 14. */
 export function cutBefore(record: Uint8Array, field: number): Uint8Array<ArrayBuffer> {
   const reader = new WireReader(record);
   let end = 0;
@@ -52,32 +52,32 @@ export function cutBefore(record: Uint8Array, field: number): Uint8Array<ArrayBu
   return cut;
 }
 
-/** A record that was cut, with what was cut off. */
+/** Joins a cut record with the rest of it. */
 export function joinCut(cut: Uint8Array, rest: Uint8Array): Uint8Array<ArrayBuffer> {
   return Buffer.concat([cut.subarray(0, -checksumBytes), rest]);
 }
 
-/** What `cutBefore` left out. */
+/** The part of a record that `cutBefore` removes. */
 export function restOf(record: Uint8Array, cut: Uint8Array): Uint8Array {
   return record.subarray(cut.length - checksumBytes);
 }
 
-/** Records are written behind each other into buffers of this size, and are views of them. */
+/** Size of the buffers into which records are written one after the other; records are views of them. */
 const slabBytes = 64 * 1024;
 
-/** Writes one record after the other; field numbers are 1 to 14. */
+/** Writes one record at a time; field numbers are 1 to 14. */
 export class WireWriter {
   #slab = Buffer.allocUnsafeSlow(slabBytes);
   #view = viewOf(this.#slab);
   #start = 0;
   #at = 0;
 
-  /** Forgets what was begun and not ended. */
+  /** Starts a record; drops an unfinished one. */
   begin(): void {
     this.#at = this.#start;
   }
 
-  /** What was written since the last record. */
+  /** Ends the record and returns it. */
   end(): Uint8Array<ArrayBuffer> {
     this.#reserve(checksumBytes);
     const sum = crc32(this.#slab.subarray(this.#start, this.#at));
@@ -89,7 +89,7 @@ export class WireWriter {
     return record;
   }
 
-  /** A whole number that is not negative. */
+  /** Writes a non-negative whole number. */
   uint(field: number, value: number): void {
     this.#reserve(11);
     this.#slab[this.#at++] = (field << 3) | varint;
@@ -126,7 +126,7 @@ export class WireWriter {
     this.#at += bytes.length;
   }
 
-  /** A UUID in its 36-character form, as 16 bytes. */
+  /** Writes a UUID, given in its 36-character form, as 16 bytes. */
   uuid(field: number, text: string): void {
     this.#reserve(18);
     this.#slab[this.#at++] = (field << 3) | lengthDelimited;
@@ -136,8 +136,8 @@ export class WireWriter {
   }
 
   /**
-   * Begins a message within the record, of less than 2 MiB: `endMessage` takes what this returns. Its length takes three
-   * bytes whatever it is, which protobuf allows.
+   * Starts a nested message of less than 2 MiB; returns the argument of `endMessage`. Its length always takes three
+   * bytes, which protobuf allows.
    */
   beginMessage(field: number): number {
     this.#reserve(4);
@@ -173,8 +173,8 @@ export class WireWriter {
 }
 
 /**
- * Reads the fields of a message in their order; what it gives out is a view. Trusts the bytes, but ends with them: of a record that is
- * cut off, it reads the fields before.
+ * Reads the fields of a message in their order. Bytes are returned as views. Trusts the bytes, but never reads beyond
+ * their end: from a truncated record, it reads the fields before the end.
  */
 export class WireReader {
   readonly #bytes: Buffer;
@@ -185,12 +185,12 @@ export class WireReader {
     this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
-  /** Where the next field begins. */
+  /** Offset of the next field. */
   get at(): number {
     return this.#at;
   }
 
-  /** The next field's number; 0: there is none. */
+  /** Returns the number of the next field; 0: there is none. */
   next(): number {
     if (this.#at >= this.#bytes.length) return 0;
     const tag = this.#varint();
@@ -229,18 +229,18 @@ export class WireReader {
     return this.#bytes.subarray(this.#at - length, this.#at);
   }
 
-  /** Bytes that are given out. */
+  /** Like `bytes`, as a plain Uint8Array. */
   view(): Uint8Array {
     const { buffer, byteOffset, length } = this.bytes();
     return new Uint8Array(buffer, byteOffset, length);
   }
 
   uuid(): string {
-    this.#at += 1 + idBytes; // its length comes first
+    this.#at += 1 + idBytes; // preceded by its length
     return readId(this.#bytes, this.#at - idBytes);
   }
 
-  /** Passes over a field, as over one that a later version wrote. */
+  /** Skips a field, for example one that a later version wrote. */
   skip(): void {
     if (this.#wire === varint) this.#varint();
     else if (this.#wire === fixed64) this.#at += 8;
@@ -253,7 +253,7 @@ export class WireReader {
     for (let weight = 1; ; weight *= 128) {
       const byte = this.#bytes[this.#at++] as number;
       value += (byte & 127) * weight;
-      if (!(byte > 127)) return value; // also where the bytes end
+      if (!(byte > 127)) return value; // also at the end of the bytes
     }
   }
 }
