@@ -1,22 +1,22 @@
 /**
- * Integrity, in three layers. What a client or a task gave (records and results) carries a CRC-32 of its own, made by
- * job/record.ts in the main thread, and is checked whenever it is read. The numbers around it, which the store itself
- * writes, have a checksum in their row: it is computed here and nowhere else, when a row is written (`createRowWriter`)
- * and when it is read (`checksum`), and binds the bytes of a row to its numbers, so that another job's are wrong bytes.
- * Rows on which every other row rests (names, channels, leases) are checked when the store is opened, and a wrong one
- * refuses the start; a wrong row of one job affects that job alone (damage.ts).
- * SQLite's own pages are checked at the start of small files (inspect.ts); transactions that the log lost, at its
- * end or behind a damaged frame, are found by their number (commit-counter.ts).
+ * Integrity has three layers. Data of clients and tasks (records and endings) ends with a CRC-32, which job/record.ts
+ * computes in the main thread, and which is verified whenever the data is read. The numbers around it, which the store
+ * itself writes, have a checksum in their row. It is only computed here, when a row is written (`createRowWriter`) and
+ * when it is read (`checksum`), and also binds the bytes of a row to its numbers, so that bytes of another job are
+ * detected. Rows that all others depend on (names, channels, leases) are verified when the store is opened, and a
+ * damaged one prevents the start; a damaged row of one job only affects that job (damage.ts). SQLite's own pages are
+ * verified when a small file is opened (inspect.ts). Transactions that the log has lost, at its end or behind a damaged
+ * frame, are detected by their number (commit-counter.ts).
  */
 import type { SQLInputValue } from "node:sqlite";
 import type { Sql } from "../thread/connection.ts";
 
 export type Cell = number | null;
 
-/** Stands for NULL: no column holds it. */
+/** Represents NULL; no column has this value. */
 const absent = -(2 ** 52);
 
-/** 32 bits over numbers in their order, never 0: a single bit that turns over in one of them always changes it. */
+/** A checksum of 32 bits over numbers in order, never 0. A single flipped bit in one of them always changes it. */
 export function checksum(numbers: readonly Cell[], length = numbers.length): number {
   let sum = length;
   for (let index = 0; index < length; index += 1) {
@@ -27,15 +27,15 @@ export function checksum(numbers: readonly Cell[], length = numbers.length): num
   return sum ^ (sum >>> 13) || 1;
 }
 
-/** Whether the numbers of a row from this place on, which end with their checksum, are those that were written. */
+/** Whether the numbers of a row, which start at index `from` and are followed by their checksum, match it. */
 export function areRight(row: readonly unknown[], from: number, columns: readonly string[]): boolean {
   const numbers = (from === 0 ? row : row.slice(from, from + columns.length)) as readonly Cell[];
   return checksum(numbers, columns.length) === ((row[from + columns.length] as number) | 0);
 }
 
 /**
- * What binds bytes, which have a checksum of their own, to the row that they are in: 21 bits of that checksum and of the id
- * beside it. They are the upper part of the row's checksum, so that its numbers are checked also where bytes are not read.
+ * Binds bytes, which have a checksum of their own, to their row: 21 bits of that checksum and of the id beside it. They
+ * are the upper part of the row's checksum, so that its numbers can be verified without reading the bytes.
  */
 export function bindingOf(bytes: Uint8Array, id: Uint8Array = noBytes): number {
   let word = wordAt(bytes, bytes.length - 4);
@@ -43,7 +43,7 @@ export function bindingOf(bytes: Uint8Array, id: Uint8Array = noBytes): number {
   return (word ^ (word >>> 21)) & 0x1f_ffff;
 }
 
-/** Whether these bytes, and the id, are those that were written into the row with this checksum. */
+/** Whether these bytes and the id belong to the row with this checksum. */
 export function isBound(stored: unknown, bytes: Uint8Array, id?: Uint8Array): boolean {
   const sum = stored as number;
   return bindingOf(bytes, id) === (sum - (sum | 0)) / 2 ** 32;
@@ -60,23 +60,23 @@ export function checksumWith(numbers: readonly Cell[], binding: number): number 
   return checksum(numbers) + binding * 2 ** 32;
 }
 
-/** Stored in place of the checksum of numbers that were wrong already when they were read. */
+/** Stored as the checksum of numbers that were already damaged when they were read. */
 export const wrongChecksum = 0;
 
 export type RowWriter = {
   /**
-   * Puts a row on the list: the numbers of its columns in their order, their checksum, then what has one of its own. Numbers
-   * that were wrong already when they were read (not `isRight`) stay so.
+   * Adds a row: the numbers of its columns in order, and the other columns, which have checksums of their own. Numbers
+   * that were already damaged when they were read (not `isRight`) stay marked as damaged.
    */
   add(numbers: readonly Cell[], others?: readonly SQLInputValue[], binding?: number, isRight?: boolean): void;
-  /** Writes what was added. Throws, and has written nothing of the last statement, where a row breaks a constraint. */
+  /** Writes the added rows. Throws if a row violates a constraint; then no row of its statement is written. */
   flush(): void;
 };
 
-/** Rows in one statement: half as dear as one by one. */
+/** Rows per statement: costs half as much as single rows. */
 export const rowsPerStatement = 16;
 
-/** `into`: `INSERT INTO table`, whose columns are its numbers, `checksum` and the others, in this order. */
+/** `into`: `INSERT INTO table`. The table's columns are the numbers, `checksum` and the others, in this order. */
 export function createRowWriter(
   sql: Sql,
   into: string,

@@ -1,7 +1,7 @@
 /**
- * How many transactions a store has had, in a file `<path>.commits` beside it that is written after each of them. A
- * write-ahead log whose last transactions are gone looks as if they had never been: this file knows better. It is synced
- * only when it is opened. A killed process leaves it as it was, and after a power cut an older number only proves less.
+ * The number of a store's transactions, in a file `<path>.commits` beside it that is written after each of them. It
+ * detects a write-ahead log that has lost its last transactions, which would otherwise look intact. It is only synced
+ * when it is opened: it survives a killed process, and after a power cut an older number only detects less.
  */
 import { closeSync, constants, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { crc32 } from "node:zlib";
@@ -9,7 +9,7 @@ import { messageOf } from "../../../errors.ts";
 import { orRefuse } from "../thread/start-errors.ts";
 
 export type CommitCounter = {
-  /** This many transactions are durable. */
+  /** Writes the number of durable transactions. */
   write(commits: number): void;
   sync(): void;
   close(): void;
@@ -18,16 +18,16 @@ export type CommitCounter = {
 export const counterPathOf = (path: string) => `${path}.commits`;
 
 /**
- * How many transactions the store at this path has had at least; undefined when there is no such file, or it does not match
- * its checksum. Throws a StartError when it cannot be read.
+ * The least number of transactions that the store at this path must have; undefined: there is no such file, or it does
+ * not match its checksum. Throws a StartError if it cannot be read.
  */
 export function readCommitCount(path: string): number | undefined {
   return parse(readText(path));
 }
 
 /**
- * Opens the counter of a store for writing, and makes it when it is not there. `onDamage` is called when it does not match its
- * checksum. Throws a StartError when it cannot be opened.
+ * Opens the counter of a store for writing; creates it if it is missing. Calls `onDamage` if it does not match its
+ * checksum. Throws a StartError if it cannot be opened.
  */
 export function openCommitCounter(path: string, onDamage: (sentence: string) => void): CommitCounter {
   const found = readText(path);
@@ -51,7 +51,7 @@ export function openCommitCounter(path: string, onDamage: (sentence: string) => 
   };
 }
 
-/** Always as long, so that it is written over in one piece. */
+/** The length is constant, so that one write replaces everything. */
 function textOf(commits: number): string {
   const digits = String(commits).padStart(16, "0");
   return `${digits} ${crc32(digits).toString(16).padStart(8, "0")}\n`;

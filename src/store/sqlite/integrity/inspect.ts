@@ -11,14 +11,14 @@ import { applicationId, newestVersion, oldestVersion } from "../thread/migrate.t
 import { orRefuse } from "../thread/start-errors.ts";
 
 const SQLITE_CANTOPEN = 14;
-/** Larger files are not checked page by page: it would make the start slow. */
+/** Pages of larger files are not verified, which would make the start slow. */
 const mostPagesBytes = 64 * 1024 * 1024;
-/** Nor are indexes of larger ones compared with their tables, which takes three times as long: 8 ms for each MiB. */
+/** Indexes of larger files are not compared with their tables, which takes three times as long: 8 ms per MiB. */
 export const mostIndexesBytes = 32 * 1024 * 1024;
 
 /**
- * Throws a StartError when a file cannot be used as a store, without changing a byte of it or of its write-ahead log.
- * A file that is missing or empty is usable: it becomes a new store. The caller holds the file's lock.
+ * Throws a StartError if a file cannot be used as a store, without changing it or its write-ahead log. A missing or
+ * empty file can be used: it becomes a new store. The caller holds the file's lock.
  */
 export function assertUsable(path: string): void {
   const fileBytes = sizeOf(path);
@@ -41,7 +41,7 @@ export function assertUsable(path: string): void {
   );
 }
 
-/** Without a log the file is read as if on read-only media: SQLite would make files beside it otherwise. */
+/** A file without a log is opened as immutable, because SQLite would create files beside it otherwise. */
 function openForReading(path: string, logBytes: number): DatabaseSync {
   const url = pathToFileURL(path);
   if (logBytes === 0) url.searchParams.set("immutable", "1");
@@ -52,7 +52,7 @@ function assertStore(db: DatabaseSync, path: string): void {
   const found = Number(pragma(db, "application_id"));
   const version = Number(pragma(db, "user_version"));
   const isEmpty = db.prepare("SELECT 1 FROM sqlite_schema LIMIT 1").get() === undefined;
-  if (found === 0 && version === 0 && isEmpty) return; // its creation was cut short
+  if (found === 0 && version === 0 && isEmpty) return; // its creation was interrupted
   if (found !== applicationId) {
     throw new StartError(
       `${path} is a SQLite file of another program (application_id ${found}), not a Millpond store: choose another path`,
@@ -75,7 +75,7 @@ function assertStore(db: DatabaseSync, path: string): void {
 function assertWhole(db: DatabaseSync, path: string, fileBytes: number, logBytes: number): void {
   const pages = Number(pragma(db, "page_count"));
   const pageBytes = Number(pragma(db, "page_size"));
-  // Pages that the file lacks may still be in the log, each with a header of 24 bytes.
+  // pages that are missing in the file may be in the log, each with a header of 24 bytes
   const pagesThere = Math.floor(fileBytes / pageBytes) + Math.floor(logBytes / (pageBytes + 24));
   if (pagesThere < pages) {
     throw damaged(path, `it should have ${pages * pageBytes} bytes and has ${fileBytes}`);
@@ -85,7 +85,10 @@ function assertWhole(db: DatabaseSync, path: string, fileBytes: number, logBytes
   if (verdict !== "ok") throw damaged(path, verdict.replaceAll("\n", " "));
 }
 
-/** What every job rests on: a wrong name, position or lease would deliver results to other clients or lose them silently. */
+/**
+ * Verifies rows that all jobs depend on: a damaged name, position or lease would deliver results to other clients, or
+ * lose them.
+ */
 function assertFoundations(sql: Sql, path: string): void {
   const name = findWrongName(sql);
   if (name !== undefined) throw damaged(path, `the name ${JSON.stringify(name)} does not match its checksum`);
@@ -95,7 +98,7 @@ function assertFoundations(sql: Sql, path: string): void {
   if (lease !== undefined) throw damaged(path, `the leases of row ${lease} do not match their checksum`);
 }
 
-/** What was synced, by the counter, is there. */
+/** Checks that all transactions that the counter has are in the store. */
 function assertNothingLost(path: string, commits: number, marked: number): void {
   if (commits >= marked) return;
   throw new StartError(
@@ -118,7 +121,7 @@ function damaged(path: string, finding: string): StartError {
   );
 }
 
-/** What belongs to the store that is there, and to no backup of it. */
+/** The files that belong to the damaged store, and not to its backup. */
 const companionsOf = (path: string) => `${path}-wal, -shm and .commits`;
 
 function sizeOf(path: string): number {

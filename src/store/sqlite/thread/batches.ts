@@ -3,8 +3,8 @@ import { createTake, joinBytes, type Take } from "./columns.ts";
 import type { Answers, Batch, Call, Calls, Command } from "./protocol.ts";
 
 /**
- * Batches on their way at once. With two, the store's thread finds the next one waiting when it has committed one, and
- * does not stand idle while the answer crosses.
+ * Bound on pending batches. With two, the store's thread has the next one when it has committed one, and is not idle
+ * while the answer is sent.
  */
 const maxInFlight = 2;
 
@@ -12,8 +12,8 @@ const noBytes = new Uint8Array();
 
 export type Batches = {
   /**
-   * Asks for a command, with payloads behind it, and resolves with its answer, decoded. Commands take effect in the order of
-   * these calls.
+   * Sends a command with its payloads, and resolves with the decoded answer. Commands take effect in the order of these
+   * calls.
    */
   call<K extends Call, T>(
     name: K,
@@ -21,11 +21,11 @@ export type Batches = {
     decode: (answer: Calls[K]["answer"], take: Take) => T,
     payloads?: readonly Uint8Array[],
   ): Promise<T>;
-  /** Takes the answers of the oldest batch in flight. */
+  /** The answers of the oldest pending batch have arrived. */
   answered(answers: Answers): void;
-  /** Rejects every call that was not answered, and every later one. */
+  /** Rejects every pending call, and every later one. */
   fail(error: Error): void;
-  /** Rejects every later call with this error, and resolves when those before were answered or rejected. */
+  /** Rejects every later call with this error; resolves once all earlier ones are answered or rejected. */
   end(error: Error): Promise<void>;
 };
 
@@ -37,8 +37,9 @@ type Waiting = {
 };
 
 /**
- * Gathers calls into batches. When nothing is in flight, what is asked for in one turn goes at the turn's end, so that
- * it shares a commit; otherwise what has piled up goes when an answer comes back. Nothing waits for a batch to fill.
+ * Collects calls into batches. If none is pending, the calls of one turn of the event loop are sent at its end, so that
+ * they share a commit; otherwise the collected calls are sent when an answer arrives. No call waits for a batch to
+ * fill.
  */
 export function createBatches(post: (batch: Batch) => void): Batches {
   let gathered: Waiting[] = [];
@@ -79,7 +80,7 @@ export function createBatches(post: (batch: Batch) => void): Batches {
         try {
           signal.fire(decode(answers[index] as never, createTake(bytes[index] ?? noBytes)));
         } catch (error) {
-          signal.fail(error); // the others have bytes of their own
+          signal.fail(error); // other calls are not affected: each has bytes of its own
         }
       });
       fireIfIdle();

@@ -14,7 +14,7 @@ import {
   type SubmissionColumns,
 } from "./protocol.ts";
 
-/** The port's methods as commands in batches; everything but `close`. Runs in the server's thread. */
+/** The port's methods, except `close`, as commands in batches. Runs in the main thread. */
 export function createCalls({ call }: Batches): Omit<StoreCalls, "close"> {
   const same = <T>(answer: T) => answer;
   const plain = plainCalls.map((name) => [name, (request: never) => call(name, request, same)]);
@@ -92,7 +92,7 @@ function toSubmitted(answer: ReturnType<Calls["submit"]["answer"]["get"]>, take:
 
 function toLeases(columns: LeaseColumns, take: Take): Lease[] {
   const leases: Lease[] = [];
-  // not Array.from: its iterator costs as much garbage as a lease
+  // no Array.from, whose iterator causes as much garbage as a lease
   for (let index = 0; index < columns.seq.length; index += 1) {
     const lease = decodeLease(take(columns.recordBytes[index]!), {
       seq: columns.seq[index]!,

@@ -1,10 +1,10 @@
 /**
- * How rows cross between threads: columns by name, as arrays, and their payloads end to end in one buffer, which is handed
- * over and not copied. Cloning an object with a small buffer for each job would cost more than storing the job.
+ * How rows are sent between threads: columns by name, as arrays, and their payloads concatenated in one buffer, which
+ * is transferred and not copied. Cloning an object with a small buffer per job would cost more than storing the job.
  */
 import { idBytes, readId, writeId } from "../../../job/id.ts";
 
-/** A column of numbers; NaN stands for null. */
+/** A column of numbers; NaN means null. */
 export type NumberColumn = Float64Array<ArrayBuffer>;
 export type NumberColumns<Name extends string> = Readonly<Record<Name, NumberColumn>>;
 
@@ -14,7 +14,7 @@ export function toNumberColumn<Row>(rows: readonly Row[], numberOf: (row: Row) =
   return column;
 }
 
-/** Columns with the names that the rows have for them. */
+/** Columns with the names of the rows' properties. */
 export function toNumberColumns<Name extends string>(
   rows: readonly Readonly<Record<Name, number | null>>[],
   names: readonly Name[],
@@ -27,7 +27,7 @@ export function orNull(cell: number): number | null {
   return Number.isNaN(cell) ? null : cell;
 }
 
-/** A column of texts of which few are different: each once, and for each row which it has. */
+/** A column of texts with few distinct values: each text once, and the index of each row's text. */
 export type TextColumn = { readonly texts: string[]; readonly places: Uint32Array<ArrayBuffer> };
 
 export function toTextColumn<Row>(rows: readonly Row[], textOf: (row: Row) => string): TextColumn {
@@ -47,7 +47,7 @@ export function toTextColumn<Row>(rows: readonly Row[], textOf: (row: Row) => st
   return { texts: [...known.keys()], places };
 }
 
-/** The next `size` bytes, as a view: payloads are taken in the order in which they were put. */
+/** Returns the next `size` bytes as a view. Payloads are taken in the order in which they were added. */
 export type Take = (size: number) => Uint8Array;
 
 export function createTake(bytes: Uint8Array): Take {
@@ -56,7 +56,7 @@ export function createTake(bytes: Uint8Array): Take {
   return (size) => all.subarray(offset, (offset += size));
 }
 
-/** Payloads in one buffer of their own. */
+/** Concatenates payloads into a new buffer. */
 export function joinBytes(payloads: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   let size = 0;
   for (const { length } of payloads) size += length;
@@ -71,12 +71,12 @@ export function joinBytes(payloads: readonly Uint8Array[]): Uint8Array<ArrayBuff
 
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** The 16 bytes of a UUID in its 36-character form, in lower case; null: it is none, and names no job. */
+/** The 16 bytes of a UUID in its lower-case 36-character form; null: it is no UUID, and so no job's id. */
 export function bytesOfId(id: string): Uint8Array<ArrayBuffer> | null {
   return uuid.test(id) ? bytesOfIds([id]) : null;
 }
 
-/** Those of many, end to end. */
+/** The bytes of many UUIDs, concatenated. */
 export function bytesOfIds(ids: readonly string[]): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(ids.length * idBytes);
   for (let index = 0; index < ids.length; index += 1) writeId(ids[index]!, bytes, index * idBytes);

@@ -20,24 +20,24 @@ const writing: ReadonlySet<Call> = new Set([
   ...(["submit", "lease", "settle", "cancel", "redrive", "remove", "ack", "prune", "override"] as const),
 ]);
 
-/** Runs commands against a migrated database. */
+/** Runs commands on a migrated database. */
 export type Executor = {
   /**
-   * Runs batches in order, in one transaction when any of them writes, and returns when it is durable. Throws when
-   * anything fails; the transaction is rolled back then, and the executor must not be used again.
+   * Runs batches in order, in one transaction if any of them writes, and returns once it is durable. Throws if anything
+   * fails; the transaction is rolled back, and the executor must not be used again.
    */
   execute(batches: readonly Batch[]): Answers[];
   /**
-   * Writes down the latest time, also that of calls that wrote nothing, in a transaction of its own. Comes first, since its
-   * sync makes durable what a killed process had only written and the next one answers from; and last.
+   * Writes the latest time, also that of calls that wrote nothing, in a transaction of its own. Call it first, because
+   * its sync makes durable what a killed process has written without a sync; and last.
    */
   record(): void;
 };
 
 export type ExecutorEvents = {
-  /** Called with the number of transactions there were after each that is durable. */
+  /** Called after each durable transaction, with their total number. */
   readonly onCommit: (commits: number) => void;
-  /** Called, once for each, with what on the disk is not what was written. */
+  /** Called once with each damage of the files. */
   readonly onDamage: (sentence: string) => void;
 };
 
@@ -77,7 +77,7 @@ export function createExecutor(db: DatabaseSync, { onCommit, onDamage }: Executo
     return { answers, bytes: outputs };
   }
 
-  /** A transaction that changed nothing is not counted, and costs no sync; with `isForced` it is, and the time is written. */
+  /** A transaction that changes nothing is not counted, and costs no sync; `isForced` counts it and writes the time. */
   function transact<T>(work: () => T, isForced = false): T {
     begin.run();
     try {

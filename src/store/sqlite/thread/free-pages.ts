@@ -1,6 +1,6 @@
 /**
- * The pages of the file that hold nothing: what pruning left, until new jobs use it or the disk has it back. They can be
- * given back where the file was made with `auto_vacuum=INCREMENTAL`; elsewhere they are only used again.
+ * The free pages of the file, left by pruning, until new jobs use them or they are returned to the disk. They can be
+ * returned if the file was created with `auto_vacuum=INCREMENTAL`; otherwise they are only reused.
  * https://sqlite.org/pragma.html#pragma_incremental_vacuum
  */
 import { statSync } from "node:fs";
@@ -9,22 +9,22 @@ import { messageOf } from "../../../errors.ts";
 import type { StoreSize } from "../../store.ts";
 import { pragma } from "./connection.ts";
 
-/** Pages that one step gives back: one to two milliseconds of work, its commit included, which half as many need too. */
+/** Pages per step: one to two milliseconds of work with its commit; half as many pages would take as long. */
 const stepPages = 256;
-/** Pages that stay for jobs to come: giving back what is needed again at once would cost them the file's growth. */
+/** Pages that are kept for new jobs, because growing the file again would slow them down. */
 const leastKept = 1_024;
 const keptShare = 1 / 16;
 const INCREMENTAL = 2;
 const SQLITE_CORRUPT = 11;
 
 export type FreePages = {
-  /** Whether more pages are free than are kept for jobs to come, and can be given back. */
+  /** Whether more pages are free than are kept for new jobs, and can be returned. */
   isWorthwhile(): boolean;
-  /** Gives some of them back, in a transaction of its own; the file shrinks with the next checkpoint. */
+  /** Returns some of them, in a transaction of its own; the file shrinks at the next checkpoint. */
   giveBack(): void;
 };
 
-/** `onDamage` is called, once, when the list of free pages is wrong. Nothing more is given back then. */
+/** `onDamage` is called once if the list of free pages is damaged; then no more pages are returned. */
 export function createFreePages(db: DatabaseSync, onDamage: (sentence: string) => void): FreePages {
   let canGiveBack = pragma(db, "auto_vacuum") === INCREMENTAL;
   const pages = (name: string) => Number(pragma(db, name));
@@ -33,7 +33,7 @@ export function createFreePages(db: DatabaseSync, onDamage: (sentence: string) =
       canGiveBack && pages("freelist_count") >= Math.max(leastKept, pages("page_count") * keptShare) + stepPages,
     giveBack() {
       try {
-        db.exec(`PRAGMA incremental_vacuum(${stepPages})`); // prepared it would give back a single page
+        db.exec(`PRAGMA incremental_vacuum(${stepPages})`); // a prepared statement would return a single page
       } catch (error) {
         if ((error as { errcode?: number }).errcode !== SQLITE_CORRUPT) throw error;
         canGiveBack = false;
@@ -43,7 +43,7 @@ export function createFreePages(db: DatabaseSync, onDamage: (sentence: string) =
   };
 }
 
-/** Reads how much of the disk the store takes. */
+/** Reads the store's size on disk. */
 export function createSize(db: DatabaseSync): () => StoreSize {
   const path = db.location();
   const pageBytes = Number(pragma(db, "page_size"));

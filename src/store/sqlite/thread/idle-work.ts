@@ -1,18 +1,20 @@
-/** Gives free pages back to the disk in moments in which the store is not called. */
+/** Returns free pages to the disk while the store is idle. */
 import type { Clock } from "../../../clock.ts";
 import { createLoop, type Loop } from "../../../lifecycle.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { FreePages } from "./free-pages.ts";
 
-/** A store that had no call for this long is idle. */
+/** A store without a call for this long is idle. */
 const idleMs = 20;
 /** How often free pages are counted. */
 const pollMs = 1_000;
-/** The pause after a step, by its duration: so steps take one hundredth of the time, and no percentile up to p99 has them. */
+/**
+ * The pause after a step, as a multiple of its duration: steps take one hundredth of the time, so p99 is not affected.
+ */
 const pauseFactor = 100;
 
 export type IdleWork = Loop & {
-  /** Calls have come: what is to be done waits. */
+  /** A call has arrived: idle work waits. */
   called(): void;
 };
 
@@ -20,13 +22,13 @@ export type IdleWorkParts = {
   readonly freePages: Pick<FreePages, "isWorthwhile" | "giveBack">;
   readonly checkpoint: Checkpoint;
   readonly clock: Clock;
-  /** The store has failed. */
+  /** Called when the store has failed. */
   readonly onError: (error: unknown) => void;
 };
 
 export function createIdleWork({ freePages, checkpoint, clock, onError }: IdleWorkParts): IdleWork {
   let hasCalls = false;
-  /** The file is longer than its pages need, until a checkpoint has cut it. */
+  /** Whether the file is longer than needed, until a checkpoint cuts it. */
   let isTooLong = false;
 
   function step(): number {

@@ -5,7 +5,7 @@ import { messageOf } from "../../../errors.ts";
 import { orRefuse } from "./start-errors.ts";
 
 export type FileLock = {
-  /** Where the links of the path lead to: what belongs to the store lies beside that. */
+  /** The path with symbolic links resolved: the store's other files lie beside it. */
   readonly path: string;
   release(): void;
 };
@@ -13,16 +13,16 @@ export type FileLock = {
 const SQLITE_BUSY = 5;
 
 /**
- * Holds a store file for this process alone, until `release` or the end of the process, however it ends: the lock is
- * the operating system's, on a file `.lock` beside it which stays empty. Makes the folder when it is missing. Throws a
- * StartError when the file is held already, also by this process.
+ * Locks a store file for this process, until `release` or the end of the process, however it ends: it is a lock of the
+ * operating system on an empty file `.lock` beside it. Creates the folder if it is missing. Throws a StartError if the
+ * file is locked already, also by this process.
  */
 export function lockFile(given: string): FileLock {
   const lock = () => {
     mkdirSync(dirname(given), { recursive: true });
     const path = realPathOf(given);
     const db = new DatabaseSync(`${path}.lock`, { timeout: 0 });
-    db.exec("BEGIN EXCLUSIVE"); // SQLite knows how to lock a file on every system; nothing is ever written
+    db.exec("BEGIN EXCLUSIVE"); // SQLite can lock a file on every system; nothing is written
     return { path, release: () => db.close() };
   };
   return orRefuse(lock, (error) =>
@@ -32,7 +32,7 @@ export function lockFile(given: string): FileLock {
   );
 }
 
-/** Also when nothing is there yet. SQLite follows links, so two paths that lead to one file must share all that is beside it. */
+/** Also works if the file is missing. SQLite follows links, so two paths of one file must share the files beside it. */
 function realPathOf(path: string): string {
   try {
     return realpathSync(path);
@@ -42,7 +42,7 @@ function realPathOf(path: string): string {
   }
 }
 
-/** Undefined: it is no link. */
+/** Undefined: it is not a link. */
 function targetOf(path: string): string | undefined {
   try {
     return readlinkSync(path);

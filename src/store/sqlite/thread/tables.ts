@@ -12,7 +12,7 @@ import type { Sql } from "./connection.ts";
 
 export type Tables = ReturnType<typeof createTables>;
 
-/** What the statements about jobs share. */
+/** The parts that the statements share. */
 export function createTables(sql: Sql, onDamage: (sentence: string) => void) {
   const names = createNames(sql);
   const channels = createChannels(sql);

@@ -1,4 +1,4 @@
-/** Entry of the store's thread: the one writer of the file. */
+/** Entry point of the store's thread, the only writer of the file. */
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { systemClock } from "../../../clock.ts";
 import { messageOf, StartError } from "../../../errors.ts";
@@ -22,8 +22,8 @@ const onDamage = (damaged: string) => send({ damaged });
 const { monotonicMs } = systemClock;
 
 /**
- * What is open, by how it is closed, the last first. The witness is not among it: it is closed when all has gone well, and
- * otherwise by the end of the thread.
+ * Closes what is open, in reverse order. Not the witness, which is closed after a successful stop, and otherwise by the
+ * end of the thread.
  */
 const closers: (() => void)[] = [];
 const close = () => {
@@ -66,7 +66,7 @@ function serve({ db, witness, counter }: ReturnType<typeof open>): void {
     port.close();
   }
 
-  /** What the disk has now is not known. The other side hears why, and the witness stays open to the thread's end. */
+  /** Reports a failure, after which the state of the disk is unknown. The witness stays open until the thread ends. */
   function fail(error: unknown): void {
     send({ failed: messageOf(error) });
     end();
@@ -82,13 +82,13 @@ function serve({ db, witness, counter }: ReturnType<typeof open>): void {
     for (const answers of [{ ...first, ...commit }, ...others]) send(answers, buffersOf(answers));
   }
 
-  /** What has arrived by now shares one commit. */
+  /** Everything that has arrived shares one commit. */
   function answer(messages: readonly ToThread[]): void {
     execute(messages.filter((message) => message !== "close"));
     checkpoint.whenLong();
     if (!messages.includes("close")) return;
     executor.record();
-    if (checkpoint.now()) witness.close(); // with something left SQLite would try by itself, and not report a failure
+    if (checkpoint.now()) witness.close(); // otherwise SQLite would move the rest by itself, without reporting a failure
     end();
   }
 
@@ -116,7 +116,7 @@ try {
   serve(open());
   send("ready");
 } catch (error) {
-  close(); // before the witness, which the thread's end closes
+  close(); // before the witness, which is closed by the end of the thread
   if (isDiskFull(error))
     send({ refused: `cannot open the store ${given}: its disk is full: make room, and start again` });
   else if (error instanceof StartError) send({ refused: error.message });
