@@ -4,8 +4,8 @@ import type { Sql } from "../thread/connection.ts";
 import { DEAD } from "../thread/protocol.ts";
 
 /**
- * What a channel's first result that was not swept is, which decides how long it may stay. `UNKNOWN`: the pruner has to
- * examine it. DEAD jobs whose result is acknowledged are swept past at once.
+ * The kind of a channel's head: its first result that the pruner has not passed, whose kind decides how long it may
+ * stay. `UNKNOWN`: the pruner must examine it. DEAD jobs whose result is acknowledged are passed at once.
  */
 export const UNKNOWN = 0;
 export const ACKED = 1;
@@ -20,20 +20,20 @@ export type Channel = {
   readonly id: number;
   /** name.id */
   readonly client: number;
-  /** Null: the client's place for discarded results. They count as acknowledged at once. */
+  /** Null: the client's channel of discarded results, which count as acknowledged at once. */
   readonly name: string | null;
   last: number;
   acked: number;
-  /** Before it only acknowledged DEAD jobs are left. Null: so it is to the end. */
+  /** Only acknowledged DEAD jobs are before it. Null: there are no other results. */
   head: Head | null;
 };
 
 export type Channels = ReturnType<typeof createChannels>;
 
-/** Channels kept in memory between transactions; beyond it all are read again. */
+/** Bound on channels in memory between transactions; beyond it, all are read again. */
 const cached = 10_000;
 
-/** The channels' positions, in memory while a transaction runs and written once at its end. */
+/** The channels' positions: changed in memory, and written at the end of each transaction. */
 export function createChannels(sql: Sql) {
   const byName = sql<Row>`SELECT ${columns} FROM channel WHERE client = ? AND name = ?`;
   const byNumber = sql<Row>`SELECT ${columns} FROM channel WHERE id = ?`;
@@ -89,17 +89,17 @@ export function createChannels(sql: Sql) {
   }
 
   return {
-    /** The channel, or undefined when it never had a job. With an empty name: the place of discarded results. */
+    /** The channel; undefined: it never had a job. An empty name: the channel of discarded results. */
     find,
-    /** The channel, made when it is new. */
+    /** The channel, created if it is new. */
     of,
-    /** Undefined of a channel that only damage can have named. */
+    /** Undefined: there is no such channel, because the id is damaged. */
     byId,
-    /** The channel, where it is one of this client's: damage can have named another, or none. */
+    /** The channel, if it is one of this client's; a damaged id may be that of another, or of none. */
     known,
-    /** The same, and otherwise the client's place of discarded results. */
+    /** The same, or otherwise the client's channel of discarded results. */
     ofJob: (id: number, client: number): Channel => known(id, client) ?? of(client, ""),
-    /** The position for the result of a job that becomes final. */
+    /** Returns the position for the result of a job that becomes final. */
     append: (channel: Channel, state: number, at: number): number => {
       const cursor = ++channel.last;
       touched.add(channel);
@@ -117,7 +117,7 @@ export function createChannels(sql: Sql) {
       if (head === null || head.cursor > cursor || head.kind === ACKED) return;
       setHead(channel, head.kind === UNACKED ? { ...head, kind: ACKED } : { ...head, kind: UNKNOWN });
     },
-    /** The result in this position has another job behind it now, or none, or is gone. */
+    /** The result at this position was detached from its job, or removed. */
     invalidateHead: (channel: Channel, cursor: number): void => {
       if (channel.head?.cursor === cursor) setHead(channel, { ...channel.head, kind: UNKNOWN });
     },
@@ -156,7 +156,7 @@ function checksumOf([id, client, name, ...positions]: Row): number {
   return checksum([id, client, crc32(name), ...positions]);
 }
 
-/** A channel of which anything is not what was written: its positions decide what is delivered and removed. */
+/** The id of a damaged channel, whose positions decide what is delivered and removed; undefined: there is none. */
 export function findWrongChannel(sql: Sql): number | undefined {
   for (const row of sql<[...Row, checksum: number]>`SELECT ${columns}, checksum FROM channel`.iterate()) {
     if (checksumOf(row.slice(0, -1) as Row) !== row.at(-1)) return row[0];

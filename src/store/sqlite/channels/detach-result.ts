@@ -8,7 +8,7 @@ import type { Tables } from "../thread/tables.ts";
 
 export type DetachResult = ReturnType<typeof createDetachResult>;
 
-/** What becomes of results whose job goes its own way: by removal, or back into the queue. */
+/** Detaches results from jobs that are removed or redriven. */
 export function createDetachResult(sql: Sql, tables: Tables) {
   const { bytesOf, channels, counters, history, ownersOf, resultCache } = tables;
   const find = sql<[ending: Bytes, id: Bytes, task: number]>`
@@ -18,7 +18,7 @@ export function createDetachResult(sql: Sql, tables: Tables) {
   const eraseEnded = sql`DELETE FROM ended WHERE seq = ?`;
   const eraseJob = sql`DELETE FROM job WHERE seq = ?`;
 
-  /** Whose it is and how it was counted, also where its row is not what was written. Undefined: damage made the row. */
+  /** The owners of a result and how it was counted, even if its row is damaged. Undefined: its job does not exist. */
   function originOf(row: EndedNumbers) {
     const [seq, client, pool, , , state] = row;
     if (areRight(row, 0, endedColumns)) return { client, pool, state, bytes: row[14] };
@@ -28,11 +28,11 @@ export function createDetachResult(sql: Sql, tables: Tables) {
     return { ...ownersOf(seq), state: counted, bytes: bytesOf(seq) + ending.length };
   }
 
-  /** Gives a result a number that is no job's. */
+  /** Keeps a result without its job, under a negative number. */
   function keepResult(row: EndedNumbers): void {
     const [seq] = row;
     const found = find.get(seq);
-    if (!found) return void eraseEnded.run(seq); // damage took its job
+    if (!found) return void eraseEnded.run(seq); // its job is missing because of damage
     const [ending, id, task] = found;
     const number = Math.min(lowest.get()![0], 0) - 1;
     const numbers = [number, ...row.slice(1, -1)] as Cell[];
@@ -43,7 +43,7 @@ export function createDetachResult(sql: Sql, tables: Tables) {
   function detach(row: EndedNumbers, keepsUnread = true): void {
     const [seq, , , channelId, cursor] = row;
     const origin = originOf(row);
-    const channel = origin && channels.known(channelId, origin.client); // else only its damaged row knew where it is
+    const channel = origin && channels.known(channelId, origin.client); // if damaged, only the row had its position
     if (keepsUnread && channel && cursor > channel.acked) keepResult(row);
     else eraseEnded.run(seq);
     if (channel) channels.invalidateHead(channel, cursor);
@@ -54,16 +54,16 @@ export function createDetachResult(sql: Sql, tables: Tables) {
     const [seq, , , , , state, , fence] = row;
     detach(row, keepsUnread);
     eraseJob.run(seq);
-    // a first attempt that succeeded left none
+    // a job that succeeded at its first attempt has none
     if (fence > 1 || state !== SUCCEEDED) history.erase(seq);
   }
 
   return {
-    /** Takes a final job away from its result, which stays in the channel until it is acknowledged. */
+    /** Detaches a final job from its result, which stays in the channel until it is acknowledged. */
     detach,
     /** The same, and removes the job. */
     removeJob,
-    /** Removes the first result of a channel, with its job if that is there. */
+    /** Removes the first result of a channel, and its job if there is one. */
     removeResult: (row: EndedNumbers): void => {
       const [seq, , , channel] = row;
       resultCache.forget(channel);

@@ -8,15 +8,15 @@ import type { DetachResult } from "./detach-result.ts";
 
 /** Rows read at a time. */
 const walkRows = 64;
-/** Rows that one call reads; the next call goes on where it stopped. */
+/** Bound on the rows per call; the next call continues where it stopped. */
 const mostRows = 10_000;
 
-/** Whether what is first in its channel may go: its kind, see channels.ts, and when it was made. */
+/** Whether the first result of a channel may be removed, by its kind (see channels.ts) and age. */
 type MayGo = (kind: number, finishedAt: number) => boolean;
 
 /**
- * Removes what retention allows: first what is too old, from the start of each channel whose first result is, and
- * dead letters that were swept past; then, while too much is kept, the oldest.
+ * Removes what retention allows: first what is too old, from the start of each channel, and DEAD jobs that were passed;
+ * then the oldest jobs while too many are kept.
  */
 export function createPrune(sql: Sql, tables: Tables, detachResult: DetachResult) {
   const { channels, counters, keys } = tables;
@@ -32,12 +32,12 @@ export function createPrune(sql: Sql, tables: Tables, detachResult: DetachResult
     ${dead} AND finished_at < ? AND cursor <= (SELECT acked FROM channel WHERE channel.id = ended.channel) ${first}`;
   const oldestDead = sql<EndedNumbers>`${dead} ${first}`;
 
-  /** Rows that this call has read. */
+  /** Number of rows that this call has read. */
   let examined = 0;
 
   /**
-   * Walks a channel from its head and removes what may go, until something must stay; gives how much went. What was removed
-   * or passed over is never walked over again.
+   * Reads a channel from its head and removes what may be removed, until a result must stay; returns the number of
+   * removed ones. Results that were removed or passed are not read again.
    */
   function sweep(channel: Channel, mayGo: MayGo): number {
     let removed = 0;
@@ -67,7 +67,7 @@ export function createPrune(sql: Sql, tables: Tables, detachResult: DetachResult
     }
   }
 
-  /** What is too old in the channels; gives how much went. */
+  /** Removes what is too old from the channels; returns the number of removed results. */
   function removeOld(request: PruneRequest): number {
     const before = new Map([
       [UNKNOWN, Infinity],
@@ -89,7 +89,7 @@ export function createPrune(sql: Sql, tables: Tables, detachResult: DetachResult
     return request.limit - left;
   }
 
-  /** The oldest DEAD jobs of those that a pool is asked for, as long as they may go. */
+  /** Removes the oldest DEAD jobs that `find` returns for a pool, while `mayGo`. */
   function removeDead(find: (pool: number) => EndedNumbers | undefined, limit: number, mayGo = () => true): number {
     for (let removed = 0; ; removed += 1) {
       const row = removed < limit && mayGo() ? oldestOf(find) : undefined;
@@ -98,7 +98,7 @@ export function createPrune(sql: Sql, tables: Tables, detachResult: DetachResult
     }
   }
 
-  /** Over the bound on finished jobs, the channel goes first whose first result is the oldest. */
+  /** Over the bound on finished jobs, removes from the channel with the oldest first result. */
   function removeFinished({ maxFinished }: PruneRequest, limit: number): number {
     let left = limit;
     while (left > 0 && examined < mostRows && isOver(counters.finished(), maxFinished)) {
@@ -107,7 +107,7 @@ export function createPrune(sql: Sql, tables: Tables, detachResult: DetachResult
       const chosen = place ?? blocked;
       if (!chosen) break;
       const channel = channels.byId(chosen[1])!;
-      // Nothing behind it may go as long as it waits to be read. A dead letter loses its place only, not its life.
+      // nothing behind it may be removed while it is unread; a DEAD job only loses its place in the channel
       if (!place && channel.head!.kind === UNACKED_DEAD) {
         channels.acknowledge(channel, channel.head!.cursor);
         sweep(channel, () => false);
@@ -125,7 +125,7 @@ export function createPrune(sql: Sql, tables: Tables, detachResult: DetachResult
     return limit - left;
   }
 
-  /** The oldest of what each pool has. */
+  /** The oldest row over all pools. */
   function oldestOf(find: (pool: number) => EndedNumbers | undefined): EndedNumbers | undefined {
     const rows = counters.poolsWithDead().flatMap((pool) => {
       const row = find(pool);
@@ -134,7 +134,7 @@ export function createPrune(sql: Sql, tables: Tables, detachResult: DetachResult
     return rows.sort((a, b) => a[12] - b[12] || a[0] - b[0])[0];
   }
 
-  /** The channels whose first result is of one of these kinds, those with the oldest two, oldest first. */
+  /** The two channels with the oldest first results of each of these kinds, oldest first. */
   function placesOf(...kinds: readonly number[]): Place[] {
     return kinds.flatMap((kind) => heading.all(kind)).sort(inOrder);
   }
@@ -145,7 +145,7 @@ export function createPrune(sql: Sql, tables: Tables, detachResult: DetachResult
       counters.observe(now);
       const forgotten = keys.prune(now, limit);
       examined = 0;
-      channels.flush(); // what other calls of this transaction changed has to be in the index
+      channels.flush(); // changes by other calls of this transaction must be in the index
       const isOverDead = () => isOver(counters.dead(), maxDead);
       let removed = removeOld(request);
       removed += removeDead((pool) => oldDead.get(pool, deadBefore), limit - removed);
@@ -157,7 +157,7 @@ export function createPrune(sql: Sql, tables: Tables, detachResult: DetachResult
   } satisfies Partial<Verbs>;
 }
 
-/** When the first result of a channel was made, and the channel's id. */
+/** When the first result of a channel was created, and the channel's id. */
 type Place = [at: number, id: number];
 const last: Place = [Infinity, Infinity];
 

@@ -1,14 +1,14 @@
 /**
- * The endings that were written last in each channel and not read yet, kept in memory. Most results are read right after they
- * were written, and finding and checking their rows again would cost the store more than a tenth of its time. What is not
- * here, or is asked for again, is read from its row.
+ * The latest unread endings of each channel, in memory. Most results are read right after they were written, and
+ * reading and verifying their rows would cost the store more than a tenth of its time. Endings that are not here, or
+ * are read again, are read from their rows.
  */
 import type { Channel } from "./channels.ts";
 
-/** One channel's endings, end to end; their positions are consecutive. */
+/** One channel's endings, concatenated; their positions are consecutive. */
 type Cached = {
   buffer: Uint8Array<ArrayBuffer>;
-  /** Where the first ending begins, and where the next one will. */
+  /** Offsets of the first ending, and of the next one to add. */
   start: number;
   end: number;
   /** Position of the first ending. */
@@ -17,9 +17,9 @@ type Cached = {
 };
 
 export type CacheBounds = {
-  /** Of one channel, in bytes. */
+  /** Bound per channel, in bytes. */
   readonly perChannel: number;
-  /** Of all channels, in bytes. */
+  /** Bound on all channels, in bytes. */
   readonly total: number;
 };
 
@@ -37,7 +37,7 @@ export function createResultCache({ perChannel, total }: CacheBounds = defaultBo
     byChannel.delete(channel);
   }
 
-  /** With room for this many more bytes; undefined beyond the bounds. */
+  /** The channel's entry, with room for this many more bytes; undefined: beyond the bounds. */
   function roomFor(id: number, bytes: number): Cached | undefined {
     const known = byChannel.get(id);
     if (known && known.end + bytes <= known.buffer.length) return known;
@@ -55,9 +55,9 @@ export function createResultCache({ perChannel, total }: CacheBounds = defaultBo
   }
 
   return {
-    /** The ending in the channel's last position. */
+    /** Adds the ending at the channel's last position. */
     add({ id, last, name }: Channel, ending: Uint8Array): void {
-      if (name === null) return; // nobody reads what is discarded
+      if (name === null) return; // discarded results are never read
       const cached = roomFor(id, ending.length);
       if (!cached) return forget(id);
       if (cached.sizes.length === 0) cached.first = last;
@@ -67,8 +67,8 @@ export function createResultCache({ perChannel, total }: CacheBounds = defaultBo
     },
 
     /**
-     * The endings behind a position, end to end: at most `limit`, and `maxBytes` unless the first alone is larger. They
-     * are given once. Undefined: the next one is not here, or there is none.
+     * Removes and returns the endings after a position, concatenated: at most `limit`, and at most `maxBytes` unless
+     * the first alone is larger. Undefined: the next one is not here, or there is none.
      */
     take({ id }: Channel, after: number, limit: number, maxBytes: number) {
       const cached = byChannel.get(id);

@@ -12,7 +12,7 @@ import type { Tables } from "../thread/tables.ts";
 type Row = [...EndedNumbers, ending: Bytes, id: Bytes | null, task: number | null];
 const checksumAt = endedColumns.length;
 
-/** Reads a channel's results and acknowledges them. */
+/** Reads and acknowledges the results of channels. */
 export function createResults(sql: Sql, { channels, damage, names, resultCache }: Tables) {
   const after = sql<Row>`
     SELECT ${endedNumbers}, ending, id, task FROM ended INDEXED BY ended_position
@@ -20,7 +20,9 @@ export function createResults(sql: Sql, { channels, damage, names, resultCache }
   const ofJob = sql<[id: Bytes, task: number, submittedAt: number, channel: number]>`
     SELECT id, task, submitted_at, channel FROM job WHERE seq = ?`;
 
-  /** What to deliver for a row: its ending, or what stands for one that is damaged or another job's. Undefined: nothing. */
+  /**
+   * The ending to deliver for a row; if it is damaged or another job's, a substitute. Undefined: none can be delivered.
+   */
   function deliverable(row: Row): Uint8Array | undefined {
     const [ending, formerId, formerTask] = row.slice(checksumAt + 1) as [Bytes, Bytes | null, number | null];
     const isWhole = isSound(ending);
@@ -35,7 +37,7 @@ export function createResults(sql: Sql, { channels, damage, names, resultCache }
     return substituteEnding(job, { attempts, crashes, redrives, finishedAt }, damage.found("output", job.id));
   }
 
-  /** Row by row: one that is not delivered may be as long as an output may be. */
+  /** Reads row by row, because a row beyond `maxBytes` may have the size of the largest output. */
   function readRows(channel: number, from: number, limit: number, maxBytes: number) {
     const found = { cursors: [] as number[], endings: [] as Uint8Array[], sizes: [] as number[] };
     let total = 0;
@@ -51,7 +53,7 @@ export function createResults(sql: Sql, { channels, damage, names, resultCache }
     return found;
   }
 
-  /** A channel with a name: other results are not read. */
+  /** The channel; an empty name has none, because discarded results are not read. */
   function channelOf(client: string, name: string) {
     const owner = names.find(client);
     return owner === undefined || name === "" ? undefined : channels.find(owner, name);

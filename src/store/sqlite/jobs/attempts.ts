@@ -1,4 +1,7 @@
-/** What attempts leave behind: progress of a job that waits again, and a result of one that has ended; each failure in a history. */
+/**
+ * The rows that attempts leave: progress of a job that waits again, the result of a final one, and a history of
+ * failures.
+ */
 import { maxHistory } from "../../../job/job.ts";
 import type { Channel, Channels } from "../channels/channels.ts";
 import type { ResultCache } from "../channels/result-cache.ts";
@@ -7,7 +10,7 @@ import type { Sql } from "../thread/connection.ts";
 import type { Counters } from "./counters.ts";
 import { type Bytes, type Cells, endedColumns, progressColumns, type StoredState } from "./job-rows.ts";
 
-/** What a job's last row is made of. `bytes`: kept of it without its result. */
+/** The values of a final job's row. `bytes`: size of the job without its result. */
 export type EndedJob = Pick<StoredState, "seq" | "client" | "pool" | "channel" | "state" | "attempts" | "fence"> &
   Pick<StoredState, "crashes" | "redrives" | "runAt" | "startedAt"> & {
     readonly finishedAt: number;
@@ -19,9 +22,9 @@ export function createProgress(sql: Sql) {
   const rows = createRowWriter(sql, "INSERT OR REPLACE INTO progress", progressColumns);
   const erase = sql`DELETE FROM progress WHERE seq = ?`;
   return {
-    /** Written by `flush`. `isRight`: see `RunningJob`. */
+    /** Adds a row, which `flush` writes. `isRight`: see `RunningJob`. */
     write: (numbers: Cells<typeof progressColumns>, isRight: boolean): void => rows.add(numbers, [], 0, isRight),
-    /** For a job that has ended. */
+    /** Removes the progress of a job that has ended. */
     remove: (seq: number): void => void erase.run(seq),
     flush: rows.flush,
   };
@@ -30,7 +33,7 @@ export function createProgress(sql: Sql) {
 export function createEndedJobs(sql: Sql, channels: Channels, resultCache: ResultCache, counters: Counters) {
   const rows = createRowWriter(sql, "INSERT INTO ended", endedColumns, ["ending"]);
   return {
-    /** Makes a job final, with a result in its channel; written by `flush`. Counts it in its new state. */
+    /** Makes a job final, with a result in its channel, which `flush` writes. Counts it in its new state. */
     add: (job: EndedJob, ending: Uint8Array): Channel => {
       const { seq, client, pool, state, attempts, fence, crashes, redrives, runAt, startedAt, finishedAt } = job;
       const channel = channels.ofJob(job.channel, client);
@@ -49,9 +52,9 @@ export function createEndedJobs(sql: Sql, channels: Channels, resultCache: Resul
 
 export type History = ReturnType<typeof createHistory>;
 
-/** The attempts that did not succeed: nothing is written for a job that succeeds at once. */
+/** The attempts that did not succeed; a job that succeeds at its first attempt has none. */
 export function createHistory(sql: Sql) {
-  // A fence that damage made smaller is given again.
+  // REPLACE, because damage may lower a fence, which is then used again
   const insert = sql`INSERT OR REPLACE INTO past_attempt (seq, fence, ending) VALUES (?, ?, ?)`;
   const trim = sql<[bytes: number]>`
     DELETE FROM past_attempt WHERE seq = ?1 AND fence <=
@@ -62,7 +65,7 @@ export function createHistory(sql: Sql) {
   const sum = sql<[number]>`SELECT coalesce(sum(octet_length(ending)), 0) FROM past_attempt WHERE seq = ?`;
   const erase = sql`DELETE FROM past_attempt WHERE seq = ?`;
   return {
-    /** Adds an attempt, and forgets the oldest beyond `maxHistory`; gives how many bytes came and went. */
+    /** Adds an attempt, and removes the oldest beyond `maxHistory`; returns the change in bytes. */
     add: (seq: number, fence: number, ending: Uint8Array): number => {
       insert.run(seq, fence, ending);
       let bytes = ending.length;

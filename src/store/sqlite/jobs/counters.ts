@@ -6,10 +6,10 @@ import type { Names } from "./names.ts";
 export type Counters = ReturnType<typeof createCounters>;
 
 /**
- * How many jobs each pool holds in each state, the bytes kept of final ones, the newest `seq`, the latest time and the number
- * of transactions: in memory, and written once at the end of each transaction that wrote anything, so that neither asking
- * nor starting counts any rows. Calls that write nothing come every second: their time alone makes a transaction once in
- * `latestKeptMs`.
+ * The number of jobs of each pool in each state, the bytes of final ones, the newest `seq`, the latest time and the
+ * number of transactions. They are kept in memory, and written at the end of each transaction that wrote anything, so
+ * that neither queries nor the start count rows. Calls that write nothing come every second: their time is only written
+ * once per `latestKeptMs`.
  */
 export function createCounters(sql: Sql, names: Names) {
   type Counted = [queued: number, running: number, succeeded: number, dead: number, cancelled: number];
@@ -34,7 +34,7 @@ export function createCounters(sql: Sql, names: Names) {
   };
 
   return {
-    /** Changes how many jobs of a pool are in a state (its number in `states`), and how many bytes are kept of final ones. */
+    /** Changes the number of a pool's jobs in a state (an index of `states`), and the bytes of final ones. */
     add: (pool: number, state: number, jobs: number, bytes = 0): void => {
       if (jobs === 0) return;
       let counts = pools.get(pool);
@@ -56,22 +56,22 @@ export function createCounters(sql: Sql, names: Names) {
     }),
     queuedOf: () => [...pools].map(([pool, jobs]) => ({ pool, queued: jobs[QUEUED] })),
     poolsWithDead: () => [...pools].filter(([, jobs]) => jobs[DEAD] > 0).map(([pool]) => pool),
-    /** What is kept of SUCCEEDED and CANCELLED jobs. */
+    /** Number and bytes of SUCCEEDED and CANCELLED jobs. */
     finished: (): Room => ({ jobs: sum(SUCCEEDED, CANCELLED), bytes: finishedBytes }),
     dead: (): Room => ({ jobs: sum(DEAD), bytes: deadBytes }),
-    /** The number for the next new job. */
+    /** The `seq` of the next new job. */
     nextSeq: () => lastSeq + 1,
-    /** A job has this number now: it is never given again, also after the job is gone. */
+    /** A job has this `seq` now, which is never reused, even after the job is removed. */
     takeSeq: (seq: number): void => {
       lastSeq = seq;
     },
-    /** The latest time that was passed in, also by a former process. */
+    /** The latest time of any call, also of previous processes. */
     latest: () => latestAt,
-    /** A call came at this time. */
+    /** Records the time of a call. */
     observe: (at: number): void => {
       latestAt = Math.max(latestAt, at);
     },
-    /** Ends a transaction; gives its number, or undefined where it wrote nothing and the time need not be written yet. */
+    /** Ends a transaction; returns its number. Undefined: it wrote nothing, and the time need not be written yet. */
     commit: (hasWritten: boolean): number | undefined => {
       for (const pool of changed) write.run(pool, ...pools.get(pool)!);
       changed.clear();

@@ -18,13 +18,13 @@ import {
   withProgressAndEnd,
 } from "./job-rows.ts";
 
-/** Describes jobs. What is damaged is left out, and the job has a failure that names it. */
+/** Reads whole jobs. Damaged parts are omitted, and the job has a failure that names them. */
 export function createDescribe(sql: Sql, tables: Tables) {
   const { channels, history, leases, names, sound, soundEnding } = tables;
   const ofClient = "WHERE job.id = ? AND job.client = ?";
   const whole = sql`
     SELECT ${storedColumns}, job.rest, ended.ending FROM job ${withProgressAndEnd} ${ofClient}`;
-  // neither the input of a long record nor an output is read
+  // reads neither the input of a long record nor an output
   const shown = sql`
     SELECT ${storedColumns}, NULL, CASE WHEN ended.state <> ${SUCCEEDED} THEN ended.ending END
     FROM job ${withProgressAndEnd} WHERE job.seq = ?`;
@@ -40,7 +40,7 @@ export function createDescribe(sql: Sql, tables: Tables) {
     return { seq, state, isCancelling, attempts, crashes, runAt, expiresAt, startedAt, finishedAt, redrives, cursor };
   }
 
-  /** `isHead`: the input of a long record is left out, and of the history all but the newest line of what is not final. */
+  /** `isHead`: omits the input of a long record, and the history except the newest entry of a job that is not final. */
   function describe(row: readonly unknown[], isHead: boolean, output: Uint8Array[]): StoredAnswer {
     const job = leases.stateOf(row);
     const id = textOfId(row[idAt] as Bytes);
@@ -63,13 +63,13 @@ export function createDescribe(sql: Sql, tables: Tables) {
   }
 
   return {
-    /** As lists show it. */
+    /** A job as lists show it. */
     describeShown: (seq: number, output: Uint8Array[]): StoredAnswer => describe(shown.get(seq)!, true, output),
     get: ({ client, id }, _, output) => {
       const row = find(whole, client, id);
       return row ? describe(row, false, output) : null;
     },
-    /** Reads states only, not what a job carries. */
+    /** Only reads columns, not records. */
     states: (asked) =>
       asked.map(({ client, id }) => {
         const row = find(standing, client, id);

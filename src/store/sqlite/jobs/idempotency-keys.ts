@@ -12,7 +12,7 @@ function checksumOfRow([client, key, id, submittedAt, content]: Row): number {
   return checksum([client, crc32(key), crc32(id), submittedAt, checksumOf(content)]);
 }
 
-/** The idempotency keys: each remembers what its job was, since it may outlive the job. */
+/** The idempotency keys. Each remembers the content of its job, because it may outlive the job. */
 export function createIdempotencyKeys(sql: Sql, damage: Damage) {
   const select = sql<[id: Bytes, submittedAt: number, content: Bytes, checksum: number]>`
     SELECT id, submitted_at, content, checksum FROM idempotency WHERE client = ? AND key = ?`;
@@ -24,8 +24,8 @@ export function createIdempotencyKeys(sql: Sql, damage: Damage) {
 
   return {
     /**
-     * The job that this key belongs to, and what it remembers of it; undefined when the key is free. A damaged row frees its
-     * key: a job that may run twice is better than one that is taken for another and never runs.
+     * The job of this key, and what the key remembers of it; undefined: the key is free. A damaged row frees its key: a
+     * job that may run twice is better than one that is mistaken for another and never runs.
      */
     find: (client: number, key: string, now: number) => {
       const row = select.get(client, key);
@@ -37,7 +37,7 @@ export function createIdempotencyKeys(sql: Sql, damage: Damage) {
       }
       return now < submittedAt + idempotencyMs ? { id, content } : undefined;
     },
-    /** Gives the key to a job that was just stored. */
+    /** Assigns the key to a new job. */
     take: (...row: Row): void => void insert.run(...row, checksumOfRow(row)),
     /** Deletes expired keys, at most `limit`, and returns their number. */
     prune: (now: number, limit: number): number => Number(erase.run(now - idempotencyMs, limit).changes),

@@ -19,7 +19,7 @@ import {
 } from "./job-rows.ts";
 import { placeOf } from "./ready-queue.ts";
 
-/** What clients do to their jobs, one by one: cancel, redrive, remove. */
+/** Commands of clients for single jobs: cancel, redrive, remove. */
 export function createJobCommands(sql: Sql, tables: Tables, detachResult: DetachResult) {
   const { channels, counters, ended, history, leases, names, progress, readyQueue, recordOf, sound } = tables;
   const byId = sql`
@@ -42,7 +42,7 @@ export function createJobCommands(sql: Sql, tables: Tables, detachResult: Detach
     return { kind: "cancelling", pool: names.text(job.pool), seq: job.seq };
   }
 
-  /** Makes a job final that waits, although no attempt of it ended. */
+  /** Makes a waiting job final. */
   function endQueued(job: StoredState, decision: Extract<CancelDecision, { kind: "cancelled" }>): Cancelled {
     const { seq, runAt, redrives, submittedAt, attempts, isRight } = job;
     const stored = recordOf(seq);
@@ -65,7 +65,7 @@ export function createJobCommands(sql: Sql, tables: Tables, detachResult: Detach
     const job = find(client, id);
     if (!job) return { kind: "not_found" };
     const { seq, pool, fence, isRight } = job;
-    // where its numbers are damaged its result knows, if it has one
+    // if the columns are damaged, the result has the state, if there is one
     const result = isRight || job.cursor === null ? undefined : ending.get(seq)![0];
     const state = result && isSound(result) ? readEnding(result).state : states[job.state]!;
     if (state !== "DEAD") return { kind: "not_dead", state };
@@ -104,7 +104,7 @@ export function createJobCommands(sql: Sql, tables: Tables, detachResult: Detach
       counters.observe(now);
       return jobs.map(({ id, runAt }) => {
         const answer = redriveOne(client, id, runAt);
-        progress.flush(); // an id may come twice
+        progress.flush(); // an id may be repeated
         return answer;
       });
     },

@@ -10,26 +10,27 @@ import { type RunningJob, toRunning } from "./leases.ts";
 import { createQueueRepair } from "./queue-repair.ts";
 import { type DueRow, type FreshJob, placeColumns, placeIn, restAt } from "./ready-queue.ts";
 
-/** Jobs that a call takes, each with its record; `nextDueAt` is Infinity when no other is known. */
+/** The jobs that a call leases, and their records. */
 type Taken = {
   readonly jobs: RunningJob[];
   readonly records: Uint8Array[];
-  /** Of the records. */
+  /** Size of the records. */
   bytes: number;
-  /** Those that were found in the queue. */
+  /** Jobs that were found in the queue's table. */
   readonly seqs: Set<number>;
+  /** Infinity: no other job is known. */
   nextDueAt: number;
 };
 
-/** Rows of the queue that are in memory at once before their bytes are counted. */
+/** Rows of the queue per query: their records are in memory before their bytes are counted. */
 const rowsPerQuery = 128;
 
-/** Gives jobs to those who run them. */
+/** Leases jobs, and manages their leases. */
 export function createLease(sql: Sql, tables: Tables) {
   const { counters, history, leases, names, readyQueue, recordOf, sound, waiting } = tables;
   const repair = createQueueRepair(sql, tables);
 
-  /** Takes jobs out of the queue, until their bytes are enough. */
+  /** Takes jobs out of the queue, up to `maxBytes`. */
   function takeRows(rows: readonly DueRow[], request: LeaseRequest, taken: Taken): void {
     const { maxBytes = Infinity } = request;
     for (const row of rows) {
@@ -85,7 +86,7 @@ export function createLease(sql: Sql, tables: Tables) {
     }
   }
 
-  /** Jobs on their way to those who asked. */
+  /** Encodes leased jobs, and adds their records to the output. */
   function encodeLeases(
     jobs: readonly RunningJob[],
     stored: readonly Uint8Array[],
@@ -155,7 +156,7 @@ export function createLease(sql: Sql, tables: Tables) {
   } satisfies Partial<Verbs>;
 }
 
-/** The holder of a lease that is given now. */
+/** The holder of a new lease. */
 function heldSince({ owner, now, leaseMs }: LeaseRequest) {
   return { owner, isOwnerGone: false, startedAt: now, until: now + leaseMs, isCancelling: false };
 }

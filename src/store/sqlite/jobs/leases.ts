@@ -1,13 +1,13 @@
 /**
- * Leases and fences. A lease is the right to run one attempt of a job. Each raises the job's fence by one, and a settlement
- * that names an older fence is refused: so an attempt that comes back after its lease had ended changes nothing.
+ * Leases and fences. A lease is the right to run one attempt of a job. Each lease raises the job's fence by one, and a
+ * settlement with an older fence is refused: so an attempt that is settled after its lease has ended changes nothing.
  *
- * Jobs that are leased by one call share one row of table lease, which is written once, before any of them starts, and
- * deleted when the last of them has been settled; a settlement does not rewrite it. What runs is in memory: when a store is
- * opened, the rows say which jobs were leased, and of these those run that have neither ended since nor gone back into the
- * queue (then their progress has the lease's fence or a later one; where damage took it, a place in the queue decides).
- * When a lease ends and when its attempt began is in memory only: the file belongs to one process, and what a former
- * process left running counts as ended, since no process holds it any more.
+ * Jobs leased by one call share one row of table lease. It is written once, before any of them starts, and deleted when
+ * the last of them is settled; a settlement does not rewrite it. Running jobs are kept in memory. When a store is
+ * opened, the rows have the jobs that were leased; those run that have neither ended nor returned to the queue since
+ * (then their progress has the lease's fence or a later one; if that row is damaged, a place in the queue decides). The
+ * ends of leases and the starts of attempts are only in memory: the file belongs to one process, so the leases of
+ * previous processes have ended.
  */
 import { crc32 } from "node:zlib";
 import { areRight } from "../integrity/checked-rows.ts";
@@ -26,17 +26,17 @@ import {
 } from "./job-rows.ts";
 import type { StoredJobs } from "./stored-jobs.ts";
 
-/** What has to be known of a RUNNING job to settle it, and what is known of its lease. */
+/** A RUNNING job, with what its settlement needs, and its lease. */
 export type RunningJob = Owners &
   Pick<StoredState, "seq" | "fence" | "crashes" | "redrives" | "runAt" | "priority" | "expiresAt"> & {
     readonly attempt: number;
-    /** Start of the newest attempt before this one that counts. */
+    /** Start of the newest earlier attempt that counts. */
     readonly lastStartedAt: number | null;
-    /** What is kept of it: its record and its history, in bytes. */
+    /** Size of its record and its history. */
     readonly bytes: number;
-    /** Whether its numbers were those that were written when it was leased. */
+    /** Whether its numbers matched their checksum when it was leased. */
     readonly isRight: boolean;
-    /** When the attempt began; null when a former process began it. */
+    /** When the attempt started; null: a previous process started it. */
     readonly startedAt: number | null;
     readonly owner: string;
     isOwnerGone: boolean;
@@ -47,7 +47,9 @@ export type RunningJob = Owners &
 
 type Batch = { readonly id: number; readonly owner: string; unsettled: Set<number> };
 
-/** As a row has it: of a first lease `seq` is enough. What else there is to know of the attempt is in the job's progress. */
+/**
+ * The form in a row: for a first lease, `seq` is enough. Everything else about the attempt is in the job's progress.
+ */
 type LeasedJob = number | [seq: number, fence: number, isCancelling: 0 | 1];
 
 export function createLeases(sql: Sql, { bytesOf, waiting }: StoredJobs) {
@@ -72,8 +74,8 @@ export function createLeases(sql: Sql, { bytesOf, waiting }: StoredJobs) {
         if (!row) continue;
         const job = waiting(row);
         const isKnown = row[progressAt] === null || areRight(row.slice(progressAt), 0, progressColumns);
-        if (isKnown ? job.fence >= fence : waits.get(seq)) continue; // it went back into the queue
-        batches.get(seq)?.unsettled.delete(seq); // it was leased again, and its older lease still has jobs
+        if (isKnown ? job.fence >= fence : waits.get(seq)) continue; // it has returned to the queue
+        batches.get(seq)?.unsettled.delete(seq); // it was leased again, and its older row still has other jobs
         batches.set(seq, batch);
         batch.unsettled.add(seq);
         const isRight = job.isRight && job.fence === fence - 1;
@@ -88,16 +90,16 @@ export function createLeases(sql: Sql, { bytesOf, waiting }: StoredJobs) {
 
   load();
   return {
-    /** The jobs that run: as many as run at once, so never many. */
+    /** The running jobs; never many, because few run at once. */
     running: running as ReadonlyMap<number, RunningJob>,
-    /** The job in a row of `storedColumns` or `standingColumns`; of one that runs, what is known of its lease. */
+    /** The job of a row of `storedColumns` or `standingColumns`, with its lease if it runs. */
     stateOf(row: readonly unknown[]): StoredState {
       if (row[endedAt] === null) {
         const job = waiting(row);
         const lease = running.get(job.seq);
         return lease ? { ...job, ...lease, state: RUNNING, attempts: lease.attempt } : job;
       }
-      const job = waiting(row.with(progressAt, null)); // one whose fence was damaged may still have progress
+      const job = waiting(row.with(progressAt, null)); // a final job whose fence was damaged may still have progress
       const ended = row.slice(endedAt) as unknown as EndedNumbers;
       const [, , , , cursor, state, attempts, fence, crashes, redrives, runAt, startedAt, finishedAt] = ended;
       return {
@@ -106,7 +108,7 @@ export function createLeases(sql: Sql, { bytesOf, waiting }: StoredJobs) {
         isRight: job.isRight && areRight(ended, 0, endedColumns),
       };
     },
-    /** Writes down that these jobs are leased. */
+    /** Writes a row for these leased jobs. */
     take: (owner: string, jobs: readonly RunningJob[]): void => {
       if (jobs.length === 0) return;
       const text = textOf(jobs);
@@ -118,7 +120,7 @@ export function createLeases(sql: Sql, { bytesOf, waiting }: StoredJobs) {
         batch.unsettled.add(job.seq);
       }
     },
-    /** A job runs no longer. */
+    /** A job does not run any more. */
     end: (seq: number): void => {
       const batch = batches.get(seq)!;
       running.delete(seq);
@@ -126,7 +128,7 @@ export function createLeases(sql: Sql, { bytesOf, waiting }: StoredJobs) {
       batch.unsettled.delete(seq);
       if (batch.unsettled.size === 0) changed.add(batch);
     },
-    /** A running job is to stop; durable with the transaction. */
+    /** Marks a running job as cancelled; durable with the transaction. */
     cancel: (seq: number): void => {
       const job = running.get(seq)!;
       if (job.isCancelling) return;
@@ -146,7 +148,7 @@ export function createLeases(sql: Sql, { bytesOf, waiting }: StoredJobs) {
   };
 }
 
-/** What the next attempt of a job has of it. */
+/** The fields of a job that its next attempt takes over. */
 export function toRunning(job: StoredState, fence: number, bytes: number) {
   const { seq, client, channel, pool, priority, crashes, redrives, runAt, expiresAt, isRight } = job;
   return {
@@ -164,7 +166,7 @@ function textOf(jobs: readonly RunningJob[]): string {
 
 const checksumOf = (owner: string, jobs: string) => crc32(jobs, crc32(owner));
 
-/** The number of a row of leases that is not what was written; undefined: there is none. */
+/** The id of a damaged row; undefined: there is none. */
 export function findWrongLease(sql: Sql): number | undefined {
   const all = sql<[id: number, owner: string, jobs: string, checksum: number]>`
     SELECT id, owner, jobs, checksum FROM lease`;

@@ -3,10 +3,10 @@ import type { Sql } from "../thread/connection.ts";
 
 export type Names = ReturnType<typeof createNames>;
 
-/** Names kept in memory; beyond it all are read again. */
+/** Bound on names in memory; beyond it, all are read again. */
 const cached = 10_000;
 
-/** The numbers that rows have for clients, pools and tasks. Their texts are checked when the store is opened. */
+/** The ids of clients, pools and tasks in rows. The names are verified when the store is opened. */
 export function createNames(sql: Sql) {
   const byText = sql<[number]>`SELECT id FROM name WHERE text = ?`;
   const byNumber = sql<[string]>`SELECT text FROM name WHERE id = ?`;
@@ -32,11 +32,11 @@ export function createNames(sql: Sql) {
   }
 
   return {
-    /** Undefined when it never had one. */
+    /** The id of a name; undefined: it never had one. */
     find,
-    /** The number of a client, pool or task, given to it when it is new. */
+    /** The id of a name; a new name gets one. */
     of: (text: string): number => find(text) ?? keep(text, Number(insert.run(text, crc32(text)).lastInsertRowid)),
-    /** A text that no job can have, where only damage can have written the number. */
+    /** The name with this id; empty, which no job can have: the id is damaged. */
     text: (id: number): string => {
       const known = texts.get(id) ?? byNumber.get(id)?.[0];
       if (known !== undefined) keep(known, id);
@@ -45,7 +45,7 @@ export function createNames(sql: Sql) {
   };
 }
 
-/** A name whose text is not what was written; undefined: there is none. */
+/** A damaged name; undefined: there is none. */
 export function findWrongName(sql: Sql): string | undefined {
   const all = sql<[text: string, checksum: number]>`SELECT text, checksum FROM name`;
   for (const [text, checksum] of all.iterate()) if (crc32(text) !== checksum) return text;

@@ -7,13 +7,13 @@ import { DEAD, QUEUED, RUNNING, type StoredAnswer, type Verbs } from "../thread/
 import type { Tables } from "../thread/tables.ts";
 import { type Bytes, withProgress, withProgressAndEnd } from "./job-rows.ts";
 
-/** Bound on the rows that one call reads: several short calls find a rare kind of job among millions. */
+/** Bound on the rows per call: a rare kind of job among millions is found by several short calls. */
 const rowsPerScan = 10_000;
 
 const dead = 1 << DEAD;
 const any = (1 << states.length) - 1;
 
-/** `record` and `ending` only where the filter asks for something in them. */
+/** `record` and `ending` are only read if the filter needs them. */
 type Row = [
   seq: number,
   id: Bytes,
@@ -23,7 +23,7 @@ type Row = [
   ending: Bytes | null,
 ];
 
-/** What SQL can decide; jobs without an ending are QUEUED or RUNNING, which only the leases know. */
+/** The conditions that SQL can decide; jobs without an ending are QUEUED or RUNNING, which only the leases know. */
 const matching = `(:unended OR ended.state IS NOT NULL)
   AND (ended.state IS NULL OR (:states >> ended.state) & 1)
   AND (:task IS NULL OR job.task = :task)
@@ -33,7 +33,7 @@ const matching = `(:unended OR ended.state IS NOT NULL)
   AND (:submittedBefore IS NULL OR submitted_at < :submittedBefore)
   AND (:deadReason IS NULL OR dead_reason = :deadReason)`;
 
-/** Where jobs are found: DEAD ones by an index of their own, for they are few among many. */
+/** The indexes that are searched: DEAD jobs have one of their own, because they are few among many. */
 const sources = {
   all: {
     index: "job INDEXED BY job_of_client",
@@ -47,7 +47,7 @@ const sources = {
   },
 };
 
-/** A client's jobs page by page. */
+/** Reads a client's jobs page by page. */
 export function createPages(
   sql: Sql,
   tables: Tables,
@@ -71,7 +71,7 @@ export function createPages(
     };
   }
 
-  /** What SQL cannot decide. */
+  /** The conditions that SQL cannot decide. */
   function matches([seq, , ended, progressed, record, ending]: Row, wanted: number, filter: JobFilter): boolean {
     const lease = leases.running.get(seq);
     const state = ended ?? (lease ? RUNNING : QUEUED);
@@ -84,7 +84,7 @@ export function createPages(
     return newest !== undefined && read(() => decodeResult(newest, 0).failure?.reason) === filter.failureReason;
   }
 
-  /** The first rows from a place on that match. `nextSeq`: where to go on; null: there are no more. */
+  /** The first matching rows from this `seq` on. `nextSeq`: where the next page starts; null: there are no more. */
   function page(
     scans: typeof oldestFirst,
     request: { readonly client: string; readonly filter: JobFilter; readonly limit: number },
@@ -105,7 +105,7 @@ export function createPages(
     return { rows, nextSeq: end };
   }
 
-  /** Undefined when the filter names what never was: nothing matches. */
+  /** Undefined: the filter has a name that never existed, so nothing matches. */
   function parameters(clientName: string, filter: JobFilter, wanted: number) {
     const { submittedFrom, submittedBefore, deadReason, failureReason } = filter;
     const client = names.find(clientName);
@@ -145,7 +145,7 @@ export function createPages(
   } satisfies Partial<Verbs>;
 }
 
-/** Undefined where the bytes are damaged: they match nothing. */
+/** Undefined: the bytes are damaged, and match nothing. */
 function read<T>(decode: () => T): T | undefined {
   try {
     return decode();

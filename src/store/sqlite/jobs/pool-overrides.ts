@@ -4,7 +4,7 @@ import type { Damage } from "../integrity/damage.ts";
 import type { Sql } from "../thread/connection.ts";
 import type { Verbs } from "../thread/protocol.ts";
 
-/** What operators said of pools. A row that is not what was written counts as none: the configuration applies. */
+/** The overrides of pools. A damaged row is ignored, so that the configuration applies. */
 export function createPoolOverrides(sql: Sql, damage: Damage) {
   const rows = sql<[pool: string, overrides: string, checksum: number]>`
     SELECT pool, overrides, checksum FROM pool_override`;

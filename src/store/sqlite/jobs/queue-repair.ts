@@ -1,8 +1,8 @@
 /**
- * Repairs the queue. Its rows repeat those of the jobs, so a row that damage took, moved or made costs no job its turn:
- * a wrong row is removed, and then all jobs are walked, a page with each lease call, and those that wait get their places.
- * Files that are small enough are compared with the counters when they are opened; in larger ones a row that no lease call
- * meets stays lost.
+ * Repairs the queue. Its rows are copies of columns of the jobs, so no job is lost if damage removes, changes or adds a
+ * row: a damaged row is removed, and then all jobs are read, a page per lease call, and waiting ones get their rows
+ * again. Small files are compared with the counters when they are opened; in larger ones, a row that is missing without
+ * another damaged row is not found.
  */
 import { areRight } from "../integrity/checked-rows.ts";
 import { mostIndexesBytes } from "../integrity/inspect.ts";
@@ -12,7 +12,7 @@ import type { Tables } from "../thread/tables.ts";
 import { standingColumns, withProgressAndEnd } from "./job-rows.ts";
 import { type CheckedPlace, placeColumns, placeOf } from "./ready-queue.ts";
 
-/** Jobs that one call walks. */
+/** Jobs that are read per call. */
 export const jobsPerPage = 10_000;
 
 export function createQueueRepair(sql: Sql, { counters, damage, leases, names, readyQueue }: Tables) {
@@ -21,9 +21,9 @@ export function createQueueRepair(sql: Sql, { counters, damage, leases, names, r
     WHERE job.seq > ? ORDER BY job.seq LIMIT ${jobsPerPage}`;
   const places = sql<[...CheckedPlace, hasEnded: 0 | 1]>`
     SELECT ${placeColumns.join()}, checksum, EXISTS (SELECT 1 FROM ended WHERE ended.seq = waiting.seq) FROM waiting`;
-  /** Found at the start, removed by the first call. */
+  /** Damaged rows that were found at the start, removed by the first call. */
   let wrong: CheckedPlace[] = [];
-  /** Seq of the last job that was walked; undefined: there is nothing to repair. */
+  /** `seq` of the last job that was read; undefined: there is nothing to repair. */
   let walked: number | undefined;
 
   function compare(): void {
@@ -46,13 +46,13 @@ export function createQueueRepair(sql: Sql, { counters, damage, leases, names, r
   const [pageBytes] = sql<[number]>`PRAGMA page_size`.get()!;
   if (pages * pageBytes <= mostIndexesBytes) compare();
   return {
-    /** Removes a row that damage made. */
+    /** Removes a damaged row. */
     drop: (place: CheckedPlace): void => {
       readyQueue.remove(place);
       damage.inQueue(`the row of job number ${place[4]}`);
       walked = 0;
     },
-    /** Walks the next page, if it is due. */
+    /** Repairs the next page, if there is one. */
     walk: (): void => {
       if (walked === undefined) return;
       for (const place of wrong) readyQueue.remove(place);

@@ -4,7 +4,7 @@ import type { Tables } from "../thread/tables.ts";
 import { standingColumns, withProgressAndEnd } from "./job-rows.ts";
 import { placeOf } from "./ready-queue.ts";
 
-/** How long the queues are, for those who wait in them and those who watch them. */
+/** The lengths of the queues, and the position of a job. */
 export function createQueueStats(sql: Sql, { leases, names, readyQueue }: Tables) {
   const bySeq = sql`SELECT ${standingColumns} FROM job ${withProgressAndEnd} WHERE job.seq = ?`;
   const firstDead = sql<[number]>`

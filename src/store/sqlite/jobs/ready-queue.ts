@@ -4,7 +4,7 @@ import { createRowWriter } from "../integrity/checked-rows.ts";
 import type { Sql } from "../thread/connection.ts";
 import { endedAt, type StoredState, waitingColumns, withProgress } from "./job-rows.ts";
 
-/** A waiting job's row, which is its place in the queue. */
+/** The row of a waiting job, which is its place in the queue. */
 export type Place = readonly [
   ...[pool: number, isSuspect: number, priority: number, runAt: number, seq: number],
   expiresAt: number | null,
@@ -12,32 +12,33 @@ export type Place = readonly [
 export const placeColumns = ["pool", "is_suspect", "priority", "run_at", "seq", "expires_at"] as const;
 export type CheckedPlace = readonly [...Place, checksum: number];
 
-/** SQL: a job of the queue, null if there is none, the rest of its record, and its place with the checksum. */
+/** SQL: a job (null: it is missing), the rest of its record, and its place with the checksum. */
 const dueColumns = `${waitingColumns}, job.rest, ${[...placeColumns, "checksum"].map((name) => `waiting.${name}`).join()}`;
 export type DueRow = readonly unknown[];
 export const restAt = endedAt;
 export const placeIn = (row: DueRow) => row.slice(restAt + 1) as unknown as CheckedPlace;
 
-/** Above any of them, for a query that is bounded by none. */
+/** Above any value, for queries without a bound. */
 const max = Number.MAX_SAFE_INTEGER;
 
-/** A job that was submitted in this transaction, so that nothing of it has to be read. */
+/** A job that was submitted in this transaction, so that no row of it needs to be read. */
 export type FreshJob = Pick<StoredState, "seq" | "client" | "channel" | "pool" | "priority" | "runAt" | "expiresAt"> & {
   readonly record: Uint8Array;
 };
 
-/** `nextDueAt`: when the first of those that stay is due; Infinity when none stays. */
+/** `nextDueAt`: when the first of the remaining jobs is due; Infinity: there are none. */
 export type Fresh = { readonly jobs: readonly FreshJob[]; readonly nextDueAt: number };
 
 export type ReadyQueue = ReturnType<typeof createReadyQueue>;
 
 /**
- * The jobs that wait, ordered by pool, priority, time and number; suspects in a queue of their own. It is walked priority
- * by priority, and there are 201 at most: so however many wait, and for whatever time, an answer takes a few look-ups.
+ * The waiting jobs, ordered by pool, priority, time and `seq`; suspects have a queue of their own. It is searched
+ * priority by priority, of which there are at most 201, so that any answer takes a few look-ups, however many jobs
+ * wait.
  *
- * A job is written into the queue at the end of the transaction that submits it, or when its pool is asked for rows before.
- * Most jobs are leased within that transaction, and then they never get a row: `takeFresh` gives them out of memory as long
- * as nothing that was written before is due. A crash in between costs nothing, since job, lease and row commit together.
+ * The row of a job is written at the end of the transaction that submits it, or earlier if rows of its pool are read.
+ * Most jobs are leased within that transaction and never get a row: `takeFresh` returns them from memory while no job
+ * with a row is due. A crash in between loses nothing, because job, lease and row are committed together.
  */
 export function createReadyQueue(sql: Sql) {
   const rows = createRowWriter(sql, "INSERT OR REPLACE INTO waiting", placeColumns);
@@ -58,7 +59,7 @@ export function createReadyQueue(sql: Sql) {
   const dueBefore = sql<[number]>`
     SELECT count(*) FROM (
       SELECT 1 ${inQueue} AND priority = ? AND run_at <= ? AND (run_at, seq) < (?, ?) LIMIT ? + 0)`;
-  /** By pool. */
+  /** Places without a row yet, by pool. */
   const unwritten = new Map<number, { readonly place: Place; readonly fresh: FreshJob | undefined }[]>();
 
   function flush(pools: Iterable<number>): void {
@@ -95,7 +96,7 @@ export function createReadyQueue(sql: Sql) {
     return { jobs, nextDueAt };
   }
 
-  /** Those of the rows that are written, the highest first. */
+  /** The priorities of written rows, highest first. */
   function* priorities(pool: number, isSuspect: number): Generator<number> {
     let at = priorityBelow.get(pool, isSuspect, max);
     for (; at; at = priorityBelow.get(pool, isSuspect, at[0])) yield at[0];
@@ -104,7 +105,7 @@ export function createReadyQueue(sql: Sql) {
   const earliest = (pool: number, isSuspect: number, priority: number) =>
     first.get(pool, isSuspect, priority)?.[0] ?? Infinity;
 
-  /** The lowest `runAt` of the rows that are written, or one that is not above `enough`. */
+  /** The lowest `runAt` of written rows, or any that is not above `enough`. */
   function earliestWritten(pool: number, isSuspect: number, enough = -Infinity): number {
     let least = Infinity;
     for (const priority of priorities(pool, isSuspect)) {
@@ -114,7 +115,7 @@ export function createReadyQueue(sql: Sql) {
     return least;
   }
 
-  /** The due jobs whose priority is above this one, counted up to `most`. */
+  /** Number of due jobs above this priority, counted up to `most`. */
   function countAbove(above: number, pool: number, isSuspect: number, now: number, most: number): number {
     let jobs = 0;
     for (const priority of priorities(pool, isSuspect)) {
@@ -125,27 +126,27 @@ export function createReadyQueue(sql: Sql) {
   }
 
   return {
-    /** Puts a job in its place; written by `flush`, or before its pool is next asked for rows. */
+    /** Adds a job. Its row is written by `flush`, or before rows of its pool are read. */
     add: (place: Place, fresh?: FreshJob): void => {
       const added = unwritten.get(place[0]);
       if (added) added.push({ place, fresh });
       else unwritten.set(place[0], [{ place, fresh }]);
     },
     /**
-     * The due jobs of a pool in their order when all of them were submitted in this transaction, as many as `limit` and
-     * `maxBytes` allow: they leave the queue before they were written into it. Undefined: others are due, too.
+     * Removes and returns due jobs of a pool in order, as many as `limit` and `maxBytes` allow, if all of them were
+     * submitted in this transaction: they never get a row. Undefined: other jobs are due, too.
      */
     takeFresh,
     remove: ([pool, isSuspect, priority, runAt, seq]: Place | CheckedPlace): void => {
       flushPool(pool);
       erase.run(pool, isSuspect, priority, runAt, seq);
     },
-    /** The same of a job whose place is not known any more, for its numbers are damaged. */
+    /** The same for a job whose place is unknown, because its numbers are damaged. */
     removeDamaged: (seq: number): void => {
       flush(unwritten.keys());
       search.run(seq);
     },
-    /** The due jobs of one priority, the earliest first. */
+    /** The due jobs of one priority, earliest first. */
     due: (pool: number, isSuspect: number, priority: number, now: number, limit: number): DueRow[] =>
       due.all(pool, isSuspect, priority, now, limit),
     /** The jobs whose deadline has passed. */
@@ -153,24 +154,24 @@ export function createReadyQueue(sql: Sql) {
       flushPool(pool);
       return overdue.all(pool, now, limit);
     },
-    /** The priorities of the jobs of a pool, the highest first; jobs may leave meanwhile. */
+    /** The priorities of a pool's jobs, highest first; jobs may be removed during the iteration. */
     priorities: (pool: number, isSuspect: number): Iterable<number> => {
       flushPool(pool);
       return priorities(pool, isSuspect);
     },
-    /** The lowest `runAt` among the jobs of a pool with this priority; Infinity: there are none. */
+    /** The lowest `runAt` of a pool's jobs with this priority; Infinity: there are none. */
     earliest,
     earliestOfAll: (pool: number): number => {
       flushPool(pool);
       return Math.min(earliestWritten(pool, 0), earliestWritten(pool, 1));
     },
-    /** How many due jobs come before this place, up to `most`. */
+    /** Number of due jobs before this place, counted up to `most`. */
     before: ([pool, isSuspect, priority, runAt, seq]: Place, now: number, most: number): number => {
       flushPool(pool);
       const above = countAbove(priority, pool, isSuspect, now, most);
       return above + dueBefore.get(pool, isSuspect, priority, now, runAt, seq, most - above)![0];
     },
-    /** The eligible jobs of a pool, counted up to `most`. */
+    /** Number of eligible jobs of a pool, counted up to `most`. */
     eligible: (pool: number, now: number, most: number): Eligible => {
       flushPool(pool);
       const oldestAt = earliestWritten(pool, 0);
@@ -180,7 +181,7 @@ export function createReadyQueue(sql: Sql) {
   };
 }
 
-/** The place in the queue of a job that waits. */
+/** The place of a waiting job in the queue. */
 export function placeOf({ pool, crashes, priority, runAt, seq, expiresAt }: StoredState): Place {
   return [pool, isSuspect({ crashes }) ? 1 : 0, priority, runAt, seq, expiresAt];
 }

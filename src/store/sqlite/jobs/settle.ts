@@ -6,7 +6,7 @@ import { orNull } from "../thread/columns.ts";
 import { QUEUED, RUNNING, type SettlementColumns, type Verbs } from "../thread/protocol.ts";
 import type { Tables } from "../thread/tables.ts";
 
-/** Writes how attempts ended, and the result of each job that is final with it. */
+/** Writes settlements, with the result of each job that becomes final. */
 export function createSettle({ counters, ended, history, leases, progress, readyQueue }: Tables) {
   function settleOne(all: SettlementColumns, index: number, ending: Uint8Array | null): Settled {
     const [seq, fence, state] = [all.seq[index]!, all.fence[index]!, all.state[index]!];

@@ -15,7 +15,7 @@ import type { Names } from "./names.ts";
 
 export type StoredJobs = ReturnType<typeof createStoredJobs>;
 
-/** What is stored of jobs, and what stands for it where it is damaged: what the columns beside it know. */
+/** Reads stored jobs; damaged parts are replaced by what the columns have. */
 export function createStoredJobs(sql: Sql, names: Names, channels: Channels, history: History, damage: Damage) {
   const find = sql<[...Cells<typeof rows.jobColumns>, id: Bytes, record: Bytes, rest: Bytes | null]>`
     SELECT ${rows.jobColumns.join()}, id, record, rest FROM job WHERE seq = ?`;
@@ -23,7 +23,7 @@ export function createStoredJobs(sql: Sql, names: Names, channels: Channels, his
 
   const recordOf = (seq: number): Uint8Array => rows.toRecord(...record.get(seq)!);
 
-  /** What the columns of a job know, as a record without an input. */
+  /** A record made from a job's columns, without an input. */
   function substituteOf(seq: number) {
     const [, client, channel, pool, task, priority, runAt, expiresAt, submittedAt, id] = find.get(seq)!;
     const job = {
@@ -33,7 +33,7 @@ export function createStoredJobs(sql: Sql, names: Names, channels: Channels, his
     return { ...job, record: encodeJob({ ...decodeJob(new Uint8Array()), ...job }) };
   }
 
-  /** Whose a job is, where its columns are not to be trusted: what its record names, if that is whole and its own. */
+  /** The owners of a job with damaged columns: those in its record, if that is intact and its own. */
   function ownersIn(id: Bytes, head: Uint8Array, columns: Owners): Owners {
     const job = isSoundHead(head) ? decodeJob(head) : undefined;
     const client = job?.id === textOfId(id) ? names.find(job.client) : undefined;
@@ -43,7 +43,7 @@ export function createStoredJobs(sql: Sql, names: Names, channels: Channels, his
   }
 
   return {
-    /** The job in a row of `waitingColumns`, or one that begins with them. */
+    /** The job of a row that starts with `waitingColumns`. */
     waiting(row: readonly unknown[]): StoredState {
       const [seq, client, channel, pool, task, priority, submittedRunAt, expiresAt, submittedAt] =
         row as unknown as Cells<typeof rows.jobColumns>;
@@ -55,7 +55,7 @@ export function createStoredJobs(sql: Sql, names: Names, channels: Channels, his
       const isSubmitted = isOwn && areRight(row, 0, rows.jobColumns);
       const columns = { client, pool, channel };
       const owners = isSubmitted || id === null ? columns : ownersIn(id, head!, columns);
-      // in one piece: each job that is leased from the queue goes through here
+      // one object literal, because every job that is leased from the queue is read here
       return {
         seq,
         client: owners.client,
@@ -79,16 +79,16 @@ export function createStoredJobs(sql: Sql, names: Names, channels: Channels, his
         isRight: isSubmitted && (!progress || areRight(progress, 0, rows.progressColumns)),
       };
     },
-    /** Whose a job is, by its record if that is whole. */
+    /** The owners of a job, from its record if that is intact. */
     ownersOf(seq: number): Owners {
       const [, client, channel, pool, , , , , , id, head] = find.get(seq)!;
       return ownersIn(id, head, { client, pool, channel });
     },
-    /** Its record as it is stored. */
+    /** The record as stored. */
     recordOf,
-    /** What is kept of it without its result, in bytes. */
+    /** Size of a job without its result. */
     bytesOf: (seq: number): number => recordOf(seq).length + history.bytesOf(seq),
-    /** Its record, or what stands for one that is damaged or another job's, and then the failure that names the damage. */
+    /** The record; if it is damaged or another job's, a substitute and the failure that names the damage. */
     sound(
       { seq, isOwn, isRight }: Pick<StoredState, "seq" | "isOwn" | "isRight">,
       stored: Uint8Array,
@@ -99,7 +99,7 @@ export function createStoredJobs(sql: Sql, names: Names, channels: Channels, his
       const found = damage.found(isWhole ? "state" : "input", substitute.id);
       return { record: isWhole && isOwn ? stored : substitute.record, damage: found };
     },
-    /** An ending of a job, or what stands for one that is damaged or another job's: then `isDamaged`. */
+    /** An ending of a job; if it is damaged or another job's, a substitute and the failure that names the damage. */
     soundEnding(ending: Uint8Array, id: string, { seq, attempts, crashes, redrives, finishedAt }: StoredState) {
       if (isSound(ending) && readEnding(ending).id === id) return { ending, damage: null };
       const { task, submittedAt } = substituteOf(seq);
@@ -110,7 +110,7 @@ export function createStoredJobs(sql: Sql, names: Names, channels: Channels, his
   };
 }
 
-/** What stands for a damaged result: whatever it was, it must not look like a success without an output. */
+/** The substitute for a damaged result, which must not look like a success without an output. */
 export function substituteEnding(
   job: { readonly id: string; readonly task: string; readonly submittedAt: number },
   ended: Readonly<Record<"attempts" | "crashes" | "redrives" | "finishedAt", number>>,

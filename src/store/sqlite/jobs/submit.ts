@@ -19,13 +19,13 @@ type Job = { -readonly [K in keyof FreshJob]: FreshJob[K] } & {
   readonly content: Uint8Array | null;
 };
 
-/** Stores jobs that are new, and answers what the others are. */
+/** Stores new jobs, and describes the existing ones of repeated submits. */
 export function createSubmit(sql: Sql, { channels, counters, keys, names, readyQueue, recordOf, sound }: Tables) {
   const rows = createRowWriter(sql, "INSERT INTO job", jobColumns, ["id", "record", "rest"]);
   const find = sql<[seq: number, client: number, channel: number, cursor: number | null]>`
     SELECT job.seq, job.client, job.channel, cursor FROM job LEFT JOIN ended ON ended.seq = job.seq WHERE job.id = ?`;
 
-  /** Stores jobs in one statement. False: it stored none of them, since one has the id of a job that is there. */
+  /** Stores jobs in one statement. False: none is stored, because one has the id of an existing job. */
   function store(jobs: readonly Job[]): boolean {
     const first = counters.nextSeq();
     for (const [index, job] of jobs.entries()) {
@@ -63,7 +63,7 @@ export function createSubmit(sql: Sql, { channels, counters, keys, names, readyQ
     return used ? answerWith("key", used.id, find.get(used.id), used.content, output) : { kind: "late" };
   }
 
-  /** `row`: the job with that id, if it is still there. */
+  /** `row`: the job with that id, if it still exists. */
   function answerWith(
     by: "id" | "key",
     id: Uint8Array,

@@ -1,10 +1,11 @@
--- A job's row is written once, when it is accepted, and goes as a whole. What changes lives in small rows of its own:
+-- A job's row is written once, when it is accepted, and never updated. What changes is in small rows of other tables:
 --   waiting   its place in the queue, while it is QUEUED
---   progress  what attempts so far left, until it ends; none of a job that was never leased
+--   progress  its state after earlier attempts, until it ends; a job that was never leased has none
 --   lease     the jobs that were leased together, until the last of them has ended
 --   ended     how it ended, with its result
--- So a job is RUNNING when a lease names it and it has not ended and no progress has the lease's fence or a higher one; with a row of
--- ended it is final; otherwise it is QUEUED. `checksum` is over the numbers of its row: see integrity/checked-rows.ts.
+-- So a job is RUNNING if a lease names it, it has no row in ended, and its progress has no fence as high as the lease's. A
+-- job with a row in ended is final; any other is QUEUED. `checksum` is over the numbers of its row: see
+-- integrity/checked-rows.ts.
 -- Times are milliseconds since 1970.
 
 -- Clients, pools and tasks by number: rows are shorter, and compare faster.
