@@ -183,10 +183,7 @@ export type RedriveRequest = {
 };
 
 export type Redriven =
-  /**
-   * It is QUEUED, without counted attempts and crashes and without a deadline; its history and previous result are
-   * kept.
-   */
+  /** It is QUEUED, without counted attempts, crashes and deadline; history and previous result are kept. */
   | { readonly kind: "redriven"; readonly pool: string; readonly trace: string | null }
   | { readonly kind: "not_dead"; readonly state: JobState }
   | { readonly kind: "not_found" };
@@ -294,6 +291,7 @@ export type Counts = {
   readonly pools: readonly PoolCounts[];
 };
 
+/** `max`: at least 1. */
 export type EligibleRequest = {
   readonly pools: readonly { readonly pool: string; readonly max: number }[];
   readonly now: number;
@@ -325,26 +323,20 @@ export type Store = {
   lease(request: LeaseRequest): Promise<Leased>;
   /** Makes leases last for `leaseMs` from now, also ended ones, as long as they are not settled. */
   extend(request: ExtendRequest): Promise<readonly Extended[]>;
-  /**
-   * Writes how attempts ended, in one transaction: for each, the job's result with its position in the channel, or an
-   * entry of its history if it failed.
-   */
+  /** Writes how attempts ended: for each, the job's result with its position, or an entry of its history. */
   settle(attempts: readonly Settling[]): Promise<readonly Settled[]>;
   /** Leases of all owners that have ended and are not settled, oldest job first. Changes nothing. */
   expired(request: { readonly now: number; readonly limit: number }): Promise<readonly ExpiredLease[]>;
   /**
-   * Ends all leases of one process that is known to be dead; resolves with their number. A driver whose store belongs
-   * to one process does this by itself for all other processes when it opens. Idempotent.
+   * Ends all leases of one process that is known to be dead; resolves with their number. Idempotent. A driver whose
+   * store belongs to one process does this by itself for all other processes when it opens.
    */
   recover(request: { readonly owner: string }): Promise<number>;
   /** Cancels jobs of this client by id, independently of each other. A repeated id is answered as after the first. */
   cancel(request: CancelRequest): Promise<readonly Cancelled[]>;
   /** Puts DEAD jobs of this client back into the queue, independently of each other. */
   redrive(request: RedriveRequest): Promise<readonly Redriven[]>;
-  /**
-   * Removes final jobs of this client, independently of each other. Results that are not acknowledged stay in their
-   * channel.
-   */
+  /** Removes final jobs of this client, each by itself. Unacknowledged results stay in their channel. */
   remove(request: { readonly client: string; readonly ids: readonly string[] }): Promise<readonly Removed[]>;
   /** One job of this client; null: there is none, or it belongs to another client. */
   get(request: { readonly client: string; readonly id: string }): Promise<WholeJob | null>;
@@ -354,10 +346,7 @@ export type Store = {
   list(request: ListRequest): Promise<Listed>;
   /** Ids of jobs of this client, for `cancel`, `redrive` and `remove`. Reads a bounded number of rows. */
   find(request: FindRequest): Promise<Found>;
-  /**
-   * Number of due jobs of its pool that start before a QUEUED job, counted up to `max`; null: it is not QUEUED.
-   * Suspects have a queue of their own.
-   */
+  /** Number of due jobs in its queue (suspects have their own) before a QUEUED job, up to `max`; null: it is not QUEUED. */
   ahead(request: { readonly seq: number; readonly now: number; readonly max: number }): Promise<number | null>;
   /** A channel's results from a position on. An unknown channel is empty. */
   results(request: ResultsRequest): Promise<Results>;
@@ -375,14 +364,9 @@ export type Store = {
   prune(request: PruneRequest): Promise<number>;
   /** Number of jobs of each pool in each state; pools that never had a job are missing. */
   counts(): Promise<Counts>;
-  /**
-   * Eligible jobs (due, and no suspects) of each of these pools, counted up to its `max`, at least 1; in the request's
-   * order.
-   */
+  /** Eligible jobs of each of these pools (due, and no suspects), up to its `max`, in the request's order. */
   eligible(request: EligibleRequest): Promise<readonly Eligible[]>;
-  /**
-   * When the oldest due job of each of these pools became due, and its oldest DEAD job died; in the request's order.
-   */
+  /** When the oldest due job of each of these pools became due, and its oldest DEAD job died; in order. */
   oldest(request: { readonly pools: readonly string[]; readonly now: number }): Promise<readonly Oldest[]>;
   /** Changes the overrides of a pool: see `override`, which decides. Idempotent. */
   override(request: OverrideRequest): Promise<Overridden>;
