@@ -5,7 +5,7 @@ import { type DecodedJob, decodeJob } from "../job/record.ts";
 import type { SpanRecord } from "../job/trace.ts";
 import type { OutputBounds } from "./codec.ts";
 import type { AttemptOrigin, Fault } from "./faults.ts";
-import type { Progress } from "./port.ts";
+import type { PoolTask, Progress } from "./port.ts";
 import type { Sources } from "./module-hooks.ts";
 import type { Pulse } from "./pulse.ts";
 import type { PoolResource } from "./resources/protocol.ts";
@@ -146,15 +146,12 @@ export type AttemptMessage =
 type Sender = { readonly slot: number; readonly index: number; readonly seq: number };
 
 /** What a thread is given when it starts. */
+export type ThreadTask = Required<Omit<PoolTask, "resources">>;
+
 export type ThreadData = {
   /** Clock origin of the thread that created the pool, so that all threads agree on the time: see `originOf` in clock.ts. */
   readonly clockOrigin: number;
-  readonly tasks: readonly {
-    readonly name: string;
-    readonly file: string;
-    readonly settings: unknown;
-    readonly timeoutMs: number;
-  }[];
+  readonly tasks: readonly ThreadTask[];
   /** The resources of these tasks. */
   readonly resources: readonly PoolResource[];
   /** Number of chunks that it may run at once. */

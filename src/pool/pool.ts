@@ -27,7 +27,8 @@ import { createAttemptEvents } from "./attempt-events.ts";
 import { createOutcomes, notBegun } from "./outcomes.ts";
 import { unpackOutcomes } from "./packed-outcomes.ts";
 import { textOf } from "./sanitize.ts";
-import type { Ended, Pool, PoolOptions, RunCallbacks } from "./port.ts";
+import type { Ended, Pool, PoolOptions, PoolTask, RunCallbacks } from "./port.ts";
+import type { PoolResource } from "./resources/protocol.ts";
 import { createResourceLinks } from "./resources/links.ts";
 import { chunkOf } from "./sending.ts";
 import { createPoolSize } from "./size.ts";
@@ -83,11 +84,12 @@ export function createPool(options: PoolOptions): RetirablePool {
   let late: ReadonlySet<number> = new Set();
   let destroying: Promise<void> | undefined;
 
-  const resources = [
-    ...new Map(options.tasks.flatMap((task) => task.resources.map((each) => [each.name, each]))).values(),
-  ];
+  const resources = resourcesOf(options.tasks);
+  const probed = resourcesOf(options.tasks.filter(({ isLoadedLate }) => !isLoadedLate)).filter(
+    ({ hasProbe }) => hasProbe,
+  );
   const links = createResourceLinks({
-    ...{ pool: name, resources, host: options.resourceHost, clock, graceMs: options.graceMs },
+    ...{ pool: name, resources, probed, host: options.resourceHost, clock, graceMs: options.graceMs },
     isIdle: ({ threadId }) => ![...slots.busy].some(({ thread }) => thread === threadId),
     onRetired: (thread) => ending.watch(thread, () => {}),
   });
@@ -97,7 +99,9 @@ export function createPool(options: PoolOptions): RetirablePool {
     data: {
       concurrency,
       clockOrigin: originOf(),
-      tasks: options.tasks.map(({ name, file, settings, timeoutMs }) => ({ name, file, settings, timeoutMs })),
+      tasks: options.tasks.map(({ name, file, settings, timeoutMs, isLoadedLate }) => ({
+        ...{ name, file, settings, timeoutMs, isLoadedLate: isLoadedLate ?? false },
+      })),
       resources,
       flags: slots.shared,
       spanLogs: slots.spanLogs,
@@ -343,4 +347,8 @@ export function createPool(options: PoolOptions): RetirablePool {
 /** Whether no thread has taken its chunk. */
 function isWaiting({ flags }: Slot): boolean {
   return threadOf(flags) === 0;
+}
+
+function resourcesOf(tasks: readonly PoolTask[]): readonly PoolResource[] {
+  return [...new Map(tasks.flatMap(({ resources }) => resources.map((each) => [each.name, each]))).values()];
 }

@@ -114,7 +114,10 @@ export type Pool = {
 };
 
 /** The parts of a task that a worker thread needs, as plain data. */
-export type PoolTask = Pick<LoadedTask, "name" | "file" | "settings" | "timeoutMs" | "resources">;
+export type PoolTask = Pick<LoadedTask, "name" | "file" | "settings" | "timeoutMs" | "resources"> & {
+  /** A thread loads it for its first job of this task, and not at its start; its resources are not probed. Default: false. */
+  readonly isLoadedLate?: boolean;
+};
 
 /** The code that the threads of a pool load. */
 export type PoolCode = {

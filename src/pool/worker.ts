@@ -1,6 +1,7 @@
 /**
  * Entry point of a worker thread: loads its pool's tasks once, then runs chunks of jobs. Whatever a task does, it
- * returns an outcome, as data, for every job of the chunk that started.
+ * returns an outcome, as data, for every job of the chunk that started. Imports for every thread are costs of every
+ * thread: what only some tasks need is imported when such a task is loaded.
  */
 import { MessageChannel, parentPort, threadId, workerData } from "node:worker_threads";
 import { systemClock as clock, takeOrigin } from "../clock.ts";
@@ -9,7 +10,7 @@ import { answerHeapRequests } from "../heap-snapshots.ts";
 import type { Payload } from "../job/job.ts";
 import { isSampled } from "../job/trace.ts";
 import { type Chunk, type ChunkJob, type ChunkOutcome, jobAt, jobCells } from "./chunk.ts";
-import { noChunk, type PackedOutcomes, type ThreadData, type ThreadMessage } from "./chunk.ts";
+import { noChunk, type PackedOutcomes, type ThreadData, type ThreadMessage, type ThreadTask } from "./chunk.ts";
 import { type Declared, declared, decodeInput, encodeOutput } from "./codec.ts";
 import { boundOutput } from "./printed.ts";
 import { type AttemptEnd, createContext, listenTo } from "./context.ts";
@@ -20,8 +21,8 @@ import { begin, end, type Flags, flagsOf, leave, take, withdraw } from "./flags.
 import { hookModules } from "./module-hooks.ts";
 import { packOutcomes } from "./packed-outcomes.ts";
 import { createBeating, createPulse, enterCode, leaveCode, type Pulse } from "./pulse.ts";
-import { createThreadResources, type ThreadResources, type UsedResources } from "./resources/thread-resources.ts";
-import type { ToThread } from "./resources/protocol.ts";
+import type { FromThread, ToThread } from "./resources/protocol.ts";
+import type { ThreadResources, UsedResources } from "./resources/thread-resources.ts";
 import { spanLogOf, type SpanLog } from "./span-log.ts";
 import type { AnyTask } from "./task.ts";
 import { importTask } from "./tasks/module.ts";
@@ -57,16 +58,18 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<Packed
     if (isReady) post({ kind: "fault", thread: threadId, ...fault });
     else postUnready(fault, loading);
   });
-  const { port1: resourcePort, port2: theirs } = new MessageChannel();
-  const resources = createThreadResources({
-    ...{ resources: thread.resources, clock },
-    send: (message) => resourcePort.postMessage(message),
-  });
+  const links = thread.resources.length > 0 ? await openResources() : undefined;
   const tasks = new Map<string, Runnable>();
-  for (const { name, file, settings, timeoutMs } of thread.tasks) {
-    loading = name;
-    post({ kind: "loading", thread: threadId, task: name });
-    tasks.set(name, { ...(await loadTask({ name, file, resources, fail })), settings, timeoutMs });
+  const loadNow = async ({ name, file, settings, timeoutMs }: ThreadTask) => {
+    tasks.set(name, {
+      ...(await loadTask({ name, file, resources: links?.resources, fail })),
+      ...{ settings, timeoutMs },
+    });
+  };
+  for (const task of thread.tasks.filter(({ isLoadedLate }) => !isLoadedLate)) {
+    loading = task.name;
+    post({ kind: "loading", thread: threadId, task: task.name });
+    await loadNow(task);
   }
   loading = undefined;
   await new Promise((resolve) => setImmediate(resolve)); // immediate failures of code that the files started happen before any job runs
@@ -82,10 +85,7 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<Packed
   const flagsOfSlots: Flags[] = [];
   const spanLogsOfSlots: SpanLog[] = [];
   isReady = true;
-  if (thread.resources.length > 0) {
-    resourcePort.on("message", (message: ToThread) => resources.receive(message));
-    parentPort?.postMessage({ kind: "resources", thread: threadId, port: theirs } satisfies ThreadMessage, [theirs]);
-  }
+  links?.link();
   post({ kind: "ready", thread: threadId, pulse });
   return async (chunk) => {
     if (chunk === noChunk) {
@@ -103,8 +103,13 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<Packed
     underWay.add(early);
     for (let index = 0; index < count; index += 1) {
       const job = jobAt(chunk, index);
-      const startMs = clock.monotonicMs();
+      let startMs = clock.monotonicMs();
       early.before(startMs);
+      if (!tasks.has(job.task)) {
+        await loadNow(thread.tasks.find(({ name }) => name === job.task) as ThreadTask); // the pool only sends its own tasks
+        saveCompiledCode();
+        startMs = clock.monotonicMs();
+      }
       outcomes.push(await runJob(tasks, job, { flags, spanLog, pulse, slot, index, startMs }));
     }
     early.stop();
@@ -117,10 +122,25 @@ async function load(): Promise<(chunk: Chunk | typeof noChunk) => Promise<Packed
   };
 }
 
+/** `link` sends the server its end of their channel. */
+async function openResources() {
+  const { createThreadResources } = await import("./resources/thread-resources.ts");
+  const { port1, port2 } = new MessageChannel();
+  const send = (message: FromThread) => port1.postMessage(message);
+  const resources = createThreadResources({ resources: thread.resources, clock, send });
+  return {
+    resources,
+    link() {
+      port1.on("message", (message: ToThread) => resources.receive(message));
+      parentPort?.postMessage({ kind: "resources", thread: threadId, port: port2 } satisfies ThreadMessage, [port2]);
+    },
+  };
+}
+
 type TaskToLoad = {
   readonly name: string;
   readonly file: string;
-  readonly resources: ThreadResources;
+  readonly resources: ThreadResources | undefined;
   readonly fail: (error: unknown) => never;
 };
 
@@ -130,19 +150,22 @@ async function loadTask({ name, file, resources, fail }: TaskToLoad): Promise<Lo
     const origin = { task: name, id: null };
     const exported = await runAs(origin, () => importTask(file));
     if (exported.kind === "task" && exported.task.name === name) return await loadedOf(exported.task, resources);
-    throw new Error("the file has changed since the server started: restart the server");
+    throw new Error(changed);
   } catch (error) {
     return fail(error);
   }
 }
 
-async function loadedOf(definition: AnyTask, resources: ThreadResources): Promise<Loaded> {
+const changed = "the file has changed since the server started: restart the server";
+
+async function loadedOf(definition: AnyTask, resources: ThreadResources | undefined): Promise<Loaded> {
   const { input, output } = definition;
+  if (!resources && Object.keys(definition.resources ?? {}).length > 0) throw new Error(changed);
   return {
     definition,
     input: await declared(input, "input"),
     output: await declared(output, "output"),
-    uses: resources.usedBy(definition),
+    uses: resources?.usedBy(definition) ?? null,
   };
 }
 

@@ -6,7 +6,7 @@ import { createIsolatedPool } from "../pool/isolated/pool.ts";
 import { createPool, type Pool, type PoolOptions, type ThreadPool } from "../pool/pool.ts";
 import type { PoolCode } from "../pool/port.ts";
 import { createReloadablePool, type ReloadablePool } from "../pool/reloadable.ts";
-import type { LoadedTasks } from "../pool/tasks.ts";
+import type { LoadedTask, LoadedTasks } from "../pool/tasks.ts";
 
 export type ServerPools = {
   readonly pools: readonly ThreadPool[];
@@ -41,10 +41,10 @@ export function createPools({ config, loaded, ...shared }: ServerPoolsParts): Se
       ...{ ...shared, name, work, graceMs: config.graceMs, loadMs: config.taskLoadMs },
       outputBounds: { maxBytes: config.limits.messageBytes - messageSlackBytes, maxValues: config.limits.values },
     };
-    const code = () => codeOf(name, loaded());
+    const code = () => codeOf(name, loaded(), config);
     const make = (given: PoolCode, { min, max } = { min: minWorkers, max: maxWorkers }) =>
       createPool({
-        ...{ ...options, ...given, isProbing: hasProbes(given, config) },
+        ...{ ...options, ...given, isProbing: hasProbes(given) },
         ...{ minWorkers: min, maxWorkers: max, concurrency, idleMs: config.autoscale.idleMs },
       });
     if (config.watch) {
@@ -63,15 +63,19 @@ export function createPools({ config, loaded, ...shared }: ServerPoolsParts): Se
   };
 }
 
-function codeOf(pool: string, { tasks, sources }: LoadedTasks): PoolCode {
-  return { tasks: [...tasks.values()].filter((task) => task.pool === pool), sources };
+/**
+ * A thread loads a built-in task late, unless its resources are configured and so probed: most servers never run most of
+ * them, and together they take half of a thread's start.
+ */
+function codeOf(pool: string, { tasks, sources }: LoadedTasks, { resources: configured }: Config): PoolCode {
+  const own = [...tasks.values()].filter((task) => task.pool === pool);
+  const isLate = ({ file, resources }: LoadedTask) =>
+    file.startsWith(builtInTasks) && !resources.some(({ name }) => name in configured);
+  return { tasks: own.map((task) => ({ ...task, isLoadedLate: isLate(task) })), sources };
 }
 
-/** Whether the pool's threads probe resources; those of built-in tasks only if they are configured. */
-function hasProbes({ tasks }: PoolCode, { resources: configured }: Config): boolean {
-  return tasks.some(({ file, resources }) =>
-    resources.some(({ name, hasProbe }) => hasProbe && (name in configured || !file.startsWith(builtInTasks))),
-  );
+function hasProbes({ tasks }: PoolCode): boolean {
+  return tasks.some(({ isLoadedLate, resources }) => !isLoadedLate && resources.some(({ hasProbe }) => hasProbe));
 }
 
 /** A pool that only has built-in tasks before and after keeps its threads. */

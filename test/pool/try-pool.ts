@@ -134,7 +134,7 @@ export function tryPool(
 
 export const allTasks = [...tasks.values()];
 /** Those without message types, for which a thread loads more than for all of these together. */
-const untypedTasks = allTasks.filter(({ input, output }) => !input && !output);
+export const untypedTasks = allTasks.filter(({ input, output }) => !input && !output);
 
 export function job(task: string, input: JsonValue | Payload, overrides: Parameters<typeof newLease>[0] = {}): Lease {
   const isPayload = typeof input === "object" && input !== null && !Array.isArray(input) && "bytes" in input;

@@ -19,6 +19,8 @@ export type ResourceLinksParts = {
   readonly pool: string;
   /** The resources of the pool's tasks. */
   readonly resources: readonly PoolResource[];
+  /** Those that every thread can probe. */
+  readonly probed: readonly PoolResource[];
   readonly host: Pick<ResourceHost, "join">;
   readonly clock: Clock;
   readonly graceMs: number;
@@ -30,8 +32,7 @@ export type ResourceLinksParts = {
 
 export function createResourceLinks(parts: ResourceLinksParts): ResourceLinks {
   const { pool, resources, host, clock, graceMs, isIdle, onRetired } = parts;
-  const uses = resources.map(({ name }) => name);
-  const probed = resources.filter(({ hasProbe }) => hasProbe).map(({ name }) => name);
+  const [uses, probed] = [resources, parts.probed].map((list) => list.map(({ name }) => name)) as [string[], string[]];
   const links = new Map<Worker, Link>();
 
   async function tearDown(meant: readonly Link[]): Promise<void> {
