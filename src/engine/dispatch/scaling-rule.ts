@@ -50,7 +50,7 @@ export function decide(rule: ScalingRule, load: PoolLoad): Decision | undefined 
   const isSettled = eligible === 0 && load.sinceGrowthMs >= rule.idleMs;
   const enough = Math.max(needed, min);
   if (!isSettled || enough >= target) return undefined;
-  const why = `no more than ${needed} of ${workers(target)} ${needed === 1 ? "was" : "were"} needed for ${seconds(rule.idleMs)}`;
+  const why = `${shareNeeded(needed, target)} needed for ${seconds(rule.idleMs)}`;
   return { target: enough, why };
 }
 
@@ -71,7 +71,11 @@ function growth({ jobsPerWorker, waitMs }: ScalingRule, load: PoolLoad): Decisio
 }
 
 const seconds = (ms: number) => `${Math.round(ms / 100) / 10} s`;
-const workers = (number: number) => `${number} worker${number === 1 ? "" : "s"}`;
+
+function shareNeeded(needed: number, workers: number): string {
+  if (needed === 0) return workers === 1 ? "the worker was not" : `none of ${workers} workers was`;
+  return `no more than ${needed} of ${workers} workers ${needed === 1 ? "was" : "were"}`;
+}
 
 /** The peak of a number over a sliding window of time. */
 export type Peak = {

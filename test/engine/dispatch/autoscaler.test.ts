@@ -256,7 +256,7 @@ suite("a decision", () => {
     await pass(27_000);
     assert.equal(has.target, 3);
     await pass(1_500);
-    assert.deepEqual(decided()[0], "3 0 no more than 0 of 3 workers were needed for 30 s");
+    assert.deepEqual(decided()[0], "3 0 none of 3 workers was needed for 30 s");
   });
 
   test("costs nothing while nothing waits, and no call of the store where no pool can grow", async (t) => {

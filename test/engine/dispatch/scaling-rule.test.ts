@@ -102,7 +102,7 @@ test("a reason counts in plain words", () => {
   const why = (load: Partial<PoolLoad>) => decide(rule, { ...one, ...load })?.why;
   assert.equal(why({ eligible: 6 }), "more than 5 jobs wait for the worker");
   assert.equal(why({ eligible: 1, oldestMs: 1_250 }), "the worker is busy, and a job has waited for 1.3 s");
-  assert.equal(why({ needed: 0 }), "no more than 0 of 1 worker were needed for 30 s");
+  assert.equal(why({ needed: 0 }), "the worker was not needed for 30 s");
   assert.equal(why({ target: 0, eligible: 1 }), "a job came, and the target was 0");
   assert.equal(why({ target: 0 }), "a job came, and the target was 0");
   assert.equal(why({ target: 2, eligible: 11 }), "more than 5 jobs wait for each of 2 workers");
