@@ -171,8 +171,8 @@ const reserved: readonly Reserved[] = [
     remedy: "import it where it is called, for it takes half of a command's start",
   },
   {
-    pattern: /\bimport (?!type )[^;"]*"[./\w-]*\/(?:protobuf|schema\/open)\.ts"/,
-    files: [],
+    pattern: /\bimport (?!type )[^;"]*"[./\w-]*\/(?:protobuf|types|schema\/open)\.ts"/,
+    files: ["src/pool/tasks.ts"],
     remedy: "import it where it is called, for it takes a third of a thread's start",
   },
 ];

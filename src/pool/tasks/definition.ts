@@ -9,7 +9,7 @@ import type { ResourceReader, ResourceSettings } from "../resources/definition.t
 import type { PoolResource } from "../resources/protocol.ts";
 import type { SchemaShape, Side } from "../schema/schema.ts";
 import type { AnyTask, TaskDefinition } from "../task.ts";
-import { type DescribedTypes, describeTypes } from "./types.ts";
+import type { DescribedTypes, Types } from "./types.ts";
 
 /** A task as plain data. */
 export type TaskReport = {
@@ -101,7 +101,7 @@ export async function readDefinition(
   if ("fault" in read) return [{ option: "settings", what: read.fault }];
   return {
     ...{ name, pool, description, timeoutMs },
-    types: describeTypes({ input: input.message?.type, output: output.message?.type }),
+    types: await typesOf(input.message?.type, output.message?.type),
     inputShape: input.schema?.shape,
     outputShape: output.schema?.shape,
     settings: read.settings,
@@ -129,6 +129,11 @@ function readResources(given: unknown, readResource: ResourceReader, add: Add): 
 }
 
 type Add = (option: string, what: string) => void;
+
+async function typesOf(input: Types["input"], output: Types["output"]): Promise<DescribedTypes> {
+  if (!input && !output) return { input: undefined, output: undefined, files: new Uint8Array() };
+  return (await import("./types.ts")).describeTypes({ input, output });
+}
 
 async function readDeclared(task: AnyTask, side: Side, add: Add): Promise<Declared> {
   try {
