@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
@@ -218,7 +220,17 @@ suite("no server running is one line that says how to start one, with exit code 
   test("health --json says it in JSON", async () => {
     const { code, stdout } = await run(["health", "--json", "--http-port", "9"]);
     assert.equal(code, 1);
-    assert.equal(JSON.parse(stdout).serving, false);
+    const { serving, message } = JSON.parse(stdout);
+    assert.equal(serving, false);
+    assert.match(message, /; start it with "millpond serve"$/);
+  });
+
+  test("health on a port that does not speak HTTP/1.1, such as the gRPC port", async (t) => {
+    const server = createServer((socket) => void socket.end("\0\0\0"));
+    t.after(() => server.close());
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const { port } = server.address() as AddressInfo;
+    assertOneLine(await run(["health", "--http-port", String(port)]), 1, /give the HTTP port, 7718 by default, with/);
   });
 });
 

@@ -59,12 +59,9 @@ async function ask(url: string): Promise<ProbeAnswer> {
     return { isServing: response.ok, message: response.ok ? "SERVING" : message, reasons, paused };
   } catch (error) {
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    return {
-      isServing: false,
-      message: `${messageOf(cause)}; start it with "millpond serve"`,
-      reasons: [],
-      paused: [],
-    };
+    const isHttp = (cause as Partial<Error>).name !== "HTTPParserError";
+    const remedy = isHttp ? 'start it with "millpond serve"' : "give the HTTP port, 7718 by default, with --http-port";
+    return { isServing: false, message: `${messageOf(cause)}; ${remedy}`, reasons: [], paused: [] };
   }
 }
 

@@ -96,7 +96,9 @@ function createProgress(terminal: Terminal, totals: () => Totals): ProgressLine 
     const { submitted, SUCCEEDED, DEAD, CANCELLED, refused } = totals();
     const ended = SUCCEEDED + DEAD + CANCELLED;
     const tookMs = Math.max(systemClock.now() - startedAt, 1);
-    const counts = [`${ended} of ${submitted} jobs ended: ${SUCCEEDED} succeeded, ${DEAD} dead`];
+    const counts = [
+      `${ended} of ${submitted} ${submitted === 1 ? "job" : "jobs"} ended: ${SUCCEEDED} succeeded, ${DEAD} dead`,
+    ];
     if (CANCELLED > 0) counts.push(`${CANCELLED} cancelled`);
     if (refused > 0) counts.push(`${refused} ${refused === 1 ? "line" : "lines"} refused`);
     return `${counts.join(", ")}; ${duration(tookMs)}, ${rate(ended / (tookMs / 1000))}`;
