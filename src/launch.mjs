@@ -17,8 +17,8 @@ const isNewEnough = major > 24 || (major === 24 && minor >= 15);
 const isClone = existsSync(source);
 
 /**
- * V8 obeys these on the command line only. With the first, what ended threads had goes back to the system. The second bounds
- * the young generation of the main thread, through which the jobs of all clients pass: 8 costs 5 % more CPU time.
+ * V8 obeys these on the command line only. With the first, the memory of ended threads returns to the system. The second
+ * bounds the young generation of the main thread, through which the jobs of all clients pass: 8 costs 5 % more CPU time.
  */
 const memoryFlags = ["--no-memory-pool-share-memory-on-teardown", "--max-semi-space-size=16"];
 /** The same bound for the threads that start from now on, which hold few objects for long. */
@@ -27,8 +27,9 @@ const threadFlag = "--max-semi-space-size=8";
 /** Runs the command in this process again, with the flags: the process id stays. Returns where that is not possible. */
 function startWithMemoryFlags() {
   if (process.platform === "win32" || !process.execve || process.execArgv.includes(memoryFlags[0])) return;
-  const given = [process.env.NODE_OPTIONS ?? "", ...process.execArgv].join(" ").replaceAll("_", "-"); // both are taken
-  if (/ --(cpu-)?prof( |$)/.test(` ${given}`)) return; // V8 samples by SIGPROF, and one under way would end the next program
+  // Node.js accepts both "-" and "_" in its options
+  const given = [process.env.NODE_OPTIONS ?? "", ...process.execArgv].join(" ").replaceAll("_", "-");
+  if (/ --(cpu-)?prof( |$)/.test(` ${given}`)) return; // V8 samples by SIGPROF, and one on its way ends the next program
   const flags = memoryFlags.filter((flag) => !given.includes(flag.split("=")[0]));
   if (spawnSync(process.execPath, [...flags, "--version"]).status !== 0) return; // this V8 does not have them
   const args = [process.execPath, ...flags, ...process.execArgv, ...process.argv.slice(1)];

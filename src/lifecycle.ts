@@ -54,9 +54,22 @@ export function createSignal<T = void>(): Signal<T> {
   return { promise, fire: resolve, fail: reject };
 }
 
+/** Waits for a promise for at most `limitMs`; false: it took longer. Rejects as the promise does. */
+export async function within(clock: Clock, limitMs: number, done: Promise<unknown>): Promise<boolean> {
+  const late = createSignal<boolean>();
+  const cancel = clock.after(limitMs, () => late.fire(false));
+  try {
+    return await Promise.race([done.then(() => true), late.promise]);
+  } finally {
+    cancel();
+  }
+}
+
 /** A service that repeats one action: see `createLoop`. */
 export type Loop = Service & {
-  /** False before `start`, from `stop` on, and after a round failed for good: a long round checks it between its steps. */
+  /**
+   * False before `start`, from `stop` on, and after a round failed for good. A long round checks it between its steps.
+   */
   isRunning(): boolean;
   /**
    * Ends the rest that a round requests with `Infinity`, or prevents the current round from requesting it: the next one

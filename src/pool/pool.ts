@@ -16,11 +16,11 @@ import { randomUUID } from "node:crypto";
 import type { Worker } from "node:worker_threads";
 import { originOf } from "../clock.ts";
 import type { Lease } from "../job/job.ts";
-import { createLoop } from "../lifecycle.ts";
+import { createLoop, within } from "../lifecycle.ts";
 import { createThreadStartups } from "./thread-startup.ts";
 import type { PackedOutcomes, ThreadMessage } from "./chunk.ts";
 import { createThreadEnds } from "./thread-ends.ts";
-import { createThreadTerminations, within } from "./thread-termination.ts";
+import { createThreadTerminations } from "./thread-termination.ts";
 import { threadOf } from "./flags.ts";
 import { createHandBacks } from "./hand-backs.ts";
 import { createAttemptEvents } from "./attempt-events.ts";
@@ -79,7 +79,7 @@ export function createPool(options: PoolOptions): RetirablePool {
   const timeoutOf = (lease: Lease) => lease.timeoutMs ?? timeouts.get(lease.task) ?? Number.POSITIVE_INFINITY;
   const unstarted = (lease: Lease) => notBegun(lease, { kind: "released" }, clock.exactNow());
   let isStopping = false;
-  let isDeaf = false;
+  let isBellClosed = false;
   /** Threads that do not take what was posted to them, perhaps blocked by what a job left behind. */
   let late: ReadonlySet<number> = new Set();
   let destroying: Promise<void> | undefined;
@@ -148,14 +148,15 @@ export function createPool(options: PoolOptions): RetirablePool {
     ...{ slots, clock, timeoutOf, kill: ends.kill },
     graceMs: options.graceMs,
     onBlocked(slot) {
-      if (boots.isStarting() || isShared(slot)) return; // the chunk may wait for the starting thread, or its thread is monitored by stalls.ts
+      // the chunk may wait for the starting thread, or stalls.ts monitors its thread
+      if (boots.isStarting() || isShared(slot)) return;
       log.warn(
         { pool: name },
         "a worker takes no jobs, perhaps blocked by leftovers of an ended job: it is terminated",
       );
       ends.abort(slot);
     },
-    ring: () => isDeaf || bell.postMessage(null),
+    ring: () => isBellClosed || bell.postMessage(null),
   });
   const watchdog = createLoop({
     ...{ name: "watchdog", clock, everyMs: watchdogMs, startsAtOnce: true },
@@ -247,7 +248,10 @@ export function createPool(options: PoolOptions): RetirablePool {
     return stalls.isOpen(threadId) && !late.has(threadId);
   }
 
-  /** Chunks that their threads do not take go to others, where there are any. One that starts may be late. */
+  /**
+   * Withdraws chunks that their threads do not take, if another thread could take them. A thread that is still starting
+   * does not count as late.
+   */
   function takeBack(chunks: readonly Slot[]): void {
     const those = chunks.filter(({ thread }) => stalls.pulseOf(thread));
     late = new Set(those.map(({ thread }) => thread));
@@ -285,16 +289,12 @@ export function createPool(options: PoolOptions): RetirablePool {
 
   async function end(): Promise<void> {
     releaseAll();
-    isDeaf = true;
+    isBellClosed = true;
     bell.close();
     void watchdog.stop();
     await within(clock, bootMs, boots.stop());
     await links.tearDown();
-    const hasEnded = await within(
-      clock,
-      endMs,
-      Promise.all([threads.destroy(), ending.allEnded()]).then(() => {}),
-    );
+    const hasEnded = await within(clock, endMs, Promise.all([threads.destroy(), ending.allEnded()]));
     if (!hasEnded) log.warn({ pool: name }, "some workers did not end, and are left running");
   }
 

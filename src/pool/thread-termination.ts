@@ -1,6 +1,5 @@
 /** Tracks threads that are being terminated. Node cannot end a thread in a native call before that call returns. */
 import type { Worker } from "node:worker_threads";
-import type { Clock } from "../clock.ts";
 import { createSignal } from "../lifecycle.ts";
 
 export type ThreadTerminations = {
@@ -26,13 +25,4 @@ export function createThreadTerminations(): ThreadTerminations {
       await Promise.all(running);
     },
   };
-}
-
-/** Waits for a promise that never rejects, for at most `limitMs`; false: it took longer. */
-export async function within(clock: Clock, limitMs: number, done: Promise<void>): Promise<boolean> {
-  const late = createSignal<boolean>();
-  const cancel = clock.after(limitMs, () => late.fire(false));
-  const isDone = await Promise.race([done.then(() => true), late.promise]);
-  cancel();
-  return isDone;
 }

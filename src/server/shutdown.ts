@@ -1,7 +1,7 @@
 /** Graceful shutdown: running jobs get time to finish, are then asked to stop, and every wait is bounded. */
 import type { Clock } from "../clock.ts";
 import type { Draining } from "../engine/upkeep/draining.ts";
-import { createSignal, type Service, stopAll } from "../lifecycle.ts";
+import { createSignal, type Service, stopAll, within } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import type { Pool } from "../pool/pool.ts";
 
@@ -51,19 +51,11 @@ export function createShutdown(parts: ShutdownParts): Shutdown {
     failed.fire();
   });
 
-  /** Resolves with the first of these promises, after `ms` at the latest. */
-  async function within(ms: number, ends: readonly Promise<unknown>[]): Promise<void> {
-    const over = createSignal();
-    const cancel = clock.after(ms, over.fire);
-    await Promise.race([...ends, over.promise]);
-    cancel();
-  }
-
   async function drain(): Promise<void> {
     const ended = engine.stop();
-    await within(hasFailed ? 0 : parts.drainMs, [ended, forced.promise]);
+    await within(clock, hasFailed ? 0 : parts.drainMs, Promise.race([ended, forced.promise]));
     for (const pool of pools) pool.releaseAll();
-    await within(hasFailed ? 0 : parts.graceMs, [ended, failed.promise]);
+    await within(clock, hasFailed ? 0 : parts.graceMs, Promise.race([ended, failed.promise]));
     await Promise.all([ended, ...pools.map((pool) => pool.destroy())]);
   }
 
@@ -81,7 +73,7 @@ export function createShutdown(parts: ShutdownParts): Shutdown {
   /** Stops without waiting long: after a failure of the store the process is about to end. */
   async function stopSoon(): Promise<void> {
     const stopped = stop();
-    await Promise.race([stopped, failed.promise.then(() => within(failedMs, [stopped]))]);
+    await Promise.race([stopped, failed.promise.then(() => within(clock, failedMs, stopped))]);
   }
 
   return {

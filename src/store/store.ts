@@ -346,7 +346,7 @@ export type Store = {
   list(request: ListRequest): Promise<Listed>;
   /** Ids of jobs of this client, for `cancel`, `redrive` and `remove`. Reads a bounded number of rows. */
   find(request: FindRequest): Promise<Found>;
-  /** Number of due jobs in its queue (suspects have their own) before a QUEUED job, up to `max`; null: it is not QUEUED. */
+  /** Number of due jobs in its queue (suspects have their own) before a QUEUED job, up to `max`; null: not QUEUED. */
   ahead(request: { readonly seq: number; readonly now: number; readonly max: number }): Promise<number | null>;
   /** A channel's results from a position on. An unknown channel is empty. */
   results(request: ResultsRequest): Promise<Results>;

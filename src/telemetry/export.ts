@@ -16,7 +16,7 @@ import {
 import type { Clock } from "../clock.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { createSignal } from "../lifecycle.ts";
+import { within } from "../lifecycle.ts";
 import type { TracingNumbers } from "../tracing.ts";
 import type { SpanSink } from "./job-spans.ts";
 import { createThrottle } from "./throttle.ts";
@@ -97,10 +97,7 @@ export async function openExport({ settings, resource, version, clock, log }: Ex
     },
     numbers: () => ({ exported, dropped, waiting: waiting() }),
     async stop() {
-      const over = createSignal();
-      const cancel = clock.after(longestFlushMs, over.fire);
-      await Promise.race([Promise.allSettled(queues.map((queue) => queue.flush())), over.promise]);
-      cancel();
+      await within(clock, longestFlushMs, Promise.allSettled(queues.map((queue) => queue.flush())));
       const lost = waiting();
       if (lost > 0)
         log.warn({ spans: lost, collector }, "spans were lost at shutdown: the collector did not accept them in time");

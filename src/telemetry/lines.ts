@@ -2,7 +2,7 @@
 import { write } from "node:fs";
 import { promisify } from "node:util";
 import { systemClock } from "../clock.ts";
-import { createSignal } from "../lifecycle.ts";
+import { createSignal, within } from "../lifecycle.ts";
 
 export type LineWriter = {
   /** Queues a line, which ends with its line break. */
@@ -78,10 +78,7 @@ export function createLineWriter(fd: number, onLost: (lines: number) => void): L
     },
     async written() {
       if (!isWriting) return;
-      const over = createSignal();
-      const cancel = systemClock.after(longestWaitMs, over.fire);
-      await Promise.race([idle.promise, over.promise]);
-      cancel();
+      await within(systemClock, longestWaitMs, idle.promise);
     },
   };
 }

@@ -1,4 +1,4 @@
-/** Pushes the registry to collectors. The only file that imports the metrics SDK; loaded only when metrics are pushed. */
+/** Pushes the metrics to collectors. The only file that imports the metrics SDK; loaded only when they are pushed. */
 import { ValueType } from "@opentelemetry/api";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import {
@@ -12,7 +12,7 @@ import {
 } from "@opentelemetry/sdk-metrics";
 import type { Clock } from "../clock.ts";
 import { messageOf } from "../errors.ts";
-import { createSignal } from "../lifecycle.ts";
+import { within } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import type { Collected, HistogramPoint, NumberPoint, Registry } from "../metrics/registry.ts";
 import { type Reporter, resourceOf } from "./resource.ts";
@@ -49,12 +49,9 @@ export async function openMetricExport(settings: MetricSettings, parts: MetricPu
   });
 
   return async () => {
-    const over = createSignal();
-    const cancel = clock.after(longestFlushMs, over.fire);
     const flushed = Promise.allSettled(readers.map((reader) => reader.shutdown()));
-    const isFlushed = await Promise.race([flushed.then(() => true), over.promise.then(() => false)]);
-    cancel();
-    if (!isFlushed) log.warn({}, "the last push of metrics was given up: the collector did not accept it in time");
+    if (!(await within(clock, longestFlushMs, flushed)))
+      log.warn({}, "the last push of metrics was given up: the collector did not accept it in time");
   };
 }
 
@@ -80,13 +77,13 @@ function countFailures(
 ): PushMetricExporter {
   const failures = registry.counter("millpond.metric.failed_exports");
   const throttle = createThrottle(clock);
-  let hasToldWhy = false;
+  let hasLoggedWhy = false;
 
   function complain(error: Error | undefined): void {
     if (unsupportedCodes.has((error as { readonly code?: unknown } | undefined)?.code)) {
       const what = "the collector has no service for metrics: set OTEL_METRICS_EXPORTER=none to push none";
-      if (!hasToldWhy) log.info({}, what);
-      hasToldWhy = true;
+      if (!hasLoggedWhy) log.info({}, what);
+      hasLoggedWhy = true;
     } else {
       const facts = { failed: failures.value, error: error && messageOf(error) };
       throttle(() => log.warn(facts, "the collector does not accept metrics"));

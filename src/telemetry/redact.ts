@@ -1,7 +1,7 @@
 /** Keeps secrets out of the log: the values of fields whose names mark them as secret. */
 
 const shownInstead = "[redacted]";
-/** The last one or two kebab of such a name, however they are joined: `apiKey`, `x-api-key`, `DB_PASSWORD`. */
+/** The last one or two words of such a name, however they are joined: `apiKey`, `x-api-key`, `DB_PASSWORD`. */
 const secretName =
   /(?:^|[^a-z])(?:passwords?|passwd|pwd|passphrases?|secrets?|tokens?|jwt|authorization|cookies?|credentials?|(?:api|private|secret|access|signing|encryption)[^a-z]?keys?)$/;
 /** Values nested deeper are redacted as a whole; no log line of the server nests so deep. */

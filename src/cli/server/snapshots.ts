@@ -26,17 +26,17 @@ export function printSnapshots(
   const act = async (client: MillpondClient) => {
     const intervalMs = integerOf(flags, "--interval", { min: 100, max: 60_000, fallback: 1000 });
     if (!isOn(flags, "--watch")) return print(await client.stats());
-    let isAnswered = () => {};
+    let cancelReport = () => {};
     try {
       for await (const snapshot of client.watchStats({ intervalMs })) {
-        isAnswered();
+        cancelReport();
         const silence = `no answer since ${moment(new Date(systemClock.now()))}: reconnecting`;
-        isAnswered = systemClock.after(intervalMs + lateMs, () => terminal.printError(silence));
+        cancelReport = systemClock.after(intervalMs + lateMs, () => terminal.printError(silence));
         terminal.clear();
         print(snapshot);
       }
     } finally {
-      isAnswered();
+      cancelReport();
     }
     return 0;
   };

@@ -4,9 +4,8 @@
  */
 import type { Clock } from "../../clock.ts";
 import { type MillpondError, refusal } from "../../errors.ts";
-import { createLoop, createSignal } from "../../lifecycle.ts";
+import { createLoop, createSignal, within } from "../../lifecycle.ts";
 import type { Log } from "../../log.ts";
-import { within } from "../thread-termination.ts";
 import type { FileReport } from "../tasks/report.ts";
 import { answerTo, type CheckCall, type CheckInput, type TaskChecks } from "./checks.ts";
 import { type FromChecker, requestOf } from "./protocol.ts";
@@ -281,11 +280,7 @@ export function createChecker({ surroundings, sources = null, loadMs, checkMs, c
     for (const { batch } of sent.values()) refuseRest(batch, error);
     sent.clear();
     refuseWaiting(() => true, error);
-    await within(
-      clock,
-      endMs,
-      Promise.all([...ending].map((each) => each.end())).then(() => {}),
-    );
+    await within(clock, endMs, Promise.all([...ending].map((each) => each.end())));
   }
 
   return {

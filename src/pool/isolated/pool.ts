@@ -7,9 +7,8 @@ import { originOf } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
 import type { Lease, Outcome } from "../../job/job.ts";
 import { jobFields } from "../../job/log-fields.ts";
-import { createSignal, type Signal } from "../../lifecycle.ts";
+import { createSignal, type Signal, within } from "../../lifecycle.ts";
 import type { StopReason } from "../chunk.ts";
-import { within } from "../thread-termination.ts";
 import { notBegun } from "../outcomes.ts";
 import type { Ended, Pool, PoolCode, PoolOptions, Progress, RunCallbacks } from "../port.ts";
 import { type OwnProcess, startOwnProcess } from "./own-process.ts";
@@ -283,11 +282,7 @@ export function createIsolatedPool(options: IsolatedPoolOptions): Pool {
     async destroy() {
       releaseAll();
       for (const attempt of attempts) end(attempt, attempt.ended ?? endedNow(attempt, { kind: "released" }));
-      const areGone = await within(
-        clock,
-        endMs,
-        Promise.all([...alive].map(({ gone }) => gone)).then(() => {}),
-      );
+      const areGone = await within(clock, endMs, Promise.all([...alive].map(({ gone }) => gone)));
       if (!areGone) log.warn({ pool: name }, "some processes of suspects did not end, and are left running");
     },
   };

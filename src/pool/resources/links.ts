@@ -1,8 +1,7 @@
 /** The links of a pool's threads to the host of resources. */
 import type { MessagePort, Worker } from "node:worker_threads";
 import type { Clock } from "../../clock.ts";
-import { createSignal, type Signal } from "../../lifecycle.ts";
-import { within } from "../thread-termination.ts";
+import { createSignal, type Signal, within } from "../../lifecycle.ts";
 import type { ResourceHost } from "./host.ts";
 import type { FromThread, PoolResource, ToThread } from "./protocol.ts";
 
@@ -13,7 +12,7 @@ export type ResourceLinks = {
   tearDown(): Promise<void>;
 };
 
-type Link = { readonly port: MessagePort; readonly ended: Signal; isTold: boolean };
+type Link = { readonly port: MessagePort; readonly ended: Signal; isEnding: boolean };
 
 export type ResourceLinksParts = {
   readonly pool: string;
@@ -38,23 +37,19 @@ export function createResourceLinks(parts: ResourceLinksParts): ResourceLinks {
   async function tearDown(meant: readonly Link[]): Promise<void> {
     if (meant.length === 0) return;
     for (const link of meant) {
-      if (link.isTold) continue;
-      link.isTold = true;
+      if (link.isEnding) continue;
+      link.isEnding = true;
       link.port.ref();
       link.port.postMessage({ kind: "end" } satisfies ToThread);
     }
-    await within(
-      clock,
-      graceMs,
-      Promise.all(meant.map(({ ended }) => ended.promise)).then(() => {}),
-    );
+    await within(clock, graceMs, Promise.all(meant.map(({ ended }) => ended.promise)));
   }
 
   /** Intercepts the end of an idle thread, because piscina terminates it without a teardown. */
   function tearDownBeforeEnd(thread: Worker, link: Link): void {
     const terminate = thread.terminate.bind(thread);
     thread.terminate = async () => {
-      if (isIdle(thread) && !link.isTold) {
+      if (isIdle(thread) && !link.isEnding) {
         onRetired(thread);
         await tearDown([link]);
       }
@@ -65,7 +60,7 @@ export function createResourceLinks(parts: ResourceLinksParts): ResourceLinks {
   return {
     open(thread, port) {
       if (!thread) return port.close();
-      const link = { port, ended: createSignal(), isTold: false };
+      const link = { port, ended: createSignal(), isEnding: false };
       const member = host.join({ pool, uses, probed, send: (message) => port.postMessage(message) });
       links.set(thread, link);
       tearDownBeforeEnd(thread, link);

@@ -122,6 +122,7 @@ function toSettlementColumns(attempts: readonly Settling[]): SettlementColumns {
   };
 }
 
+/** Its failure is that of its ending or, without one, of the newest attempt: a head has no other history. */
 function toStored(answer: StoredAnswer, take: Take): StoredJob {
   const record = take(answer.recordBytes);
   const [ending = null] = [takeEnding(answer, take), ...answer.historyBytes.map(take)].filter((each) => each !== null);
