@@ -128,7 +128,7 @@ suite("commands that act", () => {
     const millpond = as("canceller");
     const queued = await submitted(millpond, ...waiting);
     const running = await submitted(millpond, "sleep", "--json", '{"durationMs": 3600000}');
-    while (!outputOf(await millpond("job", running)).includes("RUNNING"));
+    await until(async () => outputOf(await millpond("job", running)).includes("RUNNING"));
 
     const text = outputOf(await millpond("cancel", queued, running));
     assert.match(text, new RegExp(`^${queued} +cancelled +CANCELLED$`, "m"));

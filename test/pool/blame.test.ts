@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, describe, test } from "node:test";
 import { attemptSpanId } from "../../src/job/trace.ts";
-import { createFakeClock, turn } from "../support/fake-clock.ts";
-import { until } from "../support/until.ts";
+import { createFakeClock } from "../support/fake-clock.ts";
 import { job, shown, tryPool } from "./try-pool.ts";
+import { until } from "../support/until.ts";
 
 const leftBehind = "what a job left behind failed, and its worker is ended: its jobs return to the queue";
 const unknown = "a worker failed through unknown code, and is ended: its jobs return to the queue";
@@ -137,13 +137,13 @@ for (const concurrency of [1, 4]) {
       onReady: () => (ready += 1),
     } as const;
     const { pool, heard, released } = tryPool(t, options);
-    while (ready < 2) await turn();
+    await until(() => ready === 2);
     await pool.run([job("leaves", "spinLater")]);
     await heard("spins");
     const posted = Array.from({ length: 2 * concurrency }, () => job("echo", 1));
     let ended = 0;
     const ends = posted.map((lease) => pool.run([lease], () => (ended += 1)));
-    while (ended < concurrency) await turn(); // by the other thread
+    await until(() => ended === concurrency); // by the other thread
     assert.deepEqual(released, []);
     clock.advance(1_000 + 40);
     assert.equal(released.length, concurrency);

@@ -6,8 +6,8 @@ import { createSignal } from "../../src/lifecycle.ts";
 import type { PoolCode } from "../../src/pool/port.ts";
 import { createReloadablePool } from "../../src/pool/reloadable.ts";
 import type { Bounds } from "../../src/pool/size.ts";
-import { turn } from "../support/fake-clock.ts";
 import { allTasks, collecting, job, shown, tryPool, type Tried, type TryOptions } from "./try-pool.ts";
+import { until } from "../support/until.ts";
 
 const code = { tasks: allTasks, sources: null };
 
@@ -73,7 +73,7 @@ suite("when the tasks of a pool are reloaded", () => {
     const [former] = generations as [Tried];
     await former.heard("waiting");
     pool.reload(code);
-    while (former.bare.workers() > 1) await turn();
+    await until(() => former.bare.workers() === 1);
     pool.cancel(slow.seq);
     assert.deepEqual((await chunk).map(shown), [`succeeded json "done"`]);
   });

@@ -5,16 +5,24 @@ import { readFile } from "node:fs/promises";
 import { suite, test } from "node:test";
 import { connect, echo as echoTask, type MillpondClientError } from "../../clients/typescript/index.ts";
 import { JobState } from "../../src/gen/millpond/v1/job_pb.ts";
+import type { PoolClient } from "../rpc/fixtures.ts";
 import { openGate } from "../rpc/gate.ts";
 import { data, echo, exchange, fates, idsOf, json, newChannel } from "../rpc/jobs.ts";
 import { clientAt, makePlace } from "../server/place.ts";
 import { makeRestartable } from "./restartable.ts";
+import { until } from "../support/until.ts";
 
 /** What a call fails with. */
 async function errorOf(call: Promise<unknown>): Promise<MillpondClientError> {
   return call.then(
     () => assert.fail("the call succeeded"),
     (error: unknown) => error as MillpondClientError,
+  );
+}
+
+async function untilIdle(client: PoolClient): Promise<void> {
+  await until(
+    async () => !(await client.stats({})).snapshot?.pools.some(({ queued, running }) => queued > 0n || running > 0),
   );
 }
 
@@ -49,7 +57,7 @@ suite("the classic mistakes of worker pools", () => {
     const before = await residentBytes(server.pid);
 
     await submitResults(4_000);
-    while ((await client.stats({})).snapshot?.pools.some(({ queued, running }) => queued > 0n || running > 0));
+    await untilIdle(client);
 
     const grown = (await residentBytes(server.pid)) - before;
     // held back for eight readers it would be 640 MB; what threads and heaps keep is less than 200
@@ -123,7 +131,7 @@ suite("the classic mistakes of worker pools", () => {
         return;
       }
     });
-    while (accepted.size < 500) await first.client().stats({});
+    await until(() => accepted.size >= 500);
 
     await first.stop();
     await Promise.all(submitters);
@@ -131,7 +139,7 @@ suite("the classic mistakes of worker pools", () => {
     const second = (await start()).client();
     assert.equal(refusals, submitters.length);
     assert.ok(accepted.size >= 500);
-    while ((await second.stats({})).snapshot?.pools.some(({ queued, running }) => queued > 0n || running > 0));
+    await untilIdle(second);
     for (const id of accepted) {
       const { job } = await second.getJob({ jobId: id });
       assert.equal(job?.result?.state ?? job?.state, JobState.SUCCEEDED, id);

@@ -13,6 +13,7 @@ import { openServer, ways } from "./fixtures.ts";
 import { openGate } from "./gate.ts";
 import { echo, exchange, json, later, newChannel } from "./jobs.ts";
 import { refused } from "./refused.ts";
+import { until } from "../support/until.ts";
 
 async function open(t: TestContext) {
   const [server, gate] = [await openServer(), await openGate()];
@@ -76,7 +77,7 @@ describe("Drain", () => {
     const own = server.client(ways.grpc);
     const id = "0198a3b4-0000-7000-8000-00000000000a";
     const calls = [own.run({ job: echo("nameless", later) }), own.run({ job: echo("named", { id, ...later }) })];
-    while ((await own.listJobs({})).jobs.length < 2);
+    await until(async () => (await own.listJobs({})).jobs.length === 2);
     const ends = Promise.all(calls.map((call) => refused(call)));
     await server.clientOf(AdminService, ways.grpc).drain({});
     for (const error of await ends) assert.deepEqual([error.code, error.reason], ["Unavailable", "draining"]);

@@ -8,6 +8,7 @@ import { toBinary, create } from "@bufbuild/protobuf";
 import { ResultsRequestSchema } from "../../src/gen/millpond/v1/worker_pool_pb.ts";
 import { openServer, type TestServer, ways } from "./fixtures.ts";
 import { follow, json, present } from "./jobs.ts";
+import { until } from "../support/until.ts";
 
 const channel = "unread";
 /** More than the buffers of a connection take. */
@@ -49,12 +50,12 @@ describe("a client that never reads", () => {
 
   /** Resolves once the server has cut every stream that is open now: this asks the server, for the streams are not read. */
   async function readersEnded(): Promise<void> {
-    for (;;) {
+    await until(async () => {
       const metrics = await (await fetch(`http://${server.httpAddress}/metrics`)).text();
       const [, readers] = /^millpond_result_readers(?:\{.*\})? (\d+)$/m.exec(metrics) ?? [];
       assert.ok(readers !== undefined, metrics);
-      if (Number(readers) === 0) return;
-    }
+      return Number(readers) === 0;
+    });
   }
 
   /** A call of gRPC-Web whose answer has begun, and is not read. */

@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { JobState } from "../../src/gen/millpond/v1/job_pb.ts";
 import { follow, json, newChannel } from "../rpc/jobs.ts";
 import { clientAt, makePlace } from "./place.ts";
+import { until } from "../support/until.ts";
 
 test("a task that blocks its thread for several times its lease runs once", async (t) => {
   const { start, folder } = await makePlace(t);
@@ -15,7 +16,7 @@ test("a task that blocks its thread for several times its lease runs once", asyn
   const path = join(folder, "go");
   const channel = newChannel();
   await client.submit({ jobs: [{ task: "spin", input: json({ path }), channel }] });
-  while (!existsSync(`${path}.begun`)) await client.stats({});
+  await until(() => existsSync(`${path}.begun`));
 
   const second = { task: "sleep", input: json({ durationMs: 1_000 }) };
   await client.submit({ jobs: [second, second, second, second, second, second] }); // three seconds on two workers

@@ -15,6 +15,7 @@ import { openGate } from "../rpc/gate.ts";
 import { echo, exchange, fates, follow, idsOf, json, newChannel } from "../rpc/jobs.ts";
 import { read, refused } from "../rpc/refused.ts";
 import { clientAt, makePlace } from "./place.ts";
+import { until } from "../support/until.ts";
 
 const ids = (results: readonly Result[]) => results.map(({ jobId }) => jobId);
 
@@ -107,7 +108,7 @@ suite("on SIGTERM", () => {
       ],
     });
     await Promise.all([gate.next(), gate.next()]);
-    while (!existsSync(`${path}.begun`)) await client.stats({});
+    await until(() => existsSync(`${path}.begun`));
 
     const { code, stderr } = await server.signal("SIGTERM");
 

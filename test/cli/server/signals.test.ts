@@ -12,12 +12,15 @@ import { HealthCheckResponse_ServingStatus as Status, Health } from "../../../sr
 import { failureText, uncleanStop } from "../../../src/cli/exit.ts";
 import { ways } from "../../rpc/fixtures.ts";
 import { startMillpond, type TestServer } from "../server.ts";
+import { until } from "../../support/until.ts";
 
 const quiet = ["--log-level", "silent"];
+/** No worker before there are jobs: threads are most of what a server's start costs. */
+const upToOne = { workers: { min: 0, max: 1 } };
 /** Has the task `spin`, which does not stop when it is told to, and one of a pool of its own. */
 const tasks = [
   ...["--tasks-dir", fileURLToPath(new URL("../../server/tasks/", import.meta.url))],
-  ...["--pools", "{cpu: {workers: 1}, io: {workers: 1}, held: {work: io, workers: 1}}"],
+  ...["--pools", JSON.stringify({ cpu: upToOne, io: upToOne, held: { work: "io", ...upToOne } })],
 ];
 
 const clientOf = ({ serving }: TestServer) => connect({ address: serving.grpc, client: "a", retries: 0 });
@@ -26,7 +29,7 @@ const clientOf = ({ serving }: TestServer) => connect({ address: serving.grpc, c
 async function sleepFor(server: TestServer, durationMs: number): Promise<string> {
   await using client = clientOf(server);
   const id = await client.submit(sleep, { durationMs });
-  for (let state = "QUEUED"; state === "QUEUED"; ) ({ state } = await client.getJob(id));
+  await until(async () => (await client.getJob(id)).state !== "QUEUED");
   return id;
 }
 
@@ -49,7 +52,7 @@ suite("signals to a server", () => {
       await using client = clientOf(server);
       const path = join(server.folder, "let-go");
       const running = client.run("spin", { path });
-      while (!existsSync(`${path}.begun`)) await client.stats();
+      await until(() => existsSync(`${path}.begun`));
       void server.signal(signal);
       await server.said("stopping");
       await writeFile(path, "");
@@ -91,7 +94,7 @@ suite("signals to a server", () => {
       await using client = clientOf(server);
       const path = join(server.folder, "let-go");
       await client.submit("spin", { path });
-      while (!existsSync(`${path}.begun`)) await client.stats();
+      await until(() => existsSync(`${path}.begun`));
       void server.signal(signal);
       await server.said("stopping");
       void server.signal(signal);
@@ -112,7 +115,7 @@ suite("a server whose store fails", () => {
     await using client = clientOf(server);
     const path = join(server.folder, "let-go");
     await client.submitAll([job("spin", { path }), job(sleep, { durationMs: 3_600_000 })]); // nobody waits for them
-    while (!existsSync(`${path}.begun`)) await client.stats();
+    await until(() => existsSync(`${path}.begun`));
     const health = createClient(Health, ways.grpc.transport({ grpcAddress: server.serving.grpc, httpAddress: "" }));
     const statuses = health.watch({})[Symbol.asyncIterator]();
     assert.equal((await statuses.next()).value?.status, Status.SERVING);

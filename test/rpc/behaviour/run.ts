@@ -7,6 +7,7 @@ import type { TestServer, Way } from "../fixtures.ts";
 import { type Gate, openGate } from "../gate.ts";
 import { echo, follow, json, newChannel, outputOf, whenFinal } from "../jobs.ts";
 import { refused } from "../refused.ts";
+import { until } from "../../support/until.ts";
 
 export function runCases(way: Way, server: () => TestServer): void {
   /** A client that no other test uses. */
@@ -190,10 +191,8 @@ export function runCases(way: Way, server: () => TestServer): void {
 
   /** Resolves with the id once the job is there. */
   async function submitted(own: ReturnType<typeof client>, id: string): Promise<string> {
-    for (;;) {
-      const { jobs } = await own.listJobs({});
-      if (jobs.some((job) => job.id === id)) return id;
-    }
+    await until(async () => (await own.listJobs({})).jobs.some((job) => job.id === id));
+    return id;
   }
 }
 
