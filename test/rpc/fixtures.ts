@@ -5,11 +5,10 @@ import { join } from "node:path";
 import { type Client, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { createRegistry, type DescService } from "@bufbuild/protobuf";
-import { parseConfig } from "../../src/config.ts";
 import { file_millpond_tasks_v1_diagnostic } from "../../src/gen/millpond/tasks/v1/diagnostic_pb.ts";
 import { file_millpond_tasks_v1_image } from "../../src/gen/millpond/tasks/v1/image_pb.ts";
 import { WorkerPoolService } from "../../src/gen/millpond/v1/worker_pool_pb.ts";
-import { type RunningServer, startServer } from "../../src/server.ts";
+import type { RunningServer } from "../../src/server.ts";
 
 export type PoolClient = Client<typeof WorkerPoolService>;
 
@@ -116,6 +115,11 @@ export async function openServer(
   given?: { readonly [section: string]: unknown },
   taskFiles?: Files,
 ): Promise<TestServer> {
+  // imported here, because tests whose servers are processes need only clients, and a server is most of what this loads
+  const [{ parseConfig }, { startServer }] = await Promise.all([
+    import("../../src/config.ts"),
+    import("../../src/server.ts"),
+  ]);
   const folder = await makeFolder(taskFiles);
   const text = JSON.stringify(settings(folder.path, given));
   const config = parseConfig({ file: { name: "test.yaml", text }, env: {}, flags: {}, cores: 2 });

@@ -10,7 +10,7 @@ import type { Log, LogFields } from "../../src/log.ts";
 import type { Ended } from "../../src/pool/pool.ts";
 import type { TaskChecks } from "../../src/pool/checker/checks.ts";
 import { createResourceHost } from "../../src/pool/resources/host.ts";
-import { type LoadedTask, type LoadedTasks, loadTasks, type TaskSources } from "../../src/pool/tasks.ts";
+import type { LoadedTask, LoadedTasks, TaskSources } from "../../src/pool/tasks.ts";
 import { defaultRetryPolicy } from "../../src/job/backoff.ts";
 import { createUntraced } from "../../src/tracing.ts";
 import { newJob, t0 } from "../store/sample.ts";
@@ -80,7 +80,8 @@ export function loaded(name: string, overrides: Partial<LoadedTask> = {}): Loade
 export const noChecks: TaskChecks = { check: async (inputs) => inputs.map(() => null) };
 
 /** Loads the tasks of a folder in this thread, as the built-in ones are. */
-export function loadHere(folder: URL, sources: Partial<TaskSources> = {}): Promise<LoadedTasks> {
+export async function loadHere(folder: URL, sources: Partial<TaskSources> = {}): Promise<LoadedTasks> {
+  const { loadTasks } = await import("../../src/pool/tasks.ts"); // half of what this file would load, and few tests need it
   return loadTasks({
     ...{ builtIn: [fileURLToPath(folder)], folders: [], pools: ["cpu", "io"], settings: {}, resourceSettings: {} },
     ...{ loadMs: 30_000, checkMs: 1_000, clock: systemClock, log: keptLog().log },
