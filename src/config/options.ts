@@ -34,11 +34,11 @@ type Option<Key extends string, C extends Check> = {
 /** Of numbers, by how their keys end. */
 const units = { Ms: "ms", Bytes: "bytes", MiB: "MiB" };
 const mebibyte = 2 ** 20;
-/** Below this nothing would be left for outputs beside what a message needs for itself. */
+/** A smaller message would have no room for outputs beside its other fields. */
 const smallestMessageBytes = 256 * 1024;
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
-/** What is promised about ids: one that was used is remembered for ten minutes at least. */
+/** The guarantee for ids: a used one is remembered for at least ten minutes. */
 const shortestRetentionMs = 600_000;
 const longestRetentionMs = 3650 * dayMs;
 
@@ -76,25 +76,25 @@ export const options = [
       "Allows `grpc.host` and `http.host` to be addresses that other machines can reach, although there is neither " +
       "encryption nor authentication.",
   }),
-  option("dataDir", path, "./millpond-data", { doc: "Folder of the store; made when it is missing." }),
+  option("dataDir", path, "./millpond-data", { doc: "Folder of the store; created if it does not exist." }),
   option("store", oneOf("sqlite", "memory"), "sqlite", {
     doc: "`sqlite`: the file `millpond.sqlite` in `dataDir`. `memory`: every job is lost when the server stops.",
   }),
   option("taskLoadMs", integer(100, hourMs), 30_000, {
     doc:
-      "How long the import of one task file may take. At the start one that takes longer is an error; a worker is ended, and " +
-      "another tried.",
+      "How long the import of one task file may take. If it takes longer when the server starts, the start fails; if it takes " +
+      "longer in a worker, the worker is replaced.",
   }),
   option("taskCheckMs", integer(10, 60_000), 1_000, {
     doc: "How long a task's `check` may take for one input. Jobs whose check takes longer are refused.",
   }),
   option("tasksDir", orNothing(path), null, {
-    doc: "Folder with your own task files, beside the built-in tasks; docs/tasks.md says what may lie in it.",
+    doc: "Folder with your own task files; docs/tasks.md describes what it may contain.",
   }),
   option("watch", yesOrNo(), false, {
     doc:
-      "For development: reloads the tasks of `tasksDir` when their files change. Running jobs end with the code that they " +
-      "began with.",
+      "For development: reloads the tasks of `tasksDir` when their files change. Running jobs end with the code with " +
+      "which they started.",
   }),
   option("limits.messageBytes", integer(smallestMessageBytes, 256 * mebibyte), 4 * mebibyte, {
     doc: "Bound on one request message.",
@@ -105,13 +105,13 @@ export const options = [
   option("limits.values", integer(1_000, 10_000_000), 20_000, {
     unit: "values",
     doc:
-      "Bound on the values of one message: fields, items of lists, names and values in maps and JSON. Also of an output in JSON. " +
-      "The server does nothing else while it reads one, up to 50 ms for 20,000.",
+      "Bound on the values of one message, or of one output in JSON: fields, items of lists, names and values in maps and JSON. " +
+      "Reading a message blocks the server, for up to 50 ms with 20,000 values.",
   }),
   option("limits.requestMiB", integer(1, 65_536), 128, {
     doc:
-      "Bound on the bytes of requests, of all connections and both ports together, that were received and are not handed " +
-      "over yet. Near it large requests are read one after the other; what cannot be slowed down is cut.",
+      "Bound on the bytes of requests that are still arriving, of all connections and both ports together. Near the bound, " +
+      "large requests are read one after the other; those that cannot be slowed down are cut off.",
   }),
   option("limits.jobsPerSubmit", integer(1, 100_000), 1000, { unit: "jobs", doc: "Bound on the jobs of one submit." }),
   option("limits.connections", integer(1, 1_000_000), 10_000, {
@@ -121,12 +121,12 @@ export const options = [
   option("limits.connectionsPerAddress", integer(1, 1_000_000), 1000, {
     unit: "connections",
     doc:
-      "Bound on the connections from one address, of IPv6 from one /64 network, to both ports together. Not for loopback, " +
-      "which all clients of this machine share; behind a proxy all clients have the proxy's address.",
+      "Bound on the connections from one address (IPv6: from one /64 network), to both ports together. It does not apply to " +
+      "loopback, which all clients of this machine share. Behind a proxy all clients have the proxy's address.",
   }),
   option("limits.streams", integer(1, 10_000), 100, {
     unit: "calls",
-    doc: "Bound on the calls open at once on one connection. On the HTTP port, a connection with more requests in line is closed.",
+    doc: "Bound on the calls open at once on one connection. On the HTTP port, a connection on which more requests than this wait is closed.",
   }),
   option("limits.metadataBytes", integer(1024, mebibyte), 16_384, { doc: "Bound on the metadata of one call." }),
   option("limits.resultStreams", integer(1, 10_000), 10, {
@@ -135,8 +135,8 @@ export const options = [
   }),
   option("limits.unreadMiB", integer(1, 65_536), 32, {
     doc:
-      "Bound on the results, of all streams together, that were read from the store and are not yet on their way to the " +
-      "client; at least four times `limits.messageBytes`. A stream for which there is no room waits.",
+      "Bound on the results, of all streams together, that were read from the store and not yet sent to the client; at " +
+      "least four times `limits.messageBytes`. A stream for which there is no room waits.",
   }),
   option("limits.watches", integer(1, 10_000), 100, {
     unit: "calls",
@@ -148,9 +148,9 @@ export const options = [
   }),
   option("limits.diskFreeMiB", orNothing(integer(0, 1_048_576)), null, {
     doc:
-      "Free space in MiB on the store's disk below which submits are refused; 0: never. Without it 256 MiB, and on a disk " +
-      "below 5 GiB a twentieth of it, at least 32 MiB. What is free inside the store's files counts too, as long as 32 MiB " +
-      "are free beside them.",
+      "Free space in MiB on the store's disk below which submits are refused; 0: never. Default: 256 MiB, or, on a disk below " +
+      "5 GiB, a twentieth of it, at least 32 MiB. Free space inside the store's files counts too, as long as 32 MiB are free " +
+      "outside them.",
   }),
   option("limits.sessionMemoryMiB", integer(1, 1024), 16, { doc: "Bound on the memory of one connection." }),
   option("rate.perSecond", perSecond, 0, {
@@ -180,11 +180,11 @@ export const options = [
       doc:
         "Pools by name: `{scrape: {work: limited, workers: 25, maxQueued: 100000}}`, besides `cpu` and `io`, which are " +
         "always there. `workers` is " +
-        `${workers}; when it is missing, \`work\` decides how many there are at most: \`cpu\` as many as cores, \`mixed\` ` +
-        "twice, `io` four times as many, and `min` is 0; `limited` needs `workers`: as many as the outside allows. " +
-        "Workers above `min` start when there is work for them, and end after `autoscale.idleMs` without. `concurrency` is how " +
-        "many jobs one worker runs at once: an integer from 1 to 1024, 1 where `work` is `cpu`; when it is missing, 32 where " +
-        "`work` is `io`, else 1. `maxQueued` is the bound on waiting jobs.",
+        `${workers}. Without it \`min\` is 0, and \`max\` depends on \`work\`: \`cpu\` has as many as cores, \`mixed\` twice and ` +
+        "`io` four times as many; `limited` requires `workers`: as many as the limit outside allows. Workers above `min` start " +
+        "when there is work for them, and end after being idle for `autoscale.idleMs`. `concurrency` is how many jobs one " +
+        "worker runs at once: an integer from 1 to 1024, and 1 if `work` is `cpu`. Default: 32 if `work` is `io`, else 1. " +
+        "`maxQueued` is the bound on waiting jobs.",
     },
   ),
   option("autoscale.jobsPerWorker", integer(1, 10_000), 5, {
@@ -195,29 +195,29 @@ export const options = [
     doc: "A pool also gets one more worker when all are busy and a job waits for longer than this.",
   }),
   option("autoscale.idleMs", integer(100, dayMs), 30_000, {
-    doc: "A worker above a pool's `min` ends when it was not needed for this long, and so long after the last growth.",
+    doc: "A worker above a pool's `min` ends when it was not needed, and the pool did not grow, for this long.",
   }),
   option("autoscale.pollMs", integer(10, 60_000), 100, {
-    doc: "How often is decided how many workers the pools have.",
+    doc: "How often the autoscaler decides how many workers each pool has.",
   }),
   option("autoscale.cores", orNothing(integer(1, 1024)), null, {
     unit: "cores",
-    doc: "Bound on the workers of all pools for `cpu` work together, beyond the `min` of each. Without it as many as cores.",
+    doc: "Bound on the workers of all pools for `cpu` work together, beyond the `min` of each. Default: the number of cores.",
   }),
   option("autoscale.memoryMiB", orNothing(integer(64, 16_777_216)), null, {
     doc:
-      "Bound on the memory of the server's process: no worker above `min` starts that would exceed it. Without it nine " +
-      "tenths of the container's limit, or of the machine's memory.",
+      "Bound on the memory of the server's process: no worker above `min` starts that would exceed it. Default: nine tenths " +
+      "of the container's limit, or of the machine's memory.",
   }),
   option("autoscale.workerMiB", integer(1, 65_536), 32, {
-    doc: "What one worker takes, for `autoscale.memoryMiB`: more where your tasks keep much in memory.",
+    doc: "Memory that one worker is expected to take, for `autoscale.memoryMiB`. Raise it if your tasks keep much in memory.",
   }),
   option(
     "tasks",
     settingsOf("a task name"),
     {},
     {
-      doc: "Settings of tasks, by task name: `{image.resize: {maxWidth: 8000}}`. Each task says what it takes.",
+      doc: "Settings of tasks, by task name: `{image.resize: {maxWidth: 8000}}`. The documentation of each task lists them.",
     },
   ),
   option(
@@ -226,8 +226,8 @@ export const options = [
     {},
     {
       doc:
-        "Settings of what tasks share, such as connections, by resource name; docs/tasks.md says how. Passwords belong into " +
-        "environment variables or files of their own, which the settings name.",
+        "Settings of resources that tasks share, such as connections, by resource name; see docs/tasks.md. Passwords belong in " +
+        "environment variables or separate files, which the settings name.",
     },
   ),
   option("retention.acknowledgedMs", retention, hourMs, {
@@ -247,29 +247,29 @@ export const options = [
   option("retention.deadJobs", keptJobs, 1_000_000, { unit: "jobs", doc: "Bound on the DEAD jobs kept." }),
   option("retention.deadMiB", keptMiB, 10_240, { doc: "Bound on the records of the DEAD jobs kept." }),
   option("leaseMs", integer(1_000, hourMs), 30_000, {
-    doc: "How long a job is leased. The server renews the leases of what it runs; one that ends unrenewed is tried again.",
+    doc: "How long a job is leased. The server renews the leases of its running jobs; a job whose lease expires is tried again.",
   }),
   option("alerts.webhook", orNothing(webAddress), null, {
-    doc: "Told by POST, as JSON, of jobs that became DEAD; docs/configuration.md shows how. They are logged in any case.",
+    doc: "URL to which jobs that became DEAD are sent by POST, as JSON; see docs/configuration.md. They are logged in any case.",
   }),
   option("drainMs", integer(0, hourMs), 30_000, { doc: "How long running jobs may take to finish at shutdown." }),
-  option("graceMs", integer(0, 600_000), 5000, { doc: "How long a job may take to stop once it was told to." }),
+  option("graceMs", integer(0, 600_000), 5000, { doc: "How long a job may take to stop once it was asked to." }),
   option("slowReaderMs", integer(100, hourMs), 30_000, {
-    doc: "How long a result stream may go unread before it is ended.",
+    doc: "How long a result stream may stay unread before it is ended.",
   }),
   option("slowSenderMs", integer(100, hourMs), 30_000, {
     doc:
-      "How long a client may take for the head of a request, for each 16 KiB of its body and for its end, before it is cut; " +
-      "and for a whole message, while others wait for room in `limits.requestMiB`.",
+      "How long a client may take for the head of a request, for each 16 KiB of its body and for its end, before the request " +
+      "is cut off; and for a whole message while others wait for room in `limits.requestMiB`.",
   }),
   option("log.format", oneOf("auto", "json", "pretty"), "auto", {
     doc:
-      "`json`: one object per line. `pretty`: for people, in colours unless NO_COLOR is set. `auto`: `pretty` when standard error " +
+      "`json`: one object per line. `pretty`: for people, in colours unless NO_COLOR is set. `auto`: `pretty` if standard error " +
       "is a terminal, else `json`.",
   }),
   option("tracing.jobsPerSecond", integer(0, 1_000_000), 100, {
     unit: "jobs/s",
-    doc: "Jobs traced per second, at most, of those whose callers send no trace context, where traces are exported. 0: none.",
+    doc: "If traces are exported: bound on the jobs traced per second, of those whose callers send no trace context. 0: none.",
   }),
   option("log.level", oneOf("debug", "info", "warn", "error", "silent"), "info", {
     doc: "The least serious lines logged.",
@@ -282,16 +282,16 @@ export const secretKeys: readonly Key[] = ["alerts.webhook", "resources"];
 /** Variables that start with MILLPOND_ and are not settings of the server. */
 export const otherVariables = {
   MILLPOND_CONFIG:
-    "The configuration file, for `serve` and `health`; the flag is --config. Without both it is `millpond.yaml` in the " +
-    "current folder, where there is one.",
-  MILLPOND_ADDRESS: "The server's gRPC address, for every command that asks one; the flag is --address.",
-  MILLPOND_CLIENT: "The client's name, for every command that asks a server; the flag is --client.",
+    "The configuration file, for `serve` and `health`; the flag is --config. Default: `millpond.yaml` in the current " +
+    "folder, if it exists.",
+  MILLPOND_ADDRESS: "The server's gRPC address, for every command that calls one; the flag is --address.",
+  MILLPOND_CLIENT: "The client's name, for every command that calls a server; the flag is --client.",
 } as const;
 
 export type AnyOption = (typeof options)[number];
 export type Key = AnyOption["key"];
 type ValueOf<K extends Key> = Readonly<ValueFrom<Extract<AnyOption, { key: K }>["check"]>>;
-/** All settings, nested by section, before those that depend on others are worked out. */
+/** All settings, nested by section, before those that depend on others are derived. */
 export type AsGiven = {
   readonly [K in Key as K extends `${infer Section}.${string}` ? Section : K]: K extends `${infer Section}.${string}`
     ? { readonly [L in Key as L extends `${Section}.${infer Name}` ? Name : never]: ValueOf<L> }

@@ -1,10 +1,10 @@
 /** Rules behind the configuration that need neither its schema nor its file format. */
 import { BlockList, isIP } from "node:net";
 
-/** The kind of work a pool is for; it decides how many workers there are when nothing else does. */
+/** The kind of work a pool is for; it decides the number of workers if that is not configured. */
 type Work = "cpu" | "io" | "mixed" | "limited";
 
-/** A pool with its size worked out. */
+/** A pool with its size. */
 export type PoolConfig = {
   readonly work: Work;
   /** At most `maxWorkers`. */
@@ -27,14 +27,14 @@ type GivenPool = {
 
 /** Most workers of a pool. */
 export const mostWorkers = 1024;
-/** Most jobs of a pool that run at once, over all its workers: each has a place in memory that its workers share. */
+/** Most jobs of a pool that run at once, over all its workers: each has a slot in their shared memory. */
 const maxAtOnce = 32_768;
-/** A job that waits for a network leaves its worker to others meanwhile. */
+/** While a job waits for the network, its worker runs others. */
 const ioConcurrency = 32;
 
 const workersPerCore = { cpu: 1, mixed: 2, io: 4 } as const;
 
-/** The pool with its size worked out, or what is wrong with it, as the second half of a sentence. */
+/** The pool with its size, or what is wrong with it, as the second half of a sentence. */
 export function sizePool(
   name: string,
   { work: given, workers, concurrency: givenConcurrency, maxQueued }: GivenPool,
@@ -43,13 +43,13 @@ export function sizePool(
   const work = given ?? (name === "cpu" || name === "io" ? name : undefined);
   if (work === undefined) return "has no work: must be one of cpu, io, mixed, limited";
   if (workers === undefined && work === "limited") {
-    return "has no workers: a limited pool needs as many as the outside allows, such as workers: 25";
+    return "has no workers: a limited pool needs as many as the limit outside allows, such as workers: 25";
   }
   const concurrency = givenConcurrency ?? (work === "io" ? ioConcurrency : 1);
   const sized = (minWorkers: number, maxWorkers: number) =>
     wrongConcurrency(work, concurrency, maxWorkers) ?? { work, minWorkers, maxWorkers, concurrency, maxQueued };
   if (typeof workers === "object") return sized(workers.min, workers.max);
-  // nobody asked for a number: a thread costs 26 MiB, so each waits until there is work for it
+  // a default: a thread costs 26 MiB, so none starts before there is work for it
   const maxWorkers = workers ?? cores * workersPerCore[work as keyof typeof workersPerCore];
   return sized(workers ?? 0, maxWorkers);
 }
@@ -61,10 +61,10 @@ export function mostWorkersAt(concurrency: number): number {
 
 function wrongConcurrency(work: Work, concurrency: number, maxWorkers: number): string | undefined {
   if (work === "cpu" && concurrency > 1)
-    return `has concurrency ${concurrency}: must be 1 where work is cpu, for jobs that compute in one worker wait for each other`;
+    return `has concurrency ${concurrency}: must be 1 where work is cpu, because jobs that compute in one worker wait for each other`;
   if (maxWorkers <= mostWorkersAt(concurrency)) return undefined;
   const most = Math.floor(maxAtOnce / maxWorkers);
-  return `has concurrency ${concurrency}: must be 1 to ${most} with ${maxWorkers} workers, for a pool runs at most ${maxAtOnce} jobs at once`;
+  return `has concurrency ${concurrency}: must be 1 to ${most} with ${maxWorkers} workers, because a pool runs at most ${maxAtOnce} jobs at once`;
 }
 
 /** Whether only this machine can reach the address. A name other than `localhost` counts as one that others can reach. */

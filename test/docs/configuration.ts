@@ -19,8 +19,8 @@ export function renderConfiguration(): string {
 <!-- Written by test/docs/configuration.ts from src/config/options.ts: change it there. -->
 
 Every setting of \`millpond serve\` can be given as a flag, as an environment variable, or in a YAML (or JSON) file that
-\`--config\` or \`MILLPOND_CONFIG\` names; without both, \`millpond.yaml\` in the folder the server is started in is that file, where there is
-one. A flag wins over the environment, that over the file, that over the default.
+\`--config\` or \`MILLPOND_CONFIG\` names; the default is \`millpond.yaml\` in the current folder, if it exists. Flags have precedence
+over the environment, the environment over the file, and the file over the defaults.
 
 \`\`\`yaml
 grpc:
@@ -33,10 +33,10 @@ pools:
 
 - Structured settings (\`pools\`, \`tasks\`, \`rate.clients\`) are taken as a whole from the first source that has them; in the
   environment and in flags they are YAML or JSON text: \`MILLPOND_POOLS='{cpu: {workers: 4}}'\`.
-- An empty variable, and a key without a value in the file, count as not given.
-- Relative paths start at the folder the server was started in.
+- An empty variable, and a key without a value in the file, count as not set.
+- Relative paths start at the folder in which the server was started.
 - Variables that Kubernetes sets for a Service named \`millpond\` or \`millpond-...\`, such as
-  \`MILLPOND_PORT=tcp://10.96.14.3:7717\`, are no settings: they are ignored, and named in one line of the log.
+  \`MILLPOND_PORT=tcp://10.96.14.3:7717\`, are not settings: they are ignored, and one line of the log names them.
 - Unknown keys, unknown \`MILLPOND_\` variables and wrong values are errors. The server then lists all of them and exits
   with code 2.
 
