@@ -15,7 +15,7 @@ export type HealthBoard = {
    * Returns the change. `new`: an unknown part is healthy. `same`: no change; a problem with another text counts as the
    * same.
    */
-  set(report: PartReport): "new" | "away" | "back" | "same";
+  set(report: PartReport): "new" | "problem" | "recovered" | "same";
   /** Resets the resource to its initial state; false: it had no problem. */
   forget(resource: string): boolean;
   /** Whether a part of the resource has a problem. */
@@ -50,8 +50,8 @@ export function createHealthBoard(clock: Clock): HealthBoard {
       const isChanged = !before || (before.problem === undefined) !== (problem === undefined);
       parts.set(part, { resource, part, problem, sinceMs: isChanged ? nowMs() : before.sinceMs });
       if (!isChanged) return "same";
-      if (problem !== undefined) return "away";
-      return before ? "back" : "new";
+      if (problem !== undefined) return "problem";
+      return before ? "recovered" : "new";
     },
     forget(resource) {
       if (!hasProblem(resource)) return false;

@@ -54,7 +54,7 @@ export function createResourceHost({ resources, clock, onChanged, log }: Resourc
     if (change === "same") return;
     if (change !== "new") healthLog.changed({ resource, part, problem });
     for (const thread of threads) thread.send({ kind: "reported", resource, part, problem });
-    if (change === "away") probes.away(resource);
+    if (change === "problem") probes.onProblem(resource);
     onChanged();
   }
 

@@ -9,7 +9,7 @@ export type Probes = {
   /** The thread has finished its probe; `isCut`: an attempt ended it early. */
   probed(thread: Prober, resource: string, isCut: boolean): void;
   /** A part of the resource has a problem, reported by any thread. */
-  away(resource: string): void;
+  onProblem(resource: string): void;
   stop(): void;
 };
 
@@ -79,7 +79,7 @@ export function createProbes(clock: Clock, hasProblem: (resource: string) => boo
       if (isCut || hasProblem(resource)) askLater(resource, plan);
       else plan.failures = 0;
     },
-    away(resource) {
+    onProblem(resource) {
       const plan = plans.get(resource);
       if (plan && !plan.cancel) askLater(resource, plan);
     },

@@ -7,8 +7,8 @@ import { createFakeClock } from "../../support/fake-clock.ts";
 /** Threads that say what they were asked for, and a resource whose health the test decides. */
 function tryProbes() {
   const clock = createFakeClock();
-  const health = { isAway: false };
-  const probes = createProbes(clock, () => health.isAway);
+  const health = { hasProblem: false };
+  const probes = createProbes(clock, () => health.hasProblem);
   const asked: string[] = [];
   const thread = (name: string) => ({ send: (message: ToThread) => void asked.push(`${name} ${message.kind}`) });
   return { clock, health, probes, asked, thread };
@@ -31,7 +31,7 @@ suite("probes", () => {
     probes.join(threads.a, ["db"]);
     probes.join(threads.b, ["db"]);
     const last = () => threads[asked.at(-1)?.charAt(0) as "a" | "b"];
-    health.isAway = true;
+    health.hasProblem = true;
     const pauses: number[] = [];
     for (let turn = 0; turn < 7; turn += 1) {
       probes.probed(last(), "db", false);
@@ -41,7 +41,7 @@ suite("probes", () => {
     }
     assert.deepEqual(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
     assert.deepEqual(asked.slice(-2), ["b probe", "a probe"]);
-    health.isAway = false;
+    health.hasProblem = false;
     probes.probed(last(), "db", false);
     clock.advance(3_600_000);
     assert.equal(asked.length, 8);
@@ -52,9 +52,9 @@ suite("probes", () => {
     const a = thread("a");
     probes.join(a, ["db"]);
     probes.probed(a, "db", false);
-    health.isAway = true;
-    probes.away("db");
-    probes.away("db");
+    health.hasProblem = true;
+    probes.onProblem("db");
+    probes.onProblem("db");
     clock.advance(1_000);
     assert.deepEqual(asked, ["a probe", "a probe"]);
   });
