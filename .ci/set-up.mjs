@@ -135,7 +135,7 @@ function testArguments(given) {
   if (files.length === 0) rmSync(compiledTests.NODE_COMPILE_CACHE, { recursive: true, force: true });
   return [
     "--test",
-    "--test-concurrency=3", // a test waits about a third of its time, on two cores
+    "--test-concurrency=4", // a test waits about half of its time, on two cores
     "--test-timeout=180000",
     `--test-reporter=${reporter}`,
     ...options,
