@@ -16,8 +16,8 @@ export type CancelOptions = {
 export type CancelAnswer = {
   readonly jobId: string;
   /**
-   * `cancelled`: it waited. `cancelling`: it runs and was asked to stop; its result tells how it ended. `already_final`:
-   * `state` tells how. `not_found`: you have no such job.
+   * `cancelled`: it waited. `cancelling`: it runs and was asked to stop; its result shows how it ended. `already_final`:
+   * `state` shows how. `not_found`: you have no such job.
    */
   readonly kind: CancelKind;
   /** Where it stands now; undefined when it was not found. */

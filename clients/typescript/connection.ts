@@ -140,7 +140,7 @@ export function createConnection({
     );
   };
 
-  /** What is thrown here grpc-js would take for a broken call, so an error is handed over in place of the message. */
+  /** Returns an error instead of throwing it: grpc-js would treat a thrown one as a broken call. */
   const read = <O extends DescMessage>(type: O, bytes: Buffer): MessageShape<O> | MillpondClientError => {
     try {
       return fromBinary(type, bytes, { recursionLimit: maxNesting });

@@ -125,8 +125,8 @@ export function isPassing(error: unknown): error is MillpondClientError {
 }
 
 /**
- * Whether the server refused to begin, so that trying again later is safe also where doing it twice would not be. A
- * connection that broke tells nothing, and neither does a store that failed, or was unavailable, in mid-call.
+ * Whether the server refused to begin, so that even a call that must not be repeated may be tried again later. False if
+ * that is unknown: the connection broke, or the store failed or was unavailable during the call.
  */
 export function wasNotBegun(error: MillpondClientError): boolean {
   return error.retryAfterMs !== undefined && !ambiguousReasons.has(error.reason);
@@ -176,7 +176,7 @@ function readDetails(bytes: Uint8Array | undefined): readonly Any[] {
   try {
     return fromBinary(StatusSchema, bytes).details;
   } catch {
-    return []; // what cannot be read adds nothing; code and message are still told
+    return []; // unreadable details are ignored; code and message remain
   }
 }
 

@@ -68,8 +68,8 @@ async function traced(
 }
 
 /**
- * When no job of a call was accepted, the call fails with the refusal of the first and tells nothing of the others. So
- * they are asked about in halves, unless the refusal is about the moment and not about the job.
+ * When no job of a call was accepted, the call fails with the refusal of the first and says nothing about the others. So
+ * the jobs are submitted again in halves, unless the refusal is temporary and does not concern the job.
  */
 async function submitSome(call: Call, jobs: readonly Job[]): Promise<JobReceipt[]> {
   try {

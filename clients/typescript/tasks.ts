@@ -37,7 +37,7 @@ export const dbBatch = { name: "db.batch", input: DbBatchInputSchema, output: Db
 /** Does nothing for a while, then succeeds. */
 export const sleep = { name: "sleep", input: SleepInputSchema, output: SleepOutputSchema } as const;
 
-/** Fails as it is told to. */
+/** Fails in the way that its input says. */
 export const fail = { name: "fail", input: FailInputSchema, output: FailOutputSchema } as const;
 
 /** Gives back what it gets: any JSON, or bytes. */

@@ -149,7 +149,7 @@ function withContext(api: Api, registered: Registered, spec: JobSpec, context: C
   return { ...spec, traceContext: create(TraceContextSchema, { ...texts, baggage }) };
 }
 
-/** Undefined: there is no span, and nothing to tell. */
+/** Undefined: there is no span, and no context to send. */
 function textsOf(api: Api, registered: Registered, context: Context) {
   const span = api.trace.getSpanContext(context);
   if (!span || !api.isSpanContextValid(span)) return undefined;
