@@ -147,8 +147,7 @@ const http11Required = 13;
 function goAway(text: string): Buffer {
   const settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
   const bytes = Buffer.from(text);
-  return Buffer.concat([
-    Buffer.from([...settings, 0, 0, 8 + bytes.length, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, http11Required]),
-    bytes,
-  ]);
+  const head = Buffer.from([...settings, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, http11Required]);
+  head.writeUIntBE(8 + bytes.length, settings.length, 3);
+  return Buffer.concat([head, bytes]);
 }

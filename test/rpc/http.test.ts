@@ -135,9 +135,10 @@ describe("a client of HTTP/2", () => {
 
   test("is told in HTTP/2 that HTTP/1.1 is required, with advice, and others are served", async (t) => {
     let count = 0;
-    const { port, dial } = await open(t, { onHttp2: () => (count += 1) });
+    const long = `gRPC is at ${"a".repeat(253)}:7717`;
+    const { port, dial } = await open(t, { http2Advice: () => long, onHttp2: () => (count += 1) });
     const [code, last, advice] = (await once(speak(t, port), "goaway")) as [number, number, Buffer];
-    assert.deepEqual([code, last, advice.toString(), count], [13, 0, "gRPC is next door", 1]);
+    assert.deepEqual([code, last, advice.toString(), count], [13, 0, long, 1]);
     const socket = await dial();
     socket.write(get("/fine"));
     assert.match(await readUntil(socket, "one GET /fine"), /200 OK/);
