@@ -43,7 +43,7 @@ export type TestSmtpServer = {
   /** What was answered with 250, in that order. */
   readonly taken: TakenMail[];
   /** How many connections there are, how many there were at most at once, and in all. */
-  readonly connections: { now: number; most: number; all: number };
+  readonly connections: { readonly now: number; readonly most: number; readonly all: number };
   /** Cuts all connections. */
   cut(): void;
   close(): Promise<void>;
@@ -57,7 +57,13 @@ export const certificateFile = new URL("localhost.crt", certificates);
 export async function openSmtpServer(options: SmtpServerOptions = {}): Promise<TestSmtpServer> {
   const { answer = () => "take", tls = "none", port = 0, withLogin = false, sizeBytes } = options;
   const taken: TakenMail[] = [];
-  const connections = { now: 0, most: 0, all: 0 };
+  const greeted = new Set<string>();
+  const connections = {
+    ...{ most: 0, all: 0 },
+    get now() {
+      return greeted.size;
+    },
+  };
   const server = new SMTPServer({
     ...{ secure: tls === "tls", disabledCommands: disabledOf(tls, withLogin), authOptional: !withLogin },
     ...{ allowInsecureAuth: true, disableReverseLookup: true, logger: false, closeTimeout: 100 },
@@ -67,13 +73,13 @@ export async function openSmtpServer(options: SmtpServerOptions = {}): Promise<T
       key: readFileSync(new URL("localhost.key", certificates)),
     }),
     onConnect(session, done) {
-      connections.now += 1;
+      greeted.add(session.id);
       connections.all += 1;
       connections.most = Math.max(connections.most, connections.now);
       reply({ stage: "connect" }, session, done);
     },
-    onClose(_session, done) {
-      connections.now -= 1;
+    onClose(session, done) {
+      greeted.delete(session.id); // it may have gone before it was greeted
       done();
     },
     onAuth({ username, password }, session, done) {
