@@ -21,7 +21,7 @@ export type Slot = {
   readonly flags: Flags;
   /** Undefined: spans are not recorded. */
   readonly spanLog: SpanLog | undefined;
-  /** The leases of the current or last chunk, those of the last without records: a job's events may arrive after its end. */
+  /** The leases of the current or last chunk, those of the last without large records: a job's events may arrive after its end. */
   leases: readonly Lease[];
   callbacks: RunCallbacks;
   /** Number of the current or last chunk. */
@@ -132,7 +132,7 @@ export function createSlots({ size, concurrency, isTraced = false }: SlotsParts)
     },
     release(slot) {
       busy.delete(slot);
-      slot.leases = slot.leases.map(withoutRecord);
+      if (slot.leases.some(isHeavy)) slot.leases = slot.leases.map(withoutRecord);
       if (!quarantined.has(slot)) idle.push(slot);
     },
     quarantine(slot) {
@@ -145,8 +145,14 @@ export function createSlots({ size, concurrency, isTraced = false }: SlotsParts)
 }
 
 const noRecord = new Uint8Array();
+/** What the records of an idle slot may keep in memory; fewer bytes are not worth a copy of each lease. */
+const heavyBytes = 256 * 1024;
 
-/** A record is a view of everything that its lease call brought, which an idle slot would keep in memory. */
+/** A record is a view of everything that its lease call brought. */
+function isHeavy({ record }: Lease): boolean {
+  return record.buffer.byteLength > heavyBytes;
+}
+
 function withoutRecord(lease: Lease): Lease {
   return { ...lease, record: noRecord };
 }
